@@ -1,0 +1,147 @@
+/**
+ * The trusted configuration: parsed once, complete, with units in the names. Nothing below this floor
+ * reads the environment or fills in defaults.
+ */
+import type { Secret } from '../lib/secret.ts';
+
+export interface Config {
+  /** Undefined: none is configured (commands that need one refuse). */
+  readonly repository: RepositoryLocation | undefined;
+  readonly encryption: EncryptionConfig;
+  readonly compression: CompressionConfig;
+  /** Streams side by side. */
+  readonly jobs: number;
+  readonly maxConcurrentBackups: number;
+  /** So long without a byte moved is "hung". */
+  readonly hangTimeoutMs: number;
+  /** A backup that stores more than this is refused (exit 15). */
+  readonly maxBackupBytes: number | undefined;
+  /** Where this host keeps its state (0700): run journals, own keys, newest seen backups. Absolute. */
+  readonly stateDir: string;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  readonly targets: ReadonlyMap<string, TargetConfig>;
+  readonly retention: RetentionByComponent;
+  readonly schedules: readonly Schedule[];
+  readonly notifications: Notifications;
+}
+
+export type RepositoryLocation = LocalLocation | S3Location;
+
+export interface LocalLocation {
+  readonly kind: 'local';
+  /** Absolute. */
+  readonly path: string;
+}
+
+export interface S3Location {
+  readonly kind: 's3';
+  readonly bucket: string;
+  /** Without slashes at either end; may be empty. */
+  readonly prefix: string;
+  readonly region: string | undefined;
+  readonly endpoint: string | undefined;
+  readonly pathStyle: boolean;
+  readonly storageClass: string | undefined;
+  /** The x-amz-server-side-encryption header: AES256 or aws:kms, and the key for the latter. */
+  readonly serverSideEncryption: string | undefined;
+  readonly kmsKeyId: string | undefined;
+  /** Undefined: AWS's default chain. */
+  readonly accessKey: Secret | undefined;
+  readonly secretKey: Secret | undefined;
+  readonly sessionToken: Secret | undefined;
+}
+
+export interface EncryptionConfig {
+  readonly enabled: boolean;
+  /** BACKUP_ENCRYPTION_KEY: 64 hex digits, base64 of 32 bytes, or a passphrase; see man lifeboat-repository(7). */
+  readonly key: Secret | undefined;
+  /** Always a passphrase. */
+  readonly passphrase: Secret | undefined;
+  /** The text of one or several age identities (AGE-SECRET-KEY-1…), one a line. */
+  readonly identity: Secret | undefined;
+  /** age recipients (age1…) to wrap new data keys to. */
+  readonly recipients: readonly string[];
+  /** Ed25519 public keys of writers, base64. */
+  readonly trustedKeys: readonly string[];
+}
+
+export interface CompressionConfig {
+  readonly method: 'none' | 'gzip' | 'zstd' | 'lz4';
+  /** gzip 1–9, zstd 1–19; lz4 and none have no levels (0). */
+  readonly level: number;
+}
+
+export interface TargetConfig {
+  readonly name: string;
+  readonly postgres: PostgresConfig | undefined;
+  readonly redis: RedisConfig | undefined;
+  readonly files: FilesConfig | undefined;
+  /** Overrides the general one. */
+  readonly retention: RetentionByComponent | undefined;
+}
+
+export interface PostgresConfig {
+  /** postgres://user:password@host:port/db?sslmode=… ; libpq's PG* variables are already merged into it. */
+  readonly url: Secret;
+  /** Names, or the single element "*" for all of the server. Never empty. */
+  readonly databases: readonly string[];
+  /** Tables larger than this are dumped apart. */
+  readonly bigTableBytes: number;
+  readonly lockWaitTimeoutMs: number;
+  /** Physical backups, when configured. */
+  readonly base: Readonly<Record<string, never>> | undefined;
+}
+
+export interface RedisConfig {
+  /** redis:// or rediss://, with user and password. */
+  readonly url: Secret;
+  /** PEM files for TLS. */
+  readonly caFile: string | undefined;
+  readonly certFile: string | undefined;
+  readonly keyFile: string | undefined;
+  /** `auto`: snapshot over replication, else SCAN; or one of them only. */
+  readonly method: 'auto' | 'replication' | 'scan';
+}
+
+export interface FilesConfig {
+  /** Absolute paths of folders or files. Never empty. */
+  readonly paths: readonly string[];
+  /** Patterns; empty: everything. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+}
+
+export interface RetentionPolicy {
+  readonly days: number | undefined;
+  readonly keepLast: number | undefined;
+  readonly keepHourly: number | undefined;
+  readonly keepDaily: number | undefined;
+  readonly keepWeekly: number | undefined;
+  readonly keepMonthly: number | undefined;
+  readonly keepYearly: number | undefined;
+  readonly keepWithinMs: number | undefined;
+  readonly minBackups: number | undefined;
+}
+
+export interface RetentionByComponent {
+  readonly database: RetentionPolicy;
+  readonly redis: RetentionPolicy;
+  readonly files: RetentionPolicy;
+}
+
+export interface Schedule {
+  readonly id: string;
+  readonly name: string;
+  readonly type: 'full' | 'database' | 'redis' | 'files' | 'base';
+  readonly cronExpression: string;
+  readonly enabled: boolean;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface Notifications {
+  readonly webhook: Secret | undefined;
+  readonly slackWebhook: Secret | undefined;
+  readonly emailRecipients: readonly string[];
+  readonly smtpUrl: Secret | undefined;
+  readonly pingUrl: Secret | undefined;
+}

@@ -1,0 +1,171 @@
+/**
+ * The one place that starts programs. Arguments never carry secrets (they are visible in ps);
+ * children get a small environment of ours, not all of the parent's, so that neither keys nor a
+ * user's locale leak into them (messages are classified, so they must be English).
+ */
+import type { Readable, Writable } from 'node:stream';
+import { AbortedError, LifeboatError, systemCodeOf } from './errors.ts';
+
+export interface ToolSpec {
+  /** Name looked up in PATH, or an absolute path. */
+  readonly file: string;
+  readonly args: readonly string[];
+  /** Added to the base environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Default: nothing. 'pipe' gives a stream in `stdin`; a number is a file descriptor. */
+  readonly stdin?: 'ignore' | 'pipe' | number;
+  /** Default 'collect': the text is in the result (at most 64 MiB). 'pipe' gives a stream; a number is a file descriptor. */
+  readonly stdout?: 'collect' | 'ignore' | 'pipe' | number;
+  /** Aborting ends the child: SIGTERM, after 5 s SIGKILL. */
+  readonly signal?: AbortSignal;
+  /** Default [0]. */
+  readonly okExitCodes?: readonly number[];
+  /** Each complete line of standard error as it comes. */
+  readonly onStderrLine?: (line: string) => void;
+  /** Start in a process group of its own (servers). */
+  readonly detached?: boolean;
+}
+
+export interface ToolResult {
+  readonly exitCode: number;
+  readonly stdout: string;
+  /** The last 256 KiB. */
+  readonly stderr: string;
+}
+
+export interface RunningTool {
+  readonly pid: number;
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  /** Rejects with a ToolError (or the reason of the abort) unless the exit code is an allowed one. */
+  readonly result: Promise<ToolResult>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** A program ended badly: exit code 13 unless the caller knows better. */
+export class ToolError extends LifeboatError {
+  override readonly name = 'ToolError';
+  readonly tool: string;
+  /** Undefined when it died of a signal. */
+  readonly toolExitCode: number | undefined;
+  readonly toolSignal: string | undefined;
+  readonly stderr: string;
+
+  constructor(tool: string, exitCode: number | undefined, signal: string | undefined, stderr: string) {
+    const how = signal === undefined ? `exited with code ${exitCode}` : `was killed by ${signal}`;
+    const said = lastLines(stderr);
+    super('source', `${tool} ${how}${said === '' ? '' : `: ${said}`}`, { retryable: true });
+    this.tool = tool;
+    this.toolExitCode = exitCode;
+    this.toolSignal = signal;
+    this.stderr = stderr;
+  }
+}
+
+/** Runs a program to its end. */
+export async function runTool(spec: ToolSpec): Promise<ToolResult> {
+  return (await startTool(spec)).result;
+}
+
+/** Starts a program; resolves once it runs. A missing program is a LifeboatError `tool` (16). */
+export async function startTool(spec: ToolSpec): Promise<RunningTool> {
+  const { execa } = await import('execa');
+  throwIfAborted(spec.signal);
+  const stdout = spec.stdout ?? 'collect';
+  const child = execa(spec.file, [...spec.args], {
+    env: { ...baseEnvironment(), ...spec.env },
+    extendEnv: false,
+    // File descriptors work here, but execa's types only know them in options of their own.
+    stdio: [(spec.stdin ?? 'ignore') as 'ignore', (stdout === 'collect' ? 'pipe' : stdout) as 'pipe', 'pipe'],
+    buffer: { stdout: stdout === 'collect', stderr: false },
+    maxBuffer: 64 * 1024 * 1024,
+    stripFinalNewline: false,
+    reject: false,
+    cleanup: true,
+    detached: spec.detached ?? false,
+    ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
+    ...(spec.uid === undefined ? {} : { uid: spec.uid }),
+    ...(spec.gid === undefined ? {} : { gid: spec.gid }),
+  });
+  const stderr = collectTail(child.stderr as Readable | null, spec.onStderrLine);
+  if (child.pid === undefined) throw missingTool(spec.file, (await child).cause);
+  // A pipe whose reader died is reported by the exit code, not by EPIPE on our side.
+  (child.stdin as unknown as Writable | null)?.on('error', () => {});
+  const stopAborting = endOnAbort(child, spec.signal);
+  const result = (async (): Promise<ToolResult> => {
+    const ended = await child;
+    stopAborting();
+    throwIfAborted(spec.signal);
+    const tool = spec.file.slice(spec.file.lastIndexOf('/') + 1);
+    if (ended.isTerminated || ended.exitCode === undefined) throw new ToolError(tool, undefined, ended.signal ?? 'a signal', stderr());
+    if (!(spec.okExitCodes ?? [0]).includes(ended.exitCode)) throw new ToolError(tool, ended.exitCode, undefined, stderr());
+    return { exitCode: ended.exitCode, stdout: typeof ended.stdout === 'string' ? ended.stdout : '', stderr: stderr() };
+  })();
+  result.catch(() => {});
+  return {
+    pid: child.pid,
+    stdin: spec.stdin === 'pipe' ? (child.stdin as Writable) : null,
+    stdout: stdout === 'pipe' ? (child.stdout as Readable) : null,
+    result,
+    kill: (signal) => void child.kill(signal),
+  };
+}
+
+/** What every child gets. */
+function baseEnvironment(): Record<string, string> {
+  const env: Record<string, string> = { LC_ALL: 'C.UTF-8', LANGUAGE: 'C' };
+  for (const name of ['PATH', 'HOME', 'TZ', 'TMPDIR', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'KRB5CCNAME']) {
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  env['PATH'] ??= '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  return env;
+}
+
+function endOnAbort(child: { kill: (signal: NodeJS.Signals) => boolean }, signal: AbortSignal | undefined): () => void {
+  if (signal === undefined) return () => {};
+  let timer: NodeJS.Timeout | undefined;
+  const end = (): void => {
+    child.kill('SIGTERM');
+    timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+  };
+  signal.addEventListener('abort', end, { once: true });
+  return () => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', end);
+  };
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw signal.reason instanceof Error ? signal.reason : new AbortedError('SIGTERM');
+}
+
+function missingTool(file: string, cause: unknown): LifeboatError {
+  if (systemCodeOf(cause) !== 'ENOENT') return new LifeboatError('tool', `cannot start ${file}: ${String(cause)}`, { cause });
+  return new LifeboatError('tool', `${file} is not installed or not in PATH`, { hint: `install it, then run: lifeboat doctor`, cause });
+}
+
+const tailBytes = 256 * 1024;
+
+/** Drains a stream, keeping its end; hands out complete lines. */
+function collectTail(stream: Readable | null, onLine: ((line: string) => void) | undefined): () => string {
+  let tail = '';
+  let line = '';
+  stream?.setEncoding('utf8');
+  stream?.on('data', (text: string) => {
+    tail = (tail + text).slice(-tailBytes);
+    if (onLine === undefined) return;
+    const lines = (line + text).split('\n');
+    line = (lines.pop() ?? '').slice(-tailBytes);
+    for (const each of lines) onLine(each);
+  });
+  stream?.on('error', () => {});
+  return () => tail;
+}
+
+function lastLines(stderr: string): string {
+  return stderr.trim().split('\n').slice(-3).join('; ').slice(0, 1000);
+}

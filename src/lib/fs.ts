@@ -1,0 +1,48 @@
+/** Files that are either there as a whole or not at all. */
+import { randomBytes } from 'node:crypto';
+import { chmodSync } from 'node:fs';
+import { mkdtemp, open, rename, rm, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { rememberPath } from './leftovers.ts';
+
+/** Writes a file by way of a temporary one beside it, fsynced, then renamed over `path`; the folder is fsynced too. */
+export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = join(dirname(path), `.tmp-${randomBytes(8).toString('hex')}`);
+  try {
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+  await syncFolder(dirname(path));
+}
+
+/** Makes a folder's entries durable. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Runs `work` with a private folder (0700) that is gone afterwards, even if this process is killed (the next run removes it). */
+export async function withScratchFolder<T>(work: (path: string) => Promise<T>, parent = tmpdir()): Promise<T> {
+  const path = await mkdtemp(join(parent, 'lifeboat-'));
+  using _ = rememberPath(path);
+  chmodSync(path, 0o700);
+  try {
+    return await work(path);
+  } finally {
+    await rm(path, { recursive: true, force: true, maxRetries: 3 });
+  }
+}

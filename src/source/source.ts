@@ -1,0 +1,89 @@
+/**
+ * What is protected: the seam between servers or folders and the repository. A source knows nothing
+ * of storage; it yields artifacts (named byte streams) and facts, and takes artifacts back.
+ */
+import type { RunContext } from '../lib/events.ts';
+
+export type SourceKind = 'postgres' | 'base' | 'redis' | 'files';
+
+/** JSON that goes into the sealed facts of a backup; no secret stands in it. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
+
+/** What a source is before a backup; nothing was changed to learn it. */
+export interface SourceInfo {
+  /** Version of the server, e.g. "15.18"; undefined for files. */
+  readonly serverVersion: string | undefined;
+  /** Which server or host this is, for messages and wrong-host guards; no credentials. */
+  readonly identity: Readonly<Record<string, string>>;
+  /** How many bytes a dump is likely to read; undefined if it cannot be told. */
+  readonly estimatedBytes: number | undefined;
+  /** Rights or settings that are missing, each with what to do about it. */
+  readonly problems: readonly Problem[];
+}
+
+/** Something that is not as it should be; `fatal`: a backup would fail. */
+export interface Problem {
+  readonly message: string;
+  readonly hint: string;
+  readonly fatal: boolean;
+}
+
+/**
+ * How an artifact's bytes come.
+ * - tool: `run` starts a program with the given file descriptor as its standard output (a FIFO's write
+ *   end, closed by the caller right after `run` has been called and has spawned, see `spawned`) and
+ *   resolves when it ended well, rejects otherwise.
+ * - stream: buffers from our own code; it must throw if anything behind it failed. Buffers may be reused
+ *   by the producer once the next one is asked for.
+ */
+export type ArtifactBody =
+  | { readonly from: 'tool'; readonly run: (stdoutFd: number, signal: AbortSignal) => ToolProcess }
+  | { readonly from: 'stream'; readonly stream: AsyncIterable<Uint8Array> };
+
+/** A running program: `done` settles once it has ended and been checked; it rejects if it failed. */
+export interface ToolProcess {
+  readonly done: Promise<void>;
+}
+
+/** One named byte stream of a backup. */
+export interface Artifact {
+  /** [A-Za-z0-9._-]{1,100}, not starting with a dot, unique in the backup. */
+  readonly name: string;
+  readonly mediaType: string;
+  readonly body: ArtifactBody;
+  /** 'small' for base backups (64/256/1024 KiB); default 512 KiB/1 MiB/4 MiB. */
+  readonly chunkSize?: 'small';
+}
+
+/** What a component recorded while it was dumped. `summary` is public in nobody's hands: all of it is sealed. */
+export interface ComponentFacts {
+  readonly kind: SourceKind;
+  readonly facts: Json;
+}
+
+export interface ArtifactInfo {
+  readonly name: string;
+  readonly mediaType: string;
+  readonly bytes: number;
+}
+
+/** Stored artifacts of one component, as a restore reads them: authenticated bytes, in order. */
+export interface ArtifactReader {
+  readonly artifacts: readonly ArtifactInfo[];
+  /** All bytes of an artifact, or those from `start` to `end` (exclusive). Throws (integrity, storage) instead of ending early. */
+  open(name: string, range?: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
+}
+
+/** What is protected. One object serves one dump or one restore. */
+export interface Source {
+  readonly kind: SourceKind;
+  /** Versions, identity, rights; changes nothing. Throws (source, tool) when the server cannot be reached or a tool is missing. */
+  probe(context: RunContext): Promise<SourceInfo>;
+  /**
+   * Yields artifacts; several bodies may be open side by side, and the next artifact is asked for only when there is room.
+   * Leaving the loop early (return/throw) releases everything the dump holds.
+   */
+  dump(context: RunContext): AsyncIterable<Artifact>;
+  /** Complete once the dump has been iterated to its end and every body has ended. */
+  facts(): Promise<ComponentFacts>;
+}

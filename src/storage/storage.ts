@@ -1,0 +1,80 @@
+/**
+ * Where bytes rest: the seam between the repository and a folder, a bucket or any later store.
+ * Objects are at most 64 MiB, so bodies are buffers, never streams.
+ */
+import { LifeboatError, type ErrorDetails } from '../lib/errors.ts';
+
+/** Part of an object: bytes from `start` (inclusive) to `end` (exclusive). */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface ObjectInfo {
+  readonly key: string;
+  readonly sizeBytes: number;
+  /** The storage's own stamp of the last writing, milliseconds since 1970. */
+  readonly modifiedMs: number;
+}
+
+export interface PutOptions {
+  /** Overwrite an existing object, all or nothing. Default: an existing key is an AlreadyExistsError. */
+  readonly replace?: boolean;
+  /** The name is random (packs): no check for an existing object is needed. */
+  readonly randomName?: boolean;
+  /** Object lock, where the storage has it: milliseconds since 1970. */
+  readonly retainUntilMs?: number;
+}
+
+/**
+ * Keys are `/`-separated paths without a leading slash; segments that begin with a dot are no objects.
+ * Every method rejects with a StorageError (exit code 20) after its retries, NotFoundError or AlreadyExistsError.
+ */
+export interface Storage {
+  /** For messages: `file:///path` or `s3://bucket/prefix`, without credentials. */
+  readonly location: string;
+  readonly capabilities: { readonly versions: boolean; readonly objectLock: boolean; readonly freeSpace: boolean };
+  /** All or nothing, durable when it resolves; concurrent writers of one key without `replace`: exactly one wins on local storage, best effort on S3. */
+  put(key: string, parts: readonly Uint8Array[], options?: PutOptions): Promise<void>;
+  /** The whole object or exactly the range asked for (a shorter object: StorageError). NotFoundError only when it is proven absent. */
+  get(key: string, range?: ByteRange): Promise<Buffer>;
+  stat(key: string): Promise<ObjectInfo>;
+  /** Every object whose key begins with `prefix` (a plain string prefix), in byte order of keys, streamed. Absent prefix: nothing. */
+  list(prefix: string): AsyncIterable<ObjectInfo>;
+  /** Absent keys are fine. */
+  remove(keys: readonly string[]): Promise<void>;
+  /** Free and total bytes where the storage can tell. */
+  space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | undefined>;
+  close(): Promise<void>;
+}
+
+/** The storage failed, after retries; `retryable` says whether a later try may succeed. */
+export class StorageError extends LifeboatError {
+  override readonly name = 'StorageError';
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super('storage', message, details);
+  }
+}
+
+/** The object is proven absent: the storage answered and does not have it. */
+export class NotFoundError extends LifeboatError {
+  override readonly name = 'NotFoundError';
+  readonly key: string;
+
+  constructor(location: string, key: string, details: ErrorDetails = {}) {
+    super('not_found', `no object ${key} in ${location}`, details);
+    this.key = key;
+  }
+}
+
+/** Another object has that key already; it was left as it is. */
+export class AlreadyExistsError extends LifeboatError {
+  override readonly name = 'AlreadyExistsError';
+  readonly key: string;
+
+  constructor(location: string, key: string, details: ErrorDetails = {}) {
+    super('storage', `object ${key} exists already in ${location}`, details);
+    this.key = key;
+  }
+}
