@@ -107,7 +107,7 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
   result.catch(() => {});
   return {
     pid: child.pid,
-    stdin: spec.stdin === 'pipe' ? (child.stdin as Writable) : null,
+    stdin: spec.stdin === 'pipe' ? (child.stdin as unknown as Writable) : null,
     stdout: stdout === 'pipe' ? (child.stdout as Readable) : null,
     result,
     kill: (signal) => void child.kill(signal),
