@@ -31,13 +31,12 @@ export interface Problem {
 /**
  * How an artifact's bytes come.
  * - tool: `run` starts a program with the given file descriptor as its standard output (a FIFO's write
- *   end, closed by the caller right after `run` has been called and has spawned, see `spawned`) and
- *   resolves when it ended well, rejects otherwise.
+ *   end) and resolves once the program runs; the caller then closes its own copy of the descriptor.
  * - stream: buffers from our own code; it must throw if anything behind it failed. Buffers may be reused
  *   by the producer once the next one is asked for.
  */
 export type ArtifactBody =
-  | { readonly from: 'tool'; readonly run: (stdoutFd: number, signal: AbortSignal) => ToolProcess }
+  | { readonly from: 'tool'; readonly run: (stdoutFd: number, signal: AbortSignal) => Promise<ToolProcess> }
   | { readonly from: 'stream'; readonly stream: AsyncIterable<Uint8Array> };
 
 /** A running program: `done` settles once it has ended and been checked; it rejects if it failed. */
