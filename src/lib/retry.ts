@@ -26,7 +26,15 @@ export async function retry<T>(work: (attempt: number) => Promise<T>, options: R
       const pauseMs = ceilingMs / 2 + Math.random() * (ceilingMs / 2);
       if (performance.now() + pauseMs > giveUpAt) throw error;
       options.onRetry?.(error, attempt, pauseMs);
-      await sleep(pauseMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
+      await pause(pauseMs, options.signal);
     }
   }
+}
+
+/** Rejects with the reason of the abort, as all else does that a signal ends. */
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return sleep(ms);
+  await sleep(ms, undefined, { signal }).catch((error: unknown) => {
+    throw signal.aborted ? signal.reason : error;
+  });
 }

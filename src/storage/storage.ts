@@ -28,25 +28,31 @@ export interface PutOptions {
 
 /**
  * Keys are `/`-separated paths without a leading slash; segments that begin with a dot are no objects.
- * Every method rejects with a StorageError (exit code 20) after its retries, NotFoundError or AlreadyExistsError.
+ * Every method rejects with a StorageError (exit code 20) after its retries, NotFoundError or AlreadyExistsError;
+ * `put` also with a LifeboatError `space` (15) when the storage is full.
  */
 export interface Storage {
   /** For messages: `file:///path` or `s3://bucket/prefix`, without credentials. */
   readonly location: string;
   readonly capabilities: { readonly versions: boolean; readonly objectLock: boolean; readonly freeSpace: boolean };
-  /** All or nothing, durable when it resolves; concurrent writers of one key without `replace`: exactly one wins on local storage, best effort on S3. */
+  /** At most 64 MiB, all or nothing, durable when it resolves; concurrent writers of one key without `replace`: exactly one wins on local storage, best effort on S3. */
   put(key: string, parts: readonly Uint8Array[], options?: PutOptions): Promise<void>;
   /** The whole object or exactly the range asked for (a shorter object: StorageError). NotFoundError only when it is proven absent. */
   get(key: string, range?: ByteRange): Promise<Buffer>;
   stat(key: string): Promise<ObjectInfo>;
-  /** Every object whose key begins with `prefix` (a plain string prefix), in byte order of keys, streamed. Absent prefix: nothing. */
-  list(prefix: string): AsyncIterable<ObjectInfo>;
+  /** Every object whose key begins with `prefix` (a plain string prefix), in byte order of keys, streamed; with `after`, only keys greater than that one. Absent prefix: nothing. */
+  list(prefix: string, after?: string): AsyncIterable<ObjectInfo>;
   /** Absent keys are fine. */
   remove(keys: readonly string[]): Promise<void>;
   /** Free and total bytes where the storage can tell. */
   space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | undefined>;
+  /** Removes half-written files of runs that were killed, older than that by the storage's own clock. Returns their paths; empty where puts leave nothing. */
+  removeStaleTemporaries(olderThanMs: number): Promise<readonly string[]>;
   close(): Promise<void>;
 }
+
+/** The largest object that `put` takes. */
+export const maxObjectBytes = 64 * 1024 * 1024;
 
 /** The storage failed, after retries; `retryable` says whether a later try may succeed. */
 export class StorageError extends LifeboatError {
@@ -77,4 +83,10 @@ export class AlreadyExistsError extends LifeboatError {
     super('storage', `object ${key} exists already in ${location}`, details);
     this.key = key;
   }
+}
+
+/** Refuses ranges that are no ranges; these come from callers' arithmetic on stored numbers. */
+export function checkRange(key: string, { start, end }: ByteRange): void {
+  if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start <= end) return;
+  throw new StorageError(`cannot read bytes ${start} to ${end} of ${key}: that is no range`);
 }

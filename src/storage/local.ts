@@ -1,0 +1,206 @@
+/**
+ * A repository in a folder. An object is written to `.tmp-<random>` beside its place, fsynced, and only
+ * then given its name, so that no reader ever sees half of one; the folder is fsynced before the put
+ * resolves. Files are 0600, folders 0700. Nothing heavy is imported: `lifeboat list` must be quick.
+ */
+import { randomBytes } from 'node:crypto';
+import { open, rename, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { checkKey, checkPrefix } from './key.ts';
+import { ignoreAbsent, isAbsent, localError } from './local-errors.ts';
+import { LocalFolders, syncEntries } from './local-folders.ts';
+import { walk } from './local-list.ts';
+import { publish } from './local-publish.ts';
+import { removeTemporaries } from './local-temporaries.ts';
+import {
+  AlreadyExistsError,
+  checkRange,
+  maxObjectBytes,
+  NotFoundError,
+  StorageError,
+  type ByteRange,
+  type ObjectInfo,
+  type PutOptions,
+  type Storage,
+} from './storage.ts';
+
+export interface LocalOptions {
+  /** The root folder may be made; default false: a missing root is an error. */
+  readonly create?: boolean;
+  /** False: behave as on a file system without hard links (for tests). */
+  readonly links?: boolean;
+}
+
+/** How often a put starts over when a cleanup removes its empty folder under its feet. */
+const folderAttempts = 20;
+const removeWindow = 16;
+
+/** `root` is an absolute path. Touches nothing yet. */
+export function openLocalStorage(root: string, options: LocalOptions = {}): Storage {
+  return new LocalStorage(root, options);
+}
+
+class LocalStorage implements Storage {
+  readonly location: string;
+  readonly capabilities = { versions: false, objectLock: false, freeSpace: true };
+  readonly #root: string;
+  readonly #links: boolean;
+  readonly #folders: LocalFolders;
+
+  constructor(root: string, options: LocalOptions) {
+    this.#root = root.length > 1 && root.endsWith('/') ? root.slice(0, -1) : root;
+    this.#links = options.links ?? true;
+    this.#folders = new LocalFolders(this.#root, options.create ?? false);
+    this.location = pathToFileURL(this.#root).href;
+  }
+
+  async put(key: string, parts: readonly Uint8Array[], options: PutOptions = {}): Promise<void> {
+    checkKey(this.location, key);
+    const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0);
+    if (sizeBytes > maxObjectBytes) throw new StorageError(`cannot write ${key}: ${sizeBytes} bytes are more than an object may have`);
+    const path = join(this.#root, key);
+    const temporary = join(dirname(path), `.tmp-${randomBytes(8).toString('hex')}`);
+    try {
+      const file = await this.#openNew(temporary);
+      try {
+        await writeDurably(file, parts);
+        if (options.replace === true) await rename(temporary, path);
+        else if (!(await publish(temporary, path, this.#links))) throw new AlreadyExistsError(this.location, key);
+      } finally {
+        await unlink(temporary).catch(ignoreAbsent);
+      }
+      await syncEntries(dirname(path));
+    } catch (error) {
+      throw localError(`cannot write ${key} to ${this.location}`, error);
+    }
+  }
+
+  async get(key: string, range?: ByteRange): Promise<Buffer> {
+    checkKey(this.location, key);
+    if (range !== undefined) checkRange(key, range);
+    try {
+      await using file = await open(join(this.#root, key), 'r');
+      const found = await file.stat();
+      if (!found.isFile()) throw new NotFoundError(this.location, key);
+      const { start, end } = range ?? { start: 0, end: found.size };
+      if (end > found.size) throw new StorageError(`cannot read bytes ${start} to ${end} of ${key} in ${this.location}: it has only ${found.size}`);
+      if (end - start > maxObjectBytes) throw new StorageError(`cannot read ${key} in ${this.location}: ${end - start} bytes are more than an object may have`);
+      return await readExactly(file, start, end - start);
+    } catch (error) {
+      throw this.#readError(key, error);
+    }
+  }
+
+  async stat(key: string): Promise<ObjectInfo> {
+    checkKey(this.location, key);
+    try {
+      const found = await stat(join(this.#root, key));
+      if (!found.isFile()) throw new NotFoundError(this.location, key);
+      return { key, sizeBytes: found.size, modifiedMs: found.mtimeMs };
+    } catch (error) {
+      throw this.#readError(key, error);
+    }
+  }
+
+  async *list(prefix: string, after?: string): AsyncGenerator<ObjectInfo> {
+    checkPrefix(this.location, prefix);
+    try {
+      // An absent disk must not look like an empty repository.
+      await this.#folders.requireRoot();
+      yield* walk(this.#root, prefix, after);
+    } catch (error) {
+      throw localError(`cannot list ${prefix} in ${this.location}`, error);
+    }
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    for (const key of keys) checkKey(this.location, key);
+    const folders = new Set(keys.map((key) => dirname(join(this.#root, key))));
+    try {
+      await this.#folders.requireRoot();
+      for (let from = 0; from < keys.length; from += removeWindow) {
+        await Promise.all(keys.slice(from, from + removeWindow).map((key) => unlink(join(this.#root, key)).catch(ignoreNoFile)));
+      }
+      for (const folder of folders) {
+        await syncEntries(folder).catch(ignoreAbsent);
+        await this.#folders.removeEmpty(folder);
+      }
+    } catch (error) {
+      throw localError(`cannot remove objects from ${this.location}`, error);
+    }
+  }
+
+  async space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
+    try {
+      const { bsize, bavail, blocks } = await statfs(this.#root);
+      return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+    } catch (error) {
+      throw localError(`cannot tell the free space of ${this.location}`, error);
+    }
+  }
+
+  async removeStaleTemporaries(olderThanMs: number): Promise<readonly string[]> {
+    try {
+      await this.#folders.requireRoot();
+      return await removeTemporaries(this.#root, olderThanMs);
+    } catch (error) {
+      throw localError(`cannot remove temporary files from ${this.location}`, error);
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  async #openNew(path: string): Promise<FileHandle> {
+    const folder = dirname(path);
+    for (let attempt = 1; ; attempt++) {
+      await this.#folders.ensure(folder);
+      try {
+        return await open(path, 'wx', 0o600);
+      } catch (error) {
+        if (!isAbsent(error) || attempt === folderAttempts) throw error;
+        this.#folders.forget(folder);
+      }
+    }
+  }
+
+  #readError(key: string, error: unknown): Error {
+    if (isAbsent(error)) return new NotFoundError(this.location, key, { cause: error });
+    return localError(`cannot read ${key} in ${this.location}`, error);
+  }
+}
+
+async function writeDurably(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
+  try {
+    let rest = parts.filter((part) => part.length > 0);
+    while (rest.length > 0) {
+      const { bytesWritten } = await file.writev(rest);
+      rest = dropBytes(rest, bytesWritten);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+function dropBytes(parts: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  let left = bytes;
+  const whole = parts.findIndex((part) => (left -= part.length) < 0);
+  const cut = parts[whole];
+  return cut === undefined ? [] : [cut.subarray(cut.length + left), ...parts.slice(whole + 1)];
+}
+
+async function readExactly(file: FileHandle, start: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await file.read(buffer, done, length - done, start + done);
+    if (bytesRead === 0) throw new StorageError('the file became shorter while it was read');
+    done += bytesRead;
+  }
+  return buffer;
+}
+
+/** A folder of that name is no object. */
+function ignoreNoFile(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'EISDIR') ignoreAbsent(error);
+}

@@ -1,0 +1,30 @@
+/** Opens the storage that a location names. The S3 client takes a tenth of a second to load: only for S3. */
+import type { RepositoryLocation } from '../config/config.ts';
+import { openLocalStorage } from './local.ts';
+import { retryTransient, withRetry, type StorageRetryOptions } from './retry.ts';
+import type { Storage } from './storage.ts';
+
+export interface OpenStorageOptions {
+  /** Ends requests and pauses; they reject with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** One plain line for an operator before each new try. */
+  readonly onRetry?: ((message: string) => void) | undefined;
+  /** A missing root folder may be made (init). Default: a put into one is an error, the disk may not be mounted. */
+  readonly create?: boolean | undefined;
+  /** How long a call goes on after its first passing failure, in milliseconds. Default 75 s. */
+  readonly retryBudgetMs?: number | undefined;
+  /** A connection that moves no byte for so long is given up and tried anew, in milliseconds. Default 20 s. */
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+/**
+ * Rejects with a StorageError (20) if a bucket does not answer, is not there or refuses the credentials;
+ * a local folder is not looked at before the first call.
+ */
+export async function openStorage(location: RepositoryLocation, options: OpenStorageOptions = {}): Promise<Storage> {
+  const retryOptions: StorageRetryOptions = { budgetMs: options.retryBudgetMs, signal: options.signal, onRetry: options.onRetry };
+  if (location.kind === 'local') return withRetry(openLocalStorage(location.path, { create: options.create ?? false }), retryOptions);
+  const { openS3Storage } = await import('./s3.ts');
+  const s3Options = { signal: options.signal, idleTimeoutMs: options.idleTimeoutMs };
+  return withRetry(await retryTransient(() => openS3Storage(location, s3Options), retryOptions), retryOptions);
+}

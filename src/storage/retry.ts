@@ -1,0 +1,78 @@
+/**
+ * Rides out passing faults of the storage below: the same interface, each call repeated with growing
+ * pauses until its budget is used up. Only errors marked retryable are repeated; refused credentials,
+ * a full disk or an absent object fail at once. Calls may be repeated safely: writes are all or
+ * nothing, and the storage below tells its own unfinished put from a stranger's object.
+ */
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import { retry } from '../lib/retry.ts';
+import type { ByteRange, ObjectInfo, PutOptions, Storage } from './storage.ts';
+
+export interface StorageRetryOptions {
+  /** How long to go on after the first failure of a call, in milliseconds. Default 75 s. */
+  readonly budgetMs?: number | undefined;
+  readonly firstPauseMs?: number | undefined;
+  readonly maxPauseMs?: number | undefined;
+  /** Aborting ends a pause at once, with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** One plain line for an operator before each pause. */
+  readonly onRetry?: ((message: string) => void) | undefined;
+}
+
+/** The same storage, with patience. */
+export function withRetry(storage: Storage, options: StorageRetryOptions = {}): Storage {
+  const patiently = <T>(work: () => Promise<T>): Promise<T> => retryTransient(work, options);
+  return {
+    location: storage.location,
+    capabilities: storage.capabilities,
+    put: (key: string, parts: readonly Uint8Array[], putOptions?: PutOptions) => patiently(() => storage.put(key, parts, putOptions)),
+    get: (key: string, range?: ByteRange) => patiently(() => storage.get(key, range)),
+    stat: (key: string) => patiently(() => storage.stat(key)),
+    list: (prefix: string, after?: string) => listPatiently(storage, prefix, after, patiently),
+    remove: (keys: readonly string[]) => patiently(() => storage.remove(keys)),
+    space: () => patiently(() => storage.space()),
+    removeStaleTemporaries: (olderThanMs: number) => patiently(() => storage.removeStaleTemporaries(olderThanMs)),
+    close: () => storage.close(),
+  };
+}
+
+/** Repeats `work` while it fails with a LifeboatError marked retryable, within the budget. */
+export function retryTransient<T>(work: () => Promise<T>, options: StorageRetryOptions): Promise<T> {
+  return retry(work, {
+    budgetMs: options.budgetMs ?? 75_000,
+    firstPauseMs: options.firstPauseMs ?? 250,
+    maxPauseMs: options.maxPauseMs ?? 8000,
+    isTransient: (error) => error instanceof LifeboatError && error.retryable && options.signal?.aborted !== true,
+    onRetry: (error, attempt, pauseMs) =>
+      options.onRetry?.(`${messageOf(error)}; trying again in ${(pauseMs / 1000).toFixed(1)} s (attempt ${attempt + 1})`),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+}
+
+/** Goes on after the last key given; each key that arrives starts a new budget. */
+async function* listPatiently(
+  storage: Storage,
+  prefix: string,
+  after: string | undefined,
+  patiently: <T>(work: () => Promise<T>) => Promise<T>,
+): AsyncGenerator<ObjectInfo> {
+  let last = after;
+  let source: AsyncIterator<ObjectInfo> | undefined;
+  const next = async (): Promise<IteratorResult<ObjectInfo>> => {
+    source ??= storage.list(prefix, last)[Symbol.asyncIterator]();
+    try {
+      return await source.next();
+    } catch (error) {
+      source = undefined;
+      throw error;
+    }
+  };
+  try {
+    for (let item = await patiently(next); item.done !== true; item = await patiently(next)) {
+      last = item.value.key;
+      yield item.value;
+    }
+  } finally {
+    await source?.return?.();
+  }
+}
