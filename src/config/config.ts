@@ -1,6 +1,7 @@
 /**
  * The trusted configuration: parsed once, complete, with units in the names. Nothing below this floor
- * reads the environment or fills in defaults.
+ * reads the environment or fills in defaults. A Secret that the running command did not ask for is
+ * there (so it is seen to be configured), but its reveal() throws.
  */
 import type { Secret } from '../lib/secret.ts';
 
@@ -20,6 +21,8 @@ export interface Config {
   readonly stateDir: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly targets: ReadonlyMap<string, TargetConfig>;
+  /** Which target is meant when a command names none (BACKUP_TARGET). */
+  readonly defaultTarget: string | undefined;
   readonly retention: RetentionByComponent;
   readonly schedules: readonly Schedule[];
   readonly notifications: Notifications;

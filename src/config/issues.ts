@@ -1,0 +1,68 @@
+/** What zod found, in our words and with the origin of the value; no value is quoted, it may be a secret. */
+import type { z } from 'zod';
+import { didYouMean } from '../lib/suggest.ts';
+import type { Fault } from './faults.ts';
+import { settingsSchema } from './schema.ts';
+
+type Issue = z.core.$ZodIssue;
+
+/** Faults of a document that does not fit. `whereOf` names the origin of a dotted path. */
+export function faultsOf(error: z.ZodError, whereOf: (path: string) => string): Fault[] {
+  return error.issues.flatMap((issue) => faultsOfIssue(issue, issue.path.map(String), whereOf));
+}
+
+function faultsOfIssue(issue: Issue, path: readonly string[], whereOf: (path: string) => string): Fault[] {
+  const at = (keys: readonly string[]): string => whereOf(keys.join('.'));
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => ({ where: at([...path, key]), message: `is no key that is read${didYouMean(key, keysAt(path))}` }));
+    case 'invalid_union': {
+      // One branch that fits the kind of value: its own faults say more than "none fits".
+      const branch = issue.errors.find((errors) => errors.every((each) => each.path.length > 0 || each.code === 'unrecognized_keys'));
+      const useful = branch !== undefined && branch.some((each) => each.path.length > 0) && path.at(-1) === 'repository';
+      if (!useful) return [{ where: at(path), message: issue.message }];
+      return branch.flatMap((each) => faultsOfIssue(each, [...path, ...each.path.map(String)], whereOf));
+    }
+    case 'invalid_key':
+      return issue.issues.map((each) => ({ where: at(path), message: each.message }));
+    case 'invalid_type':
+      return [{ where: at(path), message: issue.input === undefined ? `is missing; it ${mustBe(issue.expected)}` : mustBe(issue.expected) }];
+    case 'invalid_value':
+      return [{ where: at(path), message: `must be one of ${issue.values.map(String).join(', ')}${typeof issue.input === 'string' ? didYouMean(issue.input, issue.values.map(String)) : ''}` }];
+    case 'too_small':
+      return [{ where: at(path), message: issue.origin === 'string' || issue.origin === 'array' ? 'must not be empty' : `must be at least ${issue.minimum}` }];
+    case 'too_big':
+      return [{ where: at(path), message: `must be at most ${issue.maximum}` }];
+    default:
+      return [{ where: at(path), message: issue.message }];
+  }
+}
+
+const kinds: Readonly<Record<string, string>> = { int: 'a whole number', number: 'a number', string: 'a text', boolean: 'true or false', array: 'a list', object: 'an object', record: 'an object' };
+
+function mustBe(expected: string): string {
+  return `must be ${kinds[expected] ?? expected}`;
+}
+
+/** The keys that an object at this path may have. */
+function keysAt(path: readonly string[]): string[] {
+  let schemas: readonly z.core.$ZodType[] = [settingsSchema];
+  for (const key of path) schemas = schemas.flatMap(unwrap).flatMap((schema) => inside(schema, key));
+  return schemas.flatMap(unwrap).flatMap((schema) => Object.keys(shapeOf(schema)));
+}
+
+function unwrap(schema: z.core.$ZodType): readonly z.core.$ZodType[] {
+  const def = schema._zod.def as { type: string; innerType?: z.core.$ZodType; options?: readonly z.core.$ZodType[] };
+  if (def.innerType !== undefined) return unwrap(def.innerType);
+  return def.options === undefined ? [schema] : def.options.flatMap(unwrap);
+}
+
+function inside(schema: z.core.$ZodType, key: string): readonly z.core.$ZodType[] {
+  const def = schema._zod.def as { valueType?: z.core.$ZodType; element?: z.core.$ZodType };
+  const inner = def.valueType ?? def.element ?? shapeOf(schema)[key];
+  return inner === undefined ? [] : [inner];
+}
+
+function shapeOf(schema: z.core.$ZodType): Readonly<Record<string, z.core.$ZodType>> {
+  return (schema._zod.def as { shape?: Record<string, z.core.$ZodType> }).shape ?? {};
+}

@@ -1,0 +1,126 @@
+/** Finds, reads, overlays and parses the configuration: flags over environment over file over defaults. */
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import type { Config } from './config.ts';
+import { findConfigFile, type Environment } from './discover.ts';
+import { readEnvironment } from './environment.ts';
+import { configurationError, type Fault } from './faults.ts';
+import { faultsOf } from './issues.ts';
+import { parseJsonc } from './jsonc.ts';
+import { isRaw, originOf, overlay, recordOrigins, type Layer, type Raw } from './origins.ts';
+import { parseSettings, type SecretNeeds } from './parse.ts';
+import { settingsSchema, type Settings } from './schema.ts';
+
+export interface LoadOptions {
+  /** Absolute. */
+  readonly cwd: string;
+  readonly env: Environment;
+  /** --config: no search. */
+  readonly configPath?: string | undefined;
+  /** --env-file; wins over the file's `envFile`. */
+  readonly envFile?: string | undefined;
+  /** Flags, over everything else; the origin is the flag's name. */
+  readonly overrides?: readonly Layer[];
+  /** Whose secrets to fetch. Default: all. */
+  readonly need?: SecretNeeds;
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Dotted path → environment name, flag, or the file's path. What is not there is a default. */
+  readonly origins: ReadonlyMap<string, string>;
+  readonly warnings: readonly string[];
+  /** Absolute path of the configuration file, if there is one. */
+  readonly file: string | undefined;
+  /** The document before secrets were fetched: for `config show`. */
+  readonly settings: Settings;
+}
+
+const everything: SecretNeeds = { repository: true, encryption: true, notifications: true, targets: 'all' };
+
+/** Loads it. All faults are told in one LifeboatError `usage` (2), each with its origin. */
+export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
+  const file = options.configPath === undefined ? await findConfigFile(options.cwd, options.env) : resolve(options.cwd, options.configPath);
+  const faults: Fault[] = [];
+  const document: Raw = file === undefined ? {} : await readDocument(file, faults);
+  const origins = new Map<string, string>();
+  if (file !== undefined) recordOrigins(origins, document, file);
+  const { env, originNames } = await readEnvFile(options, document, file);
+  const fromFile = isRaw(document['targets']);
+  const environment = readEnvironment(env, options.cwd, fromFile);
+  faults.push(...environment.faults.map((fault) => ({ ...fault, where: originNames(fault.where) })));
+  const warnings = [...environment.warnings, ...(await warnOfReaders(file, document))];
+  normalizeRepository(document);
+  for (const layer of environment.layers) overlay(document, origins, { ...layer, origin: originNames(layer.origin) });
+  for (const layer of options.overrides ?? []) overlay(document, origins, layer);
+  dropLooseRepository(document, origins);
+  const whereOf = (path: string): string => {
+    const origin = originOf(origins, path) ?? file;
+    return origin === undefined || origin === file ? `${file ?? 'configuration'}: ${path === '' ? 'the whole document' : path}` : origin;
+  };
+  const parsed = settingsSchema.safeParse(document, { reportInput: true });
+  if (!parsed.success) throw configurationError([...faults, ...faultsOf(parsed.error, whereOf)]);
+  const surroundings = { env, cwd: options.cwd, file, origins, defaultTarget: environment.target, targetFromEnvironment: !fromFile, need: options.need ?? everything, signal: options.signal, faults, warnings };
+  const config = await parseSettings(parsed.data, surroundings);
+  if (config.defaultTarget !== undefined && fromFile && !config.targets.has(config.defaultTarget)) faults.push({ where: 'BACKUP_TARGET', message: `there is no target ${config.defaultTarget}; there are: ${[...config.targets.keys()].join(', ')}` });
+  if (faults.length > 0) throw configurationError(faults);
+  return { config, origins, warnings, file, settings: parsed.data };
+}
+
+async function readDocument(file: string, faults: Fault[]): Promise<Raw> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new LifeboatError('usage', `cannot read the configuration file ${file}: ${messageOf(error)}`, { cause: error });
+  }
+  try {
+    const document = parseJsonc(text);
+    if (isRaw(document)) return document;
+    faults.push({ where: file, message: 'must be an object: { … }' });
+  } catch (error) {
+    faults.push({ where: file, message: messageOf(error) });
+  }
+  return {};
+}
+
+/** The environment with what stands in the env file under it, and what to call a name in messages. */
+async function readEnvFile(options: LoadOptions, document: Raw, file: string | undefined): Promise<{ env: Environment; originNames: (name: string) => string }> {
+  const configured = typeof document['envFile'] === 'string' && file !== undefined ? resolve(dirname(file), document['envFile']) : undefined;
+  const path = options.envFile === undefined ? configured : resolve(options.cwd, options.envFile);
+  if (path === undefined) return { env: options.env, originNames: (name) => name };
+  try {
+    const inFile = parseEnv(await readFile(path, 'utf8')) as Record<string, string>;
+    const originNames = (name: string): string => (options.env[name] === undefined && inFile[name] !== undefined ? `${name} in ${path}` : name);
+    return { env: { ...inFile, ...options.env }, originNames };
+  } catch (error) {
+    throw new LifeboatError('usage', `cannot read the environment file ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** A plain URL becomes an object, so that the environment can add keys to it. */
+function normalizeRepository(document: Raw): void {
+  if (typeof document['repository'] === 'string') document['repository'] = { url: document['repository'] };
+}
+
+/** Credentials of a bucket without a bucket (left over in many environments) are no repository. */
+function dropLooseRepository(document: Raw, origins: ReadonlyMap<string, string>): void {
+  const { repository } = document;
+  if (isRaw(repository) && repository['url'] === undefined && !origins.has('repository')) delete document['repository'];
+}
+
+/** A file with secrets in it that others can read. */
+async function warnOfReaders(file: string | undefined, document: Raw): Promise<string[]> {
+  if (file === undefined || !holdsSecret(document)) return [];
+  return ((await stat(file)).mode & 0o077) === 0 ? [] : [`${file} holds secrets and others can read it; run: chmod 600 ${file}`];
+}
+
+const secretKeys = new Set(['key', 'passphrase', 'identity', 'secretKey', 'sessionToken', 'webhook', 'slackWebhook', 'smtpUrl', 'pingUrl']);
+
+function holdsSecret(value: unknown): boolean {
+  if (!isRaw(value)) return false;
+  return Object.entries(value).some(([key, inner]) => (typeof inner === 'string' ? secretKeys.has(key) || (key === 'url' && /:[^/]+@/.test(inner)) : holdsSecret(inner)));
+}

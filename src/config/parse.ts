@@ -1,0 +1,212 @@
+/**
+ * From a document that fits the schema to the trusted Config: URLs taken apart, paths made absolute,
+ * the secrets that are asked for fetched, defaults filled in.
+ */
+import { availableParallelism } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { messageOf } from '../lib/errors.ts';
+import { Secret } from '../lib/secret.ts';
+import { parseDuration } from '../lib/time.ts';
+import type { Config, EncryptionConfig, Notifications, RetentionByComponent, RetentionPolicy, TargetConfig } from './config.ts';
+import { defaultStateDir, type Environment } from './discover.ts';
+import type { Fault } from './faults.ts';
+import { originOf } from './origins.ts';
+import { fillCredentials, fillFromPgVariables, formatPostgresUrl, parsePostgresUrl } from './postgres-url.ts';
+import { parseRepository } from './repository-url.ts';
+import type { RetentionSettings, SecretReference, Settings } from './schema.ts';
+import { PendingSecret, resolveSecret } from './secrets.ts';
+
+/** Whose secrets a command needs; the others stay references. */
+export interface SecretNeeds {
+  readonly repository?: boolean;
+  readonly encryption?: boolean;
+  readonly notifications?: boolean;
+  /** Every target's, or those of this one (undefined: the default or only one). */
+  readonly targets?: 'all' | { readonly name: string | undefined };
+}
+
+export interface ParseSurroundings {
+  readonly env: Environment;
+  readonly cwd: string;
+  /** Absolute path of the configuration file. */
+  readonly file: string | undefined;
+  readonly origins: ReadonlyMap<string, string>;
+  readonly defaultTarget: string | undefined;
+  /** The one target was made from the environment, so PG* variables fill in what its URL leaves out. */
+  readonly targetFromEnvironment: boolean;
+  readonly need: SecretNeeds;
+  readonly signal?: AbortSignal | undefined;
+  readonly faults: Fault[];
+  readonly warnings: string[];
+}
+
+/** Builds the Config. What is wrong is pushed to `faults`; the result is only good if none was. */
+export async function parseSettings(settings: Settings, surroundings: ParseSurroundings): Promise<Config> {
+  const parser = new Parser(surroundings);
+  const [repository, encryption, notifications, targets] = await Promise.all([
+    parseRepository(settings.repository, parser, surroundings.need.repository === true),
+    parseEncryption(settings, parser),
+    parseNotifications(settings, parser),
+    parseTargets(settings, parser),
+  ]);
+  const method = settings.compression.method;
+  return {
+    repository,
+    encryption,
+    compression: { method, level: settings.compression.level ?? { zstd: 3, gzip: 6, lz4: 0, none: 0 }[method] },
+    jobs: settings.jobs ?? Math.min(4, availableParallelism()),
+    maxConcurrentBackups: settings.maxConcurrentBackups,
+    hangTimeoutMs: settings.hangTimeoutSeconds * 1000,
+    maxBackupBytes: settings.maxBackupSizeMb === undefined ? undefined : settings.maxBackupSizeMb * 1_000_000,
+    stateDir: settings.stateDir === undefined ? defaultStateDir(surroundings.env) : parser.absolute('stateDir', settings.stateDir),
+    logLevel: settings.logLevel,
+    targets,
+    defaultTarget: surroundings.defaultTarget,
+    retention: parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) }),
+    schedules: settings.schedules.map((schedule) => ({ ...schedule, name: schedule.name ?? schedule.id })),
+    notifications,
+  };
+}
+
+/** What the parts share: origins, secrets, paths, faults. */
+export class Parser {
+  readonly surroundings: ParseSurroundings;
+
+  constructor(surroundings: ParseSurroundings) {
+    this.surroundings = surroundings;
+  }
+
+  /** Name of the origin of a path: an environment variable, a flag, or the file and the path in it. */
+  where(path: string): string {
+    const origin = originOf(this.surroundings.origins, path);
+    return origin === undefined || origin === this.surroundings.file ? `${this.surroundings.file ?? 'configuration'}: ${path}` : origin;
+  }
+
+  fault(path: string, message: string): void {
+    this.surroundings.faults.push({ where: this.where(path), message });
+  }
+
+  /** Paths in the file start from its folder, all others from the working directory. */
+  absolute(path: string, value: string): string {
+    return resolve(this.folder(path), value);
+  }
+
+  folder(path: string): string {
+    const { file, cwd, origins } = this.surroundings;
+    return file !== undefined && originOf(origins, path) === file ? dirname(file) : cwd;
+  }
+
+  /** The secret's value if it is needed; a fault if it cannot be had. */
+  async secret(path: string, reference: SecretReference | undefined, needed: boolean): Promise<Secret | undefined> {
+    if (reference === undefined) return undefined;
+    if (!needed) return new PendingSecret(path);
+    const { env, signal } = this.surroundings;
+    try {
+      return await resolveSecret(reference, { env, folder: this.folder(path), signal });
+    } catch (error) {
+      if (signal?.aborted === true) throw error;
+      this.fault(path, messageOf(error));
+      return new PendingSecret(path);
+    }
+  }
+}
+
+async function parseEncryption(settings: Settings, parser: Parser): Promise<EncryptionConfig> {
+  const { enabled, recipients, trustedKeys, ...secrets } = settings.encryption;
+  const needed = parser.surroundings.need.encryption === true;
+  if (secrets.key !== undefined && secrets.passphrase !== undefined) parser.fault('encryption.passphrase', 'stands beside a key; give one of them');
+  if (!enabled && (secrets.key ?? secrets.passphrase ?? secrets.identity) !== undefined) parser.surroundings.warnings.push('encryption is switched off although a key is configured');
+  const [key, passphrase, identity] = await Promise.all([
+    parser.secret('encryption.key', secrets.key, needed),
+    parser.secret('encryption.passphrase', secrets.passphrase, needed),
+    parser.secret('encryption.identity', identityReference(secrets.identity), needed),
+  ]);
+  return { enabled, key, passphrase, identity, recipients, trustedKeys };
+}
+
+/** A text that holds no identity is the path of a file that does. */
+function identityReference(reference: SecretReference | undefined): SecretReference | undefined {
+  return typeof reference === 'string' && !reference.includes('AGE-SECRET-KEY-') ? { file: reference.trim() } : reference;
+}
+
+async function parseNotifications({ notifications: from }: Settings, parser: Parser): Promise<Notifications> {
+  const get = (key: 'webhook' | 'slackWebhook' | 'smtpUrl' | 'pingUrl'): Promise<Secret | undefined> =>
+    parser.secret(`notifications.${key}`, from[key], parser.surroundings.need.notifications === true);
+  const [webhook, slackWebhook, smtpUrl, pingUrl] = await Promise.all([get('webhook'), get('slackWebhook'), get('smtpUrl'), get('pingUrl')]);
+  return { webhook, slackWebhook, emailRecipients: from.emailRecipients, smtpUrl, pingUrl };
+}
+
+async function parseTargets(settings: Settings, parser: Parser): Promise<Map<string, TargetConfig>> {
+  const entries = Object.entries(settings.targets ?? {});
+  const { targets: need } = parser.surroundings.need;
+  const wanted = typeof need === 'object' ? (need.name ?? parser.surroundings.defaultTarget) : undefined;
+  const isNeeded = (name: string): boolean => need === 'all' || (need !== undefined && (name === wanted || (wanted === undefined && entries.length === 1)));
+  const parsed = await Promise.all(entries.map(async ([name, target]) => parseTarget(name, target, isNeeded(name), settings, parser)));
+  return new Map(parsed.map((target) => [target.name, target]));
+}
+
+type TargetSettings = NonNullable<Settings['targets']>[string];
+
+async function parseTarget(name: string, target: TargetSettings, needed: boolean, settings: Settings, parser: Parser): Promise<TargetConfig> {
+  const at = `targets.${name}`;
+  const paths = (key: string, list: readonly string[]): string[] => list.map((each) => parser.absolute(`${at}.files.${key}`, each));
+  const file = (key: string, value: string | undefined): string | undefined => (value === undefined ? undefined : parser.absolute(`${at}.redis.${key}`, value));
+  const { postgres, redis, files, retention } = target;
+  const redisUrl = await parser.secret(`${at}.redis.url`, redis?.url, needed);
+  if (redisUrl !== undefined && !(redisUrl instanceof PendingSecret) && !/^rediss?:\/\//.test(redisUrl.reveal())) parser.fault(`${at}.redis.url`, 'must begin with redis:// or rediss://');
+  return {
+    name,
+    postgres: postgres === undefined ? undefined : await parsePostgres(at, postgres, needed, parser),
+    redis:
+      redis === undefined || redisUrl === undefined
+        ? undefined
+        : { url: redisUrl, caFile: file('caFile', redis.caFile), certFile: file('certFile', redis.certFile), keyFile: file('keyFile', redis.keyFile), method: redis.method },
+    files: files === undefined ? undefined : { paths: paths('paths', files.paths), include: files.include, exclude: files.exclude },
+    retention: retention === undefined ? undefined : parseRetention(retention, parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) })),
+  };
+}
+
+async function parsePostgres(at: string, postgres: NonNullable<TargetSettings['postgres']>, needed: boolean, parser: Parser): Promise<TargetConfig['postgres']> {
+  const { env, targetFromEnvironment, warnings } = parser.surroundings;
+  const given = await parser.secret(`${at}.postgres.url`, postgres.url, needed);
+  const common = {
+    bigTableBytes: postgres.bigTableMiB * 1024 * 1024,
+    lockWaitTimeoutMs: postgres.lockWaitTimeoutSeconds * 1000,
+    base: postgres.base === undefined ? undefined : {},
+  };
+  if (given === undefined || given instanceof PendingSecret) return { url: given ?? new PendingSecret(at), databases: postgres.databases ?? ['*'], ...common };
+  const parsed = parsePostgresUrl(given.reveal());
+  if (parsed === undefined) {
+    parser.fault(`${at}.postgres.url`, 'must be postgres://user:password@host:port/database, the characters @ / ? # % in a password percent-encoded');
+    return { url: given, databases: ['*'], ...common };
+  }
+  const whole = await fillCredentials(targetFromEnvironment ? fillFromPgVariables(parsed, env) : parsed, env, warnings);
+  return { url: new Secret(formatPostgresUrl(whole)), databases: postgres.databases ?? [whole.database ?? '*'], ...common };
+}
+
+function days(count: number): RetentionPolicy {
+  return { ...emptyPolicy, days: count, minBackups: 3 };
+}
+
+const emptyPolicy: RetentionPolicy = {
+  days: undefined,
+  keepLast: undefined,
+  keepHourly: undefined,
+  keepDaily: undefined,
+  keepWeekly: undefined,
+  keepMonthly: undefined,
+  keepYearly: undefined,
+  keepWithinMs: undefined,
+  minBackups: undefined,
+};
+
+/** A component that is named replaces the other policy whole; rules are not mixed. */
+function parseRetention(settings: RetentionSettings, otherwise: RetentionByComponent): RetentionByComponent {
+  const policy = (component: keyof RetentionByComponent): RetentionPolicy => {
+    const given = settings[component];
+    if (given === undefined) return otherwise[component];
+    const { keepWithin, ...rules } = given;
+    return { ...emptyPolicy, ...rules, keepWithinMs: keepWithin === undefined ? undefined : parseDuration(keepWithin) };
+  };
+  return { database: policy('database'), redis: policy('redis'), files: policy('files') };
+}

@@ -1,0 +1,50 @@
+/** The repository's location: file:///path, a path, or s3://bucket/prefix with the bucket's details. */
+import { fileURLToPath } from 'node:url';
+import type { RepositoryLocation } from './config.ts';
+import type { Parser } from './parse.ts';
+import type { Settings } from './schema.ts';
+
+/** Undefined if none is configured; faults go to the parser. */
+export async function parseRepository(from: Settings['repository'], parser: Parser, needed: boolean): Promise<RepositoryLocation | undefined> {
+  if (from === undefined) return undefined;
+  const details = typeof from === 'string' ? { url: from } : from;
+  const s3 = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/.exec(details.url);
+  if (s3 === null) return parseLocal(details.url, parser);
+  if ((details.accessKey === undefined) !== (details.secretKey === undefined)) {
+    const [there, missing] = details.accessKey === undefined ? ['secretKey', 'accessKey'] : ['accessKey', 'secretKey'];
+    parser.fault(`repository.${there}`, `has no ${missing} beside it`);
+  }
+  const [accessKey, secretKey, sessionToken] = await Promise.all([
+    parser.secret('repository.accessKey', details.accessKey, needed),
+    parser.secret('repository.secretKey', details.secretKey, needed),
+    parser.secret('repository.sessionToken', details.sessionToken, needed),
+  ]);
+  return {
+    kind: 's3',
+    bucket: s3[1] ?? '',
+    prefix: (s3[2] ?? '').replaceAll(/^\/+|\/+$/g, ''),
+    region: details.region,
+    endpoint: details.endpoint,
+    // Compatible servers seldom have a host name for each bucket.
+    pathStyle: details.pathStyle ?? details.endpoint !== undefined,
+    storageClass: details.storageClass,
+    serverSideEncryption: details.serverSideEncryption,
+    kmsKeyId: details.kmsKeyId,
+    accessKey,
+    secretKey,
+    sessionToken,
+  };
+}
+
+function parseLocal(url: string, parser: Parser): RepositoryLocation | undefined {
+  if (/^(\/|\.\.?(\/|$))/.test(url)) return { kind: 'local', path: parser.absolute('repository', url) };
+  try {
+    if (url.startsWith('file:')) return { kind: 'local', path: fileURLToPath(url) };
+  } catch {
+    parser.fault('repository', 'must be file:///path with an absolute path and no host');
+    return undefined;
+  }
+  const s3 = url.startsWith('s3:');
+  parser.fault('repository', s3 ? 'must be s3://bucket/prefix, the bucket in lower case' : 'must be file:///path or s3://bucket/prefix');
+  return undefined;
+}
