@@ -43,6 +43,7 @@ function canGoOn(text: string): boolean {
     JSON.parse(text);
     return true;
   } catch (error) {
-    return error instanceof Error && /end of JSON|Unterminated|No number after|Exponent part/.test(error.message);
+    const message = error instanceof Error ? error.message : '';
+    return /end of JSON|Unterminated/.test(message) || Number(/position (\d+)/.exec(message)?.[1]) === text.length;
   }
 }
