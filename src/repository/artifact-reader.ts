@@ -1,0 +1,150 @@
+/**
+ * Reads stored artifacts back: index parts → range reads ahead of need → authenticated, decompressed and
+ * checked against their chunk ids side by side → yielded in order. It never ends early: what cannot be
+ * proven whole is thrown.
+ */
+import { LifeboatError } from '../lib/errors.ts';
+import type { ArtifactInfo, ArtifactReader } from '../source/source.ts';
+import { NotFoundError, type Storage } from '../storage/storage.ts';
+import { boxKind, chunkIdKey, chunkIdOf, cipherFor, openBox, type BoxCipher } from './box.ts';
+import { decode } from './codec.ts';
+import { sha256, type DataKey } from './crypto.ts';
+import { IndexPart, packKey, type ChunkRecord } from './index-part.ts';
+import { readAhead } from './read-ahead.ts';
+import type { StoredArtifact } from './backup-writer.ts';
+
+/** One request reads so many bytes of neighbouring chunks at most… */
+const runBytes = 4 * 1024 * 1024;
+/** …and so many of them are under way or waiting to be used. */
+const runsAhead = 3;
+
+export interface ArtifactReaderOptions {
+  readonly storage: Storage;
+  readonly dataKey: DataKey | undefined;
+  /** From a manifest whose seal has been checked. */
+  readonly artifacts: readonly StoredArtifact[];
+}
+
+/** Neighbouring chunks of one pack, read by one request. */
+interface Run {
+  readonly chunks: ChunkRecord[];
+  readonly start: number;
+  end: number;
+}
+
+/** Artifacts of one component, by name. */
+export function openArtifacts(options: ArtifactReaderOptions): ArtifactReader {
+  const byName = new Map(options.artifacts.map((artifact) => [artifact.name, artifact]));
+  return {
+    artifacts: options.artifacts.map(({ name, mediaType, bytes }): ArtifactInfo => ({ name, mediaType, bytes })),
+    open: (name, range) => {
+      const artifact = byName.get(name);
+      if (artifact === undefined) throw new LifeboatError('not_found', `the backup has no artifact ${name}`);
+      return range === undefined ? readWhole(options, artifact) : readRange(options, artifact, range);
+    },
+  };
+}
+
+async function* readWhole(options: ArtifactReaderOptions, artifact: StoredArtifact): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const plain of plainChunks(options, runsOf(records(options, artifact)))) {
+    bytes += plain.length;
+    yield plain;
+  }
+  if (bytes !== artifact.bytes) throw damaged(artifact.name, `it yields ${bytes} bytes, not ${artifact.bytes}`);
+}
+
+async function* readRange(options: ArtifactReaderOptions, artifact: StoredArtifact, range: { start: number; end: number }): AsyncGenerator<Uint8Array> {
+  if (range.start < 0 || range.end > artifact.bytes || range.start > range.end) throw damaged(artifact.name, `it has no bytes ${range.start} to ${range.end}`);
+  let at = 0;
+  const wanted = async function* (): AsyncGenerator<ChunkRecord> {
+    let offset = 0;
+    let first = true;
+    for await (const record of records(options, artifact)) {
+      if (offset >= range.end) return;
+      if (offset + record.plainLength > range.start) {
+        if (first) at = offset;
+        first = false;
+        yield record;
+      }
+      offset += record.plainLength;
+    }
+  };
+  let given = 0;
+  for await (const plain of plainChunks(options, runsOf(wanted()))) {
+    const part = plain.subarray(Math.max(0, range.start - at), Math.min(plain.length, range.end - at));
+    at += plain.length;
+    given += part.length;
+    yield part;
+  }
+  if (given !== range.end - range.start) throw damaged(artifact.name, `it yields ${given} bytes where ${range.end - range.start} were asked for`);
+}
+
+/** Every chunk of an artifact in stream order, one index part in memory at a time. */
+export async function* records({ storage, dataKey }: ArtifactReaderOptions, artifact: StoredArtifact): AsyncGenerator<ChunkRecord> {
+  for (const part of artifact.index) {
+    const stored = await get(storage, part.object);
+    if (stored.length !== part.bytes || sha256(stored).toString('hex') !== part.sha256) throw damaged(artifact.name, `${part.object} is not what the manifest names`);
+    const index = new IndexPart(await openBox(stored, boxKind.index, part.object, dataKey));
+    if (index.chunks !== part.chunks) throw damaged(artifact.name, `${part.object} lists ${index.chunks} chunks, not ${part.chunks}`);
+    for (let n = 0; n < index.chunks; n++) yield index.record(n);
+  }
+}
+
+/** Joins chunks that lie side by side in a pack. */
+async function* runsOf(chunks: AsyncIterable<ChunkRecord>): AsyncGenerator<Run> {
+  let run: Run | undefined;
+  for await (const chunk of chunks) {
+    const end = chunk.offset + chunk.storedLength;
+    if (run !== undefined && run.chunks[0]?.packId.equals(chunk.packId) === true && run.end === chunk.offset && end - run.start <= runBytes) {
+      run.chunks.push(chunk);
+      run.end = end;
+      continue;
+    }
+    if (run !== undefined) yield run;
+    run = { chunks: [chunk], start: chunk.offset, end };
+  }
+  if (run !== undefined) yield run;
+}
+
+async function* plainChunks(options: ArtifactReaderOptions, runs: AsyncIterable<Run>): AsyncGenerator<Uint8Array> {
+  const idKey = chunkIdKey(options.dataKey);
+  const open = async (run: Run): Promise<Uint8Array[]> => {
+    const [first] = run.chunks as [ChunkRecord];
+    const key = packKey(first.packId);
+    try {
+      const stored = await options.storage.get(key, { start: run.start, end: run.end });
+      const cipher = cipherFor(first.packHeader, boxKind.pack, options.dataKey);
+      return await Promise.all(run.chunks.map((chunk) => openChunk(cipher, chunk, stored.subarray(chunk.offset - run.start, chunk.offset - run.start + chunk.storedLength), idKey)));
+    } catch (error) {
+      throw located(error, key);
+    }
+  };
+  for await (const chunks of readAhead(runs, open, runsAhead)) yield* chunks;
+}
+
+async function openChunk(cipher: BoxCipher, chunk: ChunkRecord, stored: Uint8Array, idKey: Buffer | undefined): Promise<Uint8Array> {
+  const plain = await decode(cipher.open(chunk.frame, stored), chunk.codec, chunk.plainLength);
+  if (!chunkIdOf(idKey, plain).equals(chunk.id)) throw new LifeboatError('integrity', 'a chunk is not the one the index names');
+  return plain;
+}
+
+async function get(storage: Storage, key: string): Promise<Buffer> {
+  try {
+    return await storage.get(key);
+  } catch (error) {
+    throw located(error, key);
+  }
+}
+
+/** Names the object; a missing or shortened one is damage of the backup, not a storage's failure. */
+function located(error: unknown, key: string): unknown {
+  if (!(error instanceof LifeboatError)) return error;
+  if (error instanceof NotFoundError) return new LifeboatError('integrity', `the repository has lost ${key}`, { hint: 'run: lifeboat validate --all --quick', cause: error });
+  if (error.code === 'integrity') return new LifeboatError('integrity', `${key} is damaged: ${error.message}`, { hint: 'run: lifeboat validate --all', cause: error });
+  return error;
+}
+
+function damaged(name: string, why: string): LifeboatError {
+  return new LifeboatError('integrity', `artifact ${name} cannot be read: ${why}`, { hint: 'run: lifeboat validate --all' });
+}

@@ -1,0 +1,279 @@
+/**
+ * Turns artifacts into packs and indexes: chunks that the previous backup (or this one) has already are
+ * referenced, the others compressed, sealed and packed. Several artifacts may be stored side by side.
+ * Nothing it writes is visible as a backup until a manifest names it.
+ */
+import type { CompressionConfig } from '../config/config.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import type { Artifact, Json } from '../source/source.ts';
+import { AlreadyExistsError, type Storage } from '../storage/storage.ts';
+import { boxKind, chunkIdKey, sealBox, type BoxKind } from './box.ts';
+import { ChunkThreads, type Chunk } from './chunk-stream.ts';
+import { encode, type Encoded } from './codec.ts';
+import { sha256, type DataKey } from './crypto.ts';
+import { defaultChunkSizes, gearTable, smallChunkSizes } from './gear.ts';
+import { IndexPartBuilder, type ChunkPlace } from './index-part.ts';
+import { OwnChunks } from './own-chunks.ts';
+import { checkReusedPacks } from './reused-packs.ts';
+import { encodePackTable, PackUsage, type PackUse } from './pack-usage.ts';
+import { Packer, type StoredPack } from './packer.ts';
+import { ParentIndex, type ParentBackup } from './parent-index.ts';
+import { checkStoredBox } from './read-back.ts';
+import { Semaphore } from './semaphore.ts';
+
+export interface BackupWriterOptions {
+  readonly storage: Storage;
+  readonly repositoryId: string;
+  readonly backupId: string;
+  readonly dataKey: DataKey | undefined;
+  readonly compression: CompressionConfig;
+  readonly hangTimeoutMs: number;
+  /** Refuse (exit 15) to store more than this. */
+  readonly maxStoredBytes: number | undefined;
+  /** The backup to deduplicate against; it must have been sealed under the same data key. */
+  readonly parent: ParentBackup | undefined;
+  /** Chunks compressed side by side. */
+  readonly compressors: number;
+  readonly context: RunContext;
+}
+
+/** An artifact as the manifest lists it. Sizes in bytes; sha256 of the stored object. */
+export interface StoredArtifact {
+  readonly name: string;
+  readonly mediaType: string;
+  readonly bytes: number;
+  readonly chunks: number;
+  readonly index: readonly { readonly object: string; readonly bytes: number; readonly sha256: string; readonly chunks: number }[];
+}
+
+/** Bytes of a component so far: read from the source, of these new to the repository, and what they take there. */
+export interface Totals {
+  readBytes: number;
+  newBytes: number;
+  storedBytes: number;
+}
+
+/** Chunks in one index part (the format allows more): it bounds what is held, and what one look-up loads. */
+const chunksPerPart = 16_384;
+/** Sealed index parts held back until the packs they name are stored. */
+const maxPendingBytes = 4 * 1024 * 1024;
+
+export class BackupWriter {
+  readonly #options: BackupWriterOptions;
+  readonly #threads = new ChunkThreads();
+  readonly #gear: Uint32Array;
+  readonly #idKey: Buffer | undefined;
+  readonly #parent: ParentIndex | undefined;
+  readonly #own = new OwnChunks();
+  readonly #usage = new PackUsage();
+  readonly #storedPacks = new Map<string, StoredPack>();
+  readonly #packer: Packer;
+  readonly #packing = new Semaphore(1);
+  readonly #compressing: Semaphore;
+  readonly #totals = new Map<string, Totals>();
+  #pending: { readonly key: string; readonly parts: readonly Uint8Array[] }[] = [];
+  #pendingBytes = 0;
+
+  constructor(options: BackupWriterOptions) {
+    const { dataKey, parent, storage, context } = options;
+    this.#options = options;
+    this.#gear = gearTable(dataKey, options.repositoryId);
+    this.#idKey = chunkIdKey(dataKey);
+    this.#compressing = new Semaphore(options.compressors);
+    this.#parent = parent === undefined ? undefined : new ParentIndex(storage, dataKey, parent, (message) => context.emit({ type: 'warning', message }));
+    this.#packer = new Packer({ storage, dataKey }, (pack) => this.#storedPacks.set(pack.packId.toString('latin1'), pack));
+  }
+
+  /** Totals of a component, live. */
+  totals(component: string): Totals {
+    let totals = this.#totals.get(component);
+    if (totals === undefined) this.#totals.set(component, (totals = { readBytes: 0, newBytes: 0, storedBytes: 0 }));
+    return totals;
+  }
+
+  /** Stores one artifact to its end. Rejects if its body fails; what was stored by then is garbage for cleanup. */
+  async store(component: string, artifact: Artifact): Promise<StoredArtifact> {
+    const failure = new AbortController();
+    const artifactIndex = new ArtifactIndex(artifact.name, (key, body) => this.#seal(key, body));
+    let tail = Promise.resolve();
+    try {
+      const slabs = this.#threads.cut(artifact.body, {
+        gear: this.#gear,
+        idKey: this.#idKey,
+        sizes: artifact.chunkSize === 'small' ? smallChunkSizes : defaultChunkSizes,
+        hangTimeoutMs: this.#options.hangTimeoutMs,
+        signal: AbortSignal.any([this.#options.context.signal, failure.signal]),
+      });
+      let position = 0;
+      for await (const slab of slabs) {
+        await this.#parent?.prepare(artifact.name, position);
+        position += slab.chunks.length;
+        for (const chunk of slab.chunks) tail = this.#keepOrder(tail, component, chunk, artifactIndex);
+        tail = tail.then(() => slab.release());
+        tail.catch((error: unknown) => failure.abort(error));
+      }
+    } finally {
+      await tail;
+    }
+    const stored = { name: artifact.name, mediaType: artifact.mediaType, ...(await artifactIndex.finish()) };
+    this.#options.context.emit({ type: 'artifact', component, name: artifact.name, bytes: stored.bytes, storedBytes: artifactIndex.newStoredBytes });
+    return stored;
+  }
+
+  /** Stores facts and the rest of what a manifest names, after all packs and indexes. Everything is read back. */
+  async finish(facts: Json): Promise<{ readonly factsSha256: string; readonly packsSha256: string }> {
+    const { storage, backupId } = this.#options;
+    await this.#flush();
+    const factsKey = `backups/${backupId}/facts`;
+    const factsBox = await sealBox(boxKind.document, factsKey, this.#options.dataKey, Buffer.from(JSON.stringify(facts)), this.#options.compression);
+    await this.#putBox(factsKey, boxKind.document, factsBox);
+    const table = encodePackTable([...this.#packUses()]);
+    await putOnce(storage, `backups/${backupId}/packs`, [table]);
+    return { factsSha256: sha256(...factsBox).toString('hex'), packsSha256: sha256(table).toString('hex') };
+  }
+
+  /** Presence and size of every referenced pack; part of the checks before and after the manifest. */
+  async checkPacks(): Promise<void> {
+    await checkReusedPacks(this.#options.storage, [...this.#packUses()]);
+  }
+
+  async close(): Promise<void> {
+    await this.#threads.close();
+    // Puts that are still on their way must not outlive the run.
+    await this.#packer.flush().catch(() => {});
+  }
+
+  /** Compresses at once, packs when all chunks before it are packed. */
+  #keepOrder(before: Promise<void>, component: string, chunk: Chunk, index: ArtifactIndex): Promise<void> {
+    const known = this.#own.find(chunk.id) ?? this.#parent?.find(chunk.id);
+    const encoding = known === undefined ? this.#encode(chunk.plain) : undefined;
+    encoding?.catch(() => {});
+    return before.then(async () => {
+      const place = known ?? this.#own.find(chunk.id) ?? (await this.#pack(component, chunk, await (encoding as Promise<Encoded>), index));
+      this.#usage.add(place);
+      const totals = this.totals(component);
+      totals.readBytes += chunk.plain.length;
+      this.#options.context.emit({ type: 'progress', component, ...totals });
+      await index.add(chunk.id, place);
+    });
+  }
+
+  async #encode(plain: Uint8Array): Promise<Encoded> {
+    await this.#compressing.acquire();
+    try {
+      return await encode(plain, this.#options.compression);
+    } finally {
+      this.#compressing.release();
+    }
+  }
+
+  async #pack(component: string, chunk: Chunk, encoded: Encoded, index: ArtifactIndex): Promise<ChunkPlace> {
+    await this.#packing.acquire();
+    try {
+      const place = await this.#packer.add(chunk.id, chunk.plain.length, encoded);
+      this.#own.add(chunk.id, place);
+      const totals = this.totals(component);
+      totals.newBytes += chunk.plain.length;
+      totals.storedBytes += place.storedLength;
+      index.newStoredBytes += place.storedLength;
+      this.#guardSize();
+      return place;
+    } finally {
+      this.#packing.release();
+    }
+  }
+
+  #guardSize(): void {
+    const limit = this.#options.maxStoredBytes;
+    if (limit === undefined) return;
+    let stored = 0;
+    for (const totals of this.#totals.values()) stored += totals.storedBytes;
+    if (stored > limit) throw new LifeboatError('space', `the backup stores more than ${limit} bytes, the limit that is set`, { state: 'no backup was recorded', hint: 'raise MAX_BACKUP_SIZE_MB or --max-size if this growth is meant' });
+  }
+
+  async #seal(suffix: string, body: Buffer): Promise<{ object: string; bytes: number; sha256: string }> {
+    const key = `backups/${this.#options.backupId}/${suffix}`;
+    const parts = await sealBox(boxKind.index, key, this.#options.dataKey, body, this.#options.compression);
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+    this.#pending.push({ key, parts });
+    this.#pendingBytes += bytes;
+    if (this.#pendingBytes > maxPendingBytes) await this.#flush();
+    return { object: key, bytes, sha256: sha256(...parts).toString('hex') };
+  }
+
+  /** Packs first, then the indexes that name them. */
+  async #flush(): Promise<void> {
+    await this.#packing.acquire();
+    try {
+      const pending = this.#pending;
+      this.#pending = [];
+      this.#pendingBytes = 0;
+      await this.#packer.flush();
+      for (const { key, parts } of pending) await this.#putBox(key, boxKind.index, parts);
+    } finally {
+      this.#packing.release();
+    }
+  }
+
+  async #putBox(key: string, kind: BoxKind, parts: readonly Uint8Array[]): Promise<void> {
+    const { storage, dataKey } = this.#options;
+    await putOnce(storage, key, parts);
+    const objectBytes = parts.reduce((sum, part) => sum + part.length, 0);
+    await checkStoredBox(storage, key, { kind, dataKey, objectBytes, directoryBytes: (parts.at(-2) as Uint8Array).length, frame: 0 });
+  }
+
+  *#packUses(): Generator<PackUse> {
+    for (const { packId, usedBytes } of this.#usage.packs()) {
+      const own = this.#storedPacks.get(packId.toString('latin1'));
+      const pack = own ?? this.#parent?.pack(packId);
+      if (pack === undefined) throw new Error(`pack ${packId.toString('hex')} is referenced, but was neither stored nor found`);
+      yield { packId, objectBytes: pack.objectBytes, usedBytes, lockedUntil: own === undefined ? (this.#parent?.pack(packId)?.lockedUntil ?? 0) : 0 };
+    }
+  }
+}
+
+/** The index of one artifact while it grows; full parts are handed over. */
+class ArtifactIndex {
+  newStoredBytes = 0;
+  readonly #name: string;
+  readonly #seal: (suffix: string, body: Buffer) => Promise<{ object: string; bytes: number; sha256: string }>;
+  readonly #parts: { object: string; bytes: number; sha256: string; chunks: number }[] = [];
+  #builder = new IndexPartBuilder();
+  #bytes = 0;
+  #chunks = 0;
+
+  constructor(name: string, seal: (suffix: string, body: Buffer) => Promise<{ object: string; bytes: number; sha256: string }>) {
+    this.#name = name;
+    this.#seal = seal;
+  }
+
+  async add(id: Buffer, place: ChunkPlace): Promise<void> {
+    this.#builder.add(id, place);
+    this.#bytes += place.plainLength;
+    this.#chunks++;
+    if (this.#builder.chunks >= chunksPerPart) await this.#end();
+  }
+
+  async finish(): Promise<{ bytes: number; chunks: number; index: StoredArtifact['index'] }> {
+    if (this.#builder.chunks > 0 || this.#parts.length === 0) await this.#end();
+    return { bytes: this.#bytes, chunks: this.#chunks, index: this.#parts };
+  }
+
+  async #end(): Promise<void> {
+    const builder = this.#builder;
+    this.#builder = new IndexPartBuilder();
+    const sealed = await this.#seal(`${this.#name}.${this.#parts.length}.index`, builder.encode());
+    this.#parts.push({ ...sealed, chunks: builder.chunks });
+  }
+}
+
+/** Backup ids are random, so an object that is there already is of an earlier try of this very put. */
+async function putOnce(storage: Storage, key: string, parts: readonly Uint8Array[]): Promise<void> {
+  try {
+    await storage.put(key, parts);
+  } catch (error) {
+    if (!(error instanceof AlreadyExistsError)) throw error;
+    throw new LifeboatError('storage', `${key} exists already`, { hint: 'two backups cannot share an id; run the backup again', cause: error });
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Fills packs: seals compressed chunks into one 16 MiB buffer after another and stores each when it is
+ * full, while the next is filled. All streams of a backup share one packer. The buffers are made once
+ * and reused, which is what bounds a backup's memory. Every stored pack is read back and opened before
+ * anything may rely on it.
+ */
+import { randomBytes, randomInt } from 'node:crypto';
+import type { Storage } from '../storage/storage.ts';
+import { BoxCipher, boxKind, closing, headerBytes, newHeader, tagBytes, trailerBytes, type FrameEntry } from './box.ts';
+import type { Encoded } from './codec.ts';
+import type { DataKey } from './crypto.ts';
+import { packKey, type ChunkPlace } from './index-part.ts';
+import { Semaphore } from './semaphore.ts';
+import { checkStoredBox } from './read-back.ts';
+
+const packBytes = 16 * 1024 * 1024;
+/** One is filled while two are on their way. */
+const buffers = 3;
+
+export interface PackerOptions {
+  readonly storage: Storage;
+  readonly dataKey: DataKey | undefined;
+  readonly retainUntilMs?: number;
+}
+
+/** A finished pack. */
+export interface StoredPack {
+  readonly packId: Buffer;
+  readonly objectBytes: number;
+}
+
+interface OpenPack {
+  readonly id: Buffer;
+  readonly buffer: Buffer;
+  readonly cipher: BoxCipher;
+  readonly frames: FrameEntry[];
+  length: number;
+}
+
+export class Packer {
+  readonly #options: PackerOptions;
+  readonly #onStored: (pack: StoredPack) => void;
+  readonly #free: Buffer[] = [];
+  readonly #room = new Semaphore(buffers);
+  readonly #puts = new Set<Promise<void>>();
+  #open: OpenPack | undefined;
+  #failure: unknown;
+
+  constructor(options: PackerOptions, onStored: (pack: StoredPack) => void) {
+    this.#options = options;
+    this.#onStored = onStored;
+  }
+
+  /** Seals one chunk into the open pack. Calls must not overlap (the caller keeps one at a time). */
+  async add(id: Buffer, plainLength: number, encoded: Encoded): Promise<ChunkPlace> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const storedLength = encoded.body.length + tagBytes;
+    if (this.#open !== undefined && this.#open.length + storedLength > packBytes) this.#store(this.#open);
+    this.#open ??= await this.#begin();
+    const pack = this.#open;
+    const frame = pack.frames.length;
+    const offset = pack.length;
+    pack.cipher.sealInto(pack.buffer, offset, frame, encoded.body);
+    pack.length += storedLength;
+    pack.frames.push({ offset, storedLength, plainLength, codec: encoded.codec, chunkId: Buffer.from(id) });
+    return { packId: pack.id, packHeader: pack.cipher.header, frame, offset, storedLength, plainLength, codec: encoded.codec };
+  }
+
+  /** Stores the open pack and waits for all that are on their way. */
+  async flush(): Promise<void> {
+    if (this.#open !== undefined) this.#store(this.#open);
+    await Promise.all(this.#puts);
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async #begin(): Promise<OpenPack> {
+    await this.#room.acquire();
+    if (this.#failure !== undefined) throw this.#failure;
+    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(packBytes);
+    const header = newHeader(boxKind.pack, this.#options.dataKey);
+    header.copy(buffer);
+    return { id: randomBytes(16), buffer, cipher: new BoxCipher(header, this.#options.dataKey), frames: [], length: headerBytes };
+  }
+
+  #store(pack: OpenPack): void {
+    this.#open = undefined;
+    const put = this.#put(pack)
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+      })
+      .finally(() => {
+        this.#puts.delete(put);
+        this.#free.push(pack.buffer);
+        this.#room.release();
+      });
+    this.#puts.add(put);
+  }
+
+  async #put(pack: OpenPack): Promise<void> {
+    const { storage, dataKey, retainUntilMs } = this.#options;
+    const key = packKey(pack.id);
+    const [directory, trailer] = closing(pack.cipher, key, pack.frames, pack.length);
+    await storage.put(key, [pack.buffer.subarray(0, pack.length), directory, trailer], { randomName: true, ...(retainUntilMs === undefined ? {} : { retainUntilMs }) });
+    const objectBytes = pack.length + directory.length + trailerBytes;
+    await checkStoredBox(storage, key, { kind: boxKind.pack, dataKey, objectBytes, directoryBytes: directory.length, frame: randomInt(pack.frames.length) });
+    this.#onStored({ packId: pack.id, objectBytes });
+  }
+}
