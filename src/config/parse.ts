@@ -153,7 +153,7 @@ async function parseTarget(name: string, target: TargetSettings, needed: boolean
   const file = (key: string, value: string | undefined): string | undefined => (value === undefined ? undefined : parser.absolute(`${at}.redis.${key}`, value));
   const { postgres, redis, files, retention } = target;
   const redisUrl = await parser.secret(`${at}.redis.url`, redis?.url, needed);
-  if (redisUrl !== undefined && !(redisUrl instanceof PendingSecret) && !/^rediss?:\/\//.test(redisUrl.reveal())) parser.fault(`${at}.redis.url`, 'must begin with redis:// or rediss://');
+  if (redisUrl !== undefined && !(redisUrl instanceof PendingSecret) && !/^(rediss?|unix):\/\//.test(redisUrl.reveal())) parser.fault(`${at}.redis.url`, 'must begin with redis://, rediss:// or unix://');
   return {
     name,
     postgres: postgres === undefined ? undefined : await parsePostgres(at, postgres, needed, parser),

@@ -1,0 +1,383 @@
+/**
+ * What each operation is asked and what it answers: the seam between commands (or a program that uses
+ * the library) and operations. Every operation has the shape of `Operation`; times are RFC 3339 in
+ * UTC, sizes bytes. No result holds a secret, but for KeysGenerateResult, whose purpose it is.
+ */
+import type { LoadedConfig } from '../config/load.ts';
+import type { RunContext } from '../lib/events.ts';
+import type { Secret } from '../lib/secret.ts';
+import type { Json, Problem } from '../source/source.ts';
+
+export type Operation<Request, Result> = (config: LoadedConfig, request: Request, context: RunContext) => Promise<Result>;
+
+/** What can be backed up or restored alone. */
+export type ComponentName = 'database' | 'redis' | 'files' | 'base';
+export type BackupType = 'full' | ComponentName;
+
+/** Asked before something is overwritten or dropped. Rejects with LifeboatError `confirmation` (18) unless the name was given. */
+export type Confirm = (question: {
+  /** What must be typed, or stand in --confirm. */
+  readonly name: string;
+  /** What will happen, one line each. */
+  readonly consequences: readonly string[];
+}) => Promise<void>;
+
+export interface BackupRequest {
+  /** Undefined: the default or only one. */
+  readonly target?: string | undefined;
+  /** Empty: all that are configured. */
+  readonly components: readonly ComponentName[];
+  readonly label?: string | undefined;
+  readonly tags: readonly string[];
+  /** What to do while another backup of the target runs. */
+  readonly ifRunning: { readonly action: 'fail' | 'skip' } | { readonly action: 'wait'; readonly waitMs: number };
+  /** For the whole backup; undefined: none. */
+  readonly timeoutMs?: number | undefined;
+  /** Only say what would be done. */
+  readonly dryRun: boolean;
+}
+
+export interface ComponentSizes {
+  readonly readBytes: number;
+  /** Plain bytes that were not in the repository before. */
+  readonly newBytes: number;
+  /** What they took there. */
+  readonly storedBytes: number;
+}
+
+export interface BackedUpComponent extends ComponentSizes {
+  readonly name: string;
+  readonly kind: string;
+  readonly serverVersion?: string | undefined;
+  readonly durationMs: number;
+  /** In a few words: "3 databases, 120 tables"; shown to people. */
+  readonly summary?: string | undefined;
+}
+
+export type BackupResult =
+  | {
+      readonly outcome: 'done';
+      readonly id: string;
+      readonly target: string;
+      readonly type: BackupType;
+      readonly repository: string;
+      readonly startedAt: string;
+      readonly finishedAt: string;
+      readonly durationMs: number;
+      readonly encrypted: boolean;
+      /** The backup whose chunks were used again. */
+      readonly previousId?: string | undefined;
+      readonly components: readonly BackedUpComponent[];
+      readonly warnings: readonly string[];
+    }
+  /** --if-running=skip and one was running. */
+  | { readonly outcome: 'skipped'; readonly target: string; readonly reason: string }
+  | {
+      readonly outcome: 'planned';
+      readonly target: string;
+      readonly type: BackupType;
+      readonly repository: string;
+      readonly components: readonly PlannedComponent[];
+    };
+
+export interface PlannedComponent {
+  readonly name: string;
+  readonly kind: string;
+  readonly serverVersion?: string | undefined;
+  readonly identity: Readonly<Record<string, string>>;
+  readonly estimatedBytes?: number | undefined;
+  readonly problems: readonly Problem[];
+}
+
+export interface RestoreRequest {
+  /** Full id, unique prefix, `latest`, `latest~1`. */
+  readonly id: string;
+  readonly target?: string | undefined;
+  /** Empty: all that are in the backup. */
+  readonly only: readonly ComponentName[];
+  readonly postgres: {
+    /** Which databases of the backup; empty: all. */
+    readonly databases: readonly string[];
+    /** Name of the new database (one database only). Undefined: a name is made. */
+    readonly toDatabase?: string | undefined;
+    /** Server to restore into; undefined: the configured one. */
+    readonly toUrl?: Secret | undefined;
+    /** `schema.table` or `table`, * allowed; empty: all. */
+    readonly tables: readonly string[];
+    readonly content: 'all' | 'schema' | 'data';
+    /** Swap with the live database once verified. */
+    readonly intoLive: boolean;
+    /** Replay roles and tablespaces too. */
+    readonly globals: boolean;
+  };
+  readonly redis: {
+    readonly toUrl?: Secret | undefined;
+    /** Key patterns; empty: all keys. */
+    readonly keys: readonly string[];
+    readonly method: 'auto' | 'replica' | 'commands' | 'file';
+    /** host:port under which the target reaches this machine. */
+    readonly replicaAddress?: string | undefined;
+    /** Data folder of a stopped server, for `file`. */
+    readonly dataDir?: string | undefined;
+    readonly intoLive: boolean;
+  };
+  readonly files: {
+    /** Sub-trees or files as they stand in the backup; empty: all. */
+    readonly paths: readonly string[];
+    /** Absolute. Undefined: a folder's name is made. */
+    readonly toDir?: string | undefined;
+    /** Back to where they were taken from. */
+    readonly intoLive: boolean;
+  };
+  /** Take a backup of what is overwritten first. */
+  readonly safetyBackup: boolean;
+  /** Restore what is unsigned or untrusted; only with a full id. */
+  readonly force: boolean;
+  readonly dryRun: boolean;
+  readonly confirm: Confirm;
+}
+
+export interface RestoredComponent {
+  readonly name: string;
+  readonly kind: string;
+  /** Database name, server or folder; no credentials. */
+  readonly to: string;
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** `equal`: counts and fingerprints are those recorded; `partial`: what could be compared was equal. */
+  readonly verified: 'equal' | 'partial' | 'not-checked';
+  readonly summary?: string | undefined;
+  /** Name under which the old database or folder was kept. */
+  readonly kept?: string | undefined;
+  /** Command that takes the restore back. */
+  readonly undo?: string | undefined;
+}
+
+export type RestoreResult =
+  | {
+      readonly outcome: 'done';
+      readonly id: string;
+      readonly target: string;
+      readonly startedAt: string;
+      readonly durationMs: number;
+      readonly components: readonly RestoredComponent[];
+      readonly safetyBackupId?: string | undefined;
+      readonly warnings: readonly string[];
+    }
+  | {
+      readonly outcome: 'planned';
+      readonly id: string;
+      readonly target: string;
+      /** What would be done, in order. */
+      readonly steps: readonly { readonly component: string; readonly to: string; readonly action: string; readonly bytes: number }[];
+      readonly warnings: readonly string[];
+    };
+
+/** Takes a swap back: the kept database gets its name again. */
+export interface UndoRestoreRequest {
+  /** The name the old database was kept under (`app_before_20260102T030405`). */
+  readonly kept: string;
+  readonly target?: string | undefined;
+  readonly dryRun: boolean;
+  readonly confirm: Confirm;
+}
+
+export interface UndoRestoreResult {
+  readonly outcome: 'done' | 'planned';
+  readonly database: string;
+  /** Name that the restored database now has. */
+  readonly setAside: string;
+}
+
+export interface ListRequest {
+  /** Undefined: every target in the repository. */
+  readonly target?: string | undefined;
+  readonly type?: BackupType | undefined;
+  readonly tag?: string | undefined;
+  /** Newest so many. */
+  readonly limit?: number | undefined;
+}
+
+/** `unchecked`: there is no key to check it with. */
+export type Trust = 'authentic' | 'unsigned' | 'untrusted' | 'unchecked';
+
+export interface BackupSummary extends ComponentSizes {
+  readonly id: string;
+  readonly target: string;
+  readonly type: BackupType;
+  readonly label?: string | undefined;
+  readonly tags: readonly string[];
+  readonly host: string;
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly components: readonly string[];
+  readonly encrypted: boolean;
+  readonly trust: Trust;
+  /** How many warnings it was taken with. */
+  readonly warnings: number;
+}
+
+export interface ListResult {
+  readonly repository: string;
+  /** Oldest first. */
+  readonly backups: readonly BackupSummary[];
+  /** Manifests that cannot be read or whose seal does not hold. */
+  readonly damaged: readonly { readonly object: string; readonly reason: string }[];
+}
+
+export interface ShowRequest {
+  readonly id: string;
+  readonly target?: string | undefined;
+}
+
+export interface ShowResult {
+  readonly repository: string;
+  readonly backup: BackupSummary;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly previousId?: string | undefined;
+  readonly dataKey?: string | undefined;
+  readonly components: readonly (ComponentSizes & {
+    readonly name: string;
+    readonly kind: string;
+    readonly serverVersion?: string | undefined;
+    readonly startedAt: string;
+    readonly finishedAt: string;
+    readonly artifacts: readonly { readonly name: string; readonly mediaType: string; readonly bytes: number; readonly chunks: number }[];
+    /** Undefined without a key. */
+    readonly facts?: Json | undefined;
+  })[];
+  readonly evidence: readonly { readonly object: string; readonly at: string; readonly level: string; readonly result: 'ok' | 'failed' }[];
+}
+
+export interface ExportRequest {
+  readonly id: string;
+  readonly target?: string | undefined;
+  /** Absolute; must be empty or absent. */
+  readonly folder: string;
+  /** Empty: all. */
+  readonly only: readonly ComponentName[];
+  readonly force: boolean;
+}
+
+export interface ExportResult {
+  readonly id: string;
+  readonly folder: string;
+  readonly files: readonly { readonly path: string; readonly component: string; readonly bytes: number; readonly sha256: string }[];
+  readonly warnings: readonly string[];
+}
+
+export interface InitRequest {
+  /** Absolute path of the file to write if there is no configuration yet. */
+  readonly configPath: string;
+  /** Absolute path for a new key; undefined: beside the configuration file. Unused where a key is configured. */
+  readonly keyFile?: string | undefined;
+  /** Folder whose package.json gets the npm scripts; undefined: none. */
+  readonly npmScriptsIn?: string | undefined;
+}
+
+export interface InitResult {
+  readonly repository: string;
+  readonly repositoryId: string;
+  /** Paths and objects that were made; empty if all was there. */
+  readonly created: readonly string[];
+  readonly configPath?: string | undefined;
+  readonly keyFile?: string | undefined;
+  readonly encrypted: boolean;
+  /** For the recovery sheet: SHA-256 of rescue.mjs, our public key in base64. */
+  readonly rescueSha256: string;
+  readonly publicKey?: string | undefined;
+  /** Commands and sentences, in order. */
+  readonly nextSteps: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+export interface KeysGenerateRequest {
+  readonly kind: 'raw' | 'age';
+  /** Absolute path of a new 0600 file; undefined: the key is in the result. */
+  readonly file?: string | undefined;
+}
+
+export interface KeysGenerateResult {
+  readonly kind: 'raw' | 'age';
+  /** The secret itself, if no file was named. */
+  readonly key?: string | undefined;
+  readonly file?: string | undefined;
+  /** age only. */
+  readonly recipient?: string | undefined;
+}
+
+export interface KeysListResult {
+  readonly repository: string;
+  /** Oldest first; the last is what is written under. */
+  readonly keys: readonly {
+    readonly id: string;
+    readonly createdAt: string;
+    /** "raw", "passphrase" or the age recipient. */
+    readonly recipients: readonly string[];
+    readonly opens: boolean;
+    readonly current: boolean;
+  }[];
+  readonly warnings: readonly string[];
+}
+
+/** Wraps every data key that opens for one more reader. */
+export interface KeysAddRequest {
+  readonly add: { readonly type: 'age'; readonly recipient: string } | { readonly type: 'key' | 'passphrase'; readonly secret: Secret };
+}
+
+export interface KeysRemoveRequest {
+  /** "raw", "passphrase" or an age recipient. */
+  readonly recipient: string;
+  readonly confirm: Confirm;
+}
+
+export interface KeysChangeResult {
+  readonly changed: readonly string[];
+  /** Data keys that could not be opened, hence not changed. */
+  readonly unchanged: readonly string[];
+  /** The data key that is written under from now on. */
+  readonly current?: string | undefined;
+  readonly warnings: readonly string[];
+}
+
+export interface DoctorCheck {
+  readonly name: string;
+  readonly ok: 'ok' | 'warn' | 'fail';
+  readonly message: string;
+  /** What to do about it. */
+  readonly hint?: string | undefined;
+}
+
+export interface DoctorRequest {
+  /** Undefined: every target. */
+  readonly target?: string | undefined;
+}
+
+export interface DoctorResult {
+  readonly checks: readonly DoctorCheck[];
+}
+
+export interface UnlockRequest {
+  /** Lease scope such as backup-main; undefined: all. */
+  readonly scope?: string | undefined;
+  /** Break leases that may be alive too; asks for confirmation. */
+  readonly alive: boolean;
+  readonly confirm: Confirm;
+}
+
+export interface Lease {
+  readonly scope: string;
+  readonly id: string;
+  readonly command: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly user: string;
+  readonly since: string;
+  readonly stale: boolean;
+}
+
+export interface UnlockResult {
+  readonly broken: readonly Lease[];
+  /** Still held. */
+  readonly alive: readonly Lease[];
+}
