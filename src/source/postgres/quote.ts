@@ -1,0 +1,20 @@
+/**
+ * Names and values as SQL text, and as the patterns that pg_dump and pg_restore take. A pattern in
+ * double quotes matches one name exactly, whatever characters the name holds.
+ */
+
+/** `We "ird` → `"We ""ird"`; always quoted, so that case and keywords never matter. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** `"schema"."name"`: an SQL name, and also the pattern for --table and --exclude-table-data that matches this relation alone. */
+export function quoteQualified(schema: string, name: string): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
+}
+
+/** A string constant that reads the same whatever standard_conforming_strings is. */
+export function quoteLiteral(value: string): string {
+  const quoted = `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
+  return value.includes('\\') ? ` E${quoted}` : quoted;
+}
