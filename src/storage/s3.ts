@@ -1,7 +1,304 @@
-/** A repository in a bucket of S3 or of a compatible server. */
+/**
+ * A repository in a bucket of S3 or of a compatible server. Plain PUT, GET, HEAD, LIST and DELETE only:
+ * no multipart state to lose, nothing half-visible. Not every server honours conditional writes (and
+ * some ignore them without a word on versioned buckets), so that two writers of one name are kept
+ * apart here as well as can be; random names and leases do the rest.
+ */
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type GetObjectCommandOutput,
+  type PutObjectCommandInput,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import type { S3Location } from '../config/config.ts';
-import { StorageError, type Storage } from './storage.ts';
+import { checkKey, checkPrefix, compareKeys, isKey } from './key.ts';
+import { discard, readBody } from './s3-body.ts';
+import { probeBucket } from './s3-bucket.ts';
+import { createS3Client, type S3ClientOptions } from './s3-client.ts';
+import { deleteBatch } from './s3-delete.ts';
+import { judge, s3Error } from './s3-errors.ts';
+import {
+  AlreadyExistsError,
+  checkRange,
+  maxObjectBytes,
+  NotFoundError,
+  StorageError,
+  type ByteRange,
+  type ObjectInfo,
+  type PutOptions,
+  type Storage,
+} from './storage.ts';
 
-export async function openS3Storage(_location: S3Location, _options: { signal?: AbortSignal | undefined; idleTimeoutMs?: number | undefined }): Promise<Storage> {
-  throw new StorageError('storage in a bucket is not built yet');
+export interface S3Options extends S3ClientOptions {
+  /** Ends requests; they reject with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const removeBatch = 1000;
+const singleDeletesAtOnce = 8;
+
+/** Asks the bucket once what it can do: rejects with a StorageError if it does not answer, is not there, or refuses the credentials. */
+export async function openS3Storage(location: S3Location, options: S3Options = {}): Promise<Storage> {
+  const client = createS3Client(location, options);
+  const name = `s3://${location.bucket}${location.prefix === '' ? '' : `/${location.prefix}`}`;
+  try {
+    const bucket = await probeBucket(client, location.bucket, requestOptions(options.signal));
+    return new S3Storage(client, location, name, bucket, options.signal);
+  } catch (error) {
+    client.destroy();
+    throw s3Error(`cannot open ${name}`, error, options.signal);
+  }
+}
+
+class S3Storage implements Storage {
+  readonly location: string;
+  readonly capabilities: Storage['capabilities'];
+  readonly #client: S3Client;
+  readonly #s3: S3Location;
+  readonly #signal: AbortSignal | undefined;
+  /** Keys whose last PUT ended without an answer: an object of that name may be ours. */
+  readonly #unclear = new Set<string>();
+  #bucketSeen: boolean;
+  #conditionalPut = true;
+  #batchDelete = true;
+
+  constructor(client: S3Client, s3: S3Location, name: string, bucket: Awaited<ReturnType<typeof probeBucket>>, signal: AbortSignal | undefined) {
+    this.#client = client;
+    this.#s3 = s3;
+    this.#signal = signal;
+    this.#bucketSeen = bucket.seen;
+    this.location = name;
+    this.capabilities = { versions: bucket.versions, objectLock: bucket.objectLock, freeSpace: false };
+  }
+
+  async put(key: string, parts: readonly Uint8Array[], options: PutOptions = {}): Promise<void> {
+    checkKey(this.location, key);
+    const body = joined(parts);
+    if (body.length > maxObjectBytes) throw new StorageError(`cannot write ${key}: ${body.length} bytes are more than an object may have`);
+    const act = `cannot write ${key} to ${this.location}`;
+    if (options.replace === true || options.randomName === true) {
+      // Repeating the same bytes under a name that only we know does no harm.
+      return this.#write(key, body, options, false).catch((error: unknown) => this.#fail(act, error));
+    }
+    if ((await this.#isThere(key)) && !(await this.#isOurs(key, body))) throw this.#taken(key);
+    else if (this.#unclear.delete(key)) return;
+    await this.#writeOnce(key, body, options).catch((error: unknown) => this.#fail(act, error));
+  }
+
+  async get(key: string, range?: ByteRange): Promise<Buffer> {
+    checkKey(this.location, key);
+    if (range !== undefined) {
+      checkRange(key, range);
+      if (range.start === range.end) return this.#emptyRange(key, range);
+    }
+    const what = `${key} in ${this.location}`;
+    const expected = range === undefined ? undefined : range.end - range.start;
+    try {
+      const answer = await this.#client.send(
+        new GetObjectCommand({ ...this.#object(key), ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }) }),
+        requestOptions(this.#signal),
+      );
+      if (range !== undefined) requireRange(answer, range, what);
+      return await readBody(answer.Body, answer.ContentLength ?? expected, maxObjectBytes, what);
+    } catch (error) {
+      const fault = judge(error);
+      if (fault === 'absent') throw new NotFoundError(this.location, key, { cause: error });
+      if (fault === 'range' && range !== undefined) throw shorter(what, range);
+      return this.#fail(`cannot read ${what}`, error);
+    }
+  }
+
+  async stat(key: string): Promise<ObjectInfo> {
+    checkKey(this.location, key);
+    const act = `cannot look for ${key} in ${this.location}`;
+    try {
+      const head = await this.#client.send(new HeadObjectCommand(this.#object(key)), requestOptions(this.#signal));
+      return { key, sizeBytes: head.ContentLength ?? 0, modifiedMs: head.LastModified?.getTime() ?? 0 };
+    } catch (error) {
+      if (judge(error) !== 'absent') return this.#fail(act, error);
+      await this.#requireBucket(act);
+      throw new NotFoundError(this.location, key, { cause: error });
+    }
+  }
+
+  async *list(prefix: string, after?: string): AsyncGenerator<ObjectInfo> {
+    checkPrefix(this.location, prefix);
+    let last = after ?? '';
+    let token: string | undefined;
+    do {
+      const page = await this.#page(prefix, token, after);
+      for (const { Key, Size, LastModified } of page.Contents ?? []) {
+        const key = Key?.slice(this.#path('').length) ?? '';
+        if (!isKey(key) || compareKeys(key, after ?? '') <= 0) continue;
+        if (compareKeys(key, last) <= 0) throw new StorageError(`cannot list ${prefix} in ${this.location}: the server does not list in order (${key} after ${last})`);
+        last = key;
+        yield { key, sizeBytes: Size ?? 0, modifiedMs: LastModified?.getTime() ?? 0 };
+      }
+      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+      if (page.IsTruncated === true && token === undefined) throw new StorageError(`cannot list ${prefix} in ${this.location}: the server does not say how to go on`);
+    } while (token !== undefined);
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    for (const key of keys) checkKey(this.location, key);
+    const act = `cannot remove objects from ${this.location}`;
+    for (let from = 0; from < keys.length; from += removeBatch) {
+      const batch = keys.slice(from, from + removeBatch).map((key) => this.#path(key));
+      await this.#removeBatch(batch).catch((error: unknown) => this.#fail(act, error));
+    }
+  }
+
+  async space(): Promise<undefined> {
+    return undefined;
+  }
+
+  async removeStaleTemporaries(): Promise<readonly string[]> {
+    return [];
+  }
+
+  async close(): Promise<void> {
+    this.#client.destroy();
+  }
+
+  /** A PUT that must not overwrite. */
+  async #writeOnce(key: string, body: Buffer, options: PutOptions): Promise<void> {
+    try {
+      await this.#write(key, body, options, this.#conditionalPut);
+    } catch (error) {
+      const fault = judge(error);
+      if (fault === 'taken') throw this.#taken(key);
+      if (fault === 'unsupported' && this.#conditionalPut) {
+        this.#conditionalPut = false;
+        return this.#writeOnce(key, body, options);
+      }
+      if (fault !== 'passing') throw error;
+      // It may have been written all the same; if that cannot be found out now, the next try will.
+      this.#unclear.add(key);
+      const ours = await this.#isOurs(key, body).catch(() => undefined);
+      if (ours === undefined) throw error;
+      this.#unclear.delete(key);
+      if (!ours) throw this.#taken(key);
+    }
+  }
+
+  async #write(key: string, body: Buffer, options: PutOptions, conditional: boolean): Promise<void> {
+    const input: PutObjectCommandInput = {
+      ...this.#object(key),
+      Body: body,
+      ContentLength: body.length,
+      ContentType: 'application/octet-stream',
+      StorageClass: this.#s3.storageClass as PutObjectCommandInput['StorageClass'],
+      ServerSideEncryption: this.#s3.serverSideEncryption as PutObjectCommandInput['ServerSideEncryption'],
+      SSEKMSKeyId: this.#s3.kmsKeyId,
+      ...(conditional ? { IfNoneMatch: '*' } : {}),
+      ...(options.retainUntilMs === undefined ? {} : { ObjectLockMode: 'COMPLIANCE', ObjectLockRetainUntilDate: new Date(options.retainUntilMs) }),
+    };
+    await this.#client.send(new PutObjectCommand(input), requestOptions(this.#signal));
+  }
+
+  /** Best effort: credentials that may only write are told nothing. */
+  async #isThere(key: string): Promise<boolean> {
+    try {
+      await this.#client.send(new HeadObjectCommand(this.#object(key)), requestOptions(this.#signal));
+      return true;
+    } catch (error) {
+      const fault = judge(error);
+      if (fault === 'absent' || fault === 'denied') return false;
+      return this.#fail(`cannot look for ${key} in ${this.location}`, error);
+    }
+  }
+
+  /** True if an earlier PUT of ours ended without an answer and the object there has these very bytes. Rejects if there is none. */
+  async #isOurs(key: string, body: Buffer): Promise<boolean> {
+    return this.#unclear.has(key) && body.equals(await this.get(key));
+  }
+
+  #taken(key: string): AlreadyExistsError {
+    this.#unclear.delete(key);
+    return new AlreadyExistsError(this.location, key);
+  }
+
+  async #emptyRange(key: string, range: ByteRange): Promise<Buffer> {
+    const { sizeBytes } = await this.stat(key);
+    if (range.end > sizeBytes) throw shorter(`${key} in ${this.location}`, range);
+    return Buffer.alloc(0);
+  }
+
+  async #page(prefix: string, token: string | undefined, after: string | undefined) {
+    const where = token !== undefined ? { ContinuationToken: token } : after === undefined || after === '' ? {} : { StartAfter: this.#path(after) };
+    try {
+      return await this.#client.send(new ListObjectsV2Command({ Bucket: this.#s3.bucket, Prefix: this.#path(prefix), ...where }), requestOptions(this.#signal));
+    } catch (error) {
+      return this.#fail(`cannot list ${prefix} in ${this.location}`, error);
+    }
+  }
+
+  async #removeBatch(paths: readonly string[]): Promise<void> {
+    const { bucket } = this.#s3;
+    if (this.#batchDelete && (await deleteBatch(this.#client, bucket, paths, requestOptions(this.#signal)))) return;
+    this.#batchDelete = false;
+    for (let from = 0; from < paths.length; from += singleDeletesAtOnce) {
+      await Promise.all(
+        paths.slice(from, from + singleDeletesAtOnce).map((path) =>
+          this.#client.send(new DeleteObjectCommand({ Bucket: bucket, Key: path }), requestOptions(this.#signal)).catch((error: unknown) => {
+            if (judge(error) !== 'absent') throw error;
+          }),
+        ),
+      );
+    }
+  }
+
+  /** A HEAD's 404 has no body: it may mean the bucket. */
+  async #requireBucket(act: string): Promise<void> {
+    if (this.#bucketSeen) return;
+    try {
+      await this.#client.send(new HeadBucketCommand({ Bucket: this.#s3.bucket }), requestOptions(this.#signal));
+    } catch (error) {
+      const fault = judge(error);
+      if (fault === 'absent') throw s3Error(act, Object.assign(new Error(''), { name: 'NoSuchBucket' }));
+      if (fault !== 'denied') this.#fail(act, error);
+    }
+    this.#bucketSeen = true;
+  }
+
+  #object(key: string): { Bucket: string; Key: string } {
+    return { Bucket: this.#s3.bucket, Key: this.#path(key) };
+  }
+
+  #path(key: string): string {
+    return this.#s3.prefix === '' ? key : `${this.#s3.prefix}/${key}`;
+  }
+
+  #fail(act: string, error: unknown): never {
+    throw s3Error(act, error, this.#signal);
+  }
+}
+
+function requestOptions(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal };
+}
+
+/** The SDK takes one buffer; a stream as body would be refused by some servers. */
+function joined(parts: readonly Uint8Array[]): Buffer {
+  const [first] = parts;
+  if (parts.length === 1 && first !== undefined) return Buffer.from(first.buffer, first.byteOffset, first.byteLength);
+  return Buffer.concat(parts);
+}
+
+/** A server may answer with what it has of the range, or with the whole object. */
+function requireRange(answer: GetObjectCommandOutput, range: ByteRange, what: string): void {
+  const expected = range.end - range.start;
+  if (answer.ContentLength === expected && (answer.ContentRange !== undefined || range.start === 0)) return;
+  discard(answer.Body);
+  if (answer.ContentRange === undefined) throw new StorageError(`cannot read ${what}: the server does not answer with the range asked for`);
+  throw shorter(what, range);
+}
+
+function shorter(what: string, { start, end }: ByteRange): StorageError {
+  return new StorageError(`cannot read bytes ${start} to ${end} of ${what}: it is shorter`);
 }

@@ -1,0 +1,38 @@
+/** What a bucket can do, asked once when it is opened. */
+import { GetBucketVersioningCommand, GetObjectLockConfigurationCommand, type S3Client } from '@aws-sdk/client-s3';
+import { judge } from './s3-errors.ts';
+
+export interface BucketAbilities {
+  /** Old versions of objects are (or were) kept. */
+  readonly versions: boolean;
+  readonly objectLock: boolean;
+  /** The server said that the bucket is there. */
+  readonly seen: boolean;
+}
+
+/** Credentials that may not ask, and servers that do not know the question, count as "no". Throws the SDK's error otherwise. */
+export async function probeBucket(client: S3Client, bucket: string, options: { abortSignal?: AbortSignal }): Promise<BucketAbilities> {
+  const [versioning, lock] = await Promise.all([
+    unlessUnknown(client.send(new GetBucketVersioningCommand({ Bucket: bucket }), options)),
+    unlessUnknown(client.send(new GetObjectLockConfigurationCommand({ Bucket: bucket }), options)),
+  ]);
+  return {
+    versions: versioning?.Status !== undefined,
+    objectLock: lock?.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled',
+    seen: versioning !== undefined || lock !== undefined,
+  };
+}
+
+async function unlessUnknown<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    // A bucket without object lock answers 404 (or 400) to the question about it; no-bucket is told apart by name.
+    if (['absent', 'denied', 'unsupported', 'other'].includes(judge(error)) && hasAnswer(error)) return undefined;
+    throw error;
+  }
+}
+
+function hasAnswer(error: unknown): boolean {
+  return error instanceof Error && '$metadata' in error && (error.$metadata as { httpStatusCode?: number }).httpStatusCode !== undefined;
+}

@@ -1,0 +1,85 @@
+/**
+ * The S3 client as this program wants it: no retries of its own (the retry wrapper rides out faults
+ * and tells the operator), a time limit on silence rather than on duration, kept connections, and the
+ * checksums that every server understands.
+ */
+import { createHash } from 'node:crypto';
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import type { S3Location } from '../config/config.ts';
+
+export interface S3ClientOptions {
+  /** A connection that moves no byte for so long is given up, in milliseconds. Default 20 s. */
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+const connectTimeoutMs = 10_000;
+const maxConnections = 32;
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** Connects to nothing yet. Without keys AWS's default chain finds them (environment, profile, instance role). */
+export function createS3Client(location: S3Location, options: S3ClientOptions = {}): S3Client {
+  const client = new S3Client({ ...clientConfig(location, options), ...credentials(location) });
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const { request } = args as { request?: unknown };
+      if (isRequest(request)) addDigests(request);
+      return next(args);
+    },
+    { name: 'lifeboatDigests', step: 'build', priority: 'low' },
+  );
+  return client;
+}
+
+function clientConfig(location: S3Location, options: S3ClientOptions): S3ClientConfig {
+  const region = location.region ?? (location.endpoint === undefined ? undefined : 'us-east-1');
+  return {
+    maxAttempts: 1,
+    forcePathStyle: location.pathStyle,
+    ...(region === undefined ? {} : { region }),
+    ...(location.endpoint === undefined ? {} : { endpoint: location.endpoint }),
+    // The default trailing CRC checksums break several compatible servers.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // "Expect: 100-continue" would open a new connection for each pack.
+    expectContinueHeader: false,
+    logger: silent,
+    requestHandler: {
+      connectionTimeout: connectTimeoutMs,
+      socketTimeout: options.idleTimeoutMs ?? 20_000,
+      httpAgent: { keepAlive: true, maxSockets: maxConnections },
+      httpsAgent: { keepAlive: true, maxSockets: maxConnections },
+      logger: silent,
+    },
+  };
+}
+
+function credentials({ accessKey, secretKey, sessionToken }: S3Location): Pick<S3ClientConfig, 'credentials'> {
+  if (accessKey === undefined || secretKey === undefined) return {};
+  const token = sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() };
+  return { credentials: { accessKeyId: accessKey.reveal(), secretAccessKey: secretKey.reveal(), ...token } };
+}
+
+interface HttpRequest {
+  readonly body?: unknown;
+  readonly headers: Record<string, string>;
+}
+
+function isRequest(value: unknown): value is HttpRequest {
+  return typeof value === 'object' && value !== null && 'headers' in value && 'method' in value;
+}
+
+/**
+ * Every body bears Content-MD5 (DeleteObjects wants it on some servers, which do not know the SDK's CRC32)
+ * and its SHA-256, computed once for both the checksum header and the signature.
+ */
+function addDigests({ body, headers }: HttpRequest): void {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  if (!(bytes instanceof Uint8Array)) return;
+  for (const name of Object.keys(headers)) {
+    if (/^x-amz-(checksum-|sdk-checksum-algorithm$)/i.test(name)) delete headers[name];
+  }
+  const sha256 = createHash('sha256').update(bytes).digest();
+  headers['content-md5'] = createHash('md5').update(bytes).digest('base64');
+  headers['x-amz-checksum-sha256'] = sha256.toString('base64');
+  headers['x-amz-content-sha256'] = sha256.toString('hex');
+}
