@@ -1,0 +1,244 @@
+/**
+ * Which data key opens what, and under which one this host writes. A writer encrypts only under a data
+ * key that it made itself or opened by a raw key or passphrase, never under one older than the newest
+ * it has seen. Rules: man lifeboat-repository(7), "Keys".
+ */
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import { NotFoundError, type Storage } from '../storage/storage.ts';
+import { sha256, type DataKey } from './crypto.ts';
+import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile, stretchPassphrase, wrapDataKey, type OpenedBy, type ReadKeyFile } from './key-file.ts';
+import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './key-material.ts';
+import { keyCopyKey } from './manifest.ts';
+import { checkSeal, type DocumentSignature } from './seal.ts';
+import { signerFromSeed, signingSeed, type Signer } from './signing.ts';
+import { ownPublicKey, ownSigner, type RepositoryState } from './state.ts';
+
+export interface OpenedKey extends DataKey {
+  readonly createdAt: string;
+  /** 'own': this host made it and still has it, but could not open its key file. */
+  readonly openedBy: OpenedBy | 'own';
+}
+
+/** What a backup writes under. */
+export interface WriteKey {
+  readonly dataKey: DataKey;
+  readonly signer: Signer;
+}
+
+/** Who wrote a document whose seal is right: one we trust, nobody says, or one we do not trust. */
+export type Authenticity = 'authentic' | 'unsigned' | 'untrusted';
+
+/** How many copies of a lost or unopenable key file are tried before it counts as unopenable. */
+const maxCopiesTried = 3;
+
+export class Keyring {
+  readonly storage: Storage;
+  readonly material: KeyMaterial;
+  readonly state: RepositoryState;
+  readonly #repositoryId: string;
+  readonly #opened = new Map<string, Promise<OpenedKey>>();
+  readonly #copiesTried = new Map<string, number>();
+  #signer: Promise<Signer> | undefined;
+  #ownPublicKey: Buffer | undefined;
+
+  constructor(storage: Storage, repositoryId: string, material: KeyMaterial, state: RepositoryState) {
+    this.storage = storage;
+    this.material = material;
+    this.state = state;
+    this.#repositoryId = repositoryId;
+  }
+
+  /**
+   * The data key `id` (32 hex digits). `backupId` names a backup that holds a copy of the key file, should keys/ have lost it.
+   * Throws LifeboatError `key` when nothing configured opens it.
+   */
+  async open(id: string, backupId?: string): Promise<OpenedKey> {
+    const known = this.#opened.get(id);
+    if (known !== undefined) {
+      const settled = await known.catch(() => undefined);
+      const tried = this.#copiesTried.get(id) ?? 0;
+      if (settled !== undefined || backupId === undefined || tried >= maxCopiesTried) return known;
+    }
+    if (backupId !== undefined) this.#copiesTried.set(id, (this.#copiesTried.get(id) ?? 0) + 1);
+    const opening = this.#open(id, backupId);
+    this.#opened.set(id, opening);
+    return opening;
+  }
+
+  /** The newest usable data key and our signing key; a host with only public recipients may make a new one. Throws LifeboatError `key`. */
+  async writeKey(): Promise<WriteKey> {
+    return { dataKey: hasSymmetricKey(this.material) ? await this.#newestOpened() : await this.#ownKey(), signer: await this.signer() };
+  }
+
+  /** Our signing key: derived from the raw key or passphrase, else this host's own. */
+  async signer(): Promise<Signer> {
+    this.#signer ??= this.#makeSigner();
+    return this.#signer;
+  }
+
+  /** Starts a new data key, wrapped for the configured key and recipients only; what is written next uses it. */
+  async startDataKey(): Promise<OpenedKey> {
+    const entriesFor = this.material;
+    if (!hasSymmetricKey(entriesFor) && entriesFor.recipients.length === 0) throw noKeyToWrite();
+    const { files } = await this.keyFiles();
+    const known = [...files, (await this.state.newestDataKey()) ?? { createdAt: '1970-01-01T00:00:00Z' }];
+    const newest = Math.max(...known.map((each) => Date.parse(each.createdAt)));
+    const dataKey = newDataKey();
+    const id = dataKey.id.toString('hex');
+    const createdAt = new Date(Math.max(Date.now(), newest + 1)).toISOString();
+    const file = { id, createdAt, recipients: await wrapDataKey(dataKey, entriesFor) };
+    await this.storage.put(`keys/${id}.json`, [encodeKeyFile(file, dataKey)]);
+    await this.state.rememberDataKey({ id, createdAt });
+    if (!hasSymmetricKey(entriesFor)) await this.state.keepOwnDataKey({ ...dataKey, createdAt });
+    const opened: OpenedKey = { ...dataKey, createdAt, openedBy: openedByOwner(entriesFor) };
+    this.#opened.set(id, Promise.resolve(opened));
+    return opened;
+  }
+
+  /** Every key file under keys/, newest first, none of them opened; and the failures of those that cannot even be parsed. */
+  async keyFiles(): Promise<{ readonly files: ReadKeyFile[]; readonly damaged: LifeboatError[] }> {
+    const files: ReadKeyFile[] = [];
+    const damaged: LifeboatError[] = [];
+    for await (const { key } of this.storage.list('keys/')) {
+      const id = /^keys\/([0-9a-f]{32})\.json$/.exec(key)?.[1];
+      if (id === undefined) continue;
+      try {
+        files.push(parseKeyFile(await this.storage.get(key), key, id));
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        damaged.push(error);
+      }
+    }
+    return { files: files.toSorted((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt)), damaged };
+  }
+
+  /** Whether a signature (already verified) makes a document under `key` authentic for us. */
+  async authenticity(key: OpenedKey, signature: DocumentSignature | undefined): Promise<Authenticity> {
+    if (key.openedBy === 'raw' || key.openedBy === 'passphrase') return 'authentic';
+    if (signature === undefined) return 'unsigned';
+    // What we signed ourselves needs no listing: nobody else has that key.
+    const own = (this.#ownPublicKey ??= await ownPublicKey(this.state.stateDir));
+    const trusted = own === undefined ? this.material.trustedKeys : [...this.material.trustedKeys, own];
+    return trusted.some((each) => each.equals(signature.key)) ? 'authentic' : 'untrusted';
+  }
+
+  async #open(id: string, backupId: string | undefined): Promise<OpenedKey> {
+    const failures: string[] = [];
+    if (canDecrypt(this.material)) {
+      for (const object of backupId === undefined ? [`keys/${id}.json`] : [`keys/${id}.json`, keyCopyKey(backupId)]) {
+        try {
+          const file = parseKeyFile(await this.storage.get(object), object, id);
+          const opened = (await this.#openCached(file)) ?? (await this.#openFile(file));
+          if (opened !== undefined) return opened;
+          failures.push(`the configured key does not open ${object}`);
+        } catch (error) {
+          // Damaged or absent: the backup's copy may still be good. Anything else is a failure of the storage or of the key itself.
+          if (!(error instanceof NotFoundError) && !isDamage(error)) throw error;
+          failures.push(messageOf(error));
+        }
+      }
+    }
+    const own = await this.state.ownDataKey();
+    if (own?.id.toString('hex') === id) return { ...own, openedBy: 'own' };
+    throw cannotOpen(id, failures, this.material);
+  }
+
+  async #openFile(file: ReadKeyFile): Promise<OpenedKey | undefined> {
+    const opened = await openKeyFile(file, this.material);
+    if (opened === undefined) return undefined;
+    const passphrase = this.material.passphrases[0];
+    if (opened.openedBy === 'passphrase' && passphrase !== undefined && this.material.passphrases.length === 1) {
+      await this.state.cacheSecret(file.id, passphrase, opened.dataKey.key);
+    }
+    return { ...opened.dataKey, createdAt: file.createdAt, openedBy: opened.openedBy };
+  }
+
+  /** Spares stretching the passphrase (250 ms), which `wal push` could not afford. The file's seal proves the cached key. */
+  async #openCached(file: ReadKeyFile): Promise<OpenedKey | undefined> {
+    const passphrase = this.material.passphrases[0];
+    if (passphrase === undefined || !file.recipients.some((entry) => entry.type === 'passphrase')) return undefined;
+    const key = await this.state.cachedSecret(file.id, passphrase);
+    if (key === undefined) return undefined;
+    const dataKey = { id: Buffer.from(file.id, 'hex'), key };
+    checkSeal(file.split, dataKey, file.object, 'key-file');
+    return { ...dataKey, createdAt: file.createdAt, openedBy: 'passphrase' };
+  }
+
+  /** The newest data key that is wrapped for a raw key or passphrase; ours must open it. */
+  async #newestOpened(): Promise<DataKey> {
+    const { files, damaged } = await this.keyFiles();
+    const newest = files.find((file) => file.recipients.some((entry) => entry.type !== 'age'));
+    if (newest === undefined && damaged[0] !== undefined) throw damaged[0];
+    if (newest === undefined) {
+      throw new LifeboatError('key', `no data key in ${this.storage.location} is wrapped for a raw key or a passphrase`, {
+        hint: 'start one for the configured key: lifeboat keys rotate',
+      });
+    }
+    const opened = await this.open(newest.id);
+    if (opened.openedBy !== 'raw' && opened.openedBy !== 'passphrase') throw cannotOpen(newest.id, ['only an age identity opens it, so somebody else may have made it'], this.material);
+    const seen = await this.state.newestDataKey();
+    if (seen !== undefined && seen.id !== newest.id && Date.parse(seen.createdAt) > Date.parse(opened.createdAt)) {
+      throw new LifeboatError('key', `the newest data key in ${this.storage.location} is ${newest.id}, but this host has seen a newer one, ${seen.id}: its key file is gone`, {
+        hint: `find out who removed keys/${seen.id}.json; each backup under it holds a copy (backups/<id>/keys.json). Or start a new one: lifeboat keys rotate`,
+      });
+    }
+    await this.state.rememberDataKey(newest);
+    return opened;
+  }
+
+  /** The data key of a host that holds only public recipients: its own one, while it is young, in place, and wrapped for who is configured now. */
+  async #ownKey(): Promise<DataKey> {
+    if (this.material.recipients.length === 0) throw noKeyToWrite();
+    const own = await this.state.ownDataKey();
+    if (own === undefined) return this.startDataKey();
+    const object = `keys/${own.id.toString('hex')}.json`;
+    try {
+      const file = parseKeyFile(await this.storage.get(object), object, own.id.toString('hex'));
+      checkSeal(file.split, own, object, 'key-file');
+      const recipients = file.recipients.map((entry) => (entry.type === 'age' ? entry.recipient : entry.type));
+      if (recipients.toSorted().join() === this.material.recipients.toSorted().join()) return own;
+    } catch (error) {
+      if (!(error instanceof NotFoundError) && !isDamage(error)) throw error;
+    }
+    return this.startDataKey();
+  }
+
+  async #makeSigner(): Promise<Signer> {
+    const { rawKey, passphrases } = this.material;
+    if (rawKey !== undefined) return signerFromSeed(signingSeed(rawKey));
+    const passphrase = passphrases[0];
+    if (passphrase === undefined) return ownSigner(this.state.stateDir);
+    const cached = await this.state.cachedSecret('signing', passphrase);
+    if (cached !== undefined) return signerFromSeed(cached);
+    const seed = signingSeed(await stretchPassphrase(passphrase, sha256(Buffer.from(this.#repositoryId)).subarray(0, 16)));
+    await this.state.cacheSecret('signing', passphrase, seed);
+    return signerFromSeed(seed);
+  }
+}
+
+function isDamage(error: unknown): error is LifeboatError {
+  return error instanceof LifeboatError && error.code === 'integrity';
+}
+
+function openedByOwner(material: KeyMaterial): OpenedKey['openedBy'] {
+  if (material.rawKey !== undefined) return 'raw';
+  return material.passphrases.length > 0 ? 'passphrase' : 'own';
+}
+
+function cannotOpen(id: string, failures: readonly string[], material: KeyMaterial): LifeboatError {
+  if (!canDecrypt(material)) {
+    return new LifeboatError('key', `data key ${id} cannot be opened: no key, passphrase or age identity is configured`, {
+      hint: 'set BACKUP_ENCRYPTION_KEY (or _PASSPHRASE, or _IDENTITY) to the one on the recovery sheet',
+    });
+  }
+  return new LifeboatError('key', `data key ${id} cannot be opened: ${failures.join('; ')}`, {
+    hint: 'compare the configured key with the recovery sheet of this repository',
+  });
+}
+
+/** The refusal to write with encryption on and nothing to encrypt with; names the two ways out. */
+export function noKeyToWrite(): LifeboatError {
+  return new LifeboatError('key', 'encryption is on, but no key to encrypt with is configured', {
+    hint: 'make one with: lifeboat keys generate, and set BACKUP_ENCRYPTION_KEY; or switch encryption off: BACKUP_ENCRYPTION_ENABLED=false',
+  });
+}

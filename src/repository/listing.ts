@@ -1,0 +1,116 @@
+/**
+ * Reading manifests: all of them for `list`, one by its id. Listing needs no key; whether a manifest
+ * can be trusted is told for each, and one bad object never hides the others.
+ */
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import { NotFoundError, type ObjectInfo, type Storage } from '../storage/storage.ts';
+import { distrustOf, openSplit } from './documents.ts';
+import { isBackupId } from './ids.ts';
+import type { Keyring } from './keyring.ts';
+import { maxManifestBytes, parseManifest, type Manifest } from './manifest.ts';
+import { damaged, splitDocument } from './seal.ts';
+
+/**
+ * - sealed: the seal holds and the writer is trusted; only these count
+ * - unchecked: no configured key opens its data key
+ * - untrusted: the seal holds, but nobody we trust signed it
+ * - damaged: it cannot be read, or its seal does not hold; `manifest` is then undefined
+ */
+export type ManifestTrust = 'sealed' | 'unchecked' | 'untrusted' | 'damaged';
+
+export interface ListedManifest {
+  /** From the object's name. */
+  readonly id: string;
+  readonly object: string;
+  readonly sizeBytes: number;
+  /** The storage's stamp, milliseconds since 1970. */
+  readonly modifiedMs: number;
+  readonly trust: ManifestTrust;
+  /** Why it is not sealed; one sentence. */
+  readonly reason: string | undefined;
+  /** Of the right shape even where it could not be checked. */
+  readonly manifest: Manifest | undefined;
+  readonly seal: string | undefined;
+  /** Public key of the writer, base64. */
+  readonly signedBy: string | undefined;
+}
+
+export interface ListOptions {
+  /** `manifests/` (default) or `trash/`. */
+  readonly folder?: 'manifests/' | 'trash/';
+  /** Only ids that begin so. */
+  readonly idPrefix?: string;
+  readonly order?: 'newest-first' | 'oldest-first';
+}
+
+export interface ManifestHome {
+  readonly storage: Storage;
+  readonly repositoryId: string;
+  /** Undefined without encryption. */
+  readonly keyring: Keyring | undefined;
+}
+
+/** Objects read side by side. */
+const parallelGets = 16;
+
+/** Every manifest there is, by id. Ids begin with their time, so this is the order in time. */
+export async function* listManifests(home: ManifestHome, options: ListOptions = {}): AsyncGenerator<ListedManifest> {
+  const objects: ObjectInfo[] = [];
+  for await (const info of home.storage.list(`${options.folder ?? 'manifests/'}${options.idPrefix ?? ''}`)) objects.push(info);
+  if (options.order !== 'oldest-first') objects.reverse();
+  const reading: Promise<ListedManifest | undefined>[] = [];
+  for (const info of objects) {
+    const one = readListed(home, info);
+    // It is awaited below, in order; until then a failure must not count as unhandled.
+    one.catch(() => {});
+    reading.push(one);
+    if (reading.length < parallelGets) continue;
+    const listed = await reading.shift();
+    if (listed !== undefined) yield listed;
+  }
+  for (const one of reading) {
+    const listed = await one;
+    if (listed !== undefined) yield listed;
+  }
+}
+
+/** Reads one manifest object; undefined when it is gone by now. Throws only what the storage throws. */
+export async function readListed(home: ManifestHome, info: ObjectInfo): Promise<ListedManifest | undefined> {
+  const id = /\/([^/]*)\.json$/.exec(info.key)?.[1] ?? info.key;
+  const base = { id, object: info.key, sizeBytes: info.sizeBytes, modifiedMs: info.modifiedMs };
+  let bytes: Buffer;
+  try {
+    if (!isBackupId(id)) throw damaged(info.key, 'its name is no backup id');
+    if (info.sizeBytes > maxManifestBytes) throw damaged(info.key, `${info.sizeBytes} bytes are too many`);
+    bytes = await home.storage.get(info.key);
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    return { ...base, ...asDamaged(error) };
+  }
+  return { ...base, ...(await judge(home, bytes, id, info.key)) };
+}
+
+type Judged = Pick<ListedManifest, 'trust' | 'reason' | 'manifest' | 'seal' | 'signedBy'>;
+
+async function judge(home: ManifestHome, bytes: Buffer, id: string, object: string): Promise<Judged> {
+  try {
+    const split = splitDocument(bytes, object);
+    const manifest = parseManifest(split.members, id, home.repositoryId, object);
+    const shown = { manifest, seal: split.seal, signedBy: split.signature?.key.toString('base64') };
+    try {
+      const document = await openSplit(split, object, home.keyring, id);
+      const reason = distrustOf(document);
+      return { ...shown, trust: reason === undefined ? 'sealed' : 'untrusted', reason };
+    } catch (error) {
+      if (error instanceof LifeboatError && error.code === 'key') return { ...shown, trust: 'unchecked', reason: error.message };
+      throw error;
+    }
+  } catch (error) {
+    return asDamaged(error);
+  }
+}
+
+function asDamaged(error: unknown): Judged {
+  if (!(error instanceof LifeboatError) || error.code !== 'integrity') throw error;
+  return { trust: 'damaged', reason: messageOf(error), manifest: undefined, seal: undefined, signedBy: undefined };
+}

@@ -1,0 +1,41 @@
+/** Who this process is, so that another one can tell whether it still lives: host, boot, pid namespace, pid and start time. */
+import { readFileSync, readlinkSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
+import { processStart } from '../lib/leftovers.ts';
+
+export interface ProcessIdentity {
+  readonly host: string;
+  /** Empty where the system does not tell. */
+  readonly bootId: string;
+  readonly pidNamespace: string;
+  readonly pid: number;
+  /** Clock ticks since boot, as text; empty where the system does not tell. */
+  readonly processStart: string;
+  readonly user: string;
+}
+
+export function ownIdentity(): ProcessIdentity {
+  return {
+    host: hostname(),
+    bootId: attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
+    pidNamespace: attempt(() => readlinkSync('/proc/self/ns/pid')),
+    pid: process.pid,
+    processStart: processStart(process.pid) ?? '',
+    user: attempt(() => userInfo().username),
+  };
+}
+
+/** True only if that process ran where we run and is proven gone. */
+export function isGone(other: ProcessIdentity, own: ProcessIdentity): boolean {
+  const sameSystem = own.bootId !== '' && own.pidNamespace !== '' && other.host === own.host && other.bootId === own.bootId && other.pidNamespace === own.pidNamespace;
+  return sameSystem && other.processStart !== '' && processStart(other.pid) !== other.processStart;
+}
+
+/** A uid without a passwd entry, a system without /proc: no reason to fail. */
+function attempt(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * One repository: opened, its manifests listed, read and published, its keys and facts. Configuration
+ * alone decides on encryption; what a repository says of itself must agree with it.
+ * Layout of every object: man lifeboat-repository(7).
+ */
+import { z } from 'zod';
+import type { EncryptionConfig } from '../config/config.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import { NotFoundError, type Storage } from '../storage/storage.ts';
+import { keyNeeded, type SealingKey } from './documents.ts';
+import { canDecrypt, parseKeyMaterial, type KeyMaterial } from './key-material.ts';
+import { Keyring, type OpenedKey } from './keyring.ts';
+import { listManifests, readListed, type ListedManifest, type ListOptions, type ManifestHome } from './listing.ts';
+import { keyCopyKey, manifestKey, maxManifestBytes, parseManifest, type Manifest, type ManifestDraft } from './manifest.ts';
+import { resolveBackup, type ResolvedBackup, type ResolveOptions } from './resolve.ts';
+import { damaged, sealDocument } from './seal.ts';
+import { RepositoryState } from './state.ts';
+
+export const repositoryObject = 'repository.json';
+
+const repositorySchema = z.strictObject({
+  format: z.literal(1),
+  id: z.uuid(),
+  createdAt: z.iso.datetime(),
+  encryption: z.enum(['aes-256-gcm', 'none']),
+});
+
+/** The content of repository.json. */
+export type RepositoryInfo = z.infer<typeof repositorySchema>;
+
+/**
+ * Opens an existing repository. Throws LifeboatError `not_found` without a repository.json, `key` when
+ * it and the configuration disagree on encryption, `integrity` when it cannot be parsed.
+ */
+export async function openRepository(storage: Storage, encryption: EncryptionConfig, stateDir: string): Promise<Repository> {
+  const material = parseKeyMaterial(encryption);
+  const info = await readRepositoryInfo(storage);
+  if (info === undefined) {
+    throw new LifeboatError('not_found', `there is no repository at ${storage.location}: it has no ${repositoryObject}`, { hint: 'create it with: lifeboat init' });
+  }
+  refuseMismatch(info, material, storage.location);
+  return new Repository(storage, info, material, stateDir);
+}
+
+/** The parsed repository.json; undefined when there is none. */
+export async function readRepositoryInfo(storage: Storage): Promise<RepositoryInfo | undefined> {
+  let bytes: Buffer;
+  try {
+    bytes = await storage.get(repositoryObject);
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString());
+  } catch (cause) {
+    throw damaged(repositoryObject, 'it is not JSON', cause);
+  }
+  const parsed = repositorySchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const format = typeof value === 'object' && value !== null && 'format' in value ? value.format : undefined;
+  throw damaged(repositoryObject, typeof format === 'number' && format > 1 ? `format ${format} is newer than this version of lifeboat knows` : 'it does not describe a repository', parsed.error);
+}
+
+export class Repository implements ManifestHome {
+  readonly storage: Storage;
+  readonly info: RepositoryInfo;
+  readonly repositoryId: string;
+  readonly state: RepositoryState;
+  /** Undefined without encryption. */
+  readonly keyring: Keyring | undefined;
+
+  /** Use openRepository or createRepository. */
+  constructor(storage: Storage, info: RepositoryInfo, material: KeyMaterial | undefined, stateDir: string) {
+    this.storage = storage;
+    this.info = info;
+    this.repositoryId = info.id;
+    this.state = new RepositoryState(stateDir, info.id);
+    this.keyring = material === undefined ? undefined : new Keyring(storage, info.id, material, this.state);
+  }
+
+  get encryption(): RepositoryInfo['encryption'] {
+    return this.info.encryption;
+  }
+
+  /** False when the repository is encrypted and nothing is configured to decrypt with. */
+  get canRead(): boolean {
+    return this.keyring === undefined || canDecrypt(this.keyring.material);
+  }
+
+  /** What to write under; both undefined without encryption. Throws LifeboatError `key`. */
+  async writeKey(): Promise<SealingKey> {
+    return this.keyring === undefined ? { dataKey: undefined, signer: undefined } : this.keyring.writeKey();
+  }
+
+  /** The data key that a manifest names; undefined without encryption. Throws LifeboatError `key` when it cannot be opened. */
+  async dataKeyOf(manifest: Manifest): Promise<OpenedKey | undefined> {
+    if (this.keyring === undefined) return undefined;
+    if (manifest.dataKey === undefined) throw keyNeeded(`read backup ${manifest.id}`);
+    return this.keyring.open(manifest.dataKey, manifest.id);
+  }
+
+  /** All manifests, newest first unless told otherwise; needs no key. */
+  listManifests(options?: ListOptions): AsyncGenerator<ListedManifest> {
+    return listManifests(this, options);
+  }
+
+  /** One manifest by its full id, whatever its trust. Throws LifeboatError `not_found`. */
+  async readManifest(backupId: string): Promise<ListedManifest> {
+    const found = await readListed(this, await this.storage.stat(manifestKey(backupId)));
+    if (found === undefined) throw new NotFoundError(this.storage.location, manifestKey(backupId));
+    return found;
+  }
+
+  /** See resolveBackup. */
+  async resolve(text: string, options?: ResolveOptions): Promise<ResolvedBackup> {
+    return resolveBackup(this, text, options);
+  }
+
+  /**
+   * The commit point: once this resolves the backup exists. Everything it names must be in place and
+   * checked. Throws LifeboatError `integrity` for a draft that no reader would take.
+   */
+  async publishManifest(draft: ManifestDraft, key: SealingKey): Promise<{ readonly manifest: Manifest; readonly seal: string }> {
+    const object = manifestKey(draft.id);
+    const { components, ...head } = draft;
+    const dataKey = key.dataKey === undefined ? {} : { dataKey: key.dataKey.id.toString('hex') };
+    const members = { format: 1, repository: this.repositoryId, ...head, ...dataKey, components };
+    const bytes = sealDocument(members, key.dataKey, key.signer);
+    const manifest = parseManifest(JSON.parse(JSON.stringify(members)) as Record<string, unknown>, draft.id, this.repositoryId, object);
+    if (bytes.length > maxManifestBytes) throw new LifeboatError('integrity', `the manifest would have ${bytes.length} bytes, over the limit of ${maxManifestBytes}`, { state: 'nothing was published' });
+    await this.storage.put(object, [bytes]);
+    const seal = bytes.toString('latin1', bytes.length - 68, bytes.length - 4);
+    await this.state.rememberBackup(manifest.target, { id: manifest.id, seal, startedAt: manifest.startedAt });
+    return { manifest, seal };
+  }
+
+  /** Copies the key file of `dataKeyId` beside a backup, should keys/ be lost. Before the manifest. */
+  async copyKeyFile(backupId: string, dataKeyId: string): Promise<void> {
+    await this.storage.put(keyCopyKey(backupId), [await this.storage.get(`keys/${dataKeyId}.json`)]);
+  }
+}
+
+/** Configuration decides: neither may a bucket talk us into writing in the clear, nor is a configured key passed over in silence. */
+export function refuseMismatch(info: RepositoryInfo, material: KeyMaterial | undefined, location: string): void {
+  if (info.encryption === 'none' && material !== undefined) {
+    throw new LifeboatError('key', `encryption is configured, but the repository at ${location} says it is not encrypted`, {
+      hint: 'if that is meant to be: BACKUP_ENCRYPTION_ENABLED=false; else find out who changed repository.json',
+    });
+  }
+  if (info.encryption !== 'none' && material === undefined) {
+    throw new LifeboatError('key', `the repository at ${location} is encrypted, but encryption is switched off in the configuration`, {
+      hint: 'remove BACKUP_ENCRYPTION_ENABLED=false and configure its key',
+    });
+  }
+}

@@ -1,0 +1,92 @@
+/** From what an operator types to one backup: a full id, a unique prefix, `latest`, `latest~1`, `latest:proven`. Always within the target. */
+import { LifeboatError } from '../lib/errors.ts';
+import { nearestIds } from './ids.ts';
+import { listManifests, type ListedManifest, type ManifestHome } from './listing.ts';
+
+export interface ResolveOptions {
+  /** Only backups of this target; undefined: of any. */
+  readonly target?: string | undefined;
+  /** For `latest:proven`: whether a backup has good evidence. */
+  readonly isProven?: (backup: ListedManifest) => Promise<boolean>;
+}
+
+export interface ResolvedBackup {
+  readonly backup: ListedManifest;
+  /** The full id was given: what `--force` asks for. */
+  readonly byFullId: boolean;
+  /** For `latest…`: newer backups of the target that do not count, each with its reason. */
+  readonly passedOver: readonly ListedManifest[];
+}
+
+/**
+ * Finds one backup. `latest…` counts sealed ones only; an id or prefix also finds those that are not, and
+ * the caller decides by `trust`. Throws LifeboatError `not_found` with the nearest ids, `usage` for an
+ * ambiguous prefix, `key` when `latest` cannot be told without a key.
+ */
+export async function resolveBackup(home: ManifestHome, text: string, options: ResolveOptions = {}): Promise<ResolvedBackup> {
+  const latest = /^latest(?:~(\d{1,6})|(:proven))?$/.exec(text);
+  if (latest === null) return resolvePrefix(home, text, options.target);
+  return resolveLatest(home, text, Number(latest[1] ?? 0), latest[2] === undefined ? undefined : options.isProven ?? unavailable, options.target);
+}
+
+async function resolveLatest(
+  home: ManifestHome,
+  text: string,
+  back: number,
+  isProven: ((backup: ListedManifest) => Promise<boolean>) | undefined,
+  target: string | undefined,
+): Promise<ResolvedBackup> {
+  const passedOver: ListedManifest[] = [];
+  let found = 0;
+  for await (const backup of listManifests(home)) {
+    // A damaged manifest does not tell its target: better named once too often than not at all.
+    if (backup.manifest !== undefined && target !== undefined && backup.manifest.target !== target) continue;
+    if (backup.trust !== 'sealed') passedOver.push(backup);
+    else if (isProven !== undefined && !(await isProven(backup))) continue;
+    else if (found++ === back) return { backup, byFullId: false, passedOver };
+  }
+  const unchecked = passedOver.filter(({ trust }) => trust === 'unchecked');
+  if (found === 0 && unchecked[0] !== undefined) throw new LifeboatError('key', `cannot tell which backup is ${text}: ${unchecked[0].reason}`, { hint: 'configure the key, or give the full id' });
+  const bad = passedOver.length === 0 ? '' : ` (${passedOver.length} that cannot be trusted: ${passedOver.map(({ id }) => id).slice(0, 3).join(', ')})`;
+  throw new LifeboatError('not_found', `there is no backup ${text}${ofTarget(target)} in ${home.storage.location}: it has ${found} that count${bad}`, { hint: 'lifeboat list shows what is there' });
+}
+
+async function resolvePrefix(home: ManifestHome, text: string, target: string | undefined): Promise<ResolvedBackup> {
+  const found: ListedManifest[] = [];
+  if (/^[0-9A-Za-z-]+$/.test(text)) for await (const backup of listManifests(home, { idPrefix: text })) found.push(backup);
+  const exact = found.find(({ id }) => id === text);
+  const fitting = exact === undefined ? found.filter((backup) => isOfTarget(backup, target)) : [exact];
+  const [backup, other] = fitting;
+  if (backup === undefined) throw await unknownBackup(home, text, target);
+  if (other !== undefined) {
+    throw new LifeboatError('usage', `"${text}" begins the ids of ${fitting.length} backups: ${fitting.slice(0, 5).map(({ id }) => id).join(', ')}${fitting.length > 5 ? ', …' : ''}`, {
+      hint: 'give more of the id',
+    });
+  }
+  if (!isOfTarget(backup, target)) {
+    throw new LifeboatError('not_found', `backup ${text} is one of target ${backup.manifest?.target}, not of ${target}`, { hint: `add --target ${backup.manifest?.target}` });
+  }
+  return { backup, byFullId: exact !== undefined, passedOver: [] };
+}
+
+function isOfTarget({ manifest }: ListedManifest, target: string | undefined): boolean {
+  return target === undefined || manifest === undefined || manifest.target === target;
+}
+
+async function unknownBackup(home: ManifestHome, text: string, target: string | undefined): Promise<LifeboatError> {
+  const ids: string[] = [];
+  for await (const backup of listManifests(home)) if (isOfTarget(backup, target)) ids.push(backup.id);
+  const nearest = nearestIds(text, ids);
+  return new LifeboatError('not_found', `there is no backup "${text}"${ofTarget(target)} in ${home.storage.location}`, {
+    hint: nearest.length === 0 ? 'the repository holds no backup yet: lifeboat backup' : `nearest: ${nearest.join(', ')}`,
+    facts: { nearest },
+  });
+}
+
+function ofTarget(target: string | undefined): string {
+  return target === undefined ? '' : ` of target ${target}`;
+}
+
+async function unavailable(): Promise<boolean> {
+  throw new LifeboatError('usage', 'latest:proven cannot be used here', { hint: 'give an id, or latest' });
+}
