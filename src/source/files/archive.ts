@@ -1,0 +1,252 @@
+/**
+ * Turns a walk into the bytes of a tar, and into catalog lines beside it. Everything small is gathered in
+ * one block; big files are read into two blocks in turn, so that the next piece is on its way from the
+ * disk while the consumer works on this one.
+ */
+import { createHash, hash, type Hash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
+import { type CatalogEntry, encodeCatalogLine } from './catalog.ts';
+import { closeFile, readSome, statFile } from './file-calls.ts';
+import type { LinkTable } from './link-table.ts';
+import type { OwnerNames } from './owners.ts';
+import { contentChanged, openForBackup } from './read-file.ts';
+import type { Spool } from './spool.ts';
+import type { Tally } from './tally.ts';
+import { blockBytes, encodeTarHeader, paddingOf, type TarMember } from './tar-header.ts';
+import { problemOf, type WalkedEntry } from './walker.ts';
+
+export interface ArchiveParts {
+  readonly entries: AsyncIterable<WalkedEntry>;
+  readonly links: LinkTable;
+  readonly owners: OwnerNames;
+  readonly spool: Spool;
+  readonly tally: Tally;
+  readonly signal: AbortSignal;
+}
+
+const pieceBytes = 1024 * 1024;
+/** GNU tar pads the end of an archive to records of this size; so do we. */
+const recordBytes = 10_240;
+
+/** The tar as a stream of buffers that are used again. When it has ended, the spool is complete and flushed. */
+export async function* writeArchive(parts: ArchiveParts): AsyncGenerator<Uint8Array> {
+  const gathered = new Gatherer();
+  for await (const entry of parts.entries) {
+    parts.signal.throwIfAborted();
+    // The root of the file system has no name in a tar.
+    if (entry.member.length === 0) continue;
+    yield* writeEntry(parts, entry, gathered);
+  }
+  const end = 2 * blockBytes;
+  const total = parts.tally.counts.tarBytes + end;
+  yield* gathered.add(Buffer.alloc(end + ((recordBytes - (total % recordBytes)) % recordBytes)));
+  parts.tally.counts.tarBytes += end + ((recordBytes - (total % recordBytes)) % recordBytes);
+  yield* gathered.flush();
+  await parts.spool.flush();
+  parts.tally.counts.catalogBytes = parts.spool.length;
+  parts.tally.end();
+}
+
+async function* writeEntry(parts: ArchiveParts, entry: WalkedEntry, out: Gatherer): AsyncGenerator<Uint8Array> {
+  if (entry.type !== 'file') {
+    const device = entry.type === 'char' || entry.type === 'block' ? deviceOf(entry.stat.rdev) : undefined;
+    yield* writeMember(parts, entry, { ...memberOf(parts, entry, entry.stat, 0), ...(entry.link === undefined ? {} : { link: entry.link }), ...(device === undefined ? {} : { device }) }, out);
+    return;
+  }
+  const first = entry.stat.nlink > 1n ? parts.links.find(entry.stat) : undefined;
+  if (first !== undefined) {
+    yield* writeMember(parts, entry, { ...memberOf(parts, entry, entry.stat, 0), type: 'hardlink', link: first }, out);
+    return;
+  }
+  const stored = entry.small === undefined ? yield* writeBigFile(parts, entry, out) : yield* writeSmallFile(parts, entry, entry.small, out);
+  if (stored && entry.stat.nlink > 1n && !parts.links.add(entry.stat, entry.member)) {
+    parts.tally.trouble('unlinked', entry.member, '');
+  }
+}
+
+async function* writeMember(parts: ArchiveParts, entry: WalkedEntry, member: TarMember, out: Gatherer): AsyncGenerator<Uint8Array> {
+  const header = encodeTarHeader(member);
+  yield* out.add(header);
+  await record(parts, entry, member, header.length, {});
+}
+
+async function* writeSmallFile(parts: ArchiveParts, entry: WalkedEntry, small: NonNullable<WalkedEntry['small']>, out: Gatherer): AsyncGenerator<Uint8Array, boolean> {
+  const { content, stat, changed } = small;
+  const member = memberOf(parts, entry, stat, content.length);
+  const header = encodeTarHeader(member);
+  yield* out.add(header);
+  yield* out.add(content);
+  yield* out.add(Buffer.alloc(paddingOf(content.length)));
+  if (changed) parts.tally.trouble('changed', entry.member, '');
+  await record(parts, entry, member, header.length, { sha256: hash('sha256', content, 'hex'), sparse: isSparse(stat), changed });
+  return true;
+}
+
+/** Reads a file while it is written to the tar, exactly as many bytes as its header announces. False: it could not be opened and was left out. */
+async function* writeBigFile(parts: ArchiveParts, entry: WalkedEntry, out: Gatherer): AsyncGenerator<Uint8Array, boolean> {
+  let opened: { fd: number; stat: BigIntStats };
+  try {
+    opened = await openForBackup(entry.path, entry.stat);
+  } catch (error) {
+    const { kind, reason } = problemOf(error);
+    parts.tally.trouble(kind, entry.member, reason);
+    return false;
+  }
+  try {
+    const size = Number(opened.stat.size);
+    const member = memberOf(parts, entry, opened.stat, size);
+    const header = encodeTarHeader(member);
+    yield* out.add(header);
+    const sha256 = createHash('sha256');
+    const read = yield* size <= pieceBytes / 4 ? readGathered(opened.fd, size, sha256, out) : readPieces(parts, opened.fd, size, sha256, out);
+    yield* out.add(Buffer.alloc(paddingOf(size)));
+    const why = read.problem ?? (await changeSince(opened, read.bytes));
+    if (why !== undefined) parts.tally.trouble('changed', entry.member, why);
+    await record(parts, entry, member, header.length, { sha256: sha256.digest('hex'), sparse: isSparse(opened.stat), changed: why !== undefined });
+    return true;
+  } finally {
+    await closeFile(opened.fd);
+  }
+}
+
+async function changeSince(opened: { fd: number; stat: BigIntStats }, readBytes: number): Promise<string | undefined> {
+  const after = await statFile(opened.fd);
+  const size = opened.stat.size;
+  if (BigInt(readBytes) < size || after.size < size) return 'it became shorter; zeros stand for what is missing';
+  if (after.size > size) return 'it grew; what was added is not in the backup';
+  return contentChanged(opened.stat, after) ? 'what is stored may be partly old and partly new' : undefined;
+}
+
+interface ReadOutcome {
+  /** Bytes that came from the file; zeros stand for the rest. */
+  readonly bytes: number;
+  readonly problem?: string;
+}
+
+async function* readGathered(fd: number, size: number, sha256: Hash, out: Gatherer): AsyncGenerator<Uint8Array, ReadOutcome> {
+  const content = Buffer.alloc(size);
+  const { bytes, problem } = await fill(fd, content, size);
+  sha256.update(content);
+  yield* out.add(content);
+  return { bytes, ...(problem === undefined ? {} : { problem }) };
+}
+
+/** Two blocks in turn: while one is with the consumer, the other is being filled. */
+async function* readPieces(parts: ArchiveParts, fd: number, size: number, sha256: Hash, out: Gatherer): AsyncGenerator<Uint8Array, ReadOutcome> {
+  yield* out.flush();
+  let total = 0;
+  let problem: string | undefined;
+  let next = fill(fd, out.spare(0), Math.min(pieceBytes, size));
+  try {
+    for (let at = 0, turn = 0; at < size; at += pieceBytes, turn = 1 - turn) {
+      parts.signal.throwIfAborted();
+      const length = Math.min(pieceBytes, size - at);
+      const filled = await next;
+      total += filled.bytes;
+      problem ??= filled.problem;
+      const left = size - at - length;
+      if (left > 0) next = fill(fd, out.spare(1 - turn), Math.min(pieceBytes, left));
+      const piece = out.spare(turn).subarray(0, length);
+      sha256.update(piece);
+      yield piece;
+    }
+  } finally {
+    // The descriptor is closed by the caller: not while it is still read from.
+    await next;
+  }
+  return { bytes: total, ...(problem === undefined ? {} : { problem }) };
+}
+
+/** Fills `length` bytes from the file; zeros where it ends early or cannot be read. Never rejects. */
+async function fill(fd: number, buffer: Buffer, length: number): Promise<ReadOutcome> {
+  let done = 0;
+  try {
+    while (done < length) {
+      const bytes = await readSome(fd, buffer, done, length - done);
+      if (bytes === 0) break;
+      done += bytes;
+    }
+    buffer.fill(0, done, length);
+    return { bytes: done };
+  } catch (error) {
+    buffer.fill(0, done, length);
+    return { bytes: done, problem: `${problemOf(error).reason}; zeros stand for what could not be read` };
+  }
+}
+
+/** Small things side by side in one block, handed on when it is full. */
+class Gatherer {
+  readonly #block = Buffer.allocUnsafe(pieceBytes);
+  readonly #spares = [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)] as const;
+  #length = 0;
+
+  *add(bytes: Buffer): Generator<Uint8Array> {
+    for (let from = 0; from < bytes.length; ) {
+      const copied = bytes.copy(this.#block, this.#length, from);
+      this.#length += copied;
+      from += copied;
+      if (this.#length === pieceBytes) yield* this.flush();
+    }
+  }
+
+  *flush(): Generator<Uint8Array> {
+    if (this.#length === 0) return;
+    const full = this.#block.subarray(0, this.#length);
+    this.#length = 0;
+    yield full;
+  }
+
+  spare(turn: number): Buffer {
+    return turn === 0 ? this.#spares[0] : this.#spares[1];
+  }
+}
+
+function memberOf(parts: ArchiveParts, entry: WalkedEntry, stat: BigIntStats, size: number): TarMember {
+  const uid = Number(stat.uid);
+  const gid = Number(stat.gid);
+  return {
+    path: entry.member,
+    type: entry.type,
+    mode: Number(stat.mode) & 0o7777,
+    uid,
+    gid,
+    user: parts.owners.user(uid),
+    group: parts.owners.group(gid),
+    size,
+    mtimeNs: stat.mtimeNs,
+  };
+}
+
+async function record(parts: ArchiveParts, entry: WalkedEntry, member: TarMember, headerBytes: number, content: { sha256?: string; sparse?: boolean; changed?: boolean }): Promise<void> {
+  const line: CatalogEntry = {
+    path: member.path,
+    type: member.type,
+    mode: member.mode,
+    uid: member.uid,
+    gid: member.gid,
+    user: member.user,
+    group: member.group,
+    size: member.size,
+    mtimeNs: member.mtimeNs,
+    sha256: content.sha256,
+    headerBytes,
+    root: entry.root,
+    link: member.link,
+    sparse: content.sparse ?? false,
+    changed: content.changed ?? false,
+    device: member.device,
+  };
+  parts.tally.entry(line);
+  parts.tally.counts.tarBytes += headerBytes + member.size + paddingOf(member.size);
+  await parts.spool.append(encodeCatalogLine(line));
+}
+
+/** Fewer blocks on disk than bytes: it has holes (or lies compressed, where holes do no harm either). Inline data of tiny files is no hole. */
+function isSparse(stat: BigIntStats): boolean {
+  return stat.size >= 4096n && stat.blocks * 512n < stat.size;
+}
+
+/** Linux packs device numbers as 12 + 20 bits, spread out. */
+function deviceOf(rdev: bigint): { major: number; minor: number } {
+  return { major: Number((rdev >> 8n) & 0xfffn), minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xfff00n)) };
+}
