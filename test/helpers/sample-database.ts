@@ -181,7 +181,7 @@ SELECT 'Customer Näme ' || g, CASE WHEN g % 7 > 0 THEN 'User' || g || '@Example
   ARRAY[ROW('s', 'c', 1, 'ok')::app.address, NULL], ROW(1, 'NaN', g * 1.10)::app.point3, ARRAY['late']::app.mood[], g, chr(65 + g % 26)::"char", 'name' || g, g, '0/16B3748', '12:34:56.789', '12:34:56+02', '08:00:2b:01:02:03', ARRAY[ARRAY['a', 'b'], ARRAY['c', NULL]], g * 1.500000, NULL
 FROM generate_series(1, ${Math.min(5000, Math.max(100, Math.round(events / 20)))}) g;
 INSERT INTO app.events (customer_id, kind, body, amount, at, extra)
-SELECT 1 + (g * 7919) % 100, (ARRAY['order', 'visit', 'mail', 'call'])[1 + g % 4],
+SELECT 1 + (g % 9973 * 7919) % 100, (ARRAY['order', 'visit', 'mail', 'call'])[1 + g % 4],
   'Ticket ' || g || ' from ' || (ARRAY['Berlin', 'Paris', 'Lisboa', 'København', 'Athens'])[1 + g % 5] || ': ' || (ARRAY['the parcel did not arrive in time, please look into it', 'wants an invoice with another address and a copy of the last one', 'says thank you for the quick answer'])[1 + g % 3]
     || ', number ' || md5(g::text) || '. Second call on ' || (g % 28 + 1) || ' May, ' || (ARRAY['answered', 'forwarded to accounts', 'open'])[1 + (g / 7) % 3],
   (g * 31 % 100000) / 100.0, '2025-01-01'::timestamptz + g * interval '17 seconds', CASE WHEN g % 10 = 0 THEN jsonb_build_object('ref', g, 'by', 'agent ' || g % 50) END
