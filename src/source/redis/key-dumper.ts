@@ -1,0 +1,152 @@
+/**
+ * Reads keys by DUMP, each with its expiry in one MULTI, many at a time but never more than a few MiB
+ * ahead of the reader, so that neither side has to hold the database in memory.
+ */
+import { LifeboatError } from '../../lib/errors.ts';
+import type { BulkConnection, ReplyHead } from './bulk-connection.ts';
+import { commandOf } from './bulk-connection.ts';
+import { Crc64 } from './rdb/crc64.ts';
+import { keyOf } from './rdb/writer.ts';
+import type { RdbFileWriter } from './rdb-file-writer.ts';
+import { redisError } from './redis-error.ts';
+
+/** Version (2 bytes) and checksum (8 bytes) that end a DUMP payload. */
+export const footerBytes = 10;
+/** What one batch should bring, by the mean size of what came lately. */
+const batchBytes = 2 * 1024 * 1024;
+const maxBatch = 256;
+
+const multi = commandOf(['MULTI']);
+const exec = commandOf(['EXEC']);
+const time = commandOf(['TIME']);
+
+/** A payload is of another RDB version than the file it should go into. */
+export class OtherRdbVersionError extends LifeboatError {
+  override readonly name = 'OtherRdbVersionError';
+  readonly found: number;
+
+  constructor(found: number) {
+    super('source', `the Redis server gives values of RDB version ${found}, not of the one expected`, { retryable: true });
+    this.found = found;
+  }
+}
+
+export interface KeyDumperOptions {
+  readonly bulk: BulkConnection;
+  readonly out: RdbFileWriter;
+  readonly rdbVersion: number;
+  /** PEXPIRETIME is there from 7.0 on; before, PTTL and TIME in the same transaction say the same. */
+  readonly hasExpireTime: boolean;
+}
+
+export class KeyDumper {
+  /** Keys that were gone when they were to be read. */
+  vanished = 0;
+  readonly #bulk: BulkConnection;
+  readonly #out: RdbFileWriter;
+  readonly #rdbVersion: number;
+  readonly #absolute: boolean;
+  #meanBytes = batchBytes / 16;
+
+  constructor(options: KeyDumperOptions) {
+    this.#bulk = options.bulk;
+    this.#out = options.out;
+    this.#rdbVersion = options.rdbVersion;
+    this.#absolute = options.hasExpireTime;
+  }
+
+  /** Reads keys of the selected database (latin1, one character a byte) into the file. */
+  async dump(keys: Iterable<string>): Promise<void> {
+    // Two batches are under way: one is read while the server works on the next.
+    let sent: Buffer[] = [];
+    let batch: Buffer[] = [];
+    const exchange = async (): Promise<void> => {
+      if (batch.length > 0) await this.#bulk.send(Buffer.concat(batch.map((key) => this.#request(key))));
+      for (const key of sent) await this.#receive(key);
+      sent = batch;
+      batch = [];
+    };
+    for (const text of keys) {
+      batch.push(Buffer.from(text, 'latin1'));
+      if (batch.length >= Math.min(maxBatch, batchBytes / this.#meanBytes)) await exchange();
+    }
+    await exchange();
+    await exchange();
+  }
+
+  #request(key: Buffer): Buffer {
+    const expiry = this.#absolute ? [commandOf(['PEXPIRETIME', key])] : [commandOf(['PTTL', key]), time];
+    return Buffer.concat([multi, ...expiry, commandOf(['DUMP', key]), exec]);
+  }
+
+  async #receive(key: Buffer): Promise<void> {
+    const commands = this.#absolute ? 2 : 3;
+    // +OK, +QUEUED for each command, and the head of EXEC's array.
+    const error = await this.#bulk.pass(commands + 2);
+    if (error !== undefined) throw redisError(new Error(error), 'cannot read a key', this.#bulk.endpoint);
+    const expireAtMs = await this.#expiry();
+    const reply = await this.#bulk.head();
+    this.#refuse(reply);
+    if (reply.kind !== 'bulk') {
+      this.vanished++;
+      return;
+    }
+    this.#meanBytes = this.#meanBytes * 0.9 + reply.length * 0.1 + 1;
+    await this.#payload(key, expireAtMs, reply.length);
+  }
+
+  async #expiry(): Promise<number | undefined> {
+    const ttl = await this.#bulk.head();
+    this.#refuse(ttl);
+    const value = ttl.kind === 'integer' ? ttl.value : -1;
+    if (this.#absolute) return value < 0 ? undefined : value;
+    this.#refuse(await this.#bulk.head());
+    const [seconds, micros] = [await this.#number(), await this.#number()];
+    return value < 0 ? undefined : seconds * 1000 + Math.floor(micros / 1000) + value;
+  }
+
+  async #number(): Promise<number> {
+    const head = await this.#bulk.head();
+    return head.kind === 'bulk' ? Number((await this.#bulk.bodyOf(head.length)).toString('latin1')) : Number.NaN;
+  }
+
+  /** Streams a payload into the file, all but its footer, which is checked. */
+  async #payload(key: Buffer, expireAtMs: number | undefined, length: number): Promise<void> {
+    const whole = this.#bulk.bodyAtOnce(length);
+    const crc = new Crc64();
+    if (whole !== undefined) {
+      const footer = whole.subarray(length - footerBytes);
+      this.#checkFooter(crc.update(whole, 0, length - 8), footer);
+      await this.#out.write(keyOf(key, whole[0] ?? 0, expireAtMs));
+      await this.#out.write(whole.subarray(1, length - footerBytes));
+      return;
+    }
+    await this.#longPayload(key, expireAtMs, length, crc);
+  }
+
+  async #longPayload(key: Buffer, expireAtMs: number | undefined, length: number, crc: Crc64): Promise<void> {
+    const footer = Buffer.alloc(footerBytes);
+    let at = 0;
+    for await (const piece of this.#bulk.body(length)) {
+      let value = piece.subarray(0, Math.max(0, Math.min(piece.length, length - footerBytes - at)));
+      piece.subarray(value.length).copy(footer, Math.max(0, at + value.length - (length - footerBytes)));
+      crc.update(value);
+      if (at === 0 && value.length > 0) {
+        await this.#out.write(keyOf(key, value[0] ?? 0, expireAtMs));
+        value = value.subarray(1);
+      }
+      at += piece.length;
+      await this.#out.write(value);
+    }
+    this.#checkFooter(crc.update(footer, 0, 2), footer);
+  }
+
+  #refuse(reply: ReplyHead): void {
+    if (reply.kind === 'error') throw redisError(new Error(reply.text), 'cannot read a key', this.#bulk.endpoint);
+  }
+
+  #checkFooter(crc: Crc64, footer: Buffer): void {
+    if (footer.readUInt16LE() !== this.#rdbVersion) throw new OtherRdbVersionError(footer.readUInt16LE());
+    if (!footer.subarray(2).equals(crc.digest())) throw new LifeboatError('integrity', 'a value arrived damaged from the Redis server', { retryable: true });
+  }
+}

@@ -1,0 +1,50 @@
+/** An RDB file that grows: written in pieces of 1 MiB, with its checksum at the end. */
+import type { FileHandle } from 'node:fs/promises';
+import { LifeboatError } from '../../lib/errors.ts';
+import { Crc64 } from './rdb/crc64.ts';
+import { endOpcode } from './rdb/writer.ts';
+
+export class RdbFileWriter {
+  readonly #file: FileHandle;
+  readonly #crc = new Crc64();
+  readonly #onBytes: (bytes: number) => void;
+  readonly #buffer = Buffer.allocUnsafe(1024 * 1024);
+  #used = 0;
+  #written = 0;
+
+  constructor(file: FileHandle, onBytes: (bytes: number) => void) {
+    this.#file = file;
+    this.#onBytes = onBytes;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#crc.update(bytes);
+    await this.#put(bytes);
+  }
+
+  /** The end and the checksum; on disk when it returns. */
+  async end(): Promise<void> {
+    await this.write(endOpcode);
+    await this.#put(this.#crc.digest());
+    await this.#flush(this.#buffer.subarray(0, this.#used));
+  }
+
+  async #put(bytes: Uint8Array): Promise<void> {
+    if (this.#used + bytes.length > this.#buffer.length) {
+      await this.#flush(this.#buffer.subarray(0, this.#used));
+      this.#used = 0;
+      if (bytes.length > this.#buffer.length) return this.#flush(bytes);
+    }
+    this.#buffer.set(bytes, this.#used);
+    this.#used += bytes.length;
+  }
+
+  async #flush(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length; ) at += (await this.#file.write(bytes, at)).bytesWritten;
+    } catch (error) {
+      throw new LifeboatError('space', 'cannot write the Redis snapshot to the scratch folder', { hint: 'free some space there, or name another folder by TMPDIR', cause: error });
+    }
+    this.#onBytes((this.#written += bytes.length));
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Which server can load which RDB file. Redis refuses files newer than itself; Valkey has kept version 11
+ * until 9.0, where it went on from 80 with a magic of its own, and refuses what Redis wrote after 11.
+ */
+import type { ServerVersion } from '../server-info.ts';
+
+/** The RDB version that each release writes, newest first. */
+const redisReleases: readonly (readonly [major: number, minor: number, rdb: number])[] = [
+  [7, 4, 12],
+  [7, 2, 11],
+  [7, 0, 10],
+  [5, 0, 9],
+  [4, 0, 8],
+  [3, 2, 7],
+  [2, 6, 6],
+];
+const valkeyReleases: readonly (readonly [major: number, minor: number, rdb: number])[] = [
+  [9, 2, 81],
+  [9, 0, 80],
+  [7, 2, 11],
+];
+
+/** The newest RDB version that a server writes and loads; for releases newer than this program a lower bound. */
+export function rdbVersionOf(server: ServerVersion): number {
+  const releases = server.flavour === 'valkey' ? valkeyReleases : redisReleases;
+  return releases.find(([major, minor]) => server.major > major || (server.major === major && server.minor >= minor))?.[2] ?? 5;
+}
+
+/** Why a server cannot load a file, or undefined if it can (or if only trying will tell). */
+export function whyNotLoadable(file: { readonly version: number; readonly valkey: boolean }, server: ServerVersion): string | undefined {
+  const writer = file.valkey ? 'Valkey' : 'Redis';
+  const refusal = `a snapshot of RDB version ${file.version} (${writer}) cannot be loaded by ${server.text}`;
+  if (server.flavour === 'redis') {
+    // From 8.4 on the table is only a lower bound.
+    const open = server.major > 8 || (server.major === 8 && server.minor >= 4);
+    return file.valkey || (!open && file.version > rdbVersionOf(server)) ? refusal : undefined;
+  }
+  if (!file.valkey) return file.version > 11 ? refusal : undefined;
+  return server.major < 9 || (server.major === 9 && file.version > rdbVersionOf(server) && server.minor < 3) ? refusal : undefined;
+}

@@ -1,0 +1,102 @@
+/**
+ * A backup without replication (managed servers): all keys listed by SCAN, then read one by one by DUMP
+ * and put together as an RDB file. Each key is read with its expiry in one transaction, but the file as
+ * a whole is not of one moment; the facts say so.
+ */
+import { open, rm } from 'node:fs/promises';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { BulkConnection } from './bulk-connection.ts';
+import type { RedisConnection } from './connection.ts';
+import { connectRedis } from './connection.ts';
+import type { RedisEndpoint } from './endpoint.ts';
+import { footerBytes, KeyDumper, OtherRdbVersionError } from './key-dumper.ts';
+import { KeySpool } from './key-spool.ts';
+import { rdbVersionOf } from './rdb/versions.ts';
+import { auxOf, databaseOf, headerOf } from './rdb/writer.ts';
+import { RdbFileWriter } from './rdb-file-writer.ts';
+import { isRefusal } from './redis-error.ts';
+import { readInfo, readKeyspace, versionFrom } from './server-info.ts';
+
+export interface ScanResult {
+  /** Keys that went away (or expired) between being listed and being read. */
+  readonly vanishedKeys: number;
+}
+
+/** Writes an RDB file to `path` (must not exist; 0600); `folder` takes lists of keys meanwhile. Throws LifeboatError: source, space. */
+export async function spoolByScan(endpoint: RedisEndpoint, path: string, folder: string, context: RunContext, onBytes: (bytes: number) => void = () => {}): Promise<ScanResult> {
+  const attempt = async (knownVersion?: number): Promise<ScanResult> => {
+    await using connection = await connectRedis(endpoint, context.signal);
+    await using bulk = await BulkConnection.open(endpoint, context.signal);
+    await using file = await open(path, 'wx', 0o600);
+    const out = new RdbFileWriter(file, onBytes);
+    const vanishedKeys = await writeAll({ connection, bulk, out, folder, context }, knownVersion);
+    await out.end();
+    return { vanishedKeys };
+  };
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!(error instanceof OtherRdbVersionError)) throw error;
+    await rm(path);
+    return attempt(error.found);
+  }
+}
+
+interface Work {
+  readonly connection: RedisConnection;
+  readonly bulk: BulkConnection;
+  readonly out: RdbFileWriter;
+  readonly folder: string;
+  readonly context: RunContext;
+}
+
+/** The file's version is that of the payloads: FUNCTION DUMP tells it, else the server's release, else the first payload that differs. */
+async function writeAll({ connection, bulk, out, folder, context }: Work, knownVersion: number | undefined): Promise<number> {
+  const info = await readInfo(connection, 'server');
+  const server = versionFrom(info);
+  const functions = await dumpFunctions(connection);
+  const rdbVersion = knownVersion ?? functions?.readUInt16LE(functions.length - footerBytes) ?? rdbVersionOf(server);
+  await out.write(headerOf(rdbVersion));
+  await out.write(auxOf(server.flavour === 'valkey' ? 'valkey-ver' : 'redis-ver', server.version));
+  await out.write(auxOf('redis-bits', info.get('arch_bits') ?? '64'));
+  await out.write(auxOf('ctime', String(Math.floor(Date.now() / 1000))));
+  if (functions !== undefined) await out.write(functions.subarray(0, -footerBytes));
+  const dumper = new KeyDumper({ bulk, out, rdbVersion, hasExpireTime: server.major >= 7 });
+  for (const [db, counts] of [...(await readKeyspace(connection))].sort(([a], [b]) => a - b)) {
+    // Database 0 is selected already; a user may lack the right to SELECT.
+    if (db !== 0) {
+      await connection.call('SELECT', db);
+      await bulk.expectOk('SELECT', String(db));
+    }
+    const keys = await listKeys(connection, new KeySpool(folder, String(db)), context);
+    await out.write(databaseOf(db, counts.keys, counts.expires));
+    for await (const partition of keys.partitions()) {
+      context.signal.throwIfAborted();
+      await dumper.dump(partition);
+    }
+  }
+  return dumper.vanished;
+}
+
+/** FUNCTION DUMP: libraries as they stand in an RDB, then version and checksum; undefined before 7.0 or where it is not allowed. */
+async function dumpFunctions(connection: RedisConnection): Promise<Buffer | undefined> {
+  try {
+    const reply = await connection.callBuffer('FUNCTION', 'DUMP');
+    return reply instanceof Buffer && reply.length > 10 ? reply : undefined;
+  } catch (error) {
+    if (error instanceof LifeboatError && isRefusal(error.cause)) return undefined;
+    throw error;
+  }
+}
+
+async function listKeys(connection: RedisConnection, spool: KeySpool, context: RunContext): Promise<KeySpool> {
+  let cursor = '0';
+  do {
+    context.signal.throwIfAborted();
+    const [next, keys] = (await connection.callBuffer('SCAN', cursor, 'COUNT', 1000)) as [Buffer, Buffer[]];
+    for (const key of keys) await spool.add(key);
+    cursor = next.toString('latin1');
+  } while (cursor !== '0');
+  return spool;
+}
