@@ -35,12 +35,12 @@ export async function openSplit(split: SplitDocument, object: string, keyring: K
   const signedBy = split.signature?.key.toString('base64');
   if (keyring === undefined) {
     if (id !== undefined) throw damaged(object, 'it says that it is encrypted, in a repository without encryption');
-    checkSeal(split, undefined, object);
+    await checkSeal(split, undefined, object);
     return { members: split.members, seal: split.seal, authenticity: 'authentic', signedBy };
   }
   if (typeof id !== 'string' || !/^[0-9a-f]{32}$/.test(id)) throw damaged(object, 'it names no data key, in an encrypted repository');
   const key = await keyring.open(id, backupId);
-  checkSeal(split, key, object);
+  await checkSeal(split, key, object);
   return { members: split.members, seal: split.seal, authenticity: await keyring.authenticity(key, split.signature), signedBy };
 }
 

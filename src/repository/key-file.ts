@@ -94,7 +94,7 @@ export async function openKeyFile(file: ReadKeyFile, material: KeyMaterial): Pro
       const key = await openEntry(entry, file.id, material);
       if (key === undefined) continue;
       const dataKey = { id: Buffer.from(file.id, 'hex'), key };
-      checkSeal(file.split, dataKey, file.object, 'key-file');
+      await checkSeal(file.split, dataKey, file.object, 'key-file');
       return { dataKey, openedBy: type };
     }
   }

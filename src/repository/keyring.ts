@@ -160,7 +160,7 @@ export class Keyring {
     const key = await this.state.cachedSecret(file.id, passphrase);
     if (key === undefined) return undefined;
     const dataKey = { id: Buffer.from(file.id, 'hex'), key };
-    checkSeal(file.split, dataKey, file.object, 'key-file');
+    await checkSeal(file.split, dataKey, file.object, 'key-file');
     return { ...dataKey, createdAt: file.createdAt, openedBy: 'passphrase' };
   }
 
@@ -194,7 +194,7 @@ export class Keyring {
     const object = `keys/${own.id.toString('hex')}.json`;
     try {
       const file = parseKeyFile(await this.storage.get(object), object, own.id.toString('hex'));
-      checkSeal(file.split, own, object, 'key-file');
+      await checkSeal(file.split, own, object, 'key-file');
       const recipients = file.recipients.map((entry) => (entry.type === 'age' ? entry.recipient : entry.type));
       if (recipients.toSorted().join() === this.material.recipients.toSorted().join()) return own;
     } catch (error) {

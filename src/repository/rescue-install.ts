@@ -43,6 +43,8 @@ backups that are compressed with zstd, which is the default).
    - *.rdb: place it as dump.rdb in the data folder of a stopped redis-server with appendonly off
    - *.tar: \`tar --numeric-owner -xpf …\`
    - facts.json: what was recorded of databases, tables, counts
-   - wal/: write-ahead log, for restore_command = 'cp /path/to/out/wal/%f %p'
+   - write-ahead log comes apart: \`node rescue.mjs extract --key-file /path/to/key /path/to/copy wal /path/to/wal\`,
+     then restore_command = 'cp /path/to/wal/<system identifier>/%f %p'
+   - SHA256SUMS: \`sha256sum --check SHA256SUMS\`
 `;
 }

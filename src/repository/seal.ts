@@ -56,12 +56,12 @@ export function splitDocument(bytes: Buffer, object: string): SplitDocument {
   return { members, seal, sealedBytes, signature, signedBytes: bytes.subarray(0, bytes.length - tail.length + line.index + 1) };
 }
 
-/** Throws LifeboatError `integrity` unless the seal is right and the signature, if there is one, verifies. */
-export function checkSeal(document: SplitDocument, dataKey: DataKey | undefined, object: string, purpose: SealPurpose = 'manifest'): void {
+/** Rejects with LifeboatError `integrity` unless the seal is right and the signature, if there is one, verifies. */
+export async function checkSeal(document: SplitDocument, dataKey: DataKey | undefined, object: string, purpose: SealPurpose = 'manifest'): Promise<void> {
   if (!timingSafeEqual(sealOf(document.sealedBytes, dataKey, purpose), Buffer.from(document.seal, 'hex'))) throw damaged(object, 'its seal does not match');
   const { signature, signedBytes } = document;
   if (signature === undefined || signedBytes === undefined) return;
-  if (!isSignedBy(signature.key, signedBytes, signature.value)) throw damaged(object, 'its signature does not match');
+  if (!(await isSignedBy(signature.key, signedBytes, signature.value))) throw damaged(object, 'its signature does not match');
 }
 
 /** The failure of everything that is not as it was written. */
@@ -75,7 +75,18 @@ const sealPattern = /\n {2}"seal": "([0-9a-f]{64})"\n\}\n$/;
 const signaturePattern = /\n {2}"signature": \{\s*"key": "([A-Za-z0-9+/=]*)",\s*"value": "([A-Za-z0-9+/=]*)"\s*\},\n$/;
 
 function sealOf(bytes: Uint8Array, dataKey: DataKey | undefined, purpose: SealPurpose): Buffer {
-  return dataKey === undefined ? sha256(bytes) : hmacSha256(derive(dataKey.key, '', `lifeboat/1/${purpose}`), bytes);
+  return dataKey === undefined ? sha256(bytes) : hmacSha256(sealKey(dataKey, purpose), bytes);
+}
+
+const sealKeys = new WeakMap<Buffer, Map<SealPurpose, Buffer>>();
+
+/** Derived once for each data key: `list` checks hundreds of seals. */
+function sealKey({ key }: DataKey, purpose: SealPurpose): Buffer {
+  const known = sealKeys.get(key) ?? new Map<SealPurpose, Buffer>();
+  sealKeys.set(key, known);
+  const derived = known.get(purpose) ?? derive(key, '', `lifeboat/1/${purpose}`);
+  known.set(purpose, derived);
+  return derived;
 }
 
 function signatureMember(signer: Signer, bytes: Uint8Array): Buffer {
