@@ -70,7 +70,8 @@ class LocalStorage implements Storage {
       } finally {
         await unlink(temporary).catch(ignoreAbsent);
       }
-      await syncEntries(dirname(path));
+      // Absent: somebody removed the object and its folder meanwhile.
+      await syncEntries(dirname(path)).catch(ignoreAbsent);
     } catch (error) {
       throw localError(`cannot write ${key} to ${this.location}`, error);
     }
@@ -154,8 +155,8 @@ class LocalStorage implements Storage {
   async #openNew(path: string): Promise<FileHandle> {
     const folder = dirname(path);
     for (let attempt = 1; ; attempt++) {
-      await this.#folders.ensure(folder);
       try {
+        await this.#folders.ensure(folder);
         return await open(path, 'wx', 0o600);
       } catch (error) {
         if (!isAbsent(error) || attempt === folderAttempts) throw error;

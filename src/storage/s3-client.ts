@@ -30,6 +30,21 @@ export function createS3Client(location: S3Location, options: S3ClientOptions = 
   return client;
 }
 
+/** Where a key is in the bucket; of the empty key: what every path begins with. */
+export function pathOf({ prefix }: S3Location, key: string): string {
+  return prefix === '' ? key : `${prefix}/${key}`;
+}
+
+/** A key as the SDK's commands want it. */
+export function objectOf(location: S3Location, key: string): { Bucket: string; Key: string } {
+  return { Bucket: location.bucket, Key: pathOf(location, key) };
+}
+
+/** The second argument of the SDK's send(). */
+export function requestOptions(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return signal === undefined ? {} : { abortSignal: signal };
+}
+
 function clientConfig(location: S3Location, options: S3ClientOptions): S3ClientConfig {
   const region = location.region ?? (location.endpoint === undefined ? undefined : 'us-east-1');
   return {

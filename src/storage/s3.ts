@@ -1,8 +1,6 @@
 /**
  * A repository in a bucket of S3 or of a compatible server. Plain PUT, GET, HEAD, LIST and DELETE only:
- * no multipart state to lose, nothing half-visible. Not every server honours conditional writes (and
- * some ignore them without a word on versioned buckets), so that two writers of one name are kept
- * apart here as well as can be; random names and leases do the rest.
+ * no multipart state to lose, nothing half-visible.
  */
 import {
   DeleteObjectCommand,
@@ -10,20 +8,18 @@ import {
   HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
-  PutObjectCommand,
   type GetObjectCommandOutput,
-  type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import type { S3Location } from '../config/config.ts';
 import { checkKey, checkPrefix, compareKeys, isKey } from './key.ts';
 import { discard, readBody } from './s3-body.ts';
 import { probeBucket } from './s3-bucket.ts';
-import { createS3Client, type S3ClientOptions } from './s3-client.ts';
+import { createS3Client, objectOf, pathOf, requestOptions, type S3ClientOptions } from './s3-client.ts';
 import { deleteBatch } from './s3-delete.ts';
 import { judge, s3Error } from './s3-errors.ts';
+import { S3Writer } from './s3-writer.ts';
 import {
-  AlreadyExistsError,
   checkRange,
   maxObjectBytes,
   NotFoundError,
@@ -61,10 +57,8 @@ class S3Storage implements Storage {
   readonly #client: S3Client;
   readonly #s3: S3Location;
   readonly #signal: AbortSignal | undefined;
-  /** Keys whose last PUT ended without an answer: an object of that name may be ours. */
-  readonly #unclear = new Set<string>();
+  readonly #writer: S3Writer;
   #bucketSeen: boolean;
-  #conditionalPut = true;
   #batchDelete = true;
 
   constructor(client: S3Client, s3: S3Location, name: string, bucket: Awaited<ReturnType<typeof probeBucket>>, signal: AbortSignal | undefined) {
@@ -73,21 +67,13 @@ class S3Storage implements Storage {
     this.#signal = signal;
     this.#bucketSeen = bucket.seen;
     this.location = name;
+    this.#writer = new S3Writer(client, s3, name, signal, (key) => this.get(key));
     this.capabilities = { versions: bucket.versions, objectLock: bucket.objectLock, freeSpace: false };
   }
 
   async put(key: string, parts: readonly Uint8Array[], options: PutOptions = {}): Promise<void> {
     checkKey(this.location, key);
-    const body = joined(parts);
-    if (body.length > maxObjectBytes) throw new StorageError(`cannot write ${key}: ${body.length} bytes are more than an object may have`);
-    const act = `cannot write ${key} to ${this.location}`;
-    if (options.replace === true || options.randomName === true) {
-      // Repeating the same bytes under a name that only we know does no harm.
-      return this.#write(key, body, options, false).catch((error: unknown) => this.#fail(act, error));
-    }
-    if ((await this.#isThere(key)) && !(await this.#isOurs(key, body))) throw this.#taken(key);
-    else if (this.#unclear.delete(key)) return;
-    await this.#writeOnce(key, body, options).catch((error: unknown) => this.#fail(act, error));
+    await this.#writer.put(key, parts, options);
   }
 
   async get(key: string, range?: ByteRange): Promise<Buffer> {
@@ -100,7 +86,7 @@ class S3Storage implements Storage {
     const expected = range === undefined ? undefined : range.end - range.start;
     try {
       const answer = await this.#client.send(
-        new GetObjectCommand({ ...this.#object(key), ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }) }),
+        new GetObjectCommand({ ...objectOf(this.#s3, key), ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }) }),
         requestOptions(this.#signal),
       );
       if (range !== undefined) requireRange(answer, range, what);
@@ -117,7 +103,7 @@ class S3Storage implements Storage {
     checkKey(this.location, key);
     const act = `cannot look for ${key} in ${this.location}`;
     try {
-      const head = await this.#client.send(new HeadObjectCommand(this.#object(key)), requestOptions(this.#signal));
+      const head = await this.#client.send(new HeadObjectCommand(objectOf(this.#s3, key)), requestOptions(this.#signal));
       return { key, sizeBytes: head.ContentLength ?? 0, modifiedMs: head.LastModified?.getTime() ?? 0 };
     } catch (error) {
       if (judge(error) !== 'absent') return this.#fail(act, error);
@@ -133,7 +119,7 @@ class S3Storage implements Storage {
     do {
       const page = await this.#page(prefix, token, after);
       for (const { Key, Size, LastModified } of page.Contents ?? []) {
-        const key = Key?.slice(this.#path('').length) ?? '';
+        const key = Key?.slice(pathOf(this.#s3, '').length) ?? '';
         if (!isKey(key) || compareKeys(key, after ?? '') <= 0) continue;
         if (compareKeys(key, last) <= 0) throw new StorageError(`cannot list ${prefix} in ${this.location}: the server does not list in order (${key} after ${last})`);
         last = key;
@@ -148,7 +134,7 @@ class S3Storage implements Storage {
     for (const key of keys) checkKey(this.location, key);
     const act = `cannot remove objects from ${this.location}`;
     for (let from = 0; from < keys.length; from += removeBatch) {
-      const batch = keys.slice(from, from + removeBatch).map((key) => this.#path(key));
+      const batch = keys.slice(from, from + removeBatch).map((key) => pathOf(this.#s3, key));
       await this.#removeBatch(batch).catch((error: unknown) => this.#fail(act, error));
     }
   }
@@ -165,64 +151,6 @@ class S3Storage implements Storage {
     this.#client.destroy();
   }
 
-  /** A PUT that must not overwrite. */
-  async #writeOnce(key: string, body: Buffer, options: PutOptions): Promise<void> {
-    try {
-      await this.#write(key, body, options, this.#conditionalPut);
-    } catch (error) {
-      const fault = judge(error);
-      if (fault === 'taken') throw this.#taken(key);
-      if (fault === 'unsupported' && this.#conditionalPut) {
-        this.#conditionalPut = false;
-        return this.#writeOnce(key, body, options);
-      }
-      if (fault !== 'passing') throw error;
-      // It may have been written all the same; if that cannot be found out now, the next try will.
-      this.#unclear.add(key);
-      const ours = await this.#isOurs(key, body).catch(() => undefined);
-      if (ours === undefined) throw error;
-      this.#unclear.delete(key);
-      if (!ours) throw this.#taken(key);
-    }
-  }
-
-  async #write(key: string, body: Buffer, options: PutOptions, conditional: boolean): Promise<void> {
-    const input: PutObjectCommandInput = {
-      ...this.#object(key),
-      Body: body,
-      ContentLength: body.length,
-      ContentType: 'application/octet-stream',
-      StorageClass: this.#s3.storageClass as PutObjectCommandInput['StorageClass'],
-      ServerSideEncryption: this.#s3.serverSideEncryption as PutObjectCommandInput['ServerSideEncryption'],
-      SSEKMSKeyId: this.#s3.kmsKeyId,
-      ...(conditional ? { IfNoneMatch: '*' } : {}),
-      ...(options.retainUntilMs === undefined ? {} : { ObjectLockMode: 'COMPLIANCE', ObjectLockRetainUntilDate: new Date(options.retainUntilMs) }),
-    };
-    await this.#client.send(new PutObjectCommand(input), requestOptions(this.#signal));
-  }
-
-  /** Best effort: credentials that may only write are told nothing. */
-  async #isThere(key: string): Promise<boolean> {
-    try {
-      await this.#client.send(new HeadObjectCommand(this.#object(key)), requestOptions(this.#signal));
-      return true;
-    } catch (error) {
-      const fault = judge(error);
-      if (fault === 'absent' || fault === 'denied') return false;
-      return this.#fail(`cannot look for ${key} in ${this.location}`, error);
-    }
-  }
-
-  /** True if an earlier PUT of ours ended without an answer and the object there has these very bytes. Rejects if there is none. */
-  async #isOurs(key: string, body: Buffer): Promise<boolean> {
-    return this.#unclear.has(key) && body.equals(await this.get(key));
-  }
-
-  #taken(key: string): AlreadyExistsError {
-    this.#unclear.delete(key);
-    return new AlreadyExistsError(this.location, key);
-  }
-
   async #emptyRange(key: string, range: ByteRange): Promise<Buffer> {
     const { sizeBytes } = await this.stat(key);
     if (range.end > sizeBytes) throw shorter(`${key} in ${this.location}`, range);
@@ -230,9 +158,9 @@ class S3Storage implements Storage {
   }
 
   async #page(prefix: string, token: string | undefined, after: string | undefined) {
-    const where = token !== undefined ? { ContinuationToken: token } : after === undefined || after === '' ? {} : { StartAfter: this.#path(after) };
+    const where = token !== undefined ? { ContinuationToken: token } : after === undefined || after === '' ? {} : { StartAfter: pathOf(this.#s3, after) };
     try {
-      return await this.#client.send(new ListObjectsV2Command({ Bucket: this.#s3.bucket, Prefix: this.#path(prefix), ...where }), requestOptions(this.#signal));
+      return await this.#client.send(new ListObjectsV2Command({ Bucket: this.#s3.bucket, Prefix: pathOf(this.#s3, prefix), ...where }), requestOptions(this.#signal));
     } catch (error) {
       return this.#fail(`cannot list ${prefix} in ${this.location}`, error);
     }
@@ -266,28 +194,9 @@ class S3Storage implements Storage {
     this.#bucketSeen = true;
   }
 
-  #object(key: string): { Bucket: string; Key: string } {
-    return { Bucket: this.#s3.bucket, Key: this.#path(key) };
-  }
-
-  #path(key: string): string {
-    return this.#s3.prefix === '' ? key : `${this.#s3.prefix}/${key}`;
-  }
-
   #fail(act: string, error: unknown): never {
     throw s3Error(act, error, this.#signal);
   }
-}
-
-function requestOptions(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return signal === undefined ? {} : { abortSignal: signal };
-}
-
-/** The SDK takes one buffer; a stream as body would be refused by some servers. */
-function joined(parts: readonly Uint8Array[]): Buffer {
-  const [first] = parts;
-  if (parts.length === 1 && first !== undefined) return Buffer.from(first.buffer, first.byteOffset, first.byteLength);
-  return Buffer.concat(parts);
 }
 
 /** A server may answer with what it has of the range, or with the whole object. */
