@@ -130,8 +130,8 @@ export function compressionOf(text: string): { method: string; level?: number } 
 function commandOf(text: string): SecretReference | Error {
   if (text.startsWith('[')) {
     const list = jsonOf(text);
-    const fits = Array.isArray(list) && list.length > 0 && list.every((each) => typeof each === 'string');
-    return fits ? { command: list as string[] } : new Error('is no JSON list of program and arguments');
+    const fits = Array.isArray(list) && list.length > 0 && list.every((each): each is string => typeof each === 'string');
+    return fits ? { command: list } : new Error('is no JSON list of program and arguments');
   }
   const words = text.match(/(?:[^\s"']+|"[^"]*"|'[^']*')+/g) ?? [];
   return { command: words.map((word) => word.replaceAll(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? '')) };
@@ -141,12 +141,12 @@ function repositoryLayer(readings: ReadonlyMap<string, Reading>, cwd: string): L
   const whole = readings.get('BACKUP_REPOSITORY');
   const bucket = readings.get('BACKUP_S3_BUCKET');
   const folder = readings.get('BACKUP_LOCAL_PATH');
-  const prefix = String(readings.get('BACKUP_S3_PREFIX')?.value ?? '').replaceAll(/^\/+|\/+$/g, '');
+  const prefix = textOf(readings.get('BACKUP_S3_PREFIX')).replaceAll(/^\/+|\/+$/g, '');
   const path = 'repository';
-  if (whole !== undefined) return { path, value: { url: absolute(String(whole.value), cwd) }, origin: whole.origin };
-  if (bucket !== undefined) return { path, value: { url: `s3://${String(bucket.value)}${prefix === '' ? '' : `/${prefix}`}` }, origin: bucket.origin };
+  if (whole !== undefined) return { path, value: { url: absolute(textOf(whole), cwd) }, origin: whole.origin };
+  if (bucket !== undefined) return { path, value: { url: `s3://${textOf(bucket)}${prefix === '' ? '' : `/${prefix}`}` }, origin: bucket.origin };
   if (folder === undefined) return undefined;
-  const local = String(folder.value);
+  const local = textOf(folder);
   return { path, value: { url: local.startsWith('file:') ? local : absolute(local.startsWith('.') || local.startsWith('/') ? local : `./${local}`, cwd) }, origin: folder.origin };
 }
 
@@ -157,10 +157,14 @@ function absolute(text: string, cwd: string): string {
 
 function targetName(reading: Reading | undefined, faults: Fault[]): string | undefined {
   if (reading === undefined) return undefined;
-  const name = String(reading.value);
+  const name = textOf(reading);
   if (targetNamePattern.test(name)) return name;
   faults.push({ where: reading.origin, message: 'must be a target name: a-z, 0-9 and -, at most 63, not beginning with -' });
   return undefined;
+}
+
+function textOf(reading: Reading | undefined): string {
+  return typeof reading?.value === 'string' ? reading.value : '';
 }
 
 function retentionLayers(readings: ReadonlyMap<string, Reading>): Layer[] {

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { didYouMean } from '../lib/suggest.ts';
 import type { Fault } from './faults.ts';
+import { innerSchemas, keysOfSchema, unwrapSchema } from './schema-walk.ts';
 import { settingsSchema } from './schema.ts';
 
 type Issue = z.core.$ZodIssue;
@@ -28,12 +29,15 @@ function faultsOfIssue(issue: Issue, path: readonly string[], whereOf: (path: st
     case 'invalid_type':
       return [{ where: at(path), message: issue.input === undefined ? `is missing; it ${mustBe(issue.expected)}` : mustBe(issue.expected) }];
     case 'invalid_value':
-      return [{ where: at(path), message: `must be one of ${issue.values.map(String).join(', ')}${typeof issue.input === 'string' ? didYouMean(issue.input, issue.values.map(String)) : ''}` }];
+      return [{ where: at(path), message: `must be one of ${issue.values.map((each) => String(each)).join(', ')}${typeof issue.input === 'string' ? didYouMean(issue.input, issue.values.map((each) => String(each))) : ''}` }];
     case 'too_small':
       return [{ where: at(path), message: issue.origin === 'string' || issue.origin === 'array' ? 'must not be empty' : `must be at least ${issue.minimum}` }];
     case 'too_big':
       return [{ where: at(path), message: `must be at most ${issue.maximum}` }];
-    default:
+    case 'invalid_format':
+    case 'not_multiple_of':
+    case 'invalid_element':
+    case 'custom':
       return [{ where: at(path), message: issue.message }];
   }
 }
@@ -46,23 +50,7 @@ function mustBe(expected: string): string {
 
 /** The keys that an object at this path may have. */
 function keysAt(path: readonly string[]): string[] {
-  let schemas: readonly z.core.$ZodType[] = [settingsSchema];
-  for (const key of path) schemas = schemas.flatMap(unwrap).flatMap((schema) => inside(schema, key));
-  return schemas.flatMap(unwrap).flatMap((schema) => Object.keys(shapeOf(schema)));
-}
-
-function unwrap(schema: z.core.$ZodType): readonly z.core.$ZodType[] {
-  const def = schema._zod.def as { type: string; innerType?: z.core.$ZodType; options?: readonly z.core.$ZodType[] };
-  if (def.innerType !== undefined) return unwrap(def.innerType);
-  return def.options === undefined ? [schema] : def.options.flatMap(unwrap);
-}
-
-function inside(schema: z.core.$ZodType, key: string): readonly z.core.$ZodType[] {
-  const def = schema._zod.def as { valueType?: z.core.$ZodType; element?: z.core.$ZodType };
-  const inner = def.valueType ?? def.element ?? shapeOf(schema)[key];
-  return inner === undefined ? [] : [inner];
-}
-
-function shapeOf(schema: z.core.$ZodType): Readonly<Record<string, z.core.$ZodType>> {
-  return (schema._zod.def as { shape?: Record<string, z.core.$ZodType> }).shape ?? {};
+  let schemas = unwrapSchema(settingsSchema);
+  for (const key of path) schemas = schemas.flatMap((schema) => innerSchemas(schema, key));
+  return schemas.flatMap(keysOfSchema);
 }

@@ -10,7 +10,8 @@ import { configurationError, type Fault } from './faults.ts';
 import { faultsOf } from './issues.ts';
 import { parseJsonc } from './jsonc.ts';
 import { isRaw, originOf, overlay, recordOrigins, type Layer, type Raw } from './origins.ts';
-import { parseSettings, type SecretNeeds } from './parse.ts';
+import { parseSettings } from './parse.ts';
+import type { SecretNeeds } from './parser.ts';
 import { settingsSchema, type Settings } from './schema.ts';
 
 export interface LoadOptions {

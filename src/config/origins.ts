@@ -32,8 +32,10 @@ export function overlay(document: Raw, origins: Map<string, string>, layer: Laye
   const last = keys.pop() ?? '';
   let at = document;
   for (const key of keys) {
-    const inner = at[key];
-    at = isRaw(inner) ? inner : ((at[key] = {}) as Raw);
+    const found = at[key];
+    const inner: Raw = isRaw(found) ? found : {};
+    at[key] = inner;
+    at = inner;
   }
   at[last] = layer.value;
   for (const path of origins.keys()) if (path.startsWith(`${layer.path}.`)) origins.delete(path);

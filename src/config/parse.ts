@@ -3,42 +3,15 @@
  * the secrets that are asked for fetched, defaults filled in.
  */
 import { availableParallelism } from 'node:os';
-import { dirname, resolve } from 'node:path';
-import { messageOf } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import { parseDuration } from '../lib/time.ts';
 import type { Config, EncryptionConfig, Notifications, RetentionByComponent, RetentionPolicy, TargetConfig } from './config.ts';
-import { defaultStateDir, type Environment } from './discover.ts';
-import type { Fault } from './faults.ts';
-import { originOf } from './origins.ts';
+import { defaultStateDir } from './discover.ts';
+import { Parser, type ParseSurroundings } from './parser.ts';
 import { fillCredentials, fillFromPgVariables, formatPostgresUrl, parsePostgresUrl } from './postgres-url.ts';
 import { parseRepository } from './repository-url.ts';
 import type { RetentionSettings, SecretReference, Settings } from './schema.ts';
-import { PendingSecret, resolveSecret } from './secrets.ts';
-
-/** Whose secrets a command needs; the others stay references. */
-export interface SecretNeeds {
-  readonly repository?: boolean;
-  readonly encryption?: boolean;
-  readonly notifications?: boolean;
-  /** Every target's, or those of this one (undefined: the default or only one). */
-  readonly targets?: 'all' | { readonly name: string | undefined };
-}
-
-export interface ParseSurroundings {
-  readonly env: Environment;
-  readonly cwd: string;
-  /** Absolute path of the configuration file. */
-  readonly file: string | undefined;
-  readonly origins: ReadonlyMap<string, string>;
-  readonly defaultTarget: string | undefined;
-  /** The one target was made from the environment, so PG* variables fill in what its URL leaves out. */
-  readonly targetFromEnvironment: boolean;
-  readonly need: SecretNeeds;
-  readonly signal?: AbortSignal | undefined;
-  readonly faults: Fault[];
-  readonly warnings: string[];
-}
+import { PendingSecret } from './secrets.ts';
 
 /** Builds the Config. What is wrong is pushed to `faults`; the result is only good if none was. */
 export async function parseSettings(settings: Settings, surroundings: ParseSurroundings): Promise<Config> {
@@ -66,49 +39,6 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     schedules: settings.schedules.map((schedule) => ({ ...schedule, name: schedule.name ?? schedule.id })),
     notifications,
   };
-}
-
-/** What the parts share: origins, secrets, paths, faults. */
-export class Parser {
-  readonly surroundings: ParseSurroundings;
-
-  constructor(surroundings: ParseSurroundings) {
-    this.surroundings = surroundings;
-  }
-
-  /** Name of the origin of a path: an environment variable, a flag, or the file and the path in it. */
-  where(path: string): string {
-    const origin = originOf(this.surroundings.origins, path);
-    return origin === undefined || origin === this.surroundings.file ? `${this.surroundings.file ?? 'configuration'}: ${path}` : origin;
-  }
-
-  fault(path: string, message: string): void {
-    this.surroundings.faults.push({ where: this.where(path), message });
-  }
-
-  /** Paths in the file start from its folder, all others from the working directory. */
-  absolute(path: string, value: string): string {
-    return resolve(this.folder(path), value);
-  }
-
-  folder(path: string): string {
-    const { file, cwd, origins } = this.surroundings;
-    return file !== undefined && originOf(origins, path) === file ? dirname(file) : cwd;
-  }
-
-  /** The secret's value if it is needed; a fault if it cannot be had. */
-  async secret(path: string, reference: SecretReference | undefined, needed: boolean): Promise<Secret | undefined> {
-    if (reference === undefined) return undefined;
-    if (!needed) return new PendingSecret(path);
-    const { env, signal } = this.surroundings;
-    try {
-      return await resolveSecret(reference, { env, folder: this.folder(path), signal });
-    } catch (error) {
-      if (signal?.aborted === true) throw error;
-      this.fault(path, messageOf(error));
-      return new PendingSecret(path);
-    }
-  }
 }
 
 async function parseEncryption(settings: Settings, parser: Parser): Promise<EncryptionConfig> {

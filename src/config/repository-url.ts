@@ -1,7 +1,7 @@
 /** The repository's location: file:///path, a path, or s3://bucket/prefix with the bucket's details. */
 import { fileURLToPath } from 'node:url';
 import type { RepositoryLocation } from './config.ts';
-import type { Parser } from './parse.ts';
+import type { Parser } from './parser.ts';
 import type { Settings } from './schema.ts';
 
 /** Undefined if none is configured; faults go to the parser. */

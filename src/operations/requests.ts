@@ -4,6 +4,7 @@
  * UTC, sizes bytes. No result holds a secret, but for KeysGenerateResult, whose purpose it is.
  */
 import type { LoadedConfig } from '../config/load.ts';
+import type { ErrorCode } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Json, Problem } from '../source/source.ts';
@@ -306,6 +307,9 @@ export interface KeysGenerateResult {
   readonly recipient?: string | undefined;
 }
 
+export type KeysListRequest = Readonly<Record<string, never>>;
+export type KeysRotateRequest = Readonly<Record<string, never>>;
+
 export interface KeysListResult {
   readonly repository: string;
   /** Oldest first; the last is what is written under. */
@@ -346,6 +350,8 @@ export interface DoctorCheck {
   readonly message: string;
   /** What to do about it. */
   readonly hint?: string | undefined;
+  /** Decides the exit code of a failed check; default: usage (2). */
+  readonly code?: ErrorCode | undefined;
 }
 
 export interface DoctorRequest {

@@ -1,0 +1,55 @@
+/** lifeboat backup */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { BackupRequest, ComponentName } from '../operations/requests.ts';
+import { componentNames, compression, dryRunFlag, duration, jobsFlag, overridesOf, several, severalOf, size } from './shared/flags.ts';
+import type { Session } from './shared/session.ts';
+
+interface Flags {
+  readonly label?: string;
+  readonly tag?: string[];
+  readonly jobs?: number;
+  readonly compression?: object;
+  readonly ifRunning: BackupRequest['ifRunning'];
+  readonly timeout?: number;
+  readonly maxSize?: number;
+  readonly dryRun?: boolean;
+}
+
+export function declare(command: Command, session: Session): void {
+  command
+    .argument('[component...]', `full, or some of ${componentNames.join(', ')}`, severalOf(['full', ...componentNames]))
+    .option('--label <text>', 'a line that says why, shown in lists')
+    .option('--tag <word>', 'a word to find it by; may be repeated', several)
+    .addOption(jobsFlag())
+    .option('--compression <method>', 'none, gzip, zstd or lz4, with :level', compression)
+    .addOption(new Option('--if-running <how>', 'while another backup of the target runs: fail, skip, or wait=5m').argParser(ifRunning).default({ action: 'fail' }, 'fail'))
+    .option('--timeout <duration>', 'end the backup if it takes longer, such as 6h (default: no limit)', duration)
+    .option('--max-size <size>', 'refuse a backup that would store more, such as 20GB', size)
+    .addOption(dryRunFlag())
+    .action(async (given: readonly ('full' | ComponentName)[] | undefined, flags: Flags) => {
+      const components = new Set(given);
+      const request: BackupRequest = {
+        target: session.flags.target,
+        components: components.has('full') ? [] : componentNames.filter((each) => components.has(each)),
+        label: flags.label,
+        tags: flags.tag ?? [],
+        ifRunning: flags.ifRunning,
+        timeoutMs: flags.timeout,
+        dryRun: flags.dryRun === true,
+      };
+      await session.perform({
+        need: { repository: true, encryption: true, targets: { name: session.flags.target } },
+        overrides: overridesOf(flags),
+        operation: async () => (await import('../operations/backup.ts')).backup,
+        request: () => request,
+        view: async () => (await import('../ui/backup-view.ts')).backupView,
+      });
+    });
+}
+
+function ifRunning(text: string): BackupRequest['ifRunning'] {
+  if (text === 'fail' || text === 'skip') return { action: text };
+  const wait = /^wait=(.+)$/.exec(text)?.[1];
+  if (wait === undefined) throw new InvalidArgumentError('It is none of fail, skip, wait=5m.');
+  return { action: 'wait', waitMs: duration(wait) };
+}

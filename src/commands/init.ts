@@ -1,0 +1,43 @@
+/** lifeboat init */
+import type { Command } from 'commander';
+import type { Layer } from '../config/origins.ts';
+import { several } from './shared/flags.ts';
+import type { Session } from './shared/session.ts';
+
+interface Flags {
+  readonly repository?: string;
+  readonly keyFile?: string;
+  readonly recipient?: string[];
+  readonly encryption: boolean;
+  readonly npmScripts?: boolean;
+}
+
+export function declare(command: Command, session: Session): void {
+  command
+    .option('--repository <url>', 'file:///path or s3://bucket/prefix')
+    .option('--key-file <file>', 'where the new key goes (default: beside the configuration file)')
+    .option('--recipient <age1…>', 'an age recipient that can read backups; may be repeated', several)
+    .option('--no-encryption', 'store without encryption')
+    .option('--npm-scripts', "add the backup scripts to this folder's package.json")
+    .action(async (flags: Flags) =>
+      session.perform({
+        need: { repository: true, encryption: true },
+        overrides: overrides(flags),
+        operation: async () => (await import('../operations/init.ts')).init,
+        request: () => ({
+          configPath: session.path(session.flags.config ?? 'lifeboat.config.json'),
+          keyFile: flags.keyFile === undefined ? undefined : session.path(flags.keyFile),
+          npmScriptsIn: flags.npmScripts === true ? session.io.cwd : undefined,
+        }),
+        view: async () => (await import('../ui/init-view.ts')).initView,
+      }),
+    );
+}
+
+function overrides(flags: Flags): Layer[] {
+  const layers: Layer[] = [];
+  if (flags.repository !== undefined) layers.push({ path: 'repository', value: { url: flags.repository }, origin: '--repository' });
+  if (flags.recipient !== undefined) layers.push({ path: 'encryption.recipients', value: flags.recipient, origin: '--recipient' });
+  if (!flags.encryption) layers.push({ path: 'encryption.enabled', value: false, origin: '--no-encryption' });
+  return layers;
+}

@@ -1,0 +1,26 @@
+/** lifeboat list */
+import type { Command } from 'commander';
+import type { BackupType } from '../operations/requests.ts';
+import { componentNames, count, oneOf } from './shared/flags.ts';
+import type { Session } from './shared/session.ts';
+
+interface Flags {
+  readonly type?: BackupType;
+  readonly tag?: string;
+  readonly limit?: number;
+}
+
+export function declare(command: Command, session: Session): void {
+  command
+    .option('--type <type>', `only full, ${componentNames.join(', ')}`, oneOf<BackupType>(['full', ...componentNames]))
+    .option('--tag <word>', 'only those with this tag')
+    .option('--limit <number>', 'only the newest so many', count)
+    .action(async ({ type, tag, limit }: Flags) =>
+      session.perform({
+        need: { repository: true, encryption: true },
+        operation: async () => (await import('../operations/list.ts')).list,
+        request: () => ({ target: session.flags.target, type, tag, limit }),
+        view: async () => (await import('../ui/list-view.ts')).listView,
+      }),
+    );
+}

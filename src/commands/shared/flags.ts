@@ -1,0 +1,74 @@
+/** Flags that several commands take, and what makes their text a value; a wrong one gets the nearest right one. */
+import { InvalidArgumentError, Option } from 'commander';
+import type { Layer } from '../../config/origins.ts';
+import { messageOf } from '../../lib/errors.ts';
+import { didYouMean } from '../../lib/suggest.ts';
+import { parseDuration } from '../../lib/time.ts';
+import type { ComponentName } from '../../operations/requests.ts';
+
+export const componentNames = ['database', 'redis', 'files', 'base'] as const satisfies readonly ComponentName[];
+
+/** A parser for one of several words. */
+export function oneOf<T extends string>(words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found === undefined) throw new InvalidArgumentError(`It is none of ${words.join(', ')}${didYouMean(text, words)}.`);
+    return found;
+  };
+}
+
+/** The same for a flag or argument that may stand several times. */
+export function severalOf<T extends string>(words: readonly T[]): (text: string, before: readonly T[] | undefined) => T[] {
+  const parse = oneOf(words);
+  return (text, before) => [...(before ?? []), parse(text)];
+}
+
+/** A flag that may stand several times. */
+export function several(text: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), text];
+}
+
+/** A whole number from 1 on. */
+export function count(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is no whole number from 1 on.');
+  return Number(text);
+}
+
+/** `90s`, `5m`, `12h` in milliseconds. */
+export function duration(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`${messageOf(error)}: write 90s, 5m or 12h.`);
+  }
+}
+
+/** `500MB`, `2GB`, `1.5GiB` in bytes; a bare number counts 10^6 bytes, as MAX_BACKUP_SIZE_MB does. */
+export function size(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(|[KMGT]i?B)$/i.exec(text);
+  const unit = (match?.[2] ?? '').toUpperCase();
+  const power = ['K', 'M', 'G', 'T'].indexOf(unit === '' ? 'M' : unit.charAt(0)) + 1;
+  const bytes = Math.round(Number(match?.[1]) * (unit.includes('I') ? 1024 : 1000) ** power);
+  if (match === null || bytes < 1_000_000) throw new InvalidArgumentError('It is no size: write 500MB or 2GB, at least 1MB.');
+  return bytes;
+}
+
+/** `zstd:3` as the configuration has it. */
+export function compression(text: string): { method: string; level?: number } {
+  const match = /^(none|gzip|zstd|lz4)(?::(\d{1,2}))?$/.exec(text);
+  if (match === null) throw new InvalidArgumentError(`It is no method and level such as zstd:3${didYouMean(text.replace(/:.*/, ''), ['none', 'gzip', 'zstd', 'lz4'])}.`);
+  return { method: match[1] ?? '', ...(match[2] === undefined ? {} : { level: Number(match[2]) }) };
+}
+
+export const jobsFlag = (): Option => new Option('--jobs <number>', 'streams side by side').argParser(count);
+export const dryRunFlag = (): Option => new Option('--dry-run', 'only say what would be done');
+export const confirmFlag = (): Option => new Option('--confirm <name>', 'the name that would be asked for on a terminal');
+
+/** Flags that stand for configuration values. */
+export function overridesOf(flags: { readonly jobs?: number; readonly compression?: object; readonly maxSize?: number }): Layer[] {
+  const layers: Layer[] = [];
+  if (flags.jobs !== undefined) layers.push({ path: 'jobs', value: flags.jobs, origin: '--jobs' });
+  if (flags.compression !== undefined) layers.push({ path: 'compression', value: flags.compression, origin: '--compression' });
+  if (flags.maxSize !== undefined) layers.push({ path: 'maxBackupSizeMb', value: Math.round(flags.maxSize / 1_000_000), origin: '--max-size' });
+  return layers;
+}

@@ -1,0 +1,85 @@
+/** From the flags of `restore` to its request: which of them fit together, and what they mean. */
+import { LifeboatError } from '../../lib/errors.ts';
+import { Secret } from '../../lib/secret.ts';
+import type { ComponentName, RestoreRequest } from '../../operations/requests.ts';
+import type { Session } from './session.ts';
+
+export interface RestoreFlags {
+  readonly only?: ComponentName[];
+  readonly databaseOnly?: boolean;
+  readonly intoLive?: boolean;
+  readonly database?: string[];
+  readonly toDatabase?: string;
+  readonly toUrlEnv?: string;
+  readonly tables?: string[];
+  readonly schemaOnly?: boolean;
+  readonly dataOnly?: boolean;
+  readonly globals?: boolean;
+  readonly keys?: string[];
+  readonly redisMethod: RestoreRequest['redis']['method'];
+  readonly replicaAddress?: string;
+  readonly rdbDir?: string;
+  readonly path?: string[];
+  readonly toDir?: string;
+  readonly jobs?: number;
+  readonly confirm?: string;
+  readonly backup: boolean;
+  readonly force?: boolean;
+  readonly undo?: string;
+  readonly dryRun?: boolean;
+}
+
+/** The request without its question. Throws LifeboatError `usage` for flags that contradict each other. */
+export function restoreRequest(id: string, flags: RestoreFlags, session: Session): Omit<RestoreRequest, 'confirm'> {
+  refuseContradictions(flags);
+  const only = new Set<ComponentName>(flags.databaseOnly === true ? ['database'] : flags.only);
+  const url = flags.toUrlEnv === undefined ? undefined : urlFrom(flags.toUrlEnv, session);
+  const isRedis = url !== undefined && /^(rediss?|unix):\/\//.test(url.reveal());
+  const intoLive = flags.intoLive === true;
+  return {
+    id,
+    target: session.flags.target,
+    only: [...only],
+    postgres: {
+      databases: flags.database ?? [],
+      toDatabase: flags.toDatabase,
+      toUrl: isRedis ? undefined : url,
+      tables: flags.tables ?? [],
+      content: flags.schemaOnly === true ? 'schema' : flags.dataOnly === true ? 'data' : 'all',
+      intoLive,
+      globals: flags.globals === true,
+    },
+    redis: {
+      toUrl: isRedis ? url : undefined,
+      keys: flags.keys ?? [],
+      method: flags.redisMethod,
+      replicaAddress: flags.replicaAddress,
+      dataDir: flags.rdbDir === undefined ? undefined : session.path(flags.rdbDir),
+      intoLive,
+    },
+    files: { paths: flags.path ?? [], toDir: flags.toDir === undefined ? undefined : session.path(flags.toDir), intoLive },
+    safetyBackup: flags.backup,
+    force: flags.force === true,
+    dryRun: flags.dryRun === true,
+  };
+}
+
+function refuseContradictions(flags: RestoreFlags): void {
+  const pairs: readonly (readonly [string, boolean, string, boolean])[] = [
+    ['--schema-only', flags.schemaOnly === true, '--data-only', flags.dataOnly === true],
+    ['--into-live', flags.intoLive === true, '--to-database', flags.toDatabase !== undefined],
+    ['--into-live', flags.intoLive === true, '--to-dir', flags.toDir !== undefined],
+    ['--database-only', flags.databaseOnly === true, '--only', flags.only?.some((each) => each !== 'database') === true],
+    ['--rdb-dir', flags.rdbDir !== undefined, `--redis-method ${flags.redisMethod}`, flags.redisMethod !== 'file' && flags.redisMethod !== 'auto'],
+    ['--to-database', flags.toDatabase !== undefined, 'several --database', (flags.database?.length ?? 0) > 1],
+  ];
+  for (const [one, isOne, other, isOther] of pairs) if (isOne && isOther) throw new LifeboatError('usage', `${one} and ${other} contradict each other`);
+}
+
+/** Secrets never stand on a command line: the flag names a variable. */
+function urlFrom(name: string, { io }: Session): Secret {
+  const value = io.env[name];
+  if (value !== undefined && /^(postgres(ql)?|rediss?|unix):\/\//.test(value)) return new Secret(value);
+  const why = value === undefined ? `the environment variable ${name} is not set` : `${name} holds no postgres:// or redis:// URL`;
+  throw new LifeboatError('usage', `--to-url-env: ${/:\/\//.test(name) ? 'give the name of a variable, not the URL itself' : why}`);
+}

@@ -1,0 +1,14 @@
+/** lifeboat show */
+import type { Command } from 'commander';
+import type { Session } from './shared/session.ts';
+
+export function declare(command: Command, session: Session): void {
+  command.argument('<id>', 'full id, unique beginning, latest, latest~1').action(async (id: string) =>
+    session.perform({
+      need: { repository: true, encryption: true },
+      operation: async () => (await import('../operations/show.ts')).show,
+      request: () => ({ id, target: session.flags.target }),
+      view: async () => (await import('../ui/show-view.ts')).showView,
+    }),
+  );
+}

@@ -1,0 +1,20 @@
+/** lifeboat unlock */
+import type { Command } from 'commander';
+import { confirmFlag } from './shared/flags.ts';
+import type { Session } from './shared/session.ts';
+
+export function declare(command: Command, session: Session): void {
+  command
+    .argument('[scope]', 'only leases of this scope, such as backup-main')
+    .option('--alive', 'take away leases that may belong to a running command, too')
+    .addOption(confirmFlag())
+    .action(async (scope: string | undefined, flags: { alive?: boolean; confirm?: string }) =>
+      session.perform({
+        need: { repository: true },
+        confirmed: flags.confirm,
+        operation: async () => (await import('../operations/unlock.ts')).unlock,
+        request: (confirm) => ({ scope, alive: flags.alive === true, confirm }),
+        view: async () => (await import('../ui/unlock-view.ts')).unlockView,
+      }),
+    );
+}

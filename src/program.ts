@@ -1,0 +1,105 @@
+/** All commands by name; what a command takes and does is loaded when it is called. */
+import { Command, CommanderError } from 'commander';
+import { Session, type GlobalFlags } from './commands/shared/session.ts';
+import { LifeboatError } from './lib/errors.ts';
+import { lifeboatVersion } from './lib/version.ts';
+import { write, type CliIo } from './ui/terminal.ts';
+
+interface CommandModule {
+  /** Adds arguments, flags and the action. */
+  readonly declare: (command: Command, session: Session) => void;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly sentence: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** In the order of the help. */
+export const commands: readonly Entry[] = [
+  { name: 'init', sentence: 'set up: write the configuration, create the repository and its key, print the next steps', load: async () => import('./commands/init.ts') },
+  { name: 'backup', sentence: 'take a backup of the configured components (default: all) and record a manifest', load: async () => import('./commands/backup.ts') },
+  { name: 'list', sentence: 'the backups in the repository', load: async () => import('./commands/list.ts') },
+  { name: 'show', sentence: 'everything known of one backup, its evidence included', load: async () => import('./commands/show.ts') },
+  { name: 'restore', sentence: 'put chosen parts of a backup into a chosen target', load: async () => import('./commands/restore.ts') },
+  { name: 'export', sentence: 'write the parts of a backup as plain files: .dump for pg_restore, .rdb, .tar, with SHA256SUMS', load: async () => import('./commands/export.ts') },
+  { name: 'keys', sentence: 'make keys, and say who can read the repository', load: async () => import('./commands/keys.ts') },
+  { name: 'unlock', sentence: 'take away the leases of runs that are dead', load: async () => import('./commands/unlock.ts') },
+  { name: 'doctor', sentence: 'check tools, rights, servers, clock, space and key, and say what to do about each', load: async () => import('./commands/doctor.ts') },
+  { name: 'config', sentence: 'print each configuration value with its origin, secrets masked', load: async () => import('./commands/config.ts') },
+  { name: 'version', sentence: 'print the versions of lifeboat and of what it runs on', load: async () => import('./commands/version.ts') },
+];
+
+/** Parses the arguments (without node and script) and runs the command. Resolves to the exit code; throws what failed, usage errors as LifeboatError. */
+export async function runProgram(argv: readonly string[], io: CliIo): Promise<number> {
+  const { program, session } = buildProgram(io);
+  program.hook('preSubcommand', async (_, command) => {
+    const entry = commands.find(({ name }) => name === command.name());
+    (await entry?.load())?.declare(command, session);
+  });
+  try {
+    await program.parseAsync(argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv], { from: 'user' });
+    return session.exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return 0;
+    throw usageError(error, program);
+  }
+}
+
+/** The program with every command fully declared: for manuals. */
+export async function declareAll(io: CliIo): Promise<Command> {
+  const { program, session } = buildProgram(io);
+  for (const [index, entry] of commands.entries()) {
+    const command = program.commands[index];
+    if (command !== undefined) (await entry.load()).declare(command, session);
+  }
+  return program;
+}
+
+function buildProgram(io: CliIo): { program: Command; session: Session } {
+  const program = new Command('lifeboat');
+  const session = new Session(io, () => program.opts<GlobalFlags>());
+  program
+    .description('Back up, prove and restore PostgreSQL, Redis and file trees.')
+    .version(lifeboatVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    // commander's own help command would not load what the other commands declare.
+    .helpCommand(false)
+    .option('--config <file>', 'configuration file (default: lifeboat.config.json, searched upward)')
+    .option('--env-file <file>', 'read NAME=value lines as if they stood in the environment')
+    .option('--target <name>', 'which of the configured targets')
+    .option('--json', 'print one JSON document')
+    .option('-q, --quiet', 'print nothing on success')
+    .option('--debug', 'print every step and, on failure, stacks')
+    .option('--no-color', 'print without colours')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void write(io.stdout, text),
+      // Usage errors are told by the caller, in one place with all others.
+      writeErr: () => {},
+      getOutHelpWidth: () => io.stdout.columns ?? 100,
+      getErrHelpWidth: () => io.stderr.columns ?? 100,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .exitOverride();
+  for (const { name, sentence } of commands) program.command(name).description(sentence);
+  return { program, session };
+}
+
+/** commander's wording without its prefix and its line breaks; its suggestions in our form. */
+function usageError(error: CommanderError, program: Command): LifeboatError {
+  if (error.code === 'commander.help') {
+    const names = commands.map(({ name }) => name).join(', ');
+    return new LifeboatError('usage', 'no command was named', { hint: `the commands are: ${names}; see lifeboat --help` });
+  }
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/\s*\n\s*\(Did you mean (?:one of )?(.*)\?\)$/, (_, words: string) => ` (did you mean "${words.split(', ')[0]}"?)`)
+    .replace(/\.$/, '');
+  const command = program.args[0];
+  const known = commands.some(({ name }) => name === command);
+  return new LifeboatError('usage', message, { hint: `see: lifeboat ${known ? `${command} ` : ''}--help` });
+}

@@ -1,0 +1,47 @@
+/** What `lifeboat backup` prints. */
+import type { ChalkInstance } from 'chalk';
+import { formatDuration } from '../lib/time.ts';
+import { formatBytes } from '../lib/units.ts';
+import type { BackupResult } from '../operations/requests.ts';
+import { counted, sizeCells, sizeHead, sum } from './sizes.ts';
+import { columns, oneLine } from './table.ts';
+import type { View } from './view.ts';
+
+export const backupView: View<BackupResult> = {
+  schema: 'lifeboat.backup/v1',
+  kind: 'action',
+  text: async (result, paint) => {
+    if (result.outcome === 'skipped') return `skipped: ${result.reason}`;
+    return result.outcome === 'planned' ? planText(result) : doneText(result, paint);
+  },
+};
+
+type Done = Extract<BackupResult, { outcome: 'done' }>;
+type Planned = Extract<BackupResult, { outcome: 'planned' }>;
+
+async function doneText(result: Done, paint: ChalkInstance): Promise<string> {
+  const total = sum(result.components);
+  const rows = result.components.map((each) => [each.name, each.serverVersion ?? '', ...sizeCells(each), formatDuration(each.durationMs), each.summary ?? '']);
+  const table = await columns(['COMPONENT', 'VERSION', ...sizeHead, 'TIME', 'WHAT'], rows, [2, 3, 4, 5]);
+  const warned = result.warnings.length === 0 ? '' : paint.yellow(`, with ${counted(result.warnings.length, 'warning')}`);
+  return [
+    table,
+    '',
+    `${paint.green('backup')} ${result.id} is stored in ${result.repository}${result.encrypted ? '' : ' (not encrypted)'}${warned}`,
+    `read ${formatBytes(total.readBytes)}, stored ${formatBytes(total.storedBytes)}, took ${formatDuration(result.durationMs)}`,
+  ].join('\n');
+}
+
+async function planText(result: Planned): Promise<string> {
+  const rows = result.components.map((each) => [
+    each.name,
+    each.serverVersion ?? '',
+    each.estimatedBytes === undefined ? '?' : `about ${formatBytes(each.estimatedBytes)}`,
+    Object.entries(each.identity)
+      .map(([key, value]) => `${key} ${value}`)
+      .join(', '),
+  ]);
+  const problems = result.components.flatMap((each) => each.problems.map((problem) => `${problem.fatal ? 'would fail' : 'warning'}: ${each.name}: ${oneLine(problem.message)}\n  hint: ${problem.hint}`));
+  const table = await columns(['COMPONENT', 'VERSION', 'SIZE', 'SOURCE'], rows, [2]);
+  return [`would take a ${result.type} backup of ${result.target} into ${result.repository}:`, table, ...problems].join('\n');
+}

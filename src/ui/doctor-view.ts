@@ -1,0 +1,18 @@
+/** What `lifeboat doctor` prints. */
+import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
+import type { DoctorResult } from '../operations/requests.ts';
+import type { View } from './view.ts';
+
+export const doctorView: View<DoctorResult> = {
+  schema: 'lifeboat.doctor/v1',
+  kind: 'query',
+  text: ({ checks }, paint) => {
+    const marks = { ok: paint.green('ok  '), warn: paint.yellow('warn'), fail: paint.red('FAIL') };
+    return checks.map(({ ok, name, message, hint }) => `${marks[ok]}  ${name}: ${message}${ok === 'ok' || hint === undefined ? '' : `\n      hint: ${hint}`}`).join('\n');
+  },
+  exitCode: ({ checks }) => {
+    const failed = checks.find(({ ok }) => ok === 'fail');
+    if (failed !== undefined) return exitCodeOf[failed.code ?? 'usage'];
+    return checks.some(({ ok }) => ok === 'warn') ? exitCodeWarnings : 0;
+  },
+};

@@ -1,0 +1,14 @@
+/** What `lifeboat export` prints. */
+import { formatBytes } from '../lib/units.ts';
+import type { ExportResult } from '../operations/requests.ts';
+import { columns } from './table.ts';
+import type { View } from './view.ts';
+
+export const exportView: View<ExportResult> = {
+  schema: 'lifeboat.export/v1',
+  kind: 'action',
+  text: async ({ id, folder, files }) => {
+    const table = await columns(['FILE', 'COMPONENT', 'SIZE'], files.map((file) => [file.path, file.component, formatBytes(file.bytes)]), [2]);
+    return `${table}\n\nexported ${id} to ${folder}; to check it: cd ${folder} && sha256sum -c SHA256SUMS`;
+  },
+};

@@ -1,0 +1,33 @@
+/** What `lifeboat list` prints. */
+import type { BackupSummary, ListResult } from '../operations/requests.ts';
+import { exitCodeWarnings } from '../lib/errors.ts';
+import { shownTime, sizeCells, sizeHead } from './sizes.ts';
+import { columns, oneLine } from './table.ts';
+import type { View } from './view.ts';
+
+export const listView: View<ListResult> = {
+  schema: 'lifeboat.list/v1',
+  kind: 'query',
+  text: async ({ repository, backups, damaged }) => {
+    const broken = damaged.map(({ object, reason }) => `damaged: ${object}: ${oneLine(reason)}`);
+    if (backups.length === 0) return [`no backups in ${repository}`, ...broken].join('\n');
+    const table = await columns(['ID', 'TAKEN (UTC)', 'TYPE', 'COMPONENTS', ...sizeHead, 'NOTES'], backups.map(rowOf), [4, 5, 6]);
+    return [table, ...broken].join('\n');
+  },
+  exitCode: ({ damaged }) => (damaged.length > 0 ? exitCodeWarnings : 0),
+};
+
+function rowOf(backup: BackupSummary): string[] {
+  return [backup.id, shownTime(backup.finishedAt), backup.type, backup.components.join(','), ...sizeCells(backup), notesOf(backup)];
+}
+
+/** What is not as usual, then what people wrote. */
+export function notesOf(backup: BackupSummary): string {
+  const notes: string[] = [];
+  if (!backup.encrypted) notes.push('not encrypted');
+  else if (backup.trust !== 'authentic') notes.push(backup.trust);
+  if (backup.warnings > 0) notes.push(`warnings: ${backup.warnings}`);
+  notes.push(...backup.tags.map((tag) => `#${tag}`));
+  if (backup.label !== undefined) notes.push(backup.label);
+  return notes.join(', ');
+}

@@ -1,0 +1,55 @@
+/** What `lifeboat show` prints. */
+import { formatDuration } from '../lib/time.ts';
+import { formatBytes } from '../lib/units.ts';
+import type { ShowResult } from '../operations/requests.ts';
+import { notesOf } from './list-view.ts';
+import { shownTime, sizeCells, sizeHead } from './sizes.ts';
+import { columns, oneLine } from './table.ts';
+import type { View } from './view.ts';
+
+export const showView: View<ShowResult> = {
+  schema: 'lifeboat.show/v1',
+  kind: 'query',
+  text: async (result) => {
+    const parts = [headText(result), await componentsText(result), await artifactsText(result), ...factsTexts(result)];
+    return [...parts, evidenceText(result)].filter((part) => part !== '').join('\n\n');
+  },
+};
+
+function headText({ repository, backup, versions, previousId, dataKey }: ShowResult): string {
+  const tookMs = Date.parse(backup.finishedAt) - Date.parse(backup.startedAt);
+  const rows: [string, string][] = [
+    ['backup', backup.id],
+    ['repository', repository],
+    ['target', `${backup.target} (${backup.type}), taken on ${backup.host}`],
+    ['taken', `${shownTime(backup.startedAt)} to ${shownTime(backup.finishedAt)} (UTC), ${formatDuration(tookMs)}`],
+    ['previous', previousId ?? 'none'],
+    ['data key', dataKey ?? 'none: not encrypted'],
+    ['written by', backup.trust === 'authentic' ? 'a writer that is trusted' : `${backup.trust} writer`],
+    ['versions', Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')],
+    ['notes', notesOf(backup)],
+  ];
+  return rows
+    .filter(([, value]) => value !== '')
+    .map(([name, value]) => `${name.padEnd(12)}${oneLine(value)}`)
+    .join('\n');
+}
+
+async function componentsText({ components }: ShowResult): Promise<string> {
+  return columns(['COMPONENT', 'VERSION', 'FROM (UTC)', 'TO (UTC)', ...sizeHead], components.map((each) => [each.name, each.serverVersion ?? '', shownTime(each.startedAt), shownTime(each.finishedAt), ...sizeCells(each)]), [4, 5, 6]);
+}
+
+async function artifactsText({ components }: ShowResult): Promise<string> {
+  const rows = components.flatMap((component) => component.artifacts.map((each) => [each.name, component.name, formatBytes(each.bytes), String(each.chunks), each.mediaType]));
+  return columns(['ARTIFACT', 'COMPONENT', 'SIZE', 'CHUNKS', 'MEDIA TYPE'], rows, [2, 3]);
+}
+
+/** Facts can be long (a line for each table): people get them as indented JSON. */
+function factsTexts({ components }: ShowResult): string[] {
+  return components.flatMap(({ name, facts }) => (facts === undefined ? [] : [`facts of ${name}:\n${JSON.stringify(facts, null, 2)}`]));
+}
+
+function evidenceText({ evidence }: ShowResult): string {
+  if (evidence.length === 0) return 'evidence: none yet; nobody has checked this backup';
+  return ['evidence:', ...evidence.map(({ at, level, result }) => `  ${shownTime(at)} ${level}: ${result}`)].join('\n');
+}

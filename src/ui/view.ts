@@ -1,0 +1,30 @@
+/** How a result is shown: as text for people or one JSON document. */
+import type { ChalkInstance } from 'chalk';
+import { colours, write, type CliIo } from './terminal.ts';
+
+/** How results of one kind look. */
+export interface View<R> {
+  /** `lifeboat.<command>/v1`: the first member of the JSON document. */
+  readonly schema: string;
+  /** `action`: --quiet leaves the text out; a `query` is asked for its text. */
+  readonly kind: 'action' | 'query';
+  /** Without a line end at its end; empty: nothing is printed. */
+  readonly text: (result: R, paint: ChalkInstance) => string | Promise<string>;
+  /** The other members of the JSON document. Default: those of the result. */
+  readonly document?: (result: R) => object;
+  /** Default: 0, or 3 with warnings. */
+  readonly exitCode?: (result: R) => number;
+}
+
+/** Prints one result on stdout. */
+export async function printResult<R>(io: CliIo, flags: { readonly json?: boolean; readonly quiet?: boolean; readonly color: boolean }, result: R, view: View<R>): Promise<void> {
+  if (flags.json === true) return write(io.stdout, `${JSON.stringify(documentOf(result, view))}\n`);
+  if (flags.quiet === true && view.kind === 'action') return;
+  const text = await view.text(result, await colours(io.stdout, io.env, flags.color));
+  if (text !== '') await write(io.stdout, `${text}\n`);
+}
+
+/** The JSON document of a result. */
+export function documentOf<R>(result: R, view: View<R>): object {
+  return { schema: view.schema, ...(view.document?.(result) ?? (result as object)) };
+}
