@@ -111,7 +111,7 @@ class LocalStorage implements Storage {
       await this.#folders.requireRoot();
       yield* walk(this.#root, prefix, after);
     } catch (error) {
-      throw localError(`cannot list ${prefix} in ${this.location}`, error);
+      throw localError(`cannot list ${this.location}/${prefix}`, error);
     }
   }
 

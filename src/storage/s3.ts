@@ -121,12 +121,12 @@ class S3Storage implements Storage {
       for (const { Key, Size, LastModified } of page.Contents ?? []) {
         const key = Key?.slice(pathOf(this.#s3, '').length) ?? '';
         if (!isKey(key) || compareKeys(key, after ?? '') <= 0) continue;
-        if (compareKeys(key, last) <= 0) throw new StorageError(`cannot list ${prefix} in ${this.location}: the server does not list in order (${key} after ${last})`);
+        if (compareKeys(key, last) <= 0) throw new StorageError(`cannot list ${this.location}/${prefix}: the server does not list in order (${key} after ${last})`);
         last = key;
         yield { key, sizeBytes: Size ?? 0, modifiedMs: LastModified?.getTime() ?? 0 };
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
-      if (page.IsTruncated === true && token === undefined) throw new StorageError(`cannot list ${prefix} in ${this.location}: the server does not say how to go on`);
+      if (page.IsTruncated === true && token === undefined) throw new StorageError(`cannot list ${this.location}/${prefix}: the server does not say how to go on`);
     } while (token !== undefined);
   }
 
@@ -162,7 +162,7 @@ class S3Storage implements Storage {
     try {
       return await this.#client.send(new ListObjectsV2Command({ Bucket: this.#s3.bucket, Prefix: pathOf(this.#s3, prefix), ...where }), requestOptions(this.#signal));
     } catch (error) {
-      return this.#fail(`cannot list ${prefix} in ${this.location}`, error);
+      return this.#fail(`cannot list ${this.location}/${prefix}`, error);
     }
   }
 
