@@ -1,0 +1,167 @@
+#!/bin/sh
+':' /*
+# Shell first, JavaScript after it: the shell finds a Node and becomes it. A Node that starts another one
+# would stay between, and whoever stops it with SIGTERM would leave the real process running.
+# (The line above opens a comment for JavaScript, and is a command that does nothing for the shell.)
+
+self=$0
+while [ -L "$self" ]; do # npm installs a link to this file
+  link=$(readlink "$self")
+  case $link in
+    [/]*) self=$link ;;
+    *) self=${self%[/]*}/$link ;;
+  esac
+done
+case $self in
+  *[/]*) root=${self%[/]*}/.. ;;
+  *) root=.. ;;
+esac
+
+# A Node that npm installed, in a checkout or in the project that uses this package, if it is a new one.
+node=
+for package in "$root/node_modules/node" "$root/../node"; do
+  [ -x "$package/bin/node" ] && [ -r "$package/package.json" ] || continue
+  major=
+  while read -r key value; do
+    [ "$key" = '"version":' ] || continue
+    value=${value#\"}
+    major=${value%%.*}
+    break
+  done <"$package/package.json"
+  case $major in
+    '' | *[!0-9]*) continue ;;
+  esac
+  [ "$major" -ge 24 ] || continue
+  node=$package/bin/node
+  break
+done
+
+# Else the one of this machine. Cron's PATH is short, and may be missing altogether.
+[ -n "$node" ] || node=$(command -v node)
+for prefix in /usr/local /usr /opt/homebrew /snap /opt/node "$HOME"/.nvm/versions/node/v2[2-9].[0-9]*; do
+  [ -z "$node" ] || break
+  [ ! -x "$prefix/bin/node" ] || node=$prefix/bin/node
+done
+[ -z "$node" ] || exec "$node" "$self" "$@"
+
+message='cannot start lifeboat: Node.js is not installed or not in PATH'
+hint='install Node.js 22.15 or newer'
+for argument in "$@"; do
+  [ "$argument" != --json ] || printf '{"schema":"lifeboat.error\/v1","code":"tool","exitCode":16,"message":"%s","hint":"%s","retryable":false}\n' "$message" "$hint"
+done
+printf 'lifeboat: %s\n%s\n' "$message" "$hint" >&2
+exit 16
+*/
+
+/**
+ * The program's entry. What must come before any other code is here: a listener for SIGUSR1 (without one
+ * Node opens its inspector to whoever sends it), the size of libuv's thread pool (read once, when the pool
+ * starts), and the compile cache. Only standard-library modules are imported statically, and nothing that
+ * a too old Node could not parse.
+ */
+import { lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import module from 'node:module';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+process.on('SIGUSR1', () => {});
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+if (isNodeTooOld()) {
+  refuse('tool', 16, `cannot start lifeboat: this is Node.js ${process.versions.node}`, hintForOldNode());
+} else if (!isFolderThere()) {
+  refuse('usage', 2, 'cannot start lifeboat: the working directory does not exist any more', 'change to one that does');
+} else {
+  process.env['UV_THREADPOOL_SIZE'] ??= String(Math.max(4, availableParallelism()));
+  enableCompileCache();
+  try {
+    const { run } = await import(isBuildCurrent() ? '../dist/cli.js' : '../src/cli.ts');
+    process.exitCode = await run(process.argv.slice(2));
+  } catch (error) {
+    // Either the installation is damaged or this is a bug: run() itself never rejects.
+    console.error(`lifeboat: cannot start: ${error instanceof Error ? error.stack : String(error)}`);
+    process.exitCode = 1;
+  }
+}
+
+function isNodeTooOld() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return major < 22 || (major === 22 && minor < 15);
+}
+
+function isFolderThere() {
+  try {
+    return process.cwd() !== '';
+  } catch {
+    return false;
+  }
+}
+
+/** We run on the old Node already, so it was named on the command line, or there is no other. */
+function hintForOldNode() {
+  const own = join(root, 'node_modules/node/bin/node');
+  if (statSync(own, { throwIfNoEntry: false }) !== undefined) return `run ${fileURLToPath(import.meta.url)} itself, without "node" before it`;
+  return 'lifeboat needs Node.js 22.15 or newer: install it, or run npm install node@24 in the project that uses lifeboat';
+}
+
+function refuse(code, exitCode, message, hint) {
+  if (process.argv.includes('--json')) {
+    console.log(JSON.stringify({ schema: 'lifeboat.error/v1', code, exitCode, message, hint, retryable: false }));
+  }
+  console.error(`lifeboat: ${message}\n${hint}`);
+  process.exitCode = exitCode;
+}
+
+/**
+ * The package brings dist/ only. In a checkout dist/ counts if it was built completely after the last
+ * change to src/: nobody shall wonder why a change has no effect.
+ */
+function isBuildCurrent() {
+  const built = statSync(join(root, 'dist/.complete'), { throwIfNoEntry: false });
+  const source = join(root, 'src');
+  if (statSync(source, { throwIfNoEntry: false }) === undefined) return true;
+  if (built === undefined) return false;
+  // Folders count too: a deleted file changes nothing but its folder.
+  const names = ['', ...readdirSync(source, { recursive: true })];
+  return names.every((name) => statSync(join(source, name)).mtimeMs <= built.mtimeMs);
+}
+
+/** Halves the start-up time. The cache holds code that we execute, so nobody else may write to it. */
+function enableCompileCache() {
+  for (const folder of cacheFolders()) {
+    if (!makePrivate(folder)) continue;
+    module.enableCompileCache(folder);
+    return;
+  }
+}
+
+function cacheFolders() {
+  const uid = process.getuid?.() ?? 0;
+  const folders = [join(tmpdir(), `lifeboat-${uid}`)];
+  const home = process.env['HOME'];
+  // Not in another user's home, where sudo may leave us: it would be root's folder there for ever.
+  if (home?.startsWith('/') && ownerOf(home) === uid) folders.unshift(join(home, '.cache/lifeboat'));
+  const cache = process.env['XDG_CACHE_HOME'];
+  if (cache?.startsWith('/') && ownerOf(cache) === uid) folders.unshift(join(cache, 'lifeboat'));
+  return folders;
+}
+
+function makePrivate(folder) {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const found = lstatSync(folder);
+    return found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
+  } catch {
+    return false;
+  }
+}
+
+function ownerOf(folder) {
+  try {
+    return statSync(folder).uid;
+  } catch {
+    return undefined;
+  }
+}
