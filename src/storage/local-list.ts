@@ -50,7 +50,7 @@ async function entriesOf(root: string, folder: string): Promise<Entry[]> {
     const isFolder = entry.isSymbolicLink() ? await leadsToFolder(root, folder, entry) : entry.isDirectory();
     entries.push({ key: `${folder}${entry.name}${isFolder ? '/' : ''}`, isFolder });
   }
-  return entries.sort((a, b) => compareKeys(a.key, b.key));
+  return entries.toSorted((a, b) => compareKeys(a.key, b.key));
 }
 
 /** An operator may have moved a folder to another disk. */

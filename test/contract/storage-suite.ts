@@ -26,6 +26,8 @@ export function storageContract(name: string, open: () => Promise<Storage>): voi
 
 type Open = () => Promise<Storage>;
 
+const refused = (error: unknown): boolean => error instanceof StorageError && !error.retryable;
+
 function writing(open: Open): void {
   test('an object is the bytes of its parts, whatever their number and size', async () => {
     const storage = await open();
@@ -77,7 +79,6 @@ function writing(open: Open): void {
   test('keys that lead out of the repository, or are no names of objects, are refused by every method', async () => {
     const storage = await open();
     for (const key of ['', '/', '/a', 'a/', 'a//b', '.', '..', '../a', 'a/../../b', 'a/./b', '.hidden', 'a/.tmp-0', 'a\0b']) {
-      const refused = (error: unknown): boolean => error instanceof StorageError && !error.retryable;
       await assert.rejects(storage.put(key, []), refused, key);
       await assert.rejects(storage.get(key), refused, key);
       await assert.rejects(storage.stat(key), refused, key);
@@ -146,7 +147,7 @@ function listing(open: Open): void {
   test('objects come in byte order of their whole keys, under any prefix and after any key', async () => {
     const storage = await open();
     for (const key of oddNames) await storage.put(key, [Buffer.from(key)]);
-    const all = [...oddNames].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    const all = oddNames.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     for (const prefix of ['', 'a', 'a/', 'a/0', 'a/0/', 'a.', 'a-', 'b/c/d', 'b/c/d/', 'z/0000002C', 'a/b', 'nothing', 'no/such/', 'a/b/']) {
       const under = all.filter((key) => key.startsWith(prefix));
       assert.deepEqual(await keysOf(storage, prefix), under, `prefix ${prefix}`);
@@ -207,9 +208,9 @@ function racing(open: Open): void {
   test('readers see an object as a whole while it is replaced', async () => {
     const storage = await open();
     await storage.put('lease', [Buffer.alloc(300_000, 1)]);
-    let done = false;
+    const writer = { done: false };
     const read = async (): Promise<void> => {
-      while (!done) {
+      while (!writer.done) {
         const body = await storage.get('lease');
         assert.equal(body.length, 300_000);
         assert.ok(body.equals(Buffer.alloc(300_000, body[0])), 'mixed content');
@@ -217,7 +218,7 @@ function racing(open: Open): void {
     };
     const readers = Promise.all([read(), read()]);
     for (let n = 2; n < 32; n++) await storage.put('lease', [Buffer.alloc(100_000, n), Buffer.alloc(200_000, n)], { replace: true });
-    done = true;
+    writer.done = true;
     await readers;
   });
 

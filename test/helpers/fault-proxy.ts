@@ -38,6 +38,8 @@ export interface FaultProxy {
   stop(): Promise<void>;
 }
 
+const behave = (): undefined => undefined;
+
 interface Rule {
   readonly fault: ProxyFault;
   readonly matches: (request: ProxiedRequest) => boolean;
@@ -49,7 +51,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const { hostname, port } = new URL(target);
   const requests: ProxiedRequest[] = [];
   let rules: Rule[] = [];
-  let choose: Parameters<FaultProxy['misbehave']>[0] = () => undefined;
+  let choose: Parameters<FaultProxy['misbehave']>[0] = behave;
   let index = 0;
   const sockets = new Set<Socket>();
   const server = createServer((incoming, outgoing) => {
@@ -75,7 +77,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       index = 0;
     },
     clear: () => {
-      choose = () => undefined;
+      choose = behave;
       const left = rules.reduce((sum, rule) => sum + rule.left, 0);
       rules = [];
       return left;

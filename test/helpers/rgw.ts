@@ -102,7 +102,7 @@ async function start(dir: string, running: RunningTool[]): Promise<TestS3Server>
     stop: async () => {
       client.destroy();
       // The gateway first: it hangs when the OSD goes before it.
-      await end([...running].reverse());
+      await end(running.toReversed());
       rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
@@ -110,18 +110,16 @@ async function start(dir: string, running: RunningTool[]): Promise<TestS3Server>
 
 async function startGateway(serve: (file: string, args: readonly string[]) => Promise<RunningTool>, endpoint: string): Promise<RunningTool> {
   const gateway = await serve('radosgw', ['-n', 'client.rgw']);
-  let ended: unknown;
-  gateway.result.then(
-    () => (ended = new Error('radosgw ended')),
-    (error: unknown) => (ended = error),
-  );
+  let ended: Error | undefined;
+  const note = (error?: unknown): void => void (ended = new Error('radosgw ended', { cause: error }));
+  gateway.result.then(() => note(), note);
   for (const giveUpAt = performance.now() + 30_000; ; await sleep(50)) {
     if (ended !== undefined) throw ended;
     if (performance.now() > giveUpAt) throw new Error('radosgw does not answer');
     const answer = await fetch(endpoint).catch(() => undefined);
     await answer?.body?.cancel();
     // Another process on that port would not call itself so.
-    if (answer?.headers.get('x-amz-request-id') != null) return gateway;
+    if (answer?.headers.has('x-amz-request-id') === true) return gateway;
   }
 }
 

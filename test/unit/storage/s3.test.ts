@@ -35,6 +35,8 @@ const open = async (patient: boolean, change: Partial<S3Location> = {}): Promise
 const failsForGood = (pattern: RegExp) => (error: unknown): boolean =>
   error instanceof StorageError && error.exitCode === 20 && !error.retryable && pattern.test(error.message) && error.hint !== undefined;
 
+const gone = (error: unknown): boolean => error instanceof StorageError && error.exitCode === 20 && error.retryable && error.hint !== undefined;
+
 describe('a PUT without a clear answer', () => {
   test('that was carried out is done: the object has our bytes', async () => {
     const storage = await open(false);
@@ -244,7 +246,6 @@ describe('a server in trouble', () => {
     assert.ok(told.length >= 1 && /ECONNREFUSED|ECONNRESET|socket hang up/.test(told[0] ?? ''), told.join());
     const hasty = await openStorage(location, { retryBudgetMs: 1500 });
     await server.killGateway();
-    const gone = (error: unknown): boolean => error instanceof StorageError && error.exitCode === 20 && error.retryable && error.hint !== undefined;
     const started = performance.now();
     await Promise.all([
       assert.rejects(hasty.put('b', []), gone),
