@@ -1,0 +1,167 @@
+/** Logical dumps of PostgreSQL against real servers: what comes out, restored, equals what was there at the snapshot. */
+import assert from 'node:assert/strict';
+import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { runTool } from '../../src/lib/exec.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import { type DatabaseFacts, type PostgresFacts, postgresFacts } from '../../src/source/postgres/facts.ts';
+import { fingerprintTables } from '../../src/source/postgres/fingerprint.ts';
+import { postgresSource } from '../../src/source/postgres/logical.ts';
+import { withConnection } from '../../src/source/postgres/connection.ts';
+import { readLargeObjects } from '../../src/source/postgres/database-facts.ts';
+import { type TocEntry, checkParts, readToc } from '../../src/source/postgres/toc.ts';
+import { type CollectOptions, type Collected, collectArtifacts } from '../helpers/collect-artifacts.ts';
+import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
+import { createEncodedDatabase, createSampleDatabase, oddNames, startWriter } from '../helpers/sample-database.ts';
+
+let server: TestPostgres;
+let folder: string;
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'lbdump-'));
+  server = await startPostgres();
+  await createSampleDatabase(server, 'sample');
+});
+
+after(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('a database with every kind of object', () => {
+  test('restores to the text and the fingerprints of its snapshot while it is written to', async () => {
+    const writer = await startWriter(server, 'sample');
+    let text: Promise<string> | undefined;
+    const { facts, collected } = await dump('sample', {
+      jobs: 3,
+      onEvent: (event) => {
+        if (event.type === 'snapshot') text = plainText(event.database, event.snapshot);
+      },
+      // The snapshot lives until the last body ends.
+      before: async (artifact) => void (artifact.name === 'schema.dump' && (await text)),
+    });
+    assert.ok((await writer.stop()) > 1);
+    const [database] = facts.databases;
+    assert.ok(database !== undefined && text !== undefined);
+    assert.deepEqual(collected.events.map(({ type }) => type), ['snapshot', 'snapshot-end']);
+    assert.deepEqual(await faultsOf(database, collected.names), []);
+    assert.equal(database.artifacts.tables.length, 3);
+    await restore('sample', 'restored', collected.names);
+    assertSameText(withoutSetval(await plainText('restored')), withoutSetval(await text));
+    await assertEqualRows(database, 'restored');
+  });
+
+  test('records what a dump of a single database leaves out', async () => {
+    const { facts } = await dump('sample');
+    const [database] = facts.databases;
+    assert.equal(database?.comment, 'it\'s a "sample"');
+    assert.deepEqual(database?.settings, [{ name: 'work_mem', value: '8MB' }]);
+    assert.ok(database?.grants.includes('GRANT CONNECT ON DATABASE :DATABASE: TO sample_reader'));
+    assert.ok(database?.extensions.some(({ name, schema }) => name === 'hstore' && schema === 'ext'));
+    assert.deepEqual(database?.publications, ['sample_pub']);
+    assert.deepEqual(database?.sequences.filter(({ name }) => /odd_|never/.test(name)), [{ schema: 'app', name: 'never_called' }, { schema: 'app', name: 'odd_sequence', lastValue: '17' }]);
+    assert.equal(facts.globals?.withPasswords, true);
+    assert.ok(facts.globals?.roles.includes('Od"d role'));
+  });
+
+  test('gives each table to exactly one archive, whatever its name', async () => {
+    const { facts, collected } = await dump('sample', { bigTableBytes: 0 });
+    const [database] = facts.databases;
+    assert.ok(database !== undefined);
+    const big = new Set(database.artifacts.tables.map(({ name }) => name));
+    const filled = oddNames.filter((_, i) => i % 5 > 0);
+    assert.ok(filled.length > 30);
+    for (const name of filled) assert.ok(big.has(name), `${name} is not apart`);
+    assert.deepEqual(await faultsOf(database, collected.names), []);
+  });
+
+  test('an empty database', async () => {
+    await server.psql('postgres', 'CREATE DATABASE "emp ty" TEMPLATE template0');
+    const { facts, collected } = await dump('emp ty');
+    const [database] = facts.databases;
+    assert.deepEqual([database?.tables, database?.sequences, database?.grants, database?.largeObjects], [[], [], [], { count: '0', bytes: '0' }]);
+    assert.deepEqual(collected.names, ['globals.sql', 'data.dump', 'schema.dump']);
+    await restore('emp ty', 'emp ty too', collected.names);
+  });
+});
+
+describe('databases in other encodings', () => {
+  for (const encoding of ['LATIN1', 'EUC_JP', 'SQL_ASCII'] as const) {
+    test(encoding, async () => {
+      const name = `enc ${encoding}`;
+      await createEncodedDatabase(server, name, encoding);
+      const { facts, collected } = await dump(name, { bigTableBytes: 20_000 });
+      const [database] = facts.databases;
+      assert.ok(database !== undefined);
+      assert.equal(database.encoding, encoding);
+      assert.ok(database.artifacts.tables.length >= 3);
+      assert.deepEqual(await faultsOf(database, collected.names), []);
+      await restore(name, `${name} restored`, collected.names, `ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`);
+      assertSameText(await plainText(`${name} restored`), await plainText(name));
+      await assertEqualRows(database, `${name} restored`);
+    });
+  }
+});
+
+test('several databases are numbered, "*" takes all of the server', async () => {
+  const source = postgresSource({ url: new Secret(server.url()), databases: ['*'], jobs: 2, bigTableBytes: 1e9, lockWaitTimeoutMs: 5000 });
+  const collected = await collectArtifacts(source, folder, { jobs: 2 });
+  const facts = postgresFacts.parse(collected.facts.facts);
+  const all = await server.query('postgres', 'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY oid');
+  assert.deepEqual(facts.databases.map(({ name }) => name), all.map(({ datname }) => datname));
+  assert.equal(facts.databases[1]?.artifacts.schema, '0002-schema.dump');
+  assert.equal(collected.names.length, 1 + 2 * all.length);
+});
+
+interface DumpOptions extends CollectOptions {
+  readonly bigTableBytes?: number;
+}
+
+async function dump(database: string, options: DumpOptions = {}): Promise<{ facts: PostgresFacts; collected: Collected }> {
+  const source = postgresSource({ url: new Secret(server.url()), databases: [database], jobs: options.jobs ?? 1, bigTableBytes: options.bigTableBytes ?? 250_000, lockWaitTimeoutMs: 5000 });
+  const collected = await collectArtifacts(source, folder, options);
+  return { facts: postgresFacts.parse(collected.facts.facts), collected };
+}
+
+async function faultsOf(database: DatabaseFacts, names: readonly string[]): Promise<string[]> {
+  const tocs = new Map<string, TocEntry[]>();
+  for (const name of names.filter((each) => each.endsWith('.dump'))) tocs.set(name, await readToc(createReadStream(join(folder, name))));
+  return checkParts(database, tocs);
+}
+
+async function restore(_from: string, to: string, names: readonly string[], create = ''): Promise<void> {
+  await server.psql('postgres', `CREATE DATABASE "${to}" TEMPLATE template0 ${create}`);
+  const run = async (name: string, section: string): Promise<void> => {
+    await runTool({ file: join(server.binDir, 'pg_restore'), args: ['--exit-on-error', `--section=${section}`, `--dbname=${to}`, join(folder, name)], env: server.env });
+  };
+  await run('schema.dump', 'pre-data');
+  for (const name of names.filter((each) => /^data.*\.dump$/.test(each))) await run(name, 'data');
+  await run('schema.dump', 'post-data');
+}
+
+/** pg_dump moves the columns of inheritance children, so app.stray is compared by its fingerprint only. */
+async function plainText(database: string, snapshot?: string): Promise<string> {
+  const args = ['--restrict-key=test', '--exclude-table=app.stray', ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`])];
+  return (await runTool({ file: join(server.binDir, 'pg_dump'), args, env: { ...server.env, PGDATABASE: database, PGCLIENTENCODING: 'UTF8' } })).stdout;
+}
+
+/** Names the first line that differs: the texts are far too long to print. */
+function assertSameText(actual: string, expected: string): void {
+  const [a, b] = [actual.split('\n'), expected.split('\n')];
+  const at = a.findIndex((line, i) => line !== b[i]);
+  if (at >= 0) assert.deepEqual(a.slice(at, at + 3), b.slice(at, at + 3), `line ${at + 1}`);
+  assert.equal(a.length, b.length);
+}
+
+function withoutSetval(text: string): string {
+  return text.replaceAll(/^SELECT pg_catalog\.setval\(.*$/gm, '');
+}
+
+async function assertEqualRows(database: DatabaseFacts, restored: string): Promise<void> {
+  const url = new Secret(server.url(restored));
+  const rows = (tables: DatabaseFacts['tables']): string[] => tables.filter(({ kind }) => kind === 'r').map(({ schema, name, rows: n, method, fingerprint }) => [schema, name, n, method, fingerprint].join(' '));
+  assert.deepEqual(rows(await fingerprintTables(url, { jobs: 2 })), rows(database.tables));
+  assert.deepEqual(await withConnection(url, {}, readLargeObjects), database.largeObjects);
+}
