@@ -123,10 +123,10 @@ function importRule(judge) {
   };
 }
 
-/** `path` is relative to src/, with slashes; undefined for files elsewhere. */
+/** `path` is relative to src/, with slashes; undefined for files elsewhere, and for the rescue script, which stands alone. */
 function fileOf(context) {
   const path = relative(sourceRoot, context.filename).split(sep).join('/');
-  return path.startsWith('../') ? undefined : { path, absolute: context.filename };
+  return path.startsWith('../') || path.endsWith('.mjs') ? undefined : { path, absolute: context.filename };
 }
 
 function placeOf(path) {

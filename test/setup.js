@@ -155,7 +155,9 @@ function keepServersQuiet() {
     rmSync(noCluster, { force: true });
     if (made !== undefined && readdirSync(folder).length === 0) rmSync(folder, { recursive: true });
   });
-  return () => undo.reverse().forEach((each) => each());
+  return () => {
+    for (const each of undo.reverse()) each();
+  };
 }
 
 function systemdUnits() {
@@ -186,6 +188,6 @@ async function run(file, args, env) {
     child.on('exit', (status, signal) => resolve(status ?? signal));
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(signal, onSignal);
-  if (stopped !== undefined) throw new SetupError(`stopped by ${stopped}`);
+  if (stopped !== undefined) throw new SetupError(`stopped by ${String(stopped)}`);
   return code;
 }
