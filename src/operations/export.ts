@@ -1,6 +1,98 @@
-/** Not written yet: the shape only. */
-import type { Operation, ExportRequest, ExportResult } from './requests.ts';
+/** Writes the parts of a backup as plain files that need no lifeboat: .dump for pg_restore, .rdb, .tar, with SHA256SUMS. */
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { syncFolder } from '../lib/fs.ts';
+import { rememberPath } from '../lib/leftovers.ts';
+import { openArtifacts } from '../repository/artifact-reader.ts';
+import type { ManifestComponent } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { ArtifactReader } from '../source/source.ts';
+import { chooseBackup } from './choose-backup.ts';
+import { readComponentFacts } from './facts-document.ts';
+import { collectLeftovers, withRepository } from './open-repository.ts';
+import { pinned } from './pinned.ts';
+import type { ExportRequest, ExportResult } from './requests.ts';
+import { componentOf } from './summaries.ts';
 
-export const exportBackup: Operation<ExportRequest, ExportResult> = async () => {
-  throw new Error('exportBackup is not written yet');
-};
+type ExportedFile = ExportResult['files'][number];
+
+/** Everything is written into a hidden folder beside the wanted one; its name is the commit point. */
+export async function exportBackup(loaded: LoadedConfig, request: ExportRequest, context: RunContext): Promise<ExportResult> {
+  collectLeftovers(loaded, context);
+  const warnings: string[] = [];
+  await refuseFilled(request.folder);
+  return withRepository(loaded, context, async (repository) => {
+    const { manifest } = await chooseBackup(repository, request, context.emit);
+    const wanted = manifest.components.filter(({ kind }) => request.only.length === 0 || request.only.includes(componentOf(kind)));
+    if (wanted.length === 0) throw new LifeboatError('not_found', `backup ${manifest.id} has no ${request.only.join(' or ')}`, { hint: `it has: ${manifest.components.map(({ name }) => name).join(', ')}` });
+    await using _ = await pinned(repository, 'export', manifest.id, context);
+    const working = join(dirname(request.folder), `.${basename(request.folder)}.exporting-${manifest.id.slice(-8)}`);
+    using __ = rememberPath(working);
+    try {
+      await mkdir(working, { recursive: true, mode: 0o700 });
+      const files: ExportedFile[] = [];
+      for (const component of wanted) files.push(...(await exportComponent(repository, component, await repository.dataKeyOf(manifest), working, context)));
+      const facts = await readComponentFacts(repository, manifest);
+      files.push(await writeText(working, 'facts.json', `${JSON.stringify(Object.fromEntries(facts), undefined, 2)}\n`));
+      await writeText(working, 'SHA256SUMS', files.map(({ path, sha256 }) => `${sha256}  ${path}\n`).join(''));
+      await syncFolder(working);
+      await rmdir(request.folder).catch((error: unknown) => {
+        if (systemCodeOf(error) !== 'ENOENT') throw error;
+      });
+      await rename(working, request.folder);
+      await syncFolder(dirname(request.folder));
+      return { id: manifest.id, folder: request.folder, files, warnings };
+    } catch (error) {
+      await rm(working, { recursive: true, force: true });
+      throw error;
+    }
+  });
+}
+
+async function refuseFilled(folder: string): Promise<void> {
+  try {
+    if ((await readdir(folder)).length === 0) return;
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return;
+    throw new LifeboatError('usage', `cannot export to ${folder}`, { cause: error, state: 'nothing was changed' });
+  }
+  throw new LifeboatError('confirmation', `${folder} is not empty`, { state: 'nothing was changed', hint: 'export to a folder that is empty or not there yet' });
+}
+
+async function exportComponent(repository: Repository, component: ManifestComponent, dataKey: Parameters<typeof openArtifacts>[0]['dataKey'], folder: string, context: RunContext): Promise<ExportedFile[]> {
+  const reader = openArtifacts({ storage: repository.storage, dataKey, artifacts: component.artifacts });
+  const files: ExportedFile[] = [];
+  let readBytes = 0;
+  for (const { name } of component.artifacts) {
+    const written = await writeArtifact(reader, name, join(folder, name), (bytes) => {
+      context.signal.throwIfAborted();
+      readBytes += bytes;
+      context.emit({ type: 'progress', component: component.name, readBytes, newBytes: 0, storedBytes: 0 });
+    });
+    files.push({ path: name, component: component.name, ...written });
+  }
+  return files;
+}
+
+async function writeArtifact(reader: ArtifactReader, name: string, path: string, onBytes: (bytes: number) => void): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  await using file = await open(path, 'wx', 0o600);
+  for await (const part of reader.open(name)) {
+    hash.update(part);
+    await file.writeFile(part);
+    bytes += part.length;
+    onBytes(part.length);
+  }
+  await file.sync();
+  return { bytes, sha256: hash.digest('hex') };
+}
+
+async function writeText(folder: string, name: string, text: string): Promise<ExportedFile> {
+  await writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600, flush: true });
+  return { path: name, component: '', bytes: Buffer.byteLength(text), sha256: createHash('sha256').update(text).digest('hex') };
+}

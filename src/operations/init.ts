@@ -1,6 +1,98 @@
-/** Not written yet: the shape only. */
-import type { Operation, InitRequest, InitResult } from './requests.ts';
+/** Sets up: the key, the configuration file, the repository; then says what to do next. It can be repeated. */
+import { randomBytes } from 'node:crypto';
+import { access, readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { LoadedConfig } from '../config/load.ts';
+import type { EncryptionConfig } from '../config/config.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { writeFileAtomic } from '../lib/fs.ts';
+import { Secret } from '../lib/secret.ts';
+import { createRepository } from '../repository/create.ts';
+import { openRepository, readRepositoryInfo } from '../repository/repository.ts';
+import { rescueSum } from '../repository/rescue-install.ts';
+import { initialConfig } from './initial-config.ts';
+import { writeNewSecret } from './keys.ts';
+import { addNpmScripts } from './npm-scripts.ts';
+import { repositoryLocation, withStorage } from './open-repository.ts';
+import type { InitRequest, InitResult } from './requests.ts';
 
-export const init: Operation<InitRequest, InitResult> = async () => {
-  throw new Error('init is not written yet');
-};
+export async function init(loaded: LoadedConfig, request: InitRequest, context: RunContext): Promise<InitResult> {
+  repositoryLocation(loaded);
+  const created: string[] = [];
+  const key = await ensureKey(loaded, request, created);
+  if (loaded.file === undefined) {
+    await refuseExisting(request.configPath);
+    await writeFileAtomic(request.configPath, initialConfig(loaded, key.file), 0o600);
+    created.push(request.configPath);
+  }
+  if (request.npmScriptsIn !== undefined && (await addNpmScripts(request.npmScriptsIn))) created.push(join(request.npmScriptsIn, 'package.json'));
+  const made = await withStorage(loaded, context, async (storage) => {
+    const { stateDir } = loaded.config;
+    if ((await readRepositoryInfo(storage)) !== undefined) {
+      const repository = await openRepository(storage, key.encryption, stateDir);
+      const publicKey = (await repository.keyring?.signer())?.publicKey.toString('base64');
+      return { id: repository.repositoryId, location: storage.location, rescueSha256: await rescueSum(), publicKey };
+    }
+    const { repository, rescueSha256, signingKey } = await createRepository(storage, key.encryption, stateDir);
+    created.push(storage.location);
+    return { id: repository.repositoryId, location: storage.location, rescueSha256, publicKey: signingKey };
+  }, true);
+  return {
+    repository: made.location,
+    repositoryId: made.id,
+    created,
+    configPath: loaded.file ?? request.configPath,
+    keyFile: key.file,
+    encrypted: key.encryption.enabled,
+    rescueSha256: made.rescueSha256,
+    publicKey: made.publicKey,
+    nextSteps: nextSteps(loaded, loaded.file ?? request.configPath, key.file),
+    warnings: key.encryption.enabled ? [] : ['backups are stored without encryption'],
+  };
+}
+
+interface Key {
+  readonly encryption: EncryptionConfig;
+  /** The file that was made. */
+  readonly file: string | undefined;
+}
+
+/** The configured key, or a new one in a file of its own. */
+async function ensureKey({ config, file: configFile }: LoadedConfig, request: InitRequest, created: string[]): Promise<Key> {
+  const { encryption } = config;
+  const isConfigured = encryption.key !== undefined || encryption.passphrase !== undefined || encryption.recipients.length > 0;
+  if (!encryption.enabled || isConfigured) return { encryption, file: undefined };
+  const file = request.keyFile ?? join(dirname(request.configPath), 'lifeboat.key');
+  if (configFile !== undefined) {
+    throw new LifeboatError('key', 'encryption is on, but no key is configured', {
+      state: 'nothing was changed',
+      hint: `make one with: lifeboat keys generate --file ${file}  and name it in ${configFile}: "encryption": {"key": {"file": "${file}"}}; or set BACKUP_ENCRYPTION_ENABLED=false`,
+    });
+  }
+  const key = await existingKey(file);
+  if (key !== undefined) return { encryption: { ...encryption, key: new Secret(key) }, file };
+  const fresh = randomBytes(32).toString('hex');
+  await writeNewSecret(file, fresh);
+  created.push(file);
+  return { encryption: { ...encryption, key: new Secret(fresh) }, file };
+}
+
+/** A key file of an earlier init that did not get further. */
+async function existingKey(file: string): Promise<string | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  return text !== undefined && /^[0-9a-f]{64}\n?$/.test(text) ? text.trim() : undefined;
+}
+
+async function refuseExisting(path: string): Promise<void> {
+  const exists = await access(path).then(() => true, () => false);
+  if (exists) throw new LifeboatError('usage', `${path} exists already, but is not the configuration that was read`, { state: 'nothing was changed', hint: `use it with --config ${path}, or move it away` });
+}
+
+/** Recipes name absolute paths: cron has neither our folder nor our PATH. */
+function nextSteps({ config }: LoadedConfig, configPath: string, keyFile: string | undefined): string[] {
+  const program = resolve(process.argv[1] ?? 'lifeboat');
+  const steps = keyFile === undefined ? [] : [`copy ${keyFile} to a safe place that is not this machine: without it no backup can be read`];
+  if (config.targets.size === 0) steps.push(`say what to protect: set DATABASE_URL, REDIS_URL or BACKUP_FILES, or add "targets" to ${configPath}`);
+  return [...steps, 'lifeboat doctor', 'lifeboat backup', `for crontab -e: 15 2 * * * ${program} backup --config ${configPath} --quiet`];
+}

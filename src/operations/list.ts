@@ -1,6 +1,27 @@
-/** Not written yet: the shape only. */
-import type { Operation, ListRequest, ListResult } from './requests.ts';
+/** The backups in the repository. Needs no key; without one, seals cannot be checked, and each backup says so. */
+import type { LoadedConfig } from '../config/load.ts';
+import type { RunContext } from '../lib/events.ts';
+import { withRepository } from './open-repository.ts';
+import type { BackupSummary, ListRequest, ListResult } from './requests.ts';
+import { backupSummary } from './summaries.ts';
 
-export const list: Operation<ListRequest, ListResult> = async () => {
-  throw new Error('list is not written yet');
-};
+export async function list(loaded: LoadedConfig, request: ListRequest, context: RunContext): Promise<ListResult> {
+  return withRepository(loaded, context, async (repository) => {
+    const backups: BackupSummary[] = [];
+    const damaged: { object: string; reason: string }[] = [];
+    for await (const listed of repository.listManifests()) {
+      if (listed.manifest === undefined) {
+        damaged.push({ object: listed.object, reason: listed.reason ?? 'it cannot be read' });
+        continue;
+      }
+      const summary = backupSummary(listed, listed.manifest);
+      if (isWanted(summary, request)) backups.push(summary);
+      if (backups.length === request.limit) break;
+    }
+    return { repository: repository.storage.location, backups: backups.reverse(), damaged };
+  });
+}
+
+function isWanted(backup: BackupSummary, { target, type, tag }: ListRequest): boolean {
+  return (target === undefined || backup.target === target) && (type === undefined || backup.type === type) && (tag === undefined || backup.tags.includes(tag));
+}

@@ -1,6 +1,31 @@
-/** Not written yet: the shape only. */
-import type { Operation, ShowRequest, ShowResult } from './requests.ts';
+/** Everything known of one backup. Without a key: what its manifest tells. */
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { listEvidence } from './evidence.ts';
+import { readComponentFacts } from './facts-document.ts';
+import { withRepository } from './open-repository.ts';
+import type { ShowRequest, ShowResult } from './requests.ts';
+import { backupSummary } from './summaries.ts';
 
-export const show: Operation<ShowRequest, ShowResult> = async () => {
-  throw new Error('show is not written yet');
-};
+export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {
+  return withRepository(loaded, context, async (repository) => {
+    const { backup: listed } = await repository.resolve(request.id, { target: request.target });
+    const { manifest } = listed;
+    if (manifest === undefined) throw new LifeboatError('integrity', `backup ${listed.id} cannot be shown: ${listed.reason ?? 'its manifest is damaged'}`);
+    const facts = listed.trust === 'unchecked' ? undefined : await readComponentFacts(repository, manifest);
+    return {
+      repository: repository.storage.location,
+      backup: backupSummary(listed, manifest),
+      versions: manifest.versions,
+      previousId: manifest.previous?.id,
+      dataKey: manifest.dataKey,
+      components: manifest.components.map(({ artifacts, ...component }) => ({
+        ...component,
+        artifacts: artifacts.map(({ name, mediaType, bytes, chunks }) => ({ name, mediaType, bytes, chunks })),
+        facts: facts?.get(component.name),
+      })),
+      evidence: await listEvidence(repository, manifest.id),
+    };
+  });
+}

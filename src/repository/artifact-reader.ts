@@ -11,7 +11,7 @@ import { decode } from './codec.ts';
 import { sha256, type DataKey } from './crypto.ts';
 import { IndexPart, packKey, type ChunkRecord } from './index-part.ts';
 import { readAhead } from './read-ahead.ts';
-import type { StoredArtifact } from './backup-writer.ts';
+import type { ManifestArtifact } from './manifest.ts';
 
 /** One request reads so many bytes of neighbouring chunks at most… */
 const runBytes = 4 * 1024 * 1024;
@@ -22,7 +22,7 @@ export interface ArtifactReaderOptions {
   readonly storage: Storage;
   readonly dataKey: DataKey | undefined;
   /** From a manifest whose seal has been checked. */
-  readonly artifacts: readonly StoredArtifact[];
+  readonly artifacts: readonly ManifestArtifact[];
 }
 
 /** Neighbouring chunks of one pack, read by one request. */
@@ -45,7 +45,7 @@ export function openArtifacts(options: ArtifactReaderOptions): ArtifactReader {
   };
 }
 
-async function* readWhole(options: ArtifactReaderOptions, artifact: StoredArtifact): AsyncGenerator<Uint8Array> {
+async function* readWhole(options: ArtifactReaderOptions, artifact: ManifestArtifact): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const plain of plainChunks(options, runsOf(records(options, artifact)))) {
     bytes += plain.length;
@@ -54,7 +54,7 @@ async function* readWhole(options: ArtifactReaderOptions, artifact: StoredArtifa
   if (bytes !== artifact.bytes) throw damaged(artifact.name, `it yields ${bytes} bytes, not ${artifact.bytes}`);
 }
 
-async function* readRange(options: ArtifactReaderOptions, artifact: StoredArtifact, range: { start: number; end: number }): AsyncGenerator<Uint8Array> {
+async function* readRange(options: ArtifactReaderOptions, artifact: ManifestArtifact, range: { start: number; end: number }): AsyncGenerator<Uint8Array> {
   if (range.start < 0 || range.end > artifact.bytes || range.start > range.end) throw damaged(artifact.name, `it has no bytes ${range.start} to ${range.end}`);
   let at = 0;
   const wanted = async function* (): AsyncGenerator<ChunkRecord> {
@@ -81,7 +81,7 @@ async function* readRange(options: ArtifactReaderOptions, artifact: StoredArtifa
 }
 
 /** Every chunk of an artifact in stream order, one index part in memory at a time. */
-export async function* records({ storage, dataKey }: ArtifactReaderOptions, artifact: StoredArtifact): AsyncGenerator<ChunkRecord> {
+export async function* records({ storage, dataKey }: ArtifactReaderOptions, artifact: ManifestArtifact): AsyncGenerator<ChunkRecord> {
   for (const part of artifact.index) {
     const stored = await get(storage, part.object);
     if (stored.length !== part.bytes || sha256(stored).toString('hex') !== part.sha256) throw damaged(artifact.name, `${part.object} is not what the manifest names`);

@@ -16,6 +16,7 @@ import { defaultChunkSizes, gearTable, smallChunkSizes } from './gear.ts';
 import { IndexPartBuilder, type ChunkPlace } from './index-part.ts';
 import { OwnChunks } from './own-chunks.ts';
 import { checkReusedPacks } from './reused-packs.ts';
+import { factsKey, indexKey, packsKey, type ManifestArtifact } from './manifest.ts';
 import { encodePackTable, PackUsage, type PackUse } from './pack-usage.ts';
 import { Packer, type StoredPack } from './packer.ts';
 import { ParentIndex, type ParentBackup } from './parent-index.ts';
@@ -38,14 +39,6 @@ export interface BackupWriterOptions {
   readonly context: RunContext;
 }
 
-/** An artifact as the manifest lists it. Sizes in bytes; sha256 of the stored object. */
-export interface StoredArtifact {
-  readonly name: string;
-  readonly mediaType: string;
-  readonly bytes: number;
-  readonly chunks: number;
-  readonly index: readonly { readonly object: string; readonly bytes: number; readonly sha256: string; readonly chunks: number }[];
-}
 
 /** Bytes of a component so far: read from the source, of these new to the repository, and what they take there. */
 export interface Totals {
@@ -93,9 +86,9 @@ export class BackupWriter {
   }
 
   /** Stores one artifact to its end. Rejects if its body fails; what was stored by then is garbage for cleanup. */
-  async store(component: string, artifact: Artifact): Promise<StoredArtifact> {
+  async store(component: string, artifact: Artifact, signal: AbortSignal = this.#options.context.signal): Promise<ManifestArtifact> {
     const failure = new AbortController();
-    const artifactIndex = new ArtifactIndex(artifact.name, (key, body) => this.#seal(key, body));
+    const artifactIndex = new ArtifactIndex((part, body) => this.#seal(indexKey(this.#options.backupId, artifact.name, part), body));
     let tail = Promise.resolve();
     try {
       const slabs = this.#threads.cut(artifact.body, {
@@ -103,7 +96,7 @@ export class BackupWriter {
         idKey: this.#idKey,
         sizes: artifact.chunkSize === 'small' ? smallChunkSizes : defaultChunkSizes,
         hangTimeoutMs: this.#options.hangTimeoutMs,
-        signal: AbortSignal.any([this.#options.context.signal, failure.signal]),
+        signal: AbortSignal.any([signal, failure.signal]),
       });
       let position = 0;
       for await (const slab of slabs) {
@@ -125,11 +118,11 @@ export class BackupWriter {
   async finish(facts: Json): Promise<{ readonly factsSha256: string; readonly packsSha256: string }> {
     const { storage, backupId } = this.#options;
     await this.#flush();
-    const factsKey = `backups/${backupId}/facts`;
-    const factsBox = await sealBox(boxKind.document, factsKey, this.#options.dataKey, Buffer.from(JSON.stringify(facts)), this.#options.compression);
-    await this.#putBox(factsKey, boxKind.document, factsBox);
+    const object = factsKey(backupId);
+    const factsBox = await sealBox(boxKind.document, object, this.#options.dataKey, Buffer.from(JSON.stringify(facts)), this.#options.compression);
+    await this.#putBox(object, boxKind.document, factsBox);
     const table = encodePackTable([...this.#packUses()]);
-    await putOnce(storage, `backups/${backupId}/packs`, [table]);
+    await putOnce(storage, packsKey(backupId), [table]);
     return { factsSha256: sha256(...factsBox).toString('hex'), packsSha256: sha256(table).toString('hex') };
   }
 
@@ -192,8 +185,7 @@ export class BackupWriter {
     if (stored > limit) throw new LifeboatError('space', `the backup stores more than ${limit} bytes, the limit that is set`, { state: 'no backup was recorded', hint: 'raise MAX_BACKUP_SIZE_MB or --max-size if this growth is meant' });
   }
 
-  async #seal(suffix: string, body: Buffer): Promise<{ object: string; bytes: number; sha256: string }> {
-    const key = `backups/${this.#options.backupId}/${suffix}`;
+  async #seal(key: string, body: Buffer): Promise<{ object: string; bytes: number; sha256: string }> {
     const parts = await sealBox(boxKind.index, key, this.#options.dataKey, body, this.#options.compression);
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     this.#pending.push({ key, parts });
@@ -233,18 +225,18 @@ export class BackupWriter {
   }
 }
 
+type SealPart = (part: number, body: Buffer) => Promise<{ object: string; bytes: number; sha256: string }>;
+
 /** The index of one artifact while it grows; full parts are handed over. */
 class ArtifactIndex {
   newStoredBytes = 0;
-  readonly #name: string;
-  readonly #seal: (suffix: string, body: Buffer) => Promise<{ object: string; bytes: number; sha256: string }>;
+  readonly #seal: SealPart;
   readonly #parts: { object: string; bytes: number; sha256: string; chunks: number }[] = [];
   #builder = new IndexPartBuilder();
   #bytes = 0;
   #chunks = 0;
 
-  constructor(name: string, seal: (suffix: string, body: Buffer) => Promise<{ object: string; bytes: number; sha256: string }>) {
-    this.#name = name;
+  constructor(seal: SealPart) {
     this.#seal = seal;
   }
 
@@ -255,7 +247,7 @@ class ArtifactIndex {
     if (this.#builder.chunks >= chunksPerPart) await this.#end();
   }
 
-  async finish(): Promise<{ bytes: number; chunks: number; index: StoredArtifact['index'] }> {
+  async finish(): Promise<{ bytes: number; chunks: number; index: ManifestArtifact['index'] }> {
     if (this.#builder.chunks > 0 || this.#parts.length === 0) await this.#end();
     return { bytes: this.#bytes, chunks: this.#chunks, index: this.#parts };
   }
@@ -263,7 +255,7 @@ class ArtifactIndex {
   async #end(): Promise<void> {
     const builder = this.#builder;
     this.#builder = new IndexPartBuilder();
-    const sealed = await this.#seal(`${this.#name}.${this.#parts.length}.index`, builder.encode());
+    const sealed = await this.#seal(this.#parts.length, builder.encode());
     this.#parts.push({ ...sealed, chunks: builder.chunks });
   }
 }

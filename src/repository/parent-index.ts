@@ -10,11 +10,10 @@ import type { DataKey } from './crypto.ts';
 import { IndexPart, type ChunkPlace } from './index-part.ts';
 import { decodePackTable, type PackUse } from './pack-usage.ts';
 
-/** What a parent must tell: its artifacts with the objects of their index parts, and its table of packs. */
+/** What earlier backups must tell: their artifacts (each name once) with the objects of their index parts, and their tables of packs. */
 export interface ParentBackup {
-  readonly id: string;
   readonly artifacts: readonly { readonly name: string; readonly index: readonly { readonly object: string; readonly chunks: number }[] }[];
-  readonly packs: Buffer;
+  readonly packTables: readonly Buffer[];
 }
 
 /** Records held at once: about 20 MiB. */
@@ -43,7 +42,7 @@ export class ParentIndex {
     this.#dataKey = dataKey;
     this.#artifacts = new Map(parent.artifacts.map((artifact) => [artifact.name, artifact.index]));
     this.#fitsWhole = parent.artifacts.flatMap((artifact) => artifact.index).reduce((sum, part) => sum + part.chunks, 0) <= maxRecords;
-    for (const pack of decodePackTable(parent.packs)) {
+    for (const pack of parent.packTables.flatMap((table) => [...decodePackTable(table)])) {
       // A mostly dead pack is not kept alive any longer: its few chunks are stored anew.
       if (pack.usedBytes * 4 >= pack.objectBytes) this.#usable.set(pack.packId.toString('latin1'), pack);
     }

@@ -4,7 +4,7 @@
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { encodeKeyFile, entryBelongsTo, parseKeyFile, wrapDataKey, type KeyEntry, type ReadKeyFile } from './key-file.ts';
-import type { KeyMaterial } from './key-material.ts';
+import { hasSymmetricKey, type KeyMaterial } from './key-material.ts';
 import type { Keyring, OpenedKey } from './keyring.ts';
 import { acquireLease } from './lease.ts';
 import type { Repository } from './repository.ts';
@@ -58,12 +58,14 @@ export async function describeKeys(repository: Repository): Promise<KeyDescripti
   return described;
 }
 
-/** Starts a new data key for what is written next (the next backup is full). */
+/** Starts a new data key for what is written next (the next backup is full). Throws LifeboatError `key` when the configured key does not open the present one: it may be mistyped. */
 export async function rotateKey(repository: Repository): Promise<OpenedKey> {
   const keyring = keyringOf(repository);
   await using lease = await acquireLease(repository.storage, { scope: 'keys', command: 'keys rotate' });
+  const present = (await keyring.keyFiles()).files.find((file) => file.recipients.some(({ type }) => type !== 'age'));
+  if (present !== undefined && hasSymmetricKey(keyring.material)) await keyring.open(present.id);
   await lease.check();
-  return keyring.startDataKey();
+  return await keyring.startDataKey();
 }
 
 /**

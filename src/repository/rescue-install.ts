@@ -8,6 +8,11 @@ export async function rescueScript(): Promise<Buffer> {
   return readFile(new URL('rescue/rescue.mjs', import.meta.url));
 }
 
+/** SHA-256 (hex) of the script as this version ships it. */
+export async function rescueSum(): Promise<string> {
+  return sha256(await rescueScript()).toString('hex');
+}
+
 /** Writes rescue/; returns the script's SHA-256 (hex), which belongs on the recovery sheet: who can write to the bucket can change the script. */
 export async function installRescue(storage: Storage): Promise<string> {
   const script = await rescueScript();

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CompressionConfig } from '../../src/config/config.ts';
 import { openArtifacts } from '../../src/repository/artifact-reader.ts';
-import { BackupWriter, type StoredArtifact, type Totals } from '../../src/repository/backup-writer.ts';
+import { BackupWriter, type Totals } from '../../src/repository/backup-writer.ts';
 import type { DataKey } from '../../src/repository/crypto.ts';
+import type { ManifestArtifact } from '../../src/repository/manifest.ts';
 import type { ParentBackup } from '../../src/repository/parent-index.ts';
 import { startTool } from '../../src/lib/exec.ts';
 import type { Artifact, ArtifactReader } from '../../src/source/source.ts';
@@ -15,7 +16,7 @@ import type { Storage } from '../../src/storage/storage.ts';
 
 export interface StoredBackup {
   readonly id: string;
-  readonly artifacts: StoredArtifact[];
+  readonly artifacts: ManifestArtifact[];
   readonly totals: Totals;
   readonly reader: ArtifactReader;
   asParent(): Promise<ParentBackup>;
@@ -60,7 +61,7 @@ export async function openChunkRepository(options: { encrypted: boolean; compres
           artifacts: stored,
           totals: { ...writer.totals('test') },
           reader: openArtifacts({ storage, dataKey, artifacts: stored }),
-          asParent: async () => ({ id, artifacts: stored, packs: await storage.get(`backups/${id}/packs`) }),
+          asParent: async () => ({ artifacts: stored, packTables: [await storage.get(`backups/${id}/packs`)] }),
         };
       } finally {
         await writer.close();

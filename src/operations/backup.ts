@@ -1,0 +1,193 @@
+/**
+ * Takes a backup: probe, lease, dump into packs and indexes, check what was stored, and then the
+ * manifest, which is the commit point: before it nothing is visible, after it the backup exists.
+ */
+import { availableParallelism, hostname } from 'node:os';
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { LifeboatEvent, RunContext } from '../lib/events.ts';
+import { programVersion } from '../lib/version.ts';
+import { BackupWriter } from '../repository/backup-writer.ts';
+import { newBackupId } from '../repository/ids.ts';
+import { acquireLease, type Lease } from '../repository/lease.ts';
+import { manifestKey, type ManifestDraft } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { SealingKey } from '../repository/documents.ts';
+import type { SourceInfo } from '../source/source.ts';
+import { refuseTooMany } from './backup-limit.ts';
+import { checkDump } from './check-dump.ts';
+import { dumpComponents, type DumpedComponent } from './dump-components.ts';
+import { collectLeftovers, repositoryLocation, withRepository } from './open-repository.ts';
+import { findAncestry, readParents, type Ancestry } from './parents.ts';
+import type { BackupRequest, BackupResult, BackupType } from './requests.ts';
+import { summaryOf } from './summaries.ts';
+import { chooseTarget, sourcesOf, type ComponentSource } from './targets.ts';
+
+interface Plan {
+  readonly loaded: LoadedConfig;
+  readonly request: BackupRequest;
+  readonly target: string;
+  readonly type: BackupType;
+  readonly components: readonly ComponentSource[];
+  readonly infos: ReadonlyMap<string, SourceInfo>;
+}
+
+export async function backup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<BackupResult> {
+  const warnings: string[] = [];
+  const limits = request.timeoutMs === undefined ? [context.signal] : [context.signal, timeLimit(request.timeoutMs)];
+  const watched: RunContext = { signal: AbortSignal.any(limits), emit: noting(warnings, context) };
+  collectLeftovers(loaded, watched);
+  const plan = await planBackup(loaded, request, watched);
+  if (request.dryRun) return planned(plan);
+  refuseFatal(plan);
+  return withRepository(loaded, watched, async (repository) => {
+    const key = await repository.writeKey();
+    const ancestry = await findAncestry(repository, plan.target, plan.components.map(({ source }) => source.kind), key.dataKey?.id.toString('hex'));
+    const lost = new AbortController();
+    const working: RunContext = { ...watched, signal: AbortSignal.any([watched.signal, lost.signal]) };
+    const lease = await leaseFor(repository, plan, ancestry, working, (error) => lost.abort(error));
+    if (typeof lease === 'string') return { outcome: 'skipped', target: plan.target, reason: lease };
+    await using _ = lease;
+    await refuseTooMany(repository.storage, lease, loaded.config.maxConcurrentBackups);
+    return runBackup(plan, repository, key, ancestry, lease, warnings, working);
+  });
+}
+
+/** What would be backed up, from where; changes nothing. */
+async function planBackup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<Plan> {
+  const target = chooseTarget(loaded, request.target);
+  const components = await sourcesOf(loaded.config, target, request.components);
+  const infos = await Promise.all(components.map(async ({ name, source }) => [name, await source.probe(context)] as const));
+  const [only] = request.components;
+  const type = request.components.length === 1 && only !== undefined ? only : 'full';
+  return { loaded, request, target: target.name, type, components, infos: new Map(infos) };
+}
+
+function planned({ loaded, target, type, components, infos }: Plan): BackupResult {
+  const location = repositoryLocation(loaded);
+  return {
+    outcome: 'planned',
+    target,
+    type,
+    repository: location.kind === 'local' ? `file://${location.path}` : `s3://${location.bucket}/${location.prefix}`,
+    components: components.map(({ name, source }) => ({ name, kind: source.kind, ...(infos.get(name) as SourceInfo) })),
+  };
+}
+
+function refuseFatal({ infos }: Plan): void {
+  const fatal = [...infos.values()].flatMap(({ problems }) => problems).filter((problem) => problem.fatal);
+  const [first, ...others] = fatal;
+  if (first === undefined) return;
+  throw new LifeboatError('source', [first, ...others].map(({ message }) => message).join('; '), { hint: first.hint, state: 'no backup was made' });
+}
+
+/** The lease of the target's backups, or the reason why this run is skipped. */
+async function leaseFor(repository: Repository, { target, request }: Plan, { parents }: Ancestry, { signal }: RunContext, onLost: (error: LifeboatError) => void): Promise<Lease | string> {
+  const { ifRunning } = request;
+  try {
+    return await acquireLease(repository.storage, { scope: `backup-${target}`, command: 'backup', parents, signal, onLost, waitMs: ifRunning.action === 'wait' ? ifRunning.waitMs : 0 });
+  } catch (error) {
+    if (ifRunning.action === 'skip' && error instanceof LifeboatError && error.code === 'locked') return error.message;
+    throw error;
+  }
+}
+
+async function runBackup(plan: Plan, repository: Repository, key: SealingKey, ancestry: Ancestry, lease: Lease, warnings: readonly string[], context: RunContext): Promise<BackupResult> {
+  const { config } = plan.loaded;
+  const started = new Date();
+  const id = newBackupId(plan.target, plan.type, started);
+  context.emit({ type: 'step', message: `backup ${id} of ${plan.components.map(({ name }) => name).join(', ')} to ${repository.storage.location}` });
+  const writer = new BackupWriter({
+    storage: repository.storage,
+    repositoryId: repository.repositoryId,
+    backupId: id,
+    dataKey: key.dataKey,
+    compression: config.compression,
+    hangTimeoutMs: config.hangTimeoutMs,
+    maxStoredBytes: config.maxBackupBytes,
+    parent: await readParents(repository, ancestry.parents, context.emit),
+    compressors: Math.max(2, availableParallelism()),
+    context,
+  });
+  try {
+    const versions = new Map([...plan.infos].map(([name, info]) => [name, info.serverVersion]));
+    const dumped = await dumpComponents(plan.components, writer, config.jobs, versions, context);
+    for (const component of dumped) await checkDump(repository.storage, key.dataKey, component);
+    const sealed = await writer.finish({ format: 1, components: dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })) });
+    if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));
+    await writer.checkPacks();
+    const draft: ManifestDraft = {
+      id,
+      target: plan.target,
+      type: plan.type,
+      ...(plan.request.label === undefined ? {} : { label: plan.request.label }),
+      ...(plan.request.tags.length === 0 ? {} : { tags: [...plan.request.tags] }),
+      host: hostname(),
+      versions: { lifeboat: await programVersion(), node: process.versions.node },
+      startedAt: started.toISOString(),
+      finishedAt: new Date().toISOString(),
+      warnings: warnings.length,
+      ...(ancestry.previous === undefined ? {} : { previous: ancestry.previous }),
+      ...sealed,
+      components: dumped.map(({ entry }) => entry),
+    };
+    context.signal.throwIfAborted();
+    await lease.check();
+    await publish(repository, draft, key, writer, lease);
+    return done(draft, dumped, plan, repository, ancestry, warnings);
+  } finally {
+    await writer.close();
+  }
+}
+
+/** The commit point. A cleanup elsewhere that passed over our lease may have deleted meanwhile what we name: then the manifest is taken back. */
+async function publish(repository: Repository, draft: ManifestDraft, key: SealingKey, writer: BackupWriter, lease: Lease): Promise<void> {
+  await repository.publishManifest(draft, key);
+  try {
+    await lease.check();
+    await writer.checkPacks();
+  } catch (error) {
+    await repository.storage.remove([manifestKey(draft.id)]);
+    throw error;
+  }
+}
+
+function done(draft: ManifestDraft, dumped: readonly DumpedComponent[], plan: Plan, repository: Repository, ancestry: Ancestry, warnings: readonly string[]): BackupResult {
+  return {
+    outcome: 'done',
+    id: draft.id,
+    target: plan.target,
+    type: plan.type,
+    repository: repository.storage.location,
+    startedAt: draft.startedAt,
+    finishedAt: draft.finishedAt,
+    durationMs: Date.parse(draft.finishedAt) - Date.parse(draft.startedAt),
+    encrypted: repository.encryption !== 'none',
+    previousId: ancestry.parents[0],
+    components: dumped.map(({ entry, facts }) => ({
+      name: entry.name,
+      kind: entry.kind,
+      serverVersion: entry.serverVersion,
+      readBytes: entry.readBytes,
+      newBytes: entry.newBytes,
+      storedBytes: entry.storedBytes,
+      durationMs: Date.parse(entry.finishedAt) - Date.parse(entry.startedAt),
+      summary: summaryOf(entry.kind, facts),
+    })),
+    warnings,
+  };
+}
+
+function noting(warnings: string[], context: RunContext): (event: LifeboatEvent) => void {
+  return (event) => {
+    if (event.type === 'warning') warnings.push(event.message);
+    context.emit(event);
+  };
+}
+
+function timeLimit(timeoutMs: number): AbortSignal {
+  const limit = new AbortController();
+  const error = new LifeboatError('source', `the backup took longer than ${Math.round(timeoutMs / 1000)} s, the limit that is set`, { state: 'no backup was recorded', hint: 'raise --timeout, or find out what slows it down: lifeboat backup --debug', retryable: true });
+  setTimeout(() => limit.abort(error), timeoutMs).unref();
+  return limit.signal;
+}

@@ -1,0 +1,30 @@
+/** The sealed facts of a backup: one entry a component, each checked against the schema of its source. */
+import { z } from 'zod';
+import { LifeboatError } from '../lib/errors.ts';
+import { readFacts } from '../repository/facts.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { Json } from '../source/source.ts';
+
+const documentSchema = z.strictObject({
+  format: z.literal(1),
+  components: z.array(z.strictObject({ name: z.string(), kind: z.string(), facts: z.json() })),
+});
+
+/** Facts by component name. Throws `integrity` when they are not what a backup writes, `key` when they cannot be opened. */
+export async function readComponentFacts(repository: Repository, manifest: Manifest): Promise<ReadonlyMap<string, Json>> {
+  const parsed = documentSchema.safeParse(await readFacts(repository, manifest));
+  if (!parsed.success) throw notFacts(manifest.id, parsed.error);
+  return new Map(parsed.data.components.map(({ name, facts }) => [name, facts]));
+}
+
+/** The facts of one component in the shape of its source. */
+export function factsOf<T>(schema: z.ZodType<T>, facts: ReadonlyMap<string, Json>, component: ManifestComponent, backupId: string): T {
+  const parsed = schema.safeParse(facts.get(component.name));
+  if (!parsed.success) throw notFacts(backupId, parsed.error);
+  return parsed.data;
+}
+
+function notFacts(backupId: string, cause: unknown): LifeboatError {
+  return new LifeboatError('integrity', `the facts of backup ${backupId} are not of a shape this version knows`, { hint: 'was it written by a newer lifeboat? lifeboat show tells which', cause });
+}

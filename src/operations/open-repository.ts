@@ -1,0 +1,37 @@
+/** Opens what an operation works on: the configured storage and the repository in it, closed again whatever happens. */
+import type { LoadedConfig } from '../config/load.ts';
+import type { RepositoryLocation } from '../config/config.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { openLeftovers } from '../lib/leftovers.ts';
+import { openRepository, type Repository } from '../repository/repository.ts';
+import { openStorage } from '../storage/open.ts';
+import type { Storage } from '../storage/storage.ts';
+
+/** The configured location. Throws LifeboatError `usage` when none is. */
+export function repositoryLocation({ config }: LoadedConfig): RepositoryLocation {
+  if (config.repository !== undefined) return config.repository;
+  throw new LifeboatError('usage', 'no repository is configured', { hint: 'set BACKUP_REPOSITORY=file:///path or s3://bucket/prefix, or run: lifeboat init' });
+}
+
+/** Runs `work` with the configured storage. */
+export async function withStorage<T>(loaded: LoadedConfig, context: RunContext, work: (storage: Storage) => Promise<T>, create = false): Promise<T> {
+  const onRetry = (message: string): void => context.emit({ type: 'step', message });
+  const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry, create });
+  try {
+    return await work(storage);
+  } finally {
+    await storage.close();
+  }
+}
+
+/** Runs `work` with the configured repository. */
+export async function withRepository<T>(loaded: LoadedConfig, context: RunContext, work: (repository: Repository) => Promise<T>): Promise<T> {
+  const { encryption, stateDir } = loaded.config;
+  return withStorage(loaded, context, async (storage) => work(await openRepository(storage, encryption, stateDir)));
+}
+
+/** Ends what killed runs of this host have left, and tells it. For operations that make scratch files or children. */
+export function collectLeftovers({ config }: LoadedConfig, context: RunContext): void {
+  for (const what of openLeftovers(config.stateDir)) context.emit({ type: 'step', message: `removed what a killed run had left: ${what}` });
+}

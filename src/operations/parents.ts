@@ -1,0 +1,56 @@
+/** The earlier backups whose chunks a new one may use: for each component the target's newest that has it, sealed under the key we write with. */
+import { LifeboatError } from '../lib/errors.ts';
+import type { EventSink } from '../lib/events.ts';
+import { sha256 } from '../repository/crypto.ts';
+import type { ListedManifest } from '../repository/listing.ts';
+import { packsKey, type Manifest, type ManifestArtifact } from '../repository/manifest.ts';
+import type { ParentBackup } from '../repository/parent-index.ts';
+import type { Repository } from '../repository/repository.ts';
+
+export interface Ancestry {
+  /** The target's newest trusted backup. */
+  readonly previous: { readonly id: string; readonly seal: string } | undefined;
+  /** Ids of the backups to deduplicate against. */
+  readonly parents: readonly string[];
+}
+
+/** `kinds`: of the components that will be stored; `dataKeyId` in hex, undefined without encryption. */
+export async function findAncestry(repository: Repository, target: string, kinds: readonly string[], dataKeyId: string | undefined): Promise<Ancestry> {
+  let previous: ListedManifest | undefined;
+  const parents = new Set<string>();
+  const wanted = new Set(kinds);
+  for await (const listed of repository.listManifests()) {
+    const { manifest } = listed;
+    if (manifest?.target !== target || listed.trust !== 'sealed') continue;
+    previous ??= listed;
+    if (manifest.dataKey !== dataKeyId) continue;
+    for (const { kind } of manifest.components) if (wanted.delete(kind)) parents.add(manifest.id);
+    if (wanted.size === 0) break;
+  }
+  return { previous: previous?.seal === undefined ? undefined : { id: previous.id, seal: previous.seal }, parents: [...parents] };
+}
+
+/** What the writer needs of them, read anew under our lease: one that has gone meanwhile is no parent. */
+export async function readParents(repository: Repository, parents: readonly string[], emit: EventSink): Promise<ParentBackup | undefined> {
+  const artifacts = new Map<string, ManifestArtifact>();
+  const packTables: Buffer[] = [];
+  for (const id of parents) {
+    try {
+      const { manifest, trust } = await repository.readManifest(id);
+      if (manifest === undefined || trust !== 'sealed') continue;
+      packTables.push(await readPackTable(repository, manifest));
+      for (const artifact of manifest.components.flatMap((component) => component.artifacts)) if (!artifacts.has(artifact.name)) artifacts.set(artifact.name, artifact);
+    } catch (error) {
+      if (!(error instanceof LifeboatError) || !['integrity', 'not_found'].includes(error.code)) throw error;
+      emit({ type: 'warning', message: `backup ${id} cannot be used to save space (${error.message}); everything is stored anew; run: lifeboat validate ${id}` });
+    }
+  }
+  return packTables.length === 0 ? undefined : { artifacts: [...artifacts.values()], packTables };
+}
+
+/** The table of packs that a manifest names. Throws (integrity) if it is another one. */
+export async function readPackTable(repository: Repository, manifest: Manifest): Promise<Buffer> {
+  const table = await repository.storage.get(packsKey(manifest.id));
+  if (sha256(table).toString('hex') !== manifest.packsSha256) throw new LifeboatError('integrity', `${packsKey(manifest.id)} is not what the manifest names`);
+  return table;
+}
