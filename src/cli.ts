@@ -3,7 +3,7 @@
  * command needs is loaded when it is called: `lifeboat --version` reads package.json and no more.
  */
 import { processEnvironment } from './config/process-environment.ts';
-import { lifeboatVersion } from './lib/version.ts';
+import { programVersion } from './lib/version.ts';
 import { exitCodeFor, failureDocument, failureText } from './ui/failure.ts';
 import { write, type CliIo, type OutputStream } from './ui/terminal.ts';
 
@@ -16,7 +16,7 @@ export async function run(argv: readonly string[], io: CliIo = processIo()): Pro
   toleratePipeEnd(io.stderr);
   try {
     if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
-      await write(io.stdout, `${lifeboatVersion()}\n`);
+      await write(io.stdout, `${programVersion()}\n`);
       return 0;
     }
     const { runProgram } = await import('./program.ts');

@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { Session, type GlobalFlags } from './commands/shared/session.ts';
 import { LifeboatError } from './lib/errors.ts';
-import { lifeboatVersion } from './lib/version.ts';
+import { programVersion } from './lib/version.ts';
 import { write, type CliIo } from './ui/terminal.ts';
 
 interface CommandModule {
@@ -63,7 +63,7 @@ function buildProgram(io: CliIo): { program: Command; session: Session } {
   const session = new Session(io, () => program.opts<GlobalFlags>());
   program
     .description('Back up, prove and restore PostgreSQL, Redis and file trees.')
-    .version(lifeboatVersion(), '-V, --version', 'print the version')
+    .version(programVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     // commander's own help command would not load what the other commands declare.
     .helpCommand(false)

@@ -1,0 +1,196 @@
+/**
+ * Every document that --json prints, as a schema: published for programs that read them, and what the
+ * tests hold the documents against. Times are RFC 3339 in UTC, sizes bytes. Not loaded when a command runs.
+ */
+import { z } from 'zod';
+
+const time = z.iso.datetime();
+const size = z.int().nonnegative();
+const text = z.string();
+const texts = z.array(text);
+const component = z.enum(['database', 'redis', 'files', 'base']);
+const backupType = z.enum(['full', ...component.options]);
+const sizes = {
+  readBytes: size.describe('bytes read from the source'),
+  newBytes: size.describe('plain bytes that were not in the repository before'),
+  storedBytes: size.describe('what they took there'),
+};
+const durationMs = z.number().nonnegative();
+const facts = z.json().describe('what was recorded of the content; the shape depends on the kind');
+
+function document<S extends z.core.$ZodLooseShape>(command: string, shape: S) {
+  return z.strictObject({ schema: z.literal(`lifeboat.${command}/v1`), ...shape });
+}
+
+const error = document('error', {
+  code: text.describe('usage, not_found, locked, key, source, integrity, space, tool, window, confirmation, stale, storage, aborted or bug'),
+  exitCode: z.int(),
+  message: text,
+  hint: text.optional().describe('what to do next'),
+  state: text.optional().describe('what state things are in'),
+  retryable: z.boolean().describe('the same call may succeed later without a change'),
+  facts: z.record(text, z.unknown()).optional(),
+});
+
+const backup = z.discriminatedUnion('outcome', [
+  document('backup', {
+    outcome: z.literal('done'),
+    id: text,
+    target: text,
+    type: backupType,
+    repository: text,
+    startedAt: time,
+    finishedAt: time,
+    durationMs,
+    encrypted: z.boolean(),
+    previousId: text.optional().describe('the backup whose chunks were used again'),
+    components: z.array(z.strictObject({ name: text, kind: text, serverVersion: text.optional(), durationMs, summary: text.optional(), ...sizes })),
+    warnings: texts,
+  }),
+  document('backup', { outcome: z.literal('skipped'), target: text, reason: text }),
+  document('backup', {
+    outcome: z.literal('planned'),
+    target: text,
+    type: backupType,
+    repository: text,
+    components: z.array(
+      z.strictObject({
+        name: text,
+        kind: text,
+        serverVersion: text.optional(),
+        identity: z.record(text, text),
+        estimatedBytes: size.optional(),
+        problems: z.array(z.strictObject({ message: text, hint: text, fatal: z.boolean() })),
+      }),
+    ),
+  }),
+]);
+
+const summary = z.strictObject({
+  id: text,
+  target: text,
+  type: backupType,
+  label: text.optional(),
+  tags: texts,
+  host: text,
+  startedAt: time,
+  finishedAt: time,
+  components: texts,
+  encrypted: z.boolean(),
+  trust: z.enum(['authentic', 'unsigned', 'untrusted', 'unchecked']).describe('whether a writer that is trusted made it'),
+  warnings: z.int(),
+  ...sizes,
+});
+
+const list = document('list', {
+  repository: text,
+  backups: z.array(summary).describe('oldest first'),
+  damaged: z.array(z.strictObject({ object: text, reason: text })),
+});
+
+const show = document('show', {
+  repository: text,
+  backup: summary,
+  versions: z.record(text, text),
+  previousId: text.optional(),
+  dataKey: text.optional(),
+  components: z.array(
+    z.strictObject({
+      name: text,
+      kind: text,
+      serverVersion: text.optional(),
+      startedAt: time,
+      finishedAt: time,
+      artifacts: z.array(z.strictObject({ name: text, mediaType: text, bytes: size, chunks: z.int() })),
+      facts: facts.optional(),
+      ...sizes,
+    }),
+  ),
+  evidence: z.array(z.strictObject({ object: text, at: time, level: text, result: z.enum(['ok', 'failed']) })),
+});
+
+const restore = z.discriminatedUnion('outcome', [
+  document('restore', {
+    outcome: z.literal('done'),
+    id: text,
+    target: text,
+    startedAt: time,
+    durationMs,
+    components: z.array(
+      z.strictObject({
+        name: text,
+        kind: text,
+        to: text,
+        bytes: size,
+        durationMs,
+        verified: z.enum(['equal', 'partial', 'not-checked']),
+        summary: text.optional(),
+        kept: text.optional().describe('name under which the old one was kept'),
+        undo: text.optional().describe('command that takes the restore back'),
+      }),
+    ),
+    safetyBackupId: text.optional(),
+    warnings: texts,
+  }),
+  document('restore', {
+    outcome: z.literal('planned'),
+    id: text,
+    target: text,
+    steps: z.array(z.strictObject({ component: text, to: text, action: text, bytes: size })),
+    warnings: texts,
+  }),
+]);
+
+const lease = z.strictObject({ scope: text, id: text, command: text, host: text, pid: z.int(), user: text, since: time, stale: z.boolean() });
+
+/** By the name in `schema` (without `lifeboat.` and `/v1`). */
+export const documents = {
+  error,
+  backup,
+  list,
+  show,
+  restore,
+  'restore-undo': document('restore-undo', { outcome: z.enum(['done', 'planned']), database: text, setAside: text }),
+  export: document('export', {
+    id: text,
+    folder: text,
+    files: z.array(z.strictObject({ path: text, component: text, bytes: size, sha256: text })),
+    warnings: texts,
+  }),
+  init: document('init', {
+    repository: text,
+    repositoryId: text,
+    created: texts,
+    configPath: text.optional(),
+    keyFile: text.optional(),
+    encrypted: z.boolean(),
+    rescueSha256: text,
+    publicKey: text.optional(),
+    nextSteps: texts,
+    warnings: texts,
+  }),
+  'keys-generate': document('keys-generate', { kind: z.enum(['raw', 'age']), key: text.optional(), file: text.optional(), recipient: text.optional() }),
+  'keys-list': document('keys-list', {
+    repository: text,
+    keys: z.array(z.strictObject({ id: text, createdAt: time, recipients: texts, opens: z.boolean(), current: z.boolean() })),
+    warnings: texts,
+  }),
+  'keys-change': document('keys-change', { changed: texts, unchanged: texts, current: text.optional(), warnings: texts }),
+  doctor: document('doctor', {
+    checks: z.array(z.strictObject({ name: text, ok: z.enum(['ok', 'warn', 'fail']), message: text, hint: text.optional(), code: text.optional() })),
+  }),
+  unlock: document('unlock', { broken: z.array(lease), alive: z.array(lease) }),
+  'config-show': document('config-show', {
+    file: text.optional(),
+    values: z.array(z.strictObject({ path: text, value: z.json(), origin: text, secret: z.literal(true).optional() })),
+    warnings: texts,
+  }),
+  version: document('version', { lifeboat: text, node: text, platform: text, repositoryFormat: z.int() }),
+} as const;
+
+export type DocumentName = keyof typeof documents;
+
+/** The JSON Schema (draft 2020-12) of one document. */
+export function documentJsonSchema(name: DocumentName): Record<string, unknown> {
+  return { ...z.toJSONSchema(documents[name]), title: `Document lifeboat.${name}/v1` };
+}
