@@ -6,11 +6,13 @@ import { ignoreAbsent } from './local-errors.ts';
 
 /** Removes `.tmp-*` and `.lock-*` below `root` that are older than that; returns their paths from the root. */
 export async function removeTemporaries(root: string, olderThanMs: number): Promise<string[]> {
-  const nowMs = await clockOf(root);
+  let nowMs: number | undefined;
   const removed: string[] = [];
   for await (const path of temporariesBelow(root, '')) {
     const file = await stat(join(root, path)).catch(ignoreAbsent);
-    if (file === undefined || nowMs - file.mtimeMs < olderThanMs) continue;
+    if (file === undefined) continue;
+    nowMs ??= await clockOf(root);
+    if (nowMs - file.mtimeMs < olderThanMs) continue;
     await unlink(join(root, path)).catch(ignoreAbsent);
     removed.push(path);
   }

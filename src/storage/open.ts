@@ -5,7 +5,7 @@ import { retryTransient, withRetry, type StorageRetryOptions } from './retry.ts'
 import type { Storage } from './storage.ts';
 
 export interface OpenStorageOptions {
-  /** Ends requests and pauses; they reject with its reason. */
+  /** Ends requests and pauses; they reject with its reason. What is to be done after an abort (releasing a lease) needs a storage opened without it. */
   readonly signal?: AbortSignal | undefined;
   /** One plain line for an operator before each new try. */
   readonly onRetry?: ((message: string) => void) | undefined;

@@ -10,7 +10,7 @@ import { StorageError } from './storage.ts';
  * credentials may not do this; refused: the credentials themselves do not pass; unsupported: the server
  * does not know the request; full: a quota; range: outside the object; passing: a later try may work.
  */
-export type S3Fault = 'absent' | 'no-bucket' | 'taken' | 'denied' | 'refused' | 'clock' | 'region' | 'unsupported' | 'full' | 'range' | 'tls' | 'passing' | 'other';
+export type S3Fault = 'absent' | 'no-bucket' | 'taken' | 'denied' | 'refused' | 'no-credentials' | 'clock' | 'region' | 'unsupported' | 'full' | 'range' | 'tls' | 'passing' | 'other';
 
 /** What kind of failure the SDK's error is. */
 export function judge(error: unknown): S3Fault {
@@ -44,6 +44,8 @@ function statusOf(error: unknown): number | undefined {
 function faultOfConnection(error: unknown, name: string): S3Fault {
   const code = systemCodeOf(error) ?? '';
   if (/^(CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|EPROTO$|HOSTNAME_MISMATCH)/.test(code)) return 'tls';
+  // Node's own complaints about arguments bear codes too.
+  if (error instanceof TypeError || error instanceof RangeError) return 'other';
   if (code !== '' || name === 'TimeoutError' || name === 'AggregateError') return 'passing';
   // An answer that was cut is XML that does not parse.
   if (error instanceof Error && '$response' in error) return 'passing';
@@ -68,7 +70,7 @@ const faultOfName: Readonly<Record<string, S3Fault>> = {
   PreconditionFailed: 'taken', InvalidRange: 'range',
   AccessDenied: 'denied', Forbidden: 'denied', AllAccessDisabled: 'denied', AccountProblem: 'denied',
   InvalidAccessKeyId: 'refused', SignatureDoesNotMatch: 'refused', ExpiredToken: 'refused', InvalidToken: 'refused', TokenRefreshRequired: 'refused',
-  InvalidSecurity: 'refused', NotSignedUp: 'refused', Unauthorized: 'refused', CredentialsProviderError: 'refused',
+  InvalidSecurity: 'refused', NotSignedUp: 'refused', Unauthorized: 'refused', CredentialsProviderError: 'no-credentials',
   RequestTimeTooSkewed: 'clock', PermanentRedirect: 'region', TemporaryRedirect: 'region', AuthorizationHeaderMalformed: 'region', IllegalLocationConstraintException: 'region',
   NotImplemented: 'unsupported', MethodNotAllowed: 'unsupported',
   QuotaExceeded: 'full', XMinioStorageFull: 'full', XMinioAdminBucketQuotaExceeded: 'full',
@@ -81,6 +83,7 @@ const explanations: Partial<Readonly<Record<S3Fault, { readonly reason?: string;
   'no-bucket': { reason: 'the bucket does not exist', hint: 'make the bucket, or correct its name and the endpoint' },
   denied: { reason: 'these credentials may not do that', hint: 'give them the rights they need on the bucket (GetObject, PutObject, DeleteObject, ListBucket)' },
   refused: { reason: 'the credentials were refused', hint: 'set BACKUP_S3_ACCESS_KEY and BACKUP_S3_SECRET_KEY, or renew what AWS\'s default chain finds; then run: lifeboat doctor' },
+  'no-credentials': { reason: 'there are no credentials', hint: 'set BACKUP_S3_ACCESS_KEY and BACKUP_S3_SECRET_KEY, or give AWS\'s default chain something to find' },
   clock: { reason: 'this host\'s clock is too far from the server\'s', hint: 'set the clock (NTP)' },
   region: { reason: 'the bucket is in another region', hint: 'set BACKUP_S3_REGION to the bucket\'s region' },
   unsupported: { reason: 'the server does not support that', hint: 'see whether the endpoint is an S3 server' },

@@ -12,6 +12,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import type { S3Location } from '../config/config.ts';
+import { LifeboatError } from '../lib/errors.ts';
 import { checkKey, checkPrefix, compareKeys, isKey } from './key.ts';
 import { discard, readBody } from './s3-body.ts';
 import { probeBucket } from './s3-bucket.ts';
@@ -43,6 +44,9 @@ export async function openS3Storage(location: S3Location, options: S3Options = {
   const client = createS3Client(location, options);
   const name = `s3://${location.bucket}${location.prefix === '' ? '' : `/${location.prefix}`}`;
   try {
+    await client.config.region().catch((error: unknown) => {
+      throw new LifeboatError('usage', `cannot open ${name}: no region is configured`, { hint: 'set BACKUP_S3_REGION to the bucket\'s region', cause: error });
+    });
     const bucket = await probeBucket(client, location.bucket, requestOptions(options.signal));
     return new S3Storage(client, location, name, bucket, options.signal);
   } catch (error) {

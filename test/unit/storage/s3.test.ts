@@ -138,6 +138,15 @@ test('a server that takes requests and says nothing is given up after the silenc
   assert.ok(tookMs >= 800 && tookMs < 3000, `${tookMs} ms`);
 });
 
+test('a server that stays silent for good is exit code 20 after the budget', async () => {
+  const storage = withRetry(await open(false), { ...quick, budgetMs: 1000 });
+  proxy.inject({ kind: 'hang' }, undefined, 1000);
+  const started = performance.now();
+  await Promise.all([assert.rejects(storage.get('a'), gone), assert.rejects(storage.put('a', [Buffer.alloc(2_000_000)], { randomName: true }), gone)]);
+  const tookMs = performance.now() - started;
+  assert.ok(tookMs > 1000 && tookMs < 4000, `${tookMs} ms`);
+});
+
 describe('what does not pass fails at once, with exit code 20 and a hint', () => {
   const atOnce = { retryBudgetMs: 60_000 };
 
