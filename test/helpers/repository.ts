@@ -88,3 +88,9 @@ export async function backUp(repository: Repository, artifacts: readonly Artifac
     await writer.close();
   }
 }
+
+export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const each of stream) all.push(each);
+  return all;
+}

@@ -625,7 +625,8 @@ function decodeIdentity(text) {
   const values = [...lower.slice(human.length + 1)].map((digit) => 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'.indexOf(digit));
   if (!lower.startsWith(`${human}1`) || values.length !== 58 || values.includes(-1)) throw badKey('the age identity is none that this script knows (AGE-SECRET-KEY-1 and 58 characters)');
   let checksum = 1;
-  for (const value of [...[...human].map((c) => c.charCodeAt(0) >> 5), 0, ...[...human].map((c) => c.charCodeAt(0) & 31), ...values]) {
+  const codes = Array.from(human, (letter) => letter.charCodeAt(0));
+  for (const value of [...codes.map((code) => code >> 5), 0, ...codes.map((code) => code & 31), ...values]) {
     const top = checksum >>> 25;
     checksum = ((checksum & 0x1ffffff) << 5) ^ value;
     [0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3].forEach((generator, i) => {
