@@ -1,0 +1,248 @@
+/**
+ * Reads a tree again and compares it with a backup's catalog: type, content, mode, owner, time of last
+ * change, link targets, hard links, and that nothing is there that is not in the catalog. Used by
+ * drills; a restore has compared the content already while it wrote.
+ */
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import type { BigIntStats } from 'node:fs';
+import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { type PlacedEntry, readCatalog } from './catalog.ts';
+import { closeFile, type Folder, listFolder, type NameList, openFolder, readSome, statLink } from './file-calls.ts';
+import { displayPath, isWithin, joinName } from './names.ts';
+import { openForBackup } from './read-file.ts';
+import { type OwnersPolicy, rightsPolicy } from './restore-rights.ts';
+import { safeComponents } from './target-tree.ts';
+
+export interface VerifyTreeRequest {
+  /** Absolute; where the tree was restored to. */
+  readonly targetDir: string;
+  /** The bytes of files.catalog. */
+  readonly catalog: AsyncIterable<Uint8Array>;
+  /** As in the restore. */
+  readonly stripPrefix?: string;
+  readonly owners?: OwnersPolicy;
+}
+
+export interface VerifyTreeReport {
+  readonly entries: number;
+  /** Bytes of content read and hashed. */
+  readonly contentBytes: number;
+  readonly differenceCount: number;
+  /** The first 1000, such as "/srv/a: mode is 0644, not 0600". */
+  readonly differences: readonly string[];
+}
+
+const maxNamed = 1000;
+/** Node sets times by way of a double, which is this exact. */
+const mtimeToleranceNs = 1000n;
+
+/** Compares a restored tree with a catalog; differences are reported, not thrown. */
+export async function verifyTree(request: VerifyTreeRequest, context: RunContext): Promise<VerifyTreeReport> {
+  const run = new VerifyRun(request);
+  try {
+    await run.open();
+    for await (const entry of readCatalog(request.catalog)) {
+      context.signal.throwIfAborted();
+      await run.check(entry);
+    }
+    await run.leaveTo(0);
+    return run.report();
+  } finally {
+    await run.close();
+  }
+}
+
+/** One folder on the way down; names before `next` have been accounted for. */
+interface Level {
+  readonly name: Buffer;
+  readonly path: Buffer;
+  readonly folder: Folder;
+  readonly names: NameList;
+  next: number;
+}
+
+class VerifyRun {
+  readonly #targetDir: string;
+  readonly #prefix: Buffer;
+  readonly #rightsOf: ReturnType<typeof rightsPolicy>;
+  readonly #levels: Level[] = [];
+  readonly #differences: string[] = [];
+  readonly #buffer = Buffer.allocUnsafe(1024 * 1024);
+  #differenceCount = 0;
+  #entries = 0;
+  #contentBytes = 0;
+
+  constructor(request: VerifyTreeRequest) {
+    this.#targetDir = request.targetDir;
+    this.#prefix = Buffer.from((request.stripPrefix ?? '').replace(/^\/+|\/+$/g, ''));
+    this.#rightsOf = rightsPolicy(request.owners ?? 'auto');
+  }
+
+  async open(): Promise<void> {
+    try {
+      await this.#push(Buffer.alloc(0), Buffer.alloc(0), Buffer.from(this.#targetDir));
+    } catch (error) {
+      throw new LifeboatError('source', `cannot verify ${this.#targetDir}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  report(): VerifyTreeReport {
+    return { entries: this.#entries, contentBytes: this.#contentBytes, differenceCount: this.#differenceCount, differences: this.#differences };
+  }
+
+  async check(entry: PlacedEntry): Promise<void> {
+    if (!isWithin(entry.path, this.#prefix)) return;
+    this.#entries++;
+    const rest = this.#prefix.length === 0 ? entry.path : entry.path.subarray(this.#prefix.length + 1);
+    const components = rest.length === 0 ? [] : safeComponents(rest);
+    // A device is never restored, so it may well be missing.
+    if (entry.type === 'char' || entry.type === 'block') return;
+    try {
+      const parent = await this.#enter(components.slice(0, -1));
+      const name = components.at(-1);
+      if (name !== undefined) this.#account(parent, name);
+      const path = name === undefined ? Buffer.from(this.#targetDir) : parent.folder.child(name);
+      await this.#compare(entry, await statLink(path), path);
+    } catch (error) {
+      if (systemCodeOf(error) === undefined) throw error;
+      this.#differ(entry.path, ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCodeOf(error) ?? '') ? 'is missing' : `cannot be read: ${messageOf(error)}`);
+    }
+  }
+
+  /** Leaves folders; names in them that the catalog does not have are differences. */
+  async leaveTo(depth: number): Promise<void> {
+    while (this.#levels.length > depth) {
+      const level = this.#levels.pop();
+      if (level === undefined) return;
+      while (level.next < level.names.length) this.#extra(level, level.names.name(level.next++));
+      await closeFile(level.folder.fd);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const level of this.#levels.splice(0)) await closeFile(level.folder.fd);
+  }
+
+  async #compare(entry: PlacedEntry, stat: BigIntStats, path: Buffer): Promise<void> {
+    const type = typeName(stat);
+    const wantedType = entry.type === 'hardlink' ? 'file' : entry.type;
+    if (type !== wantedType) return this.#differ(entry.path, `is a ${type}, not a ${wantedType}`);
+    if (entry.type === 'hardlink') return this.#compareLink(entry, stat);
+    const { owner, mode } = this.#rightsOf(entry);
+    const found = Number(stat.mode) & 0o7777;
+    if (entry.type !== 'symlink' && found !== mode) this.#differ(entry.path, `mode is ${octal(found)}, not ${octal(mode)}`);
+    const isOwned = owner === undefined || (stat.uid === BigInt(owner.uid) && stat.gid === BigInt(owner.gid));
+    if (!isOwned) this.#differ(entry.path, `owner is ${stat.uid}:${stat.gid}, not ${owner?.uid}:${owner?.gid}`);
+    const apart = stat.mtimeNs - entry.mtimeNs;
+    if (apart > mtimeToleranceNs || apart < -mtimeToleranceNs) this.#differ(entry.path, 'was changed at another time');
+    if (entry.type === 'symlink') {
+      const link = await fs.promises.readlink(path, { encoding: 'buffer' });
+      if (entry.link?.equals(link) !== true) this.#differ(entry.path, 'leads elsewhere');
+    } else if (entry.type === 'file') {
+      if (stat.size !== BigInt(entry.size)) this.#differ(entry.path, `has ${stat.size} bytes, not ${entry.size}`);
+      else if ((await this.#hash(path, stat)) !== entry.sha256) this.#differ(entry.path, 'has other content');
+    }
+  }
+
+  async #compareLink(entry: PlacedEntry, stat: BigIntStats): Promise<void> {
+    const link = entry.link ?? Buffer.alloc(0);
+    if (!isWithin(link, this.#prefix)) return;
+    const rest = this.#prefix.length === 0 ? link : link.subarray(this.#prefix.length + 1);
+    const target = await statBelow(this.#levels[0]?.folder, safeComponents(rest));
+    if (target.ino !== stat.ino || target.dev !== stat.dev) this.#differ(entry.path, `is no hard link to ${displayPath(link)}`);
+  }
+
+  async #hash(path: Buffer, stat: BigIntStats): Promise<string> {
+    const { fd } = await openForBackup(path, stat);
+    try {
+      const sha256 = createHash('sha256');
+      for (;;) {
+        const bytes = await readSome(fd, this.#buffer, 0, this.#buffer.length);
+        if (bytes === 0) return sha256.digest('hex');
+        this.#contentBytes += bytes;
+        sha256.update(this.#buffer.subarray(0, bytes));
+      }
+    } finally {
+      await closeFile(fd);
+    }
+  }
+
+  async #enter(components: readonly Buffer[]): Promise<Level> {
+    let depth = 0;
+    while (depth < components.length && this.#levels[depth + 1]?.name.equals(components[depth] ?? Buffer.alloc(0)) === true) depth++;
+    await this.leaveTo(depth + 1);
+    for (const name of components.slice(depth)) {
+      const parent = this.#current();
+      this.#account(parent, name);
+      await this.#push(name, joinName(parent.path, name), parent.folder.child(name));
+    }
+    return this.#current();
+  }
+
+  #current(): Level {
+    const level = this.#levels.at(-1);
+    if (level === undefined) throw new Error('a tree is verified that is not open');
+    return level;
+  }
+
+  async #push(name: Buffer, path: Buffer, openPath: Buffer): Promise<void> {
+    const folder = await openFolder(openPath);
+    try {
+      this.#levels.push({ name: Buffer.from(name), path, folder, names: await listFolder(folder), next: 0 });
+    } catch (error) {
+      await closeFile(folder.fd);
+      throw error;
+    }
+  }
+
+  /** The catalog and the list are in the same order: names passed over are not in the catalog. */
+  #account(level: Level, name: Buffer): void {
+    while (level.next < level.names.length) {
+      const found = level.names.name(level.next);
+      const order = found.compare(name);
+      if (order > 0) return;
+      level.next++;
+      if (order === 0) return;
+      this.#extra(level, found);
+    }
+  }
+
+  #extra(level: Level, name: Buffer): void {
+    const path = joinName(level.path, name);
+    this.#differ(this.#prefix.length === 0 ? path : joinName(this.#prefix, path), 'is not in the backup');
+  }
+
+  #differ(path: Buffer, what: string): void {
+    this.#differenceCount++;
+    if (this.#differences.length < maxNamed) this.#differences.push(`${displayPath(Buffer.concat([Buffer.from('/'), path]))}${/^(mode|owner)/.test(what) ? ': ' : ' '}${what}`);
+  }
+}
+
+/** Looks at a path below a folder without following a symlink on the way. */
+async function statBelow(top: Folder | undefined, components: readonly Buffer[]): Promise<BigIntStats> {
+  const opened: Folder[] = [];
+  try {
+    let folder = top;
+    for (const name of components.slice(0, -1)) {
+      if (folder === undefined) break;
+      folder = await openFolder(folder.child(name));
+      opened.push(folder);
+    }
+    if (folder === undefined) throw new Error('a tree is verified that is not open');
+    return await statLink(folder.child(components.at(-1) ?? Buffer.from('.')));
+  } finally {
+    for (const folder of opened) await closeFile(folder.fd);
+  }
+}
+
+function typeName(stat: BigIntStats): string {
+  if (stat.isFile()) return 'file';
+  if (stat.isDirectory()) return 'folder';
+  return stat.isSymbolicLink() ? 'symlink' : 'special file';
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, '0');
+}
