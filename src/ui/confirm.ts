@@ -8,23 +8,24 @@ export interface ConfirmQuestion {
 }
 
 /** Resolves if the right name was given; else LifeboatError `confirmation` (18). Never asks without a terminal. */
-export async function confirmByName(io: CliIo, given: string | undefined, question: ConfirmQuestion): Promise<void> {
+export async function confirmByName(io: CliIo, given: string | undefined, question: ConfirmQuestion, signal?: AbortSignal): Promise<void> {
   const { name, consequences } = question;
   if (given === name) return;
   const what = consequences.join('; ');
   if (given !== undefined) throw refused(`--confirm=${given} is not the name "${name}"`, what, name);
   if (io.stdin.isTTY !== true || io.stderr.isTTY !== true) throw refused('confirmation is needed', what, name);
   await write(io.stderr, `${consequences.map((line) => `  ${line}\n`).join('')}Type ${name} to go on: `);
-  if ((await readLine(io)) !== name) throw refused('the name was not typed', what, name);
+  if ((await readLine(io, signal)) !== name) throw refused('the name was not typed', what, name);
 }
 
 function refused(why: string, what: string, name: string): LifeboatError {
   return new LifeboatError('confirmation', `${why}: ${what}`, { state: 'nothing was changed', hint: `to go on without a question: --confirm=${name}` });
 }
 
-async function readLine(io: CliIo): Promise<string> {
+/** Empty at the end of input and when aborted. */
+async function readLine(io: CliIo, signal: AbortSignal | undefined): Promise<string> {
   const { createInterface } = await import('node:readline/promises');
-  const lines = createInterface({ input: io.stdin, terminal: false });
+  const lines = createInterface({ input: io.stdin, terminal: false, ...(signal === undefined ? {} : { signal }) });
   try {
     for await (const line of lines) return line.trim();
     return '';

@@ -62,9 +62,9 @@ export interface ProgressDisplay {
 const drawEveryMs = 200;
 
 /** Draws on `stream`; call only where isInteractive(). Steps and warnings stay as lines, the totals below them are redrawn. */
-export async function drawProgress(stream: NodeJS.WritableStream, book: ProgressBook, levels: { readonly steps: boolean; readonly debug: boolean }): Promise<ProgressDisplay> {
+export async function drawProgress(stream: NodeJS.WritableStream, book: ProgressBook, how: { readonly steps: boolean; readonly debug: boolean; readonly colour: boolean }): Promise<ProgressDisplay> {
   const { default: ora } = await import('ora');
-  const spinner: Ora = ora({ stream, discardStdin: false, text: 'starting' });
+  const spinner: Ora = ora({ stream, discardStdin: false, text: 'starting', color: how.colour ? 'cyan' : false });
   spinner.start();
   let step = 'starting';
   let drawnMs = 0;
@@ -80,8 +80,8 @@ export async function drawProgress(stream: NodeJS.WritableStream, book: Progress
   const emit: EventSink = (event) => {
     const component = 'component' in event && event.component !== undefined ? `${event.component}: ` : '';
     if (event.type === 'warning') line(`warning: ${component}${event.message}`);
-    else if (event.type === 'debug' && levels.debug) line(`debug: ${component}${event.message}`);
-    else if (event.type === 'step' && levels.steps) step = `${component}${event.message}`;
+    else if (event.type === 'debug' && how.debug) line(`debug: ${component}${event.message}`);
+    else if (event.type === 'step' && how.steps) step = `${component}${event.message}`;
     if (event.type === 'step' || performance.now() - drawnMs > drawEveryMs) draw();
   };
   return {

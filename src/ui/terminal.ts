@@ -18,11 +18,16 @@ export function isInteractive({ stderr, env }: CliIo): boolean {
   return stderr.isTTY === true && (stderr.columns ?? 0) > 0 && !isSet(env['CI']) && env['TERM'] !== 'dumb';
 }
 
-/** Colours for one stream; without colours where nobody sees them or they are not wanted. */
+/** False where nobody sees colours or they are not wanted. */
+export function hasColours(stream: OutputStream, env: CliIo['env'], wanted: boolean): boolean {
+  // NO_COLOR counts with any value but an empty one, "0" included (no-color.org).
+  return wanted && stream.isTTY === true && (env['NO_COLOR'] ?? '') === '' && !isSet(env['CI']) && env['TERM'] !== 'dumb';
+}
+
+/** What paints text for one stream, or leaves it as it is. */
 export async function colours(stream: OutputStream, env: CliIo['env'], wanted: boolean): Promise<ChalkInstance> {
   const { Chalk } = await import('chalk');
-  const can = wanted && stream.isTTY === true && !isSet(env['NO_COLOR']) && !isSet(env['CI']) && env['TERM'] !== 'dumb';
-  return new Chalk({ level: can ? 1 : 0 });
+  return new Chalk({ level: hasColours(stream, env, wanted) ? 1 : 0 });
 }
 
 /** Resolves once the text is handed on; a reader that has gone away is no error. */

@@ -10,7 +10,7 @@ import type { Confirm, Operation } from '../../operations/requests.ts';
 import { logSink, type LogLevel } from '../../report/log.ts';
 import { confirmByName } from '../../ui/confirm.ts';
 import { drawProgress, ProgressBook, type ProgressDisplay } from '../../ui/progress.ts';
-import { isInteractive, write, type CliIo } from '../../ui/terminal.ts';
+import { hasColours, isInteractive, write, type CliIo } from '../../ui/terminal.ts';
 import { printResult, type View } from '../../ui/view.ts';
 
 /** Accepted before and after the name of the command. */
@@ -68,7 +68,7 @@ export class Session {
       const listener = await this.#listen(loaded.config.logLevel);
       const confirm: Confirm = async (question) => {
         listener.display?.pause();
-        await confirmByName(this.io, task.confirmed, question);
+        await confirmByName(this.io, task.confirmed, question, signal);
         listener.display?.resume();
       };
       let result: R;
@@ -83,12 +83,12 @@ export class Session {
 
   /** Progress on a terminal, plain lines elsewhere, only warnings under --quiet. SIGUSR1 gets the totals in one line. */
   async #listen(configured: LogLevel): Promise<Listener> {
-    const { quiet = false, debug = false, json = false } = this.flags;
+    const { quiet = false, debug = false, json = false, color } = this.flags;
     const level: LogLevel = debug ? 'debug' : quiet ? 'warn' : configured;
     const book = new ProgressBook();
     const { stderr } = this.io;
     const draws = isInteractive(this.io) && !quiet && !json;
-    const display = draws ? await drawProgress(stderr, book, { steps: level !== 'warn' && level !== 'error', debug }) : undefined;
+    const display = draws ? await drawProgress(stderr, book, { steps: level !== 'warn' && level !== 'error', debug, colour: hasColours(stderr, this.io.env, color) }) : undefined;
     const sink: EventSink = display?.emit ?? logSink((line) => void write(stderr, `${line}\n`), level);
     const status = onStatusRequest(() => void write(stderr, `${book.lines().join('; ') || 'nothing read yet'}\n`));
     let warnings = 0;

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Chalk } from 'chalk';
+import type { z } from 'zod';
+import type * as requests from '../../../src/operations/requests.ts';
+import { backupView } from '../../../src/ui/backup-view.ts';
+import { doctorView } from '../../../src/ui/doctor-view.ts';
+import { exportView } from '../../../src/ui/export-view.ts';
+import { initView } from '../../../src/ui/init-view.ts';
+import { documents, type DocumentName } from '../../../src/ui/json/documents.ts';
+import { keysChangeView, keysGenerateView, keysListView } from '../../../src/ui/keys-view.ts';
+import { listView } from '../../../src/ui/list-view.ts';
+import { restoreView, undoRestoreView } from '../../../src/ui/restore-view.ts';
+import { showView } from '../../../src/ui/show-view.ts';
+import { unlockView } from '../../../src/ui/unlock-view.ts';
+import { documentOf, type View } from '../../../src/ui/view.ts';
+
+/** The schemas and the types of results say the same: what a schema lets through is a result. */
+type Fits<Name extends DocumentName, Result> = z.infer<(typeof documents)[Name]> extends Result ? true : never;
+const fits: [
+  Fits<'backup', requests.BackupResult>,
+  Fits<'list', requests.ListResult>,
+  Fits<'show', requests.ShowResult>,
+  Fits<'restore', requests.RestoreResult>,
+  Fits<'export', requests.ExportResult>,
+  Fits<'init', requests.InitResult>,
+  Fits<'keys-list', requests.KeysListResult>,
+  Fits<'unlock', requests.UnlockResult>,
+] = [true, true, true, true, true, true, true, true];
+
+const sizes = { readBytes: 3 * 1024 ** 3, newBytes: 5 * 1024 ** 2, storedBytes: 1536 };
+const times = { startedAt: '2026-01-02T03:04:05.123Z', finishedAt: '2026-01-02T03:05:05.000Z' };
+const summary: requests.BackupSummary = { ...sizes, ...times, id: '20260102T030405Z-main-full-00c0ffee', target: 'main', type: 'full', label: 'before\nmigration', tags: ['deploy'], host: 'web1', components: ['database', 'redis'], encrypted: true, trust: 'unsigned', warnings: 2 };
+const lease: requests.Lease = { scope: 'backup-main', id: 'x', command: 'backup', host: 'web1', pid: 7, user: 'root', since: times.startedAt, stale: true };
+
+async function check<R>(name: DocumentName, view: View<R>, result: R, ...patterns: RegExp[]): Promise<void> {
+  assert.equal(view.schema, `lifeboat.${name}/v1`);
+  const document: unknown = JSON.parse(JSON.stringify(documentOf(result, view)));
+  assert.deepEqual(documents[name].parse(document), document);
+  const text = await view.text(result, new Chalk({ level: 0 }));
+  for (const pattern of patterns) assert.match(text, pattern);
+  assert.doesNotMatch(text, /undefined|\[object|NaN/);
+  assert.doesNotMatch(text, /[^\S\n]\n/, 'no blanks at the end of lines');
+}
+
+describe('text and document of each result', () => {
+  test('the schemas fit the types', () => assert.ok(fits.every((each) => each)));
+
+  test('backup', async () => {
+    const components = [{ name: 'database', kind: 'postgres', serverVersion: '15.18', durationMs: 61_000, summary: '2 databases', ...sizes }];
+    const done: requests.BackupResult = { outcome: 'done', id: summary.id, target: 'main', type: 'full', repository: 's3://b/p', ...times, durationMs: 61_000, encrypted: false, components, warnings: ['a file changed'] };
+    await check('backup', backupView, done, /database +15\.18 +3\.0 GiB +5\.0 MiB +1\.5 KiB +1 min 01 s +2 databases/, /00c0ffee is stored in s3:\/\/b\/p \(not encrypted\), with 1 warning/);
+    await check<requests.BackupResult>('backup', backupView, { outcome: 'skipped', target: 'main', reason: 'another backup runs' }, /^skipped: another/);
+    const planned = { name: 'redis', kind: 'redis', identity: { host: 'h' }, estimatedBytes: 10, problems: [{ message: 'no right', hint: 'grant it', fatal: true }] };
+    await check<requests.BackupResult>('backup', backupView, { outcome: 'planned', target: 'main', type: 'full', repository: 'file:///x', components: [planned] }, /^would take a full backup/, /would fail: redis: no right\n +hint: grant it/);
+  });
+
+  test('list shows the zone, what is odd, and never breaks a line', async () => {
+    await check<requests.ListResult>('list', listView, { repository: 'file:///x', backups: [summary], damaged: [{ object: 'manifests/x.json', reason: 'the seal\ndoes not hold' }] }, /TAKEN \(UTC\)/, /2026-01-02 03:05:05Z/, /unsigned, warnings: 2, #deploy, before\\u000amigration/, /damaged: manifests\/x\.json: the seal\\u000adoes/);
+    await check<requests.ListResult>('list', listView, { repository: 'file:///x', backups: [], damaged: [] }, /^no backups in file:\/\/\/x$/);
+    assert.equal(listView.exitCode?.({ repository: '', backups: [], damaged: [{ object: 'x', reason: 'y' }] }), 3);
+    assert.equal(listView.exitCode?.({ repository: '', backups: [], damaged: [] }), 0);
+  });
+
+  test('show', async () => {
+    const component = { ...sizes, ...times, name: 'database', kind: 'postgres', artifacts: [{ name: '0001-schema.dump', mediaType: 'application/x-pg', bytes: 10, chunks: 1 }], facts: { tables: [{ name: 'a"b' }] } };
+    const result: requests.ShowResult = { repository: 'file:///x', backup: summary, versions: { lifeboat: '0.1.0' }, components: [component], evidence: [{ object: 'evidence/x', at: times.finishedAt, level: 'quick', result: 'ok' }] };
+    await check('show', showView, result, /unsigned writer/, /0001-schema\.dump +database +10 B +1/, /facts of database:/, /2026-01-02 03:05:05Z quick: ok/);
+    await check('show', showView, { ...result, evidence: [] }, /nobody has checked this backup/);
+  });
+
+  test('restore and undo', async () => {
+    const component: requests.RestoredComponent = { name: 'database', kind: 'postgres', to: 'app', bytes: 5, durationMs: 10, verified: 'equal', kept: 'app_before_x', undo: 'lifeboat restore --undo app_before_x' };
+    await check<requests.RestoreResult>('restore', restoreView, { outcome: 'done', id: summary.id, target: 'main', startedAt: times.startedAt, durationMs: 5, components: [component], safetyBackupId: 'safe', warnings: [] }, /equal to the backup/, /kept as app_before_x/, /lifeboat restore --undo/, /backup safe/);
+    await check<requests.RestoreResult>('restore', restoreView, { outcome: 'planned', id: summary.id, target: 'main', steps: [{ component: 'redis', to: 'h:1', action: 'load', bytes: 1 }], warnings: ['old'] }, /^would restore/, /1 +redis +load +h:1/, /warning: old/);
+    await check<requests.UndoRestoreResult>('restore-undo', undoRestoreView, { outcome: 'done', database: 'app', setAside: 'app_after_x' }, /gave app its old content back/);
+  });
+
+  test('export, init, keys, unlock', async () => {
+    await check<requests.ExportResult>('export', exportView, { id: summary.id, folder: '/out', files: [{ path: 'app.dump', component: 'database', bytes: 1, sha256: 'aa' }], warnings: [] }, /sha256sum -c SHA256SUMS/);
+    await check<requests.InitResult>('init', initView, { repository: 'file:///x', repositoryId: 'id', created: ['/c'], keyFile: '/k', encrypted: true, rescueSha256: 'ff', nextSteps: ['lifeboat backup'], warnings: [] }, /created:\n {2}\/c/, /\/k: copy it to a safe place now/, /lifeboat backup$/);
+    await check<requests.KeysGenerateResult>('keys-generate', keysGenerateView, { kind: 'raw', key: 'abc' }, /^abc$/);
+    await check<requests.KeysListResult>('keys-list', keysListView, { repository: 'file:///x', keys: [{ id: 'k', createdAt: times.startedAt, recipients: ['raw', 'age1x'], opens: true, current: true }], warnings: [] }, /k +2026-01-02 03:04:05Z +yes +yes +raw, age1x/);
+    await check<requests.KeysChangeResult>('keys-change', keysChangeView, { changed: [], unchanged: ['k'], warnings: [] }, /changed: nothing/, /could not be opened.*k/);
+    await check<requests.UnlockResult>('unlock', unlockView, { broken: [lease], alive: [] }, /taken away: backup-main \(backup by root on web1, process 7, since 2026-01-02 03:04:05Z\)/);
+    await check<requests.UnlockResult>('unlock', unlockView, { broken: [], alive: [] }, /^nothing is locked$/);
+  });
+
+  test('doctor: hints where something is wrong; the first failure decides the exit code', async () => {
+    const checks: requests.DoctorCheck[] = [{ name: 'a', ok: 'ok', message: 'fine', hint: 'unused' }, { name: 'b', ok: 'warn', message: 'odd', hint: 'look' }];
+    await check<requests.DoctorResult>('doctor', doctorView, { checks }, /^ok {4}a: fine\nwarn {2}b: odd\n +hint: look$/);
+    assert.equal(doctorView.exitCode?.({ checks }), 3);
+    assert.equal(doctorView.exitCode?.({ checks: [...checks, { name: 'c', ok: 'fail', message: 'no', code: 'tool' }] }), 16);
+    assert.equal(doctorView.exitCode?.({ checks: [] }), 0);
+  });
+});
