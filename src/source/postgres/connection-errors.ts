@@ -39,7 +39,8 @@ export function sourceError(act: string, error: unknown): LifeboatError {
 
 /** The SQLSTATE of a server's error; undefined for others. */
 export function sqlStateOf(error: unknown): string | undefined {
-  const code = systemCodeOf(error) ?? (error instanceof Error ? systemCodeOf(error.cause) : undefined);
+  // Our own errors bear a code too, of another kind: what the server said is their cause.
+  const code = systemCodeOf(error instanceof LifeboatError ? error.cause : error);
   return code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
