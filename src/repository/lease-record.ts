@@ -75,7 +75,11 @@ export async function listLeases(storage: Storage, scope?: string, nowMs?: (obje
     if (record === 'absent') continue;
     let status: ListedLease['status'] = 'live';
     if (marked.has(info.key.slice(0, -'.json'.length))) status = 'broken';
-    else if (record !== undefined && isGone(record, own)) status = 'gone';
+    else if (record !== undefined && isGone(record, own)) {
+      // It may have ended well since we listed, and taken its lease away.
+      if (!(await exists(storage, info.key))) continue;
+      status = 'gone';
+    }
     else if (now !== undefined && now - info.modifiedMs > staleAfterMs) status = 'stale';
     leases.push({ scope: name[1] ?? '', id: name[2] ?? '', object: info.key, renewedMs: info.modifiedMs, status, record });
   }
@@ -113,6 +117,16 @@ async function readRecord(storage: Storage, object: string): Promise<LeaseRecord
   } catch (error) {
     if (error instanceof NotFoundError) return 'absent';
     if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+async function exists(storage: Storage, object: string): Promise<boolean> {
+  try {
+    await storage.stat(object);
+    return true;
+  } catch (error) {
+    if (error instanceof NotFoundError) return false;
     throw error;
   }
 }
