@@ -36,9 +36,9 @@ export function endMounts(folder: string): string[] {
   return left.map((point) => `mount ${point}`);
 }
 
-/** Names in the folder; the program's compile cache is there on purpose (it has no other place without HOME). */
+/** Names in the folder; compile caches are there on purpose: ours without HOME, npm's and tsc's always. */
 export function filesLeft(folder: string): string[] {
-  return readdirSync(folder).filter((name) => !/^lifeboat-\d+$/.test(name)).map((name) => `file ${folder}/${name}`);
+  return readdirSync(folder).filter((name) => !/^(lifeboat-\d+|node-compile-cache)$/.test(name)).map((name) => `file ${folder}/${name}`);
 }
 
 interface ProcessInfo {
