@@ -10,6 +10,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import type { LifeboatEvent, RunContext } from '../../src/lib/events.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import type { RedisAddress } from '../../src/source/redis/endpoint.ts';
+import type { RedisFacts } from '../../src/source/redis/facts.ts';
+import { redisFacts } from '../../src/source/redis/facts.ts';
+import { redisSource } from '../../src/source/redis/snapshot.ts';
+import type { ArtifactReader } from '../../src/source/source.ts';
 
 export interface RedisOptions {
   /** Lines of redis.conf, e.g. {appendonly: 'yes'}; they win over the defaults here (no persistence, DEBUG allowed, no sync delay). */
@@ -252,4 +259,43 @@ function noise(length: number): Buffer {
     bytes[i] = state >>> 16;
   }
   return bytes;
+}
+
+/** A run's context that collects what it is told. */
+export function collectingContext(signal: AbortSignal = new AbortController().signal): RunContext & { readonly events: LifeboatEvent[] } {
+  const events: LifeboatEvent[] = [];
+  return { signal, emit: (event) => void events.push(event), events };
+}
+
+/** How the configuration names a test server. */
+export function addressOf(server: TestRedis, user?: string, password?: string): RedisAddress {
+  const files = server.tlsFiles;
+  return { url: new Secret(server.url(user, password)), ...(files === undefined ? {} : { caFile: files.ca, certFile: files.cert, keyFile: files.key }) };
+}
+
+/** An artifact as the repository would give it back. */
+export function readerOf(bytes: Buffer): ArtifactReader {
+  return {
+    artifacts: [{ name: 'dump.rdb', mediaType: 'application/x-redis-rdb', bytes: bytes.length }],
+    open: async function* (_name, range) {
+      const part = bytes.subarray(range?.start ?? 0, range?.end ?? bytes.length);
+      for (let at = 0; at < part.length; at += 100_000) yield part.subarray(at, at + 100_000);
+    },
+  };
+}
+
+export interface TakenBackup {
+  readonly bytes: Buffer;
+  readonly facts: RedisFacts;
+}
+
+/** One backup by the source, all in memory. */
+export async function backUp(address: RedisAddress, method: 'auto' | 'replication' | 'scan' = 'auto', context: RunContext = collectingContext(), scratchDir = tmpdir()): Promise<TakenBackup> {
+  const source = redisSource({ ...address, method, scratchDir });
+  const pieces: Buffer[] = [];
+  for await (const artifact of source.dump(context)) {
+    if (artifact.body.from !== 'stream') throw new Error('not a stream');
+    for await (const bytes of artifact.body.stream) pieces.push(Buffer.from(bytes));
+  }
+  return { bytes: Buffer.concat(pieces), facts: redisFacts.parse((await source.facts()).facts) };
 }

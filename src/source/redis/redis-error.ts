@@ -64,3 +64,11 @@ export function redisError(error: unknown, act: string, endpoint: Pick<RedisEndp
 export function isRefusal(error: unknown): boolean {
   return /NOPERM|unknown (sub)?command|not allowed|is disabled|not supported|unsupported/i.test(messageOf(error));
 }
+
+/** What is refused everywhere: one node's snapshot would hold only its own slots. */
+export function clusterRefusal(endpoint: Pick<RedisEndpoint, 'text'>): LifeboatError {
+  return new LifeboatError('source', `Redis at ${endpoint.text} is in cluster mode, which is not supported`, {
+    hint: 'one node holds only a part of the keys; use a server that is not in cluster mode',
+    state: 'nothing was changed',
+  });
+}

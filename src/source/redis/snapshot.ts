@@ -14,6 +14,7 @@ import type { RedisFacts } from './facts.ts';
 import { probeRedis } from './probe.ts';
 import type { RdbSummary } from './rdb/summary.ts';
 import { readPieces, runRedisCheck, summarizeFile } from './rdb-file.ts';
+import { clusterRefusal } from './redis-error.ts';
 import { spoolByScan } from './scan.ts';
 import { openScratch, requireSpace } from './scratch.ts';
 import { readInfo } from './server-info.ts';
@@ -79,14 +80,6 @@ export async function takeRedisSnapshot(request: SnapshotRequest, context: RunCo
   const { size } = await stat(path);
   if (size !== summary.bytes) throw new LifeboatError('integrity', 'the spooled Redis snapshot changed while it was read');
   return factsOf({ server, summary, how, startedAt, endedAt, checkedBy: checked === true ? 'redis-check-rdb' : 'lifeboat' });
-}
-
-/** What is refused everywhere: one node's snapshot would hold only its own slots. */
-export function clusterRefusal(endpoint: RedisEndpoint): LifeboatError {
-  return new LifeboatError('source', `Redis at ${endpoint.text} is in cluster mode, which is not supported`, {
-    hint: 'one node holds only a part of the keys; use a server that is not in cluster mode',
-    state: 'nothing was changed',
-  });
 }
 
 type Spooled = Pick<RedisFacts, 'consistency' | 'scanReason' | 'vanishedKeys'>;
