@@ -8,7 +8,7 @@ interface Flags {
   readonly repository?: string;
   readonly keyFile?: string;
   readonly recipient?: string[];
-  readonly encryption: boolean;
+  readonly encryption?: boolean;
   readonly npmScripts?: boolean;
 }
 
@@ -38,6 +38,6 @@ function overrides(flags: Flags): Layer[] {
   const layers: Layer[] = [];
   if (flags.repository !== undefined) layers.push({ path: 'repository', value: { url: flags.repository }, origin: '--repository' });
   if (flags.recipient !== undefined) layers.push({ path: 'encryption.recipients', value: flags.recipient, origin: '--recipient' });
-  if (!flags.encryption) layers.push({ path: 'encryption.enabled', value: false, origin: '--no-encryption' });
+  if (flags.encryption === false) layers.push({ path: 'encryption.enabled', value: false, origin: '--no-encryption' });
   return layers;
 }

@@ -49,7 +49,7 @@ export async function backup(loaded: LoadedConfig, request: BackupRequest, conte
     if (typeof lease === 'string') return { outcome: 'skipped', target: plan.target, reason: lease };
     await using _ = lease;
     await refuseTooMany(repository.storage, lease, loaded.config.maxConcurrentBackups);
-    return runBackup(plan, repository, key, ancestry, lease, warnings, working);
+    return await runBackup(plan, repository, key, ancestry, lease, warnings, working);
   });
 }
 
@@ -112,6 +112,7 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
   try {
     const versions = new Map([...plan.infos].map(([name, info]) => [name, info.serverVersion]));
     const dumped = await dumpComponents(plan.components, writer, config.jobs, versions, context);
+    await writer.flush();
     for (const component of dumped) await checkDump(repository.storage, key.dataKey, component);
     const sealed = await writer.finish({ format: 1, components: dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })) });
     if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));

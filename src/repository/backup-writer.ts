@@ -114,10 +114,24 @@ export class BackupWriter {
     return stored;
   }
 
+  /** Puts what is still held back: packs first, then the indexes that name them. From then on what was stored can be read. */
+  async flush(): Promise<void> {
+    await this.#packing.acquire();
+    try {
+      const pending = this.#pending;
+      this.#pending = [];
+      this.#pendingBytes = 0;
+      await this.#packer.flush();
+      for (const { key, parts } of pending) await this.#putBox(key, boxKind.index, parts);
+    } finally {
+      this.#packing.release();
+    }
+  }
+
   /** Stores facts and the rest of what a manifest names, after all packs and indexes. Everything is read back. */
   async finish(facts: Json): Promise<{ readonly factsSha256: string; readonly packsSha256: string }> {
     const { storage, backupId } = this.#options;
-    await this.#flush();
+    await this.flush();
     const object = factsKey(backupId);
     const factsBox = await sealBox(boxKind.document, object, this.#options.dataKey, Buffer.from(JSON.stringify(facts)), this.#options.compression);
     await this.#putBox(object, boxKind.document, factsBox);
@@ -190,22 +204,8 @@ export class BackupWriter {
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     this.#pending.push({ key, parts });
     this.#pendingBytes += bytes;
-    if (this.#pendingBytes > maxPendingBytes) await this.#flush();
+    if (this.#pendingBytes > maxPendingBytes) await this.flush();
     return { object: key, bytes, sha256: sha256(...parts).toString('hex') };
-  }
-
-  /** Packs first, then the indexes that name them. */
-  async #flush(): Promise<void> {
-    await this.#packing.acquire();
-    try {
-      const pending = this.#pending;
-      this.#pending = [];
-      this.#pendingBytes = 0;
-      await this.#packer.flush();
-      for (const { key, parts } of pending) await this.#putBox(key, boxKind.index, parts);
-    } finally {
-      this.#packing.release();
-    }
   }
 
   async #putBox(key: string, kind: BoxKind, parts: readonly Uint8Array[]): Promise<void> {
