@@ -150,7 +150,7 @@ export const settingsSchema = z
     encryption: encryptionSchema.prefault({}).describe('who can read them'),
     compression: compressionSchema.prefault({}).describe('how small they are'),
     jobs: z.number().int().min(1).max(64).optional().describe('streams side by side; default: the number of cores, at most 4'),
-    maxConcurrentBackups: positive.default(2).describe('backups at the same time on this host'),
+    maxConcurrentBackups: positive.default(2).describe('backups into the repository at the same time'),
     hangTimeoutSeconds: positive.default(600).describe('so long without a byte moved is "hung" and ends the backup, in seconds'),
     maxBackupSizeMb: positive.optional().describe('refuse a backup that would store more, in 10^6 bytes'),
     stateDir: path.optional().describe('where this host keeps its state; default: /var/lib/lifeboat for root, else $XDG_STATE_HOME/lifeboat'),
