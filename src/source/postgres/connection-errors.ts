@@ -33,22 +33,22 @@ export function sourceError(act: string, error: unknown): LifeboatError {
   if (error instanceof LifeboatError) return error;
   const cause = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
   const code = systemCodeOf(cause) ?? '';
-  const advice = adviceOf[code] ?? adviceOfText(messageOf(error));
+  const advice = adviceOfText(messageOf(error)) ?? adviceOf[code];
   return new LifeboatError('source', `${act}: ${messageOf(error)}`, { hint: advice?.hint, retryable: advice?.retryable ?? code.startsWith('08'), cause: error });
 }
 
-/** The SQLSTATE of a server's error; undefined for others. */
+/** The SQLSTATE of a server's error, also of one that became a LifeboatError; undefined for others. */
 export function sqlStateOf(error: unknown): string | undefined {
-  // Our own errors bear a code too, of another kind: what the server said is their cause.
   const code = systemCodeOf(error instanceof LifeboatError ? error.cause : error);
-  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E') ? code : undefined;
 }
 
-/** pg reports some failures by words only. */
+/** Some failures are told apart by words only. */
 function adviceOfText(message: string): Advice | undefined {
   if (/client password must be a string|no password/i.test(message)) return { hint: 'the server wants a password: put one into the URL or into a password file (~/.pgpass, mode 0600)' };
   if (/does not support SSL/i.test(message)) return { hint: 'set sslmode=disable or prefer in the URL if the way to the server is trusted' };
   if (/certificate|self-signed|altnames/i.test(message)) return { hint: 'the server\'s TLS certificate is not the expected one: check sslrootcert and the host name' };
-  if (/terminated unexpectedly|timeout|socket/i.test(message)) return { hint: 'the connection was lost: see the server\'s log', retryable: true };
+  if (/row-level security/.test(message)) return { hint: 'the backup user must see all rows: ALTER ROLE … BYPASSRLS (or back up as a superuser)' };
+  if (/Connection terminated|timeout expired/i.test(message)) return { hint: 'the connection was lost: see the server\'s log', retryable: true };
   return undefined;
 }
