@@ -58,8 +58,8 @@ function exitStatus(): string[] {
 }
 
 function optionEntries(command: Command): string[] {
-  const { visibleOptions, optionTerm, optionDescription } = command.createHelp();
-  return visibleOptions.call(command.createHelp(), command).flatMap((option) => entry(optionTerm(option), optionDescription(option)));
+  const help = command.createHelp();
+  return help.visibleOptions(command).flatMap((option) => entry(help.optionTerm(option), help.optionDescription(option)));
 }
 
 function synopsis(command: Command, prefix: string): string {
