@@ -7,7 +7,7 @@ import { didYouMean } from '../lib/suggest.ts';
 import type { Environment } from './discover.ts';
 import type { Fault } from './faults.ts';
 import { allSpellings, names, type Name } from './names.ts';
-import type { Layer } from './origins.ts';
+import { isRaw, type Layer, type Raw } from './origins.ts';
 import { urlFromPgVariables } from './postgres-url.ts';
 import { targetNamePattern, type SecretReference } from './schema.ts';
 
@@ -25,8 +25,8 @@ export interface EnvironmentLayers {
   readonly target: string | undefined;
 }
 
-/** Reads the environment. `fileHasTargets`: the file says what to protect, so the environment makes no target. */
-export function readEnvironment(env: Environment, cwd: string, fileHasTargets: boolean): EnvironmentLayers {
+/** Reads the environment. `fileTargets`: what the file's `targets` says; where it says anything, the environment makes no target. */
+export function readEnvironment(env: Environment, cwd: string, fileTargets: unknown): EnvironmentLayers {
   const faults = unknownNames(env);
   const warnings: string[] = [];
   const readings = new Map<string, Reading>();
@@ -43,8 +43,8 @@ export function readEnvironment(env: Environment, cwd: string, fileHasTargets: b
   }
   layers.push(...retentionLayers(readings));
   const target = targetName(readings.get('BACKUP_TARGET'), faults);
-  if (!fileHasTargets) layers.push(...targetLayers(readings, env, target ?? 'main', cwd, faults));
-  else if (readings.has('BACKUP_FILES')) warnings.push('BACKUP_FILES has no effect: the configuration file names its targets');
+  if (!isRaw(fileTargets)) layers.push(...targetLayers(readings, env, target ?? 'main', cwd, faults));
+  else if (!coversFiles(fileTargets, readings.get('BACKUP_FILES'))) warnings.push('BACKUP_FILES has no effect: the configuration file names its targets');
   return { layers, faults, warnings, target };
 }
 
@@ -165,6 +165,12 @@ function targetName(reading: Reading | undefined, faults: Fault[]): string | und
 
 function textOf(reading: Reading | undefined): string {
   return typeof reading?.value === 'string' ? reading.value : '';
+}
+
+/** True if the file's targets protect what BACKUP_FILES names, too: so it is after `init`, and nothing is lost. */
+function coversFiles(targets: Raw, files: Reading | undefined): boolean {
+  const named = new Set(Object.values(targets).flatMap((target) => (isRaw(target) && isRaw(target['files']) && Array.isArray(target['files']['paths']) ? target['files']['paths'] : [])));
+  return Array.isArray(files?.value) ? files.value.every((path) => named.has(path)) : true;
 }
 
 function retentionLayers(readings: ReadonlyMap<string, Reading>): Layer[] {

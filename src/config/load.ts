@@ -51,7 +51,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   if (file !== undefined) recordOrigins(origins, document, file);
   const { env, originNames } = await readEnvFile(options, document, file);
   const fromFile = isRaw(document['targets']);
-  const environment = readEnvironment(env, options.cwd, fromFile);
+  const environment = readEnvironment(env, options.cwd, document['targets']);
   faults.push(...environment.faults.map((fault) => ({ ...fault, where: originNames(fault.where) })));
   const warnings = [...environment.warnings, ...(await warnOfReaders(file, document))];
   normalizeRepository(document);

@@ -241,6 +241,12 @@ describe('file', () => {
     assert.deepEqual([own?.redis.days, own?.redis.keepLast, own?.redis.minBackups], [undefined, 4, 3]);
   });
 
+  test('BACKUP_FILES beside targets is warned of, unless they protect the same', async () => {
+    const cwd = await withFile({ targets: { a: { files: { paths: ['/srv/a', '/srv/b'] } } } });
+    assert.deepEqual((await load({ BACKUP_FILES: '/srv/a' }, { cwd })).warnings, []);
+    assert.match((await load({ BACKUP_FILES: '/srv/a:/srv/c' }, { cwd })).warnings.join(), /BACKUP_FILES has no effect/);
+  });
+
   test('keys of the environment go with the bucket of the file', async () => {
     const cwd = await withFile({ repository: 's3://buck/p' });
     const { config } = await load({ BACKUP_S3_ACCESS_KEY: 'a', BACKUP_S3_SECRET_KEY: 'b' }, { cwd });

@@ -77,7 +77,7 @@ describe('text and document of each result', () => {
   });
 
   test('export, init, keys, unlock', async () => {
-    await check<requests.ExportResult>('export', exportView, { id: summary.id, folder: '/out', files: [{ path: 'app.dump', component: 'database', bytes: 1, sha256: 'aa' }], warnings: [] }, /sha256sum -c SHA256SUMS/);
+    await check<requests.ExportResult>('export', exportView, { id: summary.id, folder: "/o'u t", files: [{ path: 'app.dump', component: 'database', bytes: 1, sha256: 'aa' }], warnings: [] }, /cd '\/o'\\''u t' && sha256sum -c SHA256SUMS/);
     await check<requests.InitResult>('init', initView, { repository: 'file:///x', repositoryId: 'id', created: ['/c'], keyFile: '/k', encrypted: true, rescueSha256: 'ff', nextSteps: ['lifeboat backup'], warnings: [] }, /created:\n {2}\/c/, /\/k: copy it to a safe place now/, /lifeboat backup$/);
     await check<requests.KeysGenerateResult>('keys-generate', keysGenerateView, { kind: 'raw', key: 'abc' }, /^abc$/);
     await check<requests.KeysListResult>('keys-list', keysListView, { repository: 'file:///x', keys: [{ id: 'k', createdAt: times.startedAt, recipients: ['raw', 'age1x'], opens: true, current: true }], warnings: [] }, /k +2026-01-02 03:04:05Z +yes +yes +raw, age1x/);
