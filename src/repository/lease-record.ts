@@ -79,8 +79,7 @@ export async function listLeases(storage: Storage, scope?: string, nowMs?: (obje
       // It may have ended well since we listed, and taken its lease away.
       if (!(await exists(storage, info.key))) continue;
       status = 'gone';
-    }
-    else if (now !== undefined && now - info.modifiedMs > staleAfterMs) status = 'stale';
+    } else if (now !== undefined && now - info.modifiedMs > staleAfterMs) status = 'stale';
     leases.push({ scope: name[1] ?? '', id: name[2] ?? '', object: info.key, renewedMs: info.modifiedMs, status, record });
   }
   return { leases, marks };
