@@ -2,7 +2,8 @@
  * Row counts and fingerprints of tables. A fingerprint is the sum of one 64-bit hash a row, so it does
  * not depend on the rows' order on disk; each row's hash is hashed once more before it is summed,
  * because PostgreSQL combines the columns of a record linearly: without that, values swapped between
- * two rows would cancel out. Columns stand in the order of their names (a restore may move columns of
+ * two rows would cancel out. What PostgreSQL itself calls equal counts as equal (1.0 and 1.00), but for
+ * letter case. Columns stand in the order of their names (a restore may move columns of
  * inheritance children); dropped columns do not count.
  *
  * Cost, 1.5 M rows of nine columns, 370 MB: count(*) alone 0.12 s, this 0.8 s, COPY of the same table
@@ -12,7 +13,7 @@
 import type { Secret } from '../../lib/secret.ts';
 import { type Connection, openConnection } from './connection.ts';
 import type { TableFacts } from './facts.ts';
-import { readHashableTypes } from './hashable.ts';
+import { type HashableTypes, readHashableTypes } from './hashable.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './quote.ts';
 
 export type FingerprintMethod = TableFacts['method'];
@@ -30,8 +31,8 @@ export interface Relation {
 
 export interface RelationColumn {
   readonly name: string;
-  /** How the value is hashed: as it is, by its bytes (a collation of its own calls different strings equal), or as text. */
-  readonly as: 'value' | 'bytes' | 'text';
+  /** How the value is hashed: as it is, with its shape (arrays), by its bytes (a collation of its own calls different strings equal), or as text. */
+  readonly as: 'value' | 'array' | 'bytes' | 'text';
 }
 
 export interface FingerprintOptions {
@@ -95,7 +96,7 @@ export async function listRelations(connection: Connection): Promise<Relation[]>
     name: row['name'] ?? '',
     kind: row['kind'] === 'm' ? 'm' : 'r',
     bytes: Number(row['bytes']),
-    columns: columnsOf(row['columns'] ?? '[]', types.isHashable),
+    columns: columnsOf(row['columns'] ?? '[]', types),
   }));
 }
 
@@ -150,21 +151,33 @@ async function fingerprintRelation(connection: Connection, relation: Relation, m
 function sumOf({ columns }: Relation, method: FingerprintMethod): string {
   if (method === 'count') return 'NULL';
   if (method === 'text') return `sum(hashtextextended(ROW(${columns.map(({ name }) => `t.${quoteIdentifier(name)}`).join(', ')})::text COLLATE "C", 0))`;
-  return `sum(hashint8extended(hash_record_extended(ROW(${columns.map(hashedColumn).join(', ')}), 0), 0))`;
+  return `sum(hashint8extended(${recordHash(columns.flatMap(hashedColumn))}, 0))`;
 }
 
-function hashedColumn({ name, as }: RelationColumn): string {
+/** PostgreSQL's limit is 1664; shapes of arrays can double a table's 1600 columns. */
+const maxRowEntries = 1600;
+
+function recordHash(entries: readonly string[]): string {
+  if (entries.length <= maxRowEntries) return `hash_record_extended(ROW(${entries.join(', ')}), 0)`;
+  return recordHash([recordHash(entries.slice(0, maxRowEntries)), ...entries.slice(maxRowEntries)]);
+}
+
+function hashedColumn({ name, as }: RelationColumn): string[] {
   const column = `t.${quoteIdentifier(name)}`;
-  if (as === 'value') return column;
-  return as === 'bytes' ? `${column} COLLATE "C"` : `${column}::text COLLATE "C"`;
+  if (as === 'value') return [column];
+  if (as === 'array') return [column, `array_dims(${column}) COLLATE "C"`];
+  return [as === 'bytes' ? `${column} COLLATE "C"` : `${column}::text COLLATE "C"`];
 }
 
 /** Text of a JSON array of [name, type OID, deterministic collation]. */
-function columnsOf(json: string, isHashable: (typeOid: string) => boolean): RelationColumn[] {
+function columnsOf(json: string, types: HashableTypes): RelationColumn[] {
   const columns = JSON.parse(json) as [name: string, type: string, deterministic: boolean][];
-  return columns
-    .map(([name, type, deterministic]): RelationColumn => ({ name, as: !isHashable(type) ? 'text' : deterministic ? 'value' : 'bytes' }))
-    .sort((a, b) => compare(a.name, b.name));
+  const how = (type: string, deterministic: boolean): RelationColumn['as'] => {
+    if (!types.isHashable(type) || (types.isArray(type) && !deterministic)) return 'text';
+    if (types.isArray(type)) return 'array';
+    return deterministic ? 'value' : 'bytes';
+  };
+  return columns.map(([name, type, deterministic]) => ({ name, as: how(type, deterministic) })).sort((a, b) => compare(a.name, b.name));
 }
 
 /** Virtual generated columns hold nothing; stored ones count. On a standby unlogged tables cannot be read, and a dump leaves their rows out. */

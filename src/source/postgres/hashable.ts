@@ -8,6 +8,8 @@ import type { Connection } from './connection.ts';
 /** Answers for type OIDs. */
 export interface HashableTypes {
   isHashable(typeOid: string): boolean;
+  /** An array, or a domain over one: its hash leaves the shape out. */
+  isArray(typeOid: string): boolean;
 }
 
 interface TypeRow {
@@ -35,7 +37,12 @@ export async function readHashableTypes(connection: Connection): Promise<Hashabl
     if (answer === undefined) known.set(oid, (answer = judge(types.get(oid), isHashable)));
     return answer;
   };
-  return { isHashable };
+  const isArray = (oid: string): boolean => {
+    const type = types.get(oid);
+    if (type?.kind === 'd') return isArray(type.parts[0] ?? '');
+    return type?.kind === 'b' && type.parts.length > 0;
+  };
+  return { isHashable, isArray };
 }
 
 function judge(type: TypeRow | undefined, isHashable: (oid: string) => boolean): boolean {
