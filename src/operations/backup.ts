@@ -5,7 +5,7 @@
 import { availableParallelism, hostname } from 'node:os';
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
-import type { LifeboatEvent, RunContext } from '../lib/events.ts';
+import type { RunContext } from '../lib/events.ts';
 import { programVersion } from '../lib/version.ts';
 import { BackupWriter } from '../repository/backup-writer.ts';
 import { newBackupId } from '../repository/ids.ts';
@@ -17,6 +17,7 @@ import type { SourceInfo } from '../source/source.ts';
 import { refuseTooMany } from './backup-limit.ts';
 import { checkDump } from './check-dump.ts';
 import { dumpComponents, type DumpedComponent } from './dump-components.ts';
+import { noteWarnings } from './noting.ts';
 import { collectLeftovers, repositoryLocation, withRepository } from './open-repository.ts';
 import { findAncestry, readParents, type Ancestry } from './parents.ts';
 import type { BackupRequest, BackupResult, BackupType } from './requests.ts';
@@ -33,9 +34,8 @@ interface Plan {
 }
 
 export async function backup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<BackupResult> {
-  const warnings: string[] = [];
   const limits = request.timeoutMs === undefined ? [context.signal] : [context.signal, timeLimit(request.timeoutMs)];
-  const watched: RunContext = { signal: AbortSignal.any(limits), emit: noting(warnings, context) };
+  const { context: watched, warnings } = noteWarnings({ ...context, signal: AbortSignal.any(limits) });
   collectLeftovers(loaded, watched);
   const plan = await planBackup(loaded, request, watched);
   if (request.dryRun) return planned(plan);
@@ -176,13 +176,6 @@ function done(draft: ManifestDraft, dumped: readonly DumpedComponent[], plan: Pl
       summary: summaryOf(entry.kind, facts),
     })),
     warnings,
-  };
-}
-
-function noting(warnings: string[], context: RunContext): (event: LifeboatEvent) => void {
-  return (event) => {
-    if (event.type === 'warning') warnings.push(event.message);
-    context.emit(event);
   };
 }
 

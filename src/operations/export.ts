@@ -29,7 +29,7 @@ export async function exportBackup(loaded: LoadedConfig, request: ExportRequest,
     const { manifest } = await chooseBackup(repository, request, context.emit);
     const wanted = manifest.components.filter(({ kind }) => request.only.length === 0 || request.only.includes(componentOf(kind)));
     if (wanted.length === 0) throw new LifeboatError('not_found', `backup ${manifest.id} has no ${request.only.join(' or ')}`, { hint: `it has: ${manifest.components.map(({ name }) => name).join(', ')}` });
-    await using _ = await pinned(repository, 'export', manifest.id, context);
+    await using _ = await pinned(repository, { scope: 'read', command: 'export', backupId: manifest.id }, context);
     const working = join(dirname(request.folder), `.${basename(request.folder)}.exporting-${manifest.id.slice(-8)}`);
     using __ = rememberPath(working);
     try {

@@ -1,11 +1,24 @@
-/** Keeps what a reader needs from being deleted under its hands. */
+/** Leases of work that only reads the repository: what it needs must not be deleted under its hands. */
+import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { acquireReadLease } from '../repository/lease.ts';
+import { acquireLease } from '../repository/lease.ts';
+import type { LeaseScope } from '../repository/lease-record.ts';
 import type { Repository } from '../repository/repository.ts';
+import { StorageError } from '../storage/storage.ts';
 
-/** A shared lease that names the backup; where we may not write, reading goes on without, with a warning. */
-export async function pinned(repository: Repository, command: string, backupId: string, context: RunContext): Promise<AsyncDisposable> {
-  const onWarning = (message: string): void => context.emit({ type: 'warning', message });
-  const lease = await acquireReadLease(repository.storage, { command, parents: [backupId], signal: context.signal, onWarning });
-  return lease ?? { [Symbol.asyncDispose]: async () => {} };
+export interface Pin {
+  readonly scope: LeaseScope;
+  readonly command: string;
+  readonly backupId: string;
+}
+
+/** A lease that names the backup. Where we may not write, reading goes on without it, with a warning; `locked` (11) is thrown. */
+export async function pinned({ storage }: Repository, { scope, command, backupId }: Pin, context: RunContext): Promise<AsyncDisposable> {
+  try {
+    return await acquireLease(storage, { scope, command, parents: [backupId], signal: context.signal });
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.retryable) throw error;
+    context.emit({ type: 'warning', message: `going on without a lease, so that a cleanup elsewhere may delete what is being read: ${messageOf(error)}` });
+    return { [Symbol.asyncDispose]: async () => {} };
+  }
 }

@@ -1,6 +1,100 @@
-/** Not written yet: the shape only. */
-import type { Operation, RestoreRequest, RestoreResult } from './requests.ts';
+/**
+ * Restores parts of a backup. Everything is planned before anything is touched: what goes where, what it
+ * replaces, and whether that is allowed; what is replaced is saved first. Each part becomes visible only
+ * when it is complete and compared with what the backup recorded.
+ */
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { openArtifacts } from '../repository/artifact-reader.ts';
+import type { ManifestComponent } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import { backup } from './backup.ts';
+import { chooseBackup, type ChosenBackup } from './choose-backup.ts';
+import { readComponentFacts } from './facts-document.ts';
+import { noteWarnings } from './noting.ts';
+import { collectLeftovers, withRepository } from './open-repository.ts';
+import { pinned } from './pinned.ts';
+import type { ComponentName, RestoredComponent, RestoreRequest, RestoreResult } from './requests.ts';
+import type { RestoreStep, RestoreSubject } from './restore-step.ts';
+import { componentOf } from './summaries.ts';
 
-export const restore: Operation<RestoreRequest, RestoreResult> = async () => {
-  throw new Error('restore is not written yet');
-};
+export async function restore(loaded: LoadedConfig, request: RestoreRequest, context: RunContext): Promise<RestoreResult> {
+  const { context: watched, warnings } = noteWarnings(context);
+  collectLeftovers(loaded, watched);
+  const started = new Date();
+  return withRepository(loaded, watched, async (repository) => {
+    const chosen = await chooseBackup(repository, { id: request.id, target: request.target ?? loaded.config.defaultTarget, force: request.force }, watched.emit);
+    const { manifest } = chosen;
+    await using _ = await pinned(repository, { scope: `restore-${manifest.target}`, command: 'restore', backupId: manifest.id }, watched);
+    const steps = await plan(loaded, request, repository, chosen, started, watched);
+    if (request.dryRun) return { outcome: 'planned', id: manifest.id, target: manifest.target, steps: steps.map(({ component, to, action, bytes }) => ({ component, to, action, bytes })), warnings };
+    await confirmAll(request, chosen, steps, watched);
+    const safetyBackupId = await saveWhatIsReplaced(loaded, request, manifest.target, manifest.id, steps, watched);
+    const components: RestoredComponent[] = [];
+    for (const step of steps) components.push(await runStep(step, components, watched));
+    return { outcome: 'done', id: manifest.id, target: manifest.target, startedAt: started.toISOString(), durationMs: Date.now() - started.getTime(), components, safetyBackupId, warnings };
+  });
+}
+
+async function plan(loaded: LoadedConfig, request: RestoreRequest, repository: Repository, { manifest }: ChosenBackup, at: Date, context: RunContext): Promise<RestoreStep[]> {
+  const facts = await readComponentFacts(repository, manifest);
+  const dataKey = await repository.dataKeyOf(manifest);
+  const steps: RestoreStep[] = [];
+  for (const component of wantedComponents(manifest.components, request.only, manifest.id)) {
+    const reader = openArtifacts({ storage: repository.storage, dataKey, artifacts: component.artifacts });
+    steps.push(...(await planComponent({ config: loaded.config, target: loaded.config.targets.get(manifest.target), request, manifest, component, facts, reader, at }, context)));
+  }
+  return steps;
+}
+
+function wantedComponents(components: readonly ManifestComponent[], only: readonly ComponentName[], id: string): readonly ManifestComponent[] {
+  const missing = only.find((name) => !components.some(({ kind }) => componentOf(kind) === name));
+  if (missing !== undefined) throw new LifeboatError('not_found', `backup ${id} has no ${missing}`, { state: 'nothing was changed', hint: `it has: ${components.map(({ name }) => name).join(', ')}` });
+  return components.filter(({ kind }) => only.length === 0 || only.includes(componentOf(kind)));
+}
+
+async function planComponent(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
+  const { kind, name } = subject.component;
+  if (kind === 'postgres') return (await import('./restore-database.ts')).planDatabases(subject, context);
+  if (kind === 'redis') return (await import('./restore-redis.ts')).planRedis(subject, context);
+  if (kind === 'files') return (await import('./restore-files.ts')).planFiles(subject);
+  throw new LifeboatError('usage', `${name} is not restored by this command`, { state: 'nothing was changed', hint: 'a base backup is restored by: lifeboat pitr' });
+}
+
+/** One question for everything that is replaced: by its own name if it is one thing, else by the target's. */
+async function confirmAll(request: RestoreRequest, { manifest }: ChosenBackup, steps: readonly RestoreStep[], { emit }: RunContext): Promise<void> {
+  const replaced = steps.flatMap(({ replaces }) => replaces ?? []);
+  const [first, ...others] = replaced;
+  if (first === undefined) return;
+  const consequences = replaced.flatMap((each) => each.consequences);
+  if (request.force && request.id === manifest.id) {
+    emit({ type: 'warning', message: `--force: not asked whether ${consequences.join('; ')}` });
+    return;
+  }
+  await request.confirm({ name: others.length === 0 ? first.name : manifest.target, consequences });
+}
+
+async function saveWhatIsReplaced(loaded: LoadedConfig, request: RestoreRequest, target: string, id: string, steps: readonly RestoreStep[], context: RunContext): Promise<string | undefined> {
+  const components = [...new Set(steps.flatMap(({ replaces }) => replaces?.saveBy ?? []))];
+  if (!request.safetyBackup || components.length === 0) return undefined;
+  context.emit({ type: 'step', message: `saving what is there (${components.join(', ')}) by a backup first; --no-backup leaves it out` });
+  try {
+    const result = await backup(loaded, { target, components, label: `before the restore of ${id}`, tags: ['safety'], ifRunning: { action: 'wait', waitMs: 600_000 }, dryRun: false }, context);
+    return result.outcome === 'done' ? result.id : undefined;
+  } catch (error) {
+    if (!(error instanceof LifeboatError)) throw error;
+    throw new LifeboatError(error.code, `the backup of what is there failed: ${error.message}`, { state: 'nothing was changed', hint: `if it cannot be saved (${error.hint ?? 'see above'}): --no-backup`, cause: error, facts: error.facts });
+  }
+}
+
+/** A later part that fails does not take back the earlier ones; the error says what is done already. */
+async function runStep(step: RestoreStep, before: readonly RestoredComponent[], context: RunContext): Promise<RestoredComponent> {
+  try {
+    return await step.run(context);
+  } catch (error) {
+    if (before.length === 0 || !(error instanceof LifeboatError)) throw error;
+    const done = before.map(({ name, to }) => `${name} is restored to ${to}`).join(', ');
+    throw new LifeboatError(error.code, error.message, { hint: error.hint, state: [done, error.state].filter((each) => each !== undefined).join('; '), retryable: error.retryable, facts: error.facts, cause: error });
+  }
+}

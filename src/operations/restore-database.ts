@@ -1,0 +1,119 @@
+/** Restores of databases: under their own name where it is free, else beside; into a live one by a swap. */
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import type { Secret } from '../lib/secret.ts';
+import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts.ts';
+import { withMaintenance } from '../source/postgres/maintenance.ts';
+import { suffixedName } from '../source/postgres/names.ts';
+import { restorePostgres } from '../source/postgres/restore.ts';
+import { swapDatabases, type SwapReport } from '../source/postgres/swap.ts';
+import { databaseExists } from '../source/postgres/target-database.ts';
+import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
+import type { VerifyReport } from '../source/postgres/verify.ts';
+import { factsOf } from './facts-document.ts';
+import type { RestoredComponent } from './requests.ts';
+import { nowhere, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
+
+export async function planDatabases(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
+  const { request, target, component, facts: all } = subject;
+  const url = request.postgres.toUrl ?? target?.postgres?.url;
+  if (url === undefined) throw nowhere('PostgreSQL', 'DATABASE_URL');
+  const facts = factsOf(postgresFacts, all, component, subject.manifest.id);
+  const databases = chooseDatabases(facts, request.postgres.databases);
+  refuseContradictions(subject, databases.length);
+  const steps: RestoreStep[] = request.postgres.globals ? [globalsStep(subject, facts, url)] : [];
+  for (const database of databases) steps.push(await planDatabase(subject, facts, database, url, context));
+  return steps;
+}
+
+function chooseDatabases(facts: PostgresFacts, names: readonly string[]): readonly DatabaseFacts[] {
+  if (names.length === 0) return facts.databases;
+  return names.map((name) => {
+    const found = facts.databases.find((database) => database.name === name);
+    if (found === undefined) throw new LifeboatError('not_found', `the backup holds no database "${name}"`, { state: 'nothing was changed', hint: `it holds: ${facts.databases.map((each) => each.name).join(', ')}` });
+    return found;
+  });
+}
+
+function refuseContradictions({ request }: RestoreSubject, databases: number): void {
+  const { toDatabase, intoLive, tables, content } = request.postgres;
+  if (toDatabase !== undefined && databases > 1) throw new LifeboatError('usage', `one name (${toDatabase}) cannot serve ${databases} databases`, { state: 'nothing was changed', hint: 'choose one with --database' });
+  if (intoLive && (tables.length > 0 || content === 'schema')) {
+    throw new LifeboatError('usage', 'a swap would replace the whole live database by a part of it', { state: 'nothing was changed', hint: 'restore the part into a new database (leave out --into-live) and copy from there' });
+  }
+}
+
+function globalsStep({ reader, component, config }: RestoreSubject, facts: PostgresFacts, url: Secret): RestoreStep {
+  const to = describeServer(parsePostgresUrl(url));
+  return {
+    component: component.name,
+    to,
+    action: 'create missing roles and tablespaces',
+    bytes: 0,
+    replaces: undefined,
+    run: async (context) => {
+      const started = performance.now();
+      const { replayGlobals } = await import('../source/postgres/globals-replay.ts');
+      const report = await replayGlobals({ reader, facts, targetUrl: url, jobs: config.jobs }, context);
+      return { name: component.name, kind: 'globals', to, bytes: 0, durationMs: performance.now() - started, verified: 'not-checked', summary: `${report.created.length} created, ${report.existing.length} were there` };
+    },
+  };
+}
+
+async function planDatabase(subject: RestoreSubject, facts: PostgresFacts, database: DatabaseFacts, url: Secret, context: RunContext): Promise<RestoreStep> {
+  const { request, component, at } = subject;
+  const { toDatabase, intoLive } = request.postgres;
+  const wanted = toDatabase ?? database.name;
+  const isThere = await withMaintenance({ url, except: [], signal: context.signal }, (client) => databaseExists(client, wanted));
+  const beside = suffixedName(wanted, `_restored_${stampOf(at)}`);
+  const swaps = intoLive && isThere;
+  const name = isThere && toDatabase === undefined ? beside : wanted;
+  const base = { component: component.name, bytes: sizeOf(component) };
+  if (!swaps) return { ...base, to: name, action: 'restore into a new database and compare', replaces: undefined, run: (inner) => restoreOne(subject, facts, database.name, url, name, inner) };
+  return {
+    ...base,
+    to: wanted,
+    action: 'restore beside, compare, swap',
+    replaces: {
+      name: wanted,
+      consequences: [`sessions in database "${wanted}" are ended`, `it is kept under another name; what is written to it from now on is not in the restored one`],
+      saveBy: request.postgres.toUrl === undefined ? 'database' : undefined,
+    },
+    run: (inner) => restoreAndSwap(subject, facts, database.name, url, { live: wanted, beside }, inner),
+  };
+}
+
+async function restoreAndSwap(subject: RestoreSubject, facts: PostgresFacts, database: string, url: Secret, names: { live: string; beside: string }, context: RunContext): Promise<RestoredComponent> {
+  const restored = await restoreOne(subject, facts, database, url, names.beside, context);
+  let swap: SwapReport;
+  try {
+    swap = await swapDatabases({ url, live: names.live, restored: names.beside, at: subject.at }, context);
+  } catch (error) {
+    context.emit({ type: 'warning', component: 'postgres', message: `the restored copy is complete and stays as database "${names.beside}"` });
+    throw error;
+  }
+  return { ...restored, to: names.live, kept: swap.keptAs, undo: `lifeboat restore --undo ${swap.keptAs}` };
+}
+
+async function restoreOne({ config, request, reader, component }: RestoreSubject, facts: PostgresFacts, database: string, url: Secret, name: string, context: RunContext): Promise<RestoredComponent> {
+  const started = performance.now();
+  const { tables, content } = request.postgres;
+  const selection = { ...(tables.length === 0 ? {} : { tables }), schemaOnly: content === 'schema', dataOnly: content === 'data' };
+  context.emit({ type: 'step', component: component.name, message: `restoring database ${database} as ${name}` });
+  const report = await restorePostgres({ reader, facts, database, targetUrl: url, targetDatabase: name, selection, jobs: config.jobs }, context);
+  const { verified } = report;
+  return {
+    name: component.name,
+    kind: component.kind,
+    to: name,
+    bytes: report.readBytes,
+    durationMs: performance.now() - started,
+    verified: verdict(verified),
+    summary: verified === undefined ? `${report.tables} tables` : `${verified.tables} tables, ${verified.rows} rows`,
+  };
+}
+
+function verdict(verified: VerifyReport | undefined): RestoredComponent['verified'] {
+  if (verified === undefined) return 'not-checked';
+  return verified.fingerprinted === verified.tables && verified.notes.length === 0 ? 'equal' : 'partial';
+}

@@ -1,0 +1,91 @@
+/** Restores of Redis: into an empty server, into a live one (saved first), chosen keys, or a stopped server's folder. */
+import { mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { withRedis } from '../source/redis/connection.ts';
+import { parseRedisUrl, type RedisAddress } from '../source/redis/endpoint.ts';
+import { redisFacts, type RedisFacts } from '../source/redis/facts.ts';
+import { placeRedisSnapshot } from '../source/redis/place.ts';
+import { restoreRedis } from '../source/redis/restore.ts';
+import { inspectTarget } from '../source/redis/target.ts';
+import { factsOf } from './facts-document.ts';
+import type { RestoredComponent } from './requests.ts';
+import { nowhere, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
+
+export async function planRedis(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
+  const { request, component } = subject;
+  const facts = factsOf(redisFacts, subject.facts, component, subject.manifest.id);
+  if (request.redis.method === 'file' || request.redis.dataDir !== undefined) return [placeStep(subject, facts)];
+  const address = addressOf(subject);
+  const endpoint = parseRedisUrl(address);
+  const { keys } = await withRedis(endpoint, context.signal, inspectTarget);
+  const chosen = request.redis.keys.length > 0;
+  if (keys > 0 && !request.redis.intoLive && !chosen) {
+    throw new LifeboatError('confirmation', `Redis at ${endpoint.text} holds ${keys} keys`, { state: 'nothing was changed', hint: 'replace them with --into-live, restore chosen keys with --keys, or name an empty server with --to-url-env' });
+  }
+  const isOurs = request.redis.toUrl === undefined;
+  const what = chosen ? `keys like ${request.redis.keys.join(', ')} at ${endpoint.text} are replaced` : `all ${keys} keys at ${endpoint.text} are replaced`;
+  return [
+    {
+      component: component.name,
+      to: endpoint.text,
+      action: chosen ? 'restore chosen keys' : 'restore all keys and compare',
+      bytes: sizeOf(component),
+      replaces: keys === 0 ? undefined : { name: endpoint.text, consequences: [what], saveBy: isOurs ? 'redis' : undefined },
+      run: (inner) => restoreKeys(subject, facts, address, endpoint.text, inner),
+    },
+  ];
+}
+
+function addressOf({ request, target }: RestoreSubject): RedisAddress {
+  if (request.redis.toUrl !== undefined) return { url: request.redis.toUrl, caFile: target?.redis?.caFile, certFile: target?.redis?.certFile, keyFile: target?.redis?.keyFile };
+  if (target?.redis === undefined) throw nowhere('Redis', 'REDIS_URL');
+  return target.redis;
+}
+
+function placeStep(subject: RestoreSubject, facts: RedisFacts): RestoreStep {
+  const { request, component, reader } = subject;
+  const dir = request.redis.dataDir;
+  if (dir === undefined) throw new LifeboatError('usage', 'the folder of the stopped server is not named', { hint: 'name it with --rdb-dir', state: 'nothing was changed' });
+  return {
+    component: component.name,
+    to: dir,
+    action: "place into a stopped server's folder",
+    bytes: sizeOf(component),
+    replaces: undefined,
+    run: async (context) => {
+      const started = performance.now();
+      const report = await placeRedisSnapshot({ reader, facts, dir, appendonly: facts.config?.['appendonly'] === 'yes' }, context);
+      return { name: component.name, kind: component.kind, to: report.placed, bytes: facts.bytes, durationMs: performance.now() - started, verified: 'equal', summary: `${report.keys} keys, loaded at the server's next start`, kept: report.keptBefore };
+    },
+  };
+}
+
+async function restoreKeys(subject: RestoreSubject, facts: RedisFacts, target: RedisAddress, to: string, context: RunContext): Promise<RestoredComponent> {
+  const { request, component, reader } = subject;
+  const started = performance.now();
+  const method = request.redis.method === 'commands' ? 'pipeline' : request.redis.method === 'replica' ? 'replica' : 'auto';
+  const patterns = request.redis.keys.length === 0 ? [undefined] : request.redis.keys;
+  let restored = 0;
+  let expired = 0;
+  let kept: string | undefined;
+  for (const [n, keys] of patterns.entries()) {
+    const report = await restoreRedis({ reader, facts, target, method, keys, replace: true, replicaAddress: request.redis.replicaAddress, safetySnapshot: n === 0 ? await safetyFile(subject) : undefined, scratchDir: tmpdir() }, context);
+    if (report.methodReason !== undefined) context.emit({ type: 'step', component: component.name, message: `restored by commands, key by key: ${report.methodReason}` });
+    restored += report.restoredKeys;
+    expired += report.expiredKeys;
+    kept ??= report.safetySnapshot;
+  }
+  const summary = `${restored} keys${expired === 0 ? '' : `, ${expired} had expired`}`;
+  return { name: component.name, kind: component.kind, to, bytes: facts.bytes, durationMs: performance.now() - started, verified: patterns[0] === undefined ? 'equal' : 'partial', summary, kept };
+}
+
+/** Where a server that is not the target's own is saved before it is overwritten; the target's own is saved by a backup. */
+async function safetyFile({ config, request, at }: RestoreSubject): Promise<string | undefined> {
+  if (!request.safetyBackup || request.redis.toUrl === undefined) return undefined;
+  const folder = join(config.stateDir, 'safety');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return join(folder, `redis-before-${stampOf(at)}.rdb`);
+}
