@@ -120,9 +120,11 @@ export class Repository implements ManifestHome {
 
   /**
    * The commit point: once this resolves the backup exists. Everything it names must be in place and
-   * checked. Throws LifeboatError `integrity` for a draft that no reader would take.
+   * checked. `stillHolds` (lease and packs) is called directly before the manifest is put and once more
+   * after it: if it rejects then, the manifest is taken back. Throws LifeboatError `integrity` for a draft
+   * that no reader would take.
    */
-  async publishManifest(draft: ManifestDraft, key: SealingKey): Promise<{ readonly manifest: Manifest; readonly seal: string }> {
+  async publishManifest(draft: ManifestDraft, key: SealingKey, stillHolds: () => Promise<void> = async () => {}): Promise<{ readonly manifest: Manifest; readonly seal: string }> {
     const object = manifestKey(draft.id);
     const { components, ...head } = draft;
     const dataKey = key.dataKey === undefined ? {} : { dataKey: key.dataKey.id.toString('hex') };
@@ -130,7 +132,14 @@ export class Repository implements ManifestHome {
     const bytes = sealDocument(members, key.dataKey, key.signer);
     const manifest = parseManifest(JSON.parse(JSON.stringify(members)) as Record<string, unknown>, draft.id, this.repositoryId, object);
     if (bytes.length > maxManifestBytes) throw new LifeboatError('integrity', `the manifest would have ${bytes.length} bytes, over the limit of ${maxManifestBytes}`, { state: 'nothing was published' });
+    await stillHolds();
     await this.storage.put(object, [bytes]);
+    try {
+      await stillHolds();
+    } catch (error) {
+      await this.storage.remove([object]);
+      throw error;
+    }
     const seal = bytes.toString('latin1', bytes.length - 68, bytes.length - 4);
     await this.state.rememberBackup(manifest.target, { id: manifest.id, seal, startedAt: manifest.startedAt });
     return { manifest, seal };

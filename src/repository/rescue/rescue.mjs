@@ -622,7 +622,7 @@ function openChaCha(key, nonce, sealed) {
 function decodeIdentity(text) {
   const lower = text.toLowerCase();
   const human = 'age-secret-key-';
-  const values = [...lower.slice(human.length + 1)].map((digit) => 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'.indexOf(digit));
+  const values = Array.from(lower.slice(human.length + 1), (digit) => 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'.indexOf(digit));
   if (!lower.startsWith(`${human}1`) || values.length !== 58 || values.includes(-1)) throw badKey('the age identity is none that this script knows (AGE-SECRET-KEY-1 and 58 characters)');
   let checksum = 1;
   const codes = Array.from(human, (letter) => letter.charCodeAt(0));

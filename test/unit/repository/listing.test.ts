@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { readFacts } from '../../../src/repository/facts.ts';
@@ -142,4 +142,22 @@ test('a draft that no reader would take is not published', async () => {
   await assert.rejects(repository.publishManifest({ ...draft, id: '20260401T000000Z-main-files-00000001' }, key), { code: 'integrity' });
   await assert.rejects(repository.readManifest('20260401T000000Z-main-files-00000001'), { code: 'not_found' });
   await assert.rejects(repository.publishManifest(draft, key), { name: 'AlreadyExistsError' });
+});
+
+test('a lease or pack lost while the manifest was put: it is taken back, and nothing remembers it', async () => {
+  const { format: _format, repository: _repository, dataKey: _dataKey, ...rest } = newest;
+  const id = '20260401T000000Z-main-files-00000002';
+  const draft = { ...rest, id, startedAt: '2026-04-01T00:00:00.000Z', components: rest.components.map((component) => ({ ...component, artifacts: [] })) };
+  for (const failAt of [1, 2]) {
+    let calls = 0;
+    const seen: boolean[] = [];
+    const stillHolds = async (): Promise<void> => {
+      seen.push(existsSync(file(id)));
+      if (++calls === failAt) throw new Error('lost');
+    };
+    await assert.rejects(repository.publishManifest(draft, key, stillHolds), /lost/);
+    assert.deepEqual(seen, [false, true].slice(0, failAt));
+    assert.equal(existsSync(file(id)), false);
+  }
+  assert.equal((await repository.state.newestBackup('main'))?.id, newest.id);
 });
