@@ -1,4 +1,5 @@
 /** Finding the configuration file, and the folder for this host's state, in any environment: HOME may be missing. */
+import { lstatSync, mkdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -28,13 +29,29 @@ export async function findConfigFile(cwd: string, env: Environment): Promise<str
   return undefined;
 }
 
-/** Where this host keeps its state when nothing is configured. Absolute. */
+/** Where this host keeps its state when nothing is configured. Absolute. Throws LifeboatError `usage` if the last resort is taken. */
 export function defaultStateDir(env: Environment, uid = process.getuid?.() ?? 0): string {
   if (uid === 0) return '/var/lib/lifeboat';
   const xdg = env['XDG_STATE_HOME'];
   if (xdg?.startsWith('/') === true) return join(xdg, 'lifeboat');
   const home = homeOf(env);
-  return home === undefined ? join(tmpdir(), `lifeboat-${uid}`) : join(home, '.local', 'state', 'lifeboat');
+  return home === undefined ? claimFolder(join(tmpdir(), `lifeboat-${uid}`)) : join(home, '.local', 'state', 'lifeboat');
+}
+
+/**
+ * Makes a folder in a place where everyone may make one, at once and for us alone: whoever was there first
+ * could plant keys in it, or names of files to be removed.
+ */
+function claimFolder(path: string): string {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
+    const found = lstatSync(path);
+    const isOurs = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
+    if (!isOurs) throw new LifeboatError('usage', `cannot use the state folder ${path}: it is not ours alone`, { hint: 'name another: BACKUP_STATE_DIR=/path' });
+  }
+  return path;
 }
 
 /** HOME, else what the user database says; undefined for users without a usable one (such as "nobody"). */

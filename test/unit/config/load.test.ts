@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -260,5 +260,18 @@ test('the state folder needs neither HOME nor XDG', () => {
   assert.equal(defaultStateDir({}, 0), '/var/lib/lifeboat');
   assert.equal(defaultStateDir({ XDG_STATE_HOME: '/s' }, 7), '/s/lifeboat');
   assert.equal(defaultStateDir({ HOME: '/h' }, 7), '/h/.local/state/lifeboat');
-  assert.equal(defaultStateDir({ HOME: '/nonexistent' }, 7), join(tmpdir(), 'lifeboat-7'));
+});
+
+test('without a home the state folder is made at once, for us alone, or refused', async () => {
+  const path = join(tmpdir(), 'lifeboat-4294900001');
+  await rm(path, { recursive: true, force: true });
+  try {
+    assert.equal(defaultStateDir({ HOME: '/nonexistent' }, 4_294_900_001), path);
+    assert.equal((await stat(path)).mode & 0o777, 0o700);
+    assert.equal(defaultStateDir({ HOME: '/nonexistent' }, 4_294_900_001), path);
+    await chmod(path, 0o777);
+    assert.throws(() => defaultStateDir({ HOME: '/nonexistent' }, 4_294_900_001), /it is not ours alone/);
+  } finally {
+    await rm(path, { recursive: true, force: true });
+  }
 });
