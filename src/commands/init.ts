@@ -23,6 +23,7 @@ export function declare(command: Command, session: Session): void {
       session.perform({
         need: { repository: true, encryption: true },
         overrides: overrides(flags),
+        writesConfig: true,
         operation: async () => (await import('../operations/init.ts')).init,
         request: () => ({
           configPath: session.path(session.flags.config ?? 'lifeboat.config.json'),

@@ -1,4 +1,5 @@
 /** Finds, reads, overlays and parses the configuration: flags over environment over file over defaults. */
+import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
@@ -20,6 +21,8 @@ export interface LoadOptions {
   readonly env: Environment;
   /** --config: no search. */
   readonly configPath?: string | undefined;
+  /** The file at `configPath` need not be there yet (init writes it): no other one is read instead. */
+  readonly configMayBeMissing?: boolean;
   /** --env-file; wins over the file's `envFile`. */
   readonly envFile?: string | undefined;
   /** Flags, over everything else; the origin is the flag's name. */
@@ -44,7 +47,7 @@ const everything: SecretNeeds = { repository: true, encryption: true, notificati
 
 /** Loads it. All faults are told in one LifeboatError `usage` (2), each with its origin. */
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
-  const file = options.configPath === undefined ? await findConfigFile(options.cwd, options.env) : resolve(options.cwd, options.configPath);
+  const file = await configFile(options);
   const faults: Fault[] = [];
   const document: Raw = file === undefined ? {} : await readDocument(file, faults);
   const origins = new Map<string, string>();
@@ -69,6 +72,12 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   if (config.defaultTarget !== undefined && fromFile && !config.targets.has(config.defaultTarget)) faults.push({ where: 'BACKUP_TARGET', message: `there is no target ${config.defaultTarget}; there are: ${[...config.targets.keys()].join(', ')}` });
   if (faults.length > 0) throw configurationError(faults);
   return { config, origins, warnings, file, settings: parsed.data };
+}
+
+async function configFile({ cwd, env, configPath, configMayBeMissing }: LoadOptions): Promise<string | undefined> {
+  if (configPath === undefined) return findConfigFile(cwd, env);
+  const path = resolve(cwd, configPath);
+  return configMayBeMissing === true && !existsSync(path) ? undefined : path;
 }
 
 async function readDocument(file: string, faults: Fault[]): Promise<Raw> {

@@ -1,6 +1,6 @@
 /** What all commands have in common: the streams, the global flags, and the way from a request to an exit code. */
 import { resolve } from 'node:path';
-import type { LoadedConfig } from '../../config/load.ts';
+import type { LoadedConfig, LoadOptions } from '../../config/load.ts';
 import type { Layer } from '../../config/origins.ts';
 import type { SecretNeeds } from '../../config/parser.ts';
 import { exitCodeWarnings } from '../../lib/errors.ts';
@@ -46,10 +46,10 @@ export class Session {
   }
 
   /** The configuration with the secrets that are needed. Its warnings are told unless --quiet. */
-  async load(need: SecretNeeds, overrides: readonly Layer[] = [], signal?: AbortSignal): Promise<LoadedConfig> {
+  async load(need: SecretNeeds, more: Pick<LoadOptions, 'overrides' | 'configMayBeMissing' | 'signal'> = {}): Promise<LoadedConfig> {
     const { loadConfig } = await import('../../config/load.ts');
     const { config, envFile } = this.flags;
-    const loaded = await loadConfig({ cwd: this.io.cwd, env: this.io.env, configPath: config, envFile, need, overrides, ...(signal === undefined ? {} : { signal }) });
+    const loaded = await loadConfig({ cwd: this.io.cwd, env: this.io.env, configPath: config, envFile, need, ...more });
     if (this.flags.quiet !== true) for (const warning of loaded.warnings) await write(this.io.stderr, `warning: ${warning}\n`);
     return loaded;
   }
@@ -63,7 +63,7 @@ export class Session {
   /** Loads the configuration, runs one operation under signals and progress, prints its result. */
   async perform<Q, R>(task: Task<Q, R>): Promise<void> {
     await withSignals(async (signal) => {
-      const loaded = await this.load(task.need, task.overrides, signal);
+      const loaded = await this.load(task.need, { overrides: task.overrides ?? [], configMayBeMissing: task.writesConfig === true, signal });
       const operation = await task.operation();
       const listener = await this.#listen(loaded.config.logLevel);
       const confirm: Confirm = async (question) => {
@@ -112,6 +112,8 @@ export class Session {
 export interface Task<Q, R> {
   readonly need: SecretNeeds;
   readonly overrides?: readonly Layer[];
+  /** The file that --config names need not be there. */
+  readonly writesConfig?: boolean;
   /** --confirm. */
   readonly confirmed?: string | undefined;
   readonly operation: () => Promise<Operation<Q, R>>;

@@ -210,6 +210,7 @@ describe('file', () => {
     assert.equal(origins.get('targets.main.redis.url'), `REDIS_URL in ${join(cwd, 'prod.env')}`);
     assert.equal((await load({}, { configPath, envFile: join(cwd, 'other.env') })).config.targets.get('main')?.redis?.url.reveal(), 'redis://other');
     assert.match(await faultsOf(load({}, { configPath: '/nowhere/x.json' })), /cannot read the configuration file \/nowhere\/x.json/);
+    assert.equal((await load({}, { cwd, configPath: '/nowhere/x.json', configMayBeMissing: true })).file, undefined);
     assert.match(await faultsOf(load({}, { envFile: '/nowhere/x.env' })), /cannot read the environment file/);
   });
 
