@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
+import { withConnection } from '../../src/source/postgres/connection.ts';
+import { readLargeObjects } from '../../src/source/postgres/database-facts.ts';
 import type { DatabaseFacts, PostgresFacts } from '../../src/source/postgres/facts.ts';
 import { fingerprintTables } from '../../src/source/postgres/fingerprint.ts';
 import { quoteQualified } from '../../src/source/postgres/quote.ts';
@@ -70,7 +72,7 @@ async function readFacts(server: TestPostgres, database: string, apart: readonly
   const one = async (sql: string): Promise<Record<string, string>> => (((await server.query(database, sql))[0] ?? {}) as Record<string, string>);
   const base = await one(`SELECT pg_get_userbyid(datdba) AS owner, pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype, datlocprovider AS provider, daticulocale AS locale, datconnlimit AS limit, shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = current_database()`);
   const settings = await server.query(database, `SELECT CASE WHEN setrole <> 0 THEN pg_get_userbyid(setrole) END AS role, unnest(setconfig) AS setting FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())`);
-  const largeObjects = await one('SELECT count(*) AS count FROM pg_largeobject_metadata');
+  const largeObjects = await withConnection(new Secret(server.url(database)), {}, readLargeObjects);
   return {
     name: database,
     owner: base['owner'] ?? '',
@@ -92,7 +94,7 @@ async function readFacts(server: TestPostgres, database: string, apart: readonly
     snapshot: { name: 'none', takenAt: new Date().toISOString() },
     artifacts: { schema: 'schema.dump', data: 'data.dump', tables: apart.map(({ schema, name }, i) => ({ artifact: `data-${String(i).padStart(8, '0')}.dump`, schema, name })) },
     tables: await fingerprintTables(new Secret(server.url(database))),
-    largeObjects: { count: largeObjects['count'] ?? '0', bytes: '0' },
+    largeObjects,
     sequences: (await server.query(database, 'SELECT schemaname AS schema, sequencename AS name, last_value AS "lastValue" FROM pg_sequences')).map(({ schema, name, lastValue }) => ({ schema: schema ?? '', name: name ?? '', ...(typeof lastValue === 'string' ? { lastValue } : {}) })),
     publications: [],
     subscriptions: [],

@@ -8,7 +8,7 @@ import type { DatabaseFacts } from './facts.ts';
 import { type DataStream, restoreData } from './restore-data.ts';
 import type { RestoreTarget } from './restore-run.ts';
 import { type SchemaArchive, restorePostData, restorePreData } from './restore-schema.ts';
-import { readToc } from './restore-toc.ts';
+import { type TocEntry, readToc } from './toc.ts';
 import { chooseEntries } from './select-entries.ts';
 import type { Selection } from './selection.ts';
 import { timed } from './timed.ts';
@@ -33,13 +33,14 @@ export async function planFill(reader: ArtifactReader, facts: DatabaseFacts, sel
   const all = names.map((artifact) => ({ artifact, bytes: sizes.get(artifact) ?? 0 }));
   const { patterns, schemaOnly } = selection;
   if (patterns === undefined) return { archive: { file, folder }, streams: schemaOnly ? [] : all, schemaOnly, only: undefined, notes: [] };
-  const chosen = chooseEntries(await readToc(createReadStream(file), facts.artifacts.schema), patterns);
+  const toc = await readToc(createReadStream(file));
+  const chosen = chooseEntries(toc, patterns);
   const listFile = await writeList(folder, 'schema.list', chosen.ids);
   const apart = new Set(facts.artifacts.tables.filter(({ schema, name }) => chosen.hasRows(schema, name)).map(({ artifact }) => artifact));
-  const data = await readToc(reader.open(facts.artifacts.data), facts.artifacts.data);
+  const data = await readToc(reader.open(facts.artifacts.data));
   // The numbers of entries are each archive's own: rows are found by name. A chosen table's sequences are those that came along in the schema.
-  const sequences = await chosenSequences(file, facts.artifacts.schema, chosen.ids);
-  const ids = data.filter(({ kind, schema = '', tag }) => (kind === 'TABLE DATA' && chosen.hasRows(schema, tag)) || (kind === 'SEQUENCE SET' && sequences.has(JSON.stringify([schema, tag])))).map(({ id }) => id);
+  const sequences = chosenSequences(toc, chosen.ids);
+  const ids = data.filter(({ type, schema = '', name }) => (type === 'TABLE DATA' && chosen.hasRows(schema, name)) || (type === 'SEQUENCE SET' && sequences.has(JSON.stringify([schema, name])))).map(({ dumpId }) => dumpId);
   const streams = all.flatMap((stream): DataStream[] => (apart.has(stream.artifact) ? [stream] : []));
   if (ids.length > 0) streams.push({ artifact: facts.artifacts.data, bytes: sizes.get(facts.artifacts.data) ?? 0, listFile: await writeList(folder, 'data.list', ids) });
   return { archive: { file, folder, listFile }, streams: schemaOnly ? [] : streams, schemaOnly, only: ({ schema, name }) => chosen.hasRows(schema, name), notes: chosen.notes };
@@ -79,8 +80,7 @@ async function writeList(folder: string, name: string, ids: readonly number[]): 
   return path;
 }
 
-async function chosenSequences(file: string, name: string, ids: readonly number[]): Promise<Set<string>> {
+function chosenSequences(toc: readonly TocEntry[], ids: readonly number[]): Set<string> {
   const chosen = new Set(ids);
-  const toc = await readToc(createReadStream(file), name);
-  return new Set(toc.filter(({ id, kind }) => chosen.has(id) && kind === 'SEQUENCE').map(({ schema, tag }) => JSON.stringify([schema, tag])));
+  return new Set(toc.filter(({ dumpId, type }) => chosen.has(dumpId) && type === 'SEQUENCE').map(({ schema, name }) => JSON.stringify([schema, name])));
 }

@@ -5,7 +5,7 @@
  * not chosen is left out, and so is a partition's tie to a parent that is not chosen.
  */
 import { LifeboatError } from '../../lib/errors.ts';
-import type { TocEntry } from './restore-toc.ts';
+import type { TocEntry } from './toc.ts';
 import type { TablePattern } from './selection.ts';
 
 export interface ChosenEntries {
@@ -29,7 +29,7 @@ const tableFamily = new Set('TABLE,VIEW,MATERIALIZED VIEW,FOREIGN TABLE,INDEX,CO
 
 /** Throws `usage` for a pattern that fits nothing. */
 export function chooseEntries(toc: readonly TocEntry[], patterns: readonly TablePattern[]): ChosenEntries {
-  const byId = new Map(toc.map((entry) => [entry.id, entry]));
+  const byId = new Map(toc.map((entry) => [entry.dumpId, entry]));
   const roots = findRoots(toc, patterns);
   addPartitions(toc, roots);
   const chosen = new Set<number>();
@@ -37,30 +37,30 @@ export function chooseEntries(toc: readonly TocEntry[], patterns: readonly Table
   for (const id of roots) pull(id, byId, chosen);
   while (attachAll(toc, byId, chosen)) continue;
   for (const entry of toc) {
-    if (entry.kind === 'FK CONSTRAINT' && !chosen.has(entry.id) && entry.needs.some((id) => roots.has(id) && ownsConstraint(byId.get(id), entry))) {
-      notes.push(`foreign key ${entry.tag} is left out: the table that it references is not among the chosen ones`);
+    if (entry.type === 'FK CONSTRAINT' && !chosen.has(entry.dumpId) && entry.needs.some((id) => roots.has(id) && ownsConstraint(byId.get(id), entry))) {
+      notes.push(`foreign key ${entry.name} is left out: the table that it references is not among the chosen ones`);
     }
-    if (entry.kind === 'TABLE' && chosen.has(entry.id) && !roots.has(entry.id)) notes.push(`table ${entry.schema}.${entry.tag} comes along without rows: a chosen one rests on it`);
+    if (entry.type === 'TABLE' && chosen.has(entry.dumpId) && !roots.has(entry.dumpId)) notes.push(`table ${entry.schema}.${entry.name} comes along without rows: a chosen one rests on it`);
   }
   const filled = new Set([...roots].flatMap((id) => keyOf(byId.get(id)) ?? []));
-  return { ids: toc.filter(({ id }) => chosen.has(id)).map(({ id }) => id), hasRows: (schema, name) => filled.has(JSON.stringify([schema, name])), notes };
+  return { ids: toc.filter(({ dumpId }) => chosen.has(dumpId)).map(({ dumpId }) => dumpId), hasRows: (schema, name) => filled.has(JSON.stringify([schema, name])), notes };
 }
 
 function findRoots(toc: readonly TocEntry[], patterns: readonly TablePattern[]): Set<number> {
   const roots = new Set<number>();
   for (const pattern of patterns) {
-    const found = toc.filter(({ kind, schema, tag }) => relations.has(kind) && schema !== undefined && pattern.matches(schema, tag));
+    const found = toc.filter(({ type, schema, name }) => relations.has(type) && schema !== undefined && pattern.matches(schema, name));
     if (found.length === 0) throw new LifeboatError('usage', `no table of the backup fits "${pattern.text}"`, { hint: 'letter case counts; lifeboat show lists the tables', state: 'nothing was changed' });
-    for (const { id } of found) roots.add(id);
+    for (const { dumpId } of found) roots.add(dumpId);
   }
   return roots;
 }
 
 /** TABLE ATTACH needs the partition and its parent. */
 function addPartitions(toc: readonly TocEntry[], roots: Set<number>): void {
-  const byName = new Map(toc.filter(({ kind }) => kind === 'TABLE' || kind === 'FOREIGN TABLE').map((entry) => [keyOf(entry), entry.id]));
+  const byName = new Map(toc.filter(({ type }) => type === 'TABLE' || type === 'FOREIGN TABLE').map((entry) => [keyOf(entry), entry.dumpId]));
   const ties = toc.flatMap((entry) => {
-    const child = entry.kind === 'TABLE ATTACH' ? byName.get(keyOf(entry)) : undefined;
+    const child = entry.type === 'TABLE ATTACH' ? byName.get(keyOf(entry)) : undefined;
     return child === undefined ? [] : [{ child, parents: entry.needs.filter((id) => id !== child) }];
   });
   for (let grown = true; grown; ) {
@@ -85,8 +85,8 @@ function pull(id: number, byId: ReadonlyMap<number, TocEntry>, chosen: Set<numbe
 function attachAll(toc: readonly TocEntry[], byId: ReadonlyMap<number, TocEntry>, chosen: Set<number>): boolean {
   const before = chosen.size;
   for (const entry of toc) {
-    if (chosen.has(entry.id) || !attached.has(entry.kind) || !entry.needs.some((id) => chosen.has(id) && hangsOn(entry, byId.get(id)))) continue;
-    if (entry.needs.every((id) => chosen.has(id) || !tableFamily.has(byId.get(id)?.kind ?? ''))) pull(entry.id, byId, chosen);
+    if (chosen.has(entry.dumpId) || !attached.has(entry.type) || !entry.needs.some((id) => chosen.has(id) && hangsOn(entry, byId.get(id)))) continue;
+    if (entry.needs.every((id) => chosen.has(id) || !tableFamily.has(byId.get(id)?.type ?? ''))) pull(entry.dumpId, byId, chosen);
   }
   return chosen.size > before;
 }
@@ -94,14 +94,14 @@ function attachAll(toc: readonly TocEntry[], byId: ReadonlyMap<number, TocEntry>
 /** A trigger does not come along with its function alone, nor a policy, default or statistics with a type. */
 function hangsOn(entry: TocEntry, on: TocEntry | undefined): boolean {
   if (on === undefined) return false;
-  return ['COMMENT', 'ACL', 'SECURITY LABEL'].includes(entry.kind) || tableFamily.has(on.kind) || on.kind === 'SEQUENCE';
+  return ['COMMENT', 'ACL', 'SECURITY LABEL'].includes(entry.type) || tableFamily.has(on.type) || on.type === 'SEQUENCE';
 }
 
 /** The tag of a constraint is "table constraint". */
 function ownsConstraint(table: TocEntry | undefined, constraint: TocEntry): boolean {
-  return table !== undefined && table.schema === constraint.schema && constraint.tag.startsWith(`${table.tag} `);
+  return table !== undefined && table.schema === constraint.schema && constraint.name.startsWith(`${table.name} `);
 }
 
 function keyOf(entry: TocEntry | undefined): string | undefined {
-  return entry === undefined ? undefined : JSON.stringify([entry.schema, entry.tag]);
+  return entry === undefined ? undefined : JSON.stringify([entry.schema, entry.name]);
 }

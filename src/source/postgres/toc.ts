@@ -14,6 +14,8 @@ export interface TocEntry {
   readonly name: string;
   readonly schema: string | undefined;
   readonly section: 'none' | 'pre-data' | 'data' | 'post-data';
+  /** The dumpIds of what it depends on. */
+  readonly needs: readonly number[];
 }
 
 /** Reads an archive as far as its table of contents goes. Throws `integrity` (14) for anything that is not a whole one. */
@@ -120,9 +122,10 @@ function parseEntry(cursor: Cursor, intSize: number, version: number, offsetSize
   if (version >= 116) cursor.int(); // relkind
   cursor.skipText(); // owner
   cursor.skipText(); // "false"
-  while (cursor.text() !== undefined); // what it depends on
+  const needs: number[] = [];
+  for (let next = cursor.text(); next !== undefined; next = cursor.text()) needs.push(Number(next));
   cursor.take(1 + offsetSize); // where its data begins
-  return { dumpId, type, name, schema: schema === '' ? undefined : schema, section };
+  return { dumpId, type, name, schema: schema === '' ? undefined : schema, section, needs };
 }
 
 const needMore = new Error('more bytes are needed');

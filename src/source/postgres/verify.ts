@@ -6,6 +6,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Secret } from '../../lib/secret.ts';
 import { type Connection, withConnection } from './connection.ts';
+import { readLargeObjects } from './database-facts.ts';
 import type { DatabaseFacts, TableFacts } from './facts.ts';
 import { fingerprintTables } from './fingerprint.ts';
 import { quoteQualified } from './quote.ts';
@@ -132,10 +133,12 @@ async function compareSequences(connection: Connection, facts: DatabaseFacts): P
   });
 }
 
-async function compareLargeObjects(connection: Connection, facts: DatabaseFacts): Promise<Mismatch[]> {
-  const rows = await connection.query('SELECT count(*) AS count FROM pg_largeobject_metadata');
-  const count = rows[0]?.['count'] ?? '0';
-  return count === facts.largeObjects.count ? [] : [{ what: 'large objects', kind: 'large-objects', expected: facts.largeObjects.count, found: count }];
+/** Sizes and content where both sides could read them. */
+async function compareLargeObjects(connection: Connection, { largeObjects: want }: DatabaseFacts): Promise<Mismatch[]> {
+  const have = await readLargeObjects(connection);
+  const differs = have.count !== want.count || (have.fingerprint !== undefined && want.fingerprint !== undefined && (have.bytes !== want.bytes || have.fingerprint !== want.fingerprint));
+  const describe = ({ count, bytes, fingerprint }: DatabaseFacts['largeObjects']): string => `${count} of ${bytes} bytes${fingerprint === undefined ? '' : ` (${fingerprint})`}`;
+  return differs ? [{ what: 'large objects', kind: 'large-objects', expected: describe(want), found: describe(have) }] : [];
 }
 
 function keyOf({ schema, name }: TableName): string {

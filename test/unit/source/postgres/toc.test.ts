@@ -31,8 +31,8 @@ test('reads every format, in pieces of any size, and stops where the data begins
     const bytes = archive(minor, [['TABLE DATA', 'app', 'We ird"\n.', 3], ['ENCODING', undefined, 'ENCODING', 2]]);
     for (const size of [1, 7, 4096]) {
       assert.deepEqual(await readToc(inPieces(bytes, size)), [
-        { dumpId: 1, type: 'TABLE DATA', name: 'We ird"\n.', schema: 'app', section: 'data' },
-        { dumpId: 2, type: 'ENCODING', name: 'ENCODING', schema: undefined, section: 'pre-data' },
+        { dumpId: 1, type: 'TABLE DATA', name: 'We ird"\n.', schema: 'app', section: 'data', needs: [7, 8] },
+        { dumpId: 2, type: 'ENCODING', name: 'ENCODING', schema: undefined, section: 'pre-data', needs: [7, 8] },
       ]);
     }
   }
@@ -59,7 +59,7 @@ test('refuses what is cut, garbled or of another format', async () => {
   assert.equal(await code(archive(17, [])), 'tool');
 });
 
-const entry = (type: string, name: string, section: TocEntry['section'] = 'data'): TocEntry => ({ dumpId: 1, type, name, schema: 'app', section });
+const entry = (type: string, name: string, section: TocEntry['section'] = 'data'): TocEntry => ({ dumpId: 1, type, name, schema: 'app', section, needs: [] });
 
 const facts = {
   artifacts: { schema: 'schema.dump', data: 'data.dump', tables: [{ artifact: 'data-00000001.dump', schema: 'app', name: 'big' }] },
