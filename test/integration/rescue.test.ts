@@ -126,7 +126,7 @@ test('flipped bytes and truncations of every object it reads are noticed, and no
     const bytes = readFileSync(path);
     const end = readUpTo(name);
     const from = name === pack ? 64 : 0;
-    for (const at of new Set([from, from + 1, Math.floor((from + end) / 2), end - 2, end - 1, ...Array.from({ length: 4 }, () => from + Math.floor(Math.random() * (end - from)))])) {
+    for (const at of new Set([from, end - 1, ...Array.from({ length: 3 }, () => from + Math.floor(Math.random() * (end - from)))])) {
       const flipped = Buffer.from(bytes);
       flipped[at] = (flipped[at] as number) ^ (1 << Math.floor(Math.random() * 8));
       for (const [what, harmed] of [['flipped', flipped], ['cut', bytes.subarray(0, at)]] as const) {
