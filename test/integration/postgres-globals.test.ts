@@ -45,12 +45,12 @@ async function rolesOf(server: TestPostgres): Promise<string> {
 
 test('without the rights nothing is changed, and no password is shown', async () => {
   await to.query('postgres', 'CREATE ROLE weak LOGIN CREATEROLE');
-  const before_ = await rolesOf(to);
+  const original = await rolesOf(to);
   const error = await replay(to.url('postgres', 'weak')).then(() => assert.fail('it succeeded'), (reason: unknown) => reason);
   assert.ok(error instanceof LifeboatError && error.code === 'integrity', String(error));
   assert.match(error.message, /boss/);
   assert.doesNotMatch(JSON.stringify([error.message, error.facts]), /SCRAM/);
-  assert.equal(await rolesOf(to), before_);
+  assert.equal(await rolesOf(to), original);
   await to.query('postgres', 'DROP ROLE weak');
 });
 

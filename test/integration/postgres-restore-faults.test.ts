@@ -16,7 +16,7 @@ import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
 
 let server: TestPostgres;
 let parts: Parts;
-let before_: string[];
+let untouched: string[];
 const events: LifeboatEvent[] = [];
 const context = { signal: new AbortController().signal, emit: (event: LifeboatEvent) => void events.push(event) };
 
@@ -28,7 +28,7 @@ before(async () => {
     CREATE TABLE big (id int PRIMARY KEY, t text); INSERT INTO big SELECT g, repeat('x', 200) FROM generate_series(1, 60000) g;
     CREATE TABLE small (id int PRIMARY KEY REFERENCES big, t text); INSERT INTO small SELECT g, 'y' FROM generate_series(1, 1000) g;`);
   parts = await dumpParts(server, 'app', [{ schema: 'public', name: 'big' }]);
-  before_ = await databases();
+  untouched = await databases();
 });
 
 after(async () => {
@@ -94,12 +94,12 @@ test('a table lost by a CHECK that calls a function by its bare name', async () 
   assert.match(error.hint ?? '', /search_path/);
   assert.match(error.state ?? '', /nothing is left/);
   await server.query('postgres', 'DROP DATABASE lossy');
-  assert.deepEqual(await databases(), before_);
+  assert.deepEqual(await databases(), untouched);
 });
 
 test('a failed restore is kept on request, under a name that tells', async () => {
   const error = await failure(restorePostgres(request({ keepFailed: true, reader: breakingReader(parts.reader, 'data.dump', 9000, new LifeboatError('integrity', 'chunk 3 does not open')) }), context));
-  const kept = (await databases()).filter((name) => !before_.includes(name));
+  const kept = (await databases()).filter((name) => !untouched.includes(name));
   assert.match(kept.join(), /^back_failed_\d{8}T\d{6}$/);
   assert.match(error.state ?? '', /incomplete/);
   await server.query('postgres', `DROP DATABASE "${kept[0]}"`);
@@ -111,7 +111,7 @@ for (const [artifact, bytes] of [['data-00000000.dump', 3_000_000], ['data-00000
       const error = await failure(restorePostgres(request({ reader: breakingReader(parts.reader, artifact, bytes, new LifeboatError(code, 'the pack does not open')) }), context));
       assert.equal(error.code, code);
       assert.match(error.message, /the pack does not open/);
-      assert.deepEqual(await databases(), before_);
+      assert.deepEqual(await databases(), untouched);
     }
   });
 }
@@ -120,7 +120,7 @@ test('an archive that ends early although the reader says it is whole', async ()
   const reader: ArtifactReader = { artifacts: parts.reader.artifacts, open: (name) => (name === 'data-00000000.dump' ? firstBytes(parts.reader.open(name), 3_000_000) : parts.reader.open(name)) };
   const error = await failure(restorePostgres(request({ reader }), context));
   assert.equal(error.code, 'integrity');
-  assert.deepEqual(await databases(), before_);
+  assert.deepEqual(await databases(), untouched);
 });
 
 async function* firstBytes(chunks: AsyncIterable<Uint8Array>, bytes: number): AsyncIterable<Uint8Array> {
@@ -138,7 +138,7 @@ test('rows that differ from what was recorded', async () => {
   const error = await failure(restorePostgres(request({ facts: facts as PostgresRestoreRequest['facts'] }), context));
   assert.equal(error.code, 'integrity');
   assert.match(error.message, /"public"\."small" \(content/);
-  assert.deepEqual(await databases(), before_);
+  assert.deepEqual(await databases(), untouched);
 });
 
 test('pg_restore is killed', async () => {
@@ -151,14 +151,14 @@ test('pg_restore is killed', async () => {
   const error = await failure(restorePostgres(request({ reader, jobs: 1 }), context));
   assert.equal(error.code, 'source');
   assert.match(error.message, /pg_restore was killed/);
-  assert.deepEqual(await databases(), before_);
+  assert.deepEqual(await databases(), untouched);
 });
 
 test('the run is aborted', async () => {
   const abort = new AbortController();
   const reader = slowReader(() => abort.abort(new AbortedError('SIGTERM')));
   await assert.rejects(restorePostgres(request({ reader }), { ...context, signal: abort.signal }), AbortedError);
-  assert.deepEqual(await databases(), before_);
+  assert.deepEqual(await databases(), untouched);
   assert.deepEqual(children('pg_restore'), []);
 });
 
@@ -170,17 +170,17 @@ test('the run is killed: the next one drops what it left', async () => {
     const { folder, facts, url } = JSON.parse(process.env.RESTORE);
     const reader = fileReader(folder);
     const slow = { artifacts: reader.artifacts, open: (name) => name.startsWith('data-') ? (async function* () { console.log('go'); await new Promise((r) => setTimeout(r, 60000)); yield* reader.open(name); })() : reader.open(name) };
-    await restorePostgres({ reader: slow, facts, database: 'app', targetUrl: new Secret(url), targetDatabase: 'back', jobs: 1 }, { signal: new AbortController().signal, emit: () => {} });`;
+    await restorePostgres({ reader: slow, facts, database: 'app', targetUrl: new Secret(url), targetDatabase: 'back', jobs: 1, scratchParent: folder }, { signal: new AbortController().signal, emit: () => {} });`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], { env: { ...process.env, RESTORE: JSON.stringify({ folder: parts.folder, facts: parts.facts, url: server.url() }) }, stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   child.kill('SIGKILL');
   await once(child, 'exit');
-  const left = (await databases()).filter((name) => !before_.includes(name));
+  const left = (await databases()).filter((name) => !untouched.includes(name));
   assert.match(left.join(), /^back_restoring_[0-9a-f]{8}$/);
   events.length = 0;
   await restorePostgres(request(), context);
   assert.ok(events.some((event) => event.type === 'step' && event.message.includes(left[0] ?? '?')));
-  assert.deepEqual((await databases()).filter((name) => !before_.includes(name)), ['back']);
+  assert.deepEqual((await databases()).filter((name) => !untouched.includes(name)), ['back']);
   await server.query('postgres', 'DROP DATABASE back');
 });
 
@@ -197,7 +197,7 @@ test('a role that owns nothing is told what it lacks', async () => {
   const error = await failure(restorePostgres(request({ targetUrl: new Secret(server.url('postgres', 'plain')) }), context));
   assert.equal(error.code, 'integrity');
   assert.match(error.hint ?? '', /--no-owner/);
-  assert.deepEqual(await databases(), before_);
+  assert.deepEqual(await databases(), untouched);
 });
 
 test('an entry that only the parallel run fails on goes through alone', async () => {
@@ -229,15 +229,15 @@ test('an index that cannot be built at all fails the restore', async () => {
     const error = await failure(restorePostgres(request({ reader: own.reader, facts: own.facts, database: 'never', jobs }), context));
     assert.equal(error.code, 'integrity');
     assert.match(error.message, /INDEX homesick/);
-    assert.deepEqual(await databases(), before_);
+    assert.deepEqual(await databases(), untouched);
   }
 });
 
 test('the server is killed', async () => {
-  let once_ = false;
+  let isKilled = false;
   const reader = slowReader(() => {
-    if (once_) return;
-    once_ = true;
+    if (isKilled) return;
+    isKilled = true;
     void server.kill();
   });
   const error = await failure(restorePostgres(request({ reader }), context));

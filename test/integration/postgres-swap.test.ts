@@ -66,7 +66,7 @@ function startClients(database: string, count: number): { stop(): Promise<{ writ
 
 test('swap and undo while clients reconnect without pause', async () => {
   await makePair('app', 'app restored');
-  const before_ = await describeDatabase('app');
+  const original = await describeDatabase('app');
   const clients = startClients('app', 12);
   await sleep(300);
   const swap = await swapDatabases({ url: new Secret(server.url('app')), live: 'app', restored: 'app restored', at }, context);
@@ -77,7 +77,7 @@ test('swap and undo while clients reconnect without pause', async () => {
   assert.ok(writes > 0);
   assert.equal(await which('app'), 'new');
   assert.equal(await which(swap.keptAs), 'old');
-  assert.deepEqual(await describeDatabase('app'), before_);
+  assert.deepEqual(await describeDatabase('app'), original);
   const counts = await Promise.all(['app', swap.keptAs].map(async (name) => Number((await server.query(name, 'SELECT count(*) AS n FROM public.log'))[0]?.['n'])));
   // Every write that was acknowledged is in one of the two; one whose COMMIT was on its way may be too.
   assert.ok((counts[0] ?? 0) > 0 && (counts[1] ?? 0) > 0 && (counts[0] ?? 0) + (counts[1] ?? 0) >= writes);
@@ -88,7 +88,7 @@ test('swap and undo while clients reconnect without pause', async () => {
   assert.equal(undo.keptAs, 'app_undone_20260102T040000');
   assert.equal(await which('app'), 'old');
   assert.equal(await which(undo.keptAs), 'new');
-  assert.deepEqual(await describeDatabase('app'), before_);
+  assert.deepEqual(await describeDatabase('app'), original);
 });
 
 test('the SQL that it gives takes the swap back', async () => {
@@ -124,7 +124,7 @@ test('what hangs on the live database is found before anything is touched', asyn
 
 test('without the rights, and when aborted, nothing is changed and clients go on', async () => {
   await makePair('guarded', 'guarded_restored');
-  const before_ = await describeDatabase('guarded');
+  const original = await describeDatabase('guarded');
   await assert.rejects(swapDatabases({ url: new Secret(server.url('postgres', 'nobody_special')), live: 'guarded', restored: 'guarded_restored', at }, context), { code: 'source', state: 'nothing was changed' });
   const abort = new AbortController();
   const clients = startClients('guarded', 4);
@@ -135,13 +135,13 @@ test('without the rights, and when aborted, nothing is changed and clients go on
   await clients.stop();
   assert.equal(await which('guarded'), 'old');
   assert.equal(await which('guarded_restored'), 'new');
-  assert.deepEqual(await describeDatabase('guarded'), before_);
+  assert.deepEqual(await describeDatabase('guarded'), original);
 });
 
 test('the server dies within the swap: after its start the old one is live and open', async () => {
   await makePair('crash', 'crash_restored');
   await server.query('postgres', 'CHECKPOINT');
-  const before_ = await describeDatabase('crash');
+  const original = await describeDatabase('crash');
   const clients = startClients('crash', 2);
   await sleep(100);
   const swap = swapDatabases({ url: new Secret(server.url()), live: 'crash', restored: 'crash_restored', at }, context).then(() => 'swapped', () => 'failed');
@@ -151,5 +151,5 @@ test('the server dies within the swap: after its start the old one is live and o
   await clients.stop();
   await server.start();
   assert.equal(await which('crash'), outcome === 'swapped' ? 'new' : 'old');
-  if (outcome === 'failed') assert.deepEqual(await describeDatabase('crash'), before_);
+  if (outcome === 'failed') assert.deepEqual(await describeDatabase('crash'), original);
 });

@@ -56,7 +56,7 @@ async function restoreStream(target: RestoreTarget, reader: ArtifactReader, stre
 }
 
 /** Writes all chunks, at the pace of the program. Where that ends first with success (it need not read an archive's very end), the rest is still read, so that all of it is authenticated. */
-async function feed(tool: { stdin: NodeJS.WritableStream | null; result: Promise<unknown> }, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+export async function feed(tool: { stdin: NodeJS.WritableStream | null; result: Promise<unknown> }, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<void> {
   const { stdin } = tool;
   if (stdin === null) throw new Error('pg_restore was started without a pipe');
   let open = true;

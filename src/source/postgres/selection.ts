@@ -32,7 +32,9 @@ export function parseSelection(request: SelectionRequest): Selection {
   const { tables, schemaOnly = false, dataOnly = false } = request;
   if (schemaOnly && dataOnly) throw new LifeboatError('usage', 'schema only and data only exclude each other', { hint: 'give one of them, or neither for both' });
   if (tables !== undefined && tables.length === 0) throw new LifeboatError('usage', 'the list of tables is empty', { hint: 'name at least one, or leave it out for all' });
-  return { patterns: tables?.map(parsePattern), schemaOnly, dataOnly };
+  // Rows alone are those of tables: large objects have none to go to.
+  const names = tables ?? (dataOnly ? ['*'] : undefined);
+  return { patterns: names?.map(parsePattern), schemaOnly, dataOnly };
 }
 
 /** Reads one pattern. */
