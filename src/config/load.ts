@@ -23,6 +23,8 @@ export interface LoadOptions {
   readonly configPath?: string | undefined;
   /** The file at `configPath` need not be there yet (init writes it): no other one is read instead. */
   readonly configMayBeMissing?: boolean;
+  /** A document instead of a configuration file: nothing is searched for or read. Its paths start from `cwd`. */
+  readonly document?: Readonly<Raw> | undefined;
   /** --env-file; wins over the file's `envFile`. */
   readonly envFile?: string | undefined;
   /** Flags, over everything else; the origin is the flag's name. */
@@ -49,7 +51,7 @@ const everything: SecretNeeds = { repository: true, encryption: true, notificati
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const file = await configFile(options);
   const faults: Fault[] = [];
-  const document: Raw = file === undefined ? {} : await readDocument(file, faults);
+  const document: Raw = file === undefined ? structuredClone(options.document ?? {}) : await readDocument(file, faults);
   const origins = new Map<string, string>();
   if (file !== undefined) recordOrigins(origins, document, file);
   const { env, originNames } = await readEnvFile(options, document, file);
@@ -74,7 +76,8 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   return { config, origins, warnings, file, settings: parsed.data };
 }
 
-async function configFile({ cwd, env, configPath, configMayBeMissing }: LoadOptions): Promise<string | undefined> {
+async function configFile({ cwd, env, configPath, configMayBeMissing, document }: LoadOptions): Promise<string | undefined> {
+  if (document !== undefined) return undefined;
   if (configPath === undefined) return findConfigFile(cwd, env);
   const path = resolve(cwd, configPath);
   return configMayBeMissing === true && !existsSync(path) ? undefined : path;

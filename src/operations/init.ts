@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { LoadedConfig } from '../config/load.ts';
 import type { EncryptionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
@@ -21,7 +22,7 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
   repositoryLocation(loaded);
   const created: string[] = [];
   const key = await ensureKey(loaded, request, created);
-  if (loaded.file === undefined) {
+  if (loaded.file === undefined && request.configPath !== undefined) {
     await refuseExisting(request.configPath);
     await writeFileAtomic(request.configPath, initialConfig(loaded, key.file), 0o600);
     created.push(request.configPath);
@@ -63,11 +64,11 @@ async function ensureKey({ config, file: configFile }: LoadedConfig, request: In
   const { encryption } = config;
   const isConfigured = encryption.key !== undefined || encryption.passphrase !== undefined || encryption.recipients.length > 0;
   if (!encryption.enabled || isConfigured) return { encryption, file: undefined };
-  const file = request.keyFile ?? join(dirname(request.configPath), 'lifeboat.key');
-  if (configFile !== undefined) {
+  const file = request.keyFile ?? join(dirname(request.configPath ?? configFile ?? resolve('.')), 'lifeboat.key');
+  if (configFile !== undefined || request.configPath === undefined) {
     throw new LifeboatError('key', 'encryption is on, but no key is configured', {
       state: 'nothing was changed',
-      hint: `make one with: lifeboat keys generate --file ${file}  and name it in ${configFile}: "encryption": {"key": {"file": "${file}"}}; or set BACKUP_ENCRYPTION_ENABLED=false`,
+      hint: `make one with: lifeboat keys generate --file ${file}  and name it in ${configFile ?? 'the configuration'}: "encryption": {"key": {"file": "${file}"}}; or set BACKUP_ENCRYPTION_ENABLED=false`,
     });
   }
   const key = await existingKey(file);
@@ -90,9 +91,10 @@ async function refuseExisting(path: string): Promise<void> {
 }
 
 /** Recipes name absolute paths: cron has neither our folder nor our PATH. */
-function nextSteps({ config }: LoadedConfig, configPath: string, keyFile: string | undefined): string[] {
-  const program = resolve(process.argv[1] ?? 'lifeboat');
+function nextSteps({ config }: LoadedConfig, configPath: string | undefined, keyFile: string | undefined): string[] {
+  const program = fileURLToPath(new URL('../../bin/lifeboat.js', import.meta.url));
   const steps = keyFile === undefined ? [] : [`copy ${keyFile} to a safe place that is not this machine: without it no backup can be read`];
-  if (config.targets.size === 0) steps.push(`say what to protect: set DATABASE_URL, REDIS_URL or BACKUP_FILES, or add "targets" to ${configPath}`);
+  if (config.targets.size === 0) steps.push(`say what to protect: set DATABASE_URL, REDIS_URL or BACKUP_FILES, or add "targets" to ${configPath ?? 'the configuration'}`);
+  if (configPath === undefined) return steps;
   return [...steps, 'lifeboat doctor', 'lifeboat backup', `for crontab -e: 15 2 * * * ${program} backup --config ${configPath} --quiet`];
 }

@@ -268,8 +268,8 @@ export interface ExportResult {
 }
 
 export interface InitRequest {
-  /** Absolute path of the file to write if there is no configuration yet. */
-  readonly configPath: string;
+  /** Absolute path of the file to write if there is no configuration yet; undefined: none is written, and the key must be configured. */
+  readonly configPath: string | undefined;
   /** Absolute path for a new key; undefined: beside the configuration file. Unused where a key is configured. */
   readonly keyFile?: string | undefined;
   /** Folder whose package.json gets the npm scripts; undefined: none. */

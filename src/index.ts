@@ -1,0 +1,35 @@
+/**
+ * The library: `import { openLifeboat } from 'lifeboat'`. Everything that a program may use is named
+ * here; nothing else is promised to stay.
+ */
+export { openLifeboat, type CallOptions, type Lifeboat, type OpenOptions } from './lifeboat.ts';
+export type { BackupOptions, ExportOptions, InitOptions, RestoreOptions, UndoRestoreOptions, UnlockOptions } from './library-requests.ts';
+export { AbortedError, exitCodeOf, LifeboatError, type ErrorCode } from './lib/errors.ts';
+export type { EventSink, LifeboatEvent } from './lib/events.ts';
+export { Secret } from './lib/secret.ts';
+export type {
+  BackedUpComponent,
+  BackupResult,
+  BackupSummary,
+  BackupType,
+  ComponentName,
+  ComponentSizes,
+  Confirm,
+  ExportResult,
+  InitResult,
+  KeysAddRequest,
+  KeysChangeResult,
+  KeysGenerateResult,
+  KeysListResult,
+  Lease,
+  ListRequest,
+  ListResult,
+  PlannedComponent,
+  RestoredComponent,
+  RestoreResult,
+  ShowRequest,
+  ShowResult,
+  Trust,
+  UndoRestoreResult,
+  UnlockResult,
+} from './operations/requests.ts';

@@ -1,0 +1,83 @@
+/**
+ * What a program may leave out: requests of the library, and their completion to those of the
+ * operations. The defaults are those of the command line.
+ */
+import { resolve } from 'node:path';
+import { Secret } from './lib/secret.ts';
+import type { BackupRequest, Confirm, ExportRequest, InitRequest, RestoreRequest, UndoRestoreRequest, UnlockRequest } from './operations/requests.ts';
+
+/** Where a method resolves paths, and whom it asks. */
+export interface Defaults {
+  /** Absolute. */
+  readonly cwd: string;
+  readonly confirm: Confirm;
+}
+
+/** What to back up; `{}` is everything that is configured. Default of `ifRunning`: fail. */
+export type BackupOptions = Partial<BackupRequest>;
+
+/** Which backup to restore, and where to; `{ id: 'latest' }` puts everything beside what is there. */
+export interface RestoreOptions extends Partial<Omit<RestoreRequest, 'id' | 'postgres' | 'redis' | 'files'>> {
+  /** Full id, unique prefix, `latest`, `latest~1`. */
+  readonly id: string;
+  /** `toUrl` as a plain text is fine. */
+  readonly postgres?: Partial<Omit<RestoreRequest['postgres'], 'toUrl'>> & { readonly toUrl?: string | Secret | undefined };
+  readonly redis?: Partial<Omit<RestoreRequest['redis'], 'toUrl'>> & { readonly toUrl?: string | Secret | undefined };
+  /** `toDir` may be relative. */
+  readonly files?: Partial<RestoreRequest['files']>;
+}
+
+/** Which swap of a database to take back; `kept` is in the result of the restore. */
+export type UndoRestoreOptions = Partial<UndoRestoreRequest> & Pick<UndoRestoreRequest, 'kept'>;
+
+/** Which backup to write as plain files, and where to; `folder` may be relative. */
+export type ExportOptions = Partial<ExportRequest> & Pick<ExportRequest, 'id' | 'folder'>;
+
+/** Where `init` writes. Default: lifeboat.config.json and lifeboat.key in the working directory; with an inline configuration no file. */
+export type InitOptions = Partial<InitRequest>;
+
+/** Which leases to take away. Default: those of dead runs. */
+export type UnlockOptions = Partial<UnlockRequest>;
+
+export function backupRequest(options: BackupOptions): BackupRequest {
+  return { components: [], tags: [], ifRunning: { action: 'fail' }, dryRun: false, ...given(options) };
+}
+
+export function restoreRequest({ postgres = {}, redis = {}, files = {}, ...options }: RestoreOptions, { cwd, confirm }: Defaults): RestoreRequest {
+  return {
+    only: [],
+    safetyBackup: true,
+    force: false,
+    dryRun: false,
+    confirm,
+    ...given(options),
+    postgres: { databases: [], tables: [], content: 'all', intoLive: false, globals: false, ...given(postgres), toUrl: secretOf(postgres.toUrl) },
+    redis: { keys: [], method: 'auto', intoLive: false, ...given(redis), toUrl: secretOf(redis.toUrl), dataDir: pathOf(redis.dataDir, cwd) },
+    files: { paths: [], intoLive: false, ...given(files), toDir: pathOf(files.toDir, cwd) },
+  };
+}
+
+export function undoRestoreRequest(options: UndoRestoreOptions, { confirm }: Defaults): UndoRestoreRequest {
+  return { dryRun: false, confirm, ...given(options) };
+}
+
+export function exportRequest(options: ExportOptions, { cwd }: Defaults): ExportRequest {
+  return { only: [], force: false, ...given(options), folder: resolve(cwd, options.folder) };
+}
+
+export function unlockRequest(options: UnlockOptions, { confirm }: Defaults): UnlockRequest {
+  return { alive: false, confirm, ...given(options) };
+}
+
+/** Without members that are undefined: those must not hide a default. */
+function given<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
+function secretOf(value: string | Secret | undefined): Secret | undefined {
+  return typeof value === 'string' ? new Secret(value) : value;
+}
+
+function pathOf(path: string | undefined, cwd: string): string | undefined {
+  return path === undefined ? undefined : resolve(cwd, path);
+}

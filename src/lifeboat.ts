@@ -1,0 +1,215 @@
+/**
+ * Lifeboat in a program: each method is one operation, the same that the command of its name runs. Only
+ * the surroundings are the program's: nothing is printed, no signal is listened to, no question asked
+ * on a terminal. The configuration is loaded anew for each operation, with the secrets that it needs,
+ * so that a password that was changed meanwhile is the new one.
+ */
+import { resolve } from 'node:path';
+import type { Environment } from './config/discover.ts';
+import { loadConfig, type LoadedConfig } from './config/load.ts';
+import type { SecretNeeds } from './config/parser.ts';
+import { processEnvironment } from './config/process-environment.ts';
+import { LifeboatError } from './lib/errors.ts';
+import type { EventSink, LifeboatEvent } from './lib/events.ts';
+import { backupRequest, exportRequest, restoreRequest, undoRestoreRequest, unlockRequest } from './library-requests.ts';
+import type { BackupOptions, Defaults, ExportOptions, InitOptions, RestoreOptions, UndoRestoreOptions, UnlockOptions } from './library-requests.ts';
+import type * as requests from './operations/requests.ts';
+
+/** How a Lifeboat is opened; all of it may be left out. */
+export interface OpenOptions {
+  /**
+   * Path of a configuration file, or what would stand in one. Default: the search of the command line,
+   * from `cwd` upward. As there, the environment wins over it: `env: {}` keeps it out.
+   */
+  readonly config?: string | Readonly<Record<string, unknown>> | undefined;
+  /** Default: the process's environment. */
+  readonly env?: Environment | undefined;
+  /** Where relative paths start. Default: the process's working directory. */
+  readonly cwd?: string | undefined;
+  /** Where this host keeps its state. Default: as configured. Use one for all of a process. */
+  readonly stateDir?: string | undefined;
+  /** Ends every operation of this Lifeboat. */
+  readonly signal?: AbortSignal | undefined;
+  /** Asked before something is overwritten or dropped; resolves to allow it. Default: it is refused with LifeboatError `confirmation`. */
+  readonly confirm?: requests.Confirm | undefined;
+  /** The same as onEvent(), but from the start. */
+  readonly onEvent?: EventSink | undefined;
+}
+
+/** For one call of a method. */
+export interface CallOptions {
+  /** Ends this call: it rejects with the signal's reason once children are ended and leases released. */
+  readonly signal?: AbortSignal | undefined;
+  /** Hears the events of this call only. */
+  readonly onEvent?: EventSink | undefined;
+}
+
+/** Finds and checks the configuration. Throws LifeboatError `usage` that tells all faults at once. */
+export async function openLifeboat(options: OpenOptions = {}): Promise<Lifeboat> {
+  const lifeboat = new Lifeboat(options);
+  await lifeboat.check();
+  return lifeboat;
+}
+
+/** A configured Lifeboat; openLifeboat() makes one. Methods reject with LifeboatError for what an operator can act on. */
+export class Lifeboat implements AsyncDisposable {
+  readonly #options: OpenOptions;
+  readonly #defaults: Defaults;
+  readonly #listeners = new Set<EventSink>();
+  readonly #closing = new AbortController();
+  readonly #running = new Set<Promise<unknown>>();
+
+  /** Use openLifeboat(), which checks the configuration. */
+  constructor(options: OpenOptions) {
+    this.#options = options;
+    this.#defaults = { cwd: resolve(options.cwd ?? '.'), confirm: options.confirm ?? refuse };
+    if (options.onEvent !== undefined) this.#listeners.add(options.onEvent);
+  }
+
+  /** Loads the configuration without any secret; resolves to its warnings. Throws LifeboatError `usage`. */
+  async check(): Promise<readonly string[]> {
+    return (await this.#load({})).warnings;
+  }
+
+  /** Calls `listener` with every event of every operation, until the result is disposed of. What it throws is reported as an uncaught exception and stops no backup. */
+  onEvent(listener: EventSink): Disposable {
+    // One of its own, so that the same function can be registered twice.
+    const own: EventSink = (event) => listener(event);
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
+  /** The same for events of one type. */
+  on<Type extends LifeboatEvent['type']>(type: Type, listener: (event: Extract<LifeboatEvent, { type: Type }>) => void): Disposable {
+    return this.onEvent((event) => {
+      if (event.type === type) listener(event as Extract<LifeboatEvent, { type: Type }>);
+    });
+  }
+
+  /** Creates the repository where it is not there yet; where no configuration was found, its file and a key, too. */
+  async init(options: InitOptions = {}, call: CallOptions = {}): Promise<requests.InitResult> {
+    const file = this.#options.config === undefined ? resolve(this.#defaults.cwd, 'lifeboat.config.json') : undefined;
+    const request = { ...options, configPath: options.configPath ?? file };
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/init.ts')).init, request, call);
+  }
+
+  /** Takes a backup, by default of all that is configured. */
+  async backup(options: BackupOptions = {}, call: CallOptions = {}): Promise<requests.BackupResult> {
+    return this.#run(needsOf(options.target), async () => (await import('./operations/backup.ts')).backup, backupRequest(options), call);
+  }
+
+  /** The backups in the repository, oldest first. */
+  async list(options: requests.ListRequest = {}, call: CallOptions = {}): Promise<requests.ListResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/list.ts')).list, options, call);
+  }
+
+  /** Everything known of one backup. */
+  async show(options: requests.ShowRequest, call: CallOptions = {}): Promise<requests.ShowResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/show.ts')).show, options, call);
+  }
+
+  /** Puts chosen parts of a backup into a chosen target; by default under their own names where those are free, else beside what is there. */
+  async restore(options: RestoreOptions, call: CallOptions = {}): Promise<requests.RestoreResult> {
+    return this.#run(needsOf(options.target), async () => (await import('./operations/restore.ts')).restore, restoreRequest(options, this.#defaults), call);
+  }
+
+  /** Takes the swap of a database back. */
+  async undoRestore(options: UndoRestoreOptions, call: CallOptions = {}): Promise<requests.UndoRestoreResult> {
+    return this.#run({ targets: { name: options.target } }, async () => (await import('./operations/undo-restore.ts')).undoRestore, undoRestoreRequest(options, this.#defaults), call);
+  }
+
+  /** Writes the parts of a backup as plain files. */
+  async export(options: ExportOptions, call: CallOptions = {}): Promise<requests.ExportResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/export.ts')).exportBackup, exportRequest(options, this.#defaults), call);
+  }
+
+  /** Takes away leases that dead runs left. */
+  async unlock(options: UnlockOptions = {}, call: CallOptions = {}): Promise<requests.UnlockResult> {
+    return this.#run({ repository: true }, async () => (await import('./operations/unlock.ts')).unlock, unlockRequest(options, this.#defaults), call);
+  }
+
+  /** The data keys of the repository and who can open them. */
+  async listKeys(call: CallOptions = {}): Promise<requests.KeysListResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).listKeys, {}, call);
+  }
+
+  /** Makes a new key, in the result or in a new file (absolute path, 0600); configures nothing. */
+  async generateKey(options: Partial<requests.KeysGenerateRequest> = {}): Promise<requests.KeysGenerateResult> {
+    return (await import('./operations/keys.ts')).generateKey({ kind: options.kind ?? 'raw', file: options.file });
+  }
+
+  /** Lets one more key, passphrase or age recipient open the data keys. */
+  async addKey(options: requests.KeysAddRequest, call: CallOptions = {}): Promise<requests.KeysChangeResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).addKey, options, call);
+  }
+
+  /** Takes a reader off the data keys; asks. It still knows what it has seen: rotateKey() afterwards. */
+  async removeKey(options: Partial<requests.KeysRemoveRequest> & Pick<requests.KeysRemoveRequest, 'recipient'>, call: CallOptions = {}): Promise<requests.KeysChangeResult> {
+    const request = { recipient: options.recipient, confirm: options.confirm ?? this.#defaults.confirm };
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).removeKey, request, call);
+  }
+
+  /** Starts a new data key for what is written from now on. */
+  async rotateKey(call: CallOptions = {}): Promise<requests.KeysChangeResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).rotateKey, {}, call);
+  }
+
+  /** Ends what is running, waits for it, and refuses what comes later. */
+  async close(): Promise<void> {
+    this.#closing.abort(new LifeboatError('usage', 'this Lifeboat was closed'));
+    await Promise.allSettled(this.#running);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #run<Q, R>(need: SecretNeeds, load: () => Promise<requests.Operation<Q, R>>, request: Q, { signal, onEvent }: CallOptions): Promise<R> {
+    const signals = [this.#closing.signal, this.#options.signal, signal].filter((each) => each !== undefined);
+    const any = AbortSignal.any(signals);
+    any.throwIfAborted();
+    const emit: EventSink = (event) => {
+      for (const listener of onEvent === undefined ? this.#listeners : [...this.#listeners, onEvent]) tell(listener, event);
+    };
+    const work = (async () => (await load())(await this.#load(need, any), request, { signal: any, emit }))();
+    this.#running.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#running.delete(work);
+    }
+  }
+
+  async #load(need: SecretNeeds, signal?: AbortSignal): Promise<LoadedConfig> {
+    const { config, env = processEnvironment(), stateDir } = this.#options;
+    const { cwd } = this.#defaults;
+    return loadConfig({
+      cwd,
+      env,
+      need,
+      ...(typeof config === 'string' ? { configPath: config } : {}),
+      ...(typeof config === 'object' ? { document: config } : {}),
+      overrides: stateDir === undefined ? [] : [{ path: 'stateDir', value: stateDir, origin: 'stateDir' }],
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+}
+
+function needsOf(target: string | undefined): SecretNeeds {
+  return { repository: true, encryption: true, targets: { name: target } };
+}
+
+/** As an emitter of the platform does: a faulty listener is a bug of its own, and no reason to lose a backup. */
+function tell(listener: EventSink, event: LifeboatEvent): void {
+  try {
+    listener(event);
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+}
+
+const refuse: requests.Confirm = async ({ name, consequences }) => {
+  throw new LifeboatError('confirmation', `confirmation is needed: ${consequences.join('; ')}`, { state: 'nothing was changed', hint: `allow it by the option "confirm", which is asked for "${name}"` });
+};
