@@ -170,7 +170,7 @@ export class BulkConnection implements AsyncDisposable {
 }
 
 /** A command in RESP. */
-export function commandOf(words: readonly (string | Uint8Array)[]): Buffer {
+function commandOf(words: readonly (string | Uint8Array)[]): Buffer {
   const parts: Uint8Array[] = [Buffer.from(`*${words.length}\r\n`)];
   for (const word of words) {
     const bytes = typeof word === 'string' ? Buffer.from(word) : word;
@@ -179,7 +179,7 @@ export function commandOf(words: readonly (string | Uint8Array)[]): Buffer {
   return Buffer.concat(parts);
 }
 
-export const crlf = Buffer.from('\r\n');
+const crlf = Buffer.from('\r\n');
 
 async function openSocket(endpoint: RedisEndpoint): Promise<Socket> {
   const place = endpoint.socketPath === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.socketPath };

@@ -87,11 +87,12 @@ export function isLoopback(endpoint: RedisEndpoint): boolean {
 function loginOf(login: string | undefined): [string | undefined, Secret | undefined] {
   if (login === undefined || login === '') return [undefined, undefined];
   const colon = login.indexOf(':');
-  // redis://secret@host is how some providers write a password without a user… and how others write a user: the former only works with a password.
+  // redis://word@host: a user without a password could not log in, so the word is the password.
   if (colon === -1) return [undefined, new Secret(decode(login))];
   const user = decode(login.slice(0, colon));
   const password = decode(login.slice(colon + 1));
-  return [user === '' ? undefined : user, password === '' ? undefined : new Secret(password)];
+  // A user with an empty password is one that needs none (nopass), and still has to be named.
+  return [user === '' ? undefined : user, password === '' && user === '' ? undefined : new Secret(password)];
 }
 
 function tlsOf(address: RedisAddress, host: string, options: URLSearchParams): RedisTls {

@@ -4,7 +4,6 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { BulkConnection, ReplyHead } from './bulk-connection.ts';
-import { commandOf } from './bulk-connection.ts';
 import { Crc64 } from './rdb/crc64.ts';
 import { keyOf } from './rdb/writer.ts';
 import type { RdbFileWriter } from './rdb-file-writer.ts';
@@ -15,10 +14,6 @@ export const footerBytes = 10;
 /** What one batch should bring, by the mean size of what came lately. */
 const batchBytes = 2 * 1024 * 1024;
 const maxBatch = 256;
-
-const multi = commandOf(['MULTI']);
-const exec = commandOf(['EXEC']);
-const time = commandOf(['TIME']);
 
 /** A payload is of another RDB version than the file it should go into. */
 export class OtherRdbVersionError extends LifeboatError {
@@ -58,28 +53,29 @@ export class KeyDumper {
   /** Reads keys of the selected database (latin1, one character a byte) into the file. */
   async dump(keys: Iterable<string>): Promise<void> {
     // Two batches are under way: one is read while the server works on the next.
-    let sent: Buffer[] = [];
-    let batch: Buffer[] = [];
+    let sent: string[] = [];
+    let batch: string[] = [];
     const exchange = async (): Promise<void> => {
-      if (batch.length > 0) await this.#bulk.send(Buffer.concat(batch.map((key) => this.#request(key))));
+      if (batch.length > 0) await this.#bulk.send(Buffer.from(batch.map((key) => this.#request(key)).join(''), 'latin1'));
       for (const key of sent) await this.#receive(key);
       sent = batch;
       batch = [];
     };
-    for (const text of keys) {
-      batch.push(Buffer.from(text, 'latin1'));
+    for (const key of keys) {
+      batch.push(key);
       if (batch.length >= Math.min(maxBatch, batchBytes / this.#meanBytes)) await exchange();
     }
     await exchange();
     await exchange();
   }
 
-  #request(key: Buffer): Buffer {
-    const expiry = this.#absolute ? [commandOf(['PEXPIRETIME', key])] : [commandOf(['PTTL', key]), time];
-    return Buffer.concat([multi, ...expiry, commandOf(['DUMP', key]), exec]);
+  #request(key: string): string {
+    const word = `$${key.length}\r\n${key}\r\n`;
+    const expiry = this.#absolute ? `*2\r\n$11\r\nPEXPIRETIME\r\n${word}` : `*2\r\n$4\r\nPTTL\r\n${word}*1\r\n$4\r\nTIME\r\n`;
+    return `*1\r\n$5\r\nMULTI\r\n${expiry}*2\r\n$4\r\nDUMP\r\n${word}*1\r\n$4\r\nEXEC\r\n`;
   }
 
-  async #receive(key: Buffer): Promise<void> {
+  async #receive(key: string): Promise<void> {
     const commands = this.#absolute ? 2 : 3;
     // +OK, +QUEUED for each command, and the head of EXEC's array.
     const error = await this.#bulk.pass(commands + 2);
@@ -111,20 +107,20 @@ export class KeyDumper {
   }
 
   /** Streams a payload into the file, all but its footer, which is checked. */
-  async #payload(key: Buffer, expireAtMs: number | undefined, length: number): Promise<void> {
+  async #payload(key: string, expireAtMs: number | undefined, length: number): Promise<void> {
     const whole = this.#bulk.bodyAtOnce(length);
     const crc = new Crc64();
     if (whole !== undefined) {
       const footer = whole.subarray(length - footerBytes);
       this.#checkFooter(crc.update(whole, 0, length - 8), footer);
-      await this.#out.write(keyOf(key, whole[0] ?? 0, expireAtMs));
+      await this.#out.write(keyOf(Buffer.from(key, 'latin1'), whole[0] ?? 0, expireAtMs));
       await this.#out.write(whole.subarray(1, length - footerBytes));
       return;
     }
     await this.#longPayload(key, expireAtMs, length, crc);
   }
 
-  async #longPayload(key: Buffer, expireAtMs: number | undefined, length: number, crc: Crc64): Promise<void> {
+  async #longPayload(key: string, expireAtMs: number | undefined, length: number, crc: Crc64): Promise<void> {
     const footer = Buffer.alloc(footerBytes);
     let at = 0;
     for await (const piece of this.#bulk.body(length)) {
@@ -132,7 +128,7 @@ export class KeyDumper {
       piece.subarray(value.length).copy(footer, Math.max(0, at + value.length - (length - footerBytes)));
       crc.update(value);
       if (at === 0 && value.length > 0) {
-        await this.#out.write(keyOf(key, value[0] ?? 0, expireAtMs));
+        await this.#out.write(keyOf(Buffer.from(key, 'latin1'), value[0] ?? 0, expireAtMs));
         value = value.subarray(1);
       }
       at += piece.length;

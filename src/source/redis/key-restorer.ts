@@ -1,7 +1,6 @@
 /** Sends keys of an RDB file as RESTORE commands, a batch ahead of the replies; large values stream through. */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { BulkConnection } from './bulk-connection.ts';
-import { commandOf, crlf } from './bulk-connection.ts';
 import { Crc64 } from './rdb/crc64.ts';
 import type { RdbKey } from './rdb/walk.ts';
 import type { FileWindow } from './rdb-file.ts';
@@ -16,10 +15,12 @@ export interface KeyRestorerOptions {
   readonly replace: boolean;
 }
 
-const batchBytes = 512 * 1024;
+const batchBytes = 1024 * 1024;
 const batchCommands = 500;
-/** Larger values go out in pieces. */
-const wholeValueBytes = 256 * 1024;
+/** Larger keys and values go out in pieces. */
+const smallBytes = 256 * 1024;
+/** Room for the words of a RESTORE besides key and payload. */
+const wordsBytes = 512;
 
 export class KeyRestorer {
   /** Keys whose RESTORE the server has answered with OK. */
@@ -27,8 +28,10 @@ export class KeyRestorer {
   readonly #options: KeyRestorerOptions;
   readonly #version = Buffer.alloc(2);
   #db = 0;
-  #batch: Buffer[] = [];
-  #batchBytes = 0;
+  /** Two that take turns: once its replies are here, a batch's bytes are no longer needed. */
+  #batch = Buffer.allocUnsafeSlow(batchBytes);
+  #other = Buffer.allocUnsafeSlow(batchBytes);
+  #used = 0;
   /** Commands in the batch, and how many of them are keys; the same for the batch that awaits its replies. */
   #counts = { commands: 0, keys: 0 };
   #sent = { commands: 0, keys: 0 };
@@ -38,29 +41,33 @@ export class KeyRestorer {
     this.#version.writeUInt16LE(options.rdbVersion);
   }
 
-  /** Takes one key; its bytes are used before this returns for the first time. */
+  /** Takes one key; its bytes must stay until the promise resolves. */
   async add(key: RdbKey): Promise<void> {
+    const small = key.key.length + key.valueLength <= smallBytes;
+    const needed = small ? key.key.length + key.valueLength + wordsBytes : wordsBytes;
+    if (this.#used + needed > batchBytes || this.#counts.commands >= batchCommands) await this.#exchange();
     if (key.db !== this.#db) {
       this.#db = key.db;
-      this.#push(commandOf(['SELECT', String(key.db)]));
+      this.#text(`*2\r\n$6\r\nSELECT\r\n${wordOf(String(key.db))}`);
       this.#counts.commands++;
     }
     const tail = this.#tailWords(key);
-    const payloadBytes = key.valueLength + 11;
-    const head = Buffer.concat([
-      Buffer.from(`*${4 + tail.length}\r\n$7\r\nRESTORE\r\n$${key.key.length}\r\n`),
-      key.key,
-      Buffer.from(`\r\n${wordOf(String(key.expireAtMs ?? 0))}$${payloadBytes}\r\n`),
-      Buffer.from([key.typeCode]),
-    ]);
-    const end = Buffer.concat([crlf, ...tail.map((word) => Buffer.from(wordOf(word)))]);
-    if (key.valueLength > wholeValueBytes) return this.#addLarge(key, head, end);
-    const value = await this.#options.window.read(key.valueOffset, key.valueLength);
-    const crc = new Crc64().update(Buffer.from([key.typeCode])).update(value).update(this.#version).digest();
-    this.#push(Buffer.concat([head, value, this.#version, crc, end]));
+    this.#text(`*${4 + tail.length}\r\n$7\r\nRESTORE\r\n$${key.key.length}\r\n`);
+    const afterKey = `\r\n${wordOf(String(key.expireAtMs ?? 0))}$${key.valueLength + 11}\r\n`;
+    const afterPayload = `\r\n${tail.map(wordOf).join('')}`;
+    if (!small) return this.#addLarge(key, afterKey, afterPayload);
+    this.#bytes(key.key);
+    this.#text(afterKey);
+    const start = this.#used;
+    this.#batch[this.#used++] = key.typeCode;
+    this.#bytes(await this.#options.window.read(key.valueOffset, key.valueLength));
+    this.#bytes(this.#version);
+    new Crc64().update(this.#batch, start, this.#used).writeTo(this.#batch, this.#used);
+    this.#used += 8;
+    this.#text(afterPayload);
     this.#counts.commands++;
     this.#counts.keys++;
-    if (this.#batchBytes >= batchBytes || this.#counts.commands >= batchCommands) await this.#exchange();
+    return undefined;
   }
 
   /** Sends the rest and waits for all replies. */
@@ -77,37 +84,45 @@ export class KeyRestorer {
     return words;
   }
 
-  async #addLarge(key: RdbKey, head: Buffer, end: Buffer): Promise<void> {
+  /** The command's head is in the batch: sends that, then the rest of the command in pieces. */
+  async #addLarge(key: RdbKey, afterKey: string, afterPayload: string): Promise<void> {
     const { bulk, window } = this.#options;
-    await this.#exchange();
     const crc = new Crc64().update(Buffer.from([key.typeCode]));
-    await bulk.send(head);
+    await bulk.send(Buffer.from(this.#batch.subarray(0, this.#used)));
+    this.#used = 0;
+    await bulk.send(Buffer.from(key.key));
+    await bulk.send(Buffer.concat([Buffer.from(afterKey), Buffer.from([key.typeCode])]));
     for await (const piece of window.pieces(key.valueOffset, key.valueLength)) {
       crc.update(piece);
       // Copied: the window is reused while the socket still holds it.
       await bulk.send(Buffer.from(piece));
     }
-    await bulk.send(Buffer.concat([this.#version, crc.update(this.#version).digest(), end]));
-    this.#counts = { commands: 1, keys: 1 };
+    await bulk.send(Buffer.concat([this.#version, crc.update(this.#version).digest(), Buffer.from(afterPayload)]));
+    this.#counts.commands++;
+    this.#counts.keys++;
     await this.#exchange();
   }
 
-  #push(bytes: Buffer): void {
-    this.#batch.push(bytes);
-    this.#batchBytes += bytes.length;
+  #text(text: string): void {
+    this.#used += this.#batch.write(text, this.#used, 'latin1');
+  }
+
+  #bytes(bytes: Uint8Array): void {
+    this.#batch.set(bytes, this.#used);
+    this.#used += bytes.length;
   }
 
   /** Sends the batch, then reads the replies of the one before. */
   async #exchange(): Promise<void> {
     const { bulk } = this.#options;
-    if (this.#batch.length > 0) await bulk.send(Buffer.concat(this.#batch));
+    if (this.#used > 0) await bulk.send(this.#batch.subarray(0, this.#used));
     const error = await bulk.pass(this.#sent.commands);
     if (error !== undefined) throw refused(error, bulk);
     this.restored += this.#sent.keys;
     this.#sent = this.#counts;
     this.#counts = { commands: 0, keys: 0 };
-    this.#batch = [];
-    this.#batchBytes = 0;
+    [this.#batch, this.#other] = [this.#other, this.#batch];
+    this.#used = 0;
   }
 }
 

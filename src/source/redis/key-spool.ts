@@ -2,19 +2,22 @@
  * Very many keys, each once. SCAN may return a key twice, and an RDB with a key twice is refused by the
  * server that loads it. So keys are dealt out by a hash into partitions, which spill to files, and each
  * partition is deduplicated in memory by the keys themselves: exact, and memory stays at a 256th of
- * all keys plus 16 MiB, whatever their number.
+ * all keys plus 4 MiB, whatever their number.
  */
 import { appendFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const partitionCount = 256;
-const spillBytes = 64 * 1024;
+const firstBytes = 1024;
+const spillBytes = 16 * 1024;
 
 interface Partition {
-  buffers: Buffer[];
-  bytes: number;
+  buffer: Buffer;
+  used: number;
   spilled: boolean;
 }
+
+const noBuffer = Buffer.alloc(0);
 
 export class KeySpool {
   readonly #folder: string;
@@ -25,19 +28,19 @@ export class KeySpool {
   constructor(folder: string, name: string) {
     this.#folder = folder;
     this.#name = name;
-    this.#partitions = Array.from({ length: partitionCount }, () => ({ buffers: [], bytes: 0, spilled: false }));
+    this.#partitions = Array.from({ length: partitionCount }, () => ({ buffer: noBuffer, used: 0, spilled: false }));
   }
 
-  /** Takes a copy of a key. Await what it returns, if anything. */
+  /** Takes a copy of a key. Await what it returns, if anything, before the next. */
   add(key: Buffer): Promise<void> | undefined {
     const number = partitionOf(key);
     const partition = this.#partitions[number] as Partition;
-    const record = Buffer.allocUnsafe(4 + key.length);
-    record.writeUInt32LE(key.length);
-    key.copy(record, 4);
-    partition.buffers.push(record);
-    partition.bytes += record.length + 64;
-    return partition.bytes > spillBytes ? this.#spill(number, partition) : undefined;
+    if (partition.used + 4 + key.length > spillBytes) return this.#spill(number, partition, key);
+    if (partition.used + 4 + key.length > partition.buffer.length) grow(partition, partition.used + 4 + key.length);
+    partition.buffer.writeUInt32LE(key.length, partition.used);
+    partition.buffer.set(key, partition.used + 4);
+    partition.used += 4 + key.length;
+    return undefined;
   }
 
   /** The distinct keys, partition by partition; each partition once, then it is gone. */
@@ -53,17 +56,18 @@ export class KeySpool {
       addRecords(keys, await readFile(this.#file(number)));
       await rm(this.#file(number));
     }
-    for (const record of partition.buffers) addRecords(keys, record);
-    partition.buffers = [];
+    addRecords(keys, partition.buffer.subarray(0, partition.used));
+    this.#partitions[number] = { buffer: noBuffer, used: 0, spilled: false };
     return keys;
   }
 
   static readonly partitionCount = partitionCount;
 
-  async #spill(number: number, partition: Partition): Promise<void> {
-    const bytes = Buffer.concat(partition.buffers);
-    partition.buffers = [];
-    partition.bytes = 0;
+  async #spill(number: number, partition: Partition, key: Buffer): Promise<void> {
+    const length = Buffer.allocUnsafe(4);
+    length.writeUInt32LE(key.length);
+    const bytes = Buffer.concat([partition.buffer.subarray(0, partition.used), length, key]);
+    partition.used = 0;
     partition.spilled = true;
     await appendFile(this.#file(number), bytes, { mode: 0o600 });
   }
@@ -71,6 +75,12 @@ export class KeySpool {
   #file(number: number): string {
     return join(this.#folder, `keys-${this.#name}-${number}`);
   }
+}
+
+function grow(partition: Partition, needed: number): void {
+  const larger = Buffer.allocUnsafeSlow(Math.min(spillBytes, Math.max(needed, firstBytes, partition.buffer.length * 2)));
+  larger.set(partition.buffer.subarray(0, partition.used));
+  partition.buffer = larger;
 }
 
 function addRecords(keys: Set<string>, bytes: Buffer): void {

@@ -43,9 +43,9 @@ export function redisError(error: unknown, act: string, endpoint: Pick<RedisEndp
   if (error instanceof LifeboatError) return error;
   const message = messageOf(error);
   const prefix = `${act} to Redis at ${endpoint.text}`.replace(/^(cannot (?!connect).*) to Redis at/, '$1 on Redis at');
-  const right = /NOPERM.*?(?:'([^']+)'|to run the (\S+))/.exec(message);
+  const right = /NOPERM.*? run the '?([^' ]+)/.exec(message);
   if (message.includes('NOPERM')) {
-    const command = right?.[1] ?? right?.[2];
+    const command = right?.[1];
     return new LifeboatError('source', `${prefix}: the user has no right to it (${message})`, {
       hint: command === undefined ? 'give the user the right by ACL SETUSER' : `give the user the right: ACL SETUSER <user> +${command}`,
       cause: error,

@@ -67,7 +67,7 @@ export async function restoreByPipeline(request: PipelineRequest, context: RunCo
         request.sample.offer(key);
         const spooled = kept.get(key.db)?.add(key.key);
         const sent = restorer.add(key);
-        return spooled === undefined ? sent : spooled.then(() => sent);
+        return spooled === undefined ? sent : Promise.all([sent, spooled]).then(() => undefined);
       },
     });
     await restorer.finish();

@@ -27,9 +27,14 @@ export class Crc64 {
   /** The 8 bytes as they stand in a file (little-endian). */
   digest(): Buffer {
     const out = Buffer.alloc(8);
-    out.writeInt32LE(this.#low, 0);
-    out.writeInt32LE(this.#high, 4);
+    this.writeTo(out, 0);
     return out;
+  }
+
+  /** The same 8 bytes into a buffer. */
+  writeTo(out: Buffer, at: number): void {
+    out.writeInt32LE(this.#low, at);
+    out.writeInt32LE(this.#high, at + 4);
   }
 }
 
