@@ -10,7 +10,7 @@ import { programVersion } from '../lib/version.ts';
 import { BackupWriter } from '../repository/backup-writer.ts';
 import { newBackupId } from '../repository/ids.ts';
 import { acquireLease, type Lease } from '../repository/lease.ts';
-import { manifestKey, type ManifestDraft } from '../repository/manifest.ts';
+import type { ManifestDraft } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { SealingKey } from '../repository/documents.ts';
 import type { SourceInfo } from '../source/source.ts';
@@ -116,7 +116,6 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
     for (const component of dumped) await checkDump(repository.storage, key.dataKey, component);
     const sealed = await writer.finish({ format: 1, components: dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })) });
     if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));
-    await writer.checkPacks();
     const draft: ManifestDraft = {
       id,
       target: plan.target,
@@ -133,23 +132,14 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
       components: dumped.map(({ entry }) => entry),
     };
     context.signal.throwIfAborted();
-    await lease.check();
-    await publish(repository, draft, key, writer, lease);
+    // The commit point. Checked before and after it: a cleanup elsewhere that passed over our lease may have deleted what we name.
+    await repository.publishManifest(draft, key, async () => {
+      await lease.check();
+      await writer.checkPacks();
+    });
     return done(draft, dumped, plan, repository, ancestry, warnings);
   } finally {
     await writer.close();
-  }
-}
-
-/** The commit point. A cleanup elsewhere that passed over our lease may have deleted meanwhile what we name: then the manifest is taken back. */
-async function publish(repository: Repository, draft: ManifestDraft, key: SealingKey, writer: BackupWriter, lease: Lease): Promise<void> {
-  await repository.publishManifest(draft, key);
-  try {
-    await lease.check();
-    await writer.checkPacks();
-  } catch (error) {
-    await repository.storage.remove([manifestKey(draft.id)]);
-    throw error;
   }
 }
 

@@ -43,7 +43,7 @@ function refuseContradictions({ request }: RestoreSubject, databases: number): v
   }
 }
 
-function globalsStep({ reader, component, config }: RestoreSubject, facts: PostgresFacts, url: Secret): RestoreStep {
+function globalsStep({ reader, component }: RestoreSubject, facts: PostgresFacts, url: Secret): RestoreStep {
   const to = describeServer(parsePostgresUrl(url));
   return {
     component: component.name,
@@ -54,7 +54,7 @@ function globalsStep({ reader, component, config }: RestoreSubject, facts: Postg
     run: async (context) => {
       const started = performance.now();
       const { replayGlobals } = await import('../source/postgres/globals-replay.ts');
-      const report = await replayGlobals({ reader, facts, targetUrl: url, jobs: config.jobs }, context);
+      const report = await replayGlobals({ reader, facts, targetUrl: url }, context);
       return { name: component.name, kind: 'globals', to, bytes: 0, durationMs: performance.now() - started, verified: 'not-checked', summary: `${report.created.length} created, ${report.existing.length} were there` };
     },
   };

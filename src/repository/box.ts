@@ -252,7 +252,8 @@ export function openWholeBox(bytes: Buffer, kind: BoxKind, key: string, dataKey:
 
 /** Opens a box held as a whole: every frame authenticated, decoded, and equal to its chunk id. Yields the plain frames. */
 export async function* openBoxFrames(bytes: Buffer, kind: BoxKind, key: string, dataKey: DataKey | undefined): AsyncGenerator<Uint8Array> {
-  const { cipher, frames } = openWholeBox(bytes, kind, key, dataKey);
+  const { cipher, frames, rest } = openWholeBox(bytes, kind, key, dataKey);
+  if (kind !== boxKind.wal && rest.length > 0) throw damaged('a box directory is too long');
   const idKey = chunkIdKey(dataKey);
   for (const [n, frame] of frames.entries()) {
     const plain = await decode(cipher.open(n, bytes.subarray(frame.offset, frame.offset + frame.storedLength)), frame.codec, frame.plainLength);

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import type { CompressionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
+import { compressFrame } from './zstd-frames.ts';
 
 export const codec = { raw: 0, zstd: 1, gzip: 2, lz4: 3 } as const;
 export type Codec = (typeof codec)[keyof typeof codec];
@@ -18,7 +19,6 @@ export interface Encoded {
   readonly body: Uint8Array;
 }
 
-const zstdCompress = promisify(zlib.zstdCompress);
 const zstdDecompress = promisify(zlib.zstdDecompress);
 const gzip = promisify(zlib.gzip);
 const gunzip = promisify(zlib.gunzip);
@@ -44,15 +44,14 @@ export async function decode(body: Uint8Array, which: number, plainLength: numbe
   return plain;
 }
 
-// `chunkSize` is the size of zlib's output buffers: near the whole result, one buffer and one round suffice.
 async function compress(plain: Uint8Array, { method, level }: CompressionConfig): Promise<Uint8Array> {
-  const chunkSize = Math.max(64, plain.length);
-  if (method === 'zstd') return zstdCompress(plain, { chunkSize, params: { [zlib.constants.ZSTD_c_compressionLevel]: level } });
-  if (method === 'gzip') return gzip(plain, { chunkSize, level });
+  if (method === 'zstd') return compressFrame(plain, level);
+  if (method === 'gzip') return gzip(plain, { chunkSize: Math.max(64, plain.length), level });
   return (await lz4()).compressFrame(Buffer.from(plain.buffer, plain.byteOffset, plain.length));
 }
 
 async function decompress(body: Uint8Array, which: number, plainLength: number): Promise<Uint8Array> {
+  // The size of zlib's output buffers: that of the whole result, so that one buffer and one round suffice.
   const options = { chunkSize: Math.max(64, plainLength), maxOutputLength: Math.max(1, plainLength) };
   if (which === codec.raw) return body;
   if (which === codec.zstd) return zstdDecompress(body, options);
