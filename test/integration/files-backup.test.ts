@@ -1,7 +1,7 @@
 /** Backups of file trees, judged by system tar and GNU find. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { readCatalog } from '../../src/source/files/catalog.ts';
 import { filesSource } from '../../src/source/files/source.ts';
+import type { SourceInfo } from '../../src/source/source.ts';
 import { decodeTarHeader } from '../../src/source/files/tar-header.ts';
 import { compareTrees, makeDeepTree, makeSampleTree, readTree } from '../helpers/file-tree.ts';
 import { dumpFiles, folderReader, listener } from '../helpers/files-dump.ts';
@@ -244,6 +245,32 @@ test('what another user may not read is named, and the rest is backed up', async
   assert.deepEqual((await catalogOf(dump)).map((path) => path.slice(tree.length)), ['', 'closed', 'open']);
 });
 
+test('other file systems are entered, or not, as asked; access times stay', async () => {
+  const tree = folder();
+  mkdirSync(join(tree, 'mounted'));
+  writeFileSync(join(tree, 'file'), 'x');
+  utimesSync(join(tree, 'file'), 1, 2);
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', join(tree, 'mounted')]);
+  try {
+    writeFileSync(join(tree, 'mounted/in'), 'x');
+    const dump = folder();
+    await dumpFiles({ paths: [tree] }, dump);
+    assert.deepEqual((await catalogOf(dump)).map((path) => path.slice(tree.length)), ['', 'file', 'mounted', 'mounted/in']);
+    await dumpFiles({ paths: [tree], oneFileSystem: true }, dump);
+    assert.deepEqual((await catalogOf(dump)).map((path) => path.slice(tree.length)), ['', 'file', 'mounted']);
+  } finally {
+    execFileSync('umount', [join(tree, 'mounted')]);
+  }
+  assert.equal(statSync(join(tree, 'file')).atimeMs, 1000);
+});
+
+test('a probe names the roots, and fails for one that is missing', async () => {
+  const tree = folder();
+  const probe = (paths: string[]): Promise<SourceInfo> => filesSource({ paths, include: [], exclude: [] }).probe(listener());
+  assert.deepEqual(await probe([tree]), { serverVersion: undefined, identity: { paths: tree }, estimatedBytes: undefined, problems: [] });
+  await assert.rejects(probe([join(tree, 'gone')]), (error) => error instanceof LifeboatError && error.code === 'source');
+});
+
 test('with more linked files than it can remember, contents are stored again, with a warning', async () => {
   const tree = folder();
   for (let index = 0; index < 5; index++) {
@@ -304,19 +331,20 @@ test('whoever asks for the catalog before the tar has ended gets it when it has'
   await artifacts.return?.();
 });
 
-test('20,000 small files at over 3,000 a second', async () => {
+test('20,000 small files take little processor time', async () => {
   const tree = folder();
   for (let index = 0; index < 20_000; index++) {
     if (index % 500 === 0) mkdirSync(join(tree, String(Math.floor(index / 500))));
     writeFileSync(join(tree, String(Math.floor(index / 500)), String(index)), Buffer.alloc(index % 3000, index));
   }
-  utimesSync(tree, 1, 1);
   const source = filesSource({ paths: [tree], include: [], exclude: [] });
-  const start = performance.now();
+  // Processor time, not the clock's: other work on the machine must not decide this.
+  const start = process.cpuUsage();
   for await (const artifact of source.dump(listener())) {
     if (artifact.body.from === 'stream') for await (const _ of artifact.body.stream);
   }
-  const perSecond = 20_000 / ((performance.now() - start) / 1000);
-  // Half of what two busy cores give: what is looked for is a change of kind.
-  assert.ok(perSecond > 3000, `${Math.round(perSecond)} files a second`);
+  const { user, system } = process.cpuUsage(start);
+  const seconds = (user + system) / 1e6;
+  // About 2.5 s on an idle machine; what is looked for is a change of kind.
+  assert.ok(seconds < 8, `${seconds.toFixed(1)} s`);
 });

@@ -359,6 +359,40 @@ test('setuid comes back only with its owner; another user gets files of its own'
   assert.equal(readTree(join(place, 'root')).get('suid')?.mode, '6755');
 });
 
+test('another user than root can merge read-only folders, and clean them up', async () => {
+  const odd = folder();
+  mkdirSync(join(odd, 'there/closed'), { recursive: true });
+  writeFileSync(join(odd, 'there/closed/in'), 'in');
+  mkdirSync(join(odd, 'new'));
+  writeFileSync(join(odd, 'new/in'), 'in');
+  writeFileSync(join(odd, 'zzz'), 'last');
+  for (const name of ['there/closed', 'new']) chmodSync(join(odd, name), 0o555);
+  const out = folder();
+  const oddFacts = await dumpFiles({ paths: [odd] }, out);
+  for (const path of [work, out]) chmodSync(path, 0o755);
+  const place = folder();
+  execFileSync('chown', ['nobody', place]);
+  execFileSync('install', ['-d', '-o', 'nobody', join(place, 'there')]);
+  const run = (target: string, source: string): string => {
+    const script = `import { restoreFiles } from '${import.meta.dirname}/../../src/source/files/restore.ts';
+      import { folderReader, listener } from '${import.meta.dirname}/../helpers/files-dump.ts';
+      const facts = JSON.parse(process.argv[2]);
+      try { await restoreFiles({ reader: folderReader(process.argv[1]), facts, targetDir: process.argv[3], into: 'existing', stripPrefix: process.argv[4] }, listener()); }
+      catch (error) { console.log(error.code + ' ' + error.message); }`;
+    return execFileSync(process.execPath, ['--input-type=module', '-e', script, source, JSON.stringify(oddFacts), target, odd], { uid: 65534, gid: 65534, encoding: 'utf8' });
+  };
+  assert.equal(run(place, out), '');
+  const restored = readTree(place);
+  assert.deepEqual(['new', 'new/in', 'there', 'there/closed', 'there/closed/in', 'zzz'].map((path) => restored.get(path)?.mode), ['555', '644', '755', '555', '644', '644']);
+  assert.ok(![...restored.keys()].some((path) => path.includes('.restoring-')));
+  // Damaged in its last file: all before it was written already, read-only folders too.
+  const tar = readFileSync(join(out, 'files.tar'));
+  tar[tar.lastIndexOf('last')] = 0x4c;
+  writeFileSync(join(out, 'files.tar'), tar);
+  assert.match(run(place, out), /^integrity the content of/);
+  assert.deepEqual(compareTrees(restored, readTree(place)), []);
+});
+
 test('trees deeper than the longest path come back', async () => {
   const deep = folder();
   makeDeepTree(deep);

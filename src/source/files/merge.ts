@@ -6,9 +6,9 @@
 import fs from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
-import { closeFile, type Folder, listFolder, openFolder, statFile, statLink } from './file-calls.ts';
+import { changeMode, closeFile, type Folder, listFolder, openFolder, statFile, statLink } from './file-calls.ts';
 import { displayPath, joinName } from './names.ts';
-import type { Rights } from './restore-rights.ts';
+import { type Rights, secondsOf } from './restore-rights.ts';
 import { applyRights } from './target-tree.ts';
 
 const maxNamed = 20;
@@ -32,6 +32,10 @@ export async function checkMerge(staging: string, target: string): Promise<void>
 }
 
 async function check(pair: Pair, device: bigint, conflicts: string[]): Promise<void> {
+  if (!(await isWritable(pair.to))) {
+    conflicts.push(`${pair.path.length === 0 ? 'the folder' : displayPath(pair.path)} cannot be written to`);
+    return;
+  }
   for await (const { name, moved, there } of namesOf(pair)) {
     if (there === undefined || conflicts.length >= maxNamed) continue;
     const path = joinName(pair.path, name);
@@ -57,11 +61,12 @@ async function move(pair: Pair, implicit: ReadonlySet<string>): Promise<void> {
   for await (const { name, moved, there } of namesOf(pair)) {
     const path = joinName(pair.path, name);
     if (!moved.isDirectory() || there === undefined) {
-      await fs.promises.rename(pair.from.child(name), pair.to.child(name));
+      await moveOne(pair, name, moved);
       continue;
     }
     await withPair(pair.from.child(name), pair.to.child(name), path, async (below) => {
       const rights = await statFile(below.from.fd);
+      await changeMode(below.from.fd, 0o700);
       await move(below, implicit);
       if (!implicit.has(path.toString('latin1'))) await applyRights(below.to.fd, rightsOf(rights));
     });
@@ -69,8 +74,24 @@ async function move(pair: Pair, implicit: ReadonlySet<string>): Promise<void> {
   }
 }
 
+/** A folder gets another parent: its owner must be able to write to it for that moment, unless that is root. */
+async function moveOne(pair: Pair, name: Buffer, stat: BigIntStats): Promise<void> {
+  const mode = Number(stat.mode) & 0o7777;
+  const isReadOnly = stat.isDirectory() && (mode & 0o200) === 0;
+  if (isReadOnly) await fs.promises.chmod(pair.from.child(name), mode | 0o200);
+  await fs.promises.rename(pair.from.child(name), pair.to.child(name));
+  if (isReadOnly) await fs.promises.chmod(pair.to.child(name), mode);
+}
+
+async function isWritable(folder: Folder): Promise<boolean> {
+  return fs.promises.access(folder.child(Buffer.from('.')), fs.constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
 function rightsOf(stat: BigIntStats): Rights {
-  return { owner: { uid: Number(stat.uid), gid: Number(stat.gid) }, mode: Number(stat.mode) & 0o7777, mtimeSeconds: Number(stat.mtimeNs / 1000n) / 1e6 };
+  return { owner: { uid: Number(stat.uid), gid: Number(stat.gid) }, mode: Number(stat.mode) & 0o7777, mtimeSeconds: secondsOf(stat.mtimeNs) };
 }
 
 async function* namesOf(pair: Pair): AsyncGenerator<{ name: Buffer; moved: BigIntStats; there: BigIntStats | undefined }> {

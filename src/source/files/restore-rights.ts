@@ -31,6 +31,7 @@ export function rightsPolicy(policy: OwnersPolicy): (entry: CatalogEntry) => Rig
   };
 }
 
-function secondsOf(ns: bigint): number {
+/** Nanoseconds since 1970 as seconds, to the nearest that a double can hold. */
+export function secondsOf(ns: bigint): number {
   return Number(ns / 1_000_000_000n) + Number(ns % 1_000_000_000n) / 1e9;
 }

@@ -128,11 +128,12 @@ async function syncFileSystem(path: string): Promise<boolean> {
   }
 }
 
-/** Node's own removal goes by path and fails in trees deeper than the longest path. */
+/** Node's own removal goes by path and fails in trees deeper than the longest path, and in our own folders that got a read-only mode. */
 async function removeTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true });
   } catch {
+    await runTool({ file: 'chmod', args: ['-R', 'u+rwx', '--', path] });
     await runTool({ file: 'rm', args: ['-rf', '--', path] });
   }
 }
