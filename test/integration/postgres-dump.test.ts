@@ -68,7 +68,7 @@ describe('a database with every kind of object', () => {
   });
 
   test('gives each table to exactly one archive, whatever its name', async () => {
-    const { facts, collected } = await dump('sample', { bigTableBytes: 0 });
+    const { facts, collected } = await dump('sample', { bigTableBytes: 0, jobs: 3 });
     const [database] = facts.databases;
     assert.ok(database !== undefined);
     const big = new Set(database.artifacts.tables.map(({ name }) => name));
@@ -104,6 +104,22 @@ describe('databases in other encodings', () => {
       await assertEqualRows(database, `${name} restored`);
     });
   }
+});
+
+test('names that are not UTF-8, as SQL_ASCII allows, are dumped and counted', async () => {
+  await server.psql('postgres', "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
+  // Two names that look alike once they are decoded.
+  await server.query('bytes', String.raw`SET client_encoding = SQL_ASCII; DO $do$ BEGIN
+    FOR i IN 1..2 LOOP EXECUTE format('CREATE TABLE %1$I AS SELECT %2$L::text AS v FROM generate_series(1, %3$s)', convert_from(decode('e' || i || '62', 'hex'), 'SQL_ASCII'), convert_from('\xff'::bytea, 'SQL_ASCII'), i * 10); END LOOP;
+    EXECUTE format('CREATE TABLE plain AS SELECT 1 AS %I', convert_from('\xfe'::bytea, 'SQL_ASCII')); END $do$`);
+  const { facts, collected } = await dump('bytes', { bigTableBytes: 0 });
+  const [database] = facts.databases;
+  assert.ok(database !== undefined);
+  assert.deepEqual(database.tables.map(({ name, rows, method }) => [name, rows, method]).sort(), [['plain', '1', 'count'], ['\ufffdb', '10', 'count'], ['\ufffdb', '20', 'count']]);
+  assert.deepEqual(await faultsOf(database, collected.names), []);
+  await restore('bytes restored', collected.names, "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
+  const names = (name: string): Promise<unknown> => server.query(name, "SELECT encode(relname::text::bytea, 'hex') FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1");
+  assert.deepEqual(await names('bytes restored'), await names('bytes'));
 });
 
 test('several databases are numbered, "*" takes all of the server', async () => {

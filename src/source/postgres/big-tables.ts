@@ -1,6 +1,7 @@
 /** Which archives a database's dump is made of: one for the schema, one for each big table, one for all the rest. */
 import { createHash } from 'node:crypto';
 import type { Relation } from './fingerprint.ts';
+import { isSpeakable } from './quote.ts';
 
 /** A table that is dumped into an archive of its own. */
 export interface BigTable {
@@ -30,7 +31,7 @@ const maxBigTables = 1000;
 export function planParts(relations: readonly Relation[], bigTableBytes: number, prefix: string): DumpParts {
   const tables = relations.filter(({ kind }) => kind === 'r');
   const big = tables
-    .filter(({ bytes, schema, name }) => bytes > bigTableBytes && !`${schema}${name}`.includes('\ufffd'))
+    .filter(({ bytes, schema, name }) => bytes > bigTableBytes && isSpeakable(schema, name))
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, maxBigTables);
   const taken = new Set<string>();

@@ -88,6 +88,7 @@ function mayPassOtherwise(error: unknown): boolean {
 
 async function connect(target: PostgresUrl, database: string, password: string | undefined, ssl: ConnectionOptions | false, connectTimeoutMs: number): Promise<Client> {
   const { Client } = (await import('pg')).default;
+  const options = target.parameters.get('options');
   const client = new Client({
     host: target.host,
     port: target.port,
@@ -97,7 +98,7 @@ async function connect(target: PostgresUrl, database: string, password: string |
     password: () => password as string,
     ssl,
     application_name: 'lifeboat',
-    options: target.parameters.get('options') ?? ' ',
+    ...(options === undefined ? {} : { options }),
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,

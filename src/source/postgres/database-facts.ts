@@ -2,7 +2,6 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Connection, Row } from './connection.ts';
 import type { DatabaseFacts } from './facts.ts';
-import { sqlStateOf } from './connection-errors.ts';
 
 /** All facts but those that the dump itself adds. */
 export type CatalogFacts = Omit<DatabaseFacts, 'snapshot' | 'artifacts' | 'tables' | 'largeObjects'>;
@@ -105,11 +104,6 @@ function largeObjectsSql(serverVersionNum: number): string {
     FROM (SELECT loid, max(pageno::int8 * (current_setting('block_size')::int / 4) + length(data)) AS bytes,
             sum(CASE WHEN length(page) > 0 THEN hashtextextended(encode(page, 'hex') COLLATE "C", loid::int8 << 31 | pageno) ELSE 0 END) AS pages
           FROM (SELECT loid, pageno, data, ${trimmed} AS page FROM pg_largeobject) p GROUP BY loid) o`;
-}
-
-/** Whether an error means that a right is missing. */
-export function isPermissionError(error: unknown): boolean {
-  return sqlStateOf(error) === '42501';
 }
 
 /** `{}` for what is not there: optional fields are left out, not null. */

@@ -14,12 +14,13 @@ import type { Secret } from '../../lib/secret.ts';
 import { type Connection, openConnection } from './connection.ts';
 import type { TableFacts } from './facts.ts';
 import { type HashableTypes, readHashableTypes } from './hashable.ts';
-import { quoteIdentifier, quoteLiteral, quoteQualified } from './quote.ts';
+import { isSpeakable, quoteIdentifier, quoteLiteral, quoteQualified } from './quote.ts';
 
 export type FingerprintMethod = TableFacts['method'];
 
 /** An ordinary table (a partition too) or a materialized view, with what is needed to read it. */
 export interface Relation {
+  readonly oid: string;
   readonly schema: string;
   readonly name: string;
   readonly kind: 'r' | 'm';
@@ -92,6 +93,7 @@ export async function listRelations(connection: Connection): Promise<Relation[]>
   const types = await readHashableTypes(connection);
   const rows = await connection.query(relationsSql);
   return rows.map((row) => ({
+    oid: row['oid'] ?? '',
     schema: row['schema'] ?? '',
     name: row['name'] ?? '',
     kind: row['kind'] === 'm' ? 'm' : 'r',
@@ -137,15 +139,25 @@ async function openReader(url: Secret, { database, snapshot, signal }: Fingerpri
 
 function bestMethod(relation: Relation, serverVersionNum: number): FingerprintMethod {
   // What a materialized view holds is made anew by a restore, and may differ from what it held.
-  if (relation.columns.length === 0 || relation.kind === 'm') return 'count';
+  if (relation.columns.length === 0 || relation.kind === 'm' || !isSpeakable(...namesOf(relation))) return 'count';
   return serverVersionNum >= 140000 ? 'record' : 'text';
 }
 
 async function fingerprintRelation(connection: Connection, relation: Relation, method: FingerprintMethod): Promise<TableFacts> {
   const { schema, name, kind, bytes } = relation;
-  const rows = await connection.query(`SELECT count(*) AS rows, ${sumOf(relation, method)} AS fingerprint FROM ONLY ${quoteQualified(schema, name)} t`);
+  const rows = await connection.query(isSpeakable(schema, name) ? `SELECT count(*) AS rows, ${sumOf(relation, method)} AS fingerprint FROM ONLY ${quoteQualified(schema, name)} t` : countByOid(relation.oid));
   const fingerprint = method === 'count' ? undefined : (rows[0]?.['fingerprint'] ?? '0');
   return { schema, name, kind, rows: rows[0]?.['rows'] ?? '', method, ...(fingerprint === undefined ? {} : { fingerprint }), bytes };
+}
+
+function namesOf({ schema, name, columns }: Relation): string[] {
+  return [schema, name, ...columns.map((column) => column.name)];
+}
+
+/** Lets the server itself write the name. A setting carries the result, since a read-only transaction can make no function. */
+function countByOid(oid: string): string {
+  return `DO $$ DECLARE rows text; BEGIN EXECUTE format('SELECT count(*) FROM ONLY %s', ${oid}::oid::regclass) INTO rows; PERFORM set_config('lifeboat.rows', rows, true); END $$;
+    SELECT current_setting('lifeboat.rows') AS rows`;
 }
 
 function sumOf({ columns }: Relation, method: FingerprintMethod): string {
@@ -182,7 +194,7 @@ function columnsOf(json: string, types: HashableTypes): RelationColumn[] {
 
 /** Virtual generated columns hold nothing; stored ones count. On a standby unlogged tables cannot be read, and a dump leaves their rows out. */
 const relationsSql = `
-  SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind, pg_table_size(c.oid) AS bytes,
+  SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, pg_table_size(c.oid) AS bytes,
     (SELECT json_agg(json_build_array(a.attname, a.atttypid::text, l.collisdeterministic IS NOT FALSE))
      FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation
      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') AS columns

@@ -18,3 +18,11 @@ export function quoteLiteral(value: string): string {
   const quoted = `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
   return value.includes('\\') ? ` E${quoted}` : quoted;
 }
+
+/**
+ * Whether a name came to us whole. In an SQL_ASCII database a name may hold bytes that are not UTF-8; such
+ * a one can be written neither in a query nor on a command line.
+ */
+export function isSpeakable(...names: readonly string[]): boolean {
+  return !names.some((name) => name.includes('\ufffd'));
+}

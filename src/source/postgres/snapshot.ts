@@ -9,7 +9,7 @@ import { type Connection, openConnection } from './connection.ts';
 import { sqlStateOf } from './connection-errors.ts';
 import { pinSettings } from './fingerprint.ts';
 import { assertHoldsSession } from './pooler.ts';
-import { quoteQualified } from './quote.ts';
+import { isSpeakable, quoteQualified } from './quote.ts';
 
 export interface Snapshot {
   readonly name: string;
@@ -77,8 +77,8 @@ async function listLockable(connection: Connection): Promise<string[]> {
     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
     ORDER BY c.oid`);
-  // Names that are not valid UTF-8 cannot be written in a query of ours; pg_dump locks those itself.
-  return rows.map((row) => quoteQualified(row['schema'] ?? '', row['name'] ?? '')).filter((each) => !each.includes('\ufffd'));
+  // The others are locked by pg_dump itself.
+  return rows.map((row) => quoteQualified(row['schema'] ?? '', row['name'] ?? '')).filter((name) => isSpeakable(name));
 }
 
 function withHint(error: unknown, connection: Connection): unknown {

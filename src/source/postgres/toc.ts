@@ -47,22 +47,26 @@ export async function readToc(archive: AsyncIterable<Uint8Array>): Promise<TocEn
 /** What is wrong with the parts of one database's dump, by artifact name; empty when each table's and sequence's data stands in exactly one part, the right one. */
 export function checkParts(facts: DatabaseFacts, tocs: ReadonlyMap<string, readonly TocEntry[]>): string[] {
   const { artifacts } = facts;
-  const partOf = new Map(artifacts.tables.map(({ schema, name, artifact }) => [key({ schema, name }), artifact]));
   const seen = placesOfData(tocs);
   const faults: string[] = [];
-  const expect = (type: string, object: { schema: string; name: string }, artifact: string): void => {
-    const places = seen.get(`${type} ${key(object)}`) ?? [];
-    if (places.length !== 1 || places[0] !== artifact) faults.push(`${type} of ${object.schema}.${object.name} stands in ${places.join(' and ') || 'no part'} instead of ${artifact}`);
-    seen.delete(`${type} ${key(object)}`);
-  };
-  for (const table of facts.tables) if (table.kind === 'r') expect('TABLE DATA', table, partOf.get(key(table)) ?? artifacts.data);
-  for (const sequence of facts.sequences) expect('SEQUENCE SET', sequence, artifacts.data);
-  // What is left belongs to extensions (configuration tables).
-  for (const [object, places] of seen) if (places.length > 1 && !object.startsWith('BLOB')) faults.push(`${object} stands in ${places.join(' and ')}`);
-  const hasBlobs = [...seen].some(([object, places]) => object.startsWith('BLOBS') && places.every((place) => place === artifacts.data));
-  if (facts.largeObjects.count !== '0' && !hasBlobs) faults.push(`large objects are missing from ${artifacts.data}`);
+  for (const [object, wanted] of wantedPlaces(facts)) {
+    const places = seen.get(object) ?? [];
+    seen.delete(object);
+    if (places.join() !== wanted.join()) faults.push(`${object} stands in ${places.join(' and ') || 'no part'} instead of ${wanted.join(' and ')}`);
+  }
+  // What is left belongs to extensions (configuration tables), or is large objects.
+  const isBlob = ([object]: readonly [string, unknown]): boolean => object.startsWith('BLOB');
+  for (const [object, places] of seen) if (places.length > 1 && !isBlob([object, places])) faults.push(`${object} stands in ${places.join(' and ')}`);
+  if (facts.largeObjects.count !== '0' && ![...seen].some((each) => isBlob(each) && each[1].includes(artifacts.data))) faults.push(`large objects are missing from ${artifacts.data}`);
   for (const name of [artifacts.schema, artifacts.data, ...artifacts.tables.map(({ artifact }) => artifact)]) if (!tocs.has(name)) faults.push(`${name} is missing`);
   return faults;
+}
+
+/** The part that each object's data belongs into: one, but for different names that are not UTF-8 and look alike. */
+function wantedPlaces({ artifacts, tables, sequences }: DatabaseFacts): Map<string, string[]> {
+  const apart = new Map(artifacts.tables.map((table) => [key('TABLE DATA', table), table.artifact]));
+  const objects = [...tables.filter(({ kind }) => kind === 'r').map((table) => key('TABLE DATA', table)), ...sequences.map((sequence) => key('SEQUENCE SET', sequence))];
+  return Map.groupBy(objects, (object) => object).entries().reduce((wanted, [object, same]) => wanted.set(object, same.map(() => apart.get(object) ?? artifacts.data)), new Map<string, string[]>());
 }
 
 /** Type, schema and name of each entry of the data section → the artifacts that hold it. */
@@ -71,15 +75,15 @@ function placesOfData(tocs: ReadonlyMap<string, readonly TocEntry[]>): Map<strin
   for (const [artifact, entries] of tocs) {
     for (const entry of entries) {
       if (entry.section !== 'data') continue;
-      const object = `${entry.type} ${key({ schema: entry.schema ?? '', name: entry.name })}`;
+      const object = key(entry.type, { schema: entry.schema ?? '', name: entry.name });
       places.set(object, [...(places.get(object) ?? []), artifact]);
     }
   }
   return places;
 }
 
-function key({ schema, name }: { readonly schema: string; readonly name: string }): string {
-  return JSON.stringify([schema, name]);
+function key(type: string, { schema, name }: { readonly schema: string; readonly name: string }): string {
+  return `${type} of ${JSON.stringify(schema)}.${JSON.stringify(name)}`;
 }
 
 type Parser = (cursor: Cursor) => { readonly entry: TocEntry } | { readonly next: Parser; readonly count: number };

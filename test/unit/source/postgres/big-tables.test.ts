@@ -4,7 +4,7 @@ import { planParts } from '../../../../src/source/postgres/big-tables.ts';
 import { dumpCommands } from '../../../../src/source/postgres/dump-command.ts';
 import type { Relation } from '../../../../src/source/postgres/fingerprint.ts';
 
-const relation = (name: string, bytes: number, kind: 'r' | 'm' = 'r'): Relation => ({ schema: 'public', name, kind, bytes, columns: [] });
+const relation = (name: string, bytes: number, kind: 'r' | 'm' = 'r'): Relation => ({ oid: '1', schema: 'public', name, kind, bytes, columns: [] });
 
 test('tables over the threshold get a part of their own, biggest first; materialized views never do', () => {
   const parts = planParts([relation('a', 10), relation('b', 300), relation('c', 200), relation('v', 900, 'm'), relation('edge', 100)], 100, '0002-');

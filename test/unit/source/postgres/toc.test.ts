@@ -80,9 +80,9 @@ test('parts that hold everything once have no faults', () => {
 
 test('what is missing, doubled or in the wrong part is named', () => {
   const faults = (change: Record<string, readonly TocEntry[]>): string[] => checkParts(facts, new Map([...right, ...Object.entries(change)]));
-  assert.deepEqual(faults({ 'data-00000001.dump': [] }), ['TABLE DATA of app.big stands in no part instead of data-00000001.dump']);
-  assert.deepEqual(faults({ 'data.dump': [...(right[1]?.[1] ?? []), entry('TABLE DATA', 'big')] }), ['TABLE DATA of app.big stands in data.dump and data-00000001.dump instead of data-00000001.dump']);
-  assert.deepEqual(faults({ 'data.dump': (right[1]?.[1] ?? []).slice(0, 1) }), ['SEQUENCE SET of app.seq stands in no part instead of data.dump', 'large objects are missing from data.dump']);
-  assert.deepEqual(faults({ 'schema.dump': [entry('TABLE DATA', 'config')], 'data-00000001.dump': [entry('TABLE DATA', 'big'), entry('TABLE DATA', 'config')] }), ['TABLE DATA ["app","config"] stands in schema.dump and data-00000001.dump']);
+  assert.deepEqual(faults({ 'data-00000001.dump': [] }), ['TABLE DATA of "app"."big" stands in no part instead of data-00000001.dump']);
+  assert.deepEqual(faults({ 'data.dump': [...(right[1]?.[1] ?? []), entry('TABLE DATA', 'big')] }), ['TABLE DATA of "app"."big" stands in data.dump and data-00000001.dump instead of data-00000001.dump']);
+  assert.deepEqual(faults({ 'data.dump': (right[1]?.[1] ?? []).slice(0, 1) }), ['SEQUENCE SET of "app"."seq" stands in no part instead of data.dump', 'large objects are missing from data.dump']);
+  assert.deepEqual(faults({ 'schema.dump': [entry('TABLE DATA', 'config')], 'data-00000001.dump': [entry('TABLE DATA', 'big'), entry('TABLE DATA', 'config')] }), ['TABLE DATA of "app"."config" stands in schema.dump and data-00000001.dump']);
   assert.deepEqual(checkParts(facts, new Map(right.slice(1))), ['schema.dump is missing']);
 });
