@@ -86,7 +86,7 @@ test('a partitioned table brings its partitions; a foreign key to what is not ch
   assert.equal(await rows('partitioned', 'events'), 900);
   assert.equal(await rows('partitioned', 'hit'), 20);
   const made = await objects('partitioned');
-  assert.ok(made.includes('table events_1a') && made.includes('constraint hit_id_at_fkey on table hit') && !made.some((name) => / b$/.test(name)), made.join());
+  assert.ok(made.includes('table events_1a') && made.includes('constraint hit_id_at_fkey on table hit') && !made.some((name) => name.endsWith(' b')), made.join());
   assert.match(report.notes.join(), /a_b_fkey is left out/);
 });
 

@@ -1,6 +1,6 @@
 /** Runs of pg_restore against the database that is being filled, and the judgement on what they say. */
 import type { RunContext } from '../../lib/events.ts';
-import { type RunningTool, ToolError, startTool } from '../../lib/exec.ts';
+import { type RunningTool, startTool } from '../../lib/exec.ts';
 import type { Secret } from '../../lib/secret.ts';
 import { type IssueCollector, type RestoreIssue, collectIssues, harmlessReason, restoreFailure } from './classify.ts';
 import type { PostgresTools } from './tools.ts';
@@ -74,9 +74,4 @@ export async function judge(run: RestoreRun, part: string, context: RunContext):
     if (reason !== undefined) context.emit({ type: 'debug', component: 'postgres', message: `passed over: ${issue.message} (${reason})` });
     return reason === undefined;
   });
-}
-
-/** True for a tool that was killed or could not go on, as opposed to one that reported errors. */
-export function isToolDeath(error: unknown): error is ToolError {
-  return error instanceof ToolError;
 }
