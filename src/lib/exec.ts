@@ -90,7 +90,7 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
     ...(spec.uid === undefined ? {} : { uid: spec.uid }),
     ...(spec.gid === undefined ? {} : { gid: spec.gid }),
   });
-  const stderr = collectTail(child.stderr as Readable | null, spec.onStderrLine);
+  const stderr = collectTail(child.stderr, spec.onStderrLine);
   if (child.pid === undefined) throw missingTool(spec.file, (await child).cause);
   // A pipe whose reader died is reported by the exit code, not by EPIPE on our side.
   (child.stdin as unknown as Writable | null)?.on('error', () => {});
@@ -107,8 +107,8 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
   result.catch(() => {});
   return {
     pid: child.pid,
-    stdin: spec.stdin === 'pipe' ? (child.stdin as unknown as Writable) : null,
-    stdout: stdout === 'pipe' ? (child.stdout as Readable) : null,
+    stdin: spec.stdin === 'pipe' ? child.stdin : null,
+    stdout: stdout === 'pipe' ? child.stdout : null,
     result,
     kill: (signal) => void child.kill(signal),
   };
