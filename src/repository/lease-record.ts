@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { LifeboatError } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type ObjectInfo, type Storage } from '../storage/storage.ts';
-import { isGone, ownIdentity } from './process-identity.ts';
+import { isGone, ownIdentity } from '../lib/process-identity.ts';
 
 const recordSchema = z.object({
   id: z.string(),

@@ -70,7 +70,7 @@ async function prepare(request: PostgresRestoreRequest, context: RunContext): Pr
   return withMaintenance(maintenance(request, context.signal), async (client) => {
     const server = await readTargetServer(client);
     const tools = await findTools(Math.trunc(server.versionNum / 10_000), { folder: request.toolsFolder });
-    await dropDeadRestores(client, request.targetDatabase, context.emit);
+    await dropDeadRestores(client, context.emit);
     await refuseExisting(client, request.targetDatabase);
     return { server, tools };
   });
@@ -139,7 +139,7 @@ async function giveUp(request: PostgresRestoreRequest, working: string, context:
       return `what was restored until then is kept as database "${kept}": incomplete`;
     });
   } catch (error) {
-    const state = `the unfinished database "${working}" may be left on the target server (${serverWords(error)}); the next restore to "${request.targetDatabase}" from this host drops it`;
+    const state = `the unfinished database "${working}" may be left on the target server (${serverWords(error)}); its comment says that it is unfinished, and the next restore from this host drops it`;
     context.emit({ type: 'warning', component: 'postgres', message: state });
     return state;
   }

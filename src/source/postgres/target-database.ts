@@ -3,10 +3,9 @@
  * everything is in; taking the wanted name is the commit point. So what a killed restore leaves can
  * never be taken for the real thing, and the next run knows it by its comment.
  */
-import { hostname } from 'node:os';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
-import { processStart } from '../../lib/leftovers.ts';
+import { type ProcessIdentity, isGone, ownIdentity } from '../../lib/process-identity.ts';
 import { sqlStateOf } from './connection-errors.ts';
 import type { DatabaseFacts } from './facts.ts';
 import { type Queries, serverWords } from './maintenance.ts';
@@ -47,8 +46,15 @@ export async function createMarkedDatabase(client: Queries, server: TargetServer
     if (!options.drill) throw localeMissing(facts, error);
     await createWithFallback(client, head, facts, options.emit);
   }
-  const mark = { target, host: hostname(), pid: process.pid, start: processStart(process.pid) ?? '', since: new Date().toISOString() };
+  const mark: Mark = { target, by: ownIdentity(), since: new Date().toISOString() };
   await client.query(`COMMENT ON DATABASE ${quoteIdentifier(name)} IS ${quoteLiteral(markPrefix + JSON.stringify(mark))}`);
+}
+
+/** In the comment of an unfinished database. */
+interface Mark {
+  readonly target: string;
+  readonly by: ProcessIdentity;
+  readonly since: string;
 }
 
 /** A database that some restore has not finished. */
@@ -57,7 +63,7 @@ export interface UnfinishedRestore {
   readonly target: string;
   readonly host: string;
   readonly since: string;
-  /** False only where that is certain: this host's, and the process is gone. */
+  /** False only where that is certain: this system's, and the process is gone. */
   readonly mayBeRunning: boolean;
 }
 
@@ -66,17 +72,16 @@ export async function findUnfinishedRestores(client: Queries): Promise<Unfinishe
   const rows = await client.query("SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database ORDER BY datname");
   return rows.flatMap(({ name, mark }) => {
     if (typeof mark !== 'string' || !mark.startsWith(markPrefix)) return [];
-    const { target, host, pid, start, since } = JSON.parse(mark.slice(markPrefix.length)) as { target: string; host: string; pid: number; start: string; since: string };
-    return [{ database: String(name), target, host, since, mayBeRunning: host !== hostname() || processStart(pid) === start }];
+    const { target, by, since } = JSON.parse(mark.slice(markPrefix.length)) as Mark;
+    return [{ database: String(name), target, host: by.host, since, mayBeRunning: !isGone(by, ownIdentity()) }];
   });
 }
 
-/** Drops what dead restores of this host left of `target`; tells of others. */
-export async function dropDeadRestores(client: Queries, target: string, emit: EventSink): Promise<void> {
+/** Drops what dead restores of this host left, whatever their target; tells of others. */
+export async function dropDeadRestores(client: Queries, emit: EventSink): Promise<void> {
   for (const left of await findUnfinishedRestores(client)) {
-    if (left.target !== target) continue;
     if (left.mayBeRunning) {
-      emit({ type: 'warning', component: 'postgres', message: `database "${left.database}" is an unfinished restore by ${left.host} since ${left.since}: drop it if that one is not running any more` });
+      emit({ type: 'warning', component: 'postgres', message: `database "${left.database}" is an unfinished restore by ${left.host} since ${left.since}: if that one is not running any more, drop it: DROP DATABASE ${quoteIdentifier(left.database)}` });
       continue;
     }
     await dropDatabase(client, left.database);

@@ -1,7 +1,7 @@
 /** Who this process is, so that another one can tell whether it still lives: host, boot, pid namespace, pid and start time. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
-import { processStart } from '../lib/leftovers.ts';
+import { processStart } from './leftovers.ts';
 
 export interface ProcessIdentity {
   readonly host: string;
