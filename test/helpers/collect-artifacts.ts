@@ -58,6 +58,10 @@ async function writeArtifact(artifact: Artifact, folder: string, signal: AbortSi
   const path = join(folder, artifact.name);
   if (artifact.body.from === 'stream') return pipeline(Readable.from(artifact.body.stream), createWriteStream(path));
   const file = await open(path, 'w');
-  const tool = await artifact.body.run(file.fd, signal).finally(() => file.close());
-  await tool.done;
+  try {
+    const tool = await artifact.body.run(file.fd, signal);
+    await tool.done;
+  } finally {
+    await file.close();
+  }
 }

@@ -67,12 +67,12 @@ export async function openConnection(url: Secret, settings: ConnectionSettings =
 /** Tries with and without TLS as sslmode has it; the first failure is the one that counts. */
 async function connectFirst(target: PostgresUrl, database: string, settings: ConnectionSettings): Promise<Client> {
   const password = await findPassword(target, database);
-  let failure: unknown;
+  let failure: Error | undefined;
   for (const ssl of await tlsAttempts(target)) {
     try {
       return await connect(target, database, password, ssl, settings.connectTimeoutMs ?? 30_000);
     } catch (error) {
-      failure ??= error;
+      failure ??= error instanceof Error ? error : new Error(String(error));
       if (!mayPassOtherwise(error)) break;
       // "prefer": a server without TLS says so; what counts then is the try without.
       if (/does not support SSL/.test(String(error))) failure = undefined;

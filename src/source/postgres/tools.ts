@@ -5,7 +5,7 @@
  * another version than it says.
  */
 import { accessSync, constants, readdirSync, realpathSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import { runTool } from '../../lib/exec.ts';
 
@@ -24,8 +24,6 @@ export interface PostgresTools {
 export interface FindToolsOptions {
   /** A folder that holds them; nothing else is looked at then. */
   readonly folder?: string | undefined;
-  /** Default: the process's PATH. */
-  readonly path?: string | undefined;
 }
 
 /** The programs that fit a server of this major version. Throws `tool` (16) when there are none. */
@@ -41,7 +39,7 @@ export async function findTools(serverMajor: number, options: FindToolsOptions =
 
 /** Every complete set of client programs on this machine, one for each version, the places looked at first winning. */
 export async function installedTools(options: FindToolsOptions = {}): Promise<PostgresTools[]> {
-  const folders = options.folder === undefined ? [...versionedFolders(), ...pathFolders(options.path ?? process.env['PATH'] ?? '')] : [options.folder];
+  const folders = options.folder === undefined ? [...versionedFolders(), ...(await folderInPath())] : [options.folder];
   const found = new Map<number, PostgresTools>();
   for (const folder of new Set(folders.filter(isComplete).map((each) => realpathSync(each)))) {
     const tools = await readTools(folder);
@@ -75,8 +73,11 @@ function namesIn(folder: string): string[] {
   }
 }
 
-function pathFolders(path: string): string[] {
-  return path.split(delimiter).filter((each) => each.startsWith('/'));
+/** Where the shell finds pg_dump; none or one. */
+async function folderInPath(): Promise<string[]> {
+  const found = await runTool({ file: '/bin/sh', args: ['-c', 'command -v pg_dump'] }).catch(() => undefined);
+  const path = found?.stdout.trim() ?? '';
+  return path.startsWith('/') ? [dirname(path)] : [];
 }
 
 function isComplete(folder: string): boolean {
