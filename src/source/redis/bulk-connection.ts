@@ -81,7 +81,7 @@ export class BulkConnection implements AsyncDisposable {
   async pass(count: number): Promise<string | undefined> {
     let error: string | undefined;
     for (let n = 0; n < count; n++) {
-      const line = this.#lineAtOnce() ?? (await this.#line());
+      const line = this.lineAtOnce() ?? (await this.#line());
       if (line[0] === '-') error ??= line.slice(1);
     }
     return error;
@@ -125,6 +125,24 @@ export class BulkConnection implements AsyncDisposable {
     return this.#buffer.subarray(start, start + length);
   }
 
+  /** The next line if it is there already. */
+  lineAtOnce(): string | undefined {
+    const end = this.#buffer.indexOf('\r\n', this.#at, 'latin1');
+    if (end === -1) return undefined;
+    const line = this.#buffer.toString('latin1', this.#at, end);
+    this.#at = end + 2;
+    return line;
+  }
+
+  /** A place to rewind to, as long as only …AtOnce calls are made in between. */
+  mark(): number {
+    return this.#at;
+  }
+
+  rewind(mark: number): void {
+    this.#at = mark;
+  }
+
   /** A small body as a whole. */
   async bodyOf(length: number): Promise<Buffer> {
     const pieces: Buffer[] = [];
@@ -139,18 +157,10 @@ export class BulkConnection implements AsyncDisposable {
 
   async #line(): Promise<string> {
     for (;;) {
-      const line = this.#lineAtOnce();
+      const line = this.lineAtOnce();
       if (line !== undefined) return line;
       await this.#more();
     }
-  }
-
-  #lineAtOnce(): string | undefined {
-    const end = this.#buffer.indexOf('\r\n', this.#at, 'latin1');
-    if (end === -1) return undefined;
-    const line = this.#buffer.toString('latin1', this.#at, end);
-    this.#at = end + 2;
-    return line;
   }
 
   async #more(): Promise<void> {

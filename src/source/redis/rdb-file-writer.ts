@@ -22,6 +22,18 @@ export class RdbFileWriter {
     await this.#put(bytes);
   }
 
+  /** True if so many bytes can be written at once. */
+  hasRoom(bytes: number): boolean {
+    return this.#used + bytes <= this.#buffer.length;
+  }
+
+  /** The same without waiting; only with room. */
+  writeAtOnce(bytes: Uint8Array): void {
+    this.#crc.update(bytes);
+    this.#buffer.set(bytes, this.#used);
+    this.#used += bytes.length;
+  }
+
   /** The end and the checksum; on disk when it returns. */
   async end(): Promise<void> {
     await this.write(endOpcode);
