@@ -27,9 +27,11 @@ export type {
   PlannedComponent,
   RestoredComponent,
   RestoreResult,
+  ShownEvidence,
   ShowRequest,
   ShowResult,
   Trust,
   UndoRestoreResult,
   UnlockResult,
 } from './operations/requests.ts';
+export type { BackupState, Milestone, Standing } from './operations/states.ts';

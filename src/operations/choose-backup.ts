@@ -4,7 +4,7 @@ import type { EventSink } from '../lib/events.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { listEvidence } from './evidence.ts';
+import { standingOf } from './states.ts';
 
 export interface ChosenBackup {
   readonly listed: ListedManifest;
@@ -20,7 +20,7 @@ export interface Choice {
 
 /** A backup to read from. Throws `not_found`, `key`, `integrity` (14) for one that is damaged or cannot be trusted. */
 export async function chooseBackup(repository: Repository, { id, target, force = false }: Choice, emit: EventSink): Promise<ChosenBackup> {
-  const isProven = async ({ id: backupId }: ListedManifest): Promise<boolean> => (await listEvidence(repository, backupId)).some(({ level, result }) => level === 'drill' && result === 'ok');
+  const isProven = async (backup: ListedManifest): Promise<boolean> => (await standingOf(repository, backup))?.state === 'proven';
   const { backup: listed, byFullId, passedOver } = await repository.resolve(id, { target, isProven });
   for (const other of passedOver) emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
   const { manifest, trust, reason } = listed;

@@ -1,17 +1,14 @@
-/** What was proven of a backup, by the names of its evidence: evidence/<backup>/<UTC time>-<level>-<ok|failed>.json. */
+/** What was found out about a backup so far, as `show` tells it: every piece of evidence is opened, and one that does not count says why. */
+import { readAllEvidence, type EvidencedBackup } from '../repository/evidence.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { ShowResult } from './requests.ts';
+import type { ShownEvidence } from './requests.ts';
 
-type Evidence = ShowResult['evidence'][number];
-
-/** Oldest first. Names only: whoever relies on one opens it. */
-export async function listEvidence({ storage }: Repository, backupId: string): Promise<Evidence[]> {
-  const evidence: Evidence[] = [];
-  for await (const { key } of storage.list(`evidence/${backupId}/`)) {
-    const match = /\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-([a-z-]+)-(ok|failed)\.json$/.exec(key);
-    if (match === null) continue;
-    const [, year, month, day, hour, minute, second, level, result] = match;
-    evidence.push({ object: key, at: `${year}-${month}-${day}T${hour}:${minute}:${second}Z`, level: level ?? '', result: result === 'ok' ? 'ok' : 'failed' });
-  }
-  return evidence;
+/** Oldest first. */
+export async function shownEvidence(repository: Repository, backup: EvidencedBackup): Promise<ShownEvidence[]> {
+  const pieces = await readAllEvidence(repository, backup);
+  return pieces.map(({ object, at, level, result, evidence, reason }) => {
+    if (evidence === undefined) return { object, at, level, result, reason };
+    const { durationMs, bytes, counts, compared, steps, damaged } = evidence;
+    return { object, at, level, result, durationMs, bytes, counts, compared, steps, damaged };
+  });
 }

@@ -3,10 +3,12 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
 import { withRepository } from './open-repository.ts';
 import type { BackupSummary, ListRequest, ListResult } from './requests.ts';
+import { standings } from './states.ts';
 import { backupSummary } from './summaries.ts';
 
 export async function list(loaded: LoadedConfig, request: ListRequest, context: RunContext): Promise<ListResult> {
   return withRepository(loaded, context, async (repository) => {
+    const standingOf = await standings(repository);
     const backups: BackupSummary[] = [];
     const damaged: { object: string; reason: string }[] = [];
     for await (const listed of repository.listManifests()) {
@@ -14,8 +16,8 @@ export async function list(loaded: LoadedConfig, request: ListRequest, context: 
         damaged.push({ object: listed.object, reason: listed.reason ?? 'it cannot be read' });
         continue;
       }
-      const summary = backupSummary(listed, listed.manifest);
-      if (isWanted(summary, request)) backups.push(summary);
+      if (!isWanted(backupSummary(listed, listed.manifest), request)) continue;
+      backups.push(backupSummary(listed, listed.manifest, await standingOf(listed)));
       if (backups.length === request.limit) break;
     }
     return { repository: repository.storage.location, backups: backups.reverse(), damaged };

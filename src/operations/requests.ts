@@ -8,6 +8,7 @@ import type { ErrorCode } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Json, Problem } from '../source/source.ts';
+import type { Standing } from './states.ts';
 
 export type Operation<Request, Result> = (config: LoadedConfig, request: Request, context: RunContext) => Promise<Result>;
 
@@ -216,6 +217,8 @@ export interface BackupSummary extends ComponentSizes {
   readonly trust: Trust;
   /** How many warnings it was taken with. */
   readonly warnings: number;
+  /** How far it has been proven; undefined where no key can tell. */
+  readonly standing?: Standing | undefined;
 }
 
 export interface ListResult {
@@ -247,7 +250,23 @@ export interface ShowResult {
     /** Undefined without a key. */
     readonly facts?: Json | undefined;
   })[];
-  readonly evidence: readonly { readonly object: string; readonly at: string; readonly level: string; readonly result: 'ok' | 'failed' }[];
+  /** Oldest first. */
+  readonly evidence: readonly ShownEvidence[];
+}
+
+/** One piece of evidence. What it found is there only if it counts; else `reason` says why it does not. */
+export interface ShownEvidence {
+  readonly object: string;
+  readonly at: string;
+  readonly level: string;
+  readonly result: 'ok' | 'failed';
+  readonly reason?: string | undefined;
+  readonly durationMs?: number | undefined;
+  readonly bytes?: number | undefined;
+  readonly counts?: Readonly<Record<string, number>> | undefined;
+  readonly compared?: readonly string[] | undefined;
+  readonly steps?: readonly { readonly name: string; readonly durationMs: number; readonly bytes?: number | undefined }[] | undefined;
+  readonly damaged?: readonly { readonly object: string; readonly problem: string }[] | undefined;
 }
 
 export interface ExportRequest {

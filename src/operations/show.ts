@@ -2,10 +2,11 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { listEvidence } from './evidence.ts';
+import { shownEvidence } from './evidence.ts';
 import { readComponentFacts } from './facts-document.ts';
 import { withRepository } from './open-repository.ts';
 import type { ShowRequest, ShowResult } from './requests.ts';
+import { standingOf } from './states.ts';
 import { backupSummary } from './summaries.ts';
 
 export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {
@@ -16,7 +17,7 @@ export async function show(loaded: LoadedConfig, request: ShowRequest, context: 
     const facts = listed.trust === 'unchecked' ? undefined : await readComponentFacts(repository, manifest);
     return {
       repository: repository.storage.location,
-      backup: backupSummary(listed, manifest),
+      backup: backupSummary(listed, manifest, await standingOf(repository, listed)),
       versions: manifest.versions,
       previousId: manifest.previous?.id,
       dataKey: manifest.dataKey,
@@ -25,7 +26,7 @@ export async function show(loaded: LoadedConfig, request: ShowRequest, context: 
         artifacts: artifacts.map(({ name, mediaType, bytes, chunks }) => ({ name, mediaType, bytes, chunks })),
         facts: facts?.get(component.name),
       })),
-      evidence: await listEvidence(repository, manifest.id),
+      evidence: await shownEvidence(repository, listed),
     };
   });
 }

@@ -23,14 +23,14 @@ export interface Milestone {
 export interface Standing {
   readonly state: BackupState;
   /** Each by the newest evidence of its level or a higher one that no later failure overrides. */
-  readonly checked: Milestone | undefined;
-  readonly decoded: Milestone | undefined;
-  readonly proven: Milestone | undefined;
-  readonly lastFailure: Milestone | undefined;
+  readonly checked?: Milestone | undefined;
+  readonly decoded?: Milestone | undefined;
+  readonly proven?: Milestone | undefined;
+  readonly lastFailure?: Milestone | undefined;
   /** The last failure was not followed by a success that would have found the same. */
   readonly failing: boolean;
   /** A real restore that verified well; counts for nothing here. */
-  readonly restored: Milestone | undefined;
+  readonly restored?: Milestone | undefined;
 }
 
 /** The newest of each level that count. */

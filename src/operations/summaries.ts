@@ -4,6 +4,7 @@ import type { Manifest } from '../repository/manifest.ts';
 import type { Json, SourceKind } from '../source/source.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { BackupSummary, ComponentName, ComponentSizes, Trust } from './requests.ts';
+import type { Standing } from './states.ts';
 
 /** The name that operators know a component by. */
 export function componentOf(kind: SourceKind): ComponentName {
@@ -11,7 +12,7 @@ export function componentOf(kind: SourceKind): ComponentName {
 }
 
 /** One line about a manifest that could be read. */
-export function backupSummary(listed: ListedManifest, manifest: Manifest): BackupSummary {
+export function backupSummary(listed: ListedManifest, manifest: Manifest, standing?: Standing): BackupSummary {
   return {
     id: manifest.id,
     target: manifest.target,
@@ -26,6 +27,7 @@ export function backupSummary(listed: ListedManifest, manifest: Manifest): Backu
     trust: trustOf(listed),
     warnings: manifest.warnings,
     ...sumSizes(manifest.components),
+    standing,
   };
 }
 

@@ -11,14 +11,20 @@ export const listView: View<ListResult> = {
   text: async ({ repository, backups, damaged }) => {
     const broken = damaged.map(({ object, reason }) => `damaged: ${object}: ${oneLine(reason)}`);
     if (backups.length === 0) return [`no backups in ${repository}`, ...broken].join('\n');
-    const table = await columns(['ID', 'TAKEN (UTC)', 'TYPE', 'COMPONENTS', ...sizeHead, 'NOTES'], backups.map(rowOf), [4, 5, 6]);
+    const table = await columns(['ID', 'TAKEN (UTC)', 'TYPE', 'COMPONENTS', ...sizeHead, 'STATE', 'NOTES'], backups.map(rowOf), [4, 5, 6]);
     return [table, ...broken].join('\n');
   },
   exitCode: ({ damaged }) => (damaged.length > 0 ? exitCodeWarnings : 0),
 };
 
 function rowOf(backup: BackupSummary): string[] {
-  return [backup.id, shownTime(backup.finishedAt), backup.type, backup.components.join(','), ...sizeCells(backup), notesOf(backup)];
+  return [backup.id, shownTime(backup.finishedAt), backup.type, backup.components.join(','), ...sizeCells(backup), stateCell(backup), notesOf(backup)];
+}
+
+/** The state, and FAILED where something was found since. */
+function stateCell({ standing }: BackupSummary): string {
+  if (standing === undefined) return 'unknown';
+  return standing.failing ? `${standing.state}, FAILED` : standing.state;
 }
 
 /** What is not as usual, then what people wrote. */

@@ -1,4 +1,5 @@
 /** What `lifeboat show` prints. */
+import type { Milestone, Standing } from '../operations/states.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ShowResult } from '../operations/requests.ts';
@@ -27,12 +28,22 @@ function headText({ repository, backup, versions, previousId, dataKey }: ShowRes
     ['data key', dataKey ?? 'none: not encrypted'],
     ['written by', backup.trust === 'authentic' ? 'a writer that is trusted' : `${backup.trust} writer`],
     ['versions', Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')],
+    ['state', backup.standing?.state ?? 'unknown: there is no key to read the evidence with'],
+    ...stateRows(backup.standing),
     ['notes', notesOf(backup)],
   ];
   return rows
     .filter(([, value]) => value !== '')
     .map(([name, value]) => `${name.padEnd(12)}${oneLine(value)}`)
     .join('\n');
+}
+
+/** When each step of the proof was taken, and what has failed. */
+function stateRows(standing: Standing | undefined): [string, string][] {
+  if (standing === undefined) return [];
+  const row = (name: string, found: Milestone | undefined): [string, string][] => (found === undefined ? [] : [[name, `${shownTime(found.at)} (${found.level}, ${formatDuration(found.durationMs)})`]]);
+  const { checked, decoded, proven, restored, lastFailure, failing } = standing;
+  return [...row('checked', checked), ...row('decoded', decoded), ...row('proven', proven), ...row('restored', restored), ...row(failing ? 'FAILED' : 'failed then', lastFailure)];
 }
 
 async function componentsText({ components }: ShowResult): Promise<string> {
@@ -51,5 +62,9 @@ function factsTexts({ components }: ShowResult): string[] {
 
 function evidenceText({ evidence }: ShowResult): string {
   if (evidence.length === 0) return 'evidence: none yet; nobody has checked this backup';
-  return ['evidence:', ...evidence.map(({ at, level, result }) => `  ${shownTime(at)} ${level}: ${result}`)].join('\n');
+  const lines = evidence.map(({ at, level, result, durationMs, reason }) => {
+    const note = reason === undefined ? (durationMs === undefined ? '' : ` (${formatDuration(durationMs)})`) : `, does not count: ${oneLine(reason)}`;
+    return `  ${shownTime(at)} ${level}: ${result}${note}`;
+  });
+  return ['evidence:', ...lines].join('\n');
 }

@@ -3,6 +3,7 @@
  * tests hold the documents against. Times are RFC 3339 in UTC, sizes bytes. Not loaded when a command runs.
  */
 import { z } from 'zod';
+import { evidenceLevels } from '../../repository/evidence-record.ts';
 
 const time = z.iso.datetime();
 const size = z.int().nonnegative();
@@ -66,6 +67,22 @@ const backup = z.discriminatedUnion('outcome', [
   }),
 ]);
 
+const milestone = z.strictObject({ at: time, durationMs, level: z.enum(evidenceLevels), object: text }).describe('when this was last found, how long it took, and the evidence');
+
+const standing = z
+  .strictObject({
+    state: z.enum(['stored', 'checked', 'decoded', 'proven']),
+    checked: milestone.optional(),
+    decoded: milestone.optional(),
+    proven: milestone.optional(),
+    lastFailure: milestone.optional(),
+    failing: z.boolean().describe('the last failure was not followed by a success that would have found the same'),
+    restored: milestone.optional().describe('a real restore that verified well'),
+  })
+  .describe('how far it has been proven; absent where no key can tell');
+
+const damagedObjects = z.array(z.strictObject({ object: text, problem: text }));
+
 const summary = z.strictObject({
   id: text,
   target: text,
@@ -79,6 +96,7 @@ const summary = z.strictObject({
   encrypted: z.boolean(),
   trust: z.enum(['authentic', 'unsigned', 'untrusted', 'unchecked']).describe('whether a writer that is trusted made it'),
   warnings: z.int(),
+  standing: standing.optional(),
   ...sizes,
 });
 
@@ -106,7 +124,21 @@ const show = document('show', {
       ...sizes,
     }),
   ),
-  evidence: z.array(z.strictObject({ object: text, at: time, level: text, result: z.enum(['ok', 'failed']) })),
+  evidence: z.array(
+    z.strictObject({
+      object: text,
+      at: time,
+      level: text,
+      result: z.enum(['ok', 'failed']),
+      reason: text.optional().describe('why it does not count'),
+      durationMs: durationMs.optional(),
+      bytes: size.optional(),
+      counts: z.record(text, z.int()).optional(),
+      compared: texts.optional(),
+      steps: z.array(z.strictObject({ name: text, durationMs, bytes: size.optional() })).optional(),
+      damaged: damagedObjects.optional(),
+    }),
+  ),
 });
 
 const restore = z.discriminatedUnion('outcome', [

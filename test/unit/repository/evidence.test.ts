@@ -135,7 +135,7 @@ function after(events: string): string {
     const evidence = { ...draft(level, result, 0), finishedAt: new Date(day(n + 1)).toISOString(), durationMs: 1 };
     newest.set(level, { ...newest.get(level), [result]: { object: `${n}-${result}.json`, evidence } });
   }
-  const { state, failing } = judge(newest as Parameters<typeof judge>[0]);
+  const { state, failing } = judge(newest);
   return `${state}${failing ? ' failing' : ''}`;
 }
 
