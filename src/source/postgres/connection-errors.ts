@@ -21,7 +21,7 @@ const adviceOf: Readonly<Record<string, Advice>> = {
   '3D000': { hint: 'list the databases with: psql -l' },
   '42501': { hint: 'grant the missing right, e.g. GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later)' },
   '53300': { hint: 'raise max_connections, or lower jobs', retryable: true },
-  '55P03': { hint: 'another session holds or awaits a lock on it (see pg_stat_activity); run again when it has ended, or raise lockWaitTimeoutMs', retryable: true },
+  '55P03': { hint: 'another session holds or awaits a lock on it (see pg_stat_activity); run again when it has ended, or raise lockWaitTimeoutSeconds', retryable: true },
   '57014': { hint: 'it was cancelled by an administrator or a time-out of the server', retryable: true },
   '57P01': { hint: 'the server was shut down or the session was ended by an administrator', retryable: true },
   '57P02': { hint: 'another session of the server crashed: see its log', retryable: true },

@@ -111,6 +111,8 @@ async function readRows(options: DatabaseDumpOptions, snapshot: Snapshot, relati
       const connection = await openConnection(options.url, { database: options.database, signal: AbortSignal.any([signal]) });
       connections.push(connection);
       await pinSettings(connection);
+      // Behind an ALTER TABLE that waits for our snapshot's locks we would wait for ever, and all the application with us.
+      await connection.query(`SET lock_timeout = ${Math.max(1, Math.round(options.lockWaitTimeoutMs))}`);
       await connection.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.name)}`);
     }
     const tables = await fingerprintRelations(connections, relations);

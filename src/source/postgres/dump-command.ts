@@ -72,7 +72,7 @@ export async function startDump(command: DumpCommand, context: DumpContext, stdo
 const advice: readonly (readonly [said: RegExp, hint: string])[] = [
   [/row-level security/, 'the backup user must see all rows: ALTER ROLE … BYPASSRLS (or back up as a superuser)'],
   [/permission denied/, 'grant the missing right, e.g. GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later); large objects need their owner or a superuser'],
-  [/lock timeout|could not obtain lock/, 'another session holds or awaits a lock (see pg_stat_activity); run again when it has ended, or raise lockWaitTimeoutMs'],
+  [/lock timeout|could not obtain lock/, 'another session holds or awaits a lock (see pg_stat_activity); run again when it has ended, or raise lockWaitTimeoutSeconds'],
   [/has no equivalent in encoding/, 'a value cannot be written in UTF-8: correct it in the database'],
   [/conflict with recovery/, 'the standby had to go on: raise max_standby_streaming_delay there or set hot_standby_feedback = on'],
   [/invalid snapshot|snapshot .* does not exist/, 'the session that held the snapshot was ended; see the server\'s log'],

@@ -6,6 +6,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { Secret } from '../../lib/secret.ts';
 import type { Problem, SourceInfo } from '../source.ts';
 import { type Connection, withConnection } from './connection.ts';
+import { sqlStateOf } from './connection-errors.ts';
 import { readsPasswords } from './globals.ts';
 import { assertHoldsSession } from './pooler.ts';
 import { findTools } from './tools.ts';
@@ -98,7 +99,7 @@ async function databaseProblems(connection: Connection): Promise<Problem[]> {
   tell(await names(tablesSql), 'no right to read these tables and sequences', readAll);
   tell(await names(policiesSql), 'row-level security hides rows of these tables', 'ALTER ROLE … BYPASSRLS for the backup user');
   tell(await names(largeObjectsSql), 'no right to read these large objects', 'back up as their owner or as a superuser, or grant SELECT on each');
-  tell(await names(lockedSql), 'these tables are locked exclusively now', 'a backup would wait for them up to lockWaitTimeoutMs', false);
+  tell(await names(lockedSql), 'these tables are locked exclusively now', 'a backup would wait for them up to lockWaitTimeoutSeconds', false);
   return problems;
 }
 
@@ -128,10 +129,21 @@ const lockedSql = `
   SELECT DISTINCT format('%I.%I', n.nspname, c.relname) AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE l.mode = 'AccessExclusiveLock' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND c.relkind IN ('r', 'p') AND ${userObjects} ORDER BY 1`;
 
-/** What tables take on disk with TOAST, without indexes; about what a dump reads. */
+/**
+ * What tables take on disk with TOAST, without indexes; about what a dump reads. To look at a table's
+ * files takes a lock on it: where some session holds an exclusive one, the pages that the last ANALYZE
+ * has counted must do.
+ */
 async function estimate(connection: Connection): Promise<number> {
-  const rows = await connection.query(`
-    SELECT coalesce(sum(pg_table_size(c.oid)), 0) AS bytes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND ((n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') OR c.oid = 'pg_largeobject'::regclass)`);
+  await connection.query("SET lock_timeout = '1s'");
+  const rows = await connection.query(estimateSql('pg_table_size(c.oid)')).catch((error: unknown) => {
+    if (sqlStateOf(error) !== '55P03') throw error;
+    return connection.query(estimateSql("(c.relpages + coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = c.reltoastrelid), 0))::bigint * current_setting('block_size')::bigint"));
+  });
   return Number(rows[0]?.['bytes'] ?? 0);
+}
+
+function estimateSql(bytes: string): string {
+  return `SELECT coalesce(sum(${bytes}), 0) AS bytes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND ((n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') OR c.oid = 'pg_largeobject'::regclass)`;
 }
