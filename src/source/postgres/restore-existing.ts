@@ -18,6 +18,7 @@ import { feed } from './restore-data.ts';
 import { type FillPlan, planFill } from './restore-fill.ts';
 import { type PostgresRestoreRequest, checkRequest, restoreFlags } from './restore-request.ts';
 import { type RestoreTarget, conninfo, restoreEnvironment } from './restore-run.ts';
+import { writeList } from './restore-schema.ts';
 import type { PostgresRestoreReport } from './restore.ts';
 import { readTargetServer } from './target-database.ts';
 import { timed } from './timed.ts';
@@ -94,7 +95,7 @@ async function runScript(target: RestoreTarget, request: ExistingRestoreRequest,
   try {
     await write(psql, 'BEGIN;\n');
     if (dataOnly) await write(psql, beforeRows(target));
-    for (const step of steps(plan, dataOnly)) {
+    for (const step of await steps(plan, dataOnly)) {
       const list = step.listFile === undefined ? [] : ['--use-list', step.listFile];
       const tool = await startTool({ file: target.tools.pgRestore, args: ['--file=-', ...target.flags, ...(plan.schemaOnly ? ['--schema-only'] : []), `--section=${step.section}`, ...list, ...(step.file === undefined ? [] : [step.file])], stdin: step.file === undefined ? 'pipe' : 'ignore', stdout: 'pipe', signal });
       const fed = step.artifact === undefined ? Promise.resolve() : feed(tool, request.reader.open(step.artifact), () => {}, signal);
@@ -121,10 +122,10 @@ interface Step {
   readonly listFile?: string;
 }
 
-function steps({ archive, streams }: FillPlan, dataOnly: boolean): Step[] {
-  const list = archive.listFile === undefined ? {} : { listFile: archive.listFile };
+async function steps({ archive, streams }: FillPlan, dataOnly: boolean): Promise<Step[]> {
+  const schema = { file: archive.file, listFile: await writeList(archive, 'schema', archive.toc) };
   const rows = streams.map(({ artifact, listFile }): Step => ({ section: 'data', artifact, ...(listFile === undefined ? {} : { listFile }) }));
-  return dataOnly ? rows : [{ section: 'pre-data', file: archive.file, ...list }, ...rows, { section: 'post-data', file: archive.file, ...list }];
+  return dataOnly ? rows : [{ section: 'pre-data', ...schema }, ...rows, { section: 'post-data', ...schema }];
 }
 
 /** Rows alone come in any order: a superuser's session checks foreign keys when all are in, another's only those that can wait. */

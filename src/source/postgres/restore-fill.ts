@@ -32,10 +32,9 @@ export async function planFill(reader: ArtifactReader, facts: DatabaseFacts, sel
   const names = [facts.artifacts.data, ...facts.artifacts.tables.map(({ artifact }) => artifact)];
   const all = names.map((artifact) => ({ artifact, bytes: sizes.get(artifact) ?? 0 }));
   const { patterns, schemaOnly } = selection;
-  if (patterns === undefined) return { archive: { file, folder }, streams: schemaOnly ? [] : all, schemaOnly, only: undefined, notes: [] };
   const toc = await readToc(createReadStream(file));
+  if (patterns === undefined) return { archive: { file, folder, toc }, streams: schemaOnly ? [] : all, schemaOnly, only: undefined, notes: [] };
   const chosen = chooseEntries(toc, patterns);
-  const listFile = await writeList(folder, 'schema.list', chosen.ids);
   const apart = new Set(facts.artifacts.tables.filter(({ schema, name }) => chosen.hasRows(schema, name)).map(({ artifact }) => artifact));
   const data = await readToc(reader.open(facts.artifacts.data));
   // The numbers of entries are each archive's own: rows are found by name. A chosen table's sequences are those that came along in the schema.
@@ -43,7 +42,7 @@ export async function planFill(reader: ArtifactReader, facts: DatabaseFacts, sel
   const ids = data.filter(({ type, schema = '', name }) => (type === 'TABLE DATA' && chosen.hasRows(schema, name)) || (type === 'SEQUENCE SET' && sequences.has(JSON.stringify([schema, name])))).map(({ dumpId }) => dumpId);
   const streams = all.flatMap((stream): DataStream[] => (apart.has(stream.artifact) ? [stream] : []));
   if (ids.length > 0) streams.push({ artifact: facts.artifacts.data, bytes: sizes.get(facts.artifacts.data) ?? 0, listFile: await writeList(folder, 'data.list', ids) });
-  return { archive: { file, folder, listFile }, streams: schemaOnly ? [] : streams, schemaOnly, only: ({ schema, name }) => chosen.hasRows(schema, name), notes: chosen.notes };
+  return { archive: { file, folder, toc, chosen: new Set(chosen.ids) }, streams: schemaOnly ? [] : streams, schemaOnly, only: ({ schema, name }) => chosen.hasRows(schema, name), notes: chosen.notes };
 }
 
 export interface FillReport {

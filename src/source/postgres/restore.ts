@@ -128,6 +128,8 @@ async function endOwnSessions(client: Queries, database: string): Promise<void> 
 async function giveUp(request: PostgresRestoreRequest, working: string, context: RunContext): Promise<string> {
   try {
     return await withMaintenance(maintenance(request), async (client) => {
+      // Both cannot be: the name was free before. Only the answer to the commit was lost.
+      if (await databaseExists(client, request.targetDatabase)) return `database "${request.targetDatabase}" is there, complete`;
       if (!(await databaseExists(client, working))) return 'nothing is left on the target server';
       if (request.keepFailed !== true) {
         await dropDatabase(client, working);

@@ -84,8 +84,12 @@ export async function dropDeadRestores(client: Queries, emit: EventSink): Promis
       emit({ type: 'warning', component: 'postgres', message: `database "${left.database}" is an unfinished restore by ${left.host} since ${left.since}: if that one is not running any more, drop it: DROP DATABASE ${quoteIdentifier(left.database)}` });
       continue;
     }
-    await dropDatabase(client, left.database);
-    emit({ type: 'step', component: 'postgres', message: `dropped "${left.database}", which a killed restore had left` });
+    try {
+      await dropDatabase(client, left.database);
+      emit({ type: 'step', component: 'postgres', message: `dropped "${left.database}", which a killed restore had left` });
+    } catch (error) {
+      emit({ type: 'warning', component: 'postgres', message: `"${left.database}", which a killed restore left, could not be dropped: ${serverWords(error)}` });
+    }
   }
 }
 
