@@ -142,7 +142,7 @@ class ChunkThread {
 class Inbox {
   readonly #queue: WorkerMessage[] = [];
   #wake: (() => void) | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
   readonly #worker: Worker;
 
   constructor(worker: Worker) {

@@ -44,7 +44,7 @@ export class Packer {
   readonly #room = new Semaphore(buffers);
   readonly #puts = new Set<Promise<void>>();
   #open: OpenPack | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(options: PackerOptions, onStored: (pack: StoredPack) => void) {
     this.#options = options;
@@ -86,7 +86,7 @@ export class Packer {
     this.#open = undefined;
     const put = this.#put(pack)
       .catch((error: unknown) => {
-        this.#failure ??= error;
+        this.#failure ??= error instanceof Error ? error : new Error(String(error));
       })
       .finally(() => {
         this.#puts.delete(put);

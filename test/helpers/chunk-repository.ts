@@ -1,6 +1,6 @@
 /** Stores artifacts through the real writer into a folder, without the commands around it. */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CompressionConfig } from '../../src/config/config.ts';
@@ -26,6 +26,8 @@ export interface ChunkRepository {
   readonly folder: string;
   readonly storage: Storage;
   readonly dataKey: DataKey | undefined;
+  /** Removes the folder. */
+  remove(): Promise<void>;
   store(artifacts: readonly Artifact[], options?: { parent?: StoredBackup; signal?: AbortSignal; hangTimeoutMs?: number; maxStoredBytes?: number }): Promise<StoredBackup>;
 }
 
@@ -38,6 +40,7 @@ export async function openChunkRepository(options: { encrypted: boolean; compres
     folder,
     storage,
     dataKey,
+    remove: () => rm(folder, { recursive: true, force: true }),
     store: async (artifacts, { parent, signal = new AbortController().signal, hangTimeoutMs = 60_000, maxStoredBytes } = {}) => {
       const id = `20260102T030405Z-main-full-${randomBytes(4).toString('hex')}`;
       const writer = new BackupWriter({

@@ -3,10 +3,21 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import type { CompressionConfig } from '../../src/config/config.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
-import { openChunkRepository, readAll, streamArtifact, toolArtifact } from '../helpers/chunk-repository.ts';
+import { openChunkRepository as openRepository, type ChunkRepository, readAll, streamArtifact, toolArtifact } from '../helpers/chunk-repository.ts';
+
+const opened: ChunkRepository[] = [];
+after(async () => {
+  for (const repository of opened) await repository.remove();
+});
+
+async function openChunkRepository(options: Parameters<typeof openRepository>[0]): Promise<ChunkRepository> {
+  const repository = await openRepository(options);
+  opened.push(repository);
+  return repository;
+}
 
 const methods: CompressionConfig[] = [
   { method: 'none', level: 0 },
