@@ -123,7 +123,7 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
       ...(plan.request.label === undefined ? {} : { label: plan.request.label }),
       ...(plan.request.tags.length === 0 ? {} : { tags: [...plan.request.tags] }),
       host: hostname(),
-      versions: { lifeboat: await programVersion(), node: process.versions.node },
+      versions: { lifeboat: programVersion(), node: process.versions.node },
       startedAt: started.toISOString(),
       finishedAt: new Date().toISOString(),
       warnings: warnings.length,
