@@ -11,6 +11,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { ArtifactReader } from '../source.ts';
 import { type PlacedEntry, readCatalog } from './catalog.ts';
+import { checkHeader } from './check-header.ts';
 import type { FilesFacts } from './facts.ts';
 import { compareTreeOrder, displayPath, isWithin } from './names.ts';
 import { smallFileBytes } from './read-file.ts';
@@ -18,7 +19,6 @@ import { type OwnersPolicy, type Rights, rightsPolicy } from './restore-rights.t
 import { type Batch, batchesOf, Selection, type WantedEntry } from './selection.ts';
 import { catalogName, tarName } from './source.ts';
 import { type Staging, withStaging } from './staging.ts';
-import { decodeTarHeader } from './tar-header.ts';
 import { TarCursor } from './tar-cursor.ts';
 import { safeComponents, TargetTree, timeArgument } from './target-tree.ts';
 import { TaskPool } from './task-pool.ts';
@@ -59,8 +59,6 @@ export interface FilesRestoreReport {
 
 const workers = 16;
 const maxNamed = 1000;
-/** A path of a deep tree may be long; no header of ours gets near this. */
-const maxHeaderBytes = 16 * 1024 * 1024;
 
 /** Restores into a folder; until it returns, the target is as it was (into 'existing': until all is written and checked). */
 export async function restoreFiles(request: FilesRestoreRequest, context: RunContext): Promise<FilesRestoreReport> {
@@ -107,7 +105,7 @@ async function* hashed(stream: AsyncIterable<Uint8Array>, sha256: Hash): AsyncGe
 /** Files with holes may take less than they are long, so nothing is foretold with one of them. */
 function checkSpace(staging: Staging, totals: { contentBytes: number; hasSparse: boolean }): void {
   if (totals.hasSparse || totals.contentBytes <= staging.freeBytes) return;
-  throw new LifeboatError('space', `cannot restore files: ${formatBytes(totals.contentBytes)} are needed and ${formatBytes(staging.freeBytes)} are free`, { state: 'nothing was changed' });
+  throw new LifeboatError('space', `cannot restore files: ${formatBytes(totals.contentBytes)} are needed and ${formatBytes(staging.freeBytes)} are free`, { state: 'nothing was changed', hint: 'make room there, or name another folder with --to-dir' });
 }
 
 /** One restore into a staging folder. */
@@ -170,7 +168,7 @@ class RestoreRun {
     this.#last = path;
     // Checked in full, before the part that is stripped goes.
     safeComponents(path);
-    if (!wanted.isWay) await this.#checkHeader(entry, cursor);
+    if (!wanted.isWay) await checkHeader(entry, cursor);
     const components = this.#place(path);
     if (components === undefined) return;
     const name = components.at(-1);
@@ -241,16 +239,6 @@ class RestoreRun {
     if (!isWithin(path, this.#prefix)) return undefined;
     const rest = this.#prefix.length === 0 ? path : path.subarray(this.#prefix.length + 1);
     return rest.length === 0 ? [] : safeComponents(rest);
-  }
-
-  /** Tar and catalog must tell the same; a difference means that one of them is not what was backed up. */
-  async #checkHeader(entry: PlacedEntry, cursor: TarCursor): Promise<void> {
-    if (entry.headerBytes > maxHeaderBytes) throw new LifeboatError('integrity', 'cannot read files.catalog: a header is too long');
-    await cursor.skipTo(entry.offset);
-    const member = decodeTarHeader(await cursor.read(entry.headerBytes));
-    const sameLink = entry.link === undefined ? member.link === undefined : (member.link?.equals(entry.link) ?? false);
-    const isSame = member.path.equals(entry.path) && member.type === entry.type && member.size === entry.size && member.mode === entry.mode && member.mtimeNs === entry.mtimeNs && sameLink;
-    if (!isSame) throw new LifeboatError('integrity', `cannot restore ${displayPath(entry.path)}: files.tar and files.catalog do not agree about it`);
   }
 }
 
