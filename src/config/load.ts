@@ -41,6 +41,8 @@ export interface LoadedConfig {
   readonly warnings: readonly string[];
   /** Absolute path of the configuration file, if there is one. */
   readonly file: string | undefined;
+  /** Absolute path of the file of NAME=value lines, if one was read. */
+  readonly envFile?: string | undefined;
   /** The document before secrets were fetched: for `config show`. */
   readonly settings: Settings;
 }
@@ -54,7 +56,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const document: Raw = file === undefined ? structuredClone(options.document ?? {}) : await readDocument(file, faults);
   const origins = new Map<string, string>();
   if (file !== undefined) recordOrigins(origins, document, file);
-  const { env, originNames } = await readEnvFile(options, document, file);
+  const { env, envFile, originNames } = await readEnvFile(options, document, file);
   const fromFile = isRaw(document['targets']);
   const environment = readEnvironment(env, options.cwd, document['targets']);
   faults.push(...environment.faults.map((fault) => ({ ...fault, where: originNames(fault.where) })));
@@ -73,7 +75,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const config = await parseSettings(parsed.data, surroundings);
   if (config.defaultTarget !== undefined && fromFile && !config.targets.has(config.defaultTarget)) faults.push({ where: 'BACKUP_TARGET', message: `there is no target ${config.defaultTarget}; there are: ${[...config.targets.keys()].join(', ')}` });
   if (faults.length > 0) throw configurationError(faults);
-  return { config, origins, warnings, file, settings: parsed.data };
+  return { config, origins, warnings, file, envFile, settings: parsed.data };
 }
 
 async function configFile({ cwd, env, configPath, configMayBeMissing, document }: LoadOptions): Promise<string | undefined> {
@@ -101,14 +103,14 @@ async function readDocument(file: string, faults: Fault[]): Promise<Raw> {
 }
 
 /** The environment with what stands in the env file under it, and what to call a name in messages. */
-async function readEnvFile(options: LoadOptions, document: Raw, file: string | undefined): Promise<{ env: Environment; originNames: (name: string) => string }> {
+async function readEnvFile(options: LoadOptions, document: Raw, file: string | undefined): Promise<{ env: Environment; envFile: string | undefined; originNames: (name: string) => string }> {
   const configured = typeof document['envFile'] === 'string' && file !== undefined ? resolve(dirname(file), document['envFile']) : undefined;
   const path = options.envFile === undefined ? configured : resolve(options.cwd, options.envFile);
-  if (path === undefined) return { env: options.env, originNames: (name) => name };
+  if (path === undefined) return { env: options.env, envFile: undefined, originNames: (name) => name };
   try {
     const inFile = parseEnv(await readFile(path, 'utf8')) as Record<string, string>;
     const originNames = (name: string): string => (options.env[name] === undefined && inFile[name] !== undefined ? `${name} in ${path}` : name);
-    return { env: { ...inFile, ...options.env }, originNames };
+    return { env: { ...inFile, ...options.env }, envFile: path, originNames };
   } catch (error) {
     throw new LifeboatError('usage', `cannot read the environment file ${path}: ${messageOf(error)}`, { cause: error });
   }

@@ -91,10 +91,19 @@ async function refuseExisting(path: string): Promise<void> {
 }
 
 /** Recipes name absolute paths: cron has neither our folder nor our PATH. */
-function nextSteps({ config }: LoadedConfig, configPath: string | undefined, keyFile: string | undefined): string[] {
+function nextSteps({ config, file, envFile, origins }: LoadedConfig, configPath: string | undefined, keyFile: string | undefined): string[] {
   const program = fileURLToPath(new URL('../../bin/lifeboat.js', import.meta.url));
   const steps = keyFile === undefined ? [] : [`copy ${keyFile} to a safe place that is not this machine: without it no backup can be read`];
   if (config.targets.size === 0) steps.push(`say what to protect: set DATABASE_URL, REDIS_URL or BACKUP_FILES, or add "targets" to ${configPath ?? 'the configuration'}`);
   if (configPath === undefined) return steps;
+  const unknown = file === undefined && envFile === undefined ? unknownToCron(origins) : [];
+  if (unknown.length > 0) steps.push(`cron does not know ${unknown.join(' and ')}: write NAME=value lines into a file (chmod 600), and name it in ${configPath}: "envFile": "/path"`);
   return [...steps, 'lifeboat doctor', 'lifeboat backup', `for crontab -e: 15 2 * * * ${program} backup --config ${configPath} --quiet`];
+}
+
+/** Variables that stay the only place of a secret: URLs given by NAME_FILE or NAME_COMMAND are in the new file. */
+function unknownToCron(origins: LoadedConfig['origins']): string[] {
+  const isOnlyThere = (path: string, origin: string): boolean =>
+    /^targets\..*\.url$/.test(path) ? /^[A-Z_]+(?<!_FILE|_COMMAND)$/.test(origin) : /^(encryption|repository)\.(key|passphrase|identity|accessKey|secretKey|sessionToken)$/.test(path) && /^[A-Z0-9_]+$/.test(origin);
+  return [...origins].filter(([path, origin]) => isOnlyThere(path, origin)).map(([, origin]) => origin);
 }
