@@ -5,7 +5,7 @@
  */
 import { LifeboatError } from '../lib/errors.ts';
 import type { ArtifactInfo, ArtifactReader } from '../source/source.ts';
-import { NotFoundError, type Storage } from '../storage/storage.ts';
+import { NotFoundError, TooShortError, type Storage } from '../storage/storage.ts';
 import { boxKind, chunkIdKey, chunkIdOf, cipherFor, openBox, type BoxCipher } from './box.ts';
 import { decode } from './codec.ts';
 import { sha256, type DataKey } from './crypto.ts';
@@ -140,8 +140,8 @@ async function get(storage: Storage, key: string): Promise<Buffer> {
 /** Names the object; a missing or shortened one is damage of the backup, not a storage's failure. */
 function located(error: unknown, key: string): unknown {
   if (!(error instanceof LifeboatError)) return error;
-  if (error instanceof NotFoundError) return new LifeboatError('integrity', `the repository has lost ${key}`, { hint: 'run: lifeboat validate --all --quick', cause: error });
-  if (error.code === 'integrity') return new LifeboatError('integrity', `${key} is damaged: ${error.message}`, { hint: 'run: lifeboat validate --all', cause: error });
+  if (error instanceof NotFoundError) return new LifeboatError('integrity', `the repository has lost ${key}`, { hint: 'run: lifeboat validate --all --quick', cause: error, facts: { object: key } });
+  if (error.code === 'integrity' || error instanceof TooShortError) return new LifeboatError('integrity', `${key} is damaged: ${error.message}`, { hint: 'run: lifeboat validate --all', cause: error, facts: { object: key } });
   return error;
 }
 

@@ -1,12 +1,13 @@
 /** How a result is shown: as text for people or one JSON document. */
 import type { ChalkInstance } from 'chalk';
+import { exitCodeWarnings } from '../lib/errors.ts';
 import { colours, write, type CliIo } from './terminal.ts';
 
 /** How results of one kind look. */
 export interface View<R> {
   /** `lifeboat.<command>/v1`: the first member of the JSON document. */
   readonly schema: string;
-  /** `action`: --quiet leaves the text out; a `query` is asked for its text. */
+  /** `action`: --quiet leaves the text out, but for a result that is a failure; a `query` is asked for its text. */
   readonly kind: 'action' | 'query';
   /** Without a line end at its end; empty: nothing is printed. */
   readonly text: (result: R, paint: ChalkInstance) => string | Promise<string>;
@@ -19,7 +20,8 @@ export interface View<R> {
 /** Prints one result on stdout. */
 export async function printResult<R>(io: CliIo, flags: { readonly json?: boolean; readonly quiet?: boolean; readonly color: boolean }, result: R, view: View<R>): Promise<void> {
   if (flags.json === true) return write(io.stdout, `${JSON.stringify(documentOf(result, view))}\n`);
-  if (flags.quiet === true && view.kind === 'action') return;
+  const isFailure = ![0, exitCodeWarnings].includes(view.exitCode?.(result) ?? 0);
+  if (flags.quiet === true && view.kind === 'action' && !isFailure) return;
   const text = await view.text(result, await colours(io.stdout, io.env, flags.color));
   if (text !== '') await write(io.stdout, `${text}\n`);
 }

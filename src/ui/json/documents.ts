@@ -141,6 +141,36 @@ const show = document('show', {
   ),
 });
 
+const damage = z.strictObject({
+  object: text,
+  kind: z.enum(['missing', 'size', 'damaged', 'content']),
+  problem: text,
+  backups: z
+    .array(
+      z.strictObject({
+        id: text,
+        whole: z.boolean().describe('none of it can be restored'),
+        artifacts: z
+          .array(z.strictObject({ component: text, name: text, contents: texts.describe('databases and tables, Redis databases or files: the first hundred'), contentCount: z.int() }))
+          .describe('those that cannot be read whole'),
+      }),
+    )
+    .describe('every backup that uses the object'),
+});
+
+const validate = document('validate', {
+  repository: text,
+  level: z.enum(['quick', 'stored', 'deep']),
+  startedAt: time,
+  durationMs,
+  backups: z.array(z.strictObject({ id: text, target: text, result: z.enum(['ok', 'failed', 'unchecked']), evidence: text.optional().describe('the object that records it') })),
+  counts: z.record(text, z.int()),
+  bytes: size.describe('read from the repository'),
+  sample: z.strictObject({ part: z.int(), parts: z.int() }).optional(),
+  damaged: z.array(damage),
+  warnings: texts,
+});
+
 const restore = z.discriminatedUnion('outcome', [
   document('restore', {
     outcome: z.literal('done'),
@@ -181,6 +211,7 @@ export const documents = {
   backup,
   list,
   show,
+  validate,
   restore,
   'restore-undo': document('restore-undo', { outcome: z.enum(['done', 'planned']), database: text, setAside: text }),
   export: document('export', {

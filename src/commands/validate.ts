@@ -1,0 +1,48 @@
+/** lifeboat validate */
+import { InvalidArgumentError, type Command } from 'commander';
+import { LifeboatError } from '../lib/errors.ts';
+import type { ValidateLevel } from '../operations/requests.ts';
+import { jobsFlag, overridesOf } from './shared/flags.ts';
+import type { Session } from './shared/session.ts';
+
+interface Flags {
+  readonly all?: boolean;
+  readonly quick?: boolean;
+  readonly deep?: boolean;
+  readonly sample?: number;
+  readonly jobs?: number;
+}
+
+export function declare(command: Command, session: Session): void {
+  command
+    .argument('[id...]', 'full ids, unique beginnings, latest, latest~1, latest:proven (default: the newest of each target)')
+    .option('--all', 'every backup in the repository, or of --target')
+    .option('--quick', 'only presence, sizes, seals and hashes of the small objects; reads no pack')
+    .option('--deep', 'decode too, and read every archive to its end')
+    .option('--sample <percent>', 'read only so many percent of the packs, others each time', percent)
+    .addOption(jobsFlag())
+    .action(async (ids: string[], flags: Flags) => {
+      if (flags.quick === true && flags.deep === true) throw new LifeboatError('usage', '--quick and --deep are two levels: choose one');
+      const level: ValidateLevel = flags.quick === true ? 'quick' : flags.deep === true ? 'deep' : 'stored';
+      await session.perform({
+        need: { repository: true, encryption: true },
+        overrides: overridesOf(flags),
+        operation: async () => (await import('../operations/validate.ts')).validate,
+        request: () => ({
+          ids,
+          all: flags.all === true,
+          target: session.flags.target,
+          level,
+          samplePercent: flags.sample,
+        }),
+        view: async () => (await import('../ui/validate-view.ts')).validateView,
+      });
+    });
+}
+
+/** `5%` or `5`. */
+function percent(text: string): number {
+  const value = Number(/^(\d{1,3}(?:\.\d{1,3})?)%?$/.exec(text)?.[1]);
+  if (!(value > 0 && value <= 100)) throw new InvalidArgumentError('It is no percentage over 0 and up to 100, such as 5%.');
+  return value;
+}

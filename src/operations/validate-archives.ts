@@ -1,0 +1,210 @@
+/**
+ * Reads each archive of a backup to its end, decoded: dumps by pg_restore into nowhere, snapshots of
+ * Redis and tars by our own walkers, each held against the sealed facts. That finds what authentication
+ * cannot: an archive that was bad before it was stored.
+ */
+import { createHash } from 'node:crypto';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { openArtifacts } from '../repository/artifact-reader.ts';
+import type { ManifestArtifact, ManifestComponent } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import { packKey } from '../repository/index-part.ts';
+import type { PostgresFacts } from '../source/postgres/facts.ts';
+import type { PostgresTools } from '../source/postgres/tools.ts';
+import type { ArtifactReader, Json } from '../source/source.ts';
+import { factsOf, readComponentFacts } from './facts-document.ts';
+import { visitIndexes } from './validate-indexes.ts';
+import type { OpenBackup, Tally } from './validate-objects.ts';
+
+/** An archive that is not whole, or an object behind it that does not decode. */
+export interface ArchiveFault {
+  readonly artifact: string;
+  /** The object at fault where that is known: a pack or index part. */
+  readonly object: string | undefined;
+  readonly problem: string;
+}
+
+export interface ArchiveReport {
+  readonly archives: number;
+  readonly faults: readonly ArchiveFault[];
+  /** Of the tools that read. */
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** Reads archives; those that are the same chunk by chunk as one that was read already are not read again. */
+export class ArchiveCheck {
+  readonly #repository: Repository;
+  readonly #context: RunContext;
+  readonly #tally: Tally;
+  readonly #onBytes: (bytes: number) => void;
+  /** What reading gave, by the chunks of the artifacts read. */
+  readonly #known = new Map<string, Promise<unknown>>();
+
+  constructor(repository: Repository, context: RunContext, tally: Tally, onBytes: (bytes: number) => void) {
+    this.#repository = repository;
+    this.#context = context;
+    this.#tally = tally;
+    this.#onBytes = onBytes;
+  }
+
+  /** Checks all of a backup but for `damaged`, artifacts that are known not to be readable. Throws `tool` (16) without a pg_restore that fits. */
+  async check(backup: OpenBackup, damaged: ReadonlySet<string>): Promise<ArchiveReport> {
+    const facts = await readComponentFacts(this.#repository, backup.manifest);
+    const digests = await this.#digests(backup);
+    const report = { archives: 0, faults: [] as ArchiveFault[], versions: {} as Record<string, string> };
+    for (const component of backup.manifest.components) {
+      const reader = openArtifacts({ storage: this.#repository.storage, dataKey: backup.dataKey, artifacts: component.artifacts });
+      const one: OneComponent = { backup, component, facts, reader: this.#counting(reader), damaged, digests, report };
+      if (component.kind === 'postgres') await this.#postgres(one);
+      else if (component.kind === 'redis') await this.#redis(one);
+      else if (component.kind === 'files') await this.#files(one);
+      else for (const artifact of component.artifacts) await this.#body(one, artifact);
+    }
+    return report;
+  }
+
+  async #postgres(one: OneComponent): Promise<void> {
+    const [{ postgresFacts }, { findTools }] = await Promise.all([import('../source/postgres/facts.ts'), import('../source/postgres/tools.ts')]);
+    const facts = factsOf(postgresFacts, one.facts, one.component, one.backup.id);
+    const tools = await findTools(Number.parseInt(facts.toolVersion, 10));
+    one.report.versions['pg_restore'] = tools.version;
+    for (const artifact of one.component.artifacts) {
+      if (artifact.name === facts.globals?.artifact) await this.#globals(one, artifact, facts.globals.roles);
+      else await this.#guard(one, [artifact.name], async () => this.#once(one, [artifact.name], async () => readDump(tools, one.reader, artifact.name, this.#context.signal)));
+    }
+    await this.#contents(one, facts);
+  }
+
+  /** The tables of contents of a database's archives must hold each table's rows exactly once. */
+  async #contents(one: OneComponent, facts: PostgresFacts): Promise<void> {
+    const { checkParts, readToc } = await import('../source/postgres/toc.ts');
+    for (const database of facts.databases) {
+      const { schema, data, tables } = database.artifacts;
+      const names = [schema, data, ...tables.map(({ artifact }) => artifact)];
+      const isBad = (name: string): boolean => one.damaged.has(name) || one.report.faults.some(({ artifact }) => artifact === name);
+      if (names.some(isBad)) continue;
+      await this.#guard(one, [data], async () => {
+        const tocs = new Map<string, Awaited<ReturnType<typeof readToc>>>();
+        for (const name of names) tocs.set(name, await readToc(one.reader.open(name)));
+        const faults = checkParts(database, tocs);
+        if (faults.length > 0) throw new LifeboatError('integrity', `the archives of database ${database.name} do not hold what was recorded: ${faults.slice(0, 3).join('; ')}`);
+      });
+    }
+  }
+
+  async #globals(one: OneComponent, artifact: ManifestArtifact, roles: readonly string[]): Promise<void> {
+    await this.#guard(one, [artifact.name], async () => {
+      const pieces: Uint8Array[] = [];
+      for await (const piece of one.reader.open(artifact.name)) pieces.push(piece);
+      const sql = Buffer.concat(pieces).toString();
+      const missing = roles.filter((role) => !sql.includes(role.replaceAll('"', '""')));
+      if (missing[0] !== undefined) throw new LifeboatError('integrity', `it does not name role ${missing[0]}`);
+    });
+  }
+
+  async #redis(one: OneComponent): Promise<void> {
+    const [{ redisFacts }, { summarizeRdb }] = await Promise.all([import('../source/redis/facts.ts'), import('../source/redis/rdb/summary.ts')]);
+    const facts = factsOf(redisFacts, one.facts, one.component, one.backup.id);
+    await this.#guard(one, [facts.artifact], async () => {
+      const { keys, expires, bytes, fingerprint } = await this.#once(one, [facts.artifact], async () => summarizeRdb(one.reader.open(facts.artifact)));
+      if (keys !== facts.keys || expires !== facts.expires || bytes !== facts.bytes || fingerprint !== facts.keyFingerprint.value) {
+        throw new LifeboatError('integrity', `it holds ${keys} keys (${expires} with an expiry) in ${bytes} bytes; ${facts.keys} (${facts.expires}) in ${facts.bytes} bytes were recorded${keys === facts.keys ? ', and other keys' : ''}`);
+      }
+    });
+  }
+
+  async #files(one: OneComponent): Promise<void> {
+    const [{ filesFacts }, { walkTar }, { catalogName, tarName }] = await Promise.all([import('../source/files/facts.ts'), import('./validate-files.ts'), import('../source/files/source.ts')]);
+    const facts = factsOf(filesFacts, one.facts, one.component, one.backup.id);
+    await this.#guard(one, [tarName, catalogName], async () => {
+      const { signal } = this.#context;
+      const walked = await this.#once(one, [tarName, catalogName], async () => walkTar(one.reader, signal, () => {}));
+      if (walked.fingerprint !== facts.fingerprint) throw new LifeboatError('integrity', 'files.catalog is not the one that was recorded');
+    });
+  }
+
+  /** For kinds without a reader of their own: all bytes, decoded. */
+  async #body(one: OneComponent, { name }: ManifestArtifact): Promise<void> {
+    await this.#guard(one, [name], async () =>
+      this.#once(one, [name], async () => {
+        for await (const _ of one.reader.open(name)) this.#context.signal.throwIfAborted();
+      }),
+    );
+  }
+
+  /** Runs one check; damage becomes a fault of the first artifact. */
+  async #guard({ damaged, report }: OneComponent, artifacts: readonly string[], check: () => Promise<unknown>): Promise<void> {
+    if (artifacts.some((name) => damaged.has(name))) return;
+    this.#context.signal.throwIfAborted();
+    report.archives++;
+    try {
+      await check();
+    } catch (error) {
+      if (!(error instanceof LifeboatError) || error.code !== 'integrity') throw error;
+      const object = error.facts?.['object'];
+      report.faults.push({ artifact: artifacts[0] ?? '', object: typeof object === 'string' ? object : undefined, problem: messageOf(error) });
+    }
+  }
+
+  async #once<T>({ digests }: OneComponent, artifacts: readonly string[], read: () => Promise<T>): Promise<T> {
+    const key = artifacts.map((name) => `${name}:${digests.get(name) ?? ''}`).join();
+    const known = this.#known.get(key) ?? read();
+    this.#known.set(key, known);
+    return known as Promise<T>;
+  }
+
+  /** Of each artifact's chunks and their places. */
+  async #digests(backup: OpenBackup): Promise<Map<string, string>> {
+    const hashes = new Map(backup.manifest.components.flatMap(({ artifacts }) => artifacts.map(({ name }) => [name, createHash('sha256')] as const)));
+    const onRecord = ({ name }: ManifestArtifact, _: string, { record }: { record: { id: Buffer; packId: Buffer; frame: number } }): void => {
+      hashes.get(name)?.update(record.id).update(`${packKey(record.packId)}:${record.frame};`);
+    };
+    await visitIndexes(this.#repository.storage, backup, this.#tally, { onFault: () => {}, onRecord }, this.#context.signal);
+    return new Map([...hashes].map(([name, hash]) => [name, hash.digest('hex')]));
+  }
+
+  #counting(reader: ArtifactReader): ArtifactReader {
+    const onBytes = this.#onBytes;
+    return {
+      artifacts: reader.artifacts,
+      open: async function* (name, range) {
+        for await (const piece of reader.open(name, range)) {
+          onBytes(piece.length);
+          yield piece;
+        }
+      },
+    };
+  }
+}
+
+interface OneComponent {
+  readonly backup: OpenBackup;
+  readonly component: ManifestComponent;
+  readonly facts: ReadonlyMap<string, Json>;
+  readonly reader: ArtifactReader;
+  readonly damaged: ReadonlySet<string>;
+  readonly digests: ReadonlyMap<string, string>;
+  readonly report: { archives: number; faults: ArchiveFault[]; versions: Record<string, string> };
+}
+
+/** All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) */
+async function readDump(tools: PostgresTools, reader: ArtifactReader, name: string, signal: AbortSignal): Promise<void> {
+  const [{ feed }, { startTool, ToolError }] = await Promise.all([import('../source/postgres/restore-data.ts'), import('../lib/exec.ts')]);
+  const cut = new AbortController();
+  const tool = await startTool({ file: tools.pgRestore, args: ['--file=/dev/null'], stdin: 'pipe', stdout: 'ignore', signal: AbortSignal.any([signal, cut.signal]) });
+  try {
+    await feed(tool, reader.open(name), () => {}, signal);
+  } catch (error) {
+    cut.abort(error);
+    await tool.result.catch(() => {});
+    throw error;
+  }
+  try {
+    await tool.result;
+  } catch (error) {
+    // Killed is not judged: somebody ended the program, the archive may be sound.
+    if (!(error instanceof ToolError) || error.toolExitCode === undefined) throw error;
+    throw new LifeboatError('integrity', `pg_restore cannot read it: ${error.message}`, { cause: error });
+  }
+}

@@ -1,0 +1,71 @@
+/** Which backups a validation is of. One that is damaged, untrusted or without a key is told, never passed over in silence. */
+import { LifeboatError } from '../lib/errors.ts';
+import type { EventSink } from '../lib/events.ts';
+import type { ListedManifest } from '../repository/listing.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { ValidateRequest } from './requests.ts';
+import { standingOf } from './states.ts';
+import type { DamageBook } from './validate-damage.ts';
+import type { OpenBackup } from './validate-objects.ts';
+
+export interface Chosen {
+  /** Newest first. */
+  readonly backups: readonly OpenBackup[];
+  /** Backups that no configured key opens. */
+  readonly unchecked: readonly ListedManifest[];
+}
+
+/** Throws `not_found`, `usage`, and `key` when nothing of what was asked for can be opened. Damaged manifests go into the book. */
+export async function chooseBackups(repository: Repository, request: ValidateRequest, book: DamageBook, emit: EventSink): Promise<Chosen> {
+  const listed = request.ids.length > 0 ? await named(repository, request, emit) : await fromListing(repository, request);
+  const unchecked = listed.filter(({ trust }) => trust === 'unchecked');
+  for (const each of listed) {
+    if (each.trust === 'damaged') {
+      book.add(each.object, { kind: 'damaged', problem: (each.reason ?? 'it cannot be read').replace(`${each.object} is damaged: `, '') });
+      book.touchWhole(each.object, each.id);
+    }
+    if (each.trust === 'untrusted') emit({ type: 'warning', message: `backup ${each.id} is not checked, since it cannot be trusted: ${each.reason ?? 'unknown'}` });
+  }
+  const backups: OpenBackup[] = [];
+  for (const each of listed) {
+    const open = await openBackup(repository, each);
+    if (open !== undefined) backups.push(open);
+  }
+  if (backups.length === 0 && unchecked[0] !== undefined) throw new LifeboatError('key', `backup ${unchecked[0].id} cannot be checked: ${unchecked[0].reason ?? 'no key opens it'}`, { hint: 'configure the key on the recovery sheet' });
+  if (listed.length === 0) throw new LifeboatError('not_found', `there is no backup${request.target === undefined ? '' : ` of target ${request.target}`} in ${repository.storage.location}`, { hint: 'lifeboat backup takes one' });
+  return { backups, unchecked };
+}
+
+/** Undefined unless the manifest is sealed by a writer that is trusted. */
+export async function openBackup(repository: Repository, { id, trust, seal, manifest }: ListedManifest): Promise<OpenBackup | undefined> {
+  if (trust !== 'sealed' || manifest === undefined || seal === undefined) return undefined;
+  return { id, seal, manifest, dataKey: await repository.dataKeyOf(manifest) };
+}
+
+async function named(repository: Repository, { ids, target }: ValidateRequest, emit: EventSink): Promise<ListedManifest[]> {
+  const found = new Map<string, ListedManifest>();
+  const isProven = async (backup: ListedManifest): Promise<boolean> => (await standingOf(repository, backup))?.state === 'proven';
+  for (const id of ids) {
+    const { backup, passedOver } = await repository.resolve(id, { target, isProven });
+    for (const other of passedOver) emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
+    if (id !== backup.id) emit({ type: 'step', message: `${id} is ${backup.id}` });
+    if (backup.trust === 'untrusted') throw new LifeboatError('integrity', `backup ${backup.id} cannot be trusted: ${backup.reason ?? 'unknown'}`, { hint: 'if you know who wrote it, put its key into encryption.trustedKeys' });
+    found.set(backup.id, backup);
+  }
+  return [...found.values()];
+}
+
+async function fromListing(repository: Repository, { all, target }: ValidateRequest): Promise<ListedManifest[]> {
+  const found: ListedManifest[] = [];
+  const targets = new Set<string>();
+  for await (const listed of repository.listManifests()) {
+    const of = listed.manifest?.target;
+    // A damaged manifest does not tell its target: it is told whatever was asked for.
+    if (of !== undefined && target !== undefined && of !== target) continue;
+    // Without --all: the newest of each target that counts, and what is newer and does not.
+    if (!all && (of === undefined ? targets.size > 0 : targets.has(of))) continue;
+    found.push(listed);
+    if (of !== undefined && listed.trust === 'sealed') targets.add(of);
+  }
+  return found;
+}

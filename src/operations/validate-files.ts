@@ -1,0 +1,48 @@
+/** Walks through the tar of a file tree beside its catalog: every header, every content's SHA-256, nothing more and nothing less. */
+import { createHash } from 'node:crypto';
+import { LifeboatError } from '../lib/errors.ts';
+import type { ArtifactReader } from '../source/source.ts';
+import { readCatalog } from '../source/files/catalog.ts';
+import { checkHeader } from '../source/files/check-header.ts';
+import { displayPath } from '../source/files/names.ts';
+import { catalogName, tarName } from '../source/files/source.ts';
+import { TarCursor } from '../source/files/tar-cursor.ts';
+
+/** What the walk has seen. */
+export interface TarSummary {
+  readonly entries: number;
+  readonly contentBytes: number;
+  /** SHA-256 of the catalog, hex. */
+  readonly fingerprint: string;
+}
+
+/** Throws (integrity) at the first thing that is not as the catalog says. */
+export async function walkTar(reader: ArtifactReader, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<TarSummary> {
+  const fingerprint = createHash('sha256');
+  const cursor = new TarCursor(told(reader.open(tarName), onBytes), 0);
+  let entries = 0;
+  let contentBytes = 0;
+  try {
+    for await (const entry of readCatalog(told(reader.open(catalogName), (_, piece) => fingerprint.update(piece)))) {
+      signal.throwIfAborted();
+      await checkHeader(entry, cursor);
+      entries++;
+      contentBytes += entry.size;
+      if (entry.type !== 'file') continue;
+      const sha256 = createHash('sha256');
+      for await (const piece of cursor.pieces(entry.size)) sha256.update(piece);
+      if (sha256.digest('hex') !== entry.sha256) throw new LifeboatError('integrity', `the content of ${displayPath(entry.path)} is not the one that its catalog names`);
+    }
+    await cursor.finish();
+  } finally {
+    await cursor.close();
+  }
+  return { entries, contentBytes, fingerprint: fingerprint.digest('hex') };
+}
+
+async function* told(stream: AsyncIterable<Uint8Array>, tell: (bytes: number, piece: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+  for await (const piece of stream) {
+    tell(piece.length, piece);
+    yield piece;
+  }
+}

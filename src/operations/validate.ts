@@ -1,0 +1,65 @@
+/**
+ * Are the stored bytes what the manifest says? quick: every object is there, with its size, and the small
+ * ones have their hashes. stored: every byte is authenticated, each pack once. deep: every archive is read
+ * to its end, too. What is found is told with all it touches, and each backup gets its evidence.
+ */
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { acquireReadLease } from '../repository/lease.ts';
+import { noteWarnings } from './noting.ts';
+import { withRepository } from './open-repository.ts';
+import type { ValidateRequest, ValidateResult } from './requests.ts';
+import { chooseBackups } from './validate-choose.ts';
+import { DamageBook } from './validate-damage.ts';
+import { dropDeleted, recordEvidence, touchedOthers } from './validate-evidence.ts';
+import { tellDamage } from './validate-report.ts';
+import { Validation } from './validate-run.ts';
+
+/** Damage is in the result, not thrown. Throws `not_found`, `key`, `tool` (deep, without a pg_restore that fits), `storage`. */
+export async function validate(loaded: LoadedConfig, request: ValidateRequest, told: RunContext): Promise<ValidateResult> {
+  refuseContradictions(request);
+  return withRepository(loaded, told, async (repository) => {
+    const lost = new AbortController();
+    const { context, warnings } = noteWarnings({ ...told, signal: AbortSignal.any([told.signal, lost.signal]) });
+    const startedMs = Date.now();
+    const book = new DamageBook();
+    const { backups, unchecked } = await chooseBackups(repository, request, book, context.emit);
+    await using _ = await acquireReadLease(repository.storage, {
+      command: 'validate',
+      parents: backups.map(({ id }) => id),
+      signal: context.signal,
+      onLost: (error) => lost.abort(error),
+      onWarning: (message) => context.emit({ type: 'warning', message }),
+    });
+    const run = new Validation(repository, backups, request, loaded.config.jobs, book, context);
+    await run.all();
+    const gone = await dropDeleted(repository, backups, book, context);
+    const kept = backups.filter(({ id }) => !gone.has(id));
+    const evidence = await recordEvidence(repository, run, [...kept, ...(await touchedOthers(repository, run))], startedMs, context);
+    const damaged = await tellDamage(repository, book, context.emit);
+    return {
+      repository: repository.storage.location,
+      level: request.level,
+      startedAt: new Date(startedMs).toISOString(),
+      durationMs: Date.now() - startedMs,
+      backups: [
+        ...kept.map(({ id, manifest }) => ({ id, target: manifest.target, result: run.isDamaged(id) ? ('failed' as const) : ('ok' as const), evidence: evidence.get(id) })),
+        ...unchecked.map(({ id, manifest }) => ({ id, target: manifest?.target ?? '', result: 'unchecked' as const })),
+      ].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+      counts: run.counts(),
+      bytes: run.tally.bytes,
+      sample: run.sample,
+      damaged,
+      warnings: [...warnings],
+    };
+  });
+}
+
+function refuseContradictions({ ids, all, level, samplePercent }: ValidateRequest): void {
+  if (all && ids.length > 0) throw new LifeboatError('usage', 'validate takes ids or --all, not both');
+  if (samplePercent === undefined) return;
+  if (level !== 'stored') throw new LifeboatError('usage', `a sample cannot be ${level}`, { hint: 'a sample reads some of the packs: leave --quick and --deep out' });
+  if (!(samplePercent > 0 && samplePercent <= 100)) throw new LifeboatError('usage', `a sample of ${samplePercent} % is none`, { hint: 'write --sample 5%' });
+}
+
