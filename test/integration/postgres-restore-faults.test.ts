@@ -219,16 +219,15 @@ test('an entry that only the parallel run fails on goes through alone', async ()
 
 test('indexes of tables partitioned on several levels are valid, every time', async () => {
   await server.query('postgres', 'CREATE DATABASE levels TEMPLATE template0');
-  // Many leaves of one row each: their ties to the levels above would be made at the same moment.
-  const middle = (i: number): string => `CREATE TABLE m${i} PARTITION OF root FOR VALUES IN (${i}) PARTITION BY LIST (b); CREATE TABLE m${i}_1 PARTITION OF m${i} FOR VALUES IN (1); CREATE TABLE m${i}_2 PARTITION OF m${i} FOR VALUES IN (2);`;
-  await server.psql('levels', `CREATE TABLE root (a int, b int, c int, PRIMARY KEY (a, b)) PARTITION BY LIST (a); ${Array.from({ length: 12 }, (_, i) => middle(i)).join('\n')}
-    CREATE INDEX by_c ON root (c); CREATE INDEX by_b ON root (b); INSERT INTO root SELECT a, b, 1 FROM generate_series(0, 11) a, generate_series(1, 2) b;
-    CREATE TABLE child (a int, b int, FOREIGN KEY (a, b) REFERENCES root); INSERT INTO child VALUES (1, 1);`);
+  // pg_restore --jobs=4 alone leaves one of these eighty roots with an invalid index in two runs of three, and says nothing.
+  const tree = (i: number): string => `CREATE TABLE r${i} (a int, b int, PRIMARY KEY (a, b)) PARTITION BY RANGE (a); CREATE TABLE l${i} PARTITION OF r${i} FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (b);
+    CREATE TABLE l${i}_a PARTITION OF l${i} FOR VALUES FROM (0) TO (50); CREATE TABLE l${i}_b PARTITION OF l${i} DEFAULT; CREATE TABLE h${i} PARTITION OF r${i} DEFAULT;`;
+  await server.psql('levels', `${Array.from({ length: 80 }, (_, i) => tree(i)).join('\n')} INSERT INTO r0 VALUES (1, 1); CREATE TABLE child (a int, b int, FOREIGN KEY (a, b) REFERENCES r0); INSERT INTO child VALUES (1, 1);`);
   using own = await dumpParts(server, 'levels');
-  for (let round = 0; round < 4; round++) {
-    await restorePostgres(request({ reader: own.reader, facts: own.facts, database: 'levels', jobs: 8 }), context);
+  for (let round = 0; round < 3; round++) {
+    await restorePostgres(request({ reader: own.reader, facts: own.facts, database: 'levels', jobs: 4 }), context);
     assert.deepEqual(await server.query('back', 'SELECT indexrelid::regclass AS name FROM pg_index WHERE NOT indisvalid'), []);
-    assert.equal((await server.query('back', `SELECT 1 FROM pg_constraint WHERE contype = 'f' AND conparentid = 0`)).length, 1);
+    assert.equal((await server.query('back', `SELECT 1 FROM pg_constraint WHERE contype = 'f' AND conrelid = 'child'::regclass`)).length > 0, true);
     await server.query('postgres', 'DROP DATABASE back');
   }
   await server.query('postgres', 'DROP DATABASE levels');
