@@ -4,6 +4,7 @@ import { chmodSync } from 'node:fs';
 import { mkdtemp, open, rename, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { LifeboatError, systemCodeOf } from './errors.ts';
 import { rememberPath } from './leftovers.ts';
 
 /** Writes a file by way of a temporary one beside it, fsynced, then renamed over `path`; the folder is fsynced too. */
@@ -25,6 +26,12 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
   await syncFolder(dirname(path));
 }
 
+/** What was thrown, as LifeboatError `space` (15) if it says that a disk or a quota is full. */
+export function spaceError(error: unknown, act: string, hint: string): unknown {
+  if (!['ENOSPC', 'EDQUOT'].includes(systemCodeOf(error) ?? '')) return error;
+  return new LifeboatError('space', `${act}: no space left on the device`, { hint, cause: error });
+}
+
 /** Makes a folder's entries durable. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
@@ -42,6 +49,8 @@ export async function withScratchFolder<T>(work: (path: string) => Promise<T>, p
   chmodSync(path, 0o700);
   try {
     return await work(path);
+  } catch (error) {
+    throw spaceError(error, `cannot write to the scratch folder ${path}`, 'make room there, or name another folder by TMPDIR');
   } finally {
     await rm(path, { recursive: true, force: true, maxRetries: 3 });
   }

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { syncFolder } from '../lib/fs.ts';
+import { spaceError, syncFolder } from '../lib/fs.ts';
 import { rememberPath } from '../lib/leftovers.ts';
 import { openArtifacts } from '../repository/artifact-reader.ts';
 import type { ManifestComponent } from '../repository/manifest.ts';
@@ -48,7 +48,7 @@ export async function exportBackup(loaded: LoadedConfig, request: ExportRequest,
       return { id: manifest.id, folder: request.folder, files, warnings };
     } catch (error) {
       await rm(working, { recursive: true, force: true });
-      throw error;
+      throw spaceError(error, `cannot export to ${request.folder}`, 'make room there, or name another folder');
     }
   });
 }

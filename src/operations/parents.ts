@@ -3,9 +3,13 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
 import { sha256 } from '../repository/crypto.ts';
 import type { ListedManifest } from '../repository/listing.ts';
+import { packKey } from '../repository/index-part.ts';
 import { packsKey, type Manifest, type ManifestArtifact } from '../repository/manifest.ts';
+import { decodePackTable, encodePackTable } from '../repository/pack-usage.ts';
 import type { ParentBackup } from '../repository/parent-index.ts';
+import { findLostPacks } from '../repository/reused-packs.ts';
 import type { Repository } from '../repository/repository.ts';
+import { standingOf } from './states.ts';
 
 export interface Ancestry {
   /** The target's newest trusted backup. */
@@ -24,7 +28,9 @@ export async function findAncestry(repository: Repository, target: string, kinds
     if (manifest?.target !== target || listed.trust !== 'sealed') continue;
     previous ??= listed;
     if (manifest.dataKey !== dataKeyId) continue;
-    for (const { kind } of manifest.components) if (wanted.delete(kind)) parents.add(manifest.id);
+    const fits = manifest.components.filter(({ kind }) => wanted.delete(kind));
+    // Its packs have their sizes and would be used again, whatever lies in them: what is damaged must be stored anew.
+    if (fits.length > 0 && (await standingOf(repository, listed))?.failing !== true) parents.add(manifest.id);
     if (wanted.size === 0) break;
   }
   return { previous: previous?.seal === undefined ? undefined : { id: previous.id, seal: previous.seal }, parents: [...parents] };
@@ -38,7 +44,7 @@ export async function readParents(repository: Repository, parents: readonly stri
     try {
       const { manifest, trust } = await repository.readManifest(id);
       if (manifest === undefined || trust !== 'sealed') continue;
-      packTables.push(await readPackTable(repository, manifest));
+      packTables.push(await usablePacks(repository, manifest, emit));
       for (const artifact of manifest.components.flatMap((component) => component.artifacts)) if (!artifacts.has(artifact.name)) artifacts.set(artifact.name, artifact);
     } catch (error) {
       if (!(error instanceof LifeboatError) || !['integrity', 'not_found'].includes(error.code)) throw error;
@@ -46,6 +52,18 @@ export async function readParents(repository: Repository, parents: readonly stri
     }
   }
   return packTables.length === 0 ? undefined : { artifacts: [...artifacts.values()], packTables };
+}
+
+/** The manifest's table of packs without those that are lost: what they held is stored anew, or every later backup would fail for them. */
+async function usablePacks(repository: Repository, manifest: Manifest, emit: EventSink): Promise<Buffer> {
+  const table = await readPackTable(repository, manifest);
+  const packs = [...decodePackTable(table)];
+  const lost = await findLostPacks(repository.storage, packs);
+  const [first] = lost;
+  if (first === undefined) return table;
+  emit({ type: 'warning', message: `backup ${manifest.id} is damaged: ${first.key} ${first.what}${lost.length > 1 ? `, and ${lost.length - 1} more` : ''}; what was lost is stored anew; run: lifeboat validate ${manifest.id}` });
+  const keys = new Set(lost.map(({ key }) => key));
+  return encodePackTable(packs.filter(({ packId }) => !keys.has(packKey(packId))));
 }
 
 /** The table of packs that a manifest names. Throws (integrity) if it is another one. */

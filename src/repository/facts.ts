@@ -1,5 +1,6 @@
 /** Facts: one sealed JSON document beside each backup, with all that would tell of its content. No secret stands in it. */
 import type { Json } from '../source/source.ts';
+import { NotFoundError } from '../storage/storage.ts';
 import { boxKind, openBox } from './box.ts';
 import { sha256 } from './crypto.ts';
 import { factsKey, type Manifest } from './manifest.ts';
@@ -10,7 +11,9 @@ import type { Repository } from './repository.ts';
 export async function readFacts(repository: Repository, manifest: Manifest): Promise<Json> {
   const object = factsKey(manifest.id);
   const dataKey = await repository.dataKeyOf(manifest);
-  const bytes = await repository.storage.get(object);
+  const bytes = await repository.storage.get(object).catch((error: unknown) => {
+    throw error instanceof NotFoundError ? damaged(object, 'it is lost', error) : error;
+  });
   if (sha256(bytes).toString('hex') !== manifest.factsSha256) throw damaged(object, 'it is not what the manifest says');
   const text = (await openBox(bytes, boxKind.document, object, dataKey)).toString();
   try {

@@ -53,6 +53,9 @@ const defaultTimes: LeaseTimes = {
 
 const attempts = 5;
 
+/** A run that is stopped, or has lost its storage, gives its lease back all the same, but does not wait for long. */
+const lastAct = { afterAbort: true, budgetMs: 5000 };
+
 /**
  * Takes a lease; `await using` gives it back. Throws LifeboatError `locked` with all fields of the holder
  * in `facts.lease` when somebody else has it and `waitMs` is over.
@@ -126,7 +129,7 @@ export class Lease implements AsyncDisposable {
     clearInterval(this.#timer);
     // A renewal under way would write it anew after we removed it.
     await this.#renewing;
-    await this.#storage.remove([leaseObject(this.#record)]).catch(() => {});
+    await this.#storage.remove([leaseObject(this.#record)], lastAct).catch(() => {});
   }
 
   #tick(): void {
@@ -201,7 +204,7 @@ async function writeLease(storage: Storage, options: LeaseOptions, times: LeaseT
     await storage.put(object, [encodeRecord(record)], { replace: true });
     return new Lease(storage, record, sinceMs, times, renewedAt, options.onLost);
   } catch (error) {
-    await storage.remove([object]).catch(() => {});
+    await storage.remove([object], lastAct).catch(() => {});
     throw error;
   }
 }

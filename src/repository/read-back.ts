@@ -14,7 +14,7 @@ export interface StoredBox {
   readonly frame: number;
 }
 
-/** Throws (integrity, storage, not_found) unless trailer, directory and the chosen frame are as they were written. */
+/** Throws (integrity, storage) unless trailer, directory and the chosen frame are as they were written. */
 export async function checkStoredBox(storage: Storage, key: string, box: StoredBox): Promise<void> {
   try {
     const end = box.objectBytes - trailerBytes;
@@ -30,7 +30,7 @@ export async function checkStoredBox(storage: Storage, key: string, box: StoredB
     const plain = await decode(cipher.open(box.frame, stored), frame.codec, frame.plainLength);
     if (!chunkIdOf(chunkIdKey(box.dataKey), plain).equals(frame.chunkId)) throw new LifeboatError('integrity', 'a frame has another chunk id than its directory says');
   } catch (error) {
-    if (!(error instanceof LifeboatError) || error.code !== 'integrity') throw error;
+    if (!(error instanceof LifeboatError) || !['integrity', 'not_found'].includes(error.code)) throw error;
     throw new LifeboatError('integrity', `${key} was not stored as written: ${error.message}`, { hint: 'the storage changed or lost bytes; do not trust it before that is understood', cause: error });
   }
 }

@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import type { EncryptionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
-import { NotFoundError, type Storage } from '../storage/storage.ts';
+import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { keyNeeded, type SealingKey } from './documents.ts';
 import { canDecrypt, parseKeyMaterial, type KeyMaterial } from './key-material.ts';
 import { Keyring, type OpenedKey } from './keyring.ts';
@@ -133,11 +133,15 @@ export class Repository implements ManifestHome {
     const manifest = parseManifest(JSON.parse(JSON.stringify(members)) as Record<string, unknown>, draft.id, this.repositoryId, object);
     if (bytes.length > maxManifestBytes) throw new LifeboatError('integrity', `the manifest would have ${bytes.length} bytes, over the limit of ${maxManifestBytes}`, { state: 'nothing was published' });
     await stillHolds();
-    await this.storage.put(object, [bytes]);
+    await this.storage.put(object, [bytes]).catch(async (error: unknown) => {
+      // It may be there although its answer was lost, or not waited for.
+      if (!(error instanceof AlreadyExistsError)) await this.storage.remove([object], { afterAbort: true, budgetMs: 5000 }).catch(() => {});
+      throw error;
+    });
     try {
       await stillHolds();
     } catch (error) {
-      await this.storage.remove([object]);
+      await this.storage.remove([object], { afterAbort: true });
       throw error;
     }
     const seal = bytes.toString('latin1', bytes.length - 68, bytes.length - 4);

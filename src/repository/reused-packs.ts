@@ -8,32 +8,50 @@ import type { PackUse } from './pack-usage.ts';
 const listFrom = 300;
 const sideBySide = 16;
 
-/** Throws (integrity) naming the first pack that is missing or has another size. */
+/** A pack that is missing or has another size; `what` in words: "is missing". */
+export interface LostPack {
+  readonly key: string;
+  readonly what: string;
+}
+
+/** Throws (integrity) naming a pack that is missing or has another size. */
 export async function checkReusedPacks(storage: Storage, packs: readonly PackUse[]): Promise<void> {
+  const [lost] = await findLostPacks(storage, packs);
+  if (lost === undefined) return;
+  throw new LifeboatError('integrity', `pack ${lost.key} ${lost.what}`, { state: 'no backup was recorded', hint: 'run: lifeboat validate --all --quick; then lifeboat backup again, which stores anew what is lost' });
+}
+
+/** Those that are missing or have another size than the table says. */
+export async function findLostPacks(storage: Storage, packs: readonly PackUse[]): Promise<LostPack[]> {
   const expected = new Map(packs.map((pack) => [packKey(pack.packId), pack.objectBytes]));
-  await (expected.size > listFrom ? checkByListing(storage, expected) : checkEach(storage, expected));
-}
-
-async function checkByListing(storage: Storage, expected: Map<string, number>): Promise<void> {
-  for await (const { key, sizeBytes } of storage.list('packs/')) {
-    const bytes = expected.get(key);
-    if (bytes === undefined) continue;
-    if (bytes !== sizeBytes) throw wrong(key, `has ${sizeBytes} bytes, not ${bytes}`);
-    expected.delete(key);
+  const sizes = await (expected.size > listFrom ? sizesByListing(storage, expected) : sizesOfEach(storage, [...expected.keys()]));
+  const lost: LostPack[] = [];
+  for (const [key, bytes] of expected) {
+    const sizeBytes = sizes.get(key);
+    if (sizeBytes === undefined) lost.push({ key, what: 'is missing' });
+    else if (sizeBytes !== bytes) lost.push({ key, what: `has ${sizeBytes} bytes, not ${bytes}` });
   }
-  for (const key of expected.keys()) throw wrong(key, 'is missing');
+  return lost;
 }
 
-async function checkEach(storage: Storage, expected: Map<string, number>): Promise<void> {
-  const queue = expected.entries();
+/** Other backups' packs are not remembered: there may be many. */
+async function sizesByListing(storage: Storage, wanted: ReadonlyMap<string, number>): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  for await (const { key, sizeBytes } of storage.list('packs/')) if (wanted.has(key)) sizes.set(key, sizeBytes);
+  return sizes;
+}
+
+async function sizesOfEach(storage: Storage, keys: readonly string[]): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  const queue = keys.values();
   const worker = async (): Promise<void> => {
-    for (const [key, bytes] of queue) {
+    for (const key of queue) {
       const sizeBytes = await sizeOf(storage, key);
-      if (sizeBytes === undefined) throw wrong(key, 'is missing');
-      if (sizeBytes !== bytes) throw wrong(key, `has ${sizeBytes} bytes, not ${bytes}`);
+      if (sizeBytes !== undefined) sizes.set(key, sizeBytes);
     }
   };
   await Promise.all(Array.from({ length: sideBySide }, worker));
+  return sizes;
 }
 
 async function sizeOf(storage: Storage, key: string): Promise<number | undefined> {
@@ -43,8 +61,4 @@ async function sizeOf(storage: Storage, key: string): Promise<number | undefined
     if (error instanceof NotFoundError) return undefined;
     throw error;
   }
-}
-
-function wrong(key: string, what: string): LifeboatError {
-  return new LifeboatError('integrity', `pack ${key} ${what}`, { state: 'no backup was recorded', hint: 'run: lifeboat validate --all --quick; then lifeboat backup again, which stores anew what is lost' });
 }

@@ -55,7 +55,7 @@ export function withFaults(storage: Storage, faults: readonly Fault[]): FaultySt
     get: (key, range) => call('get', [key], () => storage.get(key, range)),
     stat: (key) => call('stat', [key], () => storage.stat(key)),
     list: (prefix, after) => listFaulty(storage, prefix, after, faultOf('list', [prefix])),
-    remove: (keys) => call('remove', keys, () => storage.remove(keys)),
+    remove: (keys, options) => call('remove', keys, () => storage.remove(keys, options)),
     space: () => storage.space(),
     removeStaleTemporaries: (olderThanMs) => storage.removeStaleTemporaries(olderThanMs),
     close: () => storage.close(),

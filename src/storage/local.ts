@@ -19,6 +19,7 @@ import {
   maxObjectBytes,
   NotFoundError,
   StorageError,
+  TooShortError,
   type ByteRange,
   type ObjectInfo,
   type PutOptions,
@@ -85,7 +86,7 @@ class LocalStorage implements Storage {
       const found = await file.stat();
       if (!found.isFile()) throw new NotFoundError(this.location, key);
       const { start, end } = range ?? { start: 0, end: found.size };
-      if (end > found.size) throw new StorageError(`cannot read bytes ${start} to ${end} of ${key} in ${this.location}: it has only ${found.size}`);
+      if (end > found.size) throw new TooShortError(`${key} in ${this.location}`, { start, end }, found.size);
       if (end - start > maxObjectBytes) throw new StorageError(`cannot read ${key} in ${this.location}: ${end - start} bytes are more than an object may have`);
       return await readExactly(file, start, end - start);
     } catch (error) {

@@ -6,7 +6,7 @@
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { retry } from '../lib/retry.ts';
-import type { ByteRange, ObjectInfo, PutOptions, Storage } from './storage.ts';
+import type { ByteRange, ObjectInfo, PutOptions, RemoveOptions, Storage } from './storage.ts';
 
 export interface StorageRetryOptions {
   /** How long to go on after the first failure of a call, in milliseconds. Default 75 s. */
@@ -29,7 +29,11 @@ export function withRetry(storage: Storage, options: StorageRetryOptions = {}): 
     get: (key: string, range?: ByteRange) => patiently(() => storage.get(key, range)),
     stat: (key: string) => patiently(() => storage.stat(key)),
     list: (prefix: string, after?: string) => listPatiently(storage, prefix, after, patiently),
-    remove: (keys: readonly string[]) => patiently(() => storage.remove(keys)),
+    remove: (keys: readonly string[], removeOptions: RemoveOptions = {}) => {
+      const { signal, ...others } = options;
+      const patience = { ...others, ...(removeOptions.afterAbort === true ? {} : { signal }), ...(removeOptions.budgetMs === undefined ? {} : { budgetMs: removeOptions.budgetMs }) };
+      return retryTransient(() => storage.remove(keys, removeOptions), patience);
+    },
     space: () => patiently(() => storage.space()),
     removeStaleTemporaries: (olderThanMs: number) => patiently(() => storage.removeStaleTemporaries(olderThanMs)),
     close: () => storage.close(),

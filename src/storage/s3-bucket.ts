@@ -6,6 +6,8 @@ export interface BucketAbilities {
   /** Old versions of objects are (or were) kept. */
   readonly versions: boolean;
   readonly objectLock: boolean;
+  /** How every new object is retained, e.g. "GOVERNANCE, 30 days"; undefined: it is not. */
+  readonly defaultRetention: string | undefined;
   /** The server said that the bucket is there. */
   readonly seen: boolean;
 }
@@ -16,9 +18,11 @@ export async function probeBucket(client: S3Client, bucket: string, options: { a
     unlessUnknown(client.send(new GetBucketVersioningCommand({ Bucket: bucket }), options)),
     unlessUnknown(client.send(new GetObjectLockConfigurationCommand({ Bucket: bucket }), options)),
   ]);
+  const retention = lock?.ObjectLockConfiguration?.Rule?.DefaultRetention;
   return {
     versions: versioning?.Status !== undefined,
     objectLock: lock?.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled',
+    defaultRetention: retention?.Mode === undefined ? undefined : `${retention.Mode}, ${retention.Years === undefined ? `${retention.Days} days` : `${retention.Years} years`}`,
     seen: versioning !== undefined || lock !== undefined,
   };
 }

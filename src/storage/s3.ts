@@ -25,9 +25,11 @@ import {
   maxObjectBytes,
   NotFoundError,
   StorageError,
+  TooShortError,
   type ByteRange,
   type ObjectInfo,
   type PutOptions,
+  type RemoveOptions,
   type Storage,
 } from './storage.ts';
 
@@ -37,6 +39,8 @@ export interface S3Options extends S3ClientOptions {
 }
 
 const removeBatch = 1000;
+/** For what is still to be done by a run that is being stopped. */
+const lastActMs = 10_000;
 const singleDeletesAtOnce = 8;
 
 /** Asks the bucket once what it can do: rejects with a StorageError if it does not answer, is not there, or refuses the credentials. */
@@ -72,7 +76,7 @@ class S3Storage implements Storage {
     this.#bucketSeen = bucket.seen;
     this.location = name;
     this.#writer = new S3Writer(client, s3, name, signal, (key) => this.get(key));
-    this.capabilities = { versions: bucket.versions, objectLock: bucket.objectLock, freeSpace: false };
+    this.capabilities = { versions: bucket.versions, objectLock: bucket.objectLock, freeSpace: false, defaultRetention: bucket.defaultRetention };
   }
 
   async put(key: string, parts: readonly Uint8Array[], options: PutOptions = {}): Promise<void> {
@@ -98,7 +102,7 @@ class S3Storage implements Storage {
     } catch (error) {
       const fault = judge(error);
       if (fault === 'absent') throw new NotFoundError(this.location, key, { cause: error });
-      if (fault === 'range' && range !== undefined) throw shorter(what, range);
+      if (fault === 'range' && range !== undefined) throw new TooShortError(what, range);
       return this.#fail(`cannot read ${what}`, error);
     }
   }
@@ -134,12 +138,15 @@ class S3Storage implements Storage {
     } while (token !== undefined);
   }
 
-  async remove(keys: readonly string[]): Promise<void> {
+  async remove(keys: readonly string[], { afterAbort = false }: RemoveOptions = {}): Promise<void> {
     for (const key of keys) checkKey(this.location, key);
+    const signal = afterAbort ? AbortSignal.timeout(lastActMs) : this.#signal;
     const act = `cannot remove objects from ${this.location}`;
     for (let from = 0; from < keys.length; from += removeBatch) {
       const batch = keys.slice(from, from + removeBatch).map((key) => pathOf(this.#s3, key));
-      await this.#removeBatch(batch).catch((error: unknown) => this.#fail(act, error));
+      await this.#removeBatch(batch, signal).catch((error: unknown) => {
+        throw s3Error(act, error, signal);
+      });
     }
   }
 
@@ -157,7 +164,7 @@ class S3Storage implements Storage {
 
   async #emptyRange(key: string, range: ByteRange): Promise<Buffer> {
     const { sizeBytes } = await this.stat(key);
-    if (range.end > sizeBytes) throw shorter(`${key} in ${this.location}`, range);
+    if (range.end > sizeBytes) throw new TooShortError(`${key} in ${this.location}`, range);
     return Buffer.alloc(0);
   }
 
@@ -170,14 +177,14 @@ class S3Storage implements Storage {
     }
   }
 
-  async #removeBatch(paths: readonly string[]): Promise<void> {
+  async #removeBatch(paths: readonly string[], signal: AbortSignal | undefined): Promise<void> {
     const { bucket } = this.#s3;
-    if (this.#batchDelete && (await deleteBatch(this.#client, bucket, paths, requestOptions(this.#signal)))) return;
+    if (this.#batchDelete && (await deleteBatch(this.#client, bucket, paths, requestOptions(signal)))) return;
     this.#batchDelete = false;
     for (let from = 0; from < paths.length; from += singleDeletesAtOnce) {
       await Promise.all(
         paths.slice(from, from + singleDeletesAtOnce).map((path) =>
-          this.#client.send(new DeleteObjectCommand({ Bucket: bucket, Key: path }), requestOptions(this.#signal)).catch((error: unknown) => {
+          this.#client.send(new DeleteObjectCommand({ Bucket: bucket, Key: path }), requestOptions(signal)).catch((error: unknown) => {
             if (judge(error) !== 'absent') throw error;
           }),
         ),
@@ -209,9 +216,5 @@ function requireRange(answer: GetObjectCommandOutput, range: ByteRange, what: st
   if (answer.ContentLength === expected && (answer.ContentRange !== undefined || range.start === 0)) return;
   discard(answer.Body);
   if (answer.ContentRange === undefined) throw new StorageError(`cannot read ${what}: the server does not answer with the range asked for`);
-  throw shorter(what, range);
-}
-
-function shorter(what: string, { start, end }: ByteRange): StorageError {
-  return new StorageError(`cannot read bytes ${start} to ${end} of ${what}: it is shorter`);
+  throw new TooShortError(what, range);
 }

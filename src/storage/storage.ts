@@ -34,7 +34,7 @@ export interface PutOptions {
 export interface Storage {
   /** For messages: `file:///path` or `s3://bucket/prefix`, without credentials. */
   readonly location: string;
-  readonly capabilities: { readonly versions: boolean; readonly objectLock: boolean; readonly freeSpace: boolean };
+  readonly capabilities: StorageCapabilities;
   /** At most 64 MiB, all or nothing, durable when it resolves; concurrent writers of one key without `replace`: exactly one wins on local storage, best effort on S3. */
   put(key: string, parts: readonly Uint8Array[], options?: PutOptions): Promise<void>;
   /** The whole object or exactly the range asked for (a shorter object: StorageError). NotFoundError only when it is proven absent. */
@@ -43,12 +43,27 @@ export interface Storage {
   /** Every object whose key begins with `prefix` (a plain string prefix), in byte order of keys, streamed; with `after`, only keys greater than that one. Absent prefix: nothing. */
   list(prefix: string, after?: string): AsyncIterable<ObjectInfo>;
   /** Absent keys are fine. */
-  remove(keys: readonly string[]): Promise<void>;
+  remove(keys: readonly string[], options?: RemoveOptions): Promise<void>;
   /** Free and total bytes where the storage can tell. */
   space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | undefined>;
   /** Removes half-written files of runs that were killed, older than that by the storage's own clock. Returns their paths; empty where puts leave nothing. */
   removeStaleTemporaries(olderThanMs: number): Promise<readonly string[]>;
   close(): Promise<void>;
+}
+
+export interface RemoveOptions {
+  /** What a run that is being stopped has still to do (its lease, a manifest that it takes back): the signal of the storage does not end this call. */
+  readonly afterAbort?: boolean;
+  /** How long to go on after the first failure, in milliseconds. Default: as for every call. */
+  readonly budgetMs?: number;
+}
+
+export interface StorageCapabilities {
+  readonly versions: boolean;
+  readonly objectLock: boolean;
+  readonly freeSpace: boolean;
+  /** How a bucket retains every new object by itself, e.g. "GOVERNANCE, 30 days"; undefined where it does not. */
+  readonly defaultRetention?: string | undefined;
 }
 
 /** The largest object that `put` takes. */
@@ -60,6 +75,13 @@ export class StorageError extends LifeboatError {
 
   constructor(message: string, details: ErrorDetails = {}) {
     super('storage', message, details);
+  }
+}
+
+/** The object is shorter than the range that was asked for: cut off, or another one than was meant. */
+export class TooShortError extends StorageError {
+  constructor(what: string, { start, end }: ByteRange, sizeBytes?: number) {
+    super(`cannot read bytes ${start} to ${end} of ${what}: ${sizeBytes === undefined ? 'it is shorter' : `it has only ${sizeBytes}`}`);
   }
 }
 

@@ -39,7 +39,8 @@ export async function spoolSnapshot(endpoint: RedisEndpoint, path: string, conte
 }
 
 function classified(error: ToolError, endpoint: RedisEndpoint): LifeboatError {
-  if (/No space left|Disk quota/i.test(error.stderr)) {
+  // redis-cli says "short write" where a disk fills up in the middle of a piece.
+  if (/No space left|Disk quota|Error writing data to file: short write/i.test(error.stderr)) {
     return new LifeboatError('space', 'no space left in the scratch folder for the Redis snapshot', { hint: 'free some space there, or name another folder by TMPDIR', cause: error });
   }
   // Refused REPLCONFs are mentioned too, but harmless: what SYNC got decides.
