@@ -13,8 +13,8 @@ import { IndexPart, packKey, type ChunkRecord } from './index-part.ts';
 import { readAhead } from './read-ahead.ts';
 import type { ManifestArtifact } from './manifest.ts';
 
-/** One request reads so many bytes of neighbouring chunks at most… */
-const runBytes = 4 * 1024 * 1024;
+/** One request reads neighbouring chunks of so many plain bytes at most… */
+const runPlainBytes = 6 * 1024 * 1024;
 /** …and so many of them are under way or waiting to be used. */
 const runsAhead = 3;
 
@@ -28,6 +28,7 @@ export interface ArtifactReaderOptions {
 /** Neighbouring chunks of one pack, read by one request. */
 interface Run {
   readonly chunks: ChunkRecord[];
+  plainBytes: number;
   readonly start: number;
   end: number;
 }
@@ -96,13 +97,14 @@ async function* runsOf(chunks: AsyncIterable<ChunkRecord>): AsyncGenerator<Run> 
   let run: Run | undefined;
   for await (const chunk of chunks) {
     const end = chunk.offset + chunk.storedLength;
-    if (run !== undefined && run.chunks[0]?.packId.equals(chunk.packId) === true && run.end === chunk.offset && end - run.start <= runBytes) {
+    if (run !== undefined && run.chunks[0]?.packId.equals(chunk.packId) === true && run.end === chunk.offset && run.plainBytes + chunk.plainLength <= runPlainBytes) {
       run.chunks.push(chunk);
       run.end = end;
+      run.plainBytes += chunk.plainLength;
       continue;
     }
     if (run !== undefined) yield run;
-    run = { chunks: [chunk], start: chunk.offset, end };
+    run = { chunks: [chunk], start: chunk.offset, end, plainBytes: chunk.plainLength };
   }
   if (run !== undefined) yield run;
 }

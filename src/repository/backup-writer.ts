@@ -101,7 +101,7 @@ export class BackupWriter {
       let position = 0;
       for await (const slab of slabs) {
         await this.#parent?.prepare(artifact.name, position);
-        position += slab.chunks.length;
+        position += slab.count;
         for (const chunk of slab.chunks) tail = this.#keepOrder(tail, component, chunk, artifactIndex);
         tail = tail.then(() => slab.release());
         tail.catch((error: unknown) => failure.abort(error));

@@ -6,7 +6,7 @@ export const slabTaken = 1;
 
 /** Each slab must hold a chunk of the largest size. */
 export const slabBytes = 4 * 1024 * 1024;
-export const slabsPerStream = 4;
+export const slabsPerStream = 3;
 
 /** To the thread: cut what comes out of `fd`. */
 export interface ChunkJob {
@@ -18,11 +18,10 @@ export interface ChunkJob {
   readonly counter: SharedArrayBuffer;
   readonly gear: Uint32Array;
   readonly sizes: ChunkSizes;
-  readonly idKey: Uint8Array | undefined;
 }
 
-/** From the thread. `chunks`: offset and length by turns; `ids`: 32 bytes a chunk. */
+/** From the thread. `chunks`: offset and length by turns. */
 export type WorkerMessage =
-  | { readonly type: 'slab'; readonly slab: number; readonly chunks: readonly number[]; readonly ids: Uint8Array }
+  | { readonly type: 'slab'; readonly slab: number; readonly chunks: readonly number[] }
   | { readonly type: 'end' }
   | { readonly type: 'failed'; readonly message: string };

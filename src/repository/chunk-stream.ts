@@ -19,9 +19,10 @@ export interface Chunk {
   readonly plain: Uint8Array;
 }
 
-/** Chunks that lie in one buffer; `release` lets the buffer be used again. */
+/** Chunks that lie in one buffer, hashed as they are asked for, to be walked once; `release` lets the buffer be used again. */
 export interface Slab {
-  readonly chunks: readonly Chunk[];
+  readonly count: number;
+  readonly chunks: Iterable<Chunk>;
   release(): void;
 }
 
@@ -89,7 +90,7 @@ class ChunkThread {
       }
       new Int32Array(this.#states).fill(0);
       reading = true;
-      this.#worker.postMessage({ fd: readFd, slabs: this.#slabs, states: this.#states, counter: this.#counter, gear: options.gear, sizes: options.sizes, idKey: options.idKey });
+      this.#worker.postMessage({ fd: readFd, slabs: this.#slabs, states: this.#states, counter: this.#counter, gear: options.gear, sizes: options.sizes });
       yield* this.#slabsFrom(inbox, options);
       reading = false;
       await running.done;
@@ -128,7 +129,8 @@ class ChunkThread {
       if (message.type === 'failed') throw new LifeboatError('source', `cannot read the stream: ${message.message}`);
       const buffer = this.#slabs[message.slab] as SharedArrayBuffer;
       yield {
-        chunks: chunksOf(Buffer.from(buffer), message.chunks, Buffer.from(message.ids.buffer, message.ids.byteOffset, message.ids.length)),
+        count: message.chunks.length / 2,
+        chunks: chunksOf(Buffer.from(buffer), message.chunks, options.idKey),
         release: () => {
           Atomics.store(states, message.slab, slabFree);
           Atomics.notify(states, message.slab);
@@ -221,13 +223,12 @@ async function openFifo(): Promise<{ readFd: number; writeFd: number }> {
   });
 }
 
-function chunksOf(slab: Buffer, places: readonly number[], ids: Buffer): Chunk[] {
-  const chunks: Chunk[] = [];
+function* chunksOf(slab: Buffer, places: readonly number[], idKey: Buffer | undefined): Generator<Chunk> {
   for (let i = 0; i < places.length; i += 2) {
     const offset = places[i] as number;
-    chunks.push({ id: ids.subarray(i * 16, i * 16 + 32), plain: slab.subarray(offset, offset + (places[i + 1] as number)) });
+    const plain = slab.subarray(offset, offset + (places[i + 1] as number));
+    yield { id: chunkIdOf(idKey, plain), plain };
   }
-  return chunks;
 }
 
 /** The same cuts for bytes that are made in this thread, through a ring of slabs like the reader thread's. */
@@ -262,7 +263,8 @@ class Cutter {
   #start = 0;
   #scanned = 0;
   #end = 0;
-  #chunks: Chunk[] = [];
+  /** Offset and length by turns. */
+  #chunks: number[] = [];
 
   constructor(options: ChunkingOptions) {
     this.#options = options;
@@ -275,14 +277,14 @@ class Cutter {
 
   /** Takes what fits, finds its cuts, returns the rest. */
   fill(data: Uint8Array): Uint8Array {
-    const { gear, sizes, idKey } = this.#options;
+    const { gear, sizes } = this.#options;
     const { strict, loose } = this.#masks;
     const { buffer } = this.#slab(this.#n);
     const part = data.subarray(0, slabBytes - this.#end);
     buffer.set(part, this.#end);
     this.#end += part.length;
     for (let cut = 0; (cut = findCut(buffer, this.#start, this.#scanned, this.#end, gear, sizes, strict, loose)) !== -1; ) {
-      this.#chunks.push({ plain: buffer.subarray(this.#start, cut), id: chunkIdOf(idKey, buffer.subarray(this.#start, cut)) });
+      this.#chunks.push(this.#start, cut - this.#start);
       this.#start = this.#scanned = cut;
     }
     this.#scanned = this.#end;
@@ -293,13 +295,13 @@ class Cutter {
     const chunks = this.#chunks;
     this.#chunks = [];
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#slab(this.#n).free = promise;
-    return { chunks, release: resolve };
+    const slab = this.#slab(this.#n);
+    slab.free = promise;
+    return { count: chunks.length / 2, chunks: chunksOf(slab.buffer, chunks, this.#options.idKey), release: resolve };
   }
 
   handOverLast(): Slab {
-    const rest = this.#slab(this.#n).buffer.subarray(this.#start, this.#end);
-    if (rest.length > 0) this.#chunks.push({ plain: rest, id: chunkIdOf(this.#options.idKey, rest) });
+    if (this.#end > this.#start) this.#chunks.push(this.#start, this.#end - this.#start);
     return this.handOver();
   }
 

@@ -1,11 +1,10 @@
 /**
- * The reader thread of one stream: reads a FIFO with blocking reads into shared slabs, finds the cut
- * points and hashes the chunks while they are hot. The main thread never touches the producer's pipe, so
- * a busy main thread does not stall the producer; it holds us back only through the slabs it has not freed.
+ * The reader thread of one stream: reads a FIFO with blocking reads into shared slabs and finds the cut
+ * points. A FIFO holds only 64 KiB, so whatever else this thread does stalls the program behind it:
+ * hashing is left to the main thread, which in turn holds us back only through the slabs it has not freed.
  */
 import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { chunkIdOf } from './box.ts';
 import { cutMasks, findCut } from './gear.ts';
 import { slabFree, slabTaken, type ChunkJob, type WorkerMessage } from './chunk-protocol.ts';
 
@@ -24,7 +23,6 @@ function cutStream(job: ChunkJob): void {
   const states = new Int32Array(job.states);
   const counter = new BigInt64Array(job.counter);
   const slabs = job.slabs.map((slab) => Buffer.from(slab));
-  const idKey = job.idKey === undefined ? undefined : Buffer.from(job.idKey);
   const { strict, loose } = cutMasks(job.sizes);
   let n = take(states, 0);
   let slab = slabs[n] as Buffer;
@@ -32,24 +30,18 @@ function cutStream(job: ChunkJob): void {
   let scanned = 0;
   let end = 0;
   let chunks: number[] = [];
-  let ids: Buffer[] = [];
-  const cutAt = (cut: number): void => {
-    chunks.push(start, cut - start);
-    ids.push(chunkIdOf(idKey, slab.subarray(start, cut)));
-    start = cut;
-  };
   while (Atomics.load(states, slabs.length) === 0) {
     const read = readSync(job.fd, slab, end, Math.min(readBytes, slab.length - end), null);
     if (read === 0) break;
     end += read;
     Atomics.add(counter, 0, BigInt(read));
     for (let cut = 0; (cut = findCut(slab, start, scanned, end, job.gear, job.sizes, strict, loose)) !== -1; ) {
-      cutAt(cut);
-      scanned = cut;
+      chunks.push(start, cut - start);
+      start = scanned = cut;
     }
     scanned = end;
     if (end < slab.length) continue;
-    send({ type: 'slab', slab: n, chunks, ids: Buffer.concat(ids) });
+    send({ type: 'slab', slab: n, chunks });
     const full = slab;
     n = take(states, (n + 1) % slabs.length);
     slab = slabs[n] as Buffer;
@@ -58,10 +50,9 @@ function cutStream(job: ChunkJob): void {
     scanned = end;
     start = 0;
     chunks = [];
-    ids = [];
   }
-  if (end > start) cutAt(end);
-  send({ type: 'slab', slab: n, chunks, ids: Buffer.concat(ids) });
+  if (end > start) chunks.push(start, end - start);
+  send({ type: 'slab', slab: n, chunks });
   send({ type: 'end' });
 }
 

@@ -1,0 +1,98 @@
+/**
+ * Who needs what, in the one order that is safe beside running backups on other hosts (man lifeboat-repository(7),
+ * "Deletion"): first what could go is listed, then leases are read and those of the dead marked, then live
+ * manifests, then trash. A backup that began after our listing stores what we have not listed; one that was at work
+ * then either still has its lease, or has its manifest, or is dead. WAL will be a third kind of thing that could go,
+ * listed with the packs.
+ */
+import { LifeboatError } from '../lib/errors.ts';
+import { listFolders, type FolderListing } from './garbage-folders.ts';
+import { listPacks, type PackWindow } from './garbage-packs.ts';
+import { readPins } from './garbage-pins.ts';
+import type { ListedManifest } from './listing.ts';
+import type { Manifest } from './manifest.ts';
+import type { Repository } from './repository.ts';
+import { readTable } from './trash.ts';
+
+export interface SurveyOptions {
+  /** How long things rest before they go, in milliseconds. */
+  readonly graceMs: number;
+  /** The storage's present time, or a moment before it; milliseconds since 1970. */
+  readonly nowMs: number;
+  /** Mark dead leases; false: write nothing. */
+  readonly act: boolean;
+  /** Id of our own lease. */
+  readonly ownLease: string | undefined;
+  /** Live backups that are about to move to trash, for what that would free. */
+  readonly leaving: ReadonlySet<string>;
+  /** Packs held at once. */
+  readonly window?: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface Survey {
+  readonly packs: PackWindow;
+  /** Undefined but in the first pass. */
+  readonly folders: FolderListing | undefined;
+  /** Only what was stored before this moment may go; milliseconds since 1970. */
+  readonly beforeMs: number;
+  /** Ids of backups that are live, or in trash for a while yet. */
+  readonly known: ReadonlySet<string>;
+  /** Their grace time has passed. */
+  readonly expired: readonly ListedManifest[];
+  /** Copies in trash of backups that are live: moves that were cut short. */
+  readonly copies: readonly string[];
+  /** By number in the packs' table: backups that are leaving or in trash. */
+  readonly going: readonly string[];
+}
+
+/** The packs of a lease may have been stamped by another machine of the storage than the lease itself. */
+const stampToleranceMs = 10 * 60_000;
+
+/** One pass, over packs after the key `after`. Throws `integrity` or `locked` where it cannot be told what is needed, `key` without a key. */
+export async function takeSurvey(repository: Repository, options: SurveyOptions, after: string | undefined): Promise<Survey> {
+  const { storage } = repository;
+  const { graceMs, nowMs, signal } = options;
+  const packs = await listPacks(storage, after, options.window);
+  const folders = after === undefined ? await listFolders(storage) : undefined;
+  const pins = await readPins(storage, options.ownLease, options.act);
+  const known = new Set<string>();
+  const going: string[] = [];
+  for await (const listed of repository.listManifests()) {
+    signal.throwIfAborted();
+    const table = await readTable(storage, requireReadable(listed));
+    packs.name(table, options.leaving.has(listed.id) ? going.push(listed.id) - 1 : 'stays');
+    known.add(listed.id);
+  }
+  const live = new Set(known);
+  const expired: ListedManifest[] = [];
+  const copies: string[] = [];
+  for await (const listed of repository.listManifests({ folder: 'trash/' })) {
+    signal.throwIfAborted();
+    const isOver = nowMs - listed.modifiedMs >= graceMs && !pins.parents.has(listed.id);
+    if (live.has(listed.id)) {
+      if (isOver) copies.push(listed.object);
+      continue;
+    }
+    if (isOver) {
+      expired.push(listed);
+      continue;
+    }
+    packs.name(await readTable(storage, requireReadable(listed)), going.push(listed.id) - 1);
+    known.add(listed.id);
+  }
+  for (const [id, who] of pins.parents) if (!known.has(id)) throw lostParent(id, who);
+  const beforeMs = Math.min(nowMs - graceMs, pins.sinceMs - Math.min(graceMs, stampToleranceMs));
+  return { packs, folders, beforeMs, known, expired, copies, going };
+}
+
+/** One that nobody we trust has signed needs its packs all the same. */
+function requireReadable({ object, manifest, trust, reason }: ListedManifest): Manifest {
+  if (trust === 'unchecked') throw new LifeboatError('key', `${object} cannot be checked: ${reason ?? 'no key opens it'}`, { hint: 'configure keys that open every data key: lifeboat keys list' });
+  if (manifest === undefined) throw new LifeboatError('integrity', `it cannot be told what ${object} needs: ${reason ?? 'it is damaged'}`, { hint: 'run: lifeboat validate --all --quick; a manifest that is lost for good is to be removed by hand' });
+  return manifest;
+}
+
+function lostParent(id: string, who: string): LifeboatError {
+  return new LifeboatError('locked', `${who} needs backup ${id}, which is neither live nor in trash`, { hint: 'run cleanup again when that has ended', retryable: true });
+}

@@ -1,0 +1,125 @@
+/**
+ * Notes: what people said of a backup after it was taken (hold, tags, "its small size is meant"), as sealed
+ * records notes/<backup>/<UTC time>-<4 hex>.json. Each holds all that is said, so the greatest name wins; only
+ * authentic ones count. Layout: man lifeboat-repository(7).
+ */
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import { ownIdentity } from '../lib/process-identity.ts';
+import { compactUtc } from '../lib/time.ts';
+import { NotFoundError } from '../storage/storage.ts';
+import { distrustOf, openRecord, sealRecord } from './documents.ts';
+import { isBackupId } from './ids.ts';
+import type { Manifest } from './manifest.ts';
+import type { Repository } from './repository.ts';
+
+const noteSchema = z.object({
+  object: z.string(),
+  at: z.iso.datetime(),
+  host: z.string().max(255),
+  user: z.string().max(255),
+  /** Undefined: not on hold. */
+  hold: z.object({ since: z.iso.datetime(), reason: z.string().max(1000) }).optional(),
+  /** Besides those that the manifest has. */
+  tags: z.array(z.string().min(1).max(200)).max(100),
+  /** Its small size is meant to be. */
+  acknowledged: z.boolean(),
+});
+
+/** One record; times RFC 3339 in UTC. */
+export type Note = z.infer<typeof noteSchema>;
+
+/** What is to be said from now on; what is left out stays as it was. */
+export interface NoteChange {
+  /** Null: released. */
+  readonly hold?: { readonly reason: string } | null;
+  readonly addTags?: readonly string[];
+  readonly removeTags?: readonly string[];
+  readonly acknowledged?: boolean;
+}
+
+export interface ReadNotes {
+  /** The newest that counts. */
+  readonly note: Note | undefined;
+  /** Newer ones that do not count, each with its reason. */
+  readonly passedOver: readonly { readonly object: string; readonly reason: string; readonly damaged: boolean }[];
+}
+
+/** What is said of a backup now. Throws only what the storage throws. */
+export async function readNotes(repository: Pick<Repository, 'storage' | 'keyring'>, backupId: string, names?: readonly string[]): Promise<ReadNotes> {
+  const passedOver: { object: string; reason: string; damaged: boolean }[] = [];
+  for (const object of (names ?? (await noteNames(repository, backupId))).toReversed()) {
+    try {
+      const opened = await openRecord(await repository.storage.get(object), object, repository.keyring);
+      const distrust = distrustOf(opened);
+      const parsed = noteSchema.safeParse(opened.members);
+      if (distrust === undefined && parsed.success) return { note: parsed.data, passedOver };
+      passedOver.push({ object, reason: distrust ?? 'it is not of a shape that this version knows', damaged: distrust === undefined });
+    } catch (error) {
+      if (error instanceof NotFoundError) continue;
+      if (!(error instanceof LifeboatError) || !['integrity', 'key'].includes(error.code)) throw error;
+      passedOver.push({ object, reason: messageOf(error), damaged: true });
+    }
+  }
+  return { note: undefined, passedOver };
+}
+
+/** The names of all notes in one listing, by backup id, oldest first. */
+export async function allNoteNames({ storage }: Pick<Repository, 'storage'>): Promise<Map<string, string[]>> {
+  const byBackup = new Map<string, string[]>();
+  for await (const { key } of storage.list('notes/')) {
+    const id = noteOf(key);
+    if (id !== undefined) byBackup.set(id, [...(byBackup.get(id) ?? []), key]);
+  }
+  return byBackup;
+}
+
+/**
+ * Says something more of a backup; to be called under the `cleanup` lease, or of two at once one is lost. Returns
+ * what is said now. Older records go: the newest holds all. Throws `key` without the backup's key.
+ */
+export async function writeNote(repository: Repository, manifest: Manifest, change: NoteChange, now = new Date()): Promise<Note> {
+  const names = await noteNames(repository, manifest.id);
+  const { note: before } = await readNotes(repository, manifest.id, names);
+  const object = nextName(manifest.id, names.at(-1), now);
+  const at = now.toISOString();
+  const { host, user } = ownIdentity();
+  const hold = change.hold === undefined ? before?.hold : change.hold === null ? undefined : { since: before?.hold?.since ?? at, reason: change.hold.reason };
+  const tags = new Set([...(before?.tags ?? []), ...(change.addTags ?? [])]);
+  for (const tag of change.removeTags ?? []) tags.delete(tag);
+  const note: Note = {
+    object,
+    at,
+    host,
+    user,
+    ...(hold === undefined ? {} : { hold }),
+    tags: [...tags],
+    acknowledged: change.acknowledged ?? before?.acknowledged ?? false,
+  };
+  const key = { dataKey: await repository.dataKeyOf(manifest), signer: await repository.keyring?.signer() };
+  const { object: _, ...members } = note;
+  await repository.storage.put(object, [sealRecord(object, members, key)]);
+  return note;
+}
+
+async function noteNames({ storage }: Pick<Repository, 'storage'>, backupId: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { key } of storage.list(`notes/${backupId}/`)) if (noteOf(key) !== undefined) names.push(key);
+  return names;
+}
+
+function noteOf(key: string): string | undefined {
+  const match = /^notes\/([^/]+)\/\d{8}T\d{6}Z-[0-9a-f]{4}\.json$/.exec(key);
+  return match?.[1] !== undefined && isBackupId(match[1]) ? match[1] : undefined;
+}
+
+/** Greater than the newest there is, also where that was written by a clock that is ahead of ours. */
+function nextName(backupId: string, newest: string | undefined, now: Date): string {
+  const name = (at: number): string => `notes/${backupId}/${compactUtc(new Date(at))}-${randomBytes(2).toString('hex')}.json`;
+  const wanted = name(now.getTime());
+  if (newest === undefined || wanted > newest) return wanted;
+  const time = /(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{4}\.json$/.exec(newest);
+  const [, year, month, day, hour, minute, second] = (time ?? []).map(Number);
+  return name(Date.UTC(year ?? 0, (month ?? 1) - 1, day, hour, minute, second) + 1000);
+}

@@ -1,0 +1,93 @@
+/**
+ * The retention policy: which backups stay, which go, and why. Pure: no clock, no storage. What one rule
+ * keeps stays, whatever the others say; a backup of several components lives as long as its longest-kept
+ * one. Hours, days, weeks, months and years are those of UTC: they have no daylight saving time, so no
+ * hour is missing or comes twice.
+ */
+import type { RetentionByComponent } from '../config/config.ts';
+import { findCollapses, overLimit, type Stop } from './retention-guards.ts';
+import { dateAll, keepTag, safetyTag, type Dated, type PolicyBackup } from './retention-backups.ts';
+import { keptByRules, hasRules, rulesInWords } from './retention-rules.ts';
+
+export interface Verdict {
+  readonly id: string;
+  readonly keep: boolean;
+  /** Whole phrases; never empty. */
+  readonly reasons: readonly string[];
+}
+
+export interface PolicyOutcome {
+  /** Oldest first. */
+  readonly verdicts: readonly Verdict[];
+  /** Why nothing of a target may go. */
+  readonly stops: readonly Stop[];
+  /** How many the rules let go, but the limit of one run keeps. */
+  readonly overLimit: number;
+}
+
+const dayMs = 86_400_000;
+const safetyDays = 7;
+
+/**
+ * Judges every backup. `policies` by target: backups of a target that it lacks stay. `nowMs` is milliseconds since 1970;
+ * `maxDelete` the most that may go now (default: half of each target's, rounded down, but one at least).
+ */
+export function applyPolicy(backups: readonly PolicyBackup[], policies: ReadonlyMap<string, RetentionByComponent>, nowMs: number, maxDelete?: number): PolicyOutcome {
+  const dated = dateAll(backups, nowMs);
+  const keep = new Map<string, string[]>(dated.map(({ id }) => [id, []]));
+  const stops: Stop[] = [];
+  for (const [target, all] of Map.groupBy(dated, (each) => each.target)) {
+    const policy = policies.get(target);
+    if (policy === undefined) {
+      note(keep, all, `target ${target} is not configured here`);
+      continue;
+    }
+    judgeTarget(target, all, policy, nowMs, keep);
+    stops.push(...findCollapses(target, all.filter(({ future }) => !future)));
+  }
+  const leaving = dated.filter(({ id }) => keep.get(id)?.length === 0);
+  for (const stop of stops) note(keep, leaving.filter(({ target }) => target === stop.target), stop.reason);
+  const free = leaving.filter(({ id }) => keep.get(id)?.length === 0);
+  const tooMany = overLimit(dated, free, maxDelete);
+  note(keep, tooMany, 'one run deletes no more; the next one goes on');
+  const verdicts = dated.map((backup) => verdict(backup, keep.get(backup.id) ?? [], policies.get(backup.target)));
+  return { verdicts, stops, overLimit: tooMany.length };
+}
+
+function judgeTarget(target: string, all: readonly Dated[], policy: RetentionByComponent, nowMs: number, keep: Map<string, string[]>): void {
+  for (const backup of all) for (const reason of keptForItself(backup, nowMs)) note(keep, [backup], reason);
+  for (const component of ['database', 'redis', 'files'] as const) {
+    const having = all.filter((each) => each.components.some((part) => part.component === component));
+    const counting = having.filter(({ future, failing, tags }) => !future && !failing && !tags.includes(safetyTag));
+    if (!hasRules(policy[component])) note(keep, having, `there is no rule for ${component}`);
+    const newest = counting.at(-1) ?? having.at(-1);
+    if (newest !== undefined) note(keep, [newest], `newest ${component} backup of ${target}`);
+    const proven = having.findLast((each) => each.proven && !each.failing);
+    if (proven !== undefined) note(keep, [proven], `newest proven ${component} backup of ${target}`);
+    for (const [id, reasons] of keptByRules(having.filter(({ future }) => !future), new Set(counting), policy[component], nowMs)) {
+      const several = new Set(all.find((each) => each.id === id)?.components.map((part) => part.component)).size > 1;
+      for (const reason of reasons) keep.get(id)?.push(several ? `${component}: ${reason}` : reason);
+    }
+  }
+}
+
+function keptForItself({ hold, unreadableNote, tags, future, takenMs }: Dated, nowMs: number): string[] {
+  const reasons: string[] = [];
+  if (hold !== undefined) reasons.push(hold === '' ? 'on hold' : `on hold: ${hold}`);
+  if (unreadableNote) reasons.push('it has a note that cannot be read: it may be on hold');
+  if (tags.includes(keepTag)) reasons.push(`tagged ${keepTag}`);
+  if (future) reasons.push('dated in the future: its age cannot be told');
+  if (tags.includes(safetyTag) && takenMs > nowMs - safetyDays * dayMs) reasons.push(`safety backup of the last ${safetyDays} days`);
+  return reasons;
+}
+
+function note(keep: Map<string, string[]>, backups: readonly Dated[], reason: string): void {
+  for (const { id } of backups) keep.get(id)?.push(reason);
+}
+
+function verdict({ id, components, failing }: Dated, kept: readonly string[], policy: RetentionByComponent | undefined): Verdict {
+  if (kept.length > 0) return { id, keep: true, reasons: kept };
+  const names = [...new Set(components.map(({ component }) => component))];
+  const rules = names.map((name) => (policy === undefined ? '' : `${names.length > 1 ? `${name}: ` : ''}${rulesInWords(policy[name])}`));
+  return { id, keep: false, reasons: [...(failing ? ['a check found it damaged'] : []), ...rules] };
+}

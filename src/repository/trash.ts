@@ -1,0 +1,101 @@
+/**
+ * Trash: a deleted backup's manifest rests in trash/ until the grace time has passed; all else of it stays where
+ * it is, so that `undelete` only has to put the manifest back. All of this is done under the `cleanup` lease.
+ */
+import { LifeboatError } from '../lib/errors.ts';
+import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
+import { sha256 } from './crypto.ts';
+import { nearestIds } from './ids.ts';
+import type { ListedManifest } from './listing.ts';
+import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } from './manifest.ts';
+import { decodePackTable } from './pack-usage.ts';
+import { findLostPacks } from './reused-packs.ts';
+import type { Repository } from './repository.ts';
+import { damaged, splitDocument } from './seal.ts';
+
+/**
+ * Moves a manifest to trash: copied afresh, whatever lies there (the copy's stamp is the beginning of its grace time),
+ * then deleted. `stillHolds` (the lease) is asked before each step. Can be killed and repeated. Throws `integrity` if
+ * the manifest is no longer the one with that seal, `not_found` if it is gone.
+ */
+export async function moveToTrash(storage: Storage, backup: Pick<ListedManifest, 'id' | 'seal'>, stillHolds: () => Promise<void>): Promise<void> {
+  const object = manifestKey(backup.id);
+  const bytes = await storage.get(object);
+  if (splitDocument(bytes, object).seal !== backup.seal) throw damaged(object, 'it has changed since it was read');
+  await stillHolds();
+  await storage.put(trashKey(backup.id), [bytes], { replace: true });
+  await stillHolds();
+  await storage.remove([object]);
+}
+
+/** One deleted backup by its full id or the unique beginning of one. Throws `not_found` with the nearest ids, `usage` for an ambiguous one. */
+export async function findInTrash(repository: Repository, text: string, target: string | undefined): Promise<ListedManifest> {
+  const all: ListedManifest[] = [];
+  for await (const listed of repository.listManifests({ folder: 'trash/' })) if (target === undefined || listed.manifest === undefined || listed.manifest.target === target) all.push(listed);
+  const exact = all.find(({ id }) => id === text);
+  const [found, other] = exact === undefined ? all.filter(({ id }) => text !== '' && id.startsWith(text)) : [exact];
+  if (found === undefined) {
+    const nearest = nearestIds(text, all.map(({ id }) => id));
+    throw new LifeboatError('not_found', `there is no deleted backup "${text}" in ${repository.storage.location}`, {
+      state: 'nothing was changed',
+      hint: nearest.length === 0 ? 'nothing is in trash; lifeboat list shows the backups that are there' : `in trash: ${nearest.join(', ')}`,
+      facts: { nearest },
+    });
+  }
+  if (other !== undefined) throw new LifeboatError('usage', `"${text}" begins the ids of several deleted backups: ${found.id}, ${other.id}, …`, { hint: 'give more of the id' });
+  return found;
+}
+
+/**
+ * Puts a manifest back, then removes its copy in trash. `stillHolds` (the lease) is asked before the manifest is put
+ * and once more after it, packs included: if it rejects then, the manifest is taken back. Throws `integrity` if
+ * anything that it names is missing.
+ */
+export async function takeFromTrash(storage: Storage, manifest: Manifest, stillHolds: () => Promise<void>): Promise<void> {
+  const object = manifestKey(manifest.id);
+  const bytes = await storage.get(trashKey(manifest.id));
+  await requireWhole(storage, manifest);
+  await stillHolds();
+  try {
+    await storage.put(object, [bytes]);
+  } catch (error) {
+    // A move that was cut short has left the live one, byte for byte.
+    if (!(error instanceof AlreadyExistsError) || !(await storage.get(object)).equals(bytes)) throw error;
+  }
+  try {
+    await stillHolds();
+    await requireWhole(storage, manifest);
+  } catch (error) {
+    await storage.remove([object], { afterAbort: true });
+    throw error;
+  }
+  await storage.remove([trashKey(manifest.id)]);
+}
+
+/** Everything the manifest names is there, with its size. Nothing is decrypted. */
+async function requireWhole(storage: Storage, manifest: Manifest): Promise<void> {
+  const missing = (object: string, what: string): LifeboatError =>
+    new LifeboatError('integrity', `backup ${manifest.id} cannot be taken back whole: ${object} ${what}`, { state: 'nothing was changed', hint: 'lifeboat list shows the backups that are there' });
+  const sizes = new Map<string, number>();
+  for await (const { key, sizeBytes } of storage.list(`backups/${manifest.id}/`)) sizes.set(key, sizeBytes);
+  const named = manifest.components.flatMap(({ artifacts }) => artifacts.flatMap(({ index }) => index));
+  for (const { object, bytes } of named) if (sizes.get(object) !== bytes) throw missing(object, sizes.has(object) ? 'has another size' : 'is missing');
+  const copies = manifest.dataKey === undefined ? [] : [keyCopyKey(manifest.id)];
+  for (const object of [factsKey(manifest.id), packsKey(manifest.id), ...copies]) if (!sizes.has(object)) throw missing(object, 'is missing');
+  const table = await readTable(storage, manifest);
+  const [lost] = await findLostPacks(storage, [...decodePackTable(table)]);
+  if (lost !== undefined) throw missing(lost.key, lost.what);
+}
+
+/** The table of packs that a manifest names. Throws (integrity) when it is missing or another one: nobody can tell then what the backup needs. */
+export async function readTable(storage: Storage, manifest: Manifest): Promise<Buffer> {
+  const object = packsKey(manifest.id);
+  try {
+    const table = await storage.get(object);
+    if (sha256(table).toString('hex') !== manifest.packsSha256) throw damaged(object, 'it is not what the manifest names');
+    return table;
+  } catch (error) {
+    if (error instanceof NotFoundError) throw new LifeboatError('integrity', `${object} is missing`, { cause: error });
+    throw error;
+  }
+}
