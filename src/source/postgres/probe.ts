@@ -15,12 +15,14 @@ export interface ProbeOptions {
   readonly url: Secret;
   readonly databases: readonly string[];
   readonly toolFolder?: string | undefined;
+  /** Look only at the server. */
+  readonly withoutTools?: boolean;
 }
 
 /** Connects to the server and to each database. Throws `source` (13) when that fails, `tool` (16) when no client programs fit. */
 export async function probeServer(options: ProbeOptions, signal?: AbortSignal): Promise<SourceInfo> {
   const server = await withConnection(options.url, { signal }, async (connection) => {
-    await findTools(Math.floor(connection.serverVersionNum / 10000), { folder: options.toolFolder });
+    if (options.withoutTools !== true) await findTools(Math.floor(connection.serverVersionNum / 10000), { folder: options.toolFolder });
     await assertHoldsSession(options.url, connection, signal);
     const { names, skipped } = await chooseDatabases(connection, options.databases);
     const problems = skipped.map((message) => ({ message, hint: 'name the databases to back up in place of "*"', fatal: false }));

@@ -1,0 +1,29 @@
+/** Two clocks: that of this host and that of a server or storage. Retention, leases and recovery to a moment rest on them. */
+import { formatDuration } from '../lib/time.ts';
+import { failed, passed, warned } from './doctor-check.ts';
+import type { DoctorCheck } from './requests.ts';
+
+const warnAboveMs = 2 * 60_000;
+/** cleanup refuses to work beyond this. */
+const failAboveMs = 10 * 60_000;
+
+/**
+ * Milliseconds by which another clock is ahead of ours (negative: behind). `read` gives its time; the
+ * way there and back, and steps of `resolutionMs`, count as no difference.
+ */
+export async function clockDifference(read: () => Promise<number>, resolutionMs: number): Promise<number> {
+  const beforeMs = Date.now();
+  const otherMs = await read();
+  const afterMs = Date.now();
+  if (otherMs < beforeMs - resolutionMs) return otherMs - beforeMs;
+  return otherMs > afterMs ? otherMs - afterMs : 0;
+}
+
+/** `what`: "the storage", "the server". */
+export function judgeClock(name: string, what: string, differenceMs: number): DoctorCheck {
+  const difference = Math.abs(differenceMs);
+  if (difference <= warnAboveMs) return passed(name, difference < 1000 ? `agrees with that of ${what}` : `${formatDuration(difference)} from that of ${what}`);
+  const message = `this host's clock is ${formatDuration(difference)} ${differenceMs > 0 ? 'behind' : 'ahead of'} that of ${what}`;
+  const hint = 'set both by NTP (timedatectl set-ntp true)';
+  return difference > failAboveMs ? failed(name, `${message}; cleanup and recovery to a moment would go by wrong times`, hint, 'usage') : warned(name, message, hint);
+}

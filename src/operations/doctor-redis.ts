@@ -1,0 +1,108 @@
+/** What `lifeboat doctor` checks of a Redis: reachability and rights, the programs beside it, and room for the snapshot. */
+import { statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import type { RedisConfig } from '../config/config.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { runTool } from '../lib/exec.ts';
+import { formatBytes } from '../lib/units.ts';
+import { withRedis } from '../source/redis/connection.ts';
+import { isLoopback, parseRedisUrl, type RedisEndpoint } from '../source/redis/endpoint.ts';
+import { probeRedis } from '../source/redis/probe.ts';
+import { rdbVersionOf, whyNotLoadable } from '../source/redis/rdb/versions.ts';
+import { findServerBinaries } from '../source/redis/scratch-server.ts';
+import { readConfig, readInfo, versionFrom, type ServerVersion } from '../source/redis/server-info.ts';
+import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './doctor-check.ts';
+import type { DoctorCheck } from './requests.ts';
+
+export async function checkRedis(target: string, config: RedisConfig, context: RunContext): Promise<ComponentFindings> {
+  const name = `${target}: Redis`;
+  const contact = limited(context, async ({ signal }) => meet(parseRedisUrl(config), signal), contactLimitMs);
+  // Whoever needs it tells its failure.
+  contact.catch(() => {});
+  const folders: DataFolder[] = [];
+  const all = await Promise.all([
+    attempt(name, context, async (limit) => {
+      const { folder } = await contact;
+      if (folder !== undefined) folders.push({ what: `the data of ${target}'s Redis`, path: folder });
+      return checkServer(name, config, limit);
+    }),
+    attempt(`${name} tools`, context, async (limit) => checkTools(`${name} tools`, config, contact.then(({ version }) => version, () => undefined), limit)),
+    attempt(`${name} spool`, context, async () => {
+      const met = await contact.catch(() => undefined);
+      return met === undefined ? [] : checkSpool(`${name} spool`, met.dataBytes);
+    }),
+  ]);
+  return { checks: all.flat(), folders };
+}
+
+interface Met {
+  readonly version: ServerVersion;
+  readonly dataBytes: number;
+  /** The server's folder, if it is on this host. */
+  readonly folder: string | undefined;
+}
+
+function meet(endpoint: RedisEndpoint, signal: AbortSignal): Promise<Met> {
+  return withRedis(endpoint, signal, async (connection) => {
+    const info = await readInfo(connection, 'server', 'memory');
+    return {
+      version: versionFrom(info),
+      dataBytes: Number(info.get('used_memory_dataset') ?? 0),
+      folder: isLoopback(endpoint) ? await readConfig(connection, 'dir') : undefined,
+    };
+  });
+}
+
+async function checkServer(name: string, config: RedisConfig, context: RunContext): Promise<DoctorCheck | DoctorCheck[]> {
+  const { identity, estimatedBytes, problems } = await probeRedis(parseRedisUrl(config), config.method, context);
+  if (problems.length > 0) return problems.map(({ message, hint, fatal }) => (fatal ? failed(name, message, hint, 'source') : warned(name, message, hint)));
+  const how = config.method === 'scan' ? 'read key by key, which is not of one moment, as configured' : 'snapshots over replication';
+  return passed(name, `${identity['make']} at ${identity['server']}, ${formatBytes(estimatedBytes ?? 0)} of data, ${how}`);
+}
+
+async function checkTools(name: string, { method }: RedisConfig, met: Promise<ServerVersion | undefined>, context: RunContext): Promise<DoctorCheck[]> {
+  const [cli, binaries, checker, server] = await Promise.all([
+    versionOf('redis-cli', /^redis-cli (\S+)/, context),
+    findServerBinaries(context),
+    versionOf('redis-check-rdb', /(\d+\.\d+\S*)/, context),
+    met,
+  ]);
+  const checks: DoctorCheck[] = [];
+  if (cli === undefined && method !== 'scan') checks.push(failed(name, 'redis-cli, which takes the snapshot, is not installed', 'install it (Debian, Ubuntu: apt-get install redis-tools)', 'tool'));
+  const fitting = binaries.find(({ version }) => server === undefined || whyNotLoadable(snapshotOf(server), version) === undefined);
+  if (fitting === undefined) {
+    const have = binaries.length === 0 ? 'no redis-server is installed here' : `the ${binaries.map(({ version }) => version.text).join(' and ')} here cannot load a snapshot of ${server?.text}`;
+    checks.push(warned(name, `${have}: restores go key by key, and snapshots cannot be proven`, 'install redis-server of the same release or newer; it need not run (Debian, Ubuntu: apt-get install redis-server)'));
+  }
+  if (checks.length > 0) return checks;
+  const parts = [...(cli === undefined ? [] : [`redis-cli ${cli}`]), fitting?.version.text, checker === undefined ? 'no redis-check-rdb (snapshots are checked by our own reader)' : `redis-check-rdb ${checker}`];
+  return [passed(name, `${parts.join(', ')}${server === undefined ? '' : `, for ${server.text}`}`)];
+}
+
+function snapshotOf(server: ServerVersion): { version: number; valkey: boolean } {
+  const version = rdbVersionOf(server);
+  return { version, valkey: version >= 80 };
+}
+
+/** Undefined: not installed. */
+async function versionOf(file: string, pattern: RegExp, { signal }: RunContext): Promise<string | undefined> {
+  try {
+    const { stdout } = await runTool({ file, args: ['--version'], signal, okExitCodes: [0, 1] });
+    return pattern.exec(stdout)?.[1] ?? 'of an unknown version';
+  } catch (error) {
+    if (error instanceof LifeboatError && error.code === 'tool') return undefined;
+    throw error;
+  }
+}
+
+/** The snapshot is spooled; it is refused where half of what the data takes in memory does not fit. */
+async function checkSpool(name: string, dataBytes: number): Promise<DoctorCheck> {
+  const folder = tmpdir();
+  const { bavail, bsize } = await statfs(folder);
+  const freeBytes = bavail * bsize;
+  const message = `${formatBytes(freeBytes)} free in ${folder} for a snapshot of ${formatBytes(dataBytes)} in memory`;
+  const hint = 'free some space there, or name another folder by TMPDIR';
+  if (freeBytes < dataBytes / 2) return failed(name, message, hint, 'space');
+  return freeBytes < dataBytes * 2 ? warned(name, message, hint) : passed(name, message);
+}

@@ -1,0 +1,99 @@
+/** What `lifeboat doctor` checks of the repository: reachability, agreement on encryption, and then all that rests on it. */
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { formatBytes } from '../lib/units.ts';
+import { sha256 } from '../repository/crypto.ts';
+import { packsKey, type Manifest } from '../repository/manifest.ts';
+import { decodePackTable } from '../repository/pack-usage.ts';
+import { openRepository, type Repository } from '../repository/repository.ts';
+import { rescueSum } from '../repository/rescue-install.ts';
+import { openStorage } from '../storage/open.ts';
+import { NotFoundError, type Storage } from '../storage/storage.ts';
+import { checkBackups, findNewest, type NewestBackups } from './doctor-backups.ts';
+import { attempt, failed, failedBy, limited, passed, warned } from './doctor-check.ts';
+import { checkStorage } from './doctor-storage.ts';
+import { repositoryLocation } from './open-repository.ts';
+import type { DoctorCheck } from './requests.ts';
+
+/** `targets`: whose backups are looked at. */
+export async function checkRepository(loaded: LoadedConfig, targets: readonly string[], context: RunContext): Promise<readonly DoctorCheck[]> {
+  const name = 'repository';
+  let storage: Storage;
+  try {
+    const onRetry = (message: string): void => context.emit({ type: 'step', message });
+    // The fault itself is to be told, not ridden out.
+    storage = await limited(context, ({ signal }) => openStorage(repositoryLocation(loaded), { signal, onRetry, retryBudgetMs: 3000, idleTimeoutMs: 10_000 }));
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return [failedBy(name, error)];
+  }
+  try {
+    return await checkOpened(name, loaded, storage, targets, context);
+  } finally {
+    await storage.close();
+  }
+}
+
+async function checkOpened(name: string, loaded: LoadedConfig, storage: Storage, targets: readonly string[], context: RunContext): Promise<readonly DoctorCheck[]> {
+  let repository: Repository;
+  try {
+    repository = await limited(context, () => openRepository(storage, loaded.config.encryption, loaded.config.stateDir));
+  } catch (error) {
+    context.signal.throwIfAborted();
+    // Into a place that is no repository nothing is written, not even to try.
+    const isRepository = error instanceof LifeboatError && (error.code === 'key' || error.code === 'integrity');
+    return [failedBy(name, error), ...(isRepository ? await checkStorage(storage, context) : [])];
+  }
+  const newest = limited(context, () => findNewest(repository, targets));
+  newest.catch(() => {});
+  const all = await Promise.all([
+    checkStorage(storage, context),
+    attempt(`${name} space`, context, async () => checkSpace(`${name} space`, repository, await newest.catch(() => undefined))),
+    attempt(`${name} rescue script`, context, () => checkRescue(`${name} rescue script`, storage)),
+    checkBackups(repository, newest, targets, context),
+  ]);
+  return [passed(name, `${storage.location}, ${repository.encryption === 'none' ? 'not encrypted' : 'encrypted'}, as configured`), ...all.flat()];
+}
+
+/** The next backup stores little if little has changed, but after a change of the key all of it anew. */
+async function checkSpace(name: string, { storage }: Repository, newest: NewestBackups | undefined): Promise<DoctorCheck | DoctorCheck[]> {
+  const space = await storage.space();
+  if (space === undefined) return [];
+  const free = `${formatBytes(space.freeBytes)} free of ${formatBytes(space.totalBytes)}`;
+  const hint = 'free some space, move the repository, or delete old backups: lifeboat cleanup';
+  const manifests = [...(newest?.byTarget.values() ?? [])].flatMap(({ manifest }) => manifest ?? []);
+  const sizes = await Promise.all(manifests.map((manifest) => fullSize(storage, manifest)));
+  const fullBytes = sizes.reduce((sum, size) => sum + size, 0);
+  const lastBytes = manifests.flatMap(({ components }) => components).reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  if (space.freeBytes < lastBytes) return failed(name, `${free}; the newest ${manifests.length === 1 ? 'backup' : 'backups'} stored ${formatBytes(lastBytes)}`, hint, 'space');
+  if (space.freeBytes < fullBytes) return warned(name, `${free}; a full backup, as after a change of the key, takes about ${formatBytes(fullBytes)}`, hint);
+  if (manifests.length === 0 && space.freeBytes < 100 * 1024 * 1024) return warned(name, free, hint);
+  return passed(name, manifests.length === 0 ? free : `${free}; a full backup takes about ${formatBytes(fullBytes)}`);
+}
+
+/** What a backup takes in the repository by itself, in bytes; 0 where its table of packs cannot be read (validate tells). */
+async function fullSize(storage: Storage, { id }: Manifest): Promise<number> {
+  try {
+    let bytes = 0;
+    for (const { usedBytes } of decodePackTable(await storage.get(packsKey(id)))) bytes += usedBytes;
+    return bytes;
+  } catch {
+    return 0;
+  }
+}
+
+async function checkRescue(name: string, storage: Storage): Promise<DoctorCheck> {
+  const object = 'rescue/rescue.mjs';
+  const ours = await rescueSum();
+  const hint = `before it is ever run, compare it with the recovery sheet, or take the one of the package (SHA-256 ${ours})`;
+  let sum: string;
+  try {
+    sum = sha256(await storage.get(object)).toString('hex');
+  } catch (error) {
+    if (error instanceof NotFoundError) return warned(name, `the repository has no ${object}`, `copy it there from the package (SHA-256 ${ours})`);
+    return warned(name, messageOf(error), 'it is needed only where lifeboat cannot be installed');
+  }
+  if (sum === ours) return passed(name, `${object} is the one of this version, SHA-256 ${ours}`);
+  return warned(name, `${object} (SHA-256 ${sum}) is not the one of this version: it is of another one, or somebody changed it`, hint);
+}
