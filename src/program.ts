@@ -25,6 +25,7 @@ export const commands: readonly Entry[] = [
   { name: 'restore', sentence: 'put chosen parts of a backup into a chosen target', load: async () => import('./commands/restore.ts') },
   { name: 'export', sentence: 'write the parts of a backup as plain files: .dump for pg_restore, .rdb, .tar, with SHA256SUMS', load: async () => import('./commands/export.ts') },
   { name: 'validate', sentence: 'are the stored bytes what the manifest says? (--quick: presence and sizes; --deep: decoded, each archive read)', load: async () => import('./commands/validate.ts') },
+  { name: 'integrity', sentence: 'check the repository as a whole: every object accounted for, nothing lost, nothing strange', load: async () => import('./commands/integrity.ts') },
   { name: 'keys', sentence: 'make keys, and say who can read the repository', load: async () => import('./commands/keys.ts') },
   { name: 'unlock', sentence: 'take away the leases of runs that are dead', load: async () => import('./commands/unlock.ts') },
   { name: 'doctor', sentence: 'check tools, rights, servers, clock, space and key, and say what to do about each', load: async () => import('./commands/doctor.ts') },

@@ -335,6 +335,49 @@ export interface ValidateResult {
   readonly warnings: readonly string[];
 }
 
+export interface IntegrityRequest {
+  readonly target?: string | undefined;
+}
+
+/**
+ * - missing, size, damaged: an object that a manifest names is not there, or not as it was written
+ * - chain: a backup or audit record of the past is gone, and nothing records that it was deleted
+ * - rollback: this host has seen a newer backup than there is now
+ * - stray: a name that the format does not know
+ * - untrusted: sealed or signed by nobody who counts
+ * - differs: two objects that should be equal are not
+ * - stale: the lease of a dead run
+ */
+export interface IntegrityFinding {
+  readonly kind: 'missing' | 'size' | 'damaged' | 'content' | 'chain' | 'rollback' | 'stray' | 'untrusted' | 'differs' | 'stale';
+  /** A fault makes the repository unsound; a warning wants a look. */
+  readonly weight: 'fault' | 'warning';
+  readonly object: string;
+  readonly problem: string;
+  /** Ids of backups that it touches. */
+  readonly backups: readonly string[];
+}
+
+/** How many objects of each kind there are, and their bytes. */
+export type CountedObjects = Readonly<Record<string, { readonly count: number; readonly bytes: number }>>;
+
+/** The repository as a whole. */
+export interface RepositoryAccount {
+  readonly repository: string;
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly objects: CountedObjects;
+  /** Named by no manifest and older than the grace time: cleanup takes them. */
+  readonly orphans: { readonly count: number; readonly bytes: number; readonly first: readonly string[] };
+  /** Named by no manifest, but so young that a running backup may need them. */
+  readonly young: { readonly count: number; readonly bytes: number; readonly first: readonly string[] };
+  /** The first thousand of each kind, by object. */
+  readonly findings: readonly IntegrityFinding[];
+  /** All findings, by kind. */
+  readonly counts: Readonly<Record<string, number>>;
+  readonly warnings: readonly string[];
+}
+
 export interface ExportRequest {
   readonly id: string;
   readonly target?: string | undefined;
@@ -471,4 +514,83 @@ export interface UnlockResult {
   readonly broken: readonly Lease[];
   /** Still held. */
   readonly alive: readonly Lease[];
+}
+
+export interface CleanupRequest {
+  /** Undefined: every configured target. */
+  readonly target?: string | undefined;
+  /** Only say what would be deleted; nothing is written. */
+  readonly dryRun: boolean;
+  /** The most backups that this run may delete; undefined: half of each target's. */
+  readonly maxDelete?: number | undefined;
+  /** How long deleted backups can be taken back, in milliseconds; undefined: 24 hours. At least one hour. */
+  readonly graceMs?: number | undefined;
+  /** Backups whose small size is meant to be. */
+  readonly acknowledge: readonly string[];
+}
+
+export interface CleanupResult {
+  readonly outcome: 'done' | 'planned';
+  readonly repository: string;
+  readonly graceMs: number;
+  /** Oldest first. Those that are not kept are in trash now (or would be). */
+  readonly backups: readonly {
+    readonly id: string;
+    readonly target: string;
+    readonly type: BackupType;
+    readonly startedAt: string;
+    readonly keep: boolean;
+    readonly reasons: readonly string[];
+    /** Bytes of packs that no other backup needs; of those that go. */
+    readonly bytes?: number | undefined;
+  }[];
+  /** Gone for good: their grace time had passed. */
+  readonly deleted: readonly { readonly id: string; readonly seal: string }[];
+  /** What nobody needed any more. */
+  readonly freed: { readonly packs: number; readonly bytes: number };
+  /** What will be freed when all that is in trash has passed its grace time. */
+  readonly laterBytes: number;
+  /** Why no space was freed. */
+  readonly stopped?: string | undefined;
+  readonly warnings: readonly string[];
+}
+
+export interface UndeleteRequest {
+  /** Full id or unique prefix. */
+  readonly id: string;
+  readonly target?: string | undefined;
+  /** Put it on hold, or the next cleanup deletes it again. */
+  readonly hold: boolean;
+}
+
+export interface UndeleteResult {
+  readonly id: string;
+  readonly target: string;
+  readonly held: boolean;
+  readonly warnings: readonly string[];
+}
+
+export interface HoldRequest {
+  readonly id: string;
+  readonly target?: string | undefined;
+  /** Anybody who reads the repository can read it. */
+  readonly reason?: string | undefined;
+  /** To add. */
+  readonly tags: readonly string[];
+}
+
+export interface ReleaseRequest {
+  readonly id: string;
+  readonly target?: string | undefined;
+  /** To take off. */
+  readonly tags: readonly string[];
+}
+
+export interface HoldResult {
+  readonly id: string;
+  readonly target: string;
+  readonly held: boolean;
+  readonly reason?: string | undefined;
+  readonly tags: readonly string[];
+  readonly warnings: readonly string[];
 }

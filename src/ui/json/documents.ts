@@ -171,6 +171,28 @@ const validate = document('validate', {
   warnings: texts,
 });
 
+const counted = z.strictObject({ count: z.int(), bytes: size, first: texts });
+
+const integrity = document('integrity', {
+  repository: text,
+  startedAt: time,
+  durationMs,
+  objects: z.record(text, z.strictObject({ count: z.int(), bytes: size })).describe('by kind'),
+  orphans: counted.describe('named by no manifest and older than the grace time'),
+  young: counted.describe('named by no manifest, but a running backup may need them'),
+  findings: z.array(
+    z.strictObject({
+      kind: z.enum(['missing', 'size', 'damaged', 'content', 'chain', 'rollback', 'stray', 'untrusted', 'differs', 'stale']),
+      weight: z.enum(['fault', 'warning']),
+      object: text,
+      problem: text,
+      backups: texts.describe('ids of backups that it touches'),
+    }),
+  ),
+  counts: z.record(text, z.int()).describe('all findings, by kind'),
+  warnings: texts,
+});
+
 const restore = z.discriminatedUnion('outcome', [
   document('restore', {
     outcome: z.literal('done'),
@@ -212,6 +234,7 @@ export const documents = {
   list,
   show,
   validate,
+  integrity,
   restore,
   'restore-undo': document('restore-undo', { outcome: z.enum(['done', 'planned']), database: text, setAside: text }),
   export: document('export', {
@@ -242,6 +265,32 @@ export const documents = {
   doctor: document('doctor', {
     checks: z.array(z.strictObject({ name: text, ok: z.enum(['ok', 'warn', 'fail']), message: text, hint: text.optional(), code: text.optional() })),
   }),
+  cleanup: document('cleanup', {
+    outcome: z.enum(['done', 'planned']),
+    repository: text,
+    graceMs: durationMs.describe('how long deleted backups can be taken back'),
+    backups: z
+      .array(
+        z.strictObject({
+          id: text,
+          target: text,
+          type: backupType,
+          startedAt: time,
+          keep: z.boolean(),
+          reasons: texts,
+          bytes: size.optional().describe('what no other backup needs; of those that go'),
+        }),
+      )
+      .describe('oldest first; those that are not kept are in trash, or would be'),
+    deleted: z.array(z.strictObject({ id: text, seal: text })).describe('gone for good: their grace time had passed'),
+    freed: z.strictObject({ packs: z.int(), bytes: size }),
+    laterBytes: size.describe('what will be freed when all that is in trash has passed its grace time'),
+    stopped: text.optional().describe('why no space was freed'),
+    warnings: texts,
+  }),
+  undelete: document('undelete', { id: text, target: text, held: z.boolean(), warnings: texts }),
+  hold: document('hold', { id: text, target: text, held: z.boolean(), reason: text.optional(), tags: texts, warnings: texts }),
+  release: document('release', { id: text, target: text, held: z.boolean(), reason: text.optional(), tags: texts, warnings: texts }),
   unlock: document('unlock', { broken: z.array(lease), alive: z.array(lease) }),
   'config-show': document('config-show', {
     file: text.optional(),

@@ -23,11 +23,12 @@ const fits: [
   Fits<'show', requests.ShowResult>,
   Fits<'restore', requests.RestoreResult>,
   Fits<'validate', requests.ValidateResult>,
+  Fits<'integrity', requests.RepositoryAccount>,
   Fits<'export', requests.ExportResult>,
   Fits<'init', requests.InitResult>,
   Fits<'keys-list', requests.KeysListResult>,
   Fits<'unlock', requests.UnlockResult>,
-] = [true, true, true, true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true, true, true, true];
 
 const sizes = { readBytes: 3 * 1024 ** 3, newBytes: 5 * 1024 ** 2, storedBytes: 1536 };
 const times = { startedAt: '2026-01-02T03:04:05.123Z', finishedAt: '2026-01-02T03:05:05.000Z' };

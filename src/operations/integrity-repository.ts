@@ -1,0 +1,198 @@
+/**
+ * The repository as a whole: every object is accounted for. What manifests name must be there with its
+ * size; what nobody names is an orphan (cleanup takes it, once it is older than the grace time); a name
+ * that the format does not know is a stray; and the past must be whole.
+ */
+import type { LoadedConfig } from '../config/load.ts';
+import type { RunContext } from '../lib/events.ts';
+import { acquireReadLease } from '../repository/lease.ts';
+import type { Repository } from '../repository/repository.ts';
+import { NotFoundError, type ObjectInfo } from '../storage/storage.ts';
+import { checkPast } from './integrity-chain.ts';
+import { objectOf, readExpectation, type Expectation, type KnownBackup } from './integrity-expect.ts';
+import { Ledger } from './integrity-ledger.ts';
+import { nameObject, objectKinds, type ObjectKind } from './integrity-objects.ts';
+import { checkKeys, checkLeases, checkRecords, checkRescue } from './integrity-records.ts';
+import { noteWarnings } from './noting.ts';
+import { withRepository } from './open-repository.ts';
+import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './requests.ts';
+import { DamageBook } from './validate-damage.ts';
+
+/** Objects younger than this may belong to a backup that is being taken. */
+export const graceMs = 24 * 3_600_000;
+
+/** Findings are in the result, not thrown. */
+export async function accountRepository(loaded: LoadedConfig, _: IntegrityRequest, told: RunContext): Promise<RepositoryAccount> {
+  return withRepository(loaded, told, async (repository) => {
+    const lost = new AbortController();
+    const { context, warnings } = noteWarnings({ ...told, signal: AbortSignal.any([told.signal, lost.signal]) });
+    const startedMs = Date.now();
+    const parents: string[] = [];
+    for await (const { id } of repository.listManifests()) parents.push(id);
+    await using lease = await acquireReadLease(repository.storage, {
+      command: 'integrity',
+      parents,
+      signal: context.signal,
+      onLost: (error) => lost.abort(error),
+      onWarning: (message) => context.emit({ type: 'warning', message }),
+    });
+    const accounting = new Accounting(repository, lease?.sinceMs ?? startedMs, context);
+    await accounting.run([...loaded.config.targets.keys()]);
+    return {
+      repository: repository.storage.location,
+      startedAt: new Date(startedMs).toISOString(),
+      durationMs: Date.now() - startedMs,
+      objects: accounting.objects(),
+      orphans: accounting.orphans,
+      young: accounting.young,
+      findings: accounting.ledger.findings(),
+      counts: accounting.ledger.counts(),
+      warnings: [...warnings],
+    };
+  });
+}
+
+/** So many orphans are named. */
+const maxNamed = 100;
+
+class Accounting {
+  readonly ledger = new Ledger();
+  readonly orphans: Counted = { count: 0, bytes: 0, first: [] };
+  readonly young: Counted = { count: 0, bytes: 0, first: [] };
+  readonly #repository: Repository;
+  readonly #nowMs: number;
+  readonly #context: RunContext;
+  readonly #byKind = new Map<ObjectKind, { count: number; bytes: number }>();
+  readonly #evidence: string[] = [];
+  readonly #notes: string[] = [];
+  readonly #keys: string[] = [];
+  readonly #audit = new Map<string, number[]>();
+
+  constructor(repository: Repository, nowMs: number, context: RunContext) {
+    this.#repository = repository;
+    this.#nowMs = nowMs;
+    this.#context = context;
+  }
+
+  objects(): CountedObjects {
+    return Object.fromEntries(objectKinds.flatMap((kind) => (this.#byKind.has(kind) ? [[kind, this.#byKind.get(kind) ?? { count: 0, bytes: 0 }]] : [])));
+  }
+
+  async run(targets: readonly string[]): Promise<void> {
+    const book = new DamageBook();
+    const { emit, signal } = this.#context;
+    emit({ type: 'step', message: 'reading the manifests and what they name' });
+    const expected = await readExpectation(this.#repository, book, { objects: 0, bytes: 0 }, signal);
+    const backups = new Map(expected.backups.toReversed().map((backup) => [backup.id, backup]));
+    // What is beside the manifests was read: its faults are in the book, with those of sizes below.
+    for (const { object, kind, problem, touched } of book.entries()) {
+      expected.objects.delete(object);
+      this.ledger.fault(kind, object, problem, [...touched.keys()]);
+    }
+    emit({ type: 'step', message: 'listing every object' });
+    for await (const info of this.#repository.storage.list('')) {
+      signal.throwIfAborted();
+      this.#account(info, expected, backups);
+    }
+    await this.#missing(expected, backups);
+    this.#distrust(expected.backups);
+    await checkKeys(this.#repository, expected.backups, this.#keys, this.ledger);
+    await checkRecords(this.#repository, backups, this.#evidence, this.#notes, this.ledger);
+    await checkLeases(this.#repository, this.#nowMs, this.ledger);
+    await checkRescue(this.#repository, this.ledger);
+    await checkPast(this.#repository, expected.backups, targets, this.#audit, this.ledger);
+  }
+
+  /** One object of the listing; what was expected and is there is taken off the list. */
+  #account(info: ObjectInfo, expected: Expectation, backups: ReadonlyMap<string, KnownBackup>): void {
+    const { kind, backupId = '', packId = '', audit } = nameObject(info.key);
+    const counted = this.#byKind.get(kind) ?? { count: 0, bytes: 0 };
+    this.#byKind.set(kind, { count: counted.count + 1, bytes: counted.bytes + info.sizeBytes });
+    if (kind === 'strays') this.ledger.warning('stray', info.key, 'the format knows no object of this name');
+    else if (kind === 'packs') this.#pack(info, packId, expected);
+    else if (kind === 'backups') this.#part(info, backupId, expected, backups);
+    else if (kind === 'keys') this.#keys.push(info.key);
+    else if (kind === 'audit' && audit !== undefined) this.#auditRecord(audit);
+    else if (kind === 'evidence' || kind === 'notes') {
+      if (!backups.has(backupId)) this.#unnamed(info);
+      else (kind === 'evidence' ? this.#evidence : this.#notes).push(info.key);
+    }
+  }
+
+  #auditRecord({ host, number }: { readonly host: string; readonly number: number }): void {
+    const numbers = this.#audit.get(host);
+    if (numbers === undefined) this.#audit.set(host, [number]);
+    else numbers.push(number);
+  }
+
+  #pack(info: ObjectInfo, packId: string, expected: Expectation): void {
+    const pack = expected.packs.get(packId);
+    if (pack === undefined) {
+      if (expected.isComplete) this.#unnamed(info);
+      return;
+    }
+    expected.packs.delete(packId);
+    if (pack.bytes !== undefined && pack.bytes !== info.sizeBytes) this.ledger.fault('size', info.key, `it has ${info.sizeBytes} bytes, not ${pack.bytes}`, pack.backups);
+  }
+
+  #part(info: ObjectInfo, backupId: string, expected: Expectation, backups: ReadonlyMap<string, KnownBackup>): void {
+    const part = expected.objects.get(info.key);
+    const owner = backups.get(backupId);
+    if (part === undefined) {
+      // Of a damaged manifest nobody knows what it names; what was read already is off the list.
+      const isRead = /\/(?:facts|packs|keys\.json)$/.test(info.key);
+      if (owner === undefined || (owner.trust !== 'damaged' && !isRead)) this.#unnamed(info);
+      return;
+    }
+    expected.objects.delete(info.key);
+    if (part.bytes !== undefined && part.bytes !== info.sizeBytes) this.ledger.fault('size', info.key, `it has ${info.sizeBytes} bytes, not ${part.bytes}`, [backupId]);
+  }
+
+  #unnamed(info: ObjectInfo): void {
+    const where = this.#nowMs - info.modifiedMs > graceMs ? this.orphans : this.young;
+    where.count++;
+    where.bytes += info.sizeBytes;
+    if (where.first.length < maxNamed) where.first.push(info.key);
+  }
+
+  /** What the listing did not show is asked for once more, and so is the manifest that names it: a cleanup may have been at work. */
+  async #missing(expected: Expectation, backups: ReadonlyMap<string, KnownBackup>): Promise<void> {
+    const still = async (ids: readonly string[]): Promise<string[]> => {
+      const kept: string[] = [];
+      for (const id of ids) {
+        const backup = backups.get(id);
+        if (backup !== undefined && (await this.#exists(objectOf(backup)))) kept.push(id);
+      }
+      return kept;
+    };
+    const lost = [...[...expected.objects].map(([key, { backupId }]) => ({ key, ids: [backupId] })), ...[...expected.packs].map(([id, pack]) => ({ key: `packs/${id.slice(0, 2)}/${id}.pack`, ids: pack.backups }))];
+    for (const { key, ids } of lost) {
+      if (await this.#exists(key)) continue;
+      const kept = await still(ids);
+      if (kept.length > 0) this.ledger.fault('missing', key, 'it is missing', kept);
+    }
+  }
+
+  #distrust(backups: readonly KnownBackup[]): void {
+    for (const backup of backups) {
+      if (backup.trust === 'untrusted') this.ledger.warning('untrusted', objectOf(backup), 'nobody who is trusted has signed it', [backup.id]);
+      if (backup.trust === 'unchecked') this.ledger.warning('untrusted', objectOf(backup), 'no configured key opens its data key, so it was not checked', [backup.id]);
+    }
+  }
+
+  async #exists(key: string): Promise<boolean> {
+    try {
+      await this.#repository.storage.stat(key);
+      return true;
+    } catch (error) {
+      if (error instanceof NotFoundError) return false;
+      throw error;
+    }
+  }
+}
+
+interface Counted {
+  count: number;
+  bytes: number;
+  readonly first: string[];
+}

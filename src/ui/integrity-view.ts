@@ -1,0 +1,46 @@
+/** What `lifeboat integrity` prints of the repository as a whole. */
+import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
+import { formatDuration } from '../lib/time.ts';
+import { formatBytes } from '../lib/units.ts';
+import type { IntegrityFinding, RepositoryAccount } from '../operations/requests.ts';
+import { counted } from './sizes.ts';
+import { columns, oneLine } from './table.ts';
+import type { View } from './view.ts';
+
+export const integrityView: View<RepositoryAccount> = {
+  schema: 'lifeboat.integrity/v1',
+  kind: 'action',
+  text: async (result, paint) => {
+    const table = await columns(['OBJECTS', 'COUNT', 'SIZE'], Object.entries(result.objects).map(([kind, { count, bytes }]) => [kind, String(count), formatBytes(bytes)]), [1, 2]);
+    const isSound = faults(result) === 0;
+    return [table, ...result.findings.map(findingText), ...leftText(result), (isSound ? paint.green : paint.red)(verdictText(result))].join('\n');
+  },
+  exitCode: (result) => {
+    if (faults(result) > 0) return exitCodeOf.integrity;
+    return result.findings.length + result.orphans.count + result.warnings.length > 0 ? exitCodeWarnings : 0;
+  },
+};
+
+function faults({ findings }: RepositoryAccount): number {
+  return findings.filter(({ weight }) => weight === 'fault').length;
+}
+
+function findingText({ kind, weight, object, problem, backups }: IntegrityFinding): string {
+  const touched = backups.length === 0 ? '' : ` (${backups.slice(0, 5).join(', ')}${backups.length > 5 ? `, and ${backups.length - 5} more` : ''})`;
+  return `${weight === 'fault' ? kind : `warning: ${kind}`}: ${oneLine(object)}: ${oneLine(problem)}${touched}`;
+}
+
+function leftText({ orphans, young }: RepositoryAccount): string[] {
+  const lines: string[] = [];
+  if (orphans.count > 0) lines.push(`${counted(orphans.count, 'orphan')} (${formatBytes(orphans.bytes)}): no backup names them; lifeboat cleanup takes them`);
+  if (young.count > 0) lines.push(`${counted(young.count, 'object')} (${formatBytes(young.bytes)}) younger than a day: a running backup may need them`);
+  return lines;
+}
+
+function verdictText(result: RepositoryAccount): string {
+  const { repository, durationMs, objects } = result;
+  const all = Object.values(objects).reduce((sum, { count }) => sum + count, 0);
+  const cost = `${counted(all, 'object')} in ${formatDuration(durationMs)}`;
+  const bad = faults(result);
+  return bad === 0 ? `${repository} is whole (${cost})` : `${counted(bad, 'fault')} in ${repository} (${cost}); lifeboat validate --all tells what can still be restored`;
+}
