@@ -23,7 +23,8 @@ export interface RestoreFlags {
   readonly toDir?: string;
   readonly jobs?: number;
   readonly confirm?: string;
-  readonly backup: boolean;
+  /** False for --no-backup; commander leaves it undefined otherwise, since commands declare their flags late. */
+  readonly backup?: boolean;
   readonly force?: boolean;
   readonly undo?: string;
   readonly dryRun?: boolean;
@@ -58,7 +59,7 @@ export function restoreRequest(id: string, flags: RestoreFlags, session: Session
       intoLive,
     },
     files: { paths: flags.path ?? [], toDir: flags.toDir === undefined ? undefined : session.path(flags.toDir), intoLive },
-    safetyBackup: flags.backup,
+    safetyBackup: flags.backup !== false,
     force: flags.force === true,
     dryRun: flags.dryRun === true,
   };
