@@ -16,7 +16,11 @@ export async function planFiles(subject: RestoreSubject): Promise<RestoreStep[]>
   const facts = factsOf(filesFacts, subject.facts, subject.component, subject.manifest.id);
   const { paths, toDir, intoLive } = request.files;
   if (toDir !== undefined) return [plain(subject, facts, toDir, { targetDir: toDir, ...(paths.length === 0 ? {} : { paths }) })];
-  if (paths.length > 0) return [intoLive ? inPlace(subject, facts) : plain(subject, facts, besideFirst(subject, facts), { targetDir: besideFirst(subject, facts), paths })];
+  if (paths.length > 0 && intoLive) return [inPlace(subject, facts)];
+  if (paths.length > 0) {
+    const targetDir = await besideFirst(subject, facts);
+    return [plain(subject, facts, targetDir, { targetDir, paths })];
+  }
   return Promise.all(facts.roots.map((root) => planRoot(subject, facts, root)));
 }
 
@@ -46,10 +50,10 @@ function inPlace(subject: RestoreSubject, facts: FilesFacts): RestoreStep {
 
 async function planRoot(subject: RestoreSubject, facts: FilesFacts, root: FilesFacts['roots'][number]): Promise<RestoreStep> {
   const state = await stateOf(root.path);
-  const beside = `${root.path}_restored_${stampOf(subject.at)}`;
+  const beside = await freeName(`${root.path}_restored_${stampOf(subject.at)}`);
   const wanted = (targetDir: string): Wanted => ({ targetDir, stripPrefix: root.member });
   if (state === 'file') {
-    const targetDir = `${dirname(root.path)}/restored_${stampOf(subject.at)}`;
+    const targetDir = await freeName(`${dirname(root.path)}/restored_${stampOf(subject.at)}`);
     return plain(subject, facts, targetDir, { targetDir, paths: [root.path] });
   }
   if (state === 'free') return plain(subject, facts, root.path, wanted(root.path));
@@ -105,6 +109,14 @@ async function stateOf(path: string): Promise<'free' | 'file' | 'filled'> {
   }
 }
 
-function besideFirst({ at }: RestoreSubject, { roots }: FilesFacts): string {
-  return `${roots[0]?.path ?? join('/', 'files')}_restored_${stampOf(at)}`;
+async function besideFirst({ at }: RestoreSubject, { roots }: FilesFacts): Promise<string> {
+  return freeName(`${roots[0]?.path ?? join('/', 'files')}_restored_${stampOf(at)}`);
+}
+
+/** Found out while planning: another restore of the same second must not fail half-way, after other parts are done. */
+async function freeName(wanted: string): Promise<string> {
+  for (let n = 1; ; n++) {
+    const name = n === 1 ? wanted : `${wanted}_${n}`;
+    if ((await stateOf(name)) === 'free') return name;
+  }
 }
