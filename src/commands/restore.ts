@@ -17,8 +17,12 @@ export function declare(command: Command, session: Session): void {
     .option('--to-url-env <name>', 'environment variable with the URL of another server to restore into')
     .option('--tables <pattern>', 'only these tables, schema.table, * allowed; may be repeated', several)
     .option('--schema-only', 'definitions without rows')
-    .option('--data-only', 'rows without definitions')
+    .option('--data-only', 'rows without definitions, into tables that are there and empty')
     .option('--globals', 'create missing roles and tablespaces too')
+    .option('--no-owner', 'objects belong to the user that restores')
+    .option('--no-acl', 'leave grants out')
+    .option('--subscriptions', 'restore subscriptions too (they replace the production ones at the publisher)')
+    .option('--keep-failed', 'keep what a failed restore made, as <name>_failed_<time>')
     .option('--keys <pattern>', 'only Redis keys like this; may be repeated', several)
     .addOption(new Option('--redis-method <how>', 'replica, commands or file').argParser(oneOf(['auto', 'replica', 'commands', 'file'] as const)).default('auto'))
     .option('--replica-address <host:port>', 'where the Redis server reaches this machine')
@@ -48,7 +52,7 @@ export function declare(command: Command, session: Session): void {
 
 async function undo(session: Session, kept: string, flags: RestoreFlags): Promise<void> {
   await session.perform({
-    need: { targets: { name: session.flags.target } },
+    need: { repository: true, encryption: true, targets: { name: session.flags.target } },
     confirmed: flags.confirm,
     operation: async () => (await import('../operations/undo-restore.ts')).undoRestore,
     request: (confirm) => ({ kept, target: session.flags.target, dryRun: flags.dryRun === true, confirm }),

@@ -10,7 +10,7 @@ export function declare(command: Command, session: Session): void {
     .addOption(confirmFlag())
     .action(async (scope: string | undefined, flags: { alive?: boolean; confirm?: string }) =>
       session.perform({
-        need: { repository: true },
+        need: { repository: true, encryption: true },
         confirmed: flags.confirm,
         operation: async () => (await import('../operations/unlock.ts')).unlock,
         request: (confirm) => ({ scope, alive: flags.alive === true, confirm }),

@@ -7,6 +7,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { programVersion } from '../lib/version.ts';
+import { auditHead, type AuditHead } from '../repository/audit.ts';
 import { BackupWriter } from '../repository/backup-writer.ts';
 import { newBackupId } from '../repository/ids.ts';
 import { acquireLease, type Lease } from '../repository/lease.ts';
@@ -14,6 +15,7 @@ import type { ManifestDraft } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { SealingKey } from '../repository/documents.ts';
 import type { SourceInfo } from '../source/source.ts';
+import { audited } from './audited.ts';
 import { refuseTooMany } from './backup-limit.ts';
 import { checkDump } from './check-dump.ts';
 import { dumpComponents, type DumpedComponent } from './dump-components.ts';
@@ -33,7 +35,9 @@ interface Plan {
   readonly infos: ReadonlyMap<string, SourceInfo>;
 }
 
-export async function backup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<BackupResult> {
+export const backup = audited('backup', takeBackup);
+
+async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<BackupResult> {
   const limits = request.timeoutMs === undefined ? [context.signal] : [context.signal, timeLimit(request.timeoutMs)];
   const { context: watched, warnings } = noteWarnings({ ...context, signal: AbortSignal.any(limits) });
   collectLeftovers(loaded, watched);
@@ -116,6 +120,7 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
     for (const component of dumped) await checkDump(repository.storage, key.dataKey, component);
     const sealed = await writer.finish({ format: 1, components: dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })) });
     if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));
+    const head = await knownAuditHead(repository);
     const draft: ManifestDraft = {
       id,
       target: plan.target,
@@ -128,6 +133,7 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
       finishedAt: new Date().toISOString(),
       warnings: warnings.length,
       ...(ancestry.previous === undefined ? {} : { previous: ancestry.previous }),
+      ...(head === undefined ? {} : { head }),
       ...sealed,
       components: dumped.map(({ entry }) => entry),
     };
@@ -141,6 +147,14 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
   } finally {
     await writer.close();
   }
+}
+
+/** How far this host's audit log has come: a manifest that says so keeps its end from being cut off. A host that may not look at the log does without. */
+async function knownAuditHead(repository: Repository): Promise<AuditHead | undefined> {
+  return auditHead(repository).catch((error: unknown) => {
+    if (!(error instanceof LifeboatError) || !['storage', 'not_found'].includes(error.code)) throw error;
+    return undefined;
+  });
 }
 
 function done(draft: ManifestDraft, dumped: readonly DumpedComponent[], plan: Plan, repository: Repository, ancestry: Ancestry, warnings: readonly string[]): BackupResult {

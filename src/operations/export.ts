@@ -11,6 +11,7 @@ import { openArtifacts } from '../repository/artifact-reader.ts';
 import type { ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ArtifactReader } from '../source/source.ts';
+import { audited } from './audited.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { readComponentFacts } from './facts-document.ts';
 import { collectLeftovers, withRepository } from './open-repository.ts';
@@ -21,7 +22,9 @@ import { componentOf } from './summaries.ts';
 type ExportedFile = ExportResult['files'][number];
 
 /** Everything is written into a hidden folder beside the wanted one; its name is the commit point. */
-export async function exportBackup(loaded: LoadedConfig, request: ExportRequest, context: RunContext): Promise<ExportResult> {
+export const exportBackup = audited('export', writeFiles);
+
+async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context: RunContext): Promise<ExportResult> {
   collectLeftovers(loaded, context);
   const warnings: string[] = [];
   await refuseFilled(request.folder);

@@ -12,6 +12,7 @@ import { Secret } from '../lib/secret.ts';
 import { createRepository } from '../repository/create.ts';
 import { openRepository, readRepositoryInfo } from '../repository/repository.ts';
 import { rescueSum } from '../repository/rescue-install.ts';
+import { argumentsOf, record } from './audited.ts';
 import { initialConfig } from './initial-config.ts';
 import { writeNewSecret } from './keys.ts';
 import { addNpmScripts } from './npm-scripts.ts';
@@ -21,6 +22,7 @@ import type { InitRequest, InitResult } from './requests.ts';
 export async function init(loaded: LoadedConfig, request: InitRequest, context: RunContext): Promise<InitResult> {
   repositoryLocation(loaded);
   const created: string[] = [];
+  const startedMs = Date.now();
   const key = await ensureKey(loaded, request, created);
   if (loaded.file === undefined && request.configPath !== undefined) {
     await refuseExisting(request.configPath);
@@ -39,6 +41,9 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
     created.push(storage.location);
     return { id: repository.repositoryId, location: storage.location, rescueSha256, publicKey: signingKey };
   }, true);
+  // With the key that was made just now, which the loaded configuration does not know.
+  const withKey = { ...loaded, config: { ...loaded.config, encryption: key.encryption } };
+  if (created.length > 0) await record(withKey, { command: 'init', ids: [], outcome: 'ok', exitCode: 0, startedMs, finishedMs: Date.now(), details: { arguments: argumentsOf(request) } }, context);
   return {
     repository: made.location,
     repositoryId: made.id,

@@ -25,7 +25,9 @@ export async function checkPast(repository: Repository, backups: readonly KnownB
     ledger.fault('chain', manifestKey(previous.id), problem, [id]);
   }
   const all = new Set([...targets, ...sealed.flatMap(({ target }) => target ?? [])]);
-  for (const target of all) await checkMemory(repository, target, sealed, isAccounted, ledger);
+  // One that is there, but damaged or without a key, is told as that.
+  const isThere = async (id: string, seal: string): Promise<boolean> => backups.some((each) => each.id === id && each.trust !== 'sealed') || isAccounted(id, seal);
+  for (const target of all) await checkMemory(repository, target, sealed, isThere, ledger);
   checkAudit(backups, auditNumbers, ledger);
 }
 

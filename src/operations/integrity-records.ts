@@ -14,8 +14,8 @@ import type { Ledger } from './integrity-ledger.ts';
 import { asFault, faultOf } from './validate-damage.ts';
 import { checkKeyFile } from './validate-objects.ts';
 
-/** Every data key that a backup names must have its key file; every key file must be sound; copies must be equal. */
-export async function checkKeys(repository: Repository, backups: readonly KnownBackup[], listed: readonly string[], ledger: Ledger): Promise<void> {
+/** Every data key that a backup names must have its key file; every key file must be sound; copies must be equal, but for those in `faulty`. */
+export async function checkKeys(repository: Repository, backups: readonly KnownBackup[], listed: readonly string[], faulty: ReadonlySet<string>, ledger: Ledger): Promise<void> {
   const { storage, keyring } = repository;
   if (keyring === undefined) return;
   const used = Map.groupBy(
@@ -34,7 +34,7 @@ export async function checkKeys(repository: Repository, backups: readonly KnownB
       if (opened !== undefined) await checkKeyFile(bytes, object, opened);
     });
     if (fault !== undefined) ledger.fault(fault.kind, object, fault.problem, under.map((each) => each.id));
-    else if (original !== undefined) await compareCopies(repository, original, object, under, ledger);
+    else if (original !== undefined) await compareCopies(repository, original, object, under.filter((each) => !faulty.has(keyCopyKey(each.id))), ledger);
   }
 }
 
@@ -53,7 +53,8 @@ export async function checkRecords(repository: Repository, backups: ReadonlyMap<
   for (const object of evidence) {
     const name = parseEvidenceName(object);
     const backup = backups.get(name?.backupId ?? '');
-    if (name === undefined || backup === undefined || backup.trust === 'unchecked') continue;
+    // Without the manifest nobody knows what it should be of.
+    if (name === undefined || backup?.trust !== 'sealed') continue;
     const { reason } = await readEvidence(repository, { id: backup.id, seal: backup.seal, manifest: undefined as Manifest | undefined }, name);
     if (reason !== undefined && reason !== 'it is gone') ledger.warning('untrusted', object, `it does not count: ${reason.replace(`${object} is damaged: `, '')}`, [backup.id]);
   }

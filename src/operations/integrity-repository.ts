@@ -96,7 +96,7 @@ class Accounting {
     }
     await this.#missing(expected, backups);
     this.#distrust(expected.backups);
-    await checkKeys(this.#repository, expected.backups, this.#keys, this.ledger);
+    await checkKeys(this.#repository, expected.backups, this.#keys, new Set(book.entries().map(({ object }) => object)), this.ledger);
     await checkRecords(this.#repository, backups, this.#evidence, this.#notes, this.ledger);
     await checkLeases(this.#repository, this.#nowMs, this.ledger);
     await checkRescue(this.#repository, this.ledger);

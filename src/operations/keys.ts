@@ -7,6 +7,7 @@ import type { RunContext } from '../lib/events.ts';
 import { newIdentity, recipientOf } from '../repository/age.ts';
 import { parseEncryptionKey, parseKeyMaterial } from '../repository/key-material.ts';
 import { describeKeys, rewrapKeys, rotateKey as startDataKey, type KeyDescription, type RewrapReport, type WrapFor } from '../repository/rekey.ts';
+import { audited } from './audited.ts';
 import { withRepository } from './open-repository.ts';
 import type { KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest } from './requests.ts';
 
@@ -33,10 +34,12 @@ export async function listKeys(loaded: LoadedConfig, _request: object, context: 
     if (repository.keyring === undefined) return { repository: repository.storage.location, keys: [], warnings: ['this repository is not encrypted'] };
     const described = await describeKeys(repository);
     const current = described[0];
+    const warnings = described.flatMap(warningsOf);
+    for (const message of warnings) context.emit({ type: 'warning', message });
     return {
       repository: repository.storage.location,
       keys: described.toReversed().map((key) => ({ id: key.id, createdAt: key.createdAt, recipients: key.recipients.map(({ type, recipient }) => recipient ?? type), opens: key.openedBy !== undefined, current: key === current })),
-      warnings: described.flatMap(warningsOf),
+      warnings,
     };
   });
 }
@@ -48,7 +51,9 @@ function warningsOf(key: KeyDescription): string[] {
   return warnings;
 }
 
-export async function addKey(loaded: LoadedConfig, { add }: { readonly add: KeysAddRequest['add'] }, context: RunContext): Promise<KeysChangeResult> {
+export const addKey = audited('keys add', wrapForOneMore);
+
+async function wrapForOneMore(loaded: LoadedConfig, { add }: KeysAddRequest, context: RunContext): Promise<KeysChangeResult> {
   return withRepository(loaded, context, async (repository) => changed(await rewrapKeys(repository, { add: readerOf(add) })));
 }
 
@@ -59,7 +64,9 @@ function readerOf(add: KeysAddRequest['add']): WrapFor {
   return typeof key === 'string' ? { rawKey: undefined, passphrases: [key], recipients: [] } : { rawKey: key, passphrases: [], recipients: [] };
 }
 
-export async function removeKey(loaded: LoadedConfig, { recipient, confirm }: KeysRemoveRequest, context: RunContext): Promise<KeysChangeResult> {
+export const removeKey = audited('keys remove', takeOff);
+
+async function takeOff(loaded: LoadedConfig, { recipient, confirm }: KeysRemoveRequest, context: RunContext): Promise<KeysChangeResult> {
   return withRepository(loaded, context, async (repository) => {
     const remove = removedReader(loaded, recipient);
     await confirm({ name: recipient, consequences: [`${recipient} will no longer open the data keys of ${repository.storage.location}`, 'what it could read before, it may have copied: run lifeboat keys rotate afterwards'] });
@@ -81,7 +88,9 @@ function changed(report: RewrapReport): KeysChangeResult {
   return { changed: report.changed, unchanged: report.unopened.map(({ id }) => id), warnings: report.unopened.map(({ id, reason }) => `data key ${id} was not changed: ${reason}`) };
 }
 
-export async function rotateKey(loaded: LoadedConfig, _request: object, context: RunContext): Promise<KeysChangeResult> {
+export const rotateKey = audited('keys rotate', startAnew);
+
+async function startAnew(loaded: LoadedConfig, _request: object, context: RunContext): Promise<KeysChangeResult> {
   return withRepository(loaded, context, async (repository) => {
     const key = await startDataKey(repository);
     const id = key.id.toString('hex');

@@ -111,6 +111,13 @@ export interface RestoreRequest {
     readonly intoLive: boolean;
     /** Replay roles and tablespaces too. */
     readonly globals: boolean;
+    /** Objects belong to the restoring user; grants are left out. */
+    readonly noOwner?: boolean | undefined;
+    readonly noAcl?: boolean | undefined;
+    /** Keep what a failed restore made, under a name that tells so. */
+    readonly keepFailed?: boolean | undefined;
+    /** Restore subscriptions too: they take over the production ones at the publisher. */
+    readonly subscriptions?: boolean | undefined;
   };
   readonly redis: {
     readonly toUrl?: Secret | undefined;

@@ -6,6 +6,7 @@ import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source
 import { withMaintenance } from '../source/postgres/maintenance.ts';
 import { suffixedName } from '../source/postgres/names.ts';
 import { restorePostgres } from '../source/postgres/restore.ts';
+import { restoreIntoExisting } from '../source/postgres/restore-existing.ts';
 import { swapDatabases, type SwapReport } from '../source/postgres/swap.ts';
 import { databaseExists } from '../source/postgres/target-database.ts';
 import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
@@ -13,6 +14,7 @@ import type { VerifyReport } from '../source/postgres/verify.ts';
 import { factsOf } from './facts-document.ts';
 import type { RestoredComponent } from './requests.ts';
 import { nowhere, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
+import { count } from './summaries.ts';
 
 export async function planDatabases(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, target, component, facts: all } = subject;
@@ -65,6 +67,7 @@ async function planDatabase(subject: RestoreSubject, facts: PostgresFacts, datab
   const { toDatabase, intoLive } = request.postgres;
   const wanted = toDatabase ?? database.name;
   const isThere = await withMaintenance({ url, except: [], signal: context.signal }, (client) => databaseExists(client, wanted));
+  if (request.postgres.content === 'data') return rowsStep(subject, facts, database, url, wanted, isThere);
   const beside = suffixedName(wanted, `_restored_${stampOf(at)}`);
   const swaps = intoLive && isThere;
   const name = isThere && toDatabase === undefined ? beside : wanted;
@@ -83,6 +86,12 @@ async function planDatabase(subject: RestoreSubject, facts: PostgresFacts, datab
   };
 }
 
+/** Rows alone go into tables that are there; that these are empty is checked before anything is written. */
+function rowsStep(subject: RestoreSubject, facts: PostgresFacts, database: DatabaseFacts, url: Secret, name: string, isThere: boolean): RestoreStep {
+  if (!isThere) throw new LifeboatError('not_found', `there is no database "${name}" to put rows into`, { state: 'nothing was changed', hint: 'restore its definitions first: --schema-only' });
+  return { component: subject.component.name, to: name, action: 'restore rows into empty tables and compare', bytes: sizeOf(subject.component), replaces: undefined, run: (context) => restoreOne(subject, facts, database.name, url, name, context) };
+}
+
 async function restoreAndSwap(subject: RestoreSubject, facts: PostgresFacts, database: string, url: Secret, names: { live: string; beside: string }, context: RunContext): Promise<RestoredComponent> {
   const restored = await restoreOne(subject, facts, database, url, names.beside, context);
   let swap: SwapReport;
@@ -97,10 +106,12 @@ async function restoreAndSwap(subject: RestoreSubject, facts: PostgresFacts, dat
 
 async function restoreOne({ config, request, reader, component }: RestoreSubject, facts: PostgresFacts, database: string, url: Secret, name: string, context: RunContext): Promise<RestoredComponent> {
   const started = performance.now();
-  const { tables, content } = request.postgres;
+  const { tables, content, noOwner, noAcl, keepFailed, subscriptions } = request.postgres;
   const selection = { ...(tables.length === 0 ? {} : { tables }), schemaOnly: content === 'schema', dataOnly: content === 'data' };
+  const options = { noOwner: noOwner === true, noAcl: noAcl === true, keepFailed: keepFailed === true, subscriptions: subscriptions === true };
   context.emit({ type: 'step', component: component.name, message: `restoring database ${database} as ${name}` });
-  const report = await restorePostgres({ reader, facts, database, targetUrl: url, targetDatabase: name, selection, jobs: config.jobs }, context);
+  const run = content === 'data' ? restoreIntoExisting : restorePostgres;
+  const report = await run({ reader, facts, database, targetUrl: url, targetDatabase: name, selection, jobs: config.jobs, ...options }, context);
   const { verified } = report;
   return {
     name: component.name,
@@ -109,7 +120,7 @@ async function restoreOne({ config, request, reader, component }: RestoreSubject
     bytes: report.readBytes,
     durationMs: performance.now() - started,
     verified: verdict(verified),
-    summary: verified === undefined ? `${report.tables} tables` : `${verified.tables} tables, ${verified.rows} rows`,
+    summary: verified === undefined ? count(report.tables, 'table') : `${count(verified.tables, 'table')}, ${count(Number(verified.rows), 'row')}`,
   };
 }
 

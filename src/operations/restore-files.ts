@@ -10,6 +10,7 @@ import { formatBytes } from '../lib/units.ts';
 import { factsOf } from './facts-document.ts';
 import type { RestoredComponent } from './requests.ts';
 import { sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
+import { count } from './summaries.ts';
 
 export async function planFiles(subject: RestoreSubject): Promise<RestoreStep[]> {
   const { request } = subject;
@@ -91,7 +92,7 @@ async function restoreTo({ reader, component }: RestoreSubject, facts: FilesFact
   await mkdir(dirname(wanted.targetDir), { recursive: true });
   const report = await restoreFiles({ reader, facts, ...wanted }, context);
   warnOf(report, context);
-  return { name: component.name, kind: component.kind, to, bytes: report.contentBytes, durationMs: performance.now() - started, verified: 'equal', summary: `${report.files} files, ${formatBytes(report.contentBytes)}` };
+  return { name: component.name, kind: component.kind, to, bytes: report.contentBytes, durationMs: performance.now() - started, verified: 'equal', summary: `${count(report.files, 'file')}, ${formatBytes(report.contentBytes)}` };
 }
 
 function warnOf({ skippedDevices, changedFiles }: FilesRestoreReport, { emit }: RunContext): void {

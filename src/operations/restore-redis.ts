@@ -13,6 +13,7 @@ import { inspectTarget } from '../source/redis/target.ts';
 import { factsOf } from './facts-document.ts';
 import type { RestoredComponent } from './requests.ts';
 import { nowhere, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
+import { count } from './summaries.ts';
 
 export async function planRedis(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, component } = subject;
@@ -58,7 +59,7 @@ function placeStep(subject: RestoreSubject, facts: RedisFacts): RestoreStep {
     run: async (context) => {
       const started = performance.now();
       const report = await placeRedisSnapshot({ reader, facts, dir, appendonly: facts.config?.['appendonly'] === 'yes' }, context);
-      return { name: component.name, kind: component.kind, to: report.placed, bytes: facts.bytes, durationMs: performance.now() - started, verified: 'equal', summary: `${report.keys} keys, loaded at the server's next start`, kept: report.keptBefore };
+      return { name: component.name, kind: component.kind, to: report.placed, bytes: facts.bytes, durationMs: performance.now() - started, verified: 'equal', summary: `${count(report.keys, 'key')}, loaded at the server's next start`, kept: report.keptBefore };
     },
   };
 }
@@ -78,7 +79,7 @@ async function restoreKeys(subject: RestoreSubject, facts: RedisFacts, target: R
     expired += report.expiredKeys;
     kept ??= report.safetySnapshot;
   }
-  const summary = `${restored} keys${expired === 0 ? '' : `, ${expired} had expired`}`;
+  const summary = `${count(restored, 'key')}${expired === 0 ? '' : `, ${expired.toLocaleString('en-US')} had expired`}`;
   return { name: component.name, kind: component.kind, to, bytes: facts.bytes, durationMs: performance.now() - started, verified: patterns[0] === undefined ? 'equal' : 'partial', summary, kept };
 }
 

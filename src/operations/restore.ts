@@ -9,6 +9,8 @@ import type { RunContext } from '../lib/events.ts';
 import { openArtifacts } from '../repository/artifact-reader.ts';
 import type { ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
+import { safetyTag } from '../repository/resolve.ts';
+import { audited } from './audited.ts';
 import { backup } from './backup.ts';
 import { chooseBackup, type ChosenBackup } from './choose-backup.ts';
 import { readComponentFacts } from './facts-document.ts';
@@ -19,7 +21,9 @@ import type { ComponentName, RestoredComponent, RestoreRequest, RestoreResult } 
 import type { RestoreStep, RestoreSubject } from './restore-step.ts';
 import { componentOf } from './summaries.ts';
 
-export async function restore(loaded: LoadedConfig, request: RestoreRequest, context: RunContext): Promise<RestoreResult> {
+export const restore = audited('restore', restoreBackup);
+
+async function restoreBackup(loaded: LoadedConfig, request: RestoreRequest, context: RunContext): Promise<RestoreResult> {
   const { context: watched, warnings } = noteWarnings(context);
   collectLeftovers(loaded, watched);
   const started = new Date();
@@ -80,7 +84,7 @@ async function saveWhatIsReplaced(loaded: LoadedConfig, request: RestoreRequest,
   if (!request.safetyBackup || components.length === 0) return undefined;
   context.emit({ type: 'step', message: `saving what is there (${components.join(', ')}) by a backup first; --no-backup leaves it out` });
   try {
-    const result = await backup(loaded, { target, components, label: `before the restore of ${id}`, tags: ['safety'], ifRunning: { action: 'wait', waitMs: 600_000 }, dryRun: false }, context);
+    const result = await backup(loaded, { target, components, label: `before the restore of ${id}`, tags: [safetyTag], ifRunning: { action: 'wait', waitMs: 600_000 }, dryRun: false }, context);
     return result.outcome === 'done' ? result.id : undefined;
   } catch (error) {
     if (!(error instanceof LifeboatError)) throw error;

@@ -54,6 +54,7 @@ export function summaryOf(kind: SourceKind, facts: Json): string {
   return '';
 }
 
-function count(number: number, noun: string): string {
+/** "1 table", "2,000 tables". */
+export function count(number: number, noun: string): string {
   return `${number.toLocaleString('en-US')} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -5,11 +5,14 @@ import type { RunContext } from '../lib/events.ts';
 import { withMaintenance } from '../source/postgres/maintenance.ts';
 import { beforeName, undoneName } from '../source/postgres/names.ts';
 import { undoSwap } from '../source/postgres/swap.ts';
+import { audited } from './audited.ts';
 import { nowhere } from './restore-step.ts';
 import type { UndoRestoreRequest, UndoRestoreResult } from './requests.ts';
 import { chooseTarget } from './targets.ts';
 
-export async function undoRestore(loaded: LoadedConfig, request: UndoRestoreRequest, context: RunContext): Promise<UndoRestoreResult> {
+export const undoRestore = audited('restore --undo', takeBack);
+
+async function takeBack(loaded: LoadedConfig, request: UndoRestoreRequest, context: RunContext): Promise<UndoRestoreResult> {
   const url = chooseTarget(loaded, request.target).postgres?.url;
   if (url === undefined) throw nowhere('PostgreSQL', 'DATABASE_URL');
   const names = await withMaintenance({ url, except: [request.kept], signal: context.signal }, async (client) => (await client.query('SELECT datname FROM pg_database')).map((row) => row['datname'] ?? ''));

@@ -3,10 +3,13 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
 import { breakLease, judgedLeases } from '../repository/lease-break.ts';
 import type { ListedLease } from '../repository/lease-record.ts';
+import { audited } from './audited.ts';
 import { withStorage } from './open-repository.ts';
 import type { Lease, UnlockRequest, UnlockResult } from './requests.ts';
 
-export async function unlock(loaded: LoadedConfig, request: UnlockRequest, context: RunContext): Promise<UnlockResult> {
+export const unlock = audited('unlock', breakLeases);
+
+async function breakLeases(loaded: LoadedConfig, request: UnlockRequest, context: RunContext): Promise<UnlockResult> {
   return withStorage(loaded, context, async (storage) => {
     const leases = (await judgedLeases(storage, 'unlock')).filter(({ status, scope }) => status !== 'broken' && (request.scope === undefined || request.scope === scope));
     const alive = leases.filter(({ status }) => status === 'live');

@@ -1,6 +1,7 @@
 /** Which backups a validation is of. One that is damaged, untrusted or without a key is told, never passed over in silence. */
 import { LifeboatError } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
+import { isBackupId } from '../repository/ids.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ValidateRequest } from './requests.ts';
@@ -59,6 +60,8 @@ async function fromListing(repository: Repository, { all, target }: ValidateRequ
   const found: ListedManifest[] = [];
   const targets = new Set<string>();
   for await (const listed of repository.listManifests()) {
+    // What is no name of a backup is a stray: integrity tells it.
+    if (!isBackupId(listed.id)) continue;
     const of = listed.manifest?.target;
     // A damaged manifest does not tell its target: it is told whatever was asked for.
     if (of !== undefined && target !== undefined && of !== target) continue;

@@ -1,6 +1,8 @@
 /** The stages of one validation, each measured: small objects, presence of packs, packs and indexes, archives, and what the damage touches. */
+import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { packKey } from '../repository/index-part.ts';
+import { factsKey } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ValidateRequest } from './requests.ts';
 import { ArchiveCheck } from './validate-archives.ts';
@@ -174,12 +176,23 @@ export class Validation {
       const touched = this.book.of(backup.id).flatMap(({ touched: all }) => all.get(backup.id) ?? []);
       // Without its facts nobody knows what its archives should hold.
       if (touched.some(({ whole }) => whole)) continue;
-      const { archives, faults, versions } = await check.check(backup, new Set(touched.flatMap(({ artifacts }) => [...artifacts.keys()])));
+      await this.#archivesIn(backup, check, new Set(touched.flatMap(({ artifacts }) => [...artifacts.keys()])));
+    }
+    if (this.#bad.size > found) await this.#impact();
+  }
+
+  async #archivesIn(backup: OpenBackup, check: ArchiveCheck, damaged: ReadonlySet<string>): Promise<void> {
+    try {
+      const { archives, faults, versions } = await check.check(backup, damaged);
       this.archivesOf.set(backup.id, archives);
       this.versions.set(backup.id, versions);
       for (const { artifact, object, problem } of faults) this.#archiveFault(backup, artifact, object, problem);
+    } catch (error) {
+      if (!(error instanceof LifeboatError) || error.code !== 'integrity') throw error;
+      // Authentic, yet not what a backup records: nothing can be held against them.
+      this.book.add(factsKey(backup.id), { kind: 'content', problem: messageOf(error) });
+      this.book.touchWhole(factsKey(backup.id), backup.id);
     }
-    if (this.#bad.size > found) await this.#impact();
   }
 
   #archiveFault(backup: OpenBackup, artifact: string, object: string | undefined, problem: string): void {

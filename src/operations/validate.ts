@@ -7,6 +7,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { acquireReadLease } from '../repository/lease.ts';
+import type { Repository } from '../repository/repository.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
 import type { ValidateRequest, ValidateResult } from './requests.ts';
@@ -17,43 +18,46 @@ import { tellDamage } from './validate-report.ts';
 import { Validation } from './validate-run.ts';
 
 /** Damage is in the result, not thrown. Throws `not_found`, `key`, `tool` (deep, without a pg_restore that fits), `storage`. */
-export async function validate(loaded: LoadedConfig, request: ValidateRequest, told: RunContext): Promise<ValidateResult> {
+export async function validate(loaded: LoadedConfig, request: ValidateRequest, context: RunContext): Promise<ValidateResult> {
+  return withRepository(loaded, context, async (repository) => validateRepository(repository, request, loaded.config.jobs, context));
+}
+
+/** The same for an open repository; up to `jobs` packs are read side by side. */
+export async function validateRepository(repository: Repository, request: ValidateRequest, jobs: number, told: RunContext): Promise<ValidateResult> {
   refuseContradictions(request);
-  return withRepository(loaded, told, async (repository) => {
-    const lost = new AbortController();
-    const { context, warnings } = noteWarnings({ ...told, signal: AbortSignal.any([told.signal, lost.signal]) });
-    const startedMs = Date.now();
-    const book = new DamageBook();
-    const { backups, unchecked } = await chooseBackups(repository, request, book, context.emit);
-    await using _ = await acquireReadLease(repository.storage, {
-      command: 'validate',
-      parents: backups.map(({ id }) => id),
-      signal: context.signal,
-      onLost: (error) => lost.abort(error),
-      onWarning: (message) => context.emit({ type: 'warning', message }),
-    });
-    const run = new Validation(repository, backups, request, loaded.config.jobs, book, context);
-    await run.all();
-    const gone = await dropDeleted(repository, backups, book, context);
-    const kept = backups.filter(({ id }) => !gone.has(id));
-    const evidence = await recordEvidence(repository, run, [...kept, ...(await touchedOthers(repository, run))], startedMs, context);
-    const damaged = await tellDamage(repository, book, context.emit);
-    return {
-      repository: repository.storage.location,
-      level: request.level,
-      startedAt: new Date(startedMs).toISOString(),
-      durationMs: Date.now() - startedMs,
-      backups: [
-        ...kept.map(({ id, manifest }) => ({ id, target: manifest.target, result: run.isDamaged(id) ? ('failed' as const) : ('ok' as const), evidence: evidence.get(id) })),
-        ...unchecked.map(({ id, manifest }) => ({ id, target: manifest?.target ?? '', result: 'unchecked' as const })),
-      ].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
-      counts: run.counts(),
-      bytes: run.tally.bytes,
-      sample: run.sample,
-      damaged,
-      warnings: [...warnings],
-    };
+  const lost = new AbortController();
+  const { context, warnings } = noteWarnings({ ...told, signal: AbortSignal.any([told.signal, lost.signal]) });
+  const startedMs = Date.now();
+  const book = new DamageBook();
+  const { backups, unchecked } = await chooseBackups(repository, request, book, context.emit);
+  await using _ = await acquireReadLease(repository.storage, {
+    command: 'validate',
+    parents: backups.map(({ id }) => id),
+    signal: context.signal,
+    onLost: (error) => lost.abort(error),
+    onWarning: (message) => context.emit({ type: 'warning', message }),
   });
+  const run = new Validation(repository, backups, request, jobs, book, context);
+  await run.all();
+  const gone = await dropDeleted(repository, backups, book, context);
+  const kept = backups.filter(({ id }) => !gone.has(id));
+  const evidence = await recordEvidence(repository, run, [...kept, ...(await touchedOthers(repository, run))], startedMs, context);
+  const damaged = await tellDamage(repository, book, context.emit);
+  return {
+    repository: repository.storage.location,
+    level: request.level,
+    startedAt: new Date(startedMs).toISOString(),
+    durationMs: Date.now() - startedMs,
+    backups: [
+      ...kept.map(({ id, manifest }) => ({ id, target: manifest.target, result: run.isDamaged(id) ? ('failed' as const) : ('ok' as const), evidence: evidence.get(id) })),
+      ...unchecked.map(({ id, manifest }) => ({ id, target: manifest?.target ?? '', result: 'unchecked' as const })),
+    ].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    counts: run.counts(),
+    bytes: run.tally.bytes,
+    sample: run.sample,
+    damaged,
+    warnings: [...warnings],
+  };
 }
 
 function refuseContradictions({ ids, all, level, samplePercent }: ValidateRequest): void {

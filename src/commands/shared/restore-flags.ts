@@ -15,6 +15,10 @@ export interface RestoreFlags {
   readonly schemaOnly?: boolean;
   readonly dataOnly?: boolean;
   readonly globals?: boolean;
+  readonly owner?: boolean;
+  readonly acl?: boolean;
+  readonly keepFailed?: boolean;
+  readonly subscriptions?: boolean;
   readonly keys?: string[];
   readonly redisMethod: RestoreRequest['redis']['method'];
   readonly replicaAddress?: string;
@@ -49,6 +53,10 @@ export function restoreRequest(id: string, flags: RestoreFlags, session: Session
       content: flags.schemaOnly === true ? 'schema' : flags.dataOnly === true ? 'data' : 'all',
       intoLive,
       globals: flags.globals === true,
+      noOwner: flags.owner === false,
+      noAcl: flags.acl === false,
+      keepFailed: flags.keepFailed === true,
+      subscriptions: flags.subscriptions === true,
     },
     redis: {
       toUrl: isRedis ? url : undefined,

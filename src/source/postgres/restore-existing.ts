@@ -34,7 +34,7 @@ export interface ExistingRestoreRequest extends PostgresRestoreRequest {
 export async function restoreIntoExisting(request: ExistingRestoreRequest, context: RunContext): Promise<PostgresRestoreReport> {
   const { facts, selection } = checkRequest(request);
   const { dataOnly } = selection;
-  if (selection.patterns === undefined) throw new LifeboatError('usage', 'only chosen tables, or rows alone, are restored into an existing database', { hint: 'name the tables, or restore all of it into a new database', state: 'nothing was changed' });
+  if (selection.patterns === undefined && !dataOnly) throw new LifeboatError('usage', 'only chosen tables, or rows alone, are restored into an existing database', { hint: 'name the tables, or restore all of it into a new database', state: 'nothing was changed' });
   return withScratchFolder(async (folder) => {
     const plan = await planFill(request.reader, facts, selection, folder);
     for (const message of plan.notes) context.emit({ type: 'warning', component: 'postgres', message });

@@ -1,0 +1,19 @@
+/** lifeboat hold */
+import type { Command } from 'commander';
+import { several } from './shared/flags.ts';
+import type { Session } from './shared/session.ts';
+
+export function declare(command: Command, session: Session): void {
+  command
+    .argument('<id>', 'full id, unique beginning, latest, latest~1, latest:proven')
+    .option('--reason <text>', 'why; whoever reads the repository can read it')
+    .option('--tag <word>', 'a word to add to it; may be repeated', several)
+    .action(async (id: string, flags: { reason?: string; tag?: string[] }) =>
+      session.perform({
+        need: { repository: true, encryption: true },
+        operation: async () => (await import('../operations/hold.ts')).hold,
+        request: () => ({ id, target: session.flags.target, reason: flags.reason, tags: flags.tag ?? [] }),
+        view: async () => (await import('../ui/hold-view.ts')).holdView,
+      }),
+    );
+}

@@ -1,0 +1,90 @@
+/**
+ * The wrapper of every operation that changes, restores, takes out or deletes something: one record in the audit
+ * log for each run, good or bad. A record that cannot be written is a warning, never a failure: what was done is
+ * done. Dry runs, and runs that were skipped, did nothing.
+ */
+import type { LoadedConfig } from '../config/load.ts';
+import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { Secret } from '../lib/secret.ts';
+import { appendAudit, type AuditDraft } from '../repository/audit.ts';
+import { isBackupId } from '../repository/ids.ts';
+import { withRepository } from './open-repository.ts';
+import type { Operation } from './requests.ts';
+import type { Json } from '../source/source.ts';
+
+/** After a run that failed nobody waits long for its record; after a good one as long as for any object. */
+const limitMs = { ok: 60_000, failed: 10_000 } as const;
+
+/** The same operation with a record of each run. `command` is what an operator would call it. */
+export function audited<Q extends object, R extends object>(command: string, operation: Operation<Q, R>): Operation<Q, R> {
+  return async (loaded, request, context) => {
+    const startedMs = Date.now();
+    const asked = argumentsOf(request);
+    const base = { command, startedMs, target: textOf(request, 'target') };
+    let result: R;
+    try {
+      result = await operation(loaded, request, context);
+    } catch (error) {
+      const draft = { ...base, ids: idsOf(request), outcome: 'failed' as const, exitCode: exitCodeOf(error), finishedMs: Date.now(), details: { arguments: asked, message: messageOf(error) } };
+      if (!isOn(request, 'dryRun')) await record(loaded, draft, context);
+      throw error;
+    }
+    if (isOn(request, 'dryRun') || ['planned', 'skipped'].includes(textOf(result, 'outcome') ?? '')) return result;
+    await record(loaded, { ...base, target: textOf(result, 'target') ?? base.target, ids: idsOf(result), outcome: 'ok', exitCode: 0, finishedMs: Date.now(), details: { arguments: asked } }, context);
+    return result;
+  };
+}
+
+/** Writes one record by a connection of its own: that of the run may be ended already. Never rejects. */
+export async function record(loaded: LoadedConfig, draft: AuditDraft, context: RunContext): Promise<void> {
+  if (loaded.config.repository === undefined) return;
+  const limit = AbortSignal.timeout(limitMs[draft.outcome]);
+  const quiet: RunContext = { signal: limit, emit: (event) => (event.type === 'warning' ? undefined : context.emit(event)) };
+  try {
+    await withRepository(loaded, quiet, async (repository) => appendAudit(repository, draft));
+  } catch (error) {
+    const message = `this run is not in the audit log: ${messageOf(error)}`;
+    // A failure is told as what it is, and a host without a key to write with knows that it has none.
+    const isExpected = draft.outcome === 'failed' || (error instanceof LifeboatError && error.code === 'key');
+    context.emit({ type: isExpected ? 'debug' : 'warning', message });
+  }
+}
+
+function exitCodeOf(error: unknown): number {
+  return error instanceof LifeboatError || error instanceof AbortedError ? error.exitCode : 1;
+}
+
+/** What was asked for, as JSON: secrets as stars, without functions and whatever was left at "no". */
+export function argumentsOf(request: object): Record<string, Json> {
+  const plain = plainOf(request);
+  return typeof plain === 'object' && plain !== null && !Array.isArray(plain) ? (plain as Record<string, Json>) : {};
+}
+
+function plainOf(value: unknown): Json | undefined {
+  if (value instanceof Secret) return '***';
+  if (typeof value === 'number' || (typeof value === 'string' && value !== '') || value === true) return value;
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.flatMap((each) => plainOf(each) ?? []);
+  if (typeof value !== 'object' || value === null) return undefined;
+  const entries = Object.entries(value).flatMap(([key, each]) => {
+    const plain = plainOf(each);
+    return plain === undefined ? [] : [[key, plain] as const];
+  });
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+/** Full ids that a request or a result names, in whatever place. */
+function idsOf(value: object): string[] {
+  const { id, safetyBackupId, backups } = value as { id?: unknown; safetyBackupId?: unknown; backups?: unknown };
+  const gone = Array.isArray(backups) ? (backups as { id?: unknown; keep?: unknown }[]).flatMap((each) => (each.keep === false ? each.id : [])) : [];
+  return [id, safetyBackupId, ...gone].filter((each): each is string => typeof each === 'string' && isBackupId(each));
+}
+
+function textOf(value: object, key: string): string | undefined {
+  const text = (value as Record<string, unknown>)[key];
+  return typeof text === 'string' ? text : undefined;
+}
+
+function isOn(value: object, key: string): boolean {
+  return (value as Record<string, unknown>)[key] === true;
+}

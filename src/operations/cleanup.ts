@@ -1,0 +1,132 @@
+/**
+ * Deletes what the retention policy no longer keeps: first into trash, whence `undelete` takes it back, and for good
+ * once the grace time has passed; then the packs that nobody needs any more. All of it under the `cleanup` lease.
+ */
+import type { RetentionByComponent } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { collectGarbage, type Collected, type DeletedBackup } from '../repository/collector.ts';
+import { acquireLease, type Lease } from '../repository/lease.ts';
+import { writeNote } from '../repository/notes.ts';
+import type { Repository } from '../repository/repository.ts';
+import { moveToTrash } from '../repository/trash.ts';
+import { chooseBackup } from './choose-backup.ts';
+import { planCleanup, type CleanupPlan, type PlannedBackup } from './cleanup-plan.ts';
+import { noteWarnings } from './noting.ts';
+import { withRepository } from './open-repository.ts';
+import type { CleanupRequest, CleanupResult } from './requests.ts';
+
+/** What only the program itself sets: proofs do not wait for a day. */
+export interface CleanupInternals {
+  /** Told of backups directly before they are deleted for good; for the audit log. */
+  readonly onDeleted?: (deleted: readonly DeletedBackup[]) => Promise<void>;
+  /** Instead of the policy that is configured for each target. */
+  readonly policies?: ReadonlyMap<string, RetentionByComponent>;
+  readonly leastGraceMs?: number;
+  /** Packs looked at in one pass. */
+  readonly window?: number;
+}
+
+export const defaultGraceMs = 24 * 3_600_000;
+const leastGraceMs = 3_600_000;
+/** Half-written files younger than this may still be written. */
+const leastTemporaryMs = 3_600_000;
+const clockToleranceMs = 10 * 60_000;
+
+export async function cleanup(loaded: LoadedConfig, request: CleanupRequest, context: RunContext, internals: CleanupInternals = {}): Promise<CleanupResult> {
+  return withRepository(loaded, context, async (repository) => cleanRepository(repository, request, context, { policies: policiesOf(loaded, request.target), ...internals }));
+}
+
+/** The same for an opened repository. */
+export async function cleanRepository(repository: Repository, request: CleanupRequest, context: RunContext, internals: CleanupInternals & Required<Pick<CleanupInternals, 'policies'>>): Promise<CleanupResult> {
+  const { context: noting, warnings } = noteWarnings(context);
+  const graceMs = request.graceMs ?? defaultGraceMs;
+  const least = internals.leastGraceMs ?? leastGraceMs;
+  if (graceMs < least) throw new LifeboatError('usage', 'the grace time is too short: running backups may need what it protects', { state: 'nothing was changed', hint: 'give one of at least 1h' });
+  if (request.dryRun) {
+    const plan = await planCleanup(repository, { policies: internals.policies, nowMs: Date.now(), maxDelete: request.maxDelete }, noting);
+    const collected = await collect(repository, plan, { graceMs, nowMs: Date.now(), lease: undefined, internals }, noting);
+    return resultOf('planned', repository, plan, collected, graceMs, warnings);
+  }
+  const lost = new AbortController();
+  const working: RunContext = { ...noting, signal: AbortSignal.any([context.signal, lost.signal]) };
+  const before = Date.now();
+  await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command: 'cleanup', signal: context.signal, onLost: (error) => lost.abort(error) });
+  refuseClockDifference(lease.sinceMs, before);
+  await acknowledge(repository, request, working);
+  const plan = await planCleanup(repository, { policies: internals.policies, nowMs: Date.now(), maxDelete: request.maxDelete }, working);
+  for (const backup of plan.backups.filter(({ keep }) => !keep)) {
+    working.signal.throwIfAborted();
+    working.emit({ type: 'step', message: `moving backup ${backup.id} to trash: ${backup.reasons.join('; ')}` });
+    await moveToTrash(repository.storage, backup, () => lease.check());
+  }
+  const collected = await collect(repository, plan, { graceMs, nowMs: lease.sinceMs, lease, internals }, working);
+  await repository.storage.removeStaleTemporaries(Math.max(graceMs, leastTemporaryMs));
+  return resultOf('done', repository, plan, collected, graceMs, warnings);
+}
+
+/** Each configured target's policy; of a target that is named but not configured here, the general one. Backups of others are left alone: their own host may keep them longer. */
+function policiesOf({ config }: LoadedConfig, only: string | undefined): Map<string, RetentionByComponent> {
+  const named = [...config.targets.values()].map(({ name, retention }) => [name, retention ?? config.retention] as const);
+  if (only === undefined) return new Map(named);
+  return new Map([[only, config.targets.get(only)?.retention ?? config.retention]]);
+}
+
+function refuseClockDifference(storageMs: number, beforeMs: number): void {
+  const offMs = storageMs < beforeMs ? beforeMs - storageMs : Math.max(0, storageMs - Date.now());
+  if (offMs <= clockToleranceMs) return;
+  throw new LifeboatError('usage', `the clocks of this host and of the storage differ by ${Math.round(offMs / 60_000)} minutes: ages cannot be told`, { state: 'nothing was changed', hint: 'set the clock (NTP), then run it again' });
+}
+
+async function acknowledge(repository: Repository, { acknowledge: ids, target }: CleanupRequest, context: RunContext): Promise<void> {
+  for (const id of ids) {
+    const { manifest } = await chooseBackup(repository, { id, target }, context.emit);
+    await writeNote(repository, manifest, { acknowledged: true });
+  }
+}
+
+interface Collecting {
+  readonly graceMs: number;
+  readonly nowMs: number;
+  readonly lease: Lease | undefined;
+  readonly internals: CleanupInternals;
+}
+
+/** Garbage is not collected where it cannot be told what is needed: that is a warning, and the reason. */
+async function collect(repository: Repository, plan: CleanupPlan, { graceMs, nowMs, lease, internals }: Collecting, context: RunContext): Promise<Collected | string> {
+  try {
+    return await collectGarbage(repository, {
+      graceMs,
+      nowMs,
+      lease,
+      leaving: new Set(lease === undefined ? plan.backups.filter(({ keep }) => !keep).map(({ id }) => id) : []),
+      window: internals.window,
+      onDeleted: internals.onDeleted ?? (async () => {}),
+      context,
+    });
+  } catch (error) {
+    if (!(error instanceof LifeboatError) || !['integrity', 'locked'].includes(error.code) || context.signal.aborted) throw error;
+    // A lease that is lost ends the run; one that pins what is gone only this step.
+    await lease?.check();
+    const reason = `space is not freed: ${error.message}`;
+    context.emit({ type: 'warning', message: error.hint === undefined ? reason : `${reason} (${error.hint})` });
+    return reason;
+  }
+}
+
+function resultOf(outcome: CleanupResult['outcome'], repository: Repository, plan: CleanupPlan, collected: Collected | string, graceMs: number, warnings: readonly string[]): CleanupResult {
+  const found = typeof collected === 'string' ? undefined : collected;
+  const shown = ({ id, target, type, startedAt, keep, reasons }: PlannedBackup): CleanupResult['backups'][number] => ({ id, target, type, startedAt, keep, reasons, bytes: keep ? undefined : (found?.laterBytesOf.get(id) ?? 0) });
+  return {
+    outcome,
+    repository: repository.storage.location,
+    graceMs,
+    backups: plan.backups.map(shown),
+    deleted: found?.deleted ?? [],
+    freed: { packs: found?.packs ?? 0, bytes: found?.bytes ?? 0 },
+    laterBytes: found?.laterBytes ?? 0,
+    stopped: typeof collected === 'string' ? collected : undefined,
+    warnings,
+  };
+}

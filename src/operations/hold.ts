@@ -1,0 +1,29 @@
+/** Keeps a backup whatever the policy says, lets it go again, and tags it. */
+import type { LoadedConfig } from '../config/load.ts';
+import type { RunContext } from '../lib/events.ts';
+import { acquireLease } from '../repository/lease.ts';
+import { writeNote, type NoteChange } from '../repository/notes.ts';
+import { chooseBackup } from './choose-backup.ts';
+import { noteWarnings } from './noting.ts';
+import { withRepository } from './open-repository.ts';
+import type { HoldRequest, HoldResult, ReleaseRequest } from './requests.ts';
+
+export async function hold(loaded: LoadedConfig, { reason, tags, ...chosen }: HoldRequest, context: RunContext): Promise<HoldResult> {
+  return change(loaded, chosen, 'hold', { hold: { reason: reason ?? '' }, addTags: tags }, context);
+}
+
+export async function release(loaded: LoadedConfig, { tags, ...chosen }: ReleaseRequest, context: RunContext): Promise<HoldResult> {
+  return change(loaded, chosen, 'release', { hold: null, removeTags: tags }, context);
+}
+
+/** Under the lease of cleanups: one that runs has made up its mind already, and of two notes at once one would be lost. */
+async function change(loaded: LoadedConfig, chosen: { readonly id: string; readonly target?: string | undefined }, command: 'hold' | 'release', noteChange: NoteChange, context: RunContext): Promise<HoldResult> {
+  const { context: noting, warnings } = noteWarnings(context);
+  return withRepository(loaded, noting, async (repository) => {
+    await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command, signal: context.signal });
+    const { manifest } = await chooseBackup(repository, chosen, noting.emit);
+    await lease.check();
+    const note = await writeNote(repository, manifest, noteChange);
+    return { id: manifest.id, target: manifest.target, held: note.hold !== undefined, reason: note.hold?.reason, tags: [...(manifest.tags ?? []), ...note.tags], warnings };
+  });
+}
