@@ -7,6 +7,7 @@ export type { BackupOptions, ExportOptions, InitOptions, RestoreOptions, UndoRes
 export { AbortedError, exitCodeOf, LifeboatError, type ErrorCode } from './lib/errors.ts';
 export type { EventSink, LifeboatEvent } from './lib/events.ts';
 export { Secret } from './lib/secret.ts';
+export type { AuditedRun, AuditRequest, AuditResult } from './operations/audit-log.ts';
 export type {
   BackedUpComponent,
   BackupResult,
@@ -15,6 +16,8 @@ export type {
   ComponentName,
   ComponentSizes,
   Confirm,
+  DoctorCheck,
+  DoctorResult,
   ExportResult,
   InitResult,
   KeysAddRequest,
@@ -33,5 +36,6 @@ export type {
   Trust,
   UndoRestoreResult,
   UnlockResult,
+  ValidateResult,
 } from './operations/requests.ts';
 export type { BackupState, Milestone, Standing } from './operations/states.ts';

@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { Secret } from './lib/secret.ts';
-import type { BackupRequest, Confirm, ExportRequest, InitRequest, RestoreRequest, UndoRestoreRequest, UnlockRequest } from './operations/requests.ts';
+import type { BackupRequest, Confirm, ExportRequest, InitRequest, RestoreRequest, UndoRestoreRequest, UnlockRequest, ValidateRequest } from './operations/requests.ts';
 
 /** Where a method resolves paths, and whom it asks. */
 export interface Defaults {
@@ -67,6 +67,10 @@ export function exportRequest(options: ExportOptions, { cwd }: Defaults): Export
 
 export function unlockRequest(options: UnlockOptions, { confirm }: Defaults): UnlockRequest {
   return { alive: false, confirm, ...given(options) };
+}
+
+export function validateRequest(options: Partial<ValidateRequest>): ValidateRequest {
+  return { ids: [], all: false, level: 'stored', ...given(options) };
 }
 
 /** Without members that are undefined: those must not hide a default. */

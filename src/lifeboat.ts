@@ -11,8 +11,9 @@ import type { SecretNeeds } from './config/parser.ts';
 import { processEnvironment } from './config/process-environment.ts';
 import { LifeboatError } from './lib/errors.ts';
 import type { EventSink, LifeboatEvent } from './lib/events.ts';
-import { backupRequest, exportRequest, restoreRequest, undoRestoreRequest, unlockRequest } from './library-requests.ts';
+import { backupRequest, exportRequest, restoreRequest, undoRestoreRequest, unlockRequest, validateRequest } from './library-requests.ts';
 import type { BackupOptions, Defaults, ExportOptions, InitOptions, RestoreOptions, UndoRestoreOptions, UnlockOptions } from './library-requests.ts';
+import type { AuditRequest, AuditResult } from './operations/audit-log.ts';
 import type * as requests from './operations/requests.ts';
 
 /** How a Lifeboat is opened; all of it may be left out. */
@@ -115,7 +116,7 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Takes the swap of a database back. */
   async undoRestore(options: UndoRestoreOptions, call: CallOptions = {}): Promise<requests.UndoRestoreResult> {
-    return this.#run({ targets: { name: options.target } }, async () => (await import('./operations/undo-restore.ts')).undoRestore, undoRestoreRequest(options, this.#defaults), call);
+    return this.#run(needsOf(options.target), async () => (await import('./operations/undo-restore.ts')).undoRestore, undoRestoreRequest(options, this.#defaults), call);
   }
 
   /** Writes the parts of a backup as plain files. */
@@ -123,9 +124,25 @@ export class Lifeboat implements AsyncDisposable {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/export.ts')).exportBackup, exportRequest(options, this.#defaults), call);
   }
 
+  /** Are the stored bytes what the manifest says? By default those of the newest backup of each target; what was found is kept as evidence. */
+  async validate(options: Partial<requests.ValidateRequest> = {}, call: CallOptions = {}): Promise<requests.ValidateResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/validate.ts')).validate, validateRequest(options), call);
+  }
+
+  /** Checks tools, rights, servers, clock, space and key. */
+  async doctor(options: requests.DoctorRequest = {}, call: CallOptions = {}): Promise<requests.DoctorResult> {
+    const need: SecretNeeds = { repository: true, encryption: true, targets: options.target === undefined ? 'all' : { name: options.target } };
+    return this.#run(need, async () => (await import('./operations/doctor.ts')).doctor, options, call);
+  }
+
   /** Takes away leases that dead runs left. */
   async unlock(options: UnlockOptions = {}, call: CallOptions = {}): Promise<requests.UnlockResult> {
-    return this.#run({ repository: true }, async () => (await import('./operations/unlock.ts')).unlock, unlockRequest(options, this.#defaults), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/unlock.ts')).unlock, unlockRequest(options, this.#defaults), call);
+  }
+
+  /** Who changed, restored, took out or deleted what; and whether that log is whole. */
+  async audit(options: AuditRequest = {}, call: CallOptions = {}): Promise<AuditResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/audit-log.ts')).auditLog, options, call);
   }
 
   /** The data keys of the repository and who can open them. */

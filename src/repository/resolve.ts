@@ -2,6 +2,7 @@
 import { LifeboatError } from '../lib/errors.ts';
 import { nearestIds } from './ids.ts';
 import { listManifests, type ListedManifest, type ManifestHome } from './listing.ts';
+import { safetyTag } from './retention-backups.ts';
 
 export interface ResolveOptions {
   /** Only backups of this target; undefined: of any. */
@@ -41,6 +42,8 @@ async function resolveLatest(
   for await (const backup of listManifests(home)) {
     // A damaged manifest does not tell its target: better named once too often than not at all.
     if (backup.manifest !== undefined && target !== undefined && backup.manifest.target !== target) continue;
+    // What a restore has saved before it replaced it: who restores again wants the good state, not the bad one.
+    if (backup.manifest?.tags?.includes(safetyTag) === true) continue;
     if (backup.trust !== 'sealed') passedOver.push(backup);
     else if (isProven !== undefined && !(await isProven(backup))) continue;
     else if (found++ === back) return { backup, byFullId: false, passedOver };

@@ -4,7 +4,7 @@
 export function withoutRun(line: string): string {
   return line
     .replaceAll(/\/\S*?lifeboat-(quickstart|readme)-\w+/g, '<folder>')
-    .replaceAll(/\b\d{8}T\d{6}Z?\b/g, '<time>')
+    .replaceAll(/(?<![0-9A-Za-z])\d{8}T\d{6}Z?\b/g, '<time>')
     .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ?/g, '<time>')
     .replaceAll(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '<uuid>')
     .replaceAll(/\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b|\b[0-9a-f]{8}$/g, '<hex>')

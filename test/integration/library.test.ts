@@ -75,6 +75,9 @@ test('init, backup, list, show, restore and export with partial requests; what c
   assert.deepEqual(backups.map(({ id, label, trust }) => ({ id, label, trust })), [{ id: taken.id, label: 'by a program', trust: 'authentic' }]);
   assert.equal((await lifeboat.show({ id: 'latest' })).backup.id, taken.id);
   assert.equal((await lifeboat.listKeys()).keys.length, 1);
+  assert.deepEqual((await lifeboat.validate()).backups.map(({ id, result }) => ({ id, result })), [{ id: taken.id, result: 'ok' }]);
+  const { checks } = await lifeboat.doctor();
+  assert.deepEqual(checks.filter(({ ok }) => ok === 'fail'), []);
 
   const digest = digestOf(redis);
   redis.cli(['FLUSHALL']);
@@ -101,8 +104,11 @@ test('what would be replaced is asked for: refused by default, done and taken ba
   const questions: string[] = [];
   await using bold = await openLifeboat({ ...inline('whole'), confirm: async ({ name }) => void questions.push(name) });
   await postgres.psql('shop', 'DELETE FROM item WHERE id > 100');
-  const swapped = await bold.restore({ id: 'latest', only: ['database'], postgres: { intoLive: true }, safetyBackup: false });
+  const swapped = await bold.restore({ id: 'latest', only: ['database'], postgres: { intoLive: true } });
   assert.ok(swapped.outcome === 'done');
+  const { backups } = await bold.list();
+  assert.deepEqual([backups.at(-1)?.id, backups.at(-1)?.tags], [swapped.safetyBackupId, ['safety']]);
+  assert.equal((await bold.show({ id: 'latest' })).backup.id, swapped.id, 'the newest good state is not the copy of the bad one');
   assert.equal(await rowsOf('shop'), await rowsOf('copy'));
   const kept = swapped.components[0]?.kept ?? '';
   const undone = await bold.undoRestore({ kept });
