@@ -11,6 +11,8 @@ import { acquireLease, type Lease } from '../repository/lease.ts';
 import { writeNote } from '../repository/notes.ts';
 import type { Repository } from '../repository/repository.ts';
 import { moveToTrash } from '../repository/trash.ts';
+import { audited } from './audited.ts';
+import { recordDeleted } from './audited-deletion.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { planCleanup, type CleanupPlan, type PlannedBackup } from './cleanup-plan.ts';
 import { noteWarnings } from './noting.ts';
@@ -34,8 +36,10 @@ const leastGraceMs = 3_600_000;
 const leastTemporaryMs = 3_600_000;
 const clockToleranceMs = 10 * 60_000;
 
-export async function cleanup(loaded: LoadedConfig, request: CleanupRequest, context: RunContext, internals: CleanupInternals = {}): Promise<CleanupResult> {
-  return withRepository(loaded, context, async (repository) => cleanRepository(repository, request, context, { policies: policiesOf(loaded, request.target), ...internals }));
+export const cleanup = audited('cleanup', cleanUp);
+
+async function cleanUp(loaded: LoadedConfig, request: CleanupRequest, context: RunContext): Promise<CleanupResult> {
+  return withRepository(loaded, context, async (repository) => cleanRepository(repository, request, context, { policies: policiesOf(loaded, request.target), onDeleted: async (deleted) => recordDeleted(repository, request, deleted) }));
 }
 
 /** The same for an opened repository. */

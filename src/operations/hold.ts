@@ -3,16 +3,20 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
 import { acquireLease } from '../repository/lease.ts';
 import { writeNote, type NoteChange } from '../repository/notes.ts';
+import { audited } from './audited.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
 import type { HoldRequest, HoldResult, ReleaseRequest } from './requests.ts';
 
-export async function hold(loaded: LoadedConfig, { reason, tags, ...chosen }: HoldRequest, context: RunContext): Promise<HoldResult> {
+export const hold = audited('hold', putOnHold);
+export const release = audited('release', letGo);
+
+async function putOnHold(loaded: LoadedConfig, { reason, tags, ...chosen }: HoldRequest, context: RunContext): Promise<HoldResult> {
   return change(loaded, chosen, 'hold', { hold: { reason: reason ?? '' }, addTags: tags }, context);
 }
 
-export async function release(loaded: LoadedConfig, { tags, ...chosen }: ReleaseRequest, context: RunContext): Promise<HoldResult> {
+async function letGo(loaded: LoadedConfig, { tags, ...chosen }: ReleaseRequest, context: RunContext): Promise<HoldResult> {
   return change(loaded, chosen, 'release', { hold: null, removeTags: tags }, context);
 }
 

@@ -5,11 +5,14 @@ import type { RunContext } from '../lib/events.ts';
 import { acquireLease } from '../repository/lease.ts';
 import { writeNote } from '../repository/notes.ts';
 import { findInTrash, takeFromTrash } from '../repository/trash.ts';
+import { audited } from './audited.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
 import type { UndeleteRequest, UndeleteResult } from './requests.ts';
 
-export async function undelete(loaded: LoadedConfig, request: UndeleteRequest, context: RunContext): Promise<UndeleteResult> {
+export const undelete = audited('undelete', takeOut);
+
+async function takeOut(loaded: LoadedConfig, request: UndeleteRequest, context: RunContext): Promise<UndeleteResult> {
   const { context: noting, warnings } = noteWarnings(context);
   return withRepository(loaded, noting, async (repository) => {
     await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command: 'undelete', signal: context.signal });

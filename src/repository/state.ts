@@ -20,6 +20,14 @@ export interface SeenBackup {
   readonly startedAt: string;
 }
 
+/** Of the audit log of a host: number and seal of a record. */
+export interface SeenAudit {
+  readonly host: string;
+  readonly number: number;
+  /** 64 hex digits. */
+  readonly seal: string;
+}
+
 export interface SeenDataKey {
   /** 32 hex digits. */
   readonly id: string;
@@ -70,6 +78,16 @@ export class RepositoryState {
     const known = await this.newestBackup(target);
     if (known === undefined) return undefined;
     return newest === undefined || Date.parse(newest.startedAt) < Date.parse(known.startedAt) ? known : undefined;
+  }
+
+  /** The newest record that this host has written to the audit log of `host`. */
+  async newestAudit(host: string): Promise<SeenAudit | undefined> {
+    return readJson<SeenAudit>(join(this.#folder, `audit-${host}.json`));
+  }
+
+  /** Of two runs at once the greater number stays. */
+  async rememberAudit({ host, number, seal }: SeenAudit): Promise<void> {
+    if (((await this.newestAudit(host))?.number ?? 0) < number) await writeJson(join(this.#folder, `audit-${host}.json`), { host, number, seal });
   }
 
   async newestDataKey(): Promise<SeenDataKey | undefined> {

@@ -291,6 +291,33 @@ export const documents = {
   undelete: document('undelete', { id: text, target: text, held: z.boolean(), warnings: texts }),
   hold: document('hold', { id: text, target: text, held: z.boolean(), reason: text.optional(), tags: texts, warnings: texts }),
   release: document('release', { id: text, target: text, held: z.boolean(), reason: text.optional(), tags: texts, warnings: texts }),
+  audit: document('audit', {
+    repository: text,
+    records: z
+      .array(
+        z.strictObject({
+          object: text,
+          number: z.int(),
+          host: text,
+          user: text,
+          uid: z.int(),
+          command: text,
+          target: text.optional(),
+          ids: texts.describe('backups that it made or worked on'),
+          outcome: z.enum(['ok', 'failed']),
+          exitCode: z.int(),
+          startedAt: time,
+          finishedAt: time,
+          arguments: z.record(text, z.json()).optional().describe('what was asked for, without secrets; absent where no key opens it'),
+          message: text.optional().describe('of a failure'),
+          step: text.optional(),
+          deleted: z.array(z.strictObject({ id: text, seal: text })).optional().describe('backups that were deleted for good'),
+        }),
+      )
+      .describe('oldest first'),
+    findings: z.array(z.strictObject({ kind: z.enum(['missing', 'damaged', 'broken', 'cut', 'untrusted']), weight: z.enum(['fault', 'warning']), object: text, problem: text })),
+    total: z.int().describe('all records that there are, chosen or not'),
+  }),
   unlock: document('unlock', { broken: z.array(lease), alive: z.array(lease) }),
   'config-show': document('config-show', {
     file: text.optional(),
