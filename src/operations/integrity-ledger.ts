@@ -24,7 +24,7 @@ export class Ledger {
 
   /** All there were, by kind. */
   counts(): Record<string, number> {
-    return Object.fromEntries([...this.#counts].toSorted());
+    return Object.fromEntries([...this.#counts].toSorted(([a], [b]) => (a < b ? -1 : 1)));
   }
 
   #add(finding: IntegrityFinding): void {
