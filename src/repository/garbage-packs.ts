@@ -1,8 +1,8 @@
 /**
  * Which packs nobody names. The packs of a listing are held as 16-byte ids in the listing's order, which is that of
- * the ids, so that a table of packs is looked up by halving; with size, stamp and who names it a pack takes 28
+ * the ids, so that a table of packs is looked up by halving; with size, stamp and who names it a pack takes 32
  * bytes. A repository of more packs than fit at once is gone through in windows, one after the other along the
- * listing, each a pass of its own over leases and manifests: 2 million packs (32 TB) take 56 MB, and one pass.
+ * listing, each a pass of its own over leases and manifests: 2 million packs (32 TB) take 64 MB, and one pass.
  */
 import type { Storage } from '../storage/storage.ts';
 import { packKey } from './index-part.ts';
@@ -25,11 +25,11 @@ export class PackWindow {
   readonly next: string | undefined;
   readonly #ids: Buffer;
   readonly #sizes: Uint32Array;
-  /** Seconds since 1970, rounded up: never older than it is. */
-  readonly #stamps: Uint32Array;
+  /** Milliseconds since 1970. */
+  readonly #stamps: Float64Array;
   readonly #namedBy: Int32Array;
 
-  constructor(ids: Buffer, sizes: Uint32Array, stamps: Uint32Array, next: string | undefined) {
+  constructor(ids: Buffer, sizes: Uint32Array, stamps: Float64Array, next: string | undefined) {
     this.#ids = ids;
     this.#sizes = sizes;
     this.#stamps = stamps;
@@ -56,7 +56,7 @@ export class PackWindow {
   /** Those that nobody names and that were stored before `beforeMs`. */
   *unnamed(beforeMs: number): Generator<UnnamedPack> {
     for (let n = 0; n < this.count; n++) {
-      if (this.#namedBy[n] !== nobody || (this.#stamps[n] ?? Infinity) * 1000 >= beforeMs) continue;
+      if (this.#namedBy[n] !== nobody || (this.#stamps[n] ?? Infinity) >= beforeMs) continue;
       yield { key: packKey(this.#ids.subarray(n * 16, n * 16 + 16)), bytes: this.#sizes[n] ?? 0 };
     }
   }
@@ -93,7 +93,7 @@ export async function listPacks(storage: Storage, after: string | undefined, win
   let room = Math.min(window, 4096);
   let ids = Buffer.alloc(room * 16);
   let sizes = new Uint32Array(room);
-  let stamps = new Uint32Array(room);
+  let stamps = new Float64Array(room);
   let count = 0;
   let last: string | undefined;
   let more = false;
@@ -107,20 +107,19 @@ export async function listPacks(storage: Storage, after: string | undefined, win
     if (count === room) {
       room = Math.min(window, room * 2);
       ids = Buffer.concat([ids], room * 16);
-      sizes = enlarged(sizes, room);
-      stamps = enlarged(stamps, room);
+      sizes = enlarged(sizes, new Uint32Array(room));
+      stamps = enlarged(stamps, new Float64Array(room));
     }
     ids.write(match[2], count * 16, 'hex');
     sizes[count] = sizeBytes;
-    stamps[count] = Math.ceil(modifiedMs / 1000);
+    stamps[count] = modifiedMs;
     count++;
     last = key;
   }
   return new PackWindow(ids.subarray(0, count * 16), sizes.slice(0, count), stamps.slice(0, count), more ? last : undefined);
 }
 
-function enlarged(before: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
-  const after = new Uint32Array(length);
+function enlarged<T extends Uint32Array | Float64Array>(before: T, after: T): T {
   after.set(before);
   return after;
 }

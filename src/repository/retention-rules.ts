@@ -6,8 +6,8 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /** A policy without any rule keeps everything; `minBackups` alone is none. */
-export function hasRules({ minBackups: _, ...rules }: RetentionPolicy): boolean {
-  return Object.values(rules).some((rule) => rule !== undefined);
+export function hasRules(policy: RetentionPolicy): boolean {
+  return Object.values({ ...policy, minBackups: undefined }).some((rule) => rule !== undefined);
 }
 
 /**

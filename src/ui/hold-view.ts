@@ -1,0 +1,19 @@
+/** What `lifeboat hold`, `release` and `undelete` print. */
+import type { HoldResult, UndeleteResult } from '../operations/requests.ts';
+import { oneLine } from './table.ts';
+import type { View } from './view.ts';
+
+export const holdView: View<HoldResult> = { schema: 'lifeboat.hold/v1', kind: 'action', text };
+export const releaseView: View<HoldResult> = { schema: 'lifeboat.release/v1', kind: 'action', text };
+
+export const undeleteView: View<UndeleteResult> = {
+  schema: 'lifeboat.undelete/v1',
+  kind: 'action',
+  text: ({ id, held }) => `backup ${id} is back${held ? `, and on hold; to let the retention policy decide again: lifeboat release ${id}` : '; the next cleanup may delete it again'}`,
+};
+
+function text({ id, held, reason, tags }: HoldResult): string {
+  const why = reason === undefined || reason === '' ? '' : ` (${oneLine(reason)})`;
+  const tagged = tags.length === 0 ? '' : `; tags: ${tags.map(oneLine).join(', ')}`;
+  return held ? `backup ${id} is kept until it is released${why}${tagged}` : `the retention policy decides on backup ${id} again${tagged}`;
+}
