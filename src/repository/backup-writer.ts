@@ -9,7 +9,7 @@ import type { RunContext } from '../lib/events.ts';
 import type { Artifact, Json } from '../source/source.ts';
 import { AlreadyExistsError, type Storage } from '../storage/storage.ts';
 import { boxKind, chunkIdKey, sealBox, type BoxKind } from './box.ts';
-import { ChunkThreads, type Chunk } from './chunk-stream.ts';
+import { ChunkThreads } from './chunk-stream.ts';
 import { encode, type Encoded } from './codec.ts';
 import { sha256, type DataKey } from './crypto.ts';
 import { defaultChunkSizes, gearTable, smallChunkSizes } from './gear.ts';
@@ -22,6 +22,7 @@ import { Packer, type StoredPack } from './packer.ts';
 import { ParentIndex, type ParentBackup } from './parent-index.ts';
 import { checkStoredBox } from './read-back.ts';
 import { Semaphore } from './semaphore.ts';
+import type { Chunk } from './slab-cutter.ts';
 
 export interface BackupWriterOptions {
   readonly storage: Storage;

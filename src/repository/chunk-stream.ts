@@ -9,27 +9,10 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { runTool } from '../lib/exec.ts';
 import { withScratchFolder } from '../lib/fs.ts';
 import type { ArtifactBody } from '../source/source.ts';
-import { chunkIdOf } from './box.ts';
-import { slabBytes, slabFree, slabsPerStream, type WorkerMessage } from './chunk-protocol.ts';
-import { cutMasks, findCut, type ChunkSizes } from './gear.ts';
+import { headBytes, slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
+import { SlabCutter, type CutOptions, type Slab } from './slab-cutter.ts';
 
-export interface Chunk {
-  readonly id: Buffer;
-  /** Valid until its slab is released. */
-  readonly plain: Uint8Array;
-}
-
-/** Chunks that lie in one buffer, hashed as they are asked for, to be walked once; `release` lets the buffer be used again. */
-export interface Slab {
-  readonly count: number;
-  readonly chunks: Iterable<Chunk>;
-  release(): void;
-}
-
-export interface ChunkingOptions {
-  readonly gear: Uint32Array;
-  readonly idKey: Buffer | undefined;
-  readonly sizes: ChunkSizes;
+export interface ChunkingOptions extends CutOptions {
   /** So long without a byte from the producer (while we are ready for it) fails the stream. */
   readonly hangTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -90,7 +73,7 @@ class ChunkThread {
       }
       new Int32Array(this.#states).fill(0);
       reading = true;
-      this.#worker.postMessage({ fd: readFd, slabs: this.#slabs, states: this.#states, counter: this.#counter, gear: options.gear, sizes: options.sizes });
+      this.#worker.postMessage({ fd: readFd, slabs: this.#slabs, states: this.#states, counter: this.#counter } satisfies ReadJob);
       yield* this.#slabsFrom(inbox, options);
       reading = false;
       await running.done;
@@ -113,29 +96,28 @@ class ChunkThread {
         Atomics.store(states, n, slabFree);
         Atomics.notify(states, n);
       }
-      const message = await inbox.next().catch(() => ({ type: 'end' }) as const);
-      if (message.type !== 'slab') return;
+      if (!(await inbox.ready().then(() => true, () => false))) return;
+      const message = inbox.take();
+      if (message?.type === 'failed' || message?.isLast === true) return;
     }
   }
 
   async *#slabsFrom(inbox: Inbox, options: ChunkingOptions): AsyncGenerator<Slab> {
     const states = new Int32Array(this.#states);
     const counter = new BigInt64Array(this.#counter);
+    const cutter = new SlabCutter(options);
     // Silence of a thread that waits for a slab of ours is not the producer's.
     const progress = (): string => `${Atomics.load(counter, 0)} ${states.subarray(0, slabsPerStream).every((state) => state !== slabFree)}`;
-    for (;;) {
-      const message = await withHangAlarm(inbox.next(), options, progress);
-      if (message.type === 'end') return;
+    for (let isLast = false; !isLast; ) {
+      await withHangAlarm(inbox.ready(), options, progress);
+      const message = inbox.take();
+      if (message === undefined) continue;
       if (message.type === 'failed') throw new LifeboatError('source', `cannot read the stream: ${message.message}`);
-      const buffer = this.#slabs[message.slab] as SharedArrayBuffer;
-      yield {
-        count: message.chunks.length / 2,
-        chunks: chunksOf(Buffer.from(buffer), message.chunks, options.idKey),
-        release: () => {
-          Atomics.store(states, message.slab, slabFree);
-          Atomics.notify(states, message.slab);
-        },
-      };
+      ({ isLast } = message);
+      yield cutter.cut(Buffer.from(this.#slabs[message.slab] as SharedArrayBuffer), message.end, isLast, () => {
+        Atomics.store(states, message.slab, slabFree);
+        Atomics.notify(states, message.slab);
+      });
     }
   }
 }
@@ -143,7 +125,7 @@ class ChunkThread {
 /** Messages of a worker as a queue. */
 class Inbox {
   readonly #queue: WorkerMessage[] = [];
-  #wake: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
   #failure: Error | undefined;
   readonly #worker: Worker;
 
@@ -152,15 +134,16 @@ class Inbox {
     worker.on('message', this.#onMessage).on('error', this.#onError).on('exit', this.#onExit).ref();
   }
 
-  async next(): Promise<WorkerMessage> {
-    for (;;) {
-      const message = this.#queue.shift();
-      if (message !== undefined) return message;
+  /** Resolves when there is a message to take. Takes none itself: whoever waits may have been given up meanwhile. */
+  async ready(): Promise<void> {
+    while (this.#queue.length === 0) {
       if (this.#failure !== undefined) throw this.#failure;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
+  }
+
+  take(): WorkerMessage | undefined {
+    return this.#queue.shift();
   }
 
   close(): void {
@@ -169,13 +152,17 @@ class Inbox {
 
   readonly #onMessage = (message: WorkerMessage): void => {
     this.#queue.push(message);
-    this.#wake?.();
+    this.#wake();
   };
 
   readonly #onError = (error: unknown): void => {
     this.#failure = new Error(`the reader thread failed: ${messageOf(error)}`, { cause: error });
-    this.#wake?.();
+    this.#wake();
   };
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
 
   readonly #onExit = (): void => {
     this.#onError(new Error('it ended'));
@@ -223,30 +210,25 @@ async function openFifo(): Promise<{ readFd: number; writeFd: number }> {
   });
 }
 
-function* chunksOf(slab: Buffer, places: readonly number[], idKey: Buffer | undefined): Generator<Chunk> {
-  for (let i = 0; i < places.length; i += 2) {
-    const offset = places[i] as number;
-    const plain = slab.subarray(offset, offset + (places[i + 1] as number));
-    yield { id: chunkIdOf(idKey, plain), plain };
-  }
-}
-
-/** The same cuts for bytes that are made in this thread, through a ring of slabs like the reader thread's. */
+/** Bytes that are made in this thread, through a ring of slabs like the reader thread's. */
 async function* cutHere(stream: AsyncIterable<Uint8Array>, options: ChunkingOptions): AsyncGenerator<Slab> {
   const iterator = stream[Symbol.asyncIterator]();
-  const cutter = new Cutter(options);
+  const cutter = new SlabCutter(options);
+  const ring = Array.from({ length: slabsPerStream }, () => new OwnSlab());
+  let n = 0;
   try {
     for (;;) {
       const next = await withHangAlarm(iterator.next(), options, () => '');
       if (next.done === true) break;
-      for (let rest = cutter.fill(next.value); ; rest = cutter.fill(rest)) {
-        if (!cutter.isFull) break;
-        yield cutter.handOver();
-        await withHangAlarm(cutter.nextIsFree(), { ...options, hangTimeoutMs: maxTimerMs }, () => '');
-        cutter.goOn();
+      for (let rest = next.value; rest.length > 0; ) {
+        rest = (ring[n] as OwnSlab).fill(rest);
+        if (rest.length === 0) break;
+        yield (ring[n] as OwnSlab).handOver(cutter, false);
+        n = (n + 1) % ring.length;
+        await withHangAlarm((ring[n] as OwnSlab).free, { ...options, hangTimeoutMs: maxTimerMs }, () => '');
       }
     }
-    yield cutter.handOverLast();
+    yield (ring[n] as OwnSlab).handOver(cutter, true);
   } finally {
     await iterator.return?.();
   }
@@ -254,70 +236,25 @@ async function* cutHere(stream: AsyncIterable<Uint8Array>, options: ChunkingOpti
 
 const maxTimerMs = 2 ** 31 - 1;
 
-/** Cut points over a ring of slabs. An unfinished chunk is copied to the start of the next slab. */
-class Cutter {
-  readonly #options: ChunkingOptions;
-  readonly #masks: { readonly strict: number; readonly loose: number };
-  readonly #slabs: { readonly buffer: Buffer; free: Promise<void> }[] = [];
-  #n = 0;
-  #start = 0;
-  #scanned = 0;
-  #end = 0;
-  /** Offset and length by turns. */
-  #chunks: number[] = [];
+class OwnSlab {
+  free: Promise<void> = Promise.resolve();
+  #buffer: Buffer | undefined;
+  #end = headBytes;
 
-  constructor(options: ChunkingOptions) {
-    this.#options = options;
-    this.#masks = cutMasks(options.sizes);
-  }
-
-  get isFull(): boolean {
-    return this.#end === slabBytes;
-  }
-
-  /** Takes what fits, finds its cuts, returns the rest. */
+  /** Takes what fits, returns the rest. */
   fill(data: Uint8Array): Uint8Array {
-    const { gear, sizes } = this.#options;
-    const { strict, loose } = this.#masks;
-    const { buffer } = this.#slab(this.#n);
+    this.#buffer ??= Buffer.allocUnsafeSlow(slabBytes);
     const part = data.subarray(0, slabBytes - this.#end);
-    buffer.set(part, this.#end);
+    this.#buffer.set(part, this.#end);
     this.#end += part.length;
-    for (let cut = 0; (cut = findCut(buffer, this.#start, this.#scanned, this.#end, gear, sizes, strict, loose)) !== -1; ) {
-      this.#chunks.push(this.#start, cut - this.#start);
-      this.#start = this.#scanned = cut;
-    }
-    this.#scanned = this.#end;
     return data.subarray(part.length);
   }
 
-  handOver(): Slab {
-    const chunks = this.#chunks;
-    this.#chunks = [];
+  handOver(cutter: SlabCutter, isLast: boolean): Slab {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const slab = this.#slab(this.#n);
-    slab.free = promise;
-    return { count: chunks.length / 2, chunks: chunksOf(slab.buffer, chunks, this.#options.idKey), release: resolve };
-  }
-
-  handOverLast(): Slab {
-    if (this.#end > this.#start) this.#chunks.push(this.#start, this.#end - this.#start);
-    return this.handOver();
-  }
-
-  nextIsFree(): Promise<void> {
-    return this.#slab((this.#n + 1) % slabsPerStream).free;
-  }
-
-  goOn(): void {
-    const full = this.#slab(this.#n).buffer;
-    this.#n = (this.#n + 1) % slabsPerStream;
-    this.#end = full.copy(this.#slab(this.#n).buffer, 0, this.#start, this.#end);
-    this.#scanned = this.#end;
-    this.#start = 0;
-  }
-
-  #slab(n: number): { readonly buffer: Buffer; free: Promise<void> } {
-    return (this.#slabs[n] ??= { buffer: Buffer.allocUnsafeSlow(slabBytes), free: Promise.resolve() });
+    this.free = promise;
+    const end = this.#end;
+    this.#end = headBytes;
+    return cutter.cut(this.#buffer ?? Buffer.allocUnsafeSlow(slabBytes), end, isLast, resolve);
   }
 }
