@@ -6,11 +6,11 @@ export function declare(command: Command, session: Session): void {
   command
     .argument('<id>', 'full id or unique beginning of a deleted backup')
     .option('--no-hold', 'do not put it on hold: the next cleanup may delete it again')
-    .action(async (id: string, flags: { hold: boolean }) =>
+    .action(async (id: string, flags: { hold?: boolean }) =>
       session.perform({
         need: { repository: true, encryption: true },
         operation: async () => (await import('../operations/undelete.ts')).undelete,
-        request: () => ({ id, target: session.flags.target, hold: flags.hold }),
+        request: () => ({ id, target: session.flags.target, hold: flags.hold !== false }),
         view: async () => (await import('../ui/hold-view.ts')).undeleteView,
       }),
     );

@@ -10,6 +10,8 @@ import { readNotes } from '../../src/repository/notes.ts';
 import { writeEvidence } from '../../src/repository/evidence.ts';
 import { acquireLease } from '../../src/repository/lease.ts';
 import { openLocalStorage } from '../../src/storage/local.ts';
+import { documents } from '../../src/ui/json/documents.ts';
+import { runCli, type CliResult } from '../helpers/run-cli.ts';
 import { configOf, dayMs, keepLast, newHome, quiet, type CleanupHome } from '../helpers/cleanup-home.ts';
 
 /** So many backups, each with one file changed; ids oldest first. */
@@ -258,4 +260,43 @@ test('refused with nothing changed: clocks that differ, too short a grace time, 
   const blind = await failure(home.cleanup());
   assert.deepEqual([blind.code, blind.state], ['key', 'nothing was changed']);
   assert.deepEqual(home.keys().filter(isData), before.filter(isData));
+});
+
+test('by the command line: the table, JSON by its schema, exit codes, an audit record of what was deleted', async () => {
+  const { home, ids } = await homeWith(3);
+  using _ = home;
+  const [first = '', second = '', third = ''] = ids;
+  writeFileSync(
+    join(home.folder, 'lifeboat.config.json'),
+    JSON.stringify({ repository: `file://${home.root}`, encryption: { key: 'ab'.repeat(32) }, stateDir: join(home.folder, 'state'), targets: { main: { files: { paths: ['data'] }, retention: { files: { keepLast: 1, minBackups: 1 } } } } }),
+  );
+  const cli = async (line: string, exitCode = 0): Promise<CliResult> => {
+    const result = await runCli(line.split(' '), { cwd: home.folder });
+    assert.equal(result.exitCode, exitCode, `${line}: ${result.stdout}${result.stderr}`);
+    return result;
+  };
+  const documentOf = async (line: string, name: 'cleanup' | 'undelete' | 'hold' | 'release'): Promise<unknown> => documents[name].parse(JSON.parse((await cli(`${line} --json`)).stdout));
+  await cli('cleanup --grace 30m', 2);
+  // Half of three is one.
+  const dry = await cli('cleanup --dry-run --max-delete 1', 3);
+  assert.match(dry.stdout, new RegExp(`^${first} .* would delete +0 B +not one of the last 1$`, 'm'));
+  assert.match(dry.stdout, new RegExp(`^${second} .* keep +one run deletes no more; the next one goes on$`, 'm'));
+  assert.match(dry.stdout, /^1 backup would move to trash; for 24 h 00 min they can be taken back with: lifeboat undelete <id>$/m);
+  assert.match(dry.stderr, /raise --max-delete/);
+  assert.deepEqual(await home.ids(), ids);
+  await documentOf(`hold ${second} --reason audit --tag deploy`, 'hold');
+  await documentOf('cleanup', 'cleanup');
+  assert.deepEqual(await home.ids(), [second, third]);
+  await documentOf(`release ${second} --tag deploy`, 'release');
+  await documentOf(`undelete ${first}`, 'undelete');
+  assert.deepEqual(await home.ids(), ids);
+  await cli(`undelete ${first}`, 10);
+  await cli(`release ${first}`);
+  await cli('cleanup --max-delete 9');
+  home.age(2 * dayMs);
+  const { deleted } = (await documentOf('cleanup --max-delete 9', 'cleanup')) as { deleted: readonly { id: string }[] };
+  assert.deepEqual(deleted.map(({ id }) => id).toSorted(), [first, second].toSorted());
+  const { records } = documents.audit.parse(JSON.parse((await cli('audit --json')).stdout));
+  assert.deepEqual(records.flatMap((each) => each.deleted ?? []), deleted);
+  assert.equal(await home.readAll(), 1);
 });

@@ -4,15 +4,19 @@ import { Chalk } from 'chalk';
 import type { z } from 'zod';
 import type * as requests from '../../../src/operations/requests.ts';
 import { backupView } from '../../../src/ui/backup-view.ts';
+import { cleanupView } from '../../../src/ui/cleanup-view.ts';
 import { doctorView } from '../../../src/ui/doctor-view.ts';
 import { exportView } from '../../../src/ui/export-view.ts';
 import { initView } from '../../../src/ui/init-view.ts';
+import { integrityView } from '../../../src/ui/integrity-view.ts';
+import { holdView, releaseView, undeleteView } from '../../../src/ui/hold-view.ts';
 import { documents, type DocumentName } from '../../../src/ui/json/documents.ts';
 import { keysChangeView, keysGenerateView, keysListView } from '../../../src/ui/keys-view.ts';
 import { listView } from '../../../src/ui/list-view.ts';
 import { restoreView, undoRestoreView } from '../../../src/ui/restore-view.ts';
 import { showView } from '../../../src/ui/show-view.ts';
 import { unlockView } from '../../../src/ui/unlock-view.ts';
+import { validateView } from '../../../src/ui/validate-view.ts';
 import { documentOf, type View } from '../../../src/ui/view.ts';
 
 /** The schemas and the types of results say the same: what a schema lets through is a result. */
@@ -28,7 +32,10 @@ const fits: [
   Fits<'init', requests.InitResult>,
   Fits<'keys-list', requests.KeysListResult>,
   Fits<'unlock', requests.UnlockResult>,
-] = [true, true, true, true, true, true, true, true, true, true];
+  Fits<'cleanup', requests.CleanupResult>,
+  Fits<'undelete', requests.UndeleteResult>,
+  Fits<'hold', requests.HoldResult>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true];
 
 const sizes = { readBytes: 3 * 1024 ** 3, newBytes: 5 * 1024 ** 2, storedBytes: 1536 };
 const times = { startedAt: '2026-01-02T03:04:05.123Z', finishedAt: '2026-01-02T03:05:05.000Z' };
@@ -69,6 +76,37 @@ describe('text and document of each result', () => {
     const result: requests.ShowResult = { repository: 'file:///x', backup: summary, versions: { lifeboat: '0.1.0' }, components: [component], evidence: [{ object: 'evidence/x', at: times.finishedAt, level: 'quick', result: 'ok' }] };
     await check('show', showView, result, /unsigned writer/, /0001-schema\.dump +database +10 B +1/, /facts of database:/, /2026-01-02 03:05:05Z quick: ok/);
     await check('show', showView, { ...result, evidence: [] }, /nobody has checked this backup/);
+  });
+
+  test('validate: what is damaged, with all it touches', async () => {
+    const base: requests.ValidateResult = { repository: 'file:///x', level: 'stored', startedAt: times.startedAt, durationMs: 1500, backups: [{ id: summary.id, target: 'main', result: 'ok', evidence: 'evidence/x' }], counts: { packs: 2 }, bytes: 1024, damaged: [], warnings: [] };
+    await check('validate', validateView, base, /1 backup: every stored byte is what was written \(1\.0 KiB in 1\.5 s, 2 packs\)/);
+    await check('validate', validateView, { ...base, sample: { part: 2, parts: 20 } }, /part 2 of 20/);
+    const artifact = { component: 'database', name: 'data.dump', contents: ['app.public.orders', 'app.public.\nodd'], contentCount: 3 };
+    const damaged: requests.Damage[] = [{ object: 'packs/ab/x.pack', kind: 'damaged', problem: 'a frame fails', backups: [{ id: 'one', whole: false, artifacts: [artifact] }, { id: 'two', whole: true, artifacts: [] }, { id: 'three', whole: false, artifacts: [] }] }];
+    await check('validate', validateView, { ...base, damaged }, /^damaged: packs\/ab\/x\.pack: a frame fails$/m, /^ {4}database data\.dump: app\.public\.orders, app\.public\.\\u000aodd, and 1 more$/m, /two: none of it can be restored/, /three: can be restored nevertheless/, /1 damaged object in/);
+    assert.deepEqual([{}, { warnings: ['w'] }, { backups: [{ id: 'x', target: 'main', result: 'unchecked' as const }] }, { damaged }].map((more) => validateView.exitCode?.({ ...base, ...more })), [0, 3, 12, 14]);
+  });
+
+  test('integrity: faults, warnings, and what is left over', async () => {
+    const none = { count: 0, bytes: 0, first: [] };
+    const base: requests.RepositoryAccount = { repository: 'file:///x', startedAt: times.startedAt, durationMs: 20, objects: { packs: { count: 3, bytes: 2048 } }, orphans: none, young: none, findings: [], counts: {}, warnings: [] };
+    await check('integrity', integrityView, base, /packs +3 +2\.0 KiB/, /file:\/\/\/x is whole \(3 objects/);
+    const lost: requests.IntegrityFinding = { kind: 'missing', weight: 'fault', object: 'packs/ab/x.pack', problem: 'it is missing', backups: ['one', 'two'] };
+    const strange: requests.IntegrityFinding = { kind: 'stray', weight: 'warning', object: 'odd\n', problem: 'no such name', backups: [] };
+    await check('integrity', integrityView, { ...base, findings: [lost, strange], orphans: { count: 2, bytes: 10, first: ['packs/a'] }, counts: { missing: 1, stray: 1 } }, /^missing: packs\/ab\/x\.pack: it is missing \(one, two\)$/m, /^warning: stray: odd\\u000a: /m, /^2 orphans \(10 B\)/m, /^1 fault in/m);
+    assert.deepEqual([[], [strange], [lost]].map((findings) => integrityView.exitCode?.({ ...base, findings })), [0, 3, 14]);
+  });
+
+  test('cleanup: what stays, what goes, and what that frees; undelete, hold and release', async () => {
+    const kept = { id: summary.id, target: 'main', type: 'full' as const, startedAt: times.startedAt, keep: true, reasons: ['younger than 30 days', 'on hold: a\nreason'] };
+    const base: requests.CleanupResult = { outcome: 'done', repository: 'file:///x', graceMs: 86_400_000, backups: [kept, { ...kept, keep: false, reasons: ['older than 30 days'], bytes: 2048 }], deleted: [{ id: 'x', seal: 'y' }, { id: 'z', seal: 'y' }], freed: { packs: 2, bytes: 1024 }, laterBytes: 2048, warnings: [] };
+    await check('cleanup', cleanupView, base, /keep +younger than 30 days; on hold: a\\u000areason$/m, /deleted +2\.0 KiB +older than 30 days$/m, /^1 backup moved to trash; for 24 h/m, /^2 backups in trash are gone for good$/m, /^freed 1\.0 KiB now \(2 packs\), 2\.0 KiB when/m);
+    await check('cleanup', cleanupView, { ...base, outcome: 'planned' }, /would delete/, /^1 backup would move/m, /^2 backups in trash would be gone/m, /^would free 1\.0 KiB/m);
+    await check('cleanup', cleanupView, { ...base, backups: [], deleted: [], stopped: 'space is not freed: why' }, /^no backups$/m, /^no backup was deleted$/m, /^space is not freed: why$/m);
+    await check('undelete', undeleteView, { id: 'x', target: 'main', held: true, warnings: [] }, /backup x is back, and on hold; .*lifeboat release x/);
+    await check('hold', holdView, { id: 'x', target: 'main', held: true, reason: 'a\nreason', tags: ['keep'], warnings: [] }, /backup x is kept until it is released \(a\\u000areason\); tags: keep/);
+    await check('release', releaseView, { id: 'x', target: 'main', held: false, tags: [], warnings: [] }, /the retention policy decides on backup x again$/);
   });
 
   test('restore and undo', async () => {
