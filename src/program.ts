@@ -35,6 +35,7 @@ export const commands: readonly Entry[] = [
   { name: 'doctor', sentence: 'check tools, rights, servers, clock, space and key, and say what to do about each', load: async () => import('./commands/doctor.ts') },
   { name: 'audit', sentence: 'who changed, restored, took out or deleted what, and whether that log is whole', load: async () => import('./commands/audit.ts') },
   { name: 'config', sentence: 'print each configuration value with its origin, secrets masked', load: async () => import('./commands/config.ts') },
+  { name: 'completion', sentence: 'print a script that completes the command line in bash, zsh or fish', load: async () => import('./commands/completion.ts') },
   { name: 'version', sentence: 'print the versions of lifeboat and of what it runs on', load: async () => import('./commands/version.ts') },
 ];
 
@@ -67,7 +68,7 @@ export async function declareAll(io: CliIo): Promise<Command> {
 
 function buildProgram(io: CliIo): { program: Command; session: Session } {
   const program = new Command('lifeboat');
-  const session = new Session(io, () => program.opts<GlobalFlags>());
+  const session = new Session(io, () => program.opts<GlobalFlags>(), () => declareAll(io));
   program
     .description('Back up, prove and restore PostgreSQL, Redis and file trees.')
     .version(programVersion(), '-V, --version', 'print the version')

@@ -1,5 +1,6 @@
 /** What all commands have in common: the streams, the global flags, and the way from a request to an exit code. */
 import { resolve } from 'node:path';
+import type { Command } from 'commander';
 import type { LoadedConfig, LoadOptions } from '../../config/load.ts';
 import type { Layer } from '../../config/origins.ts';
 import type { SecretNeeds } from '../../config/parser.ts';
@@ -30,10 +31,13 @@ export class Session {
   /** 0, or 3 when there was something to warn of. */
   exitCode = 0;
   readonly #readFlags: () => GlobalFlags;
+  /** Every command with all that it takes: for what describes the program. */
+  readonly declareAll: () => Promise<Command>;
 
-  constructor(io: CliIo, readFlags: () => GlobalFlags) {
+  constructor(io: CliIo, readFlags: () => GlobalFlags, declareAll: () => Promise<Command>) {
     this.io = io;
     this.#readFlags = readFlags;
+    this.declareAll = declareAll;
   }
 
   get flags(): GlobalFlags {

@@ -193,6 +193,40 @@ const integrity = document('integrity', {
   warnings: texts,
 });
 
+const drill = document('drill', {
+  repository: text,
+  startedAt: time,
+  durationMs,
+  backups: z.array(
+    z.strictObject({
+      id: text,
+      target: text,
+      result: z.enum(['proven', 'failed', 'impossible']).describe('impossible: it could not be tried for want of a tool, an extension or space'),
+      durationMs,
+      restoreMs: durationMs.describe('what restoring took, without starting servers and comparing'),
+      components: z.array(
+        z.strictObject({
+          name: text,
+          kind: text,
+          result: z.enum(['equal', 'failed', 'impossible']),
+          durationMs,
+          bytes: size.describe('read from the repository'),
+          steps: z.array(z.strictObject({ name: text, durationMs })),
+          counts: z.record(text, z.int()).describe('of what was compared'),
+          versions: z.record(text, text).describe('of the throwaway servers'),
+          summary: text.optional(),
+          problems: texts.describe('what differs, or why it was not possible'),
+          code: text.optional().describe('of the first problem, as in error documents'),
+          hint: text.optional(),
+          notes: texts,
+        }),
+      ),
+      evidence: text.optional().describe('the object that records it'),
+    }),
+  ),
+  warnings: texts,
+});
+
 const restore = z.discriminatedUnion('outcome', [
   document('restore', {
     outcome: z.literal('done'),
@@ -235,6 +269,7 @@ export const documents = {
   show,
   validate,
   integrity,
+  drill,
   restore,
   'restore-undo': document('restore-undo', { outcome: z.enum(['done', 'planned']), database: text, setAside: text }),
   export: document('export', {
@@ -324,6 +359,7 @@ export const documents = {
     values: z.array(z.strictObject({ path: text, value: z.json(), origin: text, secret: z.literal(true).optional() })),
     warnings: texts,
   }),
+  completion: document('completion', { shell: z.enum(['bash', 'zsh', 'fish']), script: text }),
   version: document('version', { lifeboat: text, node: text, platform: text, repositoryFormat: z.int() }),
 } as const;
 
