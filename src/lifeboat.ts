@@ -129,6 +129,11 @@ export class Lifeboat implements AsyncDisposable {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/validate.ts')).validate, validateRequest(options), call);
   }
 
+  /** Accounts for every object of the repository; findings are in the result. */
+  async integrity(options: requests.IntegrityRequest = {}, call: CallOptions = {}): Promise<requests.RepositoryAccount> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/integrity-repository.ts')).accountRepository, options, call);
+  }
+
   /** Checks tools, rights, servers, clock, space and key. */
   async doctor(options: requests.DoctorRequest = {}, call: CallOptions = {}): Promise<requests.DoctorResult> {
     const need: SecretNeeds = { repository: true, encryption: true, targets: options.target === undefined ? 'all' : { name: options.target } };

@@ -6,7 +6,7 @@ import type { Session } from './shared/session.ts';
 
 export function declare(command: Command, session: Session): void {
   command
-    .argument('<id>', 'full id, unique beginning, latest, latest~1')
+    .argument('<id>', 'full id, unique beginning, latest, latest~1, latest:proven')
     .argument('<dir>', 'folder to write to; empty or not there yet')
     .option('--only <component>', `only ${componentNames.join(', ')}; may be repeated`, severalOf(componentNames))
     .option('--force', 'export what is unsigned or from an untrusted writer; wants the full id')

@@ -8,7 +8,7 @@ import type { Session } from './shared/session.ts';
 
 export function declare(command: Command, session: Session): void {
   command
-    .argument('[id]', 'full id, unique beginning, latest, latest~1')
+    .argument('[id]', 'full id, unique beginning, latest, latest~1, latest:proven')
     .option('--only <component>', `only ${componentNames.join(', ')}; may be repeated`, severalOf<ComponentName>(componentNames))
     .option('--database-only', 'the same as --only database')
     .option('--into-live', 'replace what is live: restore beside it, verify, then swap; the old is kept')

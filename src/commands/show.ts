@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { Session } from './shared/session.ts';
 
 export function declare(command: Command, session: Session): void {
-  command.argument('<id>', 'full id, unique beginning, latest, latest~1').action(async (id: string) =>
+  command.argument('<id>', 'full id, unique beginning, latest, latest~1, latest:proven').action(async (id: string) =>
     session.perform({
       need: { repository: true, encryption: true },
       operation: async () => (await import('../operations/show.ts')).show,

@@ -4,7 +4,7 @@ import type { EventSink } from '../lib/events.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { standingOf } from './states.ts';
+import { provenIn } from './states.ts';
 
 export interface ChosenBackup {
   readonly listed: ListedManifest;
@@ -20,8 +20,7 @@ export interface Choice {
 
 /** A backup to read from. Throws `not_found`, `key`, `integrity` (14) for one that is damaged or cannot be trusted. */
 export async function chooseBackup(repository: Repository, { id, target, force = false }: Choice, emit: EventSink): Promise<ChosenBackup> {
-  const isProven = async (backup: ListedManifest): Promise<boolean> => (await standingOf(repository, backup))?.state === 'proven';
-  const { backup: listed, byFullId, passedOver } = await repository.resolve(id, { target, isProven });
+  const { backup: listed, byFullId, passedOver } = await repository.resolve(id, { target, isProven: provenIn(repository) });
   for (const other of passedOver) emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
   const { manifest, trust, reason } = listed;
   if (manifest === undefined) throw new LifeboatError('integrity', `backup ${listed.id} cannot be used: ${reason ?? 'its manifest is damaged'}`, { state: 'nothing was changed', hint: 'lifeboat list shows the others' });

@@ -47,6 +47,11 @@ export async function standingOf(repository: Repository, backup: EvidencedBackup
   return judge(await newestEvidence(repository, backup, names ?? (await evidenceNames(repository, backup.id))));
 }
 
+/** What `latest:proven` asks of a backup. */
+export function provenIn(repository: Repository): (backup: EvidencedBackup & { readonly trust: string }) => Promise<boolean> {
+  return async (backup) => (await standingOf(repository, backup))?.state === 'proven';
+}
+
 /** The same for many backups with one listing. */
 export async function standings(repository: Repository): Promise<(backup: EvidencedBackup & { readonly trust: string }) => Promise<Standing | undefined>> {
   const names = await allEvidenceNames(repository);

@@ -5,7 +5,7 @@ import { isBackupId } from '../repository/ids.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ValidateRequest } from './requests.ts';
-import { standingOf } from './states.ts';
+import { provenIn } from './states.ts';
 import type { DamageBook } from './validate-damage.ts';
 import type { OpenBackup } from './validate-objects.ts';
 
@@ -45,9 +45,8 @@ export async function openBackup(repository: Repository, { id, trust, seal, mani
 
 async function named(repository: Repository, { ids, target }: ValidateRequest, emit: EventSink): Promise<ListedManifest[]> {
   const found = new Map<string, ListedManifest>();
-  const isProven = async (backup: ListedManifest): Promise<boolean> => (await standingOf(repository, backup))?.state === 'proven';
   for (const id of ids) {
-    const { backup, passedOver } = await repository.resolve(id, { target, isProven });
+    const { backup, passedOver } = await repository.resolve(id, { target, isProven: provenIn(repository) });
     for (const other of passedOver) emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
     if (id !== backup.id) emit({ type: 'step', message: `${id} is ${backup.id}` });
     if (backup.trust === 'untrusted') throw new LifeboatError('integrity', `backup ${backup.id} cannot be trusted: ${backup.reason ?? 'unknown'}`, { hint: 'if you know who wrote it, put its key into encryption.trustedKeys' });
