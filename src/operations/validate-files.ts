@@ -6,6 +6,7 @@ import { readCatalog } from '../source/files/catalog.ts';
 import { checkHeader } from '../source/files/check-header.ts';
 import { displayPath } from '../source/files/names.ts';
 import { catalogName, tarName } from '../source/files/source.ts';
+import { openSecondReader } from '../source/files/second-reader.ts';
 import { TarCursor } from '../source/files/tar-cursor.ts';
 
 /** What the walk has seen. */
@@ -19,7 +20,12 @@ export interface TarSummary {
 /** Throws (integrity) at the first thing that is not as the catalog says. */
 export async function walkTar(reader: ArtifactReader, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<TarSummary> {
   const fingerprint = createHash('sha256');
-  const cursor = new TarCursor(told(reader.open(tarName), onBytes), 0);
+  const second = await openSecondReader();
+  const tar = told(reader.open(tarName), (bytes, piece) => {
+    second.read(piece);
+    onBytes(bytes);
+  });
+  const cursor = new TarCursor(tar, 0);
   let entries = 0;
   let contentBytes = 0;
   try {
@@ -37,6 +43,8 @@ export async function walkTar(reader: ArtifactReader, signal: AbortSignal, onByt
   } finally {
     await cursor.close();
   }
+  const { members, contentBytes: secondBytes } = await second.finish();
+  if (members !== entries || secondBytes !== contentBytes) throw new LifeboatError('integrity', `a second reader finds ${members} members of ${secondBytes} bytes in ${tarName}, where the catalog has ${entries} of ${contentBytes}`);
   return { entries, contentBytes, fingerprint: fingerprint.digest('hex') };
 }
 
