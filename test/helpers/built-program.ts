@@ -26,7 +26,8 @@ export interface MeasuredRun {
 /** Runs one command with --json to its end and watches its memory. Throws unless it ends with 0 or 3. */
 export async function runMeasured(program: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<MeasuredRun> {
   const began = performance.now();
-  const child = spawn(program, [...args, '--json'], { env: { ...env }, cwd: '/', stdio: ['ignore', 'pipe', 'pipe'] });
+  // Not in "/": the file that init writes there would be found by everything on this machine.
+  const child = spawn(program, [...args, '--json'], { env: { ...env }, cwd: env['HOME'] ?? '/', stdio: ['ignore', 'pipe', 'pipe'] });
   const caught = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (caught.out += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (caught.err += text));
