@@ -27,7 +27,7 @@ class Digest {
     const text = bytes.toString('utf8');
     if (/^SELECT pg_catalog\.setval\(|^\\(un)?restrict |^-- (Started|Completed) on/.test(text)) return;
     if (this.#table !== undefined) return this.#definition(text);
-    if (/^CREATE (UNLOGGED )?TABLE /.test(text)) this.#table = [];
+    if (/^CREATE (UNLOGGED |FOREIGN )?TABLE .* \($/.test(text)) this.#table = [];
     const copy = /^COPY (.*) \((.*)\) FROM stdin;$/.exec(text) ?? /^COPY (.*) () FROM stdin;$/.exec(text);
     if (copy === null) return void this.#lines.push(text);
     const [, table = '', list = ''] = copy;
@@ -45,8 +45,9 @@ class Digest {
   /** Lines of a table's definition up to its end, which tells whether it inherits. */
   #definition(text: string): void {
     const lines = this.#table ?? [];
-    if (!text.startsWith(')')) return void lines.push(text);
-    const inherits = text.includes('INHERITS (');
+    // INHERITS stands on the line after the closing parenthesis.
+    if (!text.startsWith('INHERITS (') && !text.endsWith(';')) return void lines.push(text);
+    const inherits = text.startsWith('INHERITS (');
     if (inherits) this.#children.add(/TABLE (.*) \($/.exec(this.#lines.at(-1) ?? '')?.[1] ?? '');
     this.#lines.push(...(inherits ? lines.map((line) => line.replace(/,$/, '')).sort() : lines), text);
     this.#table = undefined;
