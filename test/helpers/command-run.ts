@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -72,6 +72,8 @@ export function makeBench(env: Env = {}): Bench {
   for (const each of [tmp, home]) mkdirSync(each);
   const repository = join(folder, 'repository');
   const stateDir = join(folder, 'state');
+  // The search for a configuration goes upward: whatever lies in the temporary folder must not be found.
+  writeFileSync(join(folder, 'lifeboat.config.json'), '{}');
   const bench: Bench = {
     folder,
     repository,
