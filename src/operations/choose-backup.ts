@@ -4,7 +4,9 @@ import type { EventSink } from '../lib/events.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
+import type { ComponentName } from './requests.ts';
 import { provenIn } from './states.ts';
+import { kindOf } from './summaries.ts';
 
 export interface ChosenBackup {
   readonly listed: ListedManifest;
@@ -16,11 +18,13 @@ export interface Choice {
   readonly target?: string | undefined;
   /** Take one that nobody we trust has signed; needs the full id. */
   readonly force?: boolean;
+  /** What it must hold: `latest` then means the newest that does. */
+  readonly only?: readonly ComponentName[];
 }
 
 /** A backup to read from. Throws `not_found`, `key`, `integrity` (14) for one that is damaged or cannot be trusted. */
-export async function chooseBackup(repository: Repository, { id, target, force = false }: Choice, emit: EventSink): Promise<ChosenBackup> {
-  const { backup: listed, byFullId, passedOver } = await repository.resolve(id, { target, isProven: provenIn(repository) });
+export async function chooseBackup(repository: Repository, { id, target, force = false, only = [] }: Choice, emit: EventSink): Promise<ChosenBackup> {
+  const { backup: listed, byFullId, passedOver } = await repository.resolve(id, { target, isProven: provenIn(repository), kinds: only.map(kindOf) });
   for (const other of passedOver) emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
   const { manifest, trust, reason } = listed;
   if (manifest === undefined) throw new LifeboatError('integrity', `backup ${listed.id} cannot be used: ${reason ?? 'its manifest is damaged'}`, { state: 'nothing was changed', hint: 'lifeboat list shows the others' });

@@ -28,7 +28,7 @@ async function restoreBackup(loaded: LoadedConfig, request: RestoreRequest, cont
   collectLeftovers(loaded, watched);
   const started = new Date();
   return withRepository(loaded, watched, async (repository) => {
-    const chosen = await chooseBackup(repository, { id: request.id, target: request.target ?? loaded.config.defaultTarget, force: request.force }, watched.emit);
+    const chosen = await chooseBackup(repository, { id: request.id, target: request.target ?? loaded.config.defaultTarget, force: request.force, only: request.only }, watched.emit);
     const { manifest } = chosen;
     await using _ = await pinned(repository, { scope: `restore-${manifest.target}`, command: 'restore', backupId: manifest.id }, watched);
     const steps = await plan(loaded, request, repository, chosen, started, watched);

@@ -11,6 +11,10 @@ export function componentOf(kind: SourceKind): ComponentName {
   return kind === 'postgres' ? 'database' : kind;
 }
 
+export function kindOf(component: ComponentName): SourceKind {
+  return component === 'database' ? 'postgres' : component;
+}
+
 /** One line about a manifest that could be read. */
 export function backupSummary(listed: ListedManifest, manifest: Manifest, standing?: Standing): BackupSummary {
   return {

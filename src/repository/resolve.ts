@@ -9,6 +9,8 @@ export interface ResolveOptions {
   readonly target?: string | undefined;
   /** For `latest:proven`: whether a backup has good evidence. */
   readonly isProven?: (backup: ListedManifest) => Promise<boolean>;
+  /** For `latest…`: only backups that hold all of these kinds of components. */
+  readonly kinds?: readonly string[] | undefined;
 }
 
 export interface ResolvedBackup {
@@ -27,16 +29,11 @@ export interface ResolvedBackup {
 export async function resolveBackup(home: ManifestHome, text: string, options: ResolveOptions = {}): Promise<ResolvedBackup> {
   const latest = /^latest(?:~(\d{1,6})|(:proven))?$/.exec(text);
   if (latest === null) return resolvePrefix(home, text, options.target);
-  return resolveLatest(home, text, Number(latest[1] ?? 0), latest[2] === undefined ? undefined : options.isProven ?? unavailable, options.target);
+  const { isProven = unavailable, ...others } = options;
+  return resolveLatest(home, text, Number(latest[1] ?? 0), latest[2] === undefined ? others : { ...others, isProven });
 }
 
-async function resolveLatest(
-  home: ManifestHome,
-  text: string,
-  back: number,
-  isProven: ((backup: ListedManifest) => Promise<boolean>) | undefined,
-  target: string | undefined,
-): Promise<ResolvedBackup> {
+async function resolveLatest(home: ManifestHome, text: string, back: number, { target, isProven, kinds = [] }: ResolveOptions): Promise<ResolvedBackup> {
   const passedOver: ListedManifest[] = [];
   let found = 0;
   for await (const backup of listManifests(home)) {
@@ -44,6 +41,7 @@ async function resolveLatest(
     if (backup.manifest !== undefined && target !== undefined && backup.manifest.target !== target) continue;
     // What a restore has saved before it replaced it: who restores again wants the good state, not the bad one.
     if (backup.manifest?.tags?.includes(safetyTag) === true) continue;
+    if (backup.manifest !== undefined && !kinds.every((kind) => backup.manifest?.components.some((component) => component.kind === kind))) continue;
     if (backup.trust !== 'sealed') passedOver.push(backup);
     else if (isProven !== undefined && !(await isProven(backup))) continue;
     else if (found++ === back) return { backup, byFullId: false, passedOver };
@@ -51,7 +49,7 @@ async function resolveLatest(
   const unchecked = passedOver.filter(({ trust }) => trust === 'unchecked');
   if (found === 0 && unchecked[0] !== undefined) throw new LifeboatError('key', `cannot tell which backup is ${text}: ${unchecked[0].reason}`, { hint: 'configure the key, or give the full id' });
   const bad = passedOver.length === 0 ? '' : ` (${passedOver.length} that cannot be trusted: ${passedOver.map(({ id }) => id).slice(0, 3).join(', ')})`;
-  throw new LifeboatError('not_found', `there is no backup ${text}${ofTarget(target)} in ${home.storage.location}: it has ${found} that count${bad}`, { hint: 'lifeboat list shows what is there' });
+  throw new LifeboatError('not_found', `there is no backup ${text}${ofTarget(target)} in ${home.storage.location}: it has ${found} that count${kinds.length === 0 ? '' : ` and hold ${kinds.join(', ')}`}${bad}`, { hint: 'lifeboat list shows what is there' });
 }
 
 async function resolvePrefix(home: ManifestHome, text: string, target: string | undefined): Promise<ResolvedBackup> {

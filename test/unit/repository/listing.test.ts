@@ -42,6 +42,8 @@ test('latest, latest~n, full ids and unique prefixes, within the target', async 
   await assert.rejects(found(other.id, 'main'), { code: 'not_found', message: /target other, not of main/ });
   await assert.rejects(found('latest:proven'), { code: 'usage' });
   assert.equal((await repository.resolve('latest:proven', { target: 'main', isProven: async ({ id }) => id === second.id })).backup.id, second.id);
+  assert.equal((await repository.resolve('latest', { target: 'main', kinds: newest.components.map(({ kind }) => kind) })).backup.id, newest.id);
+  await assert.rejects(repository.resolve('latest', { target: 'main', kinds: ['base'] }), { code: 'not_found', message: /hold base/ });
 });
 
 test('an unknown id names the nearest; hostile ones reach no object', async () => {
