@@ -130,6 +130,7 @@ function resultOf(outcome: CleanupResult['outcome'], repository: Repository, pla
     deleted: found?.deleted ?? [],
     freed: { packs: found?.packs ?? 0, bytes: found?.bytes ?? 0 },
     laterBytes: found?.laterBytes ?? 0,
+    retained: (found?.retained ?? []).map(({ key, untilMs }) => ({ object: key, until: untilMs === undefined ? undefined : new Date(untilMs).toISOString() })),
     stopped: typeof collected === 'string' ? collected : undefined,
     warnings,
   };

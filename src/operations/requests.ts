@@ -557,6 +557,8 @@ export interface CleanupResult {
   readonly freed: { readonly packs: number; readonly bytes: number };
   /** What will be freed when all that is in trash has passed its grace time. */
   readonly laterBytes: number;
+  /** What nobody needs, but object lock retains; `until` is absent under a legal hold. */
+  readonly retained: readonly { readonly object: string; readonly until?: string | undefined }[];
   /** Why no space was freed. */
   readonly stopped?: string | undefined;
   readonly warnings: readonly string[];
@@ -599,5 +601,55 @@ export interface HoldResult {
   readonly held: boolean;
   readonly reason?: string | undefined;
   readonly tags: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** A drill: backups restored into throwaway servers and compared with what they recorded. */
+export interface DrillRequest {
+  /** As in RestoreRequest. Empty: the newest of each target. */
+  readonly ids: readonly string[];
+  readonly target?: string | undefined;
+}
+
+export interface DrilledComponent {
+  readonly name: string;
+  readonly kind: string;
+  /** `impossible`: it could not be tried (a tool, an extension or space is missing); says nothing of the backup. */
+  readonly result: 'equal' | 'failed' | 'impossible';
+  readonly durationMs: number;
+  /** Read from the repository. */
+  readonly bytes: number;
+  readonly steps: readonly { readonly name: string; readonly durationMs: number }[];
+  readonly counts: Readonly<Record<string, number>>;
+  /** Versions of the throwaway servers. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** In a few words; shown to people. */
+  readonly summary?: string | undefined;
+  /** What differs, or why it was not possible; tables, keys and files by name. */
+  readonly problems: readonly string[];
+  /** Of the first problem. */
+  readonly code?: ErrorCode | undefined;
+  readonly hint?: string | undefined;
+  /** What is not as it was, but none of the backup's faults. */
+  readonly notes: readonly string[];
+}
+
+export interface DrilledBackup {
+  readonly id: string;
+  readonly target: string;
+  readonly result: 'proven' | 'failed' | 'impossible';
+  readonly durationMs: number;
+  /** What restoring took, without the comparisons: the measured restore time. */
+  readonly restoreMs: number;
+  readonly components: readonly DrilledComponent[];
+  /** The evidence that was written; undefined where nothing could be tried or may be written. */
+  readonly evidence?: string | undefined;
+}
+
+export interface DrillResult {
+  readonly repository: string;
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly backups: readonly DrilledBackup[];
   readonly warnings: readonly string[];
 }

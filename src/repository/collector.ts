@@ -3,11 +3,12 @@
  * killed at any moment and repeated: an object goes only after all that named it. Packs are never rewritten.
  */
 import type { RunContext } from '../lib/events.ts';
-import type { Storage } from '../storage/storage.ts';
+import type { RetainedObject, Storage } from '../storage/storage.ts';
 import type { UnneededFolder } from './garbage-folders.ts';
 import { takeSurvey, type Survey, type SurveyOptions } from './garbage-survey.ts';
 import type { Lease } from './lease.ts';
 import type { ListedManifest } from './listing.ts';
+import { manifestKey } from './manifest.ts';
 import type { Repository } from './repository.ts';
 
 export interface GarbageOptions extends Omit<SurveyOptions, 'act' | 'ownLease' | 'signal'> {
@@ -35,6 +36,8 @@ export interface Collected {
   readonly laterBytes: number;
   /** Of these what only one backup holds, by its id. */
   readonly laterBytesOf: ReadonlyMap<string, number>;
+  /** What nobody needs, but object lock retains for now. */
+  readonly retained: readonly RetainedObject[];
 }
 
 const batch = 500;
@@ -46,6 +49,7 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
   const deleted: DeletedBackup[] = [];
   const later = new Map<string, number>();
   const total = { packs: 0, bytes: 0, laterBytes: 0 };
+  const retained: RetainedObject[] = [];
   let after: string | undefined;
   do {
     const survey = await takeSurvey(repository, surveyOptions, after);
@@ -55,25 +59,30 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
       total.bytes += await removeFolders(survey, remover, repository.storage);
     }
     for (const { key, bytes } of survey.packs.unnamed(survey.beforeMs)) {
-      await remover.add(key);
+      await remover.add(key, bytes);
       total.packs++;
       total.bytes += bytes;
     }
     await remover.flush();
+    total.packs -= remover.retained.filter(({ key }) => key.startsWith('packs/')).length;
+    total.bytes -= remover.retainedBytes;
+    retained.push(...remover.retained);
     const going = survey.packs.goingBytes();
     total.laterBytes += going.all;
     for (const [n, bytes] of going.by) later.set(survey.going[n] ?? '', (later.get(survey.going[n] ?? '') ?? 0) + bytes);
     after = survey.packs.next;
   } while (after !== undefined);
-  return { deleted, ...total, laterBytesOf: later };
+  return { deleted, ...total, laterBytesOf: later, retained };
 }
 
-/** Removes objects in batches; the lease is looked at before each. */
+/** Removes objects in batches, old versions too where they are kept; the lease is looked at before each. */
 class Remover {
+  readonly retained: RetainedObject[] = [];
+  retainedBytes = 0;
   readonly #storage: Storage;
   readonly #lease: Lease | undefined;
   readonly #signal: AbortSignal;
-  #keys: string[] = [];
+  #sizes = new Map<string, number>();
 
   constructor(storage: Storage, lease: Lease | undefined, signal: AbortSignal) {
     this.#storage = storage;
@@ -81,19 +90,37 @@ class Remover {
     this.#signal = signal;
   }
 
-  async add(key: string): Promise<void> {
+  /** `bytes`: where it counts as freed. */
+  async add(key: string, bytes = 0): Promise<void> {
     if (this.#lease === undefined) return;
-    this.#keys.push(key);
-    if (this.#keys.length >= batch) await this.flush();
+    this.#sizes.set(key, bytes);
+    if (this.#sizes.size >= batch) await this.flush();
   }
 
   async flush(): Promise<void> {
-    const keys = this.#keys;
-    this.#keys = [];
-    if (keys.length === 0) return;
+    const sizes = this.#sizes;
+    this.#sizes = new Map();
+    if (sizes.size === 0) return;
+    await this.#ready();
+    const keys = [...sizes.keys()];
+    if (this.#storage.removeVersions === undefined) return this.#storage.remove(keys);
+    for (const each of await this.#storage.removeVersions(keys)) {
+      this.retained.push(each);
+      this.retainedBytes += sizes.get(each.key) ?? 0;
+    }
+  }
+
+  /** Old versions of what was removed before, which only a marker hides. */
+  async removeHidden(keys: readonly string[]): Promise<void> {
+    for (let from = 0; from < keys.length && this.#storage.removeVersions !== undefined; from += batch) {
+      await this.#ready();
+      this.retained.push(...(await this.#storage.removeVersions(keys.slice(from, from + batch), { hiddenOnly: true })));
+    }
+  }
+
+  async #ready(): Promise<void> {
     this.#signal.throwIfAborted();
     await this.#lease?.check();
-    await this.#storage.remove(keys);
   }
 }
 
@@ -103,6 +130,8 @@ async function removeExpired({ expired, copies }: Survey, remover: Remover, { le
   if (lease === undefined) return deleted;
   await lease.check();
   if (deleted.length > 0) await onDeleted(deleted);
+  // Before the copy that tells of them goes.
+  await remover.removeHidden(expired.map(({ id }) => manifestKey(id)));
   for (const { object, id } of expired) {
     context.emit({ type: 'debug', message: `backup ${id} leaves trash for good` });
     await remover.add(object);
@@ -117,7 +146,7 @@ async function removeFolders({ folders, known, beforeMs }: Survey, remover: Remo
   const unneeded: UnneededFolder[] = [...(folders?.unneeded(known, beforeMs) ?? [])];
   for (const { prefix } of unneeded) {
     // Names are not held for all: listed again, and only what was there before.
-    for await (const { key, modifiedMs } of storage.list(prefix)) if (modifiedMs < beforeMs) await remover.add(key);
+    for await (const { key, sizeBytes, modifiedMs } of storage.list(prefix)) if (modifiedMs < beforeMs) await remover.add(key, sizeBytes);
   }
   await remover.flush();
   return unneeded.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -22,6 +22,7 @@ export interface StorageRetryOptions {
 /** The same storage, with patience. */
 export function withRetry(storage: Storage, options: StorageRetryOptions = {}): Storage {
   const patiently = <T>(work: () => Promise<T>): Promise<T> => retryTransient(work, options);
+  const removeVersions = storage.removeVersions?.bind(storage);
   return {
     location: storage.location,
     capabilities: storage.capabilities,
@@ -34,6 +35,7 @@ export function withRetry(storage: Storage, options: StorageRetryOptions = {}): 
       const patience = { ...others, ...(removeOptions.afterAbort === true ? {} : { signal }), ...(removeOptions.budgetMs === undefined ? {} : { budgetMs: removeOptions.budgetMs }) };
       return retryTransient(() => storage.remove(keys, removeOptions), patience);
     },
+    ...(removeVersions === undefined ? {} : { removeVersions: (keys: readonly string[], versionOptions?: { readonly hiddenOnly?: boolean }) => patiently(() => removeVersions(keys, versionOptions)) }),
     space: () => patiently(() => storage.space()),
     removeStaleTemporaries: (olderThanMs: number) => patiently(() => storage.removeStaleTemporaries(olderThanMs)),
     close: () => storage.close(),

@@ -19,6 +19,7 @@ import { probeBucket } from './s3-bucket.ts';
 import { createS3Client, objectOf, pathOf, requestOptions, type S3ClientOptions } from './s3-client.ts';
 import { deleteBatch } from './s3-delete.ts';
 import { judge, s3Error } from './s3-errors.ts';
+import { removeAllVersions } from './s3-versions.ts';
 import { S3Writer } from './s3-writer.ts';
 import {
   checkRange,
@@ -30,6 +31,7 @@ import {
   type ObjectInfo,
   type PutOptions,
   type RemoveOptions,
+  type RetainedObject,
   type Storage,
 } from './storage.ts';
 
@@ -66,6 +68,7 @@ class S3Storage implements Storage {
   readonly #s3: S3Location;
   readonly #signal: AbortSignal | undefined;
   readonly #writer: S3Writer;
+  readonly removeVersions?: NonNullable<Storage['removeVersions']>;
   #bucketSeen: boolean;
   #batchDelete = true;
 
@@ -77,6 +80,7 @@ class S3Storage implements Storage {
     this.location = name;
     this.#writer = new S3Writer(client, s3, name, signal, (key) => this.get(key));
     this.capabilities = { versions: bucket.versions, objectLock: bucket.objectLock, freeSpace: false, defaultRetention: bucket.defaultRetention };
+    if (bucket.versions) this.removeVersions = async (keys, removing) => this.#removeVersions(keys, removing?.hiddenOnly === true);
   }
 
   async put(key: string, parts: readonly Uint8Array[], options: PutOptions = {}): Promise<void> {
@@ -147,6 +151,16 @@ class S3Storage implements Storage {
       await this.#removeBatch(batch, signal).catch((error: unknown) => {
         throw s3Error(act, error, signal);
       });
+    }
+  }
+
+  async #removeVersions(keys: readonly string[], hiddenOnly: boolean): Promise<RetainedObject[]> {
+    for (const key of keys) checkKey(this.location, key);
+    const { objectLock } = this.capabilities;
+    try {
+      return await removeAllVersions(this.#client, this.#s3, keys, { hiddenOnly, objectLock, request: requestOptions(this.#signal) });
+    } catch (error) {
+      return this.#fail(`cannot remove versions of objects from ${this.location}`, error);
     }
   }
 

@@ -44,11 +44,23 @@ export interface Storage {
   list(prefix: string, after?: string): AsyncIterable<ObjectInfo>;
   /** Absent keys are fine. */
   remove(keys: readonly string[], options?: RemoveOptions): Promise<void>;
+  /**
+   * Where old versions are kept (undefined elsewhere, where `remove` is for good): removes these objects with all their
+   * versions. What object lock retains stays as it is, and is returned. Absent keys are fine.
+   */
+  removeVersions?(keys: readonly string[], options?: { readonly hiddenOnly?: boolean }): Promise<readonly RetainedObject[]>;
   /** Free and total bytes where the storage can tell. */
   space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | undefined>;
   /** Removes half-written files of runs that were killed, older than that by the storage's own clock. Returns their paths; empty where puts leave nothing. */
   removeStaleTemporaries(olderThanMs: number): Promise<readonly string[]>;
   close(): Promise<void>;
+}
+
+/** An object that cannot be removed yet. */
+export interface RetainedObject {
+  readonly key: string;
+  /** Milliseconds since 1970; undefined: a legal hold. */
+  readonly untilMs: number | undefined;
 }
 
 export interface RemoveOptions {

@@ -22,7 +22,7 @@ async function tableOf({ outcome, backups }: CleanupResult): Promise<string> {
   );
 }
 
-function sums({ outcome, backups, deleted, freed, laterBytes, graceMs, stopped }: CleanupResult): string[] {
+function sums({ outcome, backups, deleted, freed, laterBytes, retained, graceMs, stopped }: CleanupResult): string[] {
   const would = outcome === 'planned';
   const going = backups.filter(({ keep }) => !keep).length;
   const lines: string[] = [];
@@ -31,5 +31,7 @@ function sums({ outcome, backups, deleted, freed, laterBytes, graceMs, stopped }
   if (deleted.length > 0) lines.push(`${counted(deleted.length, 'backup')} in trash ${would ? 'would be' : deleted.length === 1 ? 'is' : 'are'} gone for good`);
   if (stopped !== undefined) lines.push(stopped);
   else lines.push(`${would ? 'would free' : 'freed'} ${formatBytes(freed.bytes)} now (${counted(freed.packs, 'pack')}), ${formatBytes(laterBytes)} when what is in trash has passed its grace time`);
+  const until = retained.flatMap((each) => each.until ?? []).toSorted()[0];
+  if (retained.length > 0) lines.push(`${counted(retained.length, 'object')} that nobody needs ${retained.length === 1 ? 'is' : 'are'} retained by object lock${until === undefined ? '' : `, the first until ${shownTime(until)}`}; a later cleanup removes them`);
   return lines;
 }

@@ -261,6 +261,87 @@ const restore = z.discriminatedUnion('outcome', [
 
 const lease = z.strictObject({ scope: text, id: text, command: text, host: text, pid: z.int(), user: text, since: time, stale: z.boolean() });
 
+const passedOver = z.array(z.strictObject({ id: text, reason: text })).describe('newer backups that are not whole');
+const backupState = z.enum(['stored', 'checked', 'decoded', 'proven']);
+
+const emergencyStatus = document('emergency-status', {
+  repository: text,
+  targets: z.array(
+    z.strictObject({
+      target: text,
+      components: z.array(
+        z.strictObject({
+          component,
+          id: text.optional().describe('absent where no backup is whole'),
+          takenAt: time.optional(),
+          ageMs: durationMs.optional(),
+          state: backupState.optional(),
+          provenAt: time.optional(),
+          expectedMs: durationMs.optional().describe('measured by a drill or a restore'),
+          bytes: size.optional(),
+          passedOver,
+        }),
+      ),
+      unfinished: z.strictObject({ id: text, startedAt: time, journal: text }).optional(),
+    }),
+  ),
+  warnings: texts,
+});
+
+const plannedEmergency = z.strictObject({
+  id: text,
+  seal: text,
+  target: text,
+  repository: text,
+  host: text,
+  createdAt: time,
+  takenAt: time,
+  state: backupState.optional(),
+  provenAt: time.optional(),
+  passedOver,
+  components: z.array(component),
+  databases: texts.optional(),
+  roots: texts.optional(),
+  live: z.array(
+    z.strictObject({
+      component,
+      where: text,
+      reachable: z.boolean(),
+      problem: text.optional(),
+      holds: text,
+      hasData: z.boolean(),
+      systemIdentifier: text.optional(),
+      bytes: size.optional(),
+      lastWriteAt: text.optional(),
+      freeBytes: size.optional(),
+    }),
+  ),
+  mismatches: texts.describe('why this may be the wrong place'),
+  losses: texts.describe('what is written there now and is not in the backup'),
+  needs: z.array(z.strictObject({ component, neededBytes: size, freeBytes: size.optional() })),
+  expectedMs: durationMs.optional(),
+  steps: z.array(z.strictObject({ name: text, title: text })),
+  withGlobals: z.boolean(),
+  forced: z.boolean(),
+  safetyBackup: z.boolean(),
+  confirmName: text.describe('what --confirm must say'),
+});
+
+const emergencyRestore = z.discriminatedUnion('outcome', [
+  document('emergency-restore', { outcome: z.literal('planned'), id: text, target: text, plan: plannedEmergency, lines: texts.describe('the plan in sentences'), planFile: text.optional(), warnings: texts }),
+  document('emergency-restore', {
+    outcome: z.literal('done'),
+    id: text,
+    target: text,
+    startedAt: time,
+    durationMs,
+    steps: z.array(z.strictObject({ name: text, title: text, state: z.enum(['pending', 'running', 'done', 'skipped', 'failed']), startedAt: time.optional(), finishedAt: time.optional(), notes: texts })),
+    safetyBackupId: text.optional(),
+    journal: text.describe('file with all of it'),
+    warnings: texts,
+  }),
+]);
+
 /** By the name in `schema` (without `lifeboat.` and `/v1`). */
 export const documents = {
   error,
@@ -320,6 +401,7 @@ export const documents = {
     deleted: z.array(z.strictObject({ id: text, seal: text })).describe('gone for good: their grace time had passed'),
     freed: z.strictObject({ packs: z.int(), bytes: size }),
     laterBytes: size.describe('what will be freed when all that is in trash has passed its grace time'),
+    retained: z.array(z.strictObject({ object: text, until: time.optional() })).describe('what nobody needs, but object lock retains; without a time: a legal hold'),
     stopped: text.optional().describe('why no space was freed'),
     warnings: texts,
   }),
@@ -353,6 +435,9 @@ export const documents = {
     findings: z.array(z.strictObject({ kind: z.enum(['missing', 'damaged', 'broken', 'cut', 'untrusted']), weight: z.enum(['fault', 'warning']), object: text, problem: text })),
     total: z.int().describe('all records that there are, chosen or not'),
   }),
+  'emergency-status': emergencyStatus,
+  'emergency-restore': emergencyRestore,
+  runbook: document('runbook', { text: text.describe('Markdown'), file: text.optional(), warnings: texts }),
   unlock: document('unlock', { broken: z.array(lease), alive: z.array(lease) }),
   'config-show': document('config-show', {
     file: text.optional(),
