@@ -1,14 +1,41 @@
 /** lifeboat integrity */
 import type { Command } from 'commander';
+import { LifeboatError } from '../lib/errors.ts';
+import { jobsFlag, overridesOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
+interface Flags {
+  readonly drill?: true | string[];
+  readonly repositoryOnly?: boolean;
+  readonly jobs?: number;
+}
+
 export function declare(command: Command, session: Session): void {
-  command.option('--repository-only', 'only the repository as a whole (for now, all there is)').action(async () =>
-    session.perform({
-      need: { repository: true, encryption: true },
-      operation: async () => (await import('../operations/integrity-repository.ts')).accountRepository,
-      request: () => ({ target: session.flags.target }),
-      view: async () => (await import('../ui/integrity-view.ts')).integrityView,
-    }),
-  );
+  command
+    .option('--drill [id...]', 'restore these backups (default: the newest of each target) into throwaway servers, compare, and record the evidence')
+    .option('--repository-only', 'only the repository as a whole (without --drill, all there is)')
+    .addOption(jobsFlag())
+    .action(async (flags: Flags) => {
+      if (flags.drill !== undefined && flags.repositoryOnly === true) throw new LifeboatError('usage', '--drill and --repository-only contradict each other');
+      await (flags.drill === undefined ? account(session) : drill(session, flags.drill === true ? [] : flags.drill, flags));
+    });
+}
+
+async function account(session: Session): Promise<void> {
+  await session.perform({
+    need: { repository: true, encryption: true },
+    operation: async () => (await import('../operations/integrity-repository.ts')).accountRepository,
+    request: () => ({ target: session.flags.target }),
+    view: async () => (await import('../ui/integrity-view.ts')).integrityView,
+  });
+}
+
+async function drill(session: Session, ids: readonly string[], flags: Flags): Promise<void> {
+  await session.perform({
+    need: { repository: true, encryption: true, drill: true },
+    overrides: overridesOf(flags),
+    operation: async () => (await import('../operations/drill.ts')).drill,
+    request: () => ({ ids, target: session.flags.target }),
+    view: async () => (await import('../ui/drill-view.ts')).drillView,
+  });
 }

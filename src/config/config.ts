@@ -26,6 +26,9 @@ export interface Config {
   readonly retention: RetentionByComponent;
   readonly schedules: readonly Schedule[];
   readonly notifications: Notifications;
+  readonly drill: DrillConfig;
+  readonly monitoring: MonitoringConfig;
+  readonly emergency: EmergencyConfig;
 }
 
 export type RepositoryLocation = LocalLocation | S3Location;
@@ -139,6 +142,41 @@ export interface Schedule {
   readonly cronExpression: string;
   readonly enabled: boolean;
   readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** What the day of a disaster needs to know; commands are program and arguments, started without a shell. */
+export interface EmergencyConfig {
+  readonly stopServices: readonly string[] | undefined;
+  readonly startServices: readonly string[] | undefined;
+  readonly contacts: readonly { readonly name: string; readonly role?: string | undefined; readonly reach: string }[];
+  readonly escalation: readonly string[];
+  /** By name; what is left out stays as the program has it. */
+  readonly scenarios: Readonly<Record<string, EmergencyScenario>>;
+}
+
+export interface EmergencyScenario {
+  readonly title?: string | undefined;
+  readonly rtoMinutes?: number | undefined;
+  readonly rpoMinutes?: number | undefined;
+  readonly steps?: readonly string[] | undefined;
+}
+
+export interface DrillConfig {
+  /** Databases are restored into this server instead of a throwaway one of ours, and dropped again. */
+  readonly scratchPostgresUrl: Secret | undefined;
+}
+
+/** From when on status warns. */
+export interface MonitoringConfig {
+  /** Each component's newest backup must be younger. */
+  readonly backupDelayMs: number;
+  /** The newest proof by a drill must be younger. */
+  readonly provenDelayMs: number;
+  /** Share of failed runs, 0 to 1. */
+  readonly failureRate: number;
+  /** Share of the file system, or of the budget, 0 to 1. */
+  readonly storageShare: number;
+  readonly storageBudgetBytes: number | undefined;
 }
 
 export interface Notifications {

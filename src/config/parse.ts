@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { Secret } from '../lib/secret.ts';
 import { parseDuration } from '../lib/time.ts';
-import type { Config, EncryptionConfig, Notifications, RetentionByComponent, RetentionPolicy, TargetConfig } from './config.ts';
+import type { Config, DrillConfig, EncryptionConfig, MonitoringConfig, Notifications, RetentionByComponent, RetentionPolicy, TargetConfig } from './config.ts';
 import { defaultStateDir } from './discover.ts';
 import { Parser, type ParseSurroundings } from './parser.ts';
 import { fillCredentials, fillFromPgVariables, formatPostgresUrl, parsePostgresUrl } from './postgres-url.ts';
@@ -16,10 +16,11 @@ import { PendingSecret } from './secrets.ts';
 /** Builds the Config. What is wrong is pushed to `faults`; the result is only good if none was. */
 export async function parseSettings(settings: Settings, surroundings: ParseSurroundings): Promise<Config> {
   const parser = new Parser(surroundings);
-  const [repository, encryption, notifications, targets] = await Promise.all([
+  const [repository, encryption, notifications, drill, targets] = await Promise.all([
     parseRepository(settings.repository, parser, surroundings.need.repository === true),
     parseEncryption(settings, parser),
     parseNotifications(settings, parser),
+    parseDrill(settings, parser),
     parseTargets(settings, parser),
   ]);
   const method = settings.compression.method;
@@ -38,6 +39,9 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     retention: parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) }),
     schedules: settings.schedules.map((schedule) => ({ ...schedule, name: schedule.name ?? schedule.id })),
     notifications,
+    drill,
+    monitoring: parseMonitoring(settings),
+    emergency: { ...settings.emergency, stopServices: settings.emergency.stopServices, startServices: settings.emergency.startServices },
   };
 }
 
@@ -64,6 +68,24 @@ async function parseNotifications({ notifications: from }: Settings, parser: Par
     parser.secret(`notifications.${key}`, from[key], parser.surroundings.need.notifications === true);
   const [webhook, slackWebhook, smtpUrl, pingUrl] = await Promise.all([get('webhook'), get('slackWebhook'), get('smtpUrl'), get('pingUrl')]);
   return { webhook, slackWebhook, emailRecipients: from.emailRecipients, smtpUrl, pingUrl };
+}
+
+async function parseDrill({ drill }: Settings, parser: Parser): Promise<DrillConfig> {
+  const url = await parser.secret('drill.databaseUrl', drill.databaseUrl, parser.surroundings.need.drill === true);
+  if (url === undefined || url instanceof PendingSecret) return { scratchPostgresUrl: url };
+  const parsed = parsePostgresUrl(url.reveal());
+  if (parsed === undefined) parser.fault('drill.databaseUrl', 'must be postgres://user:password@host:port/database, the characters @ / ? # % in a password percent-encoded');
+  return { scratchPostgresUrl: parsed === undefined ? url : new Secret(formatPostgresUrl(parsed)) };
+}
+
+function parseMonitoring({ monitoring: { backupDelayHours, provenDelayDays, failureRatePercent, storagePercent, storageBudgetGb } }: Settings): MonitoringConfig {
+  return {
+    backupDelayMs: backupDelayHours * 3_600_000,
+    provenDelayMs: provenDelayDays * 86_400_000,
+    failureRate: failureRatePercent / 100,
+    storageShare: storagePercent / 100,
+    storageBudgetBytes: storageBudgetGb === undefined ? undefined : storageBudgetGb * 1e9,
+  };
 }
 
 async function parseTargets(settings: Settings, parser: Parser): Promise<Map<string, TargetConfig>> {

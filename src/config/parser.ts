@@ -13,6 +13,8 @@ export interface SecretNeeds {
   readonly repository?: boolean;
   readonly encryption?: boolean;
   readonly notifications?: boolean;
+  /** The scratch server of drills. */
+  readonly drill?: boolean;
   /** Every target's, or those of this one (undefined: the default or only one). */
   readonly targets?: 'all' | { readonly name: string | undefined };
 }

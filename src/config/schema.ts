@@ -139,6 +139,50 @@ const notificationsSchema = z.strictObject({
   pingUrl: secretSchema.optional().describe('URL that is called after each good backup'),
 });
 
+const minutes = z.number().int().min(1);
+
+const emergencySchema = z.strictObject({
+  stopServices: z.array(z.string()).min(1).optional().describe('program and arguments, started without a shell, that stop what writes to the targets before an emergency restore'),
+  startServices: z.array(z.string()).min(1).optional().describe('the same to start it again afterwards'),
+  contacts: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1).describe('who it is'),
+        role: z.string().min(1).optional().describe('what for'),
+        reach: z.string().min(1).describe('telephone number, address or place'),
+      }),
+    )
+    .default([])
+    .describe('who can help, in the order to call them; stands in the runbook'),
+  escalation: texts.default([]).describe('whom to tell when, one sentence each; stands in the runbook'),
+  scenarios: z
+    .record(
+      z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be a name: a-z, 0-9 and -'),
+      z.strictObject({
+        title: z.string().min(1).optional().describe('heading in the runbook'),
+        rtoMinutes: minutes.optional().describe('everything must be back within so many minutes'),
+        rpoMinutes: minutes.optional().describe('no more than so many minutes of writing may be lost'),
+        steps: texts.min(1).optional().describe('what to do, one sentence each, in place of the usual steps'),
+      }),
+    )
+    .default({})
+    .describe('changes the scenarios data-corruption (60 and 15 minutes), hardware-failure (120 and 60) and security-breach (30 and 5) of the runbook, or adds others'),
+});
+
+const drillSchema = z.strictObject({
+  databaseUrl: secretSchema.optional().describe('scratch PostgreSQL server for drills, as a superuser; databases are made there and dropped again; default: a throwaway server on this machine'),
+});
+
+const percent = z.number().min(1).max(100);
+
+const monitoringSchema = z.strictObject({
+  backupDelayHours: z.number().positive().default(25).describe('each component must have a backup younger than this many hours'),
+  provenDelayDays: z.number().positive().default(35).describe('a drill must have proven a backup within this many days'),
+  failureRatePercent: percent.default(10).describe('so many failed runs in a hundred are too many'),
+  storagePercent: percent.default(85).describe('so full may the file system, or the budget, become'),
+  storageBudgetGb: z.number().positive().optional().describe('what all backups together may take, in 10^9 bytes'),
+});
+
 /** Names of targets. */
 export const targetNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
@@ -164,6 +208,9 @@ export const settingsSchema = z
     retention: retentionSchema.prefault({}).describe('how long backups are kept'),
     schedules: z.array(scheduleSchema).default([]).describe('when backups are taken'),
     notifications: notificationsSchema.prefault({}).describe('who is told'),
+    drill: drillSchema.prefault({}).describe('how backups are proven'),
+    monitoring: monitoringSchema.prefault({}).describe('from when on status warns'),
+    emergency: emergencySchema.prefault({}).describe('what an emergency restore and the runbook need to know'),
   })
   .meta({ title: 'Configuration of lifeboat' });
 

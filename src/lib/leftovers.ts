@@ -7,7 +7,7 @@
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
-type Entry = { readonly path: string } | { readonly pid: number; readonly start: string };
+type Entry = { readonly path: string } | { readonly pid: number; readonly start: string; readonly signal?: NodeJS.Signals };
 
 /** Where this host keeps its run journals; set once at start. */
 let folder: string | undefined;
@@ -24,10 +24,10 @@ export function rememberPath(path: string): Disposable {
   return remember({ path });
 }
 
-/** Writes down a child (or a server of ours) that must not outlive this run. */
-export function rememberProcess(pid: number): Disposable {
+/** Writes down a child (or a server of ours) that must not outlive this run. `signal`: asked so first, for a program that has something to put away; then killed. */
+export function rememberProcess(pid: number, signal?: NodeJS.Signals): Disposable {
   const start = processStart(pid);
-  return start === undefined ? { [Symbol.dispose]: () => {} } : remember({ pid, start });
+  return start === undefined ? { [Symbol.dispose]: () => {} } : remember({ pid, start, ...(signal === undefined ? {} : { signal }) });
 }
 
 /** The start time of a process in clock ticks since boot; undefined if there is no such process (a zombie counts as none). */
@@ -83,7 +83,7 @@ function sweep(run: string): string[] {
     if (!name.endsWith('.ndjson') || processStart(Number(pid)) === start) continue;
     const entries = open(join(run, name));
     // Processes first: one of them may still be writing into a folder that is to go.
-    for (const entry of entries) if ('pid' in entry && endProcess(entry.pid, entry.start)) ended.push(`process ${entry.pid}`);
+    for (const entry of entries) if ('pid' in entry && endProcess(entry)) ended.push(`process ${entry.pid}`);
     for (const entry of entries) {
       if (!('path' in entry)) continue;
       rmSync(entry.path, { recursive: true, force: true, maxRetries: 5 });
@@ -94,13 +94,19 @@ function sweep(run: string): string[] {
   return ended;
 }
 
-function endProcess(pid: number, start: string): boolean {
+function endProcess({ pid, start, signal }: Extract<Entry, { pid: number }>): boolean {
   if (processStart(pid) !== start) return false;
+  if (signal !== undefined && ends(pid, start, signal, 3000)) return true;
+  return ends(pid, start, 'SIGKILL', 5000);
+}
+
+/** False if it may not be ended, or has not within the time. */
+function ends(pid: number, start: string, signal: NodeJS.Signals, timeoutMs: number): boolean {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
     return false;
   }
-  for (let tries = 0; tries < 500 && processStart(pid) === start; tries++) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-  return true;
+  for (let waited = 0; waited < timeoutMs && processStart(pid) === start; waited += 10) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+  return signal === 'SIGKILL' || processStart(pid) !== start;
 }

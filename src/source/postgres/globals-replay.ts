@@ -18,6 +18,8 @@ export interface GlobalsRequest {
   readonly targetUrl: Secret;
   /** Default false. True: roles that exist get attributes, password, settings and memberships of the backup. */
   readonly overwrite?: boolean;
+  /** A throwaway server: no passwords, and no tablespaces, whose folders may be in use by a production server. */
+  readonly drill?: boolean;
 }
 
 export interface GlobalsReport {
@@ -33,7 +35,8 @@ export interface GlobalsReport {
 export async function replayGlobals(request: GlobalsRequest, context: RunContext): Promise<GlobalsReport> {
   const { globals } = request.facts;
   if (globals === undefined) throw new LifeboatError('not_found', 'the backup holds no roles and tablespaces', { hint: 'it was made without the right to read them; create the roles by hand', state: 'nothing was changed' });
-  const statements = splitStatements(await readText(request.reader, globals.artifact)).map(classify);
+  const all = splitStatements(await readText(request.reader, globals.artifact)).map(classify);
+  const statements = request.drill === true ? all.filter(({ kind }) => kind !== 'tablespace').map((each) => ({ ...each, sql: each.sql.replace(passwordClause, '') })) : all;
   return withMaintenance({ url: request.targetUrl, except: [], signal: context.signal }, async (client) => {
     const existing = await names(client, 'SELECT rolname AS name FROM pg_roles');
     const spaces = await names(client, 'SELECT spcname AS name FROM pg_tablespace');
@@ -42,7 +45,7 @@ export async function replayGlobals(request: GlobalsRequest, context: RunContext
     const missingTablespaces = await replayTablespaces(client, statements.filter(({ kind, subject }) => kind === 'tablespace' && !spaces.has(subject)), context);
     const roles = statements.filter(({ kind }) => kind === 'create-role').map(({ subject }) => subject);
     const created = roles.filter((role) => !existing.has(role));
-    if (!globals.withPasswords && created.length > 0) context.emit({ type: 'warning', component: 'postgres', message: `the backup holds no passwords: set them for ${created.join(', ')}` });
+    if (!globals.withPasswords && request.drill !== true && created.length > 0) context.emit({ type: 'warning', component: 'postgres', message: `the backup holds no passwords: set them for ${created.join(', ')}` });
     return { created, existing: roles.filter((role) => existing.has(role)), missingTablespaces };
   });
 }
@@ -132,8 +135,11 @@ function modestly(sql: string): string {
   return sql.replace(/ (WITH.*?) NOSUPERUSER/, ' $1').replace(/ NOREPLICATION/, '').replace(/ NOBYPASSRLS/, '');
 }
 
+/** At the end of a statement: nothing but a role's validity follows it. */
+const passwordClause = / PASSWORD '(?:[^']|'')*'/;
+
 function withoutPassword(sql: string): string {
-  return sql.replace(/PASSWORD '(?:[^']|'')*'/, "PASSWORD '***'");
+  return sql.replace(passwordClause, " PASSWORD '***'");
 }
 
 async function names(client: Queries, query: string): Promise<Set<string>> {

@@ -63,5 +63,7 @@ export function restoreFlags(request: PostgresRestoreRequest): string[] {
     ...(request.noAcl === true ? ['--no-acl'] : []),
     ...(request.subscriptions === true ? [] : ['--no-subscriptions']),
     ...((request.publications ?? request.drill !== true) ? [] : ['--no-publications']),
+    // A throwaway server has no places for them, and must not use those of a production server.
+    ...(request.drill === true ? ['--no-tablespaces'] : []),
   ];
 }

@@ -1,0 +1,228 @@
+/**
+ * Drill of databases: roles without passwords, each database restored, its counts and fingerprints compared,
+ * its indexes checked by pg_amcheck, and dropped. In a throwaway server of ours, or in a scratch server that
+ * is configured. What the server lacks is told before, so that it is not taken for damage.
+ */
+import { accessSync, constants } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { runTool } from '../lib/exec.ts';
+import { isGone, ownIdentity, type ProcessIdentity } from '../lib/process-identity.ts';
+import type { Secret } from '../lib/secret.ts';
+import { withConnection } from '../source/postgres/connection.ts';
+import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts.ts';
+import { serverWords, withMaintenance, type Queries } from '../source/postgres/maintenance.ts';
+import { suffixedName } from '../source/postgres/names.ts';
+import { quoteIdentifier, quoteLiteral } from '../source/postgres/quote.ts';
+import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/restore.ts';
+import { findScratchPlace, startScratchCluster } from '../source/postgres/scratch-cluster.ts';
+import { dropDatabase } from '../source/postgres/target-database.ts';
+import { findTools } from '../source/postgres/tools.ts';
+import { libpqEnvironment } from '../source/postgres/url.ts';
+import { requireSpace } from '../source/redis/scratch.ts';
+import { factsOf } from './facts-document.ts';
+import { restoreStep, type DrillRecord, type DrillSubject } from './drill-steps.ts';
+import { count } from './summaries.ts';
+
+export async function drillDatabase(subject: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
+  const facts = factsOf(postgresFacts, subject.facts, subject.component, subject.manifest.id);
+  const { scratchPostgresUrl } = subject.config.drill;
+  if (scratchPostgresUrl !== undefined) {
+    const version = await readScratchServer(scratchPostgresUrl, facts, context);
+    record.versions['postgres'] = version;
+    record.notes.push('the scratch server that is configured was used');
+    const programs = (await findTools(Number.parseInt(version, 10))).folder;
+    return drillIn({ subject, facts, url: scratchPostgresUrl, programs, isOurs: false }, record, context);
+  }
+  const place = await findScratchPlace(Number.parseInt(facts.toolVersion, 10));
+  await requireSpace(place.parent, neededBytes(facts), 'a throwaway PostgreSQL server');
+  context.emit({ type: 'step', component: subject.component.name, message: `starting a throwaway PostgreSQL ${place.version} below ${place.parent}` });
+  await using cluster = await record.step('start a server', () => startScratchCluster(place, context));
+  record.versions['postgres'] = cluster.version;
+  await drillIn({ subject, facts, url: cluster.url, programs: cluster.programs, isOurs: true }, record, context);
+}
+
+interface Drill {
+  readonly subject: DrillSubject;
+  readonly facts: PostgresFacts;
+  readonly url: Secret;
+  readonly programs: string;
+  /** False: a server that is not ours; nothing stays there. */
+  readonly isOurs: boolean;
+}
+
+/** An empty cluster, and the largest database with its indexes: each is dropped before the next. */
+function neededBytes({ databases }: PostgresFacts): number {
+  const sizes = databases.map(({ tables }) => tables.reduce((sum, { bytes }) => sum + bytes, 0));
+  return 200_000_000 + 2 * Math.max(0, ...sizes);
+}
+
+async function drillIn(drill: Drill, record: DrillRecord, context: RunContext): Promise<void> {
+  const { facts, url, isOurs } = drill;
+  await record.step('preflight', () => refuseMissingExtensions(url, facts, context));
+  const created = await record.step(`${restoreStep} roles`, () => makeRoles(drill, record, context));
+  try {
+    for (const database of facts.databases) {
+      try {
+        await drillOne(drill, database, facts.globals !== undefined, record, context);
+      } catch (error) {
+        if (!(error instanceof LifeboatError) || error.code !== 'integrity') throw error;
+        record.failures.push(error);
+      }
+    }
+  } finally {
+    if (!isOurs) await dropRoles(url, created);
+  }
+  record.compared.push('the row count and fingerprint of every table with what was recorded', 'extensions, sequences and large objects with what was recorded');
+  record.summary = `${count(record.counts['databases'] ?? 0, 'database')}, ${count(record.counts['tables'] ?? 0, 'table')}, ${count(record.counts['rows'] ?? 0, 'row')}`;
+}
+
+/** The names of those that were made. */
+async function makeRoles({ subject, facts, url, isOurs }: Drill, record: DrillRecord, context: RunContext): Promise<readonly string[]> {
+  if (facts.globals === undefined) {
+    record.notes.push('the backup holds no roles: owners and grants were left out');
+    return [];
+  }
+  const { replayGlobals } = await import('../source/postgres/globals-replay.ts');
+  try {
+    const { created, existing } = await replayGlobals({ reader: subject.reader, facts, targetUrl: url, drill: true }, context);
+    record.count('roles', created.length + existing.length);
+    if (!isOurs) await withMaintenance({ url, except: [], signal: context.signal }, async (client) => comment(client, 'ROLE', created));
+    return created;
+  } catch (error) {
+    // What a server of the operator's does not allow is no fault of the backup; damage of the repository has no such list.
+    if (isOurs || !(error instanceof LifeboatError) || error.facts?.['failures'] === undefined) throw error;
+    throw new LifeboatError('tool', `the scratch server does not take the roles of the backup: ${error.message}`, { hint: 'BACKUP_DRILL_DATABASE_URL must be of a superuser', cause: error });
+  }
+}
+
+async function dropRoles(url: Secret, roles: readonly string[]): Promise<void> {
+  await withMaintenance({ url, except: [] }, async (client) => {
+    // What one role granted another goes with the first of them.
+    for (const role of roles) await client.query(`DROP OWNED BY ${quoteIdentifier(role)}; DROP ROLE IF EXISTS ${quoteIdentifier(role)}`);
+  });
+}
+
+async function drillOne(drill: Drill, facts: DatabaseFacts, withRoles: boolean, record: DrillRecord, context: RunContext): Promise<void> {
+  const { url, subject, isOurs } = drill;
+  const name = isOurs ? suffixedName(facts.name, '_drill') : suffixedName(facts.name, `_drill_${randomBytes(4).toString('hex')}`);
+  context.emit({ type: 'step', component: subject.component.name, message: `restoring database ${facts.name} and comparing it` });
+  try {
+    const report = await restorePostgres({ reader: subject.reader, facts: drill.facts, database: facts.name, targetUrl: url, targetDatabase: name, jobs: subject.config.jobs, drill: true, noOwner: !withRoles, noAcl: !withRoles, toolsFolder: drill.programs }, context);
+    if (!isOurs) await withMaintenance({ url, except: [name], signal: context.signal }, async (client) => comment(client, 'DATABASE', [name]));
+    take(report, record);
+    record.count('databases', 1);
+    await checkIndexes(drill, facts, name, record, context);
+  } finally {
+    // Without the run's signal, which may be what ended it. Ours goes as a whole.
+    if (!isOurs || !context.signal.aborted) await withMaintenance({ url, except: [name] }, (client) => dropDatabase(client, name));
+  }
+}
+
+function take({ seconds, verified, notes }: PostgresRestoreReport, record: DrillRecord): void {
+  for (const [name, value] of Object.entries(seconds)) record.took(name === 'verify' ? 'compare' : `${restoreStep} ${name}`, value * 1000);
+  record.notes.push(...notes);
+  record.count('tables', verified?.tables ?? 0);
+  record.count('rows', Number(verified?.rows ?? 0));
+  record.count('fingerprints', verified?.fingerprinted ?? 0);
+}
+
+/** Last, since it adds an extension. */
+async function checkIndexes({ url, programs, subject }: Drill, facts: DatabaseFacts, name: string, record: DrillRecord, context: RunContext): Promise<void> {
+  const file = join(programs, 'pg_amcheck');
+  if (!isThere(file) || !(await hasAmcheck(url, name, context))) {
+    record.notes.push('pg_amcheck is not installed: the structure of indexes was not checked');
+    return;
+  }
+  const result = await record.step('amcheck', () => runTool({ file, args: ['--install-missing', '--no-password', `--jobs=${subject.config.jobs}`], env: libpqEnvironment(url, { database: name }), signal: context.signal, okExitCodes: [0, 1, 2] }));
+  if (result.exitCode === 0) {
+    if (!record.compared.includes(amchecked)) record.compared.push(amchecked);
+    return;
+  }
+  const said = result.stdout.trim();
+  if (result.exitCode === 2 && said !== '') throw new LifeboatError('integrity', `pg_amcheck finds the restored database "${facts.name}" damaged: ${said.split('\n').slice(0, 4).join('; ').slice(0, 500)}`);
+  record.notes.push(`pg_amcheck could not check database "${facts.name}": ${result.stderr.trim().split('\n')[0] ?? ''}`);
+}
+
+const amchecked = 'the structure of tables and indexes by pg_amcheck';
+
+async function hasAmcheck(url: Secret, database: string, { signal }: RunContext): Promise<boolean> {
+  return withConnection(url, { database, signal }, async (client) => (await client.query("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'")).length > 0);
+}
+
+function isThere(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes every extension in a database of its own: one that is not installed, or wants to be preloaded, is no fault of the backup. Throws `tool` (16). */
+async function refuseMissingExtensions(url: Secret, { databases }: PostgresFacts, { signal }: RunContext): Promise<void> {
+  const wanted = [...new Set(databases.flatMap(({ extensions }) => extensions.map(({ name }) => name)))].filter((name) => name !== 'plpgsql');
+  if (wanted.length === 0) return;
+  const probe = `lifeboat_probe_${randomBytes(4).toString('hex')}`;
+  await withMaintenance({ url, except: [], signal }, async (client) => client.query(`CREATE DATABASE ${probe} TEMPLATE template0`));
+  try {
+    const missing = await withConnection(url, { database: probe, signal }, async (client) => failing(client, wanted));
+    if (missing.length === 0) return;
+    throw new LifeboatError('tool', `the throwaway server cannot have the extensions of the backup: ${missing.join('; ')}`, {
+      hint: 'install them on this machine, or name a scratch server that has them by BACKUP_DRILL_DATABASE_URL',
+      state: 'nothing was found out about the backup',
+    });
+  } finally {
+    await withMaintenance({ url, except: [probe] }, async (client) => dropDatabase(client, probe));
+  }
+}
+
+async function failing(client: Queries, names: readonly string[]): Promise<string[]> {
+  const missing: string[] = [];
+  await client.query('SET default_transaction_read_only = off; SET search_path = public');
+  for (const name of names) {
+    // Each alone: in one schema two of them may get in each other's way.
+    await client.query('BEGIN');
+    try {
+      await client.query(`CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(name)} CASCADE`);
+    } catch (error) {
+      missing.push(`${name} (${serverWords(error)})`);
+    }
+    await client.query('ROLLBACK');
+  }
+  return missing;
+}
+
+const markPrefix = 'lifeboat drill ';
+
+/** So that the next drill on this server knows what a killed one left. */
+async function comment(client: Queries, kind: 'DATABASE' | 'ROLE', names: readonly string[]): Promise<void> {
+  const mark = quoteLiteral(markPrefix + JSON.stringify(ownIdentity()));
+  for (const name of names) await client.query(`COMMENT ON ${kind} ${quoteIdentifier(name)} IS ${mark}`);
+}
+
+/** Drops what killed drills of this host left. */
+async function dropLeft(client: Queries, { emit }: RunContext): Promise<void> {
+  const isLeft = ({ mark }: Readonly<Record<string, string | null>>): boolean => mark?.startsWith(markPrefix) === true && isGone(JSON.parse(mark.slice(markPrefix.length)) as ProcessIdentity, ownIdentity());
+  for (const { name } of (await client.query("SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database")).filter(isLeft)) {
+    await dropDatabase(client, name ?? '');
+    emit({ type: 'step', message: `dropped database "${name}", which a killed drill had left on the scratch server` });
+  }
+  const roles = (await client.query("SELECT rolname::text AS name, shobj_description(oid, 'pg_authid') AS mark FROM pg_roles")).filter(isLeft);
+  for (const { name } of roles) await client.query(`DROP OWNED BY ${quoteIdentifier(name ?? '')}; DROP ROLE ${quoteIdentifier(name ?? '')}`);
+}
+
+/** Its version. Refuses the server that the backup is of; drops what killed drills of this host left there. */
+async function readScratchServer(url: Secret, facts: PostgresFacts, context: RunContext): Promise<string> {
+  return withMaintenance({ url, except: [], signal: context.signal }, async (client) => {
+    const [server] = await client.query("SELECT current_setting('server_version') AS version");
+    const identifier = await client.query('SELECT system_identifier::text AS id FROM pg_control_system()').then((rows) => rows[0]?.['id'], () => undefined);
+    if (facts.systemIdentifier !== undefined && identifier === facts.systemIdentifier) {
+      throw new LifeboatError('usage', 'BACKUP_DRILL_DATABASE_URL names the very server that the backup was taken from', { hint: 'name a scratch server, or unset it: then a throwaway one is made', state: 'nothing was changed' });
+    }
+    await dropLeft(client, context);
+    return (server?.['version'] ?? '').split(' ')[0] ?? '';
+  });
+}
