@@ -23,6 +23,7 @@ import { noteWarnings } from './noting.ts';
 import { collectLeftovers, repositoryLocation, withRepository } from './open-repository.ts';
 import { findAncestry, readParents, type Ancestry } from './parents.ts';
 import type { BackupRequest, BackupResult, BackupType } from './requests.ts';
+import { refreshRunbook } from './runbook-text.ts';
 import { summaryOf } from './summaries.ts';
 import { chooseTarget, sourcesOf, type ComponentSource } from './targets.ts';
 
@@ -143,6 +144,7 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
       await lease.check();
       await writer.checkPacks();
     });
+    await refreshRunbook(plan.loaded, context);
     return done(draft, dumped, plan, repository, ancestry, warnings);
   } finally {
     await writer.close();

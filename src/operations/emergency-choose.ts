@@ -1,0 +1,95 @@
+/** Which backups can be had in an emergency: the newest that is whole, and why newer ones are not. Whole means sealed, no failed check that still counts, and every object there with its size. */
+import type { Config } from '../config/config.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import type { ListedManifest } from '../repository/listing.ts';
+import type { Manifest } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import { safetyTag } from '../repository/retention-backups.ts';
+import { chooseBackup } from './choose-backup.ts';
+import type { ComponentName } from './requests.ts';
+import { standingOf } from './states.ts';
+import { componentOf } from './summaries.ts';
+import { validateRepository } from './validate.ts';
+
+export interface EmergencyChoice {
+  /** Undefined: the newest that is whole. */
+  readonly id?: string | undefined;
+  readonly target: string;
+  /** Empty: all that are in the backup. */
+  readonly only: readonly ComponentName[];
+  readonly force: boolean;
+}
+
+export interface PassedOver {
+  readonly id: string;
+  readonly reason: string;
+}
+
+export interface ChosenForEmergency {
+  readonly listed: ListedManifest;
+  readonly manifest: Manifest;
+  /** Newer ones that are not whole. */
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** Throws `not_found` where nothing fits, `integrity` for a named backup that is not whole, with the newest that is in its hint. */
+export async function chooseForEmergency(repository: Repository, config: Config, choice: EmergencyChoice, context: RunContext): Promise<ChosenForEmergency> {
+  if (choice.id === undefined || choice.id === 'latest') {
+    const { found, passedOver } = await newestWhole(repository, config, choice, context);
+    if (found?.manifest !== undefined) return { listed: found, manifest: found.manifest, passedOver };
+    const why = passedOver.slice(0, 3).map(({ id, reason }) => `${id}: ${reason}`).join('; ');
+    throw new LifeboatError('not_found', `no whole backup${ofTarget(choice)} is in ${repository.storage.location}${why === '' ? '' : ` (${why})`}`, { state: 'nothing was changed', hint: 'lifeboat list shows all; lifeboat export may still get parts out of a damaged one' });
+  }
+  const { listed, manifest } = await chooseBackup(repository, { id: choice.id, target: choice.target, force: choice.force }, context.emit);
+  const problem = listed.trust === 'sealed' ? await whyNotWhole(repository, config, listed, context) : undefined;
+  if (problem !== undefined && choice.force) context.emit({ type: 'warning', message: `--force: backup ${listed.id} is used although it is not whole: ${problem}` });
+  if (problem === undefined || choice.force) return { listed, manifest, passedOver: [] };
+  const { found } = await newestWhole(repository, config, choice, context);
+  throw new LifeboatError('integrity', `backup ${listed.id} is not whole: ${problem}`, {
+    state: 'nothing was changed',
+    hint: found === undefined ? 'no other backup is whole; lifeboat export may still get parts out of it' : `the newest that is whole is of ${found.manifest?.startedAt}: lifeboat emergency-restore restore ${found.id}`,
+  });
+}
+
+/** `besides`: ids that are out of the question. Safety backups hold what was wrong before a restore: they count only if there is nothing else. */
+export async function newestWhole(repository: Repository, config: Config, { target, only }: Pick<EmergencyChoice, 'target' | 'only'>, context: RunContext, besides: readonly string[] = []): Promise<{ readonly found: ListedManifest | undefined; readonly passedOver: readonly PassedOver[] }> {
+  const passedOver: PassedOver[] = [];
+  const safety: ListedManifest[] = [];
+  for await (const listed of repository.listManifests()) {
+    context.signal.throwIfAborted();
+    const { manifest, id } = listed;
+    if ((manifest !== undefined && manifest.target !== target) || besides.includes(id)) continue;
+    if (manifest !== undefined && !(only.length === 0 ? manifest.type === 'full' || manifest.components.length > 0 : hasAll(manifest, only))) continue;
+    if (manifest?.tags?.includes(safetyTag) === true) {
+      safety.push(listed);
+      continue;
+    }
+    const reason = await whyNotWhole(repository, config, listed, context);
+    if (reason === undefined) return { found: listed, passedOver };
+    passedOver.push({ id, reason });
+  }
+  for (const listed of safety) if ((await whyNotWhole(repository, config, listed, context)) === undefined) return { found: listed, passedOver };
+  return { found: undefined, passedOver };
+}
+
+function hasAll({ components }: Manifest, only: readonly ComponentName[]): boolean {
+  return only.every((name) => components.some(({ kind }) => componentOf(kind) === name));
+}
+
+/** One sentence; undefined for a backup that is whole as far as can be told without reading all of it. */
+export async function whyNotWhole(repository: Repository, config: Config, listed: ListedManifest, context: RunContext): Promise<string | undefined> {
+  if (listed.trust !== 'sealed') return listed.reason ?? 'its manifest cannot be trusted';
+  const standing = await standingOf(repository, listed);
+  if (standing?.failing === true) return `its last check failed (${standing.lastFailure?.level} of ${standing.lastFailure?.at})`;
+  // What it finds is told here, once; it is no warning of this run.
+  const quiet: RunContext = { ...context, emit: (event) => (event.type === 'warning' ? undefined : context.emit(event)) };
+  const { damaged, backups } = await validateRepository(repository, { ids: [listed.id], all: false, level: 'quick' }, config.jobs, quiet);
+  const [first, ...others] = damaged;
+  if (first !== undefined) return `${first.object}: ${first.problem}${others.length === 0 ? '' : `, and ${others.length} more objects`}`;
+  return backups[0]?.result === 'ok' ? undefined : 'no configured key opens it';
+}
+
+function ofTarget({ target, only }: EmergencyChoice): string {
+  return ` of target ${target}${only.length === 0 ? '' : ` with ${only.join(', ')}`}`;
+}

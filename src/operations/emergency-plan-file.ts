@@ -1,0 +1,52 @@
+/** A plan for four eyes: one makes it, another looks at it and applies it. The file is sealed like a record of the repository, and what it says is looked at again before it is carried out. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
+import { openRecord, sealRecord } from '../repository/documents.ts';
+import type { Manifest } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { EmergencyPlan } from './emergency-plan.ts';
+
+/** What a plan is sealed as: the name of no object. */
+const planName = 'emergency-plan';
+
+/** Writes a new file (0600). Throws `usage` if there is one, or it cannot be written. */
+export async function writePlan(repository: Repository, manifest: Manifest, plan: EmergencyPlan, file: string): Promise<void> {
+  const key = { dataKey: await repository.dataKeyOf(manifest), signer: await repository.keyring?.signer() };
+  try {
+    await writeFile(file, sealRecord(planName, { repository: repository.repositoryId, plan }, key), { flag: 'wx', mode: 0o600, flush: true });
+  } catch (cause) {
+    const why = systemCodeOf(cause) === 'EEXIST' ? 'it exists already' : messageOf(cause);
+    throw new LifeboatError('usage', `cannot write the plan to ${file}: ${why}`, { state: 'nothing was changed', hint: 'name another file with --plan-out', cause });
+  }
+}
+
+/** Throws `usage` if it cannot be read, `integrity` if it was changed or is of another repository. */
+export async function readPlan(repository: Repository, file: string): Promise<EmergencyPlan> {
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    throw new LifeboatError('usage', `cannot read the plan ${file}: ${messageOf(cause)}`, { state: 'nothing was changed', cause });
+  });
+  const { members } = await openRecord(bytes, planName, repository.keyring).catch((cause: unknown) => {
+    throw new LifeboatError('integrity', `the plan ${file} is not what was written: ${messageOf(cause)}`, { state: 'nothing was changed', hint: 'make a new one: lifeboat emergency-restore restore --plan-out', cause });
+  });
+  if (members['repository'] !== repository.repositoryId) throw new LifeboatError('integrity', `the plan ${file} is of another repository`, { state: 'nothing was changed' });
+  return members['plan'] as EmergencyPlan;
+}
+
+/** What is no longer as it was when the plan was made; empty if it can be carried out. */
+export function changesSince(before: EmergencyPlan, now: EmergencyPlan): string[] {
+  const changes: string[] = [];
+  const compare = (what: string, was: unknown, is: unknown): void => {
+    if (JSON.stringify(was) !== JSON.stringify(is)) changes.push(`${what} was ${JSON.stringify(was)}, now it is ${JSON.stringify(is)}`);
+  };
+  compare('the backup', [before.id, before.seal], [now.id, now.seal]);
+  compare('the target', before.target, now.target);
+  compare('the host', before.host, now.host);
+  compare('what is restored', before.components, now.components);
+  compare('what is to be done', before.steps, now.steps);
+  for (const live of before.live) {
+    const found = now.live.find(({ component }) => component === live.component);
+    const place = (each: typeof found): unknown => [each?.where, each?.systemIdentifier ?? null, each?.hasData];
+    compare(`${live.component} there`, place(live), place(found));
+  }
+  return changes;
+}

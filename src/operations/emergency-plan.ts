@@ -1,0 +1,226 @@
+/**
+ * The plan of an emergency restore, made before anything is touched: which backup, what it would replace, what
+ * would be lost, whether this is the server it was taken from, whether there is room, how long it will take, and
+ * the steps in order. It can be written to a sealed file, for somebody else to look at and apply.
+ */
+import { hostname } from 'node:os';
+import type { Config, TargetConfig } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { formatDuration } from '../lib/time.ts';
+import { formatBytes } from '../lib/units.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import { filesFacts } from '../source/files/facts.ts';
+import { postgresFacts } from '../source/postgres/facts.ts';
+import { chooseForEmergency, type EmergencyChoice, type PassedOver } from './emergency-choose.ts';
+import { lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './emergency-live.ts';
+import { factsOf, readComponentFacts } from './facts-document.ts';
+import type { ComponentName } from './requests.ts';
+import { standingOf, type BackupState } from './states.ts';
+import { componentOf } from './summaries.ts';
+
+export type StepName = 'safety-backup' | 'stop-services' | 'restore-database' | 'restore-redis' | 'restore-files' | 'start-services' | 'check';
+
+export interface PlannedStep {
+  readonly name: StepName;
+  /** For people. */
+  readonly title: string;
+}
+
+/** Times RFC 3339 in UTC, sizes bytes. No secret stands in it. */
+export interface EmergencyPlan {
+  readonly id: string;
+  /** Of its manifest. */
+  readonly seal: string;
+  readonly target: string;
+  readonly repository: string;
+  /** This host. */
+  readonly host: string;
+  readonly createdAt: string;
+  readonly takenAt: string;
+  readonly state?: BackupState | undefined;
+  readonly provenAt?: string | undefined;
+  readonly passedOver: readonly PassedOver[];
+  readonly components: readonly ComponentName[];
+  /** Names of the databases, and the roots of the files. */
+  readonly databases?: readonly string[] | undefined;
+  readonly roots?: readonly string[] | undefined;
+  readonly live: readonly LiveComponent[];
+  /** Why this may be the wrong place; each must be confirmed by name. */
+  readonly mismatches: readonly string[];
+  /** What is written there now and is not in the backup. */
+  readonly losses: readonly string[];
+  readonly needs: readonly { readonly component: ComponentName; readonly neededBytes: number; readonly freeBytes?: number | undefined }[];
+  /** Measured by a drill or a restore of this very backup. */
+  readonly expectedMs?: number | undefined;
+  readonly steps: readonly PlannedStep[];
+  /** Roles and tablespaces are created, too: the server is another one than the backup's. */
+  readonly withGlobals: boolean;
+  /** Take it although it is not whole, or not signed by anybody trusted. */
+  readonly forced: boolean;
+  /** Save what is there first. */
+  readonly safetyBackup: boolean;
+  /** What must be typed. */
+  readonly confirmName: string;
+}
+
+export interface PlanOptions extends EmergencyChoice {
+  readonly safetyBackup: boolean;
+}
+
+/** Throws `not_found`, `integrity` (no whole backup), `usage` (nowhere to restore to), `source` (a server that is needed is down), `space`. */
+export async function planEmergency(loaded: LoadedConfig, repository: Repository, options: PlanOptions, context: RunContext): Promise<EmergencyPlan> {
+  const { config } = loaded;
+  const chosen = await chooseForEmergency(repository, config, options, context);
+  const { manifest, listed } = chosen;
+  const components = manifest.components.map(({ kind }) => componentOf(kind)).filter((name) => name !== 'base' && (options.only.length === 0 || options.only.includes(name)));
+  const missing = options.only.find((name) => !components.includes(name));
+  if (missing !== undefined) throw new LifeboatError('not_found', `backup ${manifest.id} has no ${missing}`, { state: 'nothing was changed', hint: 'leave the id out: the newest backup that has it is taken' });
+  const looked = await lookAround(repository, config, manifest, components, context);
+  refuseDown(looked.live, config.targets.get(options.target));
+  const standing = await standingOf(repository, listed);
+  const mismatches = mismatchesOf(manifest, looked);
+  const wrongServer = looked.live.some((live) => live.component === 'database' && (live.systemIdentifier === undefined || live.systemIdentifier !== looked.systemIdentifier));
+  const plan: EmergencyPlan = {
+    id: manifest.id,
+    seal: listed.seal ?? '',
+    target: manifest.target,
+    repository: repository.storage.location,
+    host: hostname(),
+    createdAt: new Date().toISOString(),
+    takenAt: manifest.startedAt,
+    state: standing?.state,
+    provenAt: standing?.proven?.at,
+    passedOver: chosen.passedOver,
+    components,
+    databases: looked.databases,
+    roots: looked.roots,
+    live: looked.live,
+    mismatches,
+    losses: looked.live.flatMap((live) => lossOf(live, manifest)),
+    needs: looked.needs,
+    expectedMs: standing?.proven?.durationMs ?? standing?.restored?.durationMs,
+    steps: stepsOf(config, components, looked.live, options),
+    withGlobals: components.includes('database') && wrongServer,
+    forced: options.force,
+    safetyBackup: options.safetyBackup,
+    confirmName: mismatches.length === 0 ? manifest.target : `${manifest.target}@${hostname()}`,
+  };
+  refuseFull(plan);
+  return plan;
+}
+
+interface Looked {
+  readonly live: readonly LiveComponent[];
+  readonly needs: EmergencyPlan['needs'];
+  /** Of the server that was backed up. */
+  readonly systemIdentifier: string | undefined;
+  readonly databases: readonly string[];
+  readonly roots: readonly string[];
+}
+
+async function lookAround(repository: Repository, config: Config, manifest: Manifest, wanted: readonly ComponentName[], context: RunContext): Promise<Looked> {
+  const target = config.targets.get(manifest.target);
+  if (target === undefined) throw new LifeboatError('usage', `target ${manifest.target} is not configured here: there is nowhere to restore to`, { state: 'nothing was changed', hint: 'set DATABASE_URL, REDIS_URL or BACKUP_FILES (and BACKUP_TARGET), or name a configuration with --config' });
+  const facts = await readComponentFacts(repository, manifest);
+  const live: LiveComponent[] = [];
+  const needs: { component: ComponentName; neededBytes: number; freeBytes?: number | undefined }[] = [];
+  let systemIdentifier: string | undefined;
+  const databases: string[] = [];
+  const roots: string[] = [];
+  const need = (found: LiveComponent, neededBytes: number): void => {
+    live.push(found);
+    needs.push({ component: found.component, neededBytes, ...(found.freeBytes === undefined ? {} : { freeBytes: found.freeBytes }) });
+  };
+  for (const component of manifest.components.filter(({ kind }) => wanted.includes(componentOf(kind)))) {
+    if (component.kind === 'postgres') {
+      const recorded = factsOf(postgresFacts, facts, component, manifest.id);
+      ({ systemIdentifier } = recorded);
+      databases.push(...recorded.databases.map(({ name }) => name));
+      const bytes = recorded.databases.flatMap(({ tables }) => tables).reduce((sum, table) => sum + table.bytes, 0);
+      need(await lookAtDatabase(target, recorded.databases, context), bytes);
+    } else if (component.kind === 'redis') need(await lookAtRedis(target, context), sumOf(component));
+    else if (component.kind === 'files') {
+      const recorded = factsOf(filesFacts, facts, component, manifest.id);
+      roots.push(...recorded.roots.map(({ path }) => path));
+      need(await lookAtFiles(roots), recorded.contentBytes);
+    }
+  }
+  return { live, needs, systemIdentifier, databases, roots };
+}
+
+function sumOf({ artifacts }: ManifestComponent): number {
+  return artifacts.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** A server that is down cannot be restored into; what it holds is not known either. */
+function refuseDown(live: readonly LiveComponent[], target: TargetConfig | undefined): void {
+  const down = live.find(({ reachable }) => !reachable);
+  if (down === undefined || target === undefined) return;
+  throw new LifeboatError('source', `${down.component} cannot be restored: ${down.where}: ${down.problem ?? 'unreachable'}`, {
+    state: 'nothing was changed',
+    hint: `start an empty server there (or point ${down.component === 'redis' ? 'REDIS_URL' : 'DATABASE_URL'} to another one), or restore the rest first: ${live.filter(({ reachable }) => reachable).map(({ component }) => `--${component}-only`).join(' ')}`,
+  });
+}
+
+/** Where nothing is there to be replaced, no place is the wrong one. */
+function mismatchesOf(manifest: Manifest, { live, systemIdentifier }: Looked): string[] {
+  const mismatches: string[] = [];
+  const isOtherHost = manifest.host !== hostname();
+  for (const { component, where, hasData, holds, systemIdentifier: found } of live) {
+    if (!hasData) continue;
+    const knowsServer = component === 'database' && found !== undefined && systemIdentifier !== undefined;
+    if (knowsServer && found !== systemIdentifier) mismatches.push(`the backup is of PostgreSQL with the system identifier ${systemIdentifier}; ${where} has ${found} and holds ${holds}`);
+    if (!knowsServer && isOtherHost) mismatches.push(`the backup was taken on host ${manifest.host}, this is ${hostname()}, and ${where} holds ${holds}`);
+  }
+  return mismatches;
+}
+
+function lossOf({ component, where, hasData, lastWriteAt, holds }: LiveComponent, manifest: Manifest): string[] {
+  if (!hasData) return [];
+  if (lastWriteAt === undefined) return [`${component}: ${where} (${holds}) is replaced; when it was last written to cannot be told`];
+  const behindMs = Date.parse(lastWriteAt) - Date.parse(manifest.startedAt);
+  if (behindMs <= 0) return [`${component}: nothing is seen to have been written to ${where} since the backup`];
+  return [`${component}: what was written to ${where} (${holds}) in the ${formatDuration(behindMs)} from the backup to the last write, ${lastWriteAt}`];
+}
+
+function refuseFull({ needs }: EmergencyPlan): void {
+  for (const { component, neededBytes, freeBytes } of needs) {
+    if (freeBytes === undefined || freeBytes >= neededBytes) continue;
+    throw new LifeboatError('space', `${component} takes about ${formatBytes(neededBytes)} beside what is there, and only ${formatBytes(freeBytes)} are free`, {
+      state: 'nothing was changed',
+      hint: 'make room there, or point the configuration to a larger disk or another server',
+      facts: { component, neededBytes, freeBytes },
+    });
+  }
+}
+
+function stepsOf({ emergency }: Config, components: readonly ComponentName[], live: readonly LiveComponent[], { safetyBackup }: PlanOptions): PlannedStep[] {
+  const saved = live.filter(({ hasData }) => hasData).map(({ component }) => component);
+  const steps: PlannedStep[] = [];
+  if (emergency.stopServices !== undefined) steps.push({ name: 'stop-services', title: `stop services: ${emergency.stopServices.join(' ')}` });
+  // After the services: what they wrote last is in it.
+  if (safetyBackup && saved.length > 0) steps.push({ name: 'safety-backup', title: `back up what is still there (${saved.join(', ')})` });
+  for (const component of components) if (component !== 'base') steps.push({ name: `restore-${component}`, title: `restore ${component}: beside, compare, swap` });
+  if (emergency.startServices !== undefined) steps.push({ name: 'start-services', title: `start services: ${emergency.startServices.join(' ')}` });
+  steps.push({ name: 'check', title: 'look at what is live now' });
+  return steps;
+}
+
+/** The plan in sentences, for people. */
+export function planLines(plan: EmergencyPlan): string[] {
+  const ageMs = Date.parse(plan.createdAt) - Date.parse(plan.takenAt);
+  const proven = plan.provenAt === undefined ? `never proven by a restore (${plan.state ?? 'state unknown'})` : `proven by a restore on ${plan.provenAt}`;
+  return [
+    `backup ${plan.id} of target ${plan.target}, taken ${plan.takenAt}, ${formatDuration(ageMs)} ago, ${proven}`,
+    ...plan.passedOver.map(({ id, reason }) => `newer, but not whole: ${id}: ${reason}`),
+    ...plan.live.map(({ component, where, holds }) => `${component} now: ${where} holds ${holds}`),
+    ...(plan.losses.length === 0 ? ['nothing live is replaced'] : plan.losses.map((loss) => `would be lost: ${loss}`)),
+    ...plan.mismatches.map((mismatch) => `THIS MAY BE THE WRONG PLACE: ${mismatch}`),
+    ...plan.needs.map(({ component, neededBytes, freeBytes }) => `${component} needs about ${formatBytes(neededBytes)}${freeBytes === undefined ? '' : `; ${formatBytes(freeBytes)} are free`}`),
+    plan.expectedMs === undefined ? 'how long it takes was never measured: lifeboat integrity measures it' : `it took ${formatDuration(plan.expectedMs)} when it was measured`,
+    ...plan.steps.map(({ title }, index) => `step ${index + 1} of ${plan.steps.length}: ${title}`),
+  ];
+}

@@ -1,0 +1,158 @@
+/**
+ * The text of the runbook: what to do on the day of a disaster, with the exact commands for this installation, to be
+ * printed and kept where it can be read when nothing works. It takes neither the repository nor a server to make it,
+ * so it is written anew to the state folder after each backup.
+ */
+import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { EmergencyScenario } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { originOf } from '../config/origins.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { writeFileAtomic } from '../lib/fs.ts';
+import { formatDuration } from '../lib/time.ts';
+import type { EmergencyStatusResult } from './emergency-status.ts';
+import { repositoryLocation } from './open-repository.ts';
+
+/** What is promised and done unless the configuration says otherwise. `<target>` stands for each target's name. */
+const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
+  'data-corruption': {
+    title: 'Data is wrong or gone (a faulty program, a dropped table)',
+    rtoMinutes: 60,
+    rpoMinutes: 15,
+    steps: [
+      'Stop what writes to the data, so that it gets no worse. Find out when it began.',
+      'See which backups there are: `{lifeboat} list --target {target}`. Take one from before it began; its id is meant by <id>.',
+      'If only a part is wrong, restore it beside what is live and copy from there: `{lifeboat} restore <id> --target {target} --tables <schema.table>`',
+      'Look at the plan, change nothing: `{lifeboat} emergency-restore restore <id> --target {target} --dry-run`',
+      'Restore: `{lifeboat} emergency-restore restore <id> --target {target}`. What is there is backed up first, and a replaced database is kept.',
+    ],
+  },
+  'hardware-failure': {
+    title: 'The machine or its disk is lost',
+    rtoMinutes: 120,
+    rpoMinutes: 60,
+    steps: [
+      'Set up a machine with the same major versions of PostgreSQL and Redis, empty, and with Node.js and lifeboat. Bring the configuration and the key from the recovery sheet.',
+      'See whether it can reach everything: `{lifeboat} doctor --target {target}`',
+      'See what can be had: `{lifeboat} emergency-restore status --target {target}`',
+      'Restore: `{lifeboat} emergency-restore restore --target {target}`. Missing roles are created; set their passwords where the backup has none.',
+      'Take a backup of the new machine and prove it: `{lifeboat} backup --target {target}`',
+    ],
+  },
+  'security-breach': {
+    title: 'Somebody got in',
+    rtoMinutes: 30,
+    rpoMinutes: 5,
+    steps: [
+      'Cut the machine off the network; do not switch it off. Use another, clean machine for what follows.',
+      'From there, see whether the log and the repository are whole: `{lifeboat} audit` and `{lifeboat} integrity`',
+      'Withdraw the credentials that the repository is written with, and all passwords of the servers.',
+      'Restore a backup from before the breach to clean servers: `{lifeboat} emergency-restore restore <id> --target {target}`',
+      'Start a new data key, under a new encryption key: `{lifeboat} keys rotate`. What the intruder could read remains known.',
+    ],
+  },
+};
+
+/** To the state folder, after each backup; that it fails does no harm to the backup. */
+export async function refreshRunbook(loaded: LoadedConfig, context: RunContext): Promise<void> {
+  await writeRunbook(loaded, runbookText(loaded, undefined, undefined)).catch((error: unknown) => context.emit({ type: 'debug', message: `the runbook was not written: ${messageOf(error)}` }));
+}
+
+/** `<state>/runbook.md`; returns its path. */
+export async function writeRunbook({ config }: LoadedConfig, text: string): Promise<string> {
+  await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+  const file = join(config.stateDir, 'runbook.md');
+  await writeFileAtomic(file, text);
+  return file;
+}
+
+/** Pure but for the clock and the host's name. */
+export function runbookText(loaded: LoadedConfig, only: string | undefined, status: EmergencyStatusResult | undefined): string {
+  const { config, file } = loaded;
+  const program = fileURLToPath(new URL('../../bin/lifeboat.js', import.meta.url));
+  const lifeboat = [program, ...(file === undefined ? [] : ['--config', file])].map(shellWord).join(' ');
+  const targets = only === undefined ? [...config.targets.keys()] : [only];
+  return [
+    '# When everything is lost: the runbook of this installation',
+    '',
+    `Made on ${hostname()}, ${new Date().toISOString()}. Print it, and keep it with the recovery sheet. It holds no secret.`,
+    '',
+    ...needsOf(loaded),
+    ...(status === undefined ? [] : statusOf(status)),
+    '## First',
+    '',
+    `- What can be had: \`${lifeboat} emergency-restore status\``,
+    `- The plan, without changing anything: \`${lifeboat} emergency-restore restore --dry-run${targets.length === 1 ? '' : ' --target <target>'}\``,
+    `- A run that was interrupted goes on with: \`${lifeboat} emergency-restore restore --resume\``,
+    `- Two people: one writes the plan (\`--plan-out plan.json\`), the other reads it and carries it out (\`--apply plan.json\`).`,
+    '',
+    ...Object.entries(scenariosOf(loaded)).flatMap(([name, scenario]) => scenarioLines(name, scenario, lifeboat, targets)),
+    ...peopleOf(loaded),
+    '## Without this program',
+    '',
+    `The repository holds \`rescue/rescue.mjs\`; Node.js and the key are enough: \`node rescue.mjs list <folder>\`, then \`node rescue.mjs extract …\`. Compare its SHA-256 with the recovery sheet first. \`rescue/README.md\` says more.`,
+    '',
+  ].join('\n');
+}
+
+function needsOf(loaded: LoadedConfig): string[] {
+  const { config, file, origins, envFile } = loaded;
+  const location = repositoryLocation(loaded);
+  const where = location.kind === 'local' ? `file://${location.path}` : `s3://${location.bucket}/${location.prefix}${location.endpoint === undefined ? '' : ` at ${location.endpoint}`}`;
+  const keys = (['key', 'passphrase', 'identity'] as const).filter((name) => config.encryption[name] !== undefined).map((name) => `the encryption ${name} (here from ${originOf(origins, `encryption.${name}`) ?? 'the configuration'})`);
+  const key = config.encryption.enabled ? (keys.length === 0 ? 'the key on the recovery sheet' : keys.join(', ')) : 'no key: backups are not encrypted';
+  return [
+    '## What is needed',
+    '',
+    `- The repository: ${where}`,
+    `- ${key}`,
+    ...(file === undefined ? ['- The configuration: it stands in the environment only; write it down'] : [`- The configuration: ${file}`]),
+    ...(envFile === undefined ? [] : [`- The environment file: ${envFile}`]),
+    ...(config.emergency.stopServices === undefined ? [] : [`- Services are stopped by: \`${config.emergency.stopServices.join(' ')}\``]),
+    ...(config.emergency.startServices === undefined ? [] : [`- Services are started by: \`${config.emergency.startServices.join(' ')}\``]),
+    '',
+  ];
+}
+
+function statusOf({ targets }: EmergencyStatusResult): string[] {
+  const rows = targets.flatMap(({ target, components }) =>
+    components.map(({ component, id, takenAt, provenAt, expectedMs }) => `| ${target} | ${component} | ${id ?? 'none is whole'} | ${takenAt ?? ''} | ${provenAt ?? 'never'} | ${expectedMs === undefined ? 'not measured' : formatDuration(expectedMs)} |`),
+  );
+  return ['## What could be had when this was made', '', '| target | component | newest whole backup | taken | proven | restore took |', '|---|---|---|---|---|---|', ...rows, ''];
+}
+
+/** The configured ones over those that the program has. */
+function scenariosOf({ config }: LoadedConfig): Record<string, EmergencyScenario> {
+  const all: Record<string, EmergencyScenario> = { ...scenarios };
+  for (const [name, given] of Object.entries(config.emergency.scenarios)) {
+    const known: EmergencyScenario = all[name] ?? { title: name };
+    all[name] = { title: given.title ?? known.title, rtoMinutes: given.rtoMinutes ?? known.rtoMinutes, rpoMinutes: given.rpoMinutes ?? known.rpoMinutes, steps: given.steps ?? known.steps };
+  }
+  return all;
+}
+
+function scenarioLines(name: string, { title = name, rtoMinutes, rpoMinutes, steps = [] }: EmergencyScenario, lifeboat: string, targets: readonly string[]): string[] {
+  const promise = [rtoMinutes === undefined ? undefined : `back within ${rtoMinutes} minutes (RTO)`, rpoMinutes === undefined ? undefined : `at most ${rpoMinutes} minutes of writing lost (RPO)`].filter((each) => each !== undefined);
+  const target = targets.length === 1 ? (targets[0] ?? '<target>') : '<target>';
+  return [`## ${title}`, '', ...(promise.length === 0 ? [] : [`Goal: ${promise.join(', ')}.`, '']), ...steps.map((step, n) => `${n + 1}. ${step.replaceAll('{lifeboat}', () => lifeboat).replaceAll('{target}', () => target)}`), ''];
+}
+
+function peopleOf({ config }: LoadedConfig): string[] {
+  const { contacts, escalation } = config.emergency;
+  const people = contacts.map(({ name, role, reach }) => `- ${name}${role === undefined ? '' : ` (${role})`}: ${reach}`);
+  return [
+    '## Whom to call',
+    '',
+    ...(people.length === 0 ? ['- Nobody is named: add "emergency": {"contacts": […]} to the configuration'] : people),
+    '',
+    ...(escalation.length === 0 ? [] : ['### Escalation', '', ...escalation.map((line, n) => `${n + 1}. ${line}`), '']),
+  ];
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

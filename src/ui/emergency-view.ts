@@ -1,0 +1,46 @@
+/** What `lifeboat emergency-restore` prints: what can be had, the plan, and the timeline of what was done. */
+import { exitCodeOf } from '../lib/errors.ts';
+import { formatDuration } from '../lib/time.ts';
+import { formatBytes } from '../lib/units.ts';
+import type { EmergencyResult } from '../operations/emergency-restore.ts';
+import type { EmergencyComponent, EmergencyStatusResult } from '../operations/emergency-status.ts';
+import { counted, shownTime } from './sizes.ts';
+import { columns, oneLine } from './table.ts';
+import type { View } from './view.ts';
+
+export const emergencyStatusView: View<EmergencyStatusResult> = {
+  schema: 'lifeboat.emergency-status/v1',
+  kind: 'query',
+  text: async ({ repository, targets }, paint) => {
+    if (targets.length === 0) return paint.red(`nothing can be had: no backups in ${repository}`);
+    const rows = targets.flatMap(({ target, components }) => components.map((each) => [target, each.component, ...cellsOf(each)]));
+    const passed = targets.flatMap(({ components }) => components.flatMap(({ component, passedOver }) => passedOver.map(({ id, reason }) => `newer, but not whole: ${id} (${component}): ${oneLine(reason)}`)));
+    const unfinished = targets.flatMap(({ target, unfinished: run }) => (run === undefined ? [] : [paint.yellow(`an emergency restore of ${run.id}, begun ${run.startedAt}, was interrupted; to go on: lifeboat emergency-restore restore --resume --target ${target}`)]));
+    return [await columns(['TARGET', 'COMPONENT', 'NEWEST WHOLE BACKUP', 'TAKEN (UTC)', 'AGE', 'SIZE', 'PROVEN (UTC)', 'TAKES'], rows, [4, 5]), ...new Set(passed), ...unfinished].join('\n');
+  },
+  exitCode: ({ targets }) => (targets.length === 0 || targets.some(({ components }) => components.some(({ id }) => id === undefined)) ? exitCodeOf.not_found : 0),
+};
+
+function cellsOf({ id, takenAt, ageMs, bytes, provenAt, state, expectedMs }: EmergencyComponent): string[] {
+  if (id === undefined || takenAt === undefined) return ['none is whole', '', '', '', '', ''];
+  return [id, shownTime(takenAt), formatDuration(ageMs ?? 0), formatBytes(bytes ?? 0), provenAt === undefined ? `never (${state ?? 'unknown'})` : shownTime(provenAt), expectedMs === undefined ? 'not measured' : formatDuration(expectedMs)];
+}
+
+export const emergencyView: View<EmergencyResult> = {
+  schema: 'lifeboat.emergency-restore/v1',
+  kind: 'action',
+  text: async (result, paint) => {
+    if (result.outcome === 'planned') {
+      const next = result.planFile === undefined ? 'nothing was changed' : `the plan is in ${result.planFile}; to carry it out: lifeboat emergency-restore restore --target ${result.target} --apply ${result.planFile}`;
+      return [...result.lines.map(oneLine), next].join('\n');
+    }
+    const rows = result.steps.map(({ name, state, startedAt, finishedAt }) => [startedAt === undefined ? '' : shownTime(startedAt), name, state, startedAt === undefined || finishedAt === undefined ? '' : formatDuration(Date.parse(finishedAt) - Date.parse(startedAt))]);
+    const warned = result.warnings.length === 0 ? '' : paint.yellow(`, with ${counted(result.warnings.length, 'warning')}`);
+    return [
+      await columns(['BEGAN (UTC)', 'STEP', 'STATE', 'TIME'], rows, [3]),
+      ...result.steps.flatMap(({ notes }) => notes.map(oneLine)),
+      `${paint.green('restored')} target ${result.target} from ${result.id} in ${formatDuration(result.durationMs)}${warned}`,
+      `all of it stands in ${result.journal}`,
+    ].join('\n');
+  },
+};

@@ -1,0 +1,9 @@
+/** What `lifeboat runbook` prints: the runbook itself. */
+import type { RunbookResult } from '../operations/runbook.ts';
+import type { View } from './view.ts';
+
+export const runbookView: View<RunbookResult> = {
+  schema: 'lifeboat.runbook/v1',
+  kind: 'query',
+  text: ({ text }) => text.trimEnd(),
+};
