@@ -240,14 +240,14 @@ export function closing(cipher: BoxCipher, key: string, frames: readonly FrameEn
   return [directory, encodeTrailer({ directoryOffset, directoryLength: directory.length, frameCount: frames.length })];
 }
 
-/** Opens and checks the directory of a box held as a whole. */
-export function openWholeBox(bytes: Buffer, kind: BoxKind, key: string, dataKey: DataKey | undefined): { cipher: BoxCipher; frames: FrameEntry[]; rest: Buffer } {
+/** Opens and checks the directory of a box held as a whole. `signed`: the plain directory up to `rest`. */
+export function openWholeBox(bytes: Buffer, kind: BoxKind, key: string, dataKey: DataKey | undefined): { cipher: BoxCipher; frames: FrameEntry[]; rest: Buffer; signed: Uint8Array } {
   if (bytes.length < headerBytes + trailerBytes) throw damaged('a box is truncated');
   const cipher = cipherFor(bytes.subarray(0, headerBytes), kind, dataKey);
   const trailer = parseTrailer(bytes.subarray(bytes.length - trailerBytes), bytes.length);
   const directory = cipher.openDirectory(trailer.frameCount, bytes.subarray(trailer.directoryOffset, bytes.length - trailerBytes));
-  const { frames, rest } = parseDirectory(directory, key, trailer);
-  return { cipher, frames, rest };
+  const { frames, rest, signedLength } = parseDirectory(directory, key, trailer);
+  return { cipher, frames, rest, signed: directory.subarray(0, signedLength) };
 }
 
 /** Opens a box held as a whole: every frame authenticated, decoded, and equal to its chunk id. Yields the plain frames. */

@@ -8,10 +8,9 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import type { CompressionConfig, EncryptionConfig } from '../../src/config/config.ts';
 import { newIdentity, recipientOf } from '../../src/repository/age.ts';
-import { BoxCipher, boxKind, chunkIdKey, chunkIdOf, closing, encodeDirectory, encodeTrailer, newHeader } from '../../src/repository/box.ts';
-import type { SealingKey } from '../../src/repository/documents.ts';
 import type { Manifest } from '../../src/repository/manifest.ts';
 import { signerFromSeed } from '../../src/repository/signing.ts';
+import { sealWalBox } from '../../src/repository/wal-box.ts';
 import { streamArtifact } from '../helpers/chunk-repository.ts';
 import { backUp, encryption, testRepository, type TestRepository } from '../helpers/repository.ts';
 
@@ -158,37 +157,24 @@ test('usage: unknown commands, ids and folders that are not empty', async () => 
   assert.equal(rescue(['list', home.root, '--what']).code, 2);
 });
 
-/** A WAL box as the format has it, put together from the parts of a box. */
-function walBox(key: SealingKey, object: string, segment: Buffer): Buffer {
-  const header = newHeader(boxKind.wal, key.dataKey);
-  const cipher = new BoxCipher(header, key.dataKey);
-  const stored = Buffer.alloc(segment.length + 16);
-  cipher.sealInto(stored, 0, 0, segment);
-  const frame = { offset: 64, storedLength: stored.length, plainLength: segment.length, codec: 0, chunkId: chunkIdOf(chunkIdKey(key.dataKey), segment) };
-  if (key.dataKey === undefined || key.signer === undefined) return Buffer.concat([header, stored, ...closing(cipher, object, [frame], 64 + stored.length)]);
-  const directory = Buffer.concat([encodeDirectory(object, [frame]), key.signer.publicKey]);
-  const sealed = cipher.sealDirectory(1, Buffer.concat([directory, key.signer.sign(Buffer.concat([header, directory]))]));
-  return Buffer.concat([header, stored, sealed, encodeTrailer({ directoryOffset: 64 + stored.length, directoryLength: sealed.length, frameCount: 1 })]);
-}
-
 for (const encrypted of [true, false]) {
   test(`write-ahead log comes out under PostgreSQL's names, ${encrypted ? 'encrypted' : 'not encrypted'}`, async () => {
     const home = testRepository();
     after(() => home[Symbol.dispose]());
     const config = encrypted ? encryption({ key: rawKey }) : encryption({ enabled: false });
     const key = await (await home.create(config)).writeKey();
-    const put = (name: string, folder: string, content: string, sealing = key): void => {
+    const put = async (name: string, folder: string, content: string, sealing = key): Promise<void> => {
       const object = `wal/7001/${folder}/${name}.wal`;
       mkdirSync(dirname(join(home.root, object)), { recursive: true });
-      writeFileSync(join(home.root, object), walBox(sealing, object, Buffer.from(content)));
+      writeFileSync(join(home.root, object), Buffer.concat(await sealWalBox(object, Buffer.from(content), sealing, { method: 'zstd', level: 3 })));
     };
-    put('000000010000000000000001', '00000001/00000000', 'one');
-    put('000000010000000000000002', '00000001/00000000', 'two');
-    put('000000010000000000000002.00000000020000A0.partial', '00000001/00000000', 'older than its segment');
-    put('000000010000000000000003.0000000003000010.partial', '00000001/00000000', 'short');
-    put('000000010000000000000003.00000000030000F0.partial', '00000001/00000000', 'longest');
-    put('000000020000000000000003.partial', '00000002/00000000', 'left by a promotion');
-    put('00000002.history', 'history', 'history');
+    await put('000000010000000000000001', '00000001/00000000', 'one');
+    await put('000000010000000000000002', '00000001/00000000', 'two');
+    await put('000000010000000000000002.00000000020000A0.partial', '00000001/00000000', 'older than its segment');
+    await put('000000010000000000000003.0000000003000010.partial', '00000001/00000000', 'short');
+    await put('000000010000000000000003.00000000030000F0.partial', '00000001/00000000', 'longest');
+    await put('000000020000000000000003.partial', '00000002/00000000', 'left by a promotion');
+    await put('00000002.history', 'history', 'history');
     const out = outFolder();
     const secret = encrypted ? rawKey : undefined;
     const { code, err } = rescue(['extract', home.root, 'wal', out], secret);
@@ -204,7 +190,7 @@ for (const encrypted of [true, false]) {
     assert.match(rescue(['list', home.root], secret).out, /^wal /m);
     if (!encrypted) return;
     const signer = signerFromSeed(Buffer.alloc(32, 9));
-    put('000000010000000000000002', '00000001/00000000', 'two', { dataKey: key.dataKey, signer: { publicKey: key.signer?.publicKey ?? Buffer.alloc(32), sign: (bytes) => signer.sign(bytes) } });
+    await put('000000010000000000000002', '00000001/00000000', 'two', { dataKey: key.dataKey, signer: { publicKey: key.signer?.publicKey ?? Buffer.alloc(32), sign: (bytes) => signer.sign(bytes) } });
     assert.equal(rescue(['extract', home.root, 'wal', outFolder()], secret).code, 14, 'a signature that does not fit');
   });
 }

@@ -1,0 +1,141 @@
+/**
+ * The archive of write-ahead log in a repository: put by the rule "once written, never changed", read
+ * back verified, listed by system and timeline. A push is PUT where GET found nothing, then a GET of the
+ * header: a foreign salt means that somebody else wrote at the same moment, and then contents decide.
+ */
+import type { CompressionConfig } from '../config/config.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
+import { headerBytes } from './box.ts';
+import type { SealingKey } from './documents.ts';
+import type { Keyring } from './keyring.ts';
+import { openWalBox, saltOf, sealWalBox } from './wal-box.ts';
+import { needWalName, parseWalKey, timelinePrefix, walKey, type WalName } from './wal-names.ts';
+
+/** A repository as far as this module needs one. */
+export interface WalHome {
+  readonly storage: Storage;
+  readonly keyring: Keyring | undefined;
+}
+
+/** One file of write-ahead log in the repository. */
+export interface WalObject {
+  readonly key: string;
+  readonly systemId: string;
+  readonly file: WalName;
+  readonly sizeBytes: number;
+  /** The storage's stamp, milliseconds since 1970. */
+  readonly modifiedMs: number;
+}
+
+export interface PutWalOptions {
+  readonly sealing: SealingKey;
+  readonly compression: CompressionConfig;
+}
+
+/**
+ * Puts one file; durable when it resolves. 'present': it was there with the same content. Throws LifeboatError `integrity`
+ * if another content has that name already (which stays), and what the storage throws.
+ */
+export async function putWal(home: WalHome, systemId: string, name: string, body: Uint8Array, { sealing, compression }: PutWalOptions): Promise<'stored' | 'present'> {
+  const key = walKey(systemId, needWalName(name));
+  const before = await getIfThere(home.storage, key);
+  if (before !== undefined) return compare(home, key, before, body);
+  const parts = await sealWalBox(key, body, sealing, compression);
+  try {
+    await home.storage.put(key, parts);
+  } catch (error) {
+    if (!(error instanceof AlreadyExistsError)) throw error;
+    return compare(home, key, await home.storage.get(key), body);
+  }
+  const header = await home.storage.get(key, { start: 0, end: headerBytes });
+  if (saltOf(header).equals(saltOf(parts[0] ?? header.subarray(0, 0)))) return 'stored';
+  return compare(home, key, await home.storage.get(key), body);
+}
+
+/** One file, verified whole. Throws NotFoundError when it is proven absent, else as openWalBox. */
+export async function readWal(home: WalHome, systemId: string, name: string, options: { readonly force?: boolean } = {}): Promise<Buffer> {
+  return readWalObject(home, walKey(systemId, needWalName(name)), options);
+}
+
+/** The same by key. */
+export async function readWalObject(home: WalHome, key: string, options: { readonly force?: boolean } = {}): Promise<Buffer> {
+  return openWalBox(await home.storage.get(key), key, home.keyring, options);
+}
+
+/** The system identifiers that have something in the archive, a request each. */
+export async function listWalSystems(storage: Storage): Promise<string[]> {
+  const found: string[] = [];
+  for (let after: string | undefined = 'wal/'; after !== undefined; ) {
+    let next: string | undefined;
+    for await (const { key } of storage.list('wal/', after)) {
+      const systemId = /^wal\/(\d{1,20})\//.exec(key)?.[1];
+      if (systemId === undefined) continue;
+      found.push(systemId);
+      // Past everything of this system: no name in it sorts after a tilde.
+      next = `wal/${systemId}/~`;
+      break;
+    }
+    after = next;
+  }
+  return found;
+}
+
+/**
+ * All files of a system, streamed: segments and unfinished ones by timeline and position, then histories and backup
+ * labels. With `timeline` only the segments of that one; with `from` (a name) those from that position on.
+ */
+export async function* listWal(storage: Storage, systemId: string, { timeline, from }: { readonly timeline?: number; readonly from?: string } = {}): AsyncGenerator<WalObject> {
+  const prefix = timeline === undefined ? `wal/${systemId}/` : timelinePrefix(systemId, timeline);
+  // Everything of a segment begins with its name: the name itself sorts directly before all of it.
+  const after = from === undefined ? undefined : walKey(systemId, needWalName(from)).slice(0, -'.wal'.length);
+  for await (const { key, sizeBytes, modifiedMs } of storage.list(prefix, after)) {
+    const parsed = parseWalKey(key);
+    if (parsed?.systemId === systemId) yield { key, systemId, file: parsed.file, sizeBytes, modifiedMs };
+  }
+}
+
+/** The history files of a system, by timeline. */
+export async function listHistories(storage: Storage, systemId: string): Promise<WalObject[]> {
+  const found: WalObject[] = [];
+  for await (const { key, sizeBytes, modifiedMs } of storage.list(`wal/${systemId}/history/`)) {
+    const file = parseWalKey(key)?.file;
+    if (file?.kind === 'history') found.push({ key, systemId, file, sizeBytes, modifiedMs });
+  }
+  return found;
+}
+
+/** Where a timeline left another. */
+export interface HistoryLine {
+  readonly timeline: number;
+  /** The first position that is no longer its. */
+  readonly switchLsn: bigint;
+}
+
+/** The ancestors that a .history file names, oldest first. Throws LifeboatError `integrity` for lines that are none. */
+export function parseHistory(text: string, name: string): HistoryLine[] {
+  const lines = text.split('\n').filter((line) => !/^\s*(#|$)/.test(line));
+  return lines.map((line) => {
+    const [, timeline, high, low] = /^\s*(\d+)\s+([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})(\s|$)/.exec(line) ?? [];
+    if (timeline === undefined || high === undefined || low === undefined) throw new LifeboatError('integrity', `${name} is damaged: a line of it is none of a timeline's history`);
+    return { timeline: Number(timeline), switchLsn: BigInt(`0x${high}`) * 2n ** 32n + BigInt(`0x${low}`) };
+  });
+}
+
+async function getIfThere(storage: Storage, key: string): Promise<Buffer | undefined> {
+  try {
+    return await storage.get(key);
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+}
+
+async function compare(home: WalHome, key: string, stored: Buffer, body: Uint8Array): Promise<'present'> {
+  // Also trusted, as a restore will want it: what is acknowledged must be of use.
+  if ((await openWalBox(stored, key, home.keyring)).equals(body)) return 'present';
+  throw new LifeboatError('integrity', `${key} is in the repository already, with another content`, {
+    state: 'what is stored stays as it is; this file was not archived',
+    hint: 'two servers write to one archive: a clone that still has its archive_command, or a server put back to an older state; give one of them archive_mode=off or another repository',
+  });
+}

@@ -1,0 +1,92 @@
+/**
+ * Boxes of write-ahead log (kind 3): frames of 1 MiB, and with encryption the writer's signature at the end
+ * of the directory, since no manifest vouches for them. Layout: man lifeboat-repository(7), "Sealed box".
+ */
+import type { CompressionConfig } from '../config/config.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import { BoxCipher, boxKind, chunkIdKey, chunkIdOf, encodeDirectory, encodeTrailer, headerBytes, newHeader, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from './box.ts';
+import { encode } from './codec.ts';
+import { distrustOf, keyNeeded, type SealingKey } from './documents.ts';
+import type { Keyring, OpenedKey } from './keyring.ts';
+import { damaged } from './seal.ts';
+import { isSignedBy } from './signing.ts';
+
+const frameBytes = 1024 * 1024;
+const publicKeyBytes = 32;
+const signatureBytes = 64;
+
+/** Seals a file of write-ahead log under the name `key`; the frames are compressed side by side. Returns the parts of the object, its header first. */
+export async function sealWalBox(key: string, body: Uint8Array, sealing: SealingKey, compression: CompressionConfig): Promise<Uint8Array[]> {
+  const { dataKey, signer } = sealing;
+  if (dataKey !== undefined && signer === undefined) throw new TypeError('an encrypted box of write-ahead log needs a signer');
+  const cipher = new BoxCipher(newHeader(boxKind.wal, dataKey), dataKey);
+  const idKey = chunkIdKey(dataKey);
+  const plain = Array.from({ length: Math.ceil(body.length / frameBytes) }, (_, n) => body.subarray(n * frameBytes, (n + 1) * frameBytes));
+  const encoded = await Promise.all(plain.map(async (each) => encode(each, compression)));
+  const parts: Uint8Array[] = [cipher.header];
+  const frames: FrameEntry[] = [];
+  let offset = headerBytes;
+  for (const [n, { codec, body: stored }] of encoded.entries()) {
+    const sealed = Buffer.allocUnsafe(stored.length + tagBytes);
+    cipher.sealInto(sealed, 0, n, stored);
+    const chunk = plain[n] ?? new Uint8Array();
+    frames.push({ offset, storedLength: sealed.length, plainLength: chunk.length, codec, chunkId: chunkIdOf(idKey, chunk) });
+    offset += sealed.length;
+    parts.push(sealed);
+  }
+  let directory = encodeDirectory(key, frames);
+  if (signer !== undefined && dataKey !== undefined) {
+    const signed = Buffer.concat([directory, signer.publicKey]);
+    directory = Buffer.concat([signed, signer.sign(Buffer.concat([cipher.header, signed]))]);
+  }
+  const sealed = cipher.sealDirectory(frames.length, directory);
+  return [...parts, sealed, encodeTrailer({ directoryOffset: offset, directoryLength: sealed.length, frameCount: frames.length })];
+}
+
+/** The salt that makes a box's header unlike any other's. */
+export function saltOf(header: Uint8Array): Buffer {
+  return Buffer.from(header.subarray(24, 56));
+}
+
+/**
+ * Opens a box that was read as `key`; every frame and the signature are checked. `keyring` is undefined without encryption.
+ * Throws LifeboatError `integrity` for damage, `key` when its data key cannot be opened or, without `force`, when no trusted writer signed it.
+ */
+export async function openWalBox(bytes: Buffer, key: string, keyring: Keyring | undefined, { force = false }: { readonly force?: boolean } = {}): Promise<Buffer> {
+  try {
+    const dataKey = await dataKeyOf(bytes, key, keyring);
+    await checkSignature(bytes, key, dataKey, keyring, force);
+    const parts: Uint8Array[] = [];
+    for await (const plain of openBoxFrames(bytes, boxKind.wal, key, dataKey)) parts.push(plain);
+    return Buffer.concat(parts);
+  } catch (error) {
+    if (error instanceof LifeboatError && error.code === 'integrity' && !error.message.startsWith(key)) throw damaged(key, error.message, error);
+    throw error;
+  }
+}
+
+/** The data key that the header names. */
+async function dataKeyOf(bytes: Buffer, key: string, keyring: Keyring | undefined): Promise<OpenedKey | undefined> {
+  const id = parseHeader(bytes.subarray(0, headerBytes), boxKind.wal);
+  if (keyring === undefined) {
+    if (id !== undefined) throw keyNeeded(`read ${key}`);
+    return undefined;
+  }
+  if (id === undefined) throw damaged(key, 'it is not encrypted, in an encrypted repository');
+  return keyring.open(id.toString('hex'));
+}
+
+async function checkSignature(bytes: Buffer, key: string, dataKey: OpenedKey | undefined, keyring: Keyring | undefined, force: boolean): Promise<void> {
+  const { rest, signed } = openWholeBox(bytes, boxKind.wal, key, dataKey);
+  if (dataKey === undefined || keyring === undefined) {
+    if (rest.length > 0) throw damaged(key, 'its directory is too long');
+    return;
+  }
+  if (rest.length !== publicKeyBytes + signatureBytes) throw damaged(key, 'it holds no signature');
+  const publicKey = rest.subarray(0, publicKeyBytes);
+  const value = rest.subarray(publicKeyBytes);
+  if (!(await isSignedBy(publicKey, Buffer.concat([bytes.subarray(0, headerBytes), signed, publicKey]), value))) throw damaged(key, 'its signature does not match');
+  const doubt = distrustOf({ authenticity: await keyring.authenticity(dataKey, { key: publicKey, value }), signedBy: publicKey.toString('base64') });
+  if (doubt === undefined || force) return;
+  throw new LifeboatError('key', `${key} is not trusted: ${doubt}`, { hint: 'add the writer to encryption.trustedKeys, or take it as it is with --force' });
+}
