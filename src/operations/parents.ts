@@ -1,14 +1,14 @@
 /** The earlier backups whose chunks a new one may use: for each component the target's newest that has it, sealed under the key we write with. */
 import { LifeboatError } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
-import { sha256 } from '../repository/crypto.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import { packKey } from '../repository/index-part.ts';
-import { packsKey, type Manifest, type ManifestArtifact } from '../repository/manifest.ts';
+import type { ManifestArtifact } from '../repository/manifest.ts';
 import { decodePackTable, encodePackTable } from '../repository/pack-usage.ts';
 import type { ParentBackup } from '../repository/parent-index.ts';
 import { findLostPacks } from '../repository/reused-packs.ts';
 import type { Repository } from '../repository/repository.ts';
+import { readTable } from '../repository/trash.ts';
 import { standingOf } from './states.ts';
 
 export interface Ancestry {
@@ -56,7 +56,7 @@ export async function readParents(repository: Repository, parents: readonly stri
 
 /** The manifest's table of packs without those that are lost: what they held is stored anew, or every later backup would fail for them. */
 async function usablePacks(repository: Repository, manifest: Manifest, emit: EventSink): Promise<Buffer> {
-  const table = await readPackTable(repository, manifest);
+  const table = await readTable(repository.storage, manifest);
   const packs = [...decodePackTable(table)];
   const lost = await findLostPacks(repository.storage, packs);
   const [first] = lost;
@@ -64,11 +64,4 @@ async function usablePacks(repository: Repository, manifest: Manifest, emit: Eve
   emit({ type: 'warning', message: `backup ${manifest.id} is damaged: ${first.key} ${first.what}${lost.length > 1 ? `, and ${lost.length - 1} more` : ''}; what was lost is stored anew; run: lifeboat validate ${manifest.id}` });
   const keys = new Set(lost.map(({ key }) => key));
   return encodePackTable(packs.filter(({ packId }) => !keys.has(packKey(packId))));
-}
-
-/** The table of packs that a manifest names. Throws (integrity) if it is another one. */
-export async function readPackTable(repository: Repository, manifest: Manifest): Promise<Buffer> {
-  const table = await repository.storage.get(packsKey(manifest.id));
-  if (sha256(table).toString('hex') !== manifest.packsSha256) throw new LifeboatError('integrity', `${packsKey(manifest.id)} is not what the manifest names`);
-  return table;
 }
