@@ -17,6 +17,7 @@ import type { SealingKey } from '../repository/documents.ts';
 import type { SourceInfo } from '../source/source.ts';
 import { audited } from './audited.ts';
 import { refuseTooMany } from './backup-limit.ts';
+import { completeBase, requireWal } from './base-complete.ts';
 import { checkDump } from './check-dump.ts';
 import { dumpComponents, type DumpedComponent } from './dump-components.ts';
 import { noteWarnings } from './noting.ts';
@@ -54,6 +55,7 @@ async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context:
     if (typeof lease === 'string') return { outcome: 'skipped', target: plan.target, reason: lease };
     await using _ = lease;
     await refuseTooMany(repository.storage, lease, loaded.config.maxConcurrentBackups);
+    await requireWalOf(plan, repository, working);
     return await runBackup(plan, repository, key, ancestry, lease, warnings, working);
   });
 }
@@ -86,6 +88,16 @@ function refuseFatal({ infos }: Plan): void {
   throw new LifeboatError('source', [first, ...others].map(({ message }) => message).join('; '), { hint: first.hint, state: 'no backup was made' });
 }
 
+/** Before the hours that a base backup may take. */
+async function requireWalOf({ components, infos, loaded, target }: Plan, repository: Repository, context: RunContext): Promise<void> {
+  const base = components.find(({ component }) => component === 'base');
+  const url = loaded.config.targets.get(target)?.postgres?.url;
+  const systemId = base === undefined ? undefined : infos.get(base.name)?.identity['systemIdentifier'];
+  if (systemId === undefined || url === undefined) return;
+  const { switchWal } = await import('../source/postgres/base.ts');
+  await requireWal(repository, systemId, async () => switchWal(url, context.signal), context);
+}
+
 /** The lease of the target's backups, or the reason why this run is skipped. */
 async function leaseFor(repository: Repository, { target, request }: Plan, { parents }: Ancestry, { signal }: RunContext, onLost: (error: LifeboatError) => void): Promise<Lease | string> {
   const { ifRunning } = request;
@@ -116,9 +128,11 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
   });
   try {
     const versions = new Map([...plan.infos].map(([name, info]) => [name, info.serverVersion]));
-    const dumped = await dumpComponents(plan.components, writer, config.jobs, versions, context);
+    const streamed = await dumpComponents(plan.components, writer, config.jobs, versions, context);
     await writer.flush();
-    for (const component of dumped) await checkDump(repository.storage, key.dataKey, component);
+    for (const component of streamed) await checkDump(repository.storage, key.dataKey, component);
+    const dumped: DumpedComponent[] = [];
+    for (const component of streamed) dumped.push(await completeBase(repository, key.dataKey, component, context));
     const sealed = await writer.finish({ format: 1, components: dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })) });
     if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));
     const head = await knownAuditHead(repository);

@@ -53,6 +53,7 @@ export function summaryOf(kind: SourceKind, facts: Json): string {
     const databases = record['databases'] as readonly { tables: readonly unknown[] }[];
     return `${count(databases.length, 'database')}, ${count(databases.reduce((sum, { tables }) => sum + tables.length, 0), 'table')}`;
   }
+  if (kind === 'base') return `timeline ${String(record['timeline'])}, WAL ${String(record['startLsn'])} to ${String(record['stopLsn'])}`;
   if (kind === 'redis') return count(record['keys'] as number, 'key');
   if (kind === 'files') return `${count(record['files'] as number, 'file')}, ${formatBytes(record['contentBytes'] as number)}`;
   return '';

@@ -34,7 +34,7 @@ export async function sourcesOf(config: Config, target: TargetConfig, wanted: re
     database: target.postgres === undefined ? undefined : () => postgres(config, target),
     redis: target.redis === undefined ? undefined : () => redis(target),
     files: target.files === undefined ? undefined : () => files(config, target),
-    base: undefined,
+    base: target.postgres?.base === undefined ? undefined : () => base(target),
   };
   const configured = (Object.keys(makers) as ComponentName[]).filter((component) => makers[component] !== undefined);
   const missing = wanted.find((component) => makers[component] === undefined);
@@ -52,6 +52,11 @@ export async function sourcesOf(config: Config, target: TargetConfig, wanted: re
 async function postgres(config: Config, { postgres: options }: TargetConfig): Promise<Source> {
   const { postgresSource } = await import('../source/postgres/logical.ts');
   return postgresSource({ ...(options as NonNullable<typeof options>), jobs: config.jobs });
+}
+
+async function base({ postgres: options }: TargetConfig): Promise<Source> {
+  const { baseSource } = await import('../source/postgres/base.ts');
+  return baseSource({ url: (options as NonNullable<typeof options>).url });
 }
 
 async function redis({ redis: options }: TargetConfig): Promise<Source> {

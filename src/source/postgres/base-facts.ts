@@ -1,0 +1,43 @@
+/**
+ * What a base backup records of its cluster: where its WAL begins and ends, what a server that recovers
+ * from it must be given, and what lies outside of the data directory. Sealed with the backup.
+ */
+import { z } from 'zod';
+
+const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
+
+/** Known once pg_basebackup has ended. Times are the server's, RFC 3339 in UTC. */
+const clusterFacts = z.strictObject({
+  serverVersion: z.string(),
+  serverVersionNum: z.number().int(),
+  /** Decimal. */
+  systemIdentifier: z.string().regex(/^\d+$/),
+  /** Version of pg_basebackup, e.g. "15.18". */
+  toolVersion: z.string(),
+  startedAt: z.string(),
+  stoppedAt: z.string(),
+  walSegmentBytes: z.number().int().positive(),
+  /** Pages bear checksums, and pg_basebackup has checked them. */
+  dataChecksums: z.boolean(),
+  /** The role that initdb made. */
+  superuser: z.string(),
+  /** Every transaction below had ended after the backup's stop; decimal, 64 bits. */
+  oldestXid: z.string().regex(/^\d+$/),
+  /** A server that replays this WAL needs no smaller values: max_connections and the like. */
+  minima: z.record(z.string(), z.string()),
+  /** Configuration files outside of the data directory, by setting: they are not in this backup. */
+  outsideFiles: z.record(z.string(), z.string()),
+  /** Tablespaces beside pg_default and pg_global. */
+  tablespaces: z.array(z.strictObject({ name: z.string(), path: z.string() })),
+});
+
+/** With what stands in PostgreSQL's own manifest, the last member of the tar. */
+export const baseFacts = z.strictObject({ ...clusterFacts.shape, timeline: z.number().int().positive(), startLsn: lsn, stopLsn: lsn });
+
+export type ClusterFacts = z.infer<typeof clusterFacts>;
+export type BaseFacts = z.infer<typeof baseFacts>;
+
+/** The facts as a source gives them; throws for any other shape. */
+export function parseClusterFacts(facts: unknown): ClusterFacts {
+  return clusterFacts.parse(facts);
+}
