@@ -27,7 +27,8 @@ export function audited<Q extends object, R extends object>(command: string, ope
       result = await operation(loaded, request, context);
     } catch (error) {
       const draft = { ...base, ids: idsOf(request), outcome: 'failed' as const, exitCode: exitCodeOf(error), finishedMs: Date.now(), details: { arguments: asked, message: messageOf(error) } };
-      if (!isOn(request, 'dryRun')) await record(loaded, draft, context);
+      // A storage that has just failed would only be waited for once more.
+      if (!isOn(request, 'dryRun') && !(error instanceof LifeboatError && error.code === 'storage')) await record(loaded, draft, context);
       throw error;
     }
     if (isOn(request, 'dryRun') || ['planned', 'skipped'].includes(textOf(result, 'outcome') ?? '')) return result;

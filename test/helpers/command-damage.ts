@@ -30,7 +30,7 @@ export interface Damage {
 
 export interface DamageBench extends AsyncDisposable {
   readonly moments: readonly [Moment, Moment];
-  /** Keys of all objects but leases and rescue files. */
+  /** Keys of all objects that a restore may read: not leases, rescue files and the audit log. */
   objects(): string[];
   read(key: string): Buffer;
   /** Objects of the same kind as `key`, other than it. */
@@ -61,7 +61,7 @@ export async function makeDamageBench(): Promise<DamageBench> {
   const second = await takeMoment(places, lifeboat);
   cpSync(places.repository, join(folder, 'pristine'), { recursive: true });
   const moments = [first, second] as const;
-  const objects = (): string[] => namesBelow(join(folder, 'pristine')).filter((key) => !/^(locks|rescue)\//.test(key)).sort();
+  const objects = (): string[] => namesBelow(join(folder, 'pristine')).filter((key) => !/^(locks|rescue|audit)\//.test(key)).sort();
   return {
     moments,
     objects,
