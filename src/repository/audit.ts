@@ -7,7 +7,7 @@
 import { hostname, userInfo } from 'node:os';
 import { z } from 'zod';
 import type { Json } from '../source/source.ts';
-import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
+import { AlreadyExistsError, NotFoundError, StorageError, type Storage } from '../storage/storage.ts';
 import { boxKind, openBox, sealBox } from './box.ts';
 import type { DataKey } from './crypto.ts';
 import { openRecord, sealRecord, type OpenedDocument } from './documents.ts';
@@ -94,7 +94,7 @@ export function parseAuditKey(object: string): { readonly host: string; readonly
 export async function appendAudit(repository: Repository, draft: AuditDraft): Promise<AuditHead> {
   const { storage, state } = repository;
   const key = await repository.writeKey();
-  let before = (await auditHead(repository)) ?? { host: auditHost(), number: 0, seal: zeroSeal };
+  let before = (await auditHead(repository).catch(notListed)) ?? { host: auditHost(), number: 0, seal: zeroSeal };
   for (;;) {
     const object = auditKey(before.host, before.number + 1);
     const bytes = sealRecord(object, await membersOf(draft, object, before.seal, key.dataKey), key);
@@ -108,6 +108,11 @@ export async function appendAudit(repository: Repository, draft: AuditDraft): Pr
       before = { host: before.host, number: before.number + 1, seal: await readSeal(storage, object) };
     }
   }
+}
+
+/** A host that may write, but not list, finds the end of its chain by the numbers that are taken. */
+function notListed(error: unknown): undefined {
+  if (!(error instanceof StorageError) || error.retryable) throw error;
 }
 
 async function membersOf(draft: AuditDraft, object: string, before: string, dataKey: DataKey | undefined): Promise<Record<string, unknown>> {
