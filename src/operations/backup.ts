@@ -13,6 +13,7 @@ import { newBackupId } from '../repository/ids.ts';
 import { acquireLease, type Lease } from '../repository/lease.ts';
 import type { ManifestDraft } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
+import { requireObjectLock } from '../repository/retained-storage.ts';
 import type { SealingKey } from '../repository/documents.ts';
 import type { SourceInfo } from '../source/source.ts';
 import { audited } from './audited.ts';
@@ -25,6 +26,7 @@ import { collectLeftovers, repositoryLocation, withRepository } from './open-rep
 import { findAncestry, readParents, type Ancestry } from './parents.ts';
 import type { BackupRequest, BackupResult, BackupType } from './requests.ts';
 import { refreshRunbook } from './runbook-text.ts';
+import { remembered } from './run-history.ts';
 import { summaryOf } from './summaries.ts';
 import { chooseTarget, sourcesOf, type ComponentSource } from './targets.ts';
 
@@ -37,7 +39,7 @@ interface Plan {
   readonly infos: ReadonlyMap<string, SourceInfo>;
 }
 
-export const backup = audited('backup', takeBackup);
+export const backup = audited('backup', remembered(takeBackup));
 
 async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<BackupResult> {
   const limits = request.timeoutMs === undefined ? [context.signal] : [context.signal, timeLimit(request.timeoutMs)];
@@ -47,6 +49,7 @@ async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context:
   if (request.dryRun) return planned(plan);
   refuseFatal(plan);
   return withRepository(loaded, watched, async (repository) => {
+    requireObjectLock(repository.storage, repositoryLocation(loaded));
     const key = await repository.writeKey();
     const ancestry = await findAncestry(repository, plan.target, plan.components.map(({ source }) => source.kind), key.dataKey?.id.toString('hex'));
     const lost = new AbortController();

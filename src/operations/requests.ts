@@ -653,3 +653,99 @@ export interface DrillResult {
   readonly backups: readonly DrilledBackup[];
   readonly warnings: readonly string[];
 }
+
+export interface StatusRequest {
+  /** Undefined: every target that is configured or in the repository. */
+  readonly target?: string | undefined;
+  /** Each configured component's newest backup must be younger; undefined: as configured. */
+  readonly maxAgeMs?: number | undefined;
+  /** How far back failures and averages go. */
+  readonly days: number;
+}
+
+export interface StatusReason {
+  /** Stable: for `acknowledge`, and to tell whether a warning is new. */
+  readonly id: string;
+  readonly weight: 'degraded' | 'unhealthy';
+  readonly target?: string | undefined;
+  readonly message: string;
+  /** The command to run next. */
+  readonly next: string;
+  /** It is meant to be, and does not count. */
+  readonly acknowledged?: { readonly at: string; readonly by: string; readonly reason: string } | undefined;
+}
+
+/** Work that holds a lease in the repository. */
+export interface StatusRunning {
+  readonly scope: string;
+  readonly command: string;
+  readonly host: string;
+  readonly user: string;
+  readonly since: string;
+  readonly isAlive: boolean;
+}
+
+export interface RestoreEstimate {
+  readonly ms: number;
+  /** `measured`: by a drill. */
+  readonly basis: 'measured' | 'assumed';
+  readonly ofBackup?: string | undefined;
+  readonly measuredAt?: string | undefined;
+  readonly assumption?: string | undefined;
+}
+
+export interface StatusAnalytics {
+  readonly days: number;
+  readonly successes: number;
+  /** Those that this host knows of. */
+  readonly failures: number;
+  /** 0 to 1; undefined without a run. */
+  readonly successRate?: number | undefined;
+  readonly averageReadBytes?: number | undefined;
+  readonly averageStoredBytes?: number | undefined;
+  readonly averageDurationMs?: number | undefined;
+  /** All that are there, however old. */
+  readonly backups: number;
+  readonly readBytes: number;
+  readonly storedBytes: number;
+  /** Bytes protected for each byte stored. */
+  readonly ratio?: number | undefined;
+}
+
+export interface StatusTarget {
+  readonly name: string;
+  /** The configured ones. */
+  readonly components: readonly { readonly name: string; readonly newestId?: string | undefined; readonly takenAt?: string | undefined; readonly ageMs?: number | undefined }[];
+  readonly newest?: { readonly id: string; readonly takenAt: string; readonly ageMs: number; readonly state?: string | undefined } | undefined;
+  readonly newestProven?: { readonly id: string; readonly provenAt: string } | undefined;
+  readonly restoreTime?: RestoreEstimate | undefined;
+  /** What can be restored, newest first. */
+  readonly moments: readonly { readonly id: string; readonly at: string; readonly components: readonly string[]; readonly state?: string | undefined; readonly isDamaged?: boolean | undefined }[];
+  readonly analytics: StatusAnalytics;
+}
+
+export interface StatusResult {
+  readonly repository: string;
+  readonly at: string;
+  readonly verdict: 'healthy' | 'degraded' | 'unhealthy';
+  /** Unhealthy first. */
+  readonly reasons: readonly StatusReason[];
+  readonly next?: string | undefined;
+  readonly targets: readonly StatusTarget[];
+  readonly running: readonly StatusRunning[];
+  readonly storage: { readonly storedBytes: number; readonly freeBytes?: number | undefined; readonly capacityBytes?: number | undefined; readonly budgetBytes?: number | undefined };
+}
+
+export interface AcknowledgeRequest {
+  /** The id of a reason that status gives. */
+  readonly warning: string;
+  readonly reason?: string | undefined;
+  /** As in the status that showed it. */
+  readonly days: number;
+}
+
+export interface AcknowledgeResult {
+  readonly warning: string;
+  readonly message: string;
+  readonly reason: string;
+}

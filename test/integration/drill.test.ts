@@ -13,6 +13,7 @@ import { drillDatabase } from '../../src/operations/drill-database.ts';
 import type { DrillResult, ListResult, ShowResult } from '../../src/operations/requests.ts';
 import { findScratchPlace, startScratchCluster } from '../../src/source/postgres/scratch-cluster.ts';
 import { withConnection } from '../../src/source/postgres/connection.ts';
+import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, namesBelow, toolsOf, type Bench } from '../helpers/command-run.ts';
 import { makeSampleTree } from '../helpers/file-tree.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
@@ -55,7 +56,7 @@ function sharedMemory(): string[] {
 }
 
 test('a good backup is proven: everything compared, evidence kept, nothing left', async () => {
-  const { backups, warnings } = await bench.json<DrillResult>('integrity --drill');
+  const { backups, warnings } = documents.drill.parse(await bench.json('integrity --drill'));
   assert.deepEqual(warnings, []);
   const [drilled, ...others] = backups;
   assert.ok(drilled !== undefined && others.length === 0);

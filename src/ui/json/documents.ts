@@ -193,6 +193,53 @@ const integrity = document('integrity', {
   warnings: texts,
 });
 
+const optionalSize = size.optional();
+const optionalMs = durationMs.optional();
+
+const status = document('status', {
+  repository: text,
+  at: time,
+  verdict: z.enum(['healthy', 'degraded', 'unhealthy']),
+  reasons: z
+    .array(
+      z.strictObject({
+        id: text.describe('stable: for acknowledge'),
+        weight: z.enum(['degraded', 'unhealthy']),
+        target: text.optional(),
+        message: text,
+        next: text.describe('the command to run next'),
+        acknowledged: z.strictObject({ at: time, by: text, reason: text }).optional().describe('it is meant to be, and does not count'),
+      }),
+    )
+    .describe('unhealthy first'),
+  next: text.optional(),
+  targets: z.array(
+    z.strictObject({
+      name: text,
+      components: z.array(z.strictObject({ name: text, newestId: text.optional(), takenAt: time.optional(), ageMs: z.number().optional() })),
+      newest: z.strictObject({ id: text, takenAt: time, ageMs: z.number(), state: text.optional().describe('stored, checked, decoded or proven') }).optional(),
+      newestProven: z.strictObject({ id: text, provenAt: time }).optional(),
+      restoreTime: z.strictObject({ ms: durationMs, basis: z.enum(['measured', 'assumed']), ofBackup: text.optional(), measuredAt: time.optional(), assumption: text.optional() }).optional(),
+      moments: z.array(z.strictObject({ id: text, at: time, components: texts, state: text.optional(), isDamaged: z.boolean().optional() })).describe('what can be restored, newest first'),
+      analytics: z.strictObject({
+        days: z.int(),
+        successes: z.int(),
+        failures: z.int().describe('those that this host knows of'),
+        successRate: z.number().optional().describe('0 to 1'),
+        averageReadBytes: optionalSize,
+        averageStoredBytes: optionalSize,
+        averageDurationMs: optionalMs,
+        backups: z.int().describe('all that are there'),
+        readBytes: size,
+        storedBytes: size,
+        ratio: z.number().optional().describe('bytes protected for each byte stored'),
+      }),
+    }),
+  ),
+  running: z.array(z.strictObject({ scope: text, command: text, host: text, user: text, since: time, isAlive: z.boolean() })),
+  storage: z.strictObject({ storedBytes: size, freeBytes: optionalSize, capacityBytes: optionalSize, budgetBytes: optionalSize }),
+});
+
 const drill = document('drill', {
   repository: text,
   startedAt: time,
@@ -351,6 +398,8 @@ export const documents = {
   validate,
   integrity,
   drill,
+  status,
+  acknowledge: document('acknowledge', { warning: text.describe('the id that status gives it'), message: text, reason: text }),
   restore,
   'restore-undo': document('restore-undo', { outcome: z.enum(['done', 'planned']), database: text, setAside: text }),
   export: document('export', {

@@ -1,0 +1,40 @@
+/** Says of a warning that it is meant to be: status goes on showing it, but it counts no more. A backup's small size is noted in the repository, so that cleanup hears of it too. */
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { ownIdentity } from '../lib/process-identity.ts';
+import { acquireLease } from '../repository/lease.ts';
+import { writeNote } from '../repository/notes.ts';
+import type { Repository } from '../repository/repository.ts';
+import { audited } from './audited.ts';
+import { withRepository } from './open-repository.ts';
+import type { AcknowledgeRequest, AcknowledgeResult } from './requests.ts';
+import { mayBeAcknowledged } from './status.ts';
+import { keepAcknowledged } from './status-acknowledged.ts';
+import { judge } from './status-judge.ts';
+import { survey } from './status-survey.ts';
+
+export const acknowledge = audited('acknowledge', acknowledgeWarning);
+
+/** Throws `not_found` for a warning that is not there, `usage` for one that cannot be meant to be. */
+async function acknowledgeWarning(loaded: LoadedConfig, { warning, reason = '', days }: AcknowledgeRequest, context: RunContext): Promise<AcknowledgeResult> {
+  const { config } = loaded;
+  return withRepository(loaded, context, async (repository) => {
+    const found = judge(await survey(loaded, repository, undefined, Date.now()), { ...config.monitoring, maxAgeMs: undefined, days });
+    const names = found.map(({ id }) => id);
+    const meant = found.find(({ id }) => id === warning);
+    if (meant === undefined) throw new LifeboatError('not_found', `status has no warning "${warning}" now`, { state: 'nothing was changed', hint: names.length === 0 ? 'there is nothing to acknowledge' : `it has: ${names.join(', ')}` });
+    if (!mayBeAcknowledged(meant)) throw new LifeboatError('usage', `"${warning}" cannot be acknowledged: ${meant.message}`, { state: 'nothing was changed', hint: `what helps: ${meant.next}` });
+    const smallBackup = /^size:(.+)$/.exec(warning)?.[1];
+    if (smallBackup !== undefined) await noteSize(repository, smallBackup, context);
+    await keepAcknowledged(config.stateDir, repository.repositoryId, warning, { at: new Date().toISOString(), by: ownIdentity().user, reason }, new Set(names));
+    return { warning, message: meant.message, reason };
+  });
+}
+
+async function noteSize(repository: Repository, id: string, { signal }: RunContext): Promise<void> {
+  await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command: 'acknowledge', signal });
+  const { manifest } = await repository.readManifest(id);
+  await lease.check();
+  if (manifest !== undefined) await writeNote(repository, manifest, { acknowledged: true });
+}

@@ -1,0 +1,99 @@
+/**
+ * What became of this host's backups, failed ones above all: those leave no manifest, and may not even have
+ * reached the repository. One line a run in `<state>/runs.ndjson`, the last 400. Never a reason to fail.
+ */
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import type { Config } from '../config/config.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
+import { writeFileAtomic } from '../lib/fs.ts';
+import type { RunContext } from '../lib/events.ts';
+import type { BackupRequest, BackupResult, Operation } from './requests.ts';
+
+const runSchema = z.object({
+  repository: z.string(),
+  target: z.string(),
+  /** Only of a run that went well. */
+  id: z.string().optional(),
+  startedAt: z.iso.datetime(),
+  finishedAt: z.iso.datetime(),
+  outcome: z.enum(['ok', 'failed', 'aborted']),
+  exitCode: z.int(),
+  /** What a failed one said. */
+  message: z.string().optional(),
+});
+
+/** Times RFC 3339 in UTC; no secret stands in it. */
+export type RecordedRun = z.infer<typeof runSchema>;
+
+const keptRuns = 400;
+/** Trimmed only now and then: of two runs that do it at once one may lose its line. */
+const trimAbove = 500;
+
+/** The same operation, each real run of it written down. Dry runs, and runs that found another one at work, are none. */
+export function remembered(operation: Operation<BackupRequest, BackupResult>): Operation<BackupRequest, BackupResult> {
+  return async (loaded, request, context) => {
+    const startedAt = new Date().toISOString();
+    try {
+      const result = await operation(loaded, request, context);
+      if (result.outcome === 'done') await remember(loaded, request, context, { startedAt, id: result.id, target: result.target, outcome: 'ok', exitCode: 0 });
+      return result;
+    } catch (error) {
+      const isNone = request.dryRun || (error instanceof LifeboatError && ['locked', 'usage'].includes(error.code));
+      if (!isNone) await remember(loaded, request, context, { startedAt, ...failureOf(error) });
+      throw error;
+    }
+  };
+}
+
+/** Runs into one repository, oldest first; lines that cannot be read are passed over. */
+export async function readRuns(stateDir: string, repository: string): Promise<RecordedRun[]> {
+  return (await readLines(stateDir)).flatMap((line) => {
+    const run = parse(line);
+    return run?.repository === repository ? [run] : [];
+  });
+}
+
+/** How a repository is called in the history; no credentials. */
+export function repositoryName({ repository }: Pick<Config, 'repository'>): string {
+  if (repository === undefined) return '';
+  return repository.kind === 'local' ? `file://${repository.path}` : `s3://${repository.bucket}/${repository.prefix}`;
+}
+
+function failureOf(error: unknown): Pick<RecordedRun, 'outcome' | 'exitCode' | 'message'> {
+  const exitCode = error instanceof LifeboatError || error instanceof AbortedError ? error.exitCode : 1;
+  return { outcome: error instanceof AbortedError ? 'aborted' : 'failed', exitCode, message: messageOf(error).slice(0, 1000) };
+}
+
+async function remember({ config }: LoadedConfig, request: BackupRequest, { emit }: RunContext, run: Omit<RecordedRun, 'repository' | 'target' | 'finishedAt'> & { readonly target?: string }): Promise<void> {
+  const target = run.target ?? request.target ?? config.defaultTarget ?? [...config.targets.keys()][0] ?? '';
+  const record: RecordedRun = { repository: repositoryName(config), ...run, target, finishedAt: new Date().toISOString() };
+  try {
+    const path = pathOf(config.stateDir);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await appendFile(path, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+    const lines = await readLines(config.stateDir);
+    if (lines.length > trimAbove) await writeFileAtomic(path, `${lines.slice(-keptRuns).join('\n')}\n`, 0o600);
+  } catch (error) {
+    emit({ type: 'debug', message: `this run is not in the history that status reads: ${messageOf(error)}` });
+  }
+}
+
+function pathOf(stateDir: string): string {
+  return join(stateDir, 'runs.ndjson');
+}
+
+async function readLines(stateDir: string): Promise<string[]> {
+  const text = await readFile(pathOf(stateDir), 'utf8').catch(() => '');
+  return text.split('\n').filter((line) => line !== '');
+}
+
+function parse(line: string): RecordedRun | undefined {
+  try {
+    return runSchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
+}

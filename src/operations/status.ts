@@ -1,0 +1,73 @@
+/**
+ * One verdict on the backups, why, and what to do next; which moments can be restored, how long it would take,
+ * when that was last proven. Reads the repository and this host's state; the servers may be down.
+ */
+import type { LoadedConfig } from '../config/load.ts';
+import type { RunContext } from '../lib/events.ts';
+import { withRepository } from './open-repository.ts';
+import type { RestoreEstimate, StatusReason, StatusRequest, StatusResult, StatusTarget } from './requests.ts';
+import { readAcknowledged, type Acknowledgement } from './status-acknowledged.ts';
+import { analyse } from './status-analytics.ts';
+import { judge } from './status-judge.ts';
+import { survey, type Survey, type SurveyedTarget } from './status-survey.ts';
+
+/** Bytes a second that a restore is taken to move where none was measured: a modest server with a modest disk. */
+const assumedBytesPerSecond = 30_000_000;
+const assumption = 'no drill has measured it: 30 MB a second assumed';
+
+/** Throws only what keeps it from looking at all (`not_found`, `key`, `storage`). */
+export async function status(loaded: LoadedConfig, request: StatusRequest, context: RunContext): Promise<StatusResult> {
+  return withRepository(loaded, context, async (repository) => {
+    const { config } = loaded;
+    const found = await survey(loaded, repository, request.target, Date.now());
+    const acknowledged = await readAcknowledged(config.stateDir, repository.repositoryId);
+    const reasons = judge(found, { ...config.monitoring, maxAgeMs: request.maxAgeMs, days: request.days }).map((reason) => withAcknowledgement(reason, acknowledged));
+    const open = reasons.filter((reason) => reason.acknowledged === undefined);
+    const { storedBytes, freeBytes, capacityBytes } = found.storage;
+    return {
+      repository: repository.storage.location,
+      at: new Date(found.nowMs).toISOString(),
+      verdict: open.some(({ weight }) => weight === 'unhealthy') ? 'unhealthy' : open.length > 0 ? 'degraded' : 'healthy',
+      reasons,
+      next: open[0]?.next,
+      targets: found.targets.map((target) => targetOf(target, found, request.days)),
+      running: found.running,
+      storage: { storedBytes, freeBytes, capacityBytes, budgetBytes: config.monitoring.storageBudgetBytes },
+    };
+  });
+}
+
+/** What cannot be meant to be stays: that there is no backup, an old one, or a damaged one. */
+export function mayBeAcknowledged({ id, weight }: Pick<StatusReason, 'id' | 'weight'>): boolean {
+  return weight === 'degraded' || /^(chain|rollback):/.test(id);
+}
+
+function withAcknowledgement(reason: StatusReason, acknowledged: ReadonlyMap<string, Acknowledgement>): StatusReason {
+  const said = acknowledged.get(reason.id);
+  return said === undefined || !mayBeAcknowledged(reason) ? reason : { ...reason, acknowledged: said };
+}
+
+function targetOf(target: SurveyedTarget, { nowMs }: Survey, days: number): StatusTarget {
+  const { name, configured, backups, proof } = target;
+  const [newest] = backups;
+  return {
+    name,
+    components: configured.map((component) => {
+      const latest = backups.find(({ components }) => components.includes(component));
+      return { name: component, newestId: latest?.id, takenAt: latest?.startedAt, ageMs: latest === undefined ? undefined : nowMs - Date.parse(latest.startedAt) };
+    }),
+    newest: newest === undefined ? undefined : { id: newest.id, takenAt: newest.startedAt, ageMs: nowMs - Date.parse(newest.startedAt), state: newest.standing?.state },
+    newestProven: proof === undefined ? undefined : { id: proof.id, provenAt: proof.at },
+    restoreTime: estimate(target),
+    moments: backups.map(({ id, startedAt, components, standing }) => ({ id, at: startedAt, components, state: standing?.state, isDamaged: standing?.failing })),
+    analytics: analyse(target, nowMs, days),
+  };
+}
+
+/** As measured by the newest drill that proved something, in proportion to what the newest backup holds. */
+function estimate({ backups: [newest], proof }: SurveyedTarget): RestoreEstimate | undefined {
+  if (newest === undefined) return undefined;
+  if (proof === undefined) return { ms: Math.round((newest.readBytes / assumedBytesPerSecond) * 1000), basis: 'assumed', assumption };
+  const factor = proof.id === newest.id || proof.readBytes === 0 ? 1 : Math.max(1, newest.readBytes / proof.readBytes);
+  return { ms: Math.round(proof.restoreMs * factor), basis: 'measured', ofBackup: proof.id, measuredAt: proof.at };
+}
