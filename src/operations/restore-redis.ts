@@ -9,6 +9,7 @@ import { parseRedisUrl, type RedisAddress } from '../source/redis/endpoint.ts';
 import { redisFacts, type RedisFacts } from '../source/redis/facts.ts';
 import { placeRedisSnapshot } from '../source/redis/place.ts';
 import { restoreRedis } from '../source/redis/restore.ts';
+import { recoverTarget } from '../source/redis/target-note.ts';
 import { inspectTarget } from '../source/redis/target.ts';
 import { factsOf } from './facts-document.ts';
 import type { RestoredComponent } from './requests.ts';
@@ -21,6 +22,7 @@ export async function planRedis(subject: RestoreSubject, context: RunContext): P
   if (request.redis.method === 'file' || request.redis.dataDir !== undefined) return [placeStep(subject, facts)];
   const address = addressOf(subject);
   const endpoint = parseRedisUrl(address);
+  if (!request.dryRun) await recoverTarget(notesDir(subject), endpoint, context);
   const { keys } = await withRedis(endpoint, context.signal, inspectTarget);
   const chosen = request.redis.keys.length > 0;
   if (keys > 0 && !request.redis.intoLive && !chosen) {
@@ -44,6 +46,10 @@ function addressOf({ request, target }: RestoreSubject): RedisAddress {
   if (request.redis.toUrl !== undefined) return { url: request.redis.toUrl, caFile: target?.redis?.caFile, certFile: target?.redis?.certFile, keyFile: target?.redis?.keyFile };
   if (target?.redis === undefined) throw nowhere('Redis', 'REDIS_URL');
   return target.redis;
+}
+
+function notesDir({ config }: RestoreSubject): string {
+  return join(config.stateDir, 'redis-targets');
 }
 
 function placeStep(subject: RestoreSubject, facts: RedisFacts): RestoreStep {
@@ -73,7 +79,7 @@ async function restoreKeys(subject: RestoreSubject, facts: RedisFacts, target: R
   let expired = 0;
   let kept: string | undefined;
   for (const [n, keys] of patterns.entries()) {
-    const report = await restoreRedis({ reader, facts, target, method, keys, replace: true, replicaAddress: request.redis.replicaAddress, safetySnapshot: n === 0 ? await safetyFile(subject) : undefined, scratchDir: tmpdir() }, context);
+    const report = await restoreRedis({ reader, facts, target, method, keys, replace: true, replicaAddress: request.redis.replicaAddress, safetySnapshot: n === 0 ? await safetyFile(subject) : undefined, scratchDir: tmpdir(), notesDir: notesDir(subject) }, context);
     if (report.methodReason !== undefined) context.emit({ type: 'step', component: component.name, message: `restored by commands, key by key: ${report.methodReason}` });
     restored += report.restoredKeys;
     expired += report.expiredKeys;

@@ -48,6 +48,9 @@ export async function installedTools(options: FindToolsOptions = {}): Promise<Po
   return [...found.values()].sort((a, b) => a.major - b.major);
 }
 
+/** A program on a disk that does not answer is none; the run must not wait for it. */
+const versionTimeoutMs = 30_000;
+
 const programs = ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql'];
 
 /** Where packages of Debian, Red Hat, Alpine, Homebrew and Postgres.app put each version: `*` stands for digits. */
@@ -94,7 +97,7 @@ function isComplete(folder: string): boolean {
 
 async function readTools(folder: string): Promise<PostgresTools | undefined> {
   const pgDump = join(folder, 'pg_dump');
-  const said = await runTool({ file: pgDump, args: ['--version'] }).catch(() => undefined);
+  const said = await runTool({ file: pgDump, args: ['--version'], signal: AbortSignal.timeout(versionTimeoutMs) }).catch(() => undefined);
   // "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", and "18beta1" before a release.
   const version = /\(PostgreSQL\) (\d+\S*)/.exec(said?.stdout ?? '')?.[1];
   if (version === undefined) return undefined;

@@ -20,6 +20,7 @@ import { findServerBinaries, startScratchServer } from './scratch-server.ts';
 import { readConfig, readInfo, readKeyspace } from './server-info.ts';
 import type { TargetState } from './target.ts';
 import type { SampleKey, SampleResult } from './verify.ts';
+import { removeTargetNote, writeTargetNote, type TargetNote } from './target-note.ts';
 import { compareSample, differs, functionNames } from './verify.ts';
 
 /** The target cannot be reached from its side, or does not take part; its data was not touched. A pipeline may still do. */
@@ -42,6 +43,8 @@ export interface ReplicaRequest {
   readonly folder: string;
   readonly fileName: string;
   readonly sample: readonly SampleKey[];
+  /** Where it is noted what is changed on the target, for the next run should this one be killed; undefined: nowhere. */
+  readonly notesDir: string | undefined;
 }
 
 export interface ReplicaResult {
@@ -102,7 +105,7 @@ async function refuseIfTooLarge(scratch: ScratchServer, state: TargetState): Pro
 
 async function synchronise(request: ReplicaRequest, scratch: ScratchServer, context: RunContext): Promise<SampleResult> {
   const { endpoint } = request;
-  const settings = await changeSettings(endpoint, scratch, context);
+  const settings = await changeSettings(request, scratch, context);
   try {
     await using target = await connectRedis(endpoint, context.signal);
     context.emit({ type: 'step', component: 'redis', message: `Redis at ${endpoint.text} copies the backup from a scratch server` });
@@ -114,11 +117,12 @@ async function synchronise(request: ReplicaRequest, scratch: ScratchServer, cont
   } finally {
     // Its own connection, and no signal: this must be done even when the run is being stopped.
     await putBack(endpoint, settings);
+    if (request.notesDir !== undefined) await removeTargetNote(request.notesDir, endpoint.text);
   }
 }
 
 /** Sets what replication from the scratch server needs; gives what was there before. */
-async function changeSettings(endpoint: RedisEndpoint, scratch: ScratchServer, context: RunContext): Promise<Map<string, string>> {
+async function changeSettings({ endpoint, plan, notesDir }: ReplicaRequest, scratch: ScratchServer, context: RunContext): Promise<Map<string, string>> {
   await using target = await connectRedis(endpoint, context.signal);
   const wanted: readonly (readonly [string, string])[] = [
     ['masteruser', ''],
@@ -126,13 +130,17 @@ async function changeSettings(endpoint: RedisEndpoint, scratch: ScratchServer, c
     ['tls-replication', 'no'],
     ['replica-read-only', 'yes'],
   ];
+  const changes: TargetNote['settings'] = [];
+  for (const [name, during] of wanted) {
+    const old = await readConfig(target, name);
+    if (old !== undefined && old !== during) changes.push({ name, before: old, during });
+  }
+  if (notesDir !== undefined) await writeTargetNote(notesDir, { endpoint: endpoint.text, master: { host: plan.address, port: String(scratch.port) }, settings: changes });
   const before = new Map<string, string>();
   try {
-    for (const [name, value] of wanted) {
-      const old = await readConfig(target, name);
-      if (old === undefined || old === value) continue;
-      await target.call('CONFIG', 'SET', name, value);
-      before.set(name, old);
+    for (const change of changes) {
+      await target.call('CONFIG', 'SET', change.name, change.during);
+      before.set(change.name, change.before);
     }
   } catch (error) {
     await putBack(endpoint, before);
