@@ -3,7 +3,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import { packKey } from '../repository/index-part.ts';
-import type { ManifestArtifact } from '../repository/manifest.ts';
+import type { Manifest, ManifestArtifact } from '../repository/manifest.ts';
 import { decodePackTable, encodePackTable } from '../repository/pack-usage.ts';
 import type { ParentBackup } from '../repository/parent-index.ts';
 import { findLostPacks } from '../repository/reused-packs.ts';
