@@ -184,10 +184,10 @@ describe('what does not pass fails at once, with exit code 20 and a hint', () =>
 
 test('versions and object lock are told as the bucket has them; retention is set', async () => {
   const abilities = async (bucket: string) => (await openStorage(await server.location({ bucket }))).capabilities;
-  assert.deepEqual(await abilities(await server.makeBucket()), { versions: false, objectLock: false, freeSpace: false });
-  assert.deepEqual(await abilities(await server.makeBucket({ versions: true })), { versions: true, objectLock: false, freeSpace: false });
+  assert.deepEqual(await abilities(await server.makeBucket()), { versions: false, objectLock: false, freeSpace: false, defaultRetention: undefined });
+  assert.deepEqual(await abilities(await server.makeBucket({ versions: true })), { versions: true, objectLock: false, freeSpace: false, defaultRetention: undefined });
   const locked = await server.makeBucket({ objectLock: true });
-  assert.deepEqual(await abilities(locked), { versions: true, objectLock: true, freeSpace: false });
+  assert.deepEqual(await abilities(locked), { versions: true, objectLock: true, freeSpace: false, defaultRetention: undefined });
   const untilMs = Math.ceil(Date.now() / 1000 + 3600) * 1000;
   await (await openStorage(await server.location({ bucket: locked }))).put('a', [Buffer.from('x')], { retainUntilMs: untilMs });
   const { Retention } = await server.client.send(new GetObjectRetentionCommand({ Bucket: locked, Key: 'a' }));
