@@ -36,6 +36,13 @@ export interface LiveComponent {
   readonly freeBytes?: number | undefined;
 }
 
+/** One component by what a plan says of it. Undefined for what is not looked at. */
+export async function lookAt(component: ComponentName, target: TargetConfig, { databases = [], roots = [] }: { readonly databases?: readonly string[] | undefined; readonly roots?: readonly string[] | undefined }, context: RunContext): Promise<LiveComponent | undefined> {
+  if (component === 'database') return lookAtDatabase(target, databases.map((name) => ({ name })), context);
+  if (component === 'redis') return lookAtRedis(target, context);
+  return component === 'files' ? lookAtFiles(roots) : undefined;
+}
+
 export async function lookAtDatabase(target: TargetConfig, databases: readonly Pick<DatabaseFacts, 'name'>[], { signal }: RunContext): Promise<LiveComponent> {
   const url = target.postgres?.url;
   if (url === undefined) return unreachable('database', 'no PostgreSQL', 'none is configured');

@@ -15,7 +15,7 @@ import type { Repository } from '../repository/repository.ts';
 import { filesFacts } from '../source/files/facts.ts';
 import { postgresFacts } from '../source/postgres/facts.ts';
 import { chooseForEmergency, type EmergencyChoice, type PassedOver } from './emergency-choose.ts';
-import { lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './emergency-live.ts';
+import { lookAt, lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './emergency-live.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
 import type { ComponentName } from './requests.ts';
 import { standingOf, type BackupState } from './states.ts';
@@ -140,7 +140,9 @@ async function lookAround(repository: Repository, config: Config, manifest: Mani
       ({ systemIdentifier } = recorded);
       databases.push(...recorded.databases.map(({ name }) => name));
       const bytes = recorded.databases.flatMap(({ tables }) => tables).reduce((sum, table) => sum + table.bytes, 0);
-      need(await lookAtDatabase(target, recorded.databases, context), bytes);
+      const found = await lookAtDatabase(target, recorded.databases, context);
+      // What is live has indexes, too, which take room when it is restored.
+      need(found, Math.max(bytes, found.bytes ?? 0));
     } else if (component.kind === 'redis') need(await lookAtRedis(target, context), sumOf(component));
     else if (component.kind === 'files') {
       const recorded = factsOf(filesFacts, facts, component, manifest.id);
@@ -207,6 +209,20 @@ function stepsOf({ emergency }: Config, components: readonly ComponentName[], li
   if (emergency.startServices !== undefined) steps.push({ name: 'start-services', title: `start services: ${emergency.startServices.join(' ')}` });
   steps.push({ name: 'check', title: 'look at what is live now' });
   return steps;
+}
+
+/** What an interrupted run must not be gone on with: the configuration now leads to other servers than were planned and confirmed. */
+export async function movedSince({ targets }: Config, plan: EmergencyPlan, context: RunContext): Promise<string[]> {
+  const target = targets.get(plan.target);
+  if (target === undefined) return [`target ${plan.target} is no longer configured`];
+  const moved: string[] = [];
+  for (const before of plan.live) {
+    const now = await lookAt(before.component, target, plan, context);
+    if (now === undefined) continue;
+    if (now.where !== before.where) moved.push(`${before.component} was to be restored to ${before.where}, now ${now.where} is configured`);
+    else if (now.reachable && now.systemIdentifier !== before.systemIdentifier) moved.push(`${now.where} is another server than the one that was planned for`);
+  }
+  return moved;
 }
 
 /** The plan in sentences, for people. */

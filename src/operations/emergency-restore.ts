@@ -9,8 +9,9 @@ import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import { audited, record } from './audited.ts';
 import { newestWhole } from './emergency-choose.ts';
+import { recordRestore } from './emergency-evidence.ts';
 import { JournalFile, newJournal, type Journal, type JournalStep } from './emergency-journal.ts';
-import { planEmergency, planLines, type EmergencyPlan, type PlanOptions } from './emergency-plan.ts';
+import { movedSince, planEmergency, planLines, type EmergencyPlan, type PlanOptions } from './emergency-plan.ts';
 import { changesSince, readPlan, writePlan } from './emergency-plan-file.ts';
 import { runEmergencyStep } from './emergency-steps.ts';
 import { noteWarnings } from './noting.ts';
@@ -61,7 +62,7 @@ async function restoreAll(loaded: LoadedConfig, request: EmergencyRequest, told:
   return withRepository(loaded, context, async (repository) => {
     const target = chooseTarget(loaded, request.target).name;
     const file = new JournalFile(loaded.config.stateDir, target);
-    if (request.resume) return runAll(loaded, repository, file, await unfinished(repository, file, request, target, context), warnings, context);
+    if (request.resume) return runAll(loaded, repository, file, await unfinished(loaded, repository, file, request, target, context), warnings, context);
     const plan = await planOf(loaded, repository, request, target, context);
     const lines = planLines(plan);
     if (request.dryRun || request.planOut !== undefined) {
@@ -114,7 +115,7 @@ async function putEarlierAside(file: JournalFile, { emit }: RunContext): Promise
   if (earlier.finishedAt === undefined) emit({ type: 'warning', message: `the emergency restore of ${earlier.plan.id}, begun ${earlier.startedAt}, was not finished; its journal is ${aside}` });
 }
 
-async function unfinished(repository: Repository, file: JournalFile, request: EmergencyRequest, target: string, { emit }: RunContext): Promise<Journal> {
+async function unfinished(loaded: LoadedConfig, repository: Repository, file: JournalFile, request: EmergencyRequest, target: string, context: RunContext): Promise<Journal> {
   const journal = await file.read();
   if (journal === undefined || journal.finishedAt !== undefined) {
     throw new LifeboatError('not_found', `no emergency restore of target ${target} was interrupted on this host`, { state: 'nothing was changed', hint: `the journal would be ${file.path}; start with: lifeboat emergency-restore restore` });
@@ -122,8 +123,10 @@ async function unfinished(repository: Repository, file: JournalFile, request: Em
   const { plan } = journal;
   const { seal } = await repository.readManifest(plan.id);
   if (seal !== plan.seal) throw new LifeboatError('integrity', `backup ${plan.id} is no longer the one that was planned`, { state: 'nothing was changed by this run', hint: 'start anew: lifeboat emergency-restore restore' });
+  const moved = await movedSince(loaded.config, plan, context);
+  if (moved.length > 0) throw new LifeboatError('confirmation', `this is not what was planned: ${moved.join('; ')}`, { state: 'nothing was changed by this run', hint: 'put the configuration back, or start anew: lifeboat emergency-restore restore' });
   if (!request.safetyBackup) for (const step of journal.steps) if (step.name === 'safety-backup' && step.state !== 'done') step.state = 'skipped';
-  emit({ type: 'step', message: `going on with the emergency restore of ${plan.id}, begun ${journal.startedAt}: ${journal.steps.filter(({ state }) => state === 'done').length} of ${journal.steps.length} steps are done` });
+  context.emit({ type: 'step', message: `going on with the emergency restore of ${plan.id}, begun ${journal.startedAt}: ${journal.steps.filter(({ state }) => state === 'done').length} of ${journal.steps.length} steps are done` });
   return journal;
 }
 
@@ -146,6 +149,7 @@ async function runAll(loaded: LoadedConfig, repository: Repository, file: Journa
   }
   journal.finishedAt = new Date().toISOString();
   await file.write(journal);
+  await recordRestore(repository, journal, context);
   const { plan, startedAt, finishedAt, steps, safetyBackupId } = journal;
   return { outcome: 'done', id: plan.id, target: plan.target, startedAt, durationMs: Date.parse(finishedAt) - Date.parse(startedAt), steps, safetyBackupId, journal: file.path, warnings };
 }

@@ -8,7 +8,7 @@ import { formatDuration } from '../lib/time.ts';
 import { safetyTag } from '../repository/retention-backups.ts';
 import { backup } from './backup.ts';
 import type { Journal, JournalStep } from './emergency-journal.ts';
-import { lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './emergency-live.ts';
+import { lookAt } from './emergency-live.ts';
 import type { EmergencyPlan } from './emergency-plan.ts';
 import { restore } from './restore.ts';
 import type { ComponentName, RestoredComponent } from './requests.ts';
@@ -98,18 +98,13 @@ function noteOf({ name, to, verified, summary, kept, undo }: RestoredComponent):
   return `${name} is restored to ${to}, ${verdict}${summary === undefined ? '' : ` (${summary})`}${old}${undo === undefined ? '' : `; to take it back: ${undo}`}`;
 }
 
-/** Everything that was restored must be reachable and hold something, if it did in the backup. */
+/** Everything that was restored, and compared then, must be reachable now that services run. */
 async function check({ targets }: Config, plan: EmergencyPlan, context: RunContext): Promise<string[]> {
   const target = targets.get(plan.target);
   if (target === undefined) throw new LifeboatError('usage', `target ${plan.target} is no longer configured`);
-  const looks: Record<string, () => Promise<LiveComponent>> = {
-    database: async () => lookAtDatabase(target, (plan.databases ?? []).map((name) => ({ name })), context),
-    redis: async () => lookAtRedis(target, context),
-    files: async () => lookAtFiles(plan.roots ?? []),
-  };
   const notes: string[] = [];
   for (const component of plan.components) {
-    const live = await looks[component]?.();
+    const live = await lookAt(component, target, plan, context);
     if (live === undefined) continue;
     if (!live.reachable) throw new LifeboatError('source', `${component} was restored, but cannot be reached now: ${live.where}: ${live.problem ?? ''}`, { retryable: true });
     notes.push(`${component}: ${live.where} holds ${live.holds}`);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { AuditResult } from '../../src/operations/audit-log.ts';
 import { auditHost } from '../../src/repository/audit.ts';
+import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, type Bench } from '../helpers/command-run.ts';
 
 let bench: Bench;
@@ -21,7 +22,11 @@ before(async () => {
 });
 after(async () => bench?.[Symbol.asyncDispose]());
 
-const log = async (line = 'audit', exitCode = 0): Promise<AuditResult> => bench.json<AuditResult>(line, { exitCode });
+const log = async (line = 'audit', exitCode = 0): Promise<AuditResult> => {
+  const document = await bench.json<AuditResult>(line, { exitCode });
+  documents.audit.parse(document);
+  return document;
+};
 const nameOf = (number: number): string => join(chain, `${String(number).padStart(20, '0')}.json`);
 
 test('each command that changes something leaves one record, with who, what and how it ended', async () => {

@@ -8,6 +8,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import type { EmergencyResult } from '../../src/operations/emergency-restore.ts';
 import type { EmergencyStatusResult } from '../../src/operations/emergency-status.ts';
 import type { AuditResult } from '../../src/operations/audit-log.ts';
+import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { startRedis, type TestRedis } from '../helpers/redis.ts';
@@ -44,6 +45,13 @@ after(async () => {
 });
 beforeEach(() => rmSync(services, { force: true }));
 
+/** The --json document, held against its schema. */
+async function shown<T>(line: string, options?: Parameters<Bench['json']>[1]): Promise<T> {
+  const document = await bench.json<T>(line, options);
+  documents[line.startsWith('emergency-restore status') ? 'emergency-status' : 'emergency-restore'].parse(document);
+  return document;
+}
+
 function writeConfig(emergency: object): void {
   writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ emergency }));
 }
@@ -75,7 +83,7 @@ async function dropKept(): Promise<void> {
 }
 
 test('status says what can be had, from the repository and the key alone', async () => {
-  const { targets } = await bench.json<EmergencyStatusResult>('emergency-restore status', { env: { DATABASE_URL: undefined, REDIS_URL: undefined, BACKUP_FILES: undefined } });
+  const { targets } = await shown<EmergencyStatusResult>('emergency-restore status', { env: { DATABASE_URL: undefined, REDIS_URL: undefined, BACKUP_FILES: undefined } });
   assert.deepEqual(targets.map(({ target, components }) => [target, components.map((each) => [each.component, each.id])]), [['main', [['database', id], ['redis', id], ['files', id]]]]);
   const text = await bench.run('emergency-restore status');
   assert.match(text.stdout, new RegExp(`main +database +${id}`));
@@ -84,7 +92,7 @@ test('status says what can be had, from the repository and the key alone', async
 test('the plan changes nothing, and nothing is done without the name', async () => {
   await makeWrong();
   const wrong = await live();
-  const { plan } = await bench.json<Planned>('emergency-restore restore --dry-run');
+  const { plan } = await shown<Planned>('emergency-restore restore --dry-run');
   assert.deepEqual([plan.id, plan.components, plan.mismatches, plan.confirmName], [id, ['database', 'redis', 'files'], [], 'main']);
   assert.deepEqual(plan.steps.map(({ name }) => name), ['stop-services', 'safety-backup', 'restore-database', 'restore-redis', 'restore-files', 'start-services', 'check']);
   assert.equal(plan.losses.length, 3);
@@ -100,7 +108,7 @@ test('the plan changes nothing, and nothing is done without the name', async () 
 });
 
 test('live, but wrong: saved first, put right, the old is kept, services are stopped and started', async () => {
-  const result = await bench.json<Done>('emergency-restore restore --confirm main');
+  const result = await shown<Done>('emergency-restore restore --confirm main');
   assert.deepEqual(await live(), right);
   assert.equal(readFileSync(services, 'utf8'), 'stop\nstart\n');
   assert.deepEqual(result.steps.map(({ state }) => state), Array.from({ length: 7 }, () => 'done'));
@@ -110,8 +118,10 @@ test('live, but wrong: saved first, put right, the old is kept, services are sto
   assert.deepEqual(await postgres.query(kept[0]?.['name'] ?? '', "SELECT count(*)::text AS n FROM item WHERE name = 'wrong'"), [{ n: '200' }]);
   // What was wrong is in the safety backups, but they are not what the next emergency restore takes.
   assert.equal(bench.recorded().length, 4);
-  const { plan } = await bench.json<Planned>('emergency-restore restore --dry-run');
+  const { plan } = await shown<Planned>('emergency-restore restore --dry-run');
   assert.equal(plan.id, id);
+  // How long it took was measured.
+  assert.ok((plan.expectedMs ?? 0) > 0);
   const { records } = await bench.json<AuditResult>('audit --command emergency-restore');
   assert.deepEqual(records.filter(({ step }) => step !== undefined).map(({ step, outcome }) => [step, outcome]), result.steps.map(({ name }) => [name, 'ok']));
   await dropKept();
@@ -119,7 +129,7 @@ test('live, but wrong: saved first, put right, the old is kept, services are sto
 
 test('all is lost: the database dropped, Redis empty, the folder gone', async () => {
   await makeLost();
-  const result = await bench.json<Done>(`emergency-restore restore ${id} --force`, { exitCode: 3 });
+  const result = await shown<Done>(`emergency-restore restore ${id} --force`, { exitCode: 3 });
   assert.deepEqual(await live(), right);
   assert.equal(result.steps.some(({ name }) => name === 'safety-backup'), false);
   assert.match(result.warnings.join(), /--force: not asked/);
@@ -148,9 +158,10 @@ test('killed within and after each step, and gone on with', async () => {
     await kill('emergency-restore restore --resume', new RegExp(`emergency step ${step} is done`));
     await kill('emergency-restore restore --resume', new RegExp(`emergency step ${step + 1} of 7`));
   }
-  const { targets } = await bench.json<EmergencyStatusResult>('emergency-restore status');
+  const { targets } = await shown<EmergencyStatusResult>('emergency-restore status');
   assert.equal(targets[0]?.unfinished?.id, id);
-  const result = await bench.json<Done>('emergency-restore restore --resume');
+  assertFailed(await bench.run('emergency-restore restore -q --resume', { env: { DATABASE_URL: elsewhere.url('shop') } }), 18, /not what was planned: database/);
+  const result = await shown<Done>('emergency-restore restore --resume');
   assert.deepEqual(result.steps.map(({ state }) => state), Array.from({ length: 7 }, () => 'done'));
   assert.deepEqual(await live(), right);
   assertFailed(await bench.run('emergency-restore restore -q --resume'), 10, /was interrupted/);
@@ -172,7 +183,7 @@ test('a plan is written by one and applied by another, only unchanged and while 
   assertFailed(await bench.run(`emergency-restore restore -q --apply ${file} --confirm main`), 18, /no longer fits: redis/);
   redis.cli(['SET', 'k', 'wrong']);
   assertFailed(await bench.run(`emergency-restore restore -q --apply ${file}`), 18, /confirmation/);
-  const result = await bench.json<Done>(`emergency-restore restore --apply ${file} --confirm main`);
+  const result = await shown<Done>(`emergency-restore restore --apply ${file} --confirm main`);
   assert.equal(result.id, id);
   assert.deepEqual(await live(), right);
   await dropKept();
@@ -238,9 +249,9 @@ test('the newest backup is damaged: the newest that is whole is offered', async 
   const { id: newest } = await bench.backup();
   for (const name of packs()) if (!old.includes(name)) rmSync(join(bench.repository, 'packs', name));
   assertFailed(await bench.run(`emergency-restore restore ${newest} -q --confirm main`), 14, /is not whole/, new RegExp(`emergency-restore restore ${id}`));
-  const status = await bench.json<EmergencyStatusResult>('emergency-restore status');
+  const status = await shown<EmergencyStatusResult>('emergency-restore status');
   assert.deepEqual(status.targets[0]?.components.map((each) => each.id), [id, id, id]);
-  const { plan } = await bench.json<Planned>('emergency-restore restore --dry-run');
+  const { plan } = await shown<Planned>('emergency-restore restore --dry-run');
   assert.deepEqual([plan.id, plan.passedOver.map((each) => each.id)], [id, [newest]]);
   await bench.json('emergency-restore restore --no-backup --confirm main');
   assert.deepEqual(await live(), right);

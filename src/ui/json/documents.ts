@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { evidenceLevels } from '../../repository/evidence-record.ts';
+import { walDocuments } from './wal-documents.ts';
 
 const time = z.iso.datetime();
 const size = z.int().nonnegative();
@@ -335,6 +336,8 @@ const emergencyStatus = document('emergency-status', {
   warnings: texts,
 });
 
+const emergencyStep = z.enum(['safety-backup', 'stop-services', 'restore-database', 'restore-redis', 'restore-files', 'start-services', 'check']);
+
 const plannedEmergency = z.strictObject({
   id: text,
   seal: text,
@@ -367,7 +370,7 @@ const plannedEmergency = z.strictObject({
   losses: texts.describe('what is written there now and is not in the backup'),
   needs: z.array(z.strictObject({ component, neededBytes: size, freeBytes: size.optional() })),
   expectedMs: durationMs.optional(),
-  steps: z.array(z.strictObject({ name: text, title: text })),
+  steps: z.array(z.strictObject({ name: emergencyStep, title: text })),
   withGlobals: z.boolean(),
   forced: z.boolean(),
   safetyBackup: z.boolean(),
@@ -382,7 +385,7 @@ const emergencyRestore = z.discriminatedUnion('outcome', [
     target: text,
     startedAt: time,
     durationMs,
-    steps: z.array(z.strictObject({ name: text, title: text, state: z.enum(['pending', 'running', 'done', 'skipped', 'failed']), startedAt: time.optional(), finishedAt: time.optional(), notes: texts })),
+    steps: z.array(z.strictObject({ name: emergencyStep, title: text, state: z.enum(['pending', 'running', 'done', 'skipped', 'failed']), startedAt: time.optional(), finishedAt: time.optional(), notes: texts })),
     safetyBackupId: text.optional(),
     journal: text.describe('file with all of it'),
     warnings: texts,
@@ -391,6 +394,7 @@ const emergencyRestore = z.discriminatedUnion('outcome', [
 
 /** By the name in `schema` (without `lifeboat.` and `/v1`). */
 export const documents = {
+  ...walDocuments,
   error,
   backup,
   list,

@@ -12,6 +12,9 @@ import { integrityView } from '../../../src/ui/integrity-view.ts';
 import { holdView, releaseView, undeleteView } from '../../../src/ui/hold-view.ts';
 import { documents, type DocumentName } from '../../../src/ui/json/documents.ts';
 import { keysChangeView, keysGenerateView, keysListView } from '../../../src/ui/keys-view.ts';
+import type { AuditResult } from '../../../src/operations/audit-log.ts';
+import type { EmergencyResult } from '../../../src/operations/emergency-restore.ts';
+import type { EmergencyStatusResult } from '../../../src/operations/emergency-status.ts';
 import { listView } from '../../../src/ui/list-view.ts';
 import { restoreView, undoRestoreView } from '../../../src/ui/restore-view.ts';
 import { showView } from '../../../src/ui/show-view.ts';
@@ -35,7 +38,10 @@ const fits: [
   Fits<'cleanup', requests.CleanupResult>,
   Fits<'undelete', requests.UndeleteResult>,
   Fits<'hold', requests.HoldResult>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true];
+  Fits<'audit', AuditResult>,
+  Fits<'emergency-status', EmergencyStatusResult>,
+  Fits<'emergency-restore', EmergencyResult>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
 
 const sizes = { readBytes: 3 * 1024 ** 3, newBytes: 5 * 1024 ** 2, storedBytes: 1536 };
 const times = { startedAt: '2026-01-02T03:04:05.123Z', finishedAt: '2026-01-02T03:05:05.000Z' };
