@@ -51,10 +51,18 @@ export interface S3Location {
   /** The x-amz-server-side-encryption header: AES256 or aws:kms, and the key for the latter. */
   readonly serverSideEncryption: string | undefined;
   readonly kmsKeyId: string | undefined;
+  /** Undefined: nothing is retained. */
+  readonly objectLock: ObjectLockConfig | undefined;
   /** Undefined: AWS's default chain. */
   readonly accessKey: Secret | undefined;
   readonly secretKey: Secret | undefined;
   readonly sessionToken: Secret | undefined;
+}
+
+/** How long what belongs to a backup can be deleted by nobody. */
+export interface ObjectLockConfig {
+  readonly days: number;
+  readonly mode: 'governance' | 'compliance';
 }
 
 export interface EncryptionConfig {

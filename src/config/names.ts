@@ -37,6 +37,8 @@ export const names: readonly Name[] = [
   name('BACKUP_S3_STORAGE_CLASS', 'text', 'repository.storageClass', 'storage class of new objects'),
   name('BACKUP_S3_SERVER_SIDE_ENCRYPTION', 'text', 'repository.serverSideEncryption', 'AES256 or aws:kms'),
   name('BACKUP_S3_KMS_KEY_ID', 'text', 'repository.kmsKeyId', 'key for aws:kms'),
+  name('BACKUP_S3_OBJECT_LOCK_DAYS', 'integer', 'repository.objectLock.days', 'days that object lock retains backups; the bucket must have been made with it'),
+  name('BACKUP_S3_OBJECT_LOCK_MODE', 'text', 'repository.objectLock.mode', 'governance or compliance'),
   name('BACKUP_S3_ACCESS_KEY BACKUP_STORAGE_ACCESS_KEY BACKUP_AWS_ACCESS_KEY_ID', 'secret', 'repository.accessKey', 'access key id; without keys the AWS default chain'),
   name('BACKUP_S3_SECRET_KEY BACKUP_STORAGE_SECRET_KEY BACKUP_AWS_SECRET_ACCESS_KEY', 'secret', 'repository.secretKey', 'secret access key'),
   name('BACKUP_S3_SESSION_TOKEN BACKUP_AWS_SESSION_TOKEN', 'secret', 'repository.sessionToken', 'token of temporary credentials'),

@@ -9,7 +9,10 @@ export async function parseRepository(from: Settings['repository'], parser: Pars
   if (from === undefined) return undefined;
   const details = typeof from === 'string' ? { url: from } : from;
   const s3 = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/.exec(details.url);
-  if (s3 === null) return parseLocal(details.url, parser);
+  if (s3 === null) {
+    if (details.objectLock !== undefined) parser.fault('repository.objectLock', 'needs a bucket: a folder cannot lock what is in it');
+    return parseLocal(details.url, parser);
+  }
   if ((details.accessKey === undefined) !== (details.secretKey === undefined)) {
     const [there, missing] = details.accessKey === undefined ? ['secretKey', 'accessKey'] : ['accessKey', 'secretKey'];
     parser.fault(`repository.${there}`, `has no ${missing} beside it`);
@@ -30,6 +33,7 @@ export async function parseRepository(from: Settings['repository'], parser: Pars
     storageClass: details.storageClass,
     serverSideEncryption: details.serverSideEncryption,
     kmsKeyId: details.kmsKeyId,
+    objectLock: details.objectLock,
     accessKey,
     secretKey,
     sessionToken,

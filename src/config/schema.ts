@@ -35,6 +35,13 @@ const repositorySchema = z.union(
       storageClass: z.string().min(1).optional().describe('storage class of new objects'),
       serverSideEncryption: z.enum(['AES256', 'aws:kms']).optional().describe('x-amz-server-side-encryption header'),
       kmsKeyId: z.string().min(1).optional().describe('key for aws:kms'),
+      objectLock: z
+        .strictObject({
+          days: positive.max(36_500).describe('so many days from its beginning nobody can delete what belongs to a backup; cleanup deletes it later'),
+          mode: z.enum(['governance', 'compliance']).default('compliance').describe('governance: who has the right to bypass it can; compliance: nobody can'),
+        })
+        .optional()
+        .describe('retain backups by object lock, in a bucket that was made with it; default: not'),
       accessKey: secretSchema.optional().describe('access key id; without keys the AWS default chain'),
       secretKey: secretSchema.optional().describe('secret access key'),
       sessionToken: secretSchema.optional().describe('token of temporary credentials'),

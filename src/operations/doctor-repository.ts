@@ -36,6 +36,7 @@ export async function checkRepository(loaded: LoadedConfig, targets: readonly st
 }
 
 async function checkOpened(name: string, loaded: LoadedConfig, storage: Storage, targets: readonly string[], context: RunContext): Promise<readonly DoctorCheck[]> {
+  const location = repositoryLocation(loaded);
   let repository: Repository;
   try {
     repository = await limited(context, () => openRepository(storage, loaded.config.encryption, loaded.config.stateDir));
@@ -43,12 +44,12 @@ async function checkOpened(name: string, loaded: LoadedConfig, storage: Storage,
     context.signal.throwIfAborted();
     // Into a place that is no repository nothing is written, not even to try.
     const isRepository = error instanceof LifeboatError && (error.code === 'key' || error.code === 'integrity');
-    return [failedBy(name, error), ...(isRepository ? await checkStorage(storage, context) : [])];
+    return [failedBy(name, error), ...(isRepository ? await checkStorage(storage, location, context) : [])];
   }
   const newest = limited(context, () => findNewest(repository, targets));
   newest.catch(() => {});
   const all = await Promise.all([
-    checkStorage(storage, context),
+    checkStorage(storage, location, context),
     attempt(`${name} space`, context, async () => checkSpace(`${name} space`, repository, await newest.catch(() => undefined))),
     attempt(`${name} rescue script`, context, () => checkRescue(`${name} rescue script`, storage)),
     checkBackups(repository, newest, targets, context),

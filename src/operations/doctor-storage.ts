@@ -1,22 +1,24 @@
 /** What `lifeboat doctor` checks of the storage below a repository: that it keeps what leases rest on, its clock, dead leases, traits of a bucket. */
 import { randomBytes } from 'node:crypto';
+import type { RepositoryLocation, S3Location } from '../config/config.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatDuration } from '../lib/time.ts';
 import { listLeases, type ListedLease } from '../repository/lease-record.ts';
+import { requireObjectLock } from '../repository/retained-storage.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { ObjectInfo, Storage } from '../storage/storage.ts';
-import { attempt, passed, warned } from './doctor-check.ts';
+import { attempt, failedBy, passed, warned } from './doctor-check.ts';
 import { clockDifference, judgeClock } from './doctor-clock.ts';
 import type { DoctorCheck } from './requests.ts';
 
-export async function checkStorage(storage: Storage, context: RunContext): Promise<readonly DoctorCheck[]> {
+export async function checkStorage(storage: Storage, location: RepositoryLocation, context: RunContext): Promise<readonly DoctorCheck[]> {
   let stampMs: number | undefined;
   const written = await attempt('repository writing', context, async () => {
     const { checks, nowMs } = await tryObject(storage);
     stampMs = nowMs;
     return checks;
   });
-  return [...written, ...(await attempt('repository leases', context, async () => checkLeases(await leasesOf(storage, stampMs)))), ...checkBucket(storage)];
+  return [...written, ...(await attempt('repository leases', context, async () => checkLeases(await leasesOf(storage, stampMs)))), ...checkBucket(storage, location)];
 }
 
 /** Trial objects of runs that were killed are removed by a later one once they are so old. */
@@ -80,13 +82,22 @@ function described({ scope, record, renewedMs }: ListedLease): string {
 }
 
 /** Not faults by themselves, but whoever keeps a bucket should know them. */
-function checkBucket({ location, capabilities }: Storage): DoctorCheck[] {
-  if (!location.startsWith('s3:')) return [];
+function checkBucket(storage: Storage, configured: RepositoryLocation): DoctorCheck[] {
+  if (configured.kind !== 's3') return [];
   const name = 'repository bucket';
-  const { versions, objectLock, defaultRetention } = capabilities;
+  const { versions, objectLock, defaultRetention } = storage.capabilities;
+  try {
+    requireObjectLock(storage, configured);
+  } catch (error) {
+    return [failedBy(name, error)];
+  }
   if (defaultRetention !== undefined) {
     return [warned(name, `the bucket retains every object (${defaultRetention}), leases and other short-lived ones included`, "remove the bucket's default retention: retention is set on each object that needs it")];
   }
-  const traits = [objectLock ? 'object lock is on' : 'no object lock', versions ? 'versions are kept: what is deleted takes space until a lifecycle rule ends its old versions' : 'no versions are kept'];
+  const traits = [objectLock ? `object lock is on${retained(configured)}` : 'no object lock', versions ? 'versions are kept: what is deleted takes space until a lifecycle rule ends its old versions' : 'no versions are kept'];
   return [passed(name, traits.join('; '))];
+}
+
+function retained({ objectLock }: S3Location): string {
+  return objectLock === undefined ? ', but backups are not retained (repository.objectLock)' : `, backups are retained for ${objectLock.days} days (${objectLock.mode})`;
 }

@@ -5,6 +5,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { openLeftovers } from '../lib/leftovers.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
+import { retaining } from '../repository/retained-storage.ts';
 import { openStorage } from '../storage/open.ts';
 import type { Storage } from '../storage/storage.ts';
 
@@ -19,7 +20,7 @@ export async function withStorage<T>(loaded: LoadedConfig, context: RunContext, 
   const onRetry = (message: string): void => context.emit({ type: 'step', message });
   const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry, create });
   try {
-    return await work(storage);
+    return await work(retaining(storage, repositoryLocation(loaded)));
   } finally {
     await storage.close();
   }

@@ -154,17 +154,26 @@ export class BackupWriter {
 
   /** Compresses at once, packs when all chunks before it are packed. */
   #keepOrder(before: Promise<void>, component: string, chunk: Chunk, index: ArtifactIndex): Promise<void> {
-    const known = this.#own.find(chunk.id) ?? this.#parent?.find(chunk.id);
+    const known = this.#known(chunk.id);
+    known?.catch(() => {});
     const encoding = known === undefined ? this.#encode(chunk.plain) : undefined;
     encoding?.catch(() => {});
     return before.then(async () => {
-      const place = known ?? this.#own.find(chunk.id) ?? (await this.#pack(component, chunk, await (encoding as Promise<Encoded>), index));
+      const place = (await known) ?? this.#own.find(chunk.id) ?? (await this.#pack(component, chunk, await (encoding ?? this.#encode(chunk.plain)), index));
       this.#usage.add(place);
       const totals = this.totals(component);
       totals.readBytes += chunk.plain.length;
       this.#options.context.emit({ type: 'progress', component, ...totals });
       await index.add(chunk.id, place);
     });
+  }
+
+  /** Undefined: nowhere. Resolves to undefined where it is in a pack that cannot be retained as long as this backup. */
+  #known(id: Buffer): Promise<ChunkPlace | undefined> | undefined {
+    const own = this.#own.find(id);
+    if (own !== undefined) return Promise.resolve(own);
+    const place = this.#parent?.find(id);
+    return place === undefined ? undefined : this.#parent?.retain(place.packId).then((retained) => (retained ? place : undefined));
   }
 
   async #encode(plain: Uint8Array): Promise<Encoded> {
@@ -217,11 +226,12 @@ export class BackupWriter {
   }
 
   *#packUses(): Generator<PackUse> {
+    const ownUntil = (this.#options.storage.retention?.untilMs ?? 0) / 1000;
     for (const { packId, usedBytes } of this.#usage.packs()) {
       const own = this.#storedPacks.get(packId.toString('latin1'));
       const pack = own ?? this.#parent?.pack(packId);
       if (pack === undefined) throw new Error(`pack ${packId.toString('hex')} is referenced, but was neither stored nor found`);
-      yield { packId, objectBytes: pack.objectBytes, usedBytes, lockedUntil: own === undefined ? (this.#parent?.pack(packId)?.lockedUntil ?? 0) : 0 };
+      yield { packId, objectBytes: pack.objectBytes, usedBytes, lockedUntil: own === undefined ? (this.#parent?.pack(packId)?.lockedUntil ?? 0) : ownUntil };
     }
   }
 }

@@ -20,7 +20,6 @@ const buffers = 2;
 export interface PackerOptions {
   readonly storage: Storage;
   readonly dataKey: DataKey | undefined;
-  readonly retainUntilMs?: number;
 }
 
 /** A finished pack. */
@@ -98,10 +97,10 @@ export class Packer {
   }
 
   async #put(pack: OpenPack): Promise<void> {
-    const { storage, dataKey, retainUntilMs } = this.#options;
+    const { storage, dataKey } = this.#options;
     const key = packKey(pack.id);
     const [directory, trailer] = closing(pack.cipher, key, pack.frames, pack.length);
-    await storage.put(key, [pack.buffer.subarray(0, pack.length), directory, trailer], { randomName: true, ...(retainUntilMs === undefined ? {} : { retainUntilMs }) });
+    await storage.put(key, [pack.buffer.subarray(0, pack.length), directory, trailer], { randomName: true });
     const objectBytes = pack.length + directory.length + trailerBytes;
     await checkStoredBox(storage, key, { kind: boxKind.pack, dataKey, objectBytes, directoryBytes: directory.length, frame: randomInt(pack.frames.length) });
     this.#onStored({ packId: pack.id, objectBytes });

@@ -7,7 +7,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { boxKind, openBox } from './box.ts';
 import type { DataKey } from './crypto.ts';
-import { IndexPart, type ChunkPlace } from './index-part.ts';
+import { IndexPart, packKey, type ChunkPlace } from './index-part.ts';
 import { decodePackTable, type PackUse } from './pack-usage.ts';
 
 /** What earlier backups must tell: their artifacts (each name once) with the objects of their index parts, and their tables of packs. */
@@ -31,6 +31,7 @@ export class ParentIndex {
   readonly #usable = new Map<string, PackUse>();
   readonly #loaded = new Map<string, PartTable>();
   readonly #loading = new Map<string, Promise<void>>();
+  readonly #retained = new Map<string, Promise<boolean>>();
   readonly #fitsWhole: boolean;
   readonly #onDamage: (message: string) => void;
   #records = 0;
@@ -61,6 +62,31 @@ export class ParentIndex {
       if (place !== undefined && this.#usable.has(place.packId.toString('latin1'))) return place;
     }
     return undefined;
+  }
+
+  /**
+   * Sees to it that a pack which `find` has named is retained as long as the new backup. False: it cannot be, so its
+   * chunks are to be stored anew, and `find` names it no more.
+   */
+  async retain(packId: Buffer): Promise<boolean> {
+    const { retention } = this.#storage;
+    if (retention === undefined) return true;
+    const id = packId.toString('latin1');
+    let retained = this.#retained.get(id);
+    if (retained === undefined) this.#retained.set(id, (retained = this.#extend(id, retention.untilMs)));
+    return retained;
+  }
+
+  async #extend(id: string, untilMs: number): Promise<boolean> {
+    const pack = this.#usable.get(id);
+    if (pack === undefined) return false;
+    if (pack.lockedUntil * 1000 >= untilMs) return true;
+    if ((await this.#storage.extendRetention?.(packKey(pack.packId), untilMs)) !== true) {
+      this.#usable.delete(id);
+      return false;
+    }
+    this.#usable.set(id, { ...pack, lockedUntil: untilMs / 1000 });
+    return true;
   }
 
   /** The parent's entry of a pack that `find` has named. */

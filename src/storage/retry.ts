@@ -23,6 +23,7 @@ export interface StorageRetryOptions {
 export function withRetry(storage: Storage, options: StorageRetryOptions = {}): Storage {
   const patiently = <T>(work: () => Promise<T>): Promise<T> => retryTransient(work, options);
   const removeVersions = storage.removeVersions?.bind(storage);
+  const extendRetention = storage.extendRetention?.bind(storage);
   return {
     location: storage.location,
     capabilities: storage.capabilities,
@@ -36,6 +37,7 @@ export function withRetry(storage: Storage, options: StorageRetryOptions = {}): 
       return retryTransient(() => storage.remove(keys, removeOptions), patience);
     },
     ...(removeVersions === undefined ? {} : { removeVersions: (keys: readonly string[], versionOptions?: { readonly hiddenOnly?: boolean }) => patiently(() => removeVersions(keys, versionOptions)) }),
+    ...(extendRetention === undefined ? {} : { extendRetention: (key: string, untilMs: number) => patiently(() => extendRetention(key, untilMs)) }),
     space: () => patiently(() => storage.space()),
     removeStaleTemporaries: (olderThanMs: number) => patiently(() => storage.removeStaleTemporaries(olderThanMs)),
     close: () => storage.close(),

@@ -9,6 +9,7 @@ import { HeadObjectCommand, PutObjectCommand, type PutObjectCommandInput, type S
 import type { S3Location } from '../config/config.ts';
 import { objectOf, requestOptions } from './s3-client.ts';
 import { judge, s3Error } from './s3-errors.ts';
+import { lockModeOf } from './s3-lock.ts';
 import { AlreadyExistsError, maxObjectBytes, StorageError, type PutOptions } from './storage.ts';
 
 export class S3Writer {
@@ -89,7 +90,7 @@ export class S3Writer {
       ServerSideEncryption: this.#s3.serverSideEncryption as PutObjectCommandInput['ServerSideEncryption'],
       SSEKMSKeyId: this.#s3.kmsKeyId,
       ...(conditional ? { IfNoneMatch: '*' } : {}),
-      ...(options.retainUntilMs === undefined ? {} : { ObjectLockMode: 'COMPLIANCE', ObjectLockRetainUntilDate: new Date(options.retainUntilMs) }),
+      ...(options.retainUntilMs === undefined ? {} : { ObjectLockMode: lockModeOf(this.#s3), ObjectLockRetainUntilDate: new Date(options.retainUntilMs) }),
     };
     await this.#client.send(new PutObjectCommand(input), requestOptions(this.#signal));
   }

@@ -19,6 +19,7 @@ import { probeBucket } from './s3-bucket.ts';
 import { createS3Client, objectOf, pathOf, requestOptions, type S3ClientOptions } from './s3-client.ts';
 import { deleteBatch } from './s3-delete.ts';
 import { judge, s3Error } from './s3-errors.ts';
+import { extendLock } from './s3-lock.ts';
 import { removeAllVersions } from './s3-versions.ts';
 import { S3Writer } from './s3-writer.ts';
 import {
@@ -69,6 +70,7 @@ class S3Storage implements Storage {
   readonly #signal: AbortSignal | undefined;
   readonly #writer: S3Writer;
   readonly removeVersions?: NonNullable<Storage['removeVersions']>;
+  readonly extendRetention?: NonNullable<Storage['extendRetention']>;
   #bucketSeen: boolean;
   #batchDelete = true;
 
@@ -80,6 +82,7 @@ class S3Storage implements Storage {
     this.location = name;
     this.#writer = new S3Writer(client, s3, name, signal, (key) => this.get(key));
     this.capabilities = { versions: bucket.versions, objectLock: bucket.objectLock, freeSpace: false, defaultRetention: bucket.defaultRetention };
+    if (bucket.objectLock) this.extendRetention = async (key, untilMs) => this.#extendRetention(key, untilMs);
     if (bucket.versions) this.removeVersions = async (keys, removing) => this.#removeVersions(keys, removing?.hiddenOnly === true);
   }
 
@@ -161,6 +164,15 @@ class S3Storage implements Storage {
       return await removeAllVersions(this.#client, this.#s3, keys, { hiddenOnly, objectLock, request: requestOptions(this.#signal) });
     } catch (error) {
       return this.#fail(`cannot remove versions of objects from ${this.location}`, error);
+    }
+  }
+
+  async #extendRetention(key: string, untilMs: number): Promise<boolean> {
+    checkKey(this.location, key);
+    try {
+      return await extendLock(this.#client, this.#s3, key, untilMs, requestOptions(this.#signal));
+    } catch (error) {
+      return this.#fail(`cannot extend the lock of ${key} in ${this.location}`, error);
     }
   }
 

@@ -49,6 +49,13 @@ export interface Storage {
    * versions. What object lock retains stays as it is, and is returned. Absent keys are fine.
    */
   removeVersions?(keys: readonly string[], options?: { readonly hiddenOnly?: boolean }): Promise<readonly RetainedObject[]>;
+  /**
+   * Where objects can be locked: the lock of this object's newest version lasts at least until then, milliseconds since 1970.
+   * False: refused, or the object is not there; it may then last shorter.
+   */
+  extendRetention?(key: string, untilMs: number): Promise<boolean>;
+  /** Until when what is written of backups by this opening is retained, where the repository asks for that. */
+  readonly retention?: { readonly untilMs: number };
   /** Free and total bytes where the storage can tell. */
   space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | undefined>;
   /** Removes half-written files of runs that were killed, older than that by the storage's own clock. Returns their paths; empty where puts leave nothing. */

@@ -140,6 +140,7 @@ function baseLocation(endpoint: string): Omit<S3Location, 'bucket'> {
     storageClass: undefined,
     serverSideEncryption: undefined,
     kmsKeyId: undefined,
+    objectLock: undefined,
     accessKey: new Secret(accessKey),
     secretKey: new Secret(secretKey),
     sessionToken: undefined,

@@ -240,7 +240,7 @@ test('the repository: none, a wrong key, no encryption against encryption, no ri
 test('a storage that does not show what was written, keeps what was removed, or gives back other bytes', async () => {
   const real = openLocalStorage(at('lying'), { create: true });
   const context = { signal: new AbortController().signal, emit: () => {} };
-  const check = async (change: Partial<Storage>): Promise<readonly DoctorCheck[]> => checkStorage({ location: real.location, capabilities: real.capabilities, put: (...a) => real.put(...a), get: (...a) => real.get(...a), stat: (key) => real.stat(key), list: (...a) => real.list(...a), remove: (...a) => real.remove(...a), space: () => real.space(), removeStaleTemporaries: (ms) => real.removeStaleTemporaries(ms), close: () => real.close(), ...change }, context);
+  const check = async (change: Partial<Storage>): Promise<readonly DoctorCheck[]> => checkStorage({ location: real.location, capabilities: real.capabilities, put: (...a) => real.put(...a), get: (...a) => real.get(...a), stat: (key) => real.stat(key), list: (...a) => real.list(...a), remove: (...a) => real.remove(...a), space: () => real.space(), removeStaleTemporaries: (ms) => real.removeStaleTemporaries(ms), close: () => real.close(), ...change }, { kind: 'local', path: at('lying') }, context);
   const forgetful = async function* (): AsyncGenerator<never> {};
   expect(await check({ list: forgetful }), 'repository writing', 'warn', /just written does not show/);
   const late: Storage['list'] = async function* (prefix) {
@@ -363,11 +363,16 @@ test('the newest backup: none, old, damaged, taken away', async (t) => {
   expect(await diagnose(settings), 'main: newest backup', 'warn', /72 h .* old/);
 });
 
-test('buckets: versions are mentioned, a default retention is warned of', async () => {
+test('buckets: versions are mentioned, a default retention is warned of, object lock without a bucket that has it is a fault', async () => {
   const bucket = await s3.makeBucket({ objectLock: true });
   const settings = { ...local('bucket'), repository: { url: `s3://${bucket}`, endpoint: s3.endpoint, pathStyle: true, accessKey: s3.accessKey, secretKey: s3.secretKey } };
   await made('bucket', settings);
-  expect(await diagnose(settings), 'repository bucket', 'ok', /object lock is on; versions are kept/);
+  expect(await diagnose(settings), 'repository bucket', 'ok', /object lock is on, but backups are not retained .*; versions are kept/);
+  const locked = { ...settings, repository: { ...settings.repository, objectLock: { days: 3, mode: 'governance' } } };
+  expect(await diagnose(locked), 'repository bucket', 'ok', /backups are retained for 3 days \(governance\)/);
+  const other = { ...settings.repository, url: `s3://${await s3.makeBucket({ versions: true })}` };
+  await made('unlocked', { ...local('unlocked'), repository: other });
+  expect(await diagnose({ ...local('unlocked'), repository: { ...other, objectLock: { days: 3 } } }), 'repository bucket', 'fail', /bucket without it/, 'usage');
   await s3.client.send(new PutObjectLockConfigurationCommand({ Bucket: bucket, ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention: { Mode: 'GOVERNANCE', Days: 1 } } } }));
   expect(await diagnose(settings), 'repository bucket', 'warn', /GOVERNANCE, 1 days/);
 });

@@ -1,0 +1,141 @@
+/** Object lock on a real S3 server: what is retained and until when, and what a later backup does about the locks of what it uses again. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { HeadObjectCommand, ListObjectsV2Command, PutBucketPolicyCommand, PutObjectRetentionCommand } from '@aws-sdk/client-s3';
+import { openLifeboat, type Lifeboat } from '../../src/index.ts';
+import { decodePackTable } from '../../src/repository/pack-usage.ts';
+import { packKey } from '../../src/repository/index-part.ts';
+import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
+
+const work = mkdtempSync(join(tmpdir(), 'object-lock-'));
+const dayMs = 86_400_000;
+let server: TestS3Server;
+before(async () => {
+  mkdirSync(join(work, 'uploads'));
+  writeFileSync(join(work, 'uploads', 'one'), Buffer.alloc(300_000, 'one'));
+  server = await startS3Server();
+});
+after(async () => {
+  await server?.stop();
+  rmSync(work, { recursive: true, force: true });
+});
+
+interface Access {
+  readonly accessKey: string;
+  readonly secretKey: string;
+}
+
+async function open(bucket: string, objectLock: { days: number; mode?: string } | undefined, { accessKey, secretKey }: Access = server): Promise<Lifeboat> {
+  const repository = { url: `s3://${bucket}`, endpoint: server.endpoint, accessKey, secretKey, ...(objectLock === undefined ? {} : { objectLock }) };
+  return openLifeboat({ config: { repository, encryption: { key: 'ab'.repeat(32) }, targets: { main: { files: { paths: ['uploads'] } } } }, env: {}, cwd: work, stateDir: join(work, `state-${bucket}`) });
+}
+
+async function backUp(lifeboat: Lifeboat): Promise<string> {
+  const result = await lifeboat.backup();
+  assert.equal(result.outcome, 'done');
+  return result.outcome === 'done' ? result.id : '';
+}
+
+/** Every object's lock: "MODE, so many days", or none. */
+async function locks(bucket: string): Promise<Map<string, string>> {
+  const { Contents = [] } = await server.client.send(new ListObjectsV2Command({ Bucket: bucket }));
+  const heads = Contents.map(async ({ Key = '' }) => {
+    const { ObjectLockMode, ObjectLockRetainUntilDate } = await server.client.send(new HeadObjectCommand({ Bucket: bucket, Key }));
+    const days = ((ObjectLockRetainUntilDate?.getTime() ?? 0) - Date.now()) / dayMs;
+    return [Key, ObjectLockMode === undefined ? 'none' : `${ObjectLockMode}, ${Math.round(days)} days`] as const;
+  });
+  return new Map(await Promise.all(heads));
+}
+
+function foldersOf(objects: readonly (readonly [key: string, lock: string])[]): string[] {
+  return [...new Set(objects.map(([key]) => key.replace(/\/.*/, '')))].toSorted();
+}
+
+async function packsOf(bucket: string, id: string): Promise<{ key: string; lockedUntil: number }[]> {
+  const { storage, close } = await raw(bucket);
+  try {
+    return [...decodePackTable(await storage.get(`backups/${id}/packs`))].map(({ packId, lockedUntil }) => ({ key: packKey(packId), lockedUntil }));
+  } finally {
+    await close();
+  }
+}
+
+async function raw(bucket: string) {
+  const { openStorage } = await import('../../src/storage/open.ts');
+  const storage = await openStorage(await server.location({ bucket }));
+  return { storage, close: async () => storage.close() };
+}
+
+async function untilOf(bucket: string, key: string): Promise<number | undefined> {
+  return (await server.client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ObjectLockRetainUntilDate?.getTime();
+}
+
+test('what belongs to a backup is retained, and the keys; leases, records and the rest are not', async () => {
+  const bucket = await server.makeBucket({ objectLock: true });
+  const lifeboat = await open(bucket, { days: 3, mode: 'governance' });
+  await lifeboat.init();
+  const id = await backUp(lifeboat);
+  await lifeboat.validate({ ids: [id] });
+  const found = [...(await locks(bucket))];
+  const withLock = found.filter(([, lock]) => lock !== 'none');
+  assert.deepEqual([...new Set(withLock.map(([, lock]) => lock))], ['GOVERNANCE, 3 days']);
+  assert.deepEqual(foldersOf(withLock), ['backups', 'keys', 'manifests', 'packs']);
+  assert.deepEqual(foldersOf(found.filter(([, lock]) => lock === 'none')), ['audit', 'evidence', 'repository.json', 'rescue']);
+  const [manifest] = found.map(([key]) => key).filter((key) => key.startsWith('manifests/'));
+  const untilMs = await untilOf(bucket, `${manifest}`);
+  for (const { key, lockedUntil } of await packsOf(bucket, id)) {
+    assert.equal(lockedUntil * 1000, untilMs, 'one moment for all of a backup');
+    assert.equal(await untilOf(bucket, key), untilMs);
+  }
+});
+
+test('the lock of a pack that is used again is extended before the manifest, and its table says so', async () => {
+  const bucket = await server.makeBucket({ objectLock: true });
+  await (await open(bucket, undefined)).init();
+  const first = await backUp(await open(bucket, { days: 2 }));
+  const second = await backUp(await open(bucket, { days: 9 }));
+  const [before, now] = [await packsOf(bucket, first), await packsOf(bucket, second)];
+  assert.deepEqual(now.map(({ key }) => key).filter((key) => !before.some((each) => each.key === key)), [], 'nothing was stored anew');
+  const untilMs = await untilOf(bucket, `manifests/${second}.json`);
+  for (const { key, lockedUntil } of now) {
+    assert.equal(lockedUntil * 1000, untilMs);
+    assert.equal(await untilOf(bucket, key), untilMs);
+  }
+});
+
+test('where extending is refused the chunks are stored anew, in packs that are retained long enough', async () => {
+  const bucket = await server.makeBucket({ objectLock: true });
+  const long = await open(bucket, { days: 2 });
+  await long.init();
+  const first = await backUp(long);
+  const user = await server.makeUser();
+  const resources = [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`];
+  const Policy = JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [
+      { Effect: 'Allow', Principal: '*', Action: 's3:*', Resource: resources },
+      { Effect: 'Deny', Principal: '*', Action: 's3:PutObjectRetention', Resource: `arn:aws:s3:::${bucket}/packs/*` },
+    ],
+  });
+  await server.client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }));
+  const [{ key: old } = { key: '' }] = await packsOf(bucket, first);
+  const oldUntil = await untilOf(bucket, old);
+  await assert.rejects(server.client.send(new PutObjectRetentionCommand({ Bucket: bucket, Key: old, Retention: { Mode: 'COMPLIANCE', RetainUntilDate: new Date(Date.now() + 9 * dayMs) } })));
+  const second = await backUp(await open(bucket, { days: 3 }, user));
+  const packs = await packsOf(bucket, second);
+  assert.ok(packs.length > 0 && packs.every(({ key }) => key !== old), 'the old pack is not used');
+  assert.equal(await untilOf(bucket, old), oldUntil);
+});
+
+test('object lock configured for a bucket without it: backup refuses before it writes anything', async () => {
+  const bucket = await server.makeBucket({ versions: true });
+  await (await open(bucket, undefined)).init();
+  const count = async (): Promise<number> => [...(await locks(bucket)).keys()].filter((key) => !key.startsWith('audit/')).length;
+  const before = await count();
+  await assert.rejects((await open(bucket, { days: 2 })).backup(), { code: 'usage', message: /object lock is configured, but s3:\/\/.* is in a bucket without it/ });
+  assert.equal(await count(), before);
+  await assert.rejects(openLifeboat({ config: { repository: { url: `file://${work}/local`, objectLock: { days: 1 } } }, env: {}, cwd: work, stateDir: work }).then((lifeboat) => lifeboat.list()), { code: 'usage', message: /repository\.objectLock/ });
+});
