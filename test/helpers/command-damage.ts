@@ -176,6 +176,6 @@ function concerned(key: string): readonly Part[] {
 
 /** Objects that could be taken for each other. */
 export function kindOf(key: string): string {
-  if (/^backups\//.test(key)) return basename(key).endsWith('.index') ? 'index' : basename(key);
+  if (key.startsWith('backups/')) return basename(key).endsWith('.index') ? 'index' : basename(key);
   return key.split('/')[0] ?? '';
 }
