@@ -73,7 +73,7 @@ async function drillIn(drill: Drill, record: DrillRecord, context: RunContext): 
       }
     }
   } finally {
-    if (!isOurs) await dropRoles(url, created);
+    if (!isOurs) await clearing(`roles ${created.join(', ')}`, context, () => dropRoles(url, created));
   }
   record.compared.push('the row count and fingerprint of every table with what was recorded', 'extensions, sequences and large objects with what was recorded');
   record.summary = `${count(record.counts['databases'] ?? 0, 'database')}, ${count(record.counts['tables'] ?? 0, 'table')}, ${count(record.counts['rows'] ?? 0, 'row')}`;
@@ -117,7 +117,7 @@ async function drillOne(drill: Drill, facts: DatabaseFacts, withRoles: boolean, 
     await checkIndexes(drill, facts, name, record, context);
   } finally {
     // Without the run's signal, which may be what ended it. Ours goes as a whole.
-    if (!isOurs || !context.signal.aborted) await withMaintenance({ url, except: [name] }, (client) => dropDatabase(client, name));
+    if (!isOurs || !context.signal.aborted) await clearing(`database "${name}"`, context, () => withMaintenance({ url, except: [name] }, (client) => dropDatabase(client, name)));
   }
 }
 
@@ -162,7 +162,8 @@ function isThere(path: string): boolean {
 }
 
 /** Makes every extension in a database of its own: one that is not installed, or wants to be preloaded, is no fault of the backup. Throws `tool` (16). */
-async function refuseMissingExtensions(url: Secret, { databases }: PostgresFacts, { signal }: RunContext): Promise<void> {
+async function refuseMissingExtensions(url: Secret, { databases }: PostgresFacts, context: RunContext): Promise<void> {
+  const { signal } = context;
   const wanted = [...new Set(databases.flatMap(({ extensions }) => extensions.map(({ name }) => name)))].filter((name) => name !== 'plpgsql');
   if (wanted.length === 0) return;
   const probe = `lifeboat_probe_${randomBytes(4).toString('hex')}`;
@@ -175,7 +176,7 @@ async function refuseMissingExtensions(url: Secret, { databases }: PostgresFacts
       state: 'nothing was found out about the backup',
     });
   } finally {
-    await withMaintenance({ url, except: [probe] }, async (client) => dropDatabase(client, probe));
+    await clearing(`database "${probe}"`, context, () => withMaintenance({ url, except: [probe] }, (client) => dropDatabase(client, probe)));
   }
 }
 
@@ -193,6 +194,15 @@ async function failing(client: Queries, names: readonly string[]): Promise<strin
     await client.query('ROLLBACK');
   }
   return missing;
+}
+
+/** What cannot be taken away is told; it must not hide why. */
+async function clearing(what: string, { emit }: RunContext, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    emit({ type: 'warning', component: 'postgres', message: `${what} may be left on the scratch server: ${serverWords(error)}` });
+  }
 }
 
 const markPrefix = 'lifeboat drill ';

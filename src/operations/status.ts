@@ -3,6 +3,7 @@
  * when that was last proven. Reads the repository and this host's state; the servers may be down.
  */
 import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { withRepository } from './open-repository.ts';
 import type { RestoreEstimate, StatusReason, StatusRequest, StatusResult, StatusTarget } from './requests.ts';
@@ -20,6 +21,7 @@ export async function status(loaded: LoadedConfig, request: StatusRequest, conte
   return withRepository(loaded, context, async (repository) => {
     const { config } = loaded;
     const found = await survey(loaded, repository, request.target, Date.now());
+    if (request.target !== undefined && found.targets.length === 0) throw new LifeboatError('usage', `there is no target ${request.target}`, { hint: `configured: ${[...config.targets.keys()].join(', ') || 'none'}` });
     const acknowledged = await readAcknowledged(config.stateDir, repository.repositoryId);
     const reasons = judge(found, { ...config.monitoring, maxAgeMs: request.maxAgeMs, days: request.days }).map((reason) => withAcknowledgement(reason, acknowledged));
     const open = reasons.filter((reason) => reason.acknowledged === undefined);

@@ -171,11 +171,14 @@ test('in a scratch server of the operator nothing stays; the very server of the 
   await bench.nothingLeft();
 });
 
-test('an extension that is not here is named as that, and is no damage', async () => {
+test('a disk that is too small, and an extension that is not here, are named as that, and are no damage', async () => {
   const database = { name: 'app', owner: 'postgres', encoding: 'UTF8', collate: 'C', ctype: 'C', localeProvider: 'c', tablespace: 'pg_default', connectionLimit: -1, isTemplate: false, grants: [], settings: [], extensions: [{ name: 'nowhere_to_be_found', version: '1', schema: 'public' }, { name: 'pg_trgm', version: '1.6', schema: 'public' }], snapshot: { name: 'x', takenAt: 'x' }, artifacts: { schema: 's', data: 'd', tables: [] }, tables: [], largeObjects: { count: '0', bytes: '0' }, sequences: [], publications: [], subscriptions: [] };
-  const facts = new Map([['database', { serverVersion: '15.0', serverVersionNum: 150000, toolVersion: '15.0', databases: [database] }]]);
-  const subject = { component: { name: 'database' }, manifest: { id: 'x' }, facts, reader: { artifacts: [], open: () => assert.fail('nothing is to be read') }, config: { jobs: 1, drill: { scratchPostgresUrl: undefined } } };
-  await assert.rejects(drillDatabase(subject as unknown as Parameters<typeof drillDatabase>[0], new DrillRecord(), collectingContext()), { code: 'tool', message: /^the throwaway server cannot have the extensions of the backup: nowhere_to_be_found \([^;]*\)$/ });
+  const drillOf = async (facts: unknown): Promise<void> => drillDatabase(subjectOf(facts) as Parameters<typeof drillDatabase>[0], new DrillRecord(), collectingContext());
+  const factsOf = (of: object): unknown => new Map([['database', { serverVersion: '15.0', serverVersionNum: 150000, toolVersion: '15.0', databases: [of] }]]);
+  const subjectOf = (facts: unknown): unknown => ({ component: { name: 'database' }, manifest: { id: 'x' }, facts, reader: { artifacts: [], open: () => assert.fail('nothing is to be read') }, config: { jobs: 1, drill: { scratchPostgresUrl: undefined } } });
+  const table = { schema: 'public', name: 't', kind: 'r', rows: '1', method: 'count', bytes: 1e15 };
+  await assert.rejects(drillOf(factsOf({ ...database, tables: [table] })), { code: 'space', message: /for a throwaway PostgreSQL server/ });
+  await assert.rejects(drillOf(factsOf(database)), { code: 'tool', message: /^the throwaway server cannot have the extensions of the backup: nowhere_to_be_found \([^;]*\)$/ });
 });
 
 test('the throwaway server listens to nobody else: no network, a password, its own superuser only', async () => {

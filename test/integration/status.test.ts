@@ -59,6 +59,7 @@ test('no backup: unhealthy; one: degraded until a drill has proven it; then heal
 test('--max-age', async () => {
   assert.deepEqual(ids(await look(19, 'status --max-age 0.001s')), ['stale:main:files']);
   await look(0, 'status --max-age 1h');
+  assertFailed(await bench.run('status --target nowhere'), 2, /there is no target nowhere/);
 });
 
 test('a failed run is remembered with its reason; the source may be gone', async () => {
