@@ -24,8 +24,9 @@ export const commands: readonly Entry[] = [
   { name: 'show', sentence: 'everything known of one backup, its evidence included', load: async () => import('./commands/show.ts') },
   { name: 'restore', sentence: 'put chosen parts of a backup into a chosen target', load: async () => import('./commands/restore.ts') },
   { name: 'export', sentence: 'write the parts of a backup as plain files: .dump for pg_restore, .rdb, .tar, with SHA256SUMS', load: async () => import('./commands/export.ts') },
+  { name: 'wal', sentence: 'what the server calls to archive its write-ahead log and to read it back', load: async () => import('./commands/wal.ts') },
   { name: 'validate', sentence: 'are the stored bytes what the manifest says? (--quick: presence and sizes; --deep: decoded, each archive read)', load: async () => import('./commands/validate.ts') },
-  { name: 'integrity', sentence: 'check the repository as a whole: every object accounted for, nothing lost, nothing strange', load: async () => import('./commands/integrity.ts') },
+  { name: 'integrity', sentence: 'does it restore? (--drill: proven in throwaway servers); and the repository as a whole: every object accounted for', load: async () => import('./commands/integrity.ts') },
   { name: 'status', sentence: 'one verdict (healthy, degraded, unhealthy), why, what to do next, what can be restored and how long it would take', load: async () => import('./commands/status.ts') },
   { name: 'acknowledge', sentence: 'say of a warning that status gives that it is meant to be', load: async () => import('./commands/acknowledge.ts') },
   { name: 'cleanup', sentence: 'delete what the retention policy no longer keeps', load: async () => import('./commands/cleanup.ts') },
@@ -104,6 +105,8 @@ function buildProgram(io: CliIo): { program: Command; session: Session } {
 /** commander's wording without its prefix and its line breaks; its suggestions in our form. */
 function usageError(error: CommanderError, program: Command): LifeboatError {
   if (error.code === 'commander.help') {
+    const group = program.args[0];
+    if (group !== undefined && commands.some(({ name }) => name === group)) return new LifeboatError('usage', `${group} wants one of its commands named`, { hint: `see: lifeboat ${group} --help` });
     const names = commands.map(({ name }) => name).join(', ');
     return new LifeboatError('usage', 'no command was named', { hint: `the commands are: ${names}; see lifeboat --help` });
   }

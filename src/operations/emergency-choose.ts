@@ -52,8 +52,20 @@ export async function chooseForEmergency(repository: Repository, config: Config,
   });
 }
 
+/** Says why a backup is not whole; undefined for one that is. */
+export type JudgeWhole = (listed: ListedManifest) => Promise<string | undefined>;
+
+/** Judges each backup once, however often it is asked for. */
+export function judgeOnce(repository: Repository, config: Config, context: RunContext): JudgeWhole {
+  const known = new Map<string, string | undefined>();
+  return async (listed) => {
+    if (!known.has(listed.id)) known.set(listed.id, await whyNotWhole(repository, config, listed, context));
+    return known.get(listed.id);
+  };
+}
+
 /** `besides`: ids that are out of the question. Safety backups hold what was wrong before a restore: they count only if there is nothing else. */
-export async function newestWhole(repository: Repository, config: Config, { target, only }: Pick<EmergencyChoice, 'target' | 'only'>, context: RunContext, besides: readonly string[] = []): Promise<{ readonly found: ListedManifest | undefined; readonly passedOver: readonly PassedOver[] }> {
+export async function newestWhole(repository: Repository, config: Config, { target, only }: Pick<EmergencyChoice, 'target' | 'only'>, context: RunContext, { besides = [], judge = judgeOnce(repository, config, context) }: { readonly besides?: readonly string[]; readonly judge?: JudgeWhole } = {}): Promise<{ readonly found: ListedManifest | undefined; readonly passedOver: readonly PassedOver[] }> {
   const passedOver: PassedOver[] = [];
   const safety: ListedManifest[] = [];
   for await (const listed of repository.listManifests()) {
@@ -65,11 +77,11 @@ export async function newestWhole(repository: Repository, config: Config, { targ
       safety.push(listed);
       continue;
     }
-    const reason = await whyNotWhole(repository, config, listed, context);
+    const reason = await judge(listed);
     if (reason === undefined) return { found: listed, passedOver };
     passedOver.push({ id, reason });
   }
-  for (const listed of safety) if ((await whyNotWhole(repository, config, listed, context)) === undefined) return { found: listed, passedOver };
+  for (const listed of safety) if ((await judge(listed)) === undefined) return { found: listed, passedOver };
   return { found: undefined, passedOver };
 }
 

@@ -174,7 +174,8 @@ async function stopped(loaded: LoadedConfig, repository: Repository, file: Journ
   step.notes.push(messageOf(error));
   await ended(loaded, file, journal, step, 'failed', context).catch((cause: unknown) => context.emit({ type: 'warning', message: messageOf(cause) }));
   const known = error instanceof LifeboatError ? error : undefined;
-  const hints = [known?.hint, step.name === 'safety-backup' ? `without it: ${resume} --no-backup` : undefined, known?.code === 'integrity' ? await otherBackup(loaded, repository, plan, context) : undefined, `then go on: ${resume}`];
+  const other = known?.code === 'integrity' ? await otherBackup(loaded, repository, plan, context) : undefined;
+  const hints = [known?.hint, step.name === 'safety-backup' ? `without it: ${resume} --no-backup` : undefined, other ?? `then go on: ${resume}`];
   return new LifeboatError(known?.code ?? 'source', `the emergency restore stopped at "${step.title}": ${messageOf(error)}`, {
     state: [known?.state, stateOf(loaded, journal)].filter((each) => each !== undefined).join('; '),
     hint: hints.filter((each) => each !== undefined).join('; '),
@@ -184,7 +185,7 @@ async function stopped(loaded: LoadedConfig, repository: Repository, file: Journ
 }
 
 async function otherBackup(loaded: LoadedConfig, repository: Repository, plan: EmergencyPlan, context: RunContext): Promise<string | undefined> {
-  const { found } = await newestWhole(repository, loaded.config, { target: plan.target, only: plan.components }, context, [plan.id]).catch(() => ({ found: undefined }));
+  const { found } = await newestWhole(repository, loaded.config, { target: plan.target, only: plan.components }, context, { besides: [plan.id] }).catch(() => ({ found: undefined }));
   return found === undefined ? undefined : `the backup may be damaged; the newest other one that is whole: lifeboat emergency-restore restore ${found.id}`;
 }
 

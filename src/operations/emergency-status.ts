@@ -3,7 +3,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { newestWhole, type PassedOver } from './emergency-choose.ts';
+import { judgeOnce, newestWhole, type JudgeWhole, type PassedOver } from './emergency-choose.ts';
 import { JournalFile } from './emergency-journal.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
@@ -48,10 +48,11 @@ export async function emergencyStatus(loaded: LoadedConfig, request: EmergencySt
   const { context, warnings } = noteWarnings(told);
   return withRepository(loaded, context, async (repository) => {
     const found = await componentsByTarget(repository, request.target);
+    const judge = judgeOnce(repository, loaded.config, context);
     const targets: EmergencyStatusResult['targets'][number][] = [];
     for (const [target, components] of [...found].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       const newest: EmergencyComponent[] = [];
-      for (const component of components) newest.push(await newestOf(loaded, repository, target, component, context));
+      for (const component of components) newest.push(await newestOf(loaded, repository, target, component, judge, context));
       targets.push({ target, components: newest, unfinished: await unfinishedOf(loaded, target) });
     }
     return { repository: repository.storage.location, targets, warnings };
@@ -69,8 +70,8 @@ async function componentsByTarget(repository: Repository, only: string | undefin
   return found;
 }
 
-async function newestOf({ config }: LoadedConfig, repository: Repository, target: string, component: ComponentName, context: RunContext): Promise<EmergencyComponent> {
-  const { found, passedOver } = await newestWhole(repository, config, { target, only: [component] }, context);
+async function newestOf({ config }: LoadedConfig, repository: Repository, target: string, component: ComponentName, judge: JudgeWhole, context: RunContext): Promise<EmergencyComponent> {
+  const { found, passedOver } = await newestWhole(repository, config, { target, only: [component] }, context, { judge });
   if (found?.manifest === undefined) return { component, passedOver };
   const { manifest } = found;
   const standing = await standingOf(repository, found);

@@ -243,6 +243,7 @@ describe('what stands in the way is said before anything is changed, or with wha
 });
 
 test('the newest backup is damaged: the newest that is whole is offered', async () => {
+  writeConfig({ stopServices: ['/bin/sh', '-c', `echo stop >> ${services}`], startServices: ['/bin/true'] });
   const packs = (): string[] => namesBelow(join(bench.repository, 'packs'));
   const old = packs();
   await postgres.query('shop', "INSERT INTO item SELECT n, md5(n::text) || repeat('x', 500) FROM generate_series(201, 300) n");
@@ -257,6 +258,26 @@ test('the newest backup is damaged: the newest that is whole is offered', async 
   assert.deepEqual(await live(), right);
   assert.equal((await bench.run(`emergency-restore validate ${newest}`)).exitCode, 14);
   await bench.nothingLeft();
+});
+
+test('damage that only reading finds: nothing live is changed, services are started by hand, another backup is offered', async () => {
+  writeFileSync(join(files, 'a'), 'wrong');
+  writeFileSync(join(files, 'b'), 'new in the last backup');
+  const old = namesBelow(join(bench.repository, 'packs'));
+  await bench.backup('backup files');
+  for (const name of namesBelow(join(bench.repository, 'packs')).filter((each) => !old.includes(each))) {
+    const pack = join(bench.repository, 'packs', name);
+    const bytes = readFileSync(pack);
+    bytes.writeUInt8(bytes.readUInt8(80) ^ 1, 80);
+    writeFileSync(pack, bytes);
+  }
+  const result = await bench.run('emergency-restore restore --files-only -q --no-backup --confirm main');
+  assertFailed(result, 14, /stopped at "restore files.*damaged/, new RegExp(`newest other one that is whole: lifeboat emergency-restore restore ${id}`));
+  assert.match(result.stderr, /services are stopped; to start them: /);
+  assert.deepEqual(readdirSync(files), ['a', 'b']);
+  assert.equal(readFileSync(services, 'utf8'), 'stop\n');
+  await bench.json(`emergency-restore restore ${id} --files-only --no-backup --confirm main`, { exitCode: 3 });
+  assert.deepEqual(await live(), right);
 });
 
 test('the runbook has the commands of this installation, also where nothing can be reached', async () => {
