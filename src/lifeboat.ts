@@ -14,6 +14,8 @@ import type { EventSink, LifeboatEvent } from './lib/events.ts';
 import { backupRequest, exportRequest, restoreRequest, undoRestoreRequest, unlockRequest, validateRequest } from './library-requests.ts';
 import type { BackupOptions, Defaults, ExportOptions, InitOptions, RestoreOptions, UndoRestoreOptions, UnlockOptions } from './library-requests.ts';
 import type { AuditRequest, AuditResult } from './operations/audit-log.ts';
+import type { EmergencyRequest, EmergencyResult } from './operations/emergency-restore.ts';
+import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
 import type * as requests from './operations/requests.ts';
 
 /** How a Lifeboat is opened; all of it may be left out. */
@@ -148,6 +150,17 @@ export class Lifeboat implements AsyncDisposable {
   /** Who changed, restored, took out or deleted what; and whether that log is whole. */
   async audit(options: AuditRequest = {}, call: CallOptions = {}): Promise<AuditResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/audit-log.ts')).auditLog, options, call);
+  }
+
+  /** What can be had in an emergency: the newest whole backup of each target and component. */
+  async emergencyStatus(options: EmergencyStatusRequest = {}, call: CallOptions = {}): Promise<EmergencyStatusResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/emergency-status.ts')).emergencyStatus, options, call);
+  }
+
+  /** Everything back from the newest whole backup, step by step; asks. With `dryRun` only the plan. */
+  async emergencyRestore(options: Partial<EmergencyRequest> = {}, call: CallOptions = {}): Promise<EmergencyResult> {
+    const request = { only: [], force: false, safetyBackup: true, dryRun: false, resume: false, confirm: this.#defaults.confirm, ...options };
+    return this.#run(needsOf(options.target), async () => (await import('./operations/emergency-restore.ts')).emergencyRestore, request, call);
   }
 
   /** The data keys of the repository and who can open them. */
