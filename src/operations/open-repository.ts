@@ -18,7 +18,8 @@ export function repositoryLocation({ config }: LoadedConfig): RepositoryLocation
 /** Runs `work` with the configured storage. */
 export async function withStorage<T>(loaded: LoadedConfig, context: RunContext, work: (storage: Storage) => Promise<T>, create = false): Promise<T> {
   const onRetry = (message: string): void => context.emit({ type: 'step', message });
-  const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry, create });
+  const onFallback = (message: string): void => context.emit({ type: 'warning', message });
+  const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry, onFallback, create });
   try {
     return await work(retaining(storage, repositoryLocation(loaded)));
   } finally {

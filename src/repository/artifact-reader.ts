@@ -3,6 +3,7 @@
  * checked against their chunk ids side by side → yielded in order. It never ends early: what cannot be
  * proven whole is thrown.
  */
+import { countGarbage } from '../lib/collect.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { ArtifactInfo, ArtifactReader } from '../source/source.ts';
 import { NotFoundError, TooShortError, type Storage } from '../storage/storage.ts';
@@ -10,11 +11,13 @@ import { boxKind, chunkIdKey, chunkIdOf, cipherFor, openBox, type BoxCipher } fr
 import { decode } from './codec.ts';
 import { sha256, type DataKey } from './crypto.ts';
 import { IndexPart, packKey, type ChunkRecord } from './index-part.ts';
+import { openTrue } from './earlier-versions.ts';
 import { readAhead } from './read-ahead.ts';
 import type { ManifestArtifact } from './manifest.ts';
 
 /** One request reads neighbouring chunks of so many plain bytes at most… */
-const runPlainBytes = 6 * 1024 * 1024;
+const runPlainBytes = 4 * 1024 * 1024;
+const firstRunPlainBytes = 1024 * 1024;
 /** …and so many of them are under way or waiting to be used. */
 const runsAhead = 3;
 
@@ -84,26 +87,34 @@ async function* readRange(options: ArtifactReaderOptions, artifact: ManifestArti
 /** Every chunk of an artifact in stream order, one index part in memory at a time. */
 export async function* records({ storage, dataKey }: ArtifactReaderOptions, artifact: ManifestArtifact): AsyncGenerator<ChunkRecord> {
   for (const part of artifact.index) {
-    const stored = await get(storage, part.object);
-    if (stored.length !== part.bytes || sha256(stored).toString('hex') !== part.sha256) throw damaged(artifact.name, `${part.object} is not what the manifest names`);
-    const index = new IndexPart(await openBox(stored, boxKind.index, part.object, dataKey));
+    const opening = openTrue(storage, part.object, async (stored) => {
+      if (stored.length !== part.bytes || sha256(stored).toString('hex') !== part.sha256) throw damaged(artifact.name, `${part.object} is not what the manifest names`);
+      return new IndexPart(await openBox(stored, boxKind.index, part.object, dataKey));
+    });
+    const index = await opening.catch((error: unknown) => {
+      throw error instanceof NotFoundError ? located(error, part.object) : error;
+    });
     if (index.chunks !== part.chunks) throw damaged(artifact.name, `${part.object} lists ${index.chunks} chunks, not ${part.chunks}`);
     for (let n = 0; n < index.chunks; n++) yield index.record(n);
   }
 }
 
-/** Joins chunks that lie side by side in a pack. */
+/** Joins chunks that lie side by side in a pack; the first runs are short, for readers that want only a beginning. */
 async function* runsOf(chunks: AsyncIterable<ChunkRecord>): AsyncGenerator<Run> {
   let run: Run | undefined;
+  let limit = firstRunPlainBytes;
   for await (const chunk of chunks) {
     const end = chunk.offset + chunk.storedLength;
-    if (run !== undefined && run.chunks[0]?.packId.equals(chunk.packId) === true && run.end === chunk.offset && run.plainBytes + chunk.plainLength <= runPlainBytes) {
+    if (run !== undefined && run.chunks[0]?.packId.equals(chunk.packId) === true && run.end === chunk.offset && run.plainBytes + chunk.plainLength <= limit) {
       run.chunks.push(chunk);
       run.end = end;
       run.plainBytes += chunk.plainLength;
       continue;
     }
-    if (run !== undefined) yield run;
+    if (run !== undefined) {
+      yield run;
+      limit = Math.min(2 * limit, runPlainBytes);
+    }
     run = { chunks: [chunk], start: chunk.offset, end, plainBytes: chunk.plainLength };
   }
   if (run !== undefined) yield run;
@@ -115,28 +126,27 @@ async function* plainChunks(options: ArtifactReaderOptions, runs: AsyncIterable<
     const [first] = run.chunks as [ChunkRecord];
     const key = packKey(first.packId);
     try {
-      const stored = await options.storage.get(key, { start: run.start, end: run.end });
-      const cipher = cipherFor(first.packHeader, boxKind.pack, options.dataKey);
-      return await Promise.all(run.chunks.map((chunk) => openChunk(cipher, chunk, stored.subarray(chunk.offset - run.start, chunk.offset - run.start + chunk.storedLength), idKey)));
+      const openAll = async (stored: Buffer): Promise<Uint8Array[]> => {
+        const cipher = cipherFor(first.packHeader, boxKind.pack, options.dataKey);
+        return Promise.all(run.chunks.map((chunk) => openChunk(cipher, chunk, stored.subarray(chunk.offset - run.start, chunk.offset - run.start + chunk.storedLength), idKey)));
+      };
+      return await openTrue(options.storage, key, openAll, { start: run.start, end: run.end });
     } catch (error) {
       throw located(error, key);
     }
   };
-  for await (const chunks of readAhead(runs, open, runsAhead)) yield* chunks;
+  for await (const chunks of readAhead(runs, open, runsAhead)) {
+    for (const chunk of chunks) {
+      yield chunk;
+      countGarbage(chunk.length);
+    }
+  }
 }
 
 async function openChunk(cipher: BoxCipher, chunk: ChunkRecord, stored: Uint8Array, idKey: Buffer | undefined): Promise<Uint8Array> {
   const plain = await decode(cipher.open(chunk.frame, stored), chunk.codec, chunk.plainLength);
   if (!chunkIdOf(idKey, plain).equals(chunk.id)) throw new LifeboatError('integrity', 'a chunk is not the one the index names');
   return plain;
-}
-
-async function get(storage: Storage, key: string): Promise<Buffer> {
-  try {
-    return await storage.get(key);
-  } catch (error) {
-    throw located(error, key);
-  }
 }
 
 /** Names the object; a missing or shortened one is damage of the backup, not a storage's failure. */

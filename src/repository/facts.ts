@@ -3,6 +3,7 @@ import type { Json } from '../source/source.ts';
 import { NotFoundError } from '../storage/storage.ts';
 import { boxKind, openBox } from './box.ts';
 import { sha256 } from './crypto.ts';
+import { openTrue } from './earlier-versions.ts';
 import { factsKey, type Manifest } from './manifest.ts';
 import { damaged } from './seal.ts';
 import type { Repository } from './repository.ts';
@@ -11,10 +12,13 @@ import type { Repository } from './repository.ts';
 export async function readFacts(repository: Repository, manifest: Manifest): Promise<Json> {
   const object = factsKey(manifest.id);
   const dataKey = await repository.dataKeyOf(manifest);
-  const bytes = await repository.storage.get(object).catch((error: unknown) => {
+  const checked = (stored: Buffer): Buffer => {
+    if (sha256(stored).toString('hex') !== manifest.factsSha256) throw damaged(object, 'it is not what the manifest says');
+    return stored;
+  };
+  const bytes = await openTrue(repository.storage, object, checked).catch((error: unknown) => {
     throw error instanceof NotFoundError ? damaged(object, 'it is lost', error) : error;
   });
-  if (sha256(bytes).toString('hex') !== manifest.factsSha256) throw damaged(object, 'it is not what the manifest says');
   const text = (await openBox(bytes, boxKind.document, object, dataKey)).toString();
   try {
     return JSON.parse(text) as Json;

@@ -6,6 +6,7 @@
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { NotFoundError, type Storage } from '../storage/storage.ts';
 import { sha256, type DataKey } from './crypto.ts';
+import { openTrue } from './earlier-versions.ts';
 import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile, stretchPassphrase, wrapDataKey, type OpenedBy, type ReadKeyFile } from './key-file.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './key-material.ts';
 import { keyCopyKey } from './manifest.ts';
@@ -103,7 +104,7 @@ export class Keyring {
       const id = /^keys\/([0-9a-f]{32})\.json$/.exec(key)?.[1];
       if (id === undefined) continue;
       try {
-        files.push(parseKeyFile(await this.storage.get(key), key, id));
+        files.push(await openTrue(this.storage, key, (bytes) => parseKeyFile(bytes, key, id)));
       } catch (error) {
         if (!isDamage(error)) throw error;
         damaged.push(error);
@@ -127,10 +128,12 @@ export class Keyring {
     if (canDecrypt(this.material)) {
       for (const object of backupId === undefined ? [`keys/${id}.json`] : [`keys/${id}.json`, keyCopyKey(backupId)]) {
         try {
-          const file = parseKeyFile(await this.storage.get(object), object, id);
-          const opened = (await this.#openCached(file)) ?? (await this.#openFile(file));
-          if (opened !== undefined) return opened;
-          failures.push(`the configured key does not open ${object}`);
+          return await openTrue(this.storage, object, async (bytes) => {
+            const file = parseKeyFile(bytes, object, id);
+            const opened = (await this.#openCached(file)) ?? (await this.#openFile(file));
+            if (opened === undefined) throw new LifeboatError('integrity', `the configured key does not open ${object}`);
+            return opened;
+          });
         } catch (error) {
           // Damaged or absent: the backup's copy may still be good. Anything else is a failure of the storage or of the key itself.
           if (!(error instanceof NotFoundError) && !isDamage(error)) throw error;

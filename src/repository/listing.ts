@@ -4,8 +4,10 @@
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { NotFoundError, type ObjectInfo, type Storage } from '../storage/storage.ts';
+import { openEarlier } from './earlier-versions.ts';
 import { distrustOf, openSplit } from './documents.ts';
 import { isBackupId } from './ids.ts';
+import { canDecrypt } from './key-material.ts';
 import type { Keyring } from './keyring.ts';
 import { maxManifestBytes, parseManifest, type Manifest } from './manifest.ts';
 import { damaged, splitDocument } from './seal.ts';
@@ -85,9 +87,30 @@ export async function readListed(home: ManifestHome, info: ObjectInfo): Promise<
     bytes = await home.storage.get(info.key);
   } catch (error) {
     if (error instanceof NotFoundError) return undefined;
-    return { ...base, ...asDamaged(error) };
+    return (await earlier(home, base)) ?? { ...base, ...asDamaged(error) };
   }
-  return { ...base, ...(await judge(home, bytes, id, info.key)) };
+  const judged = await judge(home, bytes, id, info.key);
+  return (isWorse(home, judged) ? await earlier(home, base) : undefined) ?? { ...base, ...judged };
+}
+
+type Base = Pick<ListedManifest, 'id' | 'object' | 'sizeBytes' | 'modifiedMs'>;
+
+/** Could an earlier version be more than that? Without a key nobody can tell. */
+function isWorse({ keyring }: ManifestHome, { trust }: Judged): boolean {
+  return trust === 'damaged' || trust === 'untrusted' || (trust === 'unchecked' && keyring !== undefined && canDecrypt(keyring.material));
+}
+
+/** The oldest version whose seal holds; undefined when there is none. */
+async function earlier(home: ManifestHome, base: Base): Promise<ListedManifest | undefined> {
+  if (!isBackupId(base.id)) return undefined;
+  const found = await openEarlier(home.storage, base.object, async (bytes, { sizeBytes, modifiedMs }): Promise<ListedManifest> => {
+    if (sizeBytes > maxManifestBytes) throw damaged(base.object, `${sizeBytes} bytes are too many`);
+    const judged = await judge(home, bytes, base.id, base.object);
+    if (judged.trust !== 'sealed') throw damaged(base.object, judged.reason ?? 'its seal does not hold');
+    return { ...base, sizeBytes, modifiedMs, ...judged };
+  });
+  if (found !== undefined) home.storage.history?.fellBack(`${base.object} was overwritten; an earlier version of it, whose seal holds, is used`);
+  return found?.opened;
 }
 
 type Judged = Pick<ListedManifest, 'trust' | 'reason' | 'manifest' | 'seal' | 'signedBy'>;

@@ -8,6 +8,7 @@ import type { EncryptionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { keyNeeded, type SealingKey } from './documents.ts';
+import { openTrue } from './earlier-versions.ts';
 import { canDecrypt, parseKeyMaterial, type KeyMaterial } from './key-material.ts';
 import { Keyring, type OpenedKey } from './keyring.ts';
 import { listManifests, readListed, type ListedManifest, type ListOptions, type ManifestHome } from './listing.ts';
@@ -34,7 +35,7 @@ export type RepositoryInfo = z.infer<typeof repositorySchema>;
  */
 export async function openRepository(storage: Storage, encryption: EncryptionConfig, stateDir: string): Promise<Repository> {
   const material = parseKeyMaterial(encryption);
-  const info = await readRepositoryInfo(storage);
+  const info = await openTrue(storage, repositoryObject, parseRepositoryInfo).catch(noneWhereAbsent);
   if (info === undefined) {
     throw new LifeboatError('not_found', `there is no repository at ${storage.location}: it has no ${repositoryObject}`, { hint: 'create it with: lifeboat init' });
   }
@@ -44,13 +45,14 @@ export async function openRepository(storage: Storage, encryption: EncryptionCon
 
 /** The parsed repository.json; undefined when there is none. */
 export async function readRepositoryInfo(storage: Storage): Promise<RepositoryInfo | undefined> {
-  let bytes: Buffer;
-  try {
-    bytes = await storage.get(repositoryObject);
-  } catch (error) {
-    if (error instanceof NotFoundError) return undefined;
-    throw error;
-  }
+  return storage.get(repositoryObject).then(parseRepositoryInfo).catch(noneWhereAbsent);
+}
+
+function noneWhereAbsent(error: unknown): undefined {
+  if (!(error instanceof NotFoundError)) throw error;
+}
+
+function parseRepositoryInfo(bytes: Buffer): RepositoryInfo {
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString());

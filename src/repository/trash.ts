@@ -5,6 +5,7 @@
 import { LifeboatError } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { sha256 } from './crypto.ts';
+import { openTrue } from './earlier-versions.ts';
 import { nearestIds } from './ids.ts';
 import type { ListedManifest } from './listing.ts';
 import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } from './manifest.ts';
@@ -20,8 +21,10 @@ import { damaged, splitDocument } from './seal.ts';
  */
 export async function moveToTrash(storage: Storage, backup: Pick<ListedManifest, 'id' | 'seal'>, stillHolds: () => Promise<void>): Promise<void> {
   const object = manifestKey(backup.id);
-  const bytes = await storage.get(object);
-  if (splitDocument(bytes, object).seal !== backup.seal) throw damaged(object, 'it has changed since it was read');
+  const bytes = await openTrue(storage, object, (stored) => {
+    if (splitDocument(stored, object).seal !== backup.seal) throw damaged(object, 'it has changed since it was read');
+    return stored;
+  });
   await stillHolds();
   await storage.put(trashKey(backup.id), [bytes], { replace: true });
   await stillHolds();
@@ -91,9 +94,10 @@ async function requireWhole(storage: Storage, manifest: Manifest): Promise<void>
 export async function readTable(storage: Storage, manifest: Manifest): Promise<Buffer> {
   const object = packsKey(manifest.id);
   try {
-    const table = await storage.get(object);
-    if (sha256(table).toString('hex') !== manifest.packsSha256) throw damaged(object, 'it is not what the manifest names');
-    return table;
+    return await openTrue(storage, object, (table) => {
+      if (sha256(table).toString('hex') !== manifest.packsSha256) throw damaged(object, 'it is not what the manifest names');
+      return table;
+    });
   } catch (error) {
     if (error instanceof NotFoundError) throw new LifeboatError('integrity', `${object} is missing`, { cause: error });
     throw error;

@@ -9,6 +9,8 @@ export interface OpenStorageOptions {
   readonly signal?: AbortSignal | undefined;
   /** One plain line for an operator before each new try. */
   readonly onRetry?: ((message: string) => void) | undefined;
+  /** One sentence for an operator when an earlier version of an object had to be used. */
+  readonly onFallback?: ((message: string) => void) | undefined;
   /** A missing root folder may be made (init). Default: a put into one is an error, the disk may not be mounted. */
   readonly create?: boolean | undefined;
   /** How long a call goes on after its first passing failure, in milliseconds. Default 75 s. */
@@ -22,7 +24,7 @@ export interface OpenStorageOptions {
  * a local folder is not looked at before the first call.
  */
 export async function openStorage(location: RepositoryLocation, options: OpenStorageOptions = {}): Promise<Storage> {
-  const retryOptions: StorageRetryOptions = { budgetMs: options.retryBudgetMs, signal: options.signal, onRetry: options.onRetry };
+  const retryOptions: StorageRetryOptions = { budgetMs: options.retryBudgetMs, signal: options.signal, onRetry: options.onRetry, onFallback: options.onFallback };
   if (location.kind === 'local') return withRetry(openLocalStorage(location.path, { create: options.create ?? false }), retryOptions);
   const { openS3Storage } = await import('./s3.ts');
   const s3Options = { signal: options.signal, idleTimeoutMs: options.idleTimeoutMs };

@@ -6,7 +6,7 @@
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { retry } from '../lib/retry.ts';
-import type { ByteRange, ObjectInfo, PutOptions, RemoveOptions, Storage } from './storage.ts';
+import type { ByteRange, ObjectHistory, PutOptions, RemoveOptions, Storage } from './storage.ts';
 
 export interface StorageRetryOptions {
   /** How long to go on after the first failure of a call, in milliseconds. Default 75 s. */
@@ -17,6 +17,8 @@ export interface StorageRetryOptions {
   readonly signal?: AbortSignal | undefined;
   /** One plain line for an operator before each pause. */
   readonly onRetry?: ((message: string) => void) | undefined;
+  /** One sentence for an operator when an earlier version of an object had to be used. */
+  readonly onFallback?: ((message: string) => void) | undefined;
 }
 
 /** The same storage, with patience. */
@@ -30,7 +32,7 @@ export function withRetry(storage: Storage, options: StorageRetryOptions = {}): 
     put: (key: string, parts: readonly Uint8Array[], putOptions?: PutOptions) => patiently(() => storage.put(key, parts, putOptions)),
     get: (key: string, range?: ByteRange) => patiently(() => storage.get(key, range)),
     stat: (key: string) => patiently(() => storage.stat(key)),
-    list: (prefix: string, after?: string) => listPatiently(storage, prefix, after, patiently),
+    list: (prefix: string, after?: string) => listPatiently((from) => storage.list(prefix, from), after, patiently),
     remove: (keys: readonly string[], removeOptions: RemoveOptions = {}) => {
       const { signal, ...others } = options;
       const patience = { ...others, ...(removeOptions.afterAbort === true ? {} : { signal }), ...(removeOptions.budgetMs === undefined ? {} : { budgetMs: removeOptions.budgetMs }) };
@@ -38,6 +40,7 @@ export function withRetry(storage: Storage, options: StorageRetryOptions = {}): 
     },
     ...(removeVersions === undefined ? {} : { removeVersions: (keys: readonly string[], versionOptions?: { readonly hiddenOnly?: boolean }) => patiently(() => removeVersions(keys, versionOptions)) }),
     ...(extendRetention === undefined ? {} : { extendRetention: (key: string, untilMs: number) => patiently(() => extendRetention(key, untilMs)) }),
+    ...(storage.history === undefined ? {} : { history: patientHistory(storage.history, patiently, options.onFallback) }),
     space: () => patiently(() => storage.space()),
     removeStaleTemporaries: (olderThanMs: number) => patiently(() => storage.removeStaleTemporaries(olderThanMs)),
     close: () => storage.close(),
@@ -57,17 +60,28 @@ export function retryTransient<T>(work: () => Promise<T>, options: StorageRetryO
   });
 }
 
+type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** Each object's fallback is told once. */
+function patientHistory(history: ObjectHistory, patiently: Patiently, onFallback: ((message: string) => void) | undefined): ObjectHistory {
+  const told = new Set<string>();
+  return {
+    list: (prefix, after) => listPatiently((from) => history.list(prefix, from), after, patiently),
+    get: (key, versionId, range) => patiently(() => history.get(key, versionId, range)),
+    fellBack: (message) => {
+      history.fellBack(message);
+      if (!told.has(message)) onFallback?.(message);
+      told.add(message);
+    },
+  };
+}
+
 /** Goes on after the last key given; each key that arrives starts a new budget. */
-async function* listPatiently(
-  storage: Storage,
-  prefix: string,
-  after: string | undefined,
-  patiently: <T>(work: () => Promise<T>) => Promise<T>,
-): AsyncGenerator<ObjectInfo> {
+async function* listPatiently<T extends { readonly key: string }>(list: (after: string | undefined) => AsyncIterable<T>, after: string | undefined, patiently: Patiently): AsyncGenerator<T> {
   let last = after;
-  let source: AsyncIterator<ObjectInfo> | undefined;
-  const next = async (): Promise<IteratorResult<ObjectInfo>> => {
-    source ??= storage.list(prefix, last)[Symbol.asyncIterator]();
+  let source: AsyncIterator<T> | undefined;
+  const next = async (): Promise<IteratorResult<T>> => {
+    source ??= list(last)[Symbol.asyncIterator]();
     try {
       return await source.next();
     } catch (error) {

@@ -2,11 +2,12 @@
  * Removing for good from a bucket that keeps versions, where a plain DELETE only hides. Every version is deleted by
  * its id; an object of which object lock retains one is left as it is, to be found again by a later cleanup.
  */
-import { DeleteObjectCommand, HeadObjectCommand, ListObjectVersionsCommand, type DeleteMarkerEntry, type ListObjectVersionsCommandOutput, type ObjectVersion, type S3Client } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import type { S3Location } from '../config/config.ts';
 import { pathOf } from './s3-client.ts';
 import { judge } from './s3-errors.ts';
-import type { RetainedObject } from './storage.ts';
+import { listVersions } from './s3-history.ts';
+import type { ObjectVersion, RetainedObject } from './storage.ts';
 
 export interface RemoveVersionsOptions {
   /** Only objects whose newest version is a delete marker. */
@@ -18,18 +19,13 @@ export interface RemoveVersionsOptions {
 
 const sideBySide = 8;
 
-interface Version {
-  readonly id: string;
-  readonly isMarker: boolean;
-}
-
 /** Throws the SDK's errors. */
 export async function removeAllVersions(client: S3Client, s3: S3Location, keys: readonly string[], options: RemoveVersionsOptions): Promise<RetainedObject[]> {
   const retained: RetainedObject[] = [];
   const queue = keys.values();
   const worker = async (): Promise<void> => {
     for (const key of queue) {
-      const kept = await removeOne(client, { Bucket: s3.bucket, Key: pathOf(s3, key) }, options);
+      const kept = await removeOne(client, { Bucket: s3.bucket, Key: pathOf(s3, key) }, await versionsOf(client, s3, key, options), options);
       if (kept !== undefined) retained.push({ key, untilMs: kept.untilMs });
     }
   };
@@ -42,8 +38,7 @@ interface Place {
   readonly Key: string;
 }
 
-async function removeOne(client: S3Client, place: Place, { hiddenOnly, objectLock, request }: RemoveVersionsOptions): Promise<{ readonly untilMs: number | undefined } | undefined> {
-  const versions = await versionsOf(client, place, request);
+async function removeOne(client: S3Client, place: Place, versions: readonly ObjectVersion[], { hiddenOnly, objectLock, request }: RemoveVersionsOptions): Promise<{ readonly untilMs: number | undefined } | undefined> {
   if (hiddenOnly && versions[0]?.isMarker !== true) return undefined;
   const stored = versions.filter(({ isMarker }) => !isMarker);
   for (const { id } of objectLock ? stored : []) {
@@ -59,20 +54,9 @@ async function removeOne(client: S3Client, place: Place, { hiddenOnly, objectLoc
   return undefined;
 }
 
-/** Newest first. */
-async function versionsOf(client: S3Client, { Bucket, Key }: Place, request: { abortSignal?: AbortSignal }): Promise<Version[]> {
-  const found: (Version & { readonly isLatest: boolean; readonly at: number })[] = [];
-  let next: { KeyMarker?: string; VersionIdMarker?: string } | undefined = {};
-  while (next !== undefined) {
-    const page: ListObjectVersionsCommandOutput = await client.send(new ListObjectVersionsCommand({ Bucket, Prefix: Key, ...next }), request);
-    const add = (each: ObjectVersion | DeleteMarkerEntry, isMarker: boolean): void => {
-      if (each.Key === Key) found.push({ id: each.VersionId ?? 'null', isMarker, isLatest: each.IsLatest === true, at: each.LastModified?.getTime() ?? 0 });
-    };
-    for (const each of page.Versions ?? []) add(each, false);
-    for (const each of page.DeleteMarkers ?? []) add(each, true);
-    next = page.IsTruncated === true && page.NextKeyMarker === Key ? { KeyMarker: page.NextKeyMarker, ...(page.NextVersionIdMarker === undefined ? {} : { VersionIdMarker: page.NextVersionIdMarker }) } : undefined;
-  }
-  return found.toSorted((a, b) => Number(b.isLatest) - Number(a.isLatest) || b.at - a.at);
+async function versionsOf(client: S3Client, s3: S3Location, key: string, { request }: RemoveVersionsOptions): Promise<readonly ObjectVersion[]> {
+  for await (const found of listVersions(client, s3, key, undefined, request)) if (found.key === key) return found.versions;
+  return [];
 }
 
 /** Undefined: it may go. */

@@ -19,6 +19,7 @@ import { probeBucket } from './s3-bucket.ts';
 import { createS3Client, objectOf, pathOf, requestOptions, type S3ClientOptions } from './s3-client.ts';
 import { deleteBatch } from './s3-delete.ts';
 import { judge, s3Error } from './s3-errors.ts';
+import { listVersions } from './s3-history.ts';
 import { extendLock } from './s3-lock.ts';
 import { removeAllVersions } from './s3-versions.ts';
 import { S3Writer } from './s3-writer.ts';
@@ -30,6 +31,7 @@ import {
   TooShortError,
   type ByteRange,
   type ObjectInfo,
+  type ObjectVersions,
   type PutOptions,
   type RemoveOptions,
   type RetainedObject,
@@ -71,6 +73,7 @@ class S3Storage implements Storage {
   readonly #writer: S3Writer;
   readonly removeVersions?: NonNullable<Storage['removeVersions']>;
   readonly extendRetention?: NonNullable<Storage['extendRetention']>;
+  readonly history?: NonNullable<Storage['history']>;
   #bucketSeen: boolean;
   #batchDelete = true;
 
@@ -83,6 +86,7 @@ class S3Storage implements Storage {
     this.#writer = new S3Writer(client, s3, name, signal, (key) => this.get(key));
     this.capabilities = { versions: bucket.versions, objectLock: bucket.objectLock, freeSpace: false, defaultRetention: bucket.defaultRetention };
     if (bucket.objectLock) this.extendRetention = async (key, untilMs) => this.#extendRetention(key, untilMs);
+    if (bucket.versions) this.history = { list: (prefix, after) => this.#versions(prefix, after), get: async (key, VersionId, range) => this.#get(key, range, { VersionId }), fellBack: () => {} };
     if (bucket.versions) this.removeVersions = async (keys, removing) => this.#removeVersions(keys, removing?.hiddenOnly === true);
   }
 
@@ -92,16 +96,20 @@ class S3Storage implements Storage {
   }
 
   async get(key: string, range?: ByteRange): Promise<Buffer> {
+    return this.#get(key, range, {});
+  }
+
+  async #get(key: string, range: ByteRange | undefined, version: { readonly VersionId?: string }): Promise<Buffer> {
     checkKey(this.location, key);
     if (range !== undefined) {
       checkRange(key, range);
-      if (range.start === range.end) return this.#emptyRange(key, range);
+      if (range.start === range.end && version.VersionId === undefined) return this.#emptyRange(key, range);
     }
     const what = `${key} in ${this.location}`;
     const expected = range === undefined ? undefined : range.end - range.start;
     try {
       const answer = await this.#client.send(
-        new GetObjectCommand({ ...objectOf(this.#s3, key), ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }) }),
+        new GetObjectCommand({ ...objectOf(this.#s3, key), ...version, ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }) }),
         requestOptions(this.#signal),
       );
       if (range !== undefined) requireRange(answer, range, what);
@@ -154,6 +162,15 @@ class S3Storage implements Storage {
       await this.#removeBatch(batch, signal).catch((error: unknown) => {
         throw s3Error(act, error, signal);
       });
+    }
+  }
+
+  async *#versions(prefix: string, after: string | undefined): AsyncGenerator<ObjectVersions> {
+    checkPrefix(this.location, prefix);
+    try {
+      yield* listVersions(this.#client, this.#s3, prefix, after, requestOptions(this.#signal));
+    } catch (error) {
+      this.#fail(`cannot list versions in ${this.location}/${prefix}`, error);
     }
   }
 

@@ -54,6 +54,8 @@ export interface Storage {
    * False: refused, or the object is not there; it may then last shorter.
    */
   extendRetention?(key: string, untilMs: number): Promise<boolean>;
+  /** Where old versions are kept: they can be read. */
+  readonly history?: ObjectHistory;
   /** Until when what is written of backups by this opening is retained, where the repository asks for that. */
   readonly retention?: { readonly untilMs: number };
   /** Free and total bytes where the storage can tell. */
@@ -61,6 +63,30 @@ export interface Storage {
   /** Removes half-written files of runs that were killed, older than that by the storage's own clock. Returns their paths; empty where puts leave nothing. */
   removeStaleTemporaries(olderThanMs: number): Promise<readonly string[]>;
   close(): Promise<void>;
+}
+
+export interface ObjectVersion {
+  readonly id: string;
+  /** A plain DELETE: hides what is before it. */
+  readonly isMarker: boolean;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+}
+
+export interface ObjectVersions {
+  readonly key: string;
+  /** Newest first; never empty. */
+  readonly versions: readonly ObjectVersion[];
+}
+
+/** Earlier versions of objects. Rejects as Storage does. */
+export interface ObjectHistory {
+  /** Of every object, hidden ones too, whose key begins with `prefix`, in byte order of keys; with `after`, only keys greater than that one. */
+  list(prefix: string, after?: string): AsyncIterable<ObjectVersions>;
+  /** As Storage.get. */
+  get(key: string, versionId: string, range?: ByteRange): Promise<Buffer>;
+  /** Tells the operator, in a sentence, that an earlier version had to be used. */
+  fellBack(message: string): void;
 }
 
 /** An object that cannot be removed yet. */

@@ -1,0 +1,90 @@
+/** What an intruder with the right to write and delete did to a bucket that keeps versions, on a real S3 server: the backups are still there. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { DeleteObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { openLifeboat, type Lifeboat } from '../../src/index.ts';
+import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
+
+const work = mkdtempSync(join(tmpdir(), 'earlier-versions-'));
+const content = randomBytes(300_000);
+let server: TestS3Server;
+before(async () => {
+  mkdirSync(join(work, 'uploads'));
+  writeFileSync(join(work, 'uploads', 'one'), content);
+  server = await startS3Server();
+});
+after(async () => {
+  await server?.stop();
+  rmSync(work, { recursive: true, force: true });
+});
+
+async function open(bucket: string, warnings: string[] = []): Promise<Lifeboat> {
+  const repository = { url: `s3://${bucket}`, endpoint: server.endpoint, accessKey: server.accessKey, secretKey: server.secretKey, objectLock: { days: 3 } };
+  const lifeboat = await openLifeboat({ config: { repository, encryption: { key: 'ab'.repeat(32) }, targets: { main: { files: { paths: ['uploads'] } } } }, env: {}, cwd: work, stateDir: join(work, `state-${bucket}`) });
+  lifeboat.on('warning', ({ message }) => warnings.push(message));
+  return lifeboat;
+}
+
+/** A locked bucket with one backup in it. */
+async function made(): Promise<{ bucket: string; id: string }> {
+  const bucket = await server.makeBucket({ objectLock: true });
+  const lifeboat = await open(bucket);
+  await lifeboat.init();
+  const result = await lifeboat.backup();
+  assert.equal(result.outcome, 'done');
+  return { bucket, id: result.outcome === 'done' ? result.id : '' };
+}
+
+async function objects(bucket: string): Promise<{ key: string; bytes: number }[]> {
+  const { Contents = [] } = await server.client.send(new ListObjectsV2Command({ Bucket: bucket }));
+  return Contents.map(({ Key = '', Size = 0 }) => ({ key: Key, bytes: Size }));
+}
+
+/** Restores the files of a backup and compares them with what was backed up. */
+async function restores(bucket: string, id: string, warnings: string[] = []): Promise<void> {
+  const folder = join(work, `restored-${randomBytes(4).toString('hex')}`);
+  await (await open(bucket, warnings)).restore({ id, files: { toDir: folder } });
+  const restored = readFileSync(join(folder, work, 'uploads', 'one'));
+  assert.ok(restored.equals(content), 'the file came back as it was');
+}
+
+const ofBackup = /^(manifests|packs|backups|keys)\//;
+
+test('every object of a backup is overwritten, with other bytes of the same length: listed and restored all the same, and told', async () => {
+  const { bucket, id } = await made();
+  const hit = (await objects(bucket)).filter(({ key }) => ofBackup.test(key));
+  for (const { key, bytes } of hit) await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: randomBytes(bytes) }));
+  const warnings: string[] = [];
+  const { backups, damaged } = await (await open(bucket, warnings)).list();
+  assert.deepEqual([backups.map((backup) => backup.id), damaged], [[id], []]);
+  assert.ok(warnings.some((message) => message.startsWith(`manifests/${id}.json was overwritten`)), warnings.join('\n'));
+  await restores(bucket, id, warnings);
+  const read = hit.map(({ key }) => key).filter((key) => !/\/(packs|keys\.json)$/.test(key));
+  assert.deepEqual(read.filter((key) => !warnings.some((message) => message.startsWith(`${key} was overwritten`))), [], 'each object that is read is named');
+});
+
+test('everything but the manifest is deleted: a plain DELETE only hides', async () => {
+  const { bucket, id } = await made();
+  for (const { key } of await objects(bucket)) if (!key.startsWith('manifests/')) await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+  assert.deepEqual((await objects(bucket)).map(({ key }) => key), [`manifests/${id}.json`]);
+  const warnings: string[] = [];
+  await restores(bucket, id, warnings);
+  assert.ok(warnings.some((message) => message.startsWith('repository.json was overwritten or deleted')));
+});
+
+test('what is locked cannot be deleted by its version either; what never was whole stays damaged', async () => {
+  const { bucket, id } = await made();
+  const { Versions = [] } = await server.client.send(new ListObjectVersionsCommand({ Bucket: bucket }));
+  for (const { Key = '', VersionId } of Versions.filter((each) => ofBackup.test(each.Key ?? ''))) {
+    await assert.rejects(server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key, VersionId })), `${Key} can be deleted`);
+  }
+  await restores(bucket, id);
+  const forged = `manifests/${id.slice(0, -4)}0000.json`;
+  await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: forged, Body: randomBytes(900) }));
+  const { damaged } = await (await open(bucket)).list();
+  assert.deepEqual(damaged.map(({ object }) => object), [forged]);
+});
