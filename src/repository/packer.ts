@@ -5,6 +5,7 @@
  * anything may rely on it.
  */
 import { randomBytes, randomInt } from 'node:crypto';
+import { countGarbage } from '../lib/collect.ts';
 import type { Storage } from '../storage/storage.ts';
 import { BoxCipher, boxKind, closing, headerBytes, newHeader, tagBytes, trailerBytes, type FrameEntry } from './box.ts';
 import type { Encoded } from './codec.ts';
@@ -48,6 +49,7 @@ export class Packer {
   constructor(options: PackerOptions, onStored: (pack: StoredPack) => void) {
     this.#options = options;
     this.#onStored = onStored;
+    for (let n = 0; n < buffers; n++) this.#free.push(newBuffer());
   }
 
   /** Seals one chunk into the open pack. Calls must not overlap (the caller keeps one at a time). */
@@ -61,6 +63,8 @@ export class Packer {
     const offset = pack.length;
     pack.cipher.sealInto(pack.buffer, offset, frame, encoded.body);
     pack.length += storedLength;
+    // The compressor's output and the cipher's.
+    countGarbage(2 * storedLength);
     pack.frames.push({ offset, storedLength, plainLength, codec: encoded.codec, chunkId: Buffer.from(id) });
     return { packId: pack.id, packHeader: pack.cipher.header, frame, offset, storedLength, plainLength, codec: encoded.codec };
   }
@@ -75,7 +79,7 @@ export class Packer {
   async #begin(): Promise<OpenPack> {
     await this.#room.acquire();
     if (this.#failure !== undefined) throw this.#failure;
-    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(packBytes);
+    const buffer = this.#free.pop() as Buffer;
     const header = newHeader(boxKind.pack, this.#options.dataKey);
     header.copy(buffer);
     return { id: randomBytes(16), buffer, cipher: new BoxCipher(header, this.#options.dataKey), frames: [], length: headerBytes };
@@ -83,7 +87,6 @@ export class Packer {
 
   #store(pack: OpenPack): void {
     this.#open = undefined;
-    collectYoung();
     const put = this.#put(pack)
       .catch((error: unknown) => {
         this.#failure ??= error instanceof Error ? error : new Error(String(error));
@@ -107,11 +110,7 @@ export class Packer {
   }
 }
 
-/**
- * Compressing and sealing leave buffers behind, twice the size of each pack. V8 sees only their small
- * handles and is in no hurry; a young collection a pack (about 1 ms) keeps the memory bounded. The entry
- * script asks Node for `gc`; without it this does nothing.
- */
-function collectYoung(): void {
-  globalThis.gc?.({ type: 'minor', execution: 'sync' });
+/** Touched as a whole at once: what a backup needs in memory shall not depend on how much it happens to store. */
+function newBuffer(): Buffer {
+  return Buffer.allocUnsafeSlow(packBytes).fill(0);
 }
