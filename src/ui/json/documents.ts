@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { evidenceLevels } from '../../repository/evidence-record.ts';
+import { pitrDocuments } from './pitr-documents.ts';
 import { walDocuments } from './wal-documents.ts';
 
 const time = z.iso.datetime();
@@ -395,6 +396,7 @@ const emergencyRestore = z.discriminatedUnion('outcome', [
 /** By the name in `schema` (without `lifeboat.` and `/v1`). */
 export const documents = {
   ...walDocuments,
+  ...pitrDocuments,
   error,
   backup,
   list,

@@ -1,0 +1,213 @@
+/**
+ * Plans a recovery to a moment: which base backup, along which timeline, by which WAL; and refuses, before
+ * a byte is written, what could not succeed. A recovery that runs out of WAL says so only after hours.
+ */
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import { readWal } from '../repository/wal-archive.ts';
+import { formatLsn, parseLsn, segmentAt } from '../repository/wal-names.ts';
+import { baseFacts, type BaseFacts } from '../source/postgres/base-facts.ts';
+import { findScratchPlace, type ScratchPlace } from '../source/postgres/scratch-cluster.ts';
+import { NotFoundError } from '../storage/storage.ts';
+import { segmentsOfBase } from './base-complete.ts';
+import { factsOf, readComponentFacts } from './facts-document.ts';
+import type { PitrPlanned, PitrRequest } from './pitr-requests.ts';
+import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './pitr-target.ts';
+import { chooseTimeline, endOfRun, findRestorePoint, runOf, takeInventory, type RunEnd, type WalInventory, type WalRun } from './pitr-wal.ts';
+
+export interface PitrPlan {
+  readonly manifest: Manifest;
+  readonly component: ManifestComponent;
+  readonly facts: BaseFacts;
+  readonly inventory: WalInventory;
+  readonly run: WalRun;
+  /** Names of the segments up to the target, as far as that is known. */
+  readonly needed: readonly string[];
+  readonly target: PitrTarget;
+  readonly place: ScratchPlace;
+  readonly shown: PitrPlanned;
+}
+
+interface Candidate {
+  readonly manifest: Manifest;
+  readonly component: ManifestComponent;
+}
+
+/** Throws `window` (17) with the nearest moments, `integrity` (14) naming what is missing, `tool` (16), `usage` (2). */
+export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repository: Repository, context: RunContext): Promise<PitrPlan> {
+  const target = parseTarget(request.to);
+  const name = request.target ?? loaded.config.defaultTarget ?? (loaded.config.targets.size === 1 ? [...loaded.config.targets.keys()][0] : undefined);
+  const candidates = await baseBackups(repository, name);
+  if (candidates.length === 0) throw await withoutBase(repository, name, target);
+  const inventories = new Map<string, WalInventory>();
+  const reasons: string[] = [];
+  let oldest: BaseFacts | undefined;
+  for (const { manifest, component } of candidates) {
+    const facts = factsOf(baseFacts, await readComponentFacts(repository, manifest), component, manifest.id);
+    oldest = facts;
+    const early = startsTooLate(facts, target);
+    if (early !== undefined) {
+      reasons.push(`${manifest.id} ${early}`);
+      continue;
+    }
+    const inventory = inventories.get(facts.systemIdentifier) ?? (await takeInventory(repository, facts.systemIdentifier));
+    inventories.set(facts.systemIdentifier, inventory);
+    const run = runOf(inventory, facts, chooseTimeline(inventory, facts, request.timeline));
+    if (run.last < segmentsOfBase(facts).last) {
+      reasons.push(`${manifest.id} lacks its own WAL: ${run.missing ?? segmentAt(facts.timeline, (run.last + 1n) * BigInt(facts.walSegmentBytes), facts.walSegmentBytes)} is missing`);
+      continue;
+    }
+    const place = await placeFor(facts);
+    const end = await endOfRun(repository, facts.systemIdentifier, run, place.programs, context);
+    const needed = await neededFor(repository, { facts, run, end, target, inclusive: request.inclusive }, context);
+    if (needed === undefined) {
+      reasons.push(`after ${manifest.id} there is no ${target.kind === 'name' ? 'restore point of that name' : 'such moment'}`);
+      continue;
+    }
+    return { manifest, component, facts, inventory, run, needed, target, place, shown: shownPlan(manifest, component, facts, run, needed, end, request, target) };
+  }
+  throw new LifeboatError('window', `no base backup can be recovered to ${request.to}: ${reasons.slice(0, 5).join('; ')}`, {
+    state: 'nothing was changed',
+    hint: oldest === undefined ? undefined : `the earliest possible moment is ${oldest.stoppedAt} (lsn:${oldest.stopLsn})`,
+    facts: oldest === undefined ? undefined : { earliest: oldest.stoppedAt, earliestLsn: oldest.stopLsn },
+  });
+}
+
+/** Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged. */
+export async function checkWal(repository: Repository, { needed, facts, inventory, run }: PitrPlan, { signal, emit }: RunContext): Promise<number> {
+  const faults: string[] = [];
+  for (const [n, name] of needed.entries()) {
+    signal.throwIfAborted();
+    if (n % 100 === 0) emit({ type: 'step', component: 'base', message: `opening WAL segment ${n + 1} of ${needed.length}` });
+    try {
+      const fault = headerFault(await readWal(repository, inventory.systemId, name), facts, (run.first + BigInt(n)) * BigInt(facts.walSegmentBytes));
+      if (fault !== undefined) faults.push(`${name}: ${fault}`);
+    } catch (error) {
+      if (error instanceof NotFoundError) faults.push(`${name}: it is missing`);
+      else if (error instanceof LifeboatError && error.code === 'integrity') faults.push(`${name}: ${messageOf(error)}`);
+      else throw error;
+    }
+  }
+  if (faults.length > 0) throw new LifeboatError('integrity', `the WAL that is needed is not whole: ${faults.slice(0, 10).join('; ')}${faults.length > 10 ? ` and ${faults.length - 10} more` : ''}`, { state: 'nothing was changed', hint: 'recover to a moment before it, or start from a later base backup', facts: { faults } });
+  return needed.length;
+}
+
+/** The header of a segment's first page: who wrote it, and where it belongs. */
+function headerFault(segment: Buffer, facts: BaseFacts, position: bigint): string | undefined {
+  if (segment.length !== facts.walSegmentBytes) return `it has ${segment.length} bytes, not ${facts.walSegmentBytes}`;
+  const [address, system] = [segment.readBigUInt64LE(8), segment.readBigUInt64LE(24)];
+  if (String(system) !== facts.systemIdentifier) return `it comes from another cluster (${system})`;
+  return address === position ? undefined : `it begins at ${formatLsn(address)}, not at ${formatLsn(position)}`;
+}
+
+async function baseBackups(repository: Repository, target: string | undefined): Promise<Candidate[]> {
+  const found: Candidate[] = [];
+  for await (const { manifest, trust } of repository.listManifests()) {
+    const component = manifest?.components.find(({ kind }) => kind === 'base');
+    if (manifest === undefined || component === undefined || trust !== 'sealed' || (target !== undefined && manifest.target !== target)) continue;
+    found.push({ manifest, component });
+  }
+  const targets = [...new Set(found.map(({ manifest }) => manifest.target))];
+  if (targets.length > 1) throw new LifeboatError('usage', 'there are base backups of several targets', { hint: `choose one with --target: ${targets.join(', ')}` });
+  return found;
+}
+
+/** What there is instead, and what it would cost. */
+async function withoutBase(repository: Repository, target: string | undefined, moment: PitrTarget): Promise<LifeboatError> {
+  const limitMs = moment.kind === 'time' ? Number(moment.atUs / 1000n) : Date.now();
+  for await (const { manifest, trust } of repository.listManifests()) {
+    const component = manifest?.components.find(({ kind }) => kind === 'postgres');
+    if (manifest === undefined || component === undefined || trust !== 'sealed' || (target !== undefined && manifest.target !== target)) continue;
+    const lostMs = limitMs - Date.parse(component.startedAt);
+    if (lostMs < 0) continue;
+    return new LifeboatError('window', `there is no base backup to recover from; the newest logical backup before that moment is ${manifest.id}, and what was written in the ${Math.ceil(lostMs / 60_000)} min after it would be lost`, {
+      state: 'nothing was changed',
+      hint: `lifeboat restore ${manifest.id}`,
+      facts: { backup: manifest.id, at: component.startedAt, lostMs },
+    });
+  }
+  return new LifeboatError('window', 'there is neither a base backup nor a logical one before that moment', { state: 'nothing was changed', hint: 'lifeboat list shows what there is' });
+}
+
+/** Why this base backup cannot serve, whatever WAL there is. */
+function startsTooLate(facts: BaseFacts, target: PitrTarget): string | undefined {
+  if (target.kind === 'time' && parseTime(facts.stoppedAt) > target.atUs) return `ends only at ${facts.stoppedAt}`;
+  if (target.kind === 'lsn' && parseLsn(facts.stopLsn) > target.lsn) return `ends only at ${facts.stopLsn}`;
+  if (target.kind === 'xid' && isOlderXid(target.xid, BigInt(facts.oldestXid))) return 'holds that transaction already';
+  return undefined;
+}
+
+/** Transaction ids may be given with 32 bits, which come round. */
+function isOlderXid(xid: bigint, oldest: bigint): boolean {
+  if (xid >= 2n ** 32n) return xid < oldest;
+  return BigInt.asUintN(32, xid - oldest) >= 2n ** 31n;
+}
+
+interface Reach {
+  readonly facts: BaseFacts;
+  readonly run: WalRun;
+  readonly end: RunEnd;
+  readonly target: PitrTarget;
+  readonly inclusive: boolean;
+}
+
+/** Segments up to the target; undefined if it is not in this run. Throws `window` for what lies behind its end. */
+async function neededFor(repository: Repository, reach: Reach, context: RunContext): Promise<readonly string[] | undefined> {
+  const { facts, run, end, target, inclusive } = reach;
+  const size = BigInt(facts.walSegmentBytes);
+  const upTo = (number: bigint): readonly string[] => run.names.slice(0, Number(number - run.first) + 1);
+  if (target.kind === 'immediate') return upTo(segmentsOfBase(facts).last);
+  if (target.kind === 'name') {
+    const place = await findRestorePoint(repository, facts.systemIdentifier, run, { name: target.name, afterLsn: parseLsn(facts.stopLsn), segmentBytes: facts.walSegmentBytes }, context);
+    return place === undefined ? undefined : run.names.slice(0, place + 1);
+  }
+  if (target.kind === 'lsn') {
+    if (end.lastRecordLsn === undefined || target.lsn > end.lastRecordLsn) throw behindTheEnd(reach);
+    return upTo(target.lsn / size);
+  }
+  // Recovery stops at the first commit that is later; without one it would run out of WAL.
+  if (target.kind === 'time' && (end.lastCommitUs === undefined || target.atUs > end.lastCommitUs || (inclusive && target.atUs === end.lastCommitUs))) throw behindTheEnd(reach);
+  return run.names;
+}
+
+function behindTheEnd({ run, end, target, facts }: Reach): LifeboatError {
+  const last = end.lastCommitUs === undefined ? undefined : formatMicroseconds(end.lastCommitUs - 1n);
+  const lsn = end.lastRecordLsn === undefined ? undefined : formatLsn(end.lastRecordLsn);
+  const why = run.missing === undefined ? 'the archived WAL ends before' : `the archived WAL has a gap before: ${run.missing} is missing`;
+  const nearest = target.kind === 'lsn' ? (lsn === undefined ? undefined : `lsn:${lsn}`) : last;
+  return new LifeboatError('window', `cannot recover to ${target.text}: ${why}`, {
+    state: 'nothing was changed',
+    hint: `the latest possible moment is ${nearest ?? `the end of the base backup (${facts.stoppedAt}): --to immediate`}${nearest === undefined ? '' : '; or all that there is: --to latest'}`,
+    facts: { earliest: facts.stoppedAt, latest: last, latestLsn: lsn, missing: run.missing },
+  });
+}
+
+async function placeFor(facts: BaseFacts): Promise<ScratchPlace> {
+  const major = Math.floor(facts.serverVersionNum / 10000);
+  const place = await findScratchPlace(major);
+  if (Number.parseInt(place.version, 10) === major) return place;
+  throw new LifeboatError('tool', `a base backup of PostgreSQL ${facts.serverVersion} is recovered by version ${major} only; installed is ${place.version}`, { state: 'nothing was changed', hint: `Debian, Ubuntu: apt-get install postgresql-${major}` });
+}
+
+function shownPlan(manifest: Manifest, component: ManifestComponent, facts: BaseFacts, run: WalRun, needed: readonly string[], end: RunEnd, request: PitrRequest, target: PitrTarget): PitrPlanned {
+  const baseBytes = component.artifacts.reduce((sum, { bytes }) => sum + bytes, 0);
+  const walBytes = needed.length * facts.walSegmentBytes;
+  return {
+    id: manifest.id,
+    target: manifest.target,
+    to: target.kind === 'time' || target.kind === 'latest' || target.kind === 'immediate' ? target.text : `${target.kind}:${target.text}`,
+    systemIdentifier: facts.systemIdentifier,
+    serverVersion: facts.serverVersion,
+    timeline: run.timeline,
+    baseAt: facts.stoppedAt,
+    baseBytes,
+    segments: { count: needed.length, first: needed[0] ?? '', last: needed.at(-1) ?? '', bytes: walBytes },
+    window: { from: facts.stoppedAt, to: end.lastCommitUs === undefined ? undefined : formatMicroseconds(end.lastCommitUs) },
+    // Orders of magnitude of one disk: 100 MB/s to write and sync the base backup, 30 MB/s to replay.
+    estimatedMs: 5000 + baseBytes / 100_000 + walBytes / 30_000,
+    dataDir: request.dataDir,
+  };
+}

@@ -1,0 +1,147 @@
+/**
+ * What WAL the repository has from a base backup on: along which timelines, up to where without a gap,
+ * and which moments lie in it. Read before a recovery, so that it is known beforehand whether it can succeed.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { runTool } from '../lib/exec.ts';
+import { withScratchFolder } from '../lib/fs.ts';
+import type { Repository } from '../repository/repository.ts';
+import { listWal, parseHistory, readWal, type HistoryLine } from '../repository/wal-archive.ts';
+import { parseLsn, segmentName, segmentNumber } from '../repository/wal-names.ts';
+import type { BaseFacts } from '../source/postgres/base-facts.ts';
+import { segmentsOfBase } from './base-complete.ts';
+import { parseTime } from './pitr-target.ts';
+
+/** Everything of one cluster that is archived, by name. */
+export interface WalInventory {
+  readonly systemId: string;
+  readonly segments: ReadonlySet<string>;
+  /** Timeline → its ancestors; a history that cannot be read stands as an error. */
+  readonly histories: ReadonlyMap<number, readonly HistoryLine[]>;
+  /** Timelines with segments. */
+  readonly timelines: ReadonlySet<number>;
+}
+
+/** The segments to replay from a base backup on, in order and without a gap. */
+export interface WalRun {
+  readonly timeline: number;
+  readonly names: readonly string[];
+  readonly first: bigint;
+  readonly last: bigint;
+  /** Of the segment that is missing although later ones are there. */
+  readonly missing: string | undefined;
+}
+
+export async function takeInventory(repository: Repository, systemId: string): Promise<WalInventory> {
+  const segments = new Set<string>();
+  const timelines = new Set<number>();
+  const histories = new Map<number, HistoryLine[]>();
+  for await (const { file } of listWal(repository.storage, systemId)) {
+    if (file.kind === 'segment') {
+      segments.add(file.name);
+      timelines.add(file.timeline);
+    }
+    if (file.kind === 'history') histories.set(file.timeline, parseHistory((await readWal(repository, systemId, file.name)).toString('utf8'), file.name));
+  }
+  return { systemId, segments, timelines, histories };
+}
+
+/** The timeline to recover along. Throws `window` (17) if the wanted one does not descend from the base backup's, `integrity` (14) naming a history file that is missing. */
+export function chooseTimeline(inventory: WalInventory, base: BaseFacts, wanted: number | undefined): number {
+  const descends = (timeline: number): boolean => timeline === base.timeline || inventory.histories.get(timeline)?.some((line) => line.timeline === base.timeline && line.switchLsn >= parseLsn(base.stopLsn)) === true;
+  const orphan = [...inventory.timelines].find((timeline) => timeline > base.timeline && !inventory.histories.has(timeline) && (wanted === undefined || wanted === timeline));
+  if (orphan !== undefined) {
+    throw new LifeboatError('integrity', `the history file ${orphan.toString(16).toUpperCase().padStart(8, '0')}.history is missing, although there is WAL of timeline ${orphan}`, { state: 'nothing was changed', hint: 'push it again from pg_wal of the server; or stay on an older timeline with --timeline' });
+  }
+  if (wanted === undefined) return Math.max(base.timeline, ...[...inventory.histories.keys()].filter(descends));
+  if (descends(wanted)) return wanted;
+  throw new LifeboatError('window', `timeline ${wanted} does not come from timeline ${base.timeline} after ${base.stopLsn}, where the base backup ends`, { state: 'nothing was changed' });
+}
+
+/** All that can be replayed from the base backup on. */
+export function runOf({ segments, histories }: WalInventory, base: BaseFacts, timeline: number): WalRun {
+  const size = BigInt(base.walSegmentBytes);
+  const lines = timeline === base.timeline ? [] : (histories.get(timeline) ?? []);
+  // Oldest first; each from the segment in which its ancestor ended.
+  const path = [...lines, { timeline, switchLsn: undefined }].map((line, n, all) => ({ timeline: line.timeline, from: n === 0 ? 0n : (all[n - 1]?.switchLsn ?? 0n) / size, to: line.switchLsn === undefined ? undefined : line.switchLsn / size }));
+  const { first } = segmentsOfBase(base);
+  const names: string[] = [];
+  const candidates = (number: bigint): string[] => path.filter(({ from, to }) => number >= from && (to === undefined || number <= to)).map((line) => segmentName(line.timeline, number, base.walSegmentBytes)).toReversed();
+  let number = first;
+  for (;; number++) {
+    const found = candidates(number).find((name) => segments.has(name));
+    if (found === undefined) break;
+    names.push(found);
+  }
+  const onPath = new Set(path.map((line) => line.timeline));
+  const isLater = [...segments].some((name) => onPath.has(Number.parseInt(name.slice(0, 8), 16)) && segmentNumber(name, base.walSegmentBytes) > number && candidates(segmentNumber(name, base.walSegmentBytes)).includes(name));
+  return { timeline, names, first, last: number - 1n, missing: isLater ? candidates(number)[0] : undefined };
+}
+
+/** What the end of a run holds. Times in microseconds since 1970. */
+export interface RunEnd {
+  readonly lastCommitUs: bigint | undefined;
+  /** Where the last record begins. */
+  readonly lastRecordLsn: bigint | undefined;
+}
+
+/** Looks from the end backwards until a commit is found. `programs`: folder with pg_waldump of the cluster's version. */
+export async function endOfRun(repository: Repository, systemId: string, run: WalRun, programs: string, { signal }: RunContext): Promise<RunEnd> {
+  let lastRecordLsn: bigint | undefined;
+  for (const name of run.names.toReversed()) {
+    signal.throwIfAborted();
+    const text = await dumpSegment(await readWal(repository, systemId, name), name, programs, signal);
+    const last = [...text.matchAll(/ lsn: ([0-9A-F]+\/[0-9A-F]+),/g)].at(-1)?.[1];
+    lastRecordLsn ??= last === undefined ? undefined : parseLsn(last);
+    const times = [...text.matchAll(/^rmgr: Transaction .* desc: (?:COMMIT|ABORT)(?:_PREPARED)? (?:\d+: )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/gm)].map(([, time]) => parseTime(`${time ?? ''} UTC`));
+    if (times.length > 0) return { lastRecordLsn, lastCommitUs: times.reduce((a, b) => (a > b ? a : b)) };
+  }
+  return { lastRecordLsn, lastCommitUs: undefined };
+}
+
+async function dumpSegment(bytes: Buffer, name: string, programs: string, signal: AbortSignal): Promise<string> {
+  return withScratchFolder(async (folder) => {
+    await writeFile(join(folder, name), bytes, { mode: 0o600 });
+    // It exits with 1 at the end of the WAL that it is given.
+    return (await runTool({ file: join(programs, 'pg_waldump'), args: [join(folder, name)], env: { TZ: 'UTC' }, okExitCodes: [0, 1], signal })).stdout;
+  });
+}
+
+const pageBytes = 8192;
+const [longHeaderBytes, shortHeaderBytes] = [40, 24];
+
+/** In which segment of the run (its place in it) a named restore point lies, behind `afterLsn`; the last one of that name. Undefined: none. */
+export async function findRestorePoint(repository: Repository, systemId: string, run: WalRun, point: { readonly name: string; readonly afterLsn: bigint; readonly segmentBytes: number }, { signal }: RunContext): Promise<number | undefined> {
+  let found: number | undefined;
+  let before: Buffer = Buffer.alloc(0);
+  for (const [place, name] of run.names.entries()) {
+    signal.throwIfAborted();
+    const start = (run.first + BigInt(place)) * BigInt(point.segmentBytes);
+    const payload = Buffer.concat([before, withoutPageHeaders(await readWal(repository, systemId, name))]);
+    if (positionsOf(payload, point.name).some((at) => start + BigInt(at - before.length) >= point.afterLsn)) found ??= place;
+    // A record may go on in the next segment.
+    before = Buffer.from(payload.subarray(-256));
+  }
+  return found;
+}
+
+function withoutPageHeaders(segment: Buffer): Buffer {
+  const pages: Buffer[] = [];
+  for (let at = 0; at < segment.length; at += pageBytes) pages.push(segment.subarray(at + (at === 0 ? longHeaderBytes : shortHeaderBytes), at + pageBytes));
+  return Buffer.concat(pages);
+}
+
+/** XLOG (resource manager 0), info 0x70: header of 24 bytes, 0xFF and the length, 8 bytes of time, the name with zeros behind it. */
+function positionsOf(payload: Buffer, name: string): number[] {
+  const wanted = Buffer.from(`${name}\0`);
+  const found: number[] = [];
+  for (let at = payload.indexOf(wanted); at !== -1; at = payload.indexOf(wanted, at + 1)) {
+    const header = at - 8 - 2 - 24;
+    if (header < 0 || payload[at - 10] !== 0xff || payload[at - 9] !== 72) continue;
+    if (payload[header + 17] === 0 && ((payload[header + 16] ?? 0) & 0xf0) === 0x70) found.push(at);
+  }
+  return found;
+}
