@@ -1,7 +1,7 @@
 /** lifeboat export */
 import type { Command } from 'commander';
 import type { ComponentName } from '../operations/requests.ts';
-import { componentNames, severalOf } from './shared/flags.ts';
+import { asOfFlag, componentNames, severalOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
 export function declare(command: Command, session: Session): void {
@@ -10,9 +10,11 @@ export function declare(command: Command, session: Session): void {
     .argument('<dir>', 'folder to write to; empty or not there yet')
     .option('--only <component>', `only ${componentNames.join(', ')}; may be repeated`, severalOf(componentNames))
     .option('--force', 'export what is unsigned or from an untrusted writer; wants the full id')
-    .action(async (id: string, folder: string, flags: { only?: ComponentName[]; force?: boolean }) =>
+    .addOption(asOfFlag())
+    .action(async (id: string, folder: string, flags: { only?: ComponentName[]; force?: boolean; asOf?: number }) =>
       session.perform({
         need: { repository: true, encryption: true },
+        asOfMs: flags.asOf,
         operation: async () => (await import('../operations/export.ts')).exportBackup,
         request: () => ({ id, target: session.flags.target, folder: session.path(folder), only: flags.only ?? [], force: flags.force === true }),
         view: async () => (await import('../ui/export-view.ts')).exportView,

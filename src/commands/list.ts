@@ -1,13 +1,14 @@
 /** lifeboat list */
 import type { Command } from 'commander';
 import type { BackupType } from '../operations/requests.ts';
-import { componentNames, count, oneOf } from './shared/flags.ts';
+import { asOfFlag, componentNames, count, oneOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
 interface Flags {
   readonly type?: BackupType;
   readonly tag?: string;
   readonly limit?: number;
+  readonly asOf?: number;
 }
 
 export function declare(command: Command, session: Session): void {
@@ -15,9 +16,11 @@ export function declare(command: Command, session: Session): void {
     .option('--type <type>', `only full, ${componentNames.join(', ')}`, oneOf<BackupType>(['full', ...componentNames]))
     .option('--tag <word>', 'only those with this tag')
     .option('--limit <number>', 'only the newest so many', count)
-    .action(async ({ type, tag, limit }: Flags) =>
+    .addOption(asOfFlag())
+    .action(async ({ type, tag, limit, asOf }: Flags) =>
       session.perform({
         need: { repository: true, encryption: true },
+        asOfMs: asOf,
         operation: async () => (await import('../operations/list.ts')).list,
         request: () => ({ target: session.flags.target, type, tag, limit }),
         view: async () => (await import('../ui/list-view.ts')).listView,

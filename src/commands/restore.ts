@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
 import type { ComponentName } from '../operations/requests.ts';
-import { componentNames, confirmFlag, dryRunFlag, jobsFlag, oneOf, overridesOf, several, severalOf } from './shared/flags.ts';
+import { asOfFlag, componentNames, confirmFlag, dryRunFlag, jobsFlag, oneOf, overridesOf, several, severalOf } from './shared/flags.ts';
 import { restoreRequest, type RestoreFlags } from './shared/restore-flags.ts';
 import type { Session } from './shared/session.ts';
 
@@ -30,6 +30,7 @@ export function declare(command: Command, session: Session): void {
     .option('--path <path>', 'only this file or folder; may be repeated', several)
     .option('--to-dir <dir>', 'folder for files; empty or not there yet (default: one is made)')
     .addOption(jobsFlag())
+    .addOption(asOfFlag())
     .addOption(confirmFlag())
     .option('--no-backup', 'take no safety backup of what is replaced')
     .option('--force', 'restore what is unsigned or from an untrusted writer; wants the full id')
@@ -43,6 +44,7 @@ export function declare(command: Command, session: Session): void {
         need: { repository: true, encryption: true, targets: { name: session.flags.target } },
         overrides: overridesOf(flags),
         confirmed: flags.confirm,
+        asOfMs: flags.asOf,
         operation: async () => (await import('../operations/restore.ts')).restore,
         request: (confirm) => ({ ...asked, confirm }),
         view: async () => (await import('../ui/restore-view.ts')).restoreView,

@@ -1,14 +1,19 @@
 /** lifeboat show */
 import type { Command } from 'commander';
+import { asOfFlag } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
 export function declare(command: Command, session: Session): void {
-  command.argument('<id>', 'full id, unique beginning, latest, latest~1, latest:proven').action(async (id: string) =>
-    session.perform({
-      need: { repository: true, encryption: true },
-      operation: async () => (await import('../operations/show.ts')).show,
-      request: () => ({ id, target: session.flags.target }),
-      view: async () => (await import('../ui/show-view.ts')).showView,
-    }),
-  );
+  command
+    .argument('<id>', 'full id, unique beginning, latest, latest~1, latest:proven')
+    .addOption(asOfFlag())
+    .action(async (id: string, { asOf }: { asOf?: number }) =>
+      session.perform({
+        need: { repository: true, encryption: true },
+        asOfMs: asOf,
+        operation: async () => (await import('../operations/show.ts')).show,
+        request: () => ({ id, target: session.flags.target }),
+        view: async () => (await import('../ui/show-view.ts')).showView,
+      }),
+    );
 }

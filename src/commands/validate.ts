@@ -2,7 +2,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
 import type { ValidateLevel } from '../operations/requests.ts';
-import { jobsFlag, overridesOf } from './shared/flags.ts';
+import { asOfFlag, jobsFlag, overridesOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
 interface Flags {
@@ -11,6 +11,7 @@ interface Flags {
   readonly deep?: boolean;
   readonly sample?: number;
   readonly jobs?: number;
+  readonly asOf?: number;
 }
 
 export function declare(command: Command, session: Session): void {
@@ -21,12 +22,14 @@ export function declare(command: Command, session: Session): void {
     .option('--deep', 'decode too, and read every archive to its end')
     .option('--sample <percent>', 'read only so many percent of the packs, others each time', percent)
     .addOption(jobsFlag())
+    .addOption(asOfFlag())
     .action(async (ids: string[], flags: Flags) => {
       if (flags.quick === true && flags.deep === true) throw new LifeboatError('usage', '--quick and --deep are two levels: choose one');
       const level: ValidateLevel = flags.quick === true ? 'quick' : flags.deep === true ? 'deep' : 'stored';
       await session.perform({
         need: { repository: true, encryption: true },
         overrides: overridesOf(flags),
+        asOfMs: flags.asOf,
         operation: async () => (await import('../operations/validate.ts')).validate,
         request: () => ({
           ids,

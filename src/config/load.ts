@@ -43,6 +43,8 @@ export interface LoadedConfig {
   readonly file: string | undefined;
   /** Absolute path of the file of NAME=value lines, if one was read. */
   readonly envFile?: string | undefined;
+  /** --as-of: commands that only read the repository read it as it was then, milliseconds since 1970. */
+  readonly asOfMs?: number | undefined;
   /** The document before secrets were fetched: for `config show`. */
   readonly settings: Settings;
 }

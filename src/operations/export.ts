@@ -14,7 +14,7 @@ import type { ArtifactReader } from '../source/source.ts';
 import { audited } from './audited.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { readComponentFacts } from './facts-document.ts';
-import { collectLeftovers, withRepository } from './open-repository.ts';
+import { collectLeftovers, withReadRepository } from './open-repository.ts';
 import { pinned } from './pinned.ts';
 import type { ExportRequest, ExportResult } from './requests.ts';
 import { componentOf } from './summaries.ts';
@@ -28,7 +28,7 @@ async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context:
   collectLeftovers(loaded, context);
   const warnings: string[] = [];
   await refuseFilled(request.folder);
-  return withRepository(loaded, context, async (repository) => {
+  return withReadRepository(loaded, context, async (repository) => {
     const { manifest } = await chooseBackup(repository, request, context.emit);
     const wanted = manifest.components.filter(({ kind }) => request.only.length === 0 || request.only.includes(componentOf(kind)));
     if (wanted.length === 0) throw new LifeboatError('not_found', `backup ${manifest.id} has no ${request.only.join(' or ')}`, { hint: `it has: ${manifest.components.map(({ name }) => name).join(', ')}` });

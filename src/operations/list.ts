@@ -1,13 +1,13 @@
 /** The backups in the repository. Needs no key; without one, seals cannot be checked, and each backup says so. */
 import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
-import { withRepository } from './open-repository.ts';
+import { withReadRepository } from './open-repository.ts';
 import type { BackupSummary, ListRequest, ListResult } from './requests.ts';
 import { standings } from './states.ts';
 import { backupSummary } from './summaries.ts';
 
 export async function list(loaded: LoadedConfig, request: ListRequest, context: RunContext): Promise<ListResult> {
-  return withRepository(loaded, context, async (repository) => {
+  return withReadRepository(loaded, context, async (repository) => {
     const standingOf = await standings(repository);
     const backups: BackupSummary[] = [];
     const damaged: { object: string; reason: string }[] = [];

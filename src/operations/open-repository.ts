@@ -4,6 +4,7 @@ import type { RepositoryLocation } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { openLeftovers } from '../lib/leftovers.ts';
+import { asOf } from '../repository/as-of.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { retaining } from '../repository/retained-storage.ts';
 import { openStorage } from '../storage/open.ts';
@@ -31,6 +32,13 @@ export async function withStorage<T>(loaded: LoadedConfig, context: RunContext, 
 export async function withRepository<T>(loaded: LoadedConfig, context: RunContext, work: (repository: Repository) => Promise<T>): Promise<T> {
   const { encryption, stateDir } = loaded.config;
   return withStorage(loaded, context, async (storage) => work(await openRepository(storage, encryption, stateDir)));
+}
+
+/** The same for operations that only read it: as it was at the moment that --as-of names, if it does. */
+export async function withReadRepository<T>(loaded: LoadedConfig, context: RunContext, work: (repository: Repository) => Promise<T>): Promise<T> {
+  const { asOfMs, config } = loaded;
+  if (asOfMs === undefined) return withRepository(loaded, context, work);
+  return withStorage(loaded, context, async (storage) => work(await openRepository(asOf(storage, asOfMs), config.encryption, config.stateDir)));
 }
 
 /** Ends what killed runs of this host have left, and tells it. For operations that make scratch files or children. */

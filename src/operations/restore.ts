@@ -15,7 +15,7 @@ import { backup } from './backup.ts';
 import { chooseBackup, type ChosenBackup } from './choose-backup.ts';
 import { readComponentFacts } from './facts-document.ts';
 import { noteWarnings } from './noting.ts';
-import { collectLeftovers, withRepository } from './open-repository.ts';
+import { collectLeftovers, withReadRepository } from './open-repository.ts';
 import { pinned } from './pinned.ts';
 import type { ComponentName, RestoredComponent, RestoreRequest, RestoreResult } from './requests.ts';
 import type { RestoreStep, RestoreSubject } from './restore-step.ts';
@@ -27,7 +27,7 @@ async function restoreBackup(loaded: LoadedConfig, request: RestoreRequest, cont
   const { context: watched, warnings } = noteWarnings(context);
   collectLeftovers(loaded, watched);
   const started = new Date();
-  return withRepository(loaded, watched, async (repository) => {
+  return withReadRepository(loaded, watched, async (repository) => {
     const chosen = await chooseBackup(repository, { id: request.id, target: request.target ?? loaded.config.defaultTarget, force: request.force, only: request.only }, watched.emit);
     const { manifest } = chosen;
     await using _ = await pinned(repository, { scope: `restore-${manifest.target}`, command: 'restore', backupId: manifest.id }, watched);

@@ -4,13 +4,13 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { shownEvidence } from './evidence.ts';
 import { readComponentFacts } from './facts-document.ts';
-import { withRepository } from './open-repository.ts';
+import { withReadRepository } from './open-repository.ts';
 import type { ShowRequest, ShowResult } from './requests.ts';
 import { provenIn, standingOf } from './states.ts';
 import { backupSummary } from './summaries.ts';
 
 export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {
-  return withRepository(loaded, context, async (repository) => {
+  return withReadRepository(loaded, context, async (repository) => {
     const { backup: listed } = await repository.resolve(request.id, { target: request.target, isProven: provenIn(repository) });
     const { manifest } = listed;
     if (manifest === undefined) throw new LifeboatError('integrity', `backup ${listed.id} cannot be shown: ${listed.reason ?? 'its manifest is damaged'}`);

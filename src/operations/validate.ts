@@ -9,7 +9,7 @@ import type { RunContext } from '../lib/events.ts';
 import { acquireReadLease } from '../repository/lease.ts';
 import type { Repository } from '../repository/repository.ts';
 import { noteWarnings } from './noting.ts';
-import { withRepository } from './open-repository.ts';
+import { withReadRepository } from './open-repository.ts';
 import type { ValidateRequest, ValidateResult } from './requests.ts';
 import { chooseBackups } from './validate-choose.ts';
 import { DamageBook } from './validate-damage.ts';
@@ -19,7 +19,7 @@ import { Validation } from './validate-run.ts';
 
 /** Damage is in the result, not thrown. Throws `not_found`, `key`, `tool` (deep, without a pg_restore that fits), `storage`. */
 export async function validate(loaded: LoadedConfig, request: ValidateRequest, context: RunContext): Promise<ValidateResult> {
-  return withRepository(loaded, context, async (repository) => validateRepository(repository, request, loaded.config.jobs, context));
+  return withReadRepository(loaded, context, async (repository) => validateRepository(repository, request, loaded.config.jobs, context));
 }
 
 /** The same for an open repository; up to `jobs` packs are read side by side. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { DeleteObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
+import { runCli } from '../helpers/run-cli.ts';
 import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'earlier-versions-'));
@@ -87,4 +88,58 @@ test('what is locked cannot be deleted by its version either; what never was who
   await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: forged, Body: randomBytes(900) }));
   const { damaged } = await (await open(bucket)).list();
   assert.deepEqual(damaged.map(({ object }) => object), [forged]);
+});
+
+/** Settings of a bucket for the command line; the flags that name them. */
+function configured(bucket: string): readonly string[] {
+  const file = join(work, `${bucket}.json`);
+  const repository = { url: `s3://${bucket}`, endpoint: server.endpoint, accessKey: server.accessKey, secretKey: server.secretKey };
+  const settings = { repository, stateDir: join(work, `state-${bucket}`), encryption: { key: 'ab'.repeat(32) }, targets: { main: { files: { paths: [join(work, 'uploads')] } } } };
+  writeFileSync(file, JSON.stringify(settings), { mode: 0o600 });
+  return ['--config', file, '--json'];
+}
+
+/** The newest stamp in the bucket: the server's clock, whole seconds. */
+async function stampOf(bucket: string): Promise<number> {
+  const { Versions = [], DeleteMarkers = [] } = await server.client.send(new ListObjectVersionsCommand({ Bucket: bucket }));
+  return Math.max(...[...Versions, ...DeleteMarkers].map(({ LastModified }) => LastModified?.getTime() ?? 0));
+}
+
+test('--as-of: a backup of which all was deleted is listed, validated and restored as it was before', async () => {
+  const { bucket, id } = await made();
+  const flags = configured(bucket);
+  const goodMs = await stampOf(bucket);
+  // Until the server's stamps have moved on.
+  for (let now = goodMs; now <= goodMs + 1000; now = await stampOf(bucket)) await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: 'packs/clock', Body: 'x' }));
+  const all = await objects(bucket);
+  for (const { key, bytes } of all.filter((each) => each.key.startsWith('packs/'))) await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: randomBytes(bytes) }));
+  for (const { key } of all.filter((each) => !/^(packs|repository)/.test(each.key))) await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+  const at = ['--as-of', new Date(goodMs + 1000).toISOString()];
+  const now = await runCli(['list', ...flags]);
+  assert.deepEqual((JSON.parse(now.stdout) as { backups: unknown[] }).backups, [], 'hidden now');
+  const then = await runCli(['list', ...flags, ...at]);
+  assert.deepEqual((JSON.parse(then.stdout) as { backups: { id: string }[] }).backups.map((backup) => backup.id), [id], then.stderr);
+  const shown = await runCli(['show', 'latest', ...flags, ...at]);
+  assert.equal(shown.exitCode, 0, shown.stderr);
+  const before = await objects(bucket);
+  const checked = await runCli(['validate', id, ...flags, ...at]);
+  assert.equal(checked.exitCode, 3, checked.stderr);
+  assert.match(checked.stderr, /no evidence is recorded/, 'what holds of the past says nothing of the present');
+  const folder = join(work, 'then');
+  const restored = await runCli(['restore', id, '--to-dir', folder, ...flags, ...at]);
+  assert.equal(restored.exitCode, 0, restored.stderr);
+  assert.ok(readFileSync(join(folder, work, 'uploads', 'one')).equals(content));
+  const exported = await runCli(['export', id, join(work, 'exported'), ...flags, ...at]);
+  assert.equal(exported.exitCode, 0, exported.stderr);
+  const added = (await objects(bucket)).filter(({ key }) => !before.some((each) => each.key === key)).map(({ key }) => key.replace(/\/.*/, ''));
+  assert.deepEqual(added.filter((each) => each !== 'audit'), [], 'nothing but the audit log was written');
+});
+
+test('--as-of without versions, or with no time, is refused', async () => {
+  const bucket = await server.makeBucket();
+  const flags = configured(bucket);
+  assert.equal((await runCli(['init', ...flags])).exitCode, 0);
+  const refused = await runCli(['list', ...flags, '--as-of', '2026-01-02']);
+  assert.deepEqual([refused.exitCode, /keeps no earlier versions/.test(refused.stdout + refused.stderr)], [2, true]);
+  assert.equal((await runCli(['list', ...flags, '--as-of', 'yesterday'])).exitCode, 2);
 });

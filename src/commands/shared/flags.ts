@@ -43,6 +43,19 @@ export function duration(text: string): number {
   }
 }
 
+/** `2026-01-02`, `2026-01-02T03:04`, with seconds and zone if need be (default UTC), in milliseconds since 1970. */
+export function moment(text: string): number {
+  const [, day, time = '00:00', zone = 'Z'] = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text.trim()) ?? [];
+  const ms = Date.parse(`${day}T${time}${zone}`);
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('It is no time: write 2026-01-02T03:04:05Z.');
+  return ms;
+}
+
+/** For commands that only read the repository. */
+export function asOfFlag(): Option {
+  return new Option('--as-of <time>', 'read the repository as it was then, what was deleted or overwritten since included (buckets that keep versions)').argParser(moment);
+}
+
 /** `500MB`, `2GB`, `1.5GiB` in bytes; a bare number counts 10^6 bytes, as MAX_BACKUP_SIZE_MB does. */
 export function size(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(|[KMGT]i?B)$/i.exec(text);

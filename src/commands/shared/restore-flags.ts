@@ -26,6 +26,7 @@ export interface RestoreFlags {
   readonly path?: string[];
   readonly toDir?: string;
   readonly jobs?: number;
+  readonly asOf?: number;
   readonly confirm?: string;
   /** False for --no-backup; commander leaves it undefined otherwise, since commands declare their flags late. */
   readonly backup?: boolean;

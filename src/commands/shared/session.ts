@@ -77,7 +77,7 @@ export class Session {
       };
       let result: R;
       try {
-        result = await operation(loaded, task.request(confirm), { signal, emit: listener.emit });
+        result = await operation({ ...loaded, asOfMs: task.asOfMs }, task.request(confirm), { signal, emit: listener.emit });
       } finally {
         listener.end();
       }
@@ -120,6 +120,8 @@ export interface Task<Q, R> {
   readonly writesConfig?: boolean;
   /** --confirm. */
   readonly confirmed?: string | undefined;
+  /** --as-of. */
+  readonly asOfMs?: number | undefined;
   readonly operation: () => Promise<Operation<Q, R>>;
   readonly request: (confirm: Confirm) => Q;
   readonly view: () => Promise<View<R>>;
