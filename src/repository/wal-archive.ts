@@ -8,6 +8,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { headerBytes } from './box.ts';
 import type { SealingKey } from './documents.ts';
+import { openTrue } from './earlier-versions.ts';
 import type { Keyring } from './keyring.ts';
 import { openWalBox, saltOf, sealWalBox } from './wal-box.ts';
 import { needWalName, parseWalKey, timelinePrefix, walKey, type WalName } from './wal-names.ts';
@@ -60,7 +61,7 @@ export async function readWal(home: WalHome, systemId: string, name: string, opt
 
 /** The same by key. */
 export async function readWalObject(home: WalHome, key: string, options: { readonly force?: boolean } = {}): Promise<Buffer> {
-  return openWalBox(await home.storage.get(key), key, home.keyring, options);
+  return openTrue(home.storage, key, async (stored) => openWalBox(stored, key, home.keyring, options));
 }
 
 /** The system identifiers that have something in the archive, a request each. */

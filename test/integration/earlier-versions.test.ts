@@ -5,8 +5,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { DeleteObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, HeadObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
+import { openRepository } from '../../src/repository/repository.ts';
+import { retaining } from '../../src/repository/retained-storage.ts';
+import { putWal, readWal } from '../../src/repository/wal-archive.ts';
+import { openStorage } from '../../src/storage/open.ts';
+import { encryption } from '../helpers/repository.ts';
 import { runCli } from '../helpers/run-cli.ts';
 import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
 
@@ -104,6 +109,26 @@ async function stampOf(bucket: string): Promise<number> {
   const { Versions = [], DeleteMarkers = [] } = await server.client.send(new ListObjectVersionsCommand({ Bucket: bucket }));
   return Math.max(...[...Versions, ...DeleteMarkers].map(({ LastModified }) => LastModified?.getTime() ?? 0));
 }
+
+test('write-ahead log is locked, but for unfinished segments, and read past what was overwritten or deleted', async () => {
+  const { bucket } = await made();
+  const location = await server.location({ bucket, objectLock: { days: 3, mode: 'governance' } });
+  const storage = retaining(await openStorage(location), location);
+  const repository = await openRepository(storage, encryption({ key: 'ab'.repeat(32) }), join(work, `state-${bucket}`));
+  const body = randomBytes(5000);
+  const options = { sealing: await repository.writeKey(), compression: { method: 'none', level: 0 } } as const;
+  const segment = '000000010000000000000001';
+  for (const name of [segment, `${segment}.0000000001000028.partial`]) await putWal(repository, '7', name, body, options);
+  const modes = await Promise.all((await objects(bucket)).filter(({ key }) => key.startsWith('wal/')).map(async ({ key }) => (await server.client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ObjectLockMode));
+  assert.deepEqual(modes, [undefined, 'GOVERNANCE'], 'the unfinished one sorts first');
+  const where = { Bucket: bucket, Key: `wal/7/00000001/00000000/${segment}.wal` };
+  await server.client.send(new PutObjectCommand({ ...where, Body: randomBytes(5200) }));
+  assert.ok((await readWal(repository, '7', segment)).equals(body));
+  await server.client.send(new DeleteObjectCommand(where));
+  assert.ok((await readWal(repository, '7', segment)).equals(body));
+  await assert.rejects(readWal(repository, '7', '000000010000000000000002'), { code: 'not_found' });
+  await storage.close();
+});
 
 test('--as-of: a backup of which all was deleted is listed, validated and restored as it was before', async () => {
   const { bucket, id } = await made();
