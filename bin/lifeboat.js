@@ -47,16 +47,21 @@ done
 if [ -n "$node" ]; then
   MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2}
   export MALLOC_ARENA_MAX
-  exec "$node" --expose-gc --max-semi-space-size=8 --initial-old-space-size=64 "$self" "$@"
+  exec "$node" --expose-gc --max-semi-space-size=8 --initial-old-space-size=32 "$self" "$@"
 fi
 
 message='cannot start lifeboat: Node.js is not installed or not in PATH'
 hint='install Node.js 22.15 or newer'
+# For PostgreSQL's restore_command a code below 126 would say that the log ends here.
+code=16
+case " $* " in
+  *' wal '*'fetch '*) code=200 ;;
+esac
 for argument in "$@"; do
-  [ "$argument" != --json ] || printf '{"schema":"lifeboat.error\/v1","code":"tool","exitCode":16,"message":"%s","hint":"%s","retryable":false}\n' "$message" "$hint"
+  [ "$argument" != --json ] || printf '{"schema":"lifeboat.error\/v1","code":"tool","exitCode":%s,"message":"%s","hint":"%s","retryable":false}\n' "$code" "$message" "$hint"
 done
 printf 'lifeboat: %s\n%s\n' "$message" "$hint" >&2
-exit 16
+exit "$code"
 */
 
 /**
@@ -73,6 +78,10 @@ import { fileURLToPath } from 'node:url';
 
 process.on('SIGUSR1', () => {});
 
+/** What run() resolved to; undefined until then. */
+let outcome;
+guardRestoreCommand();
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 if (isNodeTooOld()) {
@@ -84,12 +93,25 @@ if (isNodeTooOld()) {
   enableCompileCache();
   try {
     const { run } = await import(isBuildCurrent() ? '../dist/cli.js' : '../src/cli.ts');
-    process.exitCode = await run(process.argv.slice(2));
+    outcome = await run(process.argv.slice(2));
+    process.exitCode = outcome;
   } catch (error) {
     // Either the installation is damaged or this is a bug: run() itself never rejects.
     console.error(`lifeboat: cannot start: ${error instanceof Error ? error.stack : String(error)}`);
     process.exitCode = 1;
   }
+}
+
+/**
+ * PostgreSQL takes 1 to 125 from its restore_command for the end of the log, and 0 for a file that is there. Neither
+ * may come of a start that failed, a bug, or an end that nobody meant: only of what run() resolved to.
+ */
+function guardRestoreCommand() {
+  const at = process.argv.indexOf('wal');
+  if (at < 0 || !process.argv.includes('fetch', at)) return;
+  process.on('exit', (code) => {
+    if (code !== outcome && code < 126) process.exitCode = 200;
+  });
 }
 
 function isNodeTooOld() {

@@ -3,6 +3,7 @@
  * command needs is loaded when it is called: `lifeboat --version` reads package.json and no more.
  */
 import { processEnvironment } from './config/process-environment.ts';
+import { hookExitCode, serverHookOf } from './lib/server-hooks.ts';
 import { programVersion } from './lib/version.ts';
 import { exitCodeFor, failureDocument, failureText } from './ui/failure.ts';
 import { write, type CliIo, type OutputStream } from './ui/terminal.ts';
@@ -31,7 +32,7 @@ async function tellFailure(error: unknown, argv: readonly string[], io: CliIo): 
   const flags = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : argv.length);
   if (flags.includes('--json')) await write(io.stdout, `${JSON.stringify(failureDocument(error))}\n`);
   if (!flags.includes('--json') || flags.includes('--debug')) await write(io.stderr, failureText(error, flags.includes('--debug')));
-  return exitCodeFor(error);
+  return hookExitCode(serverHookOf(flags), exitCodeFor(error));
 }
 
 function processIo(): CliIo {

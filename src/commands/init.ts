@@ -10,6 +10,7 @@ interface Flags {
   readonly recipient?: string[];
   readonly encryption?: boolean;
   readonly npmScripts?: boolean;
+  readonly archiveCommand?: boolean;
 }
 
 export function declare(command: Command, session: Session): void {
@@ -19,20 +20,33 @@ export function declare(command: Command, session: Session): void {
     .option('--recipient <age1…>', 'an age recipient that can read backups; may be repeated', several)
     .option('--no-encryption', 'store without encryption')
     .option('--npm-scripts', "add the backup scripts to this folder's package.json")
-    .action(async (flags: Flags) =>
-      session.perform({
-        need: { repository: true, encryption: true },
-        overrides: overrides(flags),
-        writesConfig: true,
-        operation: async () => (await import('../operations/init.ts')).init,
-        request: () => ({
-          configPath: session.path(session.flags.config ?? 'lifeboat.config.json'),
-          keyFile: flags.keyFile === undefined ? undefined : session.path(flags.keyFile),
-          npmScriptsIn: flags.npmScripts === true ? session.io.cwd : undefined,
-        }),
-        view: async () => (await import('../ui/init-view.ts')).initView,
-      }),
-    );
+    .option('--archive-command', 'only print the lines for postgresql.conf that archive the write-ahead log here')
+    .action(async (flags: Flags) => (flags.archiveCommand === true ? printRecipe(session) : setUp(flags, session)));
+}
+
+async function printRecipe(session: Session): Promise<void> {
+  const { config, target } = session.flags;
+  return session.perform({
+    need: {},
+    operation: async () => (await import('../operations/wal-recipe.ts')).walRecipe,
+    request: () => ({ configPath: config === undefined ? undefined : session.path(config), target }),
+    view: async () => (await import('../ui/wal-view.ts')).walRecipeView,
+  });
+}
+
+async function setUp(flags: Flags, session: Session): Promise<void> {
+  return session.perform({
+    need: { repository: true, encryption: true },
+    overrides: overrides(flags),
+    writesConfig: true,
+    operation: async () => (await import('../operations/init.ts')).init,
+    request: () => ({
+      configPath: session.path(session.flags.config ?? 'lifeboat.config.json'),
+      keyFile: flags.keyFile === undefined ? undefined : session.path(flags.keyFile),
+      npmScriptsIn: flags.npmScripts === true ? session.io.cwd : undefined,
+    }),
+    view: async () => (await import('../ui/init-view.ts')).initView,
+  });
 }
 
 function overrides(flags: Flags): Layer[] {

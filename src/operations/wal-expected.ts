@@ -1,0 +1,50 @@
+/**
+ * Whose log belongs into the archive: this host remembers for each target the system identifier that it pushed
+ * last. Another cluster on the same target (two servers with one configuration, a new cluster in the old one's
+ * place) is refused until somebody says that it is meant.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
+import { writeFileAtomic } from '../lib/fs.ts';
+import type { Repository } from '../repository/repository.ts';
+import { listWalSystems } from '../repository/wal-archive.ts';
+
+export interface ExpectedSystem {
+  readonly stateDir: string;
+  /** Name of the target. */
+  readonly cluster: string;
+  readonly systemId: string;
+  /** Take it from now on. */
+  readonly accept: boolean;
+}
+
+/** Rejects with LifeboatError `usage` for a cluster that is not the one expected; remembers the first one, and one that is accepted. */
+export async function expectSystem(repository: Repository, { stateDir, cluster, systemId, accept }: ExpectedSystem): Promise<void> {
+  const file = join(stateDir, 'repositories', repository.repositoryId, `wal-system-${cluster}.json`);
+  const known = await readExpected(file);
+  if (known === systemId) return;
+  if (!accept) {
+    const others = known === undefined ? await listWalSystems(repository.storage) : [known];
+    if (others.length > 0 && !others.includes(systemId)) throw refusal(systemId, others, cluster);
+  }
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await writeFileAtomic(file, `${JSON.stringify({ systemId })}\n`);
+}
+
+async function readExpected(file: string): Promise<string | undefined> {
+  try {
+    const { systemId } = JSON.parse(await readFile(file, 'utf8')) as { systemId?: unknown };
+    return typeof systemId === 'string' ? systemId : undefined;
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function refusal(systemId: string, others: readonly string[], cluster: string): LifeboatError {
+  return new LifeboatError('usage', `this log is of the cluster with system identifier ${systemId}, but the archive of target ${cluster} is that of ${others.join(', ')}`, {
+    state: 'nothing was archived; the server keeps the file and tries again',
+    hint: 'if two servers share a configuration by mistake, give this one another target or repository; if it is the new cluster of this target, run its archive_command once by hand with --accept-new-system',
+  });
+}

@@ -1,0 +1,155 @@
+/**
+ * One call of restore_command: delivers a file, or says that it is absent only when that is proven. PostgreSQL takes
+ * "absent" for the end of the log and would finish a recovery there, so everything else is an error. The segments
+ * that follow are fetched along into the state folder, side by side, for the calls to come.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LoadedConfig } from '../config/load.ts';
+import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { openRepository, type Repository } from '../repository/repository.ts';
+import { listHistories, listWal, listWalSystems, parseHistory, readWal, readWalObject, type WalObject } from '../repository/wal-archive.ts';
+import { needWalName, type WalName } from '../repository/wal-names.ts';
+import { NotFoundError } from '../storage/storage.ts';
+import { openStorage } from '../storage/open.ts';
+import { repositoryLocation } from './open-repository.ts';
+import { checkSystemId, systemIdBeside } from './wal-cluster.ts';
+import type { WalFetchRequest, WalFetchResult } from './wal-requests.ts';
+import { placeFile, WalSpool } from './wal-spool.ts';
+
+/** Segments fetched ahead at most. */
+const aheadSegments = 15;
+const firstPauseMs = 1000;
+const maxPauseMs = 30_000;
+
+export async function walFetch(loaded: LoadedConfig, request: WalFetchRequest, context: RunContext): Promise<WalFetchResult> {
+  if (!request.standby) return fetchOnce(loaded, request, context);
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
+    try {
+      return await fetchOnce(loaded, request, context);
+    } catch (error) {
+      if (error instanceof AbortedError || context.signal.aborted) throw error;
+      if (error instanceof GapError) return { name: request.name, outcome: 'absent' };
+      context.emit({ type: 'step', message: `${messageOf(error)}; a standby waits: trying again in ${pauseMs / 1000} s` });
+      await sleep(pauseMs, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
+    }
+  }
+}
+
+/** Absent, but something after it is there. */
+class GapError extends LifeboatError {
+  override readonly name = 'GapError';
+
+  constructor(missing: string, after: string) {
+    super('integrity', `${missing} is missing in the archive, although ${after} is there`, {
+      state: 'recovery must not end here',
+      hint: 'see: lifeboat wal status. If the file is lost for good, recover to a moment before it',
+    });
+  }
+}
+
+async function fetchOnce(loaded: LoadedConfig, request: WalFetchRequest, context: RunContext): Promise<WalFetchResult> {
+  const file = needWalName(request.name);
+  const { config } = loaded;
+  const local = request.systemId === undefined ? await systemIdBeside(request.path, request.cwd) : checkSystemId(request.systemId);
+  const spool = new WalSpool(config.stateDir, [repositoryLocation(loaded), config.encryption.enabled, request.force, local, request.path]);
+  if (file.kind === 'segment' && (await spool.take(file.name, request.path))) return { name: file.name, outcome: 'delivered', from: 'spool', systemId: local };
+  const onRetry = (message: string): void => context.emit({ type: 'step', message });
+  const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry });
+  try {
+    const repository = await openRepository(storage, config.encryption, config.stateDir);
+    const systemId = local ?? (await onlySystem(repository));
+    if (systemId === undefined) return { name: file.name, outcome: 'absent' };
+    const order: Order = { repository, systemId, file, request };
+    const from = file.kind === 'segment' ? await deliverSegment(order, spool, config.jobs) : await deliverOther(order);
+    return { name: file.name, outcome: from === undefined ? 'absent' : 'delivered', from, systemId };
+  } finally {
+    await storage.close();
+  }
+}
+
+interface Order {
+  readonly repository: Repository;
+  readonly systemId: string;
+  readonly file: WalName;
+  readonly request: WalFetchRequest;
+}
+
+/** Undefined: absent, and so is all that could come after it. */
+async function deliverSegment({ repository, systemId, file, request }: Order, spool: WalSpool, jobs: number): Promise<'repository' | 'unfinished' | undefined> {
+  await spool.clear();
+  const [body, following] = await Promise.all([readIfThere(repository, systemId, file, request.force), followingOf(repository, systemId, file)]);
+  if (body === undefined) {
+    const later = following.find((each) => each.file.segment !== file.segment);
+    if (later !== undefined) throw new GapError(file.name, later.file.name);
+    const unfinished = following.findLast((each) => each.file.kind === 'unfinished');
+    if (unfinished === undefined) return undefined;
+    await placeFile(request.path, await readWalObject(repository, unfinished.key, request));
+    return 'unfinished';
+  }
+  await placeFile(request.path, body);
+  const ahead = following.filter((each) => each.file.kind === 'segment' && each.file.name !== file.name);
+  await fetchAhead(ahead, async (each) => spool.keep(each.file.name, await readWalObject(repository, each.key, request)), jobs);
+  return 'repository';
+}
+
+async function readIfThere(repository: Repository, systemId: string, file: WalName, force: boolean): Promise<Buffer | undefined> {
+  try {
+    return await readWal(repository, systemId, file.name, { force });
+  } catch (error) {
+    if (error instanceof NotFoundError && error.key.startsWith('wal/')) return undefined;
+    throw error;
+  }
+}
+
+/** What the archive has from that segment on, in order: as many as are worth fetching ahead. */
+async function followingOf({ storage }: Repository, systemId: string, file: WalName): Promise<WalObject[]> {
+  const found: WalObject[] = [];
+  for await (const each of listWal(storage, systemId, { timeline: file.timeline, from: file.name })) {
+    found.push(each);
+    if (found.length > aheadSegments) break;
+  }
+  return found;
+}
+
+/** What goes wrong here the call for that segment will tell. */
+async function fetchAhead(ahead: readonly WalObject[], fetch: (each: WalObject) => Promise<void>, jobs: number): Promise<void> {
+  const queue = [...ahead];
+  const worker = async (): Promise<void> => {
+    for (let each = queue.shift(); each !== undefined; each = queue.shift()) {
+      await fetch(each).catch(() => {
+        queue.length = 0;
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, jobs) }, worker));
+}
+
+/** Histories, backup labels, and what promotions left. */
+async function deliverOther(order: Order): Promise<'repository' | undefined> {
+  const { repository, systemId, file, request } = order;
+  const body = await readIfThere(repository, systemId, file, request.force);
+  if (body !== undefined) {
+    await placeFile(request.path, body);
+    return 'repository';
+  }
+  if (file.kind === 'history' && file.timeline > 1) await refuseMissingHistory(order);
+  return undefined;
+}
+
+/** Without its history a timeline that exists would be passed over in silence, and the recovery end before it. */
+async function refuseMissingHistory({ repository, systemId, file, request }: Order): Promise<void> {
+  for await (const each of listWal(repository.storage, systemId, { timeline: file.timeline })) throw new GapError(file.name, each.file.name);
+  for (const later of await listHistories(repository.storage, systemId)) {
+    if (later.file.timeline <= file.timeline) continue;
+    const lines = parseHistory((await readWalObject(repository, later.key, request)).toString(), later.key);
+    if (lines.some((line) => line.timeline === file.timeline)) throw new GapError(file.name, later.file.name);
+  }
+}
+
+/** The archive's only system; undefined where there is none yet. Throws LifeboatError `usage` where there are several. */
+async function onlySystem({ storage }: Repository): Promise<string | undefined> {
+  const [only, ...others] = await listWalSystems(storage);
+  if (others.length === 0) return only;
+  throw new LifeboatError('usage', `the archive holds the log of several clusters: ${[only, ...others].join(', ')}`, { hint: 'run it in the data directory, or say which one with --system-id' });
+}

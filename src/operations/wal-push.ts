@@ -1,0 +1,122 @@
+/**
+ * One call of archive_command: archives its file and, side by side, whatever else is ready by then. It succeeds only
+ * once its own file is durable in the repository. What went along is noted in order and never beyond a file that
+ * failed, so that nothing is acknowledged before what comes before it.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { openRepository } from '../repository/repository.ts';
+import { putWal, type PutWalOptions } from '../repository/wal-archive.ts';
+import { checkWalFile, isArchivable } from '../repository/wal-header.ts';
+import { needWalName } from '../repository/wal-names.ts';
+import { openStorage } from '../storage/open.ts';
+import { repositoryLocation } from './open-repository.ts';
+import { clusterName, systemIdBeside } from './wal-cluster.ts';
+import { expectSystem } from './wal-expected.ts';
+import type { WalPushRequest, WalPushResult } from './wal-requests.ts';
+import { isShipped, noteShipped, pruneShipped, shippedFolder } from './wal-shipped.ts';
+
+/** Files of one call at most: its own must not wait for ever. */
+const batchFiles = 64;
+/** The archiver tries again by itself, and a server that stops waits for us. */
+const retryBudgetMs = 20_000;
+
+type PutOutcome = Awaited<ReturnType<typeof putWal>>;
+
+export async function walPush(loaded: LoadedConfig, request: WalPushRequest, context: RunContext): Promise<WalPushResult> {
+  const { path, cwd } = request;
+  const { config } = loaded;
+  const name = basename(path);
+  needWalName(name);
+  if (!isArchivable(name)) throw new LifeboatError('usage', `${name} is no file that a server archives`);
+  const folder = request.shippedDir ?? shippedFolder(config.stateDir, cwd);
+  if (await isShipped(folder, path)) return { name, outcome: 'shipped', along: [] };
+  const others = await readyBeside(path);
+  await pruneShipped(folder, new Set(others));
+  const onRetry = (message: string): void => context.emit({ type: 'step', message });
+  const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry, retryBudgetMs });
+  try {
+    const repository = await openRepository(storage, config.encryption, config.stateDir);
+    const first = await readFileToArchive(path, await systemIdBeside(path, cwd));
+    const cluster = clusterName(config, request.target);
+    await expectSystem(repository, { stateDir: config.stateDir, cluster, systemId: first.systemId, accept: request.acceptNewSystem });
+    const options: PutWalOptions = { sealing: await repository.writeKey(), compression: config.compression };
+    const ship = async (each: string): Promise<PutOutcome> => {
+      const { body } = each === name ? first : await readFileToArchive(join(dirname(path), each), first.systemId);
+      return putWal(repository, first.systemId, each, body, options);
+    };
+    const [own, ...along] = await shipInOrder([name, ...others.slice(0, batchFiles - 1)], ship, config.jobs, context);
+    if (own === undefined) throw new LifeboatError('storage', `${name} was not archived`);
+    const names = others.slice(0, along.length);
+    // A note that cannot be written costs a comparison later.
+    for (const each of names) await noteShipped(folder, each).catch((error: unknown) => context.emit({ type: 'debug', message: messageOf(error) }));
+    return { name, outcome: own, systemId: first.systemId, along: names };
+  } finally {
+    await storage.close();
+  }
+}
+
+/** Histories first, as the archiver does, then by name; without the file itself. Empty where this is no pg_wal. */
+async function readyBeside(path: string): Promise<string[]> {
+  const names = await readdir(join(dirname(path), 'archive_status')).catch(() => []);
+  const ready = names.filter((name) => name.endsWith('.ready')).map((name) => name.slice(0, -'.ready'.length));
+  const rank = (name: string): string => (name.endsWith('.history') ? `0${name}` : `1${name}`);
+  return ready.filter((name) => name !== basename(path) && isArchivable(name)).toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1));
+}
+
+interface FileToArchive {
+  readonly body: Buffer;
+  readonly systemId: string;
+}
+
+/** Reads and checks one file. Throws LifeboatError when it is not what its name says or belongs to another cluster. */
+async function readFileToArchive(path: string, clusterId: string | undefined): Promise<FileToArchive> {
+  const name = basename(path);
+  let body: Buffer;
+  try {
+    body = await readFile(path);
+  } catch (cause) {
+    throw new LifeboatError('source', `cannot read ${path}: ${messageOf(cause)}`, { cause, hint: 'run it as the user of the server' });
+  }
+  const header = checkWalFile(needWalName(name), body);
+  if (header !== undefined && clusterId !== undefined && header.systemId !== clusterId) {
+    throw new LifeboatError('integrity', `${name} was written by the cluster with system identifier ${header.systemId}, but lies in that of ${clusterId}`, { state: 'it was not archived' });
+  }
+  const systemId = clusterId ?? header?.systemId;
+  if (systemId === undefined) throw new LifeboatError('usage', `cannot tell which cluster ${name} belongs to: there is no global/pg_control beside its folder`, { hint: 'pass it as it lies in pg_wal of a data directory' });
+  return { body, systemId };
+}
+
+/**
+ * Ships the first file and, by several workers, those after it. Resolves to the outcomes up to the first that failed;
+ * rejects if that is the first of all. The others' failures are only noted: the call for that file will say why.
+ */
+async function shipInOrder(names: readonly string[], ship: (name: string) => Promise<PutOutcome>, jobs: number, { signal, emit }: RunContext): Promise<PutOutcome[]> {
+  const outcomes: (PutOutcome | undefined)[] = [];
+  let next = 0;
+  let end = names.length;
+  let failure: Error | undefined;
+  const worker = async (): Promise<void> => {
+    for (let at = next++; at < end && !signal.aborted; at = next++) {
+      try {
+        outcomes[at] = await ship(names[at] ?? '');
+      } catch (error) {
+        end = Math.min(end, at);
+        if (at === 0) failure = error instanceof Error ? error : new Error(messageOf(error));
+        else emit({ type: 'debug', message: `${names[at]} was not archived along: ${messageOf(error)}` });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, jobs) }, worker));
+  if (failure !== undefined) throw failure;
+  const shipped: PutOutcome[] = [];
+  for (const outcome of outcomes) {
+    if (outcome === undefined) break;
+    shipped.push(outcome);
+  }
+  if (shipped.length === 0) signal.throwIfAborted();
+  return shipped;
+}

@@ -1,0 +1,37 @@
+/**
+ * Notes of what one call of `wal push` archived along with its own file, so that the calls for those return at once:
+ * one small file for each, named like it and younger than it. The recommended archive_command looks there before it
+ * starts any program. A note that is lost costs one comparison; one that is older than its file counts for nothing.
+ */
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { systemCodeOf } from '../lib/errors.ts';
+
+/** The folder for a cluster that is known by its data directory. */
+export function shippedFolder(stateDir: string, dataDir: string): string {
+  return join(stateDir, 'wal', 'shipped', dataDir);
+}
+
+/** True if the file at `path` was archived by an earlier call. */
+export async function isShipped(folder: string, path: string): Promise<boolean> {
+  try {
+    const [note, file] = await Promise.all([stat(join(folder, basename(path)), { bigint: true }), stat(path, { bigint: true })]);
+    return note.mtimeNs > file.mtimeNs;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) return false;
+    throw error;
+  }
+}
+
+/** Notes that a file is archived; only once it is. */
+export async function noteShipped(folder: string, name: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  // Not empty: truncating an empty file would leave its old time.
+  await writeFile(join(folder, name), 'archived\n', { mode: 0o600 });
+}
+
+/** Removes the notes of files that nobody will ask for again. */
+export async function pruneShipped(folder: string, ready: ReadonlySet<string>): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  await Promise.all(names.filter((name) => !ready.has(name)).map(async (name) => rm(join(folder, name), { force: true })));
+}
