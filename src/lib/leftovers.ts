@@ -4,7 +4,7 @@
  * process under `<state>/run/`, and struck off when it is gone; the next run ends what the journals of
  * dead processes name.
  */
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 type Entry = { readonly path: string } | { readonly pid: number; readonly start: string; readonly signal?: NodeJS.Signals };
@@ -45,35 +45,50 @@ function journalName(): string {
   return `${process.pid}-${processStart(process.pid) ?? '0'}.ndjson`;
 }
 
+/** What our own journal holds, and how many lines it has by now. */
+const held = new Set<string>();
+let lines = 0;
+
+/** A journal with more lines than this is written anew: a long run remembers thousands of short-lived files. */
+const maxLines = 1000;
+
 function remember(entry: Entry): Disposable {
   if (folder === undefined) return { [Symbol.dispose]: () => {} };
   const file = join(folder, journalName());
-  write(file, { add: entry });
+  const text = JSON.stringify(entry);
+  held.add(text);
+  write(file, `{"add":${text}}`);
   return {
     [Symbol.dispose]: () => {
-      write(file, { drop: entry });
-      if (open(file).length === 0) rmSync(file, { force: true });
+      held.delete(text);
+      if (held.size > 0) return write(file, `{"drop":${text}}`);
+      rmSync(file, { force: true });
+      lines = 0;
     },
   };
 }
 
-function write(file: string, line: unknown): void {
-  appendFileSync(file, `${JSON.stringify(line)}\n`, { mode: 0o600 });
+function write(file: string, line: string): void {
+  if (++lines <= maxLines) return appendFileSync(file, `${line}\n`, { mode: 0o600 });
+  const fresh = `${file}.new`;
+  writeFileSync(fresh, [...held].map((text) => `{"add":${text}}\n`).join(''), { mode: 0o600 });
+  renameSync(fresh, file);
+  lines = held.size;
 }
 
 /** What a journal still holds. A torn last line (killed while writing) is passed over: its thing did not exist yet. */
 function open(file: string): Entry[] {
-  const held = new Map<string, Entry>();
+  const left = new Map<string, Entry>();
   for (const line of readFileSync(file, 'utf8').split('\n')) {
     try {
       const { add, drop } = JSON.parse(line) as { add?: Entry; drop?: Entry };
-      if (add !== undefined) held.set(JSON.stringify(add), add);
-      if (drop !== undefined) held.delete(JSON.stringify(drop));
+      if (add !== undefined) left.set(JSON.stringify(add), add);
+      if (drop !== undefined) left.delete(JSON.stringify(drop));
     } catch {
       continue;
     }
   }
-  return [...held.values()];
+  return [...left.values()];
 }
 
 function sweep(run: string): string[] {
@@ -84,14 +99,21 @@ function sweep(run: string): string[] {
     const entries = open(join(run, name));
     // Processes first: one of them may still be writing into a folder that is to go.
     for (const entry of entries) if ('pid' in entry && endProcess(entry)) ended.push(`process ${entry.pid}`);
-    for (const entry of entries) {
-      if (!('path' in entry)) continue;
-      rmSync(entry.path, { recursive: true, force: true, maxRetries: 5 });
-      ended.push(entry.path);
-    }
-    unlinkSync(join(run, name));
+    const stuck = entries.filter((entry) => 'path' in entry && existsSync(entry.path) && !removed(entry.path, ended));
+    // What cannot be removed now stays written down for the next run.
+    if (stuck.length === 0) rmSync(join(run, name), { force: true });
   }
   return ended;
+}
+
+function removed(path: string, ended: string[]): boolean {
+  try {
+    rmSync(path, { recursive: true, force: true, maxRetries: 5 });
+    ended.push(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function endProcess({ pid, start, signal }: Extract<Entry, { pid: number }>): boolean {

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { rememberPath } from '../lib/leftovers.ts';
 import { checkKey, checkPrefix } from './key.ts';
 import { ignoreAbsent, isAbsent, localError } from './local-errors.ts';
 import { LocalFolders, syncEntries } from './local-folders.ts';
@@ -62,6 +63,7 @@ class LocalStorage implements Storage {
     if (sizeBytes > maxObjectBytes) throw new StorageError(`cannot write ${key}: ${sizeBytes} bytes are more than an object may have`);
     const path = join(this.#root, key);
     const temporary = join(dirname(path), `.tmp-${randomBytes(8).toString('hex')}`);
+    using _ = rememberPath(temporary);
     try {
       const file = await this.#openNew(temporary);
       try {
