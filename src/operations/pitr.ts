@@ -151,6 +151,6 @@ function nextSteps(action: PitrRequest['action'], dataDir: string, { pid, url }:
     ...(action === 'promote' ? [`use it: psql '${url.reveal()}'`, `end it before you start it by its own configuration: kill -INT ${pid}`] : []),
     ...(outside.length === 0 ? [] : [`its configuration lay outside of the data directory: ${outside.join(', ')}`]),
     `start it: ${join(place.programs, 'pg_ctl')} -D ${dataDir} start`,
-    'it does not archive (archive_mode = off in postgresql.auto.conf, so that it cannot disturb the archive of the old one): ALTER SYSTEM RESET archive_mode and restart once it takes over; then lifeboat backup base',
+    'it does not archive (archive_mode = off in postgresql.auto.conf, so that it cannot disturb the archive of the old one): ALTER SYSTEM RESET archive_mode and restart once it takes over; then push the .history file of its new timeline in pg_wal (lifeboat wal push), and lifeboat backup base',
   ];
 }
