@@ -64,7 +64,12 @@ async function roundTrip(jobs: number, repository: OpenOptions['config'], encryp
   const texts: Promise<string>[] = [];
   using _ = lifeboat.on('snapshot', ({ database, snapshot }) => void texts.push(textOf(postgres, database, snapshot)));
   const writer = await startWriter(postgres, 'sample');
-  const taken = await lifeboat.backup().finally(async () => void (await writer.stop()));
+  let taken: Awaited<ReturnType<typeof lifeboat.backup>>;
+  try {
+    taken = await lifeboat.backup();
+  } finally {
+    await writer.stop();
+  }
   assert.ok(taken.outcome === 'done');
   assert.deepEqual(taken.warnings, []);
   const [expected = ''] = await Promise.all(texts);

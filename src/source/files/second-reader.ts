@@ -25,7 +25,7 @@ export async function openSecondReader(): Promise<SecondReader> {
       entry.resume();
     },
     onwarn: (code, message) => {
-      complaint ??= `${code}: ${String(message)}`;
+      complaint ??= `${code}: ${message}`;
     },
   });
   parser.on('end', ended.resolve).on('error', ended.reject);
