@@ -1,4 +1,4 @@
-/** lifeboat wal push|fetch */
+/** lifeboat wal push|fetch|status */
 import type { Command } from 'commander';
 import type { Session } from './shared/session.ts';
 
@@ -7,6 +7,17 @@ const need = { repository: true, encryption: true } as const;
 export function declare(command: Command, session: Session): void {
   declarePush(command, session);
   declareFetch(command, session);
+  command
+    .command('status')
+    .description('what log is archived, what is missing in it, and how far the server is ahead')
+    .action(async () =>
+      session.perform({
+        need: { ...need, targets: { name: session.flags.target } },
+        operation: async () => (await import('../operations/wal-status.ts')).walStatus,
+        request: () => ({ target: session.flags.target }),
+        view: async () => (await import('../ui/wal-view.ts')).walStatusView,
+      }),
+    );
 }
 
 function declarePush(command: Command, session: Session): void {

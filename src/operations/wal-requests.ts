@@ -58,3 +58,51 @@ export interface WalRecipeResult {
   readonly archiveCommand: string;
   readonly restoreCommand: string;
 }
+
+export interface WalStatusRequest {
+  readonly target?: string | undefined;
+}
+
+export interface WalTimeline {
+  readonly timeline: number;
+  /** Names of the first and the last archived segment. */
+  readonly first: string;
+  readonly last: string;
+  readonly segments: number;
+  readonly storedBytes: number;
+}
+
+/** Segments that are missing between others. */
+export interface WalGap {
+  readonly first: string;
+  readonly last: string;
+  readonly segments: number;
+}
+
+export interface WalSystem {
+  readonly systemId: string;
+  /** Undefined while no segment is archived. */
+  readonly segmentBytes?: number | undefined;
+  readonly timelines: readonly WalTimeline[];
+  readonly gaps: readonly WalGap[];
+  readonly missingHistories: readonly string[];
+}
+
+/** What the server says of its own archiving. */
+export interface WalServerLag {
+  readonly systemId: string;
+  readonly currentLsn: string;
+  readonly currentSegment: string;
+  readonly lastArchived?: string | undefined;
+  readonly secondsSince?: number | undefined;
+  readonly failures: number;
+  readonly lastFailed?: string | undefined;
+}
+
+export interface WalStatusResult {
+  readonly repository: string;
+  readonly systems: readonly WalSystem[];
+  /** Undefined where no server is configured or it cannot be reached. */
+  readonly lag?: WalServerLag | undefined;
+  readonly warnings: readonly string[];
+}

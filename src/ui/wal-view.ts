@@ -1,5 +1,6 @@
-/** What `lifeboat wal push` and `fetch` print: PostgreSQL writes it into its log, so good runs are silent. */
-import type { WalFetchResult, WalPushResult, WalRecipeResult } from '../operations/wal-requests.ts';
+/** What the commands on write-ahead log print. PostgreSQL writes what push and fetch say into its log, so good runs are silent. */
+import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
+import type { WalFetchResult, WalPushResult, WalRecipeResult, WalStatusResult, WalSystem } from '../operations/wal-requests.ts';
 import type { View } from './view.ts';
 
 export const walPushView: View<WalPushResult> = {
@@ -22,3 +23,26 @@ export const walRecipeView: View<WalRecipeResult> = {
   kind: 'query',
   text: ({ archiveCommand, restoreCommand }) => `archive_mode = on\n${archiveCommand}\n${restoreCommand}`,
 };
+
+export const walStatusView: View<WalStatusResult> = {
+  schema: 'lifeboat.wal-status/v1',
+  kind: 'query',
+  text: ({ repository, systems, lag, warnings }) => {
+    const server = lag === undefined ? [] : [`the server is at ${lag.currentLsn} (${lag.currentSegment}); last archived: ${lag.lastArchived ?? 'nothing yet'}${lag.secondsSince === undefined ? '' : `, ${lag.secondsSince} s ago`}; failures: ${lag.failures}`];
+    const archive = systems.length === 0 ? [`no write-ahead log in ${repository}`] : systems.flatMap(systemLines);
+    return [...archive, ...server, ...warnings.map((warning) => `warning: ${warning}`)].join('\n');
+  },
+  exitCode: ({ systems, warnings }) => {
+    if (systems.some(({ gaps, missingHistories }) => gaps.length + missingHistories.length > 0)) return exitCodeOf.integrity;
+    return warnings.length > 0 ? exitCodeWarnings : 0;
+  },
+};
+
+function systemLines({ systemId, timelines, gaps, missingHistories }: WalSystem): string[] {
+  return [
+    `cluster ${systemId}`,
+    ...timelines.map(({ timeline, first, last, segments }) => `  timeline ${timeline}: ${first} to ${last}, segments: ${segments}`),
+    ...gaps.map(({ first, last, segments }) => `  GAP: ${first} to ${last}, segments: ${segments}`),
+    ...missingHistories.map((name) => `  MISSING: ${name}`),
+  ];
+}

@@ -3,14 +3,16 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
 import { runTool } from '../../src/lib/exec.ts';
-import { readWal } from '../../src/repository/wal-archive.ts';
+import type { z } from 'zod';
+import { putWal, readWal } from '../../src/repository/wal-archive.ts';
 import { openRepository } from '../../src/repository/repository.ts';
-import { segmentName, segmentNumber } from '../../src/repository/wal-names.ts';
+import { formatLsn, segmentName, segmentNumber } from '../../src/repository/wal-names.ts';
 import { openLocalStorage } from '../../src/storage/local.ts';
+import { walDocuments } from '../../src/ui/json/wal-documents.ts';
 import { serverFolder } from '../helpers/postgres.ts';
 import { encryption } from '../helpers/repository.ts';
 import { runCli } from '../helpers/run-cli.ts';
@@ -205,6 +207,41 @@ test('a timeline whose history is missing is a gap, not the end', async () => {
   assert.equal(await fetch(), 200);
   rmSync(objectPath('00000003.history'));
   assert.equal(await fetch(), 1);
+});
+
+test('wal status: the window, gaps within and between timelines, missing histories, what the server says', async () => {
+  const { server } = archive;
+  const segments = keptSegments(server);
+  const [first = '', second = '', third = ''] = segments;
+  const status = async (): Promise<{ code: number; text: string; found: z.infer<(typeof walDocuments)['wal-status']> }> => {
+    const { exitCode, stdout, stderr } = await walCli(archive, ['status', '--json'], { DATABASE_URL: server.url() });
+    const text = (await walCli(archive, ['status'])).stdout;
+    return { code: exitCode, text: text + stderr, found: walDocuments['wal-status'].parse(JSON.parse(stdout)) };
+  };
+  const whole = await status();
+  assert.equal(whole.code, 0, whole.text);
+  const [system] = whole.found.systems;
+  assert.deepEqual([system?.systemId, system?.segmentBytes, system?.timelines[0]?.first, system?.timelines[0]?.last, system?.timelines[0]?.segments], [archive.systemId, mib, first, segments.at(-1), segments.length]);
+  assert.equal(whole.found.lag?.systemId, archive.systemId);
+  assert.ok((whole.found.lag?.lastArchived ?? '').startsWith('00000001'));
+  renameSync(objectPath(second), `${objectPath(second)}.away`);
+  const two = (segments.at(-1) ?? '').replace('00000001', '00000002');
+  const later = following(two, 2n);
+  mkdirSync(dirname(objectPath(later)), { recursive: true });
+  cpSync(objectPath(third), objectPath(later));
+  const broken = await status();
+  assert.equal(broken.code, 14);
+  assert.deepEqual(broken.found.systems[0]?.gaps, [{ first: second, last: second, segments: 1 }]);
+  assert.deepEqual(broken.found.systems[0]?.missingHistories, ['00000002.history']);
+  assert.match(broken.text, /GAP: .*\n +MISSING: 00000002\.history/);
+  renameSync(`${objectPath(second)}.away`, objectPath(second));
+  const repository = await openRepository(openLocalStorage(join(archive.home, 'repository')), encryption({ key: rawKey }), join(archive.home, 'other-state'));
+  const switchLsn = formatLsn(segmentNumber(following(two), mib) * BigInt(mib) + 40n);
+  await putWal(repository, archive.systemId, '00000002.history', Buffer.from(`1\t${switchLsn}\tno reason\n`), { sealing: await repository.writeKey(), compression: { method: 'none', level: 0 } });
+  const atSwitch = await status();
+  assert.deepEqual(atSwitch.found.systems[0]?.gaps, [{ first: following(two), last: following(two), segments: 1 }], 'the segment of the switch itself');
+  for (const name of [later, '00000002.history']) rmSync(objectPath(name));
+  assert.equal((await status()).code, 0);
 });
 
 test('the program itself never says "no more log" by accident', () => {

@@ -19,4 +19,22 @@ export const walDocuments = {
     systemId: text.optional(),
   }),
   'init-archive-command': z.strictObject({ schema: z.literal('lifeboat.init-archive-command/v1'), archiveCommand: text, restoreCommand: text }),
+  'wal-status': z.strictObject({
+    schema: z.literal('lifeboat.wal-status/v1'),
+    repository: text,
+    systems: z.array(
+      z.strictObject({
+        systemId: text,
+        segmentBytes: z.int().optional(),
+        timelines: z.array(z.strictObject({ timeline: z.int(), first: text, last: text, segments: z.int(), storedBytes: z.int() })),
+        gaps: z.array(z.strictObject({ first: text, last: text, segments: z.int() })).describe('segments that are missing between others, also where timelines meet'),
+        missingHistories: z.array(text),
+      }),
+    ),
+    lag: z
+      .strictObject({ systemId: text, currentLsn: text, currentSegment: text, lastArchived: text.optional(), secondsSince: z.int().optional(), failures: z.int(), lastFailed: text.optional() })
+      .optional()
+      .describe('what the server says of its own archiving'),
+    warnings: z.array(text),
+  }),
 };

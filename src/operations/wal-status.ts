@@ -1,0 +1,88 @@
+/** What log the archive holds: a window for each timeline of each cluster, what is missing in it, and how far the server is ahead. */
+import type { LoadedConfig } from '../config/load.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import type { Repository } from '../repository/repository.ts';
+import { listWal, listWalSystems, parseHistory, readWalObject, type WalObject } from '../repository/wal-archive.ts';
+import { segmentAt, segmentName, segmentNumber } from '../repository/wal-names.ts';
+import { withRepository } from './open-repository.ts';
+import type { WalGap, WalServerLag, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './wal-requests.ts';
+
+export async function walStatus(loaded: LoadedConfig, request: WalStatusRequest, context: RunContext): Promise<WalStatusResult> {
+  return withRepository(loaded, context, async (repository) => {
+    const systems: WalSystem[] = [];
+    for (const systemId of await listWalSystems(repository.storage)) systems.push(await surveySystem(repository, systemId));
+    const { lag, warning } = await lagOf(loaded, request, context);
+    return { repository: repository.storage.location, systems, lag, warnings: warning === undefined ? [] : [warning] };
+  });
+}
+
+/** One pass over the names; of the contents only one segment and the histories are read. */
+async function surveySystem(repository: Repository, systemId: string): Promise<WalSystem> {
+  const timelines = new Map<number, WalTimeline>();
+  const gaps: WalGap[] = [];
+  const histories: WalObject[] = [];
+  let segmentBytes: number | undefined;
+  for await (const each of listWal(repository.storage, systemId)) {
+    if (each.file.kind === 'history') histories.push(each);
+    if (each.file.kind !== 'segment') continue;
+    const { name, timeline } = each.file;
+    segmentBytes ??= (await readWalObject(repository, each.key, { force: true })).length;
+    const before = timelines.get(timeline);
+    if (before !== undefined) gaps.push(...gapBetween(before.last, name, segmentBytes));
+    timelines.set(timeline, { timeline, first: before?.first ?? name, last: name, segments: (before?.segments ?? 0) + 1, storedBytes: (before?.storedBytes ?? 0) + each.sizeBytes });
+  }
+  const missingHistories: string[] = [];
+  for (const { timeline, first } of timelines.values()) {
+    const history = histories.find((each) => each.file.timeline === timeline);
+    if (history === undefined && timeline > 1) missingHistories.push(first.slice(0, 8).concat('.history'));
+    if (history === undefined || segmentBytes === undefined) continue;
+    const parent = parseHistory((await readWalObject(repository, history.key, { force: true })).toString(), history.key).at(-1);
+    const last = parent === undefined ? undefined : timelines.get(parent.timeline)?.last;
+    if (parent === undefined || last === undefined) continue;
+    gaps.push(...gapAtSwitch(timeline, parent.switchLsn, last, first, segmentBytes));
+  }
+  return { systemId, segmentBytes, timelines: [...timelines.values()], gaps, missingHistories };
+}
+
+/** `before` and `after` are archived and of one timeline. */
+function gapBetween(before: string, after: string, segmentBytes: number): WalGap[] {
+  const timeline = Number.parseInt(after.slice(0, 8), 16);
+  const [from, to] = [segmentNumber(before, segmentBytes) + 1n, segmentNumber(after, segmentBytes) - 1n];
+  return from > to ? [] : [{ first: segmentName(timeline, from, segmentBytes), last: segmentName(timeline, to, segmentBytes), segments: Number(to - from + 1n) }];
+}
+
+/** The new timeline must begin with the segment of the switch, the old one reach the segment before it. */
+function gapAtSwitch(timeline: number, switchLsn: bigint, parentLast: string, first: string, segmentBytes: number): WalGap[] {
+  const at = segmentNumber(segmentAt(timeline, switchLsn, segmentBytes), segmentBytes);
+  const parent = Number.parseInt(parentLast.slice(0, 8), 16);
+  return [...gapBetween(parentLast, segmentName(parent, at, segmentBytes), segmentBytes), ...gapBetween(segmentName(timeline, at - 1n, segmentBytes), first, segmentBytes)];
+}
+
+async function lagOf({ config }: LoadedConfig, { target }: WalStatusRequest, { signal }: RunContext): Promise<{ lag?: WalServerLag | undefined; warning?: string }> {
+  const name = target ?? config.defaultTarget ?? [...config.targets.keys()][0];
+  const url = name === undefined ? undefined : config.targets.get(name)?.postgres?.url;
+  if (url === undefined) return {};
+  const { withConnection } = await import('../source/postgres/connection.ts');
+  try {
+    const [row] = await withConnection(url, { signal, connectTimeoutMs: 5000 }, async (connection) =>
+      connection.query(`SELECT (SELECT system_identifier FROM pg_control_system()) AS system, lsn, pg_walfile_name(lsn) AS current, last_archived_wal, failed_count, last_failed_wal,
+        extract(epoch FROM now() - last_archived_time) AS age FROM pg_stat_archiver, (SELECT pg_current_wal_lsn() AS lsn) AS position`),
+    );
+    const { system, lsn, current, last_archived_wal: last, failed_count: failures, last_failed_wal: failed, age } = row ?? {};
+    return {
+      lag: {
+        systemId: system ?? '',
+        currentLsn: lsn ?? '',
+        currentSegment: current ?? '',
+        lastArchived: last ?? undefined,
+        secondsSince: age === null || age === undefined ? undefined : Math.max(0, Math.round(Number(age))),
+        failures: Number(failures ?? 0),
+        lastFailed: failed ?? undefined,
+      },
+    };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { warning: `the server cannot be asked how far it is ahead: ${messageOf(error)}` };
+  }
+}
