@@ -1,6 +1,6 @@
 /** Recovery of a real cluster to moments of every kind: exactly the rows committed up to there; and what cannot succeed is refused before a byte is written. */
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -213,4 +213,45 @@ test('killed while it restores, it leaves no folder that starts, and the next ru
   } finally {
     await bench[Symbol.asyncDispose]();
   }
+});
+
+test('after a promotion that was not archived the gap on the new timeline is named; along the old one all is there; a history file that is missing is named', async () => {
+  const { outcome, dataDir = '' } = await run('latest', { action: 'shutdown' });
+  assert.equal(outcome, 'done');
+  const { uid, gid } = statSync(dataDir);
+  const tool = { ...(process.getuid?.() === 0 ? { uid, gid } : {}), cwd: dataDir, stdout: 'ignore' as const };
+  const socket = mkdtempSync(join(tmpdir(), 'pitr-sock-'));
+  chmodSync(socket, 0o777);
+  writeFileSync(join(dataDir, 'archive.sh'), `#!/bin/sh\n${shipper.command.replaceAll('%p', '"$1"').replaceAll('%f', '"$2"')}\n`, { mode: 0o755 });
+  // It was promoted without archiving; the operator is told to push this file.
+  const ready = join(dataDir, 'pg_wal/archive_status/00000002.history.ready');
+  writeFileSync(ready, '');
+  chownSync(ready, uid, gid);
+  const settings = `-c unix_socket_directories=${socket} -c archive_mode=on -c archive_command='${join(dataDir, 'archive.sh')} %p %f'`;
+  await runTool({ file: join(server.binDir, 'pg_ctl'), args: ['-D', dataDir, '-w', '-s', '-l', join(socket, 'log'), '-o', settings, 'start'], ...tool });
+  const url = new Secret(`postgres://postgres@${encodeURIComponent(socket)}:${server.port}/postgres`);
+  let moment = '';
+  try {
+    const name = await withConnection(url, {}, async (connection) => {
+      await connection.query('INSERT INTO public.w VALUES (61)');
+      const [found] = await connection.query("SELECT to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS at FROM public.w WHERE n = 61");
+      moment = found?.['at'] ?? '';
+      await connection.query('INSERT INTO public.w VALUES (62)');
+      const [segment] = await connection.query('SELECT pg_walfile_name(pg_switch_wal()) AS name');
+      return segment?.['name'] ?? '';
+    });
+    assert.match(name, /^00000002/);
+    await shipper.shipped(name);
+    await shipper.shipped('00000002.history');
+  } finally {
+    await runTool({ file: join(server.binDir, 'pg_ctl'), args: ['-D', dataDir, '-w', '-s', '-m', 'fast', 'stop'], ...tool });
+    for (const path of [socket, dataDir]) rmSync(path, { recursive: true, force: true });
+  }
+  // What it wrote before it archived is in no archive: that needs a base backup of its own, and is known beforehand.
+  await refused(run(moment, { dryRun: true }), 'window', /a gap before: 00000002[0-9A-F]{16} is missing/);
+  assert.deepEqual(await recovered(row(59).at, { timeline: 1 }), upTo(59));
+  await refused(run('latest', { dryRun: true, timeline: 3 }), 'window', /timeline 3/);
+  const history = join(folder, 'repository/wal', systemId, 'history/00000002.history.wal');
+  renameSync(history, join(folder, 'history'));
+  await refused(run(moment, { dryRun: true }), 'integrity', /00000002\.history is missing/);
 });
