@@ -45,35 +45,60 @@ function journalName(): string {
   return `${process.pid}-${processStart(process.pid) ?? '0'}.ndjson`;
 }
 
-/** What our own journal holds, and how many lines it has by now. */
-const held = new Set<string>();
-let lines = 0;
-
 /** A journal with more lines than this is written anew: a long run remembers thousands of short-lived files. */
 const maxLines = 1000;
+
+/** Our own journal in one state folder (a program may use several). */
+class Journal {
+  readonly #file: string;
+  readonly #held = new Set<string>();
+  #lines = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** Never throws: work must not fail because it could not be written down, or because the state folder is gone. */
+  add(text: string): void {
+    this.#held.add(text);
+    this.#write(`{"add":${text}}`);
+  }
+
+  drop(text: string): void {
+    this.#held.delete(text);
+    if (this.#held.size > 0) return this.#write(`{"drop":${text}}`);
+    rmSync(this.#file, { force: true });
+    this.#lines = 0;
+  }
+
+  #write(line: string): void {
+    try {
+      if (++this.#lines <= maxLines) return appendFileSync(this.#file, `${line}\n`, { mode: 0o600 });
+      const fresh = `${this.#file}.new`;
+      writeFileSync(fresh, [...this.#held].map((text) => `{"add":${text}}\n`).join(''), { mode: 0o600 });
+      renameSync(fresh, this.#file);
+      this.#lines = this.#held.size;
+    } catch {
+      return;
+    }
+  }
+}
+
+const journals = new Map<string, Journal>();
 
 function remember(entry: Entry): Disposable {
   if (folder === undefined) return { [Symbol.dispose]: () => {} };
   const file = join(folder, journalName());
+  const journal = journalOf(file);
   const text = JSON.stringify(entry);
-  held.add(text);
-  write(file, `{"add":${text}}`);
-  return {
-    [Symbol.dispose]: () => {
-      held.delete(text);
-      if (held.size > 0) return write(file, `{"drop":${text}}`);
-      rmSync(file, { force: true });
-      lines = 0;
-    },
-  };
+  journal.add(text);
+  return { [Symbol.dispose]: () => journal.drop(text) };
 }
 
-function write(file: string, line: string): void {
-  if (++lines <= maxLines) return appendFileSync(file, `${line}\n`, { mode: 0o600 });
-  const fresh = `${file}.new`;
-  writeFileSync(fresh, [...held].map((text) => `{"add":${text}}\n`).join(''), { mode: 0o600 });
-  renameSync(fresh, file);
-  lines = held.size;
+function journalOf(file: string): Journal {
+  let journal = journals.get(file);
+  if (journal === undefined) journals.set(file, (journal = new Journal(file)));
+  return journal;
 }
 
 /** What a journal still holds. A torn last line (killed while writing) is passed over: its thing did not exist yet. */
