@@ -115,7 +115,7 @@ async function leaseFor(repository: Repository, { target, request }: Plan, { par
 async function runBackup(plan: Plan, repository: Repository, key: SealingKey, ancestry: Ancestry, lease: Lease, warnings: readonly string[], context: RunContext): Promise<BackupResult> {
   const { config } = plan.loaded;
   const started = new Date();
-  const id = newBackupId(plan.target, plan.type, started);
+  const id = newBackupId(plan.target, plan.type, started, ancestry.previous?.id);
   context.emit({ type: 'step', message: `backup ${id} of ${plan.components.map(({ name }) => name).join(', ')} to ${repository.storage.location}` });
   const writer = new BackupWriter({
     storage: repository.storage,

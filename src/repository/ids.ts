@@ -4,9 +4,32 @@ import { compactUtc } from '../lib/time.ts';
 
 export type BackupType = 'full' | 'database' | 'redis' | 'files' | 'base';
 
-/** `20260102T030405Z-main-full-0a1b2c3d`. */
-export function newBackupId(target: string, type: BackupType, now = new Date()): string {
-  return `${compactUtc(now)}-${target}-${type}-${randomBytes(4).toString('hex')}`;
+/** The second of the newest id that this process has made for the present time, milliseconds since 1970. */
+let newestMs = 0;
+
+/**
+ * `20260102T030405Z-main-full-0a1b2c3d`. Ids shall sort as backups were taken, also within one second: an
+ * id for the present time is at least one second after the last one made here, and after `previousId`
+ * (the target's newest) where that is hardly older.
+ */
+export function newBackupId(target: string, type: BackupType, now = new Date(), previousId?: string): string {
+  const second = Math.floor(now.getTime() / 1000) * 1000;
+  if (Math.abs(Date.now() - second) > presentMs) return idOf(now, target, type);
+  const previousMs = previousId === undefined ? 0 : secondOf(previousId);
+  const isNear = previousMs >= second && previousMs < second + presentMs;
+  newestMs = Math.max(second, newestMs < second + presentMs ? newestMs + 1000 : 0, isNear ? previousMs + 1000 : 0);
+  return idOf(new Date(newestMs), target, type);
+}
+
+/** Clocks that differ by more are not made up for. */
+const presentMs = 60_000;
+
+function idOf(time: Date, target: string, type: BackupType): string {
+  return `${compactUtc(time)}-${target}-${type}-${randomBytes(4).toString('hex')}`;
+}
+
+function secondOf(id: string): number {
+  return Date.parse(id.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z.*$/, '$1-$2-$3T$4:$5:$6Z'));
 }
 
 /** True for what newBackupId makes: safe as part of an object's key. */
