@@ -1,7 +1,6 @@
 /** Files that are either there as a whole or not at all. */
 import { randomBytes } from 'node:crypto';
-import { chmodSync } from 'node:fs';
-import { mkdtemp, open, rename, rm, unlink } from 'node:fs/promises';
+import { mkdir, open, rename, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { LifeboatError, systemCodeOf } from './errors.ts';
@@ -44,9 +43,10 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Runs `work` with a private folder (0700) that is gone afterwards, even if this process is killed (the next run removes it). */
 export async function withScratchFolder<T>(work: (path: string) => Promise<T>, parent = tmpdir()): Promise<T> {
-  const path = await mkdtemp(join(parent, 'lifeboat-'));
+  const path = join(parent, `lifeboat-${randomBytes(6).toString('hex')}`);
+  // Before it exists: killed in between, the next run must know of it.
   using _ = rememberPath(path);
-  chmodSync(path, 0o700);
+  await mkdir(path, { mode: 0o700 });
   try {
     return await work(path);
   } catch (error) {

@@ -217,7 +217,7 @@ test('all databases of a server, in UTF8, LATIN1, EUC_JP and SQL_ASCII', async (
 
 /** Redis lists them in no order. */
 function functionsOf(server: TestRedis): string[] {
-  return server.cli(['FUNCTION', 'LIST', 'WITHCODE']).split('library_name\n').sort();
+  return server.cli(['FUNCTION', 'LIST', 'WITHCODE']).split('library_name\n').map((each) => each.trimEnd()).sort();
 }
 
 async function databasesOf(server: TestPostgres): Promise<string[]> {

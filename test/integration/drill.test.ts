@@ -50,9 +50,10 @@ after(async () => {
   await Promise.all([postgres?.stop(), scratch?.stop(), redis?.stop()]);
 });
 
-/** Shared memory segments outlive a killed server. */
+/** Shared memory segments outlive a killed server: those that nobody has attached (others on this machine have theirs). */
 function sharedMemory(): string[] {
-  return execFileSync('ipcs', ['-m'], { encoding: 'utf8' }).split('\n').filter((line) => line.startsWith('0x')).map((line) => line.split(/\s+/)[1] ?? '');
+  const rows = execFileSync('ipcs', ['-m'], { encoding: 'utf8' }).split('\n').filter((line) => line.startsWith('0x')).map((line) => line.split(/\s+/));
+  return rows.filter((row) => row[5] === '0').map((row) => row[1] ?? '');
 }
 
 test('a good backup is proven: everything compared, evidence kept, nothing left', async () => {
