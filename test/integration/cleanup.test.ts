@@ -279,7 +279,7 @@ test('by the command line: the table, JSON by its schema, exit codes, an audit r
   await cli('cleanup --grace 30m', 2);
   // Half of three is one.
   const dry = await cli('cleanup --dry-run --max-delete 1', 3);
-  assert.match(dry.stdout, new RegExp(`^${first} .* would delete +0 B +not one of the last 1$`, 'm'));
+  assert.match(dry.stdout, new RegExp(`^${first} .* would delete +[\\d.]+ \\w+ +not one of the last 1$`, 'm'));
   assert.match(dry.stdout, new RegExp(`^${second} .* keep +one run deletes no more; the next one goes on$`, 'm'));
   assert.match(dry.stdout, /^1 backup would move to trash; for 24 h 00 min they can be taken back with: lifeboat undelete <id>$/m);
   assert.match(dry.stderr, /raise --max-delete/);
