@@ -8,7 +8,7 @@ const root = dirname(dirname(import.meta.dirname));
 
 /** Builds, and puts what is shipped into `folder`; the path of the program there. */
 export function installBuilt(folder: string): string {
-  const built = spawnSync(process.execPath, [join(root, 'build/build.ts')], { encoding: 'utf8' });
+  const built = spawnSync(process.execPath, [join(root, '.ci/build/build.ts')], { encoding: 'utf8' });
   if (built.status !== 0) throw new Error(`the build failed: ${built.stdout}${built.stderr}`);
   mkdirSync(folder, { recursive: true });
   for (const name of ['bin', 'dist', 'package.json']) cpSync(join(root, name), join(folder, name), { recursive: true });

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { parseJsonc } from '../../src/config/jsonc.ts';
 import { settingsSchema } from '../../src/config/schema.ts';
-import { generatedFiles } from '../../build/manual.ts';
+import { generatedFiles } from '../../.ci/build/manual.ts';
 
 const root = new URL('../../', import.meta.url);
 

@@ -96,7 +96,7 @@ plant('lib/bad-switch.ts', 'typescript(switch-exhaustiveness-check)', `export fu
 let found: Map<string, string[]>;
 
 before(() => {
-  for (const name of ['.oxlintrc.json', 'tsconfig.json', 'lint']) cpSync(join(root, name), join(copy, name), { recursive: true });
+  for (const name of ['.oxlintrc.json', 'tsconfig.json', '.ci/lint']) cpSync(join(root, name), join(copy, name), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   const one = 'export const one = 1;\nexport type One = 1;\n';
   for (const folder of [...folders, '../test', '../examples']) write(join('src', folder, 'one.ts'), one);

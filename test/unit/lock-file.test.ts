@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { missingFrom } from '../../build/complete-lock.ts';
+import { missingFrom } from '../../.ci/build/complete-lock.ts';
 
 const root = dirname(dirname(import.meta.dirname));
 

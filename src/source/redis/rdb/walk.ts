@@ -49,7 +49,7 @@ export interface RdbEnd {
 
 /**
  * Reads all of a file. Throws a LifeboatError: integrity when it is truncated, damaged or followed by other
- * bytes; tool when it holds a type this program does not know.
+ * bytes; tool when it is of a later version and holds a type this program does not know.
  */
 export async function walkRdb(source: AsyncIterable<Uint8Array>, visitor: RdbVisitor): Promise<RdbEnd> {
   const input = new RdbInput(source);
@@ -59,6 +59,10 @@ export async function walkRdb(source: AsyncIterable<Uint8Array>, visitor: RdbVis
     await input.close();
   }
 }
+
+/** The newest versions all of whose types and opcodes values.ts and this walk know. */
+const newestRedisVersion = 12;
+const newestValkeyVersion = 80;
 
 class Walk {
   readonly #input: RdbInput;
@@ -137,7 +141,7 @@ class Walk {
       case 244:
         return this.#skip(slotInfoUnits);
       default:
-        throw unknown(`opcode ${code}`, this.#version);
+        throw this.#unknown(`opcode ${code}`);
     }
   }
 
@@ -150,7 +154,7 @@ class Walk {
   async #key(typeCode: number): Promise<void> {
     const input = this.#input;
     const layout = layoutOf(typeCode, this.#valkey);
-    if (layout === undefined) throw unknown(`value type ${typeCode}`, this.#version);
+    if (layout === undefined) throw this.#unknown(`value type ${typeCode}`);
     const found = tryReadString(input) ?? (await readString(input));
     const valueOffset = input.offset;
     // A view into the buffer must be saved before the buffer is refilled.
@@ -209,10 +213,13 @@ class Walk {
     if (input.available > 0) throw damaged(input.offset, 'something follows its end');
     return { ...result, crc, bytes: input.offset };
   }
-}
 
-function unknown(what: string, version: number): LifeboatError {
-  return new LifeboatError('tool', `cannot read the Redis snapshot: ${what} of RDB version ${version} is not known to this version of lifeboat`, {
-    hint: 'update lifeboat',
-  });
+  /** In a version whose every type is known here, a type that is not is damage; in a later one it may be news. */
+  #unknown(what: string): LifeboatError {
+    const version = this.#version;
+    if (version <= (this.#valkey ? newestValkeyVersion : newestRedisVersion)) return damaged(this.#input.offset, `${what} is none of RDB version ${version}`);
+    return new LifeboatError('tool', `cannot read the Redis snapshot: ${what} of RDB version ${version} is not known to this version of lifeboat`, {
+      hint: 'update lifeboat',
+    });
+  }
 }

@@ -86,7 +86,9 @@ test('hostile files are refused at once and cost no memory', async () => {
     [254, 0, 7, 1, 97, 1, 9],
   ];
   for (const record of hostile) await assert.rejects(walkRdb(once(fileOf(10, record)), {}), { code: 'integrity' });
-  await assert.rejects(walkRdb(once(fileOf(10, [254, 0, 99, 1, 97])), {}), { code: 'tool', message: /value type 99/ });
+  // Damage in a version that is known; in a later one it may be a type that this program does not know.
+  await assert.rejects(walkRdb(once(fileOf(10, [254, 0, 99, 1, 97])), {}), { code: 'integrity', message: /value type 99/ });
+  await assert.rejects(walkRdb(once(fileOf(99, [254, 0, 99, 1, 97])), {}), { code: 'tool', message: /value type 99/ });
   for (const text of ['', 'REDIS', 'REDISabcd', 'REDIS0000', 'PGDMP', '<html>']) await assert.rejects(walkRdb(once(Buffer.from(text)), {}), { code: 'integrity' });
   assert.ok(process.memoryUsage().rss - before < 50e6);
 });

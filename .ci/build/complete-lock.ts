@@ -3,7 +3,7 @@
  * registry at hand does not offer, and then `npm ci` refuses the file everywhere ("Missing … from lock
  * file"). Adds them by name, version and platform, which is all that `npm ci` needs to pass over them.
  *
- *   node build/complete-lock.ts            (npm run lock)
+ *   node .ci/build/complete-lock.ts            (npm run lock)
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ interface LockedPackage {
 type Packages = Record<string, LockedPackage>;
 
 if (import.meta.main) {
-  const path = join(import.meta.dirname, '..', 'package-lock.json');
+  const path = join(import.meta.dirname, '..', '..', 'package-lock.json');
   const lock = JSON.parse(readFileSync(path, 'utf8')) as { packages: Packages };
   const missing = missingFrom(lock.packages);
   const all = { ...lock.packages, ...Object.fromEntries(missing) };

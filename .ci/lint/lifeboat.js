@@ -8,7 +8,7 @@
 import { dirname, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const sourceRoot = resolve(dirname(fileURLToPath(import.meta.url)), '..', 'src');
+const sourceRoot = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..', 'src');
 
 /** Height of each folder of src/; imports go to the same folder or to a lower floor. */
 const floors = new Map(
@@ -35,7 +35,7 @@ const floorsRule = importRule((imported, file) => {
   if (target.startsWith('../')) return `src/ must not import ${imported}: it is outside of src/`;
   const from = placeOf(file.path);
   const to = placeOf(target);
-  if (from.floor === undefined) return `the folder ${from.folder}/ has no floor: name it in lint/lifeboat.js and ARCHITECTURE.md`;
+  if (from.floor === undefined) return `the folder ${from.folder}/ has no floor: name it in .ci/lint/lifeboat.js and ARCHITECTURE.md`;
   if (to.floor === undefined) return `the folder ${to.folder}/ has no floor`;
   if (from.folder === 'commands' && to.folder === 'commands') return sideways(target);
   if (from.folder === to.folder && from.floor !== roof) return undefined;

@@ -4,11 +4,11 @@
  */
 import { PassThrough } from 'node:stream';
 import type { Command } from 'commander';
-import { configJsonSchema } from '../src/config/json-schema.ts';
-import { names } from '../src/config/names.ts';
-import { exitCodeOf, exitCodeWarnings, type ErrorCode } from '../src/lib/errors.ts';
-import { commands, declareAll } from '../src/program.ts';
-import { documentJsonSchema, documents, type DocumentName } from '../src/ui/json/documents.ts';
+import { configJsonSchema } from '../../src/config/json-schema.ts';
+import { names } from '../../src/config/names.ts';
+import { exitCodeOf, exitCodeWarnings, type ErrorCode } from '../../src/lib/errors.ts';
+import { commands, declareAll } from '../../src/program.ts';
+import { documentJsonSchema, documents, type DocumentName } from '../../src/ui/json/documents.ts';
 import { entry, literal, page, paragraph, plain } from './roff.ts';
 
 /** Every generated file by its path from the project's root. */
