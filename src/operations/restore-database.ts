@@ -4,16 +4,16 @@ import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts.ts';
 import { withMaintenance } from '../source/postgres/maintenance.ts';
-import { suffixedName } from '../source/postgres/names.ts';
+import { restoredName } from '../source/postgres/names.ts';
 import { restorePostgres } from '../source/postgres/restore.ts';
 import { restoreIntoExisting } from '../source/postgres/restore-existing.ts';
 import { swapDatabases, type SwapReport } from '../source/postgres/swap.ts';
-import { databaseExists } from '../source/postgres/target-database.ts';
+import { databaseExists, freeStampedName } from '../source/postgres/target-database.ts';
 import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
 import type { VerifyReport } from '../source/postgres/verify.ts';
 import { factsOf } from './facts-document.ts';
 import type { RestoredComponent } from './requests.ts';
-import { nowhere, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
+import { nowhere, sizeOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
 import { count } from './summaries.ts';
 
 export async function planDatabases(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
@@ -66,9 +66,11 @@ async function planDatabase(subject: RestoreSubject, facts: PostgresFacts, datab
   const { request, component, at } = subject;
   const { toDatabase, intoLive } = request.postgres;
   const wanted = toDatabase ?? database.name;
-  const isThere = await withMaintenance({ url, except: [], signal: context.signal }, (client) => databaseExists(client, wanted));
+  const { isThere, beside } = await withMaintenance({ url, except: [], signal: context.signal }, async (client) => ({
+    isThere: await databaseExists(client, wanted),
+    beside: await freeStampedName(client, (when) => restoredName(wanted, when), at),
+  }));
   if (request.postgres.content === 'data') return rowsStep(subject, facts, database, url, wanted, isThere);
-  const beside = suffixedName(wanted, `_restored_${stampOf(at)}`);
   const swaps = intoLive && isThere;
   const name = isThere && toDatabase === undefined ? beside : wanted;
   const base = { component: component.name, bytes: sizeOf(component) };

@@ -3,8 +3,12 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortedError } from '../../src/lib/errors.ts';
+import { ownIdentity } from '../../src/lib/process-identity.ts';
 import { Secret } from '../../src/lib/secret.ts';
+import { withMaintenance } from '../../src/source/postgres/maintenance.ts';
+import { restoredName } from '../../src/source/postgres/names.ts';
 import { swapDatabases, undoSwap } from '../../src/source/postgres/swap.ts';
+import { freeStampedName } from '../../src/source/postgres/target-database.ts';
 import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
 
 let server: TestPostgres;
@@ -95,6 +99,21 @@ test('the SQL that it gives takes the swap back', async () => {
   const { undoSql } = await swapDatabases({ url: new Secret(server.url()), live: 'sqlundo', restored: 'sqlundo_restored', at }, context);
   await server.psql('postgres', undoSql.join('\n'));
   assert.equal(await which('sqlundo'), 'old');
+});
+
+test('of two swaps in one second each keeps its old database; a name that a running restore will take counts as taken', async () => {
+  await makePair('twice', 'twice_one');
+  await makePair('other', 'twice_two');
+  const swap = async (restored: string): Promise<string> => (await swapDatabases({ url: new Secret(server.url()), live: 'twice', restored, at }, context)).keptAs;
+  assert.deepEqual([await swap('twice_one'), await swap('twice_two')], ['twice_before_20260102T030405', 'twice_before_20260102T030406']);
+  assert.deepEqual(await Promise.all(['twice', 'twice_before_20260102T030406', 'twice_before_20260102T030405'].map(which)), ['new', 'new', 'old']);
+
+  await server.query('postgres', 'CREATE DATABASE "twice_restored_20260102T030405"');
+  await server.query('postgres', 'CREATE DATABASE twice_restoring_0');
+  const mark = JSON.stringify({ target: 'twice_restored_20260102T030406', by: ownIdentity(), since: at.toISOString() });
+  await server.query('postgres', `COMMENT ON DATABASE twice_restoring_0 IS 'lifeboat restore in progress ${mark}'`);
+  const free = await withMaintenance({ url: new Secret(server.url()), except: [] }, (client) => freeStampedName(client, (when) => restoredName('twice', when), at));
+  assert.equal(free, 'twice_restored_20260102T030407');
 });
 
 test('a long name of characters of several bytes is shortened', async () => {

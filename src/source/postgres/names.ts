@@ -24,6 +24,11 @@ export function restoringName(target: string): string {
   return suffixedName(target, `_restoring_${randomBytes(4).toString('hex')}`);
 }
 
+/** The name of a database that was restored beside one of that name: `<name, shortened>_restored_<yyyymmddThhmmss>` (UTC). */
+export function restoredName(name: string, at: Date): string {
+  return suffixedName(name, `_restored_${stampOf(at)}`);
+}
+
 /** The name of a database that was replaced: `<name, shortened>_before_<yyyymmddThhmmss>` (UTC). */
 export function beforeName(name: string, at: Date): string {
   return suffixedName(name, `_before_${stampOf(at)}`);

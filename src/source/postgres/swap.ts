@@ -15,6 +15,7 @@ import { type Queries, serverWords, withMaintenance } from './maintenance.ts';
 import { beforeName, checkDatabaseName, undoneName } from './names.ts';
 import { quoteIdentifier } from './quote.ts';
 import { checkSwap } from './swap-check.ts';
+import { freeStampedName } from './target-database.ts';
 
 export interface SwapRequest {
   /** Of the server; any database of it may be named, another one is connected to where it is one of the two. */
@@ -45,10 +46,10 @@ const attempts = 4;
 /** Swaps. On any error nothing has changed, and the error says so; `source` (13), `usage` (2), `not_found` (10). */
 export async function swapDatabases(request: SwapRequest, context: RunContext): Promise<SwapReport> {
   const { live, restored } = request;
-  const keptAs = request.keepAs ?? beforeName(live, request.at);
-  checkDatabaseName(keptAs);
   const options = { url: request.url, except: [live, restored], signal: context.signal };
   return withMaintenance(options, async (client) => {
+    const keptAs = request.keepAs ?? (await freeStampedName(client, (at) => beforeName(live, at), request.at));
+    checkDatabaseName(keptAs);
     await checkSwap(client, live, restored, keptAs);
     return withMaintenance(options, async (killer) => {
       const statements = [

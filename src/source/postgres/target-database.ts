@@ -36,6 +36,16 @@ export async function databaseExists(client: Queries, name: string): Promise<boo
   return (await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name])).length > 0;
 }
 
+/** The first of the names `named` gives, from the moment `at` on second by second, that no database has and no running restore will take: of two in one second the later takes the next one. */
+export async function freeStampedName(client: Queries, named: (at: Date) => string, at: Date): Promise<string> {
+  const taken = new Set((await client.query('SELECT datname AS name FROM pg_database')).map(({ name }) => name));
+  for (const { target } of await findUnfinishedRestores(client)) taken.add(target);
+  for (let ms = at.getTime(); ; ms += 1000) {
+    const name = named(new Date(ms));
+    if (!taken.has(name)) return name;
+  }
+}
+
 /** CREATE DATABASE with encoding, locale and tablespace of the backup, marked as unfinished. Throws `tool` (16) for a locale that the server does not have. */
 export async function createMarkedDatabase(client: Queries, server: TargetServer, facts: DatabaseFacts, name: string, target: string, options: CreateOptions): Promise<void> {
   const head = `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(facts.encoding)}${await tablespaceClause(client, facts, options.emit)}`;
