@@ -7,7 +7,7 @@ import type { Storage } from './storage.ts';
 export interface OpenStorageOptions {
   /** Ends requests and pauses; they reject with its reason. What is to be done after an abort (releasing a lease) needs a storage opened without it. */
   readonly signal?: AbortSignal | undefined;
-  /** One plain line for an operator before each new try. */
+  /** Plain lines for an operator: when an outage begins, now and then while it lasts, and when it is over. */
   readonly onRetry?: ((message: string) => void) | undefined;
   /** One sentence for an operator when an earlier version of an object had to be used. */
   readonly onFallback?: ((message: string) => void) | undefined;

@@ -6,6 +6,7 @@
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { retry } from '../lib/retry.ts';
+import { trackOutage, type Outage } from './outage.ts';
 import type { ByteRange, ObjectHistory, PutOptions, RemoveOptions, Storage } from './storage.ts';
 
 export interface StorageRetryOptions {
@@ -15,7 +16,7 @@ export interface StorageRetryOptions {
   readonly maxPauseMs?: number | undefined;
   /** Aborting ends a pause at once, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** One plain line for an operator before each pause. */
+  /** Plain lines for an operator: when an outage begins, now and then while it lasts, and when it is over. */
   readonly onRetry?: ((message: string) => void) | undefined;
   /** One sentence for an operator when an earlier version of an object had to be used. */
   readonly onFallback?: ((message: string) => void) | undefined;
@@ -23,7 +24,8 @@ export interface StorageRetryOptions {
 
 /** The same storage, with patience. */
 export function withRetry(storage: Storage, options: StorageRetryOptions = {}): Storage {
-  const patiently = <T>(work: () => Promise<T>): Promise<T> => retryTransient(work, options);
+  const outage = outageOf(options);
+  const patiently = <T>(work: () => Promise<T>): Promise<T> => retryTransient(work, options, outage);
   const removeVersions = storage.removeVersions?.bind(storage);
   const extendRetention = storage.extendRetention?.bind(storage);
   return {
@@ -36,7 +38,7 @@ export function withRetry(storage: Storage, options: StorageRetryOptions = {}): 
     remove: (keys: readonly string[], removeOptions: RemoveOptions = {}) => {
       const { signal, ...others } = options;
       const patience = { ...others, ...(removeOptions.afterAbort === true ? {} : { signal }), ...(removeOptions.budgetMs === undefined ? {} : { budgetMs: removeOptions.budgetMs }) };
-      return retryTransient(() => storage.remove(keys, removeOptions), patience);
+      return retryTransient(() => storage.remove(keys, removeOptions), patience, outage);
     },
     ...(removeVersions === undefined ? {} : { removeVersions: (keys: readonly string[], versionOptions?: { readonly hiddenOnly?: boolean }) => patiently(() => removeVersions(keys, versionOptions)) }),
     ...(extendRetention === undefined ? {} : { extendRetention: (key: string, untilMs: number) => patiently(() => extendRetention(key, untilMs)) }),
@@ -47,17 +49,29 @@ export function withRetry(storage: Storage, options: StorageRetryOptions = {}): 
   };
 }
 
-/** Repeats `work` while it fails with a LifeboatError marked retryable, within the budget. */
-export function retryTransient<T>(work: () => Promise<T>, options: StorageRetryOptions): Promise<T> {
-  return retry(work, {
-    budgetMs: options.budgetMs ?? 75_000,
-    firstPauseMs: options.firstPauseMs ?? 250,
-    maxPauseMs: options.maxPauseMs ?? 8000,
-    isTransient: (error) => error instanceof LifeboatError && error.retryable && options.signal?.aborted !== true,
-    onRetry: (error, attempt, pauseMs) =>
-      options.onRetry?.(`${messageOf(error)}; trying again in ${(pauseMs / 1000).toFixed(1)} s (attempt ${attempt + 1})`),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  });
+/** Repeats `work` while it fails with a LifeboatError marked retryable, within the budget. Calls of one `outage` are told together. */
+export async function retryTransient<T>(work: () => Promise<T>, options: StorageRetryOptions, outage: Outage = outageOf(options)): Promise<T> {
+  const call = outage();
+  const isTransient = (error: unknown): boolean => error instanceof LifeboatError && error.retryable && options.signal?.aborted !== true;
+  try {
+    const result = await retry(work, {
+      budgetMs: options.budgetMs ?? 75_000,
+      firstPauseMs: options.firstPauseMs ?? 250,
+      maxPauseMs: options.maxPauseMs ?? 8000,
+      isTransient,
+      onRetry: (error, _, pauseMs) => call.failed(messageOf(error), pauseMs),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    call.ended(true);
+    return result;
+  } catch (error) {
+    call.ended(!isTransient(error) && options.signal?.aborted !== true);
+    throw error;
+  }
+}
+
+function outageOf({ onRetry }: StorageRetryOptions): Outage {
+  return trackOutage((message) => onRetry?.(message));
 }
 
 type Patiently = <T>(work: () => Promise<T>) => Promise<T>;

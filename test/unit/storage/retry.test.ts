@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { withFaults, type Fault } from '../../../src/storage/fault.ts';
 import { openLocalStorage } from '../../../src/storage/local.ts';
+import { trackOutage } from '../../../src/storage/outage.ts';
 import { withRetry, type StorageRetryOptions } from '../../../src/storage/retry.ts';
 import { AlreadyExistsError, NotFoundError, StorageError } from '../../../src/storage/storage.ts';
 import { keysOf } from '../../contract/storage-suite.ts';
@@ -32,8 +33,42 @@ test('passing faults of every method are ridden out, and told', async () => {
   await storage.remove(['a']);
   assert.deepEqual(await keysOf(storage, ''), []);
   assert.deepEqual(inner.calls, { put: 4, get: 3, stat: 2, list: 3, remove: 2 });
-  assert.equal(told.length, 8);
-  assert.match(told[0] ?? '', /^injected fault: before put; trying again in \d+\.\d s \(attempt 2\)$/);
+  assert.equal(told.length, 2, told.join('\n'));
+  assert.match(told[0] ?? '', /^injected fault: before put; trying again in \d+\.\d s$/);
+  assert.match(told[1] ?? '', /^the storage answers again after \d+\.\d s; failed tries: 3$/);
+});
+
+test('an outage that hits many calls at once is told once, and so is its end', async () => {
+  const told: string[] = [];
+  const inner = faulty([{ method: 'put', call: 1, times: 60, kind: 'before' }]);
+  const storage = withRetry(inner, { ...quick, onRetry: (message) => told.push(message) });
+  await Promise.all(Array.from({ length: 20 }, (_, n) => storage.put(`k${n}`, [])));
+  assert.equal(inner.calls.put, 80);
+  assert.equal(told.length, 2, told.join('\n'));
+  assert.match(told[1] ?? '', /; failed tries: 60$/);
+});
+
+test('a long outage is told again now and then; one that ends the call has no end; one soon after another is not told', () => {
+  const told: string[] = [];
+  let now = 0;
+  const outage = trackOutage((message) => told.push(message), () => now);
+  const [one, two] = [outage(), outage()];
+  for (; now <= 75_000; now += 5000) for (const call of [one, two]) call.failed('no answer', 5000);
+  one.ended(false);
+  two.ended(false);
+  assert.deepEqual(told, ['no answer; trying again in 5.0 s', 'still, after 15.0 s, 7 failed tries (2 calls wait): no answer', 'still, after 45.0 s, 19 failed tries (2 calls wait): no answer']);
+  told.length = 0;
+  for (const call of [outage(), outage()]) {
+    call.failed('no answer', 1000);
+    call.ended(true);
+  }
+  assert.deepEqual(told, [], 'within the quiet time');
+  now += 600_000;
+  const later = outage();
+  later.failed('no answer', 1000);
+  now += 1500;
+  later.ended(true);
+  assert.deepEqual(told, ['no answer; trying again in 1.0 s', 'the storage answers again after 1.5 s; failed tries: 1']);
 });
 
 test('a listing that breaks goes on behind the last key it gave, without a gap or a repeat', async () => {
