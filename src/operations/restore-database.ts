@@ -2,6 +2,7 @@
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
+import type { ManifestComponent } from '../repository/manifest.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts.ts';
 import { withMaintenance } from '../source/postgres/maintenance.ts';
 import { restoredName } from '../source/postgres/names.ts';
@@ -12,8 +13,9 @@ import { databaseExists, freeStampedName } from '../source/postgres/target-datab
 import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
 import type { VerifyReport } from '../source/postgres/verify.ts';
 import { factsOf } from './facts-document.ts';
-import type { RestoredComponent } from './requests.ts';
-import { nowhere, sizeOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
+import type { RestoredComponent, RestoreRequest } from './requests.ts';
+import { findDatabase, noteDatabase } from './restore-marks.ts';
+import { nowhere, sizeOf, type Replaced, type RestoreStep, type RestoreSubject } from './restore-step.ts';
 import { count } from './summaries.ts';
 
 export async function planDatabases(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
@@ -62,30 +64,45 @@ function globalsStep({ reader, component }: RestoreSubject, facts: PostgresFacts
   };
 }
 
-async function planDatabase(subject: RestoreSubject, facts: PostgresFacts, database: DatabaseFacts, url: Secret, context: RunContext): Promise<RestoreStep> {
-  const { request, component, at } = subject;
-  const { toDatabase, intoLive } = request.postgres;
-  const wanted = toDatabase ?? database.name;
-  const { isThere, beside } = await withMaintenance({ url, except: [], signal: context.signal }, async (client) => ({
+/** What a database is restored as, and what that replaces. */
+export interface DatabasePlace {
+  readonly wanted: string;
+  readonly isThere: boolean;
+  /** The name that it gets, or has until the swap. */
+  readonly name: string;
+  readonly swaps: boolean;
+  readonly to: string;
+  readonly action: string;
+  readonly replaces: Replaced | undefined;
+}
+
+/** Asks the server what is there; changes nothing. */
+export async function placeDatabase(request: RestoreRequest['postgres'], database: string, url: Secret, at: Date, { signal }: Pick<RunContext, 'signal'>): Promise<DatabasePlace> {
+  const { toDatabase, intoLive } = request;
+  const wanted = toDatabase ?? database;
+  const { isThere, beside } = await withMaintenance({ url, except: [], signal }, async (client) => ({
     isThere: await databaseExists(client, wanted),
     beside: await freeStampedName(client, (when) => restoredName(wanted, when), at),
   }));
-  if (request.postgres.content === 'data') return rowsStep(subject, facts, database, url, wanted, isThere);
   const swaps = intoLive && isThere;
   const name = isThere && toDatabase === undefined ? beside : wanted;
-  const base = { component: component.name, bytes: sizeOf(component) };
-  if (!swaps) return { ...base, to: name, action: 'restore into a new database and compare', replaces: undefined, run: (inner) => restoreOne(subject, facts, database.name, url, name, inner) };
-  return {
-    ...base,
-    to: wanted,
-    action: 'restore beside, compare, swap',
-    replaces: {
-      name: wanted,
-      consequences: [`sessions in database "${wanted}" are ended`, `it is kept under another name; what is written to it from now on is not in the restored one`],
-      saveBy: request.postgres.toUrl === undefined ? 'database' : undefined,
-    },
-    run: (inner) => restoreAndSwap(subject, facts, database.name, url, { live: wanted, beside }, inner),
-  };
+  if (!swaps) return { wanted, isThere, name, swaps, to: name, action: 'restore into a new database and compare', replaces: undefined };
+  const consequences = [`sessions in database "${wanted}" are ended`, `it is kept under another name; what is written to it from now on is not in the restored one`];
+  return { wanted, isThere, name: beside, swaps, to: wanted, action: 'restore beside, compare, swap', replaces: { name: wanted, consequences, saveBy: request.toUrl === undefined ? 'database' : undefined } };
+}
+
+async function planDatabase(subject: RestoreSubject, facts: PostgresFacts, database: DatabaseFacts, url: Secret, context: RunContext): Promise<RestoreStep> {
+  const { request, component, at } = subject;
+  const { wanted, isThere, name, swaps, to, action, replaces } = await placeDatabase(request.postgres, database.name, url, at, context);
+  if (request.postgres.content === 'data') return rowsStep(subject, facts, database, url, wanted, isThere);
+  const found = await findDatabase(url, request.marks, database.name, wanted, context.signal);
+  if (found?.is === 'in-place') return { component: component.name, bytes: 0, to, action: 'nothing: an earlier attempt has put it in place', replaces: undefined, run: async () => inPlace(component, wanted, found.kept) };
+  const run = (inner: RunContext): Promise<RestoredComponent> => (swaps ? restoreAndSwap(subject, facts, database.name, url, { live: wanted, beside: found?.name ?? name, made: found?.oid }, inner) : restoreOne(subject, facts, database.name, url, name, inner));
+  return { component: component.name, bytes: sizeOf(component), to, action, replaces, run };
+}
+
+function inPlace({ name, kind }: ManifestComponent, to: string, kept: string | undefined): RestoredComponent {
+  return { name, kind, to, bytes: 0, durationMs: 0, verified: 'equal', summary: 'compared before the interruption', kept, undo: kept === undefined ? undefined : `lifeboat restore --undo ${kept}` };
 }
 
 /** Rows alone go into tables that are there; that these are empty is checked before anything is written. */
@@ -94,8 +111,10 @@ function rowsStep(subject: RestoreSubject, facts: PostgresFacts, database: Datab
   return { component: subject.component.name, to: name, action: 'restore rows into empty tables and compare', bytes: sizeOf(subject.component), replaces: undefined, run: (context) => restoreOne(subject, facts, database.name, url, name, context) };
 }
 
-async function restoreAndSwap(subject: RestoreSubject, facts: PostgresFacts, database: string, url: Secret, names: { live: string; beside: string }, context: RunContext): Promise<RestoredComponent> {
-  const restored = await restoreOne(subject, facts, database, url, names.beside, context);
+/** `made`: the oid of what an earlier attempt has restored beside and compared; it is only swapped. */
+async function restoreAndSwap(subject: RestoreSubject, facts: PostgresFacts, database: string, url: Secret, names: { live: string; beside: string; made: string | undefined }, context: RunContext): Promise<RestoredComponent> {
+  if (names.made !== undefined) await noteDatabase(subject.request.marks, url, database, names, names.made, context.signal);
+  const restored = names.made === undefined ? await restoreOne(subject, facts, database, url, names.beside, context, names.live) : inPlace(subject.component, names.live, undefined);
   let swap: SwapReport;
   try {
     swap = await swapDatabases({ url, live: names.live, restored: names.beside, at: subject.at }, context);
@@ -106,14 +125,16 @@ async function restoreAndSwap(subject: RestoreSubject, facts: PostgresFacts, dat
   return { ...restored, to: names.live, kept: swap.keptAs, undo: `lifeboat restore --undo ${swap.keptAs}` };
 }
 
-async function restoreOne({ config, request, reader, component }: RestoreSubject, facts: PostgresFacts, database: string, url: Secret, name: string, context: RunContext): Promise<RestoredComponent> {
+/** One database, or chosen tables or rows of it, into `name`. */
+async function restoreOne({ config, request, reader, component }: RestoreSubject, facts: PostgresFacts, database: string, url: Secret, name: string, context: RunContext, live = name): Promise<RestoredComponent> {
   const started = performance.now();
   const { tables, content, noOwner, noAcl, keepFailed, subscriptions } = request.postgres;
   const selection = { ...(tables.length === 0 ? {} : { tables }), schemaOnly: content === 'schema', dataOnly: content === 'data' };
   const options = { noOwner: noOwner === true, noAcl: noAcl === true, keepFailed: keepFailed === true, subscriptions: subscriptions === true };
   context.emit({ type: 'step', component: component.name, message: `restoring database ${database} as ${name}` });
+  const onCreated = async (oid: string): Promise<void> => noteDatabase(request.marks, url, database, { live }, oid, context.signal);
   const run = content === 'data' ? restoreIntoExisting : restorePostgres;
-  const report = await run({ reader, facts, database, targetUrl: url, targetDatabase: name, selection, jobs: config.jobs, ...options }, context);
+  const report = await run({ reader, facts, database, targetUrl: url, targetDatabase: name, selection, jobs: config.jobs, onCreated, ...options }, context);
   const { verified } = report;
   return {
     name: component.name,

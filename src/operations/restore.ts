@@ -17,13 +17,14 @@ import { readComponentFacts } from './facts-document.ts';
 import { noteWarnings } from './noting.ts';
 import { collectLeftovers, withReadRepository } from './open-repository.ts';
 import { pinned } from './pinned.ts';
-import type { ComponentName, RestoredComponent, RestoreRequest, RestoreResult } from './requests.ts';
+import type { ComponentName, RestoredComponent, RestoreResult } from './requests.ts';
+import type { MarkedRestoreRequest } from './restore-marks.ts';
 import type { RestoreStep, RestoreSubject } from './restore-step.ts';
 import { componentOf } from './summaries.ts';
 
 export const restore = audited('restore', restoreBackup);
 
-async function restoreBackup(loaded: LoadedConfig, request: RestoreRequest, context: RunContext): Promise<RestoreResult> {
+async function restoreBackup(loaded: LoadedConfig, request: MarkedRestoreRequest, context: RunContext): Promise<RestoreResult> {
   const { context: watched, warnings } = noteWarnings(context);
   collectLeftovers(loaded, watched);
   const started = new Date();
@@ -41,7 +42,7 @@ async function restoreBackup(loaded: LoadedConfig, request: RestoreRequest, cont
   });
 }
 
-async function plan(loaded: LoadedConfig, request: RestoreRequest, repository: Repository, { manifest }: ChosenBackup, at: Date, context: RunContext): Promise<RestoreStep[]> {
+async function plan(loaded: LoadedConfig, request: MarkedRestoreRequest, repository: Repository, { manifest }: ChosenBackup, at: Date, context: RunContext): Promise<RestoreStep[]> {
   const facts = await readComponentFacts(repository, manifest);
   const dataKey = await repository.dataKeyOf(manifest);
   const steps: RestoreStep[] = [];
@@ -67,7 +68,7 @@ async function planComponent(subject: RestoreSubject, context: RunContext): Prom
 }
 
 /** One question for everything that is replaced: by its own name if it is one thing, else by the target's. */
-async function confirmAll(request: RestoreRequest, { manifest }: ChosenBackup, steps: readonly RestoreStep[], { emit }: RunContext): Promise<void> {
+async function confirmAll(request: MarkedRestoreRequest, { manifest }: ChosenBackup, steps: readonly RestoreStep[], { emit }: RunContext): Promise<void> {
   const replaced = steps.flatMap(({ replaces }) => replaces ?? []);
   const [first, ...others] = replaced;
   if (first === undefined) return;
@@ -79,7 +80,8 @@ async function confirmAll(request: RestoreRequest, { manifest }: ChosenBackup, s
   await request.confirm({ name: others.length === 0 ? first.name : manifest.target, consequences });
 }
 
-async function saveWhatIsReplaced(loaded: LoadedConfig, request: RestoreRequest, target: string, id: string, steps: readonly RestoreStep[], context: RunContext): Promise<string | undefined> {
+/** A backup of what the steps replace; its id, or undefined where none is wanted or needed. */
+export async function saveWhatIsReplaced(loaded: LoadedConfig, request: Pick<RestoreRequest, 'safetyBackup'>, target: string, id: string, steps: readonly Pick<RestoreStep, 'replaces'>[], context: RunContext): Promise<string | undefined> {
   const components = [...new Set(steps.flatMap(({ replaces }) => replaces?.saveBy ?? []))];
   if (!request.safetyBackup || components.length === 0) return undefined;
   context.emit({ type: 'step', message: `saving what is there (${components.join(', ')}) by a backup first; --no-backup leaves it out` });
@@ -93,7 +95,7 @@ async function saveWhatIsReplaced(loaded: LoadedConfig, request: RestoreRequest,
 }
 
 /** A later part that fails does not take back the earlier ones; the error says what is done already. */
-async function runStep(step: RestoreStep, before: readonly RestoredComponent[], context: RunContext): Promise<RestoredComponent> {
+export async function runStep(step: RestoreStep, before: readonly RestoredComponent[], context: RunContext): Promise<RestoredComponent> {
   try {
     return await step.run(context);
   } catch (error) {

@@ -173,7 +173,8 @@ function dumpContext(options: DatabaseDumpOptions, snapshot: Snapshot, context: 
   };
 }
 
-async function readOwnedSequences(connection: Connection): Promise<OwnedSequence[]> {
+/** Sequences that belong to columns; pg_dump takes them along with a table. */
+export async function readOwnedSequences(connection: Connection): Promise<OwnedSequence[]> {
   const rows = await connection.query(`
     SELECT sn.nspname AS schema, s.relname AS name, tn.nspname AS table_schema, t.relname AS table_name
     FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace

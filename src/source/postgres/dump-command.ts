@@ -1,5 +1,6 @@
 /** The pg_dump calls that make up one database's dump, all of one snapshot: custom format, not compressed (the repository does that). */
 import { existsSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { LifeboatError } from '../../lib/errors.ts';
 import { ToolError, startTool } from '../../lib/exec.ts';
 import type { Secret } from '../../lib/secret.ts';
@@ -56,14 +57,14 @@ function largeWrites(): Record<string, string> {
   return library === undefined ? {} : { LD_PRELOAD: library, _STDBUF_O: '65536' };
 }
 
-/** Starts one of them on a file descriptor. `done` rejects with `source` (13) unless pg_dump ended well. */
-export async function startDump(command: DumpCommand, context: DumpContext, stdoutFd: number, signal: AbortSignal): Promise<ToolProcess> {
+/** Starts one of them on a file descriptor, or with a stream to read. `done` rejects with `source` (13) unless pg_dump ended well. */
+export async function startDump(command: DumpCommand, context: DumpContext, stdout: number | 'pipe', signal: AbortSignal): Promise<ToolProcess & { readonly stdout: Readable | null }> {
   const common = ['--format=custom', '--compress=0', '--no-password', `--snapshot=${context.snapshot}`, `--lock-wait-timeout=${context.lockWaitTimeoutMs}`];
   const child = await startTool({
     file: context.tools.pgDump,
     args: [...common, ...command.args],
     env: { ...libpqEnvironment(context.url, { database: context.database, encoding: context.encoding }), ...largeWrites() },
-    stdout: stdoutFd,
+    stdout,
     signal,
     onStderrLine: (line) => {
       if (line.startsWith('pg_dump: warning: ')) context.onWarning(line.slice('pg_dump: warning: '.length));
@@ -76,7 +77,7 @@ export async function startDump(command: DumpCommand, context: DumpContext, stdo
     },
   );
   done.catch(() => {});
-  return { done };
+  return { done, stdout: child.stdout };
 }
 
 const advice: readonly (readonly [said: RegExp, hint: string])[] = [
