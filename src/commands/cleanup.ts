@@ -14,7 +14,7 @@ export function declare(command: Command, session: Session): void {
   command
     .addOption(dryRunFlag())
     .option('--max-delete <number>', "delete no more than this many backups in this run (default: half of each target's)", count)
-    .option('--grace <duration>', 'how long deleted backups can be taken back, such as 3d; at least 1h (default: 24h)', duration)
+    .option('--grace <duration>', 'how long deleted backups can be taken back, such as 3d; at least 1h (default: trashHours of the configuration, 24h)', duration)
     .option('--acknowledge <id>', 'the small size of this backup is meant to be; may be repeated', several)
     .action(async ({ dryRun, maxDelete, grace, acknowledge }: Flags) =>
       session.perform({

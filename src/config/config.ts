@@ -24,6 +24,8 @@ export interface Config {
   /** Which target is meant when a command names none (BACKUP_TARGET). */
   readonly defaultTarget: string | undefined;
   readonly retention: RetentionByComponent;
+  /** How long deleted backups can be taken back. */
+  readonly trashMs: number;
   readonly schedules: readonly Schedule[];
   readonly notifications: Notifications;
   readonly drill: DrillConfig;
@@ -141,6 +143,8 @@ export interface RetentionByComponent {
   readonly database: RetentionPolicy;
   readonly redis: RetentionPolicy;
   readonly files: RetentionPolicy;
+  /** Write-ahead log stays so long even where no base backup needs it; undefined: no rule. */
+  readonly walDays?: number | undefined;
 }
 
 export interface Schedule {

@@ -50,7 +50,7 @@ function orderedKeys(value: Raw, schemas: readonly Schema[]): string[] {
 }
 
 function retentionOf(retention: RetentionByComponent): Raw {
-  return { database: policyOf(retention.database), redis: policyOf(retention.redis), files: policyOf(retention.files) };
+  return { database: policyOf(retention.database), redis: policyOf(retention.redis), files: policyOf(retention.files), walDays: retention.walDays };
 }
 
 function policyOf({ keepWithinMs, ...rules }: RetentionPolicy): Raw {

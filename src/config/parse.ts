@@ -37,6 +37,7 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     targets,
     defaultTarget: surroundings.defaultTarget,
     retention: parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) }),
+    trashMs: Math.round(settings.trashHours * 3_600_000),
     schedules: settings.schedules.map((schedule) => ({ ...schedule, name: schedule.name ?? schedule.id })),
     notifications,
     drill,
@@ -154,11 +155,11 @@ const emptyPolicy: RetentionPolicy = {
 
 /** A component that is named replaces the other policy whole; rules are not mixed. */
 function parseRetention(settings: RetentionSettings, otherwise: RetentionByComponent): RetentionByComponent {
-  const policy = (component: keyof RetentionByComponent): RetentionPolicy => {
+  const policy = (component: 'database' | 'redis' | 'files'): RetentionPolicy => {
     const given = settings[component];
     if (given === undefined) return otherwise[component];
     const { keepWithin, ...rules } = given;
     return { ...emptyPolicy, ...rules, keepWithinMs: keepWithin === undefined ? undefined : parseDuration(keepWithin) };
   };
-  return { database: policy('database'), redis: policy('redis'), files: policy('files') };
+  return { database: policy('database'), redis: policy('redis'), files: policy('files'), walDays: settings.walDays ?? otherwise.walDays };
 }

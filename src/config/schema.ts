@@ -92,6 +92,7 @@ const retentionSchema = z
     database: retentionPolicySchema.optional().describe('default: 30 days'),
     redis: retentionPolicySchema.optional().describe('default: 7 days'),
     files: retentionPolicySchema.optional().describe('default: 30 days'),
+    walDays: positive.optional().describe('keep write-ahead log this many days, and the base backup from which the oldest of it can be replayed; log that a kept base backup needs stays in any case'),
   })
   .meta({ id: 'retention', description: 'by component; a backup of several lives as long as its longest-kept one' });
 
@@ -213,6 +214,7 @@ export const settingsSchema = z
       .optional()
       .describe('what is backed up together, by name; default: one target "main" made from the environment'),
     retention: retentionSchema.prefault({}).describe('how long backups are kept'),
+    trashHours: z.number().min(1).max(87_600).default(24).describe('how long deleted backups can be taken back, and what nobody needs rests before it goes, in hours; at least 1'),
     schedules: z.array(scheduleSchema).default([]).describe('when backups are taken'),
     notifications: notificationsSchema.prefault({}).describe('who is told'),
     drill: drillSchema.prefault({}).describe('how backups are proven'),

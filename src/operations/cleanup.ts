@@ -15,6 +15,7 @@ import { audited } from './audited.ts';
 import { recordDeleted } from './audited-deletion.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { planCleanup, type CleanupPlan, type PlannedBackup } from './cleanup-plan.ts';
+import { readWalBase, shownWal, walRules } from './cleanup-wal.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
 import type { CleanupRequest, CleanupResult } from './requests.ts';
@@ -25,12 +26,16 @@ export interface CleanupInternals {
   readonly onDeleted?: (deleted: readonly DeletedBackup[]) => Promise<void>;
   /** Instead of the policy that is configured for each target. */
   readonly policies?: ReadonlyMap<string, RetentionByComponent>;
+  /** Since when log of clusters without a base backup here stays; undefined: all of it. */
+  readonly orphanWalDays?: number | undefined;
   readonly leastGraceMs?: number;
   /** Packs looked at in one pass. */
   readonly window?: number;
 }
 
-export const defaultGraceMs = 24 * 3_600_000;
+type Internals = CleanupInternals & Required<Pick<CleanupInternals, 'policies'>>;
+
+const defaultGraceMs = 24 * 3_600_000;
 const leastGraceMs = 3_600_000;
 /** Half-written files younger than this may still be written. */
 const leastTemporaryMs = 3_600_000;
@@ -39,11 +44,14 @@ const clockToleranceMs = 10 * 60_000;
 export const cleanup = audited('cleanup', cleanUp);
 
 async function cleanUp(loaded: LoadedConfig, request: CleanupRequest, context: RunContext): Promise<CleanupResult> {
-  return withRepository(loaded, context, async (repository) => cleanRepository(repository, request, context, { policies: policiesOf(loaded, request.target), onDeleted: async (deleted) => recordDeleted(repository, request, deleted) }));
+  const { config } = loaded;
+  const internals = { policies: policiesOf(loaded, request.target), orphanWalDays: request.target === undefined ? config.retention.walDays : undefined };
+  const graceMs = request.graceMs ?? config.trashMs;
+  return withRepository(loaded, context, async (repository) => cleanRepository(repository, { ...request, graceMs }, context, { ...internals, onDeleted: async (deleted) => recordDeleted(repository, request, deleted) }));
 }
 
 /** The same for an opened repository. */
-export async function cleanRepository(repository: Repository, request: CleanupRequest, context: RunContext, internals: CleanupInternals & Required<Pick<CleanupInternals, 'policies'>>): Promise<CleanupResult> {
+export async function cleanRepository(repository: Repository, request: CleanupRequest, context: RunContext, internals: Internals): Promise<CleanupResult> {
   const { context: noting, warnings } = noteWarnings(context);
   const graceMs = request.graceMs ?? defaultGraceMs;
   const least = internals.leastGraceMs ?? leastGraceMs;
@@ -94,17 +102,21 @@ interface Collecting {
   readonly graceMs: number;
   readonly nowMs: number;
   readonly lease: Lease | undefined;
-  readonly internals: CleanupInternals;
+  readonly internals: Internals;
 }
 
 /** Garbage is not collected where it cannot be told what is needed: that is a warning, and the reason. */
 async function collect(repository: Repository, plan: CleanupPlan, { graceMs, nowMs, lease, internals }: Collecting, context: RunContext): Promise<Collected | string> {
+  const going = new Set(plan.backups.filter(({ keep }) => !keep).map(({ id }) => id));
   try {
     return await collectGarbage(repository, {
       graceMs,
       nowMs,
       lease,
-      leaving: new Set(lease === undefined ? plan.backups.filter(({ keep }) => !keep).map(({ id }) => id) : []),
+      leaving: lease === undefined ? going : new Set(),
+      left: lease === undefined ? undefined : going,
+      readBase: async (manifest) => readWalBase(repository, manifest),
+      ruleOf: walRules(internals, nowMs),
       window: internals.window,
       onDeleted: internals.onDeleted ?? (async () => {}),
       context,
@@ -131,6 +143,7 @@ function resultOf(outcome: CleanupResult['outcome'], repository: Repository, pla
     freed: { packs: found?.packs ?? 0, bytes: found?.bytes ?? 0 },
     laterBytes: found?.laterBytes ?? 0,
     retained: (found?.retained ?? []).map(({ key, untilMs }) => ({ object: key, until: untilMs === undefined ? undefined : new Date(untilMs).toISOString() })),
+    wal: (found?.wal ?? []).map(shownWal),
     stopped: typeof collected === 'string' ? collected : undefined,
     warnings,
   };

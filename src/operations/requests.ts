@@ -530,10 +530,29 @@ export interface CleanupRequest {
   readonly dryRun: boolean;
   /** The most backups that this run may delete; undefined: half of each target's. */
   readonly maxDelete?: number | undefined;
-  /** How long deleted backups can be taken back, in milliseconds; undefined: 24 hours. At least one hour. */
+  /** How long deleted backups can be taken back, in milliseconds; undefined: as configured (trashHours). At least one hour. */
   readonly graceMs?: number | undefined;
   /** Backups whose small size is meant to be. */
   readonly acknowledge: readonly string[];
+}
+
+/** What a cleanup means for one cluster's write-ahead log. */
+export interface CleanupWal {
+  /** System identifier, decimal. */
+  readonly systemId: string;
+  /** Whose base backups can replay it. */
+  readonly targets: readonly string[];
+  /** The earliest moment that can be recovered, before and after, RFC 3339; undefined: none. */
+  readonly from?: string | undefined;
+  readonly becomes?: string | undefined;
+  /** What goes now; the bytes also stand in `freed`. */
+  readonly segments: number;
+  readonly bytes: number;
+  /** What goes when the base backups in trash are gone for good. */
+  readonly laterSegments: number;
+  readonly laterBytes: number;
+  /** Why all of it stays. */
+  readonly stays?: string | undefined;
 }
 
 export interface CleanupResult {
@@ -559,6 +578,8 @@ export interface CleanupResult {
   readonly laterBytes: number;
   /** What nobody needs, but object lock retains; `until` is absent under a legal hold. */
   readonly retained: readonly { readonly object: string; readonly until?: string | undefined }[];
+  /** Write-ahead log, by cluster. */
+  readonly wal: readonly CleanupWal[];
   /** Why no space was freed. */
   readonly stopped?: string | undefined;
   readonly warnings: readonly string[];

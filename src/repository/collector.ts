@@ -6,12 +6,14 @@ import type { RunContext } from '../lib/events.ts';
 import type { RetainedObject, Storage } from '../storage/storage.ts';
 import type { UnneededFolder } from './garbage-folders.ts';
 import { takeSurvey, type Survey, type SurveyOptions } from './garbage-survey.ts';
+import { collectWal, type CollectedWal, type WalGarbageOptions, type WalRemover } from './garbage-wal.ts';
 import type { Lease } from './lease.ts';
 import type { ListedManifest } from './listing.ts';
 import { manifestKey } from './manifest.ts';
 import type { Repository } from './repository.ts';
+import { parseWalKey } from './wal-names.ts';
 
-export interface GarbageOptions extends Omit<SurveyOptions, 'act' | 'ownLease' | 'signal'> {
+export interface GarbageOptions extends Omit<SurveyOptions, 'act' | 'ownLease' | 'signal'>, Pick<WalGarbageOptions, 'ruleOf'> {
   /** The `cleanup` lease; undefined: nothing is written, only told what would go. */
   readonly lease: Lease | undefined;
   /** Told of backups directly before their manifests leave trash: for the audit log, which must not miss one. */
@@ -38,6 +40,8 @@ export interface Collected {
   readonly laterBytesOf: ReadonlyMap<string, number>;
   /** What nobody needs, but object lock retains for now. */
   readonly retained: readonly RetainedObject[];
+  /** By cluster; its bytes are part of `bytes`. */
+  readonly wal: readonly CollectedWal[];
 }
 
 const batch = 500;
@@ -50,6 +54,7 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
   const later = new Map<string, number>();
   const total = { packs: 0, bytes: 0, laterBytes: 0 };
   const retained: RetainedObject[] = [];
+  let wal: readonly CollectedWal[] = [];
   let after: string | undefined;
   do {
     const survey = await takeSurvey(repository, surveyOptions, after);
@@ -57,6 +62,13 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
     if (after === undefined) {
       deleted.push(...(await removeExpired(survey, remover, options)));
       total.bytes += await removeFolders(survey, remover, repository.storage);
+    }
+    if (survey.bases !== undefined) {
+      const { found, unreadable } = survey.bases;
+      const walRemover = new Remover(repository.storage, lease, context.signal);
+      wal = await collectWal(repository, { bases: found, unreadable, beforeMs: survey.beforeMs, ruleOf: options.ruleOf, signal: context.signal, warn: (message) => context.emit({ type: 'warning', message }) }, walRemover);
+      retained.push(...walRemover.retained);
+      total.bytes += wal.reduce((sum, { bytes }) => sum + bytes, 0);
     }
     for (const { key, bytes } of survey.packs.unnamed(survey.beforeMs)) {
       await remover.add(key, bytes);
@@ -72,17 +84,18 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
     for (const [n, bytes] of going.by) later.set(survey.going[n] ?? '', (later.get(survey.going[n] ?? '') ?? 0) + bytes);
     after = survey.packs.next;
   } while (after !== undefined);
-  return { deleted, ...total, laterBytesOf: later, retained };
+  return { deleted, ...total, laterBytesOf: later, retained, wal };
 }
 
 /** Removes objects in batches, old versions too where they are kept; the lease is looked at before each. */
-class Remover {
+class Remover implements WalRemover {
   readonly retained: RetainedObject[] = [];
   retainedBytes = 0;
   readonly #storage: Storage;
   readonly #lease: Lease | undefined;
   readonly #signal: AbortSignal;
   #sizes = new Map<string, number>();
+  #finished = { retained: 0, bytes: 0 };
 
   constructor(storage: Storage, lease: Lease | undefined, signal: AbortSignal) {
     this.#storage = storage;
@@ -108,6 +121,14 @@ class Remover {
       this.retained.push(each);
       this.retainedBytes += sizes.get(each.key) ?? 0;
     }
+  }
+
+  async finish(): Promise<{ readonly segments: number; readonly bytes: number }> {
+    await this.flush();
+    const since = this.retained.slice(this.#finished.retained);
+    const bytes = this.retainedBytes - this.#finished.bytes;
+    this.#finished = { retained: this.retained.length, bytes: this.retainedBytes };
+    return { segments: since.filter(({ key }) => parseWalKey(key)?.file.kind === 'segment').length, bytes };
   }
 
   /** Old versions of what was removed before, which only a marker hides. */

@@ -20,7 +20,8 @@ export async function readPins(storage: Storage, ownId: string | undefined, act:
   const parents = new Map<string, string>();
   for (const lease of live) {
     if (lease.id === ownId) continue;
-    sinceMs = Math.min(sinceMs, sinceOf(lease));
+    // A receiver of write-ahead log runs for months, and all that it writes lasts by rules of its own.
+    if (lease.record === undefined || !lease.scope.startsWith('wal-')) sinceMs = Math.min(sinceMs, sinceOf(lease));
     for (const id of lease.record?.parents ?? []) parents.set(id, `"${lease.record?.command}" on ${lease.record?.host} (${lease.scope})`);
   }
   return { sinceMs, parents };

@@ -2,8 +2,8 @@
  * Who needs what, in the one order that is safe beside running backups on other hosts (man lifeboat-repository(7),
  * "Deletion"): first what could go is listed, then leases are read and those of the dead marked, then live
  * manifests, then trash. A backup that began after our listing stores what we have not listed; one that was at work
- * then either still has its lease, or has its manifest, or is dead. WAL will be a third kind of thing that could go,
- * listed with the packs.
+ * then either still has its lease, or has its manifest, or is dead. Write-ahead log is not listed beforehand: only what
+ * was stored before this order began goes of it (garbage-wal.ts).
  */
 import { LifeboatError } from '../lib/errors.ts';
 import { listFolders, type FolderListing } from './garbage-folders.ts';
@@ -13,6 +13,7 @@ import type { ListedManifest } from './listing.ts';
 import type { Manifest } from './manifest.ts';
 import type { Repository } from './repository.ts';
 import { readTable } from './trash.ts';
+import type { WalBase } from './wal-retention.ts';
 
 export interface SurveyOptions {
   /** How long things rest before they go, in milliseconds. */
@@ -25,6 +26,10 @@ export interface SurveyOptions {
   readonly ownLease: string | undefined;
   /** Live backups that are about to move to trash, for what that would free. */
   readonly leaving: ReadonlySet<string>;
+  /** Backups in trash that were live when this run began. */
+  readonly left?: ReadonlySet<string> | undefined;
+  /** Reads what a base backup needs of the log; undefined: it has none. Throws LifeboatErrors where it cannot be told. */
+  readonly readBase: (manifest: Manifest) => Promise<Omit<WalBase, 'state'> | undefined>;
   /** Packs held at once. */
   readonly window?: number | undefined;
   readonly signal: AbortSignal;
@@ -44,6 +49,14 @@ export interface Survey {
   readonly copies: readonly string[];
   /** By number in the packs' table: backups that are leaving or in trash. */
   readonly going: readonly string[];
+  /** All of `known`; undefined but in the first pass. */
+  readonly bases: SurveyedBases | undefined;
+}
+
+export interface SurveyedBases {
+  readonly found: readonly WalBase[];
+  /** Why one could not be read, in one phrase. */
+  readonly unreadable: string | undefined;
 }
 
 /** The packs of a lease may have been stamped by another machine of the storage than the lease itself. */
@@ -58,10 +71,13 @@ export async function takeSurvey(repository: Repository, options: SurveyOptions,
   const pins = await readPins(storage, options.ownLease, options.act);
   const known = new Set<string>();
   const going: string[] = [];
+  const bases = after === undefined ? new BaseReader(options.readBase) : undefined;
   for await (const listed of repository.listManifests()) {
     signal.throwIfAborted();
-    const table = await readTable(storage, requireReadable(listed));
-    packs.name(table, options.leaving.has(listed.id) ? going.push(listed.id) - 1 : 'stays');
+    const manifest = requireReadable(listed);
+    const isLeaving = options.leaving.has(listed.id);
+    packs.name(await readTable(storage, manifest), isLeaving ? going.push(listed.id) - 1 : 'stays');
+    await bases?.read(manifest, isLeaving ? 'left' : 'live');
     known.add(listed.id);
   }
   const live = new Set(known);
@@ -78,12 +94,35 @@ export async function takeSurvey(repository: Repository, options: SurveyOptions,
       expired.push(listed);
       continue;
     }
-    packs.name(await readTable(storage, requireReadable(listed)), going.push(listed.id) - 1);
+    const manifest = requireReadable(listed);
+    packs.name(await readTable(storage, manifest), going.push(listed.id) - 1);
+    await bases?.read(manifest, options.left?.has(listed.id) === true ? 'left' : 'trash');
     known.add(listed.id);
   }
   for (const [id, who] of pins.parents) if (!known.has(id)) throw lostParent(id, who);
   const beforeMs = Math.min(nowMs - graceMs, pins.sinceMs - Math.min(graceMs, stampToleranceMs));
-  return { packs, folders, beforeMs, known, expired, copies, going };
+  return { packs, folders, beforeMs, known, expired, copies, going, bases };
+}
+
+/** One base backup that cannot be read may need any log of any cluster. */
+class BaseReader implements SurveyedBases {
+  readonly found: WalBase[] = [];
+  unreadable: string | undefined;
+  readonly #readBase: SurveyOptions['readBase'];
+
+  constructor(readBase: SurveyOptions['readBase']) {
+    this.#readBase = readBase;
+  }
+
+  async read(manifest: Manifest, state: WalBase['state']): Promise<void> {
+    try {
+      const base = await this.#readBase(manifest);
+      if (base !== undefined) this.found.push({ ...base, state });
+    } catch (error) {
+      if (!(error instanceof LifeboatError) || !['integrity', 'key', 'not_found', 'usage'].includes(error.code)) throw error;
+      this.unreadable ??= `it cannot be told what base backup ${manifest.id} needs: ${error.message}`;
+    }
+  }
 }
 
 /** One that nobody we trust has signed needs its packs all the same. */

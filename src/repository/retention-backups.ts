@@ -1,7 +1,7 @@
 /** Backups as the retention policy sees them, and their order in time. */
 import type { RetentionByComponent } from '../config/config.ts';
 
-export type PolicyComponent = keyof RetentionByComponent;
+export type PolicyComponent = Exclude<keyof RetentionByComponent, 'walDays'>;
 
 /** What the policy needs to know of a backup. Only backups whose seal holds are to be given. */
 export interface PolicyBackup {

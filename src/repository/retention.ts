@@ -6,7 +6,7 @@
  */
 import type { RetentionByComponent } from '../config/config.ts';
 import { findCollapses, overLimit, type Stop } from './retention-guards.ts';
-import { dateAll, keepTag, safetyTag, type Dated, type PolicyBackup } from './retention-backups.ts';
+import { dateAll, keepTag, safetyTag, type Dated, type PolicyBackup, type PolicyComponent, type PolicyPart } from './retention-backups.ts';
 import { keptByRules, hasRules, rulesInWords } from './retention-rules.ts';
 
 export interface Verdict {
@@ -54,21 +54,40 @@ export function applyPolicy(backups: readonly PolicyBackup[], policies: Readonly
   return { verdicts, stops, overLimit: tooMany.length };
 }
 
+/**
+ * What has rules, and is counted, by itself. A base backup follows the rules of the database, but neither does a dump
+ * stand in for it nor it for a dump: only from the one is there a way to any moment, only the other is restored in parts.
+ */
+const judged: readonly { readonly name: string; readonly component: PolicyComponent; readonly isOf: (part: PolicyPart) => boolean }[] = [
+  { name: 'database', component: 'database', isOf: ({ component, kind }) => component === 'database' && kind !== 'base' },
+  { name: 'base', component: 'database', isOf: ({ kind }) => kind === 'base' },
+  { name: 'redis', component: 'redis', isOf: ({ component }) => component === 'redis' },
+  { name: 'files', component: 'files', isOf: ({ component }) => component === 'files' },
+];
+
 function judgeTarget(target: string, all: readonly Dated[], policy: RetentionByComponent, nowMs: number, keep: Map<string, string[]>): void {
   for (const backup of all) for (const reason of keptForItself(backup, nowMs)) note(keep, [backup], reason);
-  for (const component of ['database', 'redis', 'files'] as const) {
-    const having = all.filter((each) => each.components.some((part) => part.component === component));
+  for (const { name, component, isOf } of judged) {
+    const having = all.filter((each) => each.components.some(isOf));
     const counting = having.filter(({ future, failing, tags }) => !future && !failing && !tags.includes(safetyTag));
-    if (!hasRules(policy[component])) note(keep, having, `there is no rule for ${component}`);
+    if (!hasRules(policy[component])) note(keep, having, `there is no rule for ${name}`);
     const newest = counting.at(-1) ?? having.at(-1);
-    if (newest !== undefined) note(keep, [newest], `newest ${component} backup of ${target}`);
+    if (newest !== undefined) note(keep, [newest], `newest ${name} backup of ${target}`);
     const proven = having.findLast((each) => each.proven && !each.failing);
-    if (proven !== undefined) note(keep, [proven], `newest proven ${component} backup of ${target}`);
+    if (proven !== undefined) note(keep, [proven], `newest proven ${name} backup of ${target}`);
     for (const [id, reasons] of keptByRules(having.filter(({ future }) => !future), new Set(counting), policy[component], nowMs)) {
       const several = new Set(all.find((each) => each.id === id)?.components.map((part) => part.component)).size > 1;
-      for (const reason of reasons) keep.get(id)?.push(several ? `${component}: ${reason}` : reason);
+      for (const reason of reasons) keep.get(id)?.push(several ? `${name}: ${reason}` : reason);
     }
+    if (name === 'base') keepForLog(counting, policy, nowMs, keep);
   }
+}
+
+/** Log is kept for so many days: without the base backup before them the oldest of it could not be replayed. */
+function keepForLog(bases: readonly Dated[], { walDays }: RetentionByComponent, nowMs: number, keep: Map<string, string[]>): void {
+  if (walDays === undefined) return;
+  const first = bases.findLast(({ takenMs }) => takenMs <= nowMs - walDays * dayMs) ?? bases[0];
+  if (first !== undefined) note(keep, [first], `the log of the last ${walDays === 1 ? 'day' : `${walDays} days`} is replayed from it`);
 }
 
 function keptForItself({ hold, unreadableNote, tags, future, takenMs }: Dated, nowMs: number): string[] {

@@ -1,7 +1,7 @@
 /** What `lifeboat cleanup` prints: a table of what stays and goes, and why. */
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { CleanupResult } from '../operations/requests.ts';
+import type { CleanupResult, CleanupWal } from '../operations/requests.ts';
 import { counted, shownTime } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
@@ -9,7 +9,7 @@ import type { View } from './view.ts';
 export const cleanupView: View<CleanupResult> = {
   schema: 'lifeboat.cleanup/v1',
   kind: 'action',
-  text: async (result) => [await tableOf(result), ...sums(result)].filter((part) => part !== '').join('\n'),
+  text: async (result) => [await tableOf(result), ...result.wal.flatMap((each) => walLines(each, result.outcome === 'planned')), ...sums(result)].filter((part) => part !== '').join('\n'),
 };
 
 async function tableOf({ outcome, backups }: CleanupResult): Promise<string> {
@@ -34,4 +34,22 @@ function sums({ outcome, backups, deleted, freed, laterBytes, retained, graceMs,
   const until = retained.flatMap((each) => each.until ?? []).toSorted()[0];
   if (retained.length > 0) lines.push(`${counted(retained.length, 'object')} that nobody needs ${retained.length === 1 ? 'is' : 'are'} retained by object lock${until === undefined ? '' : `, the first until ${shownTime(until)}`}; a later cleanup removes them`);
   return lines;
+}
+
+/** What it means for the moments that can be recovered; nothing to say of a cluster of which nothing changes. */
+function walLines({ systemId, targets, from, becomes, segments, bytes, laterSegments, laterBytes, stays }: CleanupWal, would: boolean): string[] {
+  const cluster = `cluster ${systemId}${targets.length === 0 ? '' : ` (${targets.join(', ')})`}`;
+  if (stays !== undefined && from === becomes) return [`log of ${cluster} stays: ${stays}`];
+  const since = (moment: string | undefined): string => (moment === undefined ? 'empty' : `from ${shownTime(wholeSecond(moment))}`);
+  const window = from === becomes ? `stays ${since(from)}` : `${since(from)} ${would ? 'would become' : 'becomes'} ${since(becomes)}`;
+  const now = `${counted(segments, 'segment')}, ${formatBytes(bytes)} ${would ? 'would go' : segments === 1 ? 'goes' : 'go'} now`;
+  const later = laterBytes === 0 ? '' : `, ${counted(laterSegments, 'segment')}, ${formatBytes(laterBytes)} with the base backups in trash`;
+  return from === becomes && bytes === 0 && laterBytes === 0 ? [] : [`window of ${cluster}: ${window}; ${now}${later}${stays === undefined ? '' : `; all log stays: ${stays}`}`];
+}
+
+/** The first whole second that is not before it: what is shown must be possible. */
+function wholeSecond(moment: string): string {
+  const ms = Date.parse(moment);
+  const isWhole = /:\d\d(?:\.0+)?(?:Z|[+-]\d\d:?\d\d)$/.test(moment);
+  return new Date(isWhole ? ms : Math.floor(ms / 1000) * 1000 + 1000).toISOString();
 }

@@ -53,7 +53,7 @@ async function deleteSome(chance: number): Promise<number> {
   const context = quiet();
   await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command: 'cleanup' });
   for await (const listed of repository.listManifests()) if (Math.random() < chance) await moveToTrash(repository.storage, listed, () => lease.check());
-  const { packs } = await collectGarbage(repository, { graceMs: 0, nowMs: lease.sinceMs, lease, leaving: new Set(), onDeleted: async () => {}, context });
+  const { packs } = await collectGarbage(repository, { graceMs: 0, nowMs: lease.sinceMs, lease, leaving: new Set(), readBase: async () => undefined, ruleOf: () => ({ keepSinceMs: Infinity }), onDeleted: async () => {}, context });
   return packs;
 }
 

@@ -457,6 +457,21 @@ export const documents = {
     freed: z.strictObject({ packs: z.int(), bytes: size }),
     laterBytes: size.describe('what will be freed when all that is in trash has passed its grace time'),
     retained: z.array(z.strictObject({ object: text, until: time.optional() })).describe('what nobody needs, but object lock retains; without a time: a legal hold'),
+    wal: z
+      .array(
+        z.strictObject({
+          systemId: text,
+          targets: texts.describe('whose base backups can replay it'),
+          from: time.optional().describe('the earliest moment that could be recovered before; absent: none'),
+          becomes: time.optional().describe('the earliest moment that can be recovered afterwards; absent: none'),
+          segments: z.int().describe('what goes now'),
+          bytes: size.describe('what goes now; also in "freed"'),
+          laterSegments: z.int().describe('what goes when the base backups in trash are gone for good'),
+          laterBytes: size,
+          stays: text.optional().describe('why all of it stays'),
+        }),
+      )
+      .describe('write-ahead log, by cluster'),
     stopped: text.optional().describe('why no space was freed'),
     warnings: texts,
   }),

@@ -3,25 +3,25 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RetentionByComponent, RetentionPolicy } from '../../../src/config/config.ts';
 import { applyPolicy, type PolicyOutcome } from '../../../src/repository/retention.ts';
-import type { PolicyBackup, PolicyComponent } from '../../../src/repository/retention-backups.ts';
+import type { PolicyBackup, PolicyComponent, PolicyPart } from '../../../src/repository/retention-backups.ts';
 
 const none: RetentionPolicy = { days: undefined, keepLast: undefined, keepHourly: undefined, keepDaily: undefined, keepWeekly: undefined, keepMonthly: undefined, keepYearly: undefined, keepWithinMs: undefined, minBackups: undefined };
 const rules = (given: Partial<RetentionPolicy>): RetentionByComponent => ({ database: { ...none, ...given }, redis: { ...none, ...given }, files: { ...none, ...given } });
 const now = Date.parse('2026-07-01T12:00:00Z');
 const many = 1000;
 
-type Given = Partial<Omit<PolicyBackup, 'components'>> & { readonly only?: readonly PolicyComponent[]; readonly bytes?: number; readonly items?: number };
+type Given = Partial<Omit<PolicyBackup, 'components'>> & { readonly only?: readonly (PolicyComponent | 'base')[]; readonly bytes?: number; readonly items?: number };
 
 /** `at`: as in `2026-07-01T03:00:00Z`, short forms too; also the id. */
 function backup(at: string, { only = ['database'], bytes = 1000, items, ...given }: Given = {}): PolicyBackup {
   const whole = { 10: `${at}T03:00:00Z`, 16: `${at}:00Z` }[at.length] ?? at;
-  const kind = (component: PolicyComponent): string => (component === 'database' ? 'postgres' : component);
+  const part = (name: PolicyComponent | 'base'): Pick<PolicyPart, 'kind' | 'component'> => (name === 'base' ? { kind: 'base', component: 'database' } : { kind: name === 'database' ? 'postgres' : name, component: name });
   return {
     id: at,
     target: 'main',
     takenMs: Date.parse(whole),
     previousId: undefined,
-    components: only.map((component) => ({ kind: kind(component), component, readBytes: bytes, items })),
+    components: only.map((name) => ({ ...part(name), readBytes: bytes, items })),
     tags: [],
     hold: undefined,
     unreadableNote: false,
@@ -222,4 +222,33 @@ test('a collapse of the newest stops deletion until it is acknowledged, of its t
   assert.equal(judge([...later, backup('2026-06-30', { bytes: 4 })], { keepLast: 1 }).stops.length, 1);
   // A safety backup of one small database is no collapse.
   assert.deepEqual(judge([...before, backup('2026-06-30', { bytes: 1, tags: ['safety'] })], { keepLast: 1 }).stops, []);
+});
+
+test('base backups have the rules of the database, but are counted by themselves', () => {
+  const dumps = ['2026-06-24', '2026-06-26', '2026-06-28', '2026-06-30'].map((at) => backup(at));
+  const bases = ['2026-06-01', '2026-06-08', '2026-06-15', '2026-06-22'].map((at) => backup(at, { only: ['base'] }));
+  assert.deepEqual(table(judge([...dumps, ...bases], { keepLast: 2 })), [
+    'go   2026-06-01 not one of the last 2',
+    'go   2026-06-08 not one of the last 2',
+    'keep 2026-06-15 one of the last 2',
+    'keep 2026-06-22 newest base backup of main; one of the last 2',
+    'go   2026-06-24 not one of the last 2',
+    'go   2026-06-26 not one of the last 2',
+    'keep 2026-06-28 one of the last 2',
+    'keep 2026-06-30 newest database backup of main; one of the last 2',
+  ]);
+  const old = judge([...dumps, ...bases], { days: 1 });
+  assert.deepEqual(kept(old), ['2026-06-22', '2026-06-30'], 'neither stands in for the other');
+});
+
+test('days of log: the base backup from which the oldest of them is replayed stays', () => {
+  const bases = ['2026-06-01', '2026-06-08', '2026-06-15', '2026-06-22'].map((at) => backup(at, { only: ['base'] }));
+  const by = (walDays: number): string[] => table(applyPolicy(bases, new Map([['main', { ...rules({ keepLast: 1 }), walDays }]]), now, many)).filter((each) => each.includes('replayed'));
+  assert.deepEqual(by(1), ['keep 2026-06-22 newest base backup of main; one of the last 1; the log of the last day is replayed from it'].map((each) => each.replace('one of the last 1', 'the last one')));
+  assert.deepEqual(by(10), ['keep 2026-06-15 the log of the last 10 days is replayed from it']);
+  assert.deepEqual(by(23), ['keep 2026-06-08 the log of the last 23 days is replayed from it']);
+  assert.deepEqual(by(60), ['keep 2026-06-01 the log of the last 60 days is replayed from it']);
+  const damaged = bases.map((each) => (each.id === '2026-06-15' ? { ...each, failing: true } : each));
+  const outcome = applyPolicy(damaged, new Map([['main', { ...rules({ keepLast: 1 }), walDays: 10 }]]), now, many);
+  assert.deepEqual(kept(outcome), ['2026-06-08', '2026-06-22'], 'a damaged one does not do');
 });
