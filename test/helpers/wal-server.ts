@@ -23,17 +23,27 @@ export interface ArchivingServer {
   archived(): Promise<void>;
 }
 
-/** Starts one with segments of 1 MB that are all kept in pg_wal, to compare with. Stop its server at the end. */
-export async function startArchivingServer(): Promise<ArchivingServer> {
+export interface ArchivingOptions {
+  /** Default: 1. */
+  readonly segmentMegabytes?: number;
+  /** Lines of postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly initdbArgs?: readonly string[];
+  /** As in a configuration; default: a folder in `home`. */
+  readonly repository?: unknown;
+}
+
+/** Starts one with segments that are all kept in pg_wal, to compare with. Stop its server at the end. */
+export async function startArchivingServer({ segmentMegabytes = 1, settings = {}, initdbArgs = [], repository }: ArchivingOptions = {}): Promise<ArchivingServer> {
   const server = await startPostgres({
-    initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1'],
-    settings: { archive_mode: 'on', archive_command: '', wal_keep_size: '4GB', min_wal_size: '2MB', max_wal_senders: '4' },
+    initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', `--wal-segsize=${segmentMegabytes}`, ...initdbArgs],
+    settings: { archive_mode: 'on', archive_command: '', wal_keep_size: '4GB', min_wal_size: `${2 * segmentMegabytes}MB`, max_wal_senders: '4', ...settings },
   });
   try {
     const { uid, gid } = statSync(server.dataDir);
     const home = serverFolder(server, 'archive');
     const config = join(home, 'lifeboat.config.json');
-    writeFileSync(config, JSON.stringify({ repository: `file://${home}/repository`, stateDir: `${home}/state`, jobs: 2, encryption: { key: { file: `${home}/key` } } }));
+    writeFileSync(config, JSON.stringify({ repository: repository ?? `file://${home}/repository`, stateDir: `${home}/state`, jobs: 2, encryption: { key: { file: `${home}/key` } } }));
     writeFileSync(join(home, 'key'), rawKey);
     for (const name of ['lifeboat.config.json', 'key']) {
       chownSync(join(home, name), uid, gid);
