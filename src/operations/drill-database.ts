@@ -3,12 +3,9 @@
  * its indexes checked by pg_amcheck, and dropped. In a throwaway server of ours, or in a scratch server that
  * is configured. What the server lacks is told before, so that it is not taken for damage.
  */
-import { accessSync, constants } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { runTool } from '../lib/exec.ts';
 import { isGone, ownIdentity, type ProcessIdentity } from '../lib/process-identity.ts';
 import type { Secret } from '../lib/secret.ts';
 import { withConnection } from '../source/postgres/connection.ts';
@@ -20,10 +17,10 @@ import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/
 import { findScratchPlace, startScratchCluster } from '../source/postgres/scratch-cluster.ts';
 import { dropDatabase } from '../source/postgres/target-database.ts';
 import { findTools } from '../source/postgres/tools.ts';
-import { libpqEnvironment } from '../source/postgres/url.ts';
 import { requireSpace } from '../source/redis/scratch.ts';
 import { factsOf } from './facts-document.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './drill-steps.ts';
+import { checkStructure } from './drill-structure.ts';
 import { count } from './summaries.ts';
 
 export async function drillDatabase(subject: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
@@ -129,36 +126,8 @@ function take({ seconds, verified, notes }: PostgresRestoreReport, record: Drill
   record.count('fingerprints', verified?.fingerprinted ?? 0);
 }
 
-/** Last, since it adds an extension. */
 async function checkIndexes({ url, programs, subject }: Drill, facts: DatabaseFacts, name: string, record: DrillRecord, context: RunContext): Promise<void> {
-  const file = join(programs, 'pg_amcheck');
-  if (!isThere(file) || !(await hasAmcheck(url, name, context))) {
-    record.notes.push('pg_amcheck is not installed: the structure of indexes was not checked');
-    return;
-  }
-  const result = await record.step('amcheck', () => runTool({ file, args: ['--install-missing', '--no-password', `--jobs=${subject.config.jobs}`], env: libpqEnvironment(url, { database: name }), signal: context.signal, okExitCodes: [0, 1, 2] }));
-  if (result.exitCode === 0) {
-    if (!record.compared.includes(amchecked)) record.compared.push(amchecked);
-    return;
-  }
-  const said = result.stdout.trim();
-  if (result.exitCode === 2 && said !== '') throw new LifeboatError('integrity', `pg_amcheck finds the restored database "${facts.name}" damaged: ${said.split('\n').slice(0, 4).join('; ').slice(0, 500)}`);
-  record.notes.push(`pg_amcheck could not check database "${facts.name}": ${result.stderr.trim().split('\n')[0] ?? ''}`);
-}
-
-const amchecked = 'the structure of tables and indexes by pg_amcheck';
-
-async function hasAmcheck(url: Secret, database: string, { signal }: RunContext): Promise<boolean> {
-  return withConnection(url, { database, signal }, async (client) => (await client.query("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'")).length > 0);
-}
-
-function isThere(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  await checkStructure({ url, database: name, programs, jobs: subject.config.jobs }, `the restored database "${facts.name}"`, record, context);
 }
 
 /** Makes every extension in a database of its own: one that is not installed, or wants to be preloaded, is no fault of the backup. Throws `tool` (16). */

@@ -31,15 +31,17 @@ export interface Standing {
   readonly failing: boolean;
   /** A real restore that verified well; counts for nothing here. */
   readonly restored?: Milestone | undefined;
+  /** A recovery to a moment behind it that a drill has proven; says more than the others, but of the log too. */
+  readonly recovered?: Milestone | undefined;
 }
 
 /** The newest of each level that count. */
 export type NewestEvidence = ReadonlyMap<EvidenceLevel, Readonly<Partial<Record<EvidenceResult, { readonly object: string; readonly evidence: Evidence }>>>>;
 
 /** What a success of a level shows: 2 checked, 3 decoded, 4 proven. A sample shows no more than a quick check does… */
-const shows: Record<EvidenceLevel, number> = { quick: 1, sample: 1, stored: 2, deep: 3, drill: 4, restore: 0 };
+const shows: Record<EvidenceLevel, number> = { quick: 1, sample: 1, stored: 2, deep: 3, drill: 4, pitr: 0, restore: 0 };
 /** …but what it found takes a full reading to be refuted. */
-const refutedBy: Record<EvidenceLevel, number> = { quick: 1, sample: 2, stored: 2, deep: 3, drill: 4, restore: 0 };
+const refutedBy: Record<EvidenceLevel, number> = { quick: 1, sample: 2, stored: 2, deep: 3, drill: 4, pitr: 0, restore: 0 };
 
 /** The standing of one backup. Undefined where no key can tell. */
 export async function standingOf(repository: Repository, backup: EvidencedBackup & { readonly trust: string }, names?: readonly EvidenceName[]): Promise<Standing | undefined> {
@@ -83,8 +85,9 @@ function entryOf(result: EvidenceResult, read: ReadEvidence | undefined): object
 /** Pure: what the newest evidence of each level comes to. */
 export function judge(newest: NewestEvidence): Standing {
   const all = (result: EvidenceResult): Milestone[] => evidenceLevels.flatMap((level) => milestone(newest.get(level)?.[result])).toSorted(byTime);
-  const successes = all('ok').filter(({ level }) => level !== 'restore');
-  const failures = all('failed').filter(({ level }) => level !== 'restore');
+  const isStep = ({ level }: Milestone): boolean => level !== 'restore' && level !== 'pitr';
+  const successes = all('ok').filter(isStep);
+  const failures = all('failed').filter(isStep);
   const open = failures.filter((failure) => !successes.some((success) => isLater(success, failure) && shows[success.level] >= refutedBy[failure.level]));
   // A pack that is lost breaks every level above, too, until it is found again; a failed drill stays one until the next.
   const counts = (success: Milestone): boolean => !failures.some((failure) => isLater(failure, success) && (refutedBy[failure.level] >= shows[success.level] || open.includes(failure)));
@@ -93,7 +96,11 @@ export function judge(newest: NewestEvidence): Standing {
   const [checked, decoded, proven] = [reached(2), reached(3), reached(4)];
   const state = proven !== undefined ? 'proven' : decoded !== undefined ? 'decoded' : checked !== undefined ? 'checked' : 'stored';
   const [restored] = milestone(newest.get('restore')?.ok);
-  return { state, checked, decoded, proven, lastFailure: open.at(-1) ?? failures.at(-1), failing: open.length > 0, restored };
+  const [recovered] = milestone(newest.get('pitr')?.ok);
+  const [astray] = milestone(newest.get('pitr')?.failed);
+  const isAstray = astray !== undefined && (recovered === undefined || isLater(astray, recovered));
+  const lastFailure = open.at(-1) ?? (isAstray ? astray : failures.at(-1));
+  return { state, checked, decoded, proven, lastFailure, failing: open.length > 0 || isAstray, restored, recovered };
 }
 
 function milestone(found: { readonly object: string; readonly evidence: Evidence } | undefined): Milestone[] {

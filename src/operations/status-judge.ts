@@ -90,7 +90,8 @@ function ofProof({ name, backups, proof }: SurveyedTarget, nowMs: number, { prov
   if (newest === undefined) return reasons;
   for (const { id, standing } of backups) {
     if (standing?.failing !== true) continue;
-    const how = standing.lastFailure?.level === 'drill' ? 'does not restore' : 'is damaged';
+    const level = standing.lastFailure?.level;
+    const how = level === 'drill' ? 'does not restore' : level === 'pitr' ? 'does not recover to a moment' : 'is damaged';
     reasons.push({ id: `failed:${id}:${standing.lastFailure?.at ?? ''}`, weight: id === newest.id ? 'unhealthy' : 'degraded', target: name, message: `backup ${id} ${how}: a ${standing.lastFailure?.level ?? 'check'} failed ${standing.lastFailure?.at ?? ''}`, next: `lifeboat show ${id}` });
   }
   const next = `lifeboat integrity --drill --target ${name}`;

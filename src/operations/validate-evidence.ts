@@ -101,5 +101,6 @@ const comparedBy: Record<EvidenceLevel, readonly string[]> = {
   stored: [present, beside, bytes, places],
   deep: [present, beside, bytes, places, 'every chunk with its id', 'every archive, read to its end, with the facts'],
   drill: [],
+  pitr: [],
   restore: [],
 };

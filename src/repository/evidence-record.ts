@@ -13,9 +13,10 @@ import { backupIdPattern, isBackupId } from './ids.ts';
  * - stored: every stored byte read and authenticated
  * - deep: decoded, each archive read to its end
  * - drill: restored into throwaway servers and compared with what was recorded, all components
+ * - pitr: a base backup recovered to a moment behind it, and held against what the log says of that moment
  * - restore: restored for real; says more of the target than of the backup, so it counts for nothing
  */
-export const evidenceLevels = ['quick', 'sample', 'stored', 'deep', 'drill', 'restore'] as const;
+export const evidenceLevels = ['quick', 'sample', 'stored', 'deep', 'drill', 'pitr', 'restore'] as const;
 export type EvidenceLevel = (typeof evidenceLevels)[number];
 export type EvidenceResult = 'ok' | 'failed';
 

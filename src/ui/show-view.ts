@@ -42,8 +42,8 @@ function headText({ repository, backup, versions, previousId, dataKey }: ShowRes
 function stateRows(standing: Standing | undefined): [string, string][] {
   if (standing === undefined) return [];
   const row = (name: string, found: Milestone | undefined): [string, string][] => (found === undefined ? [] : [[name, `${shownTime(found.at)} (${found.level}, ${formatDuration(found.durationMs)})`]]);
-  const { checked, decoded, proven, restored, lastFailure, failing } = standing;
-  return [...row('checked', checked), ...row('decoded', decoded), ...row('proven', proven), ...row('restored', restored), ...row(failing ? 'FAILED' : 'failed then', lastFailure)];
+  const { checked, decoded, proven, restored, recovered, lastFailure, failing } = standing;
+  return [...row('checked', checked), ...row('decoded', decoded), ...row('proven', proven), ...row('restored', restored), ...row('recovered', recovered), ...row(failing ? 'FAILED' : 'failed then', lastFailure)];
 }
 
 async function componentsText({ components }: ShowResult): Promise<string> {
