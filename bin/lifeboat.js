@@ -43,8 +43,8 @@ for prefix in /usr/local /usr /opt/homebrew /snap /opt/node "$HOME"/.nvm/version
   [ ! -x "$prefix/bin/node" ] || node=$prefix/bin/node
 done
 # Memory stays bounded because dead buffers are collected often and by a small heap; the flags say so to V8
-# (with 32 MB of old space, marking it takes a second a GB more)
 # and malloc (each thread would else keep an arena of its own). They are options of Node's start only.
+# With 32 MB instead of 64, marking the same 16 MB over and over takes a second a GB of backup.
 if [ -n "$node" ]; then
   MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2}
   export MALLOC_ARENA_MAX
@@ -151,10 +151,16 @@ function isBuildCurrent() {
   const built = statSync(join(root, 'dist/.complete'), { throwIfNoEntry: false });
   const source = join(root, 'src');
   if (statSync(source, { throwIfNoEntry: false }) === undefined) return true;
-  if (built === undefined) return false;
-  // Folders count too: a deleted file changes nothing but its folder.
-  const names = ['', ...readdirSync(source, { recursive: true })];
-  return names.every((name) => statSync(join(source, name)).mtimeMs <= built.mtimeMs);
+  return built !== undefined && isUnchanged(source, built.mtimeMs);
+}
+
+/** Folders count too: a deleted file changes nothing but its folder. Walked by hand, which takes a third of the time of readdir's `recursive`. */
+function isUnchanged(folder, sinceMs) {
+  if (statSync(folder).mtimeMs > sinceMs) return false;
+  return readdirSync(folder, { withFileTypes: true }).every((entry) => {
+    const path = `${folder}/${entry.name}`;
+    return entry.isDirectory() ? isUnchanged(path, sinceMs) : statSync(path).mtimeMs <= sinceMs;
+  });
 }
 
 /** Halves the start-up time. The cache holds code that we execute, so nobody else may write to it. */
