@@ -8,6 +8,7 @@ import type { RunContext } from '../lib/events.ts';
 import { acquireReadLease } from '../repository/lease.ts';
 import type { Repository } from '../repository/repository.ts';
 import { NotFoundError, type ObjectInfo } from '../storage/storage.ts';
+import { readAuditLog } from './audit-chain.ts';
 import { checkPast } from './integrity-chain.ts';
 import { objectOf, readExpectation, type Expectation, type KnownBackup } from './integrity-expect.ts';
 import { Ledger } from './integrity-ledger.ts';
@@ -101,6 +102,7 @@ class Accounting {
     await checkLeases(this.#repository, this.#nowMs, this.ledger);
     await checkRescue(this.#repository, this.ledger);
     await checkPast(this.#repository, expected.backups, targets, this.#audit, this.ledger);
+    await this.#auditLog();
   }
 
   /** One object of the listing; what was expected and is there is taken off the list. */
@@ -170,6 +172,15 @@ class Accounting {
       if (await this.#exists(key)) continue;
       const kept = await still(ids);
       if (kept.length > 0) this.ledger.fault('missing', key, 'it is missing', kept);
+    }
+  }
+
+  /** Every record is opened, and each must follow the one before it. */
+  async #auditLog(): Promise<void> {
+    this.#context.emit({ type: 'step', message: 'reading the audit log' });
+    for (const { kind, weight, object, problem } of (await readAuditLog(this.#repository, this.#context.signal)).findings) {
+      if (weight === 'warning') this.ledger.warning('untrusted', object, problem);
+      else this.ledger.fault(kind === 'damaged' ? 'damaged' : 'chain', object, problem, []);
     }
   }
 

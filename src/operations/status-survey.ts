@@ -1,7 +1,8 @@
-/** What status judges: all that the repository and this host's state tell of the backups. No server that is backed up is contacted. */
+/** What status judges: all that the repository and this host's state tell of the backups. Of the servers only those whose log is archived are asked, and nothing depends on their answer. */
 import { statfs } from 'node:fs/promises';
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
 import { allEvidenceNames, readEvidence } from '../repository/evidence.ts';
 import { isBackupId } from '../repository/ids.ts';
 import { listLeases } from '../repository/lease-record.ts';
@@ -11,12 +12,15 @@ import { readNotes } from '../repository/notes.ts';
 import { safetyTag } from '../repository/retention-backups.ts';
 import type { Repository } from '../repository/repository.ts';
 import { restoreTimeMs } from './drill-steps.ts';
-import { checkPast } from './integrity-chain.ts';
+import { checkAuditNumbers, checkPast } from './integrity-chain.ts';
 import type { KnownBackup } from './integrity-expect.ts';
 import { Ledger } from './integrity-ledger.ts';
 import type { IntegrityFinding, StatusRunning } from './requests.ts';
 import { readRuns, repositoryName, type RecordedRun } from './run-history.ts';
 import { standingOf, type Standing } from './states.ts';
+import { packShares, type PackShares } from './status-packs.ts';
+import { configuredComponents, dueTimes, type DueTimes } from './status-schedule.ts';
+import { surveyWal, type SurveyedWal } from './status-wal.ts';
 import { componentOf, sumSizes } from './summaries.ts';
 
 export interface SurveyedBackup {
@@ -51,6 +55,10 @@ export interface SurveyedTarget {
   readonly runs: readonly RecordedRun[];
   /** The small size of the newest backup is meant to be. */
   readonly isSizeAcknowledged: boolean;
+  /** By component, where schedules are configured for it. */
+  readonly due: ReadonlyMap<string, DueTimes>;
+  /** A backup of it is at work. */
+  readonly isBackingUp: boolean;
 }
 
 export interface SurveyedStorage {
@@ -58,6 +66,8 @@ export interface SurveyedStorage {
   readonly storedBytes: number;
   readonly freeBytes: number | undefined;
   readonly capacityBytes: number | undefined;
+  /** Of the packs, how much is dead; undefined where that cannot be told in passing. */
+  readonly packs: PackShares | undefined;
 }
 
 export interface Survey {
@@ -71,30 +81,33 @@ export interface Survey {
   readonly keys: readonly { readonly id: string; readonly problem: string }[];
   readonly running: readonly StatusRunning[];
   readonly storage: SurveyedStorage;
+  /** By cluster; empty without archived log. */
+  readonly wal: readonly SurveyedWal[];
 }
 
 /** So many of a target's newest backups are asked for their standing. */
 const standingsOf = 20;
 
 /** Throws what the storage throws. */
-export async function survey(loaded: LoadedConfig, repository: Repository, only: string | undefined, nowMs: number): Promise<Survey> {
+export async function survey(loaded: LoadedConfig, repository: Repository, only: string | undefined, nowMs: number, context: RunContext): Promise<Survey> {
   const [listed, trashed] = await Promise.all([listAll(repository, 'manifests/'), listAll(repository, 'trash/')]);
   const known = [...listed.map((each) => knownOf(each, 'manifests/')), ...trashed.map((each) => knownOf(each, 'trash/'))];
   const evidence = await allEvidenceNames(repository);
   const names = [...new Set([...loaded.config.targets.keys(), ...listed.flatMap(({ manifest }) => manifest?.target ?? [])])].filter((name) => only === undefined || name === only);
   const runs = await readRuns(loaded.config.stateDir, repositoryName(loaded.config));
+  const running = await runningIn(repository);
   const counting = listed.filter(({ trust }) => trust === 'sealed');
   const idsOf = (trust: ListedManifest['trust']): string[] => listed.filter((each) => each.trust === trust && (only === undefined || each.manifest?.target === only)).map(({ id }) => id);
-  const [targets, past, keys, running, storage] = await Promise.all([
-    Promise.all(names.map((name) => surveyTarget(loaded, repository, name, counting, runs, evidence))),
+  const [surveyed, past, keys, storage, wal] = await Promise.all([
+    Promise.all(names.map((name) => surveyTarget(loaded, repository, name, counting, runs, evidence, nowMs))),
     pastOf(repository, known, names),
     keysOf(repository),
-    runningIn(repository),
-    storageOf(loaded, counting),
+    storageOf(loaded, repository, counting, [...listed, ...trashed]),
+    surveyWal(loaded, repository, counting, context),
   ]);
   return {
     nowMs,
-    targets,
+    targets: surveyed.map((target) => ({ ...target, isBackingUp: running.some(({ scope, isAlive }) => isAlive && scope === `backup-${target.name}`) })),
     damaged: listed.filter(({ trust }) => trust === 'damaged').map(({ id, object, reason }) => ({ id, object, reason: reason ?? 'it cannot be read' })),
     untrusted: idsOf('untrusted'),
     unchecked: idsOf('unchecked'),
@@ -102,6 +115,7 @@ export async function survey(loaded: LoadedConfig, repository: Repository, only:
     keys,
     running,
     storage,
+    wal: wal.filter(({ targets: of }) => only === undefined || of.length === 0 || of.includes(only)),
   };
 }
 
@@ -117,12 +131,15 @@ function knownOf({ id, trust, seal, manifest }: ListedManifest, folder: KnownBac
 
 type EvidenceByBackup = Awaited<ReturnType<typeof allEvidenceNames>>;
 
-async function surveyTarget({ config }: LoadedConfig, repository: Repository, name: string, listed: readonly ListedManifest[], runs: readonly RecordedRun[], evidence: EvidenceByBackup): Promise<SurveyedTarget> {
-  const target = config.targets.get(name);
-  const configured = target === undefined ? [] : [target.postgres === undefined ? [] : 'database', target.redis === undefined ? [] : 'redis', target.files === undefined ? [] : 'files'].flat();
+async function surveyTarget({ config }: LoadedConfig, repository: Repository, name: string, listed: readonly ListedManifest[], runs: readonly RecordedRun[], evidence: EvidenceByBackup, nowMs: number): Promise<Omit<SurveyedTarget, 'isBackingUp'>> {
+  const configured = configuredComponents(config.targets.get(name));
   const own = listed.filter(({ manifest }) => manifest?.target === name && manifest.tags?.includes(safetyTag) !== true);
   const standings = new Map(await Promise.all(own.slice(0, standingsOf).map(async (each) => [each.id, await standingOf(repository, each, evidence.get(each.id) ?? [])] as const)));
   const [newest] = own;
+  const due = configured.flatMap((component) => {
+    const times = dueTimes(config, name, component, nowMs);
+    return times === undefined ? [] : [[component, times] as const];
+  });
   return {
     name,
     configured,
@@ -130,6 +147,7 @@ async function surveyTarget({ config }: LoadedConfig, repository: Repository, na
     proof: await newestProof(repository, own, standings, evidence),
     runs: runs.filter((run) => run.target === name),
     isSizeAcknowledged: newest !== undefined && (await readNotes(repository, newest.id)).note?.acknowledged === true,
+    due: new Map(due),
   };
 }
 
@@ -169,6 +187,7 @@ async function pastOf(repository: Repository, known: readonly KnownBackup[], tar
   }
   const ledger = new Ledger();
   await checkPast(repository, known, targets, numbers, ledger);
+  checkAuditNumbers(known, numbers, ledger);
   return ledger.findings();
 }
 
@@ -198,10 +217,12 @@ async function runningIn({ storage }: Repository): Promise<StatusRunning[]> {
   }));
 }
 
-async function storageOf({ config: { repository } }: LoadedConfig, listed: readonly ListedManifest[]): Promise<SurveyedStorage> {
+/** `all`: what still needs its packs, in trash too. */
+async function storageOf({ config: { repository } }: LoadedConfig, { storage }: Repository, listed: readonly ListedManifest[], all: readonly ListedManifest[]): Promise<SurveyedStorage> {
   const storedBytes = listed.reduce((sum, { manifest }) => sum + (manifest === undefined ? 0 : sumSizes(manifest.components).storedBytes), 0);
-  if (repository?.kind !== 'local') return { storedBytes, freeBytes: undefined, capacityBytes: undefined };
+  const packs = await packShares(storage, all);
+  if (repository?.kind !== 'local') return { storedBytes, freeBytes: undefined, capacityBytes: undefined, packs };
   const { bavail, bfree, blocks, bsize } = await statfs(repository.path);
   // What only root may use counts neither as used nor as there.
-  return { storedBytes, freeBytes: bavail * bsize, capacityBytes: (blocks - bfree + bavail) * bsize };
+  return { storedBytes, freeBytes: bavail * bsize, capacityBytes: (blocks - bfree + bavail) * bsize, packs };
 }

@@ -170,9 +170,16 @@ describe('the repository as a whole', () => {
     assert.deepEqual([old.orphans.first, old.young.count], [[orphan], 0]);
   });
 
-  test('a gap in the audit log, and one that ends too early', async () => {
-    mkdirSync(at('audit/web1'), { recursive: true });
-    for (const number of [1, 2, 5]) writeFileSync(at(`audit/web1/${String(number).padStart(20, '0')}.json`), '{}');
-    assert.deepEqual(await account(), [`fault chain audit/web1/${'3'.padStart(20, '0')}.json`]);
+  test('an audit log with a gap, with a record that was changed, and one that ends too early', async () => {
+    const [host = ''] = readdirSync(at('audit'));
+    const records = readdirSync(at(`audit/${host}`)).map((name) => `audit/${host}/${name}`).toSorted();
+    const [first = '', last = ''] = [records[0], records.at(-1)];
+    assert.ok(records.length > 1);
+    rmSync(at(first));
+    assert.deepEqual(await account(), [`fault chain ${first}`]);
+    harms['flipped']?.(first, '');
+    assert.deepEqual(await account(), [`fault damaged ${first}`]);
+    rmSync(at(last));
+    assert.deepEqual(await account(), [`fault chain ${last}`]);
   });
 });
