@@ -160,6 +160,7 @@ export interface Schedule {
 export interface EmergencyConfig {
   readonly stopServices: readonly string[] | undefined;
   readonly startServices: readonly string[] | undefined;
+  readonly serviceTimeoutMs: number;
   readonly contacts: readonly { readonly name: string; readonly role?: string | undefined; readonly reach: string }[];
   readonly escalation: readonly string[];
   /** By name; what is left out stays as the program has it. */

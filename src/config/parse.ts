@@ -42,8 +42,12 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     notifications,
     drill,
     monitoring: parseMonitoring(settings),
-    emergency: { ...settings.emergency, stopServices: settings.emergency.stopServices, startServices: settings.emergency.startServices },
+    emergency: parseEmergency(settings),
   };
+}
+
+function parseEmergency({ emergency: { serviceTimeoutSeconds, stopServices, startServices, ...others } }: Settings): Config['emergency'] {
+  return { ...others, stopServices, startServices, serviceTimeoutMs: serviceTimeoutSeconds * 1000 };
 }
 
 async function parseEncryption(settings: Settings, parser: Parser): Promise<EncryptionConfig> {

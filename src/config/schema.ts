@@ -152,6 +152,7 @@ const minutes = z.number().int().min(1);
 const emergencySchema = z.strictObject({
   stopServices: z.array(z.string()).min(1).optional().describe('program and arguments, started without a shell, that stop what writes to the targets before an emergency restore'),
   startServices: z.array(z.string()).min(1).optional().describe('the same to start it again afterwards'),
+  serviceTimeoutSeconds: z.number().int().positive().default(600).describe('either command is ended, with all that it has started, when it takes longer'),
   contacts: z
     .array(
       z.strictObject({

@@ -19,7 +19,9 @@ export interface ToolSpec {
   readonly stdin?: 'ignore' | 'pipe' | number;
   /** Default 'collect': the text is in the result (at most 64 MiB). 'pipe' gives a stream; a number is a file descriptor. */
   readonly stdout?: 'collect' | 'ignore' | 'pipe' | number;
-  /** Aborting ends the child: SIGTERM, after 5 s SIGKILL. */
+  /** Default: its end is kept, and the result waits until nobody has it open. A number is a file descriptor: then what the child leaves running keeps nobody waiting. */
+  readonly stderr?: number;
+  /** Aborting ends the child (with `detached` all of its group): SIGTERM, after 5 s SIGKILL. */
   readonly signal?: AbortSignal;
   /** Default [0]. */
   readonly okExitCodes?: readonly number[];
@@ -79,7 +81,7 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
     env: { ...baseEnvironment(), ...spec.env },
     extendEnv: false,
     // File descriptors work here, but execa's types only know them in options of their own.
-    stdio: [(spec.stdin ?? 'ignore') as 'ignore', (stdout === 'collect' ? 'pipe' : stdout) as 'pipe', 'pipe'],
+    stdio: [(spec.stdin ?? 'ignore') as 'ignore', (stdout === 'collect' ? 'pipe' : stdout) as 'pipe', (spec.stderr ?? 'pipe') as 'pipe'],
     buffer: { stdout: stdout === 'collect', stderr: false },
     maxBuffer: 64 * 1024 * 1024,
     stripFinalNewline: false,
@@ -94,7 +96,7 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
   if (child.pid === undefined) throw missingTool(spec.file, (await child).cause);
   // A pipe whose reader died is reported by the exit code, not by EPIPE on our side.
   (child.stdin as unknown as Writable | null)?.on('error', () => {});
-  const stopAborting = endOnAbort(child, spec.signal);
+  const stopAborting = endOnAbort(spec.detached === true ? groupOf(child.pid) : child, spec.signal);
   const result = (async (): Promise<ToolResult> => {
     const ended = await child;
     stopAborting();
@@ -123,6 +125,20 @@ function baseEnvironment(): Record<string, string> {
   }
   env['PATH'] ??= '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
   return env;
+}
+
+/** A program that leads a group, with all that it has started. */
+function groupOf(pid: number): { kill: (signal: NodeJS.Signals) => boolean } {
+  return {
+    kill: (signal) => {
+      try {
+        return process.kill(-pid, signal);
+      } catch (error) {
+        if (systemCodeOf(error) === 'ESRCH') return false;
+        throw error;
+      }
+    },
+  };
 }
 
 function endOnAbort(child: { kill: (signal: NodeJS.Signals) => boolean }, signal: AbortSignal | undefined): () => void {

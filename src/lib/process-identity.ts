@@ -27,8 +27,12 @@ export function ownIdentity(): ProcessIdentity {
 
 /** True only if that process ran where we run and is proven gone. */
 export function isGone(other: ProcessIdentity, own: ProcessIdentity): boolean {
-  const sameSystem = own.bootId !== '' && own.pidNamespace !== '' && other.host === own.host && other.bootId === own.bootId && other.pidNamespace === own.pidNamespace;
-  return sameSystem && other.processStart !== '' && processStart(other.pid) !== other.processStart;
+  return isSameSystem(other, own) && other.processStart !== '' && processStart(other.pid) !== other.processStart;
+}
+
+/** Both have run where one can see the other's process. */
+export function isSameSystem(other: ProcessIdentity, own: ProcessIdentity): boolean {
+  return own.bootId !== '' && own.pidNamespace !== '' && other.host === own.host && other.bootId === own.bootId && other.pidNamespace === own.pidNamespace;
 }
 
 /** A uid without a passwd entry, a system without /proc: no reason to fail. */

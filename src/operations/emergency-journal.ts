@@ -1,9 +1,15 @@
-/** The journal of an emergency restore, on disk in the state folder: what was planned, which steps are done. It is written before and after each step, so that a run that was killed can be gone on with. */
+/**
+ * The journal of an emergency restore, on disk in the state folder: what was planned, which steps are done. It is
+ * written before and after each step, so that a run that was killed can be gone on with. Each repository and target
+ * has one of its own: two installations of one host that share a state folder do not see each other's.
+ */
 import { mkdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
 import { writeFileAtomic } from '../lib/fs.ts';
+import { isGone, isSameSystem, ownIdentity, type ProcessIdentity } from '../lib/process-identity.ts';
 import type { EmergencyPlan, PlannedStep } from './emergency-plan.ts';
+import type { RestoreMark } from './restore-marks.ts';
 
 export interface JournalStep extends PlannedStep {
   state: 'pending' | 'running' | 'done' | 'skipped' | 'failed';
@@ -12,10 +18,16 @@ export interface JournalStep extends PlannedStep {
   finishedAt?: string | undefined;
   /** What came of it, one line each. */
   notes: string[];
+  /** What its attempts have reached. */
+  marks?: RestoreMark[] | undefined;
 }
 
 export interface Journal {
   readonly version: 1;
+  /** Whose backup it is. */
+  readonly repositoryId: string;
+  /** The process that works at it, or did. */
+  by: ProcessIdentity;
   readonly plan: EmergencyPlan;
   readonly startedAt: string;
   finishedAt?: string | undefined;
@@ -25,22 +37,27 @@ export interface Journal {
 
 export class JournalFile {
   readonly path: string;
+  /** What the commands of the services printed. */
+  readonly servicesLog: string;
   readonly #folder: string;
+  readonly #repositoryId: string;
 
-  constructor(stateDir: string, target: string) {
-    this.#folder = join(stateDir, 'emergency');
+  constructor(stateDir: string, repositoryId: string, target: string) {
+    this.#folder = join(stateDir, 'emergency', repositoryId);
+    this.#repositoryId = repositoryId;
     this.path = join(this.#folder, `${target}.json`);
+    this.servicesLog = join(this.#folder, `${target}-services.log`);
   }
 
   /** Undefined if there is none. Throws `integrity` for one that cannot be read. */
   async read(): Promise<Journal | undefined> {
     try {
       const journal = JSON.parse(await readFile(this.path, 'utf8')) as Journal;
-      if (journal.version !== 1 || !Array.isArray(journal.steps)) throw new Error('it is not of a shape that this version knows');
+      if (journal.version !== 1 || !Array.isArray(journal.steps) || journal.repositoryId !== this.#repositoryId) throw new Error('it is not of a shape that this version knows');
       return journal;
     } catch (error) {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
-      throw new LifeboatError('integrity', `the journal ${this.path} cannot be read: ${messageOf(error)}`, { state: 'nothing was changed by this run', hint: 'move it away and start anew: lifeboat emergency-restore restore', cause: error });
+      throw new LifeboatError('integrity', `the journal ${this.path} cannot be read: ${messageOf(error)}`, { state: 'nothing was changed by this run', hint: `move it away and start anew: mv ${this.path} ${this.path}.damaged; lifeboat emergency-restore restore`, cause: error });
     }
   }
 
@@ -61,6 +78,12 @@ export class JournalFile {
   }
 }
 
-export function newJournal(plan: EmergencyPlan): Journal {
-  return { version: 1, plan, startedAt: new Date().toISOString(), steps: plan.steps.map((step) => ({ ...step, state: 'pending', notes: [] })) };
+/** True if the process that works at a journal is proven alive, and is not this one. */
+export function isAtWork({ by, finishedAt }: Pick<Journal, 'by' | 'finishedAt'>): boolean {
+  const own = ownIdentity();
+  return finishedAt === undefined && by.pid !== own.pid && isSameSystem(by, own) && by.processStart !== '' && !isGone(by, own);
+}
+
+export function newJournal(plan: EmergencyPlan, repositoryId: string): Journal {
+  return { version: 1, repositoryId, by: ownIdentity(), plan, startedAt: new Date().toISOString(), steps: plan.steps.map((step) => ({ ...step, state: 'pending', notes: [] })) };
 }

@@ -1,7 +1,7 @@
 /** What is live where an emergency restore would write: can it be reached, does it hold anything, which server is it, when was it last written to. Nothing is changed to learn it. */
 import { readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { TargetConfig } from '../config/config.ts';
+import type { Config, TargetConfig } from '../config/config.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { DatabaseFacts } from '../source/postgres/facts.ts';
@@ -12,8 +12,10 @@ import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
 import { withRedis } from '../source/redis/connection.ts';
 import { parseRedisUrl } from '../source/redis/endpoint.ts';
 import { readInfo } from '../source/redis/server-info.ts';
+import { recoverTarget } from '../source/redis/target-note.ts';
 import { inspectTarget } from '../source/redis/target.ts';
 import type { ComponentName } from './requests.ts';
+import { redisNotesDir } from './restore-step.ts';
 import { count } from './summaries.ts';
 
 export interface LiveComponent {
@@ -110,6 +112,14 @@ export async function lookAtRedis(target: TargetConfig, { signal }: RunContext):
   } catch (error) {
     return unreachable('redis', endpoint.text, messageOf(error));
   }
+}
+
+/** A restore that was killed in the middle may have left the target's Redis a replica of a server that is gone: it could neither be looked at nor saved. */
+export async function freeRedis({ targets, stateDir }: Config, target: string, context: RunContext): Promise<void> {
+  const address = targets.get(target)?.redis;
+  if (address === undefined) return;
+  // One that cannot be reached is told of by the plan.
+  await recoverTarget(redisNotesDir(stateDir), parseRedisUrl(address), context).catch(() => context.signal.throwIfAborted());
 }
 
 /** So many files are looked at for the newest. */

@@ -43,9 +43,10 @@ export function changesSince(before: EmergencyPlan, now: EmergencyPlan): string[
   compare('the host', before.host, now.host);
   compare('what is restored', before.components, now.components);
   compare('what is to be done', before.steps, now.steps);
+  compare('why it may be the wrong place', before.mismatches, now.mismatches);
   for (const live of before.live) {
     const found = now.live.find(({ component }) => component === live.component);
-    const place = (each: typeof found): unknown => [each?.where, each?.systemIdentifier ?? null, each?.hasData];
+    const place = (each: typeof found): unknown => [each?.where, each?.systemIdentifier ?? null, each?.hasData, each?.component === 'database' ? each.holds : null];
     compare(`${live.component} there`, place(live), place(found));
   }
   return changes;

@@ -16,8 +16,10 @@ import { filesFacts } from '../source/files/facts.ts';
 import { postgresFacts } from '../source/postgres/facts.ts';
 import { chooseForEmergency, type EmergencyChoice, type PassedOver } from './emergency-choose.ts';
 import { lookAt, lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './emergency-live.ts';
+import { expectedTime } from './emergency-time.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
 import type { ComponentName } from './requests.ts';
+import { commandLine } from './shell-words.ts';
 import { standingOf, type BackupState } from './states.ts';
 import { componentOf } from './summaries.ts';
 
@@ -53,8 +55,12 @@ export interface EmergencyPlan {
   /** What is written there now and is not in the backup. */
   readonly losses: readonly string[];
   readonly needs: readonly { readonly component: ComponentName; readonly neededBytes: number; readonly freeBytes?: number | undefined }[];
-  /** Measured by a drill or a restore of this very backup. */
+  /** What was asked for was the newest whole one. */
+  readonly isNewest: boolean;
+  /** From what was measured. */
   readonly expectedMs?: number | undefined;
+  /** The drill or restore that it is reckoned from. */
+  readonly measured?: { readonly id: string; readonly at: string; readonly ms: number } | undefined;
   readonly steps: readonly PlannedStep[];
   /** Roles and tablespaces are created, too: the server is another one than the backup's. */
   readonly withGlobals: boolean;
@@ -81,6 +87,7 @@ export async function planEmergency(loaded: LoadedConfig, repository: Repository
   const looked = await lookAround(repository, config, manifest, components, context);
   refuseDown(looked.live, config.targets.get(options.target));
   const standing = await standingOf(repository, listed);
+  const expected = await expectedTime(repository, listed, manifest, components);
   const mismatches = mismatchesOf(manifest, looked);
   const wrongServer = looked.live.some((live) => live.component === 'database' && (live.systemIdentifier === undefined || live.systemIdentifier !== looked.systemIdentifier));
   const plan: EmergencyPlan = {
@@ -101,7 +108,9 @@ export async function planEmergency(loaded: LoadedConfig, repository: Repository
     mismatches,
     losses: looked.live.flatMap((live) => lossOf(live, manifest)),
     needs: looked.needs,
-    expectedMs: standing?.proven?.durationMs ?? standing?.restored?.durationMs,
+    isNewest: options.id === undefined || options.id === 'latest',
+    expectedMs: expected?.ms,
+    measured: expected === undefined ? undefined : { id: expected.id, at: expected.at, ms: expected.measuredMs },
     steps: stepsOf(config, components, looked.live, options),
     withGlobals: components.includes('database') && wrongServer,
     forced: options.force,
@@ -182,10 +191,11 @@ function mismatchesOf(manifest: Manifest, { live, systemIdentifier }: Looked): s
 
 function lossOf({ component, where, hasData, lastWriteAt, holds }: LiveComponent, manifest: Manifest): string[] {
   if (!hasData) return [];
-  if (lastWriteAt === undefined) return [`${component}: ${where} (${holds}) is replaced; when it was last written to cannot be told`];
+  if (lastWriteAt === undefined) return [`${component}: all that was written to ${where} (${holds}) since the backup, ${manifest.startedAt}; when that was last cannot be told`];
+  const taken = `the backup, ${manifest.startedAt}`;
   const behindMs = Date.parse(lastWriteAt) - Date.parse(manifest.startedAt);
-  if (behindMs <= 0) return [`${component}: nothing is seen to have been written to ${where} since the backup`];
-  return [`${component}: what was written to ${where} (${holds}) in the ${formatDuration(behindMs)} from the backup to the last write, ${lastWriteAt}`];
+  if (behindMs <= 0) return [`${component}: nothing that is seen: ${where} (${holds}) is replaced, but was last written to before ${taken}`];
+  return [`${component}: ${formatDuration(behindMs)} of writing to ${where} (${holds}), from ${taken}, to the last write, ${lastWriteAt}`];
 }
 
 function refuseFull({ needs }: EmergencyPlan): void {
@@ -202,11 +212,11 @@ function refuseFull({ needs }: EmergencyPlan): void {
 function stepsOf({ emergency }: Config, components: readonly ComponentName[], live: readonly LiveComponent[], { safetyBackup }: PlanOptions): PlannedStep[] {
   const saved = live.filter(({ hasData }) => hasData).map(({ component }) => component);
   const steps: PlannedStep[] = [];
-  if (emergency.stopServices !== undefined) steps.push({ name: 'stop-services', title: `stop services: ${emergency.stopServices.join(' ')}` });
+  if (emergency.stopServices !== undefined) steps.push({ name: 'stop-services', title: `stop services: ${commandLine(emergency.stopServices)}` });
   // After the services: what they wrote last is in it.
   if (safetyBackup && saved.length > 0) steps.push({ name: 'safety-backup', title: `back up what is still there (${saved.join(', ')})` });
   for (const component of components) if (component !== 'base') steps.push({ name: `restore-${component}`, title: `restore ${component}: beside, compare, swap` });
-  if (emergency.startServices !== undefined) steps.push({ name: 'start-services', title: `start services: ${emergency.startServices.join(' ')}` });
+  if (emergency.startServices !== undefined) steps.push({ name: 'start-services', title: `start services: ${commandLine(emergency.startServices)}` });
   steps.push({ name: 'check', title: 'look at what is live now' });
   return steps;
 }
@@ -223,20 +233,4 @@ export async function movedSince({ targets }: Config, plan: EmergencyPlan, conte
     else if (now.reachable && now.systemIdentifier !== before.systemIdentifier) moved.push(`${now.where} is another server than the one that was planned for`);
   }
   return moved;
-}
-
-/** The plan in sentences, for people. */
-export function planLines(plan: EmergencyPlan): string[] {
-  const ageMs = Date.parse(plan.createdAt) - Date.parse(plan.takenAt);
-  const proven = plan.provenAt === undefined ? `never proven by a restore (${plan.state ?? 'state unknown'})` : `proven by a restore on ${plan.provenAt}`;
-  return [
-    `backup ${plan.id} of target ${plan.target}, taken ${plan.takenAt}, ${formatDuration(ageMs)} ago, ${proven}`,
-    ...plan.passedOver.map(({ id, reason }) => `newer, but not whole: ${id}: ${reason}`),
-    ...plan.live.map(({ component, where, holds }) => `${component} now: ${where} holds ${holds}`),
-    ...(plan.losses.length === 0 ? ['nothing live is replaced'] : plan.losses.map((loss) => `would be lost: ${loss}`)),
-    ...plan.mismatches.map((mismatch) => `THIS MAY BE THE WRONG PLACE: ${mismatch}`),
-    ...plan.needs.map(({ component, neededBytes, freeBytes }) => `${component} needs about ${formatBytes(neededBytes)}${freeBytes === undefined ? '' : `; ${formatBytes(freeBytes)} are free`}`),
-    plan.expectedMs === undefined ? 'how long it takes was never measured: lifeboat integrity measures it' : `it took ${formatDuration(plan.expectedMs)} when it was measured`,
-    ...plan.steps.map(({ title }, index) => `step ${index + 1} of ${plan.steps.length}: ${title}`),
-  ];
 }

@@ -4,7 +4,7 @@ import type { RunContext } from '../lib/events.ts';
 import type { Manifest } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { judgeOnce, newestWhole, type JudgeWhole, type PassedOver } from './emergency-choose.ts';
-import { JournalFile } from './emergency-journal.ts';
+import { isAtWork, JournalFile } from './emergency-journal.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
 import type { ComponentName } from './requests.ts';
@@ -33,13 +33,24 @@ export interface EmergencyComponent {
   readonly passedOver: readonly PassedOver[];
 }
 
+export interface UnfinishedRun {
+  readonly id: string;
+  readonly startedAt: string;
+  readonly journal: string;
+  /** The process that is at it; undefined: it was interrupted. */
+  readonly pid?: number | undefined;
+  /** Names of the steps that are done, and of those that are not. */
+  readonly done: readonly string[];
+  readonly left: readonly string[];
+}
+
 export interface EmergencyStatusResult {
   readonly repository: string;
   readonly targets: readonly {
     readonly target: string;
     readonly components: readonly EmergencyComponent[];
     /** A run of this host that was interrupted. */
-    readonly unfinished?: { readonly id: string; readonly startedAt: string; readonly journal: string } | undefined;
+    readonly unfinished?: UnfinishedRun | undefined;
   }[];
   readonly warnings: readonly string[];
 }
@@ -53,7 +64,7 @@ export async function emergencyStatus(loaded: LoadedConfig, request: EmergencySt
     for (const [target, components] of [...found].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       const newest: EmergencyComponent[] = [];
       for (const component of components) newest.push(await newestOf(loaded, repository, target, component, judge, context));
-      targets.push({ target, components: newest, unfinished: await unfinishedOf(loaded, target) });
+      targets.push({ target, components: newest, unfinished: await unfinishedOf(loaded, repository.repositoryId, target) });
     }
     return { repository: repository.storage.location, targets, warnings };
   });
@@ -92,8 +103,11 @@ function bytesOf({ components }: Manifest, wanted: ComponentName): number {
   return components.filter(({ kind }) => componentOf(kind) === wanted).flatMap(({ artifacts }) => artifacts).reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-async function unfinishedOf({ config }: LoadedConfig, target: string): Promise<{ id: string; startedAt: string; journal: string } | undefined> {
-  const file = new JournalFile(config.stateDir, target);
+async function unfinishedOf({ config }: LoadedConfig, repositoryId: string, target: string): Promise<UnfinishedRun | undefined> {
+  const file = new JournalFile(config.stateDir, repositoryId, target);
   const journal = await file.read().catch(() => undefined);
-  return journal === undefined || journal.finishedAt !== undefined ? undefined : { id: journal.plan.id, startedAt: journal.startedAt, journal: file.path };
+  if (journal === undefined || journal.finishedAt !== undefined) return undefined;
+  const { plan, startedAt, steps, by } = journal;
+  const named = (isDone: boolean): string[] => steps.filter(({ state }) => (state === 'done') === isDone && state !== 'skipped').map(({ name }) => name);
+  return { id: plan.id, startedAt, journal: file.path, pid: isAtWork(journal) ? by.pid : undefined, done: named(true), left: named(false) };
 }

@@ -1,54 +1,37 @@
-/** The doing of each step of an emergency restore. Each can be repeated after it was cut short: restores are made beside what is there, and commands are run again. */
+/** The doing of each step of an emergency restore. Each can be repeated after it was cut short: restores go on by their marks, and commands are run again. */
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
+import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { runTool } from '../lib/exec.ts';
-import { formatDuration } from '../lib/time.ts';
 import { safetyTag } from '../repository/retention-backups.ts';
 import { backup } from './backup.ts';
-import type { Journal, JournalStep } from './emergency-journal.ts';
+import type { Journal, JournalFile, JournalStep } from './emergency-journal.ts';
 import { lookAt } from './emergency-live.ts';
 import type { EmergencyPlan } from './emergency-plan.ts';
+import { runService } from './emergency-services.ts';
+import type { RestoreMarks } from './restore-marks.ts';
 import { restore } from './restore.ts';
 import type { ComponentName, RestoredComponent } from './requests.ts';
 
-/** A command that hangs must not hang the restore. */
-const serviceTimeoutMs = 10 * 60_000;
-
 /** Returns what came of it, one line each. */
-export async function runEmergencyStep(loaded: LoadedConfig, journal: Journal, step: JournalStep, context: RunContext): Promise<string[]> {
+export async function runEmergencyStep(loaded: LoadedConfig, file: JournalFile, journal: Journal, step: JournalStep, context: RunContext): Promise<string[]> {
   const { plan } = journal;
   const { emergency } = loaded.config;
   switch (step.name) {
     case 'stop-services':
-      return runService('stop', emergency.stopServices, context);
+      return runService('stop', emergency, file.servicesLog, context);
     case 'safety-backup':
       return saveAll(loaded, journal, context);
     case 'restore-database':
-      return restoreOne(loaded, plan, 'database', context);
+      return restoreOne(loaded, plan, 'database', marksOf(file, journal, step), context);
     case 'restore-redis':
-      return restoreOne(loaded, plan, 'redis', context);
+      return restoreOne(loaded, plan, 'redis', marksOf(file, journal, step), context);
     case 'restore-files':
-      return restoreOne(loaded, plan, 'files', context);
+      return restoreOne(loaded, plan, 'files', marksOf(file, journal, step), context);
     case 'start-services':
-      return runService('start', emergency.startServices, context);
+      return runService('start', emergency, file.servicesLog, context);
     case 'check':
       return check(loaded.config, plan, context);
-  }
-}
-
-async function runService(what: 'stop' | 'start', argv: readonly string[] | undefined, { signal }: RunContext): Promise<string[]> {
-  const [file, ...args] = argv ?? [];
-  if (file === undefined) throw new LifeboatError('usage', `no command to ${what} services is configured any more`, { hint: `configure emergency.${what}Services, or ${what} them by hand and resume with "true" as the command` });
-  const limit = AbortSignal.timeout(serviceTimeoutMs);
-  try {
-    await runTool({ file, args, signal: AbortSignal.any([signal, limit]) });
-    return [];
-  } catch (error) {
-    signal.throwIfAborted();
-    const why = limit.aborted ? `it ran longer than ${formatDuration(serviceTimeoutMs)}` : messageOf(error);
-    throw new LifeboatError('tool', `services cannot be ${what === 'stop' ? 'stopped' : 'started'}: ${why}`, { hint: `run it by hand to see why: ${[file, ...args].join(' ')}`, cause: error });
   }
 }
 
@@ -74,7 +57,19 @@ async function saveAll(loaded: LoadedConfig, journal: Journal, context: RunConte
   return notes;
 }
 
-async function restoreOne(loaded: LoadedConfig, plan: EmergencyPlan, component: ComponentName, context: RunContext): Promise<string[]> {
+/** Kept in the journal, before what they speak of can be seen. */
+function marksOf(file: JournalFile, journal: Journal, step: JournalStep): RestoreMarks {
+  const earlier = [...(step.marks ?? [])];
+  return {
+    earlier,
+    note: async (mark) => {
+      (step.marks ??= []).push(mark);
+      await file.write(journal);
+    },
+  };
+}
+
+async function restoreOne(loaded: LoadedConfig, plan: EmergencyPlan, component: ComponentName, marks: RestoreMarks, context: RunContext): Promise<string[]> {
   const request = {
     id: plan.id,
     target: plan.target,
@@ -87,6 +82,7 @@ async function restoreOne(loaded: LoadedConfig, plan: EmergencyPlan, component: 
     force: plan.forced,
     dryRun: false,
     confirm: async () => {},
+    marks,
   };
   const result = await restore(loaded, request, context);
   return result.outcome === 'done' ? result.components.map(noteOf) : [];
@@ -98,7 +94,7 @@ function noteOf({ name, to, verified, summary, kept, undo }: RestoredComponent):
   return `${name} is restored to ${to}, ${verdict}${summary === undefined ? '' : ` (${summary})`}${old}${undo === undefined ? '' : `; to take it back: ${undo}`}`;
 }
 
-/** Everything that was restored, and compared then, must be reachable now that services run. */
+/** Everything that was restored, and compared then, must be there now that services run. */
 async function check({ targets }: Config, plan: EmergencyPlan, context: RunContext): Promise<string[]> {
   const target = targets.get(plan.target);
   if (target === undefined) throw new LifeboatError('usage', `target ${plan.target} is no longer configured`);

@@ -1,5 +1,5 @@
 /** Restores of files: each root to its own place where that is free, else beside it; into a live one by a swap of folders. */
-import { mkdir, readdir, rename } from 'node:fs/promises';
+import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
@@ -9,6 +9,7 @@ import { restoreFiles, type FilesRestoreReport } from '../source/files/restore.t
 import { formatBytes } from '../lib/units.ts';
 import { factsOf } from './facts-document.ts';
 import type { RestoredComponent } from './requests.ts';
+import { findFolder, type FoundFolder } from './restore-marks.ts';
 import { sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
 import { count } from './summaries.ts';
 
@@ -50,6 +51,9 @@ function inPlace(subject: RestoreSubject, facts: FilesFacts): RestoreStep {
 }
 
 async function planRoot(subject: RestoreSubject, facts: FilesFacts, root: FilesFacts['roots'][number]): Promise<RestoreStep> {
+  const { component, request } = subject;
+  const found = await findFolder(request.marks, root.path);
+  if (found !== undefined) return { component: component.name, to: root.path, action: 'finish what an earlier attempt has made', bytes: 0, replaces: undefined, run: () => finishFolder(subject, root.path, found) };
   const state = await stateOf(root.path);
   const beside = await freeName(`${root.path}_restored_${stampOf(subject.at)}`);
   const wanted = (targetDir: string): Wanted => ({ targetDir, stripPrefix: root.member });
@@ -57,8 +61,10 @@ async function planRoot(subject: RestoreSubject, facts: FilesFacts, root: FilesF
     const targetDir = await freeName(`${dirname(root.path)}/restored_${stampOf(subject.at)}`);
     return plain(subject, facts, targetDir, { targetDir, paths: [root.path] });
   }
+  // Whole under a name of its own first: so the next attempt can tell what this one has done. A mount point can take no other's place.
+  if (state === 'free' && request.marks !== undefined && !(await isMountPoint(root.path))) return { ...plain(subject, facts, root.path, wanted(beside)), run: (context) => restoreAndSwap(subject, facts, root.path, wanted(beside), context) };
   if (state === 'free') return plain(subject, facts, root.path, wanted(root.path));
-  if (!subject.request.files.intoLive) return plain(subject, facts, beside, wanted(beside));
+  if (!request.files.intoLive) return plain(subject, facts, beside, wanted(beside));
   return {
     ...plain(subject, facts, root.path, wanted(beside)),
     action: 'restore beside, compare, swap',
@@ -68,22 +74,52 @@ async function planRoot(subject: RestoreSubject, facts: FilesFacts, root: FilesF
 }
 
 async function restoreAndSwap(subject: RestoreSubject, facts: FilesFacts, live: string, wanted: Wanted, context: RunContext): Promise<RestoredComponent> {
+  const { marks } = subject.request;
+  const kept = (await stateOf(live)) === 'free' ? undefined : `${live}_before_${stampOf(subject.at)}`;
+  const mark = { kind: 'files', root: live, beside: wanted.targetDir, kept } as const;
+  await marks?.note({ ...mark, whole: false });
   const restored = await restoreTo(subject, facts, wanted, live, context);
-  const kept = `${live}_before_${stampOf(subject.at)}`;
-  const state = `the restored folder is complete: ${wanted.targetDir}`;
+  await marks?.note({ ...mark, whole: true });
+  await swapFolders(live, wanted.targetDir, kept);
+  return { ...restored, ...keptAs(live, kept) };
+}
+
+/** Two renames, since there is no exchange: killed between them, the live one is missing, and the next attempt does the second. */
+async function swapFolders(live: string, beside: string, kept: string | undefined): Promise<void> {
+  const state = `the restored folder is complete: ${beside}`;
   try {
-    await rename(live, kept);
+    if (kept !== undefined) await rename(live, kept);
   } catch (cause) {
     throw new LifeboatError('usage', `cannot rename ${live}: ${messageOf(cause)}`, { state, hint: 'a mount point cannot be swapped: copy the restored folder into it', cause });
   }
   try {
-    await rename(wanted.targetDir, live);
+    await rename(beside, live);
   } catch (cause) {
-    await rename(kept, live);
-    throw new LifeboatError('usage', `cannot rename ${wanted.targetDir}: ${messageOf(cause)}`, { state: `${live} is as it was; ${state}`, cause });
+    if (kept !== undefined) await rename(kept, live);
+    throw new LifeboatError('usage', `cannot rename ${beside}: ${messageOf(cause)}`, { state: `${live} is as it was; ${state}`, cause });
   }
   await syncFolder(dirname(live));
-  return { ...restored, kept, undo: `mv -T ${live} ${live}_undone && mv -T ${kept} ${live}` };
+}
+
+/** What was whole when the earlier attempt was cut short is only put in place, if it is not. */
+async function finishFolder({ component: { name, kind }, request, at }: RestoreSubject, live: string, found: FoundFolder): Promise<RestoredComponent> {
+  let { kept } = found;
+  if (found.beside !== undefined) {
+    const isThere = (await stateOf(live)) !== 'free';
+    if (isThere && (kept === undefined || (await stateOf(kept)) !== 'free')) kept = await freeName(`${live}_before_${stampOf(at)}`);
+    await request.marks?.note({ kind: 'files', root: live, beside: found.beside, kept, whole: true });
+    await swapFolders(live, found.beside, isThere ? kept : undefined);
+  }
+  return { name, kind, to: live, bytes: 0, durationMs: 0, verified: 'equal', summary: 'compared before the interruption', ...keptAs(live, kept) };
+}
+
+function keptAs(live: string, kept: string | undefined): Pick<RestoredComponent, 'kept' | 'undo'> {
+  return kept === undefined ? {} : { kept, undo: `mv -T ${live} ${live}_undone && mv -T ${kept} ${live}` };
+}
+
+async function isMountPoint(path: string): Promise<boolean> {
+  const [own, parent] = await Promise.all([stat(path).catch(() => undefined), stat(dirname(path)).catch(() => undefined)]);
+  return own !== undefined && (own.dev !== parent?.dev || own.ino === parent.ino);
 }
 
 async function restoreTo({ reader, component }: RestoreSubject, facts: FilesFacts, wanted: Wanted, to: string, context: RunContext): Promise<RestoredComponent> {

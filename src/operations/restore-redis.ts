@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { withRedis } from '../source/redis/connection.ts';
-import { parseRedisUrl, type RedisAddress } from '../source/redis/endpoint.ts';
+import { awaitDurable } from '../source/redis/durable.ts';
+import { parseRedisUrl, type RedisAddress, type RedisEndpoint } from '../source/redis/endpoint.ts';
 import { redisFacts, type RedisFacts } from '../source/redis/facts.ts';
 import { placeRedisSnapshot } from '../source/redis/place.ts';
 import { restoreRedis } from '../source/redis/restore.ts';
@@ -13,7 +14,8 @@ import { recoverTarget } from '../source/redis/target-note.ts';
 import { inspectTarget } from '../source/redis/target.ts';
 import { factsOf } from './facts-document.ts';
 import type { RestoredComponent } from './requests.ts';
-import { nowhere, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
+import { hasCopied } from './restore-marks.ts';
+import { nowhere, redisNotesDir, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
 import { count } from './summaries.ts';
 
 export async function planRedis(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
@@ -22,8 +24,9 @@ export async function planRedis(subject: RestoreSubject, context: RunContext): P
   if (request.redis.method === 'file' || request.redis.dataDir !== undefined) return [placeStep(subject, facts)];
   const address = addressOf(subject);
   const endpoint = parseRedisUrl(address);
-  if (!request.dryRun) await recoverTarget(notesDir(subject), endpoint, context);
-  const { keys } = await withRedis(endpoint, context.signal, inspectTarget);
+  if (!request.dryRun) await recoverTarget(redisNotesDir(subject.config.stateDir), endpoint, context);
+  const { keys, copied } = await withRedis(endpoint, context.signal, async (connection) => ({ keys: (await inspectTarget(connection)).keys, copied: await hasCopied(request.marks, connection) }));
+  if (copied) return [{ component: component.name, to: endpoint.text, action: 'finish what an earlier attempt has copied', bytes: 0, replaces: undefined, run: (inner) => finishCopy(subject, facts, endpoint, inner) }];
   const chosen = request.redis.keys.length > 0;
   if (keys > 0 && !request.redis.intoLive && !chosen) {
     throw new LifeboatError('confirmation', `Redis at ${endpoint.text} holds ${keys} keys`, { state: 'nothing was changed', hint: 'replace them with --into-live, restore chosen keys with --keys, or name an empty server with --to-url-env' });
@@ -46,10 +49,6 @@ function addressOf({ request, target }: RestoreSubject): RedisAddress {
   if (request.redis.toUrl !== undefined) return { url: request.redis.toUrl, caFile: target?.redis?.caFile, certFile: target?.redis?.certFile, keyFile: target?.redis?.keyFile };
   if (target?.redis === undefined) throw nowhere('Redis', 'REDIS_URL');
   return target.redis;
-}
-
-function notesDir({ config }: RestoreSubject): string {
-  return join(config.stateDir, 'redis-targets');
 }
 
 function placeStep(subject: RestoreSubject, facts: RedisFacts): RestoreStep {
@@ -79,7 +78,8 @@ async function restoreKeys(subject: RestoreSubject, facts: RedisFacts, target: R
   let expired = 0;
   let kept: string | undefined;
   for (const [n, keys] of patterns.entries()) {
-    const report = await restoreRedis({ reader, facts, target, method, keys, replace: true, replicaAddress: request.redis.replicaAddress, safetySnapshot: n === 0 ? await safetyFile(subject) : undefined, scratchDir: tmpdir(), notesDir: notesDir(subject) }, context);
+    const onSource = async (replicationId: string): Promise<void> => request.marks?.note({ kind: 'redis', replicationId });
+    const report = await restoreRedis({ onSource, reader, facts, target, method, keys, replace: true, replicaAddress: request.redis.replicaAddress, safetySnapshot: n === 0 ? await safetyFile(subject) : undefined, scratchDir: tmpdir(), notesDir: redisNotesDir(subject.config.stateDir) }, context);
     if (report.methodReason !== undefined) context.emit({ type: 'step', component: component.name, message: `restored by commands, key by key: ${report.methodReason}` });
     restored += report.restoredKeys;
     expired += report.expiredKeys;
@@ -87,6 +87,17 @@ async function restoreKeys(subject: RestoreSubject, facts: RedisFacts, target: R
   }
   const summary = `${count(restored, 'key')}${expired === 0 ? '' : `, ${expired.toLocaleString('en-US')} had expired`}`;
   return { name: component.name, kind: component.kind, to, bytes: facts.bytes, durationMs: performance.now() - started, verified: patterns[0] === undefined ? 'equal' : 'partial', summary, kept };
+}
+
+/** All keys had come before the interruption; whether they are on the server's disk is asked for anew. */
+async function finishCopy({ component: { name, kind } }: RestoreSubject, facts: RedisFacts, endpoint: RedisEndpoint, context: RunContext): Promise<RestoredComponent> {
+  const started = performance.now();
+  const keys = await withRedis(endpoint, context.signal, async (connection) => {
+    const state = await inspectTarget(connection);
+    await awaitDurable(connection, state, false, context);
+    return state.keys;
+  });
+  return { name, kind, to: endpoint.text, bytes: 0, durationMs: performance.now() - started, verified: 'partial', summary: `${count(keys, 'key')} of ${facts.keys.toLocaleString('en-US')}, copied before the interruption` };
 }
 
 /** Where a server that is not the target's own is saved before it is overwritten; the target's own is saved by a backup. */

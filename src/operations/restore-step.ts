@@ -1,10 +1,12 @@
 /** One part of a restore: what it will do, known before anything is touched, and the doing. */
+import { join } from 'node:path';
 import type { Config, TargetConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
 import type { ArtifactReader, Json } from '../source/source.ts';
-import type { ComponentName, RestoredComponent, RestoreRequest } from './requests.ts';
+import type { ComponentName, RestoredComponent } from './requests.ts';
+import type { MarkedRestoreRequest } from './restore-marks.ts';
 
 export interface RestoreStep {
   readonly component: string;
@@ -32,13 +34,18 @@ export interface RestoreSubject {
   readonly config: Config;
   /** Undefined: the backup's target is not configured here. */
   readonly target: TargetConfig | undefined;
-  readonly request: RestoreRequest;
+  readonly request: MarkedRestoreRequest;
   readonly manifest: Manifest;
   readonly component: ManifestComponent;
   readonly facts: ReadonlyMap<string, Json>;
   readonly reader: ArtifactReader;
   /** One moment for all names that bear a stamp. */
   readonly at: Date;
+}
+
+/** Where it is noted what a restore changes on a Redis server while it works. */
+export function redisNotesDir(stateDir: string): string {
+  return join(stateDir, 'redis-targets');
 }
 
 /** `yyyymmddThhmmss`, UTC. */

@@ -81,7 +81,7 @@ async function confirmAll(request: MarkedRestoreRequest, { manifest }: ChosenBac
 }
 
 /** A backup of what the steps replace; its id, or undefined where none is wanted or needed. */
-export async function saveWhatIsReplaced(loaded: LoadedConfig, request: Pick<RestoreRequest, 'safetyBackup'>, target: string, id: string, steps: readonly Pick<RestoreStep, 'replaces'>[], context: RunContext): Promise<string | undefined> {
+export async function saveWhatIsReplaced(loaded: LoadedConfig, request: Pick<MarkedRestoreRequest, 'safetyBackup'>, target: string, id: string, steps: readonly Pick<RestoreStep, 'replaces'>[], context: RunContext): Promise<string | undefined> {
   const components = [...new Set(steps.flatMap(({ replaces }) => replaces?.saveBy ?? []))];
   if (!request.safetyBackup || components.length === 0) return undefined;
   context.emit({ type: 'step', message: `saving what is there (${components.join(', ')}) by a backup first; --no-backup leaves it out` });

@@ -27,10 +27,10 @@ const recordSchema = z.object({
 export type LeaseRecord = z.infer<typeof recordSchema>;
 
 /**
- * - backup-<target>, restore-<target>, wal-<systemId>, cleanup, keys, repository: one holder at a time
+ * - backup-<target>, restore-<target>, emergency-<target>, wal-<systemId>, cleanup, keys, repository: one holder at a time
  * - read: any number
  */
-export type LeaseScope = `backup-${string}` | `restore-${string}` | `wal-${string}` | 'cleanup' | 'keys' | 'repository' | 'read';
+export type LeaseScope = `backup-${string}` | `restore-${string}` | `emergency-${string}` | `wal-${string}` | 'cleanup' | 'keys' | 'repository' | 'read';
 
 /** Not renewed for so long, a lease no longer holds. */
 export const staleAfterMs = 30 * 60_000;

@@ -32,6 +32,8 @@ export interface PostgresRestoreRequest {
   readonly analyze?: boolean;
   /** Default true: counts and fingerprints are compared before the database gets its name. */
   readonly verify?: boolean;
+  /** Told before anything is put in: the database's oid, which stays the same whatever it is called later. */
+  readonly onCreated?: (oid: string) => Promise<void>;
   /** Parent of the scratch folder for the schema archive; default: the system's. */
   readonly scratchParent?: string;
   /** Where pg_restore and psql are; default: found by version. */

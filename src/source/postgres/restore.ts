@@ -51,6 +51,7 @@ export async function restorePostgres(request: PostgresRestoreRequest, context: 
     try {
       await withMaintenance(maintenance(request, context.signal), async (client) => {
         await createMarkedDatabase(client, server, facts, working, request.targetDatabase, { drill: request.drill ?? false, emit: context.emit });
+        await request.onCreated?.((await client.query('SELECT oid FROM pg_database WHERE datname = $1', [working]))[0]?.['oid'] ?? '');
         await applySettings(client, facts, working, context.emit);
       });
       const report = await fillAndCheck(request, target, facts, plan, context);

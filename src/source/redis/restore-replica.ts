@@ -45,6 +45,8 @@ export interface ReplicaRequest {
   readonly sample: readonly SampleKey[];
   /** Where it is noted what is changed on the target, for the next run should this one be killed; undefined: nowhere. */
   readonly notesDir: string | undefined;
+  /** Told the scratch server's replication id before the target hears of it. */
+  readonly onSource: ((replicationId: string) => Promise<void>) | undefined;
 }
 
 export interface ReplicaResult {
@@ -105,6 +107,7 @@ async function refuseIfTooLarge(scratch: ScratchServer, state: TargetState): Pro
 
 async function synchronise(request: ReplicaRequest, scratch: ScratchServer, context: RunContext): Promise<SampleResult> {
   const { endpoint } = request;
+  await request.onSource?.((await readInfo(scratch.connection, 'replication')).get('master_replid') ?? '');
   const settings = await changeSettings(request, scratch, context);
   try {
     await using target = await connectRedis(endpoint, context.signal);

@@ -42,6 +42,8 @@ export interface RedisRestoreRequest {
   /** What to do first with a target that holds keys: a path for an RDB file (must not exist), a callback, or nothing. */
   readonly safetySnapshot: string | ((endpoint: RedisEndpoint, context: RunContext) => Promise<void>) | undefined;
   readonly scratchDir: string;
+  /** Replica method: told before the target hears of it, the replication id of what it copies; one that has all of it shows that id as its own or its second. */
+  readonly onSource?: ((replicationId: string) => Promise<void>) | undefined;
   /** Where changes of a target's settings are noted until they are taken back; see recoverTarget. */
   readonly notesDir?: string | undefined;
 }
@@ -116,7 +118,7 @@ async function run(work: Work, context: RunContext): Promise<Done> {
 async function replica(work: Work, plan: ReplicaPlan, context: RunContext): Promise<Done> {
   const { state, sample } = work;
   if (state.replicas > 0) context.emit({ type: 'step', component: 'redis', message: `the ${state.replicas} replicas of the target will copy the restored data too` });
-  const { sample: compared, ...done } = await restoreByReplica({ ...work, notesDir: work.request.notesDir, plan, fileName: redisArtifactName, sample: sample.keys }, context);
+  const { sample: compared, ...done } = await restoreByReplica({ ...work, notesDir: work.request.notesDir, onSource: work.request.onSource, plan, fileName: redisArtifactName, sample: sample.keys }, context);
   return { ...done, method: 'replica', methodReason: undefined, removedKeys: state.keys, comparedKeys: compared.compared, comparedValues: compared.values };
 }
 

@@ -331,7 +331,9 @@ const emergencyStatus = document('emergency-status', {
           passedOver,
         }),
       ),
-      unfinished: z.strictObject({ id: text, startedAt: time, journal: text }).optional(),
+      unfinished: z
+        .strictObject({ id: text, startedAt: time, journal: text, pid: z.int().optional().describe('the process that is at it; absent: it was interrupted'), done: texts.describe('steps'), left: texts.describe('steps') })
+        .optional(),
     }),
   ),
   warnings: texts,
@@ -370,7 +372,9 @@ const plannedEmergency = z.strictObject({
   mismatches: texts.describe('why this may be the wrong place'),
   losses: texts.describe('what is written there now and is not in the backup'),
   needs: z.array(z.strictObject({ component, neededBytes: size, freeBytes: size.optional() })),
-  expectedMs: durationMs.optional(),
+  isNewest: z.boolean().describe('the newest whole backup was asked for, not one by its id'),
+  expectedMs: durationMs.optional().describe('from what was measured'),
+  measured: z.strictObject({ id: text, at: time, ms: durationMs }).optional().describe('the drill or restore that it is reckoned from'),
   steps: z.array(z.strictObject({ name: emergencyStep, title: text })),
   withGlobals: z.boolean(),
   forced: z.boolean(),

@@ -1,0 +1,41 @@
+/**
+ * The commands that stop and start what writes to a target. They often leave a daemon behind that keeps their output
+ * open, so that goes to a file and the end of the command itself is what counts; one that hangs is ended with all
+ * that it has started, so that the restore does not hang with it.
+ */
+import { mkdir, open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { EmergencyConfig } from '../config/config.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { runTool } from '../lib/exec.ts';
+import { formatDuration } from '../lib/time.ts';
+import { commandLine } from './shell-words.ts';
+
+/** Returns a line with what it did. Throws `tool` (16) when it fails or takes too long, `usage` when none is configured. */
+export async function runService(what: 'stop' | 'start', emergency: EmergencyConfig, log: string, { signal }: RunContext): Promise<string[]> {
+  const argv = what === 'stop' ? emergency.stopServices : emergency.startServices;
+  const [file, ...args] = argv ?? [];
+  if (argv === undefined || file === undefined) throw new LifeboatError('usage', `no command to ${what} services is configured any more`, { hint: `configure emergency.${what}Services, or ${what} them by hand and configure ["true"]` });
+  const limit = AbortSignal.timeout(emergency.serviceTimeoutMs);
+  await mkdir(dirname(log), { recursive: true, mode: 0o700 });
+  await using output = await open(log, 'w', 0o600);
+  try {
+    await runTool({ file, args, stdout: output.fd, stderr: output.fd, detached: true, signal: AbortSignal.any([signal, limit]) });
+    return [];
+  } catch (error) {
+    signal.throwIfAborted();
+    const why = limit.aborted ? `it ran longer than ${formatDuration(emergency.serviceTimeoutMs)} and was ended` : messageOf(error);
+    const said = await lastLines(log);
+    throw new LifeboatError('tool', `services cannot be ${what === 'stop' ? 'stopped' : 'started'}: ${why}${said === '' ? '' : `: ${said}`}`, {
+      hint: `run it by hand to see why: ${commandLine(argv)}; what it printed is in ${log}${limit.aborted ? '; if it needs longer, raise emergency.serviceTimeoutSeconds' : ''}`,
+      cause: error,
+    });
+  }
+}
+
+/** The end of what it printed. */
+async function lastLines(log: string): Promise<string> {
+  const text = await readFile(log, 'utf8').catch(() => '');
+  return text.trim().split('\n').slice(-3).join('; ').slice(-500);
+}
