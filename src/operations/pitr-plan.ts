@@ -16,7 +16,9 @@ import { segmentsOfBase } from './base-complete.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
 import type { PitrPlanned, PitrRequest } from './pitr-requests.ts';
 import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './pitr-target.ts';
-import { chooseTimeline, endOfRun, findRestorePoint, runOf, takeInventory, type RunEnd, type WalInventory, type WalRun } from './pitr-wal.ts';
+import { chooseTimeline, endOfRun, findRestorePoint, runOf, readableRun, takeInventory, type RunEnd, type WalInventory, type WalRun } from './pitr-wal.ts';
+import { findTransaction } from './pitr-xid.ts';
+import { positionOfFault, WalDump, type DumpedWal } from './wal-dump.ts';
 
 export interface PitrPlan {
   readonly manifest: Manifest;
@@ -24,6 +26,7 @@ export interface PitrPlan {
   readonly facts: BaseFacts;
   readonly inventory: WalInventory;
   readonly run: WalRun;
+  readonly end: RunEnd;
   /** Names of the segments up to the target, as far as that is known. */
   readonly needed: readonly string[];
   readonly target: PitrTarget;
@@ -55,19 +58,19 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
     }
     const inventory = inventories.get(facts.systemIdentifier) ?? (await takeInventory(repository, facts.systemIdentifier));
     inventories.set(facts.systemIdentifier, inventory);
-    const run = runOf(inventory, facts, chooseTimeline(inventory, facts, request.timeline));
+    const run = await readableRun(repository, facts.systemIdentifier, runOf(inventory, facts, chooseTimeline(inventory, facts, request.timeline)));
     if (run.last < segmentsOfBase(facts).last) {
-      reasons.push(`${manifest.id} lacks its own WAL: ${run.missing ?? segmentAt(facts.timeline, (run.last + 1n) * BigInt(facts.walSegmentBytes), facts.walSegmentBytes)} is missing`);
+      reasons.push(`${manifest.id} lacks its own WAL: ${run.missing ?? segmentAt(facts.timeline, (run.last + 1n) * BigInt(facts.walSegmentBytes), facts.walSegmentBytes)} is ${run.damage === undefined ? 'missing' : 'damaged'}`);
       continue;
     }
     const place = await placeFor(facts);
     const end = await endOfRun(repository, facts.systemIdentifier, run, place.programs, context);
-    const needed = await neededFor(repository, { facts, run, end, target, inclusive: request.inclusive }, context);
+    const needed = await neededFor(repository, { facts, run, end, target, inclusive: request.inclusive, programs: place.programs }, context);
     if (needed === undefined) {
-      reasons.push(`after ${manifest.id} there is no ${target.kind === 'name' ? 'restore point of that name' : 'such moment'}`);
+      reasons.push(`after ${manifest.id} there is no ${target.kind === 'name' ? 'restore point of that name' : 'end of that transaction in the archived WAL'}`);
       continue;
     }
-    return { manifest, component, facts, inventory, run, needed, target, place, shown: shownPlan(manifest, component, facts, run, needed, end, request, target) };
+    return { manifest, component, facts, inventory, run, end, needed, target, place, shown: shownPlan(manifest, component, facts, run, needed, end, request, target) };
   }
   throw new LifeboatError('window', `no base backup can be recovered to ${request.to}: ${reasons.slice(0, 5).join('; ')}`, {
     state: 'nothing was changed',
@@ -77,22 +80,35 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
 }
 
 /** Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged. */
-export async function checkWal(repository: Repository, { needed, facts, inventory, run }: PitrPlan, { signal, emit }: RunContext): Promise<number> {
+export async function checkWal(repository: Repository, { needed, facts, inventory, run, place }: PitrPlan, { signal, emit }: RunContext): Promise<number> {
   const faults: string[] = [];
+  const records = new WalDump({ programs: place.programs, args: ['--quiet'], segmentBytes: facts.walSegmentBytes }, { signal });
+  const noteRecords = (dumped: DumpedWal | undefined): void => void (dumped?.fault !== undefined && faults.push(recordFault(dumped.fault, dumped.first, facts)));
   for (const [n, name] of needed.entries()) {
     signal.throwIfAborted();
     if (n % 100 === 0) emit({ type: 'step', component: 'base', message: `opening WAL segment ${n + 1} of ${needed.length}` });
     try {
-      const fault = headerFault(await readWal(repository, inventory.systemId, name), facts, (run.first + BigInt(n)) * BigInt(facts.walSegmentBytes));
+      const content = await readWal(repository, inventory.systemId, name);
+      const fault = headerFault(content, facts, (run.first + BigInt(n)) * BigInt(facts.walSegmentBytes));
       if (fault !== undefined) faults.push(`${name}: ${fault}`);
+      noteRecords(fault === undefined ? await records.add(name, content) : await records.end());
     } catch (error) {
+      noteRecords(await records.end());
       if (error instanceof NotFoundError) faults.push(`${name}: it is missing`);
       else if (error instanceof LifeboatError && error.code === 'integrity') faults.push(`${name}: ${messageOf(error)}`);
       else throw error;
     }
   }
+  noteRecords(await records.end());
   if (faults.length > 0) throw new LifeboatError('integrity', `the WAL that is needed is not whole: ${faults.slice(0, 10).join('; ')}${faults.length > 10 ? ` and ${faults.length - 10} more` : ''}`, { state: 'nothing was changed', hint: 'recover to a moment before it, or start from a later base backup', facts: { faults } });
   return needed.length;
+}
+
+/** With the segment that holds the record. */
+function recordFault(fault: string, first: string, { walSegmentBytes }: BaseFacts): string {
+  const position = positionOfFault(fault);
+  const timeline = Number.parseInt(first.slice(0, 8), 16);
+  return `${position === undefined ? first : segmentAt(timeline, parseLsn(position), walSegmentBytes)}: ${fault}`;
 }
 
 /** The header of a segment's first page: who wrote it, and where it belongs. */
@@ -105,11 +121,14 @@ function headerFault(segment: Buffer, facts: BaseFacts, position: bigint): strin
 
 async function baseBackups(repository: Repository, target: string | undefined): Promise<Candidate[]> {
   const found: Candidate[] = [];
-  for await (const { manifest, trust } of repository.listManifests()) {
+  let unchecked: LifeboatError | undefined;
+  for await (const { manifest, trust, reason } of repository.listManifests()) {
     const component = manifest?.components.find(({ kind }) => kind === 'base');
-    if (manifest === undefined || component === undefined || trust !== 'sealed' || (target !== undefined && manifest.target !== target)) continue;
-    found.push({ manifest, component });
+    if (manifest === undefined || component === undefined || (target !== undefined && manifest.target !== target)) continue;
+    if (trust === 'sealed') found.push({ manifest, component });
+    else if (trust === 'unchecked') unchecked ??= new LifeboatError('key', `cannot tell whether base backup ${manifest.id} is genuine: ${reason}`, { state: 'nothing was changed', hint: 'configure the key of the repository' });
   }
+  if (found.length === 0 && unchecked !== undefined) throw unchecked;
   const targets = [...new Set(found.map(({ manifest }) => manifest.target))];
   if (targets.length > 1) throw new LifeboatError('usage', 'there are base backups of several targets', { hint: `choose one with --target: ${targets.join(', ')}` });
   return found;
@@ -152,16 +171,24 @@ interface Reach {
   readonly end: RunEnd;
   readonly target: PitrTarget;
   readonly inclusive: boolean;
+  /** Folder with pg_waldump. */
+  readonly programs: string;
 }
 
 /** Segments up to the target; undefined if it is not in this run. Throws `window` for what lies behind its end. */
 async function neededFor(repository: Repository, reach: Reach, context: RunContext): Promise<readonly string[] | undefined> {
-  const { facts, run, end, target, inclusive } = reach;
+  const { facts, run, end, target, inclusive, programs } = reach;
   const size = BigInt(facts.walSegmentBytes);
   const upTo = (number: bigint): readonly string[] => run.names.slice(0, Number(number - run.first) + 1);
   if (target.kind === 'immediate') return upTo(segmentsOfBase(facts).last);
   if (target.kind === 'name') {
     const place = await findRestorePoint(repository, facts.systemIdentifier, run, { name: target.name, afterLsn: parseLsn(facts.stopLsn), segmentBytes: facts.walSegmentBytes }, context);
+    if (place === undefined && run.missing !== undefined) throw behindTheEnd(reach);
+    return place === undefined ? undefined : run.names.slice(0, place + 1);
+  }
+  if (target.kind === 'xid') {
+    const place = await findTransaction(repository, facts, run, { xid: target.xid, programs }, context);
+    if (place === undefined && run.missing !== undefined) throw behindTheEnd(reach);
     return place === undefined ? undefined : run.names.slice(0, place + 1);
   }
   if (target.kind === 'lsn') {
@@ -170,17 +197,19 @@ async function neededFor(repository: Repository, reach: Reach, context: RunConte
   }
   // Recovery stops at the first commit that is later; without one it would run out of WAL.
   if (target.kind === 'time' && (end.lastCommitUs === undefined || target.atUs > end.lastCommitUs || (inclusive && target.atUs === end.lastCommitUs))) throw behindTheEnd(reach);
+  // A recovery to the end would end there too, and call it one.
+  if (target.kind === 'latest' && run.missing !== undefined) throw behindTheEnd(reach);
   return run.names;
 }
 
 function behindTheEnd({ run, end, target, facts }: Reach): LifeboatError {
   const last = end.lastCommitUs === undefined ? undefined : formatMicroseconds(end.lastCommitUs - 1n);
   const lsn = end.lastRecordLsn === undefined ? undefined : formatLsn(end.lastRecordLsn);
-  const why = run.missing === undefined ? 'the archived WAL ends before' : `the archived WAL has a gap before: ${run.missing} is missing`;
-  const nearest = target.kind === 'lsn' ? (lsn === undefined ? undefined : `lsn:${lsn}`) : last;
-  return new LifeboatError('window', `cannot recover to ${target.text}: ${why}`, {
+  const why = run.damage?.message ?? (run.missing === undefined ? 'the archived WAL ends before' : `the archived WAL has a gap before: ${run.missing} is missing`);
+  const nearest = target.kind === 'lsn' || target.kind === 'latest' ? (lsn === undefined ? undefined : `lsn:${lsn}`) : last;
+  return new LifeboatError(run.damage === undefined ? 'window' : 'integrity', `cannot recover to ${target.text}: ${why}`, {
     state: 'nothing was changed',
-    hint: `the latest possible moment is ${nearest ?? `the end of the base backup (${facts.stoppedAt}): --to immediate`}${nearest === undefined ? '' : '; or all that there is: --to latest'}`,
+    hint: `the latest possible moment is ${nearest ?? `the end of the base backup (${facts.stoppedAt}): --to immediate`}${nearest === undefined || run.missing !== undefined ? '' : '; or all that there is: --to latest'}`,
     facts: { earliest: facts.stoppedAt, latest: last, latestLsn: lsn, missing: run.missing },
   });
 }

@@ -112,15 +112,17 @@ class Server {
   #has(name: string): boolean {
     const { run, inventory, segmentBytes } = this.#options;
     const file = parseWalName(name);
-    if (file?.kind === 'history') return inventory.histories.has(file.timeline);
+    if (file?.kind === 'history') return inventory.histories.has(file.timeline) || inventory.damagedHistories.has(file.timeline);
     if (file?.kind !== 'segment') return false;
     if (run.names.includes(name)) return true;
-    if (name === run.missing || (run.missing !== undefined && segmentNumber(name, segmentBytes) > run.last)) throw new LifeboatError('integrity', `WAL segment ${run.missing} is missing, although later ones are there`);
+    if (name === run.missing || (run.missing !== undefined && segmentNumber(name, segmentBytes) > run.last)) throw run.damage ?? new LifeboatError('integrity', `WAL segment ${run.missing} is missing, although later ones are there`);
     return false;
   }
 
   async #read(name: string): Promise<Buffer> {
     const { repository, inventory, run, segmentBytes } = this.#options;
+    // None that we go along: the server only looks whether it is there, so as not to take its number.
+    if (inventory.damagedHistories.has(parseWalName(name)?.timeline ?? 0) && name.endsWith('.history')) return Buffer.from('# damaged in the archive\n');
     const read = async (each: string): Promise<Buffer> => readWal(repository, inventory.systemId, each);
     const at = run.names.indexOf(name);
     const bytes = await (this.#ahead.get(name) ?? read(name));

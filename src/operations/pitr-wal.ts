@@ -19,8 +19,10 @@ import { parseTime } from './pitr-target.ts';
 export interface WalInventory {
   readonly systemId: string;
   readonly segments: ReadonlySet<string>;
-  /** Timeline → its ancestors; a history that cannot be read stands as an error. */
+  /** Timeline → its ancestors. */
   readonly histories: ReadonlyMap<number, readonly HistoryLine[]>;
+  /** Histories that are there and cannot be read. */
+  readonly damagedHistories: ReadonlyMap<number, LifeboatError>;
   /** Timelines with segments. */
   readonly timelines: ReadonlySet<number>;
 }
@@ -31,27 +33,44 @@ export interface WalRun {
   readonly names: readonly string[];
   readonly first: bigint;
   readonly last: bigint;
-  /** Of the segment that is missing although later ones are there. */
+  /** Of the segment that is missing although later ones are there, or that is damaged. */
   readonly missing: string | undefined;
+  /** Why it is of no use, if it is there. */
+  readonly damage?: LifeboatError | undefined;
 }
 
 export async function takeInventory(repository: Repository, systemId: string): Promise<WalInventory> {
   const segments = new Set<string>();
   const timelines = new Set<number>();
   const histories = new Map<number, HistoryLine[]>();
+  const damagedHistories = new Map<number, LifeboatError>();
   for await (const { file } of listWal(repository.storage, systemId)) {
     if (file.kind === 'segment') {
       segments.add(file.name);
       timelines.add(file.timeline);
     }
-    if (file.kind === 'history') histories.set(file.timeline, parseHistory((await readWal(repository, systemId, file.name)).toString('utf8'), file.name));
+    if (file.kind !== 'history') continue;
+    try {
+      histories.set(file.timeline, parseHistory((await readWal(repository, systemId, file.name)).toString('utf8'), file.name));
+    } catch (error) {
+      // It may be that of a timeline which is not needed.
+      damagedHistories.set(file.timeline, damageOf(error));
+    }
   }
-  return { systemId, segments, timelines, histories };
+  return { systemId, segments, timelines, histories, damagedHistories };
+}
+
+/** Whatever else went wrong is thrown on. */
+function damageOf(error: unknown): LifeboatError {
+  if (error instanceof LifeboatError && error.code === 'integrity') return error;
+  throw error;
 }
 
 /** The timeline to recover along. Throws `window` (17) if the wanted one does not descend from the base backup's, `integrity` (14) naming a history file that is missing. */
 export function chooseTimeline(inventory: WalInventory, base: BaseFacts, wanted: number | undefined): number {
   const descends = (timeline: number): boolean => timeline === base.timeline || inventory.histories.get(timeline)?.some((line) => line.timeline === base.timeline && line.switchLsn >= parseLsn(base.stopLsn)) === true;
+  const damaged = [...inventory.damagedHistories].find(([timeline]) => timeline > base.timeline && (wanted === undefined || wanted === timeline));
+  if (damaged !== undefined) throw new LifeboatError('integrity', damaged[1].message, { state: 'nothing was changed', hint: 'stay on an older timeline with --timeline', cause: damaged[1] });
   const orphan = [...inventory.timelines].find((timeline) => timeline > base.timeline && !inventory.histories.has(timeline) && (wanted === undefined || wanted === timeline));
   if (orphan !== undefined) {
     throw new LifeboatError('integrity', `the history file ${orphan.toString(16).toUpperCase().padStart(8, '0')}.history is missing, although there is WAL of timeline ${orphan}`, { state: 'nothing was changed', hint: 'push it again from pg_wal of the server; or stay on an older timeline with --timeline' });
@@ -66,19 +85,31 @@ export function runOf({ segments, histories }: WalInventory, base: BaseFacts, ti
   const size = BigInt(base.walSegmentBytes);
   const lines = timeline === base.timeline ? [] : (histories.get(timeline) ?? []);
   // Oldest first; each from the segment in which its ancestor ended.
-  const path = [...lines, { timeline, switchLsn: undefined }].map((line, n, all) => ({ timeline: line.timeline, from: n === 0 ? 0n : (all[n - 1]?.switchLsn ?? 0n) / size, to: line.switchLsn === undefined ? undefined : line.switchLsn / size }));
+  const path = [...lines, { timeline }].map((line, n) => ({ timeline: line.timeline, from: n === 0 ? 0n : (lines[n - 1]?.switchLsn ?? 0n) / size }));
   const { first } = segmentsOfBase(base);
   const names: string[] = [];
-  const candidates = (number: bigint): string[] => path.filter(({ from, to }) => number >= from && (to === undefined || number <= to)).map((line) => segmentName(line.timeline, number, base.walSegmentBytes)).toReversed();
+  // The segment of a switch is that of the new timeline, which begins with what the old one had up to there: the old one's own may go on into another history.
+  const nameOf = (number: bigint): string => segmentName(path.findLast(({ from }) => number >= from)?.timeline ?? base.timeline, number, base.walSegmentBytes);
   let number = first;
-  for (;; number++) {
-    const found = candidates(number).find((name) => segments.has(name));
-    if (found === undefined) break;
-    names.push(found);
+  for (; segments.has(nameOf(number)); number++) names.push(nameOf(number));
+  const isLater = [...segments].some((name) => segmentNumber(name, base.walSegmentBytes) > number && nameOf(segmentNumber(name, base.walSegmentBytes)) === name);
+  return { timeline, names, first, last: number - 1n, missing: isLater ? nameOf(number) : undefined };
+}
+
+/** The same run up to before its last segments, if they are damaged: what lies before them can be recovered. */
+export async function readableRun(repository: Repository, systemId: string, run: WalRun): Promise<WalRun> {
+  let { names } = run;
+  let damage: LifeboatError | undefined;
+  for (let name = names.at(-1); name !== undefined; name = names.at(-1)) {
+    try {
+      await readWal(repository, systemId, name);
+      break;
+    } catch (error) {
+      damage = damageOf(error);
+      names = names.slice(0, -1);
+    }
   }
-  const onPath = new Set(path.map((line) => line.timeline));
-  const isLater = [...segments].some((name) => onPath.has(Number.parseInt(name.slice(0, 8), 16)) && segmentNumber(name, base.walSegmentBytes) > number && candidates(segmentNumber(name, base.walSegmentBytes)).includes(name));
-  return { timeline, names, first, last: number - 1n, missing: isLater ? candidates(number)[0] : undefined };
+  return damage === undefined ? run : { ...run, names, last: run.first + BigInt(names.length) - 1n, missing: run.names[names.length], damage };
 }
 
 /** What the end of a run holds. Times in microseconds since 1970. */

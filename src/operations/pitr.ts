@@ -19,6 +19,7 @@ import { audited } from './audited.ts';
 import { noteWarnings } from './noting.ts';
 import { collectLeftovers, withRepository } from './open-repository.ts';
 import { pinned } from './pinned.ts';
+import { endedEarly, refuseEarlyEnd } from './pitr-early-end.ts';
 import { checkWal, planPitr, type PitrPlan } from './pitr-plan.ts';
 import type { PitrRequest, PitrResult } from './pitr-requests.ts';
 import { formatMicroseconds } from './pitr-target.ts';
@@ -95,8 +96,9 @@ async function carryOut(repository: Repository, plan: PitrPlan, request: PitrReq
     server = await startRecovery({ dataDir, folder, owner, programs: plan.place.programs, facts: plan.facts, restoreCommand: wal.command, target: recoveryTarget(plan, request) });
     const stopped = await server.reached(context).catch((error: unknown) => {
       // Why the server got no WAL tells more than that it ended.
-      throw context.signal.aborted ? error : (wal.failure() ?? error);
+      throw context.signal.aborted ? error : (wal.failure() ?? endedEarly(plan, error));
     });
+    if (plan.target.kind === 'latest') refuseEarlyEnd(plan, server.replayedTo());
     context.emit({ type: 'step', component: 'base', message: stopped });
     const databases = await server.readAll(context);
     if (request.action !== 'pause') await server.promote();

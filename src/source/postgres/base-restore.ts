@@ -26,8 +26,8 @@ export interface RestoreBaseOptions {
 }
 
 const controlFile = 'global/pg_control';
-/** Without it no server starts by itself; both may name another recovery than ours. */
-const setAside = ['postgresql.conf', 'postgresql.auto.conf'];
+/** Without the last of them no server starts by itself; both may name another recovery than ours. */
+const setAside = ['postgresql.auto.conf', 'postgresql.conf'];
 const asideSuffix = '.until-recovered';
 
 /** Durable when it resolves. Throws `integrity` (14) for a tar that is no whole base backup, `space` (15). */

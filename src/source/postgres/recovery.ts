@@ -35,6 +35,8 @@ export interface RecoveringServer {
   readonly logFile: string;
   /** Resolves once the target is reached: the line of the server's log that says so. Throws `window` (17) if the WAL ended before, else `source` (13). */
   reached(context: RunContext): Promise<string>;
+  /** By the server's log: where the last record that it replayed begins. */
+  replayedTo(): string | undefined;
   /** Reads all rows of all tables; names of the databases. */
   readAll(context: RunContext): Promise<string[]>;
   promote(): Promise<void>;
@@ -122,6 +124,10 @@ class Server implements RecoveringServer {
     }
   }
 
+  replayedTo(): string | undefined {
+    return replayedTo(readFileSync(this.logFile, 'utf8'));
+  }
+
   async #isStill({ signal, emit }: RunContext): Promise<boolean> {
     return withConnection(this.url, { signal }, async (connection) => {
       const [row] = await connection.query('SELECT CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE true END AS still, pg_is_in_recovery() AS recovering');
@@ -136,7 +142,7 @@ class Server implements RecoveringServer {
 
   #failed(log: string): LifeboatError {
     const last = log.split('\n').filter((line) => /FATAL|PANIC|insufficient|invalid value|unrecognized/.test(line)).slice(-3).join('; ') || log.trim().split('\n').slice(-3).join('; ');
-    if (/recovery ended before configured recovery target was reached/.test(log)) return new LifeboatError('window', 'the archived WAL ends before the target', { facts: { log: last } });
+    if (/recovery ended before configured recovery target was reached/.test(log)) return new LifeboatError('window', 'the archived WAL ends before the target', { facts: { log: last, replayedTo: replayedTo(log) } });
     return new LifeboatError('source', `the recovering server has ended: ${last}`, { hint: /could not load library|could not access file/.test(log) ? 'install the extensions that the cluster uses' : undefined });
   }
 
@@ -175,4 +181,8 @@ class Server implements RecoveringServer {
     for (const giveUpAt = performance.now() + limitMs; this.#isRunning; await sleep(20)) if (performance.now() > giveUpAt) throw new LifeboatError('source', `the recovered server (process ${this.pid}) did not end within ${limitMs / 1000} s`);
     this.#remembered[Symbol.dispose]();
   }
+}
+
+function replayedTo(log: string): string | undefined {
+  return /redo done at ([0-9A-F]+\/[0-9A-F]+)/.exec(log)?.[1];
 }
