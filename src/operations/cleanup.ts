@@ -144,6 +144,7 @@ function resultOf(outcome: CleanupResult['outcome'], repository: Repository, pla
     laterBytes: found?.laterBytes ?? 0,
     retained: (found?.retained ?? []).map(({ key, untilMs }) => ({ object: key, until: untilMs === undefined ? undefined : new Date(untilMs).toISOString() })),
     wal: (found?.wal ?? []).map(shownWal),
+    hidden: (found?.hidden ?? []).map(({ id, hiddenMs }) => ({ id, hiddenAt: new Date(hiddenMs).toISOString() })),
     stopped: typeof collected === 'string' ? collected : undefined,
     warnings,
   };

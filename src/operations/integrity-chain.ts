@@ -3,18 +3,16 @@
  * recorded as deleted; none may be newer in this host's memory than in the repository. A repository that
  * was put back to an older state gives itself away here.
  */
-import { LifeboatError } from '../lib/errors.ts';
-import { openRecord } from '../repository/documents.ts';
+import { readDeleted } from '../repository/deleted-records.ts';
 import { manifestKey } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { NotFoundError } from '../storage/storage.ts';
 import type { KnownBackup } from './integrity-expect.ts';
 import type { Ledger } from './integrity-ledger.ts';
 
 /** `targets`: the configured ones; those of the backups come in addition. `auditNumbers` by host, as listed. */
 export async function checkPast(repository: Repository, backups: readonly KnownBackup[], targets: Iterable<string>, auditNumbers: ReadonlyMap<string, readonly number[]>, ledger: Ledger): Promise<void> {
   const sealed = backups.filter(({ trust }) => trust === 'sealed');
-  const deleted = lazily(async () => readDeleted(repository, auditNumbers));
+  const deleted = lazily(async () => readDeleted(repository, [...auditNumbers].flatMap(([host, numbers]) => numbers.map((number) => auditKey(host, number)))));
   const isAccounted = async (id: string, seal: string): Promise<boolean> => sealed.some((each) => each.id === id && each.seal === seal) || (await deleted()).has(`${id} ${seal}`);
   for (const { id, previous, folder } of sealed) {
     if (previous === undefined || folder !== 'manifests/' || (await isAccounted(previous.id, previous.seal))) continue;
@@ -56,25 +54,6 @@ export function checkAuditNumbers(backups: readonly KnownBackup[], auditNumbers:
 
 function auditKey(host: string, number: number): string {
   return `audit/${host}/${String(number).padStart(20, '0')}.json`;
-}
-
-/** "<id> <seal>" of every backup that cleanup recorded as deleted; only records that are authentic count. */
-async function readDeleted(repository: Repository, auditNumbers: ReadonlyMap<string, readonly number[]>): Promise<Set<string>> {
-  const deleted = new Set<string>();
-  for (const [host, numbers] of auditNumbers) {
-    for (const number of numbers) {
-      const object = auditKey(host, number);
-      try {
-        const { members, authenticity } = await openRecord(await repository.storage.get(object), object, repository.keyring);
-        if (authenticity !== 'authentic' || !Array.isArray(members['deleted'])) continue;
-        for (const each of members['deleted'] as { id?: unknown; seal?: unknown }[]) deleted.add(`${String(each.id)} ${String(each.seal)}`);
-      } catch (error) {
-        if (error instanceof NotFoundError || (error instanceof LifeboatError && ['integrity', 'key'].includes(error.code))) continue;
-        throw error;
-      }
-    }
-  }
-  return deleted;
 }
 
 function lazily<T>(make: () => Promise<T>): () => Promise<T> {

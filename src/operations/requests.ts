@@ -580,6 +580,8 @@ export interface CleanupResult {
   readonly retained: readonly { readonly object: string; readonly until?: string | undefined }[];
   /** Write-ahead log, by cluster. */
   readonly wal: readonly CleanupWal[];
+  /** Backups under a delete marker that lifeboat did not set: all that they need stays. */
+  readonly hidden: readonly { readonly id: string; readonly hiddenAt: string }[];
   /** Why no space was freed. */
   readonly stopped?: string | undefined;
   readonly warnings: readonly string[];

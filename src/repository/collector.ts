@@ -7,6 +7,7 @@ import type { RetainedObject, Storage } from '../storage/storage.ts';
 import type { UnneededFolder } from './garbage-folders.ts';
 import { takeSurvey, type Survey, type SurveyOptions } from './garbage-survey.ts';
 import { collectWal, type CollectedWal, type WalGarbageOptions, type WalRemover } from './garbage-wal.ts';
+import { hiddenWarning, type HiddenManifest } from './hidden-manifests.ts';
 import type { Lease } from './lease.ts';
 import type { ListedManifest } from './listing.ts';
 import { manifestKey } from './manifest.ts';
@@ -42,6 +43,8 @@ export interface Collected {
   readonly retained: readonly RetainedObject[];
   /** By cluster; its bytes are part of `bytes`. */
   readonly wal: readonly CollectedWal[];
+  /** Backups that somebody else hid: all that they need stays. */
+  readonly hidden: readonly HiddenManifest[];
 }
 
 const batch = 500;
@@ -55,11 +58,14 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
   const total = { packs: 0, bytes: 0, laterBytes: 0 };
   const retained: RetainedObject[] = [];
   let wal: readonly CollectedWal[] = [];
+  let hidden: readonly HiddenManifest[] = [];
   let after: string | undefined;
   do {
     const survey = await takeSurvey(repository, surveyOptions, after);
     const remover = new Remover(repository.storage, lease, context.signal);
     if (after === undefined) {
+      hidden = survey.hidden.unexplained;
+      for (const each of hidden) context.emit({ type: 'warning', message: `${hiddenWarning(each).message}: all that it needs stays; ${hiddenWarning(each).hint}` });
       deleted.push(...(await removeExpired(survey, remover, options)));
       total.bytes += await removeFolders(survey, remover, repository.storage);
     }
@@ -84,7 +90,7 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
     for (const [n, bytes] of going.by) later.set(survey.going[n] ?? '', (later.get(survey.going[n] ?? '') ?? 0) + bytes);
     after = survey.packs.next;
   } while (after !== undefined);
-  return { deleted, ...total, laterBytesOf: later, retained, wal };
+  return { deleted, ...total, laterBytesOf: later, retained, wal, hidden };
 }
 
 /** Removes objects in batches, old versions too where they are kept; the lease is looked at before each. */
@@ -146,13 +152,13 @@ class Remover implements WalRemover {
 }
 
 /** Manifests first: what only they named goes when they are gone. */
-async function removeExpired({ expired, copies }: Survey, remover: Remover, { lease, onDeleted, context }: GarbageOptions): Promise<DeletedBackup[]> {
+async function removeExpired({ expired, copies, hidden }: Survey, remover: Remover, { lease, onDeleted, context }: GarbageOptions): Promise<DeletedBackup[]> {
   const deleted = expired.map(({ id, seal }: ListedManifest) => ({ id, seal: seal ?? '' }));
   if (lease === undefined) return deleted;
   await lease.check();
   if (deleted.length > 0) await onDeleted(deleted);
   // Before the copy that tells of them goes.
-  await remover.removeHidden(expired.map(({ id }) => manifestKey(id)));
+  await remover.removeHidden([...expired, ...hidden.recorded].map(({ id }) => manifestKey(id)));
   for (const { object, id } of expired) {
     context.emit({ type: 'debug', message: `backup ${id} leaves trash for good` });
     await remover.add(object);

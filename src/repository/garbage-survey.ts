@@ -6,9 +6,11 @@
  * was stored before this order began goes of it (garbage-wal.ts).
  */
 import { LifeboatError } from '../lib/errors.ts';
+import { StorageError } from '../storage/storage.ts';
 import { listFolders, type FolderListing } from './garbage-folders.ts';
 import { listPacks, type PackWindow } from './garbage-packs.ts';
 import { readPins } from './garbage-pins.ts';
+import { findHiddenManifests, type HiddenManifests } from './hidden-manifests.ts';
 import type { ListedManifest } from './listing.ts';
 import type { Manifest } from './manifest.ts';
 import type { Repository } from './repository.ts';
@@ -51,6 +53,8 @@ export interface Survey {
   readonly going: readonly string[];
   /** All of `known`; undefined but in the first pass. */
   readonly bases: SurveyedBases | undefined;
+  /** Those that nothing explains need what they name, as live ones do. */
+  readonly hidden: HiddenManifests;
 }
 
 export interface SurveyedBases {
@@ -81,6 +85,13 @@ export async function takeSurvey(repository: Repository, options: SurveyOptions,
     known.add(listed.id);
   }
   const live = new Set(known);
+  const hidden = await findHiddenManifests(repository).catch((error: unknown) => noneIfDenied(error, options.act));
+  for (const { id, listed } of hidden.unexplained) {
+    const manifest = requireReadable(listed);
+    packs.name(await readTable(storage, manifest), 'stays');
+    await bases?.read(manifest, 'hidden');
+    known.add(id);
+  }
   const expired: ListedManifest[] = [];
   const copies: string[] = [];
   for await (const listed of repository.listManifests({ folder: 'trash/' })) {
@@ -101,7 +112,13 @@ export async function takeSurvey(repository: Repository, options: SurveyOptions,
   }
   for (const [id, who] of pins.parents) if (!known.has(id)) throw lostParent(id, who);
   const beforeMs = Math.min(nowMs - graceMs, pins.sinceMs - Math.min(graceMs, stampToleranceMs));
-  return { packs, folders, beforeMs, known, expired, copies, going, bases };
+  return { packs, folders, beforeMs, known, expired, copies, going, bases, hidden };
+}
+
+/** Whoever may not list versions can neither delete nor hide anything for good; a dry run of theirs tells the rest. */
+function noneIfDenied(error: unknown, act: boolean): HiddenManifests {
+  if (act || !(error instanceof StorageError) || error.retryable) throw error;
+  return { unexplained: [], recorded: [] };
 }
 
 /** One base backup that cannot be read may need any log of any cluster. */

@@ -3,7 +3,7 @@
  * can be trusted is told for each, and one bad object never hides the others.
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { NotFoundError, type ObjectInfo, type Storage } from '../storage/storage.ts';
+import { NotFoundError, type ObjectInfo, type ObjectVersion, type Storage } from '../storage/storage.ts';
 import { openEarlier } from './earlier-versions.ts';
 import { distrustOf, openSplit } from './documents.ts';
 import { isBackupId } from './ids.ts';
@@ -111,6 +111,21 @@ async function earlier(home: ManifestHome, base: Base): Promise<ListedManifest |
   });
   if (found !== undefined) home.storage.history?.fellBack(`${base.object} was overwritten; an earlier version of it, whose seal holds, is used`);
   return found?.opened;
+}
+
+/** One manifest that a delete marker hides: its oldest version whose seal holds, else the oldest that is a manifest at all; one that is damaged when none is. `versions` oldest first, without markers. */
+export async function readHiddenManifest(home: ManifestHome, object: string, versions: readonly ObjectVersion[]): Promise<ListedManifest> {
+  const id = /\/([^/]*)\.json$/.exec(object)?.[1] ?? object;
+  const judged: ListedManifest[] = [];
+  for (const { id: versionId, sizeBytes, modifiedMs } of versions) {
+    if (sizeBytes > maxManifestBytes || home.storage.history === undefined) continue;
+    const each = { id, object, sizeBytes, modifiedMs, ...(await judge(home, await home.storage.history.get(object, versionId), id, object)) };
+    if (each.trust === 'sealed') return each;
+    judged.push(each);
+  }
+  const [first] = versions;
+  const lost = { id, object, sizeBytes: first?.sizeBytes ?? 0, modifiedMs: first?.modifiedMs ?? 0, ...asDamaged(damaged(object, 'no version of it can be read')) };
+  return judged.find(({ trust }) => trust !== 'damaged') ?? lost;
 }
 
 type Judged = Pick<ListedManifest, 'trust' | 'reason' | 'manifest' | 'seal' | 'signedBy'>;

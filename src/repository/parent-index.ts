@@ -81,7 +81,7 @@ export class ParentIndex {
     const pack = this.#usable.get(id);
     if (pack === undefined) return false;
     if (pack.lockedUntil * 1000 >= untilMs) return true;
-    if ((await this.#storage.extendRetention?.(packKey(pack.packId), untilMs)) !== true) {
+    if ((await this.#storage.extendRetention?.(packKey(pack.packId), untilMs, pack.objectBytes)) !== true) {
       this.#usable.delete(id);
       return false;
     }

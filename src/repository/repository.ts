@@ -16,6 +16,7 @@ import { keyCopyKey, manifestKey, maxManifestBytes, parseManifest, type Manifest
 import { resolveBackup, type ResolvedBackup, type ResolveOptions } from './resolve.ts';
 import { damaged, sealDocument } from './seal.ts';
 import { RepositoryState } from './state.ts';
+import { takeBack } from './take-back.ts';
 
 export const repositoryObject = 'repository.json';
 
@@ -137,13 +138,13 @@ export class Repository implements ManifestHome {
     await stillHolds();
     await this.storage.put(object, [bytes]).catch(async (error: unknown) => {
       // It may be there although its answer was lost, or not waited for.
-      if (!(error instanceof AlreadyExistsError)) await this.storage.remove([object], { afterAbort: true, budgetMs: 5000 }).catch(() => {});
+      if (!(error instanceof AlreadyExistsError)) await takeBack(this.storage, object, { budgetMs: 5000 }).catch(() => {});
       throw error;
     });
     try {
       await stillHolds();
     } catch (error) {
-      await this.storage.remove([object], { afterAbort: true });
+      await takeBack(this.storage, object);
       throw error;
     }
     const seal = bytes.toString('latin1', bytes.length - 68, bytes.length - 4);
@@ -151,9 +152,13 @@ export class Repository implements ManifestHome {
     return { manifest, seal };
   }
 
-  /** Copies the key file of `dataKeyId` beside a backup, should keys/ be lost. Before the manifest. */
+  /** Copies the key file of `dataKeyId` beside a backup, should keys/ be lost, and retains it as long as the backup where that is allowed. Before the manifest. */
   async copyKeyFile(backupId: string, dataKeyId: string): Promise<void> {
-    await this.storage.put(keyCopyKey(backupId), [await this.storage.get(`keys/${dataKeyId}.json`)]);
+    const object = `keys/${dataKeyId}.json`;
+    await this.storage.put(keyCopyKey(backupId), [await this.storage.get(object)]);
+    const { retention } = this.storage;
+    // The copy is retained in any case, so nothing is lost where this is refused.
+    if (retention !== undefined) await this.storage.extendRetention?.(object, retention.untilMs);
   }
 }
 

@@ -5,7 +5,7 @@
 import { LifeboatError } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { sha256 } from './crypto.ts';
-import { openTrue } from './earlier-versions.ts';
+import { openEarlier, openTrue } from './earlier-versions.ts';
 import { nearestIds } from './ids.ts';
 import type { ListedManifest } from './listing.ts';
 import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } from './manifest.ts';
@@ -13,6 +13,7 @@ import { decodePackTable } from './pack-usage.ts';
 import { findLostPacks } from './reused-packs.ts';
 import type { Repository } from './repository.ts';
 import { damaged, splitDocument } from './seal.ts';
+import { takeBack } from './take-back.ts';
 
 /**
  * Moves a manifest to trash: copied afresh, whatever lies there (the copy's stamp is the beginning of its grace time),
@@ -31,9 +32,9 @@ export async function moveToTrash(storage: Storage, backup: Pick<ListedManifest,
   await storage.remove([object]);
 }
 
-/** One deleted backup by its full id or the unique beginning of one. Throws `not_found` with the nearest ids, `usage` for an ambiguous one. */
-export async function findInTrash(repository: Repository, text: string, target: string | undefined): Promise<ListedManifest> {
-  const all: ListedManifest[] = [];
+/** One deleted backup, in trash or of those that are hidden, by its full id or the unique beginning of one. Throws `not_found` with the nearest ids, `usage` for an ambiguous one. */
+export async function findInTrash(repository: Repository, text: string, target: string | undefined, hidden: readonly ListedManifest[] = []): Promise<ListedManifest> {
+  const all: ListedManifest[] = [...hidden];
   for await (const listed of repository.listManifests({ folder: 'trash/' })) if (target === undefined || listed.manifest === undefined || listed.manifest.target === target) all.push(listed);
   const exact = all.find(({ id }) => id === text);
   const [found, other] = exact === undefined ? all.filter(({ id }) => text !== '' && id.startsWith(text)) : [exact];
@@ -52,11 +53,11 @@ export async function findInTrash(repository: Repository, text: string, target: 
 /**
  * Puts a manifest back, then removes its copy in trash. `stillHolds` (the lease) is asked before the manifest is put
  * and once more after it, packs included: if it rejects then, the manifest is taken back. Throws `integrity` if
- * anything that it names is missing.
+ * anything that it names is missing. `hiddenSeal`: it is not in trash, but hidden by a delete marker, and has that seal.
  */
-export async function takeFromTrash(storage: Storage, manifest: Manifest, stillHolds: () => Promise<void>): Promise<void> {
+export async function takeFromTrash(storage: Storage, manifest: Manifest, stillHolds: () => Promise<void>, hiddenSeal?: string): Promise<void> {
   const object = manifestKey(manifest.id);
-  const bytes = await storage.get(trashKey(manifest.id));
+  const bytes = hiddenSeal === undefined ? await storage.get(trashKey(manifest.id)) : await readHidden(storage, object, hiddenSeal);
   await requireWhole(storage, manifest);
   await stillHolds();
   try {
@@ -69,10 +70,19 @@ export async function takeFromTrash(storage: Storage, manifest: Manifest, stillH
     await stillHolds();
     await requireWhole(storage, manifest);
   } catch (error) {
-    await storage.remove([object], { afterAbort: true });
+    await takeBack(storage, object);
     throw error;
   }
-  await storage.remove([trashKey(manifest.id)]);
+  if (hiddenSeal === undefined) await storage.remove([trashKey(manifest.id)]);
+}
+
+async function readHidden(storage: Storage, object: string, seal: string): Promise<Buffer> {
+  const found = await openEarlier(storage, object, (stored) => {
+    if (splitDocument(stored, object).seal !== seal) throw damaged(object, 'it is another one');
+    return stored;
+  });
+  if (found === undefined) throw new NotFoundError(storage.location, object);
+  return found.opened;
 }
 
 /** Everything the manifest names is there, with its size. Nothing is decrypted. */

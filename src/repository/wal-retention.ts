@@ -18,8 +18,8 @@ export interface WalBase {
   readonly stopLsn: bigint;
   /** The earliest moment to which it can be recovered, RFC 3339. */
   readonly stoppedAt: string;
-  /** `left`: it goes to trash in this run; `trash`: it was there before. */
-  readonly state: 'live' | 'left' | 'trash';
+  /** `left`: it goes to trash in this run; `trash`: it was there before; `hidden`: by somebody, it may come back. */
+  readonly state: 'live' | 'left' | 'trash' | 'hidden';
 }
 
 /** `later`: only base backups that are in trash, or on their way there, need it. */
@@ -97,7 +97,7 @@ export class WalJudge {
   #rangesOf(timeline: number): { readonly live: readonly NeededRange[]; readonly gone: readonly NeededRange[] } {
     const known = this.#ranges.get(timeline);
     if (known !== undefined) return known;
-    const of = (isLive: boolean): NeededRange[] => this.#rules.bases.filter(({ state }) => (state === 'live') === isLive).flatMap((base) => neededOf(base, timeline, this.#rules.histories) ?? []);
+    const of = (isLive: boolean): NeededRange[] => this.#rules.bases.filter(({ state }) => ['live', 'hidden'].includes(state) === isLive).flatMap((base) => neededOf(base, timeline, this.#rules.histories) ?? []);
     const ranges = { live: of(true), gone: of(false) };
     this.#ranges.set(timeline, ranges);
     return ranges;

@@ -41,7 +41,7 @@ export function withRetry(storage: Storage, options: StorageRetryOptions = {}): 
       return retryTransient(() => storage.remove(keys, removeOptions), patience, outage);
     },
     ...(removeVersions === undefined ? {} : { removeVersions: (keys: readonly string[], versionOptions?: { readonly hiddenOnly?: boolean }) => patiently(() => removeVersions(keys, versionOptions)) }),
-    ...(extendRetention === undefined ? {} : { extendRetention: (key: string, untilMs: number) => patiently(() => extendRetention(key, untilMs)) }),
+    ...(extendRetention === undefined ? {} : { extendRetention: (key: string, untilMs: number, sizeBytes?: number) => patiently(() => extendRetention(key, untilMs, sizeBytes)) }),
     ...(storage.history === undefined ? {} : { history: patientHistory(storage.history, patiently, options.onFallback) }),
     space: () => patiently(() => storage.space()),
     removeStaleTemporaries: (olderThanMs: number) => patiently(() => storage.removeStaleTemporaries(olderThanMs)),

@@ -85,7 +85,7 @@ class S3Storage implements Storage {
     this.location = name;
     this.#writer = new S3Writer(client, s3, name, signal, (key) => this.get(key));
     this.capabilities = { versions: bucket.versions, objectLock: bucket.objectLock, freeSpace: false, defaultRetention: bucket.defaultRetention };
-    if (bucket.objectLock) this.extendRetention = async (key, untilMs) => this.#extendRetention(key, untilMs);
+    if (bucket.objectLock) this.extendRetention = async (key, untilMs, sizeBytes) => this.#extendRetention(key, untilMs, sizeBytes);
     if (bucket.versions) this.history = { list: (prefix, after) => this.#versions(prefix, after), get: async (key, VersionId, range) => this.#get(key, range, { VersionId }), fellBack: () => {} };
     if (bucket.versions) this.removeVersions = async (keys, removing) => this.#removeVersions(keys, removing?.hiddenOnly === true);
   }
@@ -184,10 +184,10 @@ class S3Storage implements Storage {
     }
   }
 
-  async #extendRetention(key: string, untilMs: number): Promise<boolean> {
+  async #extendRetention(key: string, untilMs: number, sizeBytes: number | undefined): Promise<boolean> {
     checkKey(this.location, key);
     try {
-      return await extendLock(this.#client, this.#s3, key, untilMs, requestOptions(this.#signal));
+      return await extendLock(this.#client, this.#s3, key, { untilMs, sizeBytes, request: requestOptions(this.#signal) });
     } catch (error) {
       return this.#fail(`cannot extend the lock of ${key} in ${this.location}`, error);
     }

@@ -50,10 +50,12 @@ export interface Storage {
    */
   removeVersions?(keys: readonly string[], options?: { readonly hiddenOnly?: boolean }): Promise<readonly RetainedObject[]>;
   /**
-   * Where objects can be locked: the lock of this object's newest version lasts at least until then, milliseconds since 1970.
-   * False: refused, or the object is not there; it may then last shorter.
+   * Where objects can be locked: this object's lock lasts at least until then, milliseconds since 1970. With `sizeBytes`
+   * it is one that is written once: the oldest version of that size is the true one, whatever was put over it; without,
+   * every version is meant. False: refused, or the object is not there, or hidden, or has another size; a lock may
+   * then last shorter.
    */
-  extendRetention?(key: string, untilMs: number): Promise<boolean>;
+  extendRetention?(key: string, untilMs: number, sizeBytes?: number): Promise<boolean>;
   /** Where old versions are kept: they can be read. */
   readonly history?: ObjectHistory;
   /** Until when what is written of backups by this opening is retained, where the repository asks for that. */

@@ -4,10 +4,13 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { ListObjectVersionsCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3';
 import { cleanRepository } from '../../src/operations/cleanup.ts';
+import { recordDeleted } from '../../src/operations/audited-deletion.ts';
 import { createRepository } from '../../src/repository/create.ts';
+import { findHiddenManifests, unhideContents } from '../../src/repository/hidden-manifests.ts';
 import type { Repository } from '../../src/repository/repository.ts';
+import { takeFromTrash } from '../../src/repository/trash.ts';
 import { openStorage } from '../../src/storage/open.ts';
 import { streamArtifact } from '../helpers/chunk-repository.ts';
 import { keepLast, quiet, readEveryBackup } from '../helpers/cleanup-home.ts';
@@ -76,5 +79,79 @@ test('a locked object that nobody needs stays as it is, is told with its time, a
   const left = await allVersions(bucket);
   assert.ok(left.some((key) => key.endsWith(locked)) && !left.some((key) => key.includes(free)));
   assert.equal((await repository.storage.stat(locked)).sizeBytes, 300, 'not hidden either');
+  await repository.storage.close();
+});
+
+/** What somebody with the right to delete, and no key, can do. */
+async function hide(bucket: string, match: string): Promise<string[]> {
+  const { Versions = [] } = await server.client.send(new ListObjectVersionsCommand({ Bucket: bucket }));
+  const keys = Versions.filter(({ Key, IsLatest }) => IsLatest === true && Key?.includes(match)).map(({ Key = '' }) => Key);
+  for (const Key of keys) await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
+  return keys;
+}
+
+test('backups that somebody hid: cleanups keep all that they need and say so; undelete shows them again, whatever of them was hidden', async () => {
+  const bucket = await server.makeBucket({ versions: true });
+  const repository = await open(bucket);
+  const first = await backUp(repository, [streamArtifact('one', [Buffer.alloc(5000, 'one')])]);
+  const second = await backUp(repository, [streamArtifact('two', [Buffer.alloc(5000, 'two')])]);
+  const third = await backUp(repository, [streamArtifact('three', [Buffer.alloc(5000, 'three')])]);
+  assert.deepEqual(await findHiddenManifests(repository), { unexplained: [], recorded: [] });
+  await hide(bucket, `manifests/${first.id}`);
+  await hide(bucket, `manifests/${second.id}`);
+  await hide(bucket, `backups/${second.id}/`);
+  await hide(bucket, 'packs/');
+  const warnings: string[] = [];
+  const context = { ...quiet(), emit: (event: { readonly type: string; readonly message?: string }) => void (event.type === 'warning' ? warnings.push(event.message ?? '') : undefined) };
+  const before = (await allVersions(bucket)).filter((key) => !key.includes('(marker)'));
+  for (let round = 0; round < 2; round++) {
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const { hidden, deleted, freed } = await cleanRepository(repository, request, context, atOnce);
+    assert.deepEqual(hidden.map(({ id }) => id), [first.id, second.id]);
+    assert.deepEqual([deleted, freed], [[], { packs: 0, bytes: 0 }]);
+  }
+  assert.match(warnings.join('\n'), new RegExp(`backup ${first.id} was hidden by a delete marker at .*: all that it needs stays; to have it back: lifeboat undelete ${first.id}; `));
+  assert.deepEqual((await allVersions(bucket)).filter((key) => !key.includes('(marker)')), before, 'not one version is gone');
+  const { unexplained } = await findHiddenManifests(repository);
+  for (const { listed } of unexplained) {
+    assert.ok(listed.manifest !== undefined && listed.trust === 'sealed');
+    await unhideContents(repository.storage, listed.manifest);
+    await takeFromTrash(repository.storage, listed.manifest, async () => {}, listed.seal);
+  }
+  const { manifest } = await repository.readManifest(third.id);
+  assert.ok(manifest !== undefined);
+  await unhideContents(repository.storage, manifest);
+  assert.equal(await readEveryBackup(repository), 3);
+  assert.deepEqual(await findHiddenManifests(repository), { unexplained: [], recorded: [] });
+  await repository.storage.close();
+});
+
+test('what cleanup recorded as deleted before it was cut short is no riddle: the next one finishes it', async () => {
+  const bucket = await server.makeBucket({ versions: true });
+  const repository = await open(bucket);
+  const first = await backUp(repository, [streamArtifact('one', [Buffer.alloc(5000, 'one')])]);
+  await backUp(repository, [streamArtifact('two', [Buffer.alloc(5000, 'two')])]);
+  const { seal = '' } = await repository.readManifest(first.id);
+  await recordDeleted(repository, {}, [{ id: first.id, seal }]);
+  await hide(bucket, `manifests/${first.id}`);
+  const { unexplained, recorded } = await findHiddenManifests(repository);
+  assert.deepEqual([unexplained, recorded.map(({ id }) => id)], [[], [first.id]]);
+  const { hidden } = await cleanRepository(repository, request, quiet(), atOnce);
+  assert.deepEqual(hidden, []);
+  assert.deepEqual((await allVersions(bucket)).filter((key) => key.includes(`manifests/${first.id}`)), []);
+  await repository.storage.close();
+});
+
+test('a backup that was taken back at its last step is none that somebody hid', async () => {
+  const bucket = await server.makeBucket({ versions: true });
+  const repository = await open(bucket);
+  const made = await backUp(repository, [streamArtifact('one', [Buffer.alloc(5000, 'one')])]);
+  const { format: _, repository: __, dataKey: ___, ...draft } = JSON.parse(JSON.stringify(made).replaceAll(made.id, made.id.replace(/.{8}$/, 'ffffffff'))) as typeof made;
+  let asked = 0;
+  const publishing = repository.publishManifest(draft, await repository.writeKey(), async () => {
+    if (++asked === 2) throw new Error('the lease is lost');
+  });
+  await assert.rejects(publishing, /the lease is lost/);
+  assert.deepEqual((await findHiddenManifests(repository)).unexplained, []);
   await repository.storage.close();
 });

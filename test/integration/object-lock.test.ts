@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { HeadObjectCommand, ListObjectsV2Command, PutBucketPolicyCommand, PutObjectRetentionCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectVersionsCommand, ListObjectsV2Command, PutBucketPolicyCommand, PutObjectCommand, PutObjectRetentionCommand } from '@aws-sdk/client-s3';
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
 import { decodePackTable } from '../../src/repository/pack-usage.ts';
 import { packKey } from '../../src/repository/index-part.ts';
@@ -138,4 +138,64 @@ test('object lock configured for a bucket without it: backup refuses before it w
   await assert.rejects((await open(bucket, { days: 2 })).backup(), { code: 'usage', message: /object lock is configured, but s3:\/\/.* is in a bucket without it/ });
   assert.equal(await count(), before);
   await assert.rejects(openLifeboat({ config: { repository: { url: `file://${work}/local`, objectLock: { days: 1 } } }, env: {}, cwd: work, stateDir: work }).then((lifeboat) => lifeboat.list()), { code: 'usage', message: /repository\.objectLock/ });
+});
+
+async function bytesOf(bucket: string, key: string): Promise<Buffer> {
+  const { Body } = await server.client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+  return Buffer.from((await Body?.transformToByteArray()) ?? []);
+}
+
+/** Of every version of an object, oldest first: until when it is locked, 0: not; markers left out. */
+async function locksOfVersions(bucket: string, key: string): Promise<number[]> {
+  const { Versions = [] } = await server.client.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: key }));
+  const heads = Versions.toReversed().map(async ({ Key, VersionId }) => server.client.send(new HeadObjectCommand({ Bucket: bucket, Key, VersionId })));
+  return (await Promise.all(heads)).map(({ ObjectLockRetainUntilDate }) => ObjectLockRetainUntilDate?.getTime() ?? 0);
+}
+
+test('a pack that somebody put another one over: the lock of the true version is extended, not that of the other', async () => {
+  const bucket = await server.makeBucket({ objectLock: true });
+  await (await open(bucket, undefined)).init();
+  const first = await backUp(await open(bucket, { days: 2 }));
+  const [{ key } = { key: '' }] = await packsOf(bucket, first);
+  const bytes = await bytesOf(bucket, key);
+  await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: Buffer.alloc(bytes.length, 'junk'), ChecksumAlgorithm: 'CRC32' }));
+  const second = await backUp(await open(bucket, { days: 9 }));
+  assert.ok((await packsOf(bucket, second)).some((pack) => pack.key === key), 'it is used again');
+  const untilMs = (await untilOf(bucket, `manifests/${second}.json`)) ?? -1;
+  const [oldest, newest] = await locksOfVersions(bucket, key);
+  assert.deepEqual([oldest, newest], [untilMs, 0]);
+  const lifeboat = await open(bucket, { days: 9 });
+  await lifeboat.export({ id: second, folder: join(work, 'out') });
+});
+
+test('a pack that somebody hid, or put one of another size over, is not used again', async () => {
+  const bucket = await server.makeBucket({ objectLock: true });
+  await (await open(bucket, undefined)).init();
+  const first = await backUp(await open(bucket, { days: 2 }));
+  const [{ key } = { key: '' }] = await packsOf(bucket, first);
+  await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+  const second = await backUp(await open(bucket, { days: 9 }));
+  const [{ key: anew } = { key: '' }] = await packsOf(bucket, second);
+  assert.notEqual(anew, key);
+  await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: anew, Body: 'junk', ChecksumAlgorithm: 'CRC32' }));
+  const third = await backUp(await open(bucket, { days: 12 }));
+  assert.ok((await packsOf(bucket, third)).every((pack) => pack.key !== key && pack.key !== anew));
+  assert.equal((await locksOfVersions(bucket, anew)).at(-1), 0);
+});
+
+test('the key file is retained as long as the newest backup under it, in all its versions', async () => {
+  const bucket = await server.makeBucket({ objectLock: true });
+  const short = await open(bucket, { days: 2 });
+  await short.init();
+  const [key = ''] = [...(await locks(bucket)).keys()].filter((each) => each.startsWith('keys/'));
+  const [before = 0] = await locksOfVersions(bucket, key);
+  await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: await bytesOf(bucket, key), ChecksumAlgorithm: 'CRC32' }));
+  const id = await backUp(await open(bucket, { days: 9 }));
+  const untilMs = await untilOf(bucket, `manifests/${id}.json`);
+  assert.ok(before < (untilMs ?? 0));
+  assert.deepEqual(await locksOfVersions(bucket, key), [untilMs, untilMs]);
+  assert.equal(await untilOf(bucket, `backups/${id}/keys.json`), untilMs);
+  // A shorter one later takes nothing back.
+  await backUp(short);
+  assert.deepEqual(await locksOfVersions(bucket, key), [untilMs, untilMs]);
 });

@@ -476,6 +476,7 @@ export const documents = {
         }),
       )
       .describe('write-ahead log, by cluster'),
+    hidden: z.array(z.strictObject({ id: text, hiddenAt: time })).describe('backups under a delete marker that lifeboat did not set: all that they need stays; undelete shows them again'),
     stopped: text.optional().describe('why no space was freed'),
     warnings: texts,
   }),

@@ -106,7 +106,7 @@ describe('text and document of each result', () => {
 
   test('cleanup: what stays, what goes, and what that frees; undelete, hold and release', async () => {
     const kept = { id: summary.id, target: 'main', type: 'full' as const, startedAt: times.startedAt, keep: true, reasons: ['younger than 30 days', 'on hold: a\nreason'] };
-    const base: requests.CleanupResult = { outcome: 'done', repository: 'file:///x', graceMs: 86_400_000, backups: [kept, { ...kept, keep: false, reasons: ['older than 30 days'], bytes: 2048 }], deleted: [{ id: 'x', seal: 'y' }, { id: 'z', seal: 'y' }], freed: { packs: 2, bytes: 1024 }, laterBytes: 2048, retained: [], wal: [], warnings: [] };
+    const base: requests.CleanupResult = { outcome: 'done', repository: 'file:///x', graceMs: 86_400_000, backups: [kept, { ...kept, keep: false, reasons: ['older than 30 days'], bytes: 2048 }], deleted: [{ id: 'x', seal: 'y' }, { id: 'z', seal: 'y' }], freed: { packs: 2, bytes: 1024 }, laterBytes: 2048, retained: [], wal: [], hidden: [], warnings: [] };
     await check('cleanup', cleanupView, { ...base, retained: [{ object: 'packs/x', until: times.finishedAt }, { object: 'packs/y' }] }, /^2 objects that nobody needs are retained by object lock, the first until 2026-01-02 03:05:05Z;/m);
     await check('cleanup', cleanupView, base, /keep +younger than 30 days; on hold: a\\u000areason$/m, /deleted +2\.0 KiB +older than 30 days$/m, /^1 backup moved to trash; for 24 h/m, /^2 backups in trash are gone for good$/m, /^freed 1\.0 KiB now \(2 packs\), 2\.0 KiB when/m);
     await check('cleanup', cleanupView, { ...base, outcome: 'planned' }, /would delete/, /^1 backup would move/m, /^2 backups in trash would be gone/m, /^would free 1\.0 KiB/m);
