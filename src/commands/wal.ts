@@ -1,5 +1,7 @@
-/** lifeboat wal push|fetch|status */
-import type { Command } from 'commander';
+/** lifeboat wal push|fetch|stream|status */
+import { Option, type Command } from 'commander';
+import { write } from '../ui/terminal.ts';
+import { confirmFlag, duration, oneOf, size } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
 const need = { repository: true, encryption: true } as const;
@@ -7,6 +9,7 @@ const need = { repository: true, encryption: true } as const;
 export function declare(command: Command, session: Session): void {
   declarePush(command, session);
   declareFetch(command, session);
+  declareStream(command, session);
   command
     .command('status')
     .description('what log is archived, what is missing in it, and how far the server is ahead')
@@ -60,4 +63,57 @@ function declareFetch(command: Command, session: Session): void {
         view: async () => (await import('../ui/wal-view.ts')).walFetchView,
       }),
     );
+}
+
+interface StreamFlags {
+  readonly slot: string;
+  readonly createSlot?: boolean;
+  readonly dropSlot?: boolean;
+  readonly interval: number;
+  readonly report: number;
+  readonly maxSpool: number;
+  readonly ifRunning: 'fail' | 'skip';
+  readonly acceptNewSystem?: boolean;
+  readonly acceptGap?: boolean;
+  readonly confirm?: string;
+}
+
+function declareStream(command: Command, session: Session): void {
+  command
+    .command('stream')
+    .description('receive the log of the running server over a replication slot and archive it, seconds behind, until stopped (SIGTERM, SIGINT); does without archive_command')
+    .option('--slot <name>', 'the physical replication slot: one for each receiver', 'lifeboat')
+    .option('--create-slot', 'make the slot if it is not there')
+    .addOption(new Option('--drop-slot', 'only remove the slot, so that the server no longer keeps log for it').conflicts('createSlot'))
+    .addOption(new Option('--interval <duration>', 'how often the unfinished segment is archived').argParser(duration).default(5000, '5s'))
+    .addOption(new Option('--report <duration>', 'how often to say how far it is behind: with --json a line on standard output').argParser(duration).default(60_000, '60s'))
+    .addOption(new Option('--max-spool <size>', 'how much received log may wait on this host while the repository is away; beyond it the server keeps it').argParser(size).default(1_000_000_000, '1GB'))
+    .addOption(new Option('--if-running <how>', 'while another receiver of this cluster runs: fail or skip').argParser(oneOf(['fail', 'skip'] as const)).default('fail'))
+    .option('--accept-new-system', "take this cluster's log although the target's was that of another one")
+    .option('--accept-gap', 'begin anew where the slot begins, although the server no longer has what comes before')
+    .addOption(confirmFlag())
+    .action(async (flags: StreamFlags) => {
+      const { io } = session;
+      const isJson = session.flags.json === true;
+      await session.perform({
+        need: { ...need, targets: { name: session.flags.target } },
+        confirmed: flags.confirm,
+        operation: async () => (await import('../operations/wal-stream.ts')).walStream,
+        request: (confirm) => ({
+          target: session.flags.target,
+          slot: flags.slot,
+          createSlot: flags.createSlot === true,
+          dropSlot: flags.dropSlot === true,
+          intervalMs: flags.interval,
+          reportMs: flags.report,
+          maxSpoolBytes: flags.maxSpool,
+          skipIfRunning: flags.ifRunning === 'skip',
+          acceptNewSystem: flags.acceptNewSystem === true,
+          acceptGap: flags.acceptGap === true,
+          report: isJson ? (report) => void write(io.stdout, `${JSON.stringify({ schema: 'lifeboat.wal-stream/v1', ...report })}\n`) : undefined,
+          confirm,
+        }),
+        view: async () => (await import('../ui/wal-view.ts')).walStreamView,
+      });
+    });
 }

@@ -14,6 +14,7 @@ import type { ArtifactReader } from '../source/source.ts';
 import type { BaseFacts } from '../source/postgres/base-facts.ts';
 import { NotFoundError } from '../storage/storage.ts';
 import type { DumpedComponent } from './dump-components.ts';
+import { newestUnfinished, readSegment } from './wal-segment.ts';
 
 const firstSegmentMs = 60_000;
 const lastSegmentMs = 300_000;
@@ -30,7 +31,7 @@ export async function requireWal(repository: Repository, systemId: string, nudge
   for (const giveUpAt = performance.now() + timeoutMs; performance.now() < giveUpAt; await sleep(500, undefined, { signal: context.signal })) if (await hasAny()) return;
   throw new LifeboatError('source', `no WAL of this cluster (system identifier ${systemId}) comes into the repository, and a base backup is of no use without`, {
     state: 'no backup was made',
-    hint: "set on the server archive_mode = on and archive_command = 'lifeboat wal push %p' (absolute path of lifeboat), restart it, and look at pg_stat_archiver",
+    hint: 'receive it by: lifeboat wal stream --create-slot; or set on the server archive_mode = on and archive_command as lifeboat init --archive-command prints it, restart it, and look at pg_stat_archiver',
   });
 }
 
@@ -71,7 +72,7 @@ async function awaitWal(repository: Repository, facts: BaseFacts, context: RunCo
   for (let number = first; number <= last; ) {
     const name = segmentName(facts.timeline, number, facts.walSegmentBytes);
     try {
-      const { length } = await readWal(repository, facts.systemIdentifier, name);
+      const { length } = await readLast(repository, facts, number, name);
       if (length !== facts.walSegmentBytes) throw new LifeboatError('integrity', `the archived WAL segment ${name} has ${length} bytes, not ${facts.walSegmentBytes}`, { state: 'no backup was recorded' });
       number++;
     } catch (error) {
@@ -83,10 +84,18 @@ async function awaitWal(repository: Repository, facts: BaseFacts, context: RunCo
   }
 }
 
+/** Of the last segment, what a stream has shipped will do if it reaches the end of the backup. */
+async function readLast(repository: Repository, { systemIdentifier, stopLsn, walSegmentBytes }: BaseFacts, number: bigint, name: string): Promise<Buffer> {
+  const isLast = parseLsn(stopLsn) <= (number + 1n) * BigInt(walSegmentBytes);
+  const unfinished = isLast ? await newestUnfinished(repository, systemIdentifier, name) : undefined;
+  if (unfinished?.file.lsn === undefined || unfinished.file.lsn < parseLsn(stopLsn)) return readWal(repository, systemIdentifier, name);
+  return readSegment(repository, systemIdentifier, name);
+}
+
 function notThere(name: string, { stopLsn }: BaseFacts, timeoutMs: number): LifeboatError {
   return new LifeboatError('source', `WAL segment ${name}, which the base backup needs (it ends at ${formatLsn(parseLsn(stopLsn))}), did not come into the repository within ${Math.round(timeoutMs / 1000)} s`, {
     state: 'no backup was recorded',
-    hint: 'SELECT * FROM pg_stat_archiver and the server\'s log tell why archive_command fails',
+    hint: 'lifeboat wal status; SELECT * FROM pg_stat_archiver and the server\'s log tell why archive_command fails, and the log of lifeboat wal stream what keeps that',
     retryable: true,
   });
 }

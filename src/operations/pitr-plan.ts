@@ -7,7 +7,6 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { readWal } from '../repository/wal-archive.ts';
 import { formatLsn, parseLsn, segmentAt } from '../repository/wal-names.ts';
 import { baseFacts, type BaseFacts } from '../source/postgres/base-facts.ts';
 import { findScratchPlace, type ScratchPlace } from '../source/postgres/scratch-cluster.ts';
@@ -17,6 +16,7 @@ import { factsOf, readComponentFacts } from './facts-document.ts';
 import type { PitrPlanned, PitrRequest } from './pitr-requests.ts';
 import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './pitr-target.ts';
 import { chooseTimeline, endOfRun, findRestorePoint, runOf, readableRun, takeInventory, type RunEnd, type WalInventory, type WalRun } from './pitr-wal.ts';
+import { readSegment } from './wal-segment.ts';
 import { findTransaction } from './pitr-xid.ts';
 import { positionOfFault, WalDump, type DumpedWal } from './wal-dump.ts';
 
@@ -88,7 +88,7 @@ export async function checkWal(repository: Repository, { needed, facts, inventor
     signal.throwIfAborted();
     if (n % 100 === 0) emit({ type: 'step', component: 'base', message: `opening WAL segment ${n + 1} of ${needed.length}` });
     try {
-      const content = await readWal(repository, inventory.systemId, name);
+      const content = await readSegment(repository, inventory.systemId, name);
       const fault = headerFault(content, facts, (run.first + BigInt(n)) * BigInt(facts.walSegmentBytes));
       if (fault !== undefined) faults.push(`${name}: ${fault}`);
       noteRecords(fault === undefined ? await records.add(name, content) : await records.end());

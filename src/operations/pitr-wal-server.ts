@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../lib/errors.ts';
 import type { Repository } from '../repository/repository.ts';
-import { readWal } from '../repository/wal-archive.ts';
 import { parseWalName, segmentNumber } from '../repository/wal-names.ts';
 import type { FolderOwner } from '../source/postgres/base-restore.ts';
 import type { WalInventory, WalRun } from './pitr-wal.ts';
+import { readSegment } from './wal-segment.ts';
 
 export interface WalServer extends AsyncDisposable {
   /** For restore_command. */
@@ -123,7 +123,7 @@ class Server {
     const { repository, inventory, run, segmentBytes } = this.#options;
     // None that we go along: the server only looks whether it is there, so as not to take its number.
     if (inventory.damagedHistories.has(parseWalName(name)?.timeline ?? 0) && name.endsWith('.history')) return Buffer.from('# damaged in the archive\n');
-    const read = async (each: string): Promise<Buffer> => readWal(repository, inventory.systemId, each);
+    const read = async (each: string): Promise<Buffer> => readSegment(repository, inventory.systemId, each);
     const at = run.names.indexOf(name);
     const bytes = await (this.#ahead.get(name) ?? read(name));
     this.#ahead.delete(name);

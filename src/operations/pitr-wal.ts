@@ -9,16 +9,19 @@ import type { RunContext } from '../lib/events.ts';
 import { runTool } from '../lib/exec.ts';
 import { withScratchFolder } from '../lib/fs.ts';
 import type { Repository } from '../repository/repository.ts';
-import { listWal, parseHistory, readWal, type HistoryLine } from '../repository/wal-archive.ts';
+import { listWal, parseHistory, type HistoryLine } from '../repository/wal-archive.ts';
 import { parseLsn, segmentName, segmentNumber } from '../repository/wal-names.ts';
 import type { BaseFacts } from '../source/postgres/base-facts.ts';
 import { segmentsOfBase } from './base-complete.ts';
 import { parseTime } from './pitr-target.ts';
+import { readSegment } from './wal-segment.ts';
 
 /** Everything of one cluster that is archived, by name. */
 export interface WalInventory {
   readonly systemId: string;
   readonly segments: ReadonlySet<string>;
+  /** Segments of which there is a beginning, by a stream: of use only as the end of the log. */
+  readonly unfinished: ReadonlySet<string>;
   /** Timeline → its ancestors. */
   readonly histories: ReadonlyMap<number, readonly HistoryLine[]>;
   /** Histories that are there and cannot be read. */
@@ -41,6 +44,7 @@ export interface WalRun {
 
 export async function takeInventory(repository: Repository, systemId: string): Promise<WalInventory> {
   const segments = new Set<string>();
+  const unfinished = new Set<string>();
   const timelines = new Set<number>();
   const histories = new Map<number, HistoryLine[]>();
   const damagedHistories = new Map<number, LifeboatError>();
@@ -49,15 +53,19 @@ export async function takeInventory(repository: Repository, systemId: string): P
       segments.add(file.name);
       timelines.add(file.timeline);
     }
+    if (file.kind === 'unfinished' && file.segment !== undefined) {
+      unfinished.add(file.segment);
+      timelines.add(file.timeline);
+    }
     if (file.kind !== 'history') continue;
     try {
-      histories.set(file.timeline, parseHistory((await readWal(repository, systemId, file.name)).toString('utf8'), file.name));
+      histories.set(file.timeline, parseHistory((await readSegment(repository, systemId, file.name)).toString('utf8'), file.name));
     } catch (error) {
       // It may be that of a timeline which is not needed.
       damagedHistories.set(file.timeline, damageOf(error));
     }
   }
-  return { systemId, segments, timelines, histories, damagedHistories };
+  return { systemId, segments, unfinished, timelines, histories, damagedHistories };
 }
 
 /** Whatever else went wrong is thrown on. */
@@ -81,7 +89,7 @@ export function chooseTimeline(inventory: WalInventory, base: BaseFacts, wanted:
 }
 
 /** All that can be replayed from the base backup on. */
-export function runOf({ segments, histories }: WalInventory, base: BaseFacts, timeline: number): WalRun {
+export function runOf({ segments, unfinished, histories }: WalInventory, base: BaseFacts, timeline: number): WalRun {
   const size = BigInt(base.walSegmentBytes);
   const lines = timeline === base.timeline ? [] : (histories.get(timeline) ?? []);
   // Oldest first; each from the segment in which its ancestor ended.
@@ -92,7 +100,9 @@ export function runOf({ segments, histories }: WalInventory, base: BaseFacts, ti
   const nameOf = (number: bigint): string => segmentName(path.findLast(({ from }) => number >= from)?.timeline ?? base.timeline, number, base.walSegmentBytes);
   let number = first;
   for (; segments.has(nameOf(number)); number++) names.push(nameOf(number));
-  const isLater = [...segments].some((name) => segmentNumber(name, base.walSegmentBytes) > number && nameOf(segmentNumber(name, base.walSegmentBytes)) === name);
+  const isLater = [...segments, ...unfinished].some((name) => segmentNumber(name, base.walSegmentBytes) > number && nameOf(segmentNumber(name, base.walSegmentBytes)) === name);
+  // With anything behind it, what is only begun is a gap.
+  if (!isLater && unfinished.has(nameOf(number))) names.push(nameOf(number++));
   return { timeline, names, first, last: number - 1n, missing: isLater ? nameOf(number) : undefined };
 }
 
@@ -102,7 +112,7 @@ export async function readableRun(repository: Repository, systemId: string, run:
   let damage: LifeboatError | undefined;
   for (let name = names.at(-1); name !== undefined; name = names.at(-1)) {
     try {
-      await readWal(repository, systemId, name);
+      await readSegment(repository, systemId, name);
       break;
     } catch (error) {
       damage = damageOf(error);
@@ -124,7 +134,7 @@ export async function endOfRun(repository: Repository, systemId: string, run: Wa
   let lastRecordLsn: bigint | undefined;
   for (const name of run.names.toReversed()) {
     signal.throwIfAborted();
-    const text = await dumpSegment(await readWal(repository, systemId, name), name, programs, signal);
+    const text = await dumpSegment(await readSegment(repository, systemId, name), name, programs, signal);
     const last = [...text.matchAll(/ lsn: ([0-9A-F]+\/[0-9A-F]+),/g)].at(-1)?.[1];
     lastRecordLsn ??= last === undefined ? undefined : parseLsn(last);
     const times = [...text.matchAll(/^rmgr: Transaction .* desc: (?:COMMIT|ABORT)(?:_PREPARED)? (?:\d+: )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/gm)].map(([, time]) => parseTime(`${time ?? ''} UTC`));
@@ -151,7 +161,7 @@ export async function findRestorePoint(repository: Repository, systemId: string,
   for (const [place, name] of run.names.entries()) {
     signal.throwIfAborted();
     const start = (run.first + BigInt(place)) * BigInt(point.segmentBytes);
-    const payload = Buffer.concat([before, withoutPageHeaders(await readWal(repository, systemId, name))]);
+    const payload = Buffer.concat([before, withoutPageHeaders(await readSegment(repository, systemId, name))]);
     if (positionsOf(payload, point.name).some((at) => start + BigInt(at - before.length) >= point.afterLsn)) found ??= place;
     // A record may go on in the next segment.
     before = Buffer.from(payload.subarray(-256));

@@ -1,10 +1,10 @@
 /** Where in the archived log a transaction ends: a recovery to one that is not there would say so only after it has replayed everything. */
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
-import { readWal } from '../repository/wal-archive.ts';
 import type { BaseFacts } from '../source/postgres/base-facts.ts';
 import type { WalRun } from './pitr-wal.ts';
 import { WalDump, type DumpedWal } from './wal-dump.ts';
+import { readSegment } from './wal-segment.ts';
 
 export interface WantedTransaction {
   /** With or without its epoch: the log knows the lower 32 bits. */
@@ -22,7 +22,7 @@ export async function findTransaction(repository: Repository, facts: BaseFacts, 
   const placeIn = (dumped: DumpedWal | undefined): number | undefined => (dumped !== undefined && ended.test(dumped.text) ? run.names.indexOf(dumped.last) : undefined);
   for (const [n, name] of run.names.entries()) {
     if (n % 100 === 0) emit({ type: 'step', component: 'base', message: `looking for transaction ${xid} in WAL segment ${n + 1} of ${run.names.length}` });
-    const place = placeIn(await dump.add(name, await readWal(repository, facts.systemIdentifier, name)));
+    const place = placeIn(await dump.add(name, await readSegment(repository, facts.systemIdentifier, name)));
     if (place !== undefined) return place;
   }
   return placeIn(await dump.end());

@@ -44,7 +44,7 @@ async function readExpected(file: string): Promise<string | undefined> {
 
 function refusal(systemId: string, others: readonly string[], cluster: string): LifeboatError {
   return new LifeboatError('usage', `this log is of the cluster with system identifier ${systemId}, but the archive of target ${cluster} is that of ${others.join(', ')}`, {
-    state: 'nothing was archived; the server keeps the file and tries again',
-    hint: 'if two servers share a configuration by mistake, give this one another target or repository; if it is the new cluster of this target, run its archive_command once by hand with --accept-new-system',
+    state: 'nothing was archived; the server keeps its log',
+    hint: 'if two servers share a configuration by mistake, give this one another target or repository; if it is the new cluster of this target, run it once by hand with --accept-new-system',
   });
 }

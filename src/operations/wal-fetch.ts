@@ -15,6 +15,7 @@ import { openStorage } from '../storage/open.ts';
 import { repositoryLocation } from './open-repository.ts';
 import { checkSystemId, systemIdBeside } from './wal-cluster.ts';
 import type { WalFetchRequest, WalFetchResult } from './wal-requests.ts';
+import { readSegment } from './wal-segment.ts';
 import { placeFile, WalSpool } from './wal-spool.ts';
 
 /** Segments fetched ahead at most. */
@@ -84,7 +85,7 @@ async function deliverSegment({ repository, systemId, file, request }: Order, sp
     if (later !== undefined) throw new GapError(file.name, later.file.name);
     const unfinished = following.findLast((each) => each.file.kind === 'unfinished');
     if (unfinished === undefined) return undefined;
-    await placeFile(request.path, await readWalObject(repository, unfinished.key, request));
+    await placeFile(request.path, await readSegment(repository, systemId, file.name, request));
     return 'unfinished';
   }
   await placeFile(request.path, body);
@@ -102,10 +103,12 @@ async function readIfThere(repository: Repository, systemId: string, file: WalNa
   }
 }
 
-/** What the archive has from that segment on, in order: as many as are worth fetching ahead. */
+/** What the archive has from that segment on, in order: as many segments as are worth fetching ahead. Of each only what reaches farthest. */
 async function followingOf({ storage }: Repository, systemId: string, file: WalName): Promise<WalObject[]> {
   const found: WalObject[] = [];
   for await (const each of listWal(storage, systemId, { timeline: file.timeline, from: file.name })) {
+    // By name a segment comes behind all that is unfinished of it, and of that the farthest is the last.
+    if (found.at(-1)?.file.segment === each.file.segment && found.at(-1)?.file.kind === 'unfinished') found.pop();
     found.push(each);
     if (found.length > aheadSegments) break;
   }

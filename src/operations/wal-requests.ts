@@ -1,4 +1,5 @@
 /** What the operations on write-ahead log are asked and answer; rules as in requests.ts. */
+import type { Confirm } from './requests.ts';
 
 /** One call of archive_command. */
 export interface WalPushRequest {
@@ -47,6 +48,58 @@ export interface WalFetchResult {
   readonly systemId?: string | undefined;
 }
 
+/** A receiver that runs until it is stopped. */
+export interface WalStreamRequest {
+  readonly target?: string | undefined;
+  /** Name of the physical replication slot. */
+  readonly slot: string;
+  /** Make the slot if it is not there. */
+  readonly createSlot: boolean;
+  /** Only remove the slot. */
+  readonly dropSlot: boolean;
+  /** How often the unfinished segment is shipped, milliseconds. */
+  readonly intervalMs: number;
+  /** How often `report` is called, milliseconds. */
+  readonly reportMs: number;
+  /** Received, but not yet shipped log may take so many bytes on this host; beyond them it is left to the server. */
+  readonly maxSpoolBytes: number;
+  /** From now on this target's log comes from another cluster. */
+  readonly acceptNewSystem: boolean;
+  /** Begin anew where the slot begins, although log before it is lost. */
+  readonly acceptGap: boolean;
+  /** While another receiver of the cluster runs: do nothing and say so, instead of failing. */
+  readonly skipIfRunning: boolean;
+  /** Told every `reportMs`. */
+  readonly report?: ((report: WalStreamReport) => void) | undefined;
+  /** Before the slot is removed. */
+  readonly confirm: Confirm;
+}
+
+/** Where a receiver stands. Positions as PostgreSQL writes them. */
+export interface WalStreamReport {
+  /** waiting: the server or the repository is away, see `trouble`; ended: it was stopped; skipped: another one runs. */
+  readonly state: 'streaming' | 'waiting' | 'ended' | 'skipped' | 'slot-dropped' | 'slot-absent';
+  readonly target: string;
+  readonly slot: string;
+  readonly at: string;
+  readonly systemId?: string | undefined;
+  /** How far the server's log is durable; undefined: it does not answer. */
+  readonly serverLsn?: string | undefined;
+  /** All up to here is in the repository. */
+  readonly shippedLsn?: string | undefined;
+  /** From there to the server's. */
+  readonly lagBytes?: number | undefined;
+  /** When all that had been received was last in the repository. */
+  readonly caughtUpAt?: string | undefined;
+  /** Finished segments and unfinished ones that this run has shipped. */
+  readonly segments: number;
+  readonly partials: number;
+  /** What the received log takes on this host. */
+  readonly spoolBytes: number;
+  readonly trouble?: string | undefined;
+  readonly warnings: readonly string[];
+}
+
 export interface WalRecipeRequest {
   /** Absolute path of the configuration file; undefined: the one that was read. */
   readonly configPath?: string | undefined;
@@ -68,8 +121,20 @@ export interface WalTimeline {
   /** Names of the first and the last archived segment. */
   readonly first: string;
   readonly last: string;
+  /** 0: only the beginning of one is there, whose name stands as first and last. */
   readonly segments: number;
   readonly storedBytes: number;
+  /** What a stream has of a segment behind the last one. */
+  readonly unfinished?: WalUnfinished | undefined;
+}
+
+/** The end of the log in the archive. */
+export interface WalUnfinished {
+  readonly segment: string;
+  /** Archived up to here, as PostgreSQL writes it. */
+  readonly lsn: string;
+  /** The storage's stamp of its writing. */
+  readonly at: string;
 }
 
 /** Segments that are missing between others. */
@@ -97,6 +162,9 @@ export interface WalServerLag {
   readonly secondsSince?: number | undefined;
   readonly failures: number;
   readonly lastFailed?: string | undefined;
+  /** How far the archive reaches, and from there to the server; undefined where it has nothing of this cluster. */
+  readonly archivedLsn?: string | undefined;
+  readonly behindBytes?: number | undefined;
 }
 
 export interface WalStatusResult {

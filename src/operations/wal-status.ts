@@ -4,8 +4,9 @@ import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listWal, listWalSystems, parseHistory, readWalObject, type WalObject } from '../repository/wal-archive.ts';
-import { segmentAt, segmentName, segmentNumber } from '../repository/wal-names.ts';
+import { formatLsn, parseLsn, segmentAt, segmentName, segmentNumber } from '../repository/wal-names.ts';
 import { withRepository } from './open-repository.ts';
+import { shownLsn } from './wal-stream-ship.ts';
 import type { WalGap, WalServerLag, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './wal-requests.ts';
 
 export async function walStatus(loaded: LoadedConfig, request: WalStatusRequest, context: RunContext): Promise<WalStatusResult> {
@@ -13,24 +14,37 @@ export async function walStatus(loaded: LoadedConfig, request: WalStatusRequest,
     const systems: WalSystem[] = [];
     for (const systemId of await listWalSystems(repository.storage)) systems.push(await surveySystem(repository, systemId));
     const { lag, warning } = await lagOf(loaded, request, context);
-    return { repository: repository.storage.location, systems, lag, warnings: warning === undefined ? [] : [warning] };
+    const system = systems.find(({ systemId }) => systemId === lag?.systemId);
+    return { repository: repository.storage.location, systems, lag: lag === undefined ? undefined : { ...lag, ...behind(system, lag.currentLsn) }, warnings: warning === undefined ? [] : [warning] };
   });
 }
 
 /** One pass over the names; of the contents only one segment and the histories are read. */
-async function surveySystem(repository: Repository, systemId: string): Promise<WalSystem> {
+export async function surveySystem(repository: Repository, systemId: string): Promise<WalSystem> {
   const timelines = new Map<number, WalTimeline>();
   const gaps: WalGap[] = [];
   const histories: WalObject[] = [];
+  const unfinished = new Map<number, WalObject>();
   let segmentBytes: number | undefined;
   for await (const each of listWal(repository.storage, systemId)) {
     if (each.file.kind === 'history') histories.push(each);
+    if (each.file.kind === 'unfinished') unfinished.set(each.file.timeline, each);
     if (each.file.kind !== 'segment') continue;
+    // What is unfinished of a segment comes before it by name.
+    unfinished.delete(each.file.timeline);
     const { name, timeline } = each.file;
     segmentBytes ??= (await readWalObject(repository, each.key, { force: true })).length;
     const before = timelines.get(timeline);
     if (before !== undefined) gaps.push(...gapBetween(before.last, name, segmentBytes));
     timelines.set(timeline, { timeline, first: before?.first ?? name, last: name, segments: (before?.segments ?? 0) + 1, storedBytes: (before?.storedBytes ?? 0) + each.sizeBytes });
+  }
+  for (const each of unfinished.values()) {
+    segmentBytes ??= (await readWalObject(repository, each.key, { force: true })).length;
+    const { timeline, segment = '', lsn = 0n } = each.file;
+    const before = timelines.get(timeline);
+    if (before !== undefined) gaps.push(...gapBetween(before.last, segment, segmentBytes));
+    const end = { segment, lsn: shownLsn(lsn), at: new Date(each.modifiedMs).toISOString() };
+    timelines.set(timeline, { ...(before ?? { timeline, first: segment, last: segment, segments: 0, storedBytes: 0 }), unfinished: end });
   }
   const missingHistories: string[] = [];
   for (const { timeline, first } of timelines.values()) {
@@ -42,7 +56,7 @@ async function surveySystem(repository: Repository, systemId: string): Promise<W
     if (parent === undefined || last === undefined) continue;
     gaps.push(...gapAtSwitch(timeline, parent.switchLsn, last, first, segmentBytes));
   }
-  return { systemId, segmentBytes, timelines: [...timelines.values()], gaps, missingHistories };
+  return { systemId, segmentBytes, timelines: [...timelines.values()].toSorted((a, b) => a.timeline - b.timeline), gaps, missingHistories };
 }
 
 /** `before` and `after` are archived and of one timeline. */
@@ -57,6 +71,14 @@ function gapAtSwitch(timeline: number, switchLsn: bigint, parentLast: string, fi
   const at = segmentNumber(segmentAt(timeline, switchLsn, segmentBytes), segmentBytes);
   const parent = Number.parseInt(parentLast.slice(0, 8), 16);
   return [...gapBetween(parentLast, segmentName(parent, at, segmentBytes), segmentBytes), ...gapBetween(segmentName(timeline, at - 1n, segmentBytes), first, segmentBytes)];
+}
+
+/** How far the archive reaches on its newest timeline, and what the server has written since. */
+function behind(system: WalSystem | undefined, currentLsn: string): Pick<WalServerLag, 'archivedLsn' | 'behindBytes'> {
+  const newest = system?.timelines.at(-1);
+  if (newest === undefined || system?.segmentBytes === undefined) return {};
+  const archivedLsn = newest.unfinished?.lsn ?? formatLsn((segmentNumber(newest.last, system.segmentBytes) + 1n) * BigInt(system.segmentBytes));
+  return { archivedLsn, behindBytes: Math.max(0, Number(parseLsn(currentLsn) - parseLsn(archivedLsn))) };
 }
 
 async function lagOf({ config }: LoadedConfig, { target }: WalStatusRequest, { signal }: RunContext): Promise<{ lag?: WalServerLag | undefined; warning?: string }> {

@@ -1,6 +1,7 @@
 /** What the commands on write-ahead log print. PostgreSQL writes what push and fetch say into its log, so good runs are silent. */
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
-import type { WalFetchResult, WalPushResult, WalRecipeResult, WalStatusResult, WalSystem } from '../operations/wal-requests.ts';
+import type { WalFetchResult, WalPushResult, WalRecipeResult, WalStatusResult, WalStreamReport, WalSystem } from '../operations/wal-requests.ts';
+import { formatBytes } from '../lib/units.ts';
 import type { View } from './view.ts';
 
 export const walPushView: View<WalPushResult> = {
@@ -24,11 +25,24 @@ export const walRecipeView: View<WalRecipeResult> = {
   text: ({ archiveCommand, restoreCommand }) => `archive_mode = on\n${archiveCommand}\n${restoreCommand}`,
 };
 
+export const walStreamView: View<WalStreamReport> = {
+  schema: 'lifeboat.wal-stream/v1',
+  kind: 'action',
+  text: ({ state, slot, shippedLsn, segments, partials }) => {
+    if (state === 'slot-dropped') return `the replication slot ${slot} is removed`;
+    if (state === 'slot-absent') return `there is no replication slot ${slot}: nothing was changed`;
+    if (state === 'skipped') return 'another receiver of this cluster runs: nothing was done';
+    return `stopped; ${shippedLsn === undefined ? 'nothing was shipped' : `all up to ${shippedLsn} is in the repository`}; shipped in this run: finished segments ${segments}, unfinished ones ${partials}`;
+  },
+  // What was in the way while it ran is over; what is not in the repository now is worth an exit code.
+  exitCode: ({ warnings }) => (warnings.length > 0 ? exitCodeWarnings : 0),
+};
+
 export const walStatusView: View<WalStatusResult> = {
   schema: 'lifeboat.wal-status/v1',
   kind: 'query',
   text: ({ repository, systems, lag, warnings }) => {
-    const server = lag === undefined ? [] : [`the server is at ${lag.currentLsn} (${lag.currentSegment}); last archived: ${lag.lastArchived ?? 'nothing yet'}${lag.secondsSince === undefined ? '' : `, ${lag.secondsSince} s ago`}; failures: ${lag.failures}`];
+    const server = lag === undefined ? [] : [`the server is at ${lag.currentLsn} (${lag.currentSegment}); last archived: ${lag.lastArchived ?? 'nothing yet'}${lag.secondsSince === undefined ? '' : `, ${lag.secondsSince} s ago`}; failures: ${lag.failures}${lag.behindBytes === undefined ? '' : `; the archive is ${formatBytes(lag.behindBytes)} behind`}`];
     const archive = systems.length === 0 ? [`no write-ahead log in ${repository}`] : systems.flatMap(systemLines);
     return [...archive, ...server, ...warnings.map((warning) => `warning: ${warning}`)].join('\n');
   },
@@ -41,7 +55,7 @@ export const walStatusView: View<WalStatusResult> = {
 function systemLines({ systemId, timelines, gaps, missingHistories }: WalSystem): string[] {
   return [
     `cluster ${systemId}`,
-    ...timelines.map(({ timeline, first, last, segments }) => `  timeline ${timeline}: ${first} to ${last}, segments: ${segments}`),
+    ...timelines.map(({ timeline, first, last, segments, unfinished }) => `  timeline ${timeline}: ${segments === 0 ? 'no whole segment' : `${first} to ${last}, segments: ${segments}`}${unfinished === undefined ? '' : `, and ${unfinished.segment} up to ${unfinished.lsn} (${unfinished.at})`}`),
     ...gaps.map(({ first, last, segments }) => `  GAP: ${first} to ${last}, segments: ${segments}`),
     ...missingHistories.map((name) => `  MISSING: ${name}`),
   ];

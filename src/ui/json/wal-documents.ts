@@ -3,6 +3,22 @@ import { z } from 'zod';
 
 const text = z.string();
 
+/** Of one cluster in the archive. */
+export const walSystemShape = {
+  timelines: z.array(
+    z.strictObject({
+      timeline: z.int(),
+      first: text,
+      last: text,
+      segments: z.int().describe('0: only the beginning of one is there, whose name stands as first and last'),
+      storedBytes: z.int(),
+      unfinished: z.strictObject({ segment: text, lsn: text.describe('archived up to here'), at: text }).optional().describe('what wal stream has of a segment behind the last one'),
+    }),
+  ),
+  gaps: z.array(z.strictObject({ first: text, last: text, segments: z.int() })).describe('segments that are missing between others, also where timelines meet'),
+  missingHistories: z.array(text),
+};
+
 export const walDocuments = {
   'wal-push': z.strictObject({
     schema: z.literal('lifeboat.wal-push/v1'),
@@ -18,6 +34,23 @@ export const walDocuments = {
     from: z.enum(['repository', 'spool', 'unfinished']).optional(),
     systemId: text.optional(),
   }),
+  'wal-stream': z.strictObject({
+    schema: z.literal('lifeboat.wal-stream/v1'),
+    state: z.enum(['streaming', 'waiting', 'ended', 'skipped', 'slot-dropped', 'slot-absent']).describe('waiting: the server or the repository is away, see trouble; ended: it was stopped, and this is the last line; skipped: another receiver runs'),
+    target: text,
+    slot: text.describe('name of the replication slot'),
+    at: text,
+    systemId: text.optional(),
+    serverLsn: text.optional().describe('how far the log of the server is durable; left out while it does not answer'),
+    shippedLsn: text.optional().describe('all up to here is in the repository'),
+    lagBytes: z.int().optional().describe('from there to the server'),
+    caughtUpAt: text.optional().describe('when all that had been received was last in the repository'),
+    segments: z.int().describe('finished segments that this run has shipped'),
+    partials: z.int().describe('unfinished ones'),
+    spoolBytes: z.int().describe('what the received log takes on this host'),
+    trouble: text.optional(),
+    warnings: z.array(text),
+  }),
   'init-archive-command': z.strictObject({ schema: z.literal('lifeboat.init-archive-command/v1'), archiveCommand: text, restoreCommand: text }),
   'wal-status': z.strictObject({
     schema: z.literal('lifeboat.wal-status/v1'),
@@ -26,13 +59,11 @@ export const walDocuments = {
       z.strictObject({
         systemId: text,
         segmentBytes: z.int().optional(),
-        timelines: z.array(z.strictObject({ timeline: z.int(), first: text, last: text, segments: z.int(), storedBytes: z.int() })),
-        gaps: z.array(z.strictObject({ first: text, last: text, segments: z.int() })).describe('segments that are missing between others, also where timelines meet'),
-        missingHistories: z.array(text),
+        ...walSystemShape,
       }),
     ),
     lag: z
-      .strictObject({ systemId: text, currentLsn: text, currentSegment: text, lastArchived: text.optional(), secondsSince: z.int().optional(), failures: z.int(), lastFailed: text.optional() })
+      .strictObject({ systemId: text, currentLsn: text, currentSegment: text, lastArchived: text.optional(), secondsSince: z.int().optional(), failures: z.int(), lastFailed: text.optional(), archivedLsn: text.optional(), behindBytes: z.int().optional() })
       .optional()
       .describe('what the server says of its own archiving'),
     warnings: z.array(text),

@@ -1,0 +1,40 @@
+/** A segment as far as the archive has it: whole, or what a stream had of it when it was the end of the log. */
+import { listWal, readWal, readWalObject, type WalObject } from '../repository/wal-archive.ts';
+import { needWalName } from '../repository/wal-names.ts';
+import type { Repository } from '../repository/repository.ts';
+import { NotFoundError } from '../storage/storage.ts';
+
+const tries = 3;
+
+/** Reads and verifies it; an unfinished one is padded with zeros. Throws NotFoundError when there is neither, else as readWal. */
+export async function readSegment(repository: Repository, systemId: string, name: string, options: { readonly force?: boolean } = {}): Promise<Buffer> {
+  for (let left = tries; ; left--) {
+    try {
+      return await readWal(repository, systemId, name, options);
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      const unfinished = await newestUnfinished(repository, systemId, name);
+      if (unfinished === undefined) throw error;
+      try {
+        return await readWalObject(repository, unfinished.key, options);
+      } catch (later) {
+        // A longer one has taken its place since it was listed, or the whole segment.
+        if (left === 1 || !isAbsent(later)) throw later;
+      }
+    }
+  }
+}
+
+/** What a stream had last of a segment; undefined: nothing. */
+export async function newestUnfinished({ storage }: Repository, systemId: string, segment: string): Promise<WalObject | undefined> {
+  let newest: WalObject | undefined;
+  for await (const each of listWal(storage, systemId, { timeline: needWalName(segment).timeline, from: segment })) {
+    if (each.file.segment !== segment) break;
+    if (each.file.kind === 'unfinished') newest = each;
+  }
+  return newest;
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof NotFoundError && error.key.startsWith('wal/');
+}

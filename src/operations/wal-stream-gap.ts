@@ -1,0 +1,39 @@
+/** Where a receiver will begin, and whether the archive reaches up to there. */
+import { parseLsn, segmentAt, segmentName, segmentNumber, walKey, needWalName } from '../repository/wal-names.ts';
+import { listWal } from '../repository/wal-archive.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { ReceiverServer } from '../source/postgres/receiver.ts';
+import { NotFoundError, StorageError } from '../storage/storage.ts';
+import type { SpoolListing } from './wal-stream-spool.ts';
+
+export interface StreamStart {
+  /** The segment that comes first; undefined: not known. */
+  readonly first: string | undefined;
+  /** A warning: the archive has log, but not what comes directly before. */
+  readonly gap: string | undefined;
+}
+
+/** The folder's own log comes first, else what the slot keeps. */
+export async function gapBefore({ storage }: Repository, { systemId, slot, timeline, segmentBytes }: ReceiverServer, { finished, growing }: SpoolListing): Promise<StreamStart> {
+  const inSpool = [...finished.filter((name) => !name.endsWith('.history')), ...growing].map((name) => name.slice(0, 24))[0];
+  const first = inSpool ?? (slot?.restartLsn === undefined ? undefined : segmentAt(timeline, parseLsn(slot.restartLsn), segmentBytes));
+  if (first === undefined) return { first, gap: undefined };
+  const number = segmentNumber(first, segmentBytes);
+  const has = async (name: string): Promise<boolean> =>
+    storage.stat(walKey(systemId, needWalName(name))).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof NotFoundError) return false;
+        throw error;
+      },
+    );
+  try {
+    const latest = Number.parseInt(first.slice(0, 8), 16);
+    for (let each = latest; each > 0 && each > latest - 10; each--) if ((await has(first)) || (await has(segmentName(each, number - 1n, segmentBytes)))) return { first, gap: undefined };
+    for await (const _ of listWal(storage, systemId)) return { first, gap: `the archive has no segment directly before ${first}, where this stream begins: unless archive_command hands it over, moments between the last archived one and here cannot be recovered; take a base backup now: lifeboat backup base` };
+  } catch (error) {
+    // A host that may only write cannot look.
+    if (!(error instanceof StorageError) || error.retryable) throw error;
+  }
+  return { first, gap: undefined };
+}

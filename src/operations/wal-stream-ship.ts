@@ -1,0 +1,174 @@
+/**
+ * Ships what a receiver has put into its folder: histories and finished segments at once, by the same rules as
+ * `wal push`, and what has come of the segment that grows whenever it is asked for. An object that a longer one has
+ * taken the place of is removed where that is allowed; a cleanup does the rest.
+ */
+import type { CompressionConfig } from '../config/config.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import type { SealingKey } from '../repository/documents.ts';
+import type { Repository } from '../repository/repository.ts';
+import { listWal, putWal } from '../repository/wal-archive.ts';
+import { checkSegment, checkWalFile } from '../repository/wal-header.ts';
+import { formatLsn, needWalName, segmentNumber, walKey } from '../repository/wal-names.ts';
+import { StorageError } from '../storage/storage.ts';
+import type { StreamSpool } from './wal-stream-spool.ts';
+
+export interface ShipperOptions {
+  readonly repository: Repository;
+  readonly spool: StreamSpool;
+  readonly systemId: string;
+  readonly segmentBytes: number;
+  readonly compression: CompressionConfig;
+  readonly jobs: number;
+  readonly emit: RunContext['emit'];
+}
+
+/** Segments in memory at a time, plain. */
+const aheadBytes = 48 * 1024 * 1024;
+/** A host with recipients only starts a new data key now and then, and keys are rotated. */
+const keyMs = 10 * 60_000;
+const longHeaderBytes = 40;
+
+export class Shipper {
+  /** Finished segments that this run has stored (or found there). */
+  segments = 0;
+  /** Unfinished ones. */
+  partials = 0;
+  storedBytes = 0;
+  /** All up to here is in the repository; undefined until something is. */
+  shippedLsn: bigint | undefined;
+  /** Last time that all which had come was in the repository, milliseconds since 1970. */
+  caughtUpMs: number | undefined;
+  readonly #options: ShipperOptions;
+  /** Names in the folder that need nothing any more. */
+  readonly #shipped = new Set<string>();
+  /** Keys of unfinished objects, by segment: to be removed once there is something longer. */
+  readonly #unfinished = new Map<string, Set<string>>();
+  #mayRemove = true;
+  #key: { readonly sealing: SealingKey; readonly untilMs: number } | undefined;
+
+  constructor(options: ShipperOptions) {
+    this.#options = options;
+  }
+
+  /** Learns what unfinished objects earlier runs have left from a segment on. */
+  async adopt(timeline: number, from: string): Promise<void> {
+    const { repository, systemId } = this.#options;
+    const done: string[] = [];
+    try {
+      for await (const { key, file } of listWal(repository.storage, systemId, { timeline, from })) {
+        if (file.kind === 'unfinished') this.#note(file.segment ?? '', key);
+        if (file.kind === 'segment') done.push(file.name);
+      }
+    } catch (error) {
+      // A host that may only write: a cleanup elsewhere removes them.
+      if (!(error instanceof StorageError) || error.retryable) throw error;
+    }
+    for (const segment of done) await this.#discard(segment);
+  }
+
+  /** Ships all that is finished, and with `growing` what has come of the rest. Throws what the storage throws, and `integrity` for log that does not belong there. */
+  async pass(growing: boolean): Promise<void> {
+    const { spool, jobs, segmentBytes } = this.#options;
+    const startedMs = Date.now();
+    const listing = await spool.list();
+    const pending = listing.finished.filter((name) => !this.#shipped.has(name));
+    const width = Math.max(1, Math.min(jobs, Math.floor(aheadBytes / segmentBytes)));
+    for (let at = 0; at < pending.length; at += width) {
+      const batch = await Promise.allSettled(pending.slice(at, at + width).map(async (name) => this.#ship(name)));
+      for (const each of batch) if (each.status === 'rejected') throw each.reason;
+      await this.#forget(listing.finished.filter((name) => !name.endsWith('.history')));
+    }
+    if (!growing) return;
+    let isAll = true;
+    for (const name of listing.growing) isAll = (await this.#shipGrowing(name, name !== listing.growing.at(-1))) && isAll;
+    if (isAll) this.caughtUpMs = startedMs;
+  }
+
+  async #ship(name: string): Promise<void> {
+    const { spool, repository, systemId } = this.#options;
+    const body = await spool.read(name);
+    const header = checkWalFile(needWalName(name), body);
+    if (header !== undefined) this.#refuseForeign(name, header.systemId);
+    await putWal(repository, systemId, name, body, await this.#putOptions());
+    this.#shipped.add(name);
+    if (header === undefined) return;
+    this.segments++;
+    this.storedBytes += body.length;
+    this.#reached((segmentNumber(name, this.#options.segmentBytes) + 1n) * BigInt(this.#options.segmentBytes));
+    await this.#discard(name);
+  }
+
+  /** `isLeft`: nothing more will come, its timeline has ended. False: it was finished meanwhile. */
+  async #shipGrowing(name: string, isLeft: boolean): Promise<boolean> {
+    const { spool, repository, systemId, segmentBytes } = this.#options;
+    const segment = name.slice(0, 24);
+    const found = await spool.readGrowing(name);
+    if (found === undefined) return false;
+    if (found.filledBytes >= longHeaderBytes) {
+      const lsn = segmentNumber(segment, segmentBytes) * BigInt(segmentBytes) + BigInt(found.filledBytes);
+      const file = needWalName(`${segment}.${lsn.toString(16).toUpperCase().padStart(16, '0')}.partial`);
+      if (found.filledBytes < segmentBytes && !this.#shipped.has(file.name)) {
+        this.#refuseForeign(name, checkSegment(needWalName(segment), found.body).systemId);
+        await putWal(repository, systemId, file.name, found.body, await this.#putOptions());
+        await this.#discard(segment, walKey(systemId, file));
+        for (const each of this.#shipped) if (each.startsWith(`${segment}.`)) this.#shipped.delete(each);
+        this.#shipped.add(file.name);
+        this.partials++;
+        this.#reached(lsn);
+      }
+    }
+    if (isLeft) await spool.remove(name);
+    return true;
+  }
+
+  /** Of what is shipped the folder keeps only the newest segment. */
+  async #forget(segments: readonly string[]): Promise<void> {
+    for (const name of segments.slice(0, -1)) {
+      if (!this.#shipped.has(name)) continue;
+      await this.#options.spool.remove(name);
+      this.#shipped.delete(name);
+    }
+  }
+
+  #refuseForeign(name: string, systemId: string): void {
+    if (systemId === this.#options.systemId) return;
+    throw new LifeboatError('integrity', `${name} was written by the cluster with system identifier ${systemId}, not by ${this.#options.systemId}`, { state: 'it was not archived', hint: 'another server answers at that address now: see DATABASE_URL' });
+  }
+
+  async #putOptions(): Promise<{ sealing: SealingKey; compression: CompressionConfig }> {
+    if (this.#key === undefined || Date.now() > this.#key.untilMs) this.#key = { sealing: await this.#options.repository.writeKey(), untilMs: Date.now() + keyMs };
+    return { sealing: this.#key.sealing, compression: this.#options.compression };
+  }
+
+  #reached(lsn: bigint): void {
+    if (this.shippedLsn === undefined || lsn > this.shippedLsn) this.shippedLsn = lsn;
+  }
+
+  #note(segment: string, key: string): void {
+    const keys = this.#unfinished.get(segment) ?? new Set();
+    this.#unfinished.set(segment, keys.add(key));
+  }
+
+  /** Removes what is known to be unfinished of a segment, but for one. Never fails: what stays is passed over by readers. */
+  async #discard(segment: string, but?: string): Promise<void> {
+    const { storage } = this.#options.repository;
+    const keys = [...(this.#unfinished.get(segment) ?? [])].filter((key) => key !== but);
+    try {
+      if (keys.length > 0 && this.#mayRemove) await (storage.removeVersions?.(keys) ?? storage.remove(keys));
+    } catch (error) {
+      if (!(error instanceof LifeboatError)) throw error;
+      this.#mayRemove = error.retryable;
+      this.#options.emit({ type: 'debug', component: 'wal', message: `older unfinished segments stay until a cleanup: ${messageOf(error)}` });
+      if (error.retryable) return but === undefined ? undefined : this.#note(segment, but);
+    }
+    this.#unfinished.delete(segment);
+    if (but !== undefined) this.#note(segment, but);
+  }
+}
+
+/** A position that ends with the last byte that is not zero, as PostgreSQL would name it: records are padded to eight bytes. */
+export function shownLsn(lsn: bigint): string {
+  return formatLsn(((lsn + 7n) / 8n) * 8n);
+}

@@ -1,0 +1,49 @@
+/** The slot of a receiver: made, checked, removed. */
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import type { Secret } from '../lib/secret.ts';
+import type { Repository } from '../repository/repository.ts';
+import { createSlot, dropSlot, readServer, type ReceiverServer } from '../source/postgres/receiver.ts';
+import { audited } from './audited.ts';
+import type { WalStreamReport, WalStreamRequest } from './wal-requests.ts';
+
+/** One run of the receiver. */
+export interface StreamRun {
+  readonly loaded: LoadedConfig;
+  readonly request: WalStreamRequest;
+  readonly repository: Repository;
+  /** As it was found at the start. */
+  readonly server: ReceiverServer;
+  readonly url: Secret;
+  readonly target: string;
+  /** pg_receivewal. */
+  readonly program: string;
+}
+
+/** The server with its slot, made where that is asked for. Throws as checkSlot. */
+export async function withSlot(server: ReceiverServer, url: Secret, { slot, createSlot: create }: WalStreamRequest, { signal, emit }: RunContext): Promise<ReceiverServer> {
+  if (server.slot !== undefined || !create) {
+    checkSlot(server, slot);
+    return server;
+  }
+  await createSlot(url, slot, signal);
+  emit({ type: 'step', component: 'wal', message: `made the replication slot ${slot}: from now on the server keeps its log until it is received; to remove it: lifeboat wal stream --drop-slot --slot ${slot}` });
+  return readServer(url, slot, signal);
+}
+
+/** Throws `source` (13) for a slot that is missing, `window` (17) for one that has lost log, `usage` for one of another kind. */
+export function checkSlot({ slot }: ReceiverServer, name: string): void {
+  const state = 'nothing is received; what is in the repository stays as it is';
+  if (slot === undefined) throw new LifeboatError('source', `the server has no replication slot ${name}`, { state, hint: `make it once: lifeboat wal stream --create-slot${name === 'lifeboat' ? '' : ` --slot ${name}`}` });
+  if (!slot.isPhysical) throw new LifeboatError('usage', `the replication slot ${name} is a logical one`, { state, hint: 'name another one by --slot' });
+  if (slot.walStatus !== 'lost') return;
+  throw new LifeboatError('window', `the server has given up the replication slot ${name}: it kept more log than max_slot_wal_keep_size allows`, { state, hint: 'lifeboat wal stream --drop-slot; lifeboat wal stream --create-slot --accept-gap; and at once: lifeboat backup base' });
+}
+
+/** Removes the slot, after a question. */
+export const removeSlot = audited('wal stream --drop-slot', async (_: LoadedConfig, { slot, url, target, confirm }: WalStreamRequest & { readonly url: Secret; readonly target: string }, { signal }: RunContext): Promise<WalStreamReport> => {
+  await confirm({ name: slot, consequences: [`the replication slot ${slot} of target ${target} will be removed: the server no longer keeps log that has not been received`] });
+  const state = (await dropSlot(url, slot, signal)) ? 'slot-dropped' : 'slot-absent';
+  return { state, target, slot, at: new Date().toISOString(), segments: 0, partials: 0, spoolBytes: 0, warnings: [] };
+});

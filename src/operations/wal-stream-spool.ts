@@ -1,0 +1,155 @@
+/**
+ * The folder that pg_receivewal writes into: finished segments, the one that grows (`.partial`, as long as a segment
+ * from its beginning, zeros where nothing has come yet) and histories of timelines. The newest finished segment
+ * stays when it is shipped, since pg_receivewal goes on behind the newest that it finds.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemCodeOf } from '../lib/errors.ts';
+import { processStart } from '../lib/leftovers.ts';
+import { ownIdentity } from '../lib/process-identity.ts';
+import { parseWalName } from '../repository/wal-names.ts';
+
+export interface SpoolListing {
+  /** Names of histories, then of finished segments, in order. */
+  readonly finished: readonly string[];
+  /** File names of segments that are not finished, in order: more than one where a timeline ended. */
+  readonly growing: readonly string[];
+}
+
+/** What has come of a segment that still grows. */
+export interface GrowingSegment {
+  /** Padded with zeros to the size of a segment. */
+  readonly body: Buffer;
+  /** How many bytes have come: the place behind the last one that is not zero. */
+  readonly filledBytes: number;
+}
+
+export class StreamSpool {
+  readonly folder: string;
+  readonly #segmentBytes: number;
+
+  constructor(folder: string, segmentBytes: number) {
+    this.folder = folder;
+    this.#segmentBytes = segmentBytes;
+  }
+
+  /**
+   * Makes the folder fit for pg_receivewal, which must not run yet: ends one that outlived a killed run, and removes what
+   * it would stumble over. After a crash of the machine the growing segment may have holes: it is received anew.
+   */
+  async prepare(): Promise<void> {
+    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    await endStrays(this.folder);
+    const bootFile = join(this.folder, 'boot');
+    const { bootId } = ownIdentity();
+    const isSameBoot = bootId !== '' && (await readFile(bootFile, 'utf8').catch(() => '')) === bootId;
+    for (const name of (await this.list()).growing) {
+      const path = join(this.folder, name);
+      // Killed, or out of space, while it was made as long as a segment: nothing had come yet.
+      if (!isSameBoot || (await stat(path)).size !== this.#segmentBytes) await rm(path, { force: true });
+    }
+    if (!isSameBoot) await writeFile(bootFile, bootId, { mode: 0o600 });
+  }
+
+  async list(): Promise<SpoolListing> {
+    const names = await readdir(this.folder);
+    const ofKind = (kind: string): string[] => names.filter((name) => parseWalName(name)?.kind === kind).toSorted();
+    return { finished: [...ofKind('history'), ...ofKind('segment').toSorted(byPosition)], growing: ofKind('partial').toSorted(byPosition) };
+  }
+
+  async bytes(): Promise<number> {
+    const { finished, growing } = await this.list();
+    return (finished.filter((name) => !name.endsWith('.history')).length + growing.length) * this.#segmentBytes;
+  }
+
+  async read(name: string): Promise<Buffer> {
+    return readFile(join(this.folder, name));
+  }
+
+  /**
+   * Undefined: it was finished meanwhile. Bytes come in order, so once a byte is seen all before
+   * it are there; what is read before the last one was found might lack some of them, and is read again.
+   */
+  async readGrowing(name: string): Promise<GrowingSegment | undefined> {
+    try {
+      await using file = await open(join(this.folder, name), 'r');
+      const body = Buffer.alloc(this.#segmentBytes);
+      const filledBytes = await filledPart(file, this.#segmentBytes);
+      for (let at = 0; at < filledBytes; ) {
+        const { bytesRead } = await file.read(body, at, filledBytes - at, at);
+        if (bytesRead === 0) return undefined;
+        at += bytesRead;
+      }
+      return { body, filledBytes };
+    } catch (error) {
+      if (systemCodeOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    await rm(join(this.folder, name), { force: true });
+  }
+
+  /** For a new beginning where the slot begins. */
+  async clear(): Promise<void> {
+    const { finished, growing } = await this.list();
+    for (const name of [...finished, ...growing]) await this.remove(name);
+  }
+}
+
+/** By position first: over a promotion the numbers go on, on another timeline. */
+function byPosition(a: string, b: string): number {
+  const [left, right] = [`${a.slice(8, 24)}${a.slice(0, 8)}`, `${b.slice(8, 24)}${b.slice(0, 8)}`];
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+const stepBytes = 256 * 1024;
+const zeros = Buffer.alloc(stepBytes);
+
+async function filledPart(file: { read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }> }, segmentBytes: number): Promise<number> {
+  const part = Buffer.alloc(stepBytes);
+  for (let start = segmentBytes - stepBytes; start >= 0; start -= stepBytes) {
+    const { bytesRead } = await file.read(part, 0, stepBytes, start);
+    const read = part.subarray(0, bytesRead);
+    if (read.equals(zeros.subarray(0, bytesRead))) continue;
+    let last = bytesRead - 1;
+    while (read[last] === 0) last--;
+    return start + last + 1;
+  }
+  return 0;
+}
+
+/** A receiver that was started, but not written down yet, when its parent was killed: its folder is ours alone. */
+async function endStrays(folder: string): Promise<void> {
+  for (const pid of receiversOf(folder)) {
+    const start = processStart(pid);
+    for (let tries = 0; start !== undefined && processStart(pid) === start && tries < 200; tries++) {
+      try {
+        process.kill(pid, tries < 60 ? 'SIGINT' : 'SIGKILL');
+      } catch {
+        // It ended by itself.
+      }
+      await sleep(50);
+    }
+  }
+}
+
+function receiversOf(folder: string): number[] {
+  const words = (pid: string): string[] => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    } catch {
+      return [];
+    }
+  };
+  try {
+    return readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && words(pid).includes(`--directory=${folder}`) && /(^|\/)pg_receivewal$/.test(words(pid)[0] ?? '')).map(Number);
+  } catch {
+    // No such place on this system.
+    return [];
+  }
+}

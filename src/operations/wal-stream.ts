@@ -1,0 +1,134 @@
+/**
+ * `lifeboat wal stream`: a receiver of a cluster's write-ahead log, for a repository that is seconds behind its server
+ * without archive_command. It goes on until it is stopped, through every outage of the server or the storage. Nothing
+ * is dropped on the way: the slot keeps what was not received, the folder what was not shipped.
+ */
+import { join } from 'node:path';
+import type { LoadedConfig } from '../config/load.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
+import type { RunContext } from '../lib/events.ts';
+import { acquireLease } from '../repository/lease.ts';
+import { openRepository } from '../repository/repository.ts';
+import { retaining } from '../repository/retained-storage.ts';
+import { findReceiver, readServer } from '../source/postgres/receiver.ts';
+import { openStorage } from '../storage/open.ts';
+import { collectLeftovers, repositoryLocation } from './open-repository.ts';
+import { chooseTarget } from './targets.ts';
+import { expectSystem } from './wal-expected.ts';
+import type { WalStreamReport, WalStreamRequest } from './wal-requests.ts';
+import { gapBefore } from './wal-stream-gap.ts';
+import { pauseUntil, Trouble } from './wal-stream-trouble.ts';
+import { keepReceiving } from './wal-stream-receive.ts';
+import { keepReporting, reportOf } from './wal-stream-report.ts';
+import { Shipper } from './wal-stream-ship.ts';
+import { removeSlot, withSlot, type StreamRun } from './wal-stream-slot.ts';
+import { StreamSpool } from './wal-stream-spool.ts';
+
+/** What is still to be shipped when it is stopped may take so long. */
+const graceMs = 20_000;
+/** A call to the storage goes on so long before the outage is told; then it is tried anew. */
+const retryBudgetMs = 20_000;
+const lookMs = 200;
+const maxPauseMs = 30_000;
+/** With the box around it a segment must fit into an object even if it does not shrink. */
+const maxSegmentBytes = 32 * 1024 * 1024;
+
+export async function walStream(loaded: LoadedConfig, request: WalStreamRequest, context: RunContext): Promise<WalStreamReport> {
+  if (!/^[a-z0-9_]{1,63}$/.test(request.slot)) throw new LifeboatError('usage', `"${request.slot}" is no name of a replication slot`, { hint: 'small letters, digits and underscores, at most 63' });
+  const target = chooseTarget(loaded, request.target);
+  const url = target.postgres?.url;
+  if (url === undefined) throw new LifeboatError('usage', `target ${target.name} has no PostgreSQL`, { hint: 'set DATABASE_URL' });
+  if (request.dropSlot) return removeSlot(loaded, { ...request, target: target.name, url }, context);
+  collectLeftovers(loaded, context);
+  const found = await readServer(url, request.slot, context.signal);
+  if (found.segmentBytes > maxSegmentBytes) throw new LifeboatError('usage', `segments of ${found.segmentBytes} bytes are larger than an object may be`, { hint: 'use a cluster with --wal-segsize of 32 MB or less' });
+  // The storage is needed a little longer than the run: for the last of the log, and to give the lease back.
+  const work = new AbortController();
+  const stop = (): void => void setTimeout(() => work.abort(context.signal.reason), graceMs).unref();
+  context.signal.addEventListener('abort', stop, { once: true });
+  const storage = await openStorage(repositoryLocation(loaded), { signal: work.signal, retryBudgetMs, onRetry: (message) => context.emit({ type: 'debug', message }) });
+  try {
+    const { config } = loaded;
+    const repository = await openRepository(retaining(storage, repositoryLocation(loaded)), config.encryption, config.stateDir);
+    await expectSystem(repository, { stateDir: config.stateDir, cluster: target.name, systemId: found.systemId, accept: request.acceptNewSystem });
+    // Only now: a slot on a wrong server would fill its disk.
+    const server = await withSlot(found, url, request, context);
+    const run: StreamRun = { loaded, request, repository, server, url, target: target.name, program: await findReceiver(server.serverMajor) };
+    return await underLease(run, context);
+  } finally {
+    context.signal.removeEventListener('abort', stop);
+    await storage.close();
+  }
+}
+
+/** Streams as long as the lease holds; one that was lost in a long outage of the storage is taken anew. */
+async function underLease(run: StreamRun, context: RunContext): Promise<WalStreamReport> {
+  const { repository, server, request } = run;
+  for (;;) {
+    const lost = new AbortController();
+    try {
+      await using _ = await acquireLease(repository.storage, { scope: `wal-${server.systemId}`, command: 'wal stream', signal: context.signal, onLost: (error) => lost.abort(error) });
+      return await stream(run, lost.signal, context);
+    } catch (error) {
+      if (!lost.signal.aborted && request.skipIfRunning && error instanceof LifeboatError && error.code === 'locked') return reportOf(run, undefined, { state: 'skipped', spoolBytes: 0 });
+      if (!lost.signal.aborted || context.signal.aborted) throw error;
+      context.emit({ type: 'warning', component: 'wal', message: `${messageOf(lost.signal.reason)}; taking it again` });
+      await pauseUntil(5000, context.signal);
+    }
+  }
+}
+
+async function stream(run: StreamRun, lost: AbortSignal, context: RunContext): Promise<WalStreamReport> {
+  const { loaded, request, repository, server } = run;
+  const { systemId, segmentBytes } = server;
+  const { config } = loaded;
+  const spool = new StreamSpool(join(config.stateDir, 'repositories', repository.repositoryId, 'wal-stream', systemId), segmentBytes);
+  const shipper = new Shipper({ repository, spool, systemId, segmentBytes, compression: config.compression, jobs: config.jobs, emit: context.emit });
+  await spool.prepare();
+  if (request.acceptGap) {
+    await shipper.pass(true);
+    await spool.clear();
+  }
+  const warnings: string[] = [];
+  const { first, gap } = await gapBefore(repository, server, await spool.list());
+  if (first !== undefined) await shipper.adopt(Number.parseInt(first.slice(0, 8), 16), first);
+  if (gap !== undefined) context.emit({ type: 'warning', component: 'wal', message: gap });
+  context.emit({ type: 'step', component: 'wal', message: `streaming the log of cluster ${systemId} by slot ${request.slot} to ${repository.storage.location}, from ${first ?? 'where the slot begins'} on` });
+  const trouble = new Trouble(context.emit);
+  const failed = new AbortController();
+  const until = AbortSignal.any([context.signal, lost, failed.signal]);
+  const orStop = async (loop: Promise<void>): Promise<void> => {
+    await loop.catch((error: unknown) => failed.abort(error));
+  };
+  await Promise.all([
+    orStop(keepReceiving(run, spool, trouble, until, context)),
+    orStop(keepShipping(shipper, request, trouble, until)),
+    orStop(keepReporting(run, { shipper, spool, trouble }, until, context)),
+  ]);
+  lost.throwIfAborted();
+  // Also after a failure: what was received by then is worth as much.
+  await shipper.pass(true).catch((error: unknown) => warnings.push(`the last of the log that was received is not in the repository: ${messageOf(error)}; it is in ${spool.folder}, and the next start ships it`));
+  failed.signal.throwIfAborted();
+  for (const message of warnings) context.emit({ type: 'warning', component: 'wal', message });
+  return { ...reportOf(run, shipper, { state: 'ended', spoolBytes: await spool.bytes() }), warnings };
+}
+
+/** Ships what comes; an outage of the storage is waited out. Rejects only for what no waiting would heal. */
+async function keepShipping(shipper: Shipper, { intervalMs }: WalStreamRequest, trouble: Trouble, until: AbortSignal): Promise<void> {
+  let pauseMs = lookMs;
+  for (let growingAt = 0; !until.aborted; await pauseUntil(pauseMs, until)) {
+    const isDue = performance.now() >= growingAt;
+    try {
+      const startedAt = performance.now();
+      await shipper.pass(isDue);
+      if (isDue) growingAt = startedAt + intervalMs;
+      pauseMs = lookMs;
+      trouble.over('storage');
+    } catch (error) {
+      if (until.aborted) return;
+      if (!(error instanceof LifeboatError) || !['storage', 'space', 'not_found'].includes(error.code)) throw error;
+      pauseMs = Math.min(Math.max(1000, 2 * pauseMs), maxPauseMs);
+      trouble.is('storage', `what is received cannot be shipped, and waits on this host: ${messageOf(error)}`);
+    }
+  }
+}
