@@ -1,10 +1,10 @@
 /**
  * Compressing, sealing and decompressing leave buffers behind that V8 sees only by their small handles,
- * so it is in no hurry to collect them. A young collection every 16 MiB (about 1 ms) keeps memory
+ * so it is in no hurry to collect them. A young collection every 8 MiB (about 1 ms) keeps memory
  * bounded whatever the size of what is backed up or restored.
  */
 
-const everyBytes = 16 * 1024 * 1024;
+const everyBytes = 8 * 1024 * 1024;
 let leftBytes = everyBytes;
 
 /** Counts bytes of buffers that are done with. The entry script asks Node for `gc`; without it this does nothing. */

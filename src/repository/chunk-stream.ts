@@ -46,7 +46,7 @@ class ChunkThread {
     env: {},
     execArgv: [],
   });
-  readonly #slabs = Array.from({ length: slabsPerStream }, () => new SharedArrayBuffer(slabBytes));
+  readonly #slabs = Array.from({ length: slabsPerStream }, newSlab);
   readonly #states = new SharedArrayBuffer(4 * (slabsPerStream + 1));
   readonly #counter = new SharedArrayBuffer(8);
 
@@ -120,6 +120,13 @@ class ChunkThread {
       });
     }
   }
+}
+
+/** Touched as a whole at once: neither the length of a stream nor that of its longest chunk shall decide what memory a backup needs. */
+function newSlab(): SharedArrayBuffer {
+  const slab = new SharedArrayBuffer(slabBytes);
+  new Uint8Array(slab).fill(0);
+  return slab;
 }
 
 /** Messages of a worker as a queue. */
