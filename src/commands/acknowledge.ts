@@ -10,7 +10,7 @@ export function declare(command: Command, session: Session): void {
     .option('--days <number>', 'as given to status', count, 30)
     .action(async (warning: string, { reason, days }: { reason?: string; days: number }) =>
       session.perform({
-        need: { repository: true, encryption: true },
+        need: { repository: true, encryption: true, targets: 'all', mayLackTargets: true },
         operation: async () => (await import('../operations/acknowledge.ts')).acknowledge,
         request: () => ({ warning, reason, days }),
         view: async () => (await import('../ui/status-view.ts')).acknowledgeView,

@@ -14,7 +14,7 @@ export function declare(command: Command, session: Session): void {
     .option('--days <number>', 'how far back failures and averages go', count, 30)
     .action(async ({ maxAge, days }: Flags) =>
       session.perform({
-        need: { repository: true, encryption: true },
+        need: { repository: true, encryption: true, targets: 'all', mayLackTargets: true },
         operation: async () => (await import('../operations/status.ts')).status,
         request: () => ({ target: session.flags.target, maxAgeMs: maxAge, days }),
         view: async () => (await import('../ui/status-view.ts')).statusView,

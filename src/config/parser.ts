@@ -17,7 +17,12 @@ export interface SecretNeeds {
   readonly drill?: boolean;
   /** Every target's, or those of this one (undefined: the default or only one). */
   readonly targets?: 'all' | { readonly name: string | undefined };
+  /** Those of targets are only for what can be done without: one that cannot be had in a moment stays a reference. */
+  readonly mayLackTargets?: boolean;
 }
+
+/** A vault that is slower is done without, where that can be. */
+const lackAfterMs = 3000;
 
 export interface ParseSurroundings {
   readonly env: Environment;
@@ -48,6 +53,7 @@ export class Parser {
   }
 
   fault(path: string, message: string): void {
+    if (this.#mayLack(path)) return;
     this.surroundings.faults.push({ where: this.where(path), message });
   }
 
@@ -66,12 +72,17 @@ export class Parser {
     if (reference === undefined) return undefined;
     if (!needed) return new PendingSecret(path);
     const { env, signal } = this.surroundings;
+    const limits = [signal ?? [], this.#mayLack(path) ? AbortSignal.timeout(lackAfterMs) : []].flat();
     try {
-      return await resolveSecret(reference, { env, folder: this.folder(path), signal });
+      return await resolveSecret(reference, { env, folder: this.folder(path), signal: limits.length === 0 ? undefined : AbortSignal.any(limits) });
     } catch (error) {
       if (signal?.aborted === true) throw error;
       this.fault(path, messageOf(error));
       return new PendingSecret(path);
     }
+  }
+
+  #mayLack(path: string): boolean {
+    return this.surroundings.need.mayLackTargets === true && path.startsWith('targets.');
   }
 }

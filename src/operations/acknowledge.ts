@@ -20,7 +20,7 @@ export const acknowledge = audited('acknowledge', acknowledgeWarning);
 async function acknowledgeWarning(loaded: LoadedConfig, { warning, reason = '', days }: AcknowledgeRequest, context: RunContext): Promise<AcknowledgeResult> {
   const { config } = loaded;
   return withRepository(loaded, context, async (repository) => {
-    const found = judge(await survey(loaded, repository, undefined, Date.now()), { ...config.monitoring, maxAgeMs: undefined, days });
+    const found = judge(await survey(loaded, repository, undefined, Date.now(), context), { ...config.monitoring, maxAgeMs: undefined, days });
     const names = found.map(({ id }) => id);
     const meant = found.find(({ id }) => id === warning);
     if (meant === undefined) throw new LifeboatError('not_found', `status has no warning "${warning}" now`, { state: 'nothing was changed', hint: names.length === 0 ? 'there is nothing to acknowledge' : `it has: ${names.join(', ')}` });

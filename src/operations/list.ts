@@ -1,6 +1,7 @@
 /** The backups in the repository. Needs no key; without one, seals cannot be checked, and each backup says so. */
 import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
+import { allNoteNames, readNotes } from '../repository/notes.ts';
 import { withReadRepository } from './open-repository.ts';
 import type { BackupSummary, ListRequest, ListResult } from './requests.ts';
 import { standings } from './states.ts';
@@ -8,7 +9,7 @@ import { backupSummary } from './summaries.ts';
 
 export async function list(loaded: LoadedConfig, request: ListRequest, context: RunContext): Promise<ListResult> {
   return withReadRepository(loaded, context, async (repository) => {
-    const standingOf = await standings(repository);
+    const [standingOf, notes] = await Promise.all([standings(repository), allNoteNames(repository)]);
     const backups: BackupSummary[] = [];
     const damaged: { object: string; reason: string }[] = [];
     for await (const listed of repository.listManifests()) {
@@ -16,8 +17,10 @@ export async function list(loaded: LoadedConfig, request: ListRequest, context: 
         damaged.push({ object: listed.object, reason: listed.reason ?? 'it cannot be read' });
         continue;
       }
-      if (!isWanted(backupSummary(listed, listed.manifest), request)) continue;
-      backups.push(backupSummary(listed, listed.manifest, await standingOf(listed)));
+      const names = notes.get(listed.id);
+      const note = names === undefined ? undefined : (await readNotes(repository, listed.id, names)).note;
+      if (!isWanted(backupSummary(listed, listed.manifest, { note }), request)) continue;
+      backups.push(backupSummary(listed, listed.manifest, { note, standing: await standingOf(listed) }));
       if (backups.length === request.limit) break;
     }
     return { repository: repository.storage.location, backups: backups.reverse(), damaged };

@@ -9,6 +9,7 @@ import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Json, Problem } from '../source/source.ts';
 import type { Standing } from './states.ts';
+import type { WalGap, WalTimeline } from './wal-requests.ts';
 
 export type Operation<Request, Result> = (config: LoadedConfig, request: Request, context: RunContext) => Promise<Result>;
 
@@ -215,6 +216,7 @@ export interface BackupSummary extends ComponentSizes {
   readonly target: string;
   readonly type: BackupType;
   readonly label?: string | undefined;
+  /** Those added since are among them. */
   readonly tags: readonly string[];
   readonly host: string;
   readonly startedAt: string;
@@ -224,6 +226,8 @@ export interface BackupSummary extends ComponentSizes {
   readonly trust: Trust;
   /** How many warnings it was taken with. */
   readonly warnings: number;
+  /** Kept whatever the policy says; the reason may be empty. */
+  readonly hold?: { readonly since: string; readonly reason: string } | undefined;
   /** How far it has been proven; undefined where no key can tell. */
   readonly standing?: Standing | undefined;
 }
@@ -735,11 +739,57 @@ export interface StatusAnalytics {
   readonly ratio?: number | undefined;
 }
 
+export interface StatusComponent {
+  readonly name: string;
+  readonly newestId?: string | undefined;
+  readonly takenAt?: string | undefined;
+  readonly ageMs?: number | undefined;
+  /** Names of the schedules that are to back it up; undefined: there is none. */
+  readonly schedules?: readonly string[] | undefined;
+  /** When one of them should have begun last (an hour ago or earlier), and when one will next. */
+  readonly dueAt?: string | undefined;
+  readonly nextAt?: string | undefined;
+}
+
+/** The archived write-ahead log of one cluster. */
+export interface StatusWal {
+  /** System identifier, decimal. */
+  readonly systemId: string;
+  /** As far as base backups or servers tell. */
+  readonly targets: readonly string[];
+  /** It is expected to go on; false: another cluster has taken its place. */
+  readonly isCurrent: boolean;
+  /** Base backups to replay it from. */
+  readonly bases: number;
+  /** Moments that can be recovered, oldest first; `to` is when the last of the log was archived. */
+  readonly windows: readonly { readonly from: string; readonly to: string }[];
+  readonly timelines: readonly WalTimeline[];
+  readonly gaps: readonly WalGap[];
+  readonly missingHistories: readonly string[];
+  /** How far the archive reaches, and since when. */
+  readonly archived?: { readonly lsn: string; readonly at: string } | undefined;
+  /** Undefined: the server does not answer, or is not configured here. */
+  readonly server?:
+    | {
+        readonly currentLsn: string;
+        readonly archiveMode: string;
+        readonly failures: number;
+        readonly lastFailed?: string | undefined;
+        readonly lastFailedAt?: string | undefined;
+        readonly isFailing: boolean;
+        readonly behindBytes: number;
+        readonly behindSegments: number;
+      }
+    | undefined;
+  /** Why nothing more can be told. */
+  readonly problem?: string | undefined;
+}
+
 export interface StatusTarget {
   readonly name: string;
   /** The configured ones. */
-  readonly components: readonly { readonly name: string; readonly newestId?: string | undefined; readonly takenAt?: string | undefined; readonly ageMs?: number | undefined }[];
-  readonly newest?: { readonly id: string; readonly takenAt: string; readonly ageMs: number; readonly state?: string | undefined } | undefined;
+  readonly components: readonly StatusComponent[];
+  readonly newest?: { readonly id: string; readonly takenAt: string; readonly ageMs: number; readonly state?: string | undefined; readonly standing?: Standing | undefined } | undefined;
   readonly newestProven?: { readonly id: string; readonly provenAt: string } | undefined;
   readonly restoreTime?: RestoreEstimate | undefined;
   /** What can be restored, newest first. */
@@ -755,8 +805,18 @@ export interface StatusResult {
   readonly reasons: readonly StatusReason[];
   readonly next?: string | undefined;
   readonly targets: readonly StatusTarget[];
+  /** By cluster; empty without archived log. */
+  readonly wal: readonly StatusWal[];
   readonly running: readonly StatusRunning[];
-  readonly storage: { readonly storedBytes: number; readonly freeBytes?: number | undefined; readonly capacityBytes?: number | undefined; readonly budgetBytes?: number | undefined };
+  readonly storage: {
+    readonly storedBytes: number;
+    readonly freeBytes?: number | undefined;
+    readonly capacityBytes?: number | undefined;
+    readonly budgetBytes?: number | undefined;
+    /** All packs that backups use, and at most how much of them no backup needs; undefined where that cannot be told in passing. */
+    readonly packBytes?: number | undefined;
+    readonly deadBytes?: number | undefined;
+  };
 }
 
 export interface AcknowledgeRequest {

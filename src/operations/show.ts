@@ -2,6 +2,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
+import { readNotes } from '../repository/notes.ts';
 import { shownEvidence } from './evidence.ts';
 import { readComponentFacts } from './facts-document.ts';
 import { withReadRepository } from './open-repository.ts';
@@ -15,9 +16,10 @@ export async function show(loaded: LoadedConfig, request: ShowRequest, context: 
     const { manifest } = listed;
     if (manifest === undefined) throw new LifeboatError('integrity', `backup ${listed.id} cannot be shown: ${listed.reason ?? 'its manifest is damaged'}`);
     const facts = listed.trust === 'unchecked' ? undefined : await readComponentFacts(repository, manifest);
+    const [standing, { note }] = await Promise.all([standingOf(repository, listed), readNotes(repository, listed.id)]);
     return {
       repository: repository.storage.location,
-      backup: backupSummary(listed, manifest, await standingOf(repository, listed)),
+      backup: backupSummary(listed, manifest, { note, standing }),
       versions: manifest.versions,
       previousId: manifest.previous?.id,
       dataKey: manifest.dataKey,

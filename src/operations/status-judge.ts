@@ -4,6 +4,7 @@ import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { StatusReason } from './requests.ts';
 import type { Survey, SurveyedBackup, SurveyedTarget } from './status-survey.ts';
+import { judgeWal } from './status-judge-wal.ts';
 import { count } from './summaries.ts';
 
 export interface Limits extends MonitoringConfig {
@@ -15,7 +16,7 @@ export interface Limits extends MonitoringConfig {
 
 /** Everything that is not as it should be, unhealthy first; acknowledged or not. */
 export function judge(survey: Survey, limits: Limits): StatusReason[] {
-  const reasons = [...ofRepository(survey), ...ofStorage(survey, limits), ...survey.targets.flatMap((target) => ofTarget(target, survey.nowMs, limits))];
+  const reasons = [...ofRepository(survey), ...ofStorage(survey, limits), ...survey.wal.flatMap((wal) => judgeWal(wal, survey.nowMs, limits.backupDelayMs)), ...survey.targets.flatMap((target) => ofTarget(target, survey.nowMs, limits))];
   return reasons.toSorted((a, b) => Number(b.weight === 'unhealthy') - Number(a.weight === 'unhealthy'));
 }
 
@@ -56,18 +57,35 @@ function ofTarget(target: SurveyedTarget, nowMs: number, limits: Limits): Status
   return [...ofAge(target, nowMs, limits), ...ofRuns(target, nowMs, limits), ...ofProof(target, nowMs, limits), ...ofTrend(target)];
 }
 
-/** By component: one that is backed up each hour says nothing of another. */
-function ofAge({ name, configured, backups }: SurveyedTarget, nowMs: number, { backupDelayMs, maxAgeMs }: Limits): StatusReason[] {
+/**
+ * By component: one that is backed up each hour says nothing of another. A schedule tells when a backup should have
+ * been begun; without one, or once one was missed, the general delay counts.
+ */
+function ofAge(target: SurveyedTarget, nowMs: number, limits: Limits): StatusReason[] {
+  const { name, configured, backups } = target;
   const next = `lifeboat backup --target ${name}`;
-  const limit = Math.min(backupDelayMs, maxAgeMs ?? Infinity);
   return configured.flatMap((component): StatusReason[] => {
     const newest = backups.find(({ components }) => components.includes(component));
     if (newest === undefined) return [{ id: `no-backup:${name}:${component}`, weight: 'unhealthy', target: name, message: `there is no backup of ${name}'s ${component}`, next }];
     const ageMs = nowMs - Date.parse(newest.startedAt);
     if (ageMs < -600_000) return [{ id: `future:${newest.id}`, weight: 'degraded', target: name, message: `backup ${newest.id} is dated in the future: a clock is wrong`, next: 'lifeboat doctor' }];
-    if (ageMs <= limit) return [];
-    return [{ id: `stale:${name}:${component}:${newest.id}`, weight: 'unhealthy', target: name, message: `the newest backup of ${name}'s ${component} is ${formatDuration(ageMs)} old, over ${formatDuration(limit)}`, next }];
+    const missed = missedBy(target, component, newest);
+    const delayMs = target.due.has(component) && missed === undefined ? Infinity : limits.backupDelayMs;
+    const limit = Math.min(delayMs, limits.maxAgeMs ?? Infinity);
+    const due = missed === undefined ? '' : `, and schedule ${missed.schedules.map((each) => `"${each}"`).join(', ')} was due at ${missed.at}`;
+    if (ageMs > limit) return [{ id: `stale:${name}:${component}:${newest.id}`, weight: 'unhealthy', target: name, message: `the newest backup of ${name}'s ${component} is ${formatDuration(ageMs)} old, over ${formatDuration(limit)}${due}`, next }];
+    if (missed === undefined) return [];
+    return [{ id: `missed:${name}:${component}:${missed.at}`, weight: 'degraded', target: name, message: `the newest backup of ${name}'s ${component} is ${formatDuration(ageMs)} old${due}`, next }];
   });
+}
+
+/** A backup by hand shortly before the moment counts; so does one that is still at work. */
+const earlyMs = 5 * 60_000;
+
+function missedBy({ due, isBackingUp }: SurveyedTarget, component: string, newest: SurveyedBackup): { readonly at: string; readonly schedules: readonly string[] } | undefined {
+  const times = due.get(component);
+  if (times?.dueMs === undefined || isBackingUp || Date.parse(newest.startedAt) >= times.dueMs - earlyMs) return undefined;
+  return { at: new Date(times.dueMs).toISOString(), schedules: times.schedules };
 }
 
 function ofRuns({ name, runs }: SurveyedTarget, nowMs: number, { failureRate, days }: Limits): StatusReason[] {

@@ -1,15 +1,16 @@
 /**
  * One verdict on the backups, why, and what to do next; which moments can be restored, how long it would take,
- * when that was last proven. Reads the repository and this host's state; the servers may be down.
+ * when that was last proven. Reads the repository and this host's state; servers whose log is archived are asked how far they are, all may be down.
  */
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { withRepository } from './open-repository.ts';
-import type { RestoreEstimate, StatusReason, StatusRequest, StatusResult, StatusTarget } from './requests.ts';
+import type { RestoreEstimate, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './requests.ts';
 import { readAcknowledged, type Acknowledgement } from './status-acknowledged.ts';
 import { analyse } from './status-analytics.ts';
 import { judge } from './status-judge.ts';
+import type { SurveyedWal } from './status-wal.ts';
 import { survey, type Survey, type SurveyedTarget } from './status-survey.ts';
 
 /** Bytes a second that a restore is taken to move where none was measured: a modest server with a modest disk. */
@@ -20,12 +21,12 @@ const assumption = 'no drill has measured it: 30 MB a second assumed';
 export async function status(loaded: LoadedConfig, request: StatusRequest, context: RunContext): Promise<StatusResult> {
   return withRepository(loaded, context, async (repository) => {
     const { config } = loaded;
-    const found = await survey(loaded, repository, request.target, Date.now());
+    const found = await survey(loaded, repository, request.target, Date.now(), context);
     if (request.target !== undefined && found.targets.length === 0) throw new LifeboatError('usage', `there is no target ${request.target}`, { hint: `configured: ${[...config.targets.keys()].join(', ') || 'none'}` });
     const acknowledged = await readAcknowledged(config.stateDir, repository.repositoryId);
     const reasons = judge(found, { ...config.monitoring, maxAgeMs: request.maxAgeMs, days: request.days }).map((reason) => withAcknowledgement(reason, acknowledged));
     const open = reasons.filter((reason) => reason.acknowledged === undefined);
-    const { storedBytes, freeBytes, capacityBytes } = found.storage;
+    const { storedBytes, freeBytes, capacityBytes, packs } = found.storage;
     return {
       repository: repository.storage.location,
       at: new Date(found.nowMs).toISOString(),
@@ -33,8 +34,9 @@ export async function status(loaded: LoadedConfig, request: StatusRequest, conte
       reasons,
       next: open[0]?.next,
       targets: found.targets.map((target) => targetOf(target, found, request.days)),
+      wal: found.wal.map(walOf),
       running: found.running,
-      storage: { storedBytes, freeBytes, capacityBytes, budgetBytes: config.monitoring.storageBudgetBytes },
+      storage: { storedBytes, freeBytes, capacityBytes, budgetBytes: config.monitoring.storageBudgetBytes, packBytes: packs?.packBytes, deadBytes: packs?.deadBytes },
     };
   });
 }
@@ -56,14 +58,27 @@ function targetOf(target: SurveyedTarget, { nowMs }: Survey, days: number): Stat
     name,
     components: configured.map((component) => {
       const latest = backups.find(({ components }) => components.includes(component));
-      return { name: component, newestId: latest?.id, takenAt: latest?.startedAt, ageMs: latest === undefined ? undefined : nowMs - Date.parse(latest.startedAt) };
+      const due = target.due.get(component);
+      return {
+        name: component,
+        newestId: latest?.id,
+        takenAt: latest?.startedAt,
+        ageMs: latest === undefined ? undefined : nowMs - Date.parse(latest.startedAt),
+        schedules: due?.schedules,
+        dueAt: due?.dueMs === undefined ? undefined : new Date(due.dueMs).toISOString(),
+        nextAt: due?.nextMs === undefined ? undefined : new Date(due.nextMs).toISOString(),
+      };
     }),
-    newest: newest === undefined ? undefined : { id: newest.id, takenAt: newest.startedAt, ageMs: nowMs - Date.parse(newest.startedAt), state: newest.standing?.state },
+    newest: newest === undefined ? undefined : { id: newest.id, takenAt: newest.startedAt, ageMs: nowMs - Date.parse(newest.startedAt), state: newest.standing?.state, standing: newest.standing },
     newestProven: proof === undefined ? undefined : { id: proof.id, provenAt: proof.at },
     restoreTime: estimate(target),
     moments: backups.map(({ id, startedAt, components, standing }) => ({ id, at: startedAt, components, state: standing?.state, isDamaged: standing?.failing })),
     analytics: analyse(target, nowMs, days),
   };
+}
+
+function walOf({ systemId, targets, isCurrent, bases, windows, timelines, gaps, missingHistories, archived, server, problem }: SurveyedWal): StatusWal {
+  return { systemId, targets, isCurrent, bases, windows, timelines, gaps, missingHistories, archived, server, problem };
 }
 
 /** As measured by the newest drill that proved something, in proportion to what the newest backup holds. */

@@ -1,6 +1,7 @@
 /** Backups and their components in the few words that lists and results show. */
 import type { ListedManifest } from '../repository/listing.ts';
 import type { Manifest } from '../repository/manifest.ts';
+import type { Note } from '../repository/notes.ts';
 import type { Json, SourceKind } from '../source/source.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { BackupSummary, ComponentName, ComponentSizes, Trust } from './requests.ts';
@@ -15,14 +16,14 @@ export function kindOf(component: ComponentName): SourceKind {
   return component === 'database' ? 'postgres' : component;
 }
 
-/** One line about a manifest that could be read. */
-export function backupSummary(listed: ListedManifest, manifest: Manifest, standing?: Standing): BackupSummary {
+/** One line about a manifest that could be read; `note`: what was said of it since. */
+export function backupSummary(listed: ListedManifest, manifest: Manifest, { note, standing }: { readonly note?: Note | undefined; readonly standing?: Standing | undefined } = {}): BackupSummary {
   return {
     id: manifest.id,
     target: manifest.target,
     type: manifest.type,
     label: manifest.label,
-    tags: manifest.tags ?? [],
+    tags: [...new Set([...(manifest.tags ?? []), ...(note?.tags ?? [])])],
     host: manifest.host,
     startedAt: manifest.startedAt,
     finishedAt: manifest.finishedAt,
@@ -31,6 +32,7 @@ export function backupSummary(listed: ListedManifest, manifest: Manifest, standi
     trust: trustOf(listed),
     warnings: manifest.warnings,
     ...sumSizes(manifest.components),
+    hold: note?.hold,
     standing,
   };
 }

@@ -1,6 +1,8 @@
 /** What `lifeboat list` prints. */
 import type { BackupSummary, ListResult } from '../operations/requests.ts';
+import type { Standing } from '../operations/states.ts';
 import { exitCodeWarnings } from '../lib/errors.ts';
+import { formatDuration } from '../lib/time.ts';
 import { shownTime, sizeCells, sizeHead } from './sizes.ts';
 import { columns, oneLine } from './table.ts';
 import type { View } from './view.ts';
@@ -21,15 +23,23 @@ function rowOf(backup: BackupSummary): string[] {
   return [backup.id, shownTime(backup.finishedAt), backup.type, backup.components.join(','), ...sizeCells(backup), stateCell(backup), notesOf(backup)];
 }
 
-/** The state, and FAILED where something was found since. */
+/** The state, when it was reached and how long that took, and FAILED where something was found since. */
 function stateCell({ standing }: BackupSummary): string {
   if (standing === undefined) return 'unknown';
-  return standing.failing ? `${standing.state}, FAILED` : standing.state;
+  const text = reachedText(standing);
+  return standing.failing ? `${text}, FAILED` : text;
+}
+
+/** "proven 2026-01-02 03:04 (12.3 s)". */
+export function reachedText({ state, ...reached }: Standing): string {
+  const milestone = state === 'stored' ? undefined : reached[state];
+  return milestone === undefined ? state : `${state} ${shownTime(milestone.at)} (${formatDuration(milestone.durationMs)})`;
 }
 
 /** What is not as usual, then what people wrote. */
 export function notesOf(backup: BackupSummary): string {
   const notes: string[] = [];
+  if (backup.hold !== undefined) notes.push(backup.hold.reason === '' ? 'on hold' : `on hold: ${backup.hold.reason}`);
   if (!backup.encrypted) notes.push('not encrypted');
   else if (backup.trust !== 'authentic') notes.push(backup.trust);
   if (backup.warnings > 0) notes.push(`warnings: ${backup.warnings}`);

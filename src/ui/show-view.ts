@@ -30,7 +30,9 @@ function headText({ repository, backup, versions, previousId, dataKey }: ShowRes
     ['versions', Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')],
     ['state', backup.standing?.state ?? 'unknown: there is no key to read the evidence with'],
     ...stateRows(backup.standing),
-    ['notes', notesOf(backup)],
+    ['hold', backup.hold === undefined ? '' : `since ${shownTime(backup.hold.since)}${backup.hold.reason === '' ? '' : `: ${backup.hold.reason}`}`],
+    ['tags', backup.tags.join(', ')],
+    ['notes', notesOf({ ...backup, hold: undefined, tags: [] })],
   ];
   return rows
     .filter(([, value]) => value !== '')

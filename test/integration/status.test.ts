@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { AcknowledgeResult, DrillResult, StatusResult } from '../../src/operations/requests.ts';
+import type { AcknowledgeResult, DrillResult, ListResult, ShowResult, StatusResult } from '../../src/operations/requests.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, type Bench } from '../helpers/command-run.ts';
 
@@ -17,7 +17,7 @@ before(async () => {
   for (let n = 0; n < 20; n++) writeFileSync(join(folder, `f${n}`), `content ${n} `.repeat(1000));
   bench.env = { ...bench.env, BACKUP_FILES: folder };
   // The disk of the test machine is none of the test's business.
-  writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ monitoring: { storagePercent: 100 } }));
+  writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ monitoring: { storagePercent: 100 }, schedules: [{ id: 'nightly', cronExpression: '@daily' }] }));
   await bench.json('init');
 });
 after(() => bench?.[Symbol.asyncDispose]());
@@ -53,7 +53,31 @@ test('no backup: unhealthy; one: degraded until a drill has proven it; then heal
   assert.deepEqual([target?.analytics.successes, target?.analytics.failures, target?.analytics.successRate], [1, 0, 1]);
   const text = await bench.run('status');
   assert.equal(text.exitCode, 0);
-  assert.match(text.stdout, /^healthy\ntarget main\n  newest .*proven\n  proven .*\n  restore   about .*measured by the drill/);
+  assert.match(text.stdout, /^healthy\ntarget main\n  newest .*proven \d{4}-.*\n  scheduled files: nightly, was due .*, next .*\n  proven .*\n  restore   about .*measured by the drill/);
+  assert.match(text.stdout, /packs \S+ \S+, of that at most [0-5] % dead/);
+  const [component] = target?.components ?? [];
+  assert.deepEqual(component?.schedules, ['nightly']);
+  const midnight = (days: number): string => new Date(new Date().setHours(24 * days, 0, 0, 0)).toISOString();
+  assert.ok([midnight(0), midnight(-1)].includes(component?.dueAt ?? '') && component?.nextAt === midnight(1), JSON.stringify(component));
+  assert.deepEqual(proven.wal, []);
+});
+
+test('list and show tell states with time and duration, holds, and tags that were added later', async () => {
+  await bench.run(['hold', 'latest', '--reason', 'before the audit', '--tag', 'audit']);
+  const { backups: [held] } = await bench.json<ListResult>('list --tag audit');
+  assert.ok(held !== undefined);
+  documents.list.parse(await bench.json('list'));
+  assert.deepEqual([held.tags, held.hold?.reason, held.standing?.state], [['audit'], 'before the audit', 'proven']);
+  assert.ok((held.standing?.checked?.durationMs ?? 0) > 0 && (held.standing?.decoded?.durationMs ?? 0) > 0 && (held.standing?.proven?.durationMs ?? 0) > 0);
+  assert.deepEqual((await bench.json<ListResult>('list --tag other')).backups, []);
+  assert.match((await bench.run('list')).stdout, /proven \d{4}-\d\d-\d\d \S+ \([\d.]+ m?s\) +on hold: before the audit, #audit/);
+  const shown = await bench.json<ShowResult>('show latest');
+  documents.show.parse(shown);
+  assert.deepEqual(shown.backup.hold, held.hold);
+  assert.match((await bench.run('show latest')).stdout, /\nhold +since .*: before the audit\ntags +audit\n/);
+  await bench.run('release latest --tag audit');
+  const { backup } = await bench.json<ShowResult>('show latest');
+  assert.deepEqual([backup.hold, backup.tags], [undefined, []]);
 });
 
 test('--max-age', async () => {

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { evidenceLevels } from '../../repository/evidence-record.ts';
 import { pitrDocuments } from './pitr-documents.ts';
+import { statusWal } from './status-documents.ts';
 import { walDocuments } from './wal-documents.ts';
 
 const time = z.iso.datetime();
@@ -98,6 +99,7 @@ const summary = z.strictObject({
   encrypted: z.boolean(),
   trust: z.enum(['authentic', 'unsigned', 'untrusted', 'unchecked']).describe('whether a writer that is trusted made it'),
   warnings: z.int(),
+  hold: z.strictObject({ since: time, reason: text }).optional().describe('kept whatever the policy says'),
   standing: standing.optional(),
   ...sizes,
 });
@@ -218,8 +220,18 @@ const status = document('status', {
   targets: z.array(
     z.strictObject({
       name: text,
-      components: z.array(z.strictObject({ name: text, newestId: text.optional(), takenAt: time.optional(), ageMs: z.number().optional() })),
-      newest: z.strictObject({ id: text, takenAt: time, ageMs: z.number(), state: text.optional().describe('stored, checked, decoded or proven') }).optional(),
+      components: z.array(
+        z.strictObject({
+          name: text,
+          newestId: text.optional(),
+          takenAt: time.optional(),
+          ageMs: z.number().optional(),
+          schedules: texts.optional().describe('those that are to back it up; absent where there is none'),
+          dueAt: time.optional().describe('when one of them should have begun last, an hour ago or earlier'),
+          nextAt: time.optional(),
+        }),
+      ),
+      newest: z.strictObject({ id: text, takenAt: time, ageMs: z.number(), state: text.optional().describe('stored, checked, decoded or proven'), standing: standing.optional() }).optional(),
       newestProven: z.strictObject({ id: text, provenAt: time }).optional(),
       restoreTime: z.strictObject({ ms: durationMs, basis: z.enum(['measured', 'assumed']), ofBackup: text.optional(), measuredAt: time.optional(), assumption: text.optional() }).optional(),
       moments: z.array(z.strictObject({ id: text, at: time, components: texts, state: text.optional(), isDamaged: z.boolean().optional() })).describe('what can be restored, newest first'),
@@ -239,7 +251,15 @@ const status = document('status', {
     }),
   ),
   running: z.array(z.strictObject({ scope: text, command: text, host: text, user: text, since: time, isAlive: z.boolean() })),
-  storage: z.strictObject({ storedBytes: size, freeBytes: optionalSize, capacityBytes: optionalSize, budgetBytes: optionalSize }),
+  wal: z.array(statusWal).describe('write-ahead log, by cluster'),
+  storage: z.strictObject({
+    storedBytes: size,
+    freeBytes: optionalSize,
+    capacityBytes: optionalSize,
+    budgetBytes: optionalSize,
+    packBytes: optionalSize.describe('all packs that backups use; absent where that cannot be told in passing'),
+    deadBytes: optionalSize.describe('at most so much of them is needed by no backup'),
+  }),
 });
 
 const drill = document('drill', {

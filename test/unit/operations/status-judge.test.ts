@@ -18,11 +18,11 @@ function backup(ageMs: number, more: Partial<SurveyedBackup> = {}): SurveyedBack
 const daily = (count: number): SurveyedBackup[] => Array.from({ length: count }, (_, n) => backup((2 + 24 * n) * hourMs));
 
 function target(more: Partial<SurveyedTarget> = {}): SurveyedTarget {
-  return { name: 'main', configured: ['database'], backups: daily(8), proof: { id: 'b-26', at: ago(48 * hourMs), restoreMs: 5000, readBytes: 1_000_000 }, runs: [], isSizeAcknowledged: false, ...more };
+  return { name: 'main', configured: ['database'], backups: daily(8), proof: { id: 'b-26', at: ago(48 * hourMs), restoreMs: 5000, readBytes: 1_000_000 }, runs: [], isSizeAcknowledged: false, due: new Map(), isBackingUp: false, ...more };
 }
 
 function survey(more: Partial<Survey> = {}, of: Partial<SurveyedTarget> = {}): Survey {
-  return { nowMs, targets: [target(of)], damaged: [], untrusted: [], unchecked: [], past: [], keys: [], running: [], storage: { storedBytes: 1e9, freeBytes: 50, capacityBytes: 100 }, ...more };
+  return { nowMs, targets: [target(of)], damaged: [], untrusted: [], unchecked: [], past: [], keys: [], running: [], storage: { storedBytes: 1e9, freeBytes: 50, capacityBytes: 100, packs: undefined }, wal: [], ...more };
 }
 
 const names = (found: Survey, over: Partial<Limits> = {}): string[] => judge(found, { ...limits, ...over }).map(({ id, weight }) => `${weight} ${id}`);
@@ -45,6 +45,29 @@ describe('age', () => {
     assert.deepEqual(names(survey(), { maxAgeMs: hourMs }), ['unhealthy stale:main:database:b-2']);
     assert.deepEqual(names(survey({}, { backups: [backup(30 * hourMs)] }), { maxAgeMs: 99 * hourMs }), ['unhealthy stale:main:database:b-30']);
     assert.deepEqual(names(survey({}, { configured: [], backups: [backup(999 * hourMs)] })), []);
+  });
+
+  describe('against a schedule', () => {
+    const due = (ageMs: number): Partial<SurveyedTarget> => ({ due: new Map([['database', { schedules: ['weekly'], dueMs: nowMs - ageMs, nextMs: nowMs + hourMs }]]) });
+    const old = (ageMs: number, more: Partial<SurveyedTarget>): string[] => names(survey({}, { backups: [backup(ageMs)], ...more }));
+    test('an old backup is young enough until the next one is due', () => {
+      assert.deepEqual(old(160 * hourMs, due(160 * hourMs)), []);
+      assert.deepEqual(old(160 * hourMs, { due: new Map([['database', { schedules: ['new'], dueMs: undefined, nextMs: nowMs }]]) }), []);
+      assert.deepEqual(old(160 * hourMs, { due: new Map([['redis', { schedules: ['other'], dueMs: nowMs, nextMs: nowMs }]]) }), ['unhealthy stale:main:database:b-160'], 'that of another component says nothing');
+    });
+    test('a missed one is told; once the general delay has passed too it is stale', () => {
+      assert.deepEqual(old(3 * hourMs, due(2 * hourMs)), [`degraded missed:main:database:${ago(2 * hourMs)}`]);
+      assert.deepEqual(old(26 * hourMs, due(2 * hourMs)), ['unhealthy stale:main:database:b-26']);
+      assert.match(judge(survey({}, { backups: [backup(26 * hourMs)], ...due(2 * hourMs) }), limits)[0]?.message ?? '', /26 h 00 min old, over 25 h 00 min, and schedule "weekly" was due at 2026-03-01T10:00/);
+    });
+    test('a backup by hand just before it will do, and one at work', () => {
+      assert.deepEqual(old(2 * hourMs + 300_000, due(2 * hourMs)), []);
+      assert.deepEqual(old(2 * hourMs + 300_001, due(2 * hourMs)), [`degraded missed:main:database:${ago(2 * hourMs)}`]);
+      assert.deepEqual(old(26 * hourMs, { ...due(2 * hourMs), isBackingUp: true }), []);
+    });
+    test('--max-age counts all the same', () => {
+      assert.deepEqual(names(survey({}, { backups: [backup(160 * hourMs)], ...due(160 * hourMs) }), { maxAgeMs: 100 * hourMs }), ['unhealthy stale:main:database:b-160']);
+    });
   });
 
   test('a date in the future is not taken for young', () => {
@@ -103,7 +126,7 @@ describe('trend', () => {
 });
 
 describe('storage', () => {
-  const of = (freeBytes: number | undefined): Survey => survey({ storage: { storedBytes: 900, freeBytes, capacityBytes: freeBytes === undefined ? undefined : 1000 } });
+  const of = (freeBytes: number | undefined): Survey => survey({ storage: { storedBytes: 900, freeBytes, capacityBytes: freeBytes === undefined ? undefined : 1000, packs: undefined } });
   test('the file system at 85 %, and nearly full; the budget', () => {
     assert.deepEqual(names(of(151)), []);
     assert.deepEqual(names(of(150)), ['degraded storage:85']);
