@@ -1,7 +1,8 @@
 /** lifeboat pitr */
 import { Option, type Command } from 'commander';
 import type { PitrAction } from '../operations/pitr-requests.ts';
-import { count, dryRunFlag, oneOf } from './shared/flags.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import { count, dryRunFlag, oneOf, several } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
 const actions = ['shutdown', 'promote', 'pause'] as const satisfies readonly PitrAction[];
@@ -9,6 +10,7 @@ const actions = ['shutdown', 'promote', 'pause'] as const satisfies readonly Pit
 interface Flags {
   readonly to: string;
   readonly dataDir?: string;
+  readonly tablespaceMap?: readonly string[];
   readonly timeline?: number;
   readonly inclusive?: boolean;
   readonly exclusive?: boolean;
@@ -21,6 +23,7 @@ export function declare(command: Command, session: Session): void {
   command
     .requiredOption('--to <moment>', 'a time with its zone, 15m ago, lsn:16/B374D848, xid:742, name:before-migration, latest, or immediate (as soon as the base backup is consistent)')
     .option('--data-dir <folder>', 'where to recover into: empty or not there')
+    .option('--tablespace-map <old=new>', 'where a tablespace goes, by its old path or name: empty or not there (default: <data-dir>-tablespaces/<oid>); may stand several times', several)
     .option('--timeline <number>', 'along which timeline (default: the newest that comes from the base backup)', count)
     .addOption(new Option('--inclusive', 'stop behind the moment (default)').conflicts('exclusive'))
     .option('--exclusive', 'stop directly before it')
@@ -34,6 +37,7 @@ export function declare(command: Command, session: Session): void {
         request: () => ({
           to: flags.to,
           target: session.flags.target,
+          tablespaceMap: tablespaceMap(flags.tablespaceMap ?? [], session),
           timeline: flags.timeline,
           inclusive: flags.exclusive !== true,
           dataDir: flags.dataDir === undefined ? undefined : session.path(flags.dataDir),
@@ -44,4 +48,14 @@ export function declare(command: Command, session: Session): void {
         view: async () => (await import('../ui/pitr-view.ts')).pitrView,
       }),
     );
+}
+
+function tablespaceMap(texts: readonly string[], session: Session): Record<string, string> {
+  const map: Record<string, string> = {};
+  for (const text of texts) {
+    const [, old, place] = /^(.+?)=(.+)$/s.exec(text) ?? [];
+    if (old === undefined || place === undefined) throw new LifeboatError('usage', `"${text}" is no mapping of a tablespace`, { hint: 'write --tablespace-map /old/path=/new/path, or name=/new/path' });
+    map[old] = session.path(place);
+  }
+  return map;
 }

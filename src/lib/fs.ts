@@ -32,7 +32,7 @@ export function spaceError(error: unknown, act: string, hint: string): unknown {
 }
 
 /** Makes a folder's entries durable. */
-export async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string | Buffer): Promise<void> {
   const folder = await open(path, 'r');
   try {
     await folder.sync();

@@ -11,6 +11,7 @@ import type { Repository } from '../repository/repository.ts';
 import { listWal, readWal } from '../repository/wal-archive.ts';
 import { formatLsn, parseLsn, segmentName } from '../repository/wal-names.ts';
 import type { ArtifactReader } from '../source/source.ts';
+import { baseArtifact, manifestArtifact } from '../source/postgres/base-artifacts.ts';
 import type { BaseFacts } from '../source/postgres/base-facts.ts';
 import { NotFoundError } from '../storage/storage.ts';
 import type { DumpedComponent } from './dump-components.ts';
@@ -38,10 +39,10 @@ export async function requireWal(repository: Repository, systemId: string, nudge
 /** Adds to the facts what PostgreSQL's manifest in the stored tar says, and waits until all WAL of the backup opens. Nothing to do for other kinds. */
 export async function completeBase(repository: Repository, dataKey: DataKey | undefined, dumped: DumpedComponent, context: RunContext, timeoutMs = lastSegmentMs): Promise<DumpedComponent> {
   if (dumped.entry.kind !== 'base') return dumped;
-  const [{ parseClusterFacts }, { baseArtifact }] = await Promise.all([import('../source/postgres/base-facts.ts'), import('../source/postgres/base.ts')]);
+  const { parseClusterFacts } = await import('../source/postgres/base-facts.ts');
   const cluster = parseClusterFacts(dumped.facts);
   const reader = openArtifacts({ storage: repository.storage, dataKey, artifacts: dumped.entry.artifacts });
-  const facts: BaseFacts = { ...cluster, ...(await readWalRange(reader, baseArtifact)) };
+  const facts: BaseFacts = { ...cluster, ...(await readWalRange(reader)) };
   await awaitWal(repository, facts, context, timeoutMs);
   return { ...dumped, facts };
 }
@@ -53,9 +54,9 @@ export function segmentsOfBase({ startLsn, stopLsn, walSegmentBytes }: BaseFacts
 
 const tailBytes = 16 * 1024;
 
-/** From backup_manifest, which ends the tar. */
-async function readWalRange(reader: ArtifactReader, artifact: string): Promise<Pick<BaseFacts, 'timeline' | 'startLsn' | 'stopLsn'>> {
-  const bytes = reader.artifacts.find(({ name }) => name === artifact)?.bytes ?? 0;
+/** From the end of backup_manifest: an artifact of its own, or the end of the tar. */
+async function readWalRange(reader: ArtifactReader): Promise<Pick<BaseFacts, 'timeline' | 'startLsn' | 'stopLsn'>> {
+  const { name: artifact, bytes } = reader.artifacts.find(({ name }) => name === manifestArtifact) ?? reader.artifacts[0] ?? { name: baseArtifact, bytes: 0 };
   const parts: Uint8Array[] = [];
   for await (const part of reader.open(artifact, { start: Math.max(0, bytes - tailBytes), end: bytes })) parts.push(Buffer.from(part));
   const tail = Buffer.concat(parts).toString('latin1');

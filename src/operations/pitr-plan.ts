@@ -9,6 +9,7 @@ import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { formatLsn, parseLsn, segmentAt } from '../repository/wal-names.ts';
 import { baseFacts, type BaseFacts } from '../source/postgres/base-facts.ts';
+import { placeTablespaces } from '../source/postgres/base-places.ts';
 import { findScratchPlace, type ScratchPlace } from '../source/postgres/scratch-cluster.ts';
 import { NotFoundError } from '../storage/storage.ts';
 import { segmentsOfBase } from './base-complete.ts';
@@ -238,5 +239,11 @@ function shownPlan(manifest: Manifest, component: ManifestComponent, facts: Base
     // Orders of magnitude of one disk: 100 MB/s to write and sync the base backup, 30 MB/s to replay.
     estimatedMs: 5000 + baseBytes / 100_000 + walBytes / 30_000,
     dataDir: request.dataDir,
+    tablespaces: shownTablespaces(facts, request),
   };
+}
+
+function shownTablespaces(facts: BaseFacts, { dataDir, tablespaceMap = {} }: PitrRequest): PitrPlanned['tablespaces'] {
+  if (dataDir === undefined) return facts.tablespaces.map(({ name, path, bytes }) => ({ name, from: path, bytes }));
+  return placeTablespaces(facts, dataDir, new Map(Object.entries(tablespaceMap))).map(({ name, from, to, bytes }) => ({ name, from, bytes, to }));
 }

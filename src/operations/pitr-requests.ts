@@ -11,6 +11,8 @@ export interface PitrRequest {
   readonly inclusive: boolean;
   /** Absolute; must be absent or empty. Undefined only for plans. */
   readonly dataDir?: string | undefined;
+  /** Old path or name of a tablespace → new path, absolute. Others go to `<dataDir>-tablespaces/<oid>`. */
+  readonly tablespaceMap?: Readonly<Record<string, string>> | undefined;
   /** pause: left at the target, read-only, on a private socket; promote: left running there; shutdown: promoted and shut down, ready to be started. */
   readonly action: PitrAction;
   /** Open every segment that will be needed, and change nothing. */
@@ -36,6 +38,8 @@ export interface PitrPlanned {
   /** About. */
   readonly estimatedMs: number;
   readonly dataDir?: string | undefined;
+  /** Those outside of the data directory; `to` where a place for them is known. */
+  readonly tablespaces: readonly { readonly name: string; readonly from: string; readonly bytes: number; readonly to?: string | undefined }[];
 }
 
 export type PitrResult =

@@ -10,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../lib/errors.ts';
 import type { Repository } from '../repository/repository.ts';
 import { parseWalName, segmentNumber } from '../repository/wal-names.ts';
-import type { FolderOwner } from '../source/postgres/base-restore.ts';
+import type { FolderOwner } from '../source/postgres/base-placer.ts';
+import { TablespaceGuard } from './pitr-tablespaces.ts';
 import type { WalInventory, WalRun } from './pitr-wal.ts';
 import { readSegment } from './wal-segment.ts';
 
@@ -75,6 +76,7 @@ class Server {
   failure: unknown;
   readonly #options: WalServerOptions;
   readonly #spool: string;
+  readonly #guard = new TablespaceGuard();
   readonly #ahead = new Map<string, Promise<Buffer>>();
 
   constructor(options: WalServerOptions, spool: string) {
@@ -127,6 +129,7 @@ class Server {
     const at = run.names.indexOf(name);
     const bytes = await (this.#ahead.get(name) ?? read(name));
     this.#ahead.delete(name);
+    if (at !== -1) await this.#guard.check(name, bytes);
     const next = at === -1 ? [] : run.names.slice(at + 1, at + 1 + Math.max(1, Math.min(8, Math.floor(aheadBytes / segmentBytes))));
     for (const each of next) {
       if (this.#ahead.has(each)) continue;

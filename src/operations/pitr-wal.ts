@@ -169,7 +169,8 @@ export async function findRestorePoint(repository: Repository, systemId: string,
   return found;
 }
 
-function withoutPageHeaders(segment: Buffer): Buffer {
+/** The records of a segment as one stream, from where its first page says. */
+export function withoutPageHeaders(segment: Buffer): Buffer {
   const pages: Buffer[] = [];
   for (let at = 0; at < segment.length; at += pageBytes) pages.push(segment.subarray(at + (at === 0 ? longHeaderBytes : shortHeaderBytes), at + pageBytes));
   return Buffer.concat(pages);

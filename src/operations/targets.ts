@@ -34,7 +34,7 @@ export async function sourcesOf(config: Config, target: TargetConfig, wanted: re
     database: target.postgres === undefined ? undefined : () => postgres(config, target),
     redis: target.redis === undefined ? undefined : () => redis(target),
     files: target.files === undefined ? undefined : () => files(config, target),
-    base: target.postgres?.base === undefined ? undefined : () => base(target),
+    base: target.postgres?.base === undefined ? undefined : () => base(config, target),
   };
   const configured = (Object.keys(makers) as ComponentName[]).filter((component) => makers[component] !== undefined);
   const missing = wanted.find((component) => makers[component] === undefined);
@@ -54,9 +54,9 @@ async function postgres(config: Config, { postgres: options }: TargetConfig): Pr
   return postgresSource({ ...(options as NonNullable<typeof options>), jobs: config.jobs });
 }
 
-async function base({ postgres: options }: TargetConfig): Promise<Source> {
+async function base(config: Config, { postgres: options }: TargetConfig): Promise<Source> {
   const { baseSource } = await import('../source/postgres/base.ts');
-  return baseSource({ url: (options as NonNullable<typeof options>).url });
+  return baseSource({ url: (options as NonNullable<typeof options>).url, scratchDir: tmpdir(), hangTimeoutMs: config.hangTimeoutMs });
 }
 
 async function redis({ redis: options }: TargetConfig): Promise<Source> {

@@ -19,7 +19,7 @@ export const restorePointView: View<RestorePointResult> = {
   text: ({ name, lsn, at }) => `restore point ${oneLine(name)} at ${lsn}, ${at}; to come back to it: lifeboat pitr --to 'name:${oneLine(name)}' --data-dir <new folder>`,
 };
 
-function planLines({ id, target, to, serverVersion, timeline, baseAt, baseBytes, segments, window, estimatedMs, dataDir }: PitrPlanned): string[] {
+function planLines({ id, target, to, serverVersion, timeline, baseAt, baseBytes, segments, window, estimatedMs, dataDir, tablespaces }: PitrPlanned): string[] {
   return [
     `recover ${target} (PostgreSQL ${serverVersion}) to ${oneLine(to)}`,
     `base backup  ${id}, complete at ${baseAt}, ${formatBytes(baseBytes)}`,
@@ -27,6 +27,7 @@ function planLines({ id, target, to, serverVersion, timeline, baseAt, baseBytes,
     `possible     ${window.from} to ${window.to ?? 'the end of the base backup'}; what was committed after the chosen moment is not in the recovered cluster`,
     `time         about ${formatDuration(estimatedMs)}`,
     ...(dataDir === undefined ? [] : [`into         ${dataDir}`]),
+    ...tablespaces.map(({ name, from, to, bytes }) => `tablespace   ${oneLine(name)}, ${formatBytes(bytes)}, from ${oneLine(from)}${to === undefined ? '' : ` to ${to}`}`),
   ];
 }
 

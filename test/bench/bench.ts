@@ -1,7 +1,7 @@
 /**
  * How fast is it, against public tools in the same run? Prints medians and the ratio of each pair; the
  * marks are what this project wants to reach. `npm run bench -- --size 200` (MB of sample database,
- * default 1100), `--rounds 3`.
+ * default 1100), `--rounds 3`, `--segments 100`, `--only wal,base` (of dump, start, wal, base).
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -10,10 +10,14 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createSampleDatabase } from '../helpers/sample-database.ts';
 import { startPostgres } from '../helpers/postgres.ts';
+import { benchBase } from './base.ts';
 import { median, pair, ratio, run, type Command, type Timing } from './measure.ts';
+import { mark, mb, print } from './report.ts';
+import { benchWal } from './wal.ts';
 
-const { values } = parseArgs({ options: { size: { type: 'string', default: '1100' }, rounds: { type: 'string', default: '3' } } });
+const { values } = parseArgs({ options: { size: { type: 'string', default: '1100' }, rounds: { type: 'string', default: '3' }, segments: { type: 'string', default: '100' }, only: { type: 'string', default: 'dump,start,wal,base' } } });
 const rounds = Number(values.rounds);
+const parts = values.only.split(',');
 const program = fileURLToPath(new URL('../../bin/lifeboat.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'lifeboat-bench-'));
 const repository = join(folder, 'repository');
@@ -31,15 +35,21 @@ const env: Record<string, string> = {
 
 try {
   process.stdout.write(`lifeboat bench: ${values.size} MB sample database, ${rounds} rounds, ${availableParallelism()} cores; encrypted, zstd 3\n\n`);
+  if (parts.includes('dump')) await dumps();
+  if (parts.includes('start')) await starts();
+  if (parts.includes('wal')) await benchWal({ rounds, segments: Number(values.segments) });
+  if (parts.includes('base')) await benchBase({ rounds, sizeBytes: Number(values.size) * 1e6 });
+} finally {
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function dumps(): Promise<void> {
   await createSampleDatabase(server, 'app', { sizeBytes: Number(values.size) * 1e6 });
   await server.psql('app', 'VACUUM ANALYZE; CHECKPOINT;');
   await backups();
   await again();
   await restores();
-  await starts();
-} finally {
-  await server.stop();
-  rmSync(folder, { recursive: true, force: true });
 }
 
 async function backups(): Promise<void> {
@@ -94,6 +104,7 @@ async function verifySeconds(): Promise<number> {
 }
 
 async function starts(): Promise<void> {
+  await freshRepository();
   const version: Command = { name: 'lifeboat --version', line: `${program} --version` };
   const list: Command = { name: 'lifeboat list', line: `${program} list` };
   const node: Command = { name: 'node -e 0', line: `${process.execPath} -e 0` };
@@ -111,17 +122,4 @@ async function freshRepository(): Promise<void> {
 
 async function storedBytes(): Promise<number> {
   return Number((await run(`du -sb ${repository} | cut -f1`, env)).trim());
-}
-
-function print(title: string, timings: readonly Timing[]): void {
-  process.stdout.write(`${title}\n`);
-  for (const { name, secondsEach } of timings) process.stdout.write(`  ${median(secondsEach).toFixed(2).padStart(8)} s  ${name}  (${secondsEach.map((each) => each.toFixed(2)).join(', ')})\n`);
-}
-
-function mark(name: string, value: number, wanted: number): void {
-  process.stdout.write(`  ${value.toFixed(2).padStart(8)}    ${name}: mark ${wanted}${value <= wanted ? '' : ', not reached'}\n`);
-}
-
-function mb(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -12,19 +12,28 @@ export interface Command {
 export interface Timing {
   readonly name: string;
   readonly secondsEach: readonly number[];
+  /** User and system time of the command and its children, without servers: tells more than the clock on a machine that others use too. */
+  readonly cpuSecondsEach: readonly number[];
 }
 
 export async function pair(commands: readonly Command[], rounds: number, env: Readonly<Record<string, string>>): Promise<Timing[]> {
-  const timings = commands.map(({ name }) => ({ name, secondsEach: [] as number[] }));
+  const timings = commands.map(({ name }) => ({ name, secondsEach: [] as number[], cpuSecondsEach: [] as number[] }));
   for (let round = 0; round < rounds; round++) {
     for (const [n, command] of commands.entries()) {
       await command.prepare?.();
       const started = performance.now();
-      await run(command.line, env);
+      const said = await run(`{ ${command.line}\n}; times`, env);
       timings[n]?.secondsEach.push((performance.now() - started) / 1000);
+      timings[n]?.cpuSecondsEach.push(cpuSeconds(said));
     }
   }
   return timings;
+}
+
+/** From the last two lines of bash's `times`: user and system time of the shell and of its children. */
+function cpuSeconds(said: string): number {
+  const all = [...said.trim().split('\n').slice(-2).join(' ').matchAll(/(\d+)m([\d.]+)s/g)];
+  return all.reduce((sum, [, minutes, seconds]) => sum + 60 * Number(minutes) + Number(seconds), 0);
 }
 
 export function median(values: readonly number[]): number {

@@ -1,12 +1,14 @@
 /** Base backups of a real cluster: what is stored is what pg_basebackup wrote, its WAL is there, and a second one stores little. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
+import { Secret } from '../../src/lib/secret.ts';
 import { backup } from '../../src/operations/backup.ts';
 import { requireWal } from '../../src/operations/base-complete.ts';
 import { exportBackup } from '../../src/operations/export.ts';
@@ -16,7 +18,9 @@ import { withRepository } from '../../src/operations/open-repository.ts';
 import type { BackupResult } from '../../src/operations/requests.ts';
 import { readWal } from '../../src/repository/wal-archive.ts';
 import { baseFacts } from '../../src/source/postgres/base-facts.ts';
-import { startPostgres, serverFolder, type TestPostgres } from '../helpers/postgres.ts';
+import { checkManifest, type RestoredFile } from '../../src/source/postgres/base-manifest.ts';
+import { baseSource } from '../../src/source/postgres/base.ts';
+import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { walShipper } from '../helpers/wal-shipper.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'base-test-'));
@@ -93,13 +97,54 @@ test('damaged pages are named and no backup is recorded', async () => {
   closeSync(file);
   const recorded = (): string[] => readdirSync(join(folder, 'repository/manifests'));
   const before = recorded();
-  await assert.rejects(takeBase(), (error) => error instanceof LifeboatError && error.code === 'source' && error.message.includes(row?.['path'] ?? '?') && /block 2/.test(error.message));
+  await assert.rejects(takeBase(), (error) => error instanceof LifeboatError && error.code === 'integrity' && error.message.includes(row?.['path'] ?? '?') && /block 2/.test(error.message));
   assert.deepEqual(recorded(), before);
   await server.query('postgres', 'DROP TABLE bad');
 });
 
-test('a cluster with tablespaces is refused before anything is read', async () => {
-  const place = serverFolder(server, 'space');
-  await server.query('postgres', `CREATE TABLESPACE other LOCATION '${place}'`);
-  await assert.rejects(takeBase(), (error) => error instanceof LifeboatError && /tablespaces.*other/.test(error.message));
+test('what is restored is held against PostgreSQL\'s own list, file by file', async () => {
+  const data = join(folder, 'data');
+  const list = join(data, 'backup_manifest');
+  const files = (): Map<string, RestoredFile> => {
+    const found = new Map<string, RestoredFile>();
+    for (const entry of readdirSync(data, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile() || entry.name === 'backup_manifest') continue;
+      const content = readFileSync(join(entry.parentPath, entry.name));
+      found.set(join(entry.parentPath, entry.name).slice(data.length + 1), { bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') });
+    }
+    return found;
+  };
+  const differing = async (change: (found: Map<string, RestoredFile>) => void): Promise<string> => {
+    const found = files();
+    change(found);
+    let message = '';
+    await assert.rejects(checkManifest(list, found), (error) => error instanceof LifeboatError && error.code === 'integrity' && (message = error.message) !== '');
+    return message;
+  };
+  await checkManifest(list, files());
+  assert.match(await differing((found) => found.delete('PG_VERSION')), /PG_VERSION is missing/);
+  assert.match(await differing((found) => found.set('base/stray', { bytes: 0, sha256: '' })), /base\/stray is not listed/);
+  assert.match(await differing((found) => found.set('PG_VERSION', { bytes: 2, sha256: '' })), /PG_VERSION has 2 bytes, not 3/);
+  assert.match(await differing((found) => found.set('PG_VERSION', { bytes: 3, sha256: 'ff' })), /PG_VERSION has another content/);
+  const text = readFileSync(list, 'utf8');
+  writeFileSync(list, text.replace('"Last-Modified": "2', '"Last-Modified": "1'));
+  assert.match(await differing(() => {}), /backup_manifest itself is damaged/);
+});
+
+test('a server that does not archive is waited for only so long', async () => {
+  await server.query('postgres', "ALTER SYSTEM SET archive_command = 'false'");
+  await server.query('postgres', 'SELECT pg_reload_conf()');
+  try {
+    const source = baseSource({ url: new Secret(server.url()), scratchDir: folder, hangTimeoutMs: 60_000, archiveTimeoutMs: 1000 });
+    for await (const { body } of source.dump(context)) {
+      assert.ok(body.from === 'tool');
+      const nowhere = openSync('/dev/null', 'w');
+      const { done } = await body.run(nowhere, context.signal);
+      closeSync(nowhere);
+      await assert.rejects(done, (error) => error instanceof LifeboatError && error.code === 'source' && /not archived the WAL .* within 1 s/.test(error.message));
+    }
+  } finally {
+    await server.query('postgres', 'ALTER SYSTEM RESET archive_command');
+    await server.query('postgres', 'SELECT pg_reload_conf()');
+  }
 });

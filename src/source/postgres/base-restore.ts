@@ -1,44 +1,80 @@
 /**
- * Puts a base backup's tar into an empty folder, so that no server can start from it before all of it is
+ * Puts a base backup's tars into empty folders, so that no server can start from it before all of it is
  * there and recovered: pg_control comes last, recovery.signal before it, and the configuration stands
  * aside under other names until takeIntoUse().
  */
-import { once } from 'node:events';
-import { chmod, chown, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ReadEntry } from 'tar';
-import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { spaceError, syncFolder } from '../../lib/fs.ts';
-
-export interface FolderOwner {
-  readonly uid: number;
-  readonly gid: number;
-}
+import type { ArtifactReader } from '../source.ts';
+import { baseArtifact, manifestArtifact, tablespaceArtifact } from './base-artifacts.ts';
+import { checkManifest } from './base-manifest.ts';
+import type { PlacedTablespace } from './base-places.ts';
+import { BasePlacer, type FolderOwner } from './base-placer.ts';
+import { readTar } from './base-tar.ts';
 
 export interface RestoreBaseOptions {
-  /** The bytes of the tar, authenticated. */
-  readonly tar: AsyncIterable<Uint8Array>;
-  readonly bytes: number;
-  /** Empty. */
+  readonly reader: ArtifactReader;
+  /** Empty; so are the folders of the tablespaces, or they are not there. */
   readonly dataDir: string;
+  readonly tablespaces: readonly PlacedTablespace[];
   readonly owner: FolderOwner | undefined;
 }
 
 const controlFile = 'global/pg_control';
+const manifestFile = 'backup_manifest';
 /** Without the last of them no server starts by itself; both may name another recovery than ours. */
 const setAside = ['postgresql.auto.conf', 'postgresql.conf'];
 const asideSuffix = '.until-recovered';
+/** They tell of the old server, and where its tablespaces lay: ours are linked to where they are now. */
+const leftOut = ['postmaster.pid', 'standby.signal', 'recovery.signal', 'tablespace_map'];
 
-/** Durable when it resolves. Throws `integrity` (14) for a tar that is no whole base backup, `space` (15). */
-export async function restoreBase({ tar, bytes, dataDir, owner }: RestoreBaseOptions, context: RunContext): Promise<void> {
-  const placer = new Placer(dataDir, owner);
+/** Durable when it resolves, and equal to PostgreSQL's own manifest. Throws `integrity` (14) for what is no whole base backup, `space` (15). */
+export async function restoreBase({ reader, dataDir, tablespaces, owner }: RestoreBaseOptions, context: RunContext): Promise<void> {
+  const nameOf = (path: string): string | undefined => (leftOut.includes(path) ? undefined : path === controlFile || setAside.includes(path) ? path + asideSuffix : path);
+  const placer = new BasePlacer(owner);
+  const counted = progressOf(reader, context);
   try {
-    await feed(tar, bytes, placer, context);
+    placer.root(dataDir, '', nameOf);
+    await readTar(counted(baseArtifact), async (entry) => placer.place(entry));
+    for (const { oid, to } of tablespaces) {
+      await makeFolders(to, owner);
+      placer.root(to, `pg_tblspc/${oid}/`, (path) => path);
+      await placer.makeFolder('', 0o700);
+      await readTar(counted(tablespaceArtifact(oid)), async (entry) => placer.place(entry));
+    }
+    placer.root(dataDir, '', nameOf);
+    if (reader.artifacts.some(({ name }) => name === manifestArtifact)) await placer.copy(manifestFile, counted(manifestArtifact));
+    const restored = await placer.finish();
+    if (!restored.has(controlFile) || !restored.delete(manifestFile)) throw new LifeboatError('integrity', `the base backup is not whole: it has no ${restored.has(controlFile) ? manifestFile : controlFile}`);
+    await checkManifest(join(dataDir, manifestFile), restored);
+    for (const { oid, to } of tablespaces) await symlink(to, join(dataDir, 'pg_tblspc', oid));
+    placer.root(dataDir, '', (path) => path);
+    await placer.copy('recovery.signal', []);
     await placer.finish();
+    await placer.syncFolders();
+    // The commit point: without pg_control it is no data directory for any server.
+    await rename(join(dataDir, `${controlFile}${asideSuffix}`), join(dataDir, controlFile));
+    await syncFolder(join(dataDir, 'global'));
   } catch (error) {
-    throw spaceError(error, `cannot write to ${dataDir}`, 'make room, or name a folder on another disk by --data-dir');
+    throw spaceError(error, `cannot write to ${[dataDir, ...tablespaces.map(({ to }) => to)].join(', ')}`, 'make room, or name folders on another disk by --data-dir and --tablespace-map');
+  } finally {
+    await placer.abandon();
   }
+}
+
+/** With what is missing above it: the server must get there. */
+async function makeFolders(path: string, owner: FolderOwner | undefined): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
+  if (owner === undefined || first === undefined) return;
+  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) await chown(folder, owner.uid, owner.gid);
+}
+
+/** For a folder that was not restored but made: no server starts from it by itself until takeIntoUse(). */
+export async function setConfigurationAside(dataDir: string): Promise<void> {
+  for (const name of setAside) await rename(join(dataDir, name), join(dataDir, name + asideSuffix));
 }
 
 /** Gives a recovered folder its configuration back: without the old recovery settings, and not archiving. */
@@ -54,7 +90,7 @@ export async function takeIntoUse(dataDir: string): Promise<void> {
       if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
     });
   }
-  await rm(join(dataDir, 'backup_label.old'), { force: true });
+  for (const name of ['backup_label.old', 'tablespace_map.old']) await rm(join(dataDir, name), { force: true });
   await syncFolder(dataDir);
 }
 
@@ -63,106 +99,16 @@ function withoutRecovery(text: string): string {
   return [...kept, "archive_mode = 'off'", ''].join('\n');
 }
 
-async function feed(tar: AsyncIterable<Uint8Array>, totalBytes: number, placer: Placer, { signal, emit }: RunContext): Promise<void> {
-  const { Parser } = await import('tar');
-  let failure: Error | undefined;
+/** Opens artifacts, telling how far all of them together have come. */
+function progressOf(reader: ArtifactReader, { signal, emit }: RunContext): (name: string) => AsyncGenerator<Uint8Array> {
+  const totalBytes = reader.artifacts.reduce((sum, { bytes }) => sum + bytes, 0);
   let readBytes = 0;
-  const parser = new Parser({
-    strict: true,
-    onReadEntry: (entry: ReadEntry) => {
-      placer.place(entry).catch((error: unknown) => {
-        failure ??= error instanceof Error ? error : new Error(String(error));
-        // So that whoever waits for room goes on, and sees the failure.
-        entry.resume();
-      });
-    },
-  });
-  parser.on('error', (error: unknown) => (failure ??= new LifeboatError('integrity', `the base backup is no tar: ${messageOf(error)}`, { cause: error })));
-  const ended = once(parser as unknown as NodeJS.EventEmitter, 'end');
-  ended.catch(() => {});
-  for await (const piece of tar) {
-    signal.throwIfAborted();
-    readBytes += piece.length;
-    emit({ type: 'progress', component: 'base', readBytes, newBytes: 0, storedBytes: 0, totalBytes });
-    if (!parser.write(Buffer.from(piece)) && failure === undefined) await once(parser as unknown as NodeJS.EventEmitter, 'drain', { signal });
-    if (failure !== undefined) throw failure;
-  }
-  parser.end();
-  await ended;
-  if (failure !== undefined) throw failure;
-}
-
-class Placer {
-  readonly #dataDir: string;
-  readonly #owner: FolderOwner | undefined;
-  readonly #folders = new Set<string>();
-  readonly #placing: Promise<void>[] = [];
-  #sawControl = false;
-  #sawManifest = false;
-
-  constructor(dataDir: string, owner: FolderOwner | undefined) {
-    this.#dataDir = dataDir;
-    this.#owner = owner;
-    this.#folders.add(dataDir);
-  }
-
-  place(entry: ReadEntry): Promise<void> {
-    const placing = this.#place(entry);
-    this.#placing.push(placing);
-    return placing;
-  }
-
-  /** All files are there: makes them durable, and then pg_control. */
-  async finish(): Promise<void> {
-    await Promise.all(this.#placing);
-    if (!this.#sawControl || !this.#sawManifest) throw new LifeboatError('integrity', `the base backup is not whole: it has no ${this.#sawControl ? 'backup_manifest' : controlFile}`);
-    await this.#write('recovery.signal', []);
-    for (const folder of [...this.#folders].toReversed()) await syncFolder(folder);
-    // The commit point: without pg_control it is no data directory for any server.
-    await rename(join(this.#dataDir, `${controlFile}${asideSuffix}`), join(this.#dataDir, controlFile));
-    await syncFolder(join(this.#dataDir, 'global'));
-  }
-
-  async #place(entry: ReadEntry): Promise<void> {
-    const path = entry.path.replace(/^\.\//, '').replace(/\/$/, '');
-    if (['', '.', 'postmaster.pid', 'standby.signal'].includes(path)) {
-      entry.resume();
-      return;
+  return async function* (name) {
+    for await (const piece of reader.open(name)) {
+      signal.throwIfAborted();
+      readBytes += piece.length;
+      emit({ type: 'progress', component: 'base', readBytes, newBytes: 0, storedBytes: 0, totalBytes });
+      yield piece;
     }
-    if (path.startsWith('/') || path.split('/').includes('..')) throw new LifeboatError('integrity', `the base backup holds a path out of its folder: ${path}`);
-    if (entry.type === 'Directory') {
-      entry.resume();
-      return this.#makeFolder(path, entry.mode);
-    }
-    if (entry.type !== 'File' && entry.type !== 'OldFile') throw new LifeboatError('integrity', `the base backup holds ${path}, which is neither file nor folder but ${entry.type}`);
-    if (path === controlFile) this.#sawControl = true;
-    if (path === 'backup_manifest') this.#sawManifest = true;
-    const isAside = path === controlFile || setAside.includes(path);
-    await this.#write(isAside ? path + asideSuffix : path, entry as AsyncIterable<Uint8Array>, entry.mode);
-  }
-
-  async #makeFolder(path: string, mode = 0o700): Promise<void> {
-    const target = join(this.#dataDir, path);
-    await mkdir(target, { recursive: true });
-    await chmod(target, mode & 0o777);
-    await this.#give(target);
-    this.#folders.add(target);
-  }
-
-  async #write(path: string, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, mode = 0o600): Promise<void> {
-    const target = join(this.#dataDir, path);
-    if (!this.#folders.has(dirname(target))) await this.#makeFolder(dirname(path));
-    const file = await open(target, 'wx', mode & 0o777);
-    try {
-      for await (const piece of content) await file.writeFile(piece);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await this.#give(target);
-  }
-
-  async #give(path: string): Promise<void> {
-    if (this.#owner !== undefined) await chown(path, this.#owner.uid, this.#owner.gid);
-  }
+  };
 }

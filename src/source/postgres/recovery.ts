@@ -12,7 +12,7 @@ import { runTool, startTool } from '../../lib/exec.ts';
 import { processStart, rememberProcess } from '../../lib/leftovers.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { BaseFacts } from './base-facts.ts';
-import type { FolderOwner } from './base-restore.ts';
+import type { FolderOwner } from './base-placer.ts';
 import { type Connection, withConnection } from './connection.ts';
 import { libpqEnvironment } from './url.ts';
 

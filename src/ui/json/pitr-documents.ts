@@ -18,6 +18,7 @@ const plan = {
   window: z.strictObject({ from: text, to: text.optional() }).describe('moments that can be recovered from this base backup on'),
   estimatedMs: z.number().nonnegative(),
   dataDir: text.optional(),
+  tablespaces: z.array(z.strictObject({ name: text, from: text, bytes: size, to: text.optional() })).describe('those outside of the data directory: where they lay and where they go'),
 };
 
 export const pitrDocuments = {

@@ -1,0 +1,169 @@
+/**
+ * Writes the files of a base backup: the next ones are received while the last ones are written, made durable and
+ * closed, within bounds. Of each it remembers size and SHA-256.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { chmod, chown, mkdir, open, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncFolder } from '../../lib/fs.ts';
+import type { RestoredFile } from './base-manifest.ts';
+import type { TarEntry, TarSink } from './base-tar.ts';
+
+export interface FolderOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Files that are being made durable meanwhile. */
+const filesAtOnce = 16;
+/** Pieces of a file, of 256 KiB or so, on their way to it. */
+const piecesAtOnce = 8;
+
+export class BasePlacer {
+  readonly #owner: FolderOwner | undefined;
+  readonly #folders = new Map<string, Buffer>();
+  readonly #restored = new Map<string, RestoredFile>();
+  readonly #ending = new Set<Promise<void>>();
+  #failure: Error | undefined;
+  #root = { folder: '', prefix: '', nameOf: (path: string): string | undefined => path };
+  #open: FileSink | undefined;
+
+  constructor(owner: FolderOwner | undefined) {
+    this.#owner = owner;
+  }
+
+  /** What follows goes into `folder`, which exists. `prefix`: how its files are listed; `nameOf`: the name of a file there, undefined to leave it out. */
+  root(folder: string, prefix: string, nameOf: (path: string) => string | undefined): void {
+    this.#root = { folder, prefix, nameOf };
+    this.#folders.set(folder, Buffer.from(folder));
+  }
+
+  /** Undefined for a folder. */
+  async place(entry: TarEntry): Promise<TarSink | undefined> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (entry.type === 'file') return this.#file(entry.path, entry.mode);
+    if (entry.path !== '') await this.makeFolder(entry.path, entry.mode);
+    return undefined;
+  }
+
+  /** One file that is in no tar. */
+  async copy(path: string, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+    const sink = await this.#file(path, 0o600);
+    for await (const piece of content) await sink.write(piece);
+    await sink.end();
+  }
+
+  async makeFolder(path: string, mode: number): Promise<void> {
+    const target = this.#pathOf(path);
+    await mkdir(target, { recursive: true });
+    await chmod(target, mode);
+    if (this.#owner !== undefined) await chown(target, this.#owner.uid, this.#owner.gid);
+    this.#folders.set(target.toString('latin1'), target);
+  }
+
+  /** Waits until all files are durable. They are listed by the path that PostgreSQL gives them, also those left out. */
+  async finish(): Promise<Map<string, RestoredFile>> {
+    await Promise.all(this.#ending);
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#restored;
+  }
+
+  async syncFolders(): Promise<void> {
+    for (const folder of [...this.#folders.values()].toReversed()) await syncFolder(folder);
+  }
+
+  /** Nothing of it goes on when this resolves. */
+  async abandon(): Promise<void> {
+    await this.#open?.abandon();
+    await Promise.all(this.#ending);
+  }
+
+  async #file(path: string, mode: number): Promise<FileSink> {
+    const { prefix, nameOf } = this.#root;
+    const name = nameOf(path);
+    const handle = name === undefined ? undefined : await this.#create(name, mode);
+    const sink = new FileSink(handle, this.#owner, async (ending) => {
+      this.#open = undefined;
+      const ended = ending.then(
+        (file) => void this.#restored.set(prefix + path, file),
+        (error: unknown) => void (this.#failure ??= errorOf(error)),
+      );
+      this.#ending.add(ended);
+      void ended.finally(() => this.#ending.delete(ended));
+      if (this.#ending.size >= filesAtOnce) await Promise.race(this.#ending);
+    });
+    this.#open = sink;
+    return sink;
+  }
+
+  async #create(name: string, mode: number): Promise<FileHandle> {
+    const target = this.#pathOf(name);
+    if (name.includes('/') && !this.#folders.has(dirname(target.toString('latin1')))) await this.makeFolder(dirname(name), 0o700);
+    return open(target, 'wx', mode);
+  }
+
+  /** Names are bytes, whatever they mean. */
+  #pathOf(path: string): Buffer {
+    const { folder } = this.#root;
+    return path === '' ? Buffer.from(folder) : Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(path, 'latin1')]);
+  }
+}
+
+/** One file; without a handle its content is only taken note of. */
+class FileSink implements TarSink {
+  readonly #handle: FileHandle | undefined;
+  readonly #owner: FolderOwner | undefined;
+  readonly #onEnd: (ending: Promise<RestoredFile>) => Promise<void>;
+  readonly #hash: Hash = createHash('sha256');
+  readonly #writing = new Set<Promise<void>>();
+  #bytes = 0;
+  #failure: Error | undefined;
+
+  constructor(handle: FileHandle | undefined, owner: FolderOwner | undefined, onEnd: (ending: Promise<RestoredFile>) => Promise<void>) {
+    this.#handle = handle;
+    this.#owner = owner;
+    this.#onEnd = onEnd;
+  }
+
+  write(piece: Uint8Array): Promise<void> | undefined {
+    const at = this.#bytes;
+    this.#bytes += piece.length;
+    if (this.#handle !== undefined) {
+      const written = writeAll(this.#handle, piece, at).catch((error: unknown) => void (this.#failure ??= errorOf(error)));
+      this.#writing.add(written);
+      void written.finally(() => this.#writing.delete(written));
+    }
+    this.#hash.update(piece);
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return this.#writing.size >= piecesAtOnce ? Promise.race(this.#writing) : undefined;
+  }
+
+  async end(): Promise<void> {
+    await this.#onEnd(this.#end());
+  }
+
+  async abandon(): Promise<void> {
+    await Promise.all(this.#writing);
+    await this.#handle?.close();
+  }
+
+  async #end(): Promise<RestoredFile> {
+    await Promise.all(this.#writing);
+    try {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#owner !== undefined) await this.#handle?.chown(this.#owner.uid, this.#owner.gid);
+      await this.#handle?.sync();
+    } finally {
+      await this.#handle?.close();
+    }
+    return { bytes: this.#bytes, sha256: this.#hash.digest('hex') };
+  }
+}
+
+async function writeAll(handle: FileHandle, piece: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < piece.length; ) done += (await handle.write(piece, done, piece.length - done, position + done)).bytesWritten;
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
