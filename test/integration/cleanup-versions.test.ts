@@ -155,3 +155,22 @@ test('a backup that was taken back at its last step is none that somebody hid', 
   assert.deepEqual((await findHiddenManifests(repository)).unexplained, []);
   await repository.storage.close();
 });
+
+test('log of a cluster without a base backup stays, unless days are configured; what object lock retains of it is told and does not count', async () => {
+  const bucket = await server.makeBucket({ versions: true, objectLock: true });
+  const repository = await open(bucket);
+  await backUp(repository, [streamArtifact('one', [Buffer.alloc(5000, 'one')])]);
+  const untilMs = Math.floor(Date.now() / 1000) * 1000 + 3_600_000;
+  const [locked, free] = [1, 2].map((n) => `wal/77/00000001/00000000/00000001000000000000000${n}.wal`) as [string, string];
+  await repository.storage.put(locked, [Buffer.alloc(300)], { retainUntilMs: untilMs });
+  await repository.storage.put(free, [Buffer.alloc(200)]);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  const [kept] = (await cleanRepository(repository, request, quiet(), atOnce)).wal;
+  assert.deepEqual([kept?.segments, kept?.bytes], [0, 0]);
+  assert.match(kept?.stays ?? '', /no base backup of it is in the repository; .*retention\.walDays/);
+  const { wal, retained, freed } = await cleanRepository(repository, request, quiet(), { ...atOnce, orphanWalDays: 1 / 86_400_000 });
+  assert.deepEqual(wal, [{ systemId: '77', targets: [], from: undefined, becomes: undefined, segments: 1, bytes: 200, laterSegments: 0, laterBytes: 0, stays: undefined }]);
+  assert.deepEqual([retained, freed.bytes], [[{ object: locked, until: new Date(untilMs).toISOString() }], 200]);
+  assert.deepEqual((await allVersions(bucket)).filter((key) => key.includes('wal/')), [(await allVersions(bucket)).find((key) => key.endsWith(locked))]);
+  await repository.storage.close();
+});

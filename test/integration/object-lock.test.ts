@@ -1,11 +1,15 @@
 /** Object lock on a real S3 server: what is retained and until when, and what a later backup does about the locks of what it uses again. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectVersionsCommand, ListObjectsV2Command, PutBucketPolicyCommand, PutObjectCommand, PutObjectRetentionCommand } from '@aws-sdk/client-s3';
+import { loadConfig } from '../../src/config/load.ts';
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import { cleanup } from '../../src/operations/cleanup.ts';
+import { undelete } from '../../src/operations/undelete.ts';
 import { decodePackTable } from '../../src/repository/pack-usage.ts';
 import { packKey } from '../../src/repository/index-part.ts';
 import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
@@ -63,9 +67,9 @@ async function packsOf(bucket: string, id: string): Promise<{ key: string; locke
   }
 }
 
-async function raw(bucket: string) {
+async function raw(bucket: string, { accessKey, secretKey }: Access = server) {
   const { openStorage } = await import('../../src/storage/open.ts');
-  const storage = await openStorage(await server.location({ bucket }));
+  const storage = await openStorage({ ...(await server.location({ bucket })), accessKey: new Secret(accessKey), secretKey: new Secret(secretKey) });
   return { storage, close: async () => storage.close() };
 }
 
@@ -198,4 +202,45 @@ test('the key file is retained as long as the newest backup under it, in all its
   // A shorter one later takes nothing back.
   await backUp(short);
   assert.deepEqual(await locksOfVersions(bucket, key), [untilMs, untilMs]);
+});
+
+test('the policy of examples/s3 for object lock: a host with these rights retains what it writes and extends what it uses again, and can take no lock away', async () => {
+  const bucket = await server.makeBucket({ objectLock: true });
+  await (await open(bucket, { days: 2 })).init();
+  const user = await server.makeUser();
+  const text = readFileSync(new URL('../../examples/s3/write-only-object-lock-policy.json', import.meta.url), 'utf8');
+  const policy = JSON.parse(text.replaceAll('my-backups/shop', bucket).replaceAll('my-backups', bucket).replaceAll('"shop/', '"').replaceAll('web-1', hostname())) as { Statement: object[] };
+  const Statement = policy.Statement.map((each) => ({ ...each, Principal: { AWS: ['*'] } }));
+  await server.client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy: JSON.stringify({ ...policy, Statement }) }));
+  const first = await backUp(await open(bucket, { days: 2 }, user));
+  const second = await backUp(await open(bucket, { days: 9 }, user));
+  const [before, now] = [await packsOf(bucket, first), await packsOf(bucket, second)];
+  assert.deepEqual(now.map(({ key }) => key), before.map(({ key }) => key), 'its packs are used again');
+  const untilMs = await untilOf(bucket, `manifests/${second}.json`);
+  for (const { key } of now) {
+    assert.equal(await untilOf(bucket, key), untilMs);
+    const { storage, close } = await raw(bucket, user);
+    await assert.rejects(storage.remove([key]), { code: 'storage' });
+    assert.equal(await storage.extendRetention?.(key, Date.now() + dayMs, 1), false, 'not of that size');
+    await close();
+  }
+});
+
+test('a backup that somebody hid: cleanup warns and keeps it, undelete shows it again', async () => {
+  const bucket = await server.makeBucket({ objectLock: true });
+  const lifeboat = await open(bucket, { days: 2 });
+  await lifeboat.init();
+  const id = await backUp(lifeboat);
+  await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: `manifests/${id}.json` }));
+  assert.deepEqual((await lifeboat.list()).backups, []);
+  const repository = { url: `s3://${bucket}`, endpoint: server.endpoint, accessKey: server.accessKey, secretKey: server.secretKey };
+  const document = { repository, encryption: { key: 'ab'.repeat(32) }, stateDir: join(work, `state-${bucket}`), targets: { main: { files: { paths: ['uploads'] } } } };
+  const loaded = await loadConfig({ cwd: work, env: {}, document, need: { repository: true, encryption: true, targets: 'all' } });
+  const context = { signal: new AbortController().signal, emit: () => {} };
+  const { hidden, warnings } = await cleanup(loaded, { dryRun: true, acknowledge: [] }, context);
+  assert.deepEqual(hidden.map((each) => each.id), [id]);
+  assert.ok(warnings.some((each) => each.includes(`lifeboat undelete ${id}`)), warnings.join());
+  await undelete(loaded, { id, hold: false }, context);
+  assert.deepEqual((await lifeboat.list()).backups.map((each) => each.id), [id]);
+  assert.deepEqual((await cleanup(loaded, { dryRun: true, acknowledge: [] }, context)).hidden, []);
 });
