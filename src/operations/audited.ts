@@ -16,8 +16,16 @@ import type { Json } from '../source/source.ts';
 /** After a run that failed nobody waits long for its record; after a good one as long as for any object. */
 const limitMs = { ok: 60_000, failed: 10_000 } as const;
 
-/** The same operation with a record of each run. `command` is what an operator would call it. */
-export function audited<Q extends object, R extends object>(command: string, operation: Operation<Q, R>): Operation<Q, R> {
+/** What a result says of the run, where the result alone tells whether it was a good one. */
+export interface AuditVerdict {
+  readonly ids: readonly string[];
+  /** 0 for a good one. */
+  readonly exitCode: number;
+  readonly message?: string | undefined;
+}
+
+/** The same operation with a record of each run. `command` is what an operator would call it; without `verdictOf` a run that does not throw is a good one. */
+export function audited<Q extends object, R extends object>(command: string, operation: Operation<Q, R>, verdictOf?: (result: R) => AuditVerdict): Operation<Q, R> {
   return async (loaded, request, context) => {
     const startedMs = Date.now();
     const asked = argumentsOf(request);
@@ -31,8 +39,10 @@ export function audited<Q extends object, R extends object>(command: string, ope
       if (!isOn(request, 'dryRun') && !(error instanceof LifeboatError && error.code === 'storage')) await record(loaded, draft, context);
       throw error;
     }
-    if (isOn(request, 'dryRun') || ['planned', 'skipped'].includes(textOf(result, 'outcome') ?? '')) return result;
-    await record(loaded, { ...base, target: textOf(result, 'target') ?? base.target, ids: idsOf(result), outcome: 'ok', exitCode: 0, finishedMs: Date.now(), details: { arguments: asked } }, context);
+    if (isOn(request, 'dryRun') || ['planned', 'fallback-planned', 'skipped'].includes(textOf(result, 'outcome') ?? '')) return result;
+    const { ids, exitCode, message } = verdictOf?.(result) ?? { ids: idsOf(result), exitCode: 0 };
+    const details = { arguments: asked, ...(message === undefined ? {} : { message }) };
+    await record(loaded, { ...base, target: textOf(result, 'target') ?? base.target, ids: [...ids], outcome: exitCode === 0 ? 'ok' : 'failed', exitCode, finishedMs: Date.now(), details }, context);
     return result;
   };
 }

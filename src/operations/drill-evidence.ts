@@ -13,12 +13,19 @@ export interface DrilledPart {
   readonly record: DrillRecord;
 }
 
+/** `notes`: in words that anybody may read. */
+export interface DrillEvidence {
+  readonly level: 'drill' | 'pitr';
+  readonly startedMs: number;
+  readonly notes: readonly string[];
+}
+
 /** Writes it; the object's name, or undefined where nothing may be written. */
-export async function recordDrill(repository: Repository, backup: EvidencedBackup, parts: readonly DrilledPart[], startedMs: number, { emit }: RunContext): Promise<string | undefined> {
+export async function recordDrill(repository: Repository, backup: EvidencedBackup, parts: readonly DrilledPart[], { level, startedMs, notes }: DrillEvidence, { emit }: RunContext): Promise<string | undefined> {
   const failed = parts.some(({ drilled }) => drilled.result === 'failed');
   try {
     const { object, warning } = await writeEvidence(repository, backup, {
-      level: 'drill',
+      level,
       result: failed ? 'failed' : 'ok',
       startedMs,
       finishedMs: Date.now(),
@@ -28,6 +35,7 @@ export async function recordDrill(repository: Repository, backup: EvidencedBacku
       bytes: parts.reduce((sum, { drilled }) => sum + drilled.bytes, 0),
       steps: parts.flatMap(({ drilled }) => drilled.steps.map((step) => ({ ...step, name: `${drilled.name} ${step.name}` }))),
       damaged: parts.flatMap(({ drilled, record }) => record.failures.flatMap((failure) => damageOf(drilled.name, failure))),
+      notes,
     });
     if (warning !== undefined) emit({ type: 'warning', message: warning });
     return object;

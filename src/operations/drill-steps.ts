@@ -1,12 +1,15 @@
 /** What the drills of all components have in common: a clock for their steps, and what they answer. */
 import type { Config } from '../config/config.ts';
-import type { LifeboatError } from '../lib/errors.ts';
+import { exitCodeOf, type LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
 import type { ArtifactReader, Json } from '../source/source.ts';
+import type { DrilledBackup } from './requests.ts';
 
 /** One component of a backup that is to be proven. */
 export interface DrillSubject {
+  readonly repository: Repository;
   readonly config: Config;
   readonly manifest: Manifest;
   readonly component: ManifestComponent;
@@ -54,7 +57,24 @@ export type ComponentDrill = (subject: DrillSubject, record: DrillRecord, contex
 /** Steps of a real restore begin so; starting throwaway servers and comparing are none of it. */
 export const restoreStep = 'restore';
 
-/** The restore's part of the steps of a drill, in milliseconds. */
-export function restoreTimeMs(steps: readonly { readonly name: string; readonly durationMs: number }[]): number {
-  return steps.filter(({ name }) => / restore\b|^restore\b/.test(name)).reduce((sum, { durationMs }) => sum + durationMs, 0);
+interface Step {
+  readonly name: string;
+  readonly durationMs: number;
+}
+
+/** Those steps of a drill that a real restore has too. */
+export function restoreSteps(steps: readonly Step[]): Step[] {
+  return steps.filter(({ name }) => / restore\b|^restore\b/.test(name)).map(({ name, durationMs }) => ({ name, durationMs }));
+}
+
+/** What they took, in milliseconds. */
+export function restoreTimeMs(steps: readonly Step[]): number {
+  return restoreSteps(steps).reduce((sum, { durationMs }) => sum + durationMs, 0);
+}
+
+/** 14 if any of them failed, else why one could not be made, else 0. */
+export function exitCodeOfDrills(backups: readonly DrilledBackup[]): number {
+  if (backups.some(({ result }) => result === 'failed')) return exitCodeOf.integrity;
+  const impossible = backups.flatMap(({ components }) => components).find(({ result }) => result === 'impossible');
+  return impossible === undefined ? 0 : exitCodeOf[impossible.code ?? 'tool'];
 }

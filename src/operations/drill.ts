@@ -3,34 +3,52 @@
  * recorded, and what was found is kept as evidence. Nothing of it stays on this machine. Where a drill is
  * not possible for want of a tool, an extension or space, it says so, and nothing is recorded.
  */
+import { randomBytes } from 'node:crypto';
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { openArtifacts } from '../repository/artifact-reader.ts';
 import type { ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { ArtifactReader } from '../source/source.ts';
+import { audited } from './audited.ts';
+import { countingReader, drillComponent } from './drill-component.ts';
 import { recordDrill, type DrilledPart } from './drill-evidence.ts';
-import { DrillRecord, restoreTimeMs, type ComponentDrill, type DrillSubject } from './drill-steps.ts';
+import { DrillRecord, exitCodeOfDrills, restoreTimeMs, type ComponentDrill, type DrillSubject } from './drill-steps.ts';
 import { readComponentFacts } from './facts-document.ts';
 import { noteWarnings } from './noting.ts';
 import { collectLeftovers, withRepository } from './open-repository.ts';
 import { pinned } from './pinned.ts';
-import type { DrilledBackup, DrilledComponent, DrillRequest, DrillResult } from './requests.ts';
+import type { DrilledBackup, DrillRequest, DrillResult } from './requests.ts';
 import { chooseBackups } from './validate-choose.ts';
 import { DamageBook } from './validate-damage.ts';
 import type { OpenBackup } from './validate-objects.ts';
 
 /** What differs is in the result, not thrown. Throws what keeps every drill from being made (`not_found`, `key`, `locked`…). */
-export async function drill(loaded: LoadedConfig, request: DrillRequest, told: RunContext): Promise<DrillResult> {
+export const drill = audited('integrity --drill', drillAll, ({ backups }) => ({ ids: backups.map(({ id }) => id), exitCode: exitCodeOfDrills(backups), message: messageOfDrills(backups) }));
+
+function messageOfDrills(backups: readonly DrilledBackup[]): string | undefined {
+  return backups.find(({ result }) => result !== 'proven')?.components.find(({ result }) => result !== 'equal')?.problems[0];
+}
+
+async function drillAll(loaded: LoadedConfig, request: DrillRequest, told: RunContext): Promise<DrillResult> {
   const { context, warnings } = noteWarnings(told);
   collectLeftovers(loaded, context);
   const startedMs = Date.now();
   return withRepository(loaded, context, async (repository) => {
-    const backups: DrilledBackup[] = [];
-    for (const backup of await choose(repository, request, context)) backups.push(await drillBackup(loaded, repository, backup, context));
+    const backups = request.pitr === true ? await moments(loaded, repository, request, context) : await wholeBackups(loaded, repository, request, context);
     return { repository: repository.storage.location, startedAt: new Date(startedMs).toISOString(), durationMs: Date.now() - startedMs, backups, warnings };
   });
+}
+
+async function wholeBackups(loaded: LoadedConfig, repository: Repository, request: DrillRequest, context: RunContext): Promise<DrilledBackup[]> {
+  const backups: DrilledBackup[] = [];
+  for (const backup of await choose(repository, request, context)) backups.push(await drillBackup(loaded, repository, backup, context));
+  return backups;
+}
+
+async function moments(loaded: LoadedConfig, repository: Repository, request: DrillRequest, context: RunContext): Promise<DrilledBackup[]> {
+  const { drillMoments } = await import('./drill-pitr.ts');
+  return drillMoments(loaded, repository, request, request.seed ?? randomBytes(4).toString('hex'), context);
 }
 
 async function choose(repository: Repository, { ids, target }: DrillRequest, context: RunContext): Promise<readonly OpenBackup[]> {
@@ -53,73 +71,21 @@ async function drillBackup(loaded: LoadedConfig, repository: Repository, backup:
     const record = new DrillRecord();
     const work = async (inner: RunContext): Promise<void> => {
       const facts = await readComponentFacts(repository, manifest);
-      await (await drillOf(component))({ config: loaded.config, manifest, component, facts, reader: counting.reader } satisfies DrillSubject, record, inner);
+      await (await drillOf(component))({ repository, config: loaded.config, manifest, component, facts, reader: counting.reader } satisfies DrillSubject, record, inner);
     };
     parts.push({ record, drilled: await drillComponent(component, record, counting.bytes, work, context) });
   }
   const isImpossible = parts.some(({ drilled }) => drilled.result === 'impossible');
   const isFailed = parts.some(({ drilled }) => drilled.result === 'failed');
   // Evidence of a success is one of all components; a failure is one whatever else could not be tried.
-  const evidence = isImpossible && !isFailed ? undefined : await recordDrill(repository, backup, parts, startedMs, context);
+  const evidence = isImpossible && !isFailed ? undefined : await recordDrill(repository, backup, parts, { level: 'drill', startedMs, notes: [] }, context);
   const components = parts.map(({ drilled }) => drilled);
   return { id, target: manifest.target, result: isFailed ? 'failed' : isImpossible ? 'impossible' : 'proven', durationMs: Date.now() - startedMs, restoreMs: restoreTimeMs(components.flatMap(({ steps }) => steps)), components, evidence };
 }
 
-/** A fault of the backup ends its component, not the drill; so does what is missing here. */
-async function drillComponent({ name, kind }: ManifestComponent, record: DrillRecord, bytes: () => number, work: (context: RunContext) => Promise<void>, context: RunContext): Promise<DrilledComponent> {
-  const started = performance.now();
-  let impossible: LifeboatError | undefined;
-  try {
-    await work(demoting(record, context));
-  } catch (error) {
-    context.signal.throwIfAborted();
-    if (!(error instanceof LifeboatError)) throw error;
-    if (error.code === 'integrity') record.failures.push(error);
-    else impossible = error;
-  }
-  const problems = [...record.failures, ...(impossible === undefined ? [] : [impossible])];
-  return {
-    name,
-    kind,
-    result: record.failures.length > 0 ? 'failed' : impossible === undefined ? 'equal' : 'impossible',
-    durationMs: Math.round(performance.now() - started),
-    bytes: bytes(),
-    steps: record.steps,
-    counts: record.counts,
-    versions: record.versions,
-    summary: record.summary,
-    problems: problems.map(({ message }) => message),
-    code: problems[0]?.code,
-    hint: problems[0]?.hint,
-    notes: [...new Set(record.notes)],
-  };
-}
-
-/** What a restore warns of (a locale, a tablespace that is not here) is only worth a note where all is thrown away. */
-function demoting(record: DrillRecord, context: RunContext): RunContext {
-  return {
-    signal: context.signal,
-    emit: (event) => {
-      if (event.type === 'warning') record.notes.push(event.message);
-      context.emit(event.type === 'warning' ? { ...event, type: 'step' } : event);
-    },
-  };
-}
-
-async function drillOf({ kind, name }: ManifestComponent): Promise<ComponentDrill> {
+async function drillOf({ kind }: ManifestComponent): Promise<ComponentDrill> {
   if (kind === 'postgres') return (await import('./drill-database.ts')).drillDatabase;
   if (kind === 'redis') return (await import('./drill-redis.ts')).drillRedis;
   if (kind === 'files') return (await import('./drill-files.ts')).drillFiles;
-  throw new LifeboatError('usage', `there is no drill of ${name} yet`);
-}
-
-function countingReader(reader: ArtifactReader): { readonly reader: ArtifactReader; readonly bytes: () => number } {
-  let bytes = 0;
-  async function* counted(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const piece of stream) {
-      bytes += piece.length;
-      yield piece;
-    }
-  }
-  return { reader: { artifacts: reader.artifacts, open: (name, range) => counted(reader.open(name, range)) }, bytes: () => bytes };
+  return (await import('./drill-base.ts')).drillBase;
 }

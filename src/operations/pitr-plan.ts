@@ -35,8 +35,11 @@ export interface PitrPlan {
   readonly shown: PitrPlanned;
 }
 
-interface Candidate {
+/** A backup with a base backup in it. */
+export interface Candidate {
   readonly manifest: Manifest;
+  /** Of the manifest. */
+  readonly seal: string | undefined;
   readonly component: ManifestComponent;
 }
 
@@ -120,13 +123,14 @@ function headerFault(segment: Buffer, facts: BaseFacts, position: bigint): strin
   return address === position ? undefined : `it begins at ${formatLsn(address)}, not at ${formatLsn(position)}`;
 }
 
-async function baseBackups(repository: Repository, target: string | undefined): Promise<Candidate[]> {
+/** Those that count, newest first. Throws `usage` (2) if they are of several targets and none is named. */
+export async function baseBackups(repository: Repository, target: string | undefined): Promise<Candidate[]> {
   const found: Candidate[] = [];
   let unchecked: LifeboatError | undefined;
-  for await (const { manifest, trust, reason } of repository.listManifests()) {
+  for await (const { manifest, trust, seal, reason } of repository.listManifests()) {
     const component = manifest?.components.find(({ kind }) => kind === 'base');
     if (manifest === undefined || component === undefined || (target !== undefined && manifest.target !== target)) continue;
-    if (trust === 'sealed') found.push({ manifest, component });
+    if (trust === 'sealed') found.push({ manifest, component, seal });
     else if (trust === 'unchecked') unchecked ??= new LifeboatError('key', `cannot tell whether base backup ${manifest.id} is genuine: ${reason}`, { state: 'nothing was changed', hint: 'configure the key of the repository' });
   }
   if (found.length === 0 && unchecked !== undefined) throw unchecked;
@@ -215,7 +219,8 @@ function behindTheEnd({ run, end, target, facts }: Reach): LifeboatError {
   });
 }
 
-async function placeFor(facts: BaseFacts): Promise<ScratchPlace> {
+/** Programs of exactly the version of a base backup, and a place for its cluster. Throws `tool` (16). */
+export async function placeFor(facts: BaseFacts): Promise<ScratchPlace> {
   const major = Math.floor(facts.serverVersionNum / 10000);
   const place = await findScratchPlace(major);
   if (Number.parseInt(place.version, 10) === major) return place;

@@ -9,6 +9,7 @@ import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Json, Problem } from '../source/source.ts';
 import type { Standing } from './states.ts';
+import type { ProvenMoment } from './proven-moment.ts';
 import type { WalGap, WalTimeline } from './wal-requests.ts';
 
 export type Operation<Request, Result> = (config: LoadedConfig, request: Request, context: RunContext) => Promise<Result>;
@@ -633,9 +634,13 @@ export interface HoldResult {
 
 /** A drill: backups restored into throwaway servers and compared with what they recorded. */
 export interface DrillRequest {
-  /** As in RestoreRequest. Empty: the newest of each target. */
+  /** As in RestoreRequest. Empty: the newest of each target; with `pitr` any base backup of each. */
   readonly ids: readonly string[];
   readonly target?: string | undefined;
+  /** Recover PostgreSQL to a random moment instead, and prove that it is that one. */
+  readonly pitr?: boolean | undefined;
+  /** With `pitr`: the same seed chooses the same moment of the same window. */
+  readonly seed?: string | undefined;
 }
 
 export interface DrilledComponent {
@@ -669,6 +674,9 @@ export interface DrilledBackup {
   /** What restoring took, without the comparisons: the measured restore time. */
   readonly restoreMs: number;
   readonly components: readonly DrilledComponent[];
+  /** With `pitr`: the moment that was recovered to, and the seed that chose it. */
+  readonly moment?: string | undefined;
+  readonly seed?: string | undefined;
   /** The evidence that was written; undefined where nothing could be tried or may be written. */
   readonly evidence?: string | undefined;
 }
@@ -718,6 +726,8 @@ export interface RestoreEstimate {
   readonly basis: 'measured' | 'assumed';
   readonly ofBackup?: string | undefined;
   readonly measuredAt?: string | undefined;
+  /** As measured: what the parts of that restore took. */
+  readonly steps?: readonly { readonly name: string; readonly durationMs: number }[] | undefined;
   readonly assumption?: string | undefined;
 }
 
@@ -791,6 +801,8 @@ export interface StatusTarget {
   readonly components: readonly StatusComponent[];
   readonly newest?: { readonly id: string; readonly takenAt: string; readonly ageMs: number; readonly state?: string | undefined; readonly standing?: Standing | undefined } | undefined;
   readonly newestProven?: { readonly id: string; readonly provenAt: string } | undefined;
+  /** The recovery to a moment that a drill has proven last. */
+  readonly provenMoment?: ProvenMoment | undefined;
   readonly restoreTime?: RestoreEstimate | undefined;
   /** What can be restored, newest first. */
   readonly moments: readonly { readonly id: string; readonly at: string; readonly components: readonly string[]; readonly state?: string | undefined; readonly isDamaged?: boolean | undefined }[];

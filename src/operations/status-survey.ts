@@ -11,11 +11,12 @@ import type { Manifest } from '../repository/manifest.ts';
 import { readNotes } from '../repository/notes.ts';
 import { safetyTag } from '../repository/retention-backups.ts';
 import type { Repository } from '../repository/repository.ts';
-import { restoreTimeMs } from './drill-steps.ts';
+import { restoreSteps, restoreTimeMs } from './drill-steps.ts';
 import { checkAuditNumbers, checkPast } from './integrity-chain.ts';
 import type { KnownBackup } from './integrity-expect.ts';
 import { Ledger } from './integrity-ledger.ts';
 import type { IntegrityFinding, StatusRunning } from './requests.ts';
+import { newestProvenMoment, type ProvenMoment } from './proven-moment.ts';
 import { readRuns, repositoryName, type RecordedRun } from './run-history.ts';
 import { standingOf, type Standing } from './states.ts';
 import { packShares, type PackShares } from './status-packs.ts';
@@ -40,6 +41,7 @@ export interface SurveyedProof {
   readonly id: string;
   readonly at: string;
   readonly restoreMs: number;
+  readonly steps: readonly { readonly name: string; readonly durationMs: number }[];
   readonly readBytes: number;
 }
 
@@ -51,6 +53,8 @@ export interface SurveyedTarget {
   readonly backups: readonly SurveyedBackup[];
   /** Of the newest backup that a drill has proven and nothing has refuted. */
   readonly proof: SurveyedProof | undefined;
+  /** The recovery to a moment that a drill has proven last. */
+  readonly recovery: ProvenMoment | undefined;
   /** Of this host, oldest first. */
   readonly runs: readonly RecordedRun[];
   /** The small size of the newest backup is meant to be. */
@@ -145,6 +149,7 @@ async function surveyTarget({ config }: LoadedConfig, repository: Repository, na
     configured,
     backups: own.flatMap(({ id, manifest }) => (manifest === undefined ? [] : [backupOf(manifest, standings.get(id))])),
     proof: await newestProof(repository, own, standings, evidence),
+    recovery: await newestProvenMoment(repository, own, evidence),
     runs: runs.filter((run) => run.target === name),
     isSizeAcknowledged: newest !== undefined && (await readNotes(repository, newest.id)).note?.acknowledged === true,
     due: new Map(due),
@@ -174,7 +179,7 @@ async function newestProof(repository: Repository, listed: readonly ListedManife
     const name = names.find(({ object }) => object === proven?.object);
     const read = name === undefined ? undefined : await readEvidence(repository, each, name);
     if (read?.evidence === undefined) continue;
-    return { id: each.id, at: read.evidence.finishedAt, restoreMs: restoreTimeMs(read.evidence.steps), readBytes: sumSizes(each.manifest.components).readBytes };
+    return { id: each.id, at: read.evidence.finishedAt, restoreMs: restoreTimeMs(read.evidence.steps), steps: restoreSteps(read.evidence.steps), readBytes: sumSizes(each.manifest.components).readBytes };
   }
   return undefined;
 }

@@ -71,6 +71,7 @@ function targetOf(target: SurveyedTarget, { nowMs }: Survey, days: number): Stat
     }),
     newest: newest === undefined ? undefined : { id: newest.id, takenAt: newest.startedAt, ageMs: nowMs - Date.parse(newest.startedAt), state: newest.standing?.state, standing: newest.standing },
     newestProven: proof === undefined ? undefined : { id: proof.id, provenAt: proof.at },
+    provenMoment: target.recovery,
     restoreTime: estimate(target),
     moments: backups.map(({ id, startedAt, components, standing }) => ({ id, at: startedAt, components, state: standing?.state, isDamaged: standing?.failing })),
     analytics: analyse(target, nowMs, days),
@@ -86,5 +87,5 @@ function estimate({ backups: [newest], proof }: SurveyedTarget): RestoreEstimate
   if (newest === undefined) return undefined;
   if (proof === undefined) return { ms: Math.round((newest.readBytes / assumedBytesPerSecond) * 1000), basis: 'assumed', assumption };
   const factor = proof.id === newest.id || proof.readBytes === 0 ? 1 : Math.max(1, newest.readBytes / proof.readBytes);
-  return { ms: Math.round(proof.restoreMs * factor), basis: 'measured', ofBackup: proof.id, measuredAt: proof.at };
+  return { ms: Math.round(proof.restoreMs * factor), basis: 'measured', ofBackup: proof.id, measuredAt: proof.at, steps: proof.steps };
 }

@@ -3,7 +3,7 @@ import type { ChalkInstance } from 'chalk';
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { AcknowledgeResult, StatusReason, StatusResult, StatusTarget, StatusWal } from '../operations/requests.ts';
+import type { AcknowledgeResult, RestoreEstimate, StatusReason, StatusResult, StatusTarget, StatusWal } from '../operations/requests.ts';
 import { reachedText } from './list-view.ts';
 import { counted, shownTime } from './sizes.ts';
 import { oneLine } from './table.ts';
@@ -35,7 +35,7 @@ function reasonText({ id, weight, message, next, acknowledged }: StatusReason): 
   return [`  ${weight}: ${oneLine(message)}`, `    next: ${next}   [${oneLine(id)}]`];
 }
 
-function targetText({ name, components, newest, newestProven, restoreTime, moments, analytics }: StatusTarget): string[] {
+function targetText({ name, components, newest, newestProven, provenMoment, restoreTime, moments, analytics }: StatusTarget): string[] {
   const lines = [`target ${name}`];
   if (newest === undefined) return [...lines, '  no backup'];
   lines.push(`  newest    ${newest.id}, ${shownTime(newest.takenAt)}, ${formatDuration(newest.ageMs)} old, ${newest.standing === undefined ? (newest.state ?? 'unknown') : reachedText(newest.standing)}`);
@@ -43,7 +43,8 @@ function targetText({ name, components, newest, newestProven, restoreTime, momen
   const scheduled = components.filter(({ schedules }) => schedules !== undefined);
   for (const { name: component, schedules = [], dueAt, nextAt } of scheduled) lines.push(`  scheduled ${component}: ${schedules.join(', ')}${dueAt === undefined ? '' : `, was due ${shownTime(dueAt)}`}${nextAt === undefined ? '' : `, next ${shownTime(nextAt)}`}`);
   lines.push(`  proven    ${newestProven === undefined ? 'never' : `${newestProven.id}, ${shownTime(newestProven.provenAt)}`}`);
-  if (restoreTime !== undefined) lines.push(`  restore   about ${formatDuration(restoreTime.ms)} (${restoreTime.basis === 'measured' ? `measured by the drill of ${shownTime(restoreTime.measuredAt ?? '')}` : (restoreTime.assumption ?? 'assumed')})`);
+  if (provenMoment !== undefined) lines.push(`  recovered to ${provenMoment.moment} by the drill of ${shownTime(provenMoment.provenAt)}, in ${formatDuration(provenMoment.restoreMs)}`);
+  if (restoreTime !== undefined) lines.push(`  restore   about ${formatDuration(restoreTime.ms)} (${restoreTime.basis === 'measured' ? `measured by the drill of ${shownTime(restoreTime.measuredAt ?? '')}` : (restoreTime.assumption ?? 'assumed')})${longest(restoreTime)}`);
   const shown = moments.slice(0, shownMoments).map(({ at, isDamaged }) => `${shownTime(at)}${isDamaged === true ? ' (damaged)' : ''}`);
   lines.push(`  moments   ${shown.join(', ')}${moments.length > shownMoments ? `, and ${moments.length - shownMoments} more` : ''}`);
   const { days, successes, failures, averageReadBytes, averageDurationMs, storedBytes, ratio } = analytics;
@@ -70,4 +71,10 @@ function placeText({ repository, storage: { freeBytes, capacityBytes, budgetByte
   const budget = budgetBytes === undefined ? '' : `, ${formatBytes(storedBytes)} of a budget of ${formatBytes(budgetBytes)}`;
   const dead = packBytes === undefined || deadBytes === undefined || packBytes === 0 ? '' : `, packs ${formatBytes(packBytes)}, of that at most ${Math.round((deadBytes / packBytes) * 100)} % dead`;
   return [`repository ${repository}${free}${budget}${dead}`, ...running.filter(({ isAlive }) => isAlive).map(({ command, scope, user, host, since }) => `running ${command} (${scope}) by ${user}@${host} since ${shownTime(since)}`)];
+}
+
+/** Where most of the time goes. */
+function longest({ steps = [] }: RestoreEstimate): string {
+  const most = steps.toSorted((a, b) => b.durationMs - a.durationMs).slice(0, 3);
+  return most.length < 2 ? '' : `: ${most.map(({ name, durationMs }) => `${name.replace(' restore', '')} ${formatDuration(durationMs)}`).join(', ')}`;
 }

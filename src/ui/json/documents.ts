@@ -81,6 +81,7 @@ const standing = z
     lastFailure: milestone.optional(),
     failing: z.boolean().describe('the last failure was not followed by a success that would have found the same'),
     restored: milestone.optional().describe('a real restore that verified well'),
+    recovered: milestone.optional().describe('a recovery to a moment behind it that a drill has proven'),
   })
   .describe('how far it has been proven; absent where no key can tell');
 
@@ -233,7 +234,8 @@ const status = document('status', {
       ),
       newest: z.strictObject({ id: text, takenAt: time, ageMs: z.number(), state: text.optional().describe('stored, checked, decoded or proven'), standing: standing.optional() }).optional(),
       newestProven: z.strictObject({ id: text, provenAt: time }).optional(),
-      restoreTime: z.strictObject({ ms: durationMs, basis: z.enum(['measured', 'assumed']), ofBackup: text.optional(), measuredAt: time.optional(), assumption: text.optional() }).optional(),
+      provenMoment: z.strictObject({ id: text, moment: time, provenAt: time, restoreMs: durationMs, object: text }).optional().describe('the recovery to a moment that a drill has proven last'),
+      restoreTime: z.strictObject({ ms: durationMs, basis: z.enum(['measured', 'assumed']), ofBackup: text.optional(), measuredAt: time.optional(), steps: z.array(z.strictObject({ name: text, durationMs })).optional().describe('what the parts of the measured restore took'), assumption: text.optional() }).optional(),
       moments: z.array(z.strictObject({ id: text, at: time, components: texts, state: text.optional(), isDamaged: z.boolean().optional() })).describe('what can be restored, newest first'),
       analytics: z.strictObject({
         days: z.int(),
@@ -272,6 +274,8 @@ const drill = document('drill', {
       target: text,
       result: z.enum(['proven', 'failed', 'impossible']).describe('impossible: it could not be tried for want of a tool, an extension or space'),
       durationMs,
+      moment: time.optional().describe('with --pitr: what was recovered to'),
+      seed: text.optional().describe('with --pitr: chose the moment'),
       restoreMs: durationMs.describe('what restoring took, without starting servers and comparing'),
       components: z.array(
         z.strictObject({

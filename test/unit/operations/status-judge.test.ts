@@ -18,7 +18,7 @@ function backup(ageMs: number, more: Partial<SurveyedBackup> = {}): SurveyedBack
 const daily = (count: number): SurveyedBackup[] => Array.from({ length: count }, (_, n) => backup((2 + 24 * n) * hourMs));
 
 function target(more: Partial<SurveyedTarget> = {}): SurveyedTarget {
-  return { name: 'main', configured: ['database'], backups: daily(8), proof: { id: 'b-26', at: ago(48 * hourMs), restoreMs: 5000, readBytes: 1_000_000 }, runs: [], isSizeAcknowledged: false, due: new Map(), isBackingUp: false, ...more };
+  return { name: 'main', configured: ['database'], backups: daily(8), proof: { id: 'b-26', at: ago(48 * hourMs), restoreMs: 5000, steps: [], readBytes: 1_000_000 }, recovery: undefined, runs: [], isSizeAcknowledged: false, due: new Map(), isBackingUp: false, ...more };
 }
 
 function survey(more: Partial<Survey> = {}, of: Partial<SurveyedTarget> = {}): Survey {
@@ -94,7 +94,7 @@ describe('proof', () => {
   const failing = { state: 'stored', failing: true, lastFailure: { at: ago(hourMs), durationMs: 1, level: 'drill', object: 'x' } } as const;
   test('never, or too long ago', () => {
     assert.deepEqual(names(survey({}, { proof: undefined })), ['degraded unproven:main']);
-    const at = (ms: number) => ({ id: 'b-26', at: ago(ms), restoreMs: 1, readBytes: 1 });
+    const at = (ms: number) => ({ id: 'b-26', at: ago(ms), restoreMs: 1, steps: [], readBytes: 1 });
     assert.deepEqual(names(survey({}, { proof: at(35 * 24 * hourMs) })), []);
     assert.deepEqual(names(survey({}, { proof: at(35 * 24 * hourMs + 1) })), ['degraded proof-old:main:b-26']);
   });
