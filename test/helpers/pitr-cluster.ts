@@ -55,11 +55,11 @@ export async function startPitrCluster(options: ArchivingOptions = {}): Promise<
   }
 }
 
-/** The same of a server that is there already. */
-export async function pitrOf(archive: ArchivingServer): Promise<PitrCluster> {
+/** The same of a server that is there already; base backups are taken of the one at `url`. */
+export async function pitrOf(archive: ArchivingServer, url = archive.server.url()): Promise<PitrCluster> {
   const { server, home, config } = archive;
   const { repository } = JSON.parse(readFileSync(config, 'utf8')) as { repository: unknown };
-  const document = { repository, targets: { main: { postgres: { url: server.url(), databases: ['postgres'], base: {} } } } };
+  const document = { repository, targets: { main: { postgres: { url, databases: ['postgres'], base: {} } } } };
   const loaded = await loadConfig({ cwd: home, env: { BACKUP_STATE_DIR: join(server.socketDir, 'root-state'), BACKUP_ENCRYPTION_KEY: rawKey }, document, need: { repository: true, encryption: true, targets: 'all' } });
   let places = 0;
   const folder = (name: string): string => serverFolder(server, `${name}-${++places}`);

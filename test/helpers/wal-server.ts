@@ -61,8 +61,9 @@ export async function startArchivingServer({ segmentMegabytes = 1, settings = {}
   }
 }
 
-async function waitForArchive(server: TestPostgres): Promise<void> {
-  const [row] = await server.query('postgres', 'SELECT pg_walfile_name(pg_switch_wal()) AS last');
+/** Ends the segment and waits until the archiver has handed over all up to it. */
+export async function waitForArchive(server: Pick<TestPostgres, 'query' | 'dataDir'>): Promise<void> {
+  const [row] = await server.query('postgres', 'SELECT pg_walfile_name(pg_switch_wal()) AS last FROM pg_current_xact_id()');
   const last = row?.['last'] ?? '';
   const status = join(server.dataDir, 'pg_wal/archive_status');
   // Sequences of segments end in .done; there is no other way to see that none of them was passed over.
