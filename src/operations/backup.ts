@@ -21,11 +21,12 @@ import { refuseTooMany } from './backup-limit.ts';
 import { completeBase, requireWal } from './base-complete.ts';
 import { checkDump } from './check-dump.ts';
 import { dumpComponents, type DumpedComponent } from './dump-components.ts';
+import { factsDocument } from './facts-document.ts';
 import { noteWarnings } from './noting.ts';
 import { collectLeftovers, repositoryLocation, withRepository } from './open-repository.ts';
 import { findAncestry, readParents, type Ancestry } from './parents.ts';
 import type { BackupRequest, BackupResult, BackupType } from './requests.ts';
-import { refreshRunbook } from './runbook-text.ts';
+import { refreshRunbook, runbookOf } from './runbook-text.ts';
 import { remembered } from './run-history.ts';
 import { summaryOf } from './summaries.ts';
 import { chooseTarget, sourcesOf, type ComponentSource } from './targets.ts';
@@ -136,7 +137,7 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
     for (const component of streamed) await checkDump(repository.storage, key.dataKey, component);
     const dumped: DumpedComponent[] = [];
     for (const component of streamed) dumped.push(await completeBase(repository, key.dataKey, component, context));
-    const sealed = await writer.finish({ format: 1, components: dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })) });
+    const sealed = await writer.finish(factsDocument(dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })), runbookOf(plan.loaded, plan.target)));
     if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));
     const head = await knownAuditHead(repository);
     const draft: ManifestDraft = {

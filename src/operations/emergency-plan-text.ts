@@ -25,8 +25,9 @@ function holdings({ hasData, holds, bytes, lastWriteAt }: LiveComponent): string
   return `holds ${holds}${bytes === undefined ? '' : ` (${formatBytes(bytes)})`}${lastWriteAt === undefined ? '' : `, last written to ${lastWriteAt}`}`;
 }
 
-function timeLine({ id, expectedMs, measured }: EmergencyPlan): string {
+function timeLine({ id, expectedMs, measured, steps }: EmergencyPlan): string {
   if (expectedMs === undefined || measured === undefined) return 'takes: unknown, no restore of this target was ever measured (lifeboat integrity measures one)';
-  const basis = measured.id === id ? `a restore of this backup took ${formatDuration(measured.ms)} on ${measured.at}` : `reckoned by size: a restore of ${measured.id} took ${formatDuration(measured.ms)} on ${measured.at}`;
-  return `takes about ${formatDuration(expectedMs)} (${basis}), and the safety backup and the services as long as they take`;
+  const basis = measured.id === id ? `a restore of all of this backup took ${formatDuration(measured.ms)} on ${measured.at}` : `reckoned by size: a restore of ${measured.id} took ${formatDuration(measured.ms)} on ${measured.at}`;
+  const others = [...(steps.some(({ name }) => name === 'safety-backup') ? ['the safety backup'] : []), ...(steps.some(({ name }) => name.endsWith('-services')) ? ['the services'] : [])];
+  return `takes about ${formatDuration(expectedMs)} (${basis})${others.length === 0 ? '' : `; ${others.join(' and ')} come on top`}`;
 }

@@ -15,6 +15,7 @@ import { commandLine } from './shell-words.ts';
 /** Carries out what is not done yet. Throws what a step throws, with the state that everything is in and what to run. */
 export async function runAll(loaded: LoadedConfig, repository: Repository, file: JournalFile, journal: Journal, warnings: readonly string[], context: RunContext): Promise<EmergencyResult> {
   await file.write(journal);
+  await repository.writeKey().catch((error: unknown) => context.emit({ type: 'warning', message: `the steps are written down on this host only (${file.path}), not in the repository: ${messageOf(error)}` }));
   await noteBeginning(loaded, journal, context);
   for (const [index, step] of journal.steps.entries()) {
     if (step.state === 'done' || step.state === 'skipped') continue;
@@ -36,7 +37,12 @@ export async function runAll(loaded: LoadedConfig, repository: Repository, file:
   await file.write(journal);
   await recordRestore(repository, journal, context);
   const { plan, startedAt, finishedAt, steps, safetyBackupId } = journal;
-  return { outcome: 'done', id: plan.id, target: plan.target, startedAt, durationMs: Date.parse(finishedAt) - Date.parse(startedAt), steps: steps.map(({ marks: _, ...step }) => step), safetyBackupId, journal: file.path, warnings };
+  return { outcome: 'done', id: plan.id, target: plan.target, startedAt, durationMs: Date.parse(finishedAt) - Date.parse(startedAt), steps: steps.map(shown), safetyBackupId, journal: file.path, warnings };
+}
+
+/** Without its marks, which are for the next attempt only. */
+function shown({ name, title, state, startedAt, finishedAt, notes }: JournalStep): Omit<JournalStep, 'marks'> {
+  return { name, title, state, startedAt, finishedAt, notes };
 }
 
 /** In the repository: who began what, or went on with it, so that it is seen there also if this host is lost on the way. */

@@ -11,6 +11,20 @@ const documentSchema = z.strictObject({
   components: z.array(z.strictObject({ name: z.string(), kind: z.string(), facts: z.json() })),
 });
 
+/** The entry beside the components' that holds the runbook. No manifest names such a component, so whoever looks for components' facts passes it by. */
+const runbookEntry = { name: 'runbook', kind: 'runbook' } as const;
+
+/** What a backup writes: its components' facts, and the runbook of its day, so that it is at hand wherever the backup is. */
+export function factsDocument(components: readonly { readonly name: string; readonly kind: string; readonly facts: Json }[], runbook: string | undefined): Json {
+  return { format: 1, components: [...components, ...(runbook === undefined ? [] : [{ ...runbookEntry, facts: { text: runbook } }])].map(({ name, kind, facts }) => ({ name, kind, facts })) };
+}
+
+/** The runbook that a backup holds. Undefined: it was taken before backups held one. */
+export async function readRunbook(repository: Repository, manifest: Manifest): Promise<string | undefined> {
+  const entry = z.object({ text: z.string() }).safeParse((await readComponentFacts(repository, manifest)).get(runbookEntry.name));
+  return entry.success ? entry.data.text : undefined;
+}
+
 /** Facts by component name. Throws `integrity` when they are not what a backup writes, `key` when they cannot be opened. */
 export async function readComponentFacts(repository: Repository, manifest: Manifest): Promise<ReadonlyMap<string, Json>> {
   const parsed = documentSchema.safeParse(await readFacts(repository, manifest));

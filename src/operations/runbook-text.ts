@@ -1,7 +1,7 @@
 /**
  * The text of the runbook: what to do on the day of a disaster, with the exact commands for this installation, to be
  * printed and kept where it can be read when nothing works. It takes neither the repository nor a server to make it,
- * so it is written anew to the state folder after each backup.
+ * so each backup holds the one of its day, and it is written anew to the state folder after each backup.
  */
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -14,8 +14,11 @@ import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { writeFileAtomic } from '../lib/fs.ts';
 import { formatDuration } from '../lib/time.ts';
+import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
+import { parseRedisUrl } from '../source/redis/endpoint.ts';
 import type { EmergencyStatusResult } from './emergency-status.ts';
 import { repositoryLocation } from './open-repository.ts';
+import { commandLine, shellWord } from './shell-words.ts';
 
 /** What is promised and done unless the configuration says otherwise. `<target>` stands for each target's name. */
 const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
@@ -26,7 +29,7 @@ const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
     steps: [
       'Stop what writes to the data, so that it gets no worse. Find out when it began.',
       'See which backups there are: `{lifeboat} list --target {target}`. Take one from before it began; its id is meant by <id>.',
-      'If only a part is wrong, restore it beside what is live and copy from there: `{lifeboat} restore <id> --target {target} --tables <schema.table>`',
+      'If only a part is wrong, restore it beside what is live and copy from there: `{lifeboat} restore <id> --target {target} --only database --database <name> --tables <schema.table>`',
       'Look at the plan, change nothing: `{lifeboat} emergency-restore restore <id> --target {target} --dry-run`',
       'Restore: `{lifeboat} emergency-restore restore <id> --target {target}`. What is there is backed up first, and a replaced database is kept.',
     ],
@@ -57,6 +60,15 @@ const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
   },
 };
 
+/** For a backup to hold; undefined where it cannot be made, which is no reason for a backup to fail. */
+export function runbookOf(loaded: LoadedConfig, target: string): string | undefined {
+  try {
+    return runbookText(loaded, target, undefined);
+  } catch {
+    return undefined;
+  }
+}
+
 /** To the state folder, after each backup; that it fails does no harm to the backup. */
 export async function refreshRunbook(loaded: LoadedConfig, context: RunContext): Promise<void> {
   await writeRunbook(loaded, runbookText(loaded, undefined, undefined)).catch((error: unknown) => context.emit({ type: 'debug', message: `the runbook was not written: ${messageOf(error)}` }));
@@ -82,14 +94,13 @@ export function runbookText(loaded: LoadedConfig, only: string | undefined, stat
     `Made on ${hostname()}, ${new Date().toISOString()}. Print it, and keep it with the recovery sheet. It holds no secret.`,
     '',
     ...needsOf(loaded),
+    ...protectedOf(loaded, targets),
     ...(status === undefined ? [] : statusOf(status)),
     '## First',
     '',
-    `- What can be had: \`${lifeboat} emergency-restore status\``,
-    `- The plan, without changing anything: \`${lifeboat} emergency-restore restore --dry-run${targets.length === 1 ? '' : ' --target <target>'}\``,
-    `- A run that was interrupted goes on with: \`${lifeboat} emergency-restore restore --resume\``,
-    `- Two people: one writes the plan (\`--plan-out plan.json\`), the other reads it and carries it out (\`--apply plan.json\`).`,
+    `- What can be had, how old it is, how long it takes: \`${lifeboat} emergency-restore status\``,
     '',
+    ...targets.flatMap((target) => commandsOf(target, lifeboat, targets.length > 1)),
     ...Object.entries(scenariosOf(loaded)).flatMap(([name, scenario]) => scenarioLines(name, scenario, lifeboat, targets)),
     ...peopleOf(loaded),
     '## Without this program',
@@ -97,6 +108,43 @@ export function runbookText(loaded: LoadedConfig, only: string | undefined, stat
     `The repository holds \`rescue/rescue.mjs\`; Node.js and the key are enough: \`node rescue.mjs list <folder>\`, then \`node rescue.mjs extract …\`. Compare its SHA-256 with the recovery sheet first. \`rescue/README.md\` says more.`,
     '',
   ].join('\n');
+}
+
+/** What is where, without credentials. */
+function protectedOf({ config }: LoadedConfig, targets: readonly string[]): string[] {
+  const lines = targets.flatMap((name) => {
+    const target = config.targets.get(name);
+    if (target === undefined) return [];
+    const { postgres, redis, files } = target;
+    return [
+      ...(postgres === undefined ? [] : [`- ${name}: PostgreSQL${at(() => describeServer(parsePostgresUrl(postgres.url)))}, databases ${postgres.databases.join(', ')}`]),
+      ...(redis === undefined ? [] : [`- ${name}: Redis${at(() => parseRedisUrl(redis).text)}`]),
+      ...(files === undefined ? [] : [`- ${name}: files in ${files.paths.join(', ')}`]),
+    ];
+  });
+  return lines.length === 0 ? [] : ['## What is backed up', '', ...lines, ''];
+}
+
+/** Without its secret, which may come from a place that is not asked now, a server's address is not known. */
+function at(where: () => string): string {
+  try {
+    return ` at ${where()}`;
+  } catch {
+    return '';
+  }
+}
+
+function commandsOf(target: string, lifeboat: string, isOneOfMany: boolean): string[] {
+  const restore = `${lifeboat} emergency-restore restore --target ${target}`;
+  return [
+    ...(isOneOfMany ? [`### Target ${target}`, ''] : []),
+    `- The plan, without changing anything: \`${restore} --dry-run\``,
+    `- Carry it out (asks for the name ${target}): \`${restore}\``,
+    `- A run that was interrupted goes on with: \`${restore} --resume\``,
+    `- Two people: one writes the plan, \`${restore} --plan-out plan.json\`, the other reads it and carries it out, \`${restore} --apply plan.json\``,
+    `- Read every byte of a backup first, if there is time: \`${lifeboat} emergency-restore validate latest --target ${target}\``,
+    '',
+  ];
 }
 
 function needsOf(loaded: LoadedConfig): string[] {
@@ -112,8 +160,8 @@ function needsOf(loaded: LoadedConfig): string[] {
     `- ${key}`,
     ...(file === undefined ? ['- The configuration: it stands in the environment only; write it down'] : [`- The configuration: ${file}`]),
     ...(envFile === undefined ? [] : [`- The environment file: ${envFile}`]),
-    ...(config.emergency.stopServices === undefined ? [] : [`- Services are stopped by: \`${config.emergency.stopServices.join(' ')}\``]),
-    ...(config.emergency.startServices === undefined ? [] : [`- Services are started by: \`${config.emergency.startServices.join(' ')}\``]),
+    ...(config.emergency.stopServices === undefined ? [] : [`- Services are stopped by: \`${commandLine(config.emergency.stopServices)}\``]),
+    ...(config.emergency.startServices === undefined ? [] : [`- Services are started by: \`${commandLine(config.emergency.startServices)}\``]),
     '',
   ];
 }
@@ -151,8 +199,4 @@ function peopleOf({ config }: LoadedConfig): string[] {
     '',
     ...(escalation.length === 0 ? [] : ['### Escalation', '', ...escalation.map((line, n) => `${n + 1}. ${line}`), '']),
   ];
-}
-
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

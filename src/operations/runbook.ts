@@ -1,14 +1,19 @@
-/** The runbook, with what a reachable repository can tell (newest backups, measured times): printed, and written to the state folder. */
+/** The runbook, with what a reachable repository can tell (newest backups, measured times): printed, and written to the state folder; or the one that a backup holds. */
 import type { LoadedConfig } from '../config/load.ts';
-import { messageOf } from '../lib/errors.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { emergencyStatus, type EmergencyStatusResult } from './emergency-status.ts';
+import { chooseBackup } from './choose-backup.ts';
+import { readRunbook } from './facts-document.ts';
+import { withReadRepository } from './open-repository.ts';
 import { runbookText, writeRunbook } from './runbook-text.ts';
 
 export interface RunbookRequest {
   readonly target?: string | undefined;
   /** Do not ask the repository. */
   readonly offline: boolean;
+  /** Id of a backup: the runbook that it holds, as it was then; nothing is written. */
+  readonly from?: string | undefined;
 }
 
 export interface RunbookResult {
@@ -25,6 +30,7 @@ export async function runbook(loaded: LoadedConfig, request: RunbookRequest, con
     warnings.push(message);
     context.emit({ type: 'warning', message });
   };
+  if (request.from !== undefined) return { text: await stored(loaded, request.from, request.target, context), warnings };
   let status: EmergencyStatusResult | undefined;
   if (!request.offline) {
     status = await emergencyStatus(loaded, { target: request.target }, context).catch((error: unknown) => {
@@ -36,4 +42,13 @@ export async function runbook(loaded: LoadedConfig, request: RunbookRequest, con
   const text = runbookText(loaded, request.target, status);
   const file = await writeRunbook(loaded, text).catch((error: unknown) => warn(`the runbook cannot be written to the state folder: ${messageOf(error)}`));
   return { text, file: file ?? undefined, warnings };
+}
+
+async function stored(loaded: LoadedConfig, id: string, target: string | undefined, context: RunContext): Promise<string> {
+  return withReadRepository(loaded, context, async (repository) => {
+    const { manifest } = await chooseBackup(repository, { id, target: target ?? loaded.config.defaultTarget, force: false }, context.emit);
+    const text = await readRunbook(repository, manifest);
+    if (text !== undefined) return text;
+    throw new LifeboatError('not_found', `backup ${manifest.id} holds no runbook`, { hint: 'make one from the configuration: lifeboat runbook' });
+  });
 }

@@ -48,6 +48,7 @@ backups that are compressed with zstd, which is the default).
    - *.rdb: place it as dump.rdb in the data folder of a stopped redis-server with appendonly off
    - *.tar: \`tar --numeric-owner -xpf …\`
    - facts.json: what was recorded of databases, tables, counts
+   - runbook.md: what to do, with the exact commands of the installation that took the backup
    - write-ahead log comes apart: \`node rescue.mjs extract --key-file /path/to/key /path/to/copy wal /path/to/wal\`,
      then restore_command = 'cp /path/to/wal/<system identifier>/%f %p'
    - SHA256SUMS: \`sha256sum --check SHA256SUMS\`

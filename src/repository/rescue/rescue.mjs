@@ -152,9 +152,12 @@ function extractBackup(repository, id, out) {
   const factsObject = `backups/${id}/facts`;
   const factsBytes = needObject(repository, factsObject);
   if (sha256Hex(factsBytes) !== manifest.factsSha256) throw damaged(factsObject, 'it is not what the manifest says');
-  writeWhole(out, 'facts.json', (write) => openBox(factsBytes, 4, factsObject, key).forEach((frame) => write(frame)));
+  const facts = Buffer.concat([...openBox(factsBytes, 4, factsObject, key)]);
+  writeWhole(out, 'facts.json', (write) => write(facts));
+  const runbook = (JSON.parse(facts.toString()).components ?? []).find(({ kind }) => kind === 'runbook')?.facts?.text;
+  if (typeof runbook === 'string') writeWhole(out, 'runbook.md', (write) => write(Buffer.from(runbook)));
   writeWhole(out, 'SHA256SUMS', (write) => write(Buffer.from(sums.join(''))));
-  console.log(`facts.json\nSHA256SUMS\nall of ${id} is in ${out}`);
+  console.log(`facts.json\n${typeof runbook === 'string' ? 'runbook.md\n' : ''}SHA256SUMS\nall of ${id} is in ${out}`);
 }
 
 function extractArtifact(repository, manifest, key, artifact, write) {
