@@ -1,6 +1,6 @@
 /** Cleanup of a real cluster's write-ahead log: what goes is what no base backup can use, and what the shown window promises can be recovered. */
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -74,8 +74,9 @@ async function takeBase(): Promise<void> {
 }
 
 /** Segments in the repository, in order. */
-function segments(): string[] {
-  const root = join(folder, 'repository', 'wal', systemId, '00000001');
+function segments(timeline = 1): string[] {
+  const root = join(folder, 'repository', 'wal', systemId, `0000000${timeline}`);
+  if (!existsSync(root)) return [];
   return readdirSync(root, { recursive: true, encoding: 'utf8' }).map((name) => name.replace(/^.*\//, '')).filter((name) => /^[0-9A-F]{24}\.wal$/.test(name)).map((name) => name.slice(0, 24)).toSorted();
 }
 
@@ -207,6 +208,33 @@ test('a receiver of the log holds nothing back', async () => {
     await clean({}, {});
     assert.equal(segments()[0], firstSegments().at(-1));
   });
+});
+
+/** The server goes on on a new timeline, as after a recovery. */
+async function promote(): Promise<void> {
+  await server.kill();
+  appendFileSync(join(server.dataDir, 'postgresql.auto.conf'), "restore_command = 'false'\n");
+  writeFileSync(join(server.dataDir, 'recovery.signal'), '');
+  const { uid, gid } = statSync(server.dataDir);
+  chownSync(join(server.dataDir, 'recovery.signal'), uid, gid);
+  await server.start();
+  assert.equal(await value('SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) AS v'), '00000002');
+}
+
+test('over a promotion: the old timeline stays while a base backup of it does, then it goes; the history stays', async () => {
+  const history = join(folder, 'repository', 'wal', systemId, 'history', '00000002.history.wal');
+  await promote();
+  await write(7);
+  for (let n = 0; n < 2; n++) await clean({}, {});
+  assert.ok(existsSync(history) && segments(1).length > 0 && segments(2).length > 0);
+  const over = await run(momentOf(7), { inclusive: false });
+  assert.deepEqual([over.outcome === 'planned' && over.timeline, over.outcome === 'planned' && over.id], [2, bases.at(-1)]);
+  await takeBase();
+  await write(8);
+  for (let n = 0; n < 2; n++) await clean({}, {});
+  assert.deepEqual([segments(1), segments(2)[0], existsSync(history)], [[], firstSegments().at(-1), true]);
+  assert.equal((await run(momentOf(8), { inclusive: false })).outcome, 'planned');
+  await assert.rejects(run(momentOf(7)), { code: 'window' });
 });
 
 test('the program itself: the grace time and the days come from the configuration', async () => {
