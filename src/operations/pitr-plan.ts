@@ -62,7 +62,12 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
     }
     const inventory = inventories.get(facts.systemIdentifier) ?? (await takeInventory(repository, facts.systemIdentifier));
     inventories.set(facts.systemIdentifier, inventory);
-    const run = await readableRun(repository, facts.systemIdentifier, runOf(inventory, facts, chooseTimeline(inventory, facts, request.timeline)));
+    const timeline = timelineFrom(inventory, facts, request.timeline);
+    if (timeline instanceof LifeboatError) {
+      reasons.push(`${manifest.id} is of timeline ${facts.timeline}: ${timeline.message}`);
+      continue;
+    }
+    const run = await readableRun(repository, facts.systemIdentifier, runOf(inventory, facts, timeline));
     if (run.last < segmentsOfBase(facts).last) {
       reasons.push(`${manifest.id} lacks its own WAL: ${run.missing ?? segmentAt(facts.timeline, (run.last + 1n) * BigInt(facts.walSegmentBytes), facts.walSegmentBytes)} is ${run.damage === undefined ? 'missing' : 'damaged'}`);
       continue;
@@ -81,6 +86,16 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
     hint: oldest === undefined ? undefined : `the earliest possible moment is ${oldest.stoppedAt} (lsn:${oldest.stopLsn})`,
     facts: oldest === undefined ? undefined : { earliest: oldest.stoppedAt, earliestLsn: oldest.stopLsn },
   });
+}
+
+/** Or why none: an earlier base backup may be from before the timelines parted. */
+function timelineFrom(inventory: WalInventory, facts: BaseFacts, wanted: number | undefined): number | LifeboatError {
+  try {
+    return chooseTimeline(inventory, facts, wanted);
+  } catch (error) {
+    if (error instanceof LifeboatError && error.code === 'window') return error;
+    throw error;
+  }
 }
 
 /** Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged. */

@@ -9,7 +9,7 @@ import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { listHistories, listWal, listWalSystems, parseHistory, readWal, readWalObject, type WalObject } from '../repository/wal-archive.ts';
-import { needWalName, type WalName } from '../repository/wal-names.ts';
+import { needWalName, segmentAt, type WalName } from '../repository/wal-names.ts';
 import { NotFoundError } from '../storage/storage.ts';
 import { openStorage } from '../storage/open.ts';
 import { repositoryLocation } from './open-repository.ts';
@@ -77,14 +77,18 @@ interface Order {
 }
 
 /** Undefined: absent, and so is all that could come after it. */
-async function deliverSegment({ repository, systemId, file, request }: Order, spool: WalSpool, jobs: number): Promise<'repository' | 'unfinished' | undefined> {
+async function deliverSegment(order: Order, spool: WalSpool, jobs: number): Promise<'repository' | 'unfinished' | undefined> {
+  const { repository, systemId, file, request } = order;
   await spool.clear();
   const [body, following] = await Promise.all([readIfThere(repository, systemId, file, request.force), followingOf(repository, systemId, file)]);
   if (body === undefined) {
     const later = following.find((each) => each.file.segment !== file.segment);
     if (later !== undefined) throw new GapError(file.name, later.file.name);
     const unfinished = following.findLast((each) => each.file.kind === 'unfinished');
-    if (unfinished === undefined) return undefined;
+    if (unfinished === undefined) {
+      await refuseOtherHistory(order);
+      return undefined;
+    }
     await placeFile(request.path, await readSegment(repository, systemId, file.name, request));
     return 'unfinished';
   }
@@ -92,6 +96,20 @@ async function deliverSegment({ repository, systemId, file, request }: Order, sp
   const ahead = following.filter((each) => each.file.kind === 'segment' && each.file.name !== file.name);
   await fetchAhead(ahead, async (each) => spool.keep(each.file.name, await readWalObject(repository, each.key, request)), jobs);
   return 'repository';
+}
+
+/**
+ * Where a timeline begins a server that does not get its segment takes the older timeline's of the same number. If that
+ * one is whole, the old timeline went on after the new one had left it, and the recovery would follow the wrong history.
+ */
+async function refuseOtherHistory({ repository, systemId, file, request }: Order): Promise<void> {
+  const history = (await listHistories(repository.storage, systemId)).find((each) => each.file.timeline === file.timeline);
+  if (history === undefined) return;
+  const parent = parseHistory((await readWalObject(repository, history.key, request)).toString(), history.key).at(-1);
+  if (parent === undefined) return;
+  const older = needWalName(`${parent.timeline.toString(16).toUpperCase().padStart(8, '0')}${file.name.slice(8)}`);
+  const body = await readIfThere(repository, systemId, older, request.force);
+  if (body !== undefined && segmentAt(file.timeline, parent.switchLsn, body.length) === file.name) throw new GapError(file.name, older.name);
 }
 
 async function readIfThere(repository: Repository, systemId: string, file: WalName, force: boolean): Promise<Buffer | undefined> {

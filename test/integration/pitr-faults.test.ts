@@ -15,7 +15,7 @@ import { parseLsn } from '../../src/repository/wal-names.ts';
 import { startPitrCluster, quiet, type PitrCluster } from '../helpers/pitr-cluster.ts';
 import { startPostgres } from '../helpers/postgres.ts';
 import { runCli } from '../helpers/run-cli.ts';
-import { mib } from '../helpers/wal-server.ts';
+import { mib, walCli } from '../helpers/wal-server.ts';
 
 interface Row {
   readonly n: number;
@@ -165,6 +165,23 @@ test('a damaged history file is named; along the timeline before it all is there
     assert.equal((await cluster.run('latest', { check: true, timeline: 1 })).outcome, 'planned');
   } finally {
     rmSync(objectPath(history));
+  }
+});
+
+test('where a timeline begins, wal fetch does not let a server go on along the older one', async () => {
+  const { server } = cluster;
+  const fetch = async (name: string): Promise<number> => (await walCli(cluster, ['fetch', name, 'pg_wal/RECOVERYXLOG'], { BACKUP_STATE_DIR: join(cluster.home, 'fetch-state') })).exitCode;
+  const begins = row(11).segment.replace('00000001', '00000002');
+  assert.equal(await fetch(begins), 1);
+  await withRepository(cluster.loaded, quiet, async (repository) => {
+    await putWal(repository, cluster.systemId, '00000002.history', Buffer.from(`1\t${row(11).lsn}\tno reason\n`), { sealing: await repository.writeKey(), compression: { method: 'none', level: 0 } });
+  });
+  try {
+    assert.equal(await fetch(begins), 200);
+    assert.equal(await fetch(row(14).segment.replace('00000001', '00000002')), 1);
+  } finally {
+    rmSync(objectPath('00000002.history'));
+    rmSync(join(server.dataDir, 'pg_wal/RECOVERYXLOG'), { force: true });
   }
 });
 

@@ -83,7 +83,7 @@ export async function takeIntoUse(dataDir: string): Promise<void> {
     const aside = join(dataDir, name + asideSuffix);
     if (name === 'postgresql.auto.conf') {
       const text = await readFile(aside, 'utf8').catch(() => '');
-      await writeFile(aside, withoutRecovery(text), { mode: 0o600 });
+      await writeFile(aside, withoutRecovery(text), { mode: 0o600, flush: true });
     }
     await rename(aside, join(dataDir, name)).catch((error: unknown) => {
       // Debian keeps postgresql.conf elsewhere.
