@@ -2,7 +2,8 @@
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
-import { createSlot, readServer, startReceiver, type RunningReceiver } from '../source/postgres/receiver.ts';
+import { parseLsn, segmentAt } from '../repository/wal-names.ts';
+import { createSlot, readServer, startReceiver, type ReceiverServer, type RunningReceiver } from '../source/postgres/receiver.ts';
 import { checkSlot, type StreamRun } from './wal-stream-slot.ts';
 import type { StreamSpool } from './wal-stream-spool.ts';
 import { pauseUntil, type Trouble } from './wal-stream-trouble.ts';
@@ -20,8 +21,9 @@ export async function keepReceiving(run: StreamRun, spool: StreamSpool, trouble:
     const startedAt = performance.now();
     const hasSettled = (): boolean => performance.now() - startedAt >= settledMs;
     try {
-      await refuseOther(run, until);
+      const { serverMajor, slot, segmentBytes, timeline } = await refuseOther(run, until);
       await spool.prepare();
+      if (serverMajor < 15 && slot?.restartLsn !== undefined) await spool.seed(segmentAt(timeline, parseLsn(slot.restartLsn) - BigInt(segmentBytes), segmentBytes));
       const receiver = await startReceiver({ url: run.url, slot: run.request.slot, program: run.program, folder: spool.folder });
       context.emit({ type: 'debug', component: 'wal', message: `pg_receivewal runs as process ${receiver.pid}` });
       await watch(receiver, run, spool, until, () => {
@@ -43,11 +45,15 @@ export async function keepReceiving(run: StreamRun, spool: StreamSpool, trouble:
 }
 
 /** Another server may answer there by now, and its slot may be gone. */
-async function refuseOther({ url, request, server }: StreamRun, until: AbortSignal): Promise<void> {
+async function refuseOther({ url, request, server }: StreamRun, until: AbortSignal): Promise<ReceiverServer> {
   const now = await readServer(url, request.slot, until);
   if (now.systemId !== server.systemId) throw new LifeboatError('usage', `at the address of cluster ${server.systemId} another one answers now: ${now.systemId}`, { state: 'nothing of it was archived', hint: 'if it takes the place of the old one, start again with --accept-new-system' });
-  if (now.slot === undefined && request.createSlot) return createSlot(url, request.slot, until);
+  if (now.slot === undefined && request.createSlot) {
+    await createSlot(url, request.slot, until);
+    return readServer(url, request.slot, until);
+  }
   checkSlot(now, request.slot);
+  return now;
 }
 
 /** Until it is stopped or the folder is full: resolves once the child is gone. Rejects when that ends by itself. */

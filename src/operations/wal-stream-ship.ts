@@ -12,7 +12,7 @@ import { listWal, putWal } from '../repository/wal-archive.ts';
 import { checkSegment, checkWalFile } from '../repository/wal-header.ts';
 import { formatLsn, needWalName, segmentNumber, walKey } from '../repository/wal-names.ts';
 import { StorageError } from '../storage/storage.ts';
-import type { StreamSpool } from './wal-stream-spool.ts';
+import { isPlaceholder, type StreamSpool } from './wal-stream-spool.ts';
 
 export interface ShipperOptions {
   readonly repository: Repository;
@@ -89,6 +89,7 @@ export class Shipper {
   async #ship(name: string): Promise<void> {
     const { spool, repository, systemId } = this.#options;
     const body = await spool.read(name);
+    if (isPlaceholder(body)) return void this.#shipped.add(name);
     const header = checkWalFile(needWalName(name), body);
     if (header !== undefined) this.#refuseForeign(name, header.systemId);
     await putWal(repository, systemId, name, body, await this.#putOptions());

@@ -54,6 +54,17 @@ export class StreamSpool {
     if (!isSameBoot) await writeFile(bootFile, bootId, { mode: 0o600 });
   }
 
+  /**
+   * Before 15 a server does not tell pg_receivewal where its slot begins, and an empty folder would begin at the present.
+   * A segment of zeros (without blocks on the disk) stands for the one before; see isPlaceholder.
+   */
+  async seed(before: string): Promise<void> {
+    const { finished, growing } = await this.list();
+    if (growing.length > 0 || finished.some((name) => !name.endsWith('.history'))) return;
+    await using file = await open(join(this.folder, before), 'w', 0o600);
+    await file.truncate(this.#segmentBytes);
+  }
+
   async list(): Promise<SpoolListing> {
     const names = await readdir(this.folder);
     const ofKind = (kind: string): string[] => names.filter((name) => parseWalName(name)?.kind === kind).toSorted();
@@ -99,6 +110,11 @@ export class StreamSpool {
     const { finished, growing } = await this.list();
     for (const name of [...finished, ...growing]) await this.remove(name);
   }
+}
+
+/** No segment begins with zeros: PostgreSQL writes its magic number there. */
+export function isPlaceholder(segment: Buffer): boolean {
+  return segment.length >= 8 && segment.readBigUInt64LE(0) === 0n;
 }
 
 /** By position first: over a promotion the numbers go on, on another timeline. */

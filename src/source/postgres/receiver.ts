@@ -162,5 +162,7 @@ function explain(error: ToolError): LifeboatError {
   if (/requested WAL segment \w+ has already been removed/.test(error.stderr)) {
     return new LifeboatError('window', `the server no longer has the log that comes next: ${error.message}`, { cause: error });
   }
+  // It was put back to an earlier state, or another standby was promoted: what lies in the folder goes beyond where they parted.
+  if (/is not in this server's history/.test(error.stderr)) return new LifeboatError('window', `the server does not go on from what was received last: ${error.message}`, { cause: error });
   return new LifeboatError('source', `cannot receive the log: ${error.message}`, { hint: advice.find(([said]) => said.test(error.stderr))?.[1], retryable: true, cause: error });
 }
