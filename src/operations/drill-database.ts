@@ -15,7 +15,7 @@ import { suffixedName } from '../source/postgres/names.ts';
 import { quoteIdentifier, quoteLiteral } from '../source/postgres/quote.ts';
 import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/restore.ts';
 import { findScratchPlace, startScratchCluster } from '../source/postgres/scratch-cluster.ts';
-import { dropDatabase } from '../source/postgres/target-database.ts';
+import { dropDatabase, dropDeadRestores } from '../source/postgres/target-database.ts';
 import { findTools } from '../source/postgres/tools.ts';
 import { requireSpace } from '../source/redis/scratch.ts';
 import { factsOf } from './facts-document.ts';
@@ -184,6 +184,8 @@ async function comment(client: Queries, kind: 'DATABASE' | 'ROLE', names: readon
 
 /** Drops what killed drills of this host left. */
 async function dropLeft(client: Queries, { emit }: RunContext): Promise<void> {
+  // Those that were still being filled first: a role that owns one cannot be dropped.
+  await dropDeadRestores(client, emit);
   const isLeft = ({ mark }: Readonly<Record<string, string | null>>): boolean => mark?.startsWith(markPrefix) === true && isGone(JSON.parse(mark.slice(markPrefix.length)) as ProcessIdentity, ownIdentity());
   for (const { name } of (await client.query("SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database")).filter(isLeft)) {
     await dropDatabase(client, name ?? '');
