@@ -9,6 +9,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { cleanup } from '../../src/operations/cleanup.ts';
+import { doctor } from '../../src/operations/doctor.ts';
 import { undelete } from '../../src/operations/undelete.ts';
 import { decodePackTable } from '../../src/repository/pack-usage.ts';
 import { packKey } from '../../src/repository/index-part.ts';
@@ -240,7 +241,10 @@ test('a backup that somebody hid: cleanup warns and keeps it, undelete shows it 
   const { hidden, warnings } = await cleanup(loaded, { dryRun: true, acknowledge: [] }, context);
   assert.deepEqual(hidden.map((each) => each.id), [id]);
   assert.ok(warnings.some((each) => each.includes(`lifeboat undelete ${id}`)), warnings.join());
+  const check = async (): Promise<string[]> => (await doctor(loaded, {}, context)).checks.filter(({ name }) => name === 'repository hidden backups').map(({ ok, message }) => `${ok}: ${message}`);
+  assert.match((await check()).join(), new RegExp(`^warn: backup ${id} was hidden by a delete marker at `));
   await undelete(loaded, { id, hold: false }, context);
+  assert.deepEqual(await check(), ['ok: none']);
   assert.deepEqual((await lifeboat.list()).backups.map((each) => each.id), [id]);
   assert.deepEqual((await cleanup(loaded, { dryRun: true, acknowledge: [] }, context)).hidden, []);
 });
