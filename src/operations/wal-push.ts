@@ -3,12 +3,13 @@
  * once its own file is durable in the repository. What went along is noted in order and never beyond a file that
  * failed, so that nothing is acknowledged before what comes before it.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { openRepository } from '../repository/repository.ts';
+import { retaining } from '../repository/retained-storage.ts';
 import { putWal, type PutWalOptions } from '../repository/wal-archive.ts';
 import { checkWalFile, isArchivable } from '../repository/wal-header.ts';
 import { needWalName } from '../repository/wal-names.ts';
@@ -20,7 +21,9 @@ import type { WalPushRequest, WalPushResult } from './wal-requests.ts';
 import { isShipped, noteShipped, pruneShipped, shippedFolder } from './wal-shipped.ts';
 
 /** Files of one call at most: its own must not wait for ever. */
-const batchFiles = 64;
+const batchFiles = 128;
+/** Files on their way at once, also where few streams are wanted: most of their time is waiting for the storage. */
+const filesAtOnce = 4;
 /** The archiver tries again by itself, and a server that stops waits for us. */
 const retryBudgetMs = 20_000;
 
@@ -39,16 +42,16 @@ export async function walPush(loaded: LoadedConfig, request: WalPushRequest, con
   const onRetry = (message: string): void => context.emit({ type: 'step', message });
   const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry, retryBudgetMs });
   try {
-    const repository = await openRepository(storage, config.encryption, config.stateDir);
+    const repository = await openRepository(retaining(storage, repositoryLocation(loaded)), config.encryption, config.stateDir);
     const first = await readFileToArchive(path, await systemIdBeside(path, cwd));
     const cluster = clusterName(config, request.target);
     await expectSystem(repository, { stateDir: config.stateDir, cluster, systemId: first.systemId, accept: request.acceptNewSystem });
     const options: PutWalOptions = { sealing: await repository.writeKey(), compression: config.compression };
-    const ship = async (each: string): Promise<PutOutcome> => {
-      const { body } = each === name ? first : await readFileToArchive(join(dirname(path), each), first.systemId);
+    const ship = async (each: string, room: ReadRoom): Promise<PutOutcome> => {
+      const { body } = each === name ? first : await readFileToArchive(join(dirname(path), each), first.systemId, room);
       return putWal(repository, first.systemId, each, body, options);
     };
-    const [own, ...along] = await shipInOrder([name, ...others.slice(0, batchFiles - 1)], ship, config.jobs, context);
+    const [own, ...along] = await shipInOrder([name, ...others.slice(0, batchFiles - 1)], ship, Math.max(config.jobs, filesAtOnce), context);
     if (own === undefined) throw new LifeboatError('storage', `${name} was not archived`);
     const names = others.slice(0, along.length);
     // A note that cannot be written costs a comparison later.
@@ -72,12 +75,27 @@ interface FileToArchive {
   readonly systemId: string;
 }
 
+/** Memory that a worker reads one file after another into: a fresh 16 MB for each would cost as much as reading it. */
+class ReadRoom {
+  #buffer: Buffer = Buffer.alloc(0);
+
+  /** The whole file; valid until the next one is read. */
+  async read(path: string): Promise<Buffer> {
+    await using file = await open(path);
+    const { size } = await file.stat();
+    if (size > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(size);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < size; length += read) read = (await file.read(this.#buffer, length, size - length, length)).bytesRead;
+    return this.#buffer.subarray(0, length);
+  }
+}
+
 /** Reads and checks one file. Throws LifeboatError when it is not what its name says or belongs to another cluster. */
-async function readFileToArchive(path: string, clusterId: string | undefined): Promise<FileToArchive> {
+async function readFileToArchive(path: string, clusterId: string | undefined, room = new ReadRoom()): Promise<FileToArchive> {
   const name = basename(path);
   let body: Buffer;
   try {
-    body = await readFile(path);
+    body = await room.read(path);
   } catch (cause) {
     throw new LifeboatError('source', `cannot read ${path}: ${messageOf(cause)}`, { cause, hint: 'run it as the user of the server' });
   }
@@ -94,15 +112,16 @@ async function readFileToArchive(path: string, clusterId: string | undefined): P
  * Ships the first file and, by several workers, those after it. Resolves to the outcomes up to the first that failed;
  * rejects if that is the first of all. The others' failures are only noted: the call for that file will say why.
  */
-async function shipInOrder(names: readonly string[], ship: (name: string) => Promise<PutOutcome>, jobs: number, { signal, emit }: RunContext): Promise<PutOutcome[]> {
+async function shipInOrder(names: readonly string[], ship: (name: string, room: ReadRoom) => Promise<PutOutcome>, atOnce: number, { signal, emit }: RunContext): Promise<PutOutcome[]> {
   const outcomes: (PutOutcome | undefined)[] = [];
   let next = 0;
   let end = names.length;
   let failure: Error | undefined;
   const worker = async (): Promise<void> => {
+    const room = new ReadRoom();
     for (let at = next++; at < end && !signal.aborted; at = next++) {
       try {
-        outcomes[at] = await ship(names[at] ?? '');
+        outcomes[at] = await ship(names[at] ?? '', room);
       } catch (error) {
         end = Math.min(end, at);
         if (at === 0) failure = error instanceof Error ? error : new Error(messageOf(error));
@@ -110,7 +129,7 @@ async function shipInOrder(names: readonly string[], ship: (name: string) => Pro
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, jobs) }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
   if (failure !== undefined) throw failure;
   const shipped: PutOutcome[] = [];
   for (const outcome of outcomes) {
