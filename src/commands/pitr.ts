@@ -1,10 +1,12 @@
 /** lifeboat pitr */
 import { Option, type Command } from 'commander';
-import type { PitrAction } from '../operations/pitr-requests.ts';
+import type { PitrAction, PitrOther, PitrRequest } from '../operations/pitr-requests.ts';
 import { LifeboatError } from '../lib/errors.ts';
-import { count, dryRunFlag, oneOf, several } from './shared/flags.ts';
+import { confirmFlag, count, dryRunFlag, jobsFlag, listOf, oneOf, overridesOf, several } from './shared/flags.ts';
+import { restoreRequest } from './shared/restore-flags.ts';
 import type { Session } from './shared/session.ts';
 
+const others = ['redis', 'files'] as const satisfies readonly PitrOther[];
 const actions = ['shutdown', 'promote', 'pause'] as const satisfies readonly PitrAction[];
 
 interface Flags {
@@ -17,6 +19,20 @@ interface Flags {
   readonly action: PitrAction;
   readonly check?: boolean;
   readonly dryRun?: boolean;
+  readonly intoDatabase?: string[];
+  readonly tables?: string[];
+  readonly toDatabase?: string;
+  readonly toUrlEnv?: string;
+  readonly intoLive?: boolean;
+  readonly globals?: boolean;
+  readonly owner?: boolean;
+  readonly acl?: boolean;
+  readonly keepFailed?: boolean;
+  readonly with?: PitrOther[];
+  readonly toDir?: string;
+  readonly jobs?: number;
+  readonly confirm?: string;
+  readonly backup?: boolean;
 }
 
 export function declare(command: Command, session: Session): void {
@@ -28,13 +44,31 @@ export function declare(command: Command, session: Session): void {
     .addOption(new Option('--inclusive', 'stop behind the moment (default)').conflicts('exclusive'))
     .option('--exclusive', 'stop directly before it')
     .addOption(new Option('--action <what>', 'shutdown: promote and shut down, ready to be started; promote: leave it running on a private socket; pause: leave it there read-only, at the moment').argParser(oneOf(actions)).default('shutdown'))
+    .option('--into-database <name>', 'copy this database of the recovered cluster into the live server, as a new one beside it, and compare; without --data-dir the recovered cluster is thrown away then; may be repeated', several)
+    .option('--tables <pattern>', 'of it only these tables, schema.table, * allowed; may be repeated', several)
+    .option('--into-live', 'replace what is live: databases by a swap once they are verified (the old is kept), Redis and files too; with --tables: into the live database itself, where the tables are gone')
+    .option('--to-database <name>', 'name of the new database (default: one is made)')
+    .option('--to-url-env <name>', 'environment variable with the URL of another server to copy into')
+    .option('--globals', 'create missing roles and tablespaces too')
+    .option('--no-owner', 'objects belong to the user that copies')
+    .option('--no-acl', 'leave grants out')
+    .option('--keep-failed', 'keep what a failed copy made, as <name>_failed_<time>')
+    .option('--with <components>', `restore ${others.join(',')} too, from their newest backups before the moment`, listOf(others))
+    .option('--to-dir <dir>', 'folder for files; empty or not there yet (default: one is made)')
+    .addOption(jobsFlag())
+    .addOption(confirmFlag())
+    .option('--no-backup', 'take no safety backup of what is replaced')
     .option('--check', 'open every segment that is needed, and change nothing')
     .addOption(dryRunFlag())
     .action(async (flags: Flags) =>
       session.perform({
-        need: { repository: true, encryption: true },
+        need: { repository: true, encryption: true, ...(needsTarget(flags) ? { targets: { name: session.flags.target } } : {}) },
+        overrides: overridesOf(flags),
+        confirmed: flags.confirm,
         operation: async () => (await import('../operations/pitr.ts')).pitr,
-        request: () => ({
+        request: (confirm) => ({
+          ...restores(flags, session),
+          confirm,
           to: flags.to,
           target: session.flags.target,
           tablespaceMap: tablespaceMap(flags.tablespaceMap ?? [], session),
@@ -48,6 +82,24 @@ export function declare(command: Command, session: Session): void {
         view: async () => (await import('../ui/pitr-view.ts')).pitrView,
       }),
     );
+}
+
+/** What is copied or restored beside the cluster, by the rules of `restore`. */
+function restores(flags: Flags, session: Session): Pick<PitrRequest, 'intoDatabase' | 'with' | 'others' | 'safetyBackup'> {
+  if (!needsTarget(flags)) {
+    const wrong = (['tables', 'intoLive', 'toDatabase', 'toUrlEnv', 'globals', 'toDir'] as const).find((name) => flags[name] !== undefined);
+    if (wrong !== undefined) throw new LifeboatError('usage', `--${wrong.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} belongs to --into-database or --with`);
+    return {};
+  }
+  const { intoDatabase, with: names } = flags;
+  if (intoDatabase === undefined && flags.tables !== undefined) throw new LifeboatError('usage', '--tables wants the database they are of', { hint: 'name it by --into-database' });
+  // In place is right for tables here, which a restore by swap refuses.
+  const { postgres, redis, files, safetyBackup } = restoreRequest('', { ...flags, ...(intoDatabase === undefined ? {} : { database: intoDatabase }), redisMethod: 'auto' }, session);
+  return { intoDatabase: intoDatabase === undefined ? undefined : postgres, with: names, others: { redis, files }, safetyBackup };
+}
+
+function needsTarget({ intoDatabase, with: names }: Flags): boolean {
+  return intoDatabase !== undefined || names !== undefined;
 }
 
 function tablespaceMap(texts: readonly string[], session: Session): Record<string, string> {

@@ -16,10 +16,10 @@ import { segmentsOfBase } from './base-complete.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
 import type { PitrPlanned, PitrRequest } from './pitr-requests.ts';
 import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './pitr-target.ts';
-import { chooseTimeline, endOfRun, findRestorePoint, runOf, readableRun, takeInventory, type RunEnd, type WalInventory, type WalRun } from './pitr-wal.ts';
-import { readSegment } from './wal-segment.ts';
+import { chooseTimeline, endOfRun, findRestorePoint, readableRun, runOf, segmentFault, takeInventory, type RunEnd, type WalInventory, type WalRun } from './pitr-wal.ts';
 import { findTransaction } from './pitr-xid.ts';
 import { positionOfFault, WalDump, type DumpedWal } from './wal-dump.ts';
+import { readSegment } from './wal-segment.ts';
 
 export interface PitrPlan {
   readonly manifest: Manifest;
@@ -43,12 +43,25 @@ export interface Candidate {
   readonly component: ManifestComponent;
 }
 
+const lacksLog = 'lacks its own WAL';
+
+/** There is no base backup with its log, whatever the moment. */
+export class NoBaseError extends LifeboatError {
+  /** Whose; undefined: anybody's. */
+  readonly target: string | undefined;
+
+  constructor(message: string, target: string | undefined) {
+    super('window', message, { state: 'nothing was changed', hint: 'lifeboat list shows what there is; lifeboat backup base takes one' });
+    this.target = target;
+  }
+}
+
 /** Throws `window` (17) with the nearest moments, `integrity` (14) naming what is missing, `tool` (16), `usage` (2). */
 export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repository: Repository, context: RunContext): Promise<PitrPlan> {
   const target = parseTarget(request.to);
   const name = request.target ?? loaded.config.defaultTarget ?? (loaded.config.targets.size === 1 ? [...loaded.config.targets.keys()][0] : undefined);
   const candidates = await baseBackups(repository, name);
-  if (candidates.length === 0) throw await withoutBase(repository, name, target);
+  if (candidates.length === 0) throw new NoBaseError('there is no base backup to recover from', name);
   const inventories = new Map<string, WalInventory>();
   const reasons: string[] = [];
   let oldest: BaseFacts | undefined;
@@ -69,7 +82,7 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
     }
     const run = await readableRun(repository, facts.systemIdentifier, runOf(inventory, facts, timeline));
     if (run.last < segmentsOfBase(facts).last) {
-      reasons.push(`${manifest.id} lacks its own WAL: ${run.missing ?? segmentAt(facts.timeline, (run.last + 1n) * BigInt(facts.walSegmentBytes), facts.walSegmentBytes)} is ${run.damage === undefined ? 'missing' : 'damaged'}`);
+      reasons.push(`${manifest.id} ${lacksLog}: ${run.missing ?? segmentAt(facts.timeline, (run.last + 1n) * BigInt(facts.walSegmentBytes), facts.walSegmentBytes)} is ${run.damage === undefined ? 'missing' : 'damaged'}`);
       continue;
     }
     const place = await placeFor(facts);
@@ -81,6 +94,7 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
     }
     return { manifest, component, facts, inventory, run, end, needed, target, place, shown: shownPlan(manifest, component, facts, run, needed, end, request, target) };
   }
+  if (reasons.length > 0 && reasons.every((reason) => reason.includes(lacksLog))) throw new NoBaseError(`no base backup has its write-ahead log: ${reasons.slice(0, 5).join('; ')}`, name);
   throw new LifeboatError('window', `no base backup can be recovered to ${request.to}: ${reasons.slice(0, 5).join('; ')}`, {
     state: 'nothing was changed',
     hint: oldest === undefined ? undefined : `the earliest possible moment is ${oldest.stoppedAt} (lsn:${oldest.stopLsn})`,
@@ -108,9 +122,9 @@ export async function checkWal(repository: Repository, { needed, facts, inventor
     if (n % 100 === 0) emit({ type: 'step', component: 'base', message: `opening WAL segment ${n + 1} of ${needed.length}` });
     try {
       const content = await readSegment(repository, inventory.systemId, name);
-      const fault = headerFault(content, facts, (run.first + BigInt(n)) * BigInt(facts.walSegmentBytes));
+      const fault = segmentFault(content, facts, (run.first + BigInt(n)) * BigInt(facts.walSegmentBytes));
       if (fault !== undefined) faults.push(`${name}: ${fault}`);
-      noteRecords(fault === undefined ? await records.add(name, content) : await records.end());
+      noteRecords(fault === undefined ? await records.add(name, content, { isUnfinished: !inventory.segments.has(name) }) : await records.end());
     } catch (error) {
       noteRecords(await records.end());
       if (error instanceof NotFoundError) faults.push(`${name}: it is missing`);
@@ -130,19 +144,11 @@ function recordFault(fault: string, first: string, { walSegmentBytes }: BaseFact
   return `${position === undefined ? first : segmentAt(timeline, parseLsn(position), walSegmentBytes)}: ${fault}`;
 }
 
-/** The header of a segment's first page: who wrote it, and where it belongs. */
-function headerFault(segment: Buffer, facts: BaseFacts, position: bigint): string | undefined {
-  if (segment.length !== facts.walSegmentBytes) return `it has ${segment.length} bytes, not ${facts.walSegmentBytes}`;
-  const [address, system] = [segment.readBigUInt64LE(8), segment.readBigUInt64LE(24)];
-  if (String(system) !== facts.systemIdentifier) return `it comes from another cluster (${system})`;
-  return address === position ? undefined : `it begins at ${formatLsn(address)}, not at ${formatLsn(position)}`;
-}
-
-/** Those that count, newest first. Throws `usage` (2) if they are of several targets and none is named. */
+/** Those that count, newest first. Throws `usage` (2) if they are of several targets and none is named, `key` (12) if none can be told to be genuine. */
 export async function baseBackups(repository: Repository, target: string | undefined): Promise<Candidate[]> {
   const found: Candidate[] = [];
   let unchecked: LifeboatError | undefined;
-  for await (const { manifest, trust, seal, reason } of repository.listManifests()) {
+  for await (const { manifest, trust, reason, seal } of repository.listManifests()) {
     const component = manifest?.components.find(({ kind }) => kind === 'base');
     if (manifest === undefined || component === undefined || (target !== undefined && manifest.target !== target)) continue;
     if (trust === 'sealed') found.push({ manifest, component, seal });
@@ -152,23 +158,6 @@ export async function baseBackups(repository: Repository, target: string | undef
   const targets = [...new Set(found.map(({ manifest }) => manifest.target))];
   if (targets.length > 1) throw new LifeboatError('usage', 'there are base backups of several targets', { hint: `choose one with --target: ${targets.join(', ')}` });
   return found;
-}
-
-/** What there is instead, and what it would cost. */
-async function withoutBase(repository: Repository, target: string | undefined, moment: PitrTarget): Promise<LifeboatError> {
-  const limitMs = moment.kind === 'time' ? Number(moment.atUs / 1000n) : Date.now();
-  for await (const { manifest, trust } of repository.listManifests()) {
-    const component = manifest?.components.find(({ kind }) => kind === 'postgres');
-    if (manifest === undefined || component === undefined || trust !== 'sealed' || (target !== undefined && manifest.target !== target)) continue;
-    const lostMs = limitMs - Date.parse(component.startedAt);
-    if (lostMs < 0) continue;
-    return new LifeboatError('window', `there is no base backup to recover from; the newest logical backup before that moment is ${manifest.id}, and what was written in the ${Math.ceil(lostMs / 60_000)} min after it would be lost`, {
-      state: 'nothing was changed',
-      hint: `lifeboat restore ${manifest.id}`,
-      facts: { backup: manifest.id, at: component.startedAt, lostMs },
-    });
-  }
-  return new LifeboatError('window', 'there is neither a base backup nor a logical one before that moment', { state: 'nothing was changed', hint: 'lifeboat list shows what there is' });
 }
 
 /** Why this base backup cannot serve, whatever WAL there is. */
@@ -201,6 +190,8 @@ async function neededFor(repository: Repository, reach: Reach, context: RunConte
   const size = BigInt(facts.walSegmentBytes);
   const upTo = (number: bigint): readonly string[] => run.names.slice(0, Number(number - run.first) + 1);
   if (target.kind === 'immediate') return upTo(segmentsOfBase(facts).last);
+  // The server would ask for what is missing, and the recovery fail after hours.
+  if (target.kind === 'latest' && run.missing !== undefined) throw behindTheEnd(reach);
   if (target.kind === 'name') {
     const place = await findRestorePoint(repository, facts.systemIdentifier, run, { name: target.name, afterLsn: parseLsn(facts.stopLsn), segmentBytes: facts.walSegmentBytes }, context);
     if (place === undefined && run.missing !== undefined) throw behindTheEnd(reach);
@@ -217,8 +208,6 @@ async function neededFor(repository: Repository, reach: Reach, context: RunConte
   }
   // Recovery stops at the first commit that is later; without one it would run out of WAL.
   if (target.kind === 'time' && (end.lastCommitUs === undefined || target.atUs > end.lastCommitUs || (inclusive && target.atUs === end.lastCommitUs))) throw behindTheEnd(reach);
-  // A recovery to the end would end there too, and call it one.
-  if (target.kind === 'latest' && run.missing !== undefined) throw behindTheEnd(reach);
   return run.names;
 }
 

@@ -1,4 +1,6 @@
 /** What a recovery to a moment is asked and what it answers. Times RFC 3339 in UTC, sizes bytes. */
+import type { Confirm, RestoredComponent, RestoreRequest } from './requests.ts';
+
 export type PitrAction = 'pause' | 'promote' | 'shutdown';
 
 export interface PitrRequest {
@@ -9,7 +11,7 @@ export interface PitrRequest {
   readonly timeline?: number | undefined;
   /** Stop behind the target (default) or directly before it. */
   readonly inclusive: boolean;
-  /** Absolute; must be absent or empty. Undefined only for plans. */
+  /** Absolute; must be absent or empty. Undefined only for plans, and with intoDatabase: then the recovered cluster is a throwaway one. */
   readonly dataDir?: string | undefined;
   /** Old path or name of a tablespace → new path, absolute. Others go to `<dataDir>-tablespaces/<oid>`. */
   readonly tablespaceMap?: Readonly<Record<string, string>> | undefined;
@@ -18,9 +20,64 @@ export interface PitrRequest {
   /** Open every segment that will be needed, and change nothing. */
   readonly check: boolean;
   readonly dryRun: boolean;
+  /** Copy databases (empty: all but postgres), or tables of them, from the recovered cluster into a live server. `content` must be `all`. */
+  readonly intoDatabase?: RestoreRequest['postgres'] | undefined;
+  /** Restore these too, from their newest backups before the moment: they have no log. */
+  readonly with?: readonly PitrOther[] | undefined;
+  /** Where and how; default: their own places, if those are free. */
+  readonly others?: Pick<RestoreRequest, 'redis' | 'files'> | undefined;
+  /** Take a backup of what is replaced first; default true. */
+  readonly safetyBackup?: boolean | undefined;
+  /** Asked before anything is replaced; default: that is refused. */
+  readonly confirm?: Confirm | undefined;
 }
 
-export interface PitrPlanned {
+export type PitrOther = 'redis' | 'files';
+
+/** A part of the plan that is carried out when the cluster is recovered. */
+export interface PitrStep {
+  readonly component: string;
+  readonly to: string;
+  readonly action: string;
+}
+
+/** A component without a log, and how near to the moment it comes. */
+export interface PitrOtherPlanned {
+  readonly component: PitrOther;
+  /** Of its newest backup before the moment. */
+  readonly id: string;
+  /** When that was begun. */
+  readonly at: string;
+  /** From then to the moment: what was written in between is not in it. */
+  readonly distanceMs: number;
+  readonly steps: readonly PitrStep[];
+}
+
+/** Parts that both recoveries and restores in their place have. */
+interface PitrMore {
+  /** What is copied into a live server. */
+  readonly copies?: readonly PitrStep[] | undefined;
+  readonly others?: readonly PitrOtherPlanned[] | undefined;
+}
+
+/** What was made beside or after the recovery. */
+interface PitrMade {
+  /** Copied from the recovered cluster, compared with it. */
+  readonly copied?: readonly RestoredComponent[] | undefined;
+  readonly restored?: readonly RestoredComponent[] | undefined;
+  readonly safetyBackupId?: string | undefined;
+}
+
+/** What pg_amcheck found; damage is an error, not a result. */
+export interface StructureCheck {
+  readonly outcome: 'clean' | 'partly' | 'not-checked';
+  /** Those that were checked. */
+  readonly databases: readonly string[];
+  /** Why others were not. */
+  readonly notes: readonly string[];
+}
+
+export interface PitrPlanned extends PitrMore {
   /** Of the base backup. */
   readonly id: string;
   readonly target: string;
@@ -42,23 +99,48 @@ export interface PitrPlanned {
   readonly tablespaces: readonly { readonly name: string; readonly from: string; readonly bytes: number; readonly to?: string | undefined }[];
 }
 
+export type PitrRecovered = PitrPlanned &
+  PitrMade & {
+    readonly outcome: 'done';
+    readonly action: PitrAction;
+    /** In the words of the server: where it stopped. */
+    readonly stopped: string;
+    /** The log was replayed up to here. */
+    readonly lsn: string;
+    /** Of the last transaction in the recovered cluster; undefined: none after the base backup. */
+    readonly lastCommitAt?: string | undefined;
+    /** Databases of which every table was read. */
+    readonly databases: readonly string[];
+    readonly structure: StructureCheck;
+    readonly segmentsReplayed: number;
+    readonly durationMs: number;
+    /** Of the server, where it was left running. */
+    readonly url?: string | undefined;
+    readonly pid?: number | undefined;
+    readonly nextSteps: readonly string[];
+    readonly warnings: readonly string[];
+  };
+
+/** Without a base backup and its log: the newest logical backup before the moment, and what that costs. */
+export interface PitrFallback extends PitrMore {
+  /** Of the logical backup. */
+  readonly id: string;
+  readonly target: string;
+  readonly to: string;
+  /** Why the moment itself cannot be reached. */
+  readonly reason: string;
+  /** The moment that the backup holds. */
+  readonly at: string;
+  /** From there to the wanted moment: what was written in between is lost. */
+  readonly lostMs: number;
+  readonly dataDir?: string | undefined;
+}
+
 export type PitrResult =
   | (PitrPlanned & { readonly outcome: 'planned'; /** How many segments were opened. */ readonly checked?: number | undefined; readonly warnings: readonly string[] })
-  | (PitrPlanned & {
-      readonly outcome: 'done';
-      readonly action: PitrAction;
-      /** In the words of the server: where it stopped. */
-      readonly stopped: string;
-      /** Databases of which every table was read. */
-      readonly databases: readonly string[];
-      readonly segmentsReplayed: number;
-      readonly durationMs: number;
-      /** Of the server, where it was left running. */
-      readonly url?: string | undefined;
-      readonly pid?: number | undefined;
-      readonly nextSteps: readonly string[];
-      readonly warnings: readonly string[];
-    });
+  | PitrRecovered
+  | (PitrFallback & { readonly outcome: 'fallback-planned'; readonly warnings: readonly string[] })
+  | (PitrFallback & PitrMade & { readonly outcome: 'fallback'; readonly durationMs: number; readonly url?: string | undefined; readonly pid?: number | undefined; readonly nextSteps: readonly string[]; readonly warnings: readonly string[] });
 
 export interface RestorePointRequest {
   readonly name: string;

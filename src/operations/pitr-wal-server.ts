@@ -12,7 +12,7 @@ import type { Repository } from '../repository/repository.ts';
 import { parseWalName, segmentNumber } from '../repository/wal-names.ts';
 import type { FolderOwner } from '../source/postgres/base-placer.ts';
 import { TablespaceGuard } from './pitr-tablespaces.ts';
-import type { WalInventory, WalRun } from './pitr-wal.ts';
+import { segmentFault, type WalInventory, type WalRun } from './pitr-wal.ts';
 import { readSegment } from './wal-segment.ts';
 
 export interface WalServer extends AsyncDisposable {
@@ -21,6 +21,8 @@ export interface WalServer extends AsyncDisposable {
   /** Why a segment could not be delivered. */
   failure(): unknown;
   readonly delivered: () => number;
+  /** Name of the segment that was asked for last. */
+  readonly last: () => string | undefined;
 }
 
 export interface WalServerOptions {
@@ -48,6 +50,7 @@ export async function serveWal(options: WalServerOptions): Promise<WalServer> {
     command: `${script} %f "%p"`,
     failure: () => server.failure,
     delivered: () => server.delivered,
+    last: () => server.last,
     [Symbol.asyncDispose]: async () => {
       server.ended = true;
       await serving;
@@ -73,6 +76,7 @@ done
 class Server {
   ended = false;
   delivered = 0;
+  last: string | undefined;
   failure: unknown;
   readonly #options: WalServerOptions;
   readonly #spool: string;
@@ -104,6 +108,7 @@ class Server {
       if (owner !== undefined) await chown(temporary, owner.uid, owner.gid);
       await rename(temporary, join(this.#spool, `${name}.here`));
       this.delivered++;
+      if (parseWalName(name)?.kind === 'segment') this.last = name;
     } catch (error) {
       this.failure ??= error;
       await writeFile(join(this.#spool, `${name}.fail`), '').catch(() => {});
@@ -125,7 +130,14 @@ class Server {
     const { repository, inventory, run, segmentBytes } = this.#options;
     // None that we go along: the server only looks whether it is there, so as not to take its number.
     if (inventory.damagedHistories.has(parseWalName(name)?.timeline ?? 0) && name.endsWith('.history')) return Buffer.from('# damaged in the archive\n');
-    const read = async (each: string): Promise<Buffer> => readSegment(repository, inventory.systemId, each);
+    const read = async (each: string): Promise<Buffer> => {
+      const content = await readSegment(repository, inventory.systemId, each);
+      const place = run.names.indexOf(each);
+      // A server takes a segment that is not its own for the end of the log, and an unbounded recovery would end there and call it a success.
+      const fault = place === -1 ? undefined : segmentFault(content, { systemIdentifier: inventory.systemId, walSegmentBytes: segmentBytes }, (run.first + BigInt(place)) * BigInt(segmentBytes));
+      if (fault !== undefined) throw new LifeboatError('integrity', `WAL segment ${each}: ${fault}`);
+      return content;
+    };
     const at = run.names.indexOf(name);
     const bytes = await (this.#ahead.get(name) ?? read(name));
     this.#ahead.delete(name);

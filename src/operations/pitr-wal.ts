@@ -10,7 +10,7 @@ import { runTool } from '../lib/exec.ts';
 import { withScratchFolder } from '../lib/fs.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listWal, parseHistory, type HistoryLine } from '../repository/wal-archive.ts';
-import { parseLsn, segmentName, segmentNumber } from '../repository/wal-names.ts';
+import { formatLsn, parseLsn, segmentName, segmentNumber } from '../repository/wal-names.ts';
 import type { BaseFacts } from '../source/postgres/base-facts.ts';
 import { segmentsOfBase } from './base-complete.ts';
 import { parseTime } from './pitr-target.ts';
@@ -143,12 +143,21 @@ export async function endOfRun(repository: Repository, systemId: string, run: Wa
   return { lastRecordLsn, lastCommitUs: undefined };
 }
 
-async function dumpSegment(bytes: Buffer, name: string, programs: string, signal: AbortSignal): Promise<string> {
+/** What pg_waldump says of a segment; times in UTC. */
+export async function dumpSegment(bytes: Buffer, name: string, programs: string, signal: AbortSignal): Promise<string> {
   return withScratchFolder(async (folder) => {
     await writeFile(join(folder, name), bytes, { mode: 0o600 });
     // It exits with 1 at the end of the WAL that it is given.
     return (await runTool({ file: join(programs, 'pg_waldump'), args: [join(folder, name)], env: { TZ: 'UTC' }, okExitCodes: [0, 1], signal })).stdout;
   });
+}
+
+/** What is wrong with the header of a segment's first page: who wrote it, and where it belongs. `position`: where it should begin. */
+export function segmentFault(segment: Buffer, { systemIdentifier, walSegmentBytes }: Pick<BaseFacts, 'systemIdentifier' | 'walSegmentBytes'>, position: bigint): string | undefined {
+  if (segment.length !== walSegmentBytes) return `it has ${segment.length} bytes, not ${walSegmentBytes}`;
+  const [address, system] = [segment.readBigUInt64LE(8), segment.readBigUInt64LE(24)];
+  if (String(system) !== systemIdentifier) return `it comes from another cluster (${system})`;
+  return address === position ? undefined : `it begins at ${formatLsn(address)}, not at ${formatLsn(position)}`;
 }
 
 const pageBytes = 8192;

@@ -6,7 +6,7 @@ import type { ManifestComponent } from '../repository/manifest.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts.ts';
 import { withMaintenance } from '../source/postgres/maintenance.ts';
 import { restoredName } from '../source/postgres/names.ts';
-import { restorePostgres } from '../source/postgres/restore.ts';
+import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/restore.ts';
 import { restoreIntoExisting } from '../source/postgres/restore-existing.ts';
 import { swapDatabases, type SwapReport } from '../source/postgres/swap.ts';
 import { databaseExists, freeStampedName } from '../source/postgres/target-database.ts';
@@ -135,15 +135,19 @@ async function restoreOne({ config, request, reader, component }: RestoreSubject
   const onCreated = async (oid: string): Promise<void> => noteDatabase(request.marks, url, database, { live }, oid, context.signal);
   const run = content === 'data' ? restoreIntoExisting : restorePostgres;
   const report = await run({ reader, facts, database, targetUrl: url, targetDatabase: name, selection, jobs: config.jobs, onCreated, ...options }, context);
-  const { verified } = report;
+  return restoredTables(component, report, performance.now() - started);
+}
+
+/** What a restore of a database, or of tables, tells of itself. */
+export function restoredTables({ name, kind }: Pick<RestoreSubject['component'], 'name' | 'kind'>, { database, readBytes, tables, verified }: PostgresRestoreReport, durationMs: number): RestoredComponent {
   return {
-    name: component.name,
-    kind: component.kind,
-    to: name,
-    bytes: report.readBytes,
-    durationMs: performance.now() - started,
+    name,
+    kind,
+    to: database,
+    bytes: readBytes,
+    durationMs,
     verified: verdict(verified),
-    summary: verified === undefined ? count(report.tables, 'table') : `${count(verified.tables, 'table')}, ${count(Number(verified.rows), 'row')}`,
+    summary: verified === undefined ? count(tables, 'table') : `${count(verified.tables, 'table')}, ${count(Number(verified.rows), 'row')}`,
   };
 }
 

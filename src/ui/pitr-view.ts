@@ -2,7 +2,7 @@
 import type { ChalkInstance } from 'chalk';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { PitrPlanned, PitrResult, RestorePointResult } from '../operations/pitr-requests.ts';
+import type { PitrFallback, PitrPlanned, PitrResult, RestorePointResult } from '../operations/pitr-requests.ts';
 import { counted } from './sizes.ts';
 import { oneLine } from './table.ts';
 import type { View } from './view.ts';
@@ -10,7 +10,7 @@ import type { View } from './view.ts';
 export const pitrView: View<PitrResult> = {
   schema: 'lifeboat.pitr/v1',
   kind: 'action',
-  text: (result, paint) => (result.outcome === 'planned' ? [...planLines(result), '', plannedLine(result, paint)].join('\n') : doneText(result, paint)),
+  text: textOf,
 };
 
 export const restorePointView: View<RestorePointResult> = {
@@ -19,7 +19,42 @@ export const restorePointView: View<RestorePointResult> = {
   text: ({ name, lsn, at }) => `restore point ${oneLine(name)} at ${lsn}, ${at}; to come back to it: lifeboat pitr --to 'name:${oneLine(name)}' --data-dir <new folder>`,
 };
 
-function planLines({ id, target, to, serverVersion, timeline, baseAt, baseBytes, segments, window, estimatedMs, dataDir, tablespaces }: PitrPlanned): string[] {
+function textOf(result: PitrResult, paint: ChalkInstance): string {
+  if (result.outcome === 'planned') return [...planLines(result), '', plannedLine(result, paint)].join('\n');
+  if (result.outcome === 'done') return doneText(result, paint);
+  const lines = fallbackLines(result, paint);
+  return [...lines, '', ...(result.outcome === 'fallback-planned' ? ['nothing was changed'] : [...madeLines(result), ...result.nextSteps])].join('\n');
+}
+
+function fallbackLines({ outcome, id, target, to, reason, at, lostMs, dataDir, ...more }: PitrFallback & { readonly outcome: string }, paint: ChalkInstance): string[] {
+  return [
+    `${outcome === 'fallback' ? paint.yellow('restored') : 'restore'} ${target} from before ${oneLine(to)}: ${oneLine(reason)}`,
+    `backup       ${id}, as of ${at}`,
+    `lost         what was written in the ${formatDuration(lostMs)} after it`,
+    ...(dataDir === undefined ? [] : [`into         ${dataDir}, a new cluster`]),
+    ...moreLines(more),
+  ];
+}
+
+/** What comes after the cluster itself. */
+function moreLines({ copies = [], others = [] }: Pick<PitrPlanned, 'copies' | 'others'>): string[] {
+  return [
+    ...copies.map(({ to, action }) => `database     ${oneLine(to)}: ${oneLine(action)}`),
+    ...others.flatMap(({ component, id, at, distanceMs, steps }) => [`${component.padEnd(12)} ${id} of ${at}, ${formatDuration(distanceMs)} before the moment`, ...steps.map(({ to, action }) => `             ${oneLine(to)}: ${action}`)]),
+  ];
+}
+
+function madeLines({ copied = [], restored = [], safetyBackupId }: Pick<Extract<PitrResult, { outcome: 'done' }>, 'copied' | 'restored' | 'safetyBackupId'>): string[] {
+  const verdicts = { equal: 'equal', partial: 'equal where it could be compared', 'not-checked': 'not compared' };
+  const lines = [...copied, ...restored].flatMap(({ name, to, summary, verified, kept, undo }) => [
+    `${name}: ${oneLine(to)}${summary === undefined ? '' : `, ${summary}`}, ${verdicts[verified]}`,
+    ...(kept === undefined ? [] : [`the old ${name} is kept as ${oneLine(kept)}`]),
+    ...(undo === undefined ? [] : [`to take it back: ${oneLine(undo)}`]),
+  ]);
+  return [...lines, ...(safetyBackupId === undefined ? [] : [`what was there before is backup ${safetyBackupId}`])];
+}
+
+function planLines({ id, target, to, serverVersion, timeline, baseAt, baseBytes, segments, window, estimatedMs, dataDir, tablespaces, ...more }: PitrPlanned): string[] {
   return [
     `recover ${target} (PostgreSQL ${serverVersion}) to ${oneLine(to)}`,
     `base backup  ${id}, complete at ${baseAt}, ${formatBytes(baseBytes)}`,
@@ -28,6 +63,7 @@ function planLines({ id, target, to, serverVersion, timeline, baseAt, baseBytes,
     `time         about ${formatDuration(estimatedMs)}`,
     ...(dataDir === undefined ? [] : [`into         ${dataDir}`]),
     ...tablespaces.map(({ name, from, to, bytes }) => `tablespace   ${oneLine(name)}, ${formatBytes(bytes)}, from ${oneLine(from)}${to === undefined ? '' : ` to ${to}`}`),
+    ...moreLines(more),
   ];
 }
 
@@ -36,11 +72,14 @@ function plannedLine({ checked }: Extract<PitrResult, { outcome: 'planned' }>, p
 }
 
 function doneText(result: Extract<PitrResult, { outcome: 'done' }>, paint: ChalkInstance): string {
-  const { dataDir, to, stopped, databases, durationMs, nextSteps } = result;
+  const { dataDir, to, stopped, lastCommitAt, databases, structure, durationMs, nextSteps } = result;
+  const checked = structure.databases.length === 0 ? [] : [`pg_amcheck found no damage in ${structure.databases.map(oneLine).join(', ')}`];
   return [
-    `${paint.green('recovered')} ${oneLine(to)} into ${dataDir ?? ''} in ${formatDuration(durationMs)}`,
-    `${stopped}; every table of ${databases.map(oneLine).join(', ')} was read`,
-    '',
-    ...nextSteps,
+    `${paint.green('recovered')} ${oneLine(to)} ${dataDir === undefined ? 'in a throwaway cluster' : `into ${dataDir}`} in ${formatDuration(durationMs)}`,
+    `${stopped}${lastCommitAt === undefined ? '' : `; last transaction ${lastCommitAt}`}; every table of ${databases.map(oneLine).join(', ')} was read`,
+    ...checked,
+    ...structure.notes.map((note) => `not checked: ${oneLine(note)}`),
+    ...madeLines(result),
+    ...(nextSteps.length === 0 ? [] : ['', ...nextSteps]),
   ].join('\n');
 }

@@ -173,7 +173,9 @@ test('a folder with something in it is refused, and so is one of a running serve
 });
 
 test('a missing segment is known beforehand, a damaged one is named by --check; a recovery stops there with an error and leaves nothing', async () => {
-  const { last } = (await run('latest', { dryRun: true })).segments;
+  const whole = await run('latest', { dryRun: true });
+  assert.ok(whole.outcome === 'planned');
+  const { last } = whole.segments;
   const at = join(folder, 'repository/wal', systemId, '00000001/00000000');
   const middle = readdirSync(at).filter((name) => /^[0-9A-F]{24}\.wal$/.test(name)).sort().at(-3) ?? '';
   assert.notEqual(middle, `${last}.wal`);

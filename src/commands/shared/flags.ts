@@ -23,6 +23,12 @@ export function severalOf<T extends string>(words: readonly T[]): (text: string,
   return (text, before) => [...(before ?? []), parse(text)];
 }
 
+/** Several words, with commas between them or the flag repeated. */
+export function listOf<T extends string>(words: readonly T[]): (text: string, before: readonly T[] | undefined) => T[] {
+  const parse = oneOf(words);
+  return (text, before) => [...(before ?? []), ...text.split(',').map((word) => parse(word.trim()))];
+}
+
 /** A flag that may stand several times. */
 export function several(text: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), text];

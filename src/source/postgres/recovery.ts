@@ -23,25 +23,34 @@ export interface RecoveryOptions {
   readonly owner: FolderOwner | undefined;
   /** Folder of the server's programs. */
   readonly programs: string;
-  readonly facts: BaseFacts;
+  readonly facts: Pick<BaseFacts, 'minima' | 'serverVersionNum' | 'superuser'>;
   readonly restoreCommand: string;
   /** recovery_target* settings, e.g. { recovery_target_time: '…' }. */
   readonly target: Readonly<Record<string, string>>;
+}
+
+export interface RecoveryPosition {
+  readonly lsn: string;
+  readonly lastCommitAt: string | undefined;
 }
 
 export interface RecoveringServer {
   readonly pid: number;
   readonly url: Secret;
   readonly logFile: string;
+  /** Resolves once it takes sessions, for a server that has nothing to recover. */
+  ready(context: RunContext): Promise<void>;
   /** Resolves once the target is reached: the line of the server's log that says so. Throws `window` (17) if the WAL ended before, else `source` (13). */
-  reached(context: RunContext): Promise<string>;
+  reached(context: RunContext, onPosition?: (lsn: string) => void): Promise<string>;
+  /** How far the log was replayed, and when the last transaction in it was committed (RFC 3339, UTC, microseconds), if there was one. */
+  position(): Promise<RecoveryPosition>;
   /** By the server's log: where the last record that it replayed begins. */
   replayedTo(): string | undefined;
-  /** Reads all rows of all tables; names of the databases. */
+  /** Reads all rows of all tables; names of the databases. A server that is held at its target may have locked some: those are told in a warning. */
   readAll(context: RunContext): Promise<string[]>;
-  promote(): Promise<void>;
+  promote(signal?: AbortSignal): Promise<void>;
   /** Clean; rejects if it takes longer than ten minutes. */
-  shutDown(): Promise<void>;
+  shutDown(signal?: AbortSignal): Promise<void>;
   /** Ends it at once. */
   kill(): Promise<void>;
   /** It may outlive this process. */
@@ -109,15 +118,18 @@ class Server implements RecoveringServer {
     return this.#start !== undefined && processStart(this.pid) === this.#start;
   }
 
-  async reached(context: RunContext): Promise<string> {
-    for (;;) {
+  async reached(context: RunContext, onPosition?: (lsn: string) => void): Promise<string> {
+    for (let askedMs = performance.now(); ; ) {
       context.signal.throwIfAborted();
       const log = readFileSync(this.logFile, 'utf8');
       if (/insufficient parameter settings/.test(log)) throw this.#failed(log);
-      const status = (await readFile(join(this.#options.dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')[7] ?? '';
-      if (status.startsWith('ready')) {
+      if ((await this.#status()).startsWith('ready')) {
         const stopped = /LOG: {2}(recovery stopping [^\n]*|archive recovery complete)/.exec(log)?.[1];
         if (stopped !== undefined && (await this.#isStill(context))) return stopped;
+        if (onPosition !== undefined && performance.now() - askedMs > 1000) {
+          askedMs = performance.now();
+          await this.position().then(({ lsn }) => onPosition(lsn), () => {});
+        }
       }
       if (!this.#isRunning) throw this.#failed(readFileSync(this.logFile, 'utf8'));
       await sleep(50);
@@ -126,6 +138,20 @@ class Server implements RecoveringServer {
 
   replayedTo(): string | undefined {
     return replayedTo(readFileSync(this.logFile, 'utf8'));
+  }
+
+  async ready({ signal }: RunContext): Promise<void> {
+    while (!(await this.#status()).startsWith('ready')) {
+      signal.throwIfAborted();
+      if (!this.#isRunning) throw this.#failed(readFileSync(this.logFile, 'utf8'));
+      await sleep(50);
+    }
+  }
+
+  /** As the server has it in its postmaster.pid. */
+  async #status(): Promise<string> {
+    const lines = (await readFile(join(this.#options.dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+    return Number(lines[0]) === this.pid ? (lines[7] ?? '') : '';
   }
 
   async #isStill({ signal, emit }: RunContext): Promise<boolean> {
@@ -151,21 +177,37 @@ class Server implements RecoveringServer {
     const names = rows.map((row) => row['name'] ?? '');
     for (const database of names) {
       emit({ type: 'step', component: 'base', message: `reading every table of database ${database}` });
-      await runTool({ file: join(this.#options.programs, 'pg_dump'), args: ['--format=custom', '--compress=0', '--no-password', '--no-unlogged-table-data'], stdout: 'ignore', env: libpqEnvironment(this.url, { database }), signal });
+      const locked = await this.#locked(database, signal);
+      if (locked.length > 0) emit({ type: 'warning', component: 'base', message: `not read in database ${database}: ${locked.slice(0, 5).join(', ')}${locked.length > 5 ? ` and ${locked.length - 5} more` : ''}, which a transaction that had not ended at that moment has locked; a promotion ends it` });
+      const excluded = locked.map((name) => `--exclude-table=${name}`);
+      await runTool({ file: join(this.#options.programs, 'pg_dump'), args: ['--format=custom', '--compress=0', '--no-password', '--no-unlogged-table-data', '--lock-wait-timeout=60000', ...excluded], stdout: 'ignore', env: libpqEnvironment(this.url, { database }), signal });
     }
     return names;
   }
 
-  async promote(): Promise<void> {
-    await withConnection(this.url, {}, async (connection) => {
+  /** Quoted names: while the replay is held, transactions in it hold the locks that they had. Whoever wants such a table would wait for ever. */
+  async #locked(database: string, signal: AbortSignal): Promise<string[]> {
+    const sql = "SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace WHERE pg_is_in_recovery() AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND c.relkind IN ('r', 'p', 'm', 'S') ORDER BY 1";
+    return withConnection(this.url, { database, signal }, async (connection) => (await connection.query(sql)).map((row) => row['name'] ?? ''));
+  }
+
+  async position(): Promise<RecoveryPosition> {
+    return withConnection(this.url, {}, async (connection) => {
+      const [row] = await connection.query("SELECT pg_last_wal_replay_lsn() AS lsn, to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS at");
+      return { lsn: row?.['lsn'] ?? '0/0', lastCommitAt: row?.['at'] ?? undefined };
+    });
+  }
+
+  async promote(signal?: AbortSignal): Promise<void> {
+    await withConnection(this.url, { signal }, async (connection) => {
       const [row] = await connection.query('SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, 600) ELSE true END AS done');
       if (row?.['done'] !== 't') throw new LifeboatError('source', 'the recovered server was not promoted within ten minutes');
       await connection.query('CHECKPOINT');
     });
   }
 
-  async shutDown(): Promise<void> {
-    await this.#end('SIGINT', 600_000);
+  async shutDown(signal?: AbortSignal): Promise<void> {
+    await this.#end('SIGINT', 600_000, signal);
   }
 
   async kill(): Promise<void> {
@@ -176,9 +218,12 @@ class Server implements RecoveringServer {
     this.#remembered[Symbol.dispose]();
   }
 
-  async #end(signal: NodeJS.Signals, limitMs: number): Promise<void> {
-    if (this.#isRunning) process.kill(this.pid, signal);
-    for (const giveUpAt = performance.now() + limitMs; this.#isRunning; await sleep(20)) if (performance.now() > giveUpAt) throw new LifeboatError('source', `the recovered server (process ${this.pid}) did not end within ${limitMs / 1000} s`);
+  async #end(how: NodeJS.Signals, limitMs: number, signal?: AbortSignal): Promise<void> {
+    if (this.#isRunning) process.kill(this.pid, how);
+    for (const giveUpAt = performance.now() + limitMs; this.#isRunning; await sleep(20)) {
+      signal?.throwIfAborted();
+      if (performance.now() > giveUpAt) throw new LifeboatError('source', `the recovered server (process ${this.pid}) did not end within ${limitMs / 1000} s`);
+    }
     this.#remembered[Symbol.dispose]();
   }
 }

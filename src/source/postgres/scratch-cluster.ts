@@ -79,6 +79,12 @@ export async function startScratchCluster(place: ScratchPlace, context: RunConte
   }
 }
 
+/** An empty cluster that is to stay: durable, with page checksums, superuser postgres. `dataDir`: empty, the owner's. Throws `tool` (16), `space` (15). */
+export async function makeCluster({ dataDir, programs, owner }: Pick<ScratchPlace, 'programs' | 'owner'> & { readonly dataDir: string }, { signal }: Pick<RunContext, 'signal'>): Promise<void> {
+  const args = ['-D', dataDir, '-U', 'postgres', '--no-instructions', '--data-checksums', '--encoding=UTF8', '--locale=C', '--auth-local=peer', '--auth-host=scram-sha-256'];
+  await runServerTool({ file: join(programs, 'initdb'), args, cwd: dataDir, ...owner, signal }, 'initdb');
+}
+
 const folderPrefix = 'lifeboat-pg-';
 /** sun_path holds 107 bytes; the name of the socket and six random letters come behind the prefix. */
 const longestParentBytes = 107 - '/.s.PGSQL.5432'.length - 1 - folderPrefix.length - 6;

@@ -1,0 +1,108 @@
+/** A logical backup of a whole server as a cluster of its own: initdb, roles, every database, compared. Startable only when all of it is there. */
+import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LoadedConfig } from '../config/load.ts';
+import type { RunContext } from '../lib/events.ts';
+import { rememberPath } from '../lib/leftovers.ts';
+import { openArtifacts } from '../repository/artifact-reader.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Repository } from '../repository/repository.ts';
+import { setConfigurationAside, takeIntoUse } from '../source/postgres/base-restore.ts';
+import { withConnection } from '../source/postgres/connection.ts';
+import type { PostgresFacts } from '../source/postgres/facts.ts';
+import { startRecovery, type RecoveringServer } from '../source/postgres/recovery.ts';
+import { restorePostgres } from '../source/postgres/restore.ts';
+import { findScratchPlace, makeCluster, type ScratchPlace } from '../source/postgres/scratch-cluster.ts';
+import { pinned } from './pinned.ts';
+import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './pitr-places.ts';
+import { withState } from './pitr-recover.ts';
+import type { PitrAction } from './pitr-requests.ts';
+import { restoredTables } from './restore-database.ts';
+import type { RestoredComponent } from './requests.ts';
+
+export interface NewClusterOptions {
+  readonly loaded: LoadedConfig;
+  readonly repository: Repository;
+  readonly manifest: Manifest;
+  readonly component: ManifestComponent;
+  readonly facts: PostgresFacts;
+  /** Absolute; absent or empty. */
+  readonly dataDir: string;
+  /** `pause` is `promote` here: nothing is held. */
+  readonly action: PitrAction;
+}
+
+export interface NewCluster {
+  readonly components: readonly RestoredComponent[];
+  readonly programs: string;
+  /** Of the server, where it was left running. */
+  readonly url: string | undefined;
+  readonly pid: number | undefined;
+}
+
+/** Throws `integrity` (14), `tool` (16), `space` (15), `usage` (2); the folder is empty or gone again then. */
+export async function restoreIntoNewCluster(options: NewClusterOptions, context: RunContext): Promise<NewCluster> {
+  const { facts, dataDir, action, manifest, repository } = options;
+  const place = await findScratchPlace(Number.parseInt(facts.toolVersion, 10));
+  const bytes = facts.databases.flatMap(({ tables }) => tables).reduce((sum, table) => sum + table.bytes, 0);
+  const places = await findEmptyPlace(dataDir, 2 * bytes, place.owner);
+  const folder = await mkdtemp(join(place.parent, 'lifeboat-pitr-'));
+  const remembered = rememberPath(folder);
+  const claimed = await claimFolders(places);
+  let server: RecoveringServer | undefined;
+  let goesOn = false;
+  try {
+    await using _ = await pinned(repository, { scope: 'read', command: 'pitr', backupId: manifest.id }, context);
+    server = await startNew(place, places, folder, facts, context);
+    const components = await fill(options, server, place, context);
+    context.signal.throwIfAborted();
+    if (action === 'shutdown') await server.shutDown(context.signal);
+    await takeIntoUse(dataDir);
+    // The commit point: from here on nothing is taken away any more.
+    server.release();
+    goesOn = action !== 'shutdown';
+    return { components, programs: place.programs, ...(goesOn ? { url: server.url.reveal(), pid: server.pid } : { url: undefined, pid: undefined }) };
+  } catch (error) {
+    await server?.kill().catch(() => {});
+    throw withState(error, await claimed.clear());
+  } finally {
+    if (!goesOn) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    remembered[Symbol.dispose]();
+    claimed.release();
+  }
+}
+
+async function startNew({ programs }: ScratchPlace, { dataDir, owner }: RecoveryPlaces, folder: string, { serverVersionNum }: PostgresFacts, context: RunContext): Promise<RecoveringServer> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await chmod(dataDir, 0o700);
+  if (owner !== undefined) for (const path of [folder, dataDir]) await chown(path, owner.uid, owner.gid);
+  context.emit({ type: 'step', component: 'database', message: `making a new cluster in ${dataDir}` });
+  await makeCluster({ dataDir, programs, owner }, context);
+  await setConfigurationAside(dataDir);
+  const server = await startRecovery({ dataDir, folder, owner, programs, facts: { minima: {}, serverVersionNum, superuser: 'postgres' }, restoreCommand: '', target: {} });
+  try {
+    await server.ready(context);
+    return server;
+  } catch (error) {
+    await server.kill().catch(() => {});
+    throw error;
+  }
+}
+
+async function fill({ loaded, repository, manifest, component, facts }: NewClusterOptions, { url }: RecoveringServer, place: ScratchPlace, context: RunContext): Promise<RestoredComponent[]> {
+  const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(manifest), artifacts: component.artifacts });
+  if (facts.globals !== undefined) {
+    const { replayGlobals } = await import('../source/postgres/globals-replay.ts');
+    await replayGlobals({ reader, facts, targetUrl: url }, context);
+  }
+  // The new one is empty, and stands in the way of that of the backup.
+  if (facts.databases.some(({ name }) => name === 'postgres')) await withConnection(url, { database: 'template1', signal: context.signal }, async (client) => client.query('DROP DATABASE postgres'));
+  const done: RestoredComponent[] = [];
+  for (const { name } of facts.databases) {
+    const started = performance.now();
+    context.emit({ type: 'step', component: component.name, message: `restoring database ${name}` });
+    const report = await restorePostgres({ reader, facts, database: name, targetUrl: url, targetDatabase: name, jobs: loaded.config.jobs, toolsFolder: place.programs, noOwner: facts.globals === undefined, noAcl: facts.globals === undefined }, context);
+    done.push(restoredTables(component, report, performance.now() - started));
+  }
+  return done;
+}
