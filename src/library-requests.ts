@@ -4,7 +4,9 @@
  */
 import { resolve } from 'node:path';
 import { Secret } from './lib/secret.ts';
-import type { BackupRequest, Confirm, ExportRequest, InitRequest, RestoreRequest, UndoRestoreRequest, UnlockRequest, ValidateRequest } from './operations/requests.ts';
+import type { PitrRequest } from './operations/pitr-requests.ts';
+import type { AcknowledgeRequest, BackupRequest, CleanupRequest, Confirm, DrillRequest, ExportRequest, HoldRequest, InitRequest, ReleaseRequest, RestoreRequest, UndeleteRequest, UndoRestoreRequest, UnlockRequest, ValidateRequest } from './operations/requests.ts';
+import type { WalFetchRequest, WalPushRequest } from './operations/wal-requests.ts';
 
 /** Where a method resolves paths, and whom it asks. */
 export interface Defaults {
@@ -35,6 +37,33 @@ export type ExportOptions = Partial<ExportRequest> & Pick<ExportRequest, 'id' | 
 
 /** Where `init` writes. Default: lifeboat.config.json and lifeboat.key in the working directory; with an inline configuration no file. */
 export type InitOptions = Partial<InitRequest>;
+
+/** What to delete by the retention policy; `{}` deletes, `{ dryRun: true }` tells. */
+export type CleanupOptions = Partial<CleanupRequest>;
+
+/** Which deleted backup to take back; by default it is put on hold, or the next cleanup would delete it again. */
+export type UndeleteOptions = Partial<UndeleteRequest> & Pick<UndeleteRequest, 'id'>;
+
+/** Which backup to keep, why, and tags to add. */
+export type HoldOptions = Partial<HoldRequest> & Pick<HoldRequest, 'id'>;
+
+/** Which backup to let go, and tags to take off. */
+export type ReleaseOptions = Partial<ReleaseRequest> & Pick<ReleaseRequest, 'id'>;
+
+/** Which backups to restore into throwaway servers; by default the newest of each target. */
+export type DrillOptions = Partial<DrillRequest>;
+
+/** Which warning is meant to be; its id is in the result of status(). */
+export type AcknowledgeOptions = Partial<AcknowledgeRequest> & Pick<AcknowledgeRequest, 'warning'>;
+
+/** To which moment; `dataDir` may be relative. Defaults: behind the moment, promoted and shut down. */
+export type PitrOptions = Partial<PitrRequest> & Pick<PitrRequest, 'to'>;
+
+/** Which file of write-ahead log to archive; paths may be relative. */
+export type WalPushOptions = Partial<WalPushRequest> & Pick<WalPushRequest, 'path'>;
+
+/** Which file of write-ahead log to deliver, and where to; paths may be relative. */
+export type WalFetchOptions = Partial<WalFetchRequest> & Pick<WalFetchRequest, 'name' | 'path'>;
 
 /** Which leases to take away. Default: those of dead runs. */
 export type UnlockOptions = Partial<UnlockRequest>;
@@ -71,6 +100,34 @@ export function unlockRequest(options: UnlockOptions, { confirm }: Defaults): Un
 
 export function validateRequest(options: Partial<ValidateRequest>): ValidateRequest {
   return { ids: [], all: false, level: 'stored', ...given(options) };
+}
+
+export function cleanupRequest(options: CleanupOptions): CleanupRequest {
+  return { dryRun: false, acknowledge: [], ...given(options) };
+}
+
+export function undeleteRequest(options: UndeleteOptions): UndeleteRequest {
+  return { hold: true, ...given(options) };
+}
+
+export function taggedRequest<T extends HoldOptions | ReleaseOptions>(options: T): T & { readonly tags: readonly string[] } {
+  return { ...options, tags: options.tags ?? [] };
+}
+
+export function drillRequest(options: DrillOptions): DrillRequest {
+  return { ids: [], ...given(options) };
+}
+
+export function pitrRequest(options: PitrOptions, { cwd, confirm }: Defaults): PitrRequest {
+  return { inclusive: true, action: 'shutdown', check: false, dryRun: false, ...given({ confirm, ...options }), dataDir: pathOf(options.dataDir, cwd) };
+}
+
+export function walPushRequest(options: WalPushOptions, { cwd }: Defaults): WalPushRequest {
+  return { cwd, acceptNewSystem: false, ...given(options), path: resolve(cwd, options.path), shippedDir: pathOf(options.shippedDir, cwd) };
+}
+
+export function walFetchRequest(options: WalFetchOptions, { cwd }: Defaults): WalFetchRequest {
+  return { cwd, standby: false, force: false, ...given(options), path: resolve(cwd, options.path) };
 }
 
 /** Without members that are undefined: those must not hide a default. */

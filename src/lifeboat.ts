@@ -11,12 +11,15 @@ import type { SecretNeeds } from './config/parser.ts';
 import { processEnvironment } from './config/process-environment.ts';
 import { LifeboatError } from './lib/errors.ts';
 import type { EventSink, LifeboatEvent } from './lib/events.ts';
-import { backupRequest, exportRequest, restoreRequest, undoRestoreRequest, unlockRequest, validateRequest } from './library-requests.ts';
-import type { BackupOptions, Defaults, ExportOptions, InitOptions, RestoreOptions, UndoRestoreOptions, UnlockOptions } from './library-requests.ts';
+import { backupRequest, cleanupRequest, drillRequest, exportRequest, pitrRequest, restoreRequest, taggedRequest, undeleteRequest, undoRestoreRequest, unlockRequest, validateRequest, walFetchRequest, walPushRequest } from './library-requests.ts';
+import type { AcknowledgeOptions, BackupOptions, CleanupOptions, Defaults, DrillOptions, ExportOptions, HoldOptions, InitOptions, PitrOptions, ReleaseOptions, RestoreOptions, UndeleteOptions, UndoRestoreOptions, UnlockOptions, WalFetchOptions, WalPushOptions } from './library-requests.ts';
 import type { AuditRequest, AuditResult } from './operations/audit-log.ts';
 import type { EmergencyRequest, EmergencyResult } from './operations/emergency-restore.ts';
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
+import type { PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
 import type * as requests from './operations/requests.ts';
+import type { RunbookRequest, RunbookResult } from './operations/runbook.ts';
+import type { WalFetchResult, WalPushResult, WalStatusRequest, WalStatusResult } from './operations/wal-requests.ts';
 
 /** How a Lifeboat is opened; all of it may be left out. */
 export interface OpenOptions {
@@ -45,6 +48,12 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Hears the events of this call only. */
   readonly onEvent?: EventSink | undefined;
+}
+
+/** For methods that only read the repository. */
+export interface ReadOptions extends CallOptions {
+  /** As it was at that moment, where versions are kept: behind what was overwritten or deleted since. */
+  readonly asOf?: Date | undefined;
 }
 
 /** Finds and checks the configuration. Throws LifeboatError `usage` that tells all faults at once. */
@@ -102,17 +111,17 @@ export class Lifeboat implements AsyncDisposable {
   }
 
   /** The backups in the repository, oldest first. */
-  async list(options: requests.ListRequest = {}, call: CallOptions = {}): Promise<requests.ListResult> {
+  async list(options: requests.ListRequest = {}, call: ReadOptions = {}): Promise<requests.ListResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/list.ts')).list, options, call);
   }
 
   /** Everything known of one backup. */
-  async show(options: requests.ShowRequest, call: CallOptions = {}): Promise<requests.ShowResult> {
+  async show(options: requests.ShowRequest, call: ReadOptions = {}): Promise<requests.ShowResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/show.ts')).show, options, call);
   }
 
   /** Puts chosen parts of a backup into a chosen target; by default under their own names where those are free, else beside what is there. */
-  async restore(options: RestoreOptions, call: CallOptions = {}): Promise<requests.RestoreResult> {
+  async restore(options: RestoreOptions, call: ReadOptions = {}): Promise<requests.RestoreResult> {
     return this.#run(needsOf(options.target), async () => (await import('./operations/restore.ts')).restore, restoreRequest(options, this.#defaults), call);
   }
 
@@ -122,13 +131,81 @@ export class Lifeboat implements AsyncDisposable {
   }
 
   /** Writes the parts of a backup as plain files. */
-  async export(options: ExportOptions, call: CallOptions = {}): Promise<requests.ExportResult> {
+  async export(options: ExportOptions, call: ReadOptions = {}): Promise<requests.ExportResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/export.ts')).exportBackup, exportRequest(options, this.#defaults), call);
   }
 
   /** Are the stored bytes what the manifest says? By default those of the newest backup of each target; what was found is kept as evidence. */
   async validate(options: Partial<requests.ValidateRequest> = {}, call: CallOptions = {}): Promise<requests.ValidateResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/validate.ts')).validate, validateRequest(options), call);
+  }
+
+  /** Does it restore? Backups are restored into throwaway servers and compared with what they recorded; evidence is kept. */
+  async drill(options: DrillOptions = {}, call: CallOptions = {}): Promise<requests.DrillResult> {
+    return this.#run({ repository: true, encryption: true, drill: true }, async () => (await import('./operations/drill.ts')).drill, drillRequest(options), call);
+  }
+
+  /** One verdict on the backups, why, and what to do next. The servers may be down. */
+  async status(options: Partial<requests.StatusRequest> = {}, call: CallOptions = {}): Promise<requests.StatusResult> {
+    const request = { ...options, days: options.days ?? 30 };
+    return this.#run(surveyNeeds, async () => (await import('./operations/status.ts')).status, request, call);
+  }
+
+  /** Says of a warning of status() that it is meant to be. */
+  async acknowledge(options: AcknowledgeOptions, call: CallOptions = {}): Promise<requests.AcknowledgeResult> {
+    const request = { ...options, days: options.days ?? 30 };
+    return this.#run(surveyNeeds, async () => (await import('./operations/acknowledge.ts')).acknowledge, request, call);
+  }
+
+  /** Deletes what the retention policy no longer keeps. With `dryRun` it tells what and why. */
+  async cleanup(options: CleanupOptions = {}, call: CallOptions = {}): Promise<requests.CleanupResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/cleanup.ts')).cleanup, cleanupRequest(options), call);
+  }
+
+  /** Takes a deleted backup back within the grace time. */
+  async undelete(options: UndeleteOptions, call: CallOptions = {}): Promise<requests.UndeleteResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/undelete.ts')).undelete, undeleteRequest(options), call);
+  }
+
+  /** Keeps a backup whatever the retention policy says. */
+  async hold(options: HoldOptions, call: CallOptions = {}): Promise<requests.HoldResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/hold.ts')).hold, taggedRequest(options), call);
+  }
+
+  /** Lets the retention policy decide on it again. */
+  async release(options: ReleaseOptions, call: CallOptions = {}): Promise<requests.HoldResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/hold.ts')).release, taggedRequest(options), call);
+  }
+
+  /** Recovers PostgreSQL to a moment into a new folder, from a base backup (`backup({ components: ['base'] })`) and archived log. */
+  async pitr(options: PitrOptions, call: CallOptions = {}): Promise<PitrResult> {
+    return this.#run(needsOf(options.target), async () => (await import('./operations/pitr.ts')).pitr, pitrRequest(options, this.#defaults), call);
+  }
+
+  /** Names a moment to come back to by `pitr({ to: 'name:…' })`. */
+  async createRestorePoint(options: RestorePointRequest, call: CallOptions = {}): Promise<RestorePointResult> {
+    return this.#run(needsOf(options.target), async () => (await import('./operations/restore-point.ts')).createRestorePoint, options, call);
+  }
+
+  /** Archives one file of write-ahead log, and all that is ready besides; durable when it resolves. */
+  async walPush(options: WalPushOptions, call: CallOptions = {}): Promise<WalPushResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/wal-push.ts')).walPush, walPushRequest(options, this.#defaults), call);
+  }
+
+  /** Delivers one file of write-ahead log; `absent` only where that is proven. */
+  async walFetch(options: WalFetchOptions, call: CallOptions = {}): Promise<WalFetchResult> {
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/wal-fetch.ts')).walFetch, walFetchRequest(options, this.#defaults), call);
+  }
+
+  /** What log is archived, what is missing in it, and how far the server is ahead. */
+  async walStatus(options: WalStatusRequest = {}, call: CallOptions = {}): Promise<WalStatusResult> {
+    return this.#run(needsOf(options.target), async () => (await import('./operations/wal-status.ts')).walStatus, options, call);
+  }
+
+  /** The plan for the day of a disaster, as Markdown; also written to the state folder. */
+  async runbook(options: Partial<RunbookRequest> = {}, call: CallOptions = {}): Promise<RunbookResult> {
+    const request = { ...options, offline: options.offline ?? false };
+    return this.#run(request.offline ? {} : { repository: true, encryption: true }, async () => (await import('./operations/runbook.ts')).runbook, request, call);
   }
 
   /** Accounts for every object of the repository; findings are in the result. */
@@ -199,14 +276,14 @@ export class Lifeboat implements AsyncDisposable {
     await this.close();
   }
 
-  async #run<Q, R>(need: SecretNeeds, load: () => Promise<requests.Operation<Q, R>>, request: Q, { signal, onEvent }: CallOptions): Promise<R> {
+  async #run<Q, R>(need: SecretNeeds, load: () => Promise<requests.Operation<Q, R>>, request: Q, { signal, onEvent, asOf }: ReadOptions): Promise<R> {
     const signals = [this.#closing.signal, this.#options.signal, signal].filter((each) => each !== undefined);
     const any = AbortSignal.any(signals);
     any.throwIfAborted();
     const emit: EventSink = (event) => {
       for (const listener of onEvent === undefined ? this.#listeners : [...this.#listeners, onEvent]) tell(listener, event);
     };
-    const work = (async () => (await load())(await this.#load(need, any), request, { signal: any, emit }))();
+    const work = (async () => (await load())({ ...(await this.#load(need, any)), asOfMs: asOf?.getTime() }, request, { signal: any, emit }))();
     this.#running.add(work);
     try {
       return await work;
@@ -229,6 +306,8 @@ export class Lifeboat implements AsyncDisposable {
     });
   }
 }
+
+const surveyNeeds: SecretNeeds = { repository: true, encryption: true, targets: 'all', mayLackTargets: true };
 
 function needsOf(target: string | undefined): SecretNeeds {
   return { repository: true, encryption: true, targets: { name: target } };

@@ -1,11 +1,14 @@
 /** The library as a program sees it: against real servers, with partial requests, events, aborts and refusals. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { LifeboatError, openLifeboat, type Lifeboat, type LifeboatEvent } from '../../src/index.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LifeboatError, openLifeboat, Secret, type Lifeboat, type LifeboatEvent } from '../../src/index.ts';
+import { withConnection } from '../../src/source/postgres/connection.ts';
+import { parsePostgresUrl } from '../../src/source/postgres/url.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { digestOf, fillMany, startRedis, type TestRedis } from '../helpers/redis.ts';
 
@@ -13,11 +16,19 @@ const root = dirname(dirname(import.meta.dirname));
 const work = mkdtempSync(join(tmpdir(), 'library-'));
 const uploads = join(work, 'uploads');
 const key = 'ab'.repeat(32);
+/** Where the server's archiver puts its log. */
+const copies = join(work, 'copies');
 let postgres: TestPostgres;
 let redis: TestRedis;
 
 before(async () => {
-  [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
+  chmodSync(work, 0o755);
+  mkdirSync(copies);
+  chmodSync(copies, 0o777);
+  [postgres, redis] = await Promise.all([
+    startPostgres({ initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1'], settings: { archive_mode: 'on', archive_command: `cp %p ${copies}/.%f && mv ${copies}/.%f ${copies}/%f` } }),
+    startRedis(),
+  ]);
   await postgres.psql('postgres', 'CREATE DATABASE shop');
   await postgres.psql('shop', `CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item SELECT n, 'item ' || n FROM generate_series(1, 20000) n`);
   fillMany(redis, 500);
@@ -30,12 +41,13 @@ after(async () => {
 });
 
 /** A configuration without a file; the environment is kept out, so that a test sees only what it gives. */
-function inline(name: string): Parameters<typeof openLifeboat>[0] {
+function inline(name: string, more: object = {}): Parameters<typeof openLifeboat>[0] {
   return {
     config: {
       repository: `file://${work}/${name}`,
       encryption: { key },
       targets: { main: { postgres: { url: postgres.url('shop') }, redis: { url: redis.url() }, files: { paths: ['uploads'] } } },
+      ...more,
     },
     env: {},
     cwd: work,
@@ -93,6 +105,120 @@ test('init, backup, list, show, restore and export with partial requests; what c
   assert.ok(readdirSync(exported.folder).includes('SHA256SUMS'));
   assert.deepEqual(await lifeboat.unlock(), { broken: [], alive: [] });
   assert.deepEqual(signals.map((signal) => process.listenerCount(signal)), listenersBefore, 'signals are the program\'s');
+});
+
+/** Hands over to `push` each file that the server archives, until disposed of. */
+function archiving(push: (path: string) => Promise<unknown>): AsyncDisposable {
+  const pushed = new Set<string>();
+  let isOver = false;
+  const loop = (async () => {
+    while (!isOver) {
+      for (const name of readdirSync(copies).filter((each) => !each.startsWith('.') && !pushed.has(each)).toSorted()) {
+        await push(join(copies, name));
+        pushed.add(name);
+      }
+      await sleep(50);
+    }
+  })();
+  // Told when it is disposed of.
+  loop.catch(() => {});
+  return {
+    [Symbol.asyncDispose]: async () => {
+      isOver = true;
+      await loop;
+    },
+  };
+}
+
+test('log, a base backup, its recovery to a named moment, and what status and wal status say of it', async () => {
+  const events: LifeboatEvent[] = [];
+  const more = { targets: { main: { postgres: { url: postgres.url('shop'), base: {} } } }, monitoring: { storagePercent: 100 } };
+  await using lifeboat = await openLifeboat({ ...inline('log', more), onEvent: (event) => void events.push(event) });
+  await lifeboat.init();
+  await using _ = archiving((path) => lifeboat.walPush({ path, cwd: postgres.dataDir }));
+  const base = await lifeboat.backup({ components: ['base'] });
+  assert.ok(base.outcome === 'done' && base.type === 'base');
+  await lifeboat.createRestorePoint({ name: 'before the mistake' });
+  const before = await rowsOf('shop');
+  await postgres.psql('shop', 'DELETE FROM item WHERE id > 50');
+  const [row] = await postgres.query('postgres', 'SELECT pg_walfile_name(pg_switch_wal()) AS last');
+  const last = row?.['last'] ?? '';
+  const archived = async (): Promise<boolean> => (await lifeboat.walStatus()).systems.some(({ timelines }) => timelines.some((each) => each.last >= last));
+  while (!(await archived())) await sleep(100);
+
+  const { systems: [system], lag } = await lifeboat.walStatus();
+  assert.deepEqual([system?.gaps, system?.missingHistories, lag?.systemId], [[], [], system?.systemId]);
+  const fetched = await lifeboat.walFetch({ name: last, path: 'fetched', cwd: postgres.dataDir });
+  assert.deepEqual([fetched.outcome, fetched.systemId], ['delivered', system?.systemId]);
+  assert.ok(readFileSync(join(work, 'fetched')).equals(readFileSync(join(postgres.dataDir, 'pg_wal', last))));
+
+  const { wal: [log], reasons, targets: [target] } = await lifeboat.status();
+  assert.deepEqual([log?.systemId, log?.targets, log?.bases, log?.windows.length, log?.isCurrent], [system?.systemId, ['main'], 1, 1, true]);
+  const [window] = log?.windows ?? [];
+  assert.ok(Date.parse(window?.from ?? '') < Date.parse(window?.to ?? '') && (log?.server?.behindSegments ?? 9) <= 1, JSON.stringify(log));
+  assert.ok(!reasons.some(({ id }) => id.startsWith('wal-')), JSON.stringify(reasons));
+  assert.deepEqual(target?.components.map(({ name, newestId }) => [name, newestId]), [['database', undefined], ['base', base.id]]);
+
+  const planned = await lifeboat.pitr({ to: 'name:before the mistake', dryRun: true });
+  assert.ok(planned.outcome === 'planned' && planned.id === base.id);
+  const recovered = await lifeboat.pitr({ to: 'name:before the mistake', dataDir: 'recovered', action: 'promote' });
+  assert.ok(recovered.outcome === 'done' && recovered.pid !== undefined);
+  try {
+    const [found] = await withConnection(new Secret(recovered.url ?? ''), { database: 'shop' }, (connection) => connection.query(`SELECT count(*) || ' ' || sum(hashtext(item::text)) AS sum FROM public.item`));
+    assert.equal(found?.['sum'], before);
+  } finally {
+    process.kill(recovered.pid, 'SIGQUIT');
+    while (existsSync(`/proc/${recovered.pid}`)) await sleep(50);
+    rmSync(parsePostgresUrl(new Secret(recovered.url ?? '')).host, { recursive: true });
+  }
+  await postgres.psql('shop', `INSERT INTO item SELECT n, 'item ' || n FROM generate_series(51, 20000) n`);
+
+  // The server goes on, one segment of its log is lost.
+  rmSync(join(work, `log/wal/${system?.systemId}/${last.slice(0, 8)}/${last.slice(8, 16)}/${last}.wal`));
+  await postgres.psql('shop', 'SELECT pg_switch_wal(); CREATE TABLE later (n int); SELECT pg_switch_wal()');
+  while ((await lifeboat.walStatus()).systems[0]?.gaps.length === 0) await sleep(100);
+  const broken = await lifeboat.status();
+  assert.deepEqual(broken.wal[0]?.gaps.map(({ first }) => first), [last]);
+  const cut = broken.reasons.find(({ id }) => id.startsWith('wal-cut:'));
+  assert.deepEqual([broken.verdict, cut?.id, cut?.next], ['unhealthy', `wal-cut:${system?.systemId}:${last}`, 'lifeboat backup base --target main']);
+  for (const type of ['step', 'artifact', 'progress'] as const) assert.ok(events.some((event) => event.type === type), `no event "${type}"`);
+});
+
+test('drill, status, acknowledge, hold, cleanup, undelete, release, runbook and audit', async () => {
+  const more = { targets: { main: { files: { paths: ['uploads'] } } }, retention: { files: { keepLast: 1, minBackups: 1 } }, monitoring: { storagePercent: 100 } };
+  await using lifeboat = await openLifeboat(inline('kept', more));
+  await lifeboat.init();
+  const take = async (): Promise<string> => {
+    const taken = await lifeboat.backup();
+    assert.ok(taken.outcome === 'done');
+    return taken.id;
+  };
+  const [held, gone, third, newest] = [await take(), await take(), await take(), await take()];
+  const { reasons: [unproven] } = await lifeboat.status();
+  assert.equal(unproven?.id, 'unproven:main');
+  assert.equal((await lifeboat.acknowledge({ warning: 'unproven:main', reason: 'tonight' })).reason, 'tonight');
+  assert.equal((await lifeboat.status()).verdict, 'healthy');
+  const steps: string[] = [];
+  const drilled = await lifeboat.drill({}, { onEvent: (event) => void (event.type === 'step' && steps.push(event.message)) });
+  assert.deepEqual([drilled.backups.map(({ id, result }) => [id, result]), steps.length > 0], [[[newest, 'proven']], true]);
+  assert.equal((await lifeboat.status()).targets[0]?.newestProven?.id, newest);
+
+  assert.deepEqual((await lifeboat.hold({ id: held, reason: 'the first', tags: ['first'] })).tags, ['first']);
+  assert.deepEqual((await lifeboat.list({ tag: 'first' })).backups.map(({ id, hold }) => [id, hold?.reason]), [[held, 'the first']]);
+  const plan = await lifeboat.cleanup({ dryRun: true });
+  assert.deepEqual([plan.outcome, plan.backups.filter(({ keep }) => !keep).map(({ id }) => id)], ['planned', [gone, third]]);
+  assert.equal((await lifeboat.cleanup()).outcome, 'done');
+  assert.deepEqual((await lifeboat.list()).backups.map(({ id }) => id), [held, newest]);
+  assert.deepEqual(await lifeboat.undelete({ id: third }), { id: third, target: 'main', held: true, warnings: [] });
+  assert.equal((await lifeboat.release({ id: third })).held, false);
+  assert.deepEqual((await lifeboat.list()).backups.map(({ id }) => id), [held, third, newest]);
+
+  assert.match((await lifeboat.runbook({ offline: true })).text, /^# /);
+  const commands = (await lifeboat.audit()).records.map(({ command }) => command);
+  for (const command of ['acknowledge', 'hold', 'cleanup', 'undelete', 'release']) assert.ok(commands.includes(command), `${command} is not in ${commands.join()}`);
+  // A folder keeps no versions: the past is refused, not passed over.
+  const past = await failure(lifeboat.list({}, { asOf: new Date() }));
+  assert.ok(past instanceof LifeboatError, String(past));
 });
 
 test('what would be replaced is asked for: refused by default, done and taken back when allowed', async () => {
