@@ -4,6 +4,8 @@
  * yet and secrets are still references; parse.ts turns a document into a Config.
  */
 import { z } from 'zod';
+import { parseCron } from '../lib/cron.ts';
+import { messageOf } from '../lib/errors.ts';
 
 const secretForms = 'must be a text, {"env": NAME}, {"file": PATH} or {"command": [PROGRAM, ARGUMENT…]}';
 
@@ -130,11 +132,23 @@ const targetSchema = z
   })
   .refine((target) => target.postgres !== undefined || target.redis !== undefined || target.files !== undefined, 'protects nothing: give it "postgres", "redis" or "files"');
 
+const cronShape = /^(@\w+|\S+( +\S+){4,5})$/;
+
+/** What has the shape is looked at closer. */
+function checkCron(text: string, context: z.RefinementCtx<string>): void {
+  if (!cronShape.test(text)) return;
+  try {
+    parseCron(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: messageOf(error), input: text });
+  }
+}
+
 const scheduleSchema = z.strictObject({
   id: z.string().min(1).describe('unique name for commands'),
   name: z.string().min(1).optional().describe('for people; default: the id'),
   type: z.enum(['full', 'database', 'redis', 'files', 'base']).default('full').describe('what is backed up'),
-  cronExpression: z.string().regex(/^(@\w+|\S+( +\S+){4,5})$/, 'must have five or six fields').describe('when, as in crontab'),
+  cronExpression: z.string().regex(cronShape, 'must have five or six fields').superRefine(checkCron).describe('when, as in crontab, in the time zone of the host'),
   enabled: z.boolean().default(true),
   options: z.record(z.string(), z.unknown()).default({}).describe('flags of backup'),
 });

@@ -137,6 +137,7 @@ describe('environment alone', () => {
     assert.equal(config.encryption.enabled, false);
     assert.equal(config.stateDir, join(folder, 'state'));
     assert.match(await faultsOf(load({ BACKUP_SCHEDULES: '[{"id":"n","cronExpression":"daily"}]' })), /BACKUP_SCHEDULES: must have five or six fields/);
+    assert.match(await faultsOf(load({ BACKUP_SCHEDULES: '[{"id":"n","cronExpression":"61 * * * *"}]' })), /BACKUP_SCHEDULES: "61" is no minute/);
     assert.match(await faultsOf(load({ BACKUP_TARGET: 'A.b' })), /BACKUP_TARGET: must be a target name/);
   });
 });
