@@ -36,9 +36,10 @@ export interface ChosenForEmergency {
 /** Throws `not_found` where nothing fits, `integrity` for a named backup that is not whole, with the newest that is in its hint. */
 export async function chooseForEmergency(repository: Repository, config: Config, choice: EmergencyChoice, context: RunContext): Promise<ChosenForEmergency> {
   if (choice.id === undefined || choice.id === 'latest') {
-    const { found, passedOver } = await newestWhole(repository, config, choice, context);
+    const { found, passedOver, areSealedFromUs } = await newestWhole(repository, config, choice, context);
     if (found?.manifest !== undefined) return { listed: found, manifest: found.manifest, passedOver };
     const why = passedOver.slice(0, 3).map(({ id, reason }) => `${id}: ${reason}`).join('; ');
+    if (areSealedFromUs) throw new LifeboatError('key', `no configured key opens any backup${ofTarget(choice)} in ${repository.storage.location} (${why})`, { state: 'nothing was changed', hint: 'take the key, the passphrase or the age identity from the recovery sheet: BACKUP_ENCRYPTION_KEY, BACKUP_ENCRYPTION_PASSPHRASE or BACKUP_ENCRYPTION_IDENTITY' });
     throw new LifeboatError('not_found', `no whole backup${ofTarget(choice)} is in ${repository.storage.location}${why === '' ? '' : ` (${why})`}`, { state: 'nothing was changed', hint: 'lifeboat list shows all; lifeboat export may still get parts out of a damaged one' });
   }
   const { listed, manifest } = await chooseBackup(repository, { id: choice.id, target: choice.target, force: choice.force }, context.emit);
@@ -65,9 +66,10 @@ export function judgeOnce(repository: Repository, config: Config, context: RunCo
 }
 
 /** `besides`: ids that are out of the question. Safety backups hold what was wrong before a restore: they count only if there is nothing else. */
-export async function newestWhole(repository: Repository, config: Config, { target, only }: Pick<EmergencyChoice, 'target' | 'only'>, context: RunContext, { besides = [], judge = judgeOnce(repository, config, context) }: { readonly besides?: readonly string[]; readonly judge?: JudgeWhole } = {}): Promise<{ readonly found: ListedManifest | undefined; readonly passedOver: readonly PassedOver[] }> {
+export async function newestWhole(repository: Repository, config: Config, { target, only }: Pick<EmergencyChoice, 'target' | 'only'>, context: RunContext, { besides = [], judge = judgeOnce(repository, config, context) }: { readonly besides?: readonly string[]; readonly judge?: JudgeWhole } = {}): Promise<{ readonly found: ListedManifest | undefined; readonly passedOver: readonly PassedOver[]; readonly areSealedFromUs: boolean }> {
   const passedOver: PassedOver[] = [];
   const safety: ListedManifest[] = [];
+  let unopened = 0;
   for await (const listed of repository.listManifests()) {
     context.signal.throwIfAborted();
     const { manifest, id } = listed;
@@ -78,11 +80,12 @@ export async function newestWhole(repository: Repository, config: Config, { targ
       continue;
     }
     const reason = await judge(listed);
-    if (reason === undefined) return { found: listed, passedOver };
+    if (reason === undefined) return { found: listed, passedOver, areSealedFromUs: false };
+    if (listed.trust === 'unchecked') unopened++;
     passedOver.push({ id, reason });
   }
-  for (const listed of safety) if ((await judge(listed)) === undefined) return { found: listed, passedOver };
-  return { found: undefined, passedOver };
+  for (const listed of safety) if ((await judge(listed)) === undefined) return { found: listed, passedOver, areSealedFromUs: false };
+  return { found: undefined, passedOver, areSealedFromUs: unopened > 0 && unopened === passedOver.length };
 }
 
 function hasAll({ components }: Manifest, only: readonly ComponentName[]): boolean {
