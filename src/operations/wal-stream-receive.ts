@@ -2,7 +2,7 @@
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
-import { parseLsn, segmentAt } from '../repository/wal-names.ts';
+import { parseLsn, segmentName, segmentNumber } from '../repository/wal-names.ts';
 import { createSlot, readServer, startReceiver, type ReceiverServer, type RunningReceiver } from '../source/postgres/receiver.ts';
 import { checkSlot, type StreamRun } from './wal-stream-slot.ts';
 import type { StreamSpool } from './wal-stream-spool.ts';
@@ -21,9 +21,10 @@ export async function keepReceiving(run: StreamRun, spool: StreamSpool, trouble:
     const startedAt = performance.now();
     const hasSettled = (): boolean => performance.now() - startedAt >= settledMs;
     try {
-      const { serverMajor, slot, segmentBytes, timeline } = await refuseOther(run, until);
+      const now = await refuseOther(run, until);
       await spool.prepare();
-      if (serverMajor < 15 && slot?.restartLsn !== undefined) await spool.seed(segmentAt(timeline, parseLsn(slot.restartLsn) - BigInt(segmentBytes), segmentBytes));
+      await seed(now, spool);
+      await refuseRemoved(now, spool);
       const receiver = await startReceiver({ url: run.url, slot: run.request.slot, program: run.program, folder: spool.folder });
       context.emit({ type: 'debug', component: 'wal', message: `pg_receivewal runs as process ${receiver.pid}` });
       await watch(receiver, run, spool, until, () => {
@@ -42,6 +43,22 @@ export async function keepReceiving(run: StreamRun, spool: StreamSpool, trouble:
     await pauseUntil(pauseMs, until);
     pauseMs = Math.min(2 * pauseMs, maxPauseMs);
   }
+}
+
+/** Where an empty folder would not begin where the log does that the slot keeps, it is told to. */
+async function seed({ serverMajor, slot, oldest, segmentBytes, timeline }: ReceiverServer, spool: StreamSpool): Promise<void> {
+  if (slot?.restartLsn === undefined) return;
+  const kept = parseLsn(slot.restartLsn) / BigInt(segmentBytes);
+  const first = oldest === undefined ? kept : segmentNumber(`00000000${oldest}`, segmentBytes);
+  // A receiver that asked for what was removed has set the slot back to there.
+  if (serverMajor < 15 || first > kept) await spool.seed(segmentName(timeline, (first > kept ? first : kept) - 1n, segmentBytes));
+}
+
+/** Asking for it would set the slot back to where nothing is any more. */
+async function refuseRemoved({ oldest, segmentBytes }: ReceiverServer, spool: StreamSpool): Promise<void> {
+  const next = await spool.next();
+  if (next === undefined || oldest === undefined || next >= segmentNumber(`00000000${oldest}`, segmentBytes)) return;
+  throw new LifeboatError('window', `the server no longer has the log that comes next: it begins with segment ${oldest}, and ${segmentName(0, next, segmentBytes).slice(8)} is wanted`);
 }
 
 /** Another server may answer there by now, and its slot may be gone. */

@@ -41,6 +41,13 @@ export function checkSlot({ slot }: ReceiverServer, name: string): void {
   throw new LifeboatError('window', `the server has given up the replication slot ${name}: it kept more log than max_slot_wal_keep_size allows`, { state, hint: 'lifeboat wal stream --drop-slot; lifeboat wal stream --create-slot --accept-gap; and at once: lifeboat backup base' });
 }
 
+/** Where it cannot be told what log the server still has, a slot that may have been set back to what is removed is made anew. */
+export async function renewSlot({ server, url, request }: StreamRun, { signal }: RunContext): Promise<void> {
+  if (server.oldest !== undefined) return;
+  await dropSlot(url, request.slot, signal);
+  await createSlot(url, request.slot, signal);
+}
+
 /** Removes the slot, after a question. */
 export const removeSlot = audited('wal stream --drop-slot', async (_: LoadedConfig, { slot, url, target, confirm }: WalStreamRequest & { readonly url: Secret; readonly target: string }, { signal }: RunContext): Promise<WalStreamReport> => {
   await confirm({ name: slot, consequences: [`the replication slot ${slot} of target ${target} will be removed: the server no longer keeps log that has not been received`] });

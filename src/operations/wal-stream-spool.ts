@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCodeOf } from '../lib/errors.ts';
 import { processStart } from '../lib/leftovers.ts';
 import { ownIdentity } from '../lib/process-identity.ts';
-import { parseWalName } from '../repository/wal-names.ts';
+import { parseWalName, segmentNumber } from '../repository/wal-names.ts';
 
 export interface SpoolListing {
   /** Names of histories, then of finished segments, in order. */
@@ -69,6 +69,14 @@ export class StreamSpool {
     const names = await readdir(this.folder);
     const ofKind = (kind: string): string[] => names.filter((name) => parseWalName(name)?.kind === kind).toSorted();
     return { finished: [...ofKind('history'), ...ofKind('segment').toSorted(byPosition)], growing: ofKind('partial').toSorted(byPosition) };
+  }
+
+  /** The segment that pg_receivewal will ask for; undefined: it begins where the slot does. */
+  async next(): Promise<bigint | undefined> {
+    const { finished, growing } = await this.list();
+    const last = finished.filter((name) => !name.endsWith('.history')).at(-1);
+    const numbers = [...growing.map((name) => segmentNumber(name, this.#segmentBytes)), ...(last === undefined ? [] : [segmentNumber(last, this.#segmentBytes) + 1n])];
+    return numbers.length === 0 ? undefined : numbers.reduce((a, b) => (a > b ? a : b));
   }
 
   async bytes(): Promise<number> {

@@ -21,7 +21,7 @@ import { pauseUntil, Trouble } from './wal-stream-trouble.ts';
 import { keepReceiving } from './wal-stream-receive.ts';
 import { keepReporting, reportOf } from './wal-stream-report.ts';
 import { Shipper } from './wal-stream-ship.ts';
-import { removeSlot, withSlot, type StreamRun } from './wal-stream-slot.ts';
+import { removeSlot, renewSlot, withSlot, type StreamRun } from './wal-stream-slot.ts';
 import { StreamSpool } from './wal-stream-spool.ts';
 
 /** What is still to be shipped when it is stopped may take so long. */
@@ -64,15 +64,18 @@ export async function walStream(loaded: LoadedConfig, request: WalStreamRequest,
 /** Streams as long as the lease holds; one that was lost in a long outage of the storage is taken anew. */
 async function underLease(run: StreamRun, context: RunContext): Promise<WalStreamReport> {
   const { repository, server, request } = run;
-  for (;;) {
+  for (let wasHeld = false; ; ) {
     const lost = new AbortController();
     try {
       await using _ = await acquireLease(repository.storage, { scope: `wal-${server.systemId}`, command: 'wal stream', signal: context.signal, onLost: (error) => lost.abort(error) });
+      wasHeld = true;
       return await stream(run, lost.signal, context);
     } catch (error) {
-      if (!lost.signal.aborted && request.skipIfRunning && error instanceof LifeboatError && error.code === 'locked') return reportOf(run, undefined, { state: 'skipped', spoolBytes: 0 });
-      if (!lost.signal.aborted || context.signal.aborted) throw error;
-      context.emit({ type: 'warning', component: 'wal', message: `${messageOf(lost.signal.reason)}; taking it again` });
+      if (context.signal.aborted || !(error instanceof LifeboatError)) throw error;
+      if (!wasHeld && request.skipIfRunning && error.code === 'locked') return reportOf(run, undefined, { state: 'skipped', spoolBytes: 0 });
+      const isStillAway = wasHeld && error.code === 'storage' && error.retryable;
+      if (!lost.signal.aborted && !isStillAway) throw error;
+      context.emit({ type: lost.signal.aborted ? 'warning' : 'debug', component: 'wal', message: `${messageOf(error)}; taking it again` });
       await pauseUntil(5000, context.signal);
     }
   }
@@ -88,6 +91,7 @@ async function stream(run: StreamRun, lost: AbortSignal, context: RunContext): P
   if (request.acceptGap) {
     await shipper.pass(true);
     await spool.clear();
+    await renewSlot(run, context);
   }
   const warnings: string[] = [];
   const { first, gap } = await gapBefore(repository, server, await spool.list());

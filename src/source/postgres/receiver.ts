@@ -26,6 +26,8 @@ export interface ReceiverServer {
   readonly timeline: number;
   /** How far its log is durable; of a standby: how far it has received it. As PostgreSQL writes it. */
   readonly currentLsn: string;
+  /** The log that it still has begins with this segment: the 16 digits of its position. Undefined: this user may not look. */
+  readonly oldest: string | undefined;
   /** Undefined where there is none of that name. */
   readonly slot?: ReplicationSlot | undefined;
 }
@@ -46,13 +48,16 @@ export async function readServer(url: Secret, slot: string, signal: AbortSignal)
     const [row] = await connection.query(`
       SELECT (SELECT system_identifier FROM pg_control_system()) AS system, (SELECT bytes_per_wal_segment FROM pg_control_init()) AS segment,
         (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
-        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn`);
+        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn,
+        has_function_privilege('pg_ls_waldir()', 'execute') AS may_look`);
+    const [log] = row?.['may_look'] === 't' ? await connection.query("SELECT min(substr(name, 9)) AS oldest FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'") : [];
     return {
       systemId: row?.['system'] ?? '',
       serverMajor: Math.floor(connection.serverVersionNum / 10000),
       segmentBytes: Number(row?.['segment']),
       timeline: Number(row?.['timeline']),
       currentLsn: row?.['lsn'] ?? '0/0',
+      oldest: log?.['oldest'] ?? undefined,
       slot: await readSlot(connection, slot),
     };
   });
