@@ -65,9 +65,11 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
   const inventories = new Map<string, WalInventory>();
   const reasons: string[] = [];
   let oldest: BaseFacts | undefined;
+  let newest: BaseFacts | undefined;
   for (const { manifest, component } of candidates) {
     const facts = factsOf(baseFacts, await readComponentFacts(repository, manifest), component, manifest.id);
     oldest = facts;
+    newest ??= facts;
     const early = startsTooLate(facts, target);
     if (early !== undefined) {
       reasons.push(`${manifest.id} ${early}`);
@@ -92,13 +94,17 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
       reasons.push(`after ${manifest.id} there is no ${target.kind === 'name' ? 'restore point of that name' : 'end of that transaction in the archived WAL'}`);
       continue;
     }
+    if (newest !== undefined && newest.systemIdentifier !== facts.systemIdentifier) {
+      context.emit({ type: 'warning', component: 'base', message: `base backup ${manifest.id} is of the cluster with system identifier ${facts.systemIdentifier}; the newest of target ${manifest.target} is of another one, ${newest.systemIdentifier}, which has taken its place` });
+    }
     return { manifest, component, facts, inventory, run, end, needed, target, place, shown: shownPlan(manifest, component, facts, run, needed, end, request, target) };
   }
   if (reasons.length > 0 && reasons.every((reason) => reason.includes(lacksLog))) throw new NoBaseError(`no base backup has its write-ahead log: ${reasons.slice(0, 5).join('; ')}`, name);
+  const logical = target.kind === 'time' ? await logicalBefore(repository, name, target.atUs) : undefined;
   throw new LifeboatError('window', `no base backup can be recovered to ${request.to}: ${reasons.slice(0, 5).join('; ')}`, {
     state: 'nothing was changed',
-    hint: oldest === undefined ? undefined : `the earliest possible moment is ${oldest.stoppedAt} (lsn:${oldest.stopLsn})`,
-    facts: oldest === undefined ? undefined : { earliest: oldest.stoppedAt, earliestLsn: oldest.stopLsn },
+    hint: oldest === undefined ? undefined : `the earliest possible moment is ${oldest.stoppedAt} (lsn:${oldest.stopLsn})${logical === undefined ? '' : `; a logical backup from before: lifeboat restore ${logical}`}`,
+    facts: oldest === undefined ? undefined : { earliest: oldest.stoppedAt, earliestLsn: oldest.stopLsn, logical },
   });
 }
 
@@ -110,6 +116,17 @@ function timelineFrom(inventory: WalInventory, facts: BaseFacts, wanted: number 
     if (error instanceof LifeboatError && error.code === 'window') return error;
     throw error;
   }
+}
+
+/** Id of the newest logical backup that was complete by then. */
+async function logicalBefore(repository: Repository, target: string | undefined, atUs: bigint): Promise<string | undefined> {
+  let best: { readonly id: string; readonly at: string } | undefined;
+  for await (const { manifest, trust } of repository.listManifests()) {
+    const component = manifest?.components.find(({ kind }) => kind === 'postgres');
+    if (manifest === undefined || component === undefined || trust !== 'sealed' || (target !== undefined && manifest.target !== target)) continue;
+    if (parseTime(component.finishedAt) <= atUs && (best === undefined || component.finishedAt > best.at)) best = { id: manifest.id, at: component.finishedAt };
+  }
+  return best?.id;
 }
 
 /** Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged. */

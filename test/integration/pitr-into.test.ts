@@ -87,6 +87,14 @@ async function pitr(args: readonly string[], exitCode = 0): Promise<PitrResult> 
   return result;
 }
 
+/** A server that was left running, and the folder of its socket. */
+async function end(pid: number, url: string): Promise<void> {
+  const start = processStart(pid);
+  process.kill(pid, 'SIGINT');
+  while (start !== undefined && processStart(pid) === start) await sleep(20);
+  rmSync(parsePostgresUrl(new Secret(url)).host, { recursive: true });
+}
+
 let then: Record<string, string | null> = {};
 
 test('a database comes beside the live one as it was at the moment, equal to the recovered cluster, which is gone afterwards', async () => {
@@ -111,6 +119,20 @@ test('a database comes beside the live one as it was at the moment, equal to the
   assert.ok(shown.evidence?.some(({ level, result, counts }) => level === 'restore' && result === 'ok' && (counts?.['databases'] ?? 0) === 3), 'kept as evidence');
   const log = await bench.run('audit --json');
   assert.match(log.stdout, /"command":\s*"pitr"/);
+});
+
+test('held at the moment, what a transaction under way has locked is named and not waited for', async () => {
+  const dataDir = join(bench.folder, 'held');
+  const held = await pitr(['--data-dir', dataDir, '--action', 'pause'], 3);
+  assert.ok(held.outcome === 'done' && held.pid !== undefined && held.url !== undefined);
+  try {
+    assert.match(held.warnings.join('; '), /not read in database app: public\.orders, which a transaction that had not ended/);
+    assert.equal(held.structure.outcome, 'not-checked');
+    assert.match(held.nextSteps.join('; '), /look at it: psql .*end it: kill -INT .*--action shutdown/);
+  } finally {
+    await end(held.pid, held.url);
+    rmSync(dataDir, { recursive: true });
+  }
 });
 
 test('a table that was dropped comes back into the live database; one that is there is refused before anything is begun', async () => {
@@ -161,11 +183,8 @@ test('without a base backup the newest logical one takes its place, and what is 
     assert.deepEqual(row, { orders: '0', customers: '200' });
     assert.ok(existsSync(join(dataDir, 'postgresql.conf')), 'it can be started by itself');
   } finally {
-    const start = processStart(done.pid);
-    process.kill(done.pid, 'SIGINT');
-    while (processStart(done.pid) === start) await sleep(20);
+    await end(done.pid, done.url);
     rmSync(dataDir, { recursive: true });
-    rmSync(parsePostgresUrl(new Secret(done.url)).host, { recursive: true });
   }
 });
 
