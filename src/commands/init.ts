@@ -10,6 +10,7 @@ interface Flags {
   readonly recipient?: string[];
   readonly encryption?: boolean;
   readonly npmScripts?: boolean;
+  readonly rescueScript?: boolean;
   readonly archiveCommand?: boolean;
 }
 
@@ -20,6 +21,7 @@ export function declare(command: Command, session: Session): void {
     .option('--recipient <age1…>', 'an age recipient that can read backups; may be repeated', several)
     .option('--no-encryption', 'store without encryption')
     .option('--npm-scripts', "add the backup scripts to this folder's package.json")
+    .option('--rescue-script', "put this version's rescue script into a repository that is there already; its checksum belongs on the recovery sheet")
     .option('--archive-command', 'only print the lines for postgresql.conf that archive the write-ahead log here')
     .action(async (flags: Flags) => (flags.archiveCommand === true ? printRecipe(session) : setUp(flags, session)));
 }
@@ -43,6 +45,7 @@ async function setUp(flags: Flags, session: Session): Promise<void> {
     request: () => ({
       configPath: session.path(session.flags.config ?? 'lifeboat.config.json'),
       keyFile: flags.keyFile === undefined ? undefined : session.path(flags.keyFile),
+      rescueScript: flags.rescueScript === true,
       npmScriptsIn: flags.npmScripts === true ? session.io.cwd : undefined,
     }),
     view: async () => (await import('../ui/init-view.ts')).initView,

@@ -2,12 +2,14 @@
 import type { PostgresConfig } from '../config/config.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
+import { askArchiver } from '../source/postgres/archiver.ts';
 import { withConnection } from '../source/postgres/connection.ts';
 import { probeServer } from '../source/postgres/probe.ts';
 import { findTools, installedTools } from '../source/postgres/tools.ts';
 import { parsePostgresUrl } from '../source/postgres/url.ts';
 import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './doctor-check.ts';
 import { clockDifference, judgeClock } from './doctor-clock.ts';
+import { judgeArchiving } from './doctor-archiving.ts';
 import type { DoctorCheck } from './requests.ts';
 
 export async function checkPostgres(target: string, config: PostgresConfig, context: RunContext): Promise<ComponentFindings> {
@@ -21,6 +23,10 @@ export async function checkPostgres(target: string, config: PostgresConfig, cont
       const { folder } = await contact;
       if (folder !== undefined) folders.push({ what: `the data of ${target}'s PostgreSQL`, path: folder });
       return checkServer(name, config, limit);
+    }),
+    attempt(`${name} archiving`, context, async ({ signal }) => {
+      const met = await contact.catch(() => undefined);
+      return met === undefined ? [] : judgeArchiving(`${name} archiving`, await askArchiver(config.url, { signal }), config);
     }),
     attempt(`${name} tools`, context, async () => checkTools(`${name} tools`, contact.then(({ major }) => major, () => undefined))),
     attempt(`${name} clock`, context, async () => {

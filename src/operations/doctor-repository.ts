@@ -102,14 +102,14 @@ async function fullSize(storage: Storage, { id }: Manifest): Promise<number> {
 async function checkRescue(name: string, storage: Storage): Promise<DoctorCheck> {
   const object = 'rescue/rescue.mjs';
   const ours = await rescueSum();
-  const hint = `before it is ever run, compare it with the recovery sheet, or take the one of the package (SHA-256 ${ours})`;
+  const replace = `lifeboat init --rescue-script, and write its SHA-256 ${ours} on the recovery sheet`;
   let sum: string;
   try {
     sum = sha256(await storage.get(object)).toString('hex');
   } catch (error) {
-    if (error instanceof NotFoundError) return warned(name, `the repository has no ${object}`, `copy it there from the package (SHA-256 ${ours})`);
+    if (error instanceof NotFoundError) return warned(name, `the repository has no ${object}`, `put it there: ${replace}`);
     return warned(name, messageOf(error), 'it is needed only where lifeboat cannot be installed');
   }
   if (sum === ours) return passed(name, `${object} is the one of this version, SHA-256 ${ours}`);
-  return warned(name, `${object} (SHA-256 ${sum}) is not the one of this version: it is of another one, or somebody changed it`, hint);
+  return warned(name, `${object} (SHA-256 ${sum}) is not the one of this version: it is of another one, or somebody changed it`, `compare it with the recovery sheet; if that has it, too, it is of an older version, which may not read what newer ones write: ${replace}`);
 }

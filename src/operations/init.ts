@@ -11,7 +11,7 @@ import { writeFileAtomic } from '../lib/fs.ts';
 import { Secret } from '../lib/secret.ts';
 import { createRepository } from '../repository/create.ts';
 import { openRepository, readRepositoryInfo } from '../repository/repository.ts';
-import { rescueSum } from '../repository/rescue-install.ts';
+import { installRescue, rescueSum } from '../repository/rescue-install.ts';
 import { argumentsOf, record } from './audited.ts';
 import { initialConfig } from './initial-config.ts';
 import { writeNewSecret } from './keys.ts';
@@ -34,6 +34,10 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
     const { stateDir } = loaded.config;
     if ((await readRepositoryInfo(storage)) !== undefined) {
       const repository = await openRepository(storage, key.encryption, stateDir);
+      if (request.rescueScript === true) {
+        await installRescue(storage);
+        created.push('rescue/rescue.mjs', 'rescue/README.md');
+      }
       const publicKey = (await repository.keyring?.signer())?.publicKey.toString('base64');
       return { id: repository.repositoryId, location: storage.location, rescueSha256: await rescueSum(), publicKey };
     }

@@ -412,6 +412,8 @@ export interface InitRequest {
   readonly configPath: string | undefined;
   /** Absolute path for a new key; undefined: beside the configuration file. Unused where a key is configured. */
   readonly keyFile?: string | undefined;
+  /** Put this version's rescue script into a repository that is there already, too. */
+  readonly rescueScript?: boolean | undefined;
   /** Folder whose package.json gets the npm scripts; undefined: none. */
   readonly npmScriptsIn?: string | undefined;
 }

@@ -1,6 +1,7 @@
 /** `lifeboat doctor` on real servers: all green, then each kind of trouble provoked, one by one and all at once. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,7 +13,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { ownIdentity } from '../../src/lib/process-identity.ts';
 import { checkStorage } from '../../src/operations/doctor-storage.ts';
 import { doctor } from '../../src/operations/doctor.ts';
-import type { DoctorCheck, DoctorResult } from '../../src/operations/requests.ts';
+import type { DoctorCheck, DoctorResult, InitResult } from '../../src/operations/requests.ts';
 import { openLocalStorage } from '../../src/storage/local.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { makeBench, testKey } from '../helpers/command-run.ts';
@@ -333,13 +334,24 @@ test('leases of dead runs are named, those of living ones too; abandoned trial o
   expect(await diagnose(settings), 'repository leases', 'warn', /on elsewhere/);
 });
 
-test('the rescue script: another one, or none', async () => {
+test('the rescue script: another one, or none; init puts the one of this version there', async () => {
   const settings = await made('rescue');
   const script = at('rescue', 'rescue', 'rescue.mjs');
   writeFileSync(script, `${readFileSync(script, 'utf8')}// changed\n`);
   expect(await diagnose(settings), 'repository rescue script', 'warn', /not the one of this version/);
   rmSync(script);
   expect(await diagnose(settings), 'repository rescue script', 'warn', /has no rescue/);
+  const put = await runCli(['init', '--rescue-script', ...configured(settings, 'rescue'), '--json']);
+  const { created, rescueSha256 } = JSON.parse(put.stdout) as InitResult;
+  assert.deepEqual([put.exitCode, created, rescueSha256], [0, ['rescue/rescue.mjs', 'rescue/README.md'], createHash('sha256').update(readFileSync(script)).digest('hex')]);
+  expect(await diagnose(settings), 'repository rescue script', 'ok', /the one of this version/);
+});
+
+test('archiving: told where base backups want the log, or a slot holds much back', async () => {
+  const target = (base: object): Document => local('archiving', { targets: { main: { postgres: { url: postgres.url('shop'), ...base } } } });
+  await made('archiving', target({}));
+  assert.ok(!(await diagnose(target({}))).some(({ name }) => name === 'main: PostgreSQL archiving'), 'nobody asked for it');
+  expect(await diagnose(target({ base: {} })), 'main: PostgreSQL archiving', 'warn', /archive_mode is off/);
 });
 
 test('the newest backup: none, old, damaged, taken away', async (t) => {
