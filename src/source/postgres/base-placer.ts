@@ -2,10 +2,11 @@
  * Writes the files of a base backup: the next ones are received while the last ones are written, made durable and
  * closed, within bounds. Of each it remembers size and SHA-256.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { chmod, chown, mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from '../../lib/fs.ts';
+import { FileHasher } from './base-hash.ts';
 import type { RestoredFile } from './base-manifest.ts';
 import type { TarEntry, TarSink } from './base-tar.ts';
 
@@ -18,12 +19,15 @@ export interface FolderOwner {
 const filesAtOnce = 16;
 /** Pieces of a file, of 256 KiB or so, on their way to it. */
 const piecesAtOnce = 8;
+/** So much more of a file is written before its hash is taken further. */
+const hashBytes = 4 * 1024 * 1024;
 
 export class BasePlacer {
   readonly #owner: FolderOwner | undefined;
   readonly #folders = new Map<string, Buffer>();
   readonly #restored = new Map<string, RestoredFile>();
   readonly #ending = new Set<Promise<void>>();
+  readonly #hasher = new FileHasher();
   #failure: Error | undefined;
   #root = { folder: '', prefix: '', nameOf: (path: string): string | undefined => path };
   #open: FileSink | undefined;
@@ -76,13 +80,14 @@ export class BasePlacer {
   async abandon(): Promise<void> {
     await this.#open?.abandon();
     await Promise.all(this.#ending);
+    await this.#hasher.close();
   }
 
   async #file(path: string, mode: number): Promise<FileSink> {
     const { prefix, nameOf } = this.#root;
     const name = nameOf(path);
-    const handle = name === undefined ? undefined : await this.#create(name, mode);
-    const sink = new FileSink(handle, this.#owner, async (ending) => {
+    const content = name === undefined ? new UnplacedContent() : new FileContent(await this.#create(name, mode), this.#owner, this.#hasher);
+    const sink = new FileSink(content, async (ending) => {
       this.#open = undefined;
       const ended = ending.then(
         (file) => void this.#restored.set(prefix + path, file),
@@ -99,7 +104,7 @@ export class BasePlacer {
   async #create(name: string, mode: number): Promise<FileHandle> {
     const target = this.#pathOf(name);
     if (name.includes('/') && !this.#folders.has(dirname(target.toString('latin1')))) await this.makeFolder(dirname(name), 0o700);
-    return open(target, 'wx', mode);
+    return open(target, 'wx+', mode);
   }
 
   /** Names are bytes, whatever they mean. */
@@ -109,54 +114,105 @@ export class BasePlacer {
   }
 }
 
-/** One file; without a handle its content is only taken note of. */
-class FileSink implements TarSink {
-  readonly #handle: FileHandle | undefined;
-  readonly #owner: FolderOwner | undefined;
-  readonly #onEnd: (ending: Promise<RestoredFile>) => Promise<void>;
-  readonly #hash: Hash = createHash('sha256');
-  readonly #writing = new Set<Promise<void>>();
-  #bytes = 0;
-  #failure: Error | undefined;
+/** Where the content of one file goes. */
+interface Content {
+  write(piece: Uint8Array): Promise<void> | undefined;
+  /** Durable when it resolves. */
+  end(): Promise<RestoredFile>;
+  abandon(): Promise<void>;
+}
 
-  constructor(handle: FileHandle | undefined, owner: FolderOwner | undefined, onEnd: (ending: Promise<RestoredFile>) => Promise<void>) {
-    this.#handle = handle;
-    this.#owner = owner;
+class FileSink implements TarSink {
+  readonly #content: Content;
+  readonly #onEnd: (ending: Promise<RestoredFile>) => Promise<void>;
+
+  constructor(content: Content, onEnd: (ending: Promise<RestoredFile>) => Promise<void>) {
+    this.#content = content;
     this.#onEnd = onEnd;
   }
 
   write(piece: Uint8Array): Promise<void> | undefined {
-    const at = this.#bytes;
-    this.#bytes += piece.length;
-    if (this.#handle !== undefined) {
-      const written = writeAll(this.#handle, piece, at).catch((error: unknown) => void (this.#failure ??= errorOf(error)));
-      this.#writing.add(written);
-      void written.finally(() => this.#writing.delete(written));
-    }
-    this.#hash.update(piece);
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    return this.#writing.size >= piecesAtOnce ? Promise.race(this.#writing) : undefined;
+    return this.#content.write(piece);
   }
 
   async end(): Promise<void> {
-    await this.#onEnd(this.#end());
+    await this.#onEnd(this.#content.end());
+  }
+
+  async abandon(): Promise<void> {
+    await this.#content.abandon();
+  }
+}
+
+/** Only taken note of. */
+class UnplacedContent implements Content {
+  readonly #hash = createHash('sha256');
+  #bytes = 0;
+
+  write(piece: Uint8Array): undefined {
+    this.#bytes += piece.length;
+    this.#hash.update(piece);
+  }
+
+  async end(): Promise<RestoredFile> {
+    return { bytes: this.#bytes, sha256: this.#hash.digest('hex') };
+  }
+
+  async abandon(): Promise<void> {}
+}
+
+class FileContent implements Content {
+  readonly #handle: FileHandle;
+  readonly #owner: FolderOwner | undefined;
+  readonly #hasher: FileHasher;
+  readonly #file: number;
+  readonly #writing = new Set<Promise<void>>();
+  #bytes = 0;
+  #toHash = hashBytes;
+  #failure: Error | undefined;
+
+  constructor(handle: FileHandle, owner: FolderOwner | undefined, hasher: FileHasher) {
+    this.#handle = handle;
+    this.#owner = owner;
+    this.#hasher = hasher;
+    this.#file = hasher.begin();
+  }
+
+  write(piece: Uint8Array): Promise<void> | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    const written = writeAll(this.#handle, piece, this.#bytes).catch((error: unknown) => void (this.#failure ??= errorOf(error)));
+    this.#bytes += piece.length;
+    this.#writing.add(written);
+    void written.finally(() => this.#writing.delete(written));
+    if (this.#bytes >= this.#toHash) return this.#hashSoFar();
+    return this.#writing.size >= piecesAtOnce ? Promise.race(this.#writing) : undefined;
+  }
+
+  async end(): Promise<RestoredFile> {
+    try {
+      await Promise.all(this.#writing);
+      if (this.#failure !== undefined) throw this.#failure;
+      const hashed = this.#hasher.finish(this.#file, this.#handle.fd, this.#bytes);
+      hashed.catch(() => {});
+      if (this.#owner !== undefined) await this.#handle.chown(this.#owner.uid, this.#owner.gid);
+      await this.#handle.sync();
+      return { bytes: this.#bytes, sha256: await hashed };
+    } finally {
+      await this.#handle.close();
+    }
   }
 
   async abandon(): Promise<void> {
     await Promise.all(this.#writing);
-    await this.#handle?.close();
+    // Its thread may be reading: that ends first, so that no other file gets the number of the descriptor meanwhile.
+    await this.#hasher.close();
+    await this.#handle.close();
   }
 
-  async #end(): Promise<RestoredFile> {
+  async #hashSoFar(): Promise<void> {
+    this.#toHash = this.#bytes + hashBytes;
     await Promise.all(this.#writing);
-    try {
-      if (this.#failure !== undefined) throw this.#failure;
-      if (this.#owner !== undefined) await this.#handle?.chown(this.#owner.uid, this.#owner.gid);
-      await this.#handle?.sync();
-    } finally {
-      await this.#handle?.close();
-    }
-    return { bytes: this.#bytes, sha256: this.#hash.digest('hex') };
+    this.#hasher.written(this.#file, this.#handle.fd, this.#bytes);
   }
 }
 
