@@ -23,6 +23,8 @@ export interface WalDumpOptions {
   /** Beside the files. */
   readonly args: readonly string[];
   readonly segmentBytes: number;
+  /** Read at once; default: 64 MiB. */
+  readonly batchBytes?: number;
 }
 
 interface Segment {
@@ -31,7 +33,7 @@ interface Segment {
   readonly isUnfinished: boolean;
 }
 
-const batchBytes = 64 * 1024 * 1024;
+const defaultBatchBytes = 64 * 1024 * 1024;
 
 /** Give it the segments of a timeline in their order; what has been read comes back now and then, and at the end. */
 export class WalDump {
@@ -48,7 +50,8 @@ export class WalDump {
   /** `isUnfinished`: the server was still writing it, so it ends in zeros. */
   async add(name: string, bytes: Buffer, { isUnfinished = false }: { readonly isUnfinished?: boolean } = {}): Promise<DumpedWal | undefined> {
     const before = this.#batch.at(-1);
-    const isFull = this.#batch.length > 1 && this.#batch.length * this.#options.segmentBytes >= batchBytes;
+    const { segmentBytes, batchBytes = defaultBatchBytes } = this.#options;
+    const isFull = this.#batch.length > 1 && this.#batch.length * segmentBytes >= batchBytes;
     const isOther = before !== undefined && before.name.slice(0, 8) !== name.slice(0, 8);
     const dumped = isFull || isOther ? await this.end() : undefined;
     // Read once more, with the rest of its last record.

@@ -10,12 +10,13 @@ import { after, before, test } from 'node:test';
 import { LifeboatError, type ErrorCode } from '../../src/lib/errors.ts';
 import { runTool, startTool } from '../../src/lib/exec.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
+import { WalDump, type DumpedWal } from '../../src/operations/wal-dump.ts';
 import { putWal, readWal } from '../../src/repository/wal-archive.ts';
 import { parseLsn } from '../../src/repository/wal-names.ts';
 import { startPitrCluster, quiet, type PitrCluster } from '../helpers/pitr-cluster.ts';
 import { startPostgres } from '../helpers/postgres.ts';
 import { runCli } from '../helpers/run-cli.ts';
-import { mib, walCli } from '../helpers/wal-server.ts';
+import { keptSegments, mib, walCli } from '../helpers/wal-server.ts';
 
 interface Row {
   readonly n: number;
@@ -34,6 +35,9 @@ before(async () => {
   const { server } = cluster;
   await server.query('postgres', 'CREATE TABLE w (n int PRIMARY KEY)');
   await cluster.base();
+  // Records that go on in the next segment.
+  await server.query('postgres', 'SELECT pg_switch_wal()');
+  await server.query('postgres', 'CREATE TABLE bulk AS SELECT n, repeat(md5(n::text), 50) AS v FROM generate_series(1, 2500) n');
   for (let n = 1; n <= 24; n++) {
     const [row] = await server.query('postgres', `INSERT INTO w VALUES (${n}) RETURNING pg_current_xact_id()::text AS xid`);
     const [more] = await server.query('postgres', `SELECT pg_current_wal_insert_lsn() AS lsn, pg_walfile_name(pg_current_wal_insert_lsn()) AS segment, to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at FROM w WHERE n = ${n}`);
@@ -183,6 +187,23 @@ test('where a timeline begins, wal fetch does not let a server go on along the o
     rmSync(objectPath('00000002.history'));
     rmSync(join(server.dataDir, 'pg_wal/RECOVERYXLOG'), { force: true });
   }
+});
+
+test('records are read whole although a few segments are read at once', async () => {
+  const { server } = cluster;
+  const names = keptSegments(server).slice(3);
+  const [programs, lsns] = [server.binDir, (text: string): string[] => [...text.matchAll(/ lsn: ([0-9A-F]+\/[0-9A-F]+),/g)].map(([, lsn]) => lsn ?? '')];
+  const whole = await runTool({ file: join(programs, 'pg_waldump'), args: ['--path', join(server.dataDir, 'pg_wal'), names[0] ?? '', names.at(-1) ?? ''] });
+  const dump = new WalDump({ programs, args: [], segmentBytes: mib, batchBytes: 3 * mib }, quiet);
+  const found = new Set<string>();
+  const note = (dumped: DumpedWal | undefined): void => {
+    assert.equal(dumped?.fault, undefined);
+    for (const lsn of lsns(dumped?.text ?? '')) found.add(lsn);
+  };
+  for (const name of names) note(await dump.add(name, readFileSync(join(server.dataDir, 'pg_wal', name))));
+  note(await dump.end());
+  assert.ok(found.size > 1000, `${found.size} records`);
+  assert.deepEqual([...found], lsns(whole.stdout));
 });
 
 test('a wrong key: 12, and nothing is written', async () => {
