@@ -145,6 +145,16 @@ test('a table that was dropped comes back into the live database; one that is th
   assert.deepEqual(row, { orders: '500', lost: '200' });
 });
 
+test('what cannot be copied leaves a cluster that was asked for complete, and says so', async () => {
+  const dataDir = join(bench.folder, 'kept');
+  const result = await bench.run(['pitr', '--to', moment, '--into-database', 'nowhere', '--data-dir', dataDir]);
+  assertFailed(result, 10, /the recovered cluster holds no database "nowhere"/, /it holds: app, postgres/);
+  assert.match(result.stderr, /the recovered cluster is complete in .*kept, shut down/);
+  assert.ok(existsSync(join(dataDir, 'postgresql.conf')) && !existsSync(join(dataDir, 'postmaster.pid')));
+  await bench.nothingLeft();
+  rmSync(dataDir, { recursive: true });
+});
+
 test('the live database is swapped for the recovered one once it is confirmed, Redis and files come from before the moment; and the way back', async () => {
   const args = ['--into-database', 'app', '--into-live', '--no-backup', '--with', 'redis,files'];
   assertFailed(await bench.run(['pitr', '--to', moment, ...args]), 18, /sessions in database "app" are ended/);
