@@ -199,7 +199,7 @@ const drillSchema = z.strictObject({
 const percent = z.number().min(1).max(100);
 
 const monitoringSchema = z.strictObject({
-  backupDelayHours: z.number().positive().default(25).describe('each component must have a backup younger than this many hours'),
+  backupDelayHours: z.number().positive().default(25).describe('each component must have a backup younger than this many hours; one with a schedule is late from an hour after its moment on, and unhealthy once it is this old too'),
   provenDelayDays: z.number().positive().default(35).describe('a drill must have proven a backup within this many days'),
   failureRatePercent: percent.default(10).describe('so many failed runs in a hundred are too many'),
   storagePercent: percent.default(85).describe('so full may the file system, or the budget, become'),
