@@ -136,7 +136,7 @@ export class Lifeboat implements AsyncDisposable {
   }
 
   /** Are the stored bytes what the manifest says? By default those of the newest backup of each target; what was found is kept as evidence. */
-  async validate(options: Partial<requests.ValidateRequest> = {}, call: CallOptions = {}): Promise<requests.ValidateResult> {
+  async validate(options: Partial<requests.ValidateRequest> = {}, call: ReadOptions = {}): Promise<requests.ValidateResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/validate.ts')).validate, validateRequest(options), call);
   }
 
