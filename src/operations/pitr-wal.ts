@@ -4,6 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { runTool } from '../lib/exec.ts';
@@ -15,6 +16,9 @@ import type { BaseFacts } from '../source/postgres/base-facts.ts';
 import { segmentsOfBase } from './base-complete.ts';
 import { parseTime } from './pitr-target.ts';
 import { readSegment } from './wal-segment.ts';
+
+/** A push ships no more at a time. */
+const pushedAtOnce = 16;
 
 /** Everything of one cluster that is archived, by name. */
 export interface WalInventory {
@@ -42,7 +46,26 @@ export interface WalRun {
   readonly damage?: LifeboatError | undefined;
 }
 
+/** Several segments are pushed side by side: behind a hole that was just seen the archive may be whole a moment later. */
 export async function takeInventory(repository: Repository, systemId: string): Promise<WalInventory> {
+  const seen = await listInventory(repository, systemId);
+  if (!hasHoleAtEnd([...seen.segments])) return seen;
+  await sleep(1500);
+  return listInventory(repository, systemId);
+}
+
+/** Within the last segments of a timeline, as many as a push may have under way; names in their order. */
+function hasHoleAtEnd(names: readonly string[]): boolean {
+  const low = (name: string): number => Number.parseInt(name.slice(16), 16);
+  return names.some((name, n) => {
+    const before = names[n - 1];
+    if (before === undefined || before.slice(0, 8) !== name.slice(0, 8) || low(name) === low(before) + 1) return false;
+    const isNextLog = low(name) === 0 && Number.parseInt(name.slice(8, 16), 16) === Number.parseInt(before.slice(8, 16), 16) + 1;
+    return !isNextLog && (names[n + pushedAtOnce] ?? '').slice(0, 8) !== name.slice(0, 8);
+  });
+}
+
+async function listInventory(repository: Repository, systemId: string): Promise<WalInventory> {
   const segments = new Set<string>();
   const unfinished = new Set<string>();
   const timelines = new Set<number>();

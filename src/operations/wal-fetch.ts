@@ -20,11 +20,12 @@ import { placeFile, WalSpool } from './wal-spool.ts';
 
 /** Segments fetched ahead at most. */
 const aheadSegments = 15;
+const gapPausesMs = [500, 2000];
 const firstPauseMs = 1000;
 const maxPauseMs = 30_000;
 
 export async function walFetch(loaded: LoadedConfig, request: WalFetchRequest, context: RunContext): Promise<WalFetchResult> {
-  if (!request.standby) return fetchOnce(loaded, request, context);
+  if (!request.standby) return fetchSettled(loaded, request, context);
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
     try {
       return await fetchOnce(loaded, request, context);
@@ -35,6 +36,20 @@ export async function walFetch(loaded: LoadedConfig, request: WalFetchRequest, c
       await sleep(pauseMs, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
     }
   }
+}
+
+/** Several segments are pushed side by side: one that is missing before others may be there a moment later. */
+async function fetchSettled(loaded: LoadedConfig, request: WalFetchRequest, context: RunContext): Promise<WalFetchResult> {
+  for (const pauseMs of gapPausesMs) {
+    try {
+      return await fetchOnce(loaded, request, context);
+    } catch (error) {
+      if (!(error instanceof GapError)) throw error;
+      context.emit({ type: 'debug', message: `${error.message}; looking again` });
+      await sleep(pauseMs, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
+    }
+  }
+  return fetchOnce(loaded, request, context);
 }
 
 /** Absent, but something after it is there. */
