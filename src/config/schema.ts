@@ -106,7 +106,7 @@ const targetSchema = z
         databases: texts.min(1).optional().describe('names, or ["*"] for all of the server; default: the one of the URL, else all'),
         bigTableMiB: positive.default(256).describe('tables larger than this are dumped side by side with the rest, in MiB'),
         lockWaitTimeoutSeconds: positive.default(60).describe('how long a dump waits for a lock, in seconds'),
-        base: z.strictObject({}).optional().describe('take physical backups too'),
+        base: z.strictObject({}).optional().describe('take physical backups too where all components are taken'),
       })
       .optional()
       .describe('the PostgreSQL server to protect'),

@@ -34,7 +34,8 @@ export async function sourcesOf(config: Config, target: TargetConfig, wanted: re
     database: target.postgres === undefined ? undefined : () => postgres(config, target),
     redis: target.redis === undefined ? undefined : () => redis(target),
     files: target.files === undefined ? undefined : () => files(config, target),
-    base: target.postgres?.base === undefined ? undefined : () => base(config, target),
+    // Whoever names it wants it; among all components it is where the configuration says so.
+    base: target.postgres === undefined || (target.postgres.base === undefined && !wanted.includes('base')) ? undefined : () => base(config, target),
   };
   const configured = (Object.keys(makers) as ComponentName[]).filter((component) => makers[component] !== undefined);
   const missing = wanted.find((component) => makers[component] === undefined);

@@ -22,9 +22,12 @@ const root = dirname(dirname(import.meta.dirname));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const fences = fencesOf(readme);
 const folder = mkdtempSync(join(tmpdir(), 'lifeboat-readme-'));
+const jobs = join(folder, 'jobs');
 let postgres: TestPostgres;
 let other: TestPostgres;
 let redis: TestRedis;
+/** One before the table was emptied; set when that was done. */
+let goodMoment = '';
 
 before(async () => {
   [postgres, other, redis] = await Promise.all([startPostgres({ port: 0, password: 'one' }), startPostgres({ port: 0, password: 'two' }), startRedis()]);
@@ -37,9 +40,26 @@ before(async () => {
   for (const name of ['invoice.pdf', 'picture.jpg']) writeFileSync(join(folder, 'srv/uploads/2026', name), `${name.padEnd(19)}\n`);
 });
 after(async () => {
+  endJobs();
   await Promise.all([postgres?.stop(), other?.stop(), redis?.stop()]);
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** What the README's second reader is in need of: a table emptied, a moment before it, and log that reaches beyond. */
+async function emptyTable(): Promise<void> {
+  await postgres.psql('shop', 'CREATE TABLE visit AS SELECT n FROM generate_series(1, 500) n');
+  await sleep(1100);
+  goodMoment = new Date().toISOString();
+  await sleep(1100);
+  await postgres.psql('shop', 'DELETE FROM visit; SELECT pg_switch_wal()');
+  // The stream archives once a second.
+  await sleep(3000);
+}
+
+/** Programs that the README leaves running. */
+function endJobs(): void {
+  for (const pid of existsSync(jobs) ? readFileSync(jobs, 'utf8').split('\n').filter(Boolean) : []) spawnSync('kill', [pid]);
+}
 
 /** The command as the sandbox has it: places, servers, and names that only a run can tell. */
 function inSandbox(text: string, printed: string): string {
@@ -51,6 +71,7 @@ function inSandbox(text: string, printed: string): string {
     .replaceAll(/(?<![\w/}])\/(etc\/lifeboat|srv|var\/backups)/g, `${folder}/$1`)
     .replaceAll('file:///var', `file://${folder}/var`)
     .replaceAll('/usr/local/bin/lifeboat', `${folder}/bin/lifeboat`)
+    .replaceAll('2026-01-02T08:29:59Z', goodMoment)
     .replaceAll(/\b\d{8}T\d{6}Z-main-full-[0-9a-f]{8}\b/g, () => newest(/\b\d{8}T\d{6}Z-main-full-[0-9a-f]{8}\b/g))
     .replaceAll(/\bshop_before_\d{8}T\d{6}\b/g, () => newest(/\bshop_before_\d{8}T\d{6}\b/g));
 }
@@ -64,7 +85,7 @@ interface Output {
 /** One shell after the other: variables and the working directory go on. */
 function shell(script: string, env: Readonly<Record<string, string>> = {}): Output {
   const state = join(folder, 'state.sh');
-  const whole = `set -eu\n[ ! -e '${state}' ] || . '${state}'\ntrap '{ export -p; echo cd "$(pwd)"; } >"${state}"' EXIT\n${script}`;
+  const whole = `set -eu\n[ ! -e '${state}' ] || . '${state}'\ntrap '{ export -p; echo cd "$(pwd)"; } >"${state}"; jobs -p >>"${jobs}"' EXIT\n${script}`;
   const { status, stdout, stderr } = spawnSync('bash', ['-c', whole], { cwd: folder, env: { PATH: `${folder}/bin:${postgres.binDir}:/usr/bin:/bin`, HOME: join(folder, 'home'), TMPDIR: tmpdir(), BACKUP_STATE_DIR: join(folder, 'state'), NO_COLOR: '1', ...env }, encoding: 'utf8' });
   return { code: status, stdout, all: stdout + stderr };
 }
@@ -80,6 +101,7 @@ test('every block of commands runs, and prints what is shown', { timeout: 300_00
     if (!isShell(fence)) continue;
     // Names of restored databases bear the second: nobody types two of these commands in one.
     await sleep(1000);
+    if (fence.text.includes('wal status')) await emptyTable();
     const { code, stdout, all } = shell(inSandbox(fence.text, printed));
     printed += stdout;
     assert.equal(code, 0, `README.md line ${fence.line}:\n${all}`);
@@ -89,7 +111,8 @@ test('every block of commands runs, and prints what is shown', { timeout: 300_00
   // What the commands have done.
   const databases = (await postgres.query('postgres', 'SELECT datname FROM pg_database ORDER BY 1')).map((row) => row['datname'] ?? '');
   assert.ok(databases.includes('shop_customer') && databases.some((name) => name.startsWith('shop_restored_')), databases.join(' '));
-  for (const [server, database] of [[postgres, 'shop'], [postgres, 'shop_customer'], [other, 'shop']] as const) assert.equal((await server.query(database, 'SELECT count(*) FROM customer'))[0]?.['count'], '1000');
+  for (const [server, database] of [[postgres, 'shop'], [postgres, 'shop_customer'], [postgres, 'shop_before'], [other, 'shop']] as const) assert.equal((await server.query(database, 'SELECT count(*) FROM customer'))[0]?.['count'], '1000');
+  for (const [database, rows] of [['shop', '0'], ['shop_before', '500']] as const) assert.equal((await postgres.query(database, 'SELECT count(*) FROM visit'))[0]?.['count'], rows, database);
   assert.equal(readFileSync(join(folder, 'srv/recovered', folder.slice(1), 'srv/uploads/2026/invoice.pdf'), 'utf8'), `${'invoice.pdf'.padEnd(19)}\n`);
   assert.ok(existsSync(join(folder, 'srv/rescued')));
 });
