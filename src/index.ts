@@ -28,55 +28,15 @@ export type { EmergencyPlan } from './operations/emergency-plan.ts';
 export type { EmergencyRequest, EmergencyResult } from './operations/emergency-restore.ts';
 export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
 export type { PitrRequest, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
-export type {
-  AcknowledgeResult,
-  BackedUpComponent,
-  BackupResult,
-  BackupSummary,
-  BackupType,
-  CleanupResult,
-  ComponentName,
-  ComponentSizes,
-  Confirm,
-  Damage,
-  DoctorCheck,
-  DoctorResult,
-  DrilledBackup,
-  DrilledComponent,
-  DrillResult,
-  ExportResult,
-  HoldResult,
-  InitResult,
-  IntegrityFinding,
-  KeysAddRequest,
-  KeysChangeResult,
-  KeysGenerateResult,
-  KeysListResult,
-  Lease,
-  ListRequest,
-  ListResult,
-  PlannedComponent,
-  RepositoryAccount,
-  RestoredComponent,
-  RestoreResult,
-  ShownEvidence,
-  ShowRequest,
-  ShowResult,
-  StatusReason,
-  StatusRequest,
-  StatusResult,
-  StatusTarget,
-  StatusWal,
-  TouchedArtifact,
-  TouchedBackup,
-  Trust,
-  UndeleteResult,
-  UndoRestoreResult,
-  UnlockResult,
-  ValidatedBackup,
-  ValidateRequest,
-  ValidateResult,
-} from './operations/requests.ts';
+export type { BackedUpComponent, BackupResult, ComponentSizes, PlannedComponent } from './operations/backup-requests.ts';
+export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup-requests.ts';
+export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, RepositoryAccount } from './operations/integrity-requests.ts';
+export type { BackupSummary, ListRequest, ListResult, ShownEvidence, ShowRequest, ShowResult, Trust } from './operations/list-requests.ts';
+export type { BackupType, ComponentName, Confirm } from './operations/requests.ts';
+export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';
+export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from './operations/setup-requests.ts';
+export type { AcknowledgeResult, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './operations/status-requests.ts';
+export type { Damage, TouchedArtifact, TouchedBackup, ValidatedBackup, ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
 export type { RunbookRequest, RunbookResult } from './operations/runbook.ts';
 export type { WalFetchResult, WalGap, WalPushResult, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './operations/wal-requests.ts';
 export type { BackupState, Milestone, Standing } from './operations/states.ts';

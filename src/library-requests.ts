@@ -5,7 +5,14 @@
 import { resolve } from 'node:path';
 import { Secret } from './lib/secret.ts';
 import type { PitrRequest } from './operations/pitr-requests.ts';
-import type { AcknowledgeRequest, BackupRequest, CleanupRequest, Confirm, DrillRequest, ExportRequest, HoldRequest, InitRequest, ReleaseRequest, RestoreRequest, UndeleteRequest, UndoRestoreRequest, UnlockRequest, ValidateRequest } from './operations/requests.ts';
+import type { BackupRequest } from './operations/backup-requests.ts';
+import type { CleanupRequest, HoldRequest, ReleaseRequest, UndeleteRequest } from './operations/cleanup-requests.ts';
+import type { DrillRequest } from './operations/integrity-requests.ts';
+import type { Confirm } from './operations/requests.ts';
+import type { ExportRequest, RestoreRequest, UndoRestoreRequest } from './operations/restore-requests.ts';
+import type { InitRequest, UnlockRequest } from './operations/setup-requests.ts';
+import type { AcknowledgeRequest } from './operations/status-requests.ts';
+import type { ValidateRequest } from './operations/validate-requests.ts';
 import type { WalFetchRequest, WalPushRequest } from './operations/wal-requests.ts';
 
 /** Where a method resolves paths, and whom it asks. */

@@ -17,7 +17,15 @@ import type { AuditRequest, AuditResult } from './operations/audit-log.ts';
 import type { EmergencyRequest, EmergencyResult } from './operations/emergency-restore.ts';
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
 import type { PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
-import type * as requests from './operations/requests.ts';
+import type { BackupResult } from './operations/backup-requests.ts';
+import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup-requests.ts';
+import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity-requests.ts';
+import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list-requests.ts';
+import type { Confirm, Operation } from './operations/requests.ts';
+import type { ExportResult, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';
+import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest, UnlockResult } from './operations/setup-requests.ts';
+import type { AcknowledgeResult, StatusRequest, StatusResult } from './operations/status-requests.ts';
+import type { ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
 import type { RunbookRequest, RunbookResult } from './operations/runbook.ts';
 import type { WalFetchResult, WalPushResult, WalStatusRequest, WalStatusResult } from './operations/wal-requests.ts';
 
@@ -37,7 +45,7 @@ export interface OpenOptions {
   /** Ends every operation of this Lifeboat. */
   readonly signal?: AbortSignal | undefined;
   /** Asked before something is overwritten or dropped; resolves to allow it. Default: it is refused with LifeboatError `confirmation`. */
-  readonly confirm?: requests.Confirm | undefined;
+  readonly confirm?: Confirm | undefined;
   /** The same as onEvent(), but from the start. */
   readonly onEvent?: EventSink | undefined;
 }
@@ -99,81 +107,81 @@ export class Lifeboat implements AsyncDisposable {
   }
 
   /** Creates the repository where it is not there yet; where no configuration was found, its file and a key, too. */
-  async init(options: InitOptions = {}, call: CallOptions = {}): Promise<requests.InitResult> {
+  async init(options: InitOptions = {}, call: CallOptions = {}): Promise<InitResult> {
     const file = this.#options.config === undefined ? resolve(this.#defaults.cwd, 'lifeboat.config.json') : undefined;
     const request = { ...options, configPath: options.configPath ?? file };
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/init.ts')).init, request, call);
   }
 
   /** Takes a backup, by default of all that is configured. */
-  async backup(options: BackupOptions = {}, call: CallOptions = {}): Promise<requests.BackupResult> {
+  async backup(options: BackupOptions = {}, call: CallOptions = {}): Promise<BackupResult> {
     return this.#run(needsOf(options.target), async () => (await import('./operations/backup.ts')).backup, backupRequest(options), call);
   }
 
   /** The backups in the repository, oldest first. */
-  async list(options: requests.ListRequest = {}, call: ReadOptions = {}): Promise<requests.ListResult> {
+  async list(options: ListRequest = {}, call: ReadOptions = {}): Promise<ListResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/list.ts')).list, options, call);
   }
 
   /** Everything known of one backup. */
-  async show(options: requests.ShowRequest, call: ReadOptions = {}): Promise<requests.ShowResult> {
+  async show(options: ShowRequest, call: ReadOptions = {}): Promise<ShowResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/show.ts')).show, options, call);
   }
 
   /** Puts chosen parts of a backup into a chosen target; by default under their own names where those are free, else beside what is there. */
-  async restore(options: RestoreOptions, call: ReadOptions = {}): Promise<requests.RestoreResult> {
+  async restore(options: RestoreOptions, call: ReadOptions = {}): Promise<RestoreResult> {
     return this.#run(needsOf(options.target), async () => (await import('./operations/restore.ts')).restore, restoreRequest(options, this.#defaults), call);
   }
 
   /** Takes the swap of a database back. */
-  async undoRestore(options: UndoRestoreOptions, call: CallOptions = {}): Promise<requests.UndoRestoreResult> {
+  async undoRestore(options: UndoRestoreOptions, call: CallOptions = {}): Promise<UndoRestoreResult> {
     return this.#run(needsOf(options.target), async () => (await import('./operations/undo-restore.ts')).undoRestore, undoRestoreRequest(options, this.#defaults), call);
   }
 
   /** Writes the parts of a backup as plain files. */
-  async export(options: ExportOptions, call: ReadOptions = {}): Promise<requests.ExportResult> {
+  async export(options: ExportOptions, call: ReadOptions = {}): Promise<ExportResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/export.ts')).exportBackup, exportRequest(options, this.#defaults), call);
   }
 
   /** Are the stored bytes what the manifest says? By default those of the newest backup of each target; what was found is kept as evidence. */
-  async validate(options: Partial<requests.ValidateRequest> = {}, call: ReadOptions = {}): Promise<requests.ValidateResult> {
+  async validate(options: Partial<ValidateRequest> = {}, call: ReadOptions = {}): Promise<ValidateResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/validate.ts')).validate, validateRequest(options), call);
   }
 
   /** Does it restore? Backups are restored into throwaway servers and compared with what they recorded; evidence is kept. */
-  async drill(options: DrillOptions = {}, call: CallOptions = {}): Promise<requests.DrillResult> {
+  async drill(options: DrillOptions = {}, call: CallOptions = {}): Promise<DrillResult> {
     return this.#run({ repository: true, encryption: true, drill: true }, async () => (await import('./operations/drill.ts')).drill, drillRequest(options), call);
   }
 
   /** One verdict on the backups, why, and what to do next. The servers may be down. */
-  async status(options: Partial<requests.StatusRequest> = {}, call: CallOptions = {}): Promise<requests.StatusResult> {
+  async status(options: Partial<StatusRequest> = {}, call: CallOptions = {}): Promise<StatusResult> {
     const request = { ...options, days: options.days ?? 30 };
     return this.#run(surveyNeeds, async () => (await import('./operations/status.ts')).status, request, call);
   }
 
   /** Says of a warning of status() that it is meant to be. */
-  async acknowledge(options: AcknowledgeOptions, call: CallOptions = {}): Promise<requests.AcknowledgeResult> {
+  async acknowledge(options: AcknowledgeOptions, call: CallOptions = {}): Promise<AcknowledgeResult> {
     const request = { ...options, days: options.days ?? 30 };
     return this.#run(surveyNeeds, async () => (await import('./operations/acknowledge.ts')).acknowledge, request, call);
   }
 
   /** Deletes what the retention policy no longer keeps. With `dryRun` it tells what and why. */
-  async cleanup(options: CleanupOptions = {}, call: CallOptions = {}): Promise<requests.CleanupResult> {
+  async cleanup(options: CleanupOptions = {}, call: CallOptions = {}): Promise<CleanupResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/cleanup.ts')).cleanup, cleanupRequest(options), call);
   }
 
   /** Takes a deleted backup back within the grace time. */
-  async undelete(options: UndeleteOptions, call: CallOptions = {}): Promise<requests.UndeleteResult> {
+  async undelete(options: UndeleteOptions, call: CallOptions = {}): Promise<UndeleteResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/undelete.ts')).undelete, undeleteRequest(options), call);
   }
 
   /** Keeps a backup whatever the retention policy says. */
-  async hold(options: HoldOptions, call: CallOptions = {}): Promise<requests.HoldResult> {
+  async hold(options: HoldOptions, call: CallOptions = {}): Promise<HoldResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/hold.ts')).hold, taggedRequest(options), call);
   }
 
   /** Lets the retention policy decide on it again. */
-  async release(options: ReleaseOptions, call: CallOptions = {}): Promise<requests.HoldResult> {
+  async release(options: ReleaseOptions, call: CallOptions = {}): Promise<HoldResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/hold.ts')).release, taggedRequest(options), call);
   }
 
@@ -209,18 +217,18 @@ export class Lifeboat implements AsyncDisposable {
   }
 
   /** Accounts for every object of the repository; findings are in the result. */
-  async integrity(options: requests.IntegrityRequest = {}, call: CallOptions = {}): Promise<requests.RepositoryAccount> {
+  async integrity(options: IntegrityRequest = {}, call: CallOptions = {}): Promise<RepositoryAccount> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/integrity-repository.ts')).accountRepository, options, call);
   }
 
   /** Checks tools, rights, servers, clock, space and key. */
-  async doctor(options: requests.DoctorRequest = {}, call: CallOptions = {}): Promise<requests.DoctorResult> {
+  async doctor(options: DoctorRequest = {}, call: CallOptions = {}): Promise<DoctorResult> {
     const need: SecretNeeds = { repository: true, encryption: true, targets: options.target === undefined ? 'all' : { name: options.target } };
     return this.#run(need, async () => (await import('./operations/doctor.ts')).doctor, options, call);
   }
 
   /** Takes away leases that dead runs left. */
-  async unlock(options: UnlockOptions = {}, call: CallOptions = {}): Promise<requests.UnlockResult> {
+  async unlock(options: UnlockOptions = {}, call: CallOptions = {}): Promise<UnlockResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/unlock.ts')).unlock, unlockRequest(options, this.#defaults), call);
   }
 
@@ -241,28 +249,28 @@ export class Lifeboat implements AsyncDisposable {
   }
 
   /** The data keys of the repository and who can open them. */
-  async listKeys(call: CallOptions = {}): Promise<requests.KeysListResult> {
+  async listKeys(call: CallOptions = {}): Promise<KeysListResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).listKeys, {}, call);
   }
 
   /** Makes a new key, in the result or in a new file (absolute path, 0600); configures nothing. */
-  async generateKey(options: Partial<requests.KeysGenerateRequest> = {}): Promise<requests.KeysGenerateResult> {
+  async generateKey(options: Partial<KeysGenerateRequest> = {}): Promise<KeysGenerateResult> {
     return (await import('./operations/keys.ts')).generateKey({ kind: options.kind ?? 'raw', file: options.file });
   }
 
   /** Lets one more key, passphrase or age recipient open the data keys. */
-  async addKey(options: requests.KeysAddRequest, call: CallOptions = {}): Promise<requests.KeysChangeResult> {
+  async addKey(options: KeysAddRequest, call: CallOptions = {}): Promise<KeysChangeResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).addKey, options, call);
   }
 
   /** Takes a reader off the data keys; asks. It still knows what it has seen: rotateKey() afterwards. */
-  async removeKey(options: Partial<requests.KeysRemoveRequest> & Pick<requests.KeysRemoveRequest, 'recipient'>, call: CallOptions = {}): Promise<requests.KeysChangeResult> {
+  async removeKey(options: Partial<KeysRemoveRequest> & Pick<KeysRemoveRequest, 'recipient'>, call: CallOptions = {}): Promise<KeysChangeResult> {
     const request = { recipient: options.recipient, confirm: options.confirm ?? this.#defaults.confirm };
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).removeKey, request, call);
   }
 
   /** Starts a new data key for what is written from now on. */
-  async rotateKey(call: CallOptions = {}): Promise<requests.KeysChangeResult> {
+  async rotateKey(call: CallOptions = {}): Promise<KeysChangeResult> {
     return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).rotateKey, {}, call);
   }
 
@@ -276,7 +284,7 @@ export class Lifeboat implements AsyncDisposable {
     await this.close();
   }
 
-  async #run<Q, R>(need: SecretNeeds, load: () => Promise<requests.Operation<Q, R>>, request: Q, { signal, onEvent, asOf }: ReadOptions): Promise<R> {
+  async #run<Q, R>(need: SecretNeeds, load: () => Promise<Operation<Q, R>>, request: Q, { signal, onEvent, asOf }: ReadOptions): Promise<R> {
     const signals = [this.#closing.signal, this.#options.signal, signal].filter((each) => each !== undefined);
     const any = AbortSignal.any(signals);
     any.throwIfAborted();
@@ -324,6 +332,6 @@ function tell(listener: EventSink, event: LifeboatEvent): void {
   }
 }
 
-const refuse: requests.Confirm = async ({ name, consequences }) => {
+const refuse: Confirm = async ({ name, consequences }) => {
   throw new LifeboatError('confirmation', `confirmation is needed: ${consequences.join('; ')}`, { state: 'nothing was changed', hint: `allow it by the option "confirm", which is asked for "${name}"` });
 };

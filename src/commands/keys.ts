@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
-import type { KeysAddRequest } from '../operations/requests.ts';
+import type { KeysAddRequest } from '../operations/setup-requests.ts';
 import { confirmFlag, oneOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 

@@ -1,7 +1,7 @@
 /** lifeboat validate */
 import { InvalidArgumentError, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
-import type { ValidateLevel } from '../operations/requests.ts';
+import type { ValidateLevel } from '../operations/validate-requests.ts';
 import { asOfFlag, jobsFlag, overridesOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 

@@ -8,7 +8,7 @@ import { writeNote } from '../repository/notes.ts';
 import type { Repository } from '../repository/repository.ts';
 import { audited } from './audited.ts';
 import { withRepository } from './open-repository.ts';
-import type { AcknowledgeRequest, AcknowledgeResult } from './requests.ts';
+import type { AcknowledgeRequest, AcknowledgeResult } from './status-requests.ts';
 import { mayBeAcknowledged } from './status.ts';
 import { keepAcknowledged } from './status-acknowledged.ts';
 import { judge } from './status-judge.ts';

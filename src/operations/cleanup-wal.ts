@@ -7,7 +7,7 @@ import { parseLsn } from '../repository/wal-names.ts';
 import type { WalBase } from '../repository/wal-retention.ts';
 import { baseFacts } from '../source/postgres/base-facts.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
-import type { CleanupWal } from './requests.ts';
+import type { CleanupWal } from './cleanup-requests.ts';
 
 const dayMs = 86_400_000;
 

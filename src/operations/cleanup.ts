@@ -18,7 +18,7 @@ import { planCleanup, type CleanupPlan, type PlannedBackup } from './cleanup-pla
 import { readWalBase, shownWal, walRules } from './cleanup-wal.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
-import type { CleanupRequest, CleanupResult } from './requests.ts';
+import type { CleanupRequest, CleanupResult } from './cleanup-requests.ts';
 
 /** What only the program itself sets: proofs do not wait for a day. */
 export interface CleanupInternals {

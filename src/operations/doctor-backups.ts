@@ -6,7 +6,7 @@ import { canDecrypt, hasSymmetricKey } from '../repository/key-material.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import type { Repository } from '../repository/repository.ts';
 import { attempt, failed, passed, warned } from './doctor-check.ts';
-import type { DoctorCheck } from './requests.ts';
+import type { DoctorCheck } from './setup-requests.ts';
 
 export interface NewestBackups {
   /** The newest of each target whose manifest can be read. */

@@ -10,7 +10,7 @@ import { parsePostgresUrl } from '../source/postgres/url.ts';
 import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './doctor-check.ts';
 import { clockDifference, judgeClock } from './doctor-clock.ts';
 import { judgeArchiving } from './doctor-archiving.ts';
-import type { DoctorCheck } from './requests.ts';
+import type { DoctorCheck } from './setup-requests.ts';
 
 export async function checkPostgres(target: string, config: PostgresConfig, context: RunContext): Promise<ComponentFindings> {
   const name = `${target}: PostgreSQL`;

@@ -15,7 +15,7 @@ import { checkBackups, findNewest, type NewestBackups } from './doctor-backups.t
 import { attempt, failed, failedBy, limited, passed, warned } from './doctor-check.ts';
 import { checkStorage } from './doctor-storage.ts';
 import { repositoryLocation } from './open-repository.ts';
-import type { DoctorCheck } from './requests.ts';
+import type { DoctorCheck } from './setup-requests.ts';
 
 /** `targets`: whose backups are looked at. */
 export async function checkRepository(loaded: LoadedConfig, targets: readonly string[], context: RunContext): Promise<readonly DoctorCheck[]> {

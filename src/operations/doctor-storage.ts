@@ -9,7 +9,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { ObjectInfo, Storage } from '../storage/storage.ts';
 import { attempt, failedBy, passed, warned } from './doctor-check.ts';
 import { clockDifference, judgeClock } from './doctor-clock.ts';
-import type { DoctorCheck } from './requests.ts';
+import type { DoctorCheck } from './setup-requests.ts';
 
 export async function checkStorage(storage: Storage, location: RepositoryLocation, context: RunContext): Promise<readonly DoctorCheck[]> {
   let stampMs: number | undefined;

@@ -14,7 +14,7 @@ import { checkPlaces } from './doctor-places.ts';
 import { checkPostgres } from './doctor-postgres.ts';
 import { checkRedis } from './doctor-redis.ts';
 import { checkRepository } from './doctor-repository.ts';
-import type { DoctorRequest, DoctorResult } from './requests.ts';
+import type { DoctorRequest, DoctorResult } from './setup-requests.ts';
 
 export async function doctor(loaded: LoadedConfig, request: DoctorRequest, context: RunContext): Promise<DoctorResult> {
   const targets = targetsOf(loaded, request.target);

@@ -5,7 +5,7 @@ import { writeEvidence, type EvidencedBackup } from '../repository/evidence.ts';
 import type { Repository } from '../repository/repository.ts';
 import { StorageError } from '../storage/storage.ts';
 import type { DrillRecord } from './drill-steps.ts';
-import type { DrilledComponent } from './requests.ts';
+import type { DrilledComponent } from './integrity-requests.ts';
 
 /** One component's drill with all that was seen. */
 export interface DrilledPart {

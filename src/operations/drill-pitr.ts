@@ -18,7 +18,7 @@ import { DrillRecord, restoreTimeMs } from './drill-steps.ts';
 import { pinned } from './pinned.ts';
 import { baseBackups } from './pitr-plan.ts';
 import { formatMicroseconds } from './pitr-target.ts';
-import type { DrilledBackup, DrillRequest } from './requests.ts';
+import type { DrilledBackup, DrillRequest } from './integrity-requests.ts';
 import { momentNote } from './proven-moment.ts';
 import { count } from './summaries.ts';
 

@@ -18,7 +18,7 @@ import { readComponentFacts } from './facts-document.ts';
 import { noteWarnings } from './noting.ts';
 import { collectLeftovers, withRepository } from './open-repository.ts';
 import { pinned } from './pinned.ts';
-import type { DrilledBackup, DrillRequest, DrillResult } from './requests.ts';
+import type { DrilledBackup, DrillRequest, DrillResult } from './integrity-requests.ts';
 import { chooseBackups } from './validate-choose.ts';
 import { DamageBook } from './validate-damage.ts';
 import type { OpenBackup } from './validate-objects.ts';

@@ -11,7 +11,8 @@ import type { EmergencyPlan } from './emergency-plan.ts';
 import { runService } from './emergency-services.ts';
 import type { RestoreMarks } from './restore-marks.ts';
 import { restore } from './restore.ts';
-import type { ComponentName, RestoredComponent } from './requests.ts';
+import type { ComponentName } from './requests.ts';
+import type { RestoredComponent } from './restore-requests.ts';
 
 /** Returns what came of it, one line each. */
 export async function runEmergencyStep(loaded: LoadedConfig, file: JournalFile, journal: Journal, step: JournalStep, context: RunContext): Promise<string[]> {

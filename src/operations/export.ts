@@ -16,7 +16,7 @@ import { chooseBackup } from './choose-backup.ts';
 import { readComponentFacts } from './facts-document.ts';
 import { collectLeftovers, withReadRepository } from './open-repository.ts';
 import { pinned } from './pinned.ts';
-import type { ExportRequest, ExportResult } from './requests.ts';
+import type { ExportRequest, ExportResult } from './restore-requests.ts';
 import { componentOf } from './summaries.ts';
 
 type ExportedFile = ExportResult['files'][number];

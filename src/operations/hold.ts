@@ -7,7 +7,7 @@ import { audited } from './audited.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
-import type { HoldRequest, HoldResult, ReleaseRequest } from './requests.ts';
+import type { HoldRequest, HoldResult, ReleaseRequest } from './cleanup-requests.ts';
 
 export const hold = audited('hold', putOnHold);
 export const release = audited('release', letGo);

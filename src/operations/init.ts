@@ -17,7 +17,7 @@ import { initialConfig } from './initial-config.ts';
 import { writeNewSecret } from './keys.ts';
 import { addNpmScripts } from './npm-scripts.ts';
 import { repositoryLocation, withStorage } from './open-repository.ts';
-import type { InitRequest, InitResult } from './requests.ts';
+import type { InitRequest, InitResult } from './setup-requests.ts';
 
 export async function init(loaded: LoadedConfig, request: InitRequest, context: RunContext): Promise<InitResult> {
   repositoryLocation(loaded);

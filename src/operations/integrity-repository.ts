@@ -16,7 +16,7 @@ import { nameObject, objectKinds, type ObjectKind } from './integrity-objects.ts
 import { checkKeys, checkLeases, checkRecords, checkRescue } from './integrity-records.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
-import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './requests.ts';
+import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './integrity-requests.ts';
 import { DamageBook } from './validate-damage.ts';
 
 /** Objects younger than this may belong to a backup that is being taken. */

@@ -9,7 +9,7 @@ import { parseEncryptionKey, parseKeyMaterial } from '../repository/key-material
 import { describeKeys, rewrapKeys, rotateKey as startDataKey, type KeyDescription, type RewrapReport, type WrapFor } from '../repository/rekey.ts';
 import { audited } from './audited.ts';
 import { withRepository } from './open-repository.ts';
-import type { KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest } from './requests.ts';
+import type { KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest } from './setup-requests.ts';
 
 /** A new key, printed or in a new 0600 file; needs no configuration. */
 export async function generateKey({ kind, file }: KeysGenerateRequest): Promise<KeysGenerateResult> {

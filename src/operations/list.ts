@@ -3,7 +3,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
 import { allNoteNames, readNotes } from '../repository/notes.ts';
 import { withReadRepository } from './open-repository.ts';
-import type { BackupSummary, ListRequest, ListResult } from './requests.ts';
+import type { BackupSummary, ListRequest, ListResult } from './list-requests.ts';
 import { standings } from './states.ts';
 import { backupSummary } from './summaries.ts';
 

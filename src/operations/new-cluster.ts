@@ -18,7 +18,7 @@ import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './pitr-places
 import { withState } from './pitr-recover.ts';
 import type { PitrAction } from './pitr-requests.ts';
 import { restoredTables } from './restore-database.ts';
-import type { RestoredComponent } from './requests.ts';
+import type { RestoredComponent } from './restore-requests.ts';
 
 export interface NewClusterOptions {
   readonly loaded: LoadedConfig;

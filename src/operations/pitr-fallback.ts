@@ -18,7 +18,7 @@ import type { NoBaseError } from './pitr-plan.ts';
 import type { PitrFallback, PitrOtherPlanned, PitrRequest, PitrResult } from './pitr-requests.ts';
 import { parseTarget, parseTime } from './pitr-target.ts';
 import type { Replaced } from './restore-step.ts';
-import type { RestoredComponent } from './requests.ts';
+import type { RestoredComponent } from './restore-requests.ts';
 import { restore } from './restore.ts';
 
 interface LogicalBackup {

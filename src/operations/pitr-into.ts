@@ -20,7 +20,7 @@ import type { PitrRequest, PitrStep } from './pitr-requests.ts';
 import { placeDatabase, planDatabases, restoredTables } from './restore-database.ts';
 import { nowhere, type Replaced, type RestoreStep, type RestoreSubject } from './restore-step.ts';
 import { runStep, saveWhatIsReplaced } from './restore.ts';
-import type { RestoredComponent, RestoreRequest } from './requests.ts';
+import type { RestoredComponent, RestoreRequest } from './restore-requests.ts';
 
 type Wanted = RestoreRequest['postgres'];
 

@@ -5,7 +5,7 @@ import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { PitrOther, PitrOtherPlanned, PitrRequest } from './pitr-requests.ts';
 import { formatMicroseconds, parseTime } from './pitr-target.ts';
-import type { RestoredComponent, RestoreRequest } from './requests.ts';
+import type { RestoredComponent, RestoreRequest } from './restore-requests.ts';
 import { restore } from './restore.ts';
 import { kindOf } from './summaries.ts';
 

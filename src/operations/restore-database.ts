@@ -13,7 +13,7 @@ import { databaseExists, freeStampedName } from '../source/postgres/target-datab
 import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
 import type { VerifyReport } from '../source/postgres/verify.ts';
 import { factsOf } from './facts-document.ts';
-import type { RestoredComponent, RestoreRequest } from './requests.ts';
+import type { RestoredComponent, RestoreRequest } from './restore-requests.ts';
 import { findDatabase, noteDatabase } from './restore-marks.ts';
 import { nowhere, sizeOf, type Replaced, type RestoreStep, type RestoreSubject } from './restore-step.ts';
 import { count } from './summaries.ts';

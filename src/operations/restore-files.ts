@@ -8,7 +8,7 @@ import { filesFacts, type FilesFacts } from '../source/files/facts.ts';
 import { restoreFiles, type FilesRestoreReport } from '../source/files/restore.ts';
 import { formatBytes } from '../lib/units.ts';
 import { factsOf } from './facts-document.ts';
-import type { RestoredComponent } from './requests.ts';
+import type { RestoredComponent } from './restore-requests.ts';
 import { findFolder, type FoundFolder } from './restore-marks.ts';
 import { sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
 import { count } from './summaries.ts';

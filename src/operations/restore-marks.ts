@@ -11,7 +11,7 @@ import { withMaintenance } from '../source/postgres/maintenance.ts';
 import { findUnfinishedRestores } from '../source/postgres/target-database.ts';
 import type { RedisConnection } from '../source/redis/connection.ts';
 import { readInfo } from '../source/redis/server-info.ts';
-import type { RestoreRequest } from './requests.ts';
+import type { RestoreRequest } from './restore-requests.ts';
 
 export interface DatabaseMark {
   readonly kind: 'database';

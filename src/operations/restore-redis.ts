@@ -13,7 +13,7 @@ import { restoreRedis } from '../source/redis/restore.ts';
 import { recoverTarget } from '../source/redis/target-note.ts';
 import { inspectTarget } from '../source/redis/target.ts';
 import { factsOf } from './facts-document.ts';
-import type { RestoredComponent } from './requests.ts';
+import type { RestoredComponent } from './restore-requests.ts';
 import { hasCopied } from './restore-marks.ts';
 import { nowhere, redisNotesDir, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
 import { count } from './summaries.ts';

@@ -5,7 +5,8 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
 import type { ArtifactReader, Json } from '../source/source.ts';
-import type { ComponentName, RestoredComponent } from './requests.ts';
+import type { ComponentName } from './requests.ts';
+import type { RestoredComponent } from './restore-requests.ts';
 import type { MarkedRestoreRequest } from './restore-marks.ts';
 
 export interface RestoreStep {

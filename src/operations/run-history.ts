@@ -10,7 +10,8 @@ import type { LoadedConfig } from '../config/load.ts';
 import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
 import { writeFileAtomic } from '../lib/fs.ts';
 import type { RunContext } from '../lib/events.ts';
-import type { BackupRequest, BackupResult, Operation } from './requests.ts';
+import type { BackupRequest, BackupResult } from './backup-requests.ts';
+import type { Operation } from './requests.ts';
 
 const runSchema = z.object({
   repository: z.string(),

@@ -6,7 +6,7 @@ import { readNotes } from '../repository/notes.ts';
 import { shownEvidence } from './evidence.ts';
 import { readComponentFacts } from './facts-document.ts';
 import { withReadRepository } from './open-repository.ts';
-import type { ShowRequest, ShowResult } from './requests.ts';
+import type { ShowRequest, ShowResult } from './list-requests.ts';
 import { provenIn, standingOf } from './states.ts';
 import { backupSummary } from './summaries.ts';
 

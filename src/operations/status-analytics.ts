@@ -1,5 +1,5 @@
 /** How backups went in the last days, in numbers. Pure. */
-import type { StatusAnalytics } from './requests.ts';
+import type { StatusAnalytics } from './status-requests.ts';
 import type { SurveyedTarget } from './status-survey.ts';
 
 /** Of one target. What was deleted meanwhile is not in it; failures are those that this host knows of. */

@@ -2,7 +2,7 @@
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import { parseLsn, segmentName, segmentNumber } from '../repository/wal-names.ts';
-import type { StatusReason } from './requests.ts';
+import type { StatusReason } from './status-requests.ts';
 import type { SurveyedWal } from './status-wal.ts';
 import { count } from './summaries.ts';
 

@@ -2,7 +2,7 @@
 import type { MonitoringConfig } from '../config/config.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { StatusReason } from './requests.ts';
+import type { StatusReason } from './status-requests.ts';
 import type { Survey, SurveyedBackup, SurveyedTarget } from './status-survey.ts';
 import { judgeWal } from './status-judge-wal.ts';
 import { count } from './summaries.ts';

@@ -6,7 +6,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { withRepository } from './open-repository.ts';
-import type { RestoreEstimate, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './requests.ts';
+import type { RestoreEstimate, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './status-requests.ts';
 import { readAcknowledged, type Acknowledgement } from './status-acknowledged.ts';
 import { analyse } from './status-analytics.ts';
 import { judge } from './status-judge.ts';

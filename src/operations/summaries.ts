@@ -4,7 +4,9 @@ import type { Manifest } from '../repository/manifest.ts';
 import type { Note } from '../repository/notes.ts';
 import type { Json, SourceKind } from '../source/source.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { BackupSummary, ComponentName, ComponentSizes, Trust } from './requests.ts';
+import type { ComponentSizes } from './backup-requests.ts';
+import type { BackupSummary, Trust } from './list-requests.ts';
+import type { ComponentName } from './requests.ts';
 import type { Standing } from './states.ts';
 
 /** The name that operators know a component by. */

@@ -12,7 +12,7 @@ import { StorageError } from '../storage/storage.ts';
 import { audited } from './audited.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
-import type { UndeleteRequest, UndeleteResult } from './requests.ts';
+import type { UndeleteRequest, UndeleteResult } from './cleanup-requests.ts';
 
 export const undelete = audited('undelete', takeOut);
 

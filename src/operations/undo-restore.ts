@@ -7,7 +7,7 @@ import { beforeName, undoneName } from '../source/postgres/names.ts';
 import { undoSwap } from '../source/postgres/swap.ts';
 import { audited } from './audited.ts';
 import { nowhere } from './restore-step.ts';
-import type { UndoRestoreRequest, UndoRestoreResult } from './requests.ts';
+import type { UndoRestoreRequest, UndoRestoreResult } from './restore-requests.ts';
 import { chooseTarget } from './targets.ts';
 
 export const undoRestore = audited('restore --undo', takeBack);

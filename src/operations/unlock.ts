@@ -5,7 +5,7 @@ import { breakLease, judgedLeases } from '../repository/lease-break.ts';
 import type { ListedLease } from '../repository/lease-record.ts';
 import { audited } from './audited.ts';
 import { withStorage } from './open-repository.ts';
-import type { Lease, UnlockRequest, UnlockResult } from './requests.ts';
+import type { Lease, UnlockRequest, UnlockResult } from './setup-requests.ts';
 
 export const unlock = audited('unlock', breakLeases);
 

@@ -4,7 +4,7 @@ import type { EventSink } from '../lib/events.ts';
 import { isBackupId } from '../repository/ids.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { ValidateRequest } from './requests.ts';
+import type { ValidateRequest } from './validate-requests.ts';
 import { provenIn } from './states.ts';
 import type { DamageBook } from './validate-damage.ts';
 import type { OpenBackup } from './validate-objects.ts';

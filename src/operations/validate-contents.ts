@@ -6,7 +6,7 @@ import type { ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Json } from '../source/source.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
-import type { TouchedArtifact } from './requests.ts';
+import type { TouchedArtifact } from './validate-requests.ts';
 import type { LostRange } from './validate-damage.ts';
 import type { OpenBackup } from './validate-objects.ts';
 

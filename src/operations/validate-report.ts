@@ -2,7 +2,7 @@
 import type { EventSink } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import { NotFoundError } from '../storage/storage.ts';
-import type { Damage, TouchedBackup } from './requests.ts';
+import type { Damage, TouchedBackup } from './validate-requests.ts';
 import { openBackup } from './validate-choose.ts';
 import { nameContents } from './validate-contents.ts';
 import type { BookEntry, DamageBook, Touched } from './validate-damage.ts';

@@ -4,7 +4,7 @@ import type { RunContext } from '../lib/events.ts';
 import { packKey } from '../repository/index-part.ts';
 import { factsKey } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { ValidateRequest } from './requests.ts';
+import type { ValidateRequest } from './validate-requests.ts';
 import { ArchiveCheck } from './validate-archives.ts';
 import { openBackup } from './validate-choose.ts';
 import { faultOf, type DamageBook, type Fault } from './validate-damage.ts';

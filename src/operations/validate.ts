@@ -10,7 +10,7 @@ import { acquireReadLease } from '../repository/lease.ts';
 import type { Repository } from '../repository/repository.ts';
 import { noteWarnings } from './noting.ts';
 import { withReadRepository } from './open-repository.ts';
-import type { ValidateRequest, ValidateResult } from './requests.ts';
+import type { ValidateRequest, ValidateResult } from './validate-requests.ts';
 import { chooseBackups } from './validate-choose.ts';
 import { DamageBook } from './validate-damage.ts';
 import { dropDeleted, recordEvidence, touchedOthers } from './validate-evidence.ts';

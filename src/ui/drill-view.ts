@@ -2,7 +2,7 @@
 import { exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
 import { exitCodeOfDrills } from '../operations/drill-steps.ts';
-import type { DrilledBackup, DrilledComponent, DrillResult } from '../operations/requests.ts';
+import type { DrilledBackup, DrilledComponent, DrillResult } from '../operations/integrity-requests.ts';
 import { oneLine } from './table.ts';
 import type { View } from './view.ts';
 

@@ -16,7 +16,8 @@ import { backup } from '../../src/operations/backup.ts';
 import { init } from '../../src/operations/init.ts';
 import { accountRepository } from '../../src/operations/integrity-repository.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
-import type { RepositoryAccount, ValidateRequest, ValidateResult } from '../../src/operations/requests.ts';
+import type { RepositoryAccount } from '../../src/operations/integrity-requests.ts';
+import type { ValidateRequest, ValidateResult } from '../../src/operations/validate-requests.ts';
 import { validate } from '../../src/operations/validate.ts';
 import { readAll, streamArtifact } from './chunk-repository.ts';
 

@@ -12,7 +12,7 @@ import { init } from '../../src/operations/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { pitr } from '../../src/operations/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr-requests.ts';
-import type { CleanupRequest, CleanupResult, CleanupWal } from '../../src/operations/requests.ts';
+import type { CleanupRequest, CleanupResult, CleanupWal } from '../../src/operations/cleanup-requests.ts';
 import { undelete } from '../../src/operations/undelete.ts';
 import { acquireLease } from '../../src/repository/lease.ts';
 import { cleanupView } from '../../src/ui/cleanup-view.ts';

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { AcknowledgeResult, DrillResult, ListResult, ShowResult, StatusResult } from '../../src/operations/requests.ts';
+import type { DrillResult } from '../../src/operations/integrity-requests.ts';
+import type { ListResult, ShowResult } from '../../src/operations/list-requests.ts';
+import type { AcknowledgeResult, StatusResult } from '../../src/operations/status-requests.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, type Bench } from '../helpers/command-run.ts';
 

@@ -1,7 +1,8 @@
 /** From the flags of `restore` to its request: which of them fit together, and what they mean. */
 import { LifeboatError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
-import type { ComponentName, RestoreRequest } from '../../operations/requests.ts';
+import type { ComponentName } from '../../operations/requests.ts';
+import type { RestoreRequest } from '../../operations/restore-requests.ts';
 import type { Session } from './session.ts';
 
 export interface RestoreFlags {

@@ -1,0 +1,70 @@
+/** What a backup is asked and what it answers. Times, sizes and secrets: as in requests.ts. */
+import type { Problem } from '../source/source.ts';
+import type { BackupType, ComponentName } from './requests.ts';
+
+export interface BackupRequest {
+  /** Undefined: the default or only one. */
+  readonly target?: string | undefined;
+  /** Empty: all that are configured. */
+  readonly components: readonly ComponentName[];
+  readonly label?: string | undefined;
+  readonly tags: readonly string[];
+  /** What to do while another backup of the target runs. */
+  readonly ifRunning: { readonly action: 'fail' | 'skip' } | { readonly action: 'wait'; readonly waitMs: number };
+  /** For the whole backup; undefined: none. */
+  readonly timeoutMs?: number | undefined;
+  /** Only say what would be done. */
+  readonly dryRun: boolean;
+}
+
+export interface ComponentSizes {
+  readonly readBytes: number;
+  /** Plain bytes that were not in the repository before. */
+  readonly newBytes: number;
+  /** What they took there. */
+  readonly storedBytes: number;
+}
+
+export interface BackedUpComponent extends ComponentSizes {
+  readonly name: string;
+  readonly kind: string;
+  readonly serverVersion?: string | undefined;
+  readonly durationMs: number;
+  /** In a few words: "3 databases, 120 tables"; shown to people. */
+  readonly summary?: string | undefined;
+}
+
+export type BackupResult =
+  | {
+      readonly outcome: 'done';
+      readonly id: string;
+      readonly target: string;
+      readonly type: BackupType;
+      readonly repository: string;
+      readonly startedAt: string;
+      readonly finishedAt: string;
+      readonly durationMs: number;
+      readonly encrypted: boolean;
+      /** The backup whose chunks were used again. */
+      readonly previousId?: string | undefined;
+      readonly components: readonly BackedUpComponent[];
+      readonly warnings: readonly string[];
+    }
+  /** --if-running=skip and one was running. */
+  | { readonly outcome: 'skipped'; readonly target: string; readonly reason: string }
+  | {
+      readonly outcome: 'planned';
+      readonly target: string;
+      readonly type: BackupType;
+      readonly repository: string;
+      readonly components: readonly PlannedComponent[];
+    };
+
+export interface PlannedComponent {
+  readonly name: string;
+  readonly kind: string;
+  readonly serverVersion?: string | undefined;
+  readonly identity: Readonly<Record<string, string>>;
+  readonly estimatedBytes?: number | undefined;
+  readonly problems: readonly Problem[];
+}

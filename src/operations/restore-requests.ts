@@ -1,0 +1,127 @@
+/** What a restore, its undoing and an export are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
+import type { Secret } from '../lib/secret.ts';
+import type { ComponentName, Confirm } from './requests.ts';
+
+export interface RestoreRequest {
+  /** Full id, unique prefix, `latest`, `latest~1`. */
+  readonly id: string;
+  readonly target?: string | undefined;
+  /** Empty: all that are in the backup. */
+  readonly only: readonly ComponentName[];
+  readonly postgres: {
+    /** Which databases of the backup; empty: all. */
+    readonly databases: readonly string[];
+    /** Name of the new database (one database only). Undefined: a name is made. */
+    readonly toDatabase?: string | undefined;
+    /** Server to restore into; undefined: the configured one. */
+    readonly toUrl?: Secret | undefined;
+    /** `schema.table` or `table`, * allowed; empty: all. */
+    readonly tables: readonly string[];
+    readonly content: 'all' | 'schema' | 'data';
+    /** Swap with the live database once verified. */
+    readonly intoLive: boolean;
+    /** Replay roles and tablespaces too. */
+    readonly globals: boolean;
+    /** Objects belong to the restoring user; grants are left out. */
+    readonly noOwner?: boolean | undefined;
+    readonly noAcl?: boolean | undefined;
+    /** Keep what a failed restore made, under a name that tells so. */
+    readonly keepFailed?: boolean | undefined;
+    /** Restore subscriptions too: they take over the production ones at the publisher. */
+    readonly subscriptions?: boolean | undefined;
+  };
+  readonly redis: {
+    readonly toUrl?: Secret | undefined;
+    /** Key patterns; empty: all keys. */
+    readonly keys: readonly string[];
+    readonly method: 'auto' | 'replica' | 'commands' | 'file';
+    /** host:port under which the target reaches this machine. */
+    readonly replicaAddress?: string | undefined;
+    /** Data folder of a stopped server, for `file`. */
+    readonly dataDir?: string | undefined;
+    readonly intoLive: boolean;
+  };
+  readonly files: {
+    /** Sub-trees or files as they stand in the backup; empty: all. */
+    readonly paths: readonly string[];
+    /** Absolute. Undefined: a folder's name is made. */
+    readonly toDir?: string | undefined;
+    /** Back to where they were taken from. */
+    readonly intoLive: boolean;
+  };
+  /** Take a backup of what is overwritten first. */
+  readonly safetyBackup: boolean;
+  /** Restore what is unsigned or untrusted; only with a full id. */
+  readonly force: boolean;
+  readonly dryRun: boolean;
+  readonly confirm: Confirm;
+}
+
+export interface RestoredComponent {
+  readonly name: string;
+  readonly kind: string;
+  /** Database name, server or folder; no credentials. */
+  readonly to: string;
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** `equal`: counts and fingerprints are those recorded; `partial`: what could be compared was equal. */
+  readonly verified: 'equal' | 'partial' | 'not-checked';
+  readonly summary?: string | undefined;
+  /** Name under which the old database or folder was kept. */
+  readonly kept?: string | undefined;
+  /** Command that takes the restore back. */
+  readonly undo?: string | undefined;
+}
+
+export type RestoreResult =
+  | {
+      readonly outcome: 'done';
+      readonly id: string;
+      readonly target: string;
+      readonly startedAt: string;
+      readonly durationMs: number;
+      readonly components: readonly RestoredComponent[];
+      readonly safetyBackupId?: string | undefined;
+      readonly warnings: readonly string[];
+    }
+  | {
+      readonly outcome: 'planned';
+      readonly id: string;
+      readonly target: string;
+      /** What would be done, in order. */
+      readonly steps: readonly { readonly component: string; readonly to: string; readonly action: string; readonly bytes: number }[];
+      readonly warnings: readonly string[];
+    };
+
+/** Takes a swap back: the kept database gets its name again. */
+export interface UndoRestoreRequest {
+  /** The name the old database was kept under (`app_before_20260102T030405`). */
+  readonly kept: string;
+  readonly target?: string | undefined;
+  readonly dryRun: boolean;
+  readonly confirm: Confirm;
+}
+
+export interface UndoRestoreResult {
+  readonly outcome: 'done' | 'planned';
+  readonly database: string;
+  /** Name that the restored database now has. */
+  readonly setAside: string;
+}
+
+export interface ExportRequest {
+  readonly id: string;
+  readonly target?: string | undefined;
+  /** Absolute; must be empty or absent. */
+  readonly folder: string;
+  /** Empty: all. */
+  readonly only: readonly ComponentName[];
+  readonly force: boolean;
+}
+
+export interface ExportResult {
+  readonly id: string;
+  readonly folder: string;
+  readonly files: readonly { readonly path: string; readonly component: string; readonly bytes: number; readonly sha256: string }[];
+  readonly warnings: readonly string[];
+}

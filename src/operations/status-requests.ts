@@ -1,0 +1,160 @@
+/** What status and acknowledge are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
+import type { ProvenMoment } from './proven-moment.ts';
+import type { Standing } from './states.ts';
+import type { WalGap, WalTimeline } from './wal-requests.ts';
+
+export interface StatusRequest {
+  /** Undefined: every target that is configured or in the repository. */
+  readonly target?: string | undefined;
+  /** Each configured component's newest backup must be younger; undefined: as configured. */
+  readonly maxAgeMs?: number | undefined;
+  /** How far back failures and averages go. */
+  readonly days: number;
+}
+
+export interface StatusReason {
+  /** Stable: for `acknowledge`, and to tell whether a warning is new. */
+  readonly id: string;
+  readonly weight: 'degraded' | 'unhealthy';
+  readonly target?: string | undefined;
+  readonly message: string;
+  /** The command to run next. */
+  readonly next: string;
+  /** It is meant to be, and does not count. */
+  readonly acknowledged?: { readonly at: string; readonly by: string; readonly reason: string } | undefined;
+}
+
+/** Work that holds a lease in the repository. */
+export interface StatusRunning {
+  readonly scope: string;
+  readonly command: string;
+  readonly host: string;
+  readonly user: string;
+  readonly since: string;
+  readonly isAlive: boolean;
+}
+
+export interface RestoreEstimate {
+  readonly ms: number;
+  /** `measured`: by a drill. */
+  readonly basis: 'measured' | 'assumed';
+  readonly ofBackup?: string | undefined;
+  readonly measuredAt?: string | undefined;
+  /** As measured: what the parts of that restore took. */
+  readonly steps?: readonly { readonly name: string; readonly durationMs: number }[] | undefined;
+  readonly assumption?: string | undefined;
+}
+
+export interface StatusAnalytics {
+  readonly days: number;
+  readonly successes: number;
+  /** Those that this host knows of. */
+  readonly failures: number;
+  /** 0 to 1; undefined without a run. */
+  readonly successRate?: number | undefined;
+  readonly averageReadBytes?: number | undefined;
+  readonly averageStoredBytes?: number | undefined;
+  readonly averageDurationMs?: number | undefined;
+  /** All that are there, however old. */
+  readonly backups: number;
+  readonly readBytes: number;
+  readonly storedBytes: number;
+  /** Bytes protected for each byte stored. */
+  readonly ratio?: number | undefined;
+}
+
+export interface StatusComponent {
+  readonly name: string;
+  readonly newestId?: string | undefined;
+  readonly takenAt?: string | undefined;
+  readonly ageMs?: number | undefined;
+  /** Names of the schedules that are to back it up; undefined: there is none. */
+  readonly schedules?: readonly string[] | undefined;
+  /** When one of them should have begun last (an hour ago or earlier), and when one will next. */
+  readonly dueAt?: string | undefined;
+  readonly nextAt?: string | undefined;
+}
+
+/** The archived write-ahead log of one cluster. */
+export interface StatusWal {
+  /** System identifier, decimal. */
+  readonly systemId: string;
+  /** As far as base backups or servers tell. */
+  readonly targets: readonly string[];
+  /** It is expected to go on; false: another cluster has taken its place. */
+  readonly isCurrent: boolean;
+  /** Base backups to replay it from. */
+  readonly bases: number;
+  /** Moments that can be recovered, oldest first; `to` is when the last of the log was archived. */
+  readonly windows: readonly { readonly from: string; readonly to: string }[];
+  readonly timelines: readonly WalTimeline[];
+  readonly gaps: readonly WalGap[];
+  readonly missingHistories: readonly string[];
+  /** How far the archive reaches, and since when. */
+  readonly archived?: { readonly lsn: string; readonly at: string } | undefined;
+  /** Undefined: the server does not answer, or is not configured here. */
+  readonly server?:
+    | {
+        readonly currentLsn: string;
+        readonly archiveMode: string;
+        readonly failures: number;
+        readonly lastFailed?: string | undefined;
+        readonly lastFailedAt?: string | undefined;
+        readonly isFailing: boolean;
+        readonly behindBytes: number;
+        readonly behindSegments: number;
+      }
+    | undefined;
+  /** Why nothing more can be told. */
+  readonly problem?: string | undefined;
+}
+
+export interface StatusTarget {
+  readonly name: string;
+  /** The configured ones. */
+  readonly components: readonly StatusComponent[];
+  readonly newest?: { readonly id: string; readonly takenAt: string; readonly ageMs: number; readonly state?: string | undefined; readonly standing?: Standing | undefined } | undefined;
+  readonly newestProven?: { readonly id: string; readonly provenAt: string } | undefined;
+  /** The recovery to a moment that a drill has proven last. */
+  readonly provenMoment?: ProvenMoment | undefined;
+  readonly restoreTime?: RestoreEstimate | undefined;
+  /** What can be restored, newest first. */
+  readonly moments: readonly { readonly id: string; readonly at: string; readonly components: readonly string[]; readonly state?: string | undefined; readonly isDamaged?: boolean | undefined }[];
+  readonly analytics: StatusAnalytics;
+}
+
+export interface StatusResult {
+  readonly repository: string;
+  readonly at: string;
+  readonly verdict: 'healthy' | 'degraded' | 'unhealthy';
+  /** Unhealthy first. */
+  readonly reasons: readonly StatusReason[];
+  readonly next?: string | undefined;
+  readonly targets: readonly StatusTarget[];
+  /** By cluster; empty without archived log. */
+  readonly wal: readonly StatusWal[];
+  readonly running: readonly StatusRunning[];
+  readonly storage: {
+    readonly storedBytes: number;
+    readonly freeBytes?: number | undefined;
+    readonly capacityBytes?: number | undefined;
+    readonly budgetBytes?: number | undefined;
+    /** All packs that backups use, and at most how much of them no backup needs; undefined where that cannot be told in passing. */
+    readonly packBytes?: number | undefined;
+    readonly deadBytes?: number | undefined;
+  };
+}
+
+export interface AcknowledgeRequest {
+  /** The id of a reason that status gives. */
+  readonly warning: string;
+  readonly reason?: string | undefined;
+  /** As in the status that showed it. */
+  readonly days: number;
+}
+
+export interface AcknowledgeResult {
+  readonly warning: string;
+  readonly message: string;
+  readonly reason: string;
+}
