@@ -4,7 +4,6 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { runTool } from '../lib/exec.ts';
@@ -16,9 +15,7 @@ import type { BaseFacts } from '../source/postgres/base-facts.ts';
 import { segmentsOfBase } from './base-complete.ts';
 import { parseTime } from './pitr-target.ts';
 import { readSegment } from './wal-segment.ts';
-
-/** A push ships no more at a time. */
-const pushedAtOnce = 16;
+import { pushedAtOnce, settled } from './wal-settled.ts';
 
 /** Everything of one cluster that is archived, by name. */
 export interface WalInventory {
@@ -46,12 +43,9 @@ export interface WalRun {
   readonly damage?: LifeboatError | undefined;
 }
 
-/** Several segments are pushed side by side: behind a hole that was just seen the archive may be whole a moment later. */
+/** With a push under way it is what will be there once that is done. */
 export async function takeInventory(repository: Repository, systemId: string): Promise<WalInventory> {
-  const seen = await listInventory(repository, systemId);
-  if (!hasHoleAtEnd([...seen.segments])) return seen;
-  await sleep(1500);
-  return listInventory(repository, systemId);
+  return settled(() => listInventory(repository, systemId), ({ segments }) => hasHoleAtEnd([...segments]));
 }
 
 /** Within the last segments of a timeline, as many as a push may have under way; names in their order. */

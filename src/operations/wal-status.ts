@@ -6,6 +6,7 @@ import type { Repository } from '../repository/repository.ts';
 import { listWal, listWalSystems, parseHistory, readWalObject, type WalObject } from '../repository/wal-archive.ts';
 import { formatLsn, parseLsn, segmentAt, segmentName, segmentNumber } from '../repository/wal-names.ts';
 import { withRepository } from './open-repository.ts';
+import { pushedAtOnce, settled } from './wal-settled.ts';
 import { shownLsn } from './wal-stream-ship.ts';
 import type { WalGap, WalServerLag, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './wal-requests.ts';
 
@@ -19,8 +20,22 @@ export async function walStatus(loaded: LoadedConfig, request: WalStatusRequest,
   });
 }
 
-/** One pass over the names; of the contents only one segment and the histories are read. */
+/** With a push under way it is what will be there once that is done. */
 export async function surveySystem(repository: Repository, systemId: string): Promise<WalSystem> {
+  return settled(() => lookAtSystem(repository, systemId), hasGapAtEnd);
+}
+
+/** Within the last segments of a timeline; older gaps stay as they are. */
+function hasGapAtEnd({ segmentBytes, timelines, gaps }: WalSystem): boolean {
+  return gaps.some((gap) => {
+    const of = timelines.find(({ timeline }) => timeline === Number.parseInt(gap.last.slice(0, 8), 16));
+    const end = of?.unfinished?.segment ?? of?.last;
+    return segmentBytes !== undefined && end !== undefined && segmentNumber(end, segmentBytes) - segmentNumber(gap.last, segmentBytes) <= pushedAtOnce;
+  });
+}
+
+/** One pass over the names; of the contents only one segment and the histories are read. */
+async function lookAtSystem(repository: Repository, systemId: string): Promise<WalSystem> {
   const timelines = new Map<number, WalTimeline>();
   const gaps: WalGap[] = [];
   const histories: WalObject[] = [];
