@@ -19,9 +19,6 @@ import { withRepository } from './open-repository.ts';
 import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './integrity-requests.ts';
 import { DamageBook } from './validate-damage.ts';
 
-/** Objects younger than this may belong to a backup that is being taken. */
-export const graceMs = 24 * 3_600_000;
-
 /** Findings are in the result, not thrown. */
 export async function accountRepository(loaded: LoadedConfig, _: IntegrityRequest, told: RunContext): Promise<RepositoryAccount> {
   return withRepository(loaded, told, async (repository) => {
@@ -37,7 +34,7 @@ export async function accountRepository(loaded: LoadedConfig, _: IntegrityReques
       onLost: (error) => lost.abort(error),
       onWarning: (message) => context.emit({ type: 'warning', message }),
     });
-    const accounting = new Accounting(repository, lease?.sinceMs ?? startedMs, context);
+    const accounting = new Accounting(repository, { nowMs: lease?.sinceMs ?? startedMs, youngMs: loaded.config.trashMs }, context);
     await accounting.run([...loaded.config.targets.keys()]);
     return {
       repository: repository.storage.location,
@@ -62,6 +59,7 @@ class Accounting {
   readonly young: Counted = { count: 0, bytes: 0, first: [] };
   readonly #repository: Repository;
   readonly #nowMs: number;
+  readonly #youngMs: number;
   readonly #context: RunContext;
   readonly #byKind = new Map<ObjectKind, { count: number; bytes: number }>();
   readonly #evidence: string[] = [];
@@ -69,9 +67,11 @@ class Accounting {
   readonly #keys: string[] = [];
   readonly #audit = new Map<string, number[]>();
 
-  constructor(repository: Repository, nowMs: number, context: RunContext) {
+  /** `youngMs`: objects younger than this stay in a cleanup, for they may belong to a backup that is being taken. */
+  constructor(repository: Repository, { nowMs, youngMs }: { readonly nowMs: number; readonly youngMs: number }, context: RunContext) {
     this.#repository = repository;
     this.#nowMs = nowMs;
+    this.#youngMs = youngMs;
     this.#context = context;
   }
 
@@ -151,7 +151,7 @@ class Accounting {
   }
 
   #unnamed(info: ObjectInfo): void {
-    const where = this.#nowMs - info.modifiedMs > graceMs ? this.orphans : this.young;
+    const where = this.#nowMs - info.modifiedMs > this.#youngMs ? this.orphans : this.young;
     where.count++;
     where.bytes += info.sizeBytes;
     if (where.first.length < maxNamed) where.first.push(info.key);

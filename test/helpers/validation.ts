@@ -29,7 +29,8 @@ export interface DamagedRepository extends Disposable {
   readonly loaded: LoadedConfig;
   backup(target?: string): Promise<string>;
   validate(request?: Partial<ValidateRequest>): Promise<ValidateResult>;
-  integrity(): Promise<RepositoryAccount>;
+  /** `trashMs`: instead of the configured one. */
+  integrity(trashMs?: number): Promise<RepositoryAccount>;
   use<T>(work: (repository: Repository) => Promise<T>): Promise<T>;
   /** "<backup>:<artifact>" of everything that cannot be read to its end, found by reading it. */
   unreadable(): Promise<Set<string>>;
@@ -64,7 +65,7 @@ export async function damagedRepository(targets?: Readonly<Record<string, object
       return result.id;
     },
     validate: async (request = {}) => validate(loaded, { ids: [], all: true, level: 'stored', ...request }, context),
-    integrity: async () => accountRepository(loaded, {}, context),
+    integrity: async (trashMs = loaded.config.trashMs) => accountRepository({ ...loaded, config: { ...loaded.config, trashMs } }, {}, context),
     unreadable: async () => use(unreadableIn),
     keep: async () => {
       const copy = join(work, 'kept');

@@ -168,6 +168,8 @@ describe('the repository as a whole', () => {
     utimesSync(at(orphan), new Date(Date.now() - 25 * 3_600_000), new Date(Date.now() - 25 * 3_600_000));
     const old = await home.integrity();
     assert.deepEqual([old.orphans.first, old.young.count], [[orphan], 0]);
+    const patient = await home.integrity(26 * 3_600_000);
+    assert.deepEqual([patient.young.first, patient.orphans.count], [[orphan], 0], 'as long as cleanup lets it rest');
   });
 
   test('an audit log with a gap, with a record that was changed, and one that ends too early', async () => {
