@@ -4,13 +4,13 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
 import { sha256 } from '../repository/crypto.ts';
-import { findHiddenManifests, hiddenWarning } from '../repository/hidden-manifests.ts';
+import { findUnexplained, hiddenWarning } from '../repository/hidden-manifests.ts';
 import { packsKey, type Manifest } from '../repository/manifest.ts';
 import { decodePackTable } from '../repository/pack-usage.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { rescueSum } from '../repository/rescue-install.ts';
 import { openStorage } from '../storage/open.ts';
-import { NotFoundError, StorageError, type Storage } from '../storage/storage.ts';
+import { NotFoundError, type Storage } from '../storage/storage.ts';
 import { checkBackups, findNewest, type NewestBackups } from './doctor-backups.ts';
 import { attempt, failed, failedBy, limited, passed, warned } from './doctor-check.ts';
 import { checkStorage } from './doctor-storage.ts';
@@ -61,15 +61,9 @@ async function checkOpened(name: string, loaded: LoadedConfig, storage: Storage,
 
 /** Where versions are kept: somebody may have put delete markers over backups, which no list shows. Nothing to say to whoever may not look. */
 async function checkHidden(name: string, repository: Repository): Promise<DoctorCheck[]> {
-  if (repository.storage.history === undefined) return [];
-  try {
-    const { unexplained } = await findHiddenManifests(repository);
-    if (unexplained.length === 0) return [passed(name, 'none')];
-    return unexplained.map((each) => warned(name, hiddenWarning(each).message, hiddenWarning(each).hint));
-  } catch (error) {
-    if (!(error instanceof StorageError) || error.retryable) throw error;
-    return [];
-  }
+  const unexplained = await findUnexplained(repository);
+  if (unexplained?.length === 0) return [passed(name, 'none')];
+  return (unexplained ?? []).map((each) => warned(name, hiddenWarning(each).message, hiddenWarning(each).hint));
 }
 
 /** The next backup stores little if little has changed, but after a change of the key all of it anew. */

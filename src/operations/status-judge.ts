@@ -2,6 +2,8 @@
 import type { MonitoringConfig } from '../config/config.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
+import { hiddenWarning } from '../repository/hidden-manifests.ts';
+import { manifestKey } from '../repository/manifest.ts';
 import type { StatusReason } from './status-requests.ts';
 import type { Survey, SurveyedBackup, SurveyedTarget } from './status-survey.ts';
 import { judgeWal } from './status-judge-wal.ts';
@@ -25,10 +27,13 @@ export const trendOver = 10;
 /** Fewer say nothing. */
 const trendFrom = 4;
 
-function ofRepository({ damaged, untrusted, unchecked, past, keys, running, targets }: Survey): StatusReason[] {
+function ofRepository({ damaged, untrusted, unchecked, hidden, past, keys, running, targets }: Survey): StatusReason[] {
   const reasons: StatusReason[] = [];
   for (const { id, object, reason } of damaged) reasons.push({ id: `damaged:${id}`, weight: 'unhealthy', message: `${object} cannot be used: ${reason}`, next: `lifeboat validate ${id}` });
-  for (const { kind, object, problem } of past) reasons.push({ id: `${kind}:${object}`, weight: 'unhealthy', message: `${object}: ${problem}`, next: 'lifeboat integrity' });
+  for (const each of hidden) reasons.push({ id: `hidden:${each.id}`, weight: 'unhealthy', message: hiddenWarning(each).message, next: `lifeboat undelete ${each.id}` });
+  // That they are missed is no news.
+  const gone = new Set(hidden.map(({ id }) => manifestKey(id)));
+  for (const { kind, object, problem } of past.filter((each) => !gone.has(each.object))) reasons.push({ id: `${kind}:${object}`, weight: 'unhealthy', message: `${object}: ${problem}`, next: 'lifeboat integrity' });
   if (targets.length === 0) reasons.push({ id: 'no-target', weight: 'unhealthy', message: 'nothing to back up is configured', next: 'lifeboat init' });
   if (unchecked.length > 0) reasons.push({ id: 'unchecked', weight: 'degraded', message: `${count(unchecked.length, 'backup')} cannot be checked with the key that is configured`, next: 'lifeboat keys list' });
   if (untrusted.length > 0) reasons.push({ id: `untrusted:${untrusted[0]}`, weight: 'degraded', message: `${count(untrusted.length, 'backup')} signed by nobody who is trusted: ${untrusted.slice(0, 3).join(', ')}`, next: `lifeboat show ${untrusted[0]}` });

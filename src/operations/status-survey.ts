@@ -4,6 +4,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { allEvidenceNames, readEvidence } from '../repository/evidence.ts';
+import { findUnexplained, type HiddenManifest } from '../repository/hidden-manifests.ts';
 import { isBackupId } from '../repository/ids.ts';
 import { listLeases } from '../repository/lease-record.ts';
 import type { ListedManifest } from '../repository/listing.ts';
@@ -81,6 +82,8 @@ export interface Survey {
   readonly damaged: readonly { readonly id: string; readonly object: string; readonly reason: string }[];
   readonly untrusted: readonly string[];
   readonly unchecked: readonly string[];
+  /** Put under delete markers by somebody; none where that cannot be told. */
+  readonly hidden: readonly Pick<HiddenManifest, 'id' | 'hiddenMs'>[];
   /** Gaps in the past, and a repository that was put back. */
   readonly past: readonly IntegrityFinding[];
   readonly keys: readonly { readonly id: string; readonly problem: string }[];
@@ -103,8 +106,9 @@ export async function survey(loaded: LoadedConfig, repository: Repository, only:
   const running = await runningIn(repository);
   const counting = listed.filter(({ trust }) => trust === 'sealed');
   const idsOf = (trust: ListedManifest['trust']): string[] => listed.filter((each) => each.trust === trust && (only === undefined || each.manifest?.target === only)).map(({ id }) => id);
-  const [surveyed, past, keys, storage, wal] = await Promise.all([
+  const [surveyed, hidden, past, keys, storage, wal] = await Promise.all([
     Promise.all(names.map((name) => surveyTarget(loaded, repository, name, counting, runs, evidence, nowMs))),
+    findUnexplained(repository),
     pastOf(repository, known, names),
     keysOf(repository),
     storageOf(loaded, repository, counting, [...listed, ...trashed]),
@@ -116,6 +120,7 @@ export async function survey(loaded: LoadedConfig, repository: Repository, only:
     damaged: listed.filter(({ trust }) => trust === 'damaged').map(({ id, object, reason }) => ({ id, object, reason: reason ?? 'it cannot be read' })),
     untrusted: idsOf('untrusted'),
     unchecked: idsOf('unchecked'),
+    hidden: (hidden ?? []).filter(({ listed: { manifest } }) => only === undefined || manifest === undefined || manifest.target === only),
     past,
     keys,
     running,

@@ -43,7 +43,7 @@ export async function status(loaded: LoadedConfig, request: StatusRequest, conte
 
 /** What cannot be meant to be stays: that there is no backup, an old one, or a damaged one. */
 export function mayBeAcknowledged({ id, weight }: Pick<StatusReason, 'id' | 'weight'>): boolean {
-  return weight === 'degraded' || /^(chain|rollback):/.test(id);
+  return weight === 'degraded' || /^(chain|rollback|hidden):/.test(id);
 }
 
 function withAcknowledgement(reason: StatusReason, acknowledged: ReadonlyMap<string, Acknowledgement>): StatusReason {

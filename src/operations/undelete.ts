@@ -2,13 +2,10 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { findHiddenManifests, unhideContents } from '../repository/hidden-manifests.ts';
+import { findUnexplained, unhideContents } from '../repository/hidden-manifests.ts';
 import { acquireLease } from '../repository/lease.ts';
-import type { ListedManifest } from '../repository/listing.ts';
 import { writeNote } from '../repository/notes.ts';
-import type { Repository } from '../repository/repository.ts';
 import { findInTrash, takeFromTrash } from '../repository/trash.ts';
-import { StorageError } from '../storage/storage.ts';
 import { audited } from './audited.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';
@@ -20,7 +17,7 @@ async function takeOut(loaded: LoadedConfig, request: UndeleteRequest, context: 
   const { context: noting, warnings } = noteWarnings(context);
   return withRepository(loaded, noting, async (repository) => {
     await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command: 'undelete', signal: context.signal });
-    const hidden = await hiddenOnes(repository);
+    const hidden = ((await findUnexplained(repository)) ?? []).map(({ listed }) => listed);
     const found = await findInTrash(repository, request.id, request.target, hidden);
     const { id, manifest, trust, reason } = found;
     if (manifest === undefined) throw new LifeboatError('integrity', `backup ${id} cannot be taken back: ${reason ?? 'its manifest is damaged'}`, { state: 'nothing was changed' });
@@ -33,14 +30,4 @@ async function takeOut(loaded: LoadedConfig, request: UndeleteRequest, context: 
     await takeFromTrash(repository.storage, manifest, () => lease.check(), isHidden ? found.seal : undefined);
     return { id, target: manifest.target, held: request.hold, warnings };
   });
-}
-
-/** None for credentials that may not list versions. */
-async function hiddenOnes(repository: Repository): Promise<ListedManifest[]> {
-  try {
-    return (await findHiddenManifests(repository)).unexplained.map(({ listed }) => listed);
-  } catch (error) {
-    if (!(error instanceof StorageError) || error.retryable) throw error;
-    return [];
-  }
 }

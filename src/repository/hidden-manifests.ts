@@ -3,7 +3,7 @@
  * Cleanup itself does so when it moves one to trash, and records what it deletes for good; a manifest that is hidden
  * without either was hidden by somebody else, and a cleanup that took it for gone would finish their work.
  */
-import { NotFoundError, type ObjectVersion, type Storage } from '../storage/storage.ts';
+import { NotFoundError, StorageError, type ObjectVersion, type Storage } from '../storage/storage.ts';
 import { readDeleted } from './deleted-records.ts';
 import { isBackupId } from './ids.ts';
 import { packKey } from './index-part.ts';
@@ -50,8 +50,19 @@ export async function findHiddenManifests(repository: Repository): Promise<Hidde
   return { unexplained: found.filter((each) => !isRecorded(each)), recorded: found.filter(isRecorded) };
 }
 
+/** Those that nothing explains; undefined where that cannot be told: no versions are kept, or these credentials may not list them. */
+export async function findUnexplained(repository: Repository): Promise<readonly HiddenManifest[] | undefined> {
+  if (repository.storage.history === undefined) return undefined;
+  try {
+    return (await findHiddenManifests(repository)).unexplained;
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.retryable) throw error;
+    return undefined;
+  }
+}
+
 /** What to tell of one, and what to do about it. */
-export function hiddenWarning({ id, hiddenMs }: HiddenManifest): { readonly message: string; readonly hint: string } {
+export function hiddenWarning({ id, hiddenMs }: Pick<HiddenManifest, 'id' | 'hiddenMs'>): { readonly message: string; readonly hint: string } {
   return {
     message: `backup ${id} was hidden by a delete marker at ${new Date(hiddenMs).toISOString()}, and nothing records that lifeboat deleted it`,
     hint: `to have it back: lifeboat undelete ${id}; if it is meant to be gone: delete every version of manifests/${id}.json`,

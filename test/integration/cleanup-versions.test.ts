@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { DeleteObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3';
+import { loadConfig } from '../../src/config/load.ts';
 import { cleanRepository } from '../../src/operations/cleanup.ts';
 import { recordDeleted } from '../../src/operations/audited-deletion.ts';
+import { status } from '../../src/operations/status.ts';
 import { createRepository } from '../../src/repository/create.ts';
 import { findHiddenManifests, unhideContents } from '../../src/repository/hidden-manifests.ts';
 import type { Repository } from '../../src/repository/repository.ts';
@@ -90,6 +92,14 @@ async function hide(bucket: string, match: string): Promise<string[]> {
   return keys;
 }
 
+/** What status says of backups that are hidden or gone. */
+async function hiddenInStatus(bucket: string): Promise<string[]> {
+  const { endpoint, accessKey, secretKey } = server;
+  const document = { repository: { url: `s3://${bucket}`, endpoint, pathStyle: true, accessKey, secretKey }, encryption: { key: '0f'.repeat(32) }, stateDir: join(folder, 'state'), targets: { main: { files: { paths: [folder] } } } };
+  const { reasons } = await status(await loadConfig({ cwd: folder, env: {}, document }), { days: 30 }, quiet());
+  return reasons.filter(({ id }) => /^(hidden|chain|rollback):/.test(id)).map(({ id, weight, next }) => `${weight} ${id} -> ${next}`);
+}
+
 test('backups that somebody hid: cleanups keep all that they need and say so; undelete shows them again, whatever of them was hidden', async () => {
   const bucket = await server.makeBucket({ versions: true });
   const repository = await open(bucket);
@@ -97,10 +107,12 @@ test('backups that somebody hid: cleanups keep all that they need and say so; un
   const second = await backUp(repository, [streamArtifact('two', [Buffer.alloc(5000, 'two')])]);
   const third = await backUp(repository, [streamArtifact('three', [Buffer.alloc(5000, 'three')])]);
   assert.deepEqual(await findHiddenManifests(repository), { unexplained: [], recorded: [] });
+  assert.deepEqual(await hiddenInStatus(bucket), []);
   await hide(bucket, `manifests/${first.id}`);
   await hide(bucket, `manifests/${second.id}`);
   await hide(bucket, `backups/${second.id}/`);
   await hide(bucket, 'packs/');
+  assert.deepEqual(await hiddenInStatus(bucket), [first.id, second.id].map((id) => `unhealthy hidden:${id} -> lifeboat undelete ${id}`));
   const warnings: string[] = [];
   const context = { ...quiet(), emit: (event: { readonly type: string; readonly message?: string }) => void (event.type === 'warning' ? warnings.push(event.message ?? '') : undefined) };
   const before = (await allVersions(bucket)).filter((key) => !key.includes('(marker)'));

@@ -22,7 +22,7 @@ function target(more: Partial<SurveyedTarget> = {}): SurveyedTarget {
 }
 
 function survey(more: Partial<Survey> = {}, of: Partial<SurveyedTarget> = {}): Survey {
-  return { nowMs, targets: [target(of)], damaged: [], untrusted: [], unchecked: [], past: [], keys: [], running: [], storage: { storedBytes: 1e9, freeBytes: 50, capacityBytes: 100, packs: undefined }, wal: [], ...more };
+  return { nowMs, targets: [target(of)], damaged: [], untrusted: [], unchecked: [], hidden: [], past: [], keys: [], running: [], storage: { storedBytes: 1e9, freeBytes: 50, capacityBytes: 100, packs: undefined }, wal: [], ...more };
 }
 
 const names = (found: Survey, over: Partial<Limits> = {}): string[] => judge(found, { ...limits, ...over }).map(({ id, weight }) => `${weight} ${id}`);
@@ -143,12 +143,13 @@ test('the repository: damage and a changed past are unhealthy and come first; th
     damaged: [{ id: 'x', object: 'manifests/x.json', reason: 'its seal does not hold' }],
     untrusted: ['u'],
     unchecked: ['c'],
-    past: [{ kind: 'rollback', weight: 'fault', object: 'manifests/y.json', problem: 'this host has seen it', backups: [] }],
+    hidden: [{ id: 'h', hiddenMs: nowMs }],
+    past: ['y', 'h'].map((id) => ({ kind: 'rollback', weight: 'fault', object: `manifests/${id}.json`, problem: 'this host has seen it', backups: [] })),
     keys: [{ id: 'k', problem: 'is wrapped for others' }],
     running: [running, { ...running, scope: 'read', isAlive: true }],
   });
-  assert.deepEqual(names(found), ['unhealthy damaged:x', 'unhealthy rollback:manifests/y.json', 'degraded unchecked', 'degraded untrusted:u', 'degraded key:k', `degraded stale-lease:backup-main:${ago(hourMs)}`]);
-  assert.deepEqual(judge(found, limits).filter(mayBeAcknowledged).length, 5);
+  assert.deepEqual(names(found), ['unhealthy damaged:x', 'unhealthy hidden:h', 'unhealthy rollback:manifests/y.json', 'degraded unchecked', 'degraded untrusted:u', 'degraded key:k', `degraded stale-lease:backup-main:${ago(hourMs)}`]);
+  assert.deepEqual(judge(found, limits).filter(mayBeAcknowledged).length, 6);
   assert.equal(mayBeAcknowledged({ id: 'stale:main:database:x', weight: 'unhealthy' }), false);
   assert.deepEqual(names(survey({ targets: [] })), ['unhealthy no-target']);
 });
