@@ -49,6 +49,7 @@ test('a host under the policy backs up and lists, but can neither delete nor for
     assert.deepEqual(locks.Contents ?? [], [], 'it gives its leases back');
   }
   const listed = await as(writer, 'list --json');
+  assert.equal(listed.exitCode, 0, listed.stderr);
   assert.equal((JSON.parse(listed.stdout) as { backups: unknown[] }).backups.length, 3);
 
   const client = new S3Client({ endpoint: server.endpoint, region: 'us-east-1', forcePathStyle: true, credentials: { accessKeyId: writer.accessKey, secretAccessKey: writer.secretKey } });
