@@ -6,7 +6,7 @@ import { withConnection } from '../source/postgres/connection.ts';
 import type { RecoveringServer } from '../source/postgres/recovery.ts';
 import { blaming } from './drill-recover.ts';
 import type { DrillRecord } from './drill-steps.ts';
-import { checkStructure } from './drill-structure.ts';
+import { recordStructure } from './drill-structure.ts';
 
 export interface RecoveredCluster {
   readonly server: RecoveringServer;
@@ -27,7 +27,7 @@ export async function checkCluster(cluster: RecoveredCluster, record: DrillRecor
   record.count('databases', databases.length);
   for (const database of databases) record.count('tables', await countTables(server, database, context));
   await server.promote();
-  for (const database of databases) await checkStructure({ url: server.url, database, programs: cluster.programs, jobs: cluster.jobs }, `database "${database}" of the recovered cluster`, record, context);
+  await recordStructure({ url: server.url, databases, named: (database) => `database "${database}" of the recovered cluster`, component: 'base', programs: cluster.programs, jobs: cluster.jobs }, record, context);
 }
 
 async function compareFacts({ server, facts, isAtBase }: RecoveredCluster, { signal }: RunContext): Promise<void> {

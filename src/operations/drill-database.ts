@@ -20,7 +20,7 @@ import { findTools } from '../source/postgres/tools.ts';
 import { requireSpace } from '../source/redis/scratch.ts';
 import { factsOf } from './facts-document.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './drill-steps.ts';
-import { checkStructure } from './drill-structure.ts';
+import { recordStructure } from './drill-structure.ts';
 import { count } from './summaries.ts';
 
 export async function drillDatabase(subject: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
@@ -127,7 +127,7 @@ function take({ seconds, verified, notes }: PostgresRestoreReport, record: Drill
 }
 
 async function checkIndexes({ url, programs, subject }: Drill, facts: DatabaseFacts, name: string, record: DrillRecord, context: RunContext): Promise<void> {
-  await checkStructure({ url, database: name, programs, jobs: subject.config.jobs }, `the restored database "${facts.name}"`, record, context);
+  await recordStructure({ url, databases: [name], named: () => `the restored database "${facts.name}"`, component: subject.component.name, programs, jobs: subject.config.jobs }, record, context);
 }
 
 /** Makes every extension in a database of its own: one that is not installed, or wants to be preloaded, is no fault of the backup. Throws `tool` (16). */

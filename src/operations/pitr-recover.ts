@@ -14,7 +14,6 @@ import type { Repository } from '../repository/repository.ts';
 import { parseLsn, segmentNumber } from '../repository/wal-names.ts';
 import { restoreBase, takeIntoUse } from '../source/postgres/base-restore.ts';
 import { startRecovery, type RecoveringServer, type RecoveryPosition } from '../source/postgres/recovery.ts';
-import { checkCluster } from './cluster-check.ts';
 import { endedEarly, refuseEarlyEnd } from './pitr-early-end.ts';
 import { claimFolders, findPlaces, type RecoveryPlaces } from './pitr-places.ts';
 import type { PitrPlan } from './pitr-plan.ts';
@@ -22,6 +21,7 @@ import type { PitrAction, PitrRecovered } from './pitr-requests.ts';
 import { formatMicroseconds } from './pitr-target.ts';
 import { serveWal, type WalServer } from './pitr-wal-server.ts';
 import { replayMeter } from './replay-meter.ts';
+import { checkStructure } from './structure-check.ts';
 
 export interface RecoverOptions {
   readonly repository: Repository;
@@ -137,7 +137,7 @@ async function carryOut(options: RecoverOptions, { dataDir, tablespaces, owner }
   const writable = action !== 'pause';
   if (writable) await server.promote(signal);
   const databases = await server.readAll(context);
-  const structure = await checkCluster({ url: server.url, databases, programs: plan.place.programs, jobs: options.jobs, writable }, context).catch((error: unknown) => {
+  const structure = await checkStructure({ url: server.url, databases, named: (database) => `database "${database}" of the recovered cluster`, component: 'base', programs: plan.place.programs, jobs: options.jobs, writable }, context).catch((error: unknown) => {
     throw error instanceof LifeboatError && error.code === 'integrity' ? new DamagedCluster('damaged', { cause: error }) : error;
   });
   const late = await options.use?.(server, context).then(() => undefined, (error: unknown) => error ?? new Error('unknown'));

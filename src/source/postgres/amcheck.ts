@@ -1,10 +1,10 @@
 /** pg_amcheck over a throwaway database: are tables and indexes sound in themselves? It adds an extension there, so it comes last. */
-import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import type { RunContext } from '../../lib/events.ts';
 import { runTool } from '../../lib/exec.ts';
 import type { Secret } from '../../lib/secret.ts';
 import { withConnection } from './connection.ts';
+import { isProgram } from './tools.ts';
 import { libpqEnvironment } from './url.ts';
 
 export interface AmcheckOptions {
@@ -34,13 +34,4 @@ export async function amcheck({ url, database, programs, jobs, install = true, o
   const found = result.stdout.trim();
   if (result.exitCode === 2 && found !== '') return { outcome: 'damaged', said: found.split('\n').slice(0, 4).join('; ').slice(0, 500) };
   return { outcome: 'unable', said: result.stderr.trim().split('\n').find((line) => /error|warning/i.test(line)) ?? result.stderr.trim().split('\n')[0] ?? '' };
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

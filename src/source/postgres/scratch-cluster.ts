@@ -14,7 +14,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { runTool, startTool, type RunningTool } from '../../lib/exec.ts';
 import { rememberPath, rememberProcess } from '../../lib/leftovers.ts';
 import { Secret } from '../../lib/secret.ts';
-import { installedTools } from './tools.ts';
+import { installedTools, isProgram } from './tools.ts';
 
 export interface ScratchCluster extends AsyncDisposable {
   /** As its superuser, named postgres. */
@@ -211,15 +211,6 @@ async function canReach(folder: string, owner: Owner | undefined): Promise<boole
       if ((mode & (uid === owner.uid ? 0o100 : gid === owner.gid ? 0o010 : 0o001)) === 0) return false;
       if (path === dirname(path)) break;
     }
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
     return true;
   } catch {
     return false;

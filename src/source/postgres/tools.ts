@@ -83,16 +83,18 @@ async function folderInPath(): Promise<string[]> {
   return path.startsWith('/') ? [dirname(path)] : [];
 }
 
-function isComplete(folder: string): boolean {
+/** A file there that we may execute. */
+export function isProgram(path: string): boolean {
   try {
-    for (const program of programs) {
-      accessSync(join(folder, program), constants.X_OK);
-      if (realpathSync(join(folder, program)).endsWith('/pg_wrapper')) return false;
-    }
+    accessSync(path, constants.X_OK);
     return true;
   } catch {
     return false;
   }
+}
+
+function isComplete(folder: string): boolean {
+  return programs.map((program) => join(folder, program)).every((path) => isProgram(path) && !realpathSync(path).endsWith('/pg_wrapper'));
 }
 
 async function readTools(folder: string): Promise<PostgresTools | undefined> {

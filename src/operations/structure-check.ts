@@ -1,5 +1,5 @@
 /**
- * The structure of every table and index of a recovered cluster, by pg_amcheck. What it needs in a database
+ * The structure of every table and index of restored databases, by pg_amcheck. What it needs in a database
  * (an extension) is taken away again. A server that takes no writes is checked where the extension is there.
  */
 import { LifeboatError } from '../lib/errors.ts';
@@ -9,34 +9,39 @@ import { amcheck } from '../source/postgres/amcheck.ts';
 import { withConnection } from '../source/postgres/connection.ts';
 import type { StructureCheck } from './pitr-requests.ts';
 
-export interface ClusterCheckOptions {
+export interface StructureCheckOptions {
   /** Of a superuser. */
   readonly url: Secret;
   readonly databases: readonly string[];
+  /** What a database is called in messages. */
+  readonly named: (database: string) => string;
+  /** Of events. */
+  readonly component: string;
   readonly programs: string;
   readonly jobs: number;
   /** False: the server is read-only. */
   readonly writable: boolean;
 }
 
-/** What could be checked is clean, if it resolves. Throws `integrity` (14) naming what is damaged. */
-export async function checkCluster(options: ClusterCheckOptions, context: RunContext): Promise<StructureCheck> {
+/** What could be checked is clean, if it resolves. Throws `integrity` (14) naming all that is damaged. */
+export async function checkStructure(options: StructureCheckOptions, context: RunContext): Promise<StructureCheck> {
   const checked: string[] = [];
   const notes: string[] = [];
   const damaged: string[] = [];
   for (const database of options.databases) {
-    context.emit({ type: 'step', component: 'base', message: `checking the structure of database ${database} by pg_amcheck` });
+    const name = options.named(database);
+    context.emit({ type: 'step', component: options.component, message: `checking the structure of ${name} by pg_amcheck` });
     const report = await checkDatabase(options, database, context);
     if (report.outcome === 'clean') checked.push(database);
-    else if (report.outcome === 'damaged') damaged.push(`database "${database}": ${report.said}`);
-    else notes.push(report.outcome === 'unable' ? `database "${database}" could not be checked: ${report.said}` : 'pg_amcheck is not installed: the structure of tables and indexes was not checked');
+    else if (report.outcome === 'damaged') damaged.push(`${name}: ${report.said}`);
+    else notes.push(report.outcome === 'unable' ? `pg_amcheck could not check ${name}: ${report.said}` : 'pg_amcheck is not installed: the structure of tables and indexes was not checked');
     if (report.outcome === 'absent') break;
   }
-  if (damaged.length > 0) throw new LifeboatError('integrity', `pg_amcheck finds the recovered cluster damaged: ${damaged.join('; ')}`, { facts: { damaged } });
+  if (damaged.length > 0) throw new LifeboatError('integrity', `pg_amcheck finds damage in ${damaged.join('; ')}`, { facts: { damaged } });
   return { outcome: checked.length === 0 ? 'not-checked' : checked.length === options.databases.length ? 'clean' : 'partly', databases: checked, notes };
 }
 
-async function checkDatabase({ url, programs, jobs, writable }: ClusterCheckOptions, database: string, context: RunContext): ReturnType<typeof amcheck> {
+async function checkDatabase({ url, programs, jobs, writable, named, component }: StructureCheckOptions, database: string, context: RunContext): ReturnType<typeof amcheck> {
   const { signal, emit } = context;
   const ask = async (sql: string): Promise<number> => withConnection(url, { database, signal }, async (client) => (await client.query(sql)).length);
   const isThere = (await ask("SELECT 1 FROM pg_extension WHERE extname = 'amcheck'")) > 0;
@@ -46,9 +51,11 @@ async function checkDatabase({ url, programs, jobs, writable }: ClusterCheckOpti
   const onProgress = (line: string): void => {
     if (!/^\s*\d+\/\d+ relations/.test(line) || performance.now() - toldMs < 5000) return;
     toldMs = performance.now();
-    emit({ type: 'step', component: 'base', message: `pg_amcheck of database ${database}: ${line.trim()}` });
+    emit({ type: 'step', component, message: `pg_amcheck of ${named(database)}: ${line.trim()}` });
   };
   const report = await amcheck({ url, database, programs, jobs, install: !isThere, onProgress }, context);
-  if (!isThere && report.outcome !== 'absent') await ask('SET default_transaction_read_only = off; DROP EXTENSION IF EXISTS amcheck');
+  const drop = (): Promise<unknown> => ask('SET default_transaction_read_only = off; DROP EXTENSION IF EXISTS amcheck');
+  // In a damaged database that may fail: the damage is what is to be told.
+  if (!isThere && report.outcome !== 'absent') await drop().catch((error: unknown) => (report.outcome === 'damaged' ? signal.throwIfAborted() : Promise.reject(error)));
   return report;
 }
