@@ -50,7 +50,7 @@ export const names: readonly Name[] = [
   name('BACKUP_RETENTION_DAYS', 'integer', '', 'days that backups are kept, whatever is in them'),
   name('MAX_BACKUP_SIZE_MB', 'integer', 'maxBackupSizeMb', 'refuse a backup that would store more, in 10^6 bytes'),
   name('BACKUP_SCHEDULES', 'json', 'schedules', 'list of {id, name, type, cronExpression, enabled, options}'),
-  name('BACKUP_DRILL_DATABASE_URL', 'secret', 'drill.databaseUrl', 'scratch PostgreSQL server for drills; default: a throwaway one on this machine'),
+  name('BACKUP_DRILL_DATABASE_URL', 'secret', 'drill.databaseUrl', 'scratch PostgreSQL server for drills of logical backups; default: a throwaway one on this machine, as base backups always have'),
   name('BACKUP_NOTIFICATION_WEBHOOK BACKUP_ALERT_WEBHOOK', 'secret', 'notifications.webhook', 'URL that gets a JSON document'),
   name('SLACK_WEBHOOK_URL', 'secret', 'notifications.slackWebhook', 'URL of a Slack webhook'),
   name('BACKUP_ALERT_EMAIL_RECIPIENTS', 'list', 'notifications.emailRecipients', 'who gets alerts by mail, separated by commas'),

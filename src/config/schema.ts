@@ -193,7 +193,7 @@ const emergencySchema = z.strictObject({
 });
 
 const drillSchema = z.strictObject({
-  databaseUrl: secretSchema.optional().describe('scratch PostgreSQL server for drills, as a superuser; databases are made there and dropped again; default: a throwaway server on this machine'),
+  databaseUrl: secretSchema.optional().describe('scratch PostgreSQL server for drills of logical backups, as a superuser; databases are made there and dropped again; default: a throwaway server on this machine. A base backup always gets a throwaway cluster on this machine'),
 });
 
 const percent = z.number().min(1).max(100);
