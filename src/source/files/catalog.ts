@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { LifeboatError } from '../../lib/errors.ts';
 import { nameBytes, nameText } from './names.ts';
-import { paddingOf } from './tar-header.ts';
+import { paddingOf, type TarMember } from './tar-header.ts';
 
 const entryType = z.enum(['file', 'folder', 'symlink', 'hardlink', 'char', 'block']);
 const deviceNumbers = z.strictObject({ major: z.number().int(), minor: z.number().int() });
@@ -45,17 +45,8 @@ const catalogLine = z.strictObject({
 export type EntryType = z.infer<typeof entryType>;
 export type Device = z.infer<typeof deviceNumbers>;
 
-/** One member of files.tar. `path` and `link` are bytes without a leading slash (symlinks: whatever the link says). */
-export interface CatalogEntry {
-  readonly path: Buffer;
-  readonly type: EntryType;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly user: string;
-  readonly group: string;
-  readonly size: number;
-  readonly mtimeNs: bigint;
+/** One member of files.tar, and what is known of it besides. `path` and `link` are bytes without a leading slash (symlinks: whatever the link says). */
+export interface CatalogEntry extends Omit<TarMember, 'link' | 'device'> {
   readonly sha256: string | undefined;
   readonly headerBytes: number;
   readonly root: number;
