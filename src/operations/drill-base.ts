@@ -8,7 +8,7 @@ import { checkCluster } from './drill-cluster.ts';
 import { withRecovered } from './drill-recover.ts';
 import type { DrillRecord, DrillSubject } from './drill-steps.ts';
 import { factsOf } from './facts-document.ts';
-import { placeFor } from './pitr-plan.ts';
+import { placeFor } from './pitr-bases.ts';
 import { runOf, takeInventory } from './pitr-wal.ts';
 import { count } from './summaries.ts';
 

@@ -16,7 +16,7 @@ import { proveMoment } from './drill-proof.ts';
 import { withRecovered } from './drill-recover.ts';
 import { DrillRecord, restoreTimeMs } from './drill-steps.ts';
 import { pinned } from './pinned.ts';
-import { baseBackups } from './pitr-plan.ts';
+import { baseBackups } from './pitr-bases.ts';
 import { formatMicroseconds } from './pitr-target.ts';
 import type { DrilledBackup, DrillRequest } from './integrity-requests.ts';
 import { momentNote } from './proven-moment.ts';

@@ -3,23 +3,21 @@
  * a byte is written, what could not succeed. A recovery that runs out of WAL says so only after hours.
  */
 import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
+import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { formatLsn, parseLsn, segmentAt } from '../repository/wal-names.ts';
+import { segmentAt } from '../repository/wal-names.ts';
 import { baseFacts, type BaseFacts } from '../source/postgres/base-facts.ts';
 import { placeTablespaces } from '../source/postgres/base-places.ts';
-import { findScratchPlace, type ScratchPlace } from '../source/postgres/scratch-cluster.ts';
-import { NotFoundError } from '../storage/storage.ts';
+import type { ScratchPlace } from '../source/postgres/scratch-cluster.ts';
 import { segmentsOfBase } from './base-complete.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
+import { baseBackups, placeFor, startsTooLate } from './pitr-bases.ts';
+import { neededFor } from './pitr-needed.ts';
 import type { PitrPlanned, PitrRequest } from './pitr-requests.ts';
 import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './pitr-target.ts';
-import { chooseTimeline, endOfRun, findRestorePoint, readableRun, runOf, segmentFault, takeInventory, type RunEnd, type WalInventory, type WalRun } from './pitr-wal.ts';
-import { findTransaction } from './pitr-xid.ts';
-import { positionOfFault, WalDump, type DumpedWal } from './wal-dump.ts';
-import { readSegment } from './wal-segment.ts';
+import { chooseTimeline, endOfRun, readableRun, runOf, takeInventory, type RunEnd, type WalInventory, type WalRun } from './pitr-wal.ts';
 
 export interface PitrPlan {
   readonly manifest: Manifest;
@@ -33,14 +31,6 @@ export interface PitrPlan {
   readonly target: PitrTarget;
   readonly place: ScratchPlace;
   readonly shown: PitrPlanned;
-}
-
-/** A backup with a base backup in it. */
-export interface Candidate {
-  readonly manifest: Manifest;
-  /** Of the manifest. */
-  readonly seal: string | undefined;
-  readonly component: ManifestComponent;
 }
 
 const lacksLog = 'lacks its own WAL';
@@ -127,125 +117,6 @@ async function logicalBefore(repository: Repository, target: string | undefined,
     if (parseTime(component.finishedAt) <= atUs && (best === undefined || component.finishedAt > best.at)) best = { id: manifest.id, at: component.finishedAt };
   }
   return best?.id;
-}
-
-/** Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged. */
-export async function checkWal(repository: Repository, { needed, facts, inventory, run, place }: PitrPlan, { signal, emit }: RunContext): Promise<number> {
-  const faults: string[] = [];
-  const records = new WalDump({ programs: place.programs, args: ['--quiet'], segmentBytes: facts.walSegmentBytes }, { signal });
-  const noteRecords = (dumped: DumpedWal | undefined): void => void (dumped?.fault !== undefined && faults.push(recordFault(dumped.fault, dumped.first, facts)));
-  for (const [n, name] of needed.entries()) {
-    signal.throwIfAborted();
-    if (n % 100 === 0) emit({ type: 'step', component: 'base', message: `opening WAL segment ${n + 1} of ${needed.length}` });
-    try {
-      const content = await readSegment(repository, inventory.systemId, name);
-      const fault = segmentFault(content, facts, (run.first + BigInt(n)) * BigInt(facts.walSegmentBytes));
-      if (fault !== undefined) faults.push(`${name}: ${fault}`);
-      noteRecords(fault === undefined ? await records.add(name, content, { isUnfinished: !inventory.segments.has(name) }) : await records.end());
-    } catch (error) {
-      noteRecords(await records.end());
-      if (error instanceof NotFoundError) faults.push(`${name}: it is missing`);
-      else if (error instanceof LifeboatError && error.code === 'integrity') faults.push(`${name}: ${messageOf(error)}`);
-      else throw error;
-    }
-  }
-  noteRecords(await records.end());
-  if (faults.length > 0) throw new LifeboatError('integrity', `the WAL that is needed is not whole: ${faults.slice(0, 10).join('; ')}${faults.length > 10 ? ` and ${faults.length - 10} more` : ''}`, { state: 'nothing was changed', hint: 'recover to a moment before it, or start from a later base backup', facts: { faults } });
-  return needed.length;
-}
-
-/** With the segment that holds the record. */
-function recordFault(fault: string, first: string, { walSegmentBytes }: BaseFacts): string {
-  const position = positionOfFault(fault);
-  const timeline = Number.parseInt(first.slice(0, 8), 16);
-  return `${position === undefined ? first : segmentAt(timeline, parseLsn(position), walSegmentBytes)}: ${fault}`;
-}
-
-/** Those that count, newest first. Throws `usage` (2) if they are of several targets and none is named, `key` (12) if none can be told to be genuine. */
-export async function baseBackups(repository: Repository, target: string | undefined): Promise<Candidate[]> {
-  const found: Candidate[] = [];
-  let unchecked: LifeboatError | undefined;
-  for await (const { manifest, trust, reason, seal } of repository.listManifests()) {
-    const component = manifest?.components.find(({ kind }) => kind === 'base');
-    if (manifest === undefined || component === undefined || (target !== undefined && manifest.target !== target)) continue;
-    if (trust === 'sealed') found.push({ manifest, component, seal });
-    else if (trust === 'unchecked') unchecked ??= new LifeboatError('key', `cannot tell whether base backup ${manifest.id} is genuine: ${reason}`, { state: 'nothing was changed', hint: 'configure the key of the repository' });
-  }
-  if (found.length === 0 && unchecked !== undefined) throw unchecked;
-  const targets = [...new Set(found.map(({ manifest }) => manifest.target))];
-  if (targets.length > 1) throw new LifeboatError('usage', 'there are base backups of several targets', { hint: `choose one with --target: ${targets.join(', ')}` });
-  return found;
-}
-
-/** Why this base backup cannot serve, whatever WAL there is. */
-function startsTooLate(facts: BaseFacts, target: PitrTarget): string | undefined {
-  if (target.kind === 'time' && parseTime(facts.stoppedAt) > target.atUs) return `ends only at ${facts.stoppedAt}`;
-  if (target.kind === 'lsn' && parseLsn(facts.stopLsn) > target.lsn) return `ends only at ${facts.stopLsn}`;
-  if (target.kind === 'xid' && isOlderXid(target.xid, BigInt(facts.oldestXid))) return 'holds that transaction already';
-  return undefined;
-}
-
-/** Transaction ids may be given with 32 bits, which come round. */
-function isOlderXid(xid: bigint, oldest: bigint): boolean {
-  if (xid >= 2n ** 32n) return xid < oldest;
-  return BigInt.asUintN(32, xid - oldest) >= 2n ** 31n;
-}
-
-interface Reach {
-  readonly facts: BaseFacts;
-  readonly run: WalRun;
-  readonly end: RunEnd;
-  readonly target: PitrTarget;
-  readonly inclusive: boolean;
-  /** Folder with pg_waldump. */
-  readonly programs: string;
-}
-
-/** Segments up to the target; undefined if it is not in this run. Throws `window` for what lies behind its end. */
-async function neededFor(repository: Repository, reach: Reach, context: RunContext): Promise<readonly string[] | undefined> {
-  const { facts, run, end, target, inclusive, programs } = reach;
-  const size = BigInt(facts.walSegmentBytes);
-  const upTo = (number: bigint): readonly string[] => run.names.slice(0, Number(number - run.first) + 1);
-  if (target.kind === 'immediate') return upTo(segmentsOfBase(facts).last);
-  // The server would ask for what is missing, and the recovery fail after hours.
-  if (target.kind === 'latest' && run.missing !== undefined) throw behindTheEnd(reach);
-  if (target.kind === 'name') {
-    const place = await findRestorePoint(repository, facts.systemIdentifier, run, { name: target.name, afterLsn: parseLsn(facts.stopLsn), segmentBytes: facts.walSegmentBytes }, context);
-    if (place === undefined && run.missing !== undefined) throw behindTheEnd(reach);
-    return place === undefined ? undefined : run.names.slice(0, place + 1);
-  }
-  if (target.kind === 'xid') {
-    const place = await findTransaction(repository, facts, run, { xid: target.xid, programs }, context);
-    if (place === undefined && run.missing !== undefined) throw behindTheEnd(reach);
-    return place === undefined ? undefined : run.names.slice(0, place + 1);
-  }
-  if (target.kind === 'lsn') {
-    if (end.lastRecordLsn === undefined || target.lsn > end.lastRecordLsn) throw behindTheEnd(reach);
-    return upTo(target.lsn / size);
-  }
-  // Recovery stops at the first commit that is later; without one it would run out of WAL.
-  if (target.kind === 'time' && (end.lastCommitUs === undefined || target.atUs > end.lastCommitUs || (inclusive && target.atUs === end.lastCommitUs))) throw behindTheEnd(reach);
-  return run.names;
-}
-
-function behindTheEnd({ run, end, target, facts }: Reach): LifeboatError {
-  const last = end.lastCommitUs === undefined ? undefined : formatMicroseconds(end.lastCommitUs - 1n);
-  const lsn = end.lastRecordLsn === undefined ? undefined : formatLsn(end.lastRecordLsn);
-  const why = run.damage?.message ?? (run.missing === undefined ? 'the archived WAL ends before' : `the archived WAL has a gap before: ${run.missing} is missing`);
-  const nearest = target.kind === 'lsn' || target.kind === 'latest' ? (lsn === undefined ? undefined : `lsn:${lsn}`) : last;
-  return new LifeboatError(run.damage === undefined ? 'window' : 'integrity', `cannot recover to ${target.text}: ${why}`, {
-    state: 'nothing was changed',
-    hint: `the latest possible moment is ${nearest ?? `the end of the base backup (${facts.stoppedAt}): --to immediate`}${nearest === undefined || run.missing !== undefined ? '' : '; or all that there is: --to latest'}`,
-    facts: { earliest: facts.stoppedAt, latest: last, latestLsn: lsn, missing: run.missing },
-  });
-}
-
-/** Programs of exactly the version of a base backup, and a place for its cluster. Throws `tool` (16). */
-export async function placeFor(facts: BaseFacts): Promise<ScratchPlace> {
-  const major = Math.floor(facts.serverVersionNum / 10000);
-  const place = await findScratchPlace(major);
-  if (Number.parseInt(place.version, 10) === major) return place;
-  throw new LifeboatError('tool', `a base backup of PostgreSQL ${facts.serverVersion} is recovered by version ${major} only; installed is ${place.version}`, { state: 'nothing was changed', hint: `Debian, Ubuntu: apt-get install postgresql-${major}` });
 }
 
 function shownPlan(manifest: Manifest, component: ManifestComponent, facts: BaseFacts, run: WalRun, needed: readonly string[], end: RunEnd, request: PitrRequest, target: PitrTarget): PitrPlanned {
