@@ -6,10 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PitrResult } from '../../src/operations/pitr-requests.ts';
 import type { WalStatusResult } from '../../src/operations/wal-requests.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { openRepository } from '../../src/repository/repository.ts';
+import { openRepository, type Repository } from '../../src/repository/repository.ts';
 import { readWal } from '../../src/repository/wal-archive.ts';
 import { withConnection } from '../../src/source/postgres/connection.ts';
 import { openLocalStorage } from '../../src/storage/local.ts';
+import type { Storage } from '../../src/storage/storage.ts';
 import { makeBench, testKey, type Bench, type RunningCommand } from './command-run.ts';
 import { startPostgres, type TestPostgres } from './postgres.ts';
 import { encryption } from './repository.ts';
@@ -18,14 +19,22 @@ export interface StreamBench {
   readonly bench: Bench;
   readonly server: TestPostgres;
   readonly systemId: string;
+  /** Opens it as another host would. Its storage is the caller's to close. */
+  openRepository(): Promise<Repository>;
   /** Starts a receiver and waits until it has shipped something. */
   stream(...flags: string[]): Promise<RunningCommand>;
   status(): Promise<WalStatusResult>;
   stop(): Promise<void>;
 }
 
+/** A repository that is not in the bench's folder: by which environment commands find it, and its storage for the test itself. */
+export interface OtherRepository {
+  readonly env: Readonly<Record<string, string>>;
+  open(): Promise<Storage>;
+}
+
 /** Segments of 1 MB, all of them kept in pg_wal to compare with; a table w for rows. The repository is made. */
-export async function startStreamBench(): Promise<StreamBench> {
+export async function startStreamBench(other?: OtherRepository): Promise<StreamBench> {
   const server = await startPostgres({
     initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1'],
     settings: { synchronous_commit: 'on', wal_keep_size: '2GB', min_wal_size: '2MB', autovacuum: 'off', wal_sender_timeout: '5s' },
@@ -33,7 +42,7 @@ export async function startStreamBench(): Promise<StreamBench> {
   const bench = makeBench({ DATABASE_URL: '' });
   // A recovered server runs as another user.
   chmodSync(bench.folder, 0o755);
-  bench.env = { ...bench.env, DATABASE_URL: server.url(), BACKUP_JOBS: '2' };
+  bench.env = { ...bench.env, DATABASE_URL: server.url(), BACKUP_JOBS: '2', ...other?.env };
   writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ targets: { main: { postgres: { url: { env: 'DATABASE_URL' }, databases: ['postgres'], base: {} } } } }));
   await bench.json('init');
   await server.query('postgres', 'CREATE TABLE w (n bigint PRIMARY KEY, at timestamptz NOT NULL, filler text)');
@@ -43,6 +52,7 @@ export async function startStreamBench(): Promise<StreamBench> {
     bench,
     server,
     systemId,
+    openRepository: async () => openRepository((await other?.open()) ?? openLocalStorage(bench.repository), encryption({ key: testKey }), join(bench.folder, 'other-state')),
     stream: async (...flags) => {
       const command = await bench.start(['wal', 'stream', '--debug', '--interval', '0.5s', '--report', '0.5s', ...flags]);
       await command.said(/shipped up to/);
@@ -62,12 +72,13 @@ export async function startStreamBench(): Promise<StreamBench> {
 }
 
 /** Every segment that the server has finished since `from` is in the archive, byte for byte. Returns how many. */
-export async function checkArchived({ bench, server, systemId }: StreamBench, from: string): Promise<number> {
-  const repository = await openRepository(openLocalStorage(bench.repository), encryption({ key: testKey }), join(bench.folder, 'other-state'));
+export async function checkArchived({ openRepository: open, server, systemId }: StreamBench, from: string): Promise<number> {
+  const repository = await open();
   const [row] = await server.query('postgres', 'SELECT pg_walfile_name(pg_current_wal_lsn()) AS current');
   // Later ones are empty, made beforehand.
   const finished = readdirSync(join(server.dataDir, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name) && name >= from && name < (row?.['current'] ?? '')).toSorted();
   for (const name of finished) assert.ok((await readWal(repository, systemId, name)).equals(readFileSync(join(server.dataDir, 'pg_wal', name))), `${name} differs`);
+  await repository.storage.close();
   return finished.length;
 }
 
