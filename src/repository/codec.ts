@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import type { CompressionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
+import { decompressFrame } from './zstd-decompressor.ts';
 import { compressFrame } from './zstd-frames.ts';
 
 export const codec = { raw: 0, zstd: 1, gzip: 2, lz4: 3 } as const;
@@ -19,7 +20,6 @@ export interface Encoded {
   readonly body: Uint8Array;
 }
 
-const zstdDecompress = promisify(zlib.zstdDecompress);
 const gzip = promisify(zlib.gzip);
 const gunzip = promisify(zlib.gunzip);
 
@@ -54,7 +54,7 @@ async function decompress(body: Uint8Array, which: number, plainLength: number):
   // The size of zlib's output buffers: that of the whole result, so that one buffer and one round suffice.
   const options = { chunkSize: Math.max(64, plainLength), maxOutputLength: Math.max(1, plainLength) };
   if (which === codec.raw) return body;
-  if (which === codec.zstd) return zstdDecompress(body, options);
+  if (which === codec.zstd) return decompressFrame(body, plainLength);
   if (which === codec.gzip) return gunzip(body, options);
   if (which === codec.lz4) return (await lz4()).decompressFrame(Buffer.from(body.buffer, body.byteOffset, body.length));
   throw damaged(`codec ${which} is unknown`);
