@@ -41,7 +41,8 @@ const namers: Readonly<Record<string, Namer>> = {
     const [, host, number] = /^([a-z0-9.-]{1,63})\/(\d{20})\.json$/.exec(rest) ?? [];
     return host === undefined ? undefined : { kind: 'audit', audit: { host, number: Number(number) } };
   },
-  'locks/': (rest) => (/^[a-z0-9-]+\/[^/]+\.(?:json|broken)$/.test(rest) ? { kind: 'locks' } : undefined),
+  // Those of doctor are trial objects.
+  'locks/': (rest) => (/^(?:[a-z0-9-]+\/[^/]+\.(?:json|broken)|doctor\/[0-9a-f]{16})$/.test(rest) ? { kind: 'locks' } : undefined),
   'rescue/': (rest) => (rest === 'README.md' || rest === 'rescue.mjs' ? { kind: 'rescue' } : undefined),
 };
 
