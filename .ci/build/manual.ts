@@ -82,9 +82,22 @@ function programPage(program: Command): string {
     ['Signals', paragraph('SIGINT, SIGTERM and SIGHUP end the work in good order: children are ended and leases released. A second one ends the process at once. SIGUSR1 prints one line of progress on standard error.')],
     ['Exit status', exitStatus()],
     ['Environment', paragraph('Every setting can come from the environment; see lifeboat.config(5).')],
-    ['See also', [plain([...commands.map(({ name }) => `lifeboat-${name}(1)`), 'lifeboat.config(5)', 'lifeboat-repository(7)'].join(', '))]],
+    ['See also', [plain([...commands.map(({ name }) => `lifeboat-${name}(1)`), 'lifeboat.config(5)', 'lifeboat-repository(7)', 'lifeboat-wal(7)'].join(', '))]],
   ]);
 }
+
+/** Where a command's subject is described as a whole. */
+const furtherPages: Readonly<Record<string, readonly string[]>> = {
+  backup: ['lifeboat-wal(7)'],
+  cleanup: ['lifeboat-repository(7)'],
+  'create-restore-point': ['lifeboat-pitr(1)', 'lifeboat-wal(7)'],
+  init: ['lifeboat-wal(7)'],
+  integrity: ['lifeboat-validate(1)', 'lifeboat-repository(7)'],
+  keys: ['lifeboat-repository(7)'],
+  pitr: ['lifeboat-restore(1)', 'lifeboat-wal(7)'],
+  validate: ['lifeboat-integrity(1)', 'lifeboat-repository(7)'],
+  wal: ['lifeboat-pitr(1)', 'lifeboat-wal(7)'],
+};
 
 function commandPage(command: Command, program: Command): string {
   const name = command.name();
@@ -101,7 +114,7 @@ function commandPage(command: Command, program: Command): string {
     ['Commands', subcommands],
     ['Options', [...optionEntries(command), ...paragraph(`Global options: ${program.options.map((option) => option.long).join(', ')}; see lifeboat(1).`)]],
     ['Exit status', paragraph('See lifeboat(1).')],
-    ['See also', [plain('lifeboat(1), lifeboat.config(5)')]],
+    ['See also', [plain(['lifeboat(1)', 'lifeboat.config(5)', ...(furtherPages[name] ?? [])].join(', '))]],
   ]);
 }
 
