@@ -1,6 +1,6 @@
 /** Cleanup of a real cluster's write-ahead log: what goes is what no base backup can use, and what the shown window promises can be recovered. */
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -155,6 +155,27 @@ test('the oldest base backup goes: its log stays while it can be taken back', as
   assert.deepEqual(segments(), all.filter((name) => name >= first));
   await undelete(loaded, { id: bases[0] ?? '', hold: false }, context);
   assert.equal((await run(momentOf(1))).outcome, 'planned');
+});
+
+test('what is unfinished goes beside the whole segment, or beside something longer; no base backup counts it as its log', async () => {
+  const all = segments();
+  const [first = '', inside = ''] = firstSegments();
+  const last = all.at(-1) ?? '';
+  const beyond = `${last.slice(0, 16)}${(Number.parseInt(last.slice(16), 16) + 1).toString(16).toUpperCase().padStart(8, '0')}`;
+  const place = (name: string): string => join(folder, 'repository', 'wal', systemId, '00000001', name.slice(8, 16), `${name}.wal`);
+  const begun = [`${first}.0000000000000100.partial`, `${inside}.partial`, `${inside}.0000000000000100.partial`, `${inside}.0000000000000200.partial`, `${beyond}.0000000000000300.partial`, `${beyond}.0000000000000400.partial`];
+  const { from } = walOf(await clean({ dryRun: true }, { policies: keepLast(9) }));
+  for (const name of begun) copyFileSync(place(inside), place(name));
+  const result = walOf(await clean({}, { policies: keepLast(9) }));
+  assert.deepEqual(begun.filter((name) => existsSync(place(name))), [`${beyond}.0000000000000400.partial`]);
+  assert.deepEqual([result.from, result.becomes, result.segments, result.bytes > 0], [from, from, 0, true]);
+  assert.deepEqual(segments(), all);
+  // Of a segment of the oldest base backup only the beginning is left: it opens no window.
+  renameSync(place(first), `${place(first)}.away`);
+  copyFileSync(place(inside), place(`${first}.0000000000000100.partial`));
+  assert.notEqual(walOf(await clean({ dryRun: true }, { policies: keepLast(9) })).from, from);
+  renameSync(`${place(first)}.away`, place(first));
+  for (const name of [`${first}.0000000000000100.partial`, `${beyond}.0000000000000400.partial`]) rmSync(place(name));
 });
 
 test('once it is gone for good, so is its log; moments in the window can be recovered, those before are refused', async () => {
