@@ -1,8 +1,9 @@
 /** Cleanup of a real cluster's write-ahead log: what goes is what no base backup can use, and what the shown window promises can be recovered. */
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
 import { Chalk } from 'chalk';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
@@ -165,7 +166,11 @@ test('what is unfinished goes beside the whole segment, or beside something long
   const place = (name: string): string => join(folder, 'repository', 'wal', systemId, '00000001', name.slice(8, 16), `${name}.wal`);
   const begun = [`${first}.0000000000000100.partial`, `${inside}.partial`, `${inside}.0000000000000100.partial`, `${inside}.0000000000000200.partial`, `${beyond}.0000000000000300.partial`, `${beyond}.0000000000000400.partial`];
   const { from } = walOf(await clean({ dryRun: true }, { policies: keepLast(9) }));
-  for (const name of begun) copyFileSync(place(inside), place(name));
+  for (const name of begun) {
+    copyFileSync(place(inside), place(name));
+    // The file system's clock is coarse, and what is as young as the cleanup stays.
+    utimesSync(place(name), new Date(Date.now() - 60_000), new Date(Date.now() - 60_000));
+  }
   const result = walOf(await clean({}, { policies: keepLast(9) }));
   assert.deepEqual(begun.filter((name) => existsSync(place(name))), [`${beyond}.0000000000000400.partial`]);
   assert.deepEqual([result.from, result.becomes, result.segments, result.bytes > 0], [from, from, 0, true]);
@@ -239,6 +244,8 @@ async function promote(): Promise<void> {
   const { uid, gid } = statSync(server.dataDir);
   chownSync(join(server.dataDir, 'recovery.signal'), uid, gid);
   await server.start();
+  // It may answer while it still recovers.
+  while ((await value('SELECT pg_is_in_recovery() AS v')) !== 'f') await sleep(50);
   assert.equal(await value('SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) AS v'), '00000002');
 }
 
