@@ -16,10 +16,10 @@ import { readAhead } from './read-ahead.ts';
 import type { ManifestArtifact } from './manifest.ts';
 
 /** One request reads neighbouring chunks of so many plain bytes at most… */
-const runPlainBytes = 4 * 1024 * 1024;
+const runPlainBytes = 2 * 1024 * 1024;
 const firstRunPlainBytes = 1024 * 1024;
 /** …and so many of them are under way or waiting to be used. */
-const runsAhead = 3;
+const runsAhead = 4;
 
 export interface ArtifactReaderOptions {
   readonly storage: Storage;
@@ -122,7 +122,7 @@ async function* runsOf(chunks: AsyncIterable<ChunkRecord>): AsyncGenerator<Run> 
 
 async function* plainChunks(options: ArtifactReaderOptions, runs: AsyncIterable<Run>): AsyncGenerator<Uint8Array> {
   const idKey = chunkIdKey(options.dataKey);
-  const open = async (run: Run): Promise<Uint8Array[]> => {
+  const open = async (run: Run): Promise<{ readonly chunks: Uint8Array[]; readonly storedBytes: number }> => {
     const [first] = run.chunks as [ChunkRecord];
     const key = packKey(first.packId);
     try {
@@ -130,16 +130,19 @@ async function* plainChunks(options: ArtifactReaderOptions, runs: AsyncIterable<
         const cipher = cipherFor(first.packHeader, boxKind.pack, options.dataKey);
         return Promise.all(run.chunks.map((chunk) => openChunk(cipher, chunk, stored.subarray(chunk.offset - run.start, chunk.offset - run.start + chunk.storedLength), idKey)));
       };
-      return await openTrue(options.storage, key, openAll, { start: run.start, end: run.end });
+      return { chunks: await openTrue(options.storage, key, openAll, { start: run.start, end: run.end }), storedBytes: run.end - run.start };
     } catch (error) {
       throw located(error, key);
     }
   };
-  for await (const chunks of readAhead(runs, open, runsAhead)) {
+  for await (const { chunks, storedBytes } of readAhead(runs, open, runsAhead)) {
     for (const chunk of chunks) {
       yield chunk;
+      // Nothing, if its reader has discarded it.
       countGarbage(chunk.length);
     }
+    // As they were stored, and as the cipher gave them out.
+    countGarbage(2 * storedBytes);
   }
 }
 

@@ -7,6 +7,7 @@
 import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
+import { discard } from '../lib/collect.ts';
 import { Semaphore } from './semaphore.ts';
 
 const zstdDecompress = promisify(zlib.zstdDecompress);
@@ -62,7 +63,10 @@ class FrameDecompressor {
     if (this.#stream.destroyed) throw new Error(`it yields more than ${plainLength} bytes`);
     this.#stream.off('data', take);
     this.#stream.off('error', reject);
-    return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, bytes);
+    if (parts.length === 1 && parts[0] !== undefined) return parts[0];
+    const plain = Buffer.concat(parts, bytes);
+    for (const part of parts) discard(part);
+    return plain;
   }
 }
 

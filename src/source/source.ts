@@ -69,7 +69,10 @@ export interface ArtifactInfo {
 /** Stored artifacts of one component, as a restore reads them: authenticated bytes, in order. */
 export interface ArtifactReader {
   readonly artifacts: readonly ArtifactInfo[];
-  /** All bytes of an artifact, or those from `start` to `end` (exclusive). Throws (integrity, storage) instead of ending early. */
+  /**
+   * All bytes of an artifact, or those from `start` to `end` (exclusive). Throws (integrity, storage) instead of ending
+   * early. The chunks are the caller's own, who may empty them (`discard`): nobody else looks at one once it is given.
+   */
   open(name: string, range?: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
 }
 

@@ -206,7 +206,7 @@ test('ended in any phase, no server, no folder and no database stays', async () 
     ['SIGTERM', /restoring base backup/, ['--data-dir', dataDir]],
     ['SIGINT', /replaying up to/, ['--data-dir', dataDir, '--action', 'pause']],
     ['SIGTERM', /reading every table of database app/, ['--data-dir', dataDir]],
-    ['SIGINT', /checking the structure of database app/, ['--data-dir', dataDir, '--action', 'promote']],
+    ['SIGINT', /checking the structure of database "app"/, ['--data-dir', dataDir, '--action', 'promote']],
     ['SIGTERM', /counting and hashing the tables/, ['--into-database', 'app']],
     ['SIGINT', /restoring database app as/, ['--into-database', 'app', '--data-dir', dataDir]],
   ] as const;

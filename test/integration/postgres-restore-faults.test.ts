@@ -127,8 +127,10 @@ async function* firstBytes(chunks: AsyncIterable<Uint8Array>, bytes: number): As
   let left = bytes;
   for await (const chunk of chunks) {
     if (left <= 0) return;
-    yield chunk.subarray(0, left);
-    left -= chunk.byteLength;
+    const piece = chunk.subarray(0, left);
+    // Whoever gets it may empty it.
+    left -= piece.byteLength;
+    yield piece;
   }
 }
 

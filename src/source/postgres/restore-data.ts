@@ -2,6 +2,7 @@
  * The rows: archives go straight from the repository into pg_restore, several side by side, the biggest
  * first. One that breaks ends the others; tables that could not be filled are collected from all of them.
  */
+import { discard } from '../../lib/collect.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { ArtifactReader } from '../source.ts';
 import { type RestoreIssue, restoreFailure } from './classify.ts';
@@ -65,6 +66,7 @@ export async function feed(tool: { stdin: NodeJS.WritableStream | null; result: 
     if (open) open = await new Promise<boolean>((resolve) => stdin.write(chunk, (error) => resolve(error === null || error === undefined)));
     if (!open && !(await endedWell(tool.result))) return;
     onBytes(chunk.byteLength);
+    discard(chunk);
   }
   if (open) stdin.end();
 }
