@@ -12,7 +12,8 @@ import { boxKind, chunkIdKey, sealBox, type BoxKind } from './box.ts';
 import { ChunkThreads } from './chunk-stream.ts';
 import { encode, type Encoded } from './codec.ts';
 import { sha256, type DataKey } from './crypto.ts';
-import { defaultChunkSizes, gearTable, smallChunkSizes } from './gear.ts';
+import { defaultChunkSizes, smallChunkSizes } from './cut-points.ts';
+import { gearTable } from './gear.ts';
 import { IndexPartBuilder, type ChunkPlace } from './index-part.ts';
 import { OwnChunks } from './own-chunks.ts';
 import { checkReusedPacks } from './reused-packs.ts';
@@ -22,7 +23,7 @@ import { Packer, type StoredPack } from './packer.ts';
 import { ParentIndex, type ParentBackup } from './parent-index.ts';
 import { checkStoredBox } from './read-back.ts';
 import { Semaphore } from './semaphore.ts';
-import type { Chunk } from './slab-cutter.ts';
+import type { Chunk } from './slab.ts';
 
 export interface BackupWriterOptions {
   readonly storage: Storage;
@@ -39,7 +40,6 @@ export interface BackupWriterOptions {
   readonly compressors: number;
   readonly context: RunContext;
 }
-
 
 /** Bytes of a component so far: read from the source, of these new to the repository, and what they take there. */
 export interface Totals {

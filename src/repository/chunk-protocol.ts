@@ -1,4 +1,5 @@
 /** What the main thread and the reader thread of a stream say to each other, and the buffers they share. */
+import type { CutOptions } from './slab-cutter.ts';
 
 export const slabFree = 0;
 export const slabTaken = 1;
@@ -8,8 +9,8 @@ export const headBytes = 4 * 1024 * 1024;
 export const slabBytes = headBytes + 4 * 1024 * 1024;
 export const slabsPerStream = 3;
 
-/** To the thread: read what comes out of `fd`. */
-export interface ReadJob {
+/** To the thread: read what comes out of `fd`, and cut it. */
+export interface ReadJob extends CutOptions {
   readonly fd: number;
   readonly slabs: readonly SharedArrayBuffer[];
   /** One Int32 a slab: slabFree or slabTaken; then one that is 1 when the stream is given up. */
@@ -18,7 +19,7 @@ export interface ReadJob {
   readonly counter: SharedArrayBuffer;
 }
 
-/** From the thread. Data stands in the slab from `headBytes` to `end`. */
+/** From the thread. `places`: begin and end of each chunk that ends in the slab, one after the other. */
 export type WorkerMessage =
-  | { readonly type: 'slab'; readonly slab: number; readonly end: number; readonly isLast: boolean }
+  | { readonly type: 'slab'; readonly slab: number; readonly places: readonly number[]; readonly isLast: boolean }
   | { readonly type: 'failed'; readonly message: string };

@@ -1,6 +1,6 @@
 /**
  * A stream of bytes as a stream of chunks. Bytes of a program come through a FIFO and a thread of their
- * own (chunk-worker.ts); bytes that our own code makes are cut right here.
+ * own, which cuts them (chunk-worker.ts); bytes that our own code makes are cut right here.
  */
 import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,10 +9,13 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { runTool } from '../lib/exec.ts';
 import { withScratchFolder } from '../lib/fs.ts';
 import type { ArtifactBody } from '../source/source.ts';
-import { headBytes, slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
-import { SlabCutter, type CutOptions, type Slab } from './slab-cutter.ts';
+import { slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
+import { OwnSlabs, slabOf, type Slab } from './slab.ts';
+import type { CutOptions } from './slab-cutter.ts';
 
 export interface ChunkingOptions extends CutOptions {
+  /** Of the chunks' ids. */
+  readonly idKey: Buffer | undefined;
   /** So long without a byte from the producer (while we are ready for it) fails the stream. */
   readonly hangTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -73,7 +76,7 @@ class ChunkThread {
       }
       new Int32Array(this.#states).fill(0);
       reading = true;
-      this.#worker.postMessage({ fd: readFd, slabs: this.#slabs, states: this.#states, counter: this.#counter } satisfies ReadJob);
+      this.#worker.postMessage({ fd: readFd, slabs: this.#slabs, states: this.#states, counter: this.#counter, gear: options.gear, sizes: options.sizes } satisfies ReadJob);
       yield* this.#slabsFrom(inbox, options);
       reading = false;
       await running.done;
@@ -105,7 +108,6 @@ class ChunkThread {
   async *#slabsFrom(inbox: Inbox, options: ChunkingOptions): AsyncGenerator<Slab> {
     const states = new Int32Array(this.#states);
     const counter = new BigInt64Array(this.#counter);
-    const cutter = new SlabCutter(options);
     // Silence of a thread that waits for a slab of ours is not the producer's.
     const progress = (): string => `${Atomics.load(counter, 0)} ${states.subarray(0, slabsPerStream).every((state) => state !== slabFree)}`;
     for (let isLast = false; !isLast; ) {
@@ -114,7 +116,7 @@ class ChunkThread {
       if (message === undefined) continue;
       if (message.type === 'failed') throw new LifeboatError('source', `cannot read the stream: ${message.message}`);
       ({ isLast } = message);
-      yield cutter.cut(Buffer.from(this.#slabs[message.slab] as SharedArrayBuffer), message.end, isLast, () => {
+      yield slabOf(Buffer.from(this.#slabs[message.slab] as SharedArrayBuffer), message.places, options.idKey, () => {
         Atomics.store(states, message.slab, slabFree);
         Atomics.notify(states, message.slab);
       });
@@ -217,51 +219,22 @@ async function openFifo(): Promise<{ readFd: number; writeFd: number }> {
   });
 }
 
-/** Bytes that are made in this thread, through a ring of slabs like the reader thread's. */
 async function* cutHere(stream: AsyncIterable<Uint8Array>, options: ChunkingOptions): AsyncGenerator<Slab> {
   const iterator = stream[Symbol.asyncIterator]();
-  const cutter = new SlabCutter(options);
-  const ring = Array.from({ length: slabsPerStream }, () => new OwnSlab());
-  let n = 0;
+  const slabs = new OwnSlabs(options);
   try {
     for (;;) {
       const next = await withHangAlarm(iterator.next(), options, () => '');
       if (next.done === true) break;
-      for (let rest = next.value; rest.length > 0; ) {
-        rest = (ring[n] as OwnSlab).fill(rest);
-        if (rest.length === 0) break;
-        yield (ring[n] as OwnSlab).handOver(cutter, false);
-        n = (n + 1) % ring.length;
-        await withHangAlarm((ring[n] as OwnSlab).free, { ...options, hangTimeoutMs: maxTimerMs }, () => '');
+      for (let rest = slabs.fill(next.value); rest.length > 0; rest = slabs.fill(rest)) {
+        yield slabs.handOver(false);
+        await withHangAlarm(slabs.free, { ...options, hangTimeoutMs: maxTimerMs }, () => '');
       }
     }
-    yield (ring[n] as OwnSlab).handOver(cutter, true);
+    yield slabs.handOver(true);
   } finally {
     await iterator.return?.();
   }
 }
 
 const maxTimerMs = 2 ** 31 - 1;
-
-class OwnSlab {
-  free: Promise<void> = Promise.resolve();
-  #buffer: Buffer | undefined;
-  #end = headBytes;
-
-  /** Takes what fits, returns the rest. */
-  fill(data: Uint8Array): Uint8Array {
-    this.#buffer ??= Buffer.allocUnsafeSlow(slabBytes);
-    const part = data.subarray(0, slabBytes - this.#end);
-    this.#buffer.set(part, this.#end);
-    this.#end += part.length;
-    return data.subarray(part.length);
-  }
-
-  handOver(cutter: SlabCutter, isLast: boolean): Slab {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.free = promise;
-    const end = this.#end;
-    this.#end = headBytes;
-    return cutter.cut(this.#buffer ?? Buffer.allocUnsafeSlow(slabBytes), end, isLast, resolve);
-  }
-}

@@ -1,11 +1,12 @@
 /**
- * The reader thread of one stream: reads a FIFO with blocking reads into shared slabs, nothing else. A
- * FIFO holds only 64 KiB, so whatever this thread did besides would stall the program behind it; cutting
- * and hashing are the main thread's, which holds us back only through the slabs it has not freed.
+ * The reader thread of one stream: reads a FIFO with blocking reads into shared slabs and looks for cut points. A
+ * FIFO holds only 64 KiB, so it cuts a FIFO's content at a time, while the program behind fills the FIFO again.
+ * Hashing is the main thread's, which holds us back only through the slabs it has not freed.
  */
 import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { headBytes, slabBytes, slabFree, slabTaken, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
+import { SlabCutter } from './slab-cutter.ts';
 
 /** A FIFO hands out at most this much at once. */
 const readBytes = 64 * 1024;
@@ -22,18 +23,21 @@ function readStream(job: ReadJob): void {
   const states = new Int32Array(job.states);
   const counter = new BigInt64Array(job.counter);
   const slabs = job.slabs.map((slab) => Buffer.from(slab));
+  const cutter = new SlabCutter(job);
   let ended = false;
   for (let n = 0; !ended; n = (n + 1) % slabs.length) {
     take(states, n);
     const slab = slabs[n] as Buffer;
+    cutter.begin(slab);
     let end = headBytes;
     while (end < slabBytes && !ended) {
       const read = readSync(job.fd, slab, end, Math.min(readBytes, slabBytes - end), null);
       end += read;
+      cutter.advance(end);
       Atomics.add(counter, 0, BigInt(read));
       ended = read === 0 || Atomics.load(states, slabs.length) !== 0;
     }
-    send({ type: 'slab', slab: n, end, isLast: ended });
+    send({ type: 'slab', slab: n, places: cutter.finish(ended), isLast: ended });
   }
 }
 
