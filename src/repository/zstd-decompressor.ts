@@ -13,7 +13,7 @@ import { Semaphore } from './semaphore.ts';
 const zstdDecompress = promisify(zlib.zstdDecompress);
 
 /** Output comes in pieces of one buffer, which is replaced when it is full. */
-const outputBytes = 512 * 1024;
+const outputBytes = 2048 * 1024;
 /** A stream keeps its window for good; our writer's are of 2 MiB. */
 const maxKeptWindowBytes = 8 * 1024 * 1024;
 
