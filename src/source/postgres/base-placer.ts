@@ -21,6 +21,8 @@ const filesAtOnce = 16;
 const piecesAtOnce = 8;
 /** So much more of a file is written before its hash is taken further. */
 const hashBytes = 4 * 1024 * 1024;
+/** So much more of a file is written before it begins to go to the disk, so that not all of it waits for the end. */
+const flushBytes = 32 * 1024 * 1024;
 
 export class BasePlacer {
   readonly #owner: FolderOwner | undefined;
@@ -169,6 +171,8 @@ class FileContent implements Content {
   readonly #writing = new Set<Promise<void>>();
   #bytes = 0;
   #toHash = hashBytes;
+  #toFlush = flushBytes;
+  #flushing: Promise<void> | undefined;
   #failure: Error | undefined;
 
   constructor(handle: FileHandle, owner: FolderOwner | undefined, hasher: FileHasher) {
@@ -190,7 +194,7 @@ class FileContent implements Content {
 
   async end(): Promise<RestoredFile> {
     try {
-      await Promise.all(this.#writing);
+      await Promise.all([...this.#writing, this.#flushing]);
       if (this.#failure !== undefined) throw this.#failure;
       const hashed = this.#hasher.finish(this.#file, this.#handle.fd, this.#bytes);
       hashed.catch(() => {});
@@ -203,7 +207,7 @@ class FileContent implements Content {
   }
 
   async abandon(): Promise<void> {
-    await Promise.all(this.#writing);
+    await Promise.all([...this.#writing, this.#flushing]);
     // Its thread may be reading: that ends first, so that no other file gets the number of the descriptor meanwhile.
     await this.#hasher.close();
     await this.#handle.close();
@@ -213,6 +217,14 @@ class FileContent implements Content {
     this.#toHash = this.#bytes + hashBytes;
     await Promise.all(this.#writing);
     this.#hasher.written(this.#file, this.#handle.fd, this.#bytes);
+    if (this.#bytes >= this.#toFlush && this.#flushing === undefined) this.#flushing = this.#flush();
+  }
+
+  /** What goes wrong here is told once only, so it is kept. */
+  async #flush(): Promise<void> {
+    this.#toFlush = this.#bytes + flushBytes;
+    await this.#handle.datasync().catch((error: unknown) => void (this.#failure ??= errorOf(error)));
+    this.#flushing = undefined;
   }
 }
 
