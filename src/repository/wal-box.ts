@@ -2,16 +2,20 @@
  * Boxes of write-ahead log (kind 3): frames of 1 MiB, and with encryption the writer's signature at the end
  * of the directory, since no manifest vouches for them. Layout: man lifeboat-repository(7), "Sealed box".
  */
+import { availableParallelism } from 'node:os';
 import type { CompressionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import { BoxCipher, boxKind, chunkIdKey, chunkIdOf, encodeDirectory, encodeTrailer, headerBytes, newHeader, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from './box.ts';
-import { encode } from './codec.ts';
+import { encode, type Encoded } from './codec.ts';
 import { distrustOf, keyNeeded, type SealingKey } from './documents.ts';
 import type { Keyring, OpenedKey } from './keyring.ts';
 import { damaged } from './seal.ts';
+import { Semaphore } from './semaphore.ts';
 import { isSignedBy } from './signing.ts';
 
 const frameBytes = 1024 * 1024;
+/** Of all files together: a compressor holds some MiB, and more of them than libuv has threads would only wait. */
+const compressing = new Semaphore(Math.max(4, availableParallelism()));
 const publicKeyBytes = 32;
 const signatureBytes = 64;
 
@@ -22,15 +26,14 @@ export async function sealWalBox(key: string, body: Uint8Array, sealing: Sealing
   const cipher = new BoxCipher(newHeader(boxKind.wal, dataKey), dataKey);
   const idKey = chunkIdKey(dataKey);
   const plain = Array.from({ length: Math.ceil(body.length / frameBytes) }, (_, n) => body.subarray(n * frameBytes, (n + 1) * frameBytes));
-  const encoded = await Promise.all(plain.map(async (each) => encode(each, compression)));
+  const encoded = await Promise.all(plain.map(async (each) => encodeFrame(each, compression, idKey)));
   const parts: Uint8Array[] = [cipher.header];
   const frames: FrameEntry[] = [];
   let offset = headerBytes;
-  for (const [n, { codec, body: stored }] of encoded.entries()) {
+  for (const [n, { codec, body: stored, plainLength, chunkId }] of encoded.entries()) {
     const sealed = Buffer.allocUnsafe(stored.length + tagBytes);
     cipher.sealInto(sealed, 0, n, stored);
-    const chunk = plain[n] ?? new Uint8Array();
-    frames.push({ offset, storedLength: sealed.length, plainLength: chunk.length, codec, chunkId: chunkIdOf(idKey, chunk) });
+    frames.push({ offset, storedLength: sealed.length, plainLength, codec, chunkId });
     offset += sealed.length;
     parts.push(sealed);
   }
@@ -41,6 +44,18 @@ export async function sealWalBox(key: string, body: Uint8Array, sealing: Sealing
   }
   const sealed = cipher.sealDirectory(frames.length, directory);
   return [...parts, sealed, encodeTrailer({ directoryOffset: offset, directoryLength: sealed.length, frameCount: frames.length })];
+}
+
+/** Hashed when it is compressed: one frame at a time, while the threads are busy with others. */
+async function encodeFrame(plain: Uint8Array, compression: CompressionConfig, idKey: Buffer | undefined): Promise<Encoded & { readonly plainLength: number; readonly chunkId: Buffer }> {
+  await compressing.acquire();
+  try {
+    const encoding = encode(plain, compression);
+    const chunkId = chunkIdOf(idKey, plain);
+    return { ...(await encoding), plainLength: plain.length, chunkId };
+  } finally {
+    compressing.release();
+  }
 }
 
 /** The salt that makes a box's header unlike any other's. */
