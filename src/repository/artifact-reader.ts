@@ -3,7 +3,7 @@
  * checked against their chunk ids side by side → yielded in order. It never ends early: what cannot be
  * proven whole is thrown.
  */
-import { countGarbage } from '../lib/collect.ts';
+import { countGarbage, discard } from '../lib/collect.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { ArtifactInfo, ArtifactReader } from '../source/source.ts';
 import { NotFoundError, TooShortError, type Storage } from '../storage/storage.ts';
@@ -12,14 +12,15 @@ import { decode } from './codec.ts';
 import { sha256, type DataKey } from './crypto.ts';
 import { IndexPart, packKey, type ChunkRecord } from './index-part.ts';
 import { openTrue } from './earlier-versions.ts';
-import { readAhead } from './read-ahead.ts';
+import { readAhead, SparePlaces } from './read-ahead.ts';
 import type { ManifestArtifact } from './manifest.ts';
 
 /** One request reads neighbouring chunks of so many plain bytes at most… */
 const runPlainBytes = 2 * 1024 * 1024;
 const firstRunPlainBytes = 1024 * 1024;
-/** …and so many of them are under way or waiting to be used. */
-const runsAhead = 4;
+/** …and so many of them are under way or waiting to be used: of each artifact, and more of whichever are read first. What a restore holds shall hardly depend on how many artifacts it reads side by side. */
+const runsAhead = 2;
+const spareRuns = 2;
 
 export interface ArtifactReaderOptions {
   readonly storage: Storage;
@@ -36,20 +37,25 @@ interface Run {
   end: number;
 }
 
+interface Reading extends ArtifactReaderOptions {
+  readonly spare: SparePlaces;
+}
+
 /** Artifacts of one component, by name. */
 export function openArtifacts(options: ArtifactReaderOptions): ArtifactReader {
+  const reading: Reading = { ...options, spare: new SparePlaces(spareRuns) };
   const byName = new Map(options.artifacts.map((artifact) => [artifact.name, artifact]));
   return {
     artifacts: options.artifacts.map(({ name, mediaType, bytes }): ArtifactInfo => ({ name, mediaType, bytes })),
     open: (name, range) => {
       const artifact = byName.get(name);
       if (artifact === undefined) throw new LifeboatError('not_found', `the backup has no artifact ${name}`);
-      return range === undefined ? readWhole(options, artifact) : readRange(options, artifact, range);
+      return range === undefined ? readWhole(reading, artifact) : readRange(reading, artifact, range);
     },
   };
 }
 
-async function* readWhole(options: ArtifactReaderOptions, artifact: ManifestArtifact): AsyncGenerator<Uint8Array> {
+async function* readWhole(options: Reading, artifact: ManifestArtifact): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const plain of plainChunks(options, runsOf(records(options, artifact)))) {
     bytes += plain.length;
@@ -58,7 +64,7 @@ async function* readWhole(options: ArtifactReaderOptions, artifact: ManifestArti
   if (bytes !== artifact.bytes) throw damaged(artifact.name, `it yields ${bytes} bytes, not ${artifact.bytes}`);
 }
 
-async function* readRange(options: ArtifactReaderOptions, artifact: ManifestArtifact, range: { start: number; end: number }): AsyncGenerator<Uint8Array> {
+async function* readRange(options: Reading, artifact: ManifestArtifact, range: { start: number; end: number }): AsyncGenerator<Uint8Array> {
   if (range.start < 0 || range.end > artifact.bytes || range.start > range.end) throw damaged(artifact.name, `it has no bytes ${range.start} to ${range.end}`);
   let at = 0;
   const wanted = async function* (): AsyncGenerator<ChunkRecord> {
@@ -120,34 +126,38 @@ async function* runsOf(chunks: AsyncIterable<ChunkRecord>): AsyncGenerator<Run> 
   if (run !== undefined) yield run;
 }
 
-async function* plainChunks(options: ArtifactReaderOptions, runs: AsyncIterable<Run>): AsyncGenerator<Uint8Array> {
+async function* plainChunks(options: Reading, runs: AsyncIterable<Run>): AsyncGenerator<Uint8Array> {
   const idKey = chunkIdKey(options.dataKey);
-  const open = async (run: Run): Promise<{ readonly chunks: Uint8Array[]; readonly storedBytes: number }> => {
+  const open = async (run: Run): Promise<Uint8Array[]> => {
     const [first] = run.chunks as [ChunkRecord];
     const key = packKey(first.packId);
     try {
       const openAll = async (stored: Buffer): Promise<Uint8Array[]> => {
         const cipher = cipherFor(first.packHeader, boxKind.pack, options.dataKey);
-        return Promise.all(run.chunks.map((chunk) => openChunk(cipher, chunk, stored.subarray(chunk.offset - run.start, chunk.offset - run.start + chunk.storedLength), idKey)));
+        const chunks = await Promise.all(run.chunks.map((chunk) => openChunk(cipher, chunk, stored.subarray(chunk.offset - run.start, chunk.offset - run.start + chunk.storedLength), idKey)));
+        // Without a key, a chunk that was stored as it is lies in it.
+        if (options.dataKey === undefined) countGarbage(stored.length);
+        else discard(stored);
+        return chunks;
       };
-      return { chunks: await openTrue(options.storage, key, openAll, { start: run.start, end: run.end }), storedBytes: run.end - run.start };
+      return await openTrue(options.storage, key, openAll, { start: run.start, end: run.end });
     } catch (error) {
       throw located(error, key);
     }
   };
-  for await (const { chunks, storedBytes } of readAhead(runs, open, runsAhead)) {
+  for await (const chunks of readAhead(runs, open, runsAhead, options.spare)) {
     for (const chunk of chunks) {
       yield chunk;
       // Nothing, if its reader has discarded it.
       countGarbage(chunk.length);
     }
-    // As they were stored, and as the cipher gave them out.
-    countGarbage(2 * storedBytes);
   }
 }
 
 async function openChunk(cipher: BoxCipher, chunk: ChunkRecord, stored: Uint8Array, idKey: Buffer | undefined): Promise<Uint8Array> {
-  const plain = await decode(cipher.open(chunk.frame, stored), chunk.codec, chunk.plainLength);
+  const opened = cipher.open(chunk.frame, stored);
+  const plain = await decode(opened, chunk.codec, chunk.plainLength);
+  if (plain !== opened) discard(opened);
   if (!chunkIdOf(idKey, plain).equals(chunk.id)) throw new LifeboatError('integrity', 'a chunk is not the one the index names');
   return plain;
 }

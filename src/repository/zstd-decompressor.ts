@@ -13,7 +13,7 @@ import { Semaphore } from './semaphore.ts';
 const zstdDecompress = promisify(zlib.zstdDecompress);
 
 /** Output comes in pieces of one buffer, which is replaced when it is full. */
-const outputBytes = 2048 * 1024;
+const outputBytes = 512 * 1024;
 /** A stream keeps its window for good; our writer's are of 2 MiB. */
 const maxKeptWindowBytes = 8 * 1024 * 1024;
 
@@ -63,9 +63,9 @@ class FrameDecompressor {
     if (this.#stream.destroyed) throw new Error(`it yields more than ${plainLength} bytes`);
     this.#stream.off('data', take);
     this.#stream.off('error', reject);
-    if (parts.length === 1 && parts[0] !== undefined) return parts[0];
     const plain = Buffer.concat(parts, bytes);
-    for (const part of parts) discard(part);
+    // A part that ends an output buffer is its last: the stream has a new one by then.
+    for (const { buffer, byteOffset, byteLength } of parts) if (byteOffset + byteLength === buffer.byteLength) discard(new Uint8Array(buffer));
     return plain;
   }
 }
