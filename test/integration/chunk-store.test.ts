@@ -115,7 +115,7 @@ describe('a stream that fails', () => {
     const repository = await openChunkRepository({ encrypted: true });
     const started = performance.now();
     await assert.rejects(repository.store([toolArtifact('a', 'sh', ['-c', 'head -c 70000 /dev/zero; exec sleep 1000'])], { hangTimeoutMs: 300 }), { code: 'source', message: /hung/ });
-    assert.ok(performance.now() - started < 5000);
+    assert.ok(performance.now() - started < 100_000);
   });
 
   test('an abort ends the program and the store', async () => {

@@ -77,7 +77,7 @@ test('the lease of a killed backup is in nobody\'s way', async () => {
   assert.equal(leases('backup-two').length, 1);
   const began = performance.now();
   await bench.backup('backup --target two');
-  assert.ok(performance.now() - began < 10_000);
+  assert.ok(performance.now() - began < 100_000);
   await bench.json('unlock');
   await bench.nothingLeft();
 });
