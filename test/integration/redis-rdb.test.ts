@@ -53,7 +53,7 @@ test('the result does not depend on how the bytes come', async () => {
   for (const size of [1, 2, 3, 7, 31, 32, 33, 1000]) assert.deepEqual(await summarizeRdb(pieces(small, size)), wanted);
 });
 
-test('every flipped bit and every truncation is noticed', { timeout: 100_000 }, async () => {
+test('every flipped bit and every truncation is noticed', async () => {
   const small = await smallFile();
   for (let at = 0; at < small.length; at++) {
     const damaged = Buffer.from(small);
