@@ -99,7 +99,7 @@ export function makeBench(env: Env = {}): Bench {
       assert.ok(result.outcome === 'done');
       return result;
     },
-    recorded: () => namesBelow(join(repository, 'manifests')).map((name) => name.replace('.json', '')).sort(),
+    recorded: () => namesBelow(join(repository, 'manifests')).filter((name) => !name.startsWith('.')).map((name) => name.replace('.json', '')).sort(),
     ids: async () => {
       const { backups, damaged } = await bench.json<ListResult>('list');
       assert.deepEqual(damaged, []);
