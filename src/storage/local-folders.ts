@@ -3,7 +3,7 @@
  * first use of a folder by this process makes it and fsyncs its parent, whoever made it: another
  * process may have made it a moment ago and not have come to its fsync yet.
  */
-import { mkdir, rmdir, stat } from 'node:fs/promises';
+import { lchown, mkdir, rmdir, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemCodeOf } from '../lib/errors.ts';
 import { syncFolder } from '../lib/fs.ts';
@@ -15,6 +15,7 @@ export class LocalFolders {
   readonly #create: boolean;
   readonly #ready = new Map<string, Promise<void>>();
   #identity: string | undefined;
+  #owner: Owner | undefined;
 
   /** `create`: the root may be made. Otherwise a missing root is an error: most often a disk that is not mounted. */
   constructor(root: string, create: boolean) {
@@ -30,6 +31,14 @@ export class LocalFolders {
     this.#ready.set(folder, making);
     making.catch(() => this.#ready.delete(folder));
     return making;
+  }
+
+  /**
+   * Gives a new file the owner of the repository, where root works in that of another user: that user's
+   * runs must be able to read it. After `ensure` only.
+   */
+  async adopt(file: FileHandle): Promise<void> {
+    if (this.#owner !== undefined) await file.chown(this.#owner.uid, this.#owner.gid).catch(ignoreNoOwners);
   }
 
   /** What is known of this folder and those above it is no longer sure. */
@@ -65,9 +74,12 @@ export class LocalFolders {
   async #make(folder: string): Promise<void> {
     const parent = dirname(folder);
     await this.ensure(parent);
-    await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
+    try {
+      await mkdir(folder, { mode: 0o700 });
+      if (this.#owner !== undefined) await lchown(folder, this.#owner.uid, this.#owner.gid).catch(ignoreNoOwners);
+    } catch (error) {
       if (systemCodeOf(error) !== 'EEXIST') throw error;
-    });
+    }
     await syncEntries(parent);
   }
 
@@ -75,12 +87,23 @@ export class LocalFolders {
     await this.requireRoot();
     const first = this.#create ? await mkdir(this.#root, { recursive: true, mode: 0o700 }) : undefined;
     if (first !== undefined) for (let path = this.#root; path.length >= first.length; path = dirname(path)) await syncEntries(dirname(path));
-    const { dev, ino } = await stat(this.#root);
+    const { dev, ino, uid, gid } = await stat(this.#root);
+    if (process.getuid?.() === 0 && uid !== 0) this.#owner = { uid, gid };
     // A disk that went away in the middle of a run leaves its mount point: do not fill the disk below.
     this.#identity ??= `${dev}:${ino}`;
     if (this.#identity === `${dev}:${ino}`) return;
     throw new StorageError(`the repository folder ${this.#root} is no longer the one it was when this run began`, { hint: 'see whether its disk is still mounted' });
   }
+}
+
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** File systems without owners, and servers that do not take root for root. */
+function ignoreNoOwners(error: unknown): void {
+  if (!['EPERM', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(systemCodeOf(error) ?? '')) throw error;
 }
 
 /** fsync of a folder; a file system that has no such thing (EINVAL) writes entries through. */

@@ -1,7 +1,8 @@
 /**
  * A repository in a folder. An object is written to `.tmp-<random>` beside its place, fsynced, and only
  * then given its name, so that no reader ever sees half of one; the folder is fsynced before the put
- * resolves. Files are 0600, folders 0700. Nothing heavy is imported: `lifeboat list` must be quick.
+ * resolves. Files are 0600, folders 0700; what the user root adds belongs to the owner of the repository's
+ * folder. Nothing heavy is imported: `lifeboat list` must be quick.
  */
 import { randomBytes } from 'node:crypto';
 import { open, rename, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
@@ -67,7 +68,7 @@ class LocalStorage implements Storage {
     try {
       const file = await this.#openNew(temporary);
       try {
-        await writeDurably(file, parts);
+        await this.#writeDurably(file, parts);
         if (options.replace === true) await rename(temporary, path);
         else if (!(await publish(temporary, path, this.#links))) throw new AlreadyExistsError(this.location, key);
       } finally {
@@ -155,6 +156,20 @@ class LocalStorage implements Storage {
 
   async close(): Promise<void> {}
 
+  async #writeDurably(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
+    try {
+      await this.#folders.adopt(file);
+      let rest = parts.filter((part) => part.length > 0);
+      while (rest.length > 0) {
+        const { bytesWritten } = await file.writev(rest);
+        rest = dropBytes(rest, bytesWritten);
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
   async #openNew(path: string): Promise<FileHandle> {
     const folder = dirname(path);
     for (let attempt = 1; ; attempt++) {
@@ -171,19 +186,6 @@ class LocalStorage implements Storage {
   #readError(key: string, error: unknown): Error {
     if (isAbsent(error)) return new NotFoundError(this.location, key, { cause: error });
     return localError(`cannot read ${key} in ${this.location}`, error);
-  }
-}
-
-async function writeDurably(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
-  try {
-    let rest = parts.filter((part) => part.length > 0);
-    while (rest.length > 0) {
-      const { bytesWritten } = await file.writev(rest);
-      rest = dropBytes(rest, bytesWritten);
-    }
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
 

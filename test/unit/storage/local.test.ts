@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -174,6 +174,18 @@ describe('trouble with the disk', () => {
     const { stdout } = await runTool({ file: process.execPath, args: ['--input-type=module', '-e', script] });
     assert.deepEqual(stdout.trim().split('\n'), Array.from({ length: 5 }, () => 'StorageError 20 false true'));
   });
+});
+
+test('what root adds to a repository of another user is that user\'s, and theirs to go on with', async () => {
+  const root = newRoot();
+  chownSync(root, 65534, 65533);
+  for (const links of [true, false]) {
+    const storage = openLocalStorage(root, { links });
+    await storage.put(`a/${links}/b/object`, [Buffer.from('x')]);
+    await storage.put(`a/${links}/b/object`, [Buffer.from('y')], { replace: true });
+  }
+  const owners = readdirSync(root, { recursive: true, encoding: 'utf8' }).toSorted().map((path) => [path, statSync(join(root, path)).uid, statSync(join(root, path)).gid]);
+  assert.deepEqual(owners, ['a', 'a/false', 'a/false/b', 'a/false/b/object', 'a/true', 'a/true/b', 'a/true/b/object'].map((path) => [path, 65534, 65533]));
 });
 
 test('kill -9 of a writer leaves no object that is not whole, loses none that was acknowledged, and its temporaries go', async () => {
