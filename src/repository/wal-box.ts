@@ -1,11 +1,12 @@
 /**
  * Boxes of write-ahead log (kind 3): frames of 1 MiB, and with encryption the writer's signature at the end
  * of the directory, since no manifest vouches for them. Layout: man lifeboat-repository(7), "Sealed box".
+ * Their frames have no chunk ids: nothing refers to a frame by its content, and hashing took a third of a push.
  */
 import { availableParallelism } from 'node:os';
 import type { CompressionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
-import { BoxCipher, boxKind, chunkIdKey, chunkIdOf, encodeDirectory, encodeTrailer, headerBytes, newHeader, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from './box.ts';
+import { BoxCipher, boxKind, encodeDirectory, encodeTrailer, headerBytes, newHeader, noChunkId, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from './box.ts';
 import { encode, type Encoded } from './codec.ts';
 import { distrustOf, keyNeeded, type SealingKey } from './documents.ts';
 import type { Keyring, OpenedKey } from './keyring.ts';
@@ -24,16 +25,15 @@ export async function sealWalBox(key: string, body: Uint8Array, sealing: Sealing
   const { dataKey, signer } = sealing;
   if (dataKey !== undefined && signer === undefined) throw new TypeError('an encrypted box of write-ahead log needs a signer');
   const cipher = new BoxCipher(newHeader(boxKind.wal, dataKey), dataKey);
-  const idKey = chunkIdKey(dataKey);
   const plain = Array.from({ length: Math.ceil(body.length / frameBytes) }, (_, n) => body.subarray(n * frameBytes, (n + 1) * frameBytes));
-  const encoded = await Promise.all(plain.map(async (each) => encodeFrame(each, compression, idKey)));
+  const encoded = await Promise.all(plain.map(async (each) => encodeFrame(each, compression)));
   const parts: Uint8Array[] = [cipher.header];
   const frames: FrameEntry[] = [];
   let offset = headerBytes;
-  for (const [n, { codec, body: stored, plainLength, chunkId }] of encoded.entries()) {
+  for (const [n, { codec, body: stored }] of encoded.entries()) {
     const sealed = Buffer.allocUnsafe(stored.length + tagBytes);
     cipher.sealInto(sealed, 0, n, stored);
-    frames.push({ offset, storedLength: sealed.length, plainLength, codec, chunkId });
+    frames.push({ offset, storedLength: sealed.length, plainLength: plain[n]?.length ?? 0, codec, chunkId: noChunkId });
     offset += sealed.length;
     parts.push(sealed);
   }
@@ -46,13 +46,10 @@ export async function sealWalBox(key: string, body: Uint8Array, sealing: Sealing
   return [...parts, sealed, encodeTrailer({ directoryOffset: offset, directoryLength: sealed.length, frameCount: frames.length })];
 }
 
-/** Hashed when it is compressed: one frame at a time, while the threads are busy with others. */
-async function encodeFrame(plain: Uint8Array, compression: CompressionConfig, idKey: Buffer | undefined): Promise<Encoded & { readonly plainLength: number; readonly chunkId: Buffer }> {
+async function encodeFrame(plain: Uint8Array, compression: CompressionConfig): Promise<Encoded> {
   await compressing.acquire();
   try {
-    const encoding = encode(plain, compression);
-    const chunkId = chunkIdOf(idKey, plain);
-    return { ...(await encoding), plainLength: plain.length, chunkId };
+    return await encode(plain, compression, { checksum: true });
   } finally {
     compressing.release();
   }

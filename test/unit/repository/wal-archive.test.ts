@@ -5,8 +5,11 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import type { EncryptionConfig } from '../../../src/config/config.ts';
 import { newIdentity, recipientOf } from '../../../src/repository/age.ts';
+import { BoxCipher, boxKind, encodeDirectory, encodeTrailer, headerBytes, newHeader, noChunkId, openBoxFrames, openWholeBox, tagBytes, type BoxKind } from '../../../src/repository/box.ts';
+import { sha256 } from '../../../src/repository/crypto.ts';
 import type { Repository } from '../../../src/repository/repository.ts';
 import { listHistories, listWal, listWalSystems, parseHistory, putWal, readWal } from '../../../src/repository/wal-archive.ts';
+import { sealWalBox } from '../../../src/repository/wal-box.ts';
 import { formatLsn, parseLsn, parseWalKey, parseWalName, segmentAt, segmentName, segmentNumber, walKey } from '../../../src/repository/wal-names.ts';
 import { collect, encryption, testRepository, type TestRepository } from '../../helpers/repository.ts';
 
@@ -102,6 +105,23 @@ test('flipped bytes, truncation, renaming, a swapped system: damage, never conte
   writeFileSync(path, bytes);
   await readWal(repository, '7001', one);
   await assert.rejects(home.open(encryption({ key: 'c3'.repeat(32) }), 'b').then(async (opened) => readWal(opened, '7001', one)), { code: 'key' });
+});
+
+test('frames of log bear zstd\'s checksum and no chunk id; one that is given counts, and other boxes must give theirs', async () => {
+  const parts = await sealWalBox('wal/x', Buffer.concat([Buffer.alloc(mib, 'a'), randomBytes(mib)]), { dataKey: undefined, signer: undefined }, { method: 'zstd', level: 3 });
+  const { frames } = openWholeBox(Buffer.concat(parts), boxKind.wal, 'wal/x', undefined);
+  assert.deepEqual(frames.map(({ codec, chunkId }) => [codec, chunkId.equals(noChunkId)]), [[1, true], [0, true]]);
+  assert.equal((parts[1]?.[4] ?? 0) & 4, 4, 'the flag in the head of the frame, RFC 8878');
+  const boxOf = (kind: BoxKind, chunkId: Buffer): Buffer => {
+    const cipher = new BoxCipher(newHeader(kind, undefined), undefined);
+    const frame = Buffer.alloc(1 + tagBytes);
+    cipher.sealInto(frame, 0, 0, Buffer.from('x'));
+    const directory = cipher.sealDirectory(1, encodeDirectory('wal/x', [{ offset: headerBytes, storedLength: frame.length, plainLength: 1, codec: 0, chunkId }]));
+    return Buffer.concat([cipher.header, frame, directory, encodeTrailer({ directoryOffset: headerBytes + frame.length, directoryLength: directory.length, frameCount: 1 })]);
+  };
+  const opens = async (kind: BoxKind, chunkId: Buffer): Promise<boolean> => collect(openBoxFrames(boxOf(kind, chunkId), kind, 'wal/x', undefined)).then(() => true, () => false);
+  const right = sha256(Buffer.from('x'));
+  assert.deepEqual(await Promise.all([opens(boxKind.wal, right), opens(boxKind.wal, noChunkId), opens(boxKind.wal, sha256()), opens(boxKind.document, right), opens(boxKind.document, noChunkId)]), [true, true, false, true, false]);
 });
 
 test('under a public recipient only what a trusted writer signed is read, unless forced', async () => {
