@@ -15,7 +15,7 @@ import type { BaseFacts } from '../source/postgres/base-facts.ts';
 import { segmentsOfBase } from './base-complete.ts';
 import { parseTime } from './pitr-target.ts';
 import { readSegment } from './wal-segment.ts';
-import { pushedAtOnce, settled } from './wal-settled.ts';
+import { pushedAtOnce, settled, type Seen } from './wal-settled.ts';
 
 /** Everything of one cluster that is archived, by name. */
 export interface WalInventory {
@@ -59,13 +59,15 @@ function hasHoleAtEnd(names: readonly string[]): boolean {
   });
 }
 
-async function listInventory(repository: Repository, systemId: string): Promise<WalInventory> {
+async function listInventory(repository: Repository, systemId: string): Promise<Seen<WalInventory>> {
+  let newestMs = 0;
   const segments = new Set<string>();
   const unfinished = new Set<string>();
   const timelines = new Set<number>();
   const histories = new Map<number, HistoryLine[]>();
   const damagedHistories = new Map<number, LifeboatError>();
-  for await (const { file } of listWal(repository.storage, systemId)) {
+  for await (const { file, modifiedMs } of listWal(repository.storage, systemId)) {
+    newestMs = Math.max(newestMs, modifiedMs);
     if (file.kind === 'segment') {
       segments.add(file.name);
       timelines.add(file.timeline);
@@ -82,7 +84,7 @@ async function listInventory(repository: Repository, systemId: string): Promise<
       damagedHistories.set(file.timeline, damageOf(error));
     }
   }
-  return { systemId, segments, unfinished, timelines, histories, damagedHistories };
+  return { seen: { systemId, segments, unfinished, timelines, histories, damagedHistories }, newestMs };
 }
 
 /** Whatever else went wrong is thrown on. */

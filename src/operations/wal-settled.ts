@@ -7,11 +7,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** A push has no more segments under way at a time: a hole farther from the end is none of its. */
 export const pushedAtOnce = 16;
 const pauseMs = 1500;
+/** Longer than a push tries to reach its storage: nothing that was stored before is of one that is under way. */
+const pushLastsMs = 60_000;
 
-/** What is seen; seen once more where `isUnsettled`, for good or bad. */
-export async function settled<T>(look: () => Promise<T>, isUnsettled: (seen: T) => boolean): Promise<T> {
-  const seen = await look();
-  if (!isUnsettled(seen)) return seen;
+/** What somebody saw, and when the newest of it was stored, by the storage's clock. */
+export interface Seen<T> {
+  readonly seen: T;
+  readonly newestMs: number;
+}
+
+/** What is seen; seen once more where `isUnsettled` and something came of late, for good or bad. */
+export async function settled<T>(look: () => Promise<Seen<T>>, isUnsettled: (seen: T) => boolean): Promise<T> {
+  const { seen, newestMs } = await look();
+  if (!isUnsettled(seen) || Date.now() - newestMs > pushLastsMs) return seen;
   await sleep(pauseMs);
-  return look();
+  return (await look()).seen;
 }

@@ -6,7 +6,7 @@ import type { Repository } from '../repository/repository.ts';
 import { listWal, listWalSystems, parseHistory, readWalObject, type WalObject } from '../repository/wal-archive.ts';
 import { formatLsn, parseLsn, segmentAt, segmentName, segmentNumber } from '../repository/wal-names.ts';
 import { withRepository } from './open-repository.ts';
-import { pushedAtOnce, settled } from './wal-settled.ts';
+import { pushedAtOnce, settled, type Seen } from './wal-settled.ts';
 import { shownLsn } from './wal-stream-ship.ts';
 import type { WalGap, WalServerLag, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './wal-requests.ts';
 
@@ -35,13 +35,15 @@ function hasGapAtEnd({ segmentBytes, timelines, gaps }: WalSystem): boolean {
 }
 
 /** One pass over the names; of the contents only one segment and the histories are read. */
-async function lookAtSystem(repository: Repository, systemId: string): Promise<WalSystem> {
+async function lookAtSystem(repository: Repository, systemId: string): Promise<Seen<WalSystem>> {
+  let newestMs = 0;
   const timelines = new Map<number, WalTimeline>();
   const gaps: WalGap[] = [];
   const histories: WalObject[] = [];
   const unfinished = new Map<number, WalObject>();
   let segmentBytes: number | undefined;
   for await (const each of listWal(repository.storage, systemId)) {
+    newestMs = Math.max(newestMs, each.modifiedMs);
     if (each.file.kind === 'history') histories.push(each);
     if (each.file.kind === 'unfinished') unfinished.set(each.file.timeline, each);
     if (each.file.kind !== 'segment') continue;
@@ -71,7 +73,8 @@ async function lookAtSystem(repository: Repository, systemId: string): Promise<W
     if (parent === undefined || last === undefined) continue;
     gaps.push(...gapAtSwitch(timeline, parent.switchLsn, last, first, segmentBytes));
   }
-  return { systemId, segmentBytes, timelines: [...timelines.values()].toSorted((a, b) => a.timeline - b.timeline), gaps, missingHistories };
+  const sorted = [...timelines.values()].toSorted((a, b) => a.timeline - b.timeline);
+  return { seen: { systemId, segmentBytes, timelines: sorted, gaps, missingHistories }, newestMs };
 }
 
 /** `before` and `after` are archived and of one timeline. */
