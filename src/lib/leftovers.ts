@@ -4,8 +4,9 @@
  * process under `<state>/run/`, and struck off when it is gone; the next run ends what the journals of
  * dead processes name.
  */
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { giveFoldersSync } from './owners.ts';
 
 type Entry = { readonly path: string } | { readonly pid: number; readonly start: string; readonly signal?: NodeJS.Signals };
 
@@ -15,7 +16,8 @@ let folder: string | undefined;
 /** Names the state folder (0700, made if needed) and ends what dead runs left there. Returns what was ended, for the log. */
 export function openLeftovers(stateDir: string): string[] {
   folder = join(stateDir, 'run');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (first !== undefined) giveFoldersSync(first, folder);
   return sweep(folder);
 }
 
@@ -120,7 +122,7 @@ function sweep(run: string): string[] {
   const ended: string[] = [];
   for (const name of readdirSync(run)) {
     const [pid, start] = name.replace('.ndjson', '').split('-');
-    if (!name.endsWith('.ndjson') || processStart(Number(pid)) === start) continue;
+    if (!name.endsWith('.ndjson') || processStart(Number(pid)) === start || !isOurs(join(run, name))) continue;
     const entries = open(join(run, name));
     // Processes first: one of them may still be writing into a folder that is to go.
     for (const entry of entries) if ('pid' in entry && endProcess(entry)) ended.push(`process ${entry.pid}`);
@@ -129,6 +131,11 @@ function sweep(run: string): string[] {
     if (stuck.length === 0) rmSync(join(run, name), { force: true });
   }
   return ended;
+}
+
+/** What another user's says is not for us to remove: root would do it, and a user could not even read root's. */
+function isOurs(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.uid === process.getuid?.();
 }
 
 function removed(path: string, ended: string[]): boolean {

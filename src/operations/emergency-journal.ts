@@ -3,10 +3,10 @@
  * written before and after each step, so that a run that was killed can be gone on with. Each repository and target
  * has one of its own: two installations of one host that share a state folder do not see each other's.
  */
-import { mkdir, readFile, rename } from 'node:fs/promises';
+import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
-import { writeFileAtomic } from '../lib/fs.ts';
+import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
 import { isGone, isSameSystem, ownIdentity, type ProcessIdentity } from '../lib/process-identity.ts';
 import type { EmergencyPlan, PlannedStep } from './emergency-plan.ts';
 import type { RestoreMark } from './restore-marks.ts';
@@ -63,7 +63,7 @@ export class JournalFile {
 
   async write(journal: Journal): Promise<void> {
     try {
-      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await ensureFolder(this.#folder);
       await writeFileAtomic(this.path, `${JSON.stringify(journal, undefined, 2)}\n`);
     } catch (cause) {
       throw new LifeboatError('usage', `cannot write the journal ${this.path}: ${messageOf(cause)}`, { hint: 'set BACKUP_STATE_DIR to a folder that this user may write', cause });

@@ -3,12 +3,14 @@
  * open, so that goes to a file and the end of the command itself is what counts; one that hangs is ended with all
  * that it has started, so that the restore does not hang with it.
  */
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { EmergencyConfig } from '../config/config.ts';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { runTool } from '../lib/exec.ts';
+import { ensureFolder } from '../lib/fs.ts';
+import { foreignOwner, giveFile } from '../lib/owners.ts';
 import { formatDuration } from '../lib/time.ts';
 import { commandLine } from './shell-words.ts';
 
@@ -18,8 +20,9 @@ export async function runService(what: 'stop' | 'start', emergency: EmergencyCon
   const [file, ...args] = argv ?? [];
   if (argv === undefined || file === undefined) throw new LifeboatError('usage', `no command to ${what} services is configured any more`, { hint: `configure emergency.${what}Services, or ${what} them by hand and configure ["true"]` });
   const limit = AbortSignal.timeout(emergency.serviceTimeoutMs);
-  await mkdir(dirname(log), { recursive: true, mode: 0o700 });
+  await ensureFolder(dirname(log));
   await using output = await open(log, 'w', 0o600);
+  await giveFile(output, await foreignOwner(dirname(log)));
   try {
     await runTool({ file, args, stdout: output.fd, stderr: output.fd, detached: true, signal: AbortSignal.any([signal, limit]) });
     return [];

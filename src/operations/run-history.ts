@@ -2,13 +2,14 @@
  * What became of this host's backups, failed ones above all: those leave no manifest, and may not even have
  * reached the repository. One line a run in `<state>/runs.ndjson`, the last 400. Never a reason to fail.
  */
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
-import { writeFileAtomic } from '../lib/fs.ts';
+import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
+import { foreignOwner, giveFile } from '../lib/owners.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { BackupRequest, BackupResult } from './backup-requests.ts';
 import type { Operation } from './requests.ts';
@@ -73,8 +74,10 @@ async function remember({ config }: LoadedConfig, request: BackupRequest, { emit
   const record: RecordedRun = { repository: repositoryName(config), ...run, target, finishedAt: new Date().toISOString() };
   try {
     const path = pathOf(config.stateDir);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await appendFile(path, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+    await ensureFolder(dirname(path));
+    await using file = await open(path, 'a', 0o600);
+    await giveFile(file, await foreignOwner(dirname(path)));
+    await file.appendFile(`${JSON.stringify(record)}\n`);
     const lines = await readLines(config.stateDir);
     if (lines.length > trimAbove) await writeFileAtomic(path, `${lines.slice(-keptRuns).join('\n')}\n`, 0o600);
   } catch (error) {

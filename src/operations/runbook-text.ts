@@ -3,7 +3,6 @@
  * printed and kept where it can be read when nothing works. It takes neither the repository nor a server to make it,
  * so each backup holds the one of its day, and it is written anew to the state folder after each backup.
  */
-import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +11,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { originOf } from '../config/origins.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { writeFileAtomic } from '../lib/fs.ts';
+import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
 import { formatDuration } from '../lib/time.ts';
 import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
 import { parseRedisUrl } from '../source/redis/endpoint.ts';
@@ -76,7 +75,7 @@ export async function refreshRunbook(loaded: LoadedConfig, context: RunContext):
 
 /** `<state>/runbook.md`; returns its path. */
 export async function writeRunbook({ config }: LoadedConfig, text: string): Promise<string> {
-  await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+  await ensureFolder(config.stateDir);
   const file = join(config.stateDir, 'runbook.md');
   await writeFileAtomic(file, text);
   return file;

@@ -1,9 +1,9 @@
 /** Warnings of status that are meant to be, by their names, in this host's state: `<state>/repositories/<id>/acknowledged.json`. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
-import { writeFileAtomic } from '../lib/fs.ts';
+import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
 
 const acknowledgementSchema = z.object({ at: z.iso.datetime(), by: z.string(), reason: z.string() });
 const fileSchema = z.record(z.string(), acknowledgementSchema);
@@ -28,7 +28,7 @@ export async function keepAcknowledged(stateDir: string, repositoryId: string, w
   const kept = [...before].filter(([id]) => present.has(id) && id !== warning);
   const path = pathOf(stateDir, repositoryId);
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await ensureFolder(dirname(path));
     await writeFileAtomic(path, `${JSON.stringify(Object.fromEntries([...kept, [warning, said]]), undefined, 2)}\n`, 0o600);
   } catch (cause) {
     throw new LifeboatError('usage', `cannot write to the state folder: ${messageOf(cause)}`, { hint: 'set BACKUP_STATE_DIR to a folder that this user may write', cause });

@@ -3,10 +3,10 @@
  * last. Another cluster on the same target (two servers with one configuration, a new cluster in the old one's
  * place) is refused until somebody says that it is meant.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
-import { writeFileAtomic } from '../lib/fs.ts';
+import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listWalSystems } from '../repository/wal-archive.ts';
 
@@ -28,7 +28,7 @@ export async function expectSystem(repository: Repository, { stateDir, cluster, 
     const others = known === undefined ? await listWalSystems(repository.storage) : [known];
     if (others.length > 0 && !others.includes(systemId)) throw refusal(systemId, others, cluster);
   }
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await ensureFolder(dirname(file));
   await writeFileAtomic(file, `${JSON.stringify({ systemId })}\n`);
 }
 

@@ -5,10 +5,10 @@
  * passphrase would be too slow to stretch each time. Secrets are files of mode 0600 and expire.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { link, mkdir, readFile, rm, unlink } from 'node:fs/promises';
+import { link, readFile, rm, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
-import { writeFileAtomic } from '../lib/fs.ts';
+import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
 import type { DataKey } from './crypto.ts';
 import { signerFromSeed, type Signer } from './signing.ts';
 
@@ -184,13 +184,13 @@ async function readJson<T>(path: string): Promise<T | undefined> {
     return JSON.parse(await readFile(path, 'utf8')) as T;
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw error;
+    throw new LifeboatError('usage', `cannot read the state folder: ${messageOf(error)}`, { hint: 'run it as the user that it belongs to, or set BACKUP_STATE_DIR to a folder of this user', cause: error });
   }
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await ensureFolder(dirname(path));
     await writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`, 0o600);
   } catch (cause) {
     throw new LifeboatError('usage', `cannot write to the state folder: ${messageOf(cause)}`, { hint: 'set BACKUP_STATE_DIR to a folder that this user may write', cause });

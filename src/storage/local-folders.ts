@@ -3,10 +3,11 @@
  * first use of a folder by this process makes it and fsyncs its parent, whoever made it: another
  * process may have made it a moment ago and not have come to its fsync yet.
  */
-import { lchown, mkdir, rmdir, stat, type FileHandle } from 'node:fs/promises';
+import { mkdir, rmdir, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemCodeOf } from '../lib/errors.ts';
 import { syncFolder } from '../lib/fs.ts';
+import { foreignOwner, giveFile, giveFolder, type Owner } from '../lib/owners.ts';
 import { ignoreAbsent } from './local-errors.ts';
 import { StorageError } from './storage.ts';
 
@@ -33,12 +34,9 @@ export class LocalFolders {
     return making;
   }
 
-  /**
-   * Gives a new file the owner of the repository, where root works in that of another user: that user's
-   * runs must be able to read it. After `ensure` only.
-   */
+  /** Gives a new file of root's to the owner of the repository. After `ensure` only. */
   async adopt(file: FileHandle): Promise<void> {
-    if (this.#owner !== undefined) await file.chown(this.#owner.uid, this.#owner.gid).catch(ignoreNoOwners);
+    await giveFile(file, this.#owner);
   }
 
   /** What is known of this folder and those above it is no longer sure. */
@@ -76,7 +74,7 @@ export class LocalFolders {
     await this.ensure(parent);
     try {
       await mkdir(folder, { mode: 0o700 });
-      if (this.#owner !== undefined) await lchown(folder, this.#owner.uid, this.#owner.gid).catch(ignoreNoOwners);
+      await giveFolder(folder, this.#owner);
     } catch (error) {
       if (systemCodeOf(error) !== 'EEXIST') throw error;
     }
@@ -87,23 +85,13 @@ export class LocalFolders {
     await this.requireRoot();
     const first = this.#create ? await mkdir(this.#root, { recursive: true, mode: 0o700 }) : undefined;
     if (first !== undefined) for (let path = this.#root; path.length >= first.length; path = dirname(path)) await syncEntries(dirname(path));
-    const { dev, ino, uid, gid } = await stat(this.#root);
-    if (process.getuid?.() === 0 && uid !== 0) this.#owner = { uid, gid };
+    const { dev, ino } = await stat(this.#root);
+    this.#owner = await foreignOwner(this.#root);
     // A disk that went away in the middle of a run leaves its mount point: do not fill the disk below.
     this.#identity ??= `${dev}:${ino}`;
     if (this.#identity === `${dev}:${ino}`) return;
     throw new StorageError(`the repository folder ${this.#root} is no longer the one it was when this run began`, { hint: 'see whether its disk is still mounted' });
   }
-}
-
-interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** File systems without owners, and servers that do not take root for root. */
-function ignoreNoOwners(error: unknown): void {
-  if (!['EPERM', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(systemCodeOf(error) ?? '')) throw error;
 }
 
 /** fsync of a folder; a file system that has no such thing (EINVAL) writes entries through. */
