@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { LifeboatError, systemCodeOf } from './errors.ts';
 import { rememberPath } from './leftovers.ts';
-import { foreignOwner, giveFile, giveFolder } from './owners.ts';
+import { foreignOwner, give, giveNewFolders } from './owners.ts';
 
 /** Writes a file by way of a temporary one beside it, fsynced, then renamed over `path`; the folder is fsynced too. Root's files belong to the owner of the folder. */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
@@ -13,7 +13,7 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
   try {
     const file = await open(temporary, 'wx', mode);
     try {
-      await giveFile(file, await foreignOwner(dirname(path)));
+      give(file.fd, foreignOwner(dirname(path)));
       await file.writeFile(data);
       await file.sync();
     } finally {
@@ -29,10 +29,7 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
 
 /** Makes a folder (0700) and what is missing above it, if need be. Root's folders belong to the owner of the one that they are made in. */
 export async function ensureFolder(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  const owner = await foreignOwner(dirname(first));
-  for (let each = path; each.length >= first.length; each = dirname(each)) await giveFolder(each, owner);
+  giveNewFolders(await mkdir(path, { recursive: true, mode: 0o700 }), path);
 }
 
 /** What was thrown, as LifeboatError `space` (15) if it says that a disk or a quota is full. */

@@ -6,7 +6,7 @@
  */
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { giveFoldersSync } from './owners.ts';
+import { giveNewFolders } from './owners.ts';
 
 type Entry = { readonly path: string } | { readonly pid: number; readonly start: string; readonly signal?: NodeJS.Signals };
 
@@ -16,8 +16,7 @@ let folder: string | undefined;
 /** Names the state folder (0700, made if needed) and ends what dead runs left there. Returns what was ended, for the log. */
 export function openLeftovers(stateDir: string): string[] {
   folder = join(stateDir, 'run');
-  const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
-  if (first !== undefined) giveFoldersSync(first, folder);
+  giveNewFolders(mkdirSync(folder, { recursive: true, mode: 0o700 }), folder);
   return sweep(folder);
 }
 

@@ -10,7 +10,7 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { runTool } from '../lib/exec.ts';
 import { ensureFolder } from '../lib/fs.ts';
-import { foreignOwner, giveFile } from '../lib/owners.ts';
+import { foreignOwner, give } from '../lib/owners.ts';
 import { formatDuration } from '../lib/time.ts';
 import { commandLine } from './shell-words.ts';
 
@@ -22,7 +22,7 @@ export async function runService(what: 'stop' | 'start', emergency: EmergencyCon
   const limit = AbortSignal.timeout(emergency.serviceTimeoutMs);
   await ensureFolder(dirname(log));
   await using output = await open(log, 'w', 0o600);
-  await giveFile(output, await foreignOwner(dirname(log)));
+  give(output.fd, foreignOwner(dirname(log)));
   try {
     await runTool({ file, args, stdout: output.fd, stderr: output.fd, detached: true, signal: AbortSignal.any([signal, limit]) });
     return [];

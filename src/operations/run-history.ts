@@ -9,7 +9,7 @@ import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
 import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
-import { foreignOwner, giveFile } from '../lib/owners.ts';
+import { foreignOwner, give } from '../lib/owners.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { BackupRequest, BackupResult } from './backup-requests.ts';
 import type { Operation } from './requests.ts';
@@ -76,7 +76,7 @@ async function remember({ config }: LoadedConfig, request: BackupRequest, { emit
     const path = pathOf(config.stateDir);
     await ensureFolder(dirname(path));
     await using file = await open(path, 'a', 0o600);
-    await giveFile(file, await foreignOwner(dirname(path)));
+    give(file.fd, foreignOwner(dirname(path)));
     await file.appendFile(`${JSON.stringify(record)}\n`);
     const lines = await readLines(config.stateDir);
     if (lines.length > trimAbove) await writeFileAtomic(path, `${lines.slice(-keptRuns).join('\n')}\n`, 0o600);

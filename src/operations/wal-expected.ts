@@ -3,11 +3,10 @@
  * last. Another cluster on the same target (two servers with one configuration, a new cluster in the old one's
  * place) is refused until somebody says that it is meant.
  */
-import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
-import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
+import { join } from 'node:path';
+import { LifeboatError } from '../lib/errors.ts';
 import type { Repository } from '../repository/repository.ts';
+import { readStateFile, writeStateFile } from '../repository/state.ts';
 import { listWalSystems } from '../repository/wal-archive.ts';
 
 export interface ExpectedSystem {
@@ -28,18 +27,12 @@ export async function expectSystem(repository: Repository, { stateDir, cluster, 
     const others = known === undefined ? await listWalSystems(repository.storage) : [known];
     if (others.length > 0 && !others.includes(systemId)) throw refusal(systemId, others, cluster);
   }
-  await ensureFolder(dirname(file));
-  await writeFileAtomic(file, `${JSON.stringify({ systemId })}\n`);
+  await writeStateFile(file, { systemId });
 }
 
 async function readExpected(file: string): Promise<string | undefined> {
-  try {
-    const { systemId } = JSON.parse(await readFile(file, 'utf8')) as { systemId?: unknown };
-    return typeof systemId === 'string' ? systemId : undefined;
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const systemId = (await readStateFile<{ systemId?: unknown }>(file))?.systemId;
+  return typeof systemId === 'string' ? systemId : undefined;
 }
 
 function refusal(systemId: string, others: readonly string[], cluster: string): LifeboatError {

@@ -1,3 +1,8 @@
+import { availableParallelism } from 'node:os';
+
+/** libuv's threads, as bin/lifeboat.js has them started: more work than that at once would only wait. */
+export const libuvThreads = Math.max(4, availableParallelism());
+
 /** Bounds how many do something at once, first come, first served. */
 export class Semaphore {
   #free: number;

@@ -63,14 +63,14 @@ export class RepositoryState {
   }
 
   async newestBackup(target: string): Promise<SeenBackup | undefined> {
-    return readJson<SeenBackup>(join(this.#folder, `newest-${target}.json`));
+    return readStateFile<SeenBackup>(join(this.#folder, `newest-${target}.json`));
   }
 
   /** Remembers a backup of `target` unless a newer one is known. */
   async rememberBackup(target: string, backup: SeenBackup): Promise<void> {
     const known = await this.newestBackup(target);
     if (known !== undefined && Date.parse(known.startedAt) > Date.parse(backup.startedAt)) return;
-    await writeJson(join(this.#folder, `newest-${target}.json`), { id: backup.id, seal: backup.seal, startedAt: backup.startedAt });
+    await writeStateFile(join(this.#folder, `newest-${target}.json`), { id: backup.id, seal: backup.seal, startedAt: backup.startedAt });
   }
 
   /** The backup this host remembers, if `newest` (the newest there is now) is older than it: somebody removed it or put an older state back. */
@@ -82,28 +82,28 @@ export class RepositoryState {
 
   /** The newest record that this host has written to the audit log of `host`. */
   async newestAudit(host: string): Promise<SeenAudit | undefined> {
-    return readJson<SeenAudit>(join(this.#folder, `audit-${host}.json`));
+    return readStateFile<SeenAudit>(join(this.#folder, `audit-${host}.json`));
   }
 
   /** Of two runs at once the greater number stays. */
   async rememberAudit({ host, number, seal }: SeenAudit): Promise<void> {
-    if (((await this.newestAudit(host))?.number ?? 0) < number) await writeJson(join(this.#folder, `audit-${host}.json`), { host, number, seal });
+    if (((await this.newestAudit(host))?.number ?? 0) < number) await writeStateFile(join(this.#folder, `audit-${host}.json`), { host, number, seal });
   }
 
   async newestDataKey(): Promise<SeenDataKey | undefined> {
-    return readJson<SeenDataKey>(join(this.#folder, 'newest-data-key.json'));
+    return readStateFile<SeenDataKey>(join(this.#folder, 'newest-data-key.json'));
   }
 
   async rememberDataKey(key: SeenDataKey): Promise<void> {
     const known = await this.newestDataKey();
     if (known !== undefined && (known.id === key.id || Date.parse(known.createdAt) > Date.parse(key.createdAt))) return;
-    await writeJson(join(this.#folder, 'newest-data-key.json'), { id: key.id, createdAt: key.createdAt });
+    await writeStateFile(join(this.#folder, 'newest-data-key.json'), { id: key.id, createdAt: key.createdAt });
   }
 
   /** The data key this host made for itself, until it is too old; then it is forgotten. */
   async ownDataKey(now = Date.now()): Promise<OwnDataKey | undefined> {
     const path = join(this.#folder, 'own-data-key.json');
-    const kept = await readJson<{ id: string; key: string; createdAt: string }>(path);
+    const kept = await readStateFile<{ id: string; key: string; createdAt: string }>(path);
     if (kept === undefined) return undefined;
     if (now - Date.parse(kept.createdAt) > ownDataKeyLifeMs) {
       await rm(path, { force: true });
@@ -113,7 +113,7 @@ export class RepositoryState {
   }
 
   async keepOwnDataKey(key: OwnDataKey): Promise<void> {
-    await writeJson(join(this.#folder, 'own-data-key.json'), { id: key.id.toString('hex'), key: key.key.toString('base64'), createdAt: key.createdAt });
+    await writeStateFile(join(this.#folder, 'own-data-key.json'), { id: key.id.toString('hex'), key: key.key.toString('base64'), createdAt: key.createdAt });
   }
 
   /** A secret (32 bytes) that was kept under `name` when it was derived from `passphrase`. Expired ones are removed on the way. */
@@ -139,21 +139,21 @@ export class RepositoryState {
   }
 
   async #cached(): Promise<CachedSecret[]> {
-    return (await readJson<CachedSecret[]>(join(this.#folder, 'opened-keys.json'))) ?? [];
+    return (await readStateFile<CachedSecret[]>(join(this.#folder, 'opened-keys.json'))) ?? [];
   }
 
   async #writeCached(secrets: readonly CachedSecret[]): Promise<void> {
-    await writeJson(join(this.#folder, 'opened-keys.json'), secrets).catch(() => {});
+    await writeStateFile(join(this.#folder, 'opened-keys.json'), secrets).catch(() => {});
   }
 }
 
 /** This host's own signing key (`<state>/signing-key.json`, 0600); made when first needed. */
 export async function ownSigner(stateDir: string): Promise<Signer> {
   const path = join(stateDir, 'signing-key.json');
-  const known = await readJson<{ seed: string }>(path);
+  const known = await readStateFile<{ seed: string }>(path);
   if (known !== undefined) return signerFromSeed(Buffer.from(known.seed, 'base64'));
   const mine = `${path}.${randomBytes(4).toString('hex')}`;
-  await writeJson(mine, { seed: randomBytes(32).toString('base64') });
+  await writeStateFile(mine, { seed: randomBytes(32).toString('base64') });
   try {
     // Of two processes that get here at once only one may win; rename would let both.
     await link(mine, path);
@@ -167,7 +167,7 @@ export async function ownSigner(stateDir: string): Promise<Signer> {
 
 /** The public part of ownSigner, if this host has made one; nothing is made. */
 export async function ownPublicKey(stateDir: string): Promise<Buffer | undefined> {
-  const known = await readJson<{ seed: string }>(join(stateDir, 'signing-key.json'));
+  const known = await readStateFile<{ seed: string }>(join(stateDir, 'signing-key.json'));
   return known === undefined ? undefined : signerFromSeed(Buffer.from(known.seed, 'base64')).publicKey;
 }
 
@@ -179,7 +179,8 @@ function passphraseTag(salt: string, passphrase: string): Buffer {
   return createHmac('sha256', Buffer.from(salt, 'base64')).update(passphrase).digest().subarray(0, 2);
 }
 
-async function readJson<T>(path: string): Promise<T | undefined> {
+/** A JSON file of this host's state; undefined if there is none, or it is torn. Throws `usage` where this user may not read. */
+export async function readStateFile<T>(path: string): Promise<T | undefined> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as T;
   } catch (error) {
@@ -188,7 +189,8 @@ async function readJson<T>(path: string): Promise<T | undefined> {
   }
 }
 
-async function writeJson(path: string, value: unknown): Promise<void> {
+/** A file of this host's state (0600), its folder made if need be. Throws `usage` where this user may not write. */
+export async function writeStateFile(path: string, value: unknown): Promise<void> {
   try {
     await ensureFolder(dirname(path));
     await writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`, 0o600);

@@ -3,7 +3,6 @@
  * of the directory, since no manifest vouches for them. Layout: man lifeboat-repository(7), "Sealed box".
  * Their frames have no chunk ids: nothing refers to a frame by its content, and hashing took a third of a push.
  */
-import { availableParallelism } from 'node:os';
 import type { CompressionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import { BoxCipher, boxKind, encodeDirectory, encodeTrailer, headerBytes, newHeader, noChunkId, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from './box.ts';
@@ -11,12 +10,12 @@ import { encode, type Encoded } from './codec.ts';
 import { distrustOf, keyNeeded, type SealingKey } from './documents.ts';
 import type { Keyring, OpenedKey } from './keyring.ts';
 import { damaged } from './seal.ts';
-import { Semaphore } from './semaphore.ts';
+import { libuvThreads, Semaphore } from './semaphore.ts';
 import { isSignedBy } from './signing.ts';
 
 const frameBytes = 1024 * 1024;
-/** Of all files together: a compressor holds some MiB, and more of them than libuv has threads would only wait. */
-const compressing = new Semaphore(Math.max(4, availableParallelism()));
+/** Of all files together: a compressor holds some MiB. */
+const compressing = new Semaphore(libuvThreads);
 const publicKeyBytes = 32;
 const signatureBytes = 64;
 

@@ -4,11 +4,10 @@
  * from one that is cut short, and would take its rest from the next chunk: so only a body whose own block headers say
  * that it is exactly one frame goes to one. What is anything else gets the one-shot call, which tells what is wrong.
  */
-import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import { discard } from '../lib/collect.ts';
-import { Semaphore } from './semaphore.ts';
+import { libuvThreads, Semaphore } from './semaphore.ts';
 
 const zstdDecompress = promisify(zlib.zstdDecompress);
 
@@ -17,8 +16,7 @@ const outputBytes = 512 * 1024;
 /** A stream keeps its window for good; our writer's are of 2 MiB. */
 const maxKeptWindowBytes = 8 * 1024 * 1024;
 
-/** As many as libuv has threads by bin/lifeboat.js. */
-const running = new Semaphore(Math.max(4, availableParallelism()));
+const running = new Semaphore(libuvThreads);
 const idle: FrameDecompressor[] = [];
 
 /** Decompressed on libuv's threads. Never holds more than a buffer beyond `plainLength` bytes of output; gives back at most these, or throws. */

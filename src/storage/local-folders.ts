@@ -7,7 +7,7 @@ import { mkdir, rmdir, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemCodeOf } from '../lib/errors.ts';
 import { syncFolder } from '../lib/fs.ts';
-import { foreignOwner, giveFile, giveFolder, type Owner } from '../lib/owners.ts';
+import { foreignOwner, give, giveFolder, type Owner } from '../lib/owners.ts';
 import { ignoreAbsent } from './local-errors.ts';
 import { StorageError } from './storage.ts';
 
@@ -35,8 +35,8 @@ export class LocalFolders {
   }
 
   /** Gives a new file of root's to the owner of the repository. After `ensure` only. */
-  async adopt(file: FileHandle): Promise<void> {
-    await giveFile(file, this.#owner);
+  adopt(file: FileHandle): void {
+    give(file.fd, this.#owner);
   }
 
   /** What is known of this folder and those above it is no longer sure. */
@@ -74,7 +74,7 @@ export class LocalFolders {
     await this.ensure(parent);
     try {
       await mkdir(folder, { mode: 0o700 });
-      await giveFolder(folder, this.#owner);
+      giveFolder(folder, this.#owner);
     } catch (error) {
       if (systemCodeOf(error) !== 'EEXIST') throw error;
     }
@@ -86,7 +86,7 @@ export class LocalFolders {
     const first = this.#create ? await mkdir(this.#root, { recursive: true, mode: 0o700 }) : undefined;
     if (first !== undefined) for (let path = this.#root; path.length >= first.length; path = dirname(path)) await syncEntries(dirname(path));
     const { dev, ino } = await stat(this.#root);
-    this.#owner = await foreignOwner(this.#root);
+    this.#owner = foreignOwner(this.#root);
     // A disk that went away in the middle of a run leaves its mount point: do not fill the disk below.
     this.#identity ??= `${dev}:${ino}`;
     if (this.#identity === `${dev}:${ino}`) return;

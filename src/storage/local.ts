@@ -158,7 +158,7 @@ class LocalStorage implements Storage {
 
   async #writeDurably(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
     try {
-      await this.#folders.adopt(file);
+      this.#folders.adopt(file);
       let rest = parts.filter((part) => part.length > 0);
       while (rest.length > 0) {
         const { bytesWritten } = await file.writev(rest);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { makeBench, type Bench } from '../helpers/command-run.ts';
+import { makeBench } from '../helpers/command-run.ts';
 
 const owner = 65534;
 const wrapper = ['/usr/bin/setpriv', `--reuid=${owner}`, `--regid=${owner}`, '--clear-groups'];
@@ -36,13 +36,13 @@ test('a backup by its owner, then root\'s drill, backup and a killed run: the ow
   await bench.json('status', { wrapper });
 });
 
-/** Below `folder`, temporaries of the moment apart. */
+/** Paths of files and folders below `folder`. */
 function ownedByRoot(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => statSync(join(folder, path)).uid === 0);
 }
 
 test('what this user may not read in the state folder is no bug of ours', async () => {
-  await using bench: Bench = makeBench();
+  await using bench = makeBench();
   await bench.json('init');
   const [id = ''] = readdirSync(join(bench.stateDir, 'repositories'));
   const data = join(bench.folder, 'data');
