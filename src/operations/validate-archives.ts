@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
+import type { RunningTool } from '../lib/exec.ts';
 import { openArtifacts } from '../repository/artifact-reader.ts';
 import type { ManifestArtifact, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -190,16 +191,9 @@ interface OneComponent {
 
 /** All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) */
 async function readDump(tools: PostgresTools, reader: ArtifactReader, name: string, signal: AbortSignal): Promise<void> {
-  const [{ feed }, { startTool, ToolError }] = await Promise.all([import('../source/postgres/restore-data.ts'), import('../lib/exec.ts')]);
-  const cut = new AbortController();
-  const tool = await startTool({ file: tools.pgRestore, args: ['--file=/dev/null'], stdin: 'pipe', stdout: 'ignore', signal: AbortSignal.any([signal, cut.signal]) });
-  try {
-    await feed(tool, reader.open(name), () => {}, signal);
-  } catch (error) {
-    cut.abort(error);
-    await tool.result.catch(() => {});
-    throw error;
-  }
+  const [{ runFed }, { startTool, ToolError }] = await Promise.all([import('../source/postgres/restore-data.ts'), import('../lib/exec.ts')]);
+  const start = async (stdin: number, until: AbortSignal): Promise<{ tool: RunningTool }> => ({ tool: await startTool({ file: tools.pgRestore, args: ['--file=/dev/null'], stdin, stdout: 'ignore', signal: until }) });
+  const { tool } = await runFed(start, reader.open(name), () => {}, signal);
   try {
     await tool.result;
   } catch (error) {

@@ -2,12 +2,10 @@
  * A stream of bytes as a stream of chunks. Bytes of a program come through a FIFO and a thread of their
  * own, which cuts them (chunk-worker.ts); bytes that our own code makes are cut right here.
  */
-import { closeSync, constants, openSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { runTool } from '../lib/exec.ts';
-import { withScratchFolder } from '../lib/fs.ts';
+import { openFifo } from '../lib/fifo.ts';
 import type { ArtifactBody } from '../source/source.ts';
 import { slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
 import { OwnSlabs, slabOf, type Slab } from './slab.ts';
@@ -201,22 +199,6 @@ async function withHangAlarm<T>(next: Promise<T>, { hangTimeoutMs, signal }: Chu
     clearTimeout(timer);
     if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
   }
-}
-
-/** A FIFO without a name: both ends open, nothing left on disk. Opened r+ first, since each end alone would wait for the other. */
-async function openFifo(): Promise<{ readFd: number; writeFd: number }> {
-  return withScratchFolder(async (folder) => {
-    const path = join(folder, 'fifo');
-    await runTool({ file: 'mkfifo', args: ['-m', '600', path] });
-    const both = openSync(path, 'r+');
-    try {
-      const readFd = openSync(path, constants.O_RDONLY);
-      return { readFd, writeFd: openSync(path, constants.O_WRONLY) };
-    } finally {
-      closeSync(both);
-      rmSync(path);
-    }
-  });
 }
 
 async function* cutHere(stream: AsyncIterable<Uint8Array>, options: ChunkingOptions): AsyncGenerator<Slab> {

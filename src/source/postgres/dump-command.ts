@@ -1,5 +1,4 @@
 /** The pg_dump calls that make up one database's dump, all of one snapshot: custom format, not compressed (the repository does that). */
-import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { LifeboatError } from '../../lib/errors.ts';
 import { ToolError, startTool } from '../../lib/exec.ts';
@@ -7,6 +6,7 @@ import type { Secret } from '../../lib/secret.ts';
 import type { ToolProcess } from '../source.ts';
 import type { DumpParts } from './big-tables.ts';
 import { quoteQualified } from './quote.ts';
+import { largeBuffers } from './stdio-buffers.ts';
 import type { PostgresTools } from './tools.ts';
 import { libpqEnvironment } from './url.ts';
 
@@ -48,22 +48,13 @@ export interface DumpContext {
   readonly onWarning: (line: string) => void;
 }
 
-/** coreutils' library behind stdbuf(1), where distributions put it. */
-const stdbufLibraries = ['/usr/libexec/coreutils/libstdbuf.so', '/usr/lib/coreutils/libstdbuf.so'];
-
-/** pg_dump writes to a pipe in pieces of 4 KiB, each of which wakes the reader; in pieces of 64 KiB a dump takes a tenth less time. */
-function largeWrites(): Record<string, string> {
-  const library = stdbufLibraries.find((path) => existsSync(path));
-  return library === undefined ? {} : { LD_PRELOAD: library, _STDBUF_O: '65536' };
-}
-
 /** Starts one of them on a file descriptor, or with a stream to read. `done` rejects with `source` (13) unless pg_dump ended well. */
 export async function startDump(command: DumpCommand, context: DumpContext, stdout: number | 'pipe', signal: AbortSignal): Promise<ToolProcess & { readonly stdout: Readable | null }> {
   const common = ['--format=custom', '--compress=0', '--no-password', `--snapshot=${context.snapshot}`, `--lock-wait-timeout=${context.lockWaitTimeoutMs}`];
   const child = await startTool({
     file: context.tools.pgDump,
     args: [...common, ...command.args],
-    env: { ...libpqEnvironment(context.url, { database: context.database, encoding: context.encoding }), ...largeWrites() },
+    env: { ...libpqEnvironment(context.url, { database: context.database, encoding: context.encoding }), ...largeBuffers('output') },
     stdout,
     signal,
     onStderrLine: (line) => {

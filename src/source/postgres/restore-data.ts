@@ -2,11 +2,12 @@
  * The rows: archives go straight from the repository into pg_restore, several side by side, the biggest
  * first. One that breaks ends the others; tables that could not be filled are collected from all of them.
  */
-import { discard } from '../../lib/collect.ts';
 import type { RunContext } from '../../lib/events.ts';
+import type { RunningTool } from '../../lib/exec.ts';
+import { Inlet } from '../../lib/inlet.ts';
 import type { ArtifactReader } from '../source.ts';
 import { type RestoreIssue, restoreFailure } from './classify.ts';
-import { type RestoreTarget, judge, startRestore } from './restore-run.ts';
+import { type RestoreRun, type RestoreTarget, judge, startRestore } from './restore-run.ts';
 
 /** One archive of rows. */
 export interface DataStream {
@@ -42,33 +43,44 @@ export async function restoreData(target: RestoreTarget, reader: ArtifactReader,
 }
 
 async function restoreStream(target: RestoreTarget, reader: ArtifactReader, stream: DataStream, onBytes: (bytes: number) => void, context: RunContext): Promise<RestoreIssue[]> {
-  // One that is wanted to end early, by a fault of the reader, must not take the end of its input for the end of the archive.
-  const cut = new AbortController();
   const list = stream.listFile === undefined ? [] : ['--use-list', stream.listFile];
-  const run = await startRestore(target, ['--section=data', ...list], 'pipe', AbortSignal.any([context.signal, cut.signal]));
+  const start = (stdin: number, signal: AbortSignal): Promise<RestoreRun> => startRestore(target, ['--section=data', ...list], stdin, signal);
+  return judge(await runFed(start, reader.open(stream.artifact), onBytes, context.signal), 'data', context);
+}
+
+/** Starts a program and writes all chunks into it; resolves when it has them, for the caller to await its result. Where they end in a fault the program is ended, and the fault thrown. */
+export async function runFed<Run extends { readonly tool: RunningTool }>(start: (stdin: number, signal: AbortSignal) => Promise<Run>, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<Run> {
+  const cut = new AbortController();
+  const { tool: run, inlet } = await Inlet.into((stdin) => start(stdin, AbortSignal.any([signal, cut.signal])));
   try {
-    await feed(run.tool, reader.open(stream.artifact), onBytes, context.signal);
+    await feed(inlet, run.tool.result, chunks, onBytes, signal);
+    return run;
   } catch (error) {
     cut.abort(error);
     await run.tool.result.catch(() => {});
     throw error;
   }
-  return judge(run, 'data', context);
 }
 
-/** Writes all chunks, at the pace of the program. Where that ends first with success (it need not read an archive's very end), the rest is still read, so that all of it is authenticated. */
-export async function feed(tool: { stdin: NodeJS.WritableStream | null; result: Promise<unknown> }, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<void> {
-  const { stdin } = tool;
-  if (stdin === null) throw new Error('pg_restore was started without a pipe');
-  let open = true;
-  for await (const chunk of chunks) {
-    signal.throwIfAborted();
-    if (open) open = await new Promise<boolean>((resolve) => stdin.write(chunk, (error) => resolve(error === null || error === undefined)));
-    if (!open && !(await endedWell(tool.result))) return;
-    onBytes(chunk.byteLength);
-    discard(chunk);
+/**
+ * Writes all chunks, at the pace of the program. Where that ends first with success (it need not read an archive's very
+ * end), the rest is still read, so that all of it is authenticated. After a fault of theirs the program must be ended.
+ */
+export async function feed(inlet: Inlet, result: Promise<unknown>, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const chunk of chunks) {
+      signal.throwIfAborted();
+      const { byteLength } = chunk;
+      if (!(await inlet.write(chunk)) && !(await endedWell(result))) break;
+      onBytes(byteLength);
+    }
+  } catch (error) {
+    // The program must not take the end of its input for the end of the archive: it is closed when the program is gone.
+    const close = (): Promise<void> => inlet.close();
+    result.then(close, close).catch(() => {});
+    throw error;
   }
-  if (open) stdin.end();
+  await inlet.close();
 }
 
 /** False for errors too: the judgement on the run reports them. */

@@ -9,6 +9,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { type RunningTool, ToolError, startTool } from '../../lib/exec.ts';
 import { withScratchFolder } from '../../lib/fs.ts';
+import { Inlet } from '../../lib/inlet.ts';
 import { saysServerLost } from './classify.ts';
 import { type Connection, withConnection } from './connection.ts';
 import type { DatabaseFacts } from './facts.ts';
@@ -20,6 +21,7 @@ import { type PostgresRestoreRequest, checkRequest, restoreFlags } from './resto
 import { type RestoreTarget, conninfo, restoreEnvironment } from './restore-run.ts';
 import { writeList } from './restore-schema.ts';
 import type { PostgresRestoreReport } from './restore.ts';
+import { largeBuffers } from './stdio-buffers.ts';
 import { readTargetServer } from './target-database.ts';
 import { timed } from './timed.ts';
 import { findTools } from './tools.ts';
@@ -95,12 +97,7 @@ async function runScript(target: RestoreTarget, request: ExistingRestoreRequest,
   try {
     await write(psql, 'BEGIN;\n');
     if (dataOnly) await write(psql, beforeRows(target));
-    for (const step of await steps(plan, dataOnly)) {
-      const list = step.listFile === undefined ? [] : ['--use-list', step.listFile];
-      const tool = await startTool({ file: target.tools.pgRestore, args: ['--file=-', ...target.flags, ...(plan.schemaOnly ? ['--schema-only'] : []), `--section=${step.section}`, ...list, ...(step.file === undefined ? [] : [step.file])], stdin: step.file === undefined ? 'pipe' : 'ignore', stdout: 'pipe', signal });
-      const fed = step.artifact === undefined ? Promise.resolve() : feed(tool, request.reader.open(step.artifact), () => {}, signal);
-      await Promise.all([fed, copy(tool.stdout, psql), tool.result]);
-    }
+    for (const step of await steps(plan, dataOnly)) await runStep(step, { target, request, plan, psql, signal });
     if (dataOnly) await write(psql, afterRows);
     await write(psql, 'COMMIT;\n');
     psql.stdin?.end();
@@ -113,6 +110,28 @@ async function runScript(target: RestoreTarget, request: ExistingRestoreRequest,
     context.signal.throwIfAborted();
     throw scriptFailure(said ?? error);
   }
+}
+
+interface Script {
+  readonly target: RestoreTarget;
+  readonly request: ExistingRestoreRequest;
+  readonly plan: FillPlan;
+  readonly psql: RunningTool;
+  readonly signal: AbortSignal;
+}
+
+/** What pg_restore makes of a part of the backup, into psql. */
+async function runStep(step: Step, { target, request, plan, psql, signal }: Script): Promise<void> {
+  const list = step.listFile === undefined ? [] : ['--use-list', step.listFile];
+  const args = ['--file=-', ...target.flags, ...(plan.schemaOnly ? ['--schema-only'] : []), `--section=${step.section}`, ...list, ...(step.file === undefined ? [] : [step.file])];
+  const start = (stdin: 'ignore' | number): Promise<RunningTool> => startTool({ file: target.tools.pgRestore, args, env: largeBuffers('input'), stdin, stdout: 'pipe', signal });
+  if (step.artifact === undefined) {
+    const tool = await start('ignore');
+    await Promise.all([copy(tool.stdout, psql), tool.result]);
+    return;
+  }
+  const { tool, inlet } = await Inlet.into(start);
+  await Promise.all([feed(inlet, tool.result, request.reader.open(step.artifact), () => {}, signal), copy(tool.stdout, psql), tool.result]);
 }
 
 interface Step {

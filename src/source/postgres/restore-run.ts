@@ -3,6 +3,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { type RunningTool, startTool } from '../../lib/exec.ts';
 import type { Secret } from '../../lib/secret.ts';
 import { type IssueCollector, type RestoreIssue, collectIssues, harmlessReason, restoreFailure } from './classify.ts';
+import { largeBuffers } from './stdio-buffers.ts';
 import type { PostgresTools } from './tools.ts';
 import { libpqEnvironment } from './url.ts';
 
@@ -26,13 +27,13 @@ export interface RestoreRun {
 }
 
 /** Starts pg_restore with the given arguments; without a file name it reads the archive from standard input. */
-export async function startRestore(target: RestoreTarget, args: readonly string[], stdin: 'ignore' | 'pipe', signal: AbortSignal): Promise<RestoreRun> {
+export async function startRestore(target: RestoreTarget, args: readonly string[], stdin: 'ignore' | number, signal: AbortSignal): Promise<RestoreRun> {
   const issues = collectIssues();
   const tool = await startTool({
     file: target.tools.pgRestore,
     // --verbose: only then does it name the entry that an error belongs to.
     args: ['--verbose', '--no-password', '--dbname', conninfo(target.database), ...target.flags, ...args],
-    env: restoreEnvironment(target),
+    env: { ...restoreEnvironment(target), ...(stdin === 'ignore' ? {} : largeBuffers('input')) },
     stdin,
     stdout: 'ignore',
     signal,
