@@ -191,9 +191,10 @@ interface OneComponent {
 
 /** All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) */
 async function readDump(tools: PostgresTools, reader: ArtifactReader, name: string, signal: AbortSignal): Promise<void> {
-  const [{ runFed }, { startTool, ToolError }] = await Promise.all([import('../source/postgres/restore-data.ts'), import('../lib/exec.ts')]);
+  const [{ runFed }, { startTool, ToolError }, { Inlets }] = await Promise.all([import('../source/postgres/restore-data.ts'), import('../lib/exec.ts'), import('../lib/inlets.ts')]);
+  await using inlets = new Inlets();
   const start = async (stdin: number, until: AbortSignal): Promise<{ tool: RunningTool }> => ({ tool: await startTool({ file: tools.pgRestore, args: ['--file=/dev/null'], stdin, stdout: 'ignore', signal: until }) });
-  const { tool } = await runFed(start, reader.open(name), () => {}, signal);
+  const { tool } = await runFed(inlets, start, reader.open(name), () => {}, signal);
   try {
     await tool.result;
   } catch (error) {

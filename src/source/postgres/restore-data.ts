@@ -4,7 +4,7 @@
  */
 import type { RunContext } from '../../lib/events.ts';
 import type { RunningTool } from '../../lib/exec.ts';
-import { Inlet } from '../../lib/inlet.ts';
+import { type Inlet, Inlets } from '../../lib/inlets.ts';
 import type { ArtifactReader } from '../source.ts';
 import { type RestoreIssue, restoreFailure } from './classify.ts';
 import { type RestoreRun, type RestoreTarget, judge, startRestore } from './restore-run.ts';
@@ -25,11 +25,12 @@ export async function restoreData(target: RestoreTarget, reader: ArtifactReader,
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
   const issues: RestoreIssue[] = [];
+  await using inlets = new Inlets();
   let failure: { error: unknown } | undefined;
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined && !signal.aborted; next = waiting.shift()) {
       try {
-        issues.push(...(await restoreStream(target, reader, next, progress, { ...context, signal })));
+        issues.push(...(await restoreStream(target, reader, next, inlets, progress, { ...context, signal })));
       } catch (error) {
         failure ??= { error };
         stop.abort(error);
@@ -42,16 +43,16 @@ export async function restoreData(target: RestoreTarget, reader: ArtifactReader,
   if (issues.length > 0) throw restoreFailure('data', issues);
 }
 
-async function restoreStream(target: RestoreTarget, reader: ArtifactReader, stream: DataStream, onBytes: (bytes: number) => void, context: RunContext): Promise<RestoreIssue[]> {
+async function restoreStream(target: RestoreTarget, reader: ArtifactReader, stream: DataStream, inlets: Inlets, onBytes: (bytes: number) => void, context: RunContext): Promise<RestoreIssue[]> {
   const list = stream.listFile === undefined ? [] : ['--use-list', stream.listFile];
   const start = (stdin: number, signal: AbortSignal): Promise<RestoreRun> => startRestore(target, ['--section=data', ...list], stdin, signal);
-  return judge(await runFed(start, reader.open(stream.artifact), onBytes, context.signal), 'data', context);
+  return judge(await runFed(inlets, start, reader.open(stream.artifact), onBytes, context.signal), 'data', context);
 }
 
 /** Starts a program and writes all chunks into it; resolves when it has them, for the caller to await its result. Where they end in a fault the program is ended, and the fault thrown. */
-export async function runFed<Run extends { readonly tool: RunningTool }>(start: (stdin: number, signal: AbortSignal) => Promise<Run>, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<Run> {
+export async function runFed<Run extends { readonly tool: RunningTool }>(inlets: Inlets, start: (stdin: number, signal: AbortSignal) => Promise<Run>, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<Run> {
   const cut = new AbortController();
-  const { tool: run, inlet } = await Inlet.into((stdin) => start(stdin, AbortSignal.any([signal, cut.signal])));
+  const { tool: run, inlet } = await inlets.into((stdin) => start(stdin, AbortSignal.any([signal, cut.signal])));
   try {
     await feed(inlet, run.tool.result, chunks, onBytes, signal);
     return run;
@@ -64,21 +65,15 @@ export async function runFed<Run extends { readonly tool: RunningTool }>(start: 
 
 /**
  * Writes all chunks, at the pace of the program. Where that ends first with success (it need not read an archive's very
- * end), the rest is still read, so that all of it is authenticated. After a fault of theirs the program must be ended.
+ * end), the rest is still read, so that all of it is authenticated. After a fault of theirs its input is left open, and
+ * the program must be ended: it would take the end of its input for the end of the archive.
  */
 export async function feed(inlet: Inlet, result: Promise<unknown>, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<void> {
-  try {
-    for await (const chunk of chunks) {
-      signal.throwIfAborted();
-      const { byteLength } = chunk;
-      if (!(await inlet.write(chunk)) && !(await endedWell(result))) break;
-      onBytes(byteLength);
-    }
-  } catch (error) {
-    // The program must not take the end of its input for the end of the archive: it is closed when the program is gone.
-    const close = (): Promise<void> => inlet.close();
-    result.then(close, close).catch(() => {});
-    throw error;
+  for await (const chunk of chunks) {
+    signal.throwIfAborted();
+    const { byteLength } = chunk;
+    if (!(await inlet.write(chunk)) && !(await endedWell(result))) break;
+    onBytes(byteLength);
   }
   await inlet.close();
 }

@@ -9,7 +9,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { type RunningTool, ToolError, startTool } from '../../lib/exec.ts';
 import { withScratchFolder } from '../../lib/fs.ts';
-import { Inlet } from '../../lib/inlet.ts';
+import { Inlets } from '../../lib/inlets.ts';
 import { saysServerLost } from './classify.ts';
 import { type Connection, withConnection } from './connection.ts';
 import type { DatabaseFacts } from './facts.ts';
@@ -94,10 +94,11 @@ async function runScript(target: RestoreTarget, request: ExistingRestoreRequest,
   // The transaction's own commit is to be durable: nothing after it flushes it.
   env['PGOPTIONS'] = (env['PGOPTIONS'] ?? '').replace('synchronous_commit=off', 'synchronous_commit=on');
   const psql = await startTool({ file: target.tools.psql, args: ['--no-psqlrc', '--quiet', '--no-password', '--variable=ON_ERROR_STOP=1', `--dbname=${conninfo(target.database)}`], env, stdin: 'pipe', stdout: 'ignore', signal });
+  await using inlets = new Inlets();
   try {
     await write(psql, 'BEGIN;\n');
     if (dataOnly) await write(psql, beforeRows(target));
-    for (const step of await steps(plan, dataOnly)) await runStep(step, { target, request, plan, psql, signal });
+    for (const step of await steps(plan, dataOnly)) await runStep(step, { target, request, plan, psql, inlets, signal });
     if (dataOnly) await write(psql, afterRows);
     await write(psql, 'COMMIT;\n');
     psql.stdin?.end();
@@ -117,11 +118,12 @@ interface Script {
   readonly request: ExistingRestoreRequest;
   readonly plan: FillPlan;
   readonly psql: RunningTool;
+  readonly inlets: Inlets;
   readonly signal: AbortSignal;
 }
 
 /** What pg_restore makes of a part of the backup, into psql. */
-async function runStep(step: Step, { target, request, plan, psql, signal }: Script): Promise<void> {
+async function runStep(step: Step, { target, request, plan, psql, inlets, signal }: Script): Promise<void> {
   const list = step.listFile === undefined ? [] : ['--use-list', step.listFile];
   const args = ['--file=-', ...target.flags, ...(plan.schemaOnly ? ['--schema-only'] : []), `--section=${step.section}`, ...list, ...(step.file === undefined ? [] : [step.file])];
   const start = (stdin: 'ignore' | number): Promise<RunningTool> => startTool({ file: target.tools.pgRestore, args, env: largeBuffers('input'), stdin, stdout: 'pipe', signal });
@@ -130,7 +132,7 @@ async function runStep(step: Step, { target, request, plan, psql, signal }: Scri
     await Promise.all([copy(tool.stdout, psql), tool.result]);
     return;
   }
-  const { tool, inlet } = await Inlet.into(start);
+  const { tool, inlet } = await inlets.into(start);
   await Promise.all([feed(inlet, tool.result, request.reader.open(step.artifact), () => {}, signal), copy(tool.stdout, psql), tool.result]);
 }
 
