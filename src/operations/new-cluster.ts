@@ -90,7 +90,7 @@ async function startNew({ programs }: ScratchPlace, { dataDir, owner }: Recovery
 }
 
 async function fill({ loaded, repository, manifest, component, facts }: NewClusterOptions, { url }: RecoveringServer, place: ScratchPlace, context: RunContext): Promise<RestoredComponent[]> {
-  const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(manifest), artifacts: component.artifacts });
+  const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(manifest), artifacts: component.artifacts, trustChecksums: true });
   if (facts.globals !== undefined) {
     const { replayGlobals } = await import('../source/postgres/globals-replay.ts');
     await replayGlobals({ reader, facts, targetUrl: url }, context);

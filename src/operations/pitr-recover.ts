@@ -123,7 +123,7 @@ async function carryOut(options: RecoverOptions, { dataDir, tablespaces, owner }
   const isThrowaway = options.places === undefined;
   const { signal, emit } = context;
   emit({ type: 'step', component: 'base', message: `restoring base backup ${plan.manifest.id} (${formatBytes(plan.shown.baseBytes)}) to ${dataDir}` });
-  const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(plan.manifest), artifacts: plan.component.artifacts, compareIds: false });
+  const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(plan.manifest), artifacts: plan.component.artifacts, trustChecksums: true });
   const restoring = performance.now();
   await restoreBase({ reader, dataDir, tablespaces, owner }, context);
   emit({ type: 'timing', component: 'base', name: 'restore of the base backup', seconds: (performance.now() - restoring) / 1000 });

@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import type { CompressionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
-import { decompressFrame } from './zstd-decompressor.ts';
-import { compressFrame, type FrameOptions } from './zstd-frames.ts';
+import { decompressFrame, isCheckedFrame } from './zstd-decompressor.ts';
+import { compressFrame } from './zstd-frames.ts';
 
 export const codec = { raw: 0, zstd: 1, gzip: 2, lz4: 3 } as const;
 export type Codec = (typeof codec)[keyof typeof codec];
@@ -24,9 +24,9 @@ const gzip = promisify(zlib.gzip);
 const gunzip = promisify(zlib.gunzip);
 
 /** Compresses a chunk; what does not shrink comes back as it is, with codec raw. */
-export async function encode(plain: Uint8Array, compression: CompressionConfig, options: FrameOptions = {}): Promise<Encoded> {
+export async function encode(plain: Uint8Array, compression: CompressionConfig): Promise<Encoded> {
   if (compression.method === 'none' || plain.length === 0) return { codec: codec.raw, body: plain };
-  const body = await compress(plain, compression, options);
+  const body = await compress(plain, compression);
   return body.length < plain.length ? { codec: codec[compression.method], body } : { codec: codec.raw, body: plain };
 }
 
@@ -44,8 +44,13 @@ export async function decode(body: Uint8Array, which: number, plainLength: numbe
   return plain;
 }
 
-async function compress(plain: Uint8Array, { method, level }: CompressionConfig, options: FrameOptions): Promise<Uint8Array> {
-  if (method === 'zstd') return compressFrame(plain, level, options);
+/** Whether decode() has compared what it gave back with a checksum in the body; of one that is stored as it is nothing else can come. */
+export function isCheckedBody(body: Uint8Array, which: number): boolean {
+  return which === codec.raw || (which === codec.zstd && isCheckedFrame(body));
+}
+
+async function compress(plain: Uint8Array, { method, level }: CompressionConfig): Promise<Uint8Array> {
+  if (method === 'zstd') return compressFrame(plain, level);
   if (method === 'gzip') return gzip(plain, { chunkSize: Math.max(64, plain.length), level });
   return (await lz4()).compressFrame(Buffer.from(plain.buffer, plain.byteOffset, plain.length));
 }

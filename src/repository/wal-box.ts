@@ -48,7 +48,7 @@ export async function sealWalBox(key: string, body: Uint8Array, sealing: Sealing
 async function encodeFrame(plain: Uint8Array, compression: CompressionConfig): Promise<Encoded> {
   await compressing.acquire();
   try {
-    return await encode(plain, compression, { checksum: true });
+    return await encode(plain, compression);
   } finally {
     compressing.release();
   }

@@ -34,6 +34,11 @@ export async function decompressFrame(body: Uint8Array, plainLength: number): Pr
   }
 }
 
+/** Exactly one frame, with a checksum of its content. */
+export function isCheckedFrame(body: Uint8Array): boolean {
+  return isOneFrame(body) && hasChecksum(body);
+}
+
 class FrameDecompressor {
   readonly #stream = zlib.createZstdDecompress({ chunkSize: outputBytes, writableHighWaterMark: 2 ** 30 } as zlib.ZstdOptions);
 
@@ -100,6 +105,6 @@ function endOfHeader(bytes: Buffer): number | undefined {
   return windowBytes <= maxKeptWindowBytes ? end : undefined;
 }
 
-function hasChecksum(bytes: Buffer): boolean {
-  return (bytes.readUInt8(4) & 0b100) !== 0;
+function hasChecksum(bytes: Uint8Array): boolean {
+  return ((bytes[4] ?? 0) & 0b100) !== 0;
 }

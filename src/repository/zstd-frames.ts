@@ -11,19 +11,13 @@ import * as zlib from 'node:zlib';
  */
 const hashLogOfLevel3 = 16;
 
-const idle = new Map<string, FrameCompressor[]>();
+const idle = new Map<number, FrameCompressor[]>();
 
-export interface FrameOptions {
-  /** zstd's own checksum of the content (XXH64) at the end of the frame; whoever opens it compares. */
-  readonly checksum?: boolean;
-}
-
-/** One complete zstd frame, compressed on libuv's threads. */
-export async function compressFrame(plain: Uint8Array, level: number, { checksum = false }: FrameOptions = {}): Promise<Uint8Array> {
-  const kind = `${level} ${checksum}`;
-  let pool = idle.get(kind);
-  if (pool === undefined) idle.set(kind, (pool = []));
-  const compressor = pool.pop() ?? new FrameCompressor(level, checksum);
+/** One complete zstd frame with zstd's checksum of its content (XXH64), compressed on libuv's threads. */
+export async function compressFrame(plain: Uint8Array, level: number): Promise<Uint8Array> {
+  let pool = idle.get(level);
+  if (pool === undefined) idle.set(level, (pool = []));
+  const compressor = pool.pop() ?? new FrameCompressor(level);
   const frame = await compressor.compress(plain);
   // Not after a failure: a broken stream is thrown away.
   pool.push(compressor);
@@ -33,10 +27,10 @@ export async function compressFrame(plain: Uint8Array, level: number, { checksum
 class FrameCompressor {
   readonly #stream: zlib.ZstdCompress;
 
-  constructor(level: number, checksum: boolean) {
+  constructor(level: number) {
     const unlimited = 2 ** 30;
     this.#stream = zlib.createZstdCompress({
-      params: { [zlib.constants.ZSTD_c_compressionLevel]: level, [zlib.constants.ZSTD_c_checksumFlag]: checksum ? 1 : 0, ...(level === 3 ? { [zlib.constants.ZSTD_c_hashLog]: hashLogOfLevel3 } : {}) },
+      params: { [zlib.constants.ZSTD_c_compressionLevel]: level, [zlib.constants.ZSTD_c_checksumFlag]: 1, ...(level === 3 ? { [zlib.constants.ZSTD_c_hashLog]: hashLogOfLevel3 } : {}) },
       chunkSize: 512 * 1024,
       // Output is fetched once a frame is complete; the stream must not wait for us before.
       readableHighWaterMark: unlimited,

@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { CompressionConfig } from '../../src/config/config.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
+import { openArtifacts } from '../../src/repository/artifact-reader.ts';
+import { boxKind, chunkIdKey, chunkIdOf, openBox, sealBox } from '../../src/repository/box.ts';
+import type { ManifestArtifact } from '../../src/repository/manifest.ts';
 import { openChunkRepository as openRepository, type ChunkRepository, readAll, streamArtifact, toolArtifact } from '../helpers/chunk-repository.ts';
 
 const opened: ChunkRepository[] = [];
@@ -136,6 +139,7 @@ test('every flipped byte and every truncation of every object is noticed', async
     const repository = await openChunkRepository({ encrypted });
     const data = sample(3000, 'flip');
     const backup = await repository.store([streamArtifact('a', [data])]);
+    const trusting = openArtifacts({ ...repository, artifacts: backup.artifacts, trustChecksums: true });
     const files = (await readdir(repository.folder, { recursive: true })).map((name) => join(repository.folder, name));
     for (const path of files) {
       if (!(await stat(path)).isFile() || !/\.(pack|index)$/.test(path)) continue;
@@ -146,7 +150,7 @@ test('every flipped byte and every truncation of every object is noticed', async
         const flipped = Buffer.from(whole);
         flipped[at] = (flipped[at] as number) ^ (1 << (at % 8));
         await writeFile(path, flipped);
-        await assert.rejects(readAll(backup.reader.open('a')), { code: 'integrity' }, `${path} byte ${at}`);
+        for (const reader of [backup.reader, trusting]) await assert.rejects(readAll(reader.open('a')), { code: 'integrity' }, `${path} byte ${at}`);
       }
       for (const length of [0, 1, 63, 64, 100, reach - 1]) {
         await writeFile(path, whole.subarray(0, length));
@@ -157,3 +161,35 @@ test('every flipped byte and every truncation of every object is noticed', async
     assert.deepEqual(await readAll(backup.reader.open('a')), data);
   }
 });
+
+test('an index that names another chunk is noticed, but by a reader that trusts checksums and finds one', async () => {
+  const wanted = { none: 'read', zstd: 'read', gzip: 'integrity', lz4: 'integrity' };
+  for (const encrypted of [true, false]) {
+    for (const compression of methods) {
+      const repository = await openChunkRepository({ encrypted, compression });
+      const plain = sample(200_000, 'trust');
+      const artifacts = await nameAnotherChunk(repository, await repository.store([streamArtifact('a', [plain])]), plain);
+      const { storage, dataKey } = repository;
+      const read = async (trustChecksums: boolean): Promise<unknown> =>
+        readAll(openArtifacts({ storage, dataKey, artifacts, trustChecksums }).open('a')).then((bytes) => bytes.equals(plain) && 'read', (error: unknown) => (error instanceof LifeboatError ? error.code : error));
+      assert.equal(await read(false), 'integrity');
+      assert.equal(await read(true), wanted[compression.method], `${compression.method}, ${encrypted ? 'encrypted' : 'plain'}`);
+    }
+  }
+});
+
+/** The same artifact, whose only chunk has another id in an index that is sealed anew. */
+async function nameAnotherChunk({ storage, dataKey }: ChunkRepository, { artifacts }: { artifacts: readonly ManifestArtifact[] }, plain: Buffer): Promise<ManifestArtifact[]> {
+  const [artifact] = artifacts;
+  const [part] = artifact?.index ?? [];
+  assert.ok(artifact !== undefined && part !== undefined);
+  const content = Buffer.from(await openBox(await storage.get(part.object), boxKind.index, part.object, dataKey));
+  const at = content.indexOf(chunkIdOf(chunkIdKey(dataKey), plain));
+  assert.ok(at >= 0);
+  content.writeUInt8(content.readUInt8(at) ^ 1, at);
+  const sealed = await sealBox(boxKind.index, part.object, dataKey, content, { method: 'none', level: 0 });
+  await storage.remove([part.object]);
+  await storage.put(part.object, sealed);
+  const box = Buffer.concat(sealed);
+  return [{ ...artifact, index: [{ ...part, bytes: box.length, sha256: createHash('sha256').update(box).digest('hex') }] }];
+}
