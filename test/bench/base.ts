@@ -77,7 +77,7 @@ async function backups(bench: ArchivingBench, backrest: Backrest | undefined, ro
   const timings = await pair(commands, rounds, env);
   print('base backup', timings);
   const [ours, piped, theirs] = timings as [Timing, Timing, Timing | undefined];
-  mark('base backup / pg_basebackup | zstd -3', ratio(ours, piped), 1.15);
+  mark('base backup / pg_basebackup | zstd -3', ratio(ours, piped));
   if (theirs !== undefined) mark('base backup / pgbackrest', ratio(ours, theirs), 1.15);
   const sizes = [`lifeboat ${mb(await bytesOf(`${home}/repository/packs`, env))}`, `zstd -3 ${mb(statSync(`${home}/base.tar.zst`).size)}`, ...(backrest === undefined ? [] : [`pgbackrest ${mb(await bytesOf(`${backrest.repository}/backup/bench/latest/`, env))}`])];
   process.stdout.write(`  stored: ${sizes.join(', ')}\n\n`);
@@ -126,7 +126,7 @@ async function restores(bench: ArchivingBench, backrest: Backrest | undefined, r
   const started = await startSeconds(bench);
   const alone: Timing = { ...ours, secondsEach: phases.map((seconds) => seconds + started) };
   process.stdout.write(`  ${median(alone.secondsEach).toFixed(2).padStart(8)} s  of it until the files are there and durable, the start of the program and its plan counted in\n`);
-  mark('files restored / zstd -d | tar -x', ratio(alone, piped), 1.25);
+  mark('files restored / zstd -d | tar -x', ratio(alone, piped));
   if (theirs !== undefined) mark('files restored / pgbackrest restore', ratio(alone, theirs), 1.25);
   process.stdout.write('\n');
 }

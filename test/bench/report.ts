@@ -9,9 +9,10 @@ export function print(title: string, timings: readonly Timing[]): void {
   }
 }
 
-/** `wanted`: at most. */
-export function mark(name: string, value: number, wanted: number): void {
-  process.stdout.write(`  ${value.toFixed(2).padStart(8)}    ${name}: mark ${wanted}${value <= wanted ? '' : ', not reached'}\n`);
+/** `wanted`: at most; without it there is no mark, only something to compare with. */
+export function mark(name: string, value: number, wanted?: number): void {
+  const verdict = wanted === undefined ? '' : `: mark ${wanted}${value <= wanted ? '' : ', not reached'}`;
+  process.stdout.write(`  ${value.toFixed(2).padStart(8)}    ${name}${verdict}\n`);
 }
 
 export function mb(bytes: number): string {
