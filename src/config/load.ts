@@ -14,6 +14,7 @@ import { isRaw, originOf, overlay, recordOrigins, type Layer, type Raw } from '.
 import { parseSettings } from './parse.ts';
 import type { SecretNeeds } from './parser.ts';
 import { settingsSchema, type Settings } from './schema.ts';
+import { uncompiled } from './uncompiled.ts';
 
 export interface LoadOptions {
   /** Absolute. */
@@ -71,7 +72,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     const origin = originOf(origins, path) ?? file;
     return origin === undefined || origin === file ? `${file ?? 'configuration'}: ${path === '' ? 'the whole document' : path}` : origin;
   };
-  const parsed = settingsSchema.safeParse(document, { reportInput: true });
+  const parsed = settingsSchema.safeParse(document, { reportInput: true, ...uncompiled });
   if (!parsed.success) throw configurationError([...faults, ...faultsOf(parsed.error, whereOf)]);
   const surroundings = { env, cwd: options.cwd, file, origins, defaultTarget: environment.target, targetFromEnvironment: !fromFile, need: options.need ?? everything, signal: options.signal, faults, warnings };
   const config = await parseSettings(parsed.data, surroundings);

@@ -6,6 +6,7 @@
 import { createCipheriv, createDecipheriv, randomBytes, scrypt as scryptCallback } from 'node:crypto';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { uncompiled } from '../config/uncompiled.ts';
 import { decryptWithIdentities, encryptToRecipient } from './age.ts';
 import { derive, type DataKey } from './crypto.ts';
 import type { KeyMaterial } from './key-material.ts';
@@ -77,7 +78,7 @@ export function parseKeyFile(bytes: Buffer, object: string, expectedId: string |
   if (bytes.length > maxKeyFileBytes) throw damaged(object, `${bytes.length} bytes are too many`);
   const split = splitDocument(bytes, object);
   if (split.signature !== undefined) throw damaged(object, 'a key file has no signature');
-  const parsed = keyFileSchema.safeParse(split.members);
+  const parsed = keyFileSchema.safeParse(split.members, uncompiled);
   if (!parsed.success) throw damaged(object, unknownFormat(split.members) ?? 'it is no key file', parsed.error);
   if (expectedId !== undefined && parsed.data.id !== expectedId) throw damaged(object, `it is the key file of ${parsed.data.id}`);
   return { id: parsed.data.id, createdAt: parsed.data.createdAt, recipients: parsed.data.recipients, object, split };

@@ -4,6 +4,7 @@
  * Schema: man lifeboat-repository(7), "Manifest".
  */
 import { z } from 'zod';
+import { uncompiled } from '../config/uncompiled.ts';
 import { backupIdPattern } from './ids.ts';
 import { damaged } from './seal.ts';
 
@@ -101,7 +102,7 @@ export function keyCopyKey(backupId: string): string {
 export function parseManifest(members: Readonly<Record<string, unknown>>, backupId: string, repositoryId: string, object: string): Manifest {
   const { format } = members;
   if (typeof format === 'number' && format > 1) throw damaged(object, `format ${format} is newer than this version of lifeboat knows`);
-  const parsed = manifestSchema.safeParse(members);
+  const parsed = manifestSchema.safeParse(members, uncompiled);
   if (!parsed.success) throw damaged(object, `it is no manifest: ${firstIssue(parsed.error)}`, parsed.error);
   const manifest = parsed.data;
   if (manifest.id !== backupId) throw damaged(object, `it is the manifest of ${manifest.id}`);

@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { uncompiled } from '../config/uncompiled.ts';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { ownIdentity } from '../lib/process-identity.ts';
 import { compactUtc } from '../lib/time.ts';
@@ -53,7 +54,7 @@ export async function readNotes(repository: Pick<Repository, 'storage' | 'keyrin
     try {
       const opened = await openRecord(await repository.storage.get(object), object, repository.keyring);
       const distrust = distrustOf(opened);
-      const parsed = noteSchema.safeParse(opened.members);
+      const parsed = noteSchema.safeParse(opened.members, uncompiled);
       if (distrust === undefined && parsed.success) return { note: parsed.data, passedOver };
       passedOver.push({ object, reason: distrust ?? 'it is not of a shape that this version knows', damaged: distrust === undefined });
     } catch (error) {

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { EncryptionConfig } from '../config/config.ts';
+import { uncompiled } from '../config/uncompiled.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { keyNeeded, type SealingKey } from './documents.ts';
@@ -60,7 +61,7 @@ function parseRepositoryInfo(bytes: Buffer): RepositoryInfo {
   } catch (cause) {
     throw damaged(repositoryObject, 'it is not JSON', cause);
   }
-  const parsed = repositorySchema.safeParse(value);
+  const parsed = repositorySchema.safeParse(value, uncompiled);
   if (parsed.success) return parsed.data;
   const format = typeof value === 'object' && value !== null && 'format' in value ? value.format : undefined;
   throw damaged(repositoryObject, typeof format === 'number' && format > 1 ? `format ${format} is newer than this version of lifeboat knows` : 'it does not describe a repository', parsed.error);
