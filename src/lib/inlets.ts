@@ -4,31 +4,29 @@
  * has nothing else to do keeps the programs fed: a restore, which waits for one session of the server, takes a tenth less.
  */
 import { closeSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import { discard } from './collect.ts';
 import { openFifo } from './fifo.ts';
 import type { InletAnswer, InletJob } from './inlet-worker.ts';
+import { startThread } from './thread.ts';
 
 /** Pieces of one program that are being written or wait for it. */
 const ahead = 2;
 
 /** One thread, for any number of programs side by side. */
 export class Inlets implements AsyncDisposable {
-  readonly #worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './inlet-worker.ts' : './inlet-worker.js', import.meta.url), {
-    resourceLimits: { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 4 },
-    env: {},
-    execArgv: [],
-  });
+  readonly #worker = startThread(import.meta.url, 'inlet-worker');
   readonly #inlets = new Map<number, Inlet>();
-  readonly #ended: Promise<void>;
+  readonly #ended = Promise.withResolvers<void>();
   #pipes = 0;
   #failure: Error | undefined;
 
   constructor() {
     this.#worker.on('message', ({ pipe, taken }: InletAnswer) => this.#inlets.get(pipe)?.answered(taken));
     this.#worker.on('error', (error: unknown) => this.#fail(error));
-    this.#ended = new Promise((resolve) => void this.#worker.once('exit', () => resolve()));
-    this.#ended.then(() => this.#fail(new Error('the writing thread ended')), () => {});
+    this.#worker.on('exit', () => {
+      this.#fail(new Error('the writing thread ended'));
+      this.#ended.resolve();
+    });
   }
 
   /** Starts a program that gets the other end of a pipe as its standard input. */
@@ -55,7 +53,7 @@ export class Inlets implements AsyncDisposable {
   /** Closes what is still open: a program that has not been ended before takes that for the end of its input. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#worker.postMessage('quit' satisfies InletJob);
-    await this.#ended;
+    await this.#ended.promise;
   }
 
   #fail(error: unknown): void {

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { RunningTool } from '../lib/exec.ts';
+import type { Inlets } from '../lib/inlets.ts';
 import { openArtifacts } from '../repository/artifact-reader.ts';
 import type { ManifestArtifact, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -66,13 +67,14 @@ export class ArchiveCheck {
   }
 
   async #postgres(one: OneComponent): Promise<void> {
-    const [{ postgresFacts }, { findTools }] = await Promise.all([import('../source/postgres/facts.ts'), import('../source/postgres/tools.ts')]);
+    const [{ postgresFacts }, { findTools }, { Inlets }] = await Promise.all([import('../source/postgres/facts.ts'), import('../source/postgres/tools.ts'), import('../lib/inlets.ts')]);
     const facts = factsOf(postgresFacts, one.facts, one.component, one.backup.id);
     const tools = await findTools(Number.parseInt(facts.toolVersion, 10));
     one.report.versions['pg_restore'] = tools.version;
+    await using inlets = new Inlets();
     for (const artifact of one.component.artifacts) {
       if (artifact.name === facts.globals?.artifact) await this.#globals(one, artifact, facts.globals.roles);
-      else await this.#guard(one, [artifact.name], async () => this.#once(one, [artifact.name], async () => readDump(tools, one.reader, artifact.name, this.#context.signal)));
+      else await this.#guard(one, [artifact.name], async () => this.#once(one, [artifact.name], async () => readDump(tools, inlets, one.reader, artifact.name, this.#context.signal)));
     }
     await this.#contents(one, facts);
   }
@@ -190,9 +192,8 @@ interface OneComponent {
 }
 
 /** All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) */
-async function readDump(tools: PostgresTools, reader: ArtifactReader, name: string, signal: AbortSignal): Promise<void> {
-  const [{ runFed }, { startTool, ToolError }, { Inlets }] = await Promise.all([import('../source/postgres/restore-data.ts'), import('../lib/exec.ts'), import('../lib/inlets.ts')]);
-  await using inlets = new Inlets();
+async function readDump(tools: PostgresTools, inlets: Inlets, reader: ArtifactReader, name: string, signal: AbortSignal): Promise<void> {
+  const [{ runFed }, { startTool, ToolError }] = await Promise.all([import('../source/postgres/restore-data.ts'), import('../lib/exec.ts')]);
   const start = async (stdin: number, until: AbortSignal): Promise<{ tool: RunningTool }> => ({ tool: await startTool({ file: tools.pgRestore, args: ['--file=/dev/null'], stdin, stdout: 'ignore', signal: until }) });
   const { tool } = await runFed(inlets, start, reader.open(name), () => {}, signal);
   try {

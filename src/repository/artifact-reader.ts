@@ -1,6 +1,6 @@
 /**
  * Reads stored artifacts back: index parts → range reads ahead of need → authenticated, decompressed and
- * checked against their chunk ids side by side → yielded in order. It never ends early: what cannot be
+ * checked against their chunk ids (or checksums, see trustChecksums) side by side → yielded in order. It never ends early: what cannot be
  * proven whole is thrown.
  */
 import { countGarbage, discard } from '../lib/collect.ts';
@@ -28,8 +28,8 @@ export interface ArtifactReaderOptions {
   /** From a manifest whose seal has been checked. */
   readonly artifacts: readonly ManifestArtifact[];
   /**
-   * Default false: chunk ids are compared. True where all of the content is held against something else when it is
-   * restored (fingerprints, digests, PostgreSQL's manifest): then ids are compared only of chunks that bring no
+   * Default false: chunk ids are compared. True where what comes of the content is compared after the restore
+   * (fingerprints, digests, PostgreSQL's manifest): then ids are compared only of chunks that bring no
    * checksum of their content. The tags vouch for what is stored, these for what comes of it; HMACs beside them take
    * a tenth of a restore.
    */

@@ -3,9 +3,10 @@
  * own, which cuts them (chunk-worker.ts); bytes that our own code makes are cut right here.
  */
 import { closeSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { openFifo } from '../lib/fifo.ts';
+import { startThread } from '../lib/thread.ts';
 import type { ArtifactBody } from '../source/source.ts';
 import { slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
 import { OwnSlabs, slabOf, type Slab } from './slab.ts';
@@ -42,11 +43,7 @@ export class ChunkThreads {
 }
 
 class ChunkThread {
-  readonly #worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './chunk-worker.ts' : './chunk-worker.js', import.meta.url), {
-    resourceLimits: { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 4 },
-    env: {},
-    execArgv: [],
-  });
+  readonly #worker = startThread(import.meta.url, 'chunk-worker');
   readonly #slabs = Array.from({ length: slabsPerStream }, newSlab);
   readonly #states = new SharedArrayBuffer(4 * (slabsPerStream + 1));
   readonly #counter = new SharedArrayBuffer(8);

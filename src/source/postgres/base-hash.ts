@@ -1,13 +1,9 @@
 /** Files hashed in another thread while they are written; see base-hash-worker.ts. */
-import { Worker } from 'node:worker_threads';
+import { startThread } from '../../lib/thread.ts';
 import type { HashAnswer, HashJob } from './base-hash-worker.ts';
 
 export class FileHasher {
-  readonly #worker = new Worker(new URL(import.meta.url.endsWith('.ts') ? './base-hash-worker.ts' : './base-hash-worker.js', import.meta.url), {
-    resourceLimits: { maxOldGenerationSizeMb: 24, maxYoungGenerationSizeMb: 4 },
-    env: {},
-    execArgv: [],
-  });
+  readonly #worker = startThread(import.meta.url, 'base-hash-worker');
   readonly #waiting = new Map<number, { resolve(sha256: string): void; reject(error: Error): void }>();
   #files = 0;
   #failure: Error | undefined;
