@@ -1,6 +1,6 @@
 /** Opens the storage that a location names. The S3 client takes a tenth of a second to load: only for S3. */
 import type { RepositoryLocation } from '../config/config.ts';
-import { openLocalStorage } from './local.ts';
+import { openLocalStorage } from './local/local-storage.ts';
 import { retryTransient, withRetry, type StorageRetryOptions } from './retry.ts';
 import type { Storage } from './storage.ts';
 
@@ -26,7 +26,7 @@ export interface OpenStorageOptions {
 export async function openStorage(location: RepositoryLocation, options: OpenStorageOptions = {}): Promise<Storage> {
   const retryOptions: StorageRetryOptions = { budgetMs: options.retryBudgetMs, signal: options.signal, onRetry: options.onRetry, onFallback: options.onFallback };
   if (location.kind === 'local') return withRetry(openLocalStorage(location.path, { create: options.create ?? false }), retryOptions);
-  const { openS3Storage } = await import('./s3.ts');
+  const { openS3Storage } = await import('./s3/s3-storage.ts');
   const s3Options = { signal: options.signal, idleTimeoutMs: options.idleTimeoutMs };
   return withRetry(await retryTransient(() => openS3Storage(location, s3Options), retryOptions), retryOptions);
 }

@@ -15,7 +15,7 @@ import type { BackupResult } from '../../src/operations/backup-requests.ts';
 import type { CleanupRequest, CleanupResult } from '../../src/operations/cleanup-requests.ts';
 import { openArtifacts } from '../../src/repository/artifact-reader.ts';
 import { openRepository, type Repository } from '../../src/repository/repository.ts';
-import { openLocalStorage } from '../../src/storage/local.ts';
+import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 
 export type DoneBackup = Extract<BackupResult, { outcome: 'done' }>;

@@ -11,7 +11,7 @@ import { messageOf } from '../../src/lib/errors.ts';
 import { collectGarbage } from '../../src/repository/collector.ts';
 import { acquireLease } from '../../src/repository/lease.ts';
 import { moveToTrash } from '../../src/repository/trash.ts';
-import { openLocalStorage } from '../../src/storage/local.ts';
+import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { backUpOnce, configOf, makeHome, quiet } from './cleanup-home.ts';
 

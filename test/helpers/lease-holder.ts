@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { acquireLease } from '../../src/repository/lease.ts';
 import type { LeaseScope } from '../../src/repository/lease-record.ts';
-import { openLocalStorage } from '../../src/storage/local.ts';
+import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 
 const [folder = '', scope = '', holdMs = '0', backOffMs = '20'] = process.argv.slice(2);
 try {

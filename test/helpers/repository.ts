@@ -9,7 +9,7 @@ import { createRepository } from '../../src/repository/create.ts';
 import { newBackupId } from '../../src/repository/ids.ts';
 import type { Manifest } from '../../src/repository/manifest.ts';
 import { openRepository, type Repository } from '../../src/repository/repository.ts';
-import { openLocalStorage } from '../../src/storage/local.ts';
+import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Artifact } from '../../src/source/source.ts';
 
 /** `raw` etc. as in the environment; everything absent: encryption on without a key. */

@@ -9,7 +9,7 @@ import { newBackupId } from '../../src/repository/ids.ts';
 import { acquireLease } from '../../src/repository/lease.ts';
 import { writeNote } from '../../src/repository/notes.ts';
 import { findInTrash } from '../../src/repository/trash.ts';
-import { openLocalStorage } from '../../src/storage/local.ts';
+import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { streamArtifact } from '../helpers/chunk-repository.ts';
 import { copyHome, dayMs, newHome, quiet, type CleanupHome } from '../helpers/cleanup-home.ts';
 import { startWorker } from '../helpers/cleanup-processes.ts';

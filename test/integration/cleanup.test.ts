@@ -10,7 +10,7 @@ import { undelete } from '../../src/operations/undelete.ts';
 import { readNotes } from '../../src/repository/notes.ts';
 import { writeEvidence } from '../../src/repository/evidence.ts';
 import { acquireLease } from '../../src/repository/lease.ts';
-import { openLocalStorage } from '../../src/storage/local.ts';
+import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { runCli, type CliResult } from '../helpers/run-cli.ts';
 import { configOf, dayMs, keepLast, newHome, quiet, type CleanupHome } from '../helpers/cleanup-home.ts';

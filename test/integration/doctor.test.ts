@@ -14,7 +14,7 @@ import { ownIdentity } from '../../src/lib/process-identity.ts';
 import { checkStorage } from '../../src/operations/doctor-storage.ts';
 import { doctor } from '../../src/operations/doctor.ts';
 import type { DoctorCheck, DoctorResult, InitResult } from '../../src/operations/setup-requests.ts';
-import { openLocalStorage } from '../../src/storage/local.ts';
+import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { makeBench, testKey } from '../helpers/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';

@@ -12,7 +12,7 @@ import { validateRepository } from '../../src/operations/validate.ts';
 import { verifyPack } from '../../src/operations/validate-packs.ts';
 import { openRepository } from '../../src/repository/repository.ts';
 import { withFaults, type Fault } from '../../src/storage/fault.ts';
-import { openLocalStorage } from '../../src/storage/local.ts';
+import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { StorageError } from '../../src/storage/storage.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { fillMany, startRedis, type TestRedis } from '../helpers/redis.ts';

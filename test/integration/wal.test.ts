@@ -11,7 +11,7 @@ import type { z } from 'zod';
 import { putWal, readWal } from '../../src/repository/wal-archive.ts';
 import { openRepository } from '../../src/repository/repository.ts';
 import { formatLsn, segmentName, segmentNumber } from '../../src/repository/wal-names.ts';
-import { openLocalStorage } from '../../src/storage/local.ts';
+import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { walDocuments } from '../../src/ui/json/wal-documents.ts';
 import { serverFolder } from '../helpers/postgres.ts';
 import { encryption } from '../helpers/repository.ts';

@@ -10,7 +10,7 @@ import type { LifeboatError } from '../../../src/lib/errors.ts';
 import { breakLease, judgedLeases, markDeadLeases } from '../../../src/repository/lease-break.ts';
 import { listLeases } from '../../../src/repository/lease-record.ts';
 import { acquireLease, acquireReadLease } from '../../../src/repository/lease.ts';
-import { openLocalStorage } from '../../../src/storage/local.ts';
+import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
 import { StorageError } from '../../../src/storage/storage.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'leases-'));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { LifeboatError } from '../../../src/lib/errors.ts';
 import { runTool } from '../../../src/lib/exec.ts';
-import { openLocalStorage } from '../../../src/storage/local.ts';
+import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
 import { AlreadyExistsError, NotFoundError, StorageError } from '../../../src/storage/storage.ts';
 import { keysOf } from '../../contract/storage-suite.ts';
 import { killWriterAndCheck } from '../../helpers/storage-kill.ts';
@@ -162,7 +162,7 @@ describe('trouble with the disk', () => {
     chmodSync(root, 0o700);
     chmodSync(dir, 0o755);
     const script = `
-      import { openLocalStorage } from ${JSON.stringify(new URL('../../../src/storage/local.ts', import.meta.url).href)};
+      import { openLocalStorage } from ${JSON.stringify(new URL('../../../src/storage/local/local-storage.ts', import.meta.url).href)};
       process.setgroups([]);
       process.setgid(65534);
       process.setuid(65534);

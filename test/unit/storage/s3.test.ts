@@ -4,7 +4,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { GetObjectRetentionCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { Secret } from '../../../src/lib/secret.ts';
 import { openStorage } from '../../../src/storage/open.ts';
-import { openS3Storage } from '../../../src/storage/s3.ts';
+import { openS3Storage } from '../../../src/storage/s3/s3-storage.ts';
 import { withRetry } from '../../../src/storage/retry.ts';
 import { AlreadyExistsError, StorageError, type Storage } from '../../../src/storage/storage.ts';
 import type { S3Location } from '../../../src/config/config.ts';

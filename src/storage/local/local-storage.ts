@@ -8,13 +8,13 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { rememberPath } from '../lib/leftovers.ts';
-import { checkKey, checkPrefix } from './key.ts';
-import { ignoreAbsent, isAbsent, localError } from './local-errors.ts';
-import { LocalFolders, syncEntries } from './local-folders.ts';
-import { walk } from './local-list.ts';
-import { publish } from './local-publish.ts';
-import { removeTemporaries } from './local-temporaries.ts';
+import { rememberPath } from '../../lib/leftovers.ts';
+import { checkKey, checkPrefix } from '../key.ts';
+import { ignoreAbsent, isAbsent, localError } from './errors.ts';
+import { LocalFolders, syncEntries } from './folders.ts';
+import { walk } from './list.ts';
+import { publish } from './publish.ts';
+import { removeTemporaries } from './temporaries.ts';
 import {
   AlreadyExistsError,
   checkRange,
@@ -26,7 +26,7 @@ import {
   type ObjectInfo,
   type PutOptions,
   type Storage,
-} from './storage.ts';
+} from '../storage.ts';
 
 export interface LocalOptions {
   /** The root folder may be made; default false: a missing root is an error. */

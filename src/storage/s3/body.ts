@@ -1,5 +1,5 @@
 /** The body of an answer, as one buffer of exactly the length that was announced. */
-import { StorageError } from './storage.ts';
+import { StorageError } from '../storage.ts';
 
 /** `limitBytes`: a longer body is refused before or while it is read. `what` names the object in errors. */
 export async function readBody(body: unknown, announcedBytes: number | undefined, limitBytes: number, what: string): Promise<Buffer> {

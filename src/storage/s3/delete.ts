@@ -1,6 +1,6 @@
 /** Many objects in one request, where the server knows how. */
 import { DeleteObjectsCommand, type S3Client } from '@aws-sdk/client-s3';
-import { judge } from './s3-errors.ts';
+import { judge } from './errors.ts';
 
 /** Deletes up to 1,000 objects; absent ones are fine. False if the server does not take the request. Throws the SDK's error, or one that looks like it for the first object that stays. */
 export async function deleteBatch(client: S3Client, bucket: string, paths: readonly string[], options: { abortSignal?: AbortSignal }): Promise<boolean> {

@@ -11,18 +11,18 @@ import {
   type GetObjectCommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import type { S3Location } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import { checkKey, checkPrefix, compareKeys, isKey } from './key.ts';
-import { discard, readBody } from './s3-body.ts';
-import { probeBucket } from './s3-bucket.ts';
-import { createS3Client, objectOf, pathOf, requestOptions, type S3ClientOptions } from './s3-client.ts';
-import { deleteBatch } from './s3-delete.ts';
-import { judge, s3Error } from './s3-errors.ts';
-import { listVersions } from './s3-history.ts';
-import { extendLock } from './s3-lock.ts';
-import { removeAllVersions } from './s3-versions.ts';
-import { S3Writer } from './s3-writer.ts';
+import type { S3Location } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { checkKey, checkPrefix, compareKeys, isKey } from '../key.ts';
+import { discard, readBody } from './body.ts';
+import { probeBucket } from './bucket.ts';
+import { createS3Client, objectOf, pathOf, requestOptions, type S3ClientOptions } from './client.ts';
+import { deleteBatch } from './delete.ts';
+import { judge, s3Error } from './errors.ts';
+import { listVersions } from './history.ts';
+import { extendLock } from './lock.ts';
+import { removeAllVersions } from './versions.ts';
+import { S3Writer } from './writer.ts';
 import {
   checkRange,
   maxObjectBytes,
@@ -36,7 +36,7 @@ import {
   type RemoveOptions,
   type RetainedObject,
   type Storage,
-} from './storage.ts';
+} from '../storage.ts';
 
 export interface S3Options extends S3ClientOptions {
   /** Ends requests; they reject with its reason. */

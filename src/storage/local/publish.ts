@@ -6,9 +6,9 @@
 import { open, link, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemCodeOf } from '../lib/errors.ts';
-import { ignoreAbsent } from './local-errors.ts';
-import { StorageError } from './storage.ts';
+import { systemCodeOf } from '../../lib/errors.ts';
+import { ignoreAbsent } from './errors.ts';
+import { StorageError } from '../storage.ts';
 
 /** A lock file is held for the moment of a rename; one this old belongs to a killed run. */
 const lockStaleMs = 30 * 60_000;

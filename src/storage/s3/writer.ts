@@ -6,11 +6,11 @@
  * bytes the put is done.
  */
 import { HeadObjectCommand, PutObjectCommand, type PutObjectCommandInput, type S3Client } from '@aws-sdk/client-s3';
-import type { S3Location } from '../config/config.ts';
-import { objectOf, requestOptions } from './s3-client.ts';
-import { judge, s3Error } from './s3-errors.ts';
-import { lockModeOf } from './s3-lock.ts';
-import { AlreadyExistsError, maxObjectBytes, StorageError, type PutOptions } from './storage.ts';
+import type { S3Location } from '../../config/config.ts';
+import { objectOf, requestOptions } from './client.ts';
+import { judge, s3Error } from './errors.ts';
+import { lockModeOf } from './lock.ts';
+import { AlreadyExistsError, maxObjectBytes, StorageError, type PutOptions } from '../storage.ts';
 
 export class S3Writer {
   readonly #client: S3Client;

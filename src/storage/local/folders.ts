@@ -5,11 +5,11 @@
  */
 import { mkdir, rmdir, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { systemCodeOf } from '../lib/errors.ts';
-import { syncFolder } from '../lib/fs.ts';
-import { foreignOwner, give, giveFolder, type Owner } from '../lib/owners.ts';
-import { ignoreAbsent } from './local-errors.ts';
-import { StorageError } from './storage.ts';
+import { systemCodeOf } from '../../lib/errors.ts';
+import { syncFolder } from '../../lib/fs.ts';
+import { foreignOwner, give, giveFolder, type Owner } from '../../lib/owners.ts';
+import { ignoreAbsent } from './errors.ts';
+import { StorageError } from '../storage.ts';
 
 export class LocalFolders {
   readonly #root: string;

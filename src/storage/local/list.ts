@@ -6,9 +6,9 @@
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ignoreAbsent } from './local-errors.ts';
-import { compareKeys } from './key.ts';
-import type { ObjectInfo } from './storage.ts';
+import { ignoreAbsent } from './errors.ts';
+import { compareKeys } from '../key.ts';
+import type { ObjectInfo } from '../storage.ts';
 
 /** How many files are looked at side by side. */
 const window = 64;

@@ -1,10 +1,10 @@
 /** Object lock: a version of an object cannot be deleted before a moment, which can be moved later but not earlier. */
 import { PutObjectRetentionCommand, type ObjectLockRetentionMode, type S3Client } from '@aws-sdk/client-s3';
-import type { S3Location } from '../config/config.ts';
-import { objectOf } from './s3-client.ts';
-import { judge } from './s3-errors.ts';
-import { listVersions } from './s3-history.ts';
-import type { ObjectVersion } from './storage.ts';
+import type { S3Location } from '../../config/config.ts';
+import { objectOf } from './client.ts';
+import { judge } from './errors.ts';
+import { listVersions } from './history.ts';
+import type { ObjectVersion } from '../storage.ts';
 
 export interface ExtendLockOptions {
   /** Milliseconds since 1970. */

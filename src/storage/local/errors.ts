@@ -1,6 +1,6 @@
 /** Turns what the file system says into errors that an operator can act on. Judged by code only. */
-import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
-import { StorageError } from './storage.ts';
+import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import { StorageError } from '../storage.ts';
 
 /** `act` is what was tried and on what, e.g. "cannot write packs/ab/cd.pack to file:///backup". */
 export function localError(act: string, error: unknown): LifeboatError {

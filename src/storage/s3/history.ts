@@ -1,9 +1,9 @@
 /** Every version of objects in a bucket that keeps them, delete markers included. */
 import { ListObjectVersionsCommand, type DeleteMarkerEntry, type ListObjectVersionsCommandOutput, type ObjectVersion as S3Version, type S3Client } from '@aws-sdk/client-s3';
-import type { S3Location } from '../config/config.ts';
-import { compareKeys, isKey } from './key.ts';
-import { pathOf } from './s3-client.ts';
-import { StorageError, type ObjectVersions } from './storage.ts';
+import type { S3Location } from '../../config/config.ts';
+import { compareKeys, isKey } from '../key.ts';
+import { pathOf } from './client.ts';
+import { StorageError, type ObjectVersions } from '../storage.ts';
 
 type Version = ObjectVersions['versions'][number] & { readonly isLatest: boolean };
 

@@ -1,6 +1,6 @@
 /** What a bucket can do, asked once when it is opened. */
 import { GetBucketVersioningCommand, GetObjectLockConfigurationCommand, type S3Client } from '@aws-sdk/client-s3';
-import { judge } from './s3-errors.ts';
+import { judge } from './errors.ts';
 
 export interface BucketAbilities {
   /** Old versions of objects are (or were) kept. */

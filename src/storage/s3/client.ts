@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import type { S3Location } from '../config/config.ts';
+import type { S3Location } from '../../config/config.ts';
 
 export interface S3ClientOptions {
   /** A connection that moves no byte for so long is given up, in milliseconds. Default 20 s. */

@@ -2,8 +2,8 @@
  * Judges what an S3 server or the way to it answered: by error name and status only, since messages
  * differ from server to server and may be empty.
  */
-import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
-import { StorageError } from './storage.ts';
+import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { StorageError } from '../storage.ts';
 
 /**
  * absent: the key is not there; no-bucket; taken: a condition forbade to overwrite; denied: these

@@ -3,11 +3,11 @@
  * its id; an object of which object lock retains one is left as it is, to be found again by a later cleanup.
  */
 import { DeleteObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import type { S3Location } from '../config/config.ts';
-import { pathOf } from './s3-client.ts';
-import { judge } from './s3-errors.ts';
-import { listVersions } from './s3-history.ts';
-import type { ObjectVersion, RetainedObject } from './storage.ts';
+import type { S3Location } from '../../config/config.ts';
+import { pathOf } from './client.ts';
+import { judge } from './errors.ts';
+import { listVersions } from './history.ts';
+import type { ObjectVersion, RetainedObject } from '../storage.ts';
 
 export interface RemoveVersionsOptions {
   /** Only objects whose newest version is a delete marker. */

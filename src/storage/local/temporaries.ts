@@ -2,7 +2,7 @@
 import { open, readdir, stat, unlink } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { ignoreAbsent } from './local-errors.ts';
+import { ignoreAbsent } from './errors.ts';
 
 /** Removes `.tmp-*` and `.lock-*` below `root` that are older than that; returns their paths from the root. */
 export async function removeTemporaries(root: string, olderThanMs: number): Promise<string[]> {
