@@ -99,7 +99,7 @@ async function requireWalOf({ components, infos, loaded, target }: Plan, reposit
   const url = loaded.config.targets.get(target)?.postgres?.url;
   const systemId = base === undefined ? undefined : infos.get(base.name)?.identity['systemIdentifier'];
   if (systemId === undefined || url === undefined) return;
-  const { switchWal } = await import('../source/postgres/base.ts');
+  const { switchWal } = await import('../source/postgres/base/source.ts');
   await requireWal(repository, systemId, async () => switchWal(url, context.signal), context);
 }
 

@@ -11,7 +11,7 @@ import type { DumpedComponent } from './dump-components.ts';
 /** Throws `integrity` (14) naming what is missing or twice. Nothing to do for other kinds. */
 export async function checkDump(storage: Storage, dataKey: DataKey | undefined, { entry, facts }: DumpedComponent): Promise<void> {
   if (entry.kind !== 'postgres') return;
-  const [{ postgresFacts }, { checkParts, readToc }] = await Promise.all([import('../source/postgres/facts.ts'), import('../source/postgres/toc.ts')]);
+  const [{ postgresFacts }, { checkParts, readToc }] = await Promise.all([import('../source/postgres/facts/facts.ts'), import('../source/postgres/restore/toc.ts')]);
   const reader = openArtifacts({ storage, dataKey, artifacts: entry.artifacts });
   const faults: string[] = [];
   for (const database of postgresFacts.parse(facts).databases) {

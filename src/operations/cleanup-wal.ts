@@ -5,7 +5,7 @@ import type { Manifest } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { parseLsn } from '../repository/wal-names.ts';
 import type { WalBase } from '../repository/wal-retention.ts';
-import { baseFacts } from '../source/postgres/base-facts.ts';
+import { baseFacts } from '../source/postgres/base/facts.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
 import type { CleanupWal } from './cleanup-requests.ts';
 

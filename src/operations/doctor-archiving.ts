@@ -1,7 +1,7 @@
 /** What `lifeboat doctor` says of a server's write-ahead log: does it come here, and what does the server hold back for slots? */
 import type { PostgresConfig } from '../config/config.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { ArchiverState, ReplicationSlot } from '../source/postgres/archiver.ts';
+import type { ArchiverState, ReplicationSlot } from '../source/postgres/server/archiver.ts';
 import { failed, passed, warned } from './doctor-check.ts';
 import type { DoctorCheck } from './setup-requests.ts';
 import { count } from './summaries.ts';

@@ -2,11 +2,11 @@
 import type { PostgresConfig } from '../config/config.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
-import { askArchiver } from '../source/postgres/archiver.ts';
-import { withConnection } from '../source/postgres/connection.ts';
-import { probeServer } from '../source/postgres/probe.ts';
-import { findTools, installedTools } from '../source/postgres/tools.ts';
-import { parsePostgresUrl } from '../source/postgres/url.ts';
+import { askArchiver } from '../source/postgres/server/archiver.ts';
+import { withConnection } from '../source/postgres/server/connection.ts';
+import { probeServer } from '../source/postgres/dump/probe.ts';
+import { findTools, installedTools } from '../source/postgres/server/tools.ts';
+import { parsePostgresUrl } from '../source/postgres/server/url.ts';
 import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './doctor-check.ts';
 import { clockDifference, judgeClock } from './doctor-clock.ts';
 import { judgeArchiving } from './doctor-archiving.ts';

@@ -2,7 +2,7 @@
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { segmentAt } from '../repository/wal-names.ts';
-import { baseFacts } from '../source/postgres/base-facts.ts';
+import { baseFacts } from '../source/postgres/base/facts.ts';
 import { segmentsOfBase } from './base-complete.ts';
 import { checkCluster } from './drill-cluster.ts';
 import { withRecovered } from './drill-recover.ts';

@@ -8,15 +8,15 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { isGone, ownIdentity, type ProcessIdentity } from '../lib/process-identity.ts';
 import type { Secret } from '../lib/secret.ts';
-import { withConnection } from '../source/postgres/connection.ts';
-import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts.ts';
-import { serverWords, withMaintenance, type Queries } from '../source/postgres/maintenance.ts';
-import { suffixedName } from '../source/postgres/names.ts';
-import { quoteIdentifier, quoteLiteral } from '../source/postgres/quote.ts';
-import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/restore.ts';
-import { findScratchPlace, startScratchCluster } from '../source/postgres/scratch-cluster.ts';
-import { dropDatabase, dropDeadRestores } from '../source/postgres/target-database.ts';
-import { findTools } from '../source/postgres/tools.ts';
+import { withConnection } from '../source/postgres/server/connection.ts';
+import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts/facts.ts';
+import { serverWords, withMaintenance, type Queries } from '../source/postgres/server/maintenance.ts';
+import { suffixedName } from '../source/postgres/restore/names.ts';
+import { quoteIdentifier, quoteLiteral } from '../source/postgres/server/quote.ts';
+import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/restore/new-database.ts';
+import { findScratchPlace, startScratchCluster } from '../source/postgres/cluster/scratch-cluster.ts';
+import { dropDatabase, dropDeadRestores } from '../source/postgres/restore/target-database.ts';
+import { findTools } from '../source/postgres/server/tools.ts';
 import { requireSpace } from '../source/redis/scratch.ts';
 import { factsOf } from './facts-document.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './drill-steps.ts';
@@ -82,7 +82,7 @@ async function makeRoles({ subject, facts, url, isOurs }: Drill, record: DrillRe
     record.notes.push('the backup holds no roles: owners and grants were left out');
     return [];
   }
-  const { replayGlobals } = await import('../source/postgres/globals-replay.ts');
+  const { replayGlobals } = await import('../source/postgres/restore/globals-replay.ts');
   try {
     const { created, existing } = await replayGlobals({ reader: subject.reader, facts, targetUrl: url, drill: true }, context);
     record.count('roles', created.length + existing.length);

@@ -4,7 +4,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
-import { baseFacts } from '../source/postgres/base-facts.ts';
+import { baseFacts } from '../source/postgres/base/facts.ts';
 import { lookAround, type WalMoment } from './drill-wal.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
 import type { Candidate } from './pitr-bases.ts';

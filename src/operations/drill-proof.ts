@@ -1,8 +1,8 @@
 /** Holds a recovered cluster against the moment that it was recovered to: what was committed up to it is there, what was committed later is not. */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { withConnection, type Connection } from '../source/postgres/connection.ts';
-import type { RecoveringServer } from '../source/postgres/recovery.ts';
+import { withConnection, type Connection } from '../source/postgres/server/connection.ts';
+import type { RecoveringServer } from '../source/postgres/cluster/recovery.ts';
 import type { DrillRecord } from './drill-steps.ts';
 import type { WalMoment, WalRow, WalTransaction } from './drill-wal.ts';
 import { formatMicroseconds, parseTime } from './pitr-target.ts';

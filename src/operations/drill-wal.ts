@@ -10,7 +10,7 @@ import { withScratchFolder } from '../lib/fs.ts';
 import type { Repository } from '../repository/repository.ts';
 import { readWal } from '../repository/wal-archive.ts';
 import { formatLsn, parseLsn } from '../repository/wal-names.ts';
-import type { BaseFacts } from '../source/postgres/base-facts.ts';
+import type { BaseFacts } from '../source/postgres/base/facts.ts';
 import { parseTime } from './pitr-target.ts';
 import type { WalRun } from './pitr-wal.ts';
 

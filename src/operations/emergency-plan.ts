@@ -13,7 +13,7 @@ import { formatBytes } from '../lib/units.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { filesFacts } from '../source/files/facts.ts';
-import { postgresFacts } from '../source/postgres/facts.ts';
+import { postgresFacts } from '../source/postgres/facts/facts.ts';
 import { chooseForEmergency, type EmergencyChoice, type PassedOver } from './emergency-choose.ts';
 import { lookAt, lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './emergency-live.ts';
 import { expectedTime } from './emergency-time.ts';

@@ -7,12 +7,12 @@ import { rememberPath } from '../lib/leftovers.ts';
 import { openArtifacts } from '../repository/artifact-reader.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { setConfigurationAside, takeIntoUse } from '../source/postgres/base-restore.ts';
-import { withConnection } from '../source/postgres/connection.ts';
-import type { PostgresFacts } from '../source/postgres/facts.ts';
-import { startRecovery, type RecoveringServer } from '../source/postgres/recovery.ts';
-import { restorePostgres } from '../source/postgres/restore.ts';
-import { findScratchPlace, makeCluster, type ScratchPlace } from '../source/postgres/scratch-cluster.ts';
+import { setConfigurationAside, takeIntoUse } from '../source/postgres/base/restore.ts';
+import { withConnection } from '../source/postgres/server/connection.ts';
+import type { PostgresFacts } from '../source/postgres/facts/facts.ts';
+import { startRecovery, type RecoveringServer } from '../source/postgres/cluster/recovery.ts';
+import { restorePostgres } from '../source/postgres/restore/new-database.ts';
+import { findScratchPlace, makeCluster, type ScratchPlace } from '../source/postgres/cluster/scratch-cluster.ts';
 import { pinned } from './pinned.ts';
 import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './pitr-places.ts';
 import { withState } from './pitr-recover.ts';
@@ -92,7 +92,7 @@ async function startNew({ programs }: ScratchPlace, { dataDir, owner }: Recovery
 async function fill({ loaded, repository, manifest, component, facts }: NewClusterOptions, { url }: RecoveringServer, place: ScratchPlace, context: RunContext): Promise<RestoredComponent[]> {
   const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(manifest), artifacts: component.artifacts, trustChecksums: true });
   if (facts.globals !== undefined) {
-    const { replayGlobals } = await import('../source/postgres/globals-replay.ts');
+    const { replayGlobals } = await import('../source/postgres/restore/globals-replay.ts');
     await replayGlobals({ reader, facts, targetUrl: url }, context);
   }
   // The new one is empty, and stands in the way of that of the backup.

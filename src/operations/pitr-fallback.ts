@@ -9,7 +9,7 @@ import type { RunContext } from '../lib/events.ts';
 import { formatDuration } from '../lib/time.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { postgresFacts, type PostgresFacts } from '../source/postgres/facts.ts';
+import { postgresFacts, type PostgresFacts } from '../source/postgres/facts/facts.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
 import { restoreIntoNewCluster } from './new-cluster.ts';
 import { planInto } from './pitr-into.ts';

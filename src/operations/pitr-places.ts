@@ -8,8 +8,8 @@ import { dirname, join } from 'node:path';
 import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
 import { rememberPath } from '../lib/leftovers.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { FolderOwner } from '../source/postgres/base-placer.ts';
-import { placeTablespaces, type PlacedTablespace } from '../source/postgres/base-places.ts';
+import type { FolderOwner } from '../source/postgres/base/placer.ts';
+import { placeTablespaces, type PlacedTablespace } from '../source/postgres/base/tablespaces.ts';
 import type { PitrPlan } from './pitr-plan.ts';
 
 export interface RecoveryPlaces {

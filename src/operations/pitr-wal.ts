@@ -11,7 +11,7 @@ import { withScratchFolder } from '../lib/fs.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listWal, parseHistory, type HistoryLine } from '../repository/wal-archive.ts';
 import { formatLsn, parseLsn, segmentName, segmentNumber } from '../repository/wal-names.ts';
-import type { BaseFacts } from '../source/postgres/base-facts.ts';
+import type { BaseFacts } from '../source/postgres/base/facts.ts';
 import { segmentsOfBase } from './base-complete.ts';
 import { parseTime } from './pitr-target.ts';
 import { readSegment } from './wal-segment.ts';

@@ -1,7 +1,7 @@
 /** Where in the archived log a transaction ends: a recovery to one that is not there would say so only after it has replayed everything. */
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { BaseFacts } from '../source/postgres/base-facts.ts';
+import type { BaseFacts } from '../source/postgres/base/facts.ts';
 import type { WalRun } from './pitr-wal.ts';
 import { WalDump, type DumpedWal } from './wal-dump.ts';
 import { readSegment } from './wal-segment.ts';

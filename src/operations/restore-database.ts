@@ -3,15 +3,15 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { ManifestComponent } from '../repository/manifest.ts';
-import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts.ts';
-import { withMaintenance } from '../source/postgres/maintenance.ts';
-import { restoredName } from '../source/postgres/names.ts';
-import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/restore.ts';
-import { restoreIntoExisting } from '../source/postgres/restore-existing.ts';
-import { swapDatabases, type SwapReport } from '../source/postgres/swap.ts';
-import { databaseExists, freeStampedName } from '../source/postgres/target-database.ts';
-import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
-import type { VerifyReport } from '../source/postgres/verify.ts';
+import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts/facts.ts';
+import { withMaintenance } from '../source/postgres/server/maintenance.ts';
+import { restoredName } from '../source/postgres/restore/names.ts';
+import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/restore/new-database.ts';
+import { restoreIntoExisting } from '../source/postgres/restore/existing-database.ts';
+import { swapDatabases, type SwapReport } from '../source/postgres/restore/swap.ts';
+import { databaseExists, freeStampedName } from '../source/postgres/restore/target-database.ts';
+import { describeServer, parsePostgresUrl } from '../source/postgres/server/url.ts';
+import type { VerifyReport } from '../source/postgres/restore/verify.ts';
 import { factsOf } from './facts-document.ts';
 import type { RestoredComponent, RestoreRequest } from './restore-requests.ts';
 import { findDatabase, noteDatabase } from './restore-marks.ts';
@@ -57,7 +57,7 @@ function globalsStep({ reader, component }: RestoreSubject, facts: PostgresFacts
     replaces: undefined,
     run: async (context) => {
       const started = performance.now();
-      const { replayGlobals } = await import('../source/postgres/globals-replay.ts');
+      const { replayGlobals } = await import('../source/postgres/restore/globals-replay.ts');
       const report = await replayGlobals({ reader, facts, targetUrl: url }, context);
       return { name: component.name, kind: 'globals', to, bytes: 0, durationMs: performance.now() - started, verified: 'not-checked', summary: `${report.created.length} created, ${report.existing.length} were there` };
     },

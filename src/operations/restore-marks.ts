@@ -7,8 +7,8 @@
  */
 import { stat } from 'node:fs/promises';
 import type { Secret } from '../lib/secret.ts';
-import { withMaintenance } from '../source/postgres/maintenance.ts';
-import { findUnfinishedRestores } from '../source/postgres/target-database.ts';
+import { withMaintenance } from '../source/postgres/server/maintenance.ts';
+import { findUnfinishedRestores } from '../source/postgres/restore/target-database.ts';
 import type { RedisConnection } from '../source/redis/connection.ts';
 import { readInfo } from '../source/redis/server-info.ts';
 import type { RestoreRequest } from './restore-requests.ts';

@@ -2,8 +2,8 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { switchWal } from '../source/postgres/base.ts';
-import { withConnection } from '../source/postgres/connection.ts';
+import { switchWal } from '../source/postgres/base/source.ts';
+import { withConnection } from '../source/postgres/server/connection.ts';
 import { audited } from './audited.ts';
 import { noteWarnings } from './noting.ts';
 import type { RestorePointRequest, RestorePointResult } from './pitr-requests.ts';

@@ -13,7 +13,7 @@ import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
 import { formatDuration } from '../lib/time.ts';
-import { describeServer, parsePostgresUrl } from '../source/postgres/url.ts';
+import { describeServer, parsePostgresUrl } from '../source/postgres/server/url.ts';
 import { parseRedisUrl } from '../source/redis/endpoint.ts';
 import type { EmergencyStatusResult } from './emergency-status.ts';
 import { repositoryLocation } from './open-repository.ts';

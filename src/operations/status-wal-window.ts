@@ -4,7 +4,7 @@
  */
 import type { HistoryLine } from '../repository/wal-archive.ts';
 import { parseLsn, segmentNumber } from '../repository/wal-names.ts';
-import type { BaseFacts } from '../source/postgres/base-facts.ts';
+import type { BaseFacts } from '../source/postgres/base/facts.ts';
 import type { WalSystem } from './wal-requests.ts';
 
 export interface KnownBase {

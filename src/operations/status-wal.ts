@@ -10,8 +10,8 @@ import type { ListedManifest } from '../repository/listing.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listHistories, listWal, listWalSystems, parseHistory, readWalObject, type HistoryLine } from '../repository/wal-archive.ts';
 import { formatLsn, needWalName, parseLsn, segmentName, segmentNumber, walKey } from '../repository/wal-names.ts';
-import type { ArchiverState } from '../source/postgres/archiver.ts';
-import { baseFacts } from '../source/postgres/base-facts.ts';
+import type { ArchiverState } from '../source/postgres/server/archiver.ts';
+import { baseFacts } from '../source/postgres/base/facts.ts';
 import { NotFoundError } from '../storage/storage.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase, type Window } from './status-wal-window.ts';
@@ -192,7 +192,7 @@ async function askServers({ config }: LoadedConfig, { signal, emit }: RunContext
   const asked = [...config.targets.values()].map(async ({ name: target, postgres }) => {
     if (postgres === undefined) return [];
     try {
-      const { askArchiver } = await import('../source/postgres/archiver.ts');
+      const { askArchiver } = await import('../source/postgres/server/archiver.ts');
       const limit = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
       return [{ target, state: await askArchiver(postgres.url, { signal: limit, connectTimeoutMs: answerWithinMs }) }];
     } catch (error) {

@@ -5,8 +5,8 @@
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
-import { amcheck } from '../source/postgres/amcheck.ts';
-import { withConnection } from '../source/postgres/connection.ts';
+import { amcheck } from '../source/postgres/cluster/amcheck.ts';
+import { withConnection } from '../source/postgres/server/connection.ts';
 import type { StructureCheck } from './pitr-requests.ts';
 
 export interface StructureCheckOptions {

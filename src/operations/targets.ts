@@ -51,12 +51,12 @@ export async function sourcesOf(config: Config, target: TargetConfig, wanted: re
 }
 
 async function postgres(config: Config, { postgres: options }: TargetConfig): Promise<Source> {
-  const { postgresSource } = await import('../source/postgres/logical.ts');
+  const { postgresSource } = await import('../source/postgres/dump/source.ts');
   return postgresSource({ ...(options as NonNullable<typeof options>), jobs: config.jobs });
 }
 
 async function base(config: Config, { postgres: options }: TargetConfig): Promise<Source> {
-  const { baseSource } = await import('../source/postgres/base.ts');
+  const { baseSource } = await import('../source/postgres/base/source.ts');
   return baseSource({ url: (options as NonNullable<typeof options>).url, scratchDir: tmpdir(), hangTimeoutMs: config.hangTimeoutMs });
 }
 

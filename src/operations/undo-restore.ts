@@ -2,9 +2,9 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { withMaintenance } from '../source/postgres/maintenance.ts';
-import { beforeName, undoneName } from '../source/postgres/names.ts';
-import { undoSwap } from '../source/postgres/swap.ts';
+import { withMaintenance } from '../source/postgres/server/maintenance.ts';
+import { beforeName, undoneName } from '../source/postgres/restore/names.ts';
+import { undoSwap } from '../source/postgres/restore/swap.ts';
 import { audited } from './audited.ts';
 import { nowhere } from './restore-step.ts';
 import type { UndoRestoreRequest, UndoRestoreResult } from './restore-requests.ts';

@@ -12,8 +12,8 @@ import { openArtifacts } from '../repository/artifact-reader.ts';
 import type { ManifestArtifact, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { packKey } from '../repository/index-part.ts';
-import type { PostgresFacts } from '../source/postgres/facts.ts';
-import type { PostgresTools } from '../source/postgres/tools.ts';
+import type { PostgresFacts } from '../source/postgres/facts/facts.ts';
+import type { PostgresTools } from '../source/postgres/server/tools.ts';
 import type { ArtifactReader, Json } from '../source/source.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';
 import { visitIndexes } from './validate-indexes.ts';
@@ -67,7 +67,7 @@ export class ArchiveCheck {
   }
 
   async #postgres(one: OneComponent): Promise<void> {
-    const [{ postgresFacts }, { findTools }, { Inlets }] = await Promise.all([import('../source/postgres/facts.ts'), import('../source/postgres/tools.ts'), import('../lib/inlets.ts')]);
+    const [{ postgresFacts }, { findTools }, { Inlets }] = await Promise.all([import('../source/postgres/facts/facts.ts'), import('../source/postgres/server/tools.ts'), import('../lib/inlets.ts')]);
     const facts = factsOf(postgresFacts, one.facts, one.component, one.backup.id);
     const tools = await findTools(Number.parseInt(facts.toolVersion, 10));
     one.report.versions['pg_restore'] = tools.version;
@@ -81,7 +81,7 @@ export class ArchiveCheck {
 
   /** The tables of contents of a database's archives must hold each table's rows exactly once. */
   async #contents(one: OneComponent, facts: PostgresFacts): Promise<void> {
-    const { checkParts, readToc } = await import('../source/postgres/toc.ts');
+    const { checkParts, readToc } = await import('../source/postgres/restore/toc.ts');
     for (const database of facts.databases) {
       const { schema, data, tables } = database.artifacts;
       const names = [schema, data, ...tables.map(({ artifact }) => artifact)];
@@ -193,7 +193,7 @@ interface OneComponent {
 
 /** All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) */
 async function readDump(tools: PostgresTools, inlets: Inlets, reader: ArtifactReader, name: string, signal: AbortSignal): Promise<void> {
-  const [{ runFed }, { startTool, ToolError }] = await Promise.all([import('../source/postgres/restore-data.ts'), import('../lib/exec.ts')]);
+  const [{ runFed }, { startTool, ToolError }] = await Promise.all([import('../source/postgres/restore/data.ts'), import('../lib/exec.ts')]);
   const start = async (stdin: number, until: AbortSignal): Promise<{ tool: RunningTool }> => ({ tool: await startTool({ file: tools.pgRestore, args: ['--file=/dev/null'], stdin, stdout: 'ignore', signal: until }) });
   const { tool } = await runFed(inlets, start, reader.open(name), () => {}, signal);
   try {

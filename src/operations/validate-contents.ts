@@ -32,7 +32,7 @@ export async function nameContents(repository: Repository, backup: OpenBackup, l
 
 async function contentsOf(repository: Repository, backup: OpenBackup, component: ManifestComponent, artifact: string, ranges: readonly LostRange[] | 'all', facts: ReadonlyMap<string, Json>): Promise<string[]> {
   if (component.kind === 'postgres') {
-    const { postgresFacts } = await import('../source/postgres/facts.ts');
+    const { postgresFacts } = await import('../source/postgres/facts/facts.ts');
     return tablesIn(factsOf(postgresFacts, facts, component, backup.id), artifact);
   }
   if (component.kind === 'redis') {
@@ -42,7 +42,7 @@ async function contentsOf(repository: Repository, backup: OpenBackup, component:
   return component.kind === 'files' ? filesIn(repository, backup, component, artifact, ranges) : [];
 }
 
-type Facts = import('../source/postgres/facts.ts').PostgresFacts;
+type Facts = import('../source/postgres/facts/facts.ts').PostgresFacts;
 
 /** `database.schema.table`; of an archive that holds the definitions: the database. */
 function tablesIn(facts: Facts, artifact: string): string[] {

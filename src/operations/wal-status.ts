@@ -103,7 +103,7 @@ async function lagOf({ config }: LoadedConfig, { target }: WalStatusRequest, { s
   const name = target ?? config.defaultTarget ?? [...config.targets.keys()][0];
   const url = name === undefined ? undefined : config.targets.get(name)?.postgres?.url;
   if (url === undefined) return {};
-  const { withConnection } = await import('../source/postgres/connection.ts');
+  const { withConnection } = await import('../source/postgres/server/connection.ts');
   try {
     const [row] = await withConnection(url, { signal, connectTimeoutMs: 5000 }, async (connection) =>
       connection.query(`SELECT (SELECT system_identifier FROM pg_control_system()) AS system, lsn, pg_walfile_name(lsn) AS current, last_archived_wal, failed_count, last_failed_wal,

@@ -2,7 +2,7 @@
 import { parseLsn, segmentAt, segmentName, segmentNumber, walKey, needWalName } from '../repository/wal-names.ts';
 import { listWal } from '../repository/wal-archive.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { ReceiverServer } from '../source/postgres/receiver.ts';
+import type { ReceiverServer } from '../source/postgres/server/receiver.ts';
 import { NotFoundError, StorageError } from '../storage/storage.ts';
 import type { SpoolListing } from './wal-stream-spool.ts';
 

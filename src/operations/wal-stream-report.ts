@@ -2,7 +2,7 @@
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
 import { parseLsn } from '../repository/wal-names.ts';
-import { readServer } from '../source/postgres/receiver.ts';
+import { readServer } from '../source/postgres/server/receiver.ts';
 import type { WalStreamReport } from './wal-requests.ts';
 import { shownLsn, type Shipper } from './wal-stream-ship.ts';
 import type { StreamSpool } from './wal-stream-spool.ts';

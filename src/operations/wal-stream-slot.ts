@@ -4,7 +4,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Repository } from '../repository/repository.ts';
-import { createSlot, dropSlot, readServer, type ReceiverServer } from '../source/postgres/receiver.ts';
+import { createSlot, dropSlot, readServer, type ReceiverServer } from '../source/postgres/server/receiver.ts';
 import { audited } from './audited.ts';
 import type { WalStreamReport, WalStreamRequest } from './wal-requests.ts';
 

@@ -10,7 +10,7 @@ import type { RunContext } from '../lib/events.ts';
 import { acquireLease } from '../repository/lease.ts';
 import { openRepository } from '../repository/repository.ts';
 import { retaining } from '../repository/retained-storage.ts';
-import { findReceiver, readServer } from '../source/postgres/receiver.ts';
+import { findReceiver, readServer } from '../source/postgres/server/receiver.ts';
 import { openStorage } from '../storage/open.ts';
 import { collectLeftovers, repositoryLocation } from './open-repository.ts';
 import { chooseTarget } from './targets.ts';

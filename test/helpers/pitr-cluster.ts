@@ -12,8 +12,8 @@ import { backup } from '../../src/operations/backup.ts';
 import { pitr } from '../../src/operations/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr-requests.ts';
 import { parseTime } from '../../src/operations/pitr-target.ts';
-import { type Connection, withConnection } from '../../src/source/postgres/connection.ts';
-import { parsePostgresUrl } from '../../src/source/postgres/url.ts';
+import { type Connection, withConnection } from '../../src/source/postgres/server/connection.ts';
+import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
 import { serverFolder } from './postgres.ts';
 import { rawKey, startArchivingServer, type ArchivingOptions, type ArchivingServer } from './wal-server.ts';
 

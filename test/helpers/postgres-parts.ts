@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { withConnection } from '../../src/source/postgres/connection.ts';
-import { readLargeObjects } from '../../src/source/postgres/database-facts.ts';
-import type { DatabaseFacts, PostgresFacts } from '../../src/source/postgres/facts.ts';
-import { fingerprintTables } from '../../src/source/postgres/fingerprint.ts';
-import { quoteQualified } from '../../src/source/postgres/quote.ts';
+import { withConnection } from '../../src/source/postgres/server/connection.ts';
+import { readLargeObjects } from '../../src/source/postgres/facts/database-facts.ts';
+import type { DatabaseFacts, PostgresFacts } from '../../src/source/postgres/facts/facts.ts';
+import { fingerprintTables } from '../../src/source/postgres/facts/fingerprint.ts';
+import { quoteQualified } from '../../src/source/postgres/server/quote.ts';
 import type { ArtifactReader } from '../../src/source/source.ts';
 import type { TestPostgres } from './postgres.ts';
 

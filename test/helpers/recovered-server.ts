@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { withConnection } from '../../src/source/postgres/connection.ts';
+import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { endProcess, type PitrCluster } from './pitr-cluster.ts';
 import type { TextRow } from './postgres.ts';
 import { waitForArchive } from './wal-server.ts';

@@ -8,7 +8,7 @@ import type { WalStatusResult } from '../../src/operations/wal-requests.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { openRepository, type Repository } from '../../src/repository/repository.ts';
 import { readWal } from '../../src/repository/wal-archive.ts';
-import { withConnection } from '../../src/source/postgres/connection.ts';
+import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { makeBench, testKey, type Bench, type RunningCommand } from './command-run.ts';

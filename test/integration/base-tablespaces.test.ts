@@ -16,10 +16,10 @@ import { init } from '../../src/operations/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { pitr } from '../../src/operations/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr-requests.ts';
-import { baseFacts } from '../../src/source/postgres/base-facts.ts';
-import { spoolTablespaces } from '../../src/source/postgres/base-spool.ts';
-import { withConnection } from '../../src/source/postgres/connection.ts';
-import { parsePostgresUrl } from '../../src/source/postgres/url.ts';
+import { baseFacts } from '../../src/source/postgres/base/facts.ts';
+import { spoolTablespaces } from '../../src/source/postgres/base/spool.ts';
+import { withConnection } from '../../src/source/postgres/server/connection.ts';
+import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
 import { serverFolder, startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { walShipper } from '../helpers/wal-shipper.ts';
 

@@ -21,7 +21,7 @@ import { formatMicroseconds, parseTime } from '../../src/operations/pitr-target.
 import type { DrillResult } from '../../src/operations/integrity-requests.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list-requests.ts';
 import type { StatusResult } from '../../src/operations/status-requests.ts';
-import { withConnection } from '../../src/source/postgres/connection.ts';
+import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, testKey, toolsOf, type Bench } from '../helpers/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';

@@ -7,8 +7,8 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, openLifeboat, Secret, type Lifeboat, type LifeboatEvent } from '../../src/index.ts';
-import { withConnection } from '../../src/source/postgres/connection.ts';
-import { parsePostgresUrl } from '../../src/source/postgres/url.ts';
+import { withConnection } from '../../src/source/postgres/server/connection.ts';
+import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { digestOf, fillMany, startRedis, type TestRedis } from '../helpers/redis.ts';
 

@@ -7,11 +7,11 @@ import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { openConnection, withConnection } from '../../src/source/postgres/connection.ts';
-import { sqlStateOf } from '../../src/source/postgres/connection-errors.ts';
-import { quoteIdentifier, quoteLiteral } from '../../src/source/postgres/quote.ts';
-import { findTools, installedTools } from '../../src/source/postgres/tools.ts';
-import { libpqEnvironment } from '../../src/source/postgres/url.ts';
+import { openConnection, withConnection } from '../../src/source/postgres/server/connection.ts';
+import { sqlStateOf } from '../../src/source/postgres/server/connection-errors.ts';
+import { quoteIdentifier, quoteLiteral } from '../../src/source/postgres/server/quote.ts';
+import { findTools, installedTools } from '../../src/source/postgres/server/tools.ts';
+import { libpqEnvironment } from '../../src/source/postgres/server/url.ts';
 import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
 
 const password = 'p@ss:w/ö %';

@@ -9,7 +9,7 @@ import { LifeboatError } from '../../src/lib/errors.ts';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { postgresSource } from '../../src/source/postgres/logical.ts';
+import { postgresSource } from '../../src/source/postgres/dump/source.ts';
 import type { Artifact, Source, ToolProcess } from '../../src/source/source.ts';
 import { collectArtifacts } from '../helpers/collect-artifacts.ts';
 import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';

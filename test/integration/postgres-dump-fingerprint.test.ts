@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Secret } from '../../src/lib/secret.ts';
-import { withConnection } from '../../src/source/postgres/connection.ts';
-import { readLargeObjects } from '../../src/source/postgres/database-facts.ts';
-import type { TableFacts } from '../../src/source/postgres/facts.ts';
-import { type FingerprintMethod, fingerprintTables } from '../../src/source/postgres/fingerprint.ts';
+import { withConnection } from '../../src/source/postgres/server/connection.ts';
+import { readLargeObjects } from '../../src/source/postgres/facts/database-facts.ts';
+import type { TableFacts } from '../../src/source/postgres/facts/facts.ts';
+import { type FingerprintMethod, fingerprintTables } from '../../src/source/postgres/facts/fingerprint.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { join } from 'node:path';
 import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';

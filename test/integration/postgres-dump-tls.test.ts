@@ -7,8 +7,8 @@ import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { withConnection } from '../../src/source/postgres/connection.ts';
-import { libpqEnvironment } from '../../src/source/postgres/url.ts';
+import { withConnection } from '../../src/source/postgres/server/connection.ts';
+import { libpqEnvironment } from '../../src/source/postgres/server/url.ts';
 import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
 
 let server: TestPostgres;

@@ -6,7 +6,7 @@ import { LifeboatError } from '../../src/lib/errors.ts';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { type GlobalsReport, replayGlobals } from '../../src/source/postgres/globals-replay.ts';
+import { type GlobalsReport, replayGlobals } from '../../src/source/postgres/restore/globals-replay.ts';
 import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
 
 let from: TestPostgres;

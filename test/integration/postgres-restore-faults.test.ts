@@ -9,8 +9,8 @@ import { AbortedError, LifeboatError } from '../../src/lib/errors.ts';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import type { ArtifactReader } from '../../src/source/source.ts';
-import { restorePostgres } from '../../src/source/postgres/restore.ts';
-import type { PostgresRestoreRequest } from '../../src/source/postgres/restore-request.ts';
+import { restorePostgres } from '../../src/source/postgres/restore/new-database.ts';
+import type { PostgresRestoreRequest } from '../../src/source/postgres/restore/request.ts';
 import { type Parts, breakingReader, dumpParts } from '../helpers/postgres-parts.ts';
 import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
 
@@ -166,7 +166,7 @@ test('the run is aborted', async () => {
 
 test('the run is killed: the next one drops what it left', async () => {
   const program = `
-    import { restorePostgres } from ${JSON.stringify(new URL('../../src/source/postgres/restore.ts', import.meta.url).href)};
+    import { restorePostgres } from ${JSON.stringify(new URL('../../src/source/postgres/restore/new-database.ts', import.meta.url).href)};
     import { Secret } from ${JSON.stringify(new URL('../../src/lib/secret.ts', import.meta.url).href)};
     import { fileReader } from ${JSON.stringify(new URL('../helpers/postgres-parts.ts', import.meta.url).href)};
     const { folder, facts, url } = JSON.parse(process.env.RESTORE);

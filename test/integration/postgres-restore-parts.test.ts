@@ -7,8 +7,8 @@ import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { restorePostgres } from '../../src/source/postgres/restore.ts';
-import { type ExistingRestoreRequest, restoreIntoExisting } from '../../src/source/postgres/restore-existing.ts';
+import { restorePostgres } from '../../src/source/postgres/restore/new-database.ts';
+import { type ExistingRestoreRequest, restoreIntoExisting } from '../../src/source/postgres/restore/existing-database.ts';
 import { type Parts, breakingReader, dumpParts } from '../helpers/postgres-parts.ts';
 import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
 

@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortedError } from '../../src/lib/errors.ts';
 import { ownIdentity } from '../../src/lib/process-identity.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { withMaintenance } from '../../src/source/postgres/maintenance.ts';
-import { restoredName } from '../../src/source/postgres/names.ts';
-import { swapDatabases, undoSwap } from '../../src/source/postgres/swap.ts';
-import { freeStampedName } from '../../src/source/postgres/target-database.ts';
+import { withMaintenance } from '../../src/source/postgres/server/maintenance.ts';
+import { restoredName } from '../../src/source/postgres/restore/names.ts';
+import { swapDatabases, undoSwap } from '../../src/source/postgres/restore/swap.ts';
+import { freeStampedName } from '../../src/source/postgres/restore/target-database.ts';
 import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
 
 let server: TestPostgres;

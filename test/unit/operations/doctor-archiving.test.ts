@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judgeArchiving } from '../../../src/operations/doctor-archiving.ts';
-import type { ArchiverState, ReplicationSlot } from '../../../src/source/postgres/archiver.ts';
+import type { ArchiverState, ReplicationSlot } from '../../../src/source/postgres/server/archiver.ts';
 
 const ours = 'd=/var/lib/lifeboat/wal/shipped"$PWD"; test "$d/%f" -nt "%p" || exec /opt/lifeboat/bin/lifeboat.js wal push --config /etc/lifeboat.json --shipped "$d" "%p"';
 const good: ArchiverState = { systemId: '7', isStandby: false, currentLsn: '0/1', segmentBytes: 1, walLevel: 'replica', archiveMode: 'on', archiveCommand: ours, archiveLibrary: '', lastArchived: '000000010000000000000001', lastArchivedAt: '2026-03-01T00:00:00Z', failures: 2, lastFailed: undefined, lastFailedAt: undefined, isFailing: false, slots: [] };

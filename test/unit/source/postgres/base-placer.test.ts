@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { LifeboatError } from '../../../../src/lib/errors.ts';
-import { BasePlacer } from '../../../../src/source/postgres/base-placer.ts';
-import { readTar, type TarEntry } from '../../../../src/source/postgres/base-tar.ts';
+import { BasePlacer } from '../../../../src/source/postgres/base/placer.ts';
+import { readTar, type TarEntry } from '../../../../src/source/postgres/base/tar.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'placer-'));
 after(() => rmSync(folder, { recursive: true, force: true }));

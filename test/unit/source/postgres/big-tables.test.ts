@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planParts } from '../../../../src/source/postgres/big-tables.ts';
-import { dumpCommands } from '../../../../src/source/postgres/dump-command.ts';
-import type { Relation } from '../../../../src/source/postgres/fingerprint.ts';
+import { planParts } from '../../../../src/source/postgres/dump/big-tables.ts';
+import { dumpCommands } from '../../../../src/source/postgres/dump/dump-command.ts';
+import type { Relation } from '../../../../src/source/postgres/facts/fingerprint.ts';
 
 const relation = (name: string, bytes: number, kind: 'r' | 'm' = 'r'): Relation => ({ oid: '1', schema: 'public', name, kind, bytes, columns: [] });
 

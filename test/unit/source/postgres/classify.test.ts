@@ -1,7 +1,7 @@
 /** What pg_restore says, judged line by line; the texts are pg_restore 15's own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { collectIssues, harmlessReason, restoreFailure } from '../../../../src/source/postgres/classify.ts';
+import { collectIssues, harmlessReason, restoreFailure } from '../../../../src/source/postgres/restore/issues.ts';
 
 function collect(text: string): ReturnType<typeof collectIssues> {
   const collector = collectIssues();

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Secret } from '../../../../src/lib/secret.ts';
-import { findPassword } from '../../../../src/source/postgres/passfile.ts';
-import { parsePostgresUrl } from '../../../../src/source/postgres/url.ts';
+import { findPassword } from '../../../../src/source/postgres/server/passfile.ts';
+import { parsePostgresUrl } from '../../../../src/source/postgres/server/url.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lbpass-'));
 after(() => rmSync(folder, { recursive: true }));

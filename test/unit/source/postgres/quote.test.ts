@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../../../src/source/postgres/quote.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../../../../src/source/postgres/server/quote.ts';
 
 test('names are always quoted, quotes doubled', () => {
   assert.equal(quoteIdentifier('We ird"."'), '"We ird"".""" '.trim());

@@ -1,11 +1,11 @@
 /** Patterns of tables, and what an archive's entries need of each other. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { suffixedName } from '../../../../src/source/postgres/names.ts';
-import { chooseEntries } from '../../../../src/source/postgres/select-entries.ts';
-import { parsePattern, parseSelection } from '../../../../src/source/postgres/selection.ts';
+import { suffixedName } from '../../../../src/source/postgres/restore/names.ts';
+import { chooseEntries } from '../../../../src/source/postgres/restore/select-entries.ts';
+import { parsePattern, parseSelection } from '../../../../src/source/postgres/restore/table-patterns.ts';
 import { readIdentifier, splitStatements } from '../../../../src/source/postgres/sql-statements.ts';
-import type { TocEntry } from '../../../../src/source/postgres/toc.ts';
+import type { TocEntry } from '../../../../src/source/postgres/restore/toc.ts';
 
 for (const [pattern, schema, name, expected] of [
   ['users', 'public', 'users', true],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LifeboatError } from '../../../../src/lib/errors.ts';
 import { Secret } from '../../../../src/lib/secret.ts';
-import { describeServer, libpqEnvironment, parsePostgresUrl } from '../../../../src/source/postgres/url.ts';
+import { describeServer, libpqEnvironment, parsePostgresUrl } from '../../../../src/source/postgres/server/url.ts';
 
 const parse = (url: string): ReturnType<typeof parsePostgresUrl> => parsePostgresUrl(new Secret(url));
 

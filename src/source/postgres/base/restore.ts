@@ -1,0 +1,114 @@
+/**
+ * Puts a base backup's tars into empty folders, so that no server can start from it before all of it is
+ * there and recovered: pg_control comes last, recovery.signal before it, and the configuration stands
+ * aside under other names until takeIntoUse().
+ */
+import { chown, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { LifeboatError } from '../../../lib/errors.ts';
+import type { RunContext } from '../../../lib/events.ts';
+import { spaceError, syncFolder } from '../../../lib/fs.ts';
+import type { ArtifactReader } from '../../source.ts';
+import { baseArtifact, manifestArtifact, tablespaceArtifact } from './artifacts.ts';
+import { checkManifest } from './manifest.ts';
+import type { PlacedTablespace } from './tablespaces.ts';
+import { BasePlacer, type FolderOwner } from './placer.ts';
+import { readTar } from './tar.ts';
+
+export interface RestoreBaseOptions {
+  readonly reader: ArtifactReader;
+  /** Empty; so are the folders of the tablespaces, or they are not there. */
+  readonly dataDir: string;
+  readonly tablespaces: readonly PlacedTablespace[];
+  readonly owner: FolderOwner | undefined;
+}
+
+const controlFile = 'global/pg_control';
+const manifestFile = 'backup_manifest';
+/** Without the last of them no server starts by itself; both may name another recovery than ours. */
+const setAside = ['postgresql.auto.conf', 'postgresql.conf'];
+const asideSuffix = '.until-recovered';
+/** They tell of the old server, and where its tablespaces lay: ours are linked to where they are now. */
+const leftOut = ['postmaster.pid', 'standby.signal', 'recovery.signal', 'tablespace_map'];
+
+/** Durable when it resolves, and equal to PostgreSQL's own manifest. Throws `integrity` (14) for what is no whole base backup, `space` (15). */
+export async function restoreBase({ reader, dataDir, tablespaces, owner }: RestoreBaseOptions, context: RunContext): Promise<void> {
+  const nameOf = (path: string): string | undefined => (leftOut.includes(path) ? undefined : path === controlFile || setAside.includes(path) ? path + asideSuffix : path);
+  const placer = new BasePlacer(owner);
+  const counted = progressOf(reader, context);
+  try {
+    placer.root(dataDir, '', nameOf);
+    await readTar(counted(baseArtifact), async (entry) => placer.place(entry));
+    for (const { oid, to } of tablespaces) {
+      await makeFolders(to, owner);
+      placer.root(to, `pg_tblspc/${oid}/`, (path) => path);
+      await placer.makeFolder('', 0o700);
+      await readTar(counted(tablespaceArtifact(oid)), async (entry) => placer.place(entry));
+    }
+    placer.root(dataDir, '', nameOf);
+    if (reader.artifacts.some(({ name }) => name === manifestArtifact)) await placer.copy(manifestFile, counted(manifestArtifact));
+    const restored = await placer.finish();
+    if (!restored.has(controlFile) || !restored.delete(manifestFile)) throw new LifeboatError('integrity', `the base backup is not whole: it has no ${restored.has(controlFile) ? manifestFile : controlFile}`);
+    await checkManifest(join(dataDir, manifestFile), restored);
+    for (const { oid, to } of tablespaces) await symlink(to, join(dataDir, 'pg_tblspc', oid));
+    placer.root(dataDir, '', (path) => path);
+    await placer.copy('recovery.signal', []);
+    await placer.finish();
+    await placer.syncFolders();
+    // The commit point: without pg_control it is no data directory for any server.
+    await rename(join(dataDir, `${controlFile}${asideSuffix}`), join(dataDir, controlFile));
+    await syncFolder(join(dataDir, 'global'));
+  } catch (error) {
+    throw spaceError(error, `cannot write to ${[dataDir, ...tablespaces.map(({ to }) => to)].join(', ')}`, 'make room, or name folders on another disk by --data-dir and --tablespace-map');
+  } finally {
+    await placer.abandon();
+  }
+}
+
+/** With what is missing above it: the server must get there. */
+async function makeFolders(path: string, owner: FolderOwner | undefined): Promise<void> {
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
+  if (owner === undefined || first === undefined) return;
+  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) await chown(folder, owner.uid, owner.gid);
+}
+
+/** For a folder that was not restored but made: no server starts from it by itself until takeIntoUse(). */
+export async function setConfigurationAside(dataDir: string): Promise<void> {
+  for (const name of setAside) await rename(join(dataDir, name), join(dataDir, name + asideSuffix));
+}
+
+/** Gives a recovered folder its configuration back: without the old recovery settings, and not archiving. */
+export async function takeIntoUse(dataDir: string): Promise<void> {
+  for (const name of setAside) {
+    const aside = join(dataDir, name + asideSuffix);
+    if (name === 'postgresql.auto.conf') {
+      const text = await readFile(aside, 'utf8').catch(() => '');
+      await writeFile(aside, withoutRecovery(text), { mode: 0o600, flush: true });
+    }
+    await rename(aside, join(dataDir, name)).catch((error: unknown) => {
+      // Debian keeps postgresql.conf elsewhere.
+      if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
+    });
+  }
+  for (const name of ['backup_label.old', 'tablespace_map.old']) await rm(join(dataDir, name), { force: true });
+  await syncFolder(dataDir);
+}
+
+function withoutRecovery(text: string): string {
+  const kept = text.split('\n').filter((line) => line !== '' && !/^\s*(recovery_\w+|restore_command|archive_cleanup_command|archive_mode|primary_conninfo|primary_slot_name)\s*=/.test(line));
+  return [...kept, "archive_mode = 'off'", ''].join('\n');
+}
+
+/** Opens artifacts, telling how far all of them together have come. */
+function progressOf(reader: ArtifactReader, { signal, emit }: RunContext): (name: string) => AsyncGenerator<Uint8Array> {
+  const totalBytes = reader.artifacts.reduce((sum, { bytes }) => sum + bytes, 0);
+  let readBytes = 0;
+  return async function* (name) {
+    for await (const piece of reader.open(name)) {
+      signal.throwIfAborted();
+      readBytes += piece.length;
+      emit({ type: 'progress', component: 'base', readBytes, newBytes: 0, storedBytes: 0, totalBytes });
+      yield piece;
+    }
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * Physical backups of a PostgreSQL cluster: pg_basebackup's tar as one stream, or several where there are more
+ * tablespaces. Its WAL is not in it: that comes from the archive, and whoever stores the streams waits until all
+ * of it is there.
+ */
+import { join } from 'node:path';
+import { LifeboatError } from '../../../lib/errors.ts';
+import type { RunContext } from '../../../lib/events.ts';
+import type { Secret } from '../../../lib/secret.ts';
+import type { Artifact, ComponentFacts, Source, SourceInfo, ToolProcess } from '../../source.ts';
+import { baseArtifact } from './artifacts.ts';
+import { clusterBytes, readCluster, rightProblems, type Cluster } from './cluster-facts.ts';
+import type { ClusterFacts } from './facts.ts';
+import { runBaseBackup, type BaseRun } from './pg-basebackup.ts';
+import { spoolTablespaces } from './spool.ts';
+import { withConnection } from '../server/connection.ts';
+import { leftEarly } from '../dump/database-dump.ts';
+import { findTools } from '../server/tools.ts';
+
+export interface BaseSourceOptions {
+  readonly url: Secret;
+  /** Where a cluster with several tablespaces is put first; exists. */
+  readonly scratchDir: string;
+  /** So long without a byte more there is "hung". */
+  readonly hangTimeoutMs: number;
+  /** How long the server may take to archive the backup's WAL; default 5 min. */
+  readonly archiveTimeoutMs?: number;
+  /** Folder of the client programs; default: found by the server's version. */
+  readonly toolFolder?: string | undefined;
+}
+
+/** A source for one base backup. `facts()` gives ClusterFacts. */
+export function baseSource(options: BaseSourceOptions): Source {
+  return new BaseSource(options);
+}
+
+/** Writes a little WAL and ends the segment, so that the server has something to archive. Without the right to end it, it is left to the server. */
+export async function switchWal(url: Secret, signal: AbortSignal): Promise<void> {
+  await withConnection(url, { signal }, async (connection) => {
+    await connection.query('SELECT pg_current_xact_id()');
+    await connection.query('SELECT pg_switch_wal()').catch(() => []);
+  });
+}
+
+class BaseSource implements Source {
+  readonly kind = 'base';
+  readonly #options: BaseSourceOptions;
+  #before: Cluster | undefined;
+  #toolVersion = '';
+  #ended: Promise<void> | undefined;
+  #signal: AbortSignal | undefined;
+  #tablespaceBytes: ReadonlyMap<string, number> = new Map();
+
+  constructor(options: BaseSourceOptions) {
+    this.#options = options;
+  }
+
+  probe({ signal }: RunContext): Promise<SourceInfo> {
+    return withConnection(this.#options.url, { signal }, async (connection) => {
+      const { serverVersion, systemIdentifier } = await readCluster(connection);
+      return {
+        serverVersion,
+        identity: { server: connection.server, systemIdentifier },
+        estimatedBytes: await clusterBytes(connection),
+        problems: await rightProblems(connection),
+      };
+    });
+  }
+
+  async *dump(context: RunContext): AsyncGenerator<Artifact, void, void> {
+    const { signal, emit } = context;
+    this.#signal = signal;
+    const { before, expectedBytes } = await withConnection(this.#options.url, { signal }, async (connection) => ({ before: await readCluster(connection), expectedBytes: await clusterBytes(connection) }));
+    this.#before = before;
+    const tools = await findTools(Math.floor(before.serverVersionNum / 10000), { folder: this.#options.toolFolder });
+    this.#toolVersion = tools.version;
+    for (const [setting, path] of Object.entries(before.outsideFiles)) emit({ type: 'step', component: 'base', message: `${setting} lies outside of the data directory and is not in a base backup: ${path}` });
+    const file = join(tools.folder, 'pg_basebackup');
+    if (before.tablespaces.length === 0) {
+      yield { name: baseArtifact, mediaType: 'application/x-tar', chunkSize: 'small', body: { from: 'tool', run: async (fd, stop) => this.#run(file, { fd }, stop) } };
+      return;
+    }
+    const { scratchDir, hangTimeoutMs } = this.#options;
+    const run = async (folder: string, stop: AbortSignal, onSent: () => void): Promise<ToolProcess> => this.#run(file, { folder }, stop, onSent);
+    yield* spoolTablespaces({ tablespaces: before.tablespaces, expectedBytes, scratchDir, hangTimeoutMs, run, onSizes: (sizes) => (this.#tablespaceBytes = sizes) }, context);
+  }
+
+  async facts(): Promise<ComponentFacts> {
+    const before = this.#before;
+    if (before === undefined || this.#ended === undefined) throw leftEarly();
+    await this.#ended;
+    const after = await withConnection(this.#options.url, { signal: this.#signal }, readCluster);
+    if (after.systemIdentifier !== before.systemIdentifier) throw new LifeboatError('source', 'another cluster answers at that address since the base backup began', { state: 'no backup was made' });
+    const { now, ...cluster } = after;
+    const tablespaces = before.tablespaces.map((each) => ({ ...each, bytes: this.#tablespaceBytes.get(each.oid) ?? 0 }));
+    const facts: ClusterFacts = { ...cluster, tablespaces, toolVersion: this.#toolVersion, startedAt: before.now, stoppedAt: now };
+    return { kind: 'base', facts };
+  }
+
+  async #run(file: string, to: BaseRun['to'], signal: AbortSignal, onSent?: () => void): Promise<ToolProcess> {
+    const { url, archiveTimeoutMs = 300_000 } = this.#options;
+    const running = await runBaseBackup({ url, file, to, archiveTimeoutMs, signal, ...(onSent === undefined ? {} : { onSent }) });
+    this.#ended = running.done;
+    return running;
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Logical backups of PostgreSQL: for each database a snapshot that pg_dump and our own counts share, in
+ * standard archives: the schema, each big table, and the rest. Before them the roles of the server.
+ */
+import { LifeboatError } from '../../../lib/errors.ts';
+import type { RunContext } from '../../../lib/events.ts';
+import type { Secret } from '../../../lib/secret.ts';
+import type { Artifact, ComponentFacts, Source, SourceInfo } from '../../source.ts';
+import { type Connection, withConnection } from '../server/connection.ts';
+import { type DatabaseDump, leftEarly, openDatabaseDump } from './database-dump.ts';
+import type { PostgresFacts } from '../facts/facts.ts';
+import { dumpGlobals } from './globals.ts';
+import { chooseDatabases, probeServer, readSystemIdentifier } from './probe.ts';
+import { type PostgresTools, findTools } from '../server/tools.ts';
+
+export interface PostgresSourceOptions {
+  readonly url: Secret;
+  /** Names, or the single element "*": all that allow connections and are no templates. */
+  readonly databases: readonly string[];
+  /** Streams side by side. */
+  readonly jobs: number;
+  /** Tables larger than this (on disk, with TOAST) get an archive of their own. */
+  readonly bigTableBytes: number;
+  readonly lockWaitTimeoutMs: number;
+  /** Folder of the client programs; default: found by the server's version. */
+  readonly toolFolder?: string | undefined;
+}
+
+/** A source for one dump. `facts()` gives PostgresFacts. */
+export function postgresSource(options: PostgresSourceOptions): Source {
+  return new PostgresSource(options);
+}
+
+type ServerFacts = Omit<PostgresFacts, 'databases'>;
+
+class PostgresSource implements Source {
+  readonly kind = 'postgres';
+  readonly #options: PostgresSourceOptions;
+  readonly #dumps: DatabaseDump[] = [];
+  #server: ServerFacts | undefined;
+  #complete = false;
+
+  constructor(options: PostgresSourceOptions) {
+    this.#options = options;
+  }
+
+  probe(context: RunContext): Promise<SourceInfo> {
+    return probeServer(this.#options, context.signal);
+  }
+
+  async *dump(context: RunContext): AsyncGenerator<Artifact, void, void> {
+    try {
+      const { tools, databases, server, globals } = await this.#begin(context);
+      this.#server = server;
+      if (globals !== undefined) yield { name: 'globals.sql', mediaType: 'application/sql', body: { from: 'stream', stream: once(globals) } };
+      for (const [i, database] of databases.entries()) {
+        const prefix = databases.length === 1 ? '' : `${String(i + 1).padStart(4, '0')}-`;
+        const dump = await openDatabaseDump({ ...this.#options, database, tools, prefix, fingerprintJobs: Math.ceil(this.#options.jobs / 2) }, context);
+        this.#dumps.push(dump);
+        yield* dump.artifacts;
+      }
+      this.#complete = true;
+    } finally {
+      if (!this.#complete) await Promise.all(this.#dumps.map((dump) => dump.abandon(leftEarly())));
+    }
+  }
+
+  async facts(): Promise<ComponentFacts> {
+    if (this.#server === undefined || !this.#complete) throw leftEarly();
+    const databases = await Promise.all(this.#dumps.map((dump) => dump.facts)).catch(async (error: unknown) => {
+      // One has failed: the others are of no use any more.
+      await Promise.all(this.#dumps.map((dump) => dump.abandon(error instanceof Error ? error : leftEarly())));
+      throw error;
+    });
+    const facts: PostgresFacts = { ...this.#server, databases };
+    return { kind: 'postgres', facts };
+  }
+
+  async #begin(context: RunContext): Promise<{ tools: PostgresTools; databases: string[]; server: ServerFacts; globals: Buffer | undefined }> {
+    return withConnection(this.#options.url, { signal: AbortSignal.any([context.signal]) }, async (connection) => {
+      const tools = await findTools(Math.floor(connection.serverVersionNum / 10000), { folder: this.#options.toolFolder });
+      const { names, skipped } = await chooseDatabases(connection, this.#options.databases);
+      for (const message of skipped) context.emit({ type: 'warning', component: 'postgres', message });
+      const globals = await dumpGlobals(this.#options.url, connection, tools, { lockWaitTimeoutMs: this.#options.lockWaitTimeoutMs, signal: context.signal });
+      if (globals === undefined) context.emit({ type: 'warning', component: 'postgres', message: 'roles and tablespaces are not in this backup: the user may not read them' });
+      const server = await readServerFacts(connection, tools);
+      if (globals === undefined) return { tools, databases: names, server, globals };
+      const { roles, withPasswords } = globals;
+      return { tools, databases: names, server: { ...server, globals: { artifact: 'globals.sql', roles: [...roles], withPasswords } }, globals: globals.sql };
+    });
+  }
+}
+
+async function readServerFacts(connection: Connection, tools: PostgresTools): Promise<ServerFacts> {
+  const [row] = await connection.query("SELECT current_setting('server_version') AS version");
+  const systemIdentifier = await readSystemIdentifier(connection);
+  const serverVersion = row?.['version']?.split(' ')[0];
+  if (serverVersion === undefined) throw new LifeboatError('source', `PostgreSQL at ${connection.server} does not tell its version`);
+  return { serverVersion, serverVersionNum: connection.serverVersionNum, ...(systemIdentifier === undefined ? {} : { systemIdentifier }), toolVersion: tools.version };
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Uint8Array, void, void> {
+  yield bytes;
+}

@@ -1,0 +1,85 @@
+/** What is read from which archive, and the three steps that fill a new database from it. */
+import { createReadStream } from 'node:fs';
+import { open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RunContext } from '../../../lib/events.ts';
+import type { ArtifactReader } from '../../source.ts';
+import type { DatabaseFacts } from '../facts/facts.ts';
+import { type DataStream, restoreData } from './data.ts';
+import type { RestoreTarget } from './pg-restore.ts';
+import { type SchemaArchive, restorePostData, restorePreData } from './schema.ts';
+import { type TocEntry, readToc } from './toc.ts';
+import { chooseEntries } from './select-entries.ts';
+import type { Selection } from './table-patterns.ts';
+import { timed } from './timed.ts';
+
+/** What a restore of one database will do; made before the target is touched. */
+export interface FillPlan {
+  readonly archive: SchemaArchive;
+  readonly streams: readonly DataStream[];
+  readonly schemaOnly: boolean;
+  /** True for tables that the restored database holds rows of; undefined: all of the backup. */
+  readonly only: ((table: { readonly schema: string; readonly name: string }) => boolean) | undefined;
+  /** What the selection leaves out or takes along. */
+  readonly notes: readonly string[];
+}
+
+/** Spools the schema archive into `folder` and chooses what to restore. Throws the reader's errors, `usage` for a selection that fits nothing. */
+export async function planFill(reader: ArtifactReader, facts: DatabaseFacts, selection: Selection, folder: string): Promise<FillPlan> {
+  const file = join(folder, 'schema.dump');
+  await spool(reader, facts.artifacts.schema, file);
+  const sizes = new Map(reader.artifacts.map(({ name, bytes }) => [name, bytes]));
+  const names = [facts.artifacts.data, ...facts.artifacts.tables.map(({ artifact }) => artifact)];
+  const all = names.map((artifact) => ({ artifact, bytes: sizes.get(artifact) ?? 0 }));
+  const { patterns, schemaOnly } = selection;
+  const toc = await readToc(createReadStream(file));
+  if (patterns === undefined) return { archive: { file, folder, toc }, streams: schemaOnly ? [] : all, schemaOnly, only: undefined, notes: [] };
+  const chosen = chooseEntries(toc, patterns);
+  const apart = new Set(facts.artifacts.tables.filter(({ schema, name }) => chosen.hasRows(schema, name)).map(({ artifact }) => artifact));
+  const data = await readToc(reader.open(facts.artifacts.data));
+  // The numbers of entries are each archive's own: rows are found by name. A chosen table's sequences are those that came along in the schema.
+  const sequences = chosenSequences(toc, chosen.ids);
+  const ids = data.filter(({ type, schema = '', name }) => (type === 'TABLE DATA' && chosen.hasRows(schema, name)) || (type === 'SEQUENCE SET' && sequences.has(JSON.stringify([schema, name])))).map(({ dumpId }) => dumpId);
+  const streams = all.flatMap((stream): DataStream[] => (apart.has(stream.artifact) ? [stream] : []));
+  if (ids.length > 0) streams.push({ artifact: facts.artifacts.data, bytes: sizes.get(facts.artifacts.data) ?? 0, listFile: await writeList(folder, 'data.list', ids) });
+  return { archive: { file, folder, toc, chosen: new Set(chosen.ids) }, streams: schemaOnly ? [] : streams, schemaOnly, only: ({ schema, name }) => chosen.hasRows(schema, name), notes: chosen.notes };
+}
+
+export interface FillReport {
+  readonly readBytes: number;
+  readonly retriedEntries: number;
+  readonly seconds: Readonly<Record<'schema' | 'data' | 'indexes', number>>;
+}
+
+/** Definitions, rows, indexes and constraints. */
+export async function fillDatabase(target: RestoreTarget, reader: ArtifactReader, plan: FillPlan, jobs: number, context: RunContext): Promise<FillReport> {
+  const filled = plan.schemaOnly ? { ...target, flags: [...target.flags, '--schema-only'] } : target;
+  let retriedEntries = 0;
+  const schema = await timed('schema', context, () => restorePreData(filled, plan.archive, context));
+  const data = await timed('data', context, () => restoreData(filled, reader, plan.streams, jobs, context));
+  const indexes = await timed('indexes', context, async () => {
+    ({ retriedEntries } = await restorePostData(filled, plan.archive, jobs, context));
+  });
+  return { readBytes: plan.streams.reduce((sum, { bytes }) => sum + bytes, 0), retriedEntries, seconds: { schema, data, indexes } };
+}
+
+/** An artifact as a private file. */
+async function spool(reader: ArtifactReader, name: string, path: string): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    for await (const chunk of reader.open(name)) await file.writeFile(chunk);
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeList(folder: string, name: string, ids: readonly number[]): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, ids.map((id) => `${id};\n`).join(''), { mode: 0o600 });
+  return path;
+}
+
+function chosenSequences(toc: readonly TocEntry[], ids: readonly number[]): Set<string> {
+  const chosen = new Set(ids);
+  return new Set(toc.filter(({ dumpId, type }) => chosen.has(dumpId) && type === 'SEQUENCE').map(({ schema, name }) => JSON.stringify([schema, name])));
+}

@@ -1,0 +1,78 @@
+/** Runs of pg_restore against the database that is being filled, and the judgement on what they say. */
+import type { RunContext } from '../../../lib/events.ts';
+import { type RunningTool, startTool } from '../../../lib/exec.ts';
+import type { Secret } from '../../../lib/secret.ts';
+import { type IssueCollector, type RestoreIssue, collectIssues, harmlessReason, restoreFailure } from './issues.ts';
+import { largeBuffers } from '../server/stdio-buffers.ts';
+import type { PostgresTools } from '../server/tools.ts';
+import { libpqEnvironment } from '../server/url.ts';
+
+/** Where and how all runs of one restore go. */
+export interface RestoreTarget {
+  readonly url: Secret;
+  /** The database that is filled. */
+  readonly database: string;
+  /** Encoding of that database, e.g. UTF8. */
+  readonly encoding: string;
+  readonly tools: PostgresTools;
+  readonly isSuperuser: boolean;
+  /** Arguments of every run: --no-owner, --no-acl, --no-subscriptions, … */
+  readonly flags: readonly string[];
+}
+
+/** A run of pg_restore that is going on. */
+export interface RestoreRun {
+  readonly tool: RunningTool;
+  readonly issues: IssueCollector;
+}
+
+/** Starts pg_restore with the given arguments; without a file name it reads the archive from standard input. */
+export async function startRestore(target: RestoreTarget, args: readonly string[], stdin: 'ignore' | number, signal: AbortSignal): Promise<RestoreRun> {
+  const issues = collectIssues();
+  const tool = await startTool({
+    file: target.tools.pgRestore,
+    // --verbose: only then does it name the entry that an error belongs to.
+    args: ['--verbose', '--no-password', '--dbname', conninfo(target.database), ...target.flags, ...args],
+    env: { ...restoreEnvironment(target), ...(stdin === 'ignore' ? {} : largeBuffers('input')) },
+    stdin,
+    stdout: 'ignore',
+    signal,
+    okExitCodes: [0, 1],
+    onStderrLine: issues.onLine,
+  });
+  return { tool, issues };
+}
+
+/** Connection settings of the tools that fill a database. */
+export function restoreEnvironment(target: Pick<RestoreTarget, 'url' | 'database' | 'encoding' | 'isSuperuser'>): Record<string, string> {
+  const env = libpqEnvironment(target.url, { database: target.database, encoding: target.encoding });
+  const options = [
+    // Recorded settings of the database are in force already; these would keep it from being filled.
+    '-c role=none -c default_transaction_read_only=off',
+    // Not one flush for each object: the commit that ends the restore flushes them all.
+    '-c synchronous_commit=off',
+    // Only superusers may choose the language of the server's messages; hints are found by their words, the judgement does not need them.
+    target.isSuperuser ? '-c lc_messages=C' : '',
+    env['PGOPTIONS'] ?? '',
+  ];
+  return { ...env, PGOPTIONS: options.filter((option) => option !== '').join(' ') };
+}
+
+/** A database name as a connection string: a bare name with "=" in it or "postgres://" before it would be taken for one. */
+export function conninfo(database: string): string {
+  return `dbname='${database.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}
+
+/** The errors of a finished serial run that count. Throws when the run broke off, or when its errors cannot be told apart. */
+export async function judge(run: RestoreRun, part: string, context: RunContext): Promise<RestoreIssue[]> {
+  const { exitCode } = await run.tool.result;
+  const issues = run.issues.issues();
+  if (exitCode === 0) return [];
+  const ignored = run.issues.ignored();
+  if (ignored === undefined || ignored !== issues.length) throw restoreFailure(part, issues);
+  return issues.filter((issue) => {
+    const reason = harmlessReason(issue);
+    if (reason !== undefined) context.emit({ type: 'debug', component: 'postgres', message: `passed over: ${issue.message} (${reason})` });
+    return reason === undefined;
+  });
+}

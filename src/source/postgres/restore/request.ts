@@ -1,0 +1,71 @@
+/** What a restore of a database is asked for, and its check against the backup before anything is touched. */
+import { LifeboatError } from '../../../lib/errors.ts';
+import type { Secret } from '../../../lib/secret.ts';
+import type { ArtifactReader } from '../../source.ts';
+import type { DatabaseFacts, PostgresFacts } from '../facts/facts.ts';
+import { type Selection, type SelectionRequest, parseSelection } from './table-patterns.ts';
+
+export interface PostgresRestoreRequest {
+  readonly reader: ArtifactReader;
+  readonly facts: PostgresFacts;
+  /** Name in the backup. */
+  readonly database: string;
+  /** The server to restore into, with a maintenance database. */
+  readonly targetUrl: Secret;
+  /** The name it gets. */
+  readonly targetDatabase: string;
+  /** Default: all of it. */
+  readonly selection?: SelectionRequest;
+  /** Streams and connections side by side. */
+  readonly jobs: number;
+  /** Default false: a restored subscription would take the place of the production one at its publisher. */
+  readonly subscriptions?: boolean;
+  /** Default true, but in drills. */
+  readonly publications?: boolean;
+  /** A throwaway restore: another locale may be taken, publications are left out. */
+  readonly drill?: boolean;
+  readonly noOwner?: boolean;
+  readonly noAcl?: boolean;
+  /** Keep what a failed restore made, under a name that tells so. */
+  readonly keepFailed?: boolean;
+  /** Default true. */
+  readonly analyze?: boolean;
+  /** Default true: counts and fingerprints are compared before the database gets its name. */
+  readonly verify?: boolean;
+  /** Told before anything is put in: the database's oid, which stays the same whatever it is called later. */
+  readonly onCreated?: (oid: string) => Promise<void>;
+  /** Parent of the scratch folder for the schema archive; default: the system's. */
+  readonly scratchParent?: string;
+  /** Where pg_restore and psql are; default: found by version. */
+  readonly toolsFolder?: string;
+}
+
+export interface CheckedRequest {
+  readonly facts: DatabaseFacts;
+  readonly selection: Selection;
+}
+
+/** Throws `not_found` for a database, `integrity` for an artifact that the backup lacks, `usage` for a selection that fits nothing. */
+export function checkRequest(request: PostgresRestoreRequest): CheckedRequest {
+  const facts = request.facts.databases.find(({ name }) => name === request.database);
+  if (facts === undefined) {
+    throw new LifeboatError('not_found', `the backup holds no database "${request.database}"`, { hint: `it holds: ${request.facts.databases.map(({ name }) => name).join(', ')}`, state: 'nothing was changed' });
+  }
+  const { schema, data, tables } = facts.artifacts;
+  const there = new Set(request.reader.artifacts.map(({ name }) => name));
+  const missing = [schema, data, ...tables.map(({ artifact }) => artifact)].filter((name) => !there.has(name));
+  if (missing.length > 0) throw new LifeboatError('integrity', `the backup lacks ${missing.join(', ')} of database "${facts.name}"`, { hint: 'run: lifeboat validate', state: 'nothing was changed' });
+  return { facts, selection: parseSelection(request.selection ?? {}) };
+}
+
+/** Arguments of every run of pg_restore. */
+export function restoreFlags(request: PostgresRestoreRequest): string[] {
+  return [
+    ...(request.noOwner === true ? ['--no-owner'] : []),
+    ...(request.noAcl === true ? ['--no-acl'] : []),
+    ...(request.subscriptions === true ? [] : ['--no-subscriptions']),
+    ...((request.publications ?? request.drill !== true) ? [] : ['--no-publications']),
+    // A throwaway server has no places for them, and must not use those of a production server.
+    ...(request.drill === true ? ['--no-tablespaces'] : []),
+  ];
+}

@@ -1,0 +1,92 @@
+/**
+ * Everything but rows, from the spooled schema archive: definitions before the rows, one after the other;
+ * indexes, constraints and triggers after them, side by side. Two faults of parallel runs are worked around.
+ * When the last leaf of a partitioned index is tied to the middle level while another one is tied to the top, neither
+ * transaction sees the other's, and the top index stays invalid for good. pg_restore then fails on foreign keys that
+ * reference it, or says nothing (seen in two of three runs with 80 such tables on 15.18). So INDEX ATTACH entries
+ * get a serial run of their own, and what depends on them comes after. And what else a parallel
+ * run failed on is tried again alone; only what fails then counts.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RunContext } from '../../../lib/events.ts';
+import { restoreFailure } from './issues.ts';
+import { type RestoreTarget, judge, startRestore } from './pg-restore.ts';
+import type { TocEntry } from './toc.ts';
+
+/** The schema archive on disk. */
+export interface SchemaArchive {
+  readonly file: string;
+  /** A private folder for lists. */
+  readonly folder: string;
+  readonly toc: readonly TocEntry[];
+  /** Ids of the entries to restore; all of them without. */
+  readonly chosen?: ReadonlySet<number>;
+}
+
+/** Types, functions, tables, views, large objects' owners. Throws `integrity` for any error that is not harmless. */
+export async function restorePreData(target: RestoreTarget, archive: SchemaArchive, context: RunContext): Promise<void> {
+  await serially(target, archive, 'pre-data', await writeList(archive, 'pre-data', archive.toc), context);
+}
+
+export interface PostDataReport {
+  /** Entries that the parallel run failed on and the serial one restored. */
+  readonly retriedEntries: number;
+}
+
+/** Indexes, constraints, triggers, rules, materialized views' rows, on up to `jobs` connections. */
+export async function restorePostData(target: RestoreTarget, archive: SchemaArchive, jobs: number, context: RunContext): Promise<PostDataReport> {
+  const { before, ties, behind } = orderPostData(archive.toc);
+  if (jobs <= 1) {
+    await serially(target, archive, 'post-data', await writeList(archive, 'post-data', archive.toc), context);
+    return { retriedEntries: 0 };
+  }
+  let retriedEntries = await sideBySide(target, archive, before, jobs, context);
+  if (ties.length > 0) {
+    await serially(target, archive, 'post-data', await writeList(archive, 'ties', ties), context);
+    retriedEntries += await sideBySide(target, archive, behind, jobs, context);
+  }
+  return { retriedEntries };
+}
+
+/** Splits all entries into what needs no tie of partitioned indexes, these ties, and what needs one. */
+function orderPostData(toc: readonly TocEntry[]): Record<'before' | 'ties' | 'behind', TocEntry[]> {
+  const late = new Set(toc.filter(({ type }) => type === 'INDEX ATTACH').map(({ dumpId }) => dumpId));
+  // What needs something stands after it in nearly every archive; another round finds the rest.
+  for (let before = -1; before !== late.size; ) {
+    before = late.size;
+    for (const { dumpId, needs } of toc) if (needs.some((id) => late.has(id))) late.add(dumpId);
+  }
+  const isTie = ({ type }: TocEntry): boolean => type === 'INDEX ATTACH';
+  return { before: toc.filter(({ dumpId }) => !late.has(dumpId)), ties: toc.filter(isTie), behind: toc.filter((entry) => late.has(entry.dumpId) && !isTie(entry)) };
+}
+
+/** One parallel run and the retry of what it failed on; resolves with how many entries were retried. */
+async function sideBySide(target: RestoreTarget, archive: SchemaArchive, entries: readonly TocEntry[], jobs: number, context: RunContext): Promise<number> {
+  const listFile = await writeList(archive, 'parallel', entries);
+  const run = await startRestore(target, ['--section=post-data', `--jobs=${jobs}`, '--use-list', listFile, archive.file], 'ignore', context.signal);
+  const { exitCode } = await run.tool.result;
+  if (exitCode === 0) return 0;
+  const failed = run.issues.failedEntries();
+  // A run that broke off, or whose errors belong to no entry, has nothing to retry.
+  if (run.issues.ignored() === undefined || failed.size === 0) throw restoreFailure(parts['post-data'], run.issues.issues());
+  context.emit({ type: 'step', component: 'postgres', message: `trying ${failed.size} entries again, one after the other` });
+  await serially(target, archive, 'post-data', await writeList(archive, 'retry', entries.filter(({ dumpId }) => failed.has(dumpId))), context);
+  return failed.size;
+}
+
+/** How the sections are called in messages. */
+const parts = { 'pre-data': 'definitions', 'post-data': 'indexes and constraints' } as const;
+
+async function serially(target: RestoreTarget, archive: SchemaArchive, section: keyof typeof parts, listFile: string, context: RunContext): Promise<void> {
+  const run = await startRestore(target, [`--section=${section}`, '--use-list', listFile, archive.file], 'ignore', context.signal);
+  const issues = await judge(run, parts[section], context);
+  if (issues.length > 0) throw restoreFailure(parts[section], issues);
+}
+
+/** The chosen ones among these entries, in the archive's order, as a file for --use-list. */
+export async function writeList(archive: SchemaArchive, name: string, entries: readonly TocEntry[]): Promise<string> {
+  const path = join(archive.folder, `${name}.list`);
+  await writeFile(path, entries.filter(({ dumpId }) => archive.chosen?.has(dumpId) ?? true).map(({ dumpId }) => `${dumpId};\n`).join(''), { mode: 0o600 });
+  return path;
+}

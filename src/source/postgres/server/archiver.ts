@@ -1,0 +1,86 @@
+/** What a server tells of the archiving of its write-ahead log: settings, how the archiver fares, and what its slots hold back. Changes nothing. */
+import type { Secret } from '../../../lib/secret.ts';
+import { type Connection, withConnection } from './connection.ts';
+
+/** Times RFC 3339 in UTC, positions as PostgreSQL writes them. */
+export interface ArchiverState {
+  /** Decimal; undefined where it may not be read. */
+  readonly systemId: string | undefined;
+  readonly isStandby: boolean;
+  /** How far the log is written (on a standby: replayed). */
+  readonly currentLsn: string;
+  readonly segmentBytes: number;
+  readonly walLevel: string;
+  readonly archiveMode: string;
+  /** Undefined where it may not be read. */
+  readonly archiveCommand: string | undefined;
+  /** Empty where there is none. */
+  readonly archiveLibrary: string;
+  readonly lastArchived: string | undefined;
+  readonly lastArchivedAt: string | undefined;
+  readonly failures: number;
+  readonly lastFailed: string | undefined;
+  readonly lastFailedAt: string | undefined;
+  /** The last attempt failed. */
+  readonly isFailing: boolean;
+  readonly slots: readonly ReplicationSlot[];
+}
+
+export interface ReplicationSlot {
+  readonly name: string;
+  readonly kind: string;
+  readonly isActive: boolean;
+  /** Log that the server keeps for it. */
+  readonly heldBytes: number;
+  /** reserved, extended, unreserved, lost. */
+  readonly walStatus: string;
+}
+
+export interface AskOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly connectTimeoutMs?: number;
+}
+
+/** Connects and asks. Throws `source` (13) as withConnection does. */
+export async function askArchiver(url: Secret, options: AskOptions): Promise<ArchiverState> {
+  return withConnection(url, options, readArchiver);
+}
+
+/** The same over a connection that is there. */
+export async function readArchiver(connection: Connection): Promise<ArchiverState> {
+  const system = await connection.query('SELECT system_identifier AS id FROM pg_control_system()').catch(() => []);
+  const [row] = await connection.query(stateSql);
+  const command = await connection.query("SELECT current_setting('archive_command') AS command").catch(() => []);
+  const slots = await connection.query(slotsSql);
+  const text = (name: string): string | undefined => row?.[name] ?? undefined;
+  return {
+    systemId: system[0]?.['id'] ?? undefined,
+    isStandby: text('standby') === 't',
+    currentLsn: text('lsn') ?? '0/0',
+    segmentBytes: Number(text('segment_bytes') ?? 16_777_216),
+    walLevel: text('wal_level') ?? '',
+    archiveMode: text('mode') ?? 'off',
+    archiveCommand: command[0]?.['command'] ?? undefined,
+    archiveLibrary: text('library') ?? '',
+    lastArchived: text('last_archived_wal'),
+    lastArchivedAt: text('archived_at'),
+    failures: Number(text('failed_count') ?? 0),
+    lastFailed: text('last_failed_wal'),
+    lastFailedAt: text('failed_at'),
+    isFailing: text('failing') === 't',
+    slots: slots.map((slot) => ({ name: slot['name'] ?? '', kind: slot['kind'] ?? '', isActive: slot['active'] === 't', heldBytes: Number(slot['held'] ?? 0), walStatus: slot['status'] ?? '' })),
+  };
+}
+
+const utc = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+const positionSql = 'CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END';
+
+const stateSql = `
+  SELECT pg_is_in_recovery() AS standby, ${positionSql} AS lsn, pg_size_bytes(current_setting('wal_segment_size')) AS segment_bytes, current_setting('wal_level') AS wal_level,
+    current_setting('archive_mode') AS mode, current_setting('archive_library', true) AS library, last_archived_wal, ${utc('last_archived_time')} AS archived_at, failed_count, last_failed_wal, ${utc('last_failed_time')} AS failed_at,
+    coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing
+  FROM pg_stat_archiver`;
+
+const slotsSql = `
+  SELECT slot_name::text AS name, slot_type AS kind, active, coalesce(pg_wal_lsn_diff(${positionSql}, restart_lsn), 0)::bigint AS held, coalesce(wal_status, 'reserved') AS status
+  FROM pg_replication_slots ORDER BY slot_name`;
