@@ -4,7 +4,7 @@
  * remembers. Whatever is cut out, put back, changed or moved shows itself in one of these.
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { distrustOf } from '../repository/documents.ts';
+import { distrustOf } from '../repository/keys/sealed-records.ts';
 import { auditHost, auditKey, parseAuditKey, readAudit, zeroSeal, type AuditHead, type AuditRecord } from '../repository/audit.ts';
 import type { Repository } from '../repository/repository.ts';
 import { NotFoundError } from '../storage/storage.ts';

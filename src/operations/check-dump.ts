@@ -4,7 +4,7 @@
  */
 import { LifeboatError } from '../lib/errors.ts';
 import { openArtifacts } from '../repository/artifact-reader.ts';
-import type { DataKey } from '../repository/crypto.ts';
+import type { DataKey } from '../repository/box/crypto.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { DumpedComponent } from './dump-components.ts';
 

@@ -4,7 +4,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { ListedManifest } from '../repository/listing.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
-import { allNoteNames, readNotes } from '../repository/notes.ts';
+import { allNoteNames, readNotes } from '../repository/backups/notes.ts';
 import { applyPolicy, type PolicyOutcome, type Verdict } from '../repository/retention.ts';
 import type { PolicyBackup, PolicyComponent, PolicyPart } from '../repository/retention-backups.ts';
 import type { Repository } from '../repository/repository.ts';

@@ -3,7 +3,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
-import { sha256 } from '../repository/crypto.ts';
+import { sha256 } from '../repository/box/crypto.ts';
 import { findUnexplained, hiddenWarning } from '../repository/hidden-manifests.ts';
 import { packsKey, type Manifest } from '../repository/manifest.ts';
 import { decodePackTable } from '../repository/pack-usage.ts';

@@ -2,7 +2,7 @@
 import type { RunContext } from '../lib/events.ts';
 import type { BackupWriter } from '../repository/backup-writer.ts';
 import type { ManifestArtifact, ManifestComponent } from '../repository/manifest.ts';
-import { Semaphore } from '../repository/semaphore.ts';
+import { Semaphore } from '../lib/semaphore.ts';
 import type { Json } from '../source/source.ts';
 import type { ComponentSource } from './targets.ts';
 

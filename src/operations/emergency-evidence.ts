@@ -1,7 +1,7 @@
 /** A restore for real is a measurement: how long all of a backup took to come back, kept as evidence beside it. */
 import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { writeEvidence } from '../repository/evidence.ts';
+import { writeEvidence } from '../repository/backups/evidence.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Journal, JournalStep } from './emergency-journal.ts';
 import { componentOf } from './summaries.ts';

@@ -1,7 +1,7 @@
 /** One emergency restore of a target at a time, over all hosts: a second one would swap what the first has just restored. */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { acquireLease, type Lease } from '../repository/lease.ts';
+import { acquireLease, type Lease } from '../repository/leases/lease.ts';
 import type { Repository } from '../repository/repository.ts';
 import { StorageError } from '../storage/storage.ts';
 

@@ -1,7 +1,7 @@
 /** The sealed facts of a backup: one entry a component, each checked against the schema of its source. */
 import { z } from 'zod';
 import { LifeboatError } from '../lib/errors.ts';
-import { readFacts } from '../repository/facts.ts';
+import { readFacts } from '../repository/backups/facts.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Json } from '../source/source.ts';

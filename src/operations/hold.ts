@@ -1,8 +1,8 @@
 /** Keeps a backup whatever the policy says, lets it go again, and tags it. */
 import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
-import { acquireLease } from '../repository/lease.ts';
-import { writeNote, type NoteChange } from '../repository/notes.ts';
+import { acquireLease } from '../repository/leases/lease.ts';
+import { writeNote, type NoteChange } from '../repository/backups/notes.ts';
 import { audited } from './audited.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { noteWarnings } from './noting.ts';

@@ -1,5 +1,5 @@
 /** What an object of the repository is, by its name: layout in man lifeboat-repository(7). A name that fits nothing is a stray. */
-import { parseEvidenceName } from '../repository/evidence-record.ts';
+import { parseEvidenceName } from '../repository/backups/evidence-record.ts';
 import { isBackupId } from '../repository/ids.ts';
 
 export const objectKinds = ['repository', 'keys', 'manifests', 'backups', 'packs', 'wal', 'evidence', 'notes', 'audit', 'locks', 'trash', 'rescue', 'strays'] as const;

@@ -1,10 +1,10 @@
 /** The records of a repository beside its backups: key files, evidence, notes, leases, and the script for rescue. */
 import { LifeboatError } from '../lib/errors.ts';
-import { distrustOf, openRecord } from '../repository/documents.ts';
-import { readEvidence } from '../repository/evidence.ts';
-import { parseEvidenceName } from '../repository/evidence-record.ts';
-import { parseKeyFile } from '../repository/key-file.ts';
-import { listLeases } from '../repository/lease-record.ts';
+import { distrustOf, openRecord } from '../repository/keys/sealed-records.ts';
+import { readEvidence } from '../repository/backups/evidence.ts';
+import { parseEvidenceName } from '../repository/backups/evidence-record.ts';
+import { parseKeyFile } from '../repository/keys/key-file.ts';
+import { listLeases } from '../repository/leases/lease-record.ts';
 import { keyCopyKey, type Manifest } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { rescueScript } from '../repository/rescue-install.ts';

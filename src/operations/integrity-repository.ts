@@ -5,7 +5,7 @@
  */
 import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
-import { acquireReadLease } from '../repository/lease.ts';
+import { acquireReadLease } from '../repository/leases/lease.ts';
 import type { Repository } from '../repository/repository.ts';
 import { NotFoundError, type ObjectInfo } from '../storage/storage.ts';
 import { readAuditLog } from './audit-chain.ts';

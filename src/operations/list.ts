@@ -1,7 +1,7 @@
 /** The backups in the repository. Needs no key; without one, seals cannot be checked, and each backup says so. */
 import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
-import { allNoteNames, readNotes } from '../repository/notes.ts';
+import { allNoteNames, readNotes } from '../repository/backups/notes.ts';
 import { withReadRepository } from './open-repository.ts';
 import type { BackupSummary, ListRequest, ListResult } from './list-requests.ts';
 import { standings } from './states.ts';

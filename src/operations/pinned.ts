@@ -1,8 +1,8 @@
 /** Leases of work that only reads the repository: what it needs must not be deleted under its hands. */
 import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { acquireLease } from '../repository/lease.ts';
-import type { LeaseScope } from '../repository/lease-record.ts';
+import { acquireLease } from '../repository/leases/lease.ts';
+import type { LeaseScope } from '../repository/leases/lease-record.ts';
 import type { Repository } from '../repository/repository.ts';
 import { StorageError } from '../storage/storage.ts';
 

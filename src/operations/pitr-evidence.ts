@@ -1,7 +1,7 @@
 /** A recovery for real is a measurement of its base backup: how long it took, and what was found sound, kept as evidence beside it. */
 import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { writeEvidence } from '../repository/evidence.ts';
+import { writeEvidence } from '../repository/backups/evidence.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { PitrPlan } from './pitr-plan.ts';
 import type { PitrRecovered } from './pitr-requests.ts';

@@ -2,7 +2,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { readNotes } from '../repository/notes.ts';
+import { readNotes } from '../repository/backups/notes.ts';
 import { shownEvidence } from './evidence.ts';
 import { readComponentFacts } from './facts-document.ts';
 import { withReadRepository } from './open-repository.ts';

@@ -1,8 +1,8 @@
 /** Evidence of a validation: one piece for each backup, of what was done and found. */
 import type { RunContext } from '../lib/events.ts';
 import { messageOf } from '../lib/errors.ts';
-import { writeEvidence, type EvidenceDraft } from '../repository/evidence.ts';
-import type { EvidenceLevel } from '../repository/evidence-record.ts';
+import { writeEvidence, type EvidenceDraft } from '../repository/backups/evidence.ts';
+import type { EvidenceLevel } from '../repository/backups/evidence-record.ts';
 import { manifestKey } from '../repository/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { NotFoundError, StorageError } from '../storage/storage.ts';

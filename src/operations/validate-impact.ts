@@ -3,13 +3,13 @@
  * checked, and in it the artifacts whose chunks do not open. A pack can be damaged where nobody reads it
  * (its directory, a chunk that only an older backup used), so each chunk is tried as a restore would.
  */
-import { boxKind, chunkIdKey, chunkIdOf, cipherFor } from '../repository/box.ts';
-import { decode } from '../repository/codec.ts';
-import { sha256, type DataKey } from '../repository/crypto.ts';
+import { boxKind, chunkIdKey, chunkIdOf, cipherFor } from '../repository/box/box.ts';
+import { decode } from '../repository/box/codec.ts';
+import { sha256, type DataKey } from '../repository/box/crypto.ts';
 import { packKey, type ChunkRecord } from '../repository/index-part.ts';
 import { packsKey } from '../repository/manifest.ts';
 import { decodePackTable } from '../repository/pack-usage.ts';
-import { damaged } from '../repository/seal.ts';
+import { damaged } from '../repository/box/seal.ts';
 import type { Storage } from '../storage/storage.ts';
 import { asFault, type DamageBook, faultOf } from './validate-damage.ts';
 import { visitIndexes } from './validate-indexes.ts';

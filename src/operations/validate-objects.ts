@@ -2,14 +2,14 @@
  * What lies beside the packs of one backup: facts, table of packs, copy of the key file, key file, index
  * parts. Each is read and held against the hash that the sealed manifest gives.
  */
-import type { DataKey } from '../repository/crypto.ts';
-import { sha256 } from '../repository/crypto.ts';
-import { boxKind, openBox } from '../repository/box.ts';
+import type { DataKey } from '../repository/box/crypto.ts';
+import { sha256 } from '../repository/box/crypto.ts';
+import { boxKind, openBox } from '../repository/box/box.ts';
 import { IndexPart, packKey } from '../repository/index-part.ts';
-import { parseKeyFile } from '../repository/key-file.ts';
+import { parseKeyFile } from '../repository/keys/key-file.ts';
 import { factsKey, keyCopyKey, packsKey, type Manifest, type ManifestArtifact, type ManifestIndexPart } from '../repository/manifest.ts';
 import { decodePackTable, type PackUse } from '../repository/pack-usage.ts';
-import { checkSeal, damaged } from '../repository/seal.ts';
+import { checkSeal, damaged } from '../repository/box/seal.ts';
 import type { Storage } from '../storage/storage.ts';
 import { asFault, faultOf, SizeError, type DamageBook, type Fault } from './validate-damage.ts';
 

@@ -6,7 +6,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { acquireReadLease } from '../repository/lease.ts';
+import { acquireReadLease } from '../repository/leases/lease.ts';
 import type { Repository } from '../repository/repository.ts';
 import { noteWarnings } from './noting.ts';
 import { withReadRepository } from './open-repository.ts';

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { LifeboatError } from '../lib/errors.ts';
 import type { Repository } from '../repository/repository.ts';
-import { readStateFile, writeStateFile } from '../repository/state.ts';
+import { readStateFile, writeStateFile } from '../repository/host-state.ts';
 import { listWalSystems } from '../repository/wal-archive.ts';
 
 export interface ExpectedSystem {

@@ -6,7 +6,7 @@
 import type { CompressionConfig } from '../config/config.ts';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import type { SealingKey } from '../repository/documents.ts';
+import type { SealingKey } from '../repository/keys/sealed-records.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listWal, putWal } from '../repository/wal-archive.ts';
 import { checkSegment, checkWalFile } from '../repository/wal-header.ts';

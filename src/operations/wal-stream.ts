@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { acquireLease } from '../repository/lease.ts';
+import { acquireLease } from '../repository/leases/lease.ts';
 import { openRepository } from '../repository/repository.ts';
 import { retaining } from '../repository/retained-storage.ts';
 import { findReceiver, readServer } from '../source/postgres/server/receiver.ts';

@@ -8,11 +8,11 @@ import { hostname, userInfo } from 'node:os';
 import { z } from 'zod';
 import type { Json } from '../source/source.ts';
 import { AlreadyExistsError, NotFoundError, StorageError, type Storage } from '../storage/storage.ts';
-import { boxKind, openBox, sealBox } from './box.ts';
-import type { DataKey } from './crypto.ts';
-import { openRecord, sealRecord, type OpenedDocument } from './documents.ts';
+import { boxKind, openBox, sealBox } from './box/box.ts';
+import type { DataKey } from './box/crypto.ts';
+import { openRecord, sealRecord, type OpenedDocument } from './keys/sealed-records.ts';
 import type { Repository } from './repository.ts';
-import { damaged, splitDocument } from './seal.ts';
+import { damaged, splitDocument } from './box/seal.ts';
 
 /** What a command did, as it is to be recorded. Times in milliseconds since 1970. */
 export interface AuditDraft {

@@ -8,10 +8,10 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Artifact, Json } from '../source/source.ts';
 import { AlreadyExistsError, type Storage } from '../storage/storage.ts';
-import { boxKind, chunkIdKey, sealBox, type BoxKind } from './box.ts';
+import { boxKind, chunkIdKey, sealBox, type BoxKind } from './box/box.ts';
 import { ChunkThreads } from './chunk-stream.ts';
-import { encode, type Encoded } from './codec.ts';
-import { sha256, type DataKey } from './crypto.ts';
+import { encode, type Encoded } from './box/codec.ts';
+import { sha256, type DataKey } from './box/crypto.ts';
 import { defaultChunkSizes, smallChunkSizes } from './cut-points.ts';
 import { gearTable } from './gear.ts';
 import { IndexPartBuilder, type ChunkPlace } from './index-part.ts';
@@ -21,8 +21,8 @@ import { factsKey, indexKey, packsKey, type ManifestArtifact } from './manifest.
 import { encodePackTable, PackUsage, type PackUse } from './pack-usage.ts';
 import { Packer, type StoredPack } from './packer.ts';
 import { ParentIndex, type ParentBackup } from './parent-index.ts';
-import { checkStoredBox } from './read-back.ts';
-import { Semaphore } from './semaphore.ts';
+import { checkStoredBox } from './box/read-back.ts';
+import { Semaphore } from '../lib/semaphore.ts';
 import type { Chunk } from './slab.ts';
 
 export interface BackupWriterOptions {

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import type { EncryptionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { Storage } from '../storage/storage.ts';
-import { hasSymmetricKey, parseKeyMaterial } from './key-material.ts';
-import { noKeyToWrite } from './keyring.ts';
-import { acquireLease } from './lease.ts';
+import { hasSymmetricKey, parseKeyMaterial } from './keys/key-material.ts';
+import { noKeyToWrite } from './keys/keyring.ts';
+import { acquireLease } from './leases/lease.ts';
 import { installRescue } from './rescue-install.ts';
 import { readRepositoryInfo, Repository, repositoryObject, type RepositoryInfo } from './repository.ts';
 

@@ -3,8 +3,8 @@
  * is one range request), then one record a chunk. Byte by byte in man lifeboat-repository(7).
  */
 import { LifeboatError } from '../lib/errors.ts';
-import { headerBytes, tagBytes } from './box.ts';
-import { codec, maxFramePlainBytes } from './codec.ts';
+import { headerBytes, tagBytes } from './box/box.ts';
+import { codec, maxFramePlainBytes } from './box/codec.ts';
 
 /** Where a chunk lies. `frame`: its number in the pack; offsets and lengths in bytes. */
 export interface ChunkPlace {

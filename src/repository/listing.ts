@@ -5,12 +5,12 @@
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { NotFoundError, type ObjectInfo, type ObjectVersion, type Storage } from '../storage/storage.ts';
 import { openEarlier } from './earlier-versions.ts';
-import { distrustOf, openSplit } from './documents.ts';
+import { distrustOf, openSplit } from './keys/sealed-records.ts';
 import { isBackupId } from './ids.ts';
-import { canDecrypt } from './key-material.ts';
-import type { Keyring } from './keyring.ts';
+import { canDecrypt } from './keys/key-material.ts';
+import type { Keyring } from './keys/keyring.ts';
 import { maxManifestBytes, parseManifest, type Manifest } from './manifest.ts';
-import { damaged, splitDocument } from './seal.ts';
+import { damaged, splitDocument } from './box/seal.ts';
 
 /**
  * - sealed: the seal holds and the writer is trusted; only these count

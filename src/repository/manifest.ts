@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { uncompiled } from '../config/uncompiled.ts';
 import { backupIdPattern } from './ids.ts';
-import { damaged } from './seal.ts';
+import { damaged } from './box/seal.ts';
 
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/);
 const size = z.int().nonnegative();

@@ -7,12 +7,12 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { countGarbage } from '../lib/collect.ts';
 import type { Storage } from '../storage/storage.ts';
-import { BoxCipher, boxKind, closing, headerBytes, newHeader, tagBytes, trailerBytes, type FrameEntry } from './box.ts';
-import type { Encoded } from './codec.ts';
-import type { DataKey } from './crypto.ts';
+import { BoxCipher, boxKind, closing, headerBytes, newHeader, tagBytes, trailerBytes, type FrameEntry } from './box/box.ts';
+import type { Encoded } from './box/codec.ts';
+import type { DataKey } from './box/crypto.ts';
 import { packKey, type ChunkPlace } from './index-part.ts';
-import { Semaphore } from './semaphore.ts';
-import { checkStoredBox } from './read-back.ts';
+import { Semaphore } from '../lib/semaphore.ts';
+import { checkStoredBox } from './box/read-back.ts';
 
 const packBytes = 16 * 1024 * 1024;
 /** One is filled while the other is on its way. */

@@ -5,8 +5,8 @@
  */
 import { LifeboatError } from '../lib/errors.ts';
 import type { Storage } from '../storage/storage.ts';
-import { boxKind, openBox } from './box.ts';
-import type { DataKey } from './crypto.ts';
+import { boxKind, openBox } from './box/box.ts';
+import type { DataKey } from './box/crypto.ts';
 import { IndexPart, packKey, type ChunkPlace } from './index-part.ts';
 import { decodePackTable, type PackUse } from './pack-usage.ts';
 

@@ -3,10 +3,10 @@
  * over the copy beside each backup; killed half-way it is simply run again.
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { encodeKeyFile, entryBelongsTo, parseKeyFile, wrapDataKey, type KeyEntry, type ReadKeyFile } from './key-file.ts';
-import { hasSymmetricKey, type KeyMaterial } from './key-material.ts';
-import type { Keyring, OpenedKey } from './keyring.ts';
-import { acquireLease } from './lease.ts';
+import { encodeKeyFile, entryBelongsTo, parseKeyFile, wrapDataKey, type KeyEntry, type ReadKeyFile } from './keys/key-file.ts';
+import { hasSymmetricKey, type KeyMaterial } from './keys/key-material.ts';
+import type { Keyring, OpenedKey } from './keys/keyring.ts';
+import { acquireLease } from './leases/lease.ts';
 import type { Repository } from './repository.ts';
 
 /** Keys to wrap for: identities and trusted keys play no part. */

@@ -4,7 +4,7 @@
  */
 import { LifeboatError } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
-import { sha256 } from './crypto.ts';
+import { sha256 } from './box/crypto.ts';
 import { openEarlier, openTrue } from './earlier-versions.ts';
 import { nearestIds } from './ids.ts';
 import type { ListedManifest } from './listing.ts';
@@ -12,7 +12,7 @@ import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } 
 import { decodePackTable } from './pack-usage.ts';
 import { findLostPacks } from './reused-packs.ts';
 import type { Repository } from './repository.ts';
-import { damaged, splitDocument } from './seal.ts';
+import { damaged, splitDocument } from './box/seal.ts';
 import { takeBack } from './take-back.ts';
 
 /**

@@ -6,10 +6,10 @@
 import type { CompressionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
-import { headerBytes } from './box.ts';
-import type { SealingKey } from './documents.ts';
+import { headerBytes } from './box/box.ts';
+import type { SealingKey } from './keys/sealed-records.ts';
 import { openTrue } from './earlier-versions.ts';
-import type { Keyring } from './keyring.ts';
+import type { Keyring } from './keys/keyring.ts';
 import { openWalBox, saltOf, sealWalBox } from './wal-box.ts';
 import { needWalName, parseWalKey, timelinePrefix, walKey, type WalName } from './wal-names.ts';
 

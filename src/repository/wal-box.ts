@@ -5,13 +5,13 @@
  */
 import type { CompressionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
-import { BoxCipher, boxKind, encodeDirectory, encodeTrailer, headerBytes, newHeader, noChunkId, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from './box.ts';
-import { encode, type Encoded } from './codec.ts';
-import { distrustOf, keyNeeded, type SealingKey } from './documents.ts';
-import type { Keyring, OpenedKey } from './keyring.ts';
-import { damaged } from './seal.ts';
-import { libuvThreads, Semaphore } from './semaphore.ts';
-import { isSignedBy } from './signing.ts';
+import { BoxCipher, boxKind, encodeDirectory, encodeTrailer, headerBytes, newHeader, noChunkId, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from './box/box.ts';
+import { encode, type Encoded } from './box/codec.ts';
+import { distrustOf, keyNeeded, type SealingKey } from './keys/sealed-records.ts';
+import type { Keyring, OpenedKey } from './keys/keyring.ts';
+import { damaged } from './box/seal.ts';
+import { libuvThreads, Semaphore } from '../lib/semaphore.ts';
+import { isSignedBy } from './box/signing.ts';
 
 const frameBytes = 1024 * 1024;
 /** Of all files together: a compressor holds some MiB. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { CompressionConfig } from '../../src/config/config.ts';
 import { openArtifacts } from '../../src/repository/artifact-reader.ts';
 import { BackupWriter, type Totals } from '../../src/repository/backup-writer.ts';
-import type { DataKey } from '../../src/repository/crypto.ts';
+import type { DataKey } from '../../src/repository/box/crypto.ts';
 import type { ManifestArtifact } from '../../src/repository/manifest.ts';
 import type { ParentBackup } from '../../src/repository/parent-index.ts';
 import { startTool } from '../../src/lib/exec.ts';

@@ -1,10 +1,10 @@
 /** The worked example of lifeboat-repository(7): every value computed by the code, so that the page cannot drift from it. */
 import { createCipheriv } from 'node:crypto';
-import { BoxCipher, boxKind, chunkIdKey, chunkIdOf, closing, headerBytes, tagBytes } from '../../src/repository/box.ts';
-import { derive, sha256 } from '../../src/repository/crypto.ts';
-import { stretchPassphrase } from '../../src/repository/key-file.ts';
-import { sealDocument } from '../../src/repository/seal.ts';
-import { signerFromSeed, signingSeed } from '../../src/repository/signing.ts';
+import { BoxCipher, boxKind, chunkIdKey, chunkIdOf, closing, headerBytes, tagBytes } from '../../src/repository/box/box.ts';
+import { derive, sha256 } from '../../src/repository/box/crypto.ts';
+import { stretchPassphrase } from '../../src/repository/keys/key-file.ts';
+import { sealDocument } from '../../src/repository/box/seal.ts';
+import { signerFromSeed, signingSeed } from '../../src/repository/box/signing.ts';
 
 const count = (from: number, length: number): Buffer => Buffer.from(Array.from({ length }, (_, i) => from + i));
 

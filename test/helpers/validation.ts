@@ -8,7 +8,7 @@ import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import type { LifeboatEvent, RunContext } from '../../src/lib/events.ts';
 import { openArtifacts } from '../../src/repository/artifact-reader.ts';
 import { BackupWriter } from '../../src/repository/backup-writer.ts';
-import { readFacts } from '../../src/repository/facts.ts';
+import { readFacts } from '../../src/repository/backups/facts.ts';
 import { newBackupId } from '../../src/repository/ids.ts';
 import type { Manifest } from '../../src/repository/manifest.ts';
 import type { Repository } from '../../src/repository/repository.ts';

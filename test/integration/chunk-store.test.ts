@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test';
 import type { CompressionConfig } from '../../src/config/config.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { openArtifacts } from '../../src/repository/artifact-reader.ts';
-import { boxKind, chunkIdKey, chunkIdOf, openBox, sealBox } from '../../src/repository/box.ts';
+import { boxKind, chunkIdKey, chunkIdOf, openBox, sealBox } from '../../src/repository/box/box.ts';
 import type { ManifestArtifact } from '../../src/repository/manifest.ts';
 import { openChunkRepository as openRepository, type ChunkRepository, readAll, streamArtifact, toolArtifact } from '../helpers/chunk-repository.ts';
 

@@ -15,7 +15,7 @@ import { pitr } from '../../src/operations/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr-requests.ts';
 import type { CleanupRequest, CleanupResult, CleanupWal } from '../../src/operations/cleanup-requests.ts';
 import { undelete } from '../../src/operations/undelete.ts';
-import { acquireLease } from '../../src/repository/lease.ts';
+import { acquireLease } from '../../src/repository/leases/lease.ts';
 import { cleanupView } from '../../src/ui/cleanup-view.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { keepLast } from '../helpers/cleanup-home.ts';

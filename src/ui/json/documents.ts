@@ -3,7 +3,7 @@
  * tests hold the documents against. Times are RFC 3339 in UTC, sizes bytes. Not loaded when a command runs.
  */
 import { z } from 'zod';
-import { evidenceLevels } from '../../repository/evidence-record.ts';
+import { evidenceLevels } from '../../repository/backups/evidence-record.ts';
 import { pitrDocuments } from './pitr-documents.ts';
 import { statusWal } from './status-documents.ts';
 import { walDocuments } from './wal-documents.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judge, type NewestEvidence } from '../../../src/operations/states.ts';
-import type { Evidence, EvidenceLevel, EvidenceResult } from '../../../src/repository/evidence-record.ts';
+import type { Evidence, EvidenceLevel, EvidenceResult } from '../../../src/repository/backups/evidence-record.ts';
 
 /** `pieces`: level, result, and the minute at which it was found. */
 function evidence(...pieces: readonly (readonly [EvidenceLevel, EvidenceResult, number])[]): NewestEvidence {

@@ -4,7 +4,7 @@ import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { manifestSchema } from '../../../src/repository/manifest.ts';
-import { boxKind, openBox } from '../../../src/repository/box.ts';
+import { boxKind, openBox } from '../../../src/repository/box/box.ts';
 import { exampleBox, exampleBoxBody, exampleBoxName, exampleDataKey, pageLines } from '../../helpers/format-vectors.ts';
 
 const page = readFileSync(new URL('../../../man/lifeboat-repository.7', import.meta.url), 'utf8');

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newIdentity, recipientOf } from '../../../src/repository/age.ts';
-import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile, wrapDataKey, type KeyEntry } from '../../../src/repository/key-file.ts';
-import type { KeyMaterial } from '../../../src/repository/key-material.ts';
-import { sealDocument } from '../../../src/repository/seal.ts';
+import { newIdentity, recipientOf } from '../../../src/repository/keys/age.ts';
+import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile, wrapDataKey, type KeyEntry } from '../../../src/repository/keys/key-file.ts';
+import type { KeyMaterial } from '../../../src/repository/keys/key-material.ts';
+import { sealDocument } from '../../../src/repository/box/seal.ts';
 
 const none: KeyMaterial = { rawKey: undefined, passphrases: [], identities: [], recipients: [], trustedKeys: [] };
 const raw: KeyMaterial = { ...none, rawKey: Buffer.alloc(32, 5) };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { newIdentity, recipientOf } from '../../../src/repository/age.ts';
-import { parseEncryptionKey, parseKeyMaterial } from '../../../src/repository/key-material.ts';
+import { newIdentity, recipientOf } from '../../../src/repository/keys/age.ts';
+import { parseEncryptionKey, parseKeyMaterial } from '../../../src/repository/keys/key-material.ts';
 import { encryption } from '../../helpers/repository.ts';
 
 const key = Buffer.from(Array.from({ length: 32 }, (_, i) => i * 7 + 3));

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { newIdentity, recipientOf } from '../../../src/repository/age.ts';
-import { encodeKeyFile, newDataKey, wrapDataKey } from '../../../src/repository/key-file.ts';
+import { newIdentity, recipientOf } from '../../../src/repository/keys/age.ts';
+import { encodeKeyFile, newDataKey, wrapDataKey } from '../../../src/repository/keys/key-file.ts';
 import { describeKeys, rewrapKeys, rotateKey } from '../../../src/repository/rekey.ts';
 import type { Repository } from '../../../src/repository/repository.ts';
-import { sealDocument } from '../../../src/repository/seal.ts';
-import { signerFromSeed } from '../../../src/repository/signing.ts';
-import { ownDataKeyLifeMs, RepositoryState } from '../../../src/repository/state.ts';
+import { sealDocument } from '../../../src/repository/box/seal.ts';
+import { signerFromSeed } from '../../../src/repository/box/signing.ts';
+import { ownDataKeyLifeMs, RepositoryState } from '../../../src/repository/host-state.ts';
 import { streamArtifact } from '../../helpers/chunk-repository.ts';
 import { backUp, encryption, testRepository } from '../../helpers/repository.ts';
 

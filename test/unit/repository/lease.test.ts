@@ -7,9 +7,9 @@ import { createInterface } from 'node:readline';
 import { after, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LifeboatError } from '../../../src/lib/errors.ts';
-import { breakLease, judgedLeases, markDeadLeases } from '../../../src/repository/lease-break.ts';
-import { listLeases } from '../../../src/repository/lease-record.ts';
-import { acquireLease, acquireReadLease } from '../../../src/repository/lease.ts';
+import { breakLease, judgedLeases, markDeadLeases } from '../../../src/repository/leases/lease-break.ts';
+import { listLeases } from '../../../src/repository/leases/lease-record.ts';
+import { acquireLease, acquireReadLease } from '../../../src/repository/leases/lease.ts';
 import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
 import { StorageError } from '../../../src/storage/storage.ts';
 

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { readFacts } from '../../../src/repository/facts.ts';
+import { readFacts } from '../../../src/repository/backups/facts.ts';
 import { manifestKey, type Manifest } from '../../../src/repository/manifest.ts';
-import { openRecord, sealRecord } from '../../../src/repository/documents.ts';
-import { sealDocument } from '../../../src/repository/seal.ts';
+import { openRecord, sealRecord } from '../../../src/repository/keys/sealed-records.ts';
+import { sealDocument } from '../../../src/repository/box/seal.ts';
 import { streamArtifact } from '../../helpers/chunk-repository.ts';
 import { backUp, collect, encryption, testRepository } from '../../helpers/repository.ts';
 

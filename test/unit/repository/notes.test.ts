@@ -1,10 +1,10 @@
 /** Notes: the greatest name wins, each holds all that is said, and only authentic ones count. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newIdentity, recipientOf } from '../../../src/repository/age.ts';
-import { sealRecord } from '../../../src/repository/documents.ts';
-import { allNoteNames, readNotes, writeNote } from '../../../src/repository/notes.ts';
-import { signerFromSeed } from '../../../src/repository/signing.ts';
+import { newIdentity, recipientOf } from '../../../src/repository/keys/age.ts';
+import { sealRecord } from '../../../src/repository/keys/sealed-records.ts';
+import { allNoteNames, readNotes, writeNote } from '../../../src/repository/backups/notes.ts';
+import { signerFromSeed } from '../../../src/repository/box/signing.ts';
 import { streamArtifact } from '../../helpers/chunk-repository.ts';
 import { backUp, encryption, testRepository } from '../../helpers/repository.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac, hkdfSync } from 'node:crypto';
 import { test } from 'node:test';
-import { checkSeal, sealDocument, splitDocument } from '../../../src/repository/seal.ts';
-import { isSignedBy, signerFromSeed, signingSeed } from '../../../src/repository/signing.ts';
+import { checkSeal, sealDocument, splitDocument } from '../../../src/repository/box/seal.ts';
+import { isSignedBy, signerFromSeed, signingSeed } from '../../../src/repository/box/signing.ts';
 
 const dataKey = { id: Buffer.alloc(16, 1), key: Buffer.alloc(32, 2) };
 const signer = signerFromSeed(Buffer.alloc(32, 3));

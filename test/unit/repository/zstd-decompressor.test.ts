@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import * as zlib from 'node:zlib';
-import { codec, decode } from '../../../src/repository/codec.ts';
-import { decompressFrame } from '../../../src/repository/zstd-decompressor.ts';
-import { compressFrame } from '../../../src/repository/zstd-frames.ts';
+import { codec, decode } from '../../../src/repository/box/codec.ts';
+import { decompressFrame } from '../../../src/repository/box/zstd-decompressor.ts';
+import { compressFrame } from '../../../src/repository/box/zstd-frames.ts';
 
 const text = (n: number, length: number): Buffer => Buffer.from(`row ${n}: ${'a word and another; '.repeat(length / 20)}`.slice(0, length));
 const good = text(0, 300_000);

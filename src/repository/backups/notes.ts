@@ -5,15 +5,15 @@
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { uncompiled } from '../config/uncompiled.ts';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { ownIdentity } from '../lib/process-identity.ts';
-import { compactUtc } from '../lib/time.ts';
-import { NotFoundError } from '../storage/storage.ts';
-import { distrustOf, openRecord, sealRecord } from './documents.ts';
-import { isBackupId } from './ids.ts';
-import type { Manifest } from './manifest.ts';
-import type { Repository } from './repository.ts';
+import { uncompiled } from '../../config/uncompiled.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { ownIdentity } from '../../lib/process-identity.ts';
+import { compactUtc } from '../../lib/time.ts';
+import { NotFoundError } from '../../storage/storage.ts';
+import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
+import { isBackupId } from '../ids.ts';
+import type { Manifest } from '../manifest.ts';
+import type { Repository } from '../repository.ts';
 
 const noteSchema = z.object({
   object: z.string(),

@@ -3,16 +3,16 @@
  * key that it made itself or opened by a raw key or passphrase, never under one older than the newest
  * it has seen. Rules: man lifeboat-repository(7), "Keys".
  */
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { NotFoundError, type Storage } from '../storage/storage.ts';
-import { sha256, type DataKey } from './crypto.ts';
-import { openTrue } from './earlier-versions.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { NotFoundError, type Storage } from '../../storage/storage.ts';
+import { sha256, type DataKey } from '../box/crypto.ts';
+import { openTrue } from '../earlier-versions.ts';
 import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile, stretchPassphrase, wrapDataKey, type OpenedBy, type ReadKeyFile } from './key-file.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './key-material.ts';
-import { keyCopyKey } from './manifest.ts';
-import { checkSeal, type DocumentSignature } from './seal.ts';
-import { signerFromSeed, signingSeed, type Signer } from './signing.ts';
-import { ownPublicKey, ownSigner, type RepositoryState } from './state.ts';
+import { keyCopyKey } from '../manifest.ts';
+import { checkSeal, type DocumentSignature } from '../box/seal.ts';
+import { signerFromSeed, signingSeed, type Signer } from '../box/signing.ts';
+import { ownPublicKey, ownSigner, type RepositoryState } from '../host-state.ts';
 
 export interface OpenedKey extends DataKey {
   readonly createdAt: string;

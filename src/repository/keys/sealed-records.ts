@@ -2,11 +2,11 @@
  * Sealed documents as the repository uses them: which data key a document names, whether that fits the
  * configuration (configuration alone decides on encryption), and who wrote it.
  */
-import { LifeboatError } from '../lib/errors.ts';
-import type { DataKey } from './crypto.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { DataKey } from '../box/crypto.ts';
 import type { Authenticity, Keyring } from './keyring.ts';
-import { checkSeal, damaged, sealDocument, splitDocument, type SplitDocument } from './seal.ts';
-import type { Signer } from './signing.ts';
+import { checkSeal, damaged, sealDocument, splitDocument, type SplitDocument } from '../box/seal.ts';
+import type { Signer } from '../box/signing.ts';
 
 /** A document whose seal holds. */
 export interface OpenedDocument {

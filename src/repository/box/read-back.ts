@@ -1,6 +1,6 @@
 /** Reads back what was just stored: the ends of a box and one of its frames must open as they were sealed. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { Storage } from '../storage/storage.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { Storage } from '../../storage/storage.ts';
 import { chunkIdKey, chunkIdOf, cipherFor, headerBytes, parseDirectory, parseTrailer, trailerBytes, type BoxKind } from './box.ts';
 import { decode } from './codec.ts';
 import type { DataKey } from './crypto.ts';

@@ -6,10 +6,10 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { uptime } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { StorageError, type Storage } from '../storage/storage.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { StorageError, type Storage } from '../../storage/storage.ts';
 import { keepMarksMs, listLeases, lockedError, markBroken, type LeaseRecord, type LeaseScope, type ListedLease } from './lease-record.ts';
-import { ownIdentity } from '../lib/process-identity.ts';
+import { ownIdentity } from '../../lib/process-identity.ts';
 
 export interface LeaseOptions {
   /** `read` is shared; all others have one holder at a time. */

@@ -3,14 +3,14 @@
  * seal of the very manifest counts; three of each level are kept. Layout: man lifeboat-repository(7).
  */
 import { hostname } from 'node:os';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { compactUtc } from '../lib/time.ts';
-import { programVersion } from '../lib/version.ts';
-import { AlreadyExistsError, NotFoundError, StorageError } from '../storage/storage.ts';
-import { distrustOf, openRecord, sealRecord } from './documents.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { compactUtc } from '../../lib/time.ts';
+import { programVersion } from '../../lib/version.ts';
+import { AlreadyExistsError, NotFoundError, StorageError } from '../../storage/storage.ts';
+import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
 import { evidenceSchema, maxNamed, parseEvidenceName, type Evidence, type EvidenceLevel, type EvidenceName, type EvidenceResult } from './evidence-record.ts';
-import type { Manifest } from './manifest.ts';
-import type { Repository } from './repository.ts';
+import type { Manifest } from '../manifest.ts';
+import type { Repository } from '../repository.ts';
 
 /** The backup that evidence is of: a ListedManifest with trust 'sealed' fits. */
 export interface EvidencedBackup {

@@ -5,10 +5,10 @@
  * box and number, so that truncation, reordering, splicing, renaming and flipped bits are noticed.
  */
 import { createCipheriv, createDecipheriv, createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { LifeboatError } from '../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import { codec, decode, encode, maxFramePlainBytes } from './codec.ts';
 import { derive, hmacSha256, sha256, type DataKey } from './crypto.ts';
-import type { CompressionConfig } from '../config/config.ts';
+import type { CompressionConfig } from '../../config/config.ts';
 
 export const boxKind = { pack: 1, index: 2, wal: 3, document: 4 } as const;
 export type BoxKind = (typeof boxKind)[keyof typeof boxKind];

@@ -6,11 +6,11 @@
 import { createCipheriv, createDecipheriv, randomBytes, scrypt as scryptCallback } from 'node:crypto';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { uncompiled } from '../config/uncompiled.ts';
+import { uncompiled } from '../../config/uncompiled.ts';
 import { decryptWithIdentities, encryptToRecipient } from './age.ts';
-import { derive, type DataKey } from './crypto.ts';
+import { derive, type DataKey } from '../box/crypto.ts';
 import type { KeyMaterial } from './key-material.ts';
-import { checkSeal, damaged, sealDocument, splitDocument, type SplitDocument } from './seal.ts';
+import { checkSeal, damaged, sealDocument, splitDocument, type SplitDocument } from '../box/seal.ts';
 
 const scrypt = promisify<string, Buffer, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(scryptCallback);
 

@@ -5,7 +5,7 @@
  * Layout: man lifeboat-repository(7), "Sealed documents".
  */
 import { timingSafeEqual } from 'node:crypto';
-import { LifeboatError } from '../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import { derive, hmacSha256, sha256, type DataKey } from './crypto.ts';
 import { isSignedBy, type Signer } from './signing.ts';
 

@@ -3,8 +3,8 @@
  * recipients. Parsed once; a key that looks damaged is refused here, before anything is encrypted
  * under something its owner could never type again. Rules: man lifeboat-repository(7), "Keys".
  */
-import type { EncryptionConfig } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
+import type { EncryptionConfig } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 
 export interface KeyMaterial {
   /** 32 bytes, from BACKUP_ENCRYPTION_KEY. */

@@ -6,8 +6,8 @@
  */
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
-import { discard } from '../lib/collect.ts';
-import { libuvThreads, Semaphore } from './semaphore.ts';
+import { discard } from '../../lib/collect.ts';
+import { libuvThreads, Semaphore } from '../../lib/semaphore.ts';
 
 const zstdDecompress = promisify(zlib.zstdDecompress);
 

@@ -4,9 +4,9 @@
  * Ages are differences of the storage's own stamps: the clocks of two hosts are never compared.
  */
 import { z } from 'zod';
-import { LifeboatError } from '../lib/errors.ts';
-import { AlreadyExistsError, NotFoundError, type ObjectInfo, type Storage } from '../storage/storage.ts';
-import { isGone, ownIdentity } from '../lib/process-identity.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { AlreadyExistsError, NotFoundError, type ObjectInfo, type Storage } from '../../storage/storage.ts';
+import { isGone, ownIdentity } from '../../lib/process-identity.ts';
 
 const recordSchema = z.object({
   id: z.string(),

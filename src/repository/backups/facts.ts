@@ -1,12 +1,12 @@
 /** Facts: one sealed JSON document beside each backup, with all that would tell of its content. No secret stands in it. */
-import type { Json } from '../source/source.ts';
-import { NotFoundError } from '../storage/storage.ts';
-import { boxKind, openBox } from './box.ts';
-import { sha256 } from './crypto.ts';
-import { openTrue } from './earlier-versions.ts';
-import { factsKey, type Manifest } from './manifest.ts';
-import { damaged } from './seal.ts';
-import type { Repository } from './repository.ts';
+import type { Json } from '../../source/source.ts';
+import { NotFoundError } from '../../storage/storage.ts';
+import { boxKind, openBox } from '../box/box.ts';
+import { sha256 } from '../box/crypto.ts';
+import { openTrue } from '../earlier-versions.ts';
+import { factsKey, type Manifest } from '../manifest.ts';
+import { damaged } from '../box/seal.ts';
+import type { Repository } from '../repository.ts';
 
 /** Reads the facts that a manifest names. Throws LifeboatError `integrity`, or `key` when the data key cannot be opened. */
 export async function readFacts(repository: Repository, manifest: Manifest): Promise<Json> {

@@ -4,8 +4,8 @@
  */
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
-import type { CompressionConfig } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
+import type { CompressionConfig } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import { decompressFrame, isCheckedFrame } from './zstd-decompressor.ts';
 import { compressFrame } from './zstd-frames.ts';
 

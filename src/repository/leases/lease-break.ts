@@ -1,6 +1,6 @@
 /** Taking a dead run's lease away, for `unlock`. A live one only by force. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { Storage } from '../storage/storage.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { Storage } from '../../storage/storage.ts';
 import { acquireLease } from './lease.ts';
 import { keepMarksMs, listLeases, lockedError, markBroken, type ListedLease } from './lease-record.ts';
 

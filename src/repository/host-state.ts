@@ -9,8 +9,8 @@ import { link, readFile, rm, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
 import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
-import type { DataKey } from './crypto.ts';
-import { signerFromSeed, type Signer } from './signing.ts';
+import type { DataKey } from './box/crypto.ts';
+import { signerFromSeed, type Signer } from './box/signing.ts';
 
 export interface SeenBackup {
   readonly id: string;

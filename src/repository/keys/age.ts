@@ -1,5 +1,5 @@
 /** Wrapping a data key to age recipients. The library is loaded when the first age entry is met: most runs have none. */
-import { LifeboatError } from '../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 
 /** A binary age file that holds `plain`, for one recipient (age1…). A recipient with a wrong checksum: LifeboatError `usage`. */
 export async function encryptToRecipient(plain: Uint8Array, recipient: string): Promise<Buffer> {
