@@ -8,7 +8,7 @@ import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { Secret } from '../lib/secret.ts';
 import { appendAudit, type AuditDraft } from '../repository/audit.ts';
-import { isBackupId } from '../repository/ids.ts';
+import { isBackupId } from '../repository/manifests/ids.ts';
 import { withRepository } from './open-repository.ts';
 import type { Operation } from './requests.ts';
 import type { Json } from '../source/source.ts';

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { openArtifacts } from '../repository/artifact-reader.ts';
+import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { DataKey } from '../repository/box/crypto.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listWal, readWal } from '../repository/wal-archive.ts';

@@ -3,7 +3,7 @@
  * archives together must hold the data of each table exactly once, before the backup may exist.
  */
 import { LifeboatError } from '../lib/errors.ts';
-import { openArtifacts } from '../repository/artifact-reader.ts';
+import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { DataKey } from '../repository/box/crypto.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { DumpedComponent } from './dump-components.ts';

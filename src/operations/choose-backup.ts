@@ -1,8 +1,8 @@
 /** From what an operator typed to one backup that may be used. */
 import { LifeboatError } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
-import type { ListedManifest } from '../repository/listing.ts';
-import type { Manifest } from '../repository/manifest.ts';
+import type { ListedManifest } from '../repository/manifests/listing.ts';
+import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ComponentName } from './requests.ts';
 import { provenIn } from './states.ts';

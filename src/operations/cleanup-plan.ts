@@ -2,8 +2,8 @@
 import type { RetentionByComponent } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import type { ListedManifest } from '../repository/listing.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { ListedManifest } from '../repository/manifests/listing.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import { allNoteNames, readNotes } from '../repository/backups/notes.ts';
 import { applyPolicy, type PolicyOutcome, type Verdict } from '../repository/retention.ts';
 import type { PolicyBackup, PolicyComponent, PolicyPart } from '../repository/retention-backups.ts';

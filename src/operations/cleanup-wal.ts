@@ -1,7 +1,7 @@
 /** What a cleanup needs to know of write-ahead log: what base backups need of it, and the rules of their targets. */
 import type { RetentionByComponent } from '../config/config.ts';
 import type { CollectedWal, WalRule } from '../repository/garbage-wal.ts';
-import type { Manifest } from '../repository/manifest.ts';
+import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { parseLsn } from '../repository/wal-names.ts';
 import type { WalBase } from '../repository/wal-retention.ts';

@@ -1,7 +1,7 @@
 /** The drill of one component, whatever its kind: its outcome, and what it read. */
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import type { ManifestComponent } from '../repository/manifest.ts';
+import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { ArtifactReader } from '../source/source.ts';
 import type { DrillRecord } from './drill-steps.ts';
 import type { DrilledComponent } from './integrity-requests.ts';

@@ -6,7 +6,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { openArtifacts } from '../repository/artifact-reader.ts';
+import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { Repository } from '../repository/repository.ts';
 import { countingReader, drillComponent } from './drill-component.ts';
 import { checkCluster } from './drill-cluster.ts';

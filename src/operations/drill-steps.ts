@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.ts';
 import { exitCodeOf, type LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ArtifactReader, Json } from '../source/source.ts';
 import type { DrilledBackup } from './integrity-requests.ts';

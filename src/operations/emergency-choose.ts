@@ -2,8 +2,8 @@
 import type { Config } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import type { ListedManifest } from '../repository/listing.ts';
-import type { Manifest } from '../repository/manifest.ts';
+import type { ListedManifest } from '../repository/manifests/listing.ts';
+import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { safetyTag } from '../repository/retention-backups.ts';
 import { chooseBackup } from './choose-backup.ts';

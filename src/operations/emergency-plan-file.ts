@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
 import { openRecord, sealRecord } from '../repository/keys/sealed-records.ts';
-import type { Manifest } from '../repository/manifest.ts';
+import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { EmergencyPlan } from './emergency-plan.ts';
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { LifeboatError } from '../lib/errors.ts';
 import { readFacts } from '../repository/backups/facts.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Json } from '../source/source.ts';
 

@@ -4,7 +4,7 @@
  * was put back to an older state gives itself away here.
  */
 import { readDeleted } from '../repository/deleted-records.ts';
-import { manifestKey } from '../repository/manifest.ts';
+import { manifestKey } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { KnownBackup } from './integrity-expect.ts';
 import type { Ledger } from './integrity-ledger.ts';

@@ -1,6 +1,6 @@
 /** Base backups as recoveries choose among them: those that count, whether one can serve a moment at all, and where its cluster can be made. */
 import { LifeboatError } from '../lib/errors.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { parseLsn } from '../repository/wal-names.ts';
 import type { BaseFacts } from '../source/postgres/base/facts.ts';

@@ -7,7 +7,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatDuration } from '../lib/time.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { postgresFacts, type PostgresFacts } from '../source/postgres/facts/facts.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';

@@ -8,7 +8,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
-import type { Manifest } from '../repository/manifest.ts';
+import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { withConnection } from '../source/postgres/server/connection.ts';
 import { openLiveDump, type LiveDump } from '../source/postgres/dump/live-dump.ts';

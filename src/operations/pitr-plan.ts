@@ -5,7 +5,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { segmentAt } from '../repository/wal-names.ts';
 import { baseFacts, type BaseFacts } from '../source/postgres/base/facts.ts';

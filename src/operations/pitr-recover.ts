@@ -9,7 +9,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { rememberPath } from '../lib/leftovers.ts';
 import { formatBytes } from '../lib/units.ts';
-import { openArtifacts } from '../repository/artifact-reader.ts';
+import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { Repository } from '../repository/repository.ts';
 import { parseLsn, segmentNumber } from '../repository/wal-names.ts';
 import { restoreBase, takeIntoUse } from '../source/postgres/base/restore.ts';

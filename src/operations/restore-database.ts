@@ -2,7 +2,7 @@
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
-import type { ManifestComponent } from '../repository/manifest.ts';
+import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts/facts.ts';
 import { withMaintenance } from '../source/postgres/server/maintenance.ts';
 import { restoredName } from '../source/postgres/restore/names.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Config, TargetConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifest.ts';
+import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { ArtifactReader, Json } from '../source/source.ts';
 import type { ComponentName } from './requests.ts';
 import type { RestoredComponent } from './restore-requests.ts';

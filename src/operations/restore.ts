@@ -6,8 +6,8 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { openArtifacts } from '../repository/artifact-reader.ts';
-import type { ManifestComponent } from '../repository/manifest.ts';
+import { openArtifacts } from '../repository/packs/artifact-reader.ts';
+import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { safetyTag } from '../repository/retention-backups.ts';
 import { audited } from './audited.ts';

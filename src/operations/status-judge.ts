@@ -3,7 +3,7 @@ import type { MonitoringConfig } from '../config/config.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import { hiddenWarning } from '../repository/hidden-manifests.ts';
-import { manifestKey } from '../repository/manifest.ts';
+import { manifestKey } from '../repository/manifests/manifest.ts';
 import type { StatusReason } from './status-requests.ts';
 import type { Survey, SurveyedBackup, SurveyedTarget } from './status-survey.ts';
 import { judgeWal } from './status-judge-wal.ts';

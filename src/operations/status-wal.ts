@@ -6,7 +6,7 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import type { ListedManifest } from '../repository/listing.ts';
+import type { ListedManifest } from '../repository/manifests/listing.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listHistories, listWal, listWalSystems, parseHistory, readWalObject, type HistoryLine } from '../repository/wal-archive.ts';
 import { formatLsn, needWalName, parseLsn, segmentName, segmentNumber, walKey } from '../repository/wal-names.ts';

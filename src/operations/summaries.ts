@@ -1,6 +1,6 @@
 /** Backups and their components in the few words that lists and results show. */
-import type { ListedManifest } from '../repository/listing.ts';
-import type { Manifest } from '../repository/manifest.ts';
+import type { ListedManifest } from '../repository/manifests/listing.ts';
+import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Note } from '../repository/backups/notes.ts';
 import type { Json, SourceKind } from '../source/source.ts';
 import { formatBytes } from '../lib/units.ts';

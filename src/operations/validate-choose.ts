@@ -1,8 +1,8 @@
 /** Which backups a validation is of. One that is damaged, untrusted or without a key is told, never passed over in silence. */
 import { LifeboatError } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
-import { isBackupId } from '../repository/ids.ts';
-import type { ListedManifest } from '../repository/listing.ts';
+import { isBackupId } from '../repository/manifests/ids.ts';
+import type { ListedManifest } from '../repository/manifests/listing.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ValidateRequest } from './validate-requests.ts';
 import { provenIn } from './states.ts';

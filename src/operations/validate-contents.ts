@@ -1,8 +1,8 @@
 /** What people call the content of a damaged artifact: databases and tables, Redis databases, files. From the sealed facts and, of files, from the catalog. */
 import { messageOf } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
-import { openArtifacts } from '../repository/artifact-reader.ts';
-import type { ManifestComponent } from '../repository/manifest.ts';
+import { openArtifacts } from '../repository/packs/artifact-reader.ts';
+import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Json } from '../source/source.ts';
 import { factsOf, readComponentFacts } from './facts-document.ts';

@@ -3,7 +3,7 @@ import type { RunContext } from '../lib/events.ts';
 import { messageOf } from '../lib/errors.ts';
 import { writeEvidence, type EvidenceDraft } from '../repository/backups/evidence.ts';
 import type { EvidenceLevel } from '../repository/backups/evidence-record.ts';
-import { manifestKey } from '../repository/manifest.ts';
+import { manifestKey } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { NotFoundError, StorageError } from '../storage/storage.ts';
 import { openBackup } from './validate-choose.ts';

@@ -6,9 +6,9 @@
 import { boxKind, chunkIdKey, chunkIdOf, cipherFor } from '../repository/box/box.ts';
 import { decode } from '../repository/box/codec.ts';
 import { sha256, type DataKey } from '../repository/box/crypto.ts';
-import { packKey, type ChunkRecord } from '../repository/index-part.ts';
-import { packsKey } from '../repository/manifest.ts';
-import { decodePackTable } from '../repository/pack-usage.ts';
+import { packKey, type ChunkRecord } from '../repository/packs/index-part.ts';
+import { packsKey } from '../repository/manifests/manifest.ts';
+import { decodePackTable } from '../repository/packs/pack-usage.ts';
 import { damaged } from '../repository/box/seal.ts';
 import type { Storage } from '../storage/storage.ts';
 import { asFault, type DamageBook, faultOf } from './validate-damage.ts';

@@ -4,7 +4,7 @@
  */
 import { boxKind, headerBytes, openWholeBox, type FrameEntry } from '../repository/box/box.ts';
 import type { DataKey } from '../repository/box/crypto.ts';
-import { packKey, type ChunkRecord } from '../repository/index-part.ts';
+import { packKey, type ChunkRecord } from '../repository/packs/index-part.ts';
 import { damaged } from '../repository/box/seal.ts';
 import { NotFoundError, type ObjectInfo, type Storage } from '../storage/storage.ts';
 import { asFault, SizeError, type Fault } from './validate-damage.ts';

@@ -1,8 +1,8 @@
 /** The stages of one validation, each measured: small objects, presence of packs, packs and indexes, archives, and what the damage touches. */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { packKey } from '../repository/index-part.ts';
-import { factsKey } from '../repository/manifest.ts';
+import { packKey } from '../repository/packs/index-part.ts';
+import { factsKey } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ValidateRequest } from './validate-requests.ts';
 import { ArchiveCheck } from './validate-archives.ts';

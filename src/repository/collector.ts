@@ -9,8 +9,8 @@ import { takeSurvey, type Survey, type SurveyOptions } from './garbage-survey.ts
 import { collectWal, type CollectedWal, type WalGarbageOptions, type WalRemover } from './garbage-wal.ts';
 import { hiddenWarning, type HiddenManifest } from './hidden-manifests.ts';
 import type { Lease } from './leases/lease.ts';
-import type { ListedManifest } from './listing.ts';
-import { manifestKey } from './manifest.ts';
+import type { ListedManifest } from './manifests/listing.ts';
+import { manifestKey } from './manifests/manifest.ts';
 import type { Repository } from './repository.ts';
 import { parseWalKey } from './wal-names.ts';
 

@@ -6,7 +6,7 @@ import type { Storage } from '../storage/storage.ts';
 import { hasSymmetricKey, parseKeyMaterial } from './keys/key-material.ts';
 import { noKeyToWrite } from './keys/keyring.ts';
 import { acquireLease } from './leases/lease.ts';
-import { installRescue } from './rescue-install.ts';
+import { installRescue } from './rescue/install.ts';
 import { readRepositoryInfo, Repository, repositoryObject, type RepositoryInfo } from './repository.ts';
 
 export interface CreatedRepository {

@@ -5,8 +5,8 @@
  * listing, each a pass of its own over leases and manifests: 2 million packs (32 TB) take 64 MB, and one pass.
  */
 import type { Storage } from '../storage/storage.ts';
-import { packKey } from './index-part.ts';
-import { decodePackTable } from './pack-usage.ts';
+import { packKey } from './packs/index-part.ts';
+import { decodePackTable } from './packs/pack-usage.ts';
 
 export const defaultWindow = 2_000_000;
 

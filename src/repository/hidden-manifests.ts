@@ -5,11 +5,11 @@
  */
 import { NotFoundError, StorageError, type ObjectVersion, type Storage } from '../storage/storage.ts';
 import { readDeleted } from './deleted-records.ts';
-import { isBackupId } from './ids.ts';
-import { packKey } from './index-part.ts';
-import { readHiddenManifest, type ListedManifest } from './listing.ts';
-import { trashKey, type Manifest } from './manifest.ts';
-import { decodePackTable } from './pack-usage.ts';
+import { isBackupId } from './manifests/ids.ts';
+import { packKey } from './packs/index-part.ts';
+import { readHiddenManifest, type ListedManifest } from './manifests/listing.ts';
+import { trashKey, type Manifest } from './manifests/manifest.ts';
+import { decodePackTable } from './packs/pack-usage.ts';
 import type { Repository } from './repository.ts';
 import { readTable } from './trash.ts';
 

@@ -12,12 +12,12 @@ import { keyNeeded, type SealingKey } from './keys/sealed-records.ts';
 import { openTrue } from './earlier-versions.ts';
 import { canDecrypt, parseKeyMaterial, type KeyMaterial } from './keys/key-material.ts';
 import { Keyring, type OpenedKey } from './keys/keyring.ts';
-import { listManifests, readListed, type ListedManifest, type ListOptions, type ManifestHome } from './listing.ts';
-import { keyCopyKey, manifestKey, maxManifestBytes, parseManifest, type Manifest, type ManifestDraft } from './manifest.ts';
-import { resolveBackup, type ResolvedBackup, type ResolveOptions } from './resolve.ts';
+import { listManifests, readListed, type ListedManifest, type ListOptions, type ManifestHome } from './manifests/listing.ts';
+import { keyCopyKey, manifestKey, maxManifestBytes, parseManifest, type Manifest, type ManifestDraft } from './manifests/manifest.ts';
+import { resolveBackup, type ResolvedBackup, type ResolveOptions } from './manifests/resolve.ts';
 import { damaged, sealDocument } from './box/seal.ts';
 import { RepositoryState } from './host-state.ts';
-import { takeBack } from './take-back.ts';
+import { takeBack } from './manifests/take-back.ts';
 
 export const repositoryObject = 'repository.json';
 

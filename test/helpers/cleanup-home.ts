@@ -13,7 +13,7 @@ import { cleanRepository, type CleanupInternals } from '../../src/operations/cle
 import { init } from '../../src/operations/init.ts';
 import type { BackupResult } from '../../src/operations/backup-requests.ts';
 import type { CleanupRequest, CleanupResult } from '../../src/operations/cleanup-requests.ts';
-import { openArtifacts } from '../../src/repository/artifact-reader.ts';
+import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';
 import { openRepository, type Repository } from '../../src/repository/repository.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { CompressionConfig } from '../../src/config/config.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
-import { openArtifacts } from '../../src/repository/artifact-reader.ts';
+import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';
 import { boxKind, chunkIdKey, chunkIdOf, openBox, sealBox } from '../../src/repository/box/box.ts';
-import type { ManifestArtifact } from '../../src/repository/manifest.ts';
+import type { ManifestArtifact } from '../../src/repository/manifests/manifest.ts';
 import { openChunkRepository as openRepository, type ChunkRepository, readAll, streamArtifact, toolArtifact } from '../helpers/chunk-repository.ts';
 
 const opened: ChunkRepository[] = [];

@@ -7,7 +7,7 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, re
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
-import { openArtifacts } from '../../src/repository/artifact-reader.ts';
+import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';
 import type { AuditResult } from '../../src/operations/audit-log.ts';
 import { backup } from '../../src/operations/backup.ts';
 import { withRecovered } from '../../src/operations/drill-recover.ts';

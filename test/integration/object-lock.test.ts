@@ -11,8 +11,8 @@ import { Secret } from '../../src/lib/secret.ts';
 import { cleanup } from '../../src/operations/cleanup.ts';
 import { doctor } from '../../src/operations/doctor.ts';
 import { undelete } from '../../src/operations/undelete.ts';
-import { decodePackTable } from '../../src/repository/pack-usage.ts';
-import { packKey } from '../../src/repository/index-part.ts';
+import { decodePackTable } from '../../src/repository/packs/pack-usage.ts';
+import { packKey } from '../../src/repository/packs/index-part.ts';
 import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'object-lock-'));

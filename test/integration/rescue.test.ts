@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import type { CompressionConfig, EncryptionConfig } from '../../src/config/config.ts';
 import { newIdentity, recipientOf } from '../../src/repository/keys/age.ts';
-import type { Manifest } from '../../src/repository/manifest.ts';
+import type { Manifest } from '../../src/repository/manifests/manifest.ts';
 import { signerFromSeed } from '../../src/repository/box/signing.ts';
 import { sealWalBox } from '../../src/repository/wal-box.ts';
 import { streamArtifact } from '../helpers/chunk-repository.ts';

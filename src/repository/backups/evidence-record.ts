@@ -4,7 +4,7 @@
  * stand in it, but no name of a table, key or file. Layout: man lifeboat-repository(7).
  */
 import { z } from 'zod';
-import { backupIdPattern, isBackupId } from '../ids.ts';
+import { backupIdPattern, isBackupId } from '../manifests/ids.ts';
 
 /**
  * What was done to a backup:

@@ -9,7 +9,7 @@ import { programVersion } from '../../lib/version.ts';
 import { AlreadyExistsError, NotFoundError, StorageError } from '../../storage/storage.ts';
 import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
 import { evidenceSchema, maxNamed, parseEvidenceName, type Evidence, type EvidenceLevel, type EvidenceName, type EvidenceResult } from './evidence-record.ts';
-import type { Manifest } from '../manifest.ts';
+import type { Manifest } from '../manifests/manifest.ts';
 import type { Repository } from '../repository.ts';
 
 /** The backup that evidence is of: a ListedManifest with trust 'sealed' fits. */

@@ -4,7 +4,7 @@ import { NotFoundError } from '../../storage/storage.ts';
 import { boxKind, openBox } from '../box/box.ts';
 import { sha256 } from '../box/crypto.ts';
 import { openTrue } from '../earlier-versions.ts';
-import { factsKey, type Manifest } from '../manifest.ts';
+import { factsKey, type Manifest } from '../manifests/manifest.ts';
 import { damaged } from '../box/seal.ts';
 import type { Repository } from '../repository.ts';
 

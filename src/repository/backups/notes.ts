@@ -11,8 +11,8 @@ import { ownIdentity } from '../../lib/process-identity.ts';
 import { compactUtc } from '../../lib/time.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
-import { isBackupId } from '../ids.ts';
-import type { Manifest } from '../manifest.ts';
+import { isBackupId } from '../manifests/ids.ts';
+import type { Manifest } from '../manifests/manifest.ts';
 import type { Repository } from '../repository.ts';
 
 const noteSchema = z.object({

@@ -9,7 +9,7 @@ import { sha256, type DataKey } from '../box/crypto.ts';
 import { openTrue } from '../earlier-versions.ts';
 import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile, stretchPassphrase, wrapDataKey, type OpenedBy, type ReadKeyFile } from './key-file.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './key-material.ts';
-import { keyCopyKey } from '../manifest.ts';
+import { keyCopyKey } from '../manifests/manifest.ts';
 import { checkSeal, type DocumentSignature } from '../box/seal.ts';
 import { signerFromSeed, signingSeed, type Signer } from '../box/signing.ts';
 import { ownPublicKey, ownSigner, type RepositoryState } from '../host-state.ts';

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { readAllEvidence, writeEvidence, type EvidenceDraft } from '../../../src/repository/backups/evidence.ts';
 import { parseEvidenceName, type EvidenceLevel, type EvidenceResult } from '../../../src/repository/backups/evidence-record.ts';
 import { sealRecord } from '../../../src/repository/keys/sealed-records.ts';
-import type { ListedManifest } from '../../../src/repository/listing.ts';
+import type { ListedManifest } from '../../../src/repository/manifests/listing.ts';
 import type { Repository } from '../../../src/repository/repository.ts';
 import { signerFromSeed } from '../../../src/repository/box/signing.ts';
 import { judge, standingOf, standings } from '../../../src/operations/states.ts';

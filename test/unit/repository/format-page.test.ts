@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { manifestSchema } from '../../../src/repository/manifest.ts';
+import { manifestSchema } from '../../../src/repository/manifests/manifest.ts';
 import { boxKind, openBox } from '../../../src/repository/box/box.ts';
 import { exampleBox, exampleBoxBody, exampleBoxName, exampleDataKey, pageLines } from '../../helpers/format-vectors.ts';
 

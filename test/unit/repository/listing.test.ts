@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSyn
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { readFacts } from '../../../src/repository/backups/facts.ts';
-import { manifestKey, type Manifest } from '../../../src/repository/manifest.ts';
+import { manifestKey, type Manifest } from '../../../src/repository/manifests/manifest.ts';
 import { openRecord, sealRecord } from '../../../src/repository/keys/sealed-records.ts';
 import { sealDocument } from '../../../src/repository/box/seal.ts';
 import { streamArtifact } from '../../helpers/chunk-repository.ts';

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createHash, randomInt } from 'node:crypto';
 import { test } from 'node:test';
-import { headBytes, slabBytes } from '../../../src/repository/chunk-protocol.ts';
-import { cutMasks, defaultChunkSizes, findCut, smallChunkSizes, type ChunkSizes } from '../../../src/repository/cut-points.ts';
-import { gearTable } from '../../../src/repository/gear.ts';
-import { SlabCutter } from '../../../src/repository/slab-cutter.ts';
+import { headBytes, slabBytes } from '../../../src/repository/chunks/chunk-protocol.ts';
+import { cutMasks, defaultChunkSizes, findCut, smallChunkSizes, type ChunkSizes } from '../../../src/repository/chunks/cut-points.ts';
+import { gearTable } from '../../../src/repository/chunks/gear.ts';
+import { SlabCutter } from '../../../src/repository/chunks/slab-cutter.ts';
 
 const gear = gearTable(undefined, 'slab-cutter');
 

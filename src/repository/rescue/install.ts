@@ -1,11 +1,11 @@
 /** Puts into a repository what gets everything back without this program: one script for plain Node and a page that says how to use it. */
 import { readFile } from 'node:fs/promises';
-import type { Storage } from '../storage/storage.ts';
-import { sha256 } from './box/crypto.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { sha256 } from '../box/crypto.ts';
 
 /** The script as this version ships it. */
 export async function rescueScript(): Promise<Buffer> {
-  return readFile(new URL('rescue/rescue.mjs', import.meta.url));
+  return readFile(new URL('rescue.mjs', import.meta.url));
 }
 
 /** SHA-256 (hex) of the script as this version ships it. */

@@ -2,15 +2,15 @@
  * Reading manifests: all of them for `list`, one by its id. Listing needs no key; whether a manifest
  * can be trusted is told for each, and one bad object never hides the others.
  */
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { NotFoundError, type ObjectInfo, type ObjectVersion, type Storage } from '../storage/storage.ts';
-import { openEarlier } from './earlier-versions.ts';
-import { distrustOf, openSplit } from './keys/sealed-records.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { NotFoundError, type ObjectInfo, type ObjectVersion, type Storage } from '../../storage/storage.ts';
+import { openEarlier } from '../earlier-versions.ts';
+import { distrustOf, openSplit } from '../keys/sealed-records.ts';
 import { isBackupId } from './ids.ts';
-import { canDecrypt } from './keys/key-material.ts';
-import type { Keyring } from './keys/keyring.ts';
+import { canDecrypt } from '../keys/key-material.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import { maxManifestBytes, parseManifest, type Manifest } from './manifest.ts';
-import { damaged, splitDocument } from './box/seal.ts';
+import { damaged, splitDocument } from '../box/seal.ts';
 
 /**
  * - sealed: the seal holds and the writer is trusted; only these count

@@ -3,27 +3,27 @@
  * referenced, the others compressed, sealed and packed. Several artifacts may be stored side by side.
  * Nothing it writes is visible as a backup until a manifest names it.
  */
-import type { CompressionConfig } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Artifact, Json } from '../source/source.ts';
-import { AlreadyExistsError, type Storage } from '../storage/storage.ts';
-import { boxKind, chunkIdKey, sealBox, type BoxKind } from './box/box.ts';
-import { ChunkThreads } from './chunk-stream.ts';
-import { encode, type Encoded } from './box/codec.ts';
-import { sha256, type DataKey } from './box/crypto.ts';
-import { defaultChunkSizes, smallChunkSizes } from './cut-points.ts';
-import { gearTable } from './gear.ts';
+import type { CompressionConfig } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Artifact, Json } from '../../source/source.ts';
+import { AlreadyExistsError, type Storage } from '../../storage/storage.ts';
+import { boxKind, chunkIdKey, sealBox, type BoxKind } from '../box/box.ts';
+import { ChunkThreads } from '../chunks/chunk-stream.ts';
+import { encode, type Encoded } from '../box/codec.ts';
+import { sha256, type DataKey } from '../box/crypto.ts';
+import { defaultChunkSizes, smallChunkSizes } from '../chunks/cut-points.ts';
+import { gearTable } from '../chunks/gear.ts';
 import { IndexPartBuilder, type ChunkPlace } from './index-part.ts';
 import { OwnChunks } from './own-chunks.ts';
 import { checkReusedPacks } from './reused-packs.ts';
-import { factsKey, indexKey, packsKey, type ManifestArtifact } from './manifest.ts';
+import { factsKey, indexKey, packsKey, type ManifestArtifact } from '../manifests/manifest.ts';
 import { encodePackTable, PackUsage, type PackUse } from './pack-usage.ts';
 import { Packer, type StoredPack } from './packer.ts';
 import { ParentIndex, type ParentBackup } from './parent-index.ts';
-import { checkStoredBox } from './box/read-back.ts';
-import { Semaphore } from '../lib/semaphore.ts';
-import type { Chunk } from './slab.ts';
+import { checkStoredBox } from '../box/read-back.ts';
+import { Semaphore } from '../../lib/semaphore.ts';
+import type { Chunk } from '../chunks/slab.ts';
 
 export interface BackupWriterOptions {
   readonly storage: Storage;

@@ -1,6 +1,6 @@
 /** Are the packs that a backup names still there, with the size they had? */
-import { LifeboatError } from '../lib/errors.ts';
-import { NotFoundError, type Storage } from '../storage/storage.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { NotFoundError, type Storage } from '../../storage/storage.ts';
 import { packKey } from './index-part.ts';
 import type { PackUse } from './pack-usage.ts';
 

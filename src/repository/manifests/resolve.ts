@@ -1,8 +1,8 @@
 /** From what an operator types to one backup: a full id, a unique prefix, `latest`, `latest~1`, `latest:proven`. Always within the target. */
-import { LifeboatError } from '../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import { nearestIds } from './ids.ts';
 import { listManifests, type ListedManifest, type ManifestHome } from './listing.ts';
-import { safetyTag } from './retention-backups.ts';
+import { safetyTag } from '../retention-backups.ts';
 
 export interface ResolveOptions {
   /** Only backups of this target; undefined: of any. */

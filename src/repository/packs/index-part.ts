@@ -2,9 +2,9 @@
  * One part of an artifact's ordered chunk list: first the packs it uses (id and header, so that a chunk
  * is one range request), then one record a chunk. Byte by byte in man lifeboat-repository(7).
  */
-import { LifeboatError } from '../lib/errors.ts';
-import { headerBytes, tagBytes } from './box/box.ts';
-import { codec, maxFramePlainBytes } from './box/codec.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { headerBytes, tagBytes } from '../box/box.ts';
+import { codec, maxFramePlainBytes } from '../box/codec.ts';
 
 /** Where a chunk lies. `frame`: its number in the pack; offsets and lengths in bytes. */
 export interface ChunkPlace {

@@ -1,5 +1,5 @@
 /** The table of the gear hash (cut-points.ts), apart from it: a reader thread cuts, but has no keys. */
-import { derive, hmacSha256, sha256, type DataKey } from './box/crypto.ts';
+import { derive, hmacSha256, sha256, type DataKey } from '../box/crypto.ts';
 
 /** The 256 random numbers that the hash adds, keyed so that cut points tell a bucket's reader little. */
 export function gearTable(dataKey: DataKey | undefined, repositoryId: string): Uint32Array {

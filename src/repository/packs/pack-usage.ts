@@ -1,5 +1,5 @@
 /** Which packs a backup uses and how much of each: the `packs` table beside its indexes, which cleanup and the next backup read. */
-import { LifeboatError } from '../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import type { ChunkPlace } from './index-part.ts';
 
 /** One line of the table. Bytes used: stored length of each referenced frame, once. `lockedUntil` in seconds since 1970, 0 none. */

@@ -3,10 +3,10 @@
  * only a bounded number of parts is held: streams keep their order from one backup to the next, so
  * the parts of the same artifact around the same position are looked in, and all parts while they fit.
  */
-import { LifeboatError } from '../lib/errors.ts';
-import type { Storage } from '../storage/storage.ts';
-import { boxKind, openBox } from './box/box.ts';
-import type { DataKey } from './box/crypto.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { boxKind, openBox } from '../box/box.ts';
+import type { DataKey } from '../box/crypto.ts';
 import { IndexPart, packKey, type ChunkPlace } from './index-part.ts';
 import { decodePackTable, type PackUse } from './pack-usage.ts';
 

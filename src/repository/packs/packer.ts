@@ -5,14 +5,14 @@
  * anything may rely on it.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { countGarbage } from '../lib/collect.ts';
-import type { Storage } from '../storage/storage.ts';
-import { BoxCipher, boxKind, closing, headerBytes, newHeader, tagBytes, trailerBytes, type FrameEntry } from './box/box.ts';
-import type { Encoded } from './box/codec.ts';
-import type { DataKey } from './box/crypto.ts';
+import { countGarbage } from '../../lib/collect.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { BoxCipher, boxKind, closing, headerBytes, newHeader, tagBytes, trailerBytes, type FrameEntry } from '../box/box.ts';
+import type { Encoded } from '../box/codec.ts';
+import type { DataKey } from '../box/crypto.ts';
 import { packKey, type ChunkPlace } from './index-part.ts';
-import { Semaphore } from '../lib/semaphore.ts';
-import { checkStoredBox } from './box/read-back.ts';
+import { Semaphore } from '../../lib/semaphore.ts';
+import { checkStoredBox } from '../box/read-back.ts';
 
 const packBytes = 16 * 1024 * 1024;
 /** One is filled while the other is on its way. */

@@ -1,5 +1,5 @@
 /** Takes away a manifest that was just put and must not stand: its run failed at the very last step. */
-import type { RemoveOptions, Storage } from '../storage/storage.ts';
+import type { RemoveOptions, Storage } from '../../storage/storage.ts';
 
 /**
  * Also for good where old versions are kept, if that is allowed: under a delete marker without a record it would look

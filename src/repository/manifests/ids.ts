@@ -1,6 +1,6 @@
 /** Names of backups. A backup id sorts by time and is read by eye, but never parsed: what it seems to say stands in the manifest. */
 import { randomBytes } from 'node:crypto';
-import { compactUtc } from '../lib/time.ts';
+import { compactUtc } from '../../lib/time.ts';
 
 export type BackupType = 'full' | 'database' | 'redis' | 'files' | 'base';
 

@@ -4,10 +4,10 @@
  */
 import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { openFifo } from '../lib/fifo.ts';
-import { startThread } from '../lib/thread.ts';
-import type { ArtifactBody } from '../source/source.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { openFifo } from '../../lib/fifo.ts';
+import { startThread } from '../../lib/thread.ts';
+import type { ArtifactBody } from '../../source/source.ts';
 import { slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
 import { OwnSlabs, slabOf, type Slab } from './slab.ts';
 import type { CutOptions } from './slab-cutter.ts';

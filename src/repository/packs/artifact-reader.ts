@@ -3,17 +3,17 @@
  * checked against their chunk ids (or checksums, see trustChecksums) side by side → yielded in order. It never ends early: what cannot be
  * proven whole is thrown.
  */
-import { countGarbage, discard } from '../lib/collect.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { ArtifactInfo, ArtifactReader } from '../source/source.ts';
-import { NotFoundError, TooShortError, type Storage } from '../storage/storage.ts';
-import { boxKind, chunkIdKey, chunkIdOf, cipherFor, openBox, type BoxCipher } from './box/box.ts';
-import { decode, isCheckedBody } from './box/codec.ts';
-import { sha256, type DataKey } from './box/crypto.ts';
+import { countGarbage, discard } from '../../lib/collect.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { ArtifactInfo, ArtifactReader } from '../../source/source.ts';
+import { NotFoundError, TooShortError, type Storage } from '../../storage/storage.ts';
+import { boxKind, chunkIdKey, chunkIdOf, cipherFor, openBox, type BoxCipher } from '../box/box.ts';
+import { decode, isCheckedBody } from '../box/codec.ts';
+import { sha256, type DataKey } from '../box/crypto.ts';
 import { IndexPart, packKey, type ChunkRecord } from './index-part.ts';
-import { openTrue } from './earlier-versions.ts';
+import { openTrue } from '../earlier-versions.ts';
 import { readAhead, SparePlaces } from './read-ahead.ts';
-import type { ManifestArtifact } from './manifest.ts';
+import type { ManifestArtifact } from '../manifests/manifest.ts';
 
 /** One request reads neighbouring chunks of so many plain bytes at most… */
 const runPlainBytes = 2 * 1024 * 1024;

@@ -4,9 +4,9 @@
  * Schema: man lifeboat-repository(7), "Manifest".
  */
 import { z } from 'zod';
-import { uncompiled } from '../config/uncompiled.ts';
+import { uncompiled } from '../../config/uncompiled.ts';
 import { backupIdPattern } from './ids.ts';
-import { damaged } from './box/seal.ts';
+import { damaged } from '../box/seal.ts';
 
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/);
 const size = z.int().nonnegative();
