@@ -4,7 +4,7 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
 import { sha256 } from '../repository/box/crypto.ts';
-import { findUnexplained, hiddenWarning } from '../repository/hidden-manifests.ts';
+import { findUnexplained, hiddenWarning } from '../repository/deletion/hidden-manifests.ts';
 import { packsKey, type Manifest } from '../repository/manifests/manifest.ts';
 import { decodePackTable } from '../repository/packs/pack-usage.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';

@@ -1,7 +1,7 @@
 /** Drill of a base backup: restored with its own WAL, recovered to its first consistent moment, and looked at as a whole. */
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { segmentAt } from '../repository/wal-names.ts';
+import { segmentAt } from '../repository/wal/names.ts';
 import { baseFacts } from '../source/postgres/base/facts.ts';
 import { segmentsOfBase } from './base-complete.ts';
 import { checkCluster } from './drill-cluster.ts';

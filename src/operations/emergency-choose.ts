@@ -5,7 +5,7 @@ import type { RunContext } from '../lib/events.ts';
 import type { ListedManifest } from '../repository/manifests/listing.ts';
 import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { safetyTag } from '../repository/retention-backups.ts';
+import { safetyTag } from '../repository/retention/backups.ts';
 import { chooseBackup } from './choose-backup.ts';
 import type { ComponentName } from './requests.ts';
 import { standingOf } from './states.ts';

@@ -3,7 +3,7 @@
  * recorded as deleted; none may be newer in this host's memory than in the repository. A repository that
  * was put back to an older state gives itself away here.
  */
-import { readDeleted } from '../repository/deleted-records.ts';
+import { readDeleted } from '../repository/deletion/deleted-records.ts';
 import { manifestKey } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { KnownBackup } from './integrity-expect.ts';

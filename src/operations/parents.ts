@@ -8,7 +8,7 @@ import { decodePackTable, encodePackTable } from '../repository/packs/pack-usage
 import type { ParentBackup } from '../repository/packs/parent-index.ts';
 import { findLostPacks } from '../repository/packs/reused-packs.ts';
 import type { Repository } from '../repository/repository.ts';
-import { readTable } from '../repository/trash.ts';
+import { readTable } from '../repository/deletion/trash.ts';
 import { standingOf } from './states.ts';
 
 export interface Ancestry {

@@ -2,7 +2,7 @@
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
-import { parseLsn, segmentAt } from '../repository/wal-names.ts';
+import { parseLsn, segmentAt } from '../repository/wal/names.ts';
 import type { BaseFacts } from '../source/postgres/base/facts.ts';
 import { NotFoundError } from '../storage/storage.ts';
 import type { PitrPlan } from './pitr-plan.ts';

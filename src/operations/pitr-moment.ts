@@ -1,7 +1,7 @@
 /** When a moment was that is named by a position, a name or a transaction: what stands in the log. For what has no log of its own. */
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
-import { parseLsn } from '../repository/wal-names.ts';
+import { parseLsn } from '../repository/wal/names.ts';
 import type { PitrPlan } from './pitr-plan.ts';
 import { parseTime } from './pitr-target.ts';
 import { dumpSegment } from './pitr-wal.ts';

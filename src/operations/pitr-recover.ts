@@ -11,7 +11,7 @@ import { rememberPath } from '../lib/leftovers.ts';
 import { formatBytes } from '../lib/units.ts';
 import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { Repository } from '../repository/repository.ts';
-import { parseLsn, segmentNumber } from '../repository/wal-names.ts';
+import { parseLsn, segmentNumber } from '../repository/wal/names.ts';
 import { restoreBase, takeIntoUse } from '../source/postgres/base/restore.ts';
 import { startRecovery, type RecoveringServer, type RecoveryPosition } from '../source/postgres/cluster/recovery.ts';
 import { endedEarly, refuseEarlyEnd } from './pitr-early-end.ts';

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../lib/errors.ts';
 import type { Repository } from '../repository/repository.ts';
-import { parseWalName, segmentNumber } from '../repository/wal-names.ts';
+import { parseWalName, segmentNumber } from '../repository/wal/names.ts';
 import type { FolderOwner } from '../source/postgres/base/placer.ts';
 import { TablespaceGuard } from './pitr-tablespaces.ts';
 import { segmentFault, type WalInventory, type WalRun } from './pitr-wal.ts';

@@ -9,7 +9,7 @@ import type { RunContext } from '../lib/events.ts';
 import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { safetyTag } from '../repository/retention-backups.ts';
+import { safetyTag } from '../repository/retention/backups.ts';
 import { audited } from './audited.ts';
 import { backup } from './backup.ts';
 import { chooseBackup, type ChosenBackup } from './choose-backup.ts';

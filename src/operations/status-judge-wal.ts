@@ -1,7 +1,7 @@
 /** What stands against a recovery to a moment: an archive that has stopped, gaps, missing histories, log without a base backup. Pure. */
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import { parseLsn, segmentName, segmentNumber } from '../repository/wal-names.ts';
+import { parseLsn, segmentName, segmentNumber } from '../repository/wal/names.ts';
 import type { StatusReason } from './status-requests.ts';
 import type { SurveyedWal } from './status-wal.ts';
 import { count } from './summaries.ts';

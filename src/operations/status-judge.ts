@@ -2,7 +2,7 @@
 import type { MonitoringConfig } from '../config/config.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import { hiddenWarning } from '../repository/hidden-manifests.ts';
+import { hiddenWarning } from '../repository/deletion/hidden-manifests.ts';
 import { manifestKey } from '../repository/manifests/manifest.ts';
 import type { StatusReason } from './status-requests.ts';
 import type { Survey, SurveyedBackup, SurveyedTarget } from './status-survey.ts';

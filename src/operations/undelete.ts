@@ -2,10 +2,10 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { findUnexplained, unhideContents } from '../repository/hidden-manifests.ts';
+import { findUnexplained, unhideContents } from '../repository/deletion/hidden-manifests.ts';
 import { acquireLease } from '../repository/leases/lease.ts';
 import { writeNote } from '../repository/backups/notes.ts';
-import { findInTrash, takeFromTrash } from '../repository/trash.ts';
+import { findInTrash, takeFromTrash } from '../repository/deletion/trash.ts';
 import { audited } from './audited.ts';
 import { noteWarnings } from './noting.ts';
 import { withRepository } from './open-repository.ts';

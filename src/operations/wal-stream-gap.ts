@@ -1,6 +1,6 @@
 /** Where a receiver will begin, and whether the archive reaches up to there. */
-import { parseLsn, segmentAt, segmentName, segmentNumber, walKey, needWalName } from '../repository/wal-names.ts';
-import { listWal } from '../repository/wal-archive.ts';
+import { parseLsn, segmentAt, segmentName, segmentNumber, walKey, needWalName } from '../repository/wal/names.ts';
+import { listWal } from '../repository/wal/archive.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ReceiverServer } from '../source/postgres/server/receiver.ts';
 import { NotFoundError, StorageError } from '../storage/storage.ts';

@@ -2,7 +2,7 @@
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
-import { parseLsn, segmentName, segmentNumber } from '../repository/wal-names.ts';
+import { parseLsn, segmentName, segmentNumber } from '../repository/wal/names.ts';
 import { createSlot, readServer, startReceiver, type ReceiverServer, type RunningReceiver } from '../source/postgres/server/receiver.ts';
 import { checkSlot, type StreamRun } from './wal-stream-slot.ts';
 import type { StreamSpool } from './wal-stream-spool.ts';

@@ -1,7 +1,7 @@
 /** What a receiver tells of itself: how far it is behind the server, and what keeps it from its work. */
 import type { RunContext } from '../lib/events.ts';
 import { formatBytes } from '../lib/units.ts';
-import { parseLsn } from '../repository/wal-names.ts';
+import { parseLsn } from '../repository/wal/names.ts';
 import { readServer } from '../source/postgres/server/receiver.ts';
 import type { WalStreamReport } from './wal-requests.ts';
 import { shownLsn, type Shipper } from './wal-stream-ship.ts';

@@ -8,9 +8,9 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { SealingKey } from '../repository/keys/sealed-records.ts';
 import type { Repository } from '../repository/repository.ts';
-import { listWal, putWal } from '../repository/wal-archive.ts';
-import { checkSegment, checkWalFile } from '../repository/wal-header.ts';
-import { formatLsn, needWalName, segmentNumber, walKey } from '../repository/wal-names.ts';
+import { listWal, putWal } from '../repository/wal/archive.ts';
+import { checkSegment, checkWalFile } from '../repository/wal/segment-header.ts';
+import { formatLsn, needWalName, segmentNumber, walKey } from '../repository/wal/names.ts';
 import { StorageError } from '../storage/storage.ts';
 import { isPlaceholder, type StreamSpool } from './wal-stream-spool.ts';
 

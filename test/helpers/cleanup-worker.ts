@@ -8,9 +8,9 @@
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../src/lib/errors.ts';
-import { collectGarbage } from '../../src/repository/collector.ts';
+import { collectGarbage } from '../../src/repository/deletion/collector.ts';
 import { acquireLease } from '../../src/repository/leases/lease.ts';
-import { moveToTrash } from '../../src/repository/trash.ts';
+import { moveToTrash } from '../../src/repository/deletion/trash.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { backUpOnce, configOf, makeHome, quiet } from './cleanup-home.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadedConfig } from '../../src/config/load.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
-import { putWal } from '../../src/repository/wal-archive.ts';
+import { putWal } from '../../src/repository/wal/archive.ts';
 
 export interface WalShipper extends AsyncDisposable {
   /** For archive_command. */

@@ -7,7 +7,7 @@ import type { PitrResult } from '../../src/operations/pitr-requests.ts';
 import type { WalStatusResult } from '../../src/operations/wal-requests.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { openRepository, type Repository } from '../../src/repository/repository.ts';
-import { readWal } from '../../src/repository/wal-archive.ts';
+import { readWal } from '../../src/repository/wal/archive.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';

@@ -16,7 +16,7 @@ import { init } from '../../src/operations/init.ts';
 import { readComponentFacts } from '../../src/operations/facts-document.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import type { BackupResult } from '../../src/operations/backup-requests.ts';
-import { readWal } from '../../src/repository/wal-archive.ts';
+import { readWal } from '../../src/repository/wal/archive.ts';
 import { baseFacts } from '../../src/source/postgres/base/facts.ts';
 import { checkManifest, type RestoredFile } from '../../src/source/postgres/base/manifest.ts';
 import { baseSource } from '../../src/source/postgres/base/source.ts';

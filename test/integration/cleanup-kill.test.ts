@@ -8,7 +8,7 @@ import { BackupWriter } from '../../src/repository/packs/backup-writer.ts';
 import { newBackupId } from '../../src/repository/manifests/ids.ts';
 import { acquireLease } from '../../src/repository/leases/lease.ts';
 import { writeNote } from '../../src/repository/backups/notes.ts';
-import { findInTrash } from '../../src/repository/trash.ts';
+import { findInTrash } from '../../src/repository/deletion/trash.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { streamArtifact } from '../helpers/chunk-repository.ts';
 import { copyHome, dayMs, newHome, quiet, type CleanupHome } from '../helpers/cleanup-home.ts';

@@ -9,7 +9,7 @@ import { DeleteObjectCommand, HeadObjectCommand, ListObjectsV2Command, ListObjec
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
 import { openRepository } from '../../src/repository/repository.ts';
 import { retaining } from '../../src/repository/retained-storage.ts';
-import { putWal, readWal } from '../../src/repository/wal-archive.ts';
+import { putWal, readWal } from '../../src/repository/wal/archive.ts';
 import { openStorage } from '../../src/storage/open.ts';
 import { encryption } from '../helpers/repository.ts';
 import { runCli } from '../helpers/run-cli.ts';

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { WalStreamReport } from '../../src/operations/wal-requests.ts';
-import { parseLsn } from '../../src/repository/wal-names.ts';
+import { parseLsn } from '../../src/repository/wal/names.ts';
 import { walDocuments } from '../../src/ui/json/wal-documents.ts';
 import { assertFailed, namesBelow, toolsOf } from '../helpers/command-run.ts';
 import { startPostgres } from '../helpers/postgres.ts';

@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { runTool } from '../../src/lib/exec.ts';
 import type { PitrResult } from '../../src/operations/pitr-requests.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
-import { readWal } from '../../src/repository/wal-archive.ts';
+import { readWal } from '../../src/repository/wal/archive.ts';
 import { makeBench, namesBelow, toolsOf, type Bench } from '../helpers/command-run.ts';
 import { quiet, startPitrCluster, type PitrCluster } from '../helpers/pitr-cluster.ts';
 import { startRecovered } from '../helpers/recovered-server.ts';

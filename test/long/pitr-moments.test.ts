@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PitrRequest } from '../../src/operations/pitr-requests.ts';
 import { formatMicroseconds } from '../../src/operations/pitr-target.ts';
-import { parseLsn } from '../../src/repository/wal-names.ts';
+import { parseLsn } from '../../src/repository/wal/names.ts';
 import { type LoggedEnd, startPitrCluster } from '../helpers/pitr-cluster.ts';
 import { assertState, expectedBefore, prepareWriter, writeFor } from '../helpers/pitr-writer.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseLsn } from '../../src/repository/wal-names.ts';
+import { parseLsn } from '../../src/repository/wal/names.ts';
 import { toolsOf } from '../helpers/command-run.ts';
 import { checkArchived, recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/wal-stream-bench.ts';
 

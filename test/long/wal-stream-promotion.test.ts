@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { runTool, startTool, type RunningTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { createSlot, findReceiver, readServer, startReceiver } from '../../src/source/postgres/server/receiver.ts';
-import { parseLsn, segmentAt } from '../../src/repository/wal-names.ts';
+import { parseLsn, segmentAt } from '../../src/repository/wal/names.ts';
 import { StreamSpool } from '../../src/operations/wal-stream-spool.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { namesBelow } from '../helpers/command-run.ts';

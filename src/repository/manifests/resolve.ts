@@ -2,7 +2,7 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import { nearestIds } from './ids.ts';
 import { listManifests, type ListedManifest, type ManifestHome } from './listing.ts';
-import { safetyTag } from '../retention-backups.ts';
+import { safetyTag } from '../retention/backups.ts';
 
 export interface ResolveOptions {
   /** Only backups of this target; undefined: of any. */

@@ -5,7 +5,7 @@ import { judgeWal } from '../../../src/operations/status-judge-wal.ts';
 import type { SurveyedServer, SurveyedWal } from '../../../src/operations/status-wal.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase } from '../../../src/operations/status-wal-window.ts';
 import type { WalGap, WalTimeline } from '../../../src/operations/wal-requests.ts';
-import { formatLsn, segmentName } from '../../../src/repository/wal-names.ts';
+import { formatLsn, segmentName } from '../../../src/repository/wal/names.ts';
 
 const mib = 1 << 20;
 const name = (timeline: number, number: number): string => segmentName(timeline, BigInt(number), mib);

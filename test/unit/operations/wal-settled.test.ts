@@ -5,8 +5,8 @@ import { takeInventory } from '../../../src/operations/pitr-wal.ts';
 import { settled } from '../../../src/operations/wal-settled.ts';
 import { surveySystem } from '../../../src/operations/wal-status.ts';
 import type { Repository } from '../../../src/repository/repository.ts';
-import { putWal } from '../../../src/repository/wal-archive.ts';
-import { segmentName } from '../../../src/repository/wal-names.ts';
+import { putWal } from '../../../src/repository/wal/archive.ts';
+import { segmentName } from '../../../src/repository/wal/names.ts';
 import { encryption, testRepository } from '../../helpers/repository.ts';
 
 const mib = 1 << 20;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RetentionByComponent, RetentionPolicy } from '../../../src/config/config.ts';
-import { applyPolicy, type PolicyOutcome } from '../../../src/repository/retention.ts';
-import type { PolicyBackup, PolicyComponent, PolicyPart } from '../../../src/repository/retention-backups.ts';
+import { applyPolicy, type PolicyOutcome } from '../../../src/repository/retention/policy.ts';
+import type { PolicyBackup, PolicyComponent, PolicyPart } from '../../../src/repository/retention/backups.ts';
 
 const none: RetentionPolicy = { days: undefined, keepLast: undefined, keepHourly: undefined, keepDaily: undefined, keepWeekly: undefined, keepMonthly: undefined, keepYearly: undefined, keepWithinMs: undefined, minBackups: undefined };
 const rules = (given: Partial<RetentionPolicy>): RetentionByComponent => ({ database: { ...none, ...given }, redis: { ...none, ...given }, files: { ...none, ...given } });

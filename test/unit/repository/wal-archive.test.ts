@@ -8,9 +8,9 @@ import { newIdentity, recipientOf } from '../../../src/repository/keys/age.ts';
 import { BoxCipher, boxKind, encodeDirectory, encodeTrailer, headerBytes, newHeader, noChunkId, openBoxFrames, openWholeBox, tagBytes, type BoxKind } from '../../../src/repository/box/box.ts';
 import { sha256 } from '../../../src/repository/box/crypto.ts';
 import type { Repository } from '../../../src/repository/repository.ts';
-import { listHistories, listWal, listWalSystems, parseHistory, putWal, readWal } from '../../../src/repository/wal-archive.ts';
-import { sealWalBox } from '../../../src/repository/wal-box.ts';
-import { formatLsn, parseLsn, parseWalKey, parseWalName, segmentAt, segmentName, segmentNumber, walKey } from '../../../src/repository/wal-names.ts';
+import { listHistories, listWal, listWalSystems, parseHistory, putWal, readWal } from '../../../src/repository/wal/archive.ts';
+import { sealWalBox } from '../../../src/repository/wal/wal-box.ts';
+import { formatLsn, parseLsn, parseWalKey, parseWalName, segmentAt, segmentName, segmentNumber, walKey } from '../../../src/repository/wal/names.ts';
 import { collect, encryption, testRepository, type TestRepository } from '../../helpers/repository.ts';
 
 const rawKey = 'b2'.repeat(32);

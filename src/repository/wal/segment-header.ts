@@ -2,8 +2,8 @@
  * The header of a segment of write-ahead log, as PostgreSQL writes it in its first page (XLogLongPageHeaderData,
  * access/xlog_internal.h; integers in the order of the machine, little-endian on all that we run on).
  */
-import { LifeboatError } from '../lib/errors.ts';
-import { parseWalName, segmentNumber, type WalName } from './wal-names.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { parseWalName, segmentNumber, type WalName } from './names.ts';
 
 export interface SegmentHeader {
   /** Major version of the server that wrote it. */

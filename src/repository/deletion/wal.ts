@@ -4,11 +4,11 @@
  * since leases were read, or rests within its grace time, is not touched, so that nothing needs to be held of the
  * listing. A cluster goes untouched where it cannot be told what its base backups need.
  */
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { Storage } from '../storage/storage.ts';
-import { listHistories, listWal, listWalSystems, parseHistory, readWalObject, type HistoryLine, type WalHome, type WalObject } from './wal-archive.ts';
-import { segmentNumber } from './wal-names.ts';
-import { earliestMoment, WalJudge, type WalBase, type WalRules, type WalVerdict } from './wal-retention.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { listHistories, listWal, listWalSystems, parseHistory, readWalObject, type HistoryLine, type WalHome, type WalObject } from '../wal/archive.ts';
+import { segmentNumber } from '../wal/names.ts';
+import { earliestMoment, WalJudge, type WalBase, type WalRules, type WalVerdict } from '../wal/retention.ts';
 
 /** Why nothing of a cluster's log goes, in one phrase; else since when it stays in any case. */
 export type WalRule = { readonly keepSinceMs: number } | { readonly stays: string };

@@ -3,15 +3,15 @@
  * back verified, listed by system and timeline. A push is PUT where GET found nothing, then a GET of the
  * header: a foreign salt means that somebody else wrote at the same moment, and then contents decide.
  */
-import type { CompressionConfig } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
-import { headerBytes } from './box/box.ts';
-import type { SealingKey } from './keys/sealed-records.ts';
-import { openTrue } from './earlier-versions.ts';
-import type { Keyring } from './keys/keyring.ts';
+import type { CompressionConfig } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { AlreadyExistsError, NotFoundError, type Storage } from '../../storage/storage.ts';
+import { headerBytes } from '../box/box.ts';
+import type { SealingKey } from '../keys/sealed-records.ts';
+import { openTrue } from '../earlier-versions.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import { openWalBox, saltOf, sealWalBox } from './wal-box.ts';
-import { needWalName, parseWalKey, timelinePrefix, walKey, type WalName } from './wal-names.ts';
+import { needWalName, parseWalKey, timelinePrefix, walKey, type WalName } from './names.ts';
 
 /** A repository as far as this module needs one. */
 export interface WalHome {

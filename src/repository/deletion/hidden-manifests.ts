@@ -3,14 +3,14 @@
  * Cleanup itself does so when it moves one to trash, and records what it deletes for good; a manifest that is hidden
  * without either was hidden by somebody else, and a cleanup that took it for gone would finish their work.
  */
-import { NotFoundError, StorageError, type ObjectVersion, type Storage } from '../storage/storage.ts';
+import { NotFoundError, StorageError, type ObjectVersion, type Storage } from '../../storage/storage.ts';
 import { readDeleted } from './deleted-records.ts';
-import { isBackupId } from './manifests/ids.ts';
-import { packKey } from './packs/index-part.ts';
-import { readHiddenManifest, type ListedManifest } from './manifests/listing.ts';
-import { trashKey, type Manifest } from './manifests/manifest.ts';
-import { decodePackTable } from './packs/pack-usage.ts';
-import type { Repository } from './repository.ts';
+import { isBackupId } from '../manifests/ids.ts';
+import { packKey } from '../packs/index-part.ts';
+import { readHiddenManifest, type ListedManifest } from '../manifests/listing.ts';
+import { trashKey, type Manifest } from '../manifests/manifest.ts';
+import { decodePackTable } from '../packs/pack-usage.ts';
+import type { Repository } from '../repository.ts';
 import { readTable } from './trash.ts';
 
 /** A manifest under a delete marker. */

@@ -5,17 +5,17 @@
  * then either still has its lease, or has its manifest, or is dead. Write-ahead log is not listed beforehand: only what
  * was stored before this order began goes of it (garbage-wal.ts).
  */
-import { LifeboatError } from '../lib/errors.ts';
-import { StorageError } from '../storage/storage.ts';
-import { listFolders, type FolderListing } from './garbage-folders.ts';
-import { listPacks, type PackWindow } from './garbage-packs.ts';
-import { readPins } from './garbage-pins.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { StorageError } from '../../storage/storage.ts';
+import { listFolders, type FolderListing } from './folders.ts';
+import { listPacks, type PackWindow } from './packs.ts';
+import { readPins } from './pins.ts';
 import { findHiddenManifests, type HiddenManifests } from './hidden-manifests.ts';
-import type { ListedManifest } from './manifests/listing.ts';
-import type { Manifest } from './manifests/manifest.ts';
-import type { Repository } from './repository.ts';
+import type { ListedManifest } from '../manifests/listing.ts';
+import type { Manifest } from '../manifests/manifest.ts';
+import type { Repository } from '../repository.ts';
 import { readTable } from './trash.ts';
-import type { WalBase } from './wal-retention.ts';
+import type { WalBase } from '../wal/retention.ts';
 
 export interface SurveyOptions {
   /** How long things rest before they go, in milliseconds. */

@@ -2,18 +2,18 @@
  * Trash: a deleted backup's manifest rests in trash/ until the grace time has passed; all else of it stays where
  * it is, so that `undelete` only has to put the manifest back. All of this is done under the `cleanup` lease.
  */
-import { LifeboatError } from '../lib/errors.ts';
-import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
-import { sha256 } from './box/crypto.ts';
-import { openEarlier, openTrue } from './earlier-versions.ts';
-import { nearestIds } from './manifests/ids.ts';
-import type { ListedManifest } from './manifests/listing.ts';
-import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } from './manifests/manifest.ts';
-import { decodePackTable } from './packs/pack-usage.ts';
-import { findLostPacks } from './packs/reused-packs.ts';
-import type { Repository } from './repository.ts';
-import { damaged, splitDocument } from './box/seal.ts';
-import { takeBack } from './manifests/take-back.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { AlreadyExistsError, NotFoundError, type Storage } from '../../storage/storage.ts';
+import { sha256 } from '../box/crypto.ts';
+import { openEarlier, openTrue } from '../earlier-versions.ts';
+import { nearestIds } from '../manifests/ids.ts';
+import type { ListedManifest } from '../manifests/listing.ts';
+import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } from '../manifests/manifest.ts';
+import { decodePackTable } from '../packs/pack-usage.ts';
+import { findLostPacks } from '../packs/reused-packs.ts';
+import type { Repository } from '../repository.ts';
+import { damaged, splitDocument } from '../box/seal.ts';
+import { takeBack } from '../manifests/take-back.ts';
 
 /**
  * Moves a manifest to trash: copied afresh, whatever lies there (the copy's stamp is the beginning of its grace time),

@@ -2,17 +2,17 @@
  * Garbage collection: expired manifests leave trash, then packs and folders that nobody needs any more go. Can be
  * killed at any moment and repeated: an object goes only after all that named it. Packs are never rewritten.
  */
-import type { RunContext } from '../lib/events.ts';
-import type { RetainedObject, Storage } from '../storage/storage.ts';
-import type { UnneededFolder } from './garbage-folders.ts';
-import { takeSurvey, type Survey, type SurveyOptions } from './garbage-survey.ts';
-import { collectWal, type CollectedWal, type WalGarbageOptions, type WalRemover } from './garbage-wal.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { RetainedObject, Storage } from '../../storage/storage.ts';
+import type { UnneededFolder } from './folders.ts';
+import { takeSurvey, type Survey, type SurveyOptions } from './survey.ts';
+import { collectWal, type CollectedWal, type WalGarbageOptions, type WalRemover } from './wal.ts';
 import { hiddenWarning, type HiddenManifest } from './hidden-manifests.ts';
-import type { Lease } from './leases/lease.ts';
-import type { ListedManifest } from './manifests/listing.ts';
-import { manifestKey } from './manifests/manifest.ts';
-import type { Repository } from './repository.ts';
-import { parseWalKey } from './wal-names.ts';
+import type { Lease } from '../leases/lease.ts';
+import type { ListedManifest } from '../manifests/listing.ts';
+import { manifestKey } from '../manifests/manifest.ts';
+import type { Repository } from '../repository.ts';
+import { parseWalKey } from '../wal/names.ts';
 
 export interface GarbageOptions extends Omit<SurveyOptions, 'act' | 'ownLease' | 'signal'>, Pick<WalGarbageOptions, 'ruleOf'> {
   /** The `cleanup` lease; undefined: nothing is written, only told what would go. */

@@ -1,6 +1,6 @@
 /** What lies beside packs and manifests in one folder for each backup: its indexes and facts, its evidence, its notes. */
-import type { Storage } from '../storage/storage.ts';
-import { isBackupId } from './manifests/ids.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { isBackupId } from '../manifests/ids.ts';
 
 const roots = ['backups/', 'evidence/', 'notes/'] as const;
 

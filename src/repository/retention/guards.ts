@@ -1,6 +1,6 @@
 /** What stops the policy: a newest backup that has collapsed, and more deletions than one run may make. */
-import { formatBytes } from '../lib/units.ts';
-import { safetyTag, type Dated, type PolicyPart } from './retention-backups.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { safetyTag, type Dated, type PolicyPart } from './backups.ts';
 
 /** Nothing of a target goes until somebody says that it is meant to be. */
 export interface Stop {

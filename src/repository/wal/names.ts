@@ -2,7 +2,7 @@
  * Names of PostgreSQL's write-ahead log: which file a name stands for, where it lies in the repository,
  * which segment follows which. Layout of wal/: man lifeboat-repository(7), "Objects".
  */
-import { LifeboatError } from '../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 
 /**
  * `partial`: what a promotion left of the old timeline's last segment. `unfinished`: a segment that was still

@@ -1,6 +1,6 @@
 /** The rules of one component over its backups: by age, by number, by calendar. All times are UTC. */
-import type { RetentionPolicy } from '../config/config.ts';
-import type { Dated } from './retention-backups.ts';
+import type { RetentionPolicy } from '../../config/config.ts';
+import type { Dated } from './backups.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

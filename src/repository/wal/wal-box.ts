@@ -3,15 +3,15 @@
  * of the directory, since no manifest vouches for them. Layout: man lifeboat-repository(7), "Sealed box".
  * Their frames have no chunk ids: nothing refers to a frame by its content, and hashing took a third of a push.
  */
-import type { CompressionConfig } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import { BoxCipher, boxKind, encodeDirectory, encodeTrailer, headerBytes, newHeader, noChunkId, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from './box/box.ts';
-import { encode, type Encoded } from './box/codec.ts';
-import { distrustOf, keyNeeded, type SealingKey } from './keys/sealed-records.ts';
-import type { Keyring, OpenedKey } from './keys/keyring.ts';
-import { damaged } from './box/seal.ts';
-import { libuvThreads, Semaphore } from '../lib/semaphore.ts';
-import { isSignedBy } from './box/signing.ts';
+import type { CompressionConfig } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { BoxCipher, boxKind, encodeDirectory, encodeTrailer, headerBytes, newHeader, noChunkId, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from '../box/box.ts';
+import { encode, type Encoded } from '../box/codec.ts';
+import { distrustOf, keyNeeded, type SealingKey } from '../keys/sealed-records.ts';
+import type { Keyring, OpenedKey } from '../keys/keyring.ts';
+import { damaged } from '../box/seal.ts';
+import { libuvThreads, Semaphore } from '../../lib/semaphore.ts';
+import { isSignedBy } from '../box/signing.ts';
 
 const frameBytes = 1024 * 1024;
 /** Of all files together: a compressor holds some MiB. */

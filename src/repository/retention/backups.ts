@@ -1,5 +1,5 @@
 /** Backups as the retention policy sees them, and their order in time. */
-import type { RetentionByComponent } from '../config/config.ts';
+import type { RetentionByComponent } from '../../config/config.ts';
 
 export type PolicyComponent = Exclude<keyof RetentionByComponent, 'walDays'>;
 

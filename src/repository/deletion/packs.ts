@@ -4,9 +4,9 @@
  * bytes. A repository of more packs than fit at once is gone through in windows, one after the other along the
  * listing, each a pass of its own over leases and manifests: 2 million packs (32 TB) take 64 MB, and one pass.
  */
-import type { Storage } from '../storage/storage.ts';
-import { packKey } from './packs/index-part.ts';
-import { decodePackTable } from './packs/pack-usage.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { packKey } from '../packs/index-part.ts';
+import { decodePackTable } from '../packs/pack-usage.ts';
 
 export const defaultWindow = 2_000_000;
 

@@ -1,9 +1,9 @@
 /** What the audit log says was deleted for good: a backup that is gone without a record was taken away by somebody else. */
-import { LifeboatError } from '../lib/errors.ts';
-import { NotFoundError } from '../storage/storage.ts';
-import { openRecord } from './keys/sealed-records.ts';
-import type { Repository } from './repository.ts';
-import { Semaphore } from '../lib/semaphore.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { NotFoundError } from '../../storage/storage.ts';
+import { openRecord } from '../keys/sealed-records.ts';
+import type { Repository } from '../repository.ts';
+import { Semaphore } from '../../lib/semaphore.ts';
 
 /** Most of the time of reading one is waiting for the storage. */
 const sideBySide = 16;

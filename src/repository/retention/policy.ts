@@ -4,10 +4,10 @@
  * one. Hours, days, weeks, months and years are those of UTC: they have no daylight saving time, so no
  * hour is missing or comes twice.
  */
-import type { RetentionByComponent } from '../config/config.ts';
-import { findCollapses, overLimit, type Stop } from './retention-guards.ts';
-import { dateAll, keepTag, safetyTag, type Dated, type PolicyBackup, type PolicyComponent, type PolicyPart } from './retention-backups.ts';
-import { keptByRules, hasRules, rulesInWords } from './retention-rules.ts';
+import type { RetentionByComponent } from '../../config/config.ts';
+import { findCollapses, overLimit, type Stop } from './guards.ts';
+import { dateAll, keepTag, safetyTag, type Dated, type PolicyBackup, type PolicyComponent, type PolicyPart } from './backups.ts';
+import { keptByRules, hasRules, rulesInWords } from './rules.ts';
 
 export interface Verdict {
   readonly id: string;
