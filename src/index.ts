@@ -32,7 +32,7 @@ export type { BackedUpComponent, BackupResult, ComponentSizes, PlannedComponent 
 export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup-requests.ts';
 export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, RepositoryAccount } from './operations/integrity-requests.ts';
 export type { BackupSummary, ListRequest, ListResult, ShownEvidence, ShowRequest, ShowResult, Trust } from './operations/list-requests.ts';
-export type { BackupType, ComponentName, Confirm } from './operations/requests.ts';
+export type { BackupType, ComponentName, Confirm } from './operations/operation.ts';
 export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';
 export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from './operations/setup-requests.ts';
 export type { AcknowledgeResult, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './operations/status-requests.ts';

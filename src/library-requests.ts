@@ -8,7 +8,7 @@ import type { PitrRequest } from './operations/pitr-requests.ts';
 import type { BackupRequest } from './operations/backup-requests.ts';
 import type { CleanupRequest, HoldRequest, ReleaseRequest, UndeleteRequest } from './operations/cleanup-requests.ts';
 import type { DrillRequest } from './operations/integrity-requests.ts';
-import type { Confirm } from './operations/requests.ts';
+import type { Confirm } from './operations/operation.ts';
 import type { ExportRequest, RestoreRequest, UndoRestoreRequest } from './operations/restore-requests.ts';
 import type { InitRequest, UnlockRequest } from './operations/setup-requests.ts';
 import type { AcknowledgeRequest } from './operations/status-requests.ts';

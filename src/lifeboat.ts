@@ -21,7 +21,7 @@ import type { BackupResult } from './operations/backup-requests.ts';
 import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup-requests.ts';
 import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity-requests.ts';
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list-requests.ts';
-import type { Confirm, Operation } from './operations/requests.ts';
+import type { Confirm, Operation } from './operations/operation.ts';
 import type { ExportResult, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';
 import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest, UnlockResult } from './operations/setup-requests.ts';
 import type { AcknowledgeResult, StatusRequest, StatusResult } from './operations/status-requests.ts';

@@ -1,7 +1,7 @@
 /** lifeboat backup */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { BackupRequest } from '../operations/backup-requests.ts';
-import type { ComponentName } from '../operations/requests.ts';
+import type { ComponentName } from '../operations/operation.ts';
 import { componentNames, compression, dryRunFlag, duration, jobsFlag, overridesOf, several, severalOf, size } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 

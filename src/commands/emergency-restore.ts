@@ -1,7 +1,7 @@
 /** lifeboat emergency-restore status|validate|restore */
 import type { Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
-import type { ComponentName } from '../operations/requests.ts';
+import type { ComponentName } from '../operations/operation.ts';
 import { confirmFlag, dryRunFlag } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 

@@ -1,6 +1,6 @@
 /** lifeboat export */
 import type { Command } from 'commander';
-import type { ComponentName } from '../operations/requests.ts';
+import type { ComponentName } from '../operations/operation.ts';
 import { asOfFlag, componentNames, severalOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 

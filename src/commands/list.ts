@@ -1,6 +1,6 @@
 /** lifeboat list */
 import type { Command } from 'commander';
-import type { BackupType } from '../operations/requests.ts';
+import type { BackupType } from '../operations/operation.ts';
 import { asOfFlag, componentNames, count, oneOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 

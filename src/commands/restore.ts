@@ -1,7 +1,7 @@
 /** lifeboat restore */
 import { Option, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
-import type { ComponentName } from '../operations/requests.ts';
+import type { ComponentName } from '../operations/operation.ts';
 import { asOfFlag, componentNames, confirmFlag, dryRunFlag, jobsFlag, oneOf, overridesOf, several, severalOf } from './shared/flags.ts';
 import { restoreRequest, type RestoreFlags } from './shared/restore-flags.ts';
 import type { Session } from './shared/session.ts';

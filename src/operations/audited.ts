@@ -10,7 +10,7 @@ import { Secret } from '../lib/secret.ts';
 import { appendAudit, type AuditDraft } from '../repository/audit.ts';
 import { isBackupId } from '../repository/manifests/ids.ts';
 import { withRepository } from './open-repository.ts';
-import type { Operation } from './requests.ts';
+import type { Operation } from './operation.ts';
 import type { Json } from '../source/source.ts';
 
 /** After a run that failed nobody waits long for its record; after a good one as long as for any object. */

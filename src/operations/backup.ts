@@ -21,15 +21,15 @@ import { refuseTooMany } from './backup-limit.ts';
 import { completeBase, requireWal } from './base-complete.ts';
 import { checkDump } from './check-dump.ts';
 import { dumpComponents, type DumpedComponent } from './dump-components.ts';
-import { factsDocument } from './facts-document.ts';
-import { noteWarnings } from './noting.ts';
+import { factsDocument } from './backup-facts.ts';
+import { noteWarnings } from './warnings.ts';
 import { collectLeftovers, repositoryLocation, withRepository } from './open-repository.ts';
 import { findAncestry, readParents, type Ancestry } from './parents.ts';
 import type { BackupRequest, BackupResult } from './backup-requests.ts';
-import type { BackupType } from './requests.ts';
+import type { BackupType } from './operation.ts';
 import { refreshRunbook, runbookOf } from './runbook-text.ts';
 import { remembered } from './run-history.ts';
-import { summaryOf } from './summaries.ts';
+import { summaryOf } from './component.ts';
 import { chooseTarget, sourcesOf, type ComponentSource } from './targets.ts';
 
 interface Plan {

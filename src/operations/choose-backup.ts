@@ -4,9 +4,9 @@ import type { EventSink } from '../lib/events.ts';
 import type { ListedManifest } from '../repository/manifests/listing.ts';
 import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { ComponentName } from './requests.ts';
+import type { ComponentName } from './operation.ts';
 import { provenIn } from './states.ts';
-import { kindOf } from './summaries.ts';
+import { kindOf } from './component.ts';
 
 export interface ChosenBackup {
   readonly listed: ListedManifest;

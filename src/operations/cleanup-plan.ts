@@ -8,7 +8,7 @@ import { allNoteNames, readNotes } from '../repository/backups/notes.ts';
 import { applyPolicy, type PolicyOutcome, type Verdict } from '../repository/retention/policy.ts';
 import type { PolicyBackup, PolicyComponent, PolicyPart } from '../repository/retention/backups.ts';
 import type { Repository } from '../repository/repository.ts';
-import { readComponentFacts } from './facts-document.ts';
+import { readComponentFacts } from './backup-facts.ts';
 import { standings } from './states.ts';
 
 export interface PlanOptions {

@@ -6,7 +6,7 @@ import type { Repository } from '../repository/repository.ts';
 import { parseLsn } from '../repository/wal/names.ts';
 import type { WalBase } from '../repository/wal/retention.ts';
 import { baseFacts } from '../source/postgres/base/facts.ts';
-import { factsOf, readComponentFacts } from './facts-document.ts';
+import { factsOf, readComponentFacts } from './backup-facts.ts';
 import type { CleanupWal } from './cleanup-requests.ts';
 
 const dayMs = 86_400_000;

@@ -16,7 +16,7 @@ import { recordDeleted } from './audited-deletion.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { planCleanup, type CleanupPlan, type PlannedBackup } from './cleanup-plan.ts';
 import { readWalBase, shownWal, walRules } from './cleanup-wal.ts';
-import { noteWarnings } from './noting.ts';
+import { noteWarnings } from './warnings.ts';
 import { withRepository } from './open-repository.ts';
 import type { CleanupRequest, CleanupResult } from './cleanup-requests.ts';
 

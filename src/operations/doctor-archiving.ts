@@ -4,7 +4,7 @@ import { formatBytes } from '../lib/units.ts';
 import type { ArchiverState, ReplicationSlot } from '../source/postgres/server/archiver.ts';
 import { failed, passed, warned } from './doctor-check.ts';
 import type { DoctorCheck } from './setup-requests.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 const recipe = 'set archive_mode = on and the archive_command that this prints, restart the server: lifeboat init --archive-command; or let it be received: lifeboat wal stream';
 

@@ -7,10 +7,10 @@ import { segmentsOfBase } from './base-complete.ts';
 import { checkCluster } from './drill-cluster.ts';
 import { withRecovered } from './drill-recover.ts';
 import type { DrillRecord, DrillSubject } from './drill-steps.ts';
-import { factsOf } from './facts-document.ts';
+import { factsOf } from './backup-facts.ts';
 import { placeFor } from './pitr-bases.ts';
 import { runOf, takeInventory } from './pitr-wal.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 export async function drillBase({ repository, facts: all, component, manifest, reader, config }: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
   const facts = factsOf(baseFacts, all, component, manifest.id);

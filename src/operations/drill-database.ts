@@ -18,10 +18,10 @@ import { findScratchPlace, startScratchCluster } from '../source/postgres/cluste
 import { dropDatabase, dropDeadRestores } from '../source/postgres/restore/target-database.ts';
 import { findTools } from '../source/postgres/server/tools.ts';
 import { requireSpace } from '../source/redis/scratch.ts';
-import { factsOf } from './facts-document.ts';
+import { factsOf } from './backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './drill-steps.ts';
 import { recordStructure } from './drill-structure.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 export async function drillDatabase(subject: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
   const facts = factsOf(postgresFacts, subject.facts, subject.component, subject.manifest.id);

@@ -11,9 +11,9 @@ import { restoreFiles } from '../source/files/restore.ts';
 import { catalogName } from '../source/files/source.ts';
 import { verifyTree } from '../source/files/verify.ts';
 import { requireSpace } from '../source/redis/scratch.ts';
-import { factsOf } from './facts-document.ts';
+import { factsOf } from './backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './drill-steps.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 /** A file takes whole blocks, and its name some room. */
 const bytesPerFile = 4096;

@@ -6,7 +6,7 @@ import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import { baseFacts } from '../source/postgres/base/facts.ts';
 import { lookAround, type WalMoment } from './drill-wal.ts';
-import { factsOf, readComponentFacts } from './facts-document.ts';
+import { factsOf, readComponentFacts } from './backup-facts.ts';
 import type { Candidate } from './pitr-bases.ts';
 import { planPitr, type PitrPlan } from './pitr-plan.ts';
 import { formatMicroseconds, parseTime } from './pitr-target.ts';

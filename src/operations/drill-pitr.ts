@@ -15,12 +15,12 @@ import { chooseMoment, type ChosenMoment, type MomentWindow } from './drill-mome
 import { proveMoment } from './drill-proof.ts';
 import { withRecovered } from './drill-recover.ts';
 import { DrillRecord, restoreTimeMs } from './drill-steps.ts';
-import { pinned } from './pinned.ts';
+import { pinned } from './read-lease.ts';
 import { baseBackups } from './pitr-bases.ts';
 import { formatMicroseconds } from './pitr-target.ts';
 import type { DrilledBackup, DrillRequest } from './integrity-requests.ts';
 import { momentNote } from './proven-moment.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 /** One for each target with base backups, or for each id. Throws `not_found` (10) without any. */
 export async function drillMoments(loaded: LoadedConfig, repository: Repository, request: DrillRequest, seed: string, context: RunContext): Promise<DrilledBackup[]> {

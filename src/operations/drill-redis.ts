@@ -12,9 +12,9 @@ import { summarizeFile } from '../source/redis/rdb-file.ts';
 import { openScratch, requireSpace } from '../source/redis/scratch.ts';
 import { findServerBinaries, startScratchServer, type ServerBinary } from '../source/redis/scratch-server.ts';
 import { compareSample, functionNames, KeySample } from '../source/redis/verify.ts';
-import { factsOf } from './facts-document.ts';
+import { factsOf } from './backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './drill-steps.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 const fileName = 'dump.rdb';
 

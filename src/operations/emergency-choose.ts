@@ -7,9 +7,9 @@ import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { safetyTag } from '../repository/retention/backups.ts';
 import { chooseBackup } from './choose-backup.ts';
-import type { ComponentName } from './requests.ts';
+import type { ComponentName } from './operation.ts';
 import { standingOf } from './states.ts';
-import { componentOf } from './summaries.ts';
+import { componentOf } from './component.ts';
 import { validateRepository } from './validate.ts';
 
 export interface EmergencyChoice {

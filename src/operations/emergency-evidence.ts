@@ -4,7 +4,7 @@ import type { RunContext } from '../lib/events.ts';
 import { writeEvidence } from '../repository/backups/evidence.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Journal, JournalStep } from './emergency-journal.ts';
-import { componentOf } from './summaries.ts';
+import { componentOf } from './component.ts';
 
 /** Only of a run that restored every component, in one go: time in which nobody went on with it is none that it took. */
 export async function recordRestore(repository: Repository, { plan, steps }: Journal, context: RunContext): Promise<void> {

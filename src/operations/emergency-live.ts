@@ -14,9 +14,9 @@ import { parseRedisUrl } from '../source/redis/endpoint.ts';
 import { readInfo } from '../source/redis/server-info.ts';
 import { recoverTarget } from '../source/redis/target-note.ts';
 import { inspectTarget } from '../source/redis/target.ts';
-import type { ComponentName } from './requests.ts';
+import type { ComponentName } from './operation.ts';
 import { redisNotesDir } from './restore-step.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 export interface LiveComponent {
   readonly component: ComponentName;

@@ -17,11 +17,11 @@ import { postgresFacts } from '../source/postgres/facts/facts.ts';
 import { chooseForEmergency, type EmergencyChoice, type PassedOver } from './emergency-choose.ts';
 import { lookAt, lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './emergency-live.ts';
 import { expectedTime } from './emergency-time.ts';
-import { factsOf, readComponentFacts } from './facts-document.ts';
-import type { ComponentName } from './requests.ts';
+import { factsOf, readComponentFacts } from './backup-facts.ts';
+import type { ComponentName } from './operation.ts';
 import { commandLine } from './shell-words.ts';
 import { standingOf, type BackupState } from './states.ts';
-import { componentOf } from './summaries.ts';
+import { componentOf } from './component.ts';
 
 export type StepName = 'safety-backup' | 'stop-services' | 'restore-database' | 'restore-redis' | 'restore-files' | 'start-services' | 'check';
 

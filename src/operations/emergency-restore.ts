@@ -16,9 +16,9 @@ import { changesSince, readPlan, writePlan } from './emergency-plan-file.ts';
 import { withEmergencyLease } from './emergency-lease.ts';
 import { freeRedis } from './emergency-live.ts';
 import { runAll } from './emergency-run.ts';
-import { noteWarnings } from './noting.ts';
+import { noteWarnings } from './warnings.ts';
 import { withRepository } from './open-repository.ts';
-import type { ComponentName, Confirm } from './requests.ts';
+import type { ComponentName, Confirm } from './operation.ts';
 import { chooseTarget } from './targets.ts';
 
 export interface EmergencyRequest {

@@ -5,11 +5,11 @@ import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { judgeOnce, newestWhole, type JudgeWhole, type PassedOver } from './emergency-choose.ts';
 import { isAtWork, JournalFile } from './emergency-journal.ts';
-import { noteWarnings } from './noting.ts';
+import { noteWarnings } from './warnings.ts';
 import { withRepository } from './open-repository.ts';
-import type { ComponentName } from './requests.ts';
+import type { ComponentName } from './operation.ts';
 import { standingOf, type BackupState } from './states.ts';
-import { componentOf } from './summaries.ts';
+import { componentOf } from './component.ts';
 
 export interface EmergencyStatusRequest {
   /** Undefined: every target in the repository. */

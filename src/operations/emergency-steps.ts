@@ -11,7 +11,7 @@ import type { EmergencyPlan } from './emergency-plan.ts';
 import { runService } from './emergency-services.ts';
 import type { RestoreMarks } from './restore-marks.ts';
 import { restore } from './restore.ts';
-import type { ComponentName } from './requests.ts';
+import type { ComponentName } from './operation.ts';
 import type { RestoredComponent } from './restore-requests.ts';
 
 /** Returns what came of it, one line each. */

@@ -2,9 +2,9 @@
 import type { ListedManifest } from '../repository/manifests/listing.ts';
 import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import type { ComponentName } from './requests.ts';
+import type { ComponentName } from './operation.ts';
 import { standingOf } from './states.ts';
-import { componentOf } from './summaries.ts';
+import { componentOf } from './component.ts';
 
 export interface ExpectedTime {
   readonly ms: number;

@@ -13,11 +13,11 @@ import type { Repository } from '../repository/repository.ts';
 import type { ArtifactReader } from '../source/source.ts';
 import { audited } from './audited.ts';
 import { chooseBackup } from './choose-backup.ts';
-import { readComponentFacts } from './facts-document.ts';
+import { readComponentFacts } from './backup-facts.ts';
 import { collectLeftovers, withReadRepository } from './open-repository.ts';
-import { pinned } from './pinned.ts';
+import { pinned } from './read-lease.ts';
 import type { ExportRequest, ExportResult } from './restore-requests.ts';
-import { componentOf } from './summaries.ts';
+import { componentOf } from './component.ts';
 
 type ExportedFile = ExportResult['files'][number];
 

@@ -5,7 +5,7 @@ import { acquireLease } from '../repository/leases/lease.ts';
 import { writeNote, type NoteChange } from '../repository/backups/notes.ts';
 import { audited } from './audited.ts';
 import { chooseBackup } from './choose-backup.ts';
-import { noteWarnings } from './noting.ts';
+import { noteWarnings } from './warnings.ts';
 import { withRepository } from './open-repository.ts';
 import type { HoldRequest, HoldResult, ReleaseRequest } from './cleanup-requests.ts';
 

@@ -14,7 +14,7 @@ import { objectOf, readExpectation, type Expectation, type KnownBackup } from '.
 import { Ledger } from './integrity-ledger.ts';
 import { nameObject, objectKinds, type ObjectKind } from './integrity-objects.ts';
 import { checkKeys, checkLeases, checkRecords, checkRescue } from './integrity-records.ts';
-import { noteWarnings } from './noting.ts';
+import { noteWarnings } from './warnings.ts';
 import { withRepository } from './open-repository.ts';
 import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './integrity-requests.ts';
 import { DamageBook } from './validate-damage.ts';

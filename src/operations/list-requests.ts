@@ -1,7 +1,7 @@
 /** What list and show are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
 import type { Json } from '../source/source.ts';
 import type { ComponentSizes } from './backup-requests.ts';
-import type { BackupType } from './requests.ts';
+import type { BackupType } from './operation.ts';
 import type { Standing } from './states.ts';
 
 export interface ListRequest {

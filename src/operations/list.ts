@@ -5,7 +5,7 @@ import { allNoteNames, readNotes } from '../repository/backups/notes.ts';
 import { withReadRepository } from './open-repository.ts';
 import type { BackupSummary, ListRequest, ListResult } from './list-requests.ts';
 import { standings } from './states.ts';
-import { backupSummary } from './summaries.ts';
+import { backupSummary } from './component.ts';
 
 export async function list(loaded: LoadedConfig, request: ListRequest, context: RunContext): Promise<ListResult> {
   return withReadRepository(loaded, context, async (repository) => {

@@ -13,7 +13,7 @@ import type { PostgresFacts } from '../source/postgres/facts/facts.ts';
 import { startRecovery, type RecoveringServer } from '../source/postgres/cluster/recovery.ts';
 import { restorePostgres } from '../source/postgres/restore/new-database.ts';
 import { findScratchPlace, makeCluster, type ScratchPlace } from '../source/postgres/cluster/scratch-cluster.ts';
-import { pinned } from './pinned.ts';
+import { pinned } from './read-lease.ts';
 import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './pitr-places.ts';
 import { withState } from './pitr-recover.ts';
 import type { PitrAction } from './pitr-requests.ts';

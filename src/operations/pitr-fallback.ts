@@ -10,7 +10,7 @@ import { formatDuration } from '../lib/time.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { postgresFacts, type PostgresFacts } from '../source/postgres/facts/facts.ts';
-import { factsOf, readComponentFacts } from './facts-document.ts';
+import { factsOf, readComponentFacts } from './backup-facts.ts';
 import { restoreIntoNewCluster } from './new-cluster.ts';
 import { planInto } from './pitr-into.ts';
 import { planOthers, restoreOthers } from './pitr-others.ts';

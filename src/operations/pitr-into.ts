@@ -15,7 +15,7 @@ import { openLiveDump, type LiveDump } from '../source/postgres/dump/live-dump.t
 import { quoteQualified } from '../source/postgres/server/quote.ts';
 import { restoreIntoExisting } from '../source/postgres/restore/existing-database.ts';
 import { parsePattern } from '../source/postgres/restore/table-patterns.ts';
-import { pinned } from './pinned.ts';
+import { pinned } from './read-lease.ts';
 import type { PitrRequest, PitrStep } from './pitr-requests.ts';
 import { placeDatabase, planDatabases, restoredTables } from './restore-database.ts';
 import { nowhere, type Replaced, type RestoreStep, type RestoreSubject } from './restore-step.ts';

@@ -7,7 +7,7 @@ import type { PitrOther, PitrOtherPlanned, PitrRequest } from './pitr-requests.t
 import { formatMicroseconds, parseTime } from './pitr-target.ts';
 import type { RestoredComponent, RestoreRequest } from './restore-requests.ts';
 import { restore } from './restore.ts';
-import { kindOf } from './summaries.ts';
+import { kindOf } from './component.ts';
 
 /** Chooses the backups and plans their restores. Throws `window` (17) where a component has none before the moment, and whatever keeps it from being restored. */
 export async function planOthers(loaded: LoadedConfig, request: PitrRequest, target: string, repository: Repository, momentUs: bigint, context: RunContext): Promise<PitrOtherPlanned[]> {

@@ -12,7 +12,7 @@ import { baseFacts, type BaseFacts } from '../source/postgres/base/facts.ts';
 import { placeTablespaces } from '../source/postgres/base/tablespaces.ts';
 import type { ScratchPlace } from '../source/postgres/cluster/scratch-cluster.ts';
 import { segmentsOfBase } from './base-complete.ts';
-import { factsOf, readComponentFacts } from './facts-document.ts';
+import { factsOf, readComponentFacts } from './backup-facts.ts';
 import { baseBackups, placeFor, startsTooLate } from './pitr-bases.ts';
 import { neededFor } from './pitr-needed.ts';
 import type { PitrPlanned, PitrRequest } from './pitr-requests.ts';

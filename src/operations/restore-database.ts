@@ -12,11 +12,11 @@ import { swapDatabases, type SwapReport } from '../source/postgres/restore/swap.
 import { databaseExists, freeStampedName } from '../source/postgres/restore/target-database.ts';
 import { describeServer, parsePostgresUrl } from '../source/postgres/server/url.ts';
 import type { VerifyReport } from '../source/postgres/restore/verify.ts';
-import { factsOf } from './facts-document.ts';
+import { factsOf } from './backup-facts.ts';
 import type { RestoredComponent, RestoreRequest } from './restore-requests.ts';
 import { findDatabase, noteDatabase } from './restore-marks.ts';
 import { nowhere, sizeOf, type Replaced, type RestoreStep, type RestoreSubject } from './restore-step.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 export async function planDatabases(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, target, component, facts: all } = subject;

@@ -7,11 +7,11 @@ import { syncFolder } from '../lib/fs.ts';
 import { filesFacts, type FilesFacts } from '../source/files/facts.ts';
 import { restoreFiles, type FilesRestoreReport } from '../source/files/restore.ts';
 import { formatBytes } from '../lib/units.ts';
-import { factsOf } from './facts-document.ts';
+import { factsOf } from './backup-facts.ts';
 import type { RestoredComponent } from './restore-requests.ts';
 import { findFolder, type FoundFolder } from './restore-marks.ts';
 import { sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 export async function planFiles(subject: RestoreSubject): Promise<RestoreStep[]> {
   const { request } = subject;

@@ -5,7 +5,7 @@ import type { RunContext } from '../lib/events.ts';
 import { switchWal } from '../source/postgres/base/source.ts';
 import { withConnection } from '../source/postgres/server/connection.ts';
 import { audited } from './audited.ts';
-import { noteWarnings } from './noting.ts';
+import { noteWarnings } from './warnings.ts';
 import type { RestorePointRequest, RestorePointResult } from './pitr-requests.ts';
 import { chooseTarget } from './targets.ts';
 

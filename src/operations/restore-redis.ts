@@ -12,11 +12,11 @@ import { placeRedisSnapshot } from '../source/redis/place.ts';
 import { restoreRedis } from '../source/redis/restore.ts';
 import { recoverTarget } from '../source/redis/target-note.ts';
 import { inspectTarget } from '../source/redis/target.ts';
-import { factsOf } from './facts-document.ts';
+import { factsOf } from './backup-facts.ts';
 import type { RestoredComponent } from './restore-requests.ts';
 import { hasCopied } from './restore-marks.ts';
 import { nowhere, redisNotesDir, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 export async function planRedis(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, component } = subject;

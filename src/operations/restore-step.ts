@@ -5,7 +5,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { ArtifactReader, Json } from '../source/source.ts';
-import type { ComponentName } from './requests.ts';
+import type { ComponentName } from './operation.ts';
 import type { RestoredComponent } from './restore-requests.ts';
 import type { MarkedRestoreRequest } from './restore-marks.ts';
 

@@ -13,15 +13,15 @@ import { safetyTag } from '../repository/retention/backups.ts';
 import { audited } from './audited.ts';
 import { backup } from './backup.ts';
 import { chooseBackup, type ChosenBackup } from './choose-backup.ts';
-import { readComponentFacts } from './facts-document.ts';
-import { noteWarnings } from './noting.ts';
+import { readComponentFacts } from './backup-facts.ts';
+import { noteWarnings } from './warnings.ts';
 import { collectLeftovers, withReadRepository } from './open-repository.ts';
-import { pinned } from './pinned.ts';
-import type { ComponentName } from './requests.ts';
+import { pinned } from './read-lease.ts';
+import type { ComponentName } from './operation.ts';
 import type { RestoredComponent, RestoreResult } from './restore-requests.ts';
 import type { MarkedRestoreRequest } from './restore-marks.ts';
 import type { RestoreStep, RestoreSubject } from './restore-step.ts';
-import { componentOf } from './summaries.ts';
+import { componentOf } from './component.ts';
 
 export const restore = audited('restore', restoreBackup);
 

@@ -12,7 +12,7 @@ import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
 import { foreignOwner, give } from '../lib/owners.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { BackupRequest, BackupResult } from './backup-requests.ts';
-import type { Operation } from './requests.ts';
+import type { Operation } from './operation.ts';
 
 const runSchema = z.object({
   repository: z.string(),

@@ -4,7 +4,7 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { emergencyStatus, type EmergencyStatusResult } from './emergency-status.ts';
 import { chooseBackup } from './choose-backup.ts';
-import { readRunbook } from './facts-document.ts';
+import { readRunbook } from './backup-facts.ts';
 import { withReadRepository } from './open-repository.ts';
 import { runbookText, writeRunbook } from './runbook-text.ts';
 

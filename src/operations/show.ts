@@ -4,11 +4,11 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { readNotes } from '../repository/backups/notes.ts';
 import { shownEvidence } from './evidence.ts';
-import { readComponentFacts } from './facts-document.ts';
+import { readComponentFacts } from './backup-facts.ts';
 import { withReadRepository } from './open-repository.ts';
 import type { ShowRequest, ShowResult } from './list-requests.ts';
 import { provenIn, standingOf } from './states.ts';
-import { backupSummary } from './summaries.ts';
+import { backupSummary } from './component.ts';
 
 export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {
   return withReadRepository(loaded, context, async (repository) => {

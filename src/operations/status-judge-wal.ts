@@ -4,7 +4,7 @@ import { formatBytes } from '../lib/units.ts';
 import { parseLsn, segmentName, segmentNumber } from '../repository/wal/names.ts';
 import type { StatusReason } from './status-requests.ts';
 import type { SurveyedWal } from './status-wal.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 /** Archived segments may be so old while the server goes on writing; then, and from when on it is more than a nuisance. */
 const stoppedAfterMs = 15 * 60_000;

@@ -7,7 +7,7 @@ import { manifestKey } from '../repository/manifests/manifest.ts';
 import type { StatusReason } from './status-requests.ts';
 import type { Survey, SurveyedBackup, SurveyedTarget } from './status-survey.ts';
 import { judgeWal } from './status-judge-wal.ts';
-import { count } from './summaries.ts';
+import { count } from './component.ts';
 
 export interface Limits extends MonitoringConfig {
   /** --max-age: over every target. */

@@ -24,7 +24,7 @@ import { standingOf, type Standing } from './states.ts';
 import { packShares, type PackShares } from './status-packs.ts';
 import { configuredComponents, dueTimes, type DueTimes } from './status-schedule.ts';
 import { surveyWal, type SurveyedWal } from './status-wal.ts';
-import { componentOf, sumSizes } from './summaries.ts';
+import { componentOf, sumSizes } from './component.ts';
 
 export interface SurveyedBackup {
   readonly id: string;

@@ -13,7 +13,7 @@ import { formatLsn, needWalName, parseLsn, segmentName, segmentNumber, walKey } 
 import type { ArchiverState } from '../source/postgres/server/archiver.ts';
 import { baseFacts } from '../source/postgres/base/facts.ts';
 import { NotFoundError } from '../storage/storage.ts';
-import { factsOf, readComponentFacts } from './facts-document.ts';
+import { factsOf, readComponentFacts } from './backup-facts.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase, type Window } from './status-wal-window.ts';
 import type { WalGap, WalSystem } from './wal-requests.ts';
 import { surveySystem } from './wal-status.ts';

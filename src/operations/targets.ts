@@ -4,7 +4,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { Config, TargetConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { Source } from '../source/source.ts';
-import type { ComponentName } from './requests.ts';
+import type { ComponentName } from './operation.ts';
 
 /** A component of a target that can be dumped. `name` is unique in a backup. */
 export interface ComponentSource {

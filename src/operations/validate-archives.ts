@@ -15,7 +15,7 @@ import { packKey } from '../repository/packs/index-part.ts';
 import type { PostgresFacts } from '../source/postgres/facts/facts.ts';
 import type { PostgresTools } from '../source/postgres/server/tools.ts';
 import type { ArtifactReader, Json } from '../source/source.ts';
-import { factsOf, readComponentFacts } from './facts-document.ts';
+import { factsOf, readComponentFacts } from './backup-facts.ts';
 import { visitIndexes } from './validate-indexes.ts';
 import type { OpenBackup, Tally } from './validate-objects.ts';
 

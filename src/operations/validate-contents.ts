@@ -5,7 +5,7 @@ import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { Json } from '../source/source.ts';
-import { factsOf, readComponentFacts } from './facts-document.ts';
+import { factsOf, readComponentFacts } from './backup-facts.ts';
 import type { TouchedArtifact } from './validate-requests.ts';
 import type { LostRange } from './validate-damage.ts';
 import type { OpenBackup } from './validate-objects.ts';

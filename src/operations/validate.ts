@@ -8,7 +8,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { acquireReadLease } from '../repository/leases/lease.ts';
 import type { Repository } from '../repository/repository.ts';
-import { noteWarnings } from './noting.ts';
+import { noteWarnings } from './warnings.ts';
 import { withReadRepository } from './open-repository.ts';
 import type { ValidateRequest, ValidateResult } from './validate-requests.ts';
 import { chooseBackups } from './validate-choose.ts';

@@ -13,7 +13,7 @@ import { backup } from '../../src/operations/backup.ts';
 import { requireWal } from '../../src/operations/base-complete.ts';
 import { exportBackup } from '../../src/operations/export.ts';
 import { init } from '../../src/operations/init.ts';
-import { readComponentFacts } from '../../src/operations/facts-document.ts';
+import { readComponentFacts } from '../../src/operations/backup-facts.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import type { BackupResult } from '../../src/operations/backup-requests.ts';
 import { readWal } from '../../src/repository/wal/archive.ts';

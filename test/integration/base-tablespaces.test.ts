@@ -11,7 +11,7 @@ import { LifeboatError } from '../../src/lib/errors.ts';
 import { processStart } from '../../src/lib/leftovers.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { backup } from '../../src/operations/backup.ts';
-import { readComponentFacts } from '../../src/operations/facts-document.ts';
+import { readComponentFacts } from '../../src/operations/backup-facts.ts';
 import { init } from '../../src/operations/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { pitr } from '../../src/operations/pitr.ts';

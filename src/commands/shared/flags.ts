@@ -4,7 +4,7 @@ import type { Layer } from '../../config/origins.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { didYouMean } from '../../lib/suggest.ts';
 import { parseDuration } from '../../lib/time.ts';
-import type { ComponentName } from '../../operations/requests.ts';
+import type { ComponentName } from '../../operations/operation.ts';
 
 export const componentNames = ['database', 'redis', 'files', 'base'] as const satisfies readonly ComponentName[];
 

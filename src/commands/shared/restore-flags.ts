@@ -1,7 +1,7 @@
 /** From the flags of `restore` to its request: which of them fit together, and what they mean. */
 import { LifeboatError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
-import type { ComponentName } from '../../operations/requests.ts';
+import type { ComponentName } from '../../operations/operation.ts';
 import type { RestoreRequest } from '../../operations/restore-requests.ts';
 import type { Session } from './session.ts';
 

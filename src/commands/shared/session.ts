@@ -7,7 +7,7 @@ import type { SecretNeeds } from '../../config/parser.ts';
 import { exitCodeWarnings } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
 import { onStatusRequest, withSignals } from '../../lib/signals.ts';
-import type { Confirm, Operation } from '../../operations/requests.ts';
+import type { Confirm, Operation } from '../../operations/operation.ts';
 import { logSink, type LogLevel } from '../../report/log.ts';
 import { confirmByName } from '../../ui/confirm.ts';
 import { drawProgress, ProgressBook, type ProgressDisplay } from '../../ui/progress.ts';

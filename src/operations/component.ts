@@ -6,7 +6,7 @@ import type { Json, SourceKind } from '../source/source.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ComponentSizes } from './backup-requests.ts';
 import type { BackupSummary, Trust } from './list-requests.ts';
-import type { ComponentName } from './requests.ts';
+import type { ComponentName } from './operation.ts';
 import type { Standing } from './states.ts';
 
 /** The name that operators know a component by. */
