@@ -23,7 +23,7 @@ export type {
 export { AbortedError, exitCodeOf, LifeboatError, type ErrorCode } from './lib/errors.ts';
 export type { EventSink, LifeboatEvent } from './lib/events.ts';
 export { Secret } from './lib/secret.ts';
-export type { AuditedRun, AuditRequest, AuditResult } from './operations/audit-log.ts';
+export type { AuditedRun, AuditRequest, AuditResult } from './operations/audit/audit.ts';
 export type { EmergencyPlan } from './operations/emergency-plan.ts';
 export type { EmergencyRequest, EmergencyResult } from './operations/emergency-restore.ts';
 export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';

@@ -13,7 +13,7 @@ import { LifeboatError } from './lib/errors.ts';
 import type { EventSink, LifeboatEvent } from './lib/events.ts';
 import { backupRequest, cleanupRequest, drillRequest, exportRequest, pitrRequest, restoreRequest, taggedRequest, undeleteRequest, undoRestoreRequest, unlockRequest, validateRequest, walFetchRequest, walPushRequest } from './library-requests.ts';
 import type { AcknowledgeOptions, BackupOptions, CleanupOptions, Defaults, DrillOptions, ExportOptions, HoldOptions, InitOptions, PitrOptions, ReleaseOptions, RestoreOptions, UndeleteOptions, UndoRestoreOptions, UnlockOptions, WalFetchOptions, WalPushOptions } from './library-requests.ts';
-import type { AuditRequest, AuditResult } from './operations/audit-log.ts';
+import type { AuditRequest, AuditResult } from './operations/audit/audit.ts';
 import type { EmergencyRequest, EmergencyResult } from './operations/emergency-restore.ts';
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
 import type { PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
@@ -234,7 +234,7 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Who changed, restored, took out or deleted what; and whether that log is whole. */
   async audit(options: AuditRequest = {}, call: CallOptions = {}): Promise<AuditResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/audit-log.ts')).auditLog, options, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/audit/audit.ts')).auditLog, options, call);
   }
 
   /** What can be had in an emergency: the newest whole backup of each target and component. */

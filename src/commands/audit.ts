@@ -25,7 +25,7 @@ export function declare(command: Command, session: Session): void {
     .action(async ({ csv, since: sinceMs, ...chosen }: Flags) =>
       session.perform({
         need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/audit-log.ts')).auditLog,
+        operation: async () => (await import('../operations/audit/audit.ts')).auditLog,
         request: () => ({ ...chosen, sinceMs, target: session.flags.target }),
         view: async () => {
           const { auditView, auditCsvView } = await import('../ui/audit-view.ts');

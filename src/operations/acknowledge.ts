@@ -6,7 +6,7 @@ import { ownIdentity } from '../lib/process-identity.ts';
 import { acquireLease } from '../repository/leases/lease.ts';
 import { writeNote } from '../repository/backups/notes.ts';
 import type { Repository } from '../repository/repository.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { withRepository } from './open-repository.ts';
 import type { AcknowledgeRequest, AcknowledgeResult } from './status-requests.ts';
 import { mayBeAcknowledged } from './status.ts';

@@ -1,7 +1,7 @@
 /** What is deleted for good is written down before it goes: a backup that is gone without a record looks like one that somebody took away. */
 import { appendAudit } from '../repository/audit.ts';
 import type { Repository } from '../repository/repository.ts';
-import { argumentsOf } from './audited.ts';
+import { argumentsOf } from './audit/audited.ts';
 
 /** Rejects where nothing can be recorded: then nothing may be deleted. */
 export async function recordDeleted(repository: Repository, request: object, deleted: readonly { readonly id: string; readonly seal: string }[]): Promise<void> {

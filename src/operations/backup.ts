@@ -16,7 +16,7 @@ import type { Repository } from '../repository/repository.ts';
 import { requireObjectLock } from '../repository/retained-storage.ts';
 import type { SealingKey } from '../repository/keys/sealed-records.ts';
 import type { SourceInfo } from '../source/source.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { refuseTooMany } from './backup-limit.ts';
 import { completeBase, requireWal } from './base-complete.ts';
 import { checkDump } from './check-dump.ts';

@@ -11,7 +11,7 @@ import { acquireLease, type Lease } from '../repository/leases/lease.ts';
 import { writeNote } from '../repository/backups/notes.ts';
 import type { Repository } from '../repository/repository.ts';
 import { moveToTrash } from '../repository/deletion/trash.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { recordDeleted } from './audited-deletion.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { planCleanup, type CleanupPlan, type PlannedBackup } from './cleanup-plan.ts';

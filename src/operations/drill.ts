@@ -10,7 +10,7 @@ import type { RunContext } from '../lib/events.ts';
 import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { countingReader, drillComponent } from './drill-component.ts';
 import { recordDrill, type DrilledPart } from './drill-evidence.ts';
 import { DrillRecord, exitCodeOfDrills, restoreTimeMs, type ComponentDrill, type DrillSubject } from './drill-steps.ts';

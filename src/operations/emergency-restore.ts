@@ -8,7 +8,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { ownIdentity } from '../lib/process-identity.ts';
 import type { Repository } from '../repository/repository.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { isAtWork, JournalFile, newJournal, type Journal, type JournalStep } from './emergency-journal.ts';
 import { movedSince, planEmergency, type EmergencyPlan, type PlanOptions } from './emergency-plan.ts';
 import { planLines } from './emergency-plan-text.ts';

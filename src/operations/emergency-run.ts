@@ -3,7 +3,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
-import { record } from './audited.ts';
+import { record } from './audit/audited.ts';
 import { newestWhole } from './emergency-choose.ts';
 import { recordRestore } from './emergency-evidence.ts';
 import type { Journal, JournalFile, JournalStep } from './emergency-journal.ts';

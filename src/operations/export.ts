@@ -11,7 +11,7 @@ import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ArtifactReader } from '../source/source.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { readComponentFacts } from './backup-facts.ts';
 import { collectLeftovers, withReadRepository } from './open-repository.ts';

@@ -3,7 +3,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
 import { acquireLease } from '../repository/leases/lease.ts';
 import { writeNote, type NoteChange } from '../repository/backups/notes.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { noteWarnings } from './warnings.ts';
 import { withRepository } from './open-repository.ts';

@@ -12,7 +12,7 @@ import { Secret } from '../lib/secret.ts';
 import { createRepository } from '../repository/create.ts';
 import { openRepository, readRepositoryInfo } from '../repository/repository.ts';
 import { installRescue, rescueSum } from '../repository/rescue/install.ts';
-import { argumentsOf, record } from './audited.ts';
+import { argumentsOf, record } from './audit/audited.ts';
 import { initialConfig } from './initial-config.ts';
 import { writeNewSecret } from './keys.ts';
 import { addNpmScripts } from './npm-scripts.ts';

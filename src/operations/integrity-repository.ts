@@ -8,7 +8,7 @@ import type { RunContext } from '../lib/events.ts';
 import { acquireReadLease } from '../repository/leases/lease.ts';
 import type { Repository } from '../repository/repository.ts';
 import { NotFoundError, type ObjectInfo } from '../storage/storage.ts';
-import { readAuditLog } from './audit-chain.ts';
+import { readAuditLog } from './audit/chain.ts';
 import { checkPast } from './integrity-chain.ts';
 import { objectOf, readExpectation, type Expectation, type KnownBackup } from './integrity-expect.ts';
 import { Ledger } from './integrity-ledger.ts';

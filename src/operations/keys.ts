@@ -7,7 +7,7 @@ import type { RunContext } from '../lib/events.ts';
 import { newIdentity, recipientOf } from '../repository/keys/age.ts';
 import { parseEncryptionKey, parseKeyMaterial } from '../repository/keys/key-material.ts';
 import { describeKeys, rewrapKeys, rotateKey as startDataKey, type KeyDescription, type RewrapReport, type WrapFor } from '../repository/rekey.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { withRepository } from './open-repository.ts';
 import type { KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest } from './setup-requests.ts';
 

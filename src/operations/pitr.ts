@@ -7,7 +7,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { noteWarnings } from './warnings.ts';
 import { collectLeftovers, withRepository } from './open-repository.ts';
 import { pinned } from './read-lease.ts';

@@ -4,7 +4,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { switchWal } from '../source/postgres/base/source.ts';
 import { withConnection } from '../source/postgres/server/connection.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { noteWarnings } from './warnings.ts';
 import type { RestorePointRequest, RestorePointResult } from './pitr-requests.ts';
 import { chooseTarget } from './targets.ts';

@@ -10,7 +10,7 @@ import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { safetyTag } from '../repository/retention/backups.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { backup } from './backup.ts';
 import { chooseBackup, type ChosenBackup } from './choose-backup.ts';
 import { readComponentFacts } from './backup-facts.ts';

@@ -6,7 +6,7 @@ import { findUnexplained, unhideContents } from '../repository/deletion/hidden-m
 import { acquireLease } from '../repository/leases/lease.ts';
 import { writeNote } from '../repository/backups/notes.ts';
 import { findInTrash, takeFromTrash } from '../repository/deletion/trash.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { noteWarnings } from './warnings.ts';
 import { withRepository } from './open-repository.ts';
 import type { UndeleteRequest, UndeleteResult } from './cleanup-requests.ts';

@@ -5,7 +5,7 @@ import type { RunContext } from '../lib/events.ts';
 import { withMaintenance } from '../source/postgres/server/maintenance.ts';
 import { beforeName, undoneName } from '../source/postgres/restore/names.ts';
 import { undoSwap } from '../source/postgres/restore/swap.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { nowhere } from './restore-step.ts';
 import type { UndoRestoreRequest, UndoRestoreResult } from './restore-requests.ts';
 import { chooseTarget } from './targets.ts';

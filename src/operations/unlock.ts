@@ -3,7 +3,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
 import { breakLease, judgedLeases } from '../repository/leases/lease-break.ts';
 import type { ListedLease } from '../repository/leases/lease-record.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import { withStorage } from './open-repository.ts';
 import type { Lease, UnlockRequest, UnlockResult } from './setup-requests.ts';
 

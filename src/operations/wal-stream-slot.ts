@@ -5,7 +5,7 @@ import type { RunContext } from '../lib/events.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Repository } from '../repository/repository.ts';
 import { createSlot, dropSlot, readServer, type ReceiverServer } from '../source/postgres/server/receiver.ts';
-import { audited } from './audited.ts';
+import { audited } from './audit/audited.ts';
 import type { WalStreamReport, WalStreamRequest } from './wal-requests.ts';
 
 /** One run of the receiver. */

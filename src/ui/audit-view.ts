@@ -1,6 +1,6 @@
 /** What `lifeboat audit` prints: a table, or comma-separated values for a spreadsheet. */
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
-import type { AuditedRun, AuditResult } from '../operations/audit-log.ts';
+import type { AuditedRun, AuditResult } from '../operations/audit/audit.ts';
 import { counted, shownTime } from './sizes.ts';
 import { columns, oneLine } from './table.ts';
 import type { View } from './view.ts';

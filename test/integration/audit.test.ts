@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { AuditResult } from '../../src/operations/audit-log.ts';
+import type { AuditResult } from '../../src/operations/audit/audit.ts';
 import { auditHost } from '../../src/repository/audit.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, type Bench } from '../helpers/command-run.ts';

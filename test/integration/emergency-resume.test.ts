@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import type { AuditResult } from '../../src/operations/audit-log.ts';
+import type { AuditResult } from '../../src/operations/audit/audit.ts';
 import type { EmergencyResult } from '../../src/operations/emergency-restore.ts';
 import type { EmergencyStatusResult } from '../../src/operations/emergency-status.ts';
 import { documents } from '../../src/ui/json/documents.ts';

@@ -18,7 +18,7 @@ import { integrityView } from '../../../src/ui/integrity-view.ts';
 import { holdView, releaseView, undeleteView } from '../../../src/ui/hold-view.ts';
 import { documents, type DocumentName } from '../../../src/ui/json/documents.ts';
 import { keysChangeView, keysGenerateView, keysListView } from '../../../src/ui/keys-view.ts';
-import type { AuditResult } from '../../../src/operations/audit-log.ts';
+import type { AuditResult } from '../../../src/operations/audit/audit.ts';
 import type { EmergencyResult } from '../../../src/operations/emergency-restore.ts';
 import type { EmergencyStatusResult } from '../../../src/operations/emergency-status.ts';
 import { listView } from '../../../src/ui/list-view.ts';

@@ -3,11 +3,11 @@
  * the one before it; and the chain must reach as far as manifests say that it had come, and as far as this host
  * remembers. Whatever is cut out, put back, changed or moved shows itself in one of these.
  */
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { distrustOf } from '../repository/keys/sealed-records.ts';
-import { auditHost, auditKey, parseAuditKey, readAudit, zeroSeal, type AuditHead, type AuditRecord } from '../repository/audit.ts';
-import type { Repository } from '../repository/repository.ts';
-import { NotFoundError } from '../storage/storage.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { distrustOf } from '../../repository/keys/sealed-records.ts';
+import { auditHost, auditKey, parseAuditKey, readAudit, zeroSeal, type AuditHead, type AuditRecord } from '../../repository/audit.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { NotFoundError } from '../../storage/storage.ts';
 
 /** `missing`: a number has no record. `damaged`: its seal does not hold. `broken`: it does not follow the one before it. `cut`: the log had come further. `untrusted`: nobody who counts has signed it, or no key opens it. */
 export interface AuditFinding {

@@ -1,10 +1,10 @@
 /** The audit log, chosen and in the order of time, and whether it is whole. */
-import type { LoadedConfig } from '../config/load.ts';
-import type { RunContext } from '../lib/events.ts';
-import { auditHost } from '../repository/audit.ts';
-import type { Json } from '../source/source.ts';
-import { readAuditLog, type AuditEntry, type AuditFinding } from './audit-chain.ts';
-import { withRepository } from './open-repository.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { auditHost } from '../../repository/audit.ts';
+import type { Json } from '../../source/source.ts';
+import { readAuditLog, type AuditEntry, type AuditFinding } from './chain.ts';
+import { withRepository } from '../open-repository.ts';
 
 export interface AuditRequest {
   readonly host?: string | undefined;

@@ -3,15 +3,15 @@
  * log for each run, good or bad. A record that cannot be written is a warning, never a failure: what was done is
  * done. Dry runs, and runs that were skipped, did nothing.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { Secret } from '../lib/secret.ts';
-import { appendAudit, type AuditDraft } from '../repository/audit.ts';
-import { isBackupId } from '../repository/manifests/ids.ts';
-import { withRepository } from './open-repository.ts';
-import type { Operation } from './operation.ts';
-import type { Json } from '../source/source.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { Secret } from '../../lib/secret.ts';
+import { appendAudit, type AuditDraft } from '../../repository/audit.ts';
+import { isBackupId } from '../../repository/manifests/ids.ts';
+import { withRepository } from '../open-repository.ts';
+import type { Operation } from '../operation.ts';
+import type { Json } from '../../source/source.ts';
 
 /** After a run that failed nobody waits long for its record; after a good one as long as for any object. */
 const limitMs = { ok: 60_000, failed: 10_000 } as const;
