@@ -17,7 +17,7 @@ import type { AuditRequest, AuditResult } from './operations/audit/audit.ts';
 import type { EmergencyRequest, EmergencyResult } from './operations/emergency-restore.ts';
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
 import type { PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
-import type { BackupResult } from './operations/backup-requests.ts';
+import type { BackupResult } from './operations/backup/request.ts';
 import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup-requests.ts';
 import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity-requests.ts';
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list-requests.ts';
@@ -115,7 +115,7 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Takes a backup, by default of all that is configured. */
   async backup(options: BackupOptions = {}, call: CallOptions = {}): Promise<BackupResult> {
-    return this.#run(needsOf(options.target), async () => (await import('./operations/backup.ts')).backup, backupRequest(options), call);
+    return this.#run(needsOf(options.target), async () => (await import('./operations/backup/backup.ts')).backup, backupRequest(options), call);
   }
 
   /** The backups in the repository, oldest first. */

@@ -1,6 +1,6 @@
 /** lifeboat backup */
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import type { BackupRequest } from '../operations/backup-requests.ts';
+import type { BackupRequest } from '../operations/backup/request.ts';
 import type { ComponentName } from '../operations/operation.ts';
 import { componentNames, compression, dryRunFlag, duration, jobsFlag, overridesOf, several, severalOf, size } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
@@ -41,7 +41,7 @@ export function declare(command: Command, session: Session): void {
       await session.perform({
         need: { repository: true, encryption: true, targets: { name: session.flags.target } },
         overrides: overridesOf(flags),
-        operation: async () => (await import('../operations/backup.ts')).backup,
+        operation: async () => (await import('../operations/backup/backup.ts')).backup,
         request: () => request,
         view: async () => (await import('../ui/backup-view.ts')).backupView,
       });

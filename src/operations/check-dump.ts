@@ -6,7 +6,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import { openArtifacts } from '../repository/packs/artifact-reader.ts';
 import type { DataKey } from '../repository/box/crypto.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { DumpedComponent } from './dump-components.ts';
+import type { DumpedComponent } from './backup/dump.ts';
 
 /** Throws `integrity` (14) naming what is missing or twice. Nothing to do for other kinds. */
 export async function checkDump(storage: Storage, dataKey: DataKey | undefined, { entry, facts }: DumpedComponent): Promise<void> {

@@ -3,7 +3,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { segmentAt } from '../repository/wal/names.ts';
 import { baseFacts } from '../source/postgres/base/facts.ts';
-import { segmentsOfBase } from './base-complete.ts';
+import { segmentsOfBase } from './backup/base-wal.ts';
 import { checkCluster } from './drill-cluster.ts';
 import { withRecovered } from './drill-recover.ts';
 import type { DrillRecord, DrillSubject } from './drill-steps.ts';

@@ -4,7 +4,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { safetyTag } from '../repository/retention/backups.ts';
-import { backup } from './backup.ts';
+import { backup } from './backup/backup.ts';
 import type { Journal, JournalFile, JournalStep } from './emergency-journal.ts';
 import { lookAt } from './emergency-live.ts';
 import type { EmergencyPlan } from './emergency-plan.ts';

@@ -1,6 +1,6 @@
 /** What list and show are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
 import type { Json } from '../source/source.ts';
-import type { ComponentSizes } from './backup-requests.ts';
+import type { ComponentSizes } from './backup/request.ts';
 import type { BackupType } from './operation.ts';
 import type { Standing } from './states.ts';
 

@@ -4,7 +4,7 @@ import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import { formatLsn, parseLsn } from '../repository/wal/names.ts';
 import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { segmentsOfBase } from './base-complete.ts';
+import { segmentsOfBase } from './backup/base-wal.ts';
 import { formatMicroseconds, type PitrTarget } from './pitr-target.ts';
 import { findRestorePoint, type RunEnd, type WalRun } from './pitr-wal.ts';
 import { findTransaction } from './pitr-xid.ts';

@@ -11,7 +11,7 @@ import { segmentAt } from '../repository/wal/names.ts';
 import { baseFacts, type BaseFacts } from '../source/postgres/base/facts.ts';
 import { placeTablespaces } from '../source/postgres/base/tablespaces.ts';
 import type { ScratchPlace } from '../source/postgres/cluster/scratch-cluster.ts';
-import { segmentsOfBase } from './base-complete.ts';
+import { segmentsOfBase } from './backup/base-wal.ts';
 import { factsOf, readComponentFacts } from './backup-facts.ts';
 import { baseBackups, placeFor, startsTooLate } from './pitr-bases.ts';
 import { neededFor } from './pitr-needed.ts';

@@ -12,7 +12,7 @@ import type { Repository } from '../repository/repository.ts';
 import { listWal, parseHistory, type HistoryLine } from '../repository/wal/archive.ts';
 import { formatLsn, parseLsn, segmentName, segmentNumber } from '../repository/wal/names.ts';
 import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { segmentsOfBase } from './base-complete.ts';
+import { segmentsOfBase } from './backup/base-wal.ts';
 import { parseTime } from './pitr-target.ts';
 import { readSegment } from './wal-segment.ts';
 import { pushedAtOnce, settled, type Seen } from './wal-settled.ts';

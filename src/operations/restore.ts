@@ -11,7 +11,7 @@ import type { ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import { safetyTag } from '../repository/retention/backups.ts';
 import { audited } from './audit/audited.ts';
-import { backup } from './backup.ts';
+import { backup } from './backup/backup.ts';
 import { chooseBackup, type ChosenBackup } from './choose-backup.ts';
 import { readComponentFacts } from './backup-facts.ts';
 import { noteWarnings } from './warnings.ts';

@@ -6,7 +6,7 @@ import { emergencyStatus, type EmergencyStatusResult } from './emergency-status.
 import { chooseBackup } from './choose-backup.ts';
 import { readRunbook } from './backup-facts.ts';
 import { withReadRepository } from './open-repository.ts';
-import { runbookText, writeRunbook } from './runbook-text.ts';
+import { runbookText, writeRunbook } from './backup/runbook-text.ts';
 
 export interface RunbookRequest {
   readonly target?: string | undefined;

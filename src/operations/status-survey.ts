@@ -19,7 +19,7 @@ import { Ledger } from './integrity-ledger.ts';
 import type { IntegrityFinding } from './integrity-requests.ts';
 import type { StatusRunning } from './status-requests.ts';
 import { newestProvenMoment, type ProvenMoment } from './proven-moment.ts';
-import { readRuns, repositoryName, type RecordedRun } from './run-history.ts';
+import { readRuns, repositoryName, type RecordedRun } from './backup/history.ts';
 import { standingOf, type Standing } from './states.ts';
 import { packShares, type PackShares } from './status-packs.ts';
 import { configuredComponents, dueTimes, type DueTimes } from './status-schedule.ts';

@@ -2,7 +2,7 @@
 import type { ChalkInstance } from 'chalk';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { BackupResult } from '../operations/backup-requests.ts';
+import type { BackupResult } from '../operations/backup/request.ts';
 import { counted, sizeCells, sizeHead, sum } from './sizes.ts';
 import { columns, oneLine } from './table.ts';
 import type { View } from './view.ts';

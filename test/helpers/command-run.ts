@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BackupResult } from '../../src/operations/backup-requests.ts';
+import type { BackupResult } from '../../src/operations/backup/request.ts';
 import type { ListResult } from '../../src/operations/list-requests.ts';
 import type { RestoreResult } from '../../src/operations/restore-requests.ts';
 import { endProcesses } from '../runner/leftovers.ts';

@@ -8,7 +8,7 @@ import type { RunContext } from '../../src/lib/events.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { processStart } from '../../src/lib/leftovers.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { backup } from '../../src/operations/backup.ts';
+import { backup } from '../../src/operations/backup/backup.ts';
 import { pitr } from '../../src/operations/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr-requests.ts';
 import { parseTime } from '../../src/operations/pitr-target.ts';

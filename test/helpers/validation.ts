@@ -12,7 +12,7 @@ import { readFacts } from '../../src/repository/backups/facts.ts';
 import { newBackupId } from '../../src/repository/manifests/ids.ts';
 import type { Manifest } from '../../src/repository/manifests/manifest.ts';
 import type { Repository } from '../../src/repository/repository.ts';
-import { backup } from '../../src/operations/backup.ts';
+import { backup } from '../../src/operations/backup/backup.ts';
 import { init } from '../../src/operations/init.ts';
 import { accountRepository } from '../../src/operations/integrity-repository.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';

@@ -10,7 +10,7 @@ import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { processStart } from '../../src/lib/leftovers.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { backup } from '../../src/operations/backup.ts';
+import { backup } from '../../src/operations/backup/backup.ts';
 import { readComponentFacts } from '../../src/operations/backup-facts.ts';
 import { init } from '../../src/operations/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';

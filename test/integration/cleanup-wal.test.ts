@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
 import { Chalk } from 'chalk';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
-import { backup } from '../../src/operations/backup.ts';
+import { backup } from '../../src/operations/backup/backup.ts';
 import { cleanRepository, cleanup, type CleanupInternals } from '../../src/operations/cleanup.ts';
 import { init } from '../../src/operations/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';

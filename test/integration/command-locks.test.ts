@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BackupResult } from '../../src/operations/backup-requests.ts';
+import type { BackupResult } from '../../src/operations/backup/request.ts';
 import { assertFailed, makeBench, namesBelow, type Bench, type RunningCommand } from '../helpers/command-run.ts';
 
 let bench: Bench;

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
-import { backup } from '../../src/operations/backup.ts';
+import { backup } from '../../src/operations/backup/backup.ts';
 import { withRecovered } from '../../src/operations/drill-recover.ts';
 import { proveMoment } from '../../src/operations/drill-proof.ts';
 import { DrillRecord } from '../../src/operations/drill-steps.ts';

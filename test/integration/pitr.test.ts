@@ -10,7 +10,7 @@ import { LifeboatError, type ErrorCode } from '../../src/lib/errors.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { processStart } from '../../src/lib/leftovers.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { backup } from '../../src/operations/backup.ts';
+import { backup } from '../../src/operations/backup/backup.ts';
 import { init } from '../../src/operations/init.ts';
 import { pitr } from '../../src/operations/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr-requests.ts';

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
 import { openLifeboat } from '../../src/index.ts';
 import { formatBytes } from '../../src/lib/units.ts';
-import type { BackupResult } from '../../src/operations/backup-requests.ts';
+import type { BackupResult } from '../../src/operations/backup/request.ts';
 import type { RestoreResult } from '../../src/operations/restore-requests.ts';
 import { installBuilt, runMeasured, type MeasuredRun } from '../helpers/built-program.ts';
 import { dumpDigest } from '../helpers/dump-digest.ts';

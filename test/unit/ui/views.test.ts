@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Chalk } from 'chalk';
 import type { z } from 'zod';
-import type { BackupResult } from '../../../src/operations/backup-requests.ts';
+import type { BackupResult } from '../../../src/operations/backup/request.ts';
 import type { CleanupResult, CleanupWal, HoldResult, UndeleteResult } from '../../../src/operations/cleanup-requests.ts';
 import type { IntegrityFinding, RepositoryAccount } from '../../../src/operations/integrity-requests.ts';
 import type { BackupSummary, ListResult, ShowResult } from '../../../src/operations/list-requests.ts';

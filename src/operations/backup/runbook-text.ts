@@ -6,18 +6,18 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { EmergencyScenario } from '../config/config.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { originOf } from '../config/origins.ts';
-import { messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
-import { formatDuration } from '../lib/time.ts';
-import { describeServer, parsePostgresUrl } from '../source/postgres/server/url.ts';
-import { parseRedisUrl } from '../source/redis/endpoint.ts';
-import type { EmergencyStatusResult } from './emergency-status.ts';
-import { repositoryLocation } from './open-repository.ts';
-import { commandLine, shellWord } from './shell-words.ts';
+import type { EmergencyScenario } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { originOf } from '../../config/origins.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
+import { parseRedisUrl } from '../../source/redis/endpoint.ts';
+import type { EmergencyStatusResult } from '../emergency-status.ts';
+import { repositoryLocation } from '../open-repository.ts';
+import { commandLine, shellWord } from '../shell-words.ts';
 
 /** What is promised and done unless the configuration says otherwise. `<target>` stands for each target's name. */
 const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
@@ -84,7 +84,7 @@ export async function writeRunbook({ config }: LoadedConfig, text: string): Prom
 /** Pure but for the clock and the host's name. */
 export function runbookText(loaded: LoadedConfig, only: string | undefined, status: EmergencyStatusResult | undefined): string {
   const { config, file } = loaded;
-  const program = fileURLToPath(new URL('../../bin/lifeboat.js', import.meta.url));
+  const program = fileURLToPath(new URL('../../../bin/lifeboat.js', import.meta.url));
   const lifeboat = [program, ...(file === undefined ? [] : ['--config', file])].map(shellWord).join(' ');
   const targets = only === undefined ? [...config.targets.keys()] : [only];
   return [

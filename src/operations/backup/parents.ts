@@ -1,15 +1,15 @@
 /** The earlier backups whose chunks a new one may use: for each component the target's newest that has it, sealed under the key we write with. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { EventSink } from '../lib/events.ts';
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import { packKey } from '../repository/packs/index-part.ts';
-import type { Manifest, ManifestArtifact } from '../repository/manifests/manifest.ts';
-import { decodePackTable, encodePackTable } from '../repository/packs/pack-usage.ts';
-import type { ParentBackup } from '../repository/packs/parent-index.ts';
-import { findLostPacks } from '../repository/packs/reused-packs.ts';
-import type { Repository } from '../repository/repository.ts';
-import { readTable } from '../repository/deletion/trash.ts';
-import { standingOf } from './states.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { EventSink } from '../../lib/events.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import { packKey } from '../../repository/packs/index-part.ts';
+import type { Manifest, ManifestArtifact } from '../../repository/manifests/manifest.ts';
+import { decodePackTable, encodePackTable } from '../../repository/packs/pack-usage.ts';
+import type { ParentBackup } from '../../repository/packs/parent-index.ts';
+import { findLostPacks } from '../../repository/packs/reused-packs.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { readTable } from '../../repository/deletion/trash.ts';
+import { standingOf } from '../states.ts';
 
 export interface Ancestry {
   /** The target's newest trusted backup. */

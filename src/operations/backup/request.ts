@@ -1,6 +1,6 @@
 /** What a backup is asked and what it answers. Times, sizes and secrets: as in requests.ts. */
-import type { Problem } from '../source/source.ts';
-import type { BackupType, ComponentName } from './operation.ts';
+import type { Problem } from '../../source/source.ts';
+import type { BackupType, ComponentName } from '../operation.ts';
 
 export interface BackupRequest {
   /** Undefined: the default or only one. */

@@ -1,10 +1,10 @@
 /** Dumps several components into one backup: all begin at once, so that they are close together in time; their streams share `jobs` places. */
-import type { RunContext } from '../lib/events.ts';
-import type { BackupWriter } from '../repository/packs/backup-writer.ts';
-import type { ManifestArtifact, ManifestComponent } from '../repository/manifests/manifest.ts';
-import { Semaphore } from '../lib/semaphore.ts';
-import type { Json } from '../source/source.ts';
-import type { ComponentSource } from './targets.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { BackupWriter } from '../../repository/packs/backup-writer.ts';
+import type { ManifestArtifact, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import { Semaphore } from '../../lib/semaphore.ts';
+import type { Json } from '../../source/source.ts';
+import type { ComponentSource } from '../targets.ts';
 
 export interface DumpedComponent {
   readonly entry: ManifestComponent;

@@ -3,19 +3,19 @@
  * repository must have WAL of its cluster; before one is recorded every segment of it must be there and open.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { openArtifacts } from '../repository/packs/artifact-reader.ts';
-import type { DataKey } from '../repository/box/crypto.ts';
-import type { Repository } from '../repository/repository.ts';
-import { listWal, readWal } from '../repository/wal/archive.ts';
-import { formatLsn, parseLsn, segmentName } from '../repository/wal/names.ts';
-import type { ArtifactReader } from '../source/source.ts';
-import { baseArtifact, manifestArtifact } from '../source/postgres/base/artifacts.ts';
-import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { NotFoundError } from '../storage/storage.ts';
-import type { DumpedComponent } from './dump-components.ts';
-import { newestUnfinished, readSegment } from './wal-segment.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { DataKey } from '../../repository/box/crypto.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { listWal, readWal } from '../../repository/wal/archive.ts';
+import { formatLsn, parseLsn, segmentName } from '../../repository/wal/names.ts';
+import type { ArtifactReader } from '../../source/source.ts';
+import { baseArtifact, manifestArtifact } from '../../source/postgres/base/artifacts.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import { NotFoundError } from '../../storage/storage.ts';
+import type { DumpedComponent } from './dump.ts';
+import { newestUnfinished, readSegment } from '../wal-segment.ts';
 
 const firstSegmentMs = 60_000;
 const lastSegmentMs = 300_000;
@@ -39,7 +39,7 @@ export async function requireWal(repository: Repository, systemId: string, nudge
 /** Adds to the facts what PostgreSQL's manifest in the stored tar says, and waits until all WAL of the backup opens. Nothing to do for other kinds. */
 export async function completeBase(repository: Repository, dataKey: DataKey | undefined, dumped: DumpedComponent, context: RunContext, timeoutMs = lastSegmentMs): Promise<DumpedComponent> {
   if (dumped.entry.kind !== 'base') return dumped;
-  const { parseClusterFacts } = await import('../source/postgres/base/facts.ts');
+  const { parseClusterFacts } = await import('../../source/postgres/base/facts.ts');
   const cluster = parseClusterFacts(dumped.facts);
   const reader = openArtifacts({ storage: repository.storage, dataKey, artifacts: dumped.entry.artifacts });
   const facts: BaseFacts = { ...cluster, ...(await readWalRange(reader)) };

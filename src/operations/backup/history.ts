@@ -5,14 +5,14 @@
 import { open, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import type { Config } from '../config/config.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
-import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
-import { foreignOwner, give } from '../lib/owners.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { BackupRequest, BackupResult } from './backup-requests.ts';
-import type { Operation } from './operation.ts';
+import type { Config } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
+import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
+import { foreignOwner, give } from '../../lib/owners.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { BackupRequest, BackupResult } from './request.ts';
+import type { Operation } from '../operation.ts';
 
 const runSchema = z.object({
   repository: z.string(),

@@ -3,34 +3,34 @@
  * manifest, which is the commit point: before it nothing is visible, after it the backup exists.
  */
 import { availableParallelism, hostname } from 'node:os';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { programVersion } from '../lib/version.ts';
-import { auditHead, type AuditHead } from '../repository/audit.ts';
-import { BackupWriter } from '../repository/packs/backup-writer.ts';
-import { newBackupId } from '../repository/manifests/ids.ts';
-import { acquireLease, type Lease } from '../repository/leases/lease.ts';
-import type { ManifestDraft } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { requireObjectLock } from '../repository/retained-storage.ts';
-import type { SealingKey } from '../repository/keys/sealed-records.ts';
-import type { SourceInfo } from '../source/source.ts';
-import { audited } from './audit/audited.ts';
-import { refuseTooMany } from './backup-limit.ts';
-import { completeBase, requireWal } from './base-complete.ts';
-import { checkDump } from './check-dump.ts';
-import { dumpComponents, type DumpedComponent } from './dump-components.ts';
-import { factsDocument } from './backup-facts.ts';
-import { noteWarnings } from './warnings.ts';
-import { collectLeftovers, repositoryLocation, withRepository } from './open-repository.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { programVersion } from '../../lib/version.ts';
+import { auditHead, type AuditHead } from '../../repository/audit.ts';
+import { BackupWriter } from '../../repository/packs/backup-writer.ts';
+import { newBackupId } from '../../repository/manifests/ids.ts';
+import { acquireLease, type Lease } from '../../repository/leases/lease.ts';
+import type { ManifestDraft } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { requireObjectLock } from '../../repository/retained-storage.ts';
+import type { SealingKey } from '../../repository/keys/sealed-records.ts';
+import type { SourceInfo } from '../../source/source.ts';
+import { audited } from '../audit/audited.ts';
+import { refuseTooMany } from './limit.ts';
+import { completeBase, requireWal } from './base-wal.ts';
+import { checkDump } from '../check-dump.ts';
+import { dumpComponents, type DumpedComponent } from './dump.ts';
+import { factsDocument } from '../backup-facts.ts';
+import { noteWarnings } from '../warnings.ts';
+import { collectLeftovers, repositoryLocation, withRepository } from '../open-repository.ts';
 import { findAncestry, readParents, type Ancestry } from './parents.ts';
-import type { BackupRequest, BackupResult } from './backup-requests.ts';
-import type { BackupType } from './operation.ts';
+import type { BackupRequest, BackupResult } from './request.ts';
+import type { BackupType } from '../operation.ts';
 import { refreshRunbook, runbookOf } from './runbook-text.ts';
-import { remembered } from './run-history.ts';
-import { summaryOf } from './component.ts';
-import { chooseTarget, sourcesOf, type ComponentSource } from './targets.ts';
+import { remembered } from './history.ts';
+import { summaryOf } from '../component.ts';
+import { chooseTarget, sourcesOf, type ComponentSource } from '../targets.ts';
 
 interface Plan {
   readonly loaded: LoadedConfig;
@@ -99,7 +99,7 @@ async function requireWalOf({ components, infos, loaded, target }: Plan, reposit
   const url = loaded.config.targets.get(target)?.postgres?.url;
   const systemId = base === undefined ? undefined : infos.get(base.name)?.identity['systemIdentifier'];
   if (systemId === undefined || url === undefined) return;
-  const { switchWal } = await import('../source/postgres/base/source.ts');
+  const { switchWal } = await import('../../source/postgres/base/source.ts');
   await requireWal(repository, systemId, async () => switchWal(url, context.signal), context);
 }
 

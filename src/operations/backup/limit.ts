@@ -1,8 +1,8 @@
 /** At most so many backups into one repository at a time, over all hosts. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { Lease } from '../repository/leases/lease.ts';
-import { listLeases } from '../repository/leases/lease-record.ts';
-import type { Storage } from '../storage/storage.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { Lease } from '../../repository/leases/lease.ts';
+import { listLeases } from '../../repository/leases/lease-record.ts';
+import type { Storage } from '../../storage/storage.ts';
 
 /** Throws `locked` if with ours more run than that. Of two that begin at once both may retreat; neither would have been wrong. */
 export async function refuseTooMany(storage: Storage, own: Lease, limit: number): Promise<void> {
