@@ -29,7 +29,7 @@ export type { EmergencyRequest, EmergencyResult } from './operations/emergency-r
 export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
 export type { PitrRequest, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
 export type { BackedUpComponent, BackupResult, ComponentSizes, PlannedComponent } from './operations/backup/request.ts';
-export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup-requests.ts';
+export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
 export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, RepositoryAccount } from './operations/integrity-requests.ts';
 export type { BackupSummary, ListRequest, ListResult, ShownEvidence, ShowRequest, ShowResult, Trust } from './operations/list-requests.ts';
 export type { BackupType, ComponentName, Confirm } from './operations/operation.ts';

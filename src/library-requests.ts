@@ -6,7 +6,7 @@ import { resolve } from 'node:path';
 import { Secret } from './lib/secret.ts';
 import type { PitrRequest } from './operations/pitr-requests.ts';
 import type { BackupRequest } from './operations/backup/request.ts';
-import type { CleanupRequest, HoldRequest, ReleaseRequest, UndeleteRequest } from './operations/cleanup-requests.ts';
+import type { CleanupRequest, HoldRequest, ReleaseRequest, UndeleteRequest } from './operations/cleanup/request.ts';
 import type { DrillRequest } from './operations/integrity-requests.ts';
 import type { Confirm } from './operations/operation.ts';
 import type { ExportRequest, RestoreRequest, UndoRestoreRequest } from './operations/restore-requests.ts';

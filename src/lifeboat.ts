@@ -18,7 +18,7 @@ import type { EmergencyRequest, EmergencyResult } from './operations/emergency-r
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
 import type { PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
 import type { BackupResult } from './operations/backup/request.ts';
-import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup-requests.ts';
+import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
 import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity-requests.ts';
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list-requests.ts';
 import type { Confirm, Operation } from './operations/operation.ts';
@@ -167,22 +167,22 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Deletes what the retention policy no longer keeps. With `dryRun` it tells what and why. */
   async cleanup(options: CleanupOptions = {}, call: CallOptions = {}): Promise<CleanupResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/cleanup.ts')).cleanup, cleanupRequest(options), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/cleanup/cleanup.ts')).cleanup, cleanupRequest(options), call);
   }
 
   /** Takes a deleted backup back within the grace time. */
   async undelete(options: UndeleteOptions, call: CallOptions = {}): Promise<UndeleteResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/undelete.ts')).undelete, undeleteRequest(options), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/cleanup/undelete.ts')).undelete, undeleteRequest(options), call);
   }
 
   /** Keeps a backup whatever the retention policy says. */
   async hold(options: HoldOptions, call: CallOptions = {}): Promise<HoldResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/hold.ts')).hold, taggedRequest(options), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/cleanup/hold.ts')).hold, taggedRequest(options), call);
   }
 
   /** Lets the retention policy decide on it again. */
   async release(options: ReleaseOptions, call: CallOptions = {}): Promise<HoldResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/hold.ts')).release, taggedRequest(options), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/cleanup/hold.ts')).release, taggedRequest(options), call);
   }
 
   /** Recovers PostgreSQL to a moment into a new folder, from a base backup (`backup({ components: ['base'] })`) and archived log. */

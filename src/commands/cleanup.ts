@@ -19,7 +19,7 @@ export function declare(command: Command, session: Session): void {
     .action(async ({ dryRun, maxDelete, grace, acknowledge }: Flags) =>
       session.perform({
         need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/cleanup.ts')).cleanup,
+        operation: async () => (await import('../operations/cleanup/cleanup.ts')).cleanup,
         request: () => ({ target: session.flags.target, dryRun: dryRun === true, maxDelete, graceMs: grace, acknowledge: acknowledge ?? [] }),
         view: async () => (await import('../ui/cleanup-view.ts')).cleanupView,
       }),

@@ -11,7 +11,7 @@ export function declare(command: Command, session: Session): void {
     .action(async (id: string, flags: { reason?: string; tag?: string[] }) =>
       session.perform({
         need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/hold.ts')).hold,
+        operation: async () => (await import('../operations/cleanup/hold.ts')).hold,
         request: () => ({ id, target: session.flags.target, reason: flags.reason, tags: flags.tag ?? [] }),
         view: async () => (await import('../ui/hold-view.ts')).holdView,
       }),

@@ -10,7 +10,7 @@ export function declare(command: Command, session: Session): void {
     .action(async (id: string, flags: { tag?: string[] }) =>
       session.perform({
         need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/hold.ts')).release,
+        operation: async () => (await import('../operations/cleanup/hold.ts')).release,
         request: () => ({ id, target: session.flags.target, tags: flags.tag ?? [] }),
         view: async () => (await import('../ui/hold-view.ts')).releaseView,
       }),

@@ -9,7 +9,7 @@ export function declare(command: Command, session: Session): void {
     .action(async (id: string, flags: { hold?: boolean }) =>
       session.perform({
         need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/undelete.ts')).undelete,
+        operation: async () => (await import('../operations/cleanup/undelete.ts')).undelete,
         request: () => ({ id, target: session.flags.target, hold: flags.hold !== false }),
         view: async () => (await import('../ui/hold-view.ts')).undeleteView,
       }),

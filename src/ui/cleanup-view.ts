@@ -1,7 +1,7 @@
 /** What `lifeboat cleanup` prints: a table of what stays and goes, and why. */
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { CleanupResult, CleanupWal } from '../operations/cleanup-requests.ts';
+import type { CleanupResult, CleanupWal } from '../operations/cleanup/request.ts';
 import { counted, shownTime } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';

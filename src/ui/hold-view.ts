@@ -1,5 +1,5 @@
 /** What `lifeboat hold`, `release` and `undelete` print. */
-import type { HoldResult, UndeleteResult } from '../operations/cleanup-requests.ts';
+import type { HoldResult, UndeleteResult } from '../operations/cleanup/request.ts';
 import { oneLine } from './table.ts';
 import type { View } from './view.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { DeleteObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3';
 import { loadConfig } from '../../src/config/load.ts';
-import { cleanRepository } from '../../src/operations/cleanup.ts';
+import { cleanRepository } from '../../src/operations/cleanup/cleanup.ts';
 import { recordDeleted } from '../../src/operations/audited-deletion.ts';
 import { status } from '../../src/operations/status.ts';
 import { createRepository } from '../../src/repository/create.ts';

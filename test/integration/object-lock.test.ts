@@ -8,9 +8,9 @@ import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectVer
 import { loadConfig } from '../../src/config/load.ts';
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { cleanup } from '../../src/operations/cleanup.ts';
+import { cleanup } from '../../src/operations/cleanup/cleanup.ts';
 import { doctor } from '../../src/operations/doctor.ts';
-import { undelete } from '../../src/operations/undelete.ts';
+import { undelete } from '../../src/operations/cleanup/undelete.ts';
 import { decodePackTable } from '../../src/repository/packs/pack-usage.ts';
 import { packKey } from '../../src/repository/packs/index-part.ts';
 import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';

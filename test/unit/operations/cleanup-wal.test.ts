@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RetentionByComponent, RetentionPolicy } from '../../../src/config/config.ts';
-import { walRules } from '../../../src/operations/cleanup-wal.ts';
+import { walRules } from '../../../src/operations/cleanup/wal.ts';
 
 const none: RetentionPolicy = { days: undefined, keepLast: undefined, keepHourly: undefined, keepDaily: undefined, keepWeekly: undefined, keepMonthly: undefined, keepYearly: undefined, keepWithinMs: undefined, minBackups: undefined };
 const withDays = (walDays?: number): RetentionByComponent => ({ database: none, redis: none, files: none, walDays });

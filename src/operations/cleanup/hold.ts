@@ -1,13 +1,13 @@
 /** Keeps a backup whatever the policy says, lets it go again, and tags it. */
-import type { LoadedConfig } from '../config/load.ts';
-import type { RunContext } from '../lib/events.ts';
-import { acquireLease } from '../repository/leases/lease.ts';
-import { writeNote, type NoteChange } from '../repository/backups/notes.ts';
-import { audited } from './audit/audited.ts';
-import { chooseBackup } from './choose-backup.ts';
-import { noteWarnings } from './warnings.ts';
-import { withRepository } from './open-repository.ts';
-import type { HoldRequest, HoldResult, ReleaseRequest } from './cleanup-requests.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { acquireLease } from '../../repository/leases/lease.ts';
+import { writeNote, type NoteChange } from '../../repository/backups/notes.ts';
+import { audited } from '../audit/audited.ts';
+import { chooseBackup } from '../choose-backup.ts';
+import { noteWarnings } from '../warnings.ts';
+import { withRepository } from '../open-repository.ts';
+import type { HoldRequest, HoldResult, ReleaseRequest } from './request.ts';
 
 export const hold = audited('hold', putOnHold);
 export const release = audited('release', letGo);

@@ -2,23 +2,23 @@
  * Deletes what the retention policy no longer keeps: first into trash, whence `undelete` takes it back, and for good
  * once the grace time has passed; then the packs that nobody needs any more. All of it under the `cleanup` lease.
  */
-import type { RetentionByComponent } from '../config/config.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { collectGarbage, type Collected, type DeletedBackup } from '../repository/deletion/collector.ts';
-import { acquireLease, type Lease } from '../repository/leases/lease.ts';
-import { writeNote } from '../repository/backups/notes.ts';
-import type { Repository } from '../repository/repository.ts';
-import { moveToTrash } from '../repository/deletion/trash.ts';
-import { audited } from './audit/audited.ts';
-import { recordDeleted } from './audited-deletion.ts';
-import { chooseBackup } from './choose-backup.ts';
-import { planCleanup, type CleanupPlan, type PlannedBackup } from './cleanup-plan.ts';
-import { readWalBase, shownWal, walRules } from './cleanup-wal.ts';
-import { noteWarnings } from './warnings.ts';
-import { withRepository } from './open-repository.ts';
-import type { CleanupRequest, CleanupResult } from './cleanup-requests.ts';
+import type { RetentionByComponent } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { collectGarbage, type Collected, type DeletedBackup } from '../../repository/deletion/collector.ts';
+import { acquireLease, type Lease } from '../../repository/leases/lease.ts';
+import { writeNote } from '../../repository/backups/notes.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { moveToTrash } from '../../repository/deletion/trash.ts';
+import { audited } from '../audit/audited.ts';
+import { recordDeleted } from '../audited-deletion.ts';
+import { chooseBackup } from '../choose-backup.ts';
+import { planCleanup, type CleanupPlan, type PlannedBackup } from './plan.ts';
+import { readWalBase, shownWal, walRules } from './wal.ts';
+import { noteWarnings } from '../warnings.ts';
+import { withRepository } from '../open-repository.ts';
+import type { CleanupRequest, CleanupResult } from './request.ts';
 
 /** What only the program itself sets: proofs do not wait for a day. */
 export interface CleanupInternals {

@@ -1,15 +1,15 @@
 /** Takes a deleted backup back within its grace time, or shows one again that somebody hid; and puts it on hold: the next cleanup might delete it again. */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { findUnexplained, unhideContents } from '../repository/deletion/hidden-manifests.ts';
-import { acquireLease } from '../repository/leases/lease.ts';
-import { writeNote } from '../repository/backups/notes.ts';
-import { findInTrash, takeFromTrash } from '../repository/deletion/trash.ts';
-import { audited } from './audit/audited.ts';
-import { noteWarnings } from './warnings.ts';
-import { withRepository } from './open-repository.ts';
-import type { UndeleteRequest, UndeleteResult } from './cleanup-requests.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { findUnexplained, unhideContents } from '../../repository/deletion/hidden-manifests.ts';
+import { acquireLease } from '../../repository/leases/lease.ts';
+import { writeNote } from '../../repository/backups/notes.ts';
+import { findInTrash, takeFromTrash } from '../../repository/deletion/trash.ts';
+import { audited } from '../audit/audited.ts';
+import { noteWarnings } from '../warnings.ts';
+import { withRepository } from '../open-repository.ts';
+import type { UndeleteRequest, UndeleteResult } from './request.ts';
 
 export const undelete = audited('undelete', takeOut);
 

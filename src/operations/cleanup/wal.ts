@@ -1,13 +1,13 @@
 /** What a cleanup needs to know of write-ahead log: what base backups need of it, and the rules of their targets. */
-import type { RetentionByComponent } from '../config/config.ts';
-import type { CollectedWal, WalRule } from '../repository/deletion/wal.ts';
-import type { Manifest } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { parseLsn } from '../repository/wal/names.ts';
-import type { WalBase } from '../repository/wal/retention.ts';
-import { baseFacts } from '../source/postgres/base/facts.ts';
-import { factsOf, readComponentFacts } from './backup-facts.ts';
-import type { CleanupWal } from './cleanup-requests.ts';
+import type { RetentionByComponent } from '../../config/config.ts';
+import type { CollectedWal, WalRule } from '../../repository/deletion/wal.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { parseLsn } from '../../repository/wal/names.ts';
+import type { WalBase } from '../../repository/wal/retention.ts';
+import { baseFacts } from '../../source/postgres/base/facts.ts';
+import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import type { CleanupWal } from './request.ts';
 
 const dayMs = 86_400_000;
 

@@ -1,15 +1,15 @@
 /** What a cleanup would delete, and why: manifests, notes and evidence are read, the policy judges. Changes nothing. */
-import type { RetentionByComponent } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
-import { allNoteNames, readNotes } from '../repository/backups/notes.ts';
-import { applyPolicy, type PolicyOutcome, type Verdict } from '../repository/retention/policy.ts';
-import type { PolicyBackup, PolicyComponent, PolicyPart } from '../repository/retention/backups.ts';
-import type { Repository } from '../repository/repository.ts';
-import { readComponentFacts } from './backup-facts.ts';
-import { standings } from './states.ts';
+import type { RetentionByComponent } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import { allNoteNames, readNotes } from '../../repository/backups/notes.ts';
+import { applyPolicy, type PolicyOutcome, type Verdict } from '../../repository/retention/policy.ts';
+import type { PolicyBackup, PolicyComponent, PolicyPart } from '../../repository/retention/backups.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { readComponentFacts } from '../backup-facts.ts';
+import { standings } from '../states.ts';
 
 export interface PlanOptions {
   /** By target. */
