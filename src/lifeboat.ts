@@ -224,7 +224,7 @@ export class Lifeboat implements AsyncDisposable {
   /** Checks tools, rights, servers, clock, space and key. */
   async doctor(options: DoctorRequest = {}, call: CallOptions = {}): Promise<DoctorResult> {
     const need: SecretNeeds = { repository: true, encryption: true, targets: options.target === undefined ? 'all' : { name: options.target } };
-    return this.#run(need, async () => (await import('./operations/doctor.ts')).doctor, options, call);
+    return this.#run(need, async () => (await import('./operations/doctor/doctor.ts')).doctor, options, call);
   }
 
   /** Takes away leases that dead runs left. */

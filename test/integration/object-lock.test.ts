@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { cleanup } from '../../src/operations/cleanup/cleanup.ts';
-import { doctor } from '../../src/operations/doctor.ts';
+import { doctor } from '../../src/operations/doctor/doctor.ts';
 import { undelete } from '../../src/operations/cleanup/undelete.ts';
 import { decodePackTable } from '../../src/repository/packs/pack-usage.ts';
 import { packKey } from '../../src/repository/packs/index-part.ts';

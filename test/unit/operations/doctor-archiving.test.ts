@@ -1,7 +1,7 @@
 /** What doctor makes of a server's archiving: one thing wrong at a time. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { judgeArchiving } from '../../../src/operations/doctor-archiving.ts';
+import { judgeArchiving } from '../../../src/operations/doctor/archiving.ts';
 import type { ArchiverState, ReplicationSlot } from '../../../src/source/postgres/server/archiver.ts';
 
 const ours = 'd=/var/lib/lifeboat/wal/shipped"$PWD"; test "$d/%f" -nt "%p" || exec /opt/lifeboat/bin/lifeboat.js wal push --config /etc/lifeboat.json --shipped "$d" "%p"';

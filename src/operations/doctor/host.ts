@@ -4,14 +4,14 @@ import { access, constants, stat, unlink, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createZstdCompress } from 'node:zlib';
-import type { TargetConfig } from '../config/config.ts';
-import { describeConfig } from '../config/describe.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { messageOf, systemCodeOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { programVersion } from '../lib/version.ts';
-import { attempt, failed, passed, warned } from './doctor-check.ts';
-import type { DoctorCheck } from './setup-requests.ts';
+import type { TargetConfig } from '../../config/config.ts';
+import { describeConfig } from '../../config/describe.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { messageOf, systemCodeOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { programVersion } from '../../lib/version.ts';
+import { attempt, failed, passed, warned } from './check.ts';
+import type { DoctorCheck } from '../setup-requests.ts';
 
 export async function checkHost(loaded: LoadedConfig, context: RunContext): Promise<readonly DoctorCheck[]> {
   const all = await Promise.all([

@@ -1,16 +1,16 @@
 /** What `lifeboat doctor` checks of a PostgreSQL server: reachability and rights, client programs, its clock. */
-import type { PostgresConfig } from '../config/config.ts';
-import type { RunContext } from '../lib/events.ts';
-import { formatBytes } from '../lib/units.ts';
-import { askArchiver } from '../source/postgres/server/archiver.ts';
-import { withConnection } from '../source/postgres/server/connection.ts';
-import { probeServer } from '../source/postgres/dump/probe.ts';
-import { findTools, installedTools } from '../source/postgres/server/tools.ts';
-import { parsePostgresUrl } from '../source/postgres/server/url.ts';
-import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './doctor-check.ts';
-import { clockDifference, judgeClock } from './doctor-clock.ts';
-import { judgeArchiving } from './doctor-archiving.ts';
-import type { DoctorCheck } from './setup-requests.ts';
+import type { PostgresConfig } from '../../config/config.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { askArchiver } from '../../source/postgres/server/archiver.ts';
+import { withConnection } from '../../source/postgres/server/connection.ts';
+import { probeServer } from '../../source/postgres/dump/probe.ts';
+import { findTools, installedTools } from '../../source/postgres/server/tools.ts';
+import { parsePostgresUrl } from '../../source/postgres/server/url.ts';
+import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './check.ts';
+import { clockDifference, judgeClock } from './clock.ts';
+import { judgeArchiving } from './archiving.ts';
+import type { DoctorCheck } from '../setup-requests.ts';
 
 export async function checkPostgres(target: string, config: PostgresConfig, context: RunContext): Promise<ComponentFindings> {
   const name = `${target}: PostgreSQL`;

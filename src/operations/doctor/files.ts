@@ -1,11 +1,11 @@
 /** What `lifeboat doctor` checks of file trees: that each is there, can be read, and does not lie in the repository's way. */
 import { opendir } from 'node:fs/promises';
-import type { FilesConfig } from '../config/config.ts';
-import type { RunContext } from '../lib/events.ts';
-import { displayPath } from '../source/files/names.ts';
-import { resolveRoots, type Root } from '../source/files/roots.ts';
-import { filesSource } from '../source/files/source.ts';
-import { attempt, failed, passed, warned, type ComponentFindings, type DataFolder } from './doctor-check.ts';
+import type { FilesConfig } from '../../config/config.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { displayPath } from '../../source/files/names.ts';
+import { resolveRoots, type Root } from '../../source/files/roots.ts';
+import { filesSource } from '../../source/files/source.ts';
+import { attempt, failed, passed, warned, type ComponentFindings, type DataFolder } from './check.ts';
 
 export async function checkFiles(target: string, config: FilesConfig, context: RunContext): Promise<ComponentFindings> {
   const name = `${target}: files`;

@@ -1,15 +1,15 @@
 /** What `lifeboat doctor` checks of the storage below a repository: that it keeps what leases rest on, its clock, dead leases, traits of a bucket. */
 import { randomBytes } from 'node:crypto';
-import type { RepositoryLocation, S3Location } from '../config/config.ts';
-import type { RunContext } from '../lib/events.ts';
-import { formatDuration } from '../lib/time.ts';
-import { listLeases, type ListedLease } from '../repository/leases/lease-record.ts';
-import { requireObjectLock } from '../repository/retained-storage.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { ObjectInfo, Storage } from '../storage/storage.ts';
-import { attempt, failedBy, passed, warned } from './doctor-check.ts';
-import { clockDifference, judgeClock } from './doctor-clock.ts';
-import type { DoctorCheck } from './setup-requests.ts';
+import type { RepositoryLocation, S3Location } from '../../config/config.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { listLeases, type ListedLease } from '../../repository/leases/lease-record.ts';
+import { requireObjectLock } from '../../repository/retained-storage.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { ObjectInfo, Storage } from '../../storage/storage.ts';
+import { attempt, failedBy, passed, warned } from './check.ts';
+import { clockDifference, judgeClock } from './clock.ts';
+import type { DoctorCheck } from '../setup-requests.ts';
 
 export async function checkStorage(storage: Storage, location: RepositoryLocation, context: RunContext): Promise<readonly DoctorCheck[]> {
   let stampMs: number | undefined;

@@ -1,21 +1,21 @@
 /** What `lifeboat doctor` checks of the repository: reachability, agreement on encryption, and then all that rests on it. */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { formatBytes } from '../lib/units.ts';
-import { sha256 } from '../repository/box/crypto.ts';
-import { findUnexplained, hiddenWarning } from '../repository/deletion/hidden-manifests.ts';
-import { packsKey, type Manifest } from '../repository/manifests/manifest.ts';
-import { decodePackTable } from '../repository/packs/pack-usage.ts';
-import { openRepository, type Repository } from '../repository/repository.ts';
-import { rescueSum } from '../repository/rescue/install.ts';
-import { openStorage } from '../storage/open.ts';
-import { NotFoundError, type Storage } from '../storage/storage.ts';
-import { checkBackups, findNewest, type NewestBackups } from './doctor-backups.ts';
-import { attempt, failed, failedBy, limited, passed, warned } from './doctor-check.ts';
-import { checkStorage } from './doctor-storage.ts';
-import { repositoryLocation } from './open-repository.ts';
-import type { DoctorCheck } from './setup-requests.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { sha256 } from '../../repository/box/crypto.ts';
+import { findUnexplained, hiddenWarning } from '../../repository/deletion/hidden-manifests.ts';
+import { packsKey, type Manifest } from '../../repository/manifests/manifest.ts';
+import { decodePackTable } from '../../repository/packs/pack-usage.ts';
+import { openRepository, type Repository } from '../../repository/repository.ts';
+import { rescueSum } from '../../repository/rescue/install.ts';
+import { openStorage } from '../../storage/open.ts';
+import { NotFoundError, type Storage } from '../../storage/storage.ts';
+import { checkBackups, findNewest, type NewestBackups } from './backups.ts';
+import { attempt, failed, failedBy, limited, passed, warned } from './check.ts';
+import { checkStorage } from './storage.ts';
+import { repositoryLocation } from '../open-repository.ts';
+import type { DoctorCheck } from '../setup-requests.ts';
 
 /** `targets`: whose backups are looked at. */
 export async function checkRepository(loaded: LoadedConfig, targets: readonly string[], context: RunContext): Promise<readonly DoctorCheck[]> {

@@ -3,18 +3,18 @@
  * side by side, each check with a time limit of its own; none hides another. Changes nothing but for a
  * trial object in the repository and a trial file in two folders, which it removes.
  */
-import type { TargetConfig } from '../config/config.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { attempt, type ComponentFindings } from './doctor-check.ts';
-import { checkFiles } from './doctor-files.ts';
-import { checkHost } from './doctor-host.ts';
-import { checkPlaces } from './doctor-places.ts';
-import { checkPostgres } from './doctor-postgres.ts';
-import { checkRedis } from './doctor-redis.ts';
-import { checkRepository } from './doctor-repository.ts';
-import type { DoctorRequest, DoctorResult } from './setup-requests.ts';
+import type { TargetConfig } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { attempt, type ComponentFindings } from './check.ts';
+import { checkFiles } from './files.ts';
+import { checkHost } from './host.ts';
+import { checkPlaces } from './places.ts';
+import { checkPostgres } from './postgres.ts';
+import { checkRedis } from './redis.ts';
+import { checkRepository } from './repository.ts';
+import type { DoctorRequest, DoctorResult } from '../setup-requests.ts';
 
 export async function doctor(loaded: LoadedConfig, request: DoctorRequest, context: RunContext): Promise<DoctorResult> {
   const targets = targetsOf(loaded, request.target);

@@ -1,12 +1,12 @@
 /** What `lifeboat doctor` checks of the backups: that the configured key opens the newest one, and how old it is. */
-import type { RunContext } from '../lib/events.ts';
-import { formatDuration } from '../lib/time.ts';
-import { readFacts } from '../repository/backups/facts.ts';
-import { canDecrypt, hasSymmetricKey } from '../repository/keys/key-material.ts';
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import type { Repository } from '../repository/repository.ts';
-import { attempt, failed, passed, warned } from './doctor-check.ts';
-import type { DoctorCheck } from './setup-requests.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { readFacts } from '../../repository/backups/facts.ts';
+import { canDecrypt, hasSymmetricKey } from '../../repository/keys/key-material.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { attempt, failed, passed, warned } from './check.ts';
+import type { DoctorCheck } from '../setup-requests.ts';
 
 export interface NewestBackups {
   /** The newest of each target whose manifest can be read. */

@@ -1,9 +1,9 @@
 /** Where a local repository lies in relation to what is backed up: a disk that fails must not take both. */
 import { realpath, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
-import type { LoadedConfig } from '../config/load.ts';
-import { failed, passed, warned, type DataFolder } from './doctor-check.ts';
-import type { DoctorCheck } from './setup-requests.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { failed, passed, warned, type DataFolder } from './check.ts';
+import type { DoctorCheck } from '../setup-requests.ts';
 
 const elsewhere = 'put the repository on another disk, best on another machine';
 

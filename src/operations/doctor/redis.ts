@@ -1,19 +1,19 @@
 /** What `lifeboat doctor` checks of a Redis: reachability and rights, the programs beside it, and room for the snapshot. */
 import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import type { RedisConfig } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { runTool } from '../lib/exec.ts';
-import { formatBytes } from '../lib/units.ts';
-import { withRedis } from '../source/redis/connection.ts';
-import { isLoopback, parseRedisUrl, type RedisEndpoint } from '../source/redis/endpoint.ts';
-import { probeRedis } from '../source/redis/probe.ts';
-import { rdbVersionOf, whyNotLoadable } from '../source/redis/rdb/versions.ts';
-import { findServerBinaries } from '../source/redis/scratch-server.ts';
-import { readConfig, readInfo, versionFrom, type ServerVersion } from '../source/redis/server-info.ts';
-import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './doctor-check.ts';
-import type { DoctorCheck } from './setup-requests.ts';
+import type { RedisConfig } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { runTool } from '../../lib/exec.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { withRedis } from '../../source/redis/connection.ts';
+import { isLoopback, parseRedisUrl, type RedisEndpoint } from '../../source/redis/endpoint.ts';
+import { probeRedis } from '../../source/redis/probe.ts';
+import { rdbVersionOf, whyNotLoadable } from '../../source/redis/rdb/versions.ts';
+import { findServerBinaries } from '../../source/redis/scratch-server.ts';
+import { readConfig, readInfo, versionFrom, type ServerVersion } from '../../source/redis/server-info.ts';
+import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './check.ts';
+import type { DoctorCheck } from '../setup-requests.ts';
 
 export async function checkRedis(target: string, config: RedisConfig, context: RunContext): Promise<ComponentFindings> {
   const name = `${target}: Redis`;

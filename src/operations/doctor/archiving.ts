@@ -1,10 +1,10 @@
 /** What `lifeboat doctor` says of a server's write-ahead log: does it come here, and what does the server hold back for slots? */
-import type { PostgresConfig } from '../config/config.ts';
-import { formatBytes } from '../lib/units.ts';
-import type { ArchiverState, ReplicationSlot } from '../source/postgres/server/archiver.ts';
-import { failed, passed, warned } from './doctor-check.ts';
-import type { DoctorCheck } from './setup-requests.ts';
-import { count } from './component.ts';
+import type { PostgresConfig } from '../../config/config.ts';
+import { formatBytes } from '../../lib/units.ts';
+import type { ArchiverState, ReplicationSlot } from '../../source/postgres/server/archiver.ts';
+import { failed, passed, warned } from './check.ts';
+import type { DoctorCheck } from '../setup-requests.ts';
+import { count } from '../component.ts';
 
 const recipe = 'set archive_mode = on and the archive_command that this prints, restart the server: lifeboat init --archive-command; or let it be received: lifeboat wal stream';
 
