@@ -150,7 +150,7 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Does it restore? Backups are restored into throwaway servers and compared with what they recorded; evidence is kept. */
   async drill(options: DrillOptions = {}, call: CallOptions = {}): Promise<DrillResult> {
-    return this.#run({ repository: true, encryption: true, drill: true }, async () => (await import('./operations/drill.ts')).drill, drillRequest(options), call);
+    return this.#run({ repository: true, encryption: true, drill: true }, async () => (await import('./operations/drill/drill.ts')).drill, drillRequest(options), call);
   }
 
   /** One verdict on the backups, why, and what to do next. The servers may be down. */

@@ -40,7 +40,7 @@ async function drill(session: Session, ids: readonly string[], flags: Flags): Pr
   await session.perform({
     need: { repository: true, encryption: true, drill: true },
     overrides: overridesOf(flags),
-    operation: async () => (await import('../operations/drill.ts')).drill,
+    operation: async () => (await import('../operations/drill/drill.ts')).drill,
     request: () => ({ ids, target: session.flags.target, pitr: flags.pitr === true, seed: flags.seed }),
     view: async () => (await import('../ui/drill-view.ts')).drillView,
   });

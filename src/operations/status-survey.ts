@@ -12,7 +12,7 @@ import type { Manifest } from '../repository/manifests/manifest.ts';
 import { readNotes } from '../repository/backups/notes.ts';
 import { safetyTag } from '../repository/retention/backups.ts';
 import type { Repository } from '../repository/repository.ts';
-import { restoreSteps, restoreTimeMs } from './drill-steps.ts';
+import { restoreSteps, restoreTimeMs } from './drill/subject.ts';
 import { checkAuditNumbers, checkPast } from './integrity-chain.ts';
 import type { KnownBackup } from './integrity-expect.ts';
 import { Ledger } from './integrity-ledger.ts';

@@ -1,7 +1,7 @@
 /** What a drill prints: each component with what it was compared by and how long its restore took. */
 import { exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
-import { exitCodeOfDrills } from '../operations/drill-steps.ts';
+import { exitCodeOfDrills } from '../operations/drill/subject.ts';
 import type { DrilledBackup, DrilledComponent, DrillResult } from '../operations/integrity-requests.ts';
 import { oneLine } from './table.ts';
 import type { View } from './view.ts';

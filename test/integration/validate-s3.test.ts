@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
-import { drill } from '../../src/operations/drill.ts';
+import { drill } from '../../src/operations/drill/drill.ts';
 import { init } from '../../src/operations/init.ts';
 import { accountRepository } from '../../src/operations/integrity-repository.ts';
 import { show } from '../../src/operations/show.ts';

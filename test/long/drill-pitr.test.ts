@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
-import { drill } from '../../src/operations/drill.ts';
+import { drill } from '../../src/operations/drill/drill.ts';
 import { init } from '../../src/operations/init.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { collectingContext } from '../helpers/redis.ts';

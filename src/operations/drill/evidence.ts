@@ -1,11 +1,11 @@
 /** The evidence of a drill. It can be read without a key, so it tells counts and kinds; names of tables, keys and files stand in the drill's own result. */
-import { type LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { writeEvidence, type EvidencedBackup } from '../repository/backups/evidence.ts';
-import type { Repository } from '../repository/repository.ts';
-import { StorageError } from '../storage/storage.ts';
-import type { DrillRecord } from './drill-steps.ts';
-import type { DrilledComponent } from './integrity-requests.ts';
+import { type LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { writeEvidence, type EvidencedBackup } from '../../repository/backups/evidence.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { StorageError } from '../../storage/storage.ts';
+import type { DrillRecord } from './subject.ts';
+import type { DrilledComponent } from '../integrity-requests.ts';
 
 /** One component's drill with all that was seen. */
 export interface DrilledPart {

@@ -1,15 +1,15 @@
 /** Chooses the moment of a drill: a random one of the window, by a seed, with something to hold the recovery against on either side. */
 import { createHash } from 'node:crypto';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Repository } from '../repository/repository.ts';
-import { baseFacts } from '../source/postgres/base/facts.ts';
-import { lookAround, type WalMoment } from './drill-wal.ts';
-import { factsOf, readComponentFacts } from './backup-facts.ts';
-import type { Candidate } from './pitr-bases.ts';
-import { planPitr, type PitrPlan } from './pitr-plan.ts';
-import { formatMicroseconds, parseTime } from './pitr-target.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { baseFacts } from '../../source/postgres/base/facts.ts';
+import { lookAround, type WalMoment } from './wal-transactions.ts';
+import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import type { Candidate } from '../pitr-bases.ts';
+import { planPitr, type PitrPlan } from '../pitr-plan.ts';
+import { formatMicroseconds, parseTime } from '../pitr-target.ts';
 
 export interface MomentWindow {
   readonly target: string;

@@ -1,11 +1,11 @@
 /** Holds a recovered cluster against the moment that it was recovered to: what was committed up to it is there, what was committed later is not. */
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { withConnection, type Connection } from '../source/postgres/server/connection.ts';
-import type { RecoveringServer } from '../source/postgres/cluster/recovery.ts';
-import type { DrillRecord } from './drill-steps.ts';
-import type { WalMoment, WalRow, WalTransaction } from './drill-wal.ts';
-import { formatMicroseconds, parseTime } from './pitr-target.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { withConnection, type Connection } from '../../source/postgres/server/connection.ts';
+import type { RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
+import type { DrillRecord } from './subject.ts';
+import type { WalMoment, WalRow, WalTransaction } from './wal-transactions.ts';
+import { formatMicroseconds, parseTime } from '../pitr-target.ts';
 
 /** Throws `integrity` (14). The server must be at rest at the moment. */
 export async function proveMoment(server: Pick<RecoveringServer, 'url'>, moment: WalMoment, record: DrillRecord, { signal }: Pick<RunContext, 'signal'>): Promise<void> {

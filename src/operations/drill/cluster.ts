@@ -1,12 +1,12 @@
 /** A recovered cluster looked at as a whole: it is the one that was backed up, every table of every database can be read, and its structure is sound. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { withConnection } from '../source/postgres/server/connection.ts';
-import type { RecoveringServer } from '../source/postgres/cluster/recovery.ts';
-import { blaming } from './drill-recover.ts';
-import type { DrillRecord } from './drill-steps.ts';
-import { recordStructure } from './drill-structure.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import { withConnection } from '../../source/postgres/server/connection.ts';
+import type { RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
+import { blaming } from './recover.ts';
+import type { DrillRecord } from './subject.ts';
+import { recordStructure } from './structure.ts';
 
 export interface RecoveredCluster {
   readonly server: RecoveringServer;

@@ -4,24 +4,24 @@
  * not possible for want of a tool, an extension or space, it says so, and nothing is recorded.
  */
 import { randomBytes } from 'node:crypto';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { openArtifacts } from '../repository/packs/artifact-reader.ts';
-import type { ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { audited } from './audit/audited.ts';
-import { countingReader, drillComponent } from './drill-component.ts';
-import { recordDrill, type DrilledPart } from './drill-evidence.ts';
-import { DrillRecord, exitCodeOfDrills, restoreTimeMs, type ComponentDrill, type DrillSubject } from './drill-steps.ts';
-import { readComponentFacts } from './backup-facts.ts';
-import { noteWarnings } from './warnings.ts';
-import { collectLeftovers, withRepository } from './open-repository.ts';
-import { pinned } from './read-lease.ts';
-import type { DrilledBackup, DrillRequest, DrillResult } from './integrity-requests.ts';
-import { chooseBackups } from './validate-choose.ts';
-import { DamageBook } from './validate-damage.ts';
-import type { OpenBackup } from './validate-objects.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { audited } from '../audit/audited.ts';
+import { countingReader, drillComponent } from './component.ts';
+import { recordDrill, type DrilledPart } from './evidence.ts';
+import { DrillRecord, exitCodeOfDrills, restoreTimeMs, type ComponentDrill, type DrillSubject } from './subject.ts';
+import { readComponentFacts } from '../backup-facts.ts';
+import { noteWarnings } from '../warnings.ts';
+import { collectLeftovers, withRepository } from '../open-repository.ts';
+import { pinned } from '../read-lease.ts';
+import type { DrilledBackup, DrillRequest, DrillResult } from '../integrity-requests.ts';
+import { chooseBackups } from '../validate-choose.ts';
+import { DamageBook } from '../validate-damage.ts';
+import type { OpenBackup } from '../validate-objects.ts';
 
 /** What differs is in the result, not thrown. Throws what keeps every drill from being made (`not_found`, `key`, `locked`…). */
 export const drill = audited('integrity --drill', drillAll, ({ backups }) => ({ ids: backups.map(({ id }) => id), exitCode: exitCodeOfDrills(backups), message: messageOfDrills(backups) }));
@@ -47,7 +47,7 @@ async function wholeBackups(loaded: LoadedConfig, repository: Repository, reques
 }
 
 async function moments(loaded: LoadedConfig, repository: Repository, request: DrillRequest, context: RunContext): Promise<DrilledBackup[]> {
-  const { drillMoments } = await import('./drill-pitr.ts');
+  const { drillMoments } = await import('./pitr.ts');
   return drillMoments(loaded, repository, request, request.seed ?? randomBytes(4).toString('hex'), context);
 }
 
@@ -84,8 +84,8 @@ async function drillBackup(loaded: LoadedConfig, repository: Repository, backup:
 }
 
 async function drillOf({ kind }: ManifestComponent): Promise<ComponentDrill> {
-  if (kind === 'postgres') return (await import('./drill-database.ts')).drillDatabase;
-  if (kind === 'redis') return (await import('./drill-redis.ts')).drillRedis;
-  if (kind === 'files') return (await import('./drill-files.ts')).drillFiles;
-  return (await import('./drill-base.ts')).drillBase;
+  if (kind === 'postgres') return (await import('./database.ts')).drillDatabase;
+  if (kind === 'redis') return (await import('./redis.ts')).drillRedis;
+  if (kind === 'files') return (await import('./files.ts')).drillFiles;
+  return (await import('./base.ts')).drillBase;
 }

@@ -5,14 +5,14 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runTool } from '../lib/exec.ts';
-import { withScratchFolder } from '../lib/fs.ts';
-import type { Repository } from '../repository/repository.ts';
-import { readWal } from '../repository/wal/archive.ts';
-import { formatLsn, parseLsn } from '../repository/wal/names.ts';
-import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { parseTime } from './pitr-target.ts';
-import type { WalRun } from './pitr-wal.ts';
+import { runTool } from '../../lib/exec.ts';
+import { withScratchFolder } from '../../lib/fs.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { readWal } from '../../repository/wal/archive.ts';
+import { formatLsn, parseLsn } from '../../repository/wal/names.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import { parseTime } from '../pitr-target.ts';
+import type { WalRun } from '../pitr-wal.ts';
 
 export interface WalTransaction {
   /** With its epoch: 64 bits. */

@@ -3,24 +3,24 @@
  * to it must be there, and nothing of what was committed after it. Which transactions and rows these are is
  * read from the WAL beforehand, so that nothing has to be written into the cluster that is protected.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { openArtifacts } from '../repository/packs/artifact-reader.ts';
-import type { Repository } from '../repository/repository.ts';
-import { countingReader, drillComponent } from './drill-component.ts';
-import { checkCluster } from './drill-cluster.ts';
-import { recordDrill, type DrilledPart } from './drill-evidence.ts';
-import { chooseMoment, type ChosenMoment, type MomentWindow } from './drill-moment.ts';
-import { proveMoment } from './drill-proof.ts';
-import { withRecovered } from './drill-recover.ts';
-import { DrillRecord, restoreTimeMs } from './drill-steps.ts';
-import { pinned } from './read-lease.ts';
-import { baseBackups } from './pitr-bases.ts';
-import { formatMicroseconds } from './pitr-target.ts';
-import type { DrilledBackup, DrillRequest } from './integrity-requests.ts';
-import { momentNote } from './proven-moment.ts';
-import { count } from './component.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { countingReader, drillComponent } from './component.ts';
+import { checkCluster } from './cluster.ts';
+import { recordDrill, type DrilledPart } from './evidence.ts';
+import { chooseMoment, type ChosenMoment, type MomentWindow } from './choose-moment.ts';
+import { proveMoment } from './prove-moment.ts';
+import { withRecovered } from './recover.ts';
+import { DrillRecord, restoreTimeMs } from './subject.ts';
+import { pinned } from '../read-lease.ts';
+import { baseBackups } from '../pitr-bases.ts';
+import { formatMicroseconds } from '../pitr-target.ts';
+import type { DrilledBackup, DrillRequest } from '../integrity-requests.ts';
+import { momentNote } from '../proven-moment.ts';
+import { count } from '../component.ts';
 
 /** One for each target with base backups, or for each id. Throws `not_found` (10) without any. */
 export async function drillMoments(loaded: LoadedConfig, repository: Repository, request: DrillRequest, seed: string, context: RunContext): Promise<DrilledBackup[]> {

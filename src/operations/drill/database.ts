@@ -4,24 +4,24 @@
  * is configured. What the server lacks is told before, so that it is not taken for damage.
  */
 import { randomBytes } from 'node:crypto';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { isGone, ownIdentity, type ProcessIdentity } from '../lib/process-identity.ts';
-import type { Secret } from '../lib/secret.ts';
-import { withConnection } from '../source/postgres/server/connection.ts';
-import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts/facts.ts';
-import { serverWords, withMaintenance, type Queries } from '../source/postgres/server/maintenance.ts';
-import { suffixedName } from '../source/postgres/restore/names.ts';
-import { quoteIdentifier, quoteLiteral } from '../source/postgres/server/quote.ts';
-import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/restore/new-database.ts';
-import { findScratchPlace, startScratchCluster } from '../source/postgres/cluster/scratch-cluster.ts';
-import { dropDatabase, dropDeadRestores } from '../source/postgres/restore/target-database.ts';
-import { findTools } from '../source/postgres/server/tools.ts';
-import { requireSpace } from '../source/redis/scratch.ts';
-import { factsOf } from './backup-facts.ts';
-import { restoreStep, type DrillRecord, type DrillSubject } from './drill-steps.ts';
-import { recordStructure } from './drill-structure.ts';
-import { count } from './component.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { isGone, ownIdentity, type ProcessIdentity } from '../../lib/process-identity.ts';
+import type { Secret } from '../../lib/secret.ts';
+import { withConnection } from '../../source/postgres/server/connection.ts';
+import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
+import { serverWords, withMaintenance, type Queries } from '../../source/postgres/server/maintenance.ts';
+import { suffixedName } from '../../source/postgres/restore/names.ts';
+import { quoteIdentifier, quoteLiteral } from '../../source/postgres/server/quote.ts';
+import { restorePostgres, type PostgresRestoreReport } from '../../source/postgres/restore/new-database.ts';
+import { findScratchPlace, startScratchCluster } from '../../source/postgres/cluster/scratch-cluster.ts';
+import { dropDatabase, dropDeadRestores } from '../../source/postgres/restore/target-database.ts';
+import { findTools } from '../../source/postgres/server/tools.ts';
+import { requireSpace } from '../../source/redis/scratch.ts';
+import { factsOf } from '../backup-facts.ts';
+import { restoreStep, type DrillRecord, type DrillSubject } from './subject.ts';
+import { recordStructure } from './structure.ts';
+import { count } from '../component.ts';
 
 export async function drillDatabase(subject: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
   const facts = factsOf(postgresFacts, subject.facts, subject.component, subject.manifest.id);
@@ -82,7 +82,7 @@ async function makeRoles({ subject, facts, url, isOurs }: Drill, record: DrillRe
     record.notes.push('the backup holds no roles: owners and grants were left out');
     return [];
   }
-  const { replayGlobals } = await import('../source/postgres/restore/globals-replay.ts');
+  const { replayGlobals } = await import('../../source/postgres/restore/globals-replay.ts');
   try {
     const { created, existing } = await replayGlobals({ reader: subject.reader, facts, targetUrl: url, drill: true }, context);
     record.count('roles', created.length + existing.length);

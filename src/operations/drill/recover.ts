@@ -5,21 +5,21 @@
  */
 import { chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { withScratchFolder } from '../lib/fs.ts';
-import { formatBytes } from '../lib/units.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { placeTablespaces } from '../source/postgres/base/tablespaces.ts';
-import { restoreBase } from '../source/postgres/base/restore.ts';
-import { startRecovery, type RecoveringServer } from '../source/postgres/cluster/recovery.ts';
-import type { ScratchPlace } from '../source/postgres/cluster/scratch-cluster.ts';
-import type { ArtifactReader } from '../source/source.ts';
-import { requireSpace } from '../source/redis/scratch.ts';
-import { restoreStep, type DrillRecord } from './drill-steps.ts';
-import { serveWal } from './pitr-wal-server.ts';
-import type { WalInventory, WalRun } from './pitr-wal.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { withScratchFolder } from '../../lib/fs.ts';
+import { formatBytes } from '../../lib/units.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
+import { restoreBase } from '../../source/postgres/base/restore.ts';
+import { startRecovery, type RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
+import type { ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
+import type { ArtifactReader } from '../../source/source.ts';
+import { requireSpace } from '../../source/redis/scratch.ts';
+import { restoreStep, type DrillRecord } from './subject.ts';
+import { serveWal } from '../pitr-wal-server.ts';
+import type { WalInventory, WalRun } from '../pitr-wal.ts';
 
 export interface ScratchRecovery {
   readonly repository: Repository;

@@ -2,18 +2,18 @@
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { withScratchFolder } from '../lib/fs.ts';
-import { formatBytes } from '../lib/units.ts';
-import { filesFacts } from '../source/files/facts.ts';
-import { restoreFiles } from '../source/files/restore.ts';
-import { catalogName } from '../source/files/source.ts';
-import { verifyTree } from '../source/files/verify.ts';
-import { requireSpace } from '../source/redis/scratch.ts';
-import { factsOf } from './backup-facts.ts';
-import { restoreStep, type DrillRecord, type DrillSubject } from './drill-steps.ts';
-import { count } from './component.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { withScratchFolder } from '../../lib/fs.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { filesFacts } from '../../source/files/facts.ts';
+import { restoreFiles } from '../../source/files/restore.ts';
+import { catalogName } from '../../source/files/source.ts';
+import { verifyTree } from '../../source/files/verify.ts';
+import { requireSpace } from '../../source/redis/scratch.ts';
+import { factsOf } from '../backup-facts.ts';
+import { restoreStep, type DrillRecord, type DrillSubject } from './subject.ts';
+import { count } from '../component.ts';
 
 /** A file takes whole blocks, and its name some room. */
 const bytesPerFile = 4096;

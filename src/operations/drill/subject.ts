@@ -1,11 +1,11 @@
 /** What the drills of all components have in common: a clock for their steps, and what they answer. */
-import type { Config } from '../config/config.ts';
-import { exitCodeOf, type LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { ArtifactReader, Json } from '../source/source.ts';
-import type { DrilledBackup } from './integrity-requests.ts';
+import type { Config } from '../../config/config.ts';
+import { exitCodeOf, type LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { ArtifactReader, Json } from '../../source/source.ts';
+import type { DrilledBackup } from '../integrity-requests.ts';
 
 /** One component of a backup that is to be proven. */
 export interface DrillSubject {

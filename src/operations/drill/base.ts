@@ -1,16 +1,16 @@
 /** Drill of a base backup: restored with its own WAL, recovered to its first consistent moment, and looked at as a whole. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { segmentAt } from '../repository/wal/names.ts';
-import { baseFacts } from '../source/postgres/base/facts.ts';
-import { segmentsOfBase } from './backup/base-wal.ts';
-import { checkCluster } from './drill-cluster.ts';
-import { withRecovered } from './drill-recover.ts';
-import type { DrillRecord, DrillSubject } from './drill-steps.ts';
-import { factsOf } from './backup-facts.ts';
-import { placeFor } from './pitr-bases.ts';
-import { runOf, takeInventory } from './pitr-wal.ts';
-import { count } from './component.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { segmentAt } from '../../repository/wal/names.ts';
+import { baseFacts } from '../../source/postgres/base/facts.ts';
+import { segmentsOfBase } from '../backup/base-wal.ts';
+import { checkCluster } from './cluster.ts';
+import { withRecovered } from './recover.ts';
+import type { DrillRecord, DrillSubject } from './subject.ts';
+import { factsOf } from '../backup-facts.ts';
+import { placeFor } from '../pitr-bases.ts';
+import { runOf, takeInventory } from '../pitr-wal.ts';
+import { count } from '../component.ts';
 
 export async function drillBase({ repository, facts: all, component, manifest, reader, config }: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
   const facts = factsOf(baseFacts, all, component, manifest.id);

@@ -1,10 +1,10 @@
 /** The drill of one component, whatever its kind: its outcome, and what it read. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { ArtifactReader } from '../source/source.ts';
-import type { DrillRecord } from './drill-steps.ts';
-import type { DrilledComponent } from './integrity-requests.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { ArtifactReader } from '../../source/source.ts';
+import type { DrillRecord } from './subject.ts';
+import type { DrilledComponent } from '../integrity-requests.ts';
 
 /** A fault of the backup ends its component, not the drill; so does what is missing here. */
 export async function drillComponent({ name, kind }: ManifestComponent, record: DrillRecord, bytes: () => number, work: (context: RunContext) => Promise<void>, context: RunContext): Promise<DrilledComponent> {
