@@ -24,9 +24,9 @@ export { AbortedError, exitCodeOf, LifeboatError, type ErrorCode } from './lib/e
 export type { EventSink, LifeboatEvent } from './lib/events.ts';
 export { Secret } from './lib/secret.ts';
 export type { AuditedRun, AuditRequest, AuditResult } from './operations/audit/audit.ts';
-export type { EmergencyPlan } from './operations/emergency-plan.ts';
-export type { EmergencyRequest, EmergencyResult } from './operations/emergency-restore.ts';
-export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
+export type { EmergencyPlan } from './operations/emergency/plan.ts';
+export type { EmergencyRequest, EmergencyResult } from './operations/emergency/restore.ts';
+export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
 export type { PitrRequest, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
 export type { BackedUpComponent, BackupResult, ComponentSizes, PlannedComponent } from './operations/backup/request.ts';
 export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
@@ -37,6 +37,6 @@ export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult 
 export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from './operations/setup-requests.ts';
 export type { AcknowledgeResult, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './operations/status-requests.ts';
 export type { Damage, TouchedArtifact, TouchedBackup, ValidatedBackup, ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
-export type { RunbookRequest, RunbookResult } from './operations/runbook.ts';
+export type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
 export type { WalFetchResult, WalGap, WalPushResult, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './operations/wal-requests.ts';
 export type { BackupState, Milestone, Standing } from './operations/states.ts';

@@ -14,8 +14,8 @@ import type { EventSink, LifeboatEvent } from './lib/events.ts';
 import { backupRequest, cleanupRequest, drillRequest, exportRequest, pitrRequest, restoreRequest, taggedRequest, undeleteRequest, undoRestoreRequest, unlockRequest, validateRequest, walFetchRequest, walPushRequest } from './library-requests.ts';
 import type { AcknowledgeOptions, BackupOptions, CleanupOptions, Defaults, DrillOptions, ExportOptions, HoldOptions, InitOptions, PitrOptions, ReleaseOptions, RestoreOptions, UndeleteOptions, UndoRestoreOptions, UnlockOptions, WalFetchOptions, WalPushOptions } from './library-requests.ts';
 import type { AuditRequest, AuditResult } from './operations/audit/audit.ts';
-import type { EmergencyRequest, EmergencyResult } from './operations/emergency-restore.ts';
-import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency-status.ts';
+import type { EmergencyRequest, EmergencyResult } from './operations/emergency/restore.ts';
+import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
 import type { PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
 import type { BackupResult } from './operations/backup/request.ts';
 import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
@@ -26,7 +26,7 @@ import type { ExportResult, RestoreResult, UndoRestoreResult } from './operation
 import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest, UnlockResult } from './operations/setup-requests.ts';
 import type { AcknowledgeResult, StatusRequest, StatusResult } from './operations/status-requests.ts';
 import type { ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
-import type { RunbookRequest, RunbookResult } from './operations/runbook.ts';
+import type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
 import type { WalFetchResult, WalPushResult, WalStatusRequest, WalStatusResult } from './operations/wal-requests.ts';
 
 /** How a Lifeboat is opened; all of it may be left out. */
@@ -213,7 +213,7 @@ export class Lifeboat implements AsyncDisposable {
   /** The plan for the day of a disaster, as Markdown; also written to the state folder. */
   async runbook(options: Partial<RunbookRequest> = {}, call: CallOptions = {}): Promise<RunbookResult> {
     const request = { ...options, offline: options.offline ?? false };
-    return this.#run(request.offline ? {} : { repository: true, encryption: true }, async () => (await import('./operations/runbook.ts')).runbook, request, call);
+    return this.#run(request.offline ? {} : { repository: true, encryption: true }, async () => (await import('./operations/emergency/runbook.ts')).runbook, request, call);
   }
 
   /** Accounts for every object of the repository; findings are in the result. */
@@ -239,13 +239,13 @@ export class Lifeboat implements AsyncDisposable {
 
   /** What can be had in an emergency: the newest whole backup of each target and component. */
   async emergencyStatus(options: EmergencyStatusRequest = {}, call: CallOptions = {}): Promise<EmergencyStatusResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/emergency-status.ts')).emergencyStatus, options, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/emergency/status.ts')).emergencyStatus, options, call);
   }
 
   /** Everything back from the newest whole backup, step by step; asks. With `dryRun` only the plan. */
   async emergencyRestore(options: Partial<EmergencyRequest> = {}, call: CallOptions = {}): Promise<EmergencyResult> {
     const request = { only: [], force: false, safetyBackup: true, dryRun: false, resume: false, confirm: this.#defaults.confirm, ...options };
-    return this.#run(needsOf(options.target), async () => (await import('./operations/emergency-restore.ts')).emergencyRestore, request, call);
+    return this.#run(needsOf(options.target), async () => (await import('./operations/emergency/restore.ts')).emergencyRestore, request, call);
   }
 
   /** The data keys of the repository and who can open them. */

@@ -25,7 +25,7 @@ export function declare(command: Command, session: Session): void {
     .action(async () =>
       session.perform({
         need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/emergency-status.ts')).emergencyStatus,
+        operation: async () => (await import('../operations/emergency/status.ts')).emergencyStatus,
         request: () => ({ target: session.flags.target }),
         view: async () => (await import('../ui/emergency-view.ts')).emergencyStatusView,
       }),
@@ -60,7 +60,7 @@ export function declare(command: Command, session: Session): void {
       session.perform({
         need: { repository: true, encryption: true, targets: { name: session.flags.target } },
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/emergency-restore.ts')).emergencyRestore,
+        operation: async () => (await import('../operations/emergency/restore.ts')).emergencyRestore,
         request: (confirm) => ({
           id,
           target: session.flags.target,

@@ -2,9 +2,9 @@
 import { exitCodeOf } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { EmergencyPlan } from '../operations/emergency-plan.ts';
-import type { EmergencyResult } from '../operations/emergency-restore.ts';
-import type { EmergencyComponent, EmergencyStatusResult, UnfinishedRun } from '../operations/emergency-status.ts';
+import type { EmergencyPlan } from '../operations/emergency/plan.ts';
+import type { EmergencyResult } from '../operations/emergency/restore.ts';
+import type { EmergencyComponent, EmergencyStatusResult, UnfinishedRun } from '../operations/emergency/status.ts';
 import { counted, shownTime } from './sizes.ts';
 import { columns, oneLine } from './table.ts';
 import type { View } from './view.ts';

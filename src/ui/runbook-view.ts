@@ -1,5 +1,5 @@
 /** What `lifeboat runbook` prints: the runbook itself. */
-import type { RunbookResult } from '../operations/runbook.ts';
+import type { RunbookResult } from '../operations/emergency/runbook.ts';
 import type { View } from './view.ts';
 
 export const runbookView: View<RunbookResult> = {

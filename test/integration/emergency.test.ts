@@ -5,8 +5,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import type { EmergencyResult } from '../../src/operations/emergency-restore.ts';
-import type { EmergencyStatusResult } from '../../src/operations/emergency-status.ts';
+import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
+import type { EmergencyStatusResult } from '../../src/operations/emergency/status.ts';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/command-run.ts';

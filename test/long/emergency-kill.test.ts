@@ -1,8 +1,8 @@
 /** kill -9 of an emergency restore before and after every entry of its journal, and between the renames of each swap; then --resume. What is live in the end equals what was backed up, and nothing was swapped twice. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { EmergencyResult } from '../../src/operations/emergency-restore.ts';
-import type { EmergencyStatusResult } from '../../src/operations/emergency-status.ts';
+import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
+import type { EmergencyStatusResult } from '../../src/operations/emergency/status.ts';
 import { servicesDone, startEmergencyTargets, type EmergencyTargets } from '../helpers/emergency-targets.ts';
 
 const journal = String.raw`/emergency/[^/]+/main\.json$`;

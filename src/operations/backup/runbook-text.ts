@@ -15,7 +15,7 @@ import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
 import { parseRedisUrl } from '../../source/redis/endpoint.ts';
-import type { EmergencyStatusResult } from '../emergency-status.ts';
+import type { EmergencyStatusResult } from '../emergency/status.ts';
 import { repositoryLocation } from '../open-repository.ts';
 import { commandLine, shellWord } from '../shell-words.ts';
 

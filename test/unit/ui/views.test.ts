@@ -19,8 +19,8 @@ import { holdView, releaseView, undeleteView } from '../../../src/ui/hold-view.t
 import { documents, type DocumentName } from '../../../src/ui/json/documents.ts';
 import { keysChangeView, keysGenerateView, keysListView } from '../../../src/ui/keys-view.ts';
 import type { AuditResult } from '../../../src/operations/audit/audit.ts';
-import type { EmergencyResult } from '../../../src/operations/emergency-restore.ts';
-import type { EmergencyStatusResult } from '../../../src/operations/emergency-status.ts';
+import type { EmergencyResult } from '../../../src/operations/emergency/restore.ts';
+import type { EmergencyStatusResult } from '../../../src/operations/emergency/status.ts';
 import { listView } from '../../../src/ui/list-view.ts';
 import { restoreView, undoRestoreView } from '../../../src/ui/restore-view.ts';
 import { showView } from '../../../src/ui/show-view.ts';

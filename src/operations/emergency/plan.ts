@@ -4,24 +4,24 @@
  * the steps in order. It can be written to a sealed file, for somebody else to look at and apply.
  */
 import { hostname } from 'node:os';
-import type { Config, TargetConfig } from '../config/config.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { filesFacts } from '../source/files/facts.ts';
-import { postgresFacts } from '../source/postgres/facts/facts.ts';
-import { chooseForEmergency, type EmergencyChoice, type PassedOver } from './emergency-choose.ts';
-import { lookAt, lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './emergency-live.ts';
-import { expectedTime } from './emergency-time.ts';
-import { factsOf, readComponentFacts } from './backup-facts.ts';
-import type { ComponentName } from './operation.ts';
-import { commandLine } from './shell-words.ts';
-import { standingOf, type BackupState } from './states.ts';
-import { componentOf } from './component.ts';
+import type { Config, TargetConfig } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { formatBytes } from '../../lib/units.ts';
+import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { filesFacts } from '../../source/files/facts.ts';
+import { postgresFacts } from '../../source/postgres/facts/facts.ts';
+import { chooseForEmergency, type EmergencyChoice, type PassedOver } from './newest-whole.ts';
+import { lookAt, lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './live.ts';
+import { expectedTime } from './expected-time.ts';
+import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import type { ComponentName } from '../operation.ts';
+import { commandLine } from '../shell-words.ts';
+import { standingOf, type BackupState } from '../states.ts';
+import { componentOf } from '../component.ts';
 
 export type StepName = 'safety-backup' | 'stop-services' | 'restore-database' | 'restore-redis' | 'restore-files' | 'start-services' | 'check';
 

@@ -1,16 +1,16 @@
 /** Which backups can be had in an emergency: the newest that is whole, and why newer ones are not. Whole means sealed, no failed check that still counts, and every object there with its size. */
-import type { Config } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import type { Manifest } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { safetyTag } from '../repository/retention/backups.ts';
-import { chooseBackup } from './choose-backup.ts';
-import type { ComponentName } from './operation.ts';
-import { standingOf } from './states.ts';
-import { componentOf } from './component.ts';
-import { validateRepository } from './validate.ts';
+import type { Config } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { safetyTag } from '../../repository/retention/backups.ts';
+import { chooseBackup } from '../choose-backup.ts';
+import type { ComponentName } from '../operation.ts';
+import { standingOf } from '../states.ts';
+import { componentOf } from '../component.ts';
+import { validateRepository } from '../validate.ts';
 
 export interface EmergencyChoice {
   /** Undefined: the newest that is whole. */

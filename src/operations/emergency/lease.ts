@@ -1,9 +1,9 @@
 /** One emergency restore of a target at a time, over all hosts: a second one would swap what the first has just restored. */
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { acquireLease, type Lease } from '../repository/leases/lease.ts';
-import type { Repository } from '../repository/repository.ts';
-import { StorageError } from '../storage/storage.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { acquireLease, type Lease } from '../../repository/leases/lease.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { StorageError } from '../../storage/storage.ts';
 
 /**
  * Runs `work` while the lease is held; losing it stops the work. Throws `locked` (11) if another run has it. Where

@@ -1,16 +1,16 @@
 /** The steps of an emergency restore one after the other, each written down before and after, on disk and in the repository. */
-import type { LoadedConfig } from '../config/load.ts';
-import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Repository } from '../repository/repository.ts';
-import { record } from './audit/audited.ts';
-import { newestWhole } from './emergency-choose.ts';
-import { recordRestore } from './emergency-evidence.ts';
-import type { Journal, JournalFile, JournalStep } from './emergency-journal.ts';
-import type { EmergencyPlan } from './emergency-plan.ts';
-import type { EmergencyResult } from './emergency-restore.ts';
-import { runEmergencyStep } from './emergency-steps.ts';
-import { commandLine } from './shell-words.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { record } from '../audit/audited.ts';
+import { newestWhole } from './newest-whole.ts';
+import { recordRestore } from './evidence.ts';
+import type { Journal, JournalFile, JournalStep } from './journal.ts';
+import type { EmergencyPlan } from './plan.ts';
+import type { EmergencyResult } from './restore.ts';
+import { runEmergencyStep } from './steps.ts';
+import { commandLine } from '../shell-words.ts';
 
 /** Carries out what is not done yet. Throws what a step throws, with the state that everything is in and what to run. */
 export async function runAll(loaded: LoadedConfig, repository: Repository, file: JournalFile, journal: Journal, warnings: readonly string[], context: RunContext): Promise<EmergencyResult> {

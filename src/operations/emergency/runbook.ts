@@ -1,12 +1,12 @@
 /** The runbook, with what a reachable repository can tell (newest backups, measured times): printed, and written to the state folder; or the one that a backup holds. */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { emergencyStatus, type EmergencyStatusResult } from './emergency-status.ts';
-import { chooseBackup } from './choose-backup.ts';
-import { readRunbook } from './backup-facts.ts';
-import { withReadRepository } from './open-repository.ts';
-import { runbookText, writeRunbook } from './backup/runbook-text.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { emergencyStatus, type EmergencyStatusResult } from './status.ts';
+import { chooseBackup } from '../choose-backup.ts';
+import { readRunbook } from '../backup-facts.ts';
+import { withReadRepository } from '../open-repository.ts';
+import { runbookText, writeRunbook } from '../backup/runbook-text.ts';
 
 export interface RunbookRequest {
   readonly target?: string | undefined;

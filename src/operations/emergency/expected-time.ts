@@ -1,10 +1,10 @@
 /** How long a restore will take, from what was measured: this very backup's drill or restore, else another one's of the same target, reckoned by size. */
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import type { Manifest } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { ComponentName } from './operation.ts';
-import { standingOf } from './states.ts';
-import { componentOf } from './component.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { ComponentName } from '../operation.ts';
+import { standingOf } from '../states.ts';
+import { componentOf } from '../component.ts';
 
 export interface ExpectedTime {
   readonly ms: number;

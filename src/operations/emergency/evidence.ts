@@ -1,10 +1,10 @@
 /** A restore for real is a measurement: how long all of a backup took to come back, kept as evidence beside it. */
-import { messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { writeEvidence } from '../repository/backups/evidence.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { Journal, JournalStep } from './emergency-journal.ts';
-import { componentOf } from './component.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { writeEvidence } from '../../repository/backups/evidence.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { Journal, JournalStep } from './journal.ts';
+import { componentOf } from '../component.ts';
 
 /** Only of a run that restored every component, in one go: time in which nobody went on with it is none that it took. */
 export async function recordRestore(repository: Repository, { plan, steps }: Journal, context: RunContext): Promise<void> {

@@ -1,22 +1,22 @@
 /** What is live where an emergency restore would write: can it be reached, does it hold anything, which server is it, when was it last written to. Nothing is changed to learn it. */
 import { readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Config, TargetConfig } from '../config/config.ts';
-import { messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { DatabaseFacts } from '../source/postgres/facts/facts.ts';
-import { withMaintenance } from '../source/postgres/server/maintenance.ts';
-import { withConnection, type Connection } from '../source/postgres/server/connection.ts';
-import { readSystemIdentifier } from '../source/postgres/dump/probe.ts';
-import { describeServer, parsePostgresUrl } from '../source/postgres/server/url.ts';
-import { withRedis } from '../source/redis/connection.ts';
-import { parseRedisUrl } from '../source/redis/endpoint.ts';
-import { readInfo } from '../source/redis/server-info.ts';
-import { recoverTarget } from '../source/redis/target-note.ts';
-import { inspectTarget } from '../source/redis/target.ts';
-import type { ComponentName } from './operation.ts';
-import { redisNotesDir } from './restore-step.ts';
-import { count } from './component.ts';
+import type { Config, TargetConfig } from '../../config/config.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { DatabaseFacts } from '../../source/postgres/facts/facts.ts';
+import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
+import { withConnection, type Connection } from '../../source/postgres/server/connection.ts';
+import { readSystemIdentifier } from '../../source/postgres/dump/probe.ts';
+import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
+import { withRedis } from '../../source/redis/connection.ts';
+import { parseRedisUrl } from '../../source/redis/endpoint.ts';
+import { readInfo } from '../../source/redis/server-info.ts';
+import { recoverTarget } from '../../source/redis/target-note.ts';
+import { inspectTarget } from '../../source/redis/target.ts';
+import type { ComponentName } from '../operation.ts';
+import { redisNotesDir } from '../restore-step.ts';
+import { count } from '../component.ts';
 
 export interface LiveComponent {
   readonly component: ComponentName;

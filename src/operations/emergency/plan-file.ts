@@ -1,10 +1,10 @@
 /** A plan for four eyes: one makes it, another looks at it and applies it. The file is sealed like a record of the repository, and what it says is looked at again before it is carried out. */
 import { readFile, writeFile } from 'node:fs/promises';
-import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
-import { openRecord, sealRecord } from '../repository/keys/sealed-records.ts';
-import type { Manifest } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { EmergencyPlan } from './emergency-plan.ts';
+import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { openRecord, sealRecord } from '../../repository/keys/sealed-records.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { EmergencyPlan } from './plan.ts';
 
 /** What a plan is sealed as: the name of no object. */
 const planName = 'emergency-plan';

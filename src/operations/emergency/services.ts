@@ -5,14 +5,14 @@
  */
 import { open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { EmergencyConfig } from '../config/config.ts';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { runTool } from '../lib/exec.ts';
-import { ensureFolder } from '../lib/fs.ts';
-import { foreignOwner, give } from '../lib/owners.ts';
-import { formatDuration } from '../lib/time.ts';
-import { commandLine } from './shell-words.ts';
+import type { EmergencyConfig } from '../../config/config.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { runTool } from '../../lib/exec.ts';
+import { ensureFolder } from '../../lib/fs.ts';
+import { foreignOwner, give } from '../../lib/owners.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { commandLine } from '../shell-words.ts';
 
 /** Returns a line with what it did. Throws `tool` (16) when it fails or takes too long, `usage` when none is configured. */
 export async function runService(what: 'stop' | 'start', emergency: EmergencyConfig, log: string, { signal }: RunContext): Promise<string[]> {

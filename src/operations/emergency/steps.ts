@@ -1,18 +1,18 @@
 /** The doing of each step of an emergency restore. Each can be repeated after it was cut short: restores go on by their marks, and commands are run again. */
-import type { Config } from '../config/config.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { safetyTag } from '../repository/retention/backups.ts';
-import { backup } from './backup/backup.ts';
-import type { Journal, JournalFile, JournalStep } from './emergency-journal.ts';
-import { lookAt } from './emergency-live.ts';
-import type { EmergencyPlan } from './emergency-plan.ts';
-import { runService } from './emergency-services.ts';
-import type { RestoreMarks } from './restore-marks.ts';
-import { restore } from './restore.ts';
-import type { ComponentName } from './operation.ts';
-import type { RestoredComponent } from './restore-requests.ts';
+import type { Config } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { safetyTag } from '../../repository/retention/backups.ts';
+import { backup } from '../backup/backup.ts';
+import type { Journal, JournalFile, JournalStep } from './journal.ts';
+import { lookAt } from './live.ts';
+import type { EmergencyPlan } from './plan.ts';
+import { runService } from './services.ts';
+import type { RestoreMarks } from '../restore-marks.ts';
+import { restore } from '../restore.ts';
+import type { ComponentName } from '../operation.ts';
+import type { RestoredComponent } from '../restore-requests.ts';
 
 /** Returns what came of it, one line each. */
 export async function runEmergencyStep(loaded: LoadedConfig, file: JournalFile, journal: Journal, step: JournalStep, context: RunContext): Promise<string[]> {

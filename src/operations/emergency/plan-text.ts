@@ -1,8 +1,8 @@
 /** The plan of an emergency restore in sentences, for somebody who reads them at three in the morning: every number with its unit, the worst first told plainly. */
-import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
-import type { LiveComponent } from './emergency-live.ts';
-import type { EmergencyPlan } from './emergency-plan.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { formatBytes } from '../../lib/units.ts';
+import type { LiveComponent } from './live.ts';
+import type { EmergencyPlan } from './plan.ts';
 
 export function planLines(plan: EmergencyPlan): string[] {
   const ageMs = Date.parse(plan.createdAt) - Date.parse(plan.takenAt);

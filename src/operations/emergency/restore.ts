@@ -3,23 +3,23 @@
  * before and after, on disk and in the audit log. A step can be repeated: what was killed is gone on with from the
  * first step that is not done. One run at a time: a lease keeps a second one away.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { ownIdentity } from '../lib/process-identity.ts';
-import type { Repository } from '../repository/repository.ts';
-import { audited } from './audit/audited.ts';
-import { isAtWork, JournalFile, newJournal, type Journal, type JournalStep } from './emergency-journal.ts';
-import { movedSince, planEmergency, type EmergencyPlan, type PlanOptions } from './emergency-plan.ts';
-import { planLines } from './emergency-plan-text.ts';
-import { changesSince, readPlan, writePlan } from './emergency-plan-file.ts';
-import { withEmergencyLease } from './emergency-lease.ts';
-import { freeRedis } from './emergency-live.ts';
-import { runAll } from './emergency-run.ts';
-import { noteWarnings } from './warnings.ts';
-import { withRepository } from './open-repository.ts';
-import type { ComponentName, Confirm } from './operation.ts';
-import { chooseTarget } from './targets.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { ownIdentity } from '../../lib/process-identity.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { audited } from '../audit/audited.ts';
+import { isAtWork, JournalFile, newJournal, type Journal, type JournalStep } from './journal.ts';
+import { movedSince, planEmergency, type EmergencyPlan, type PlanOptions } from './plan.ts';
+import { planLines } from './plan-text.ts';
+import { changesSince, readPlan, writePlan } from './plan-file.ts';
+import { withEmergencyLease } from './lease.ts';
+import { freeRedis } from './live.ts';
+import { runAll } from './run.ts';
+import { noteWarnings } from '../warnings.ts';
+import { withRepository } from '../open-repository.ts';
+import type { ComponentName, Confirm } from '../operation.ts';
+import { chooseTarget } from '../targets.ts';
 
 export interface EmergencyRequest {
   /** Undefined: the newest that is whole. */

@@ -1,15 +1,15 @@
 /** What can be had in an emergency, by target and component: the newest whole backup, how old it is, when it was proven, how long it would take. Needs the repository and a key, no server. */
-import type { LoadedConfig } from '../config/load.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Manifest } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { judgeOnce, newestWhole, type JudgeWhole, type PassedOver } from './emergency-choose.ts';
-import { isAtWork, JournalFile } from './emergency-journal.ts';
-import { noteWarnings } from './warnings.ts';
-import { withRepository } from './open-repository.ts';
-import type { ComponentName } from './operation.ts';
-import { standingOf, type BackupState } from './states.ts';
-import { componentOf } from './component.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { judgeOnce, newestWhole, type JudgeWhole, type PassedOver } from './newest-whole.ts';
+import { isAtWork, JournalFile } from './journal.ts';
+import { noteWarnings } from '../warnings.ts';
+import { withRepository } from '../open-repository.ts';
+import type { ComponentName } from '../operation.ts';
+import { standingOf, type BackupState } from '../states.ts';
+import { componentOf } from '../component.ts';
 
 export interface EmergencyStatusRequest {
   /** Undefined: every target in the repository. */
