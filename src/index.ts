@@ -30,7 +30,7 @@ export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations
 export type { PitrRequest, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
 export type { BackedUpComponent, BackupResult, ComponentSizes, PlannedComponent } from './operations/backup/request.ts';
 export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
-export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, RepositoryAccount } from './operations/integrity-requests.ts';
+export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, RepositoryAccount } from './operations/integrity/request.ts';
 export type { BackupSummary, ListRequest, ListResult, ShownEvidence, ShowRequest, ShowResult, Trust } from './operations/list-requests.ts';
 export type { BackupType, ComponentName, Confirm } from './operations/operation.ts';
 export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';

@@ -7,7 +7,7 @@ import { Secret } from './lib/secret.ts';
 import type { PitrRequest } from './operations/pitr-requests.ts';
 import type { BackupRequest } from './operations/backup/request.ts';
 import type { CleanupRequest, HoldRequest, ReleaseRequest, UndeleteRequest } from './operations/cleanup/request.ts';
-import type { DrillRequest } from './operations/integrity-requests.ts';
+import type { DrillRequest } from './operations/integrity/request.ts';
 import type { Confirm } from './operations/operation.ts';
 import type { ExportRequest, RestoreRequest, UndoRestoreRequest } from './operations/restore-requests.ts';
 import type { InitRequest, UnlockRequest } from './operations/setup-requests.ts';

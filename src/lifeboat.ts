@@ -19,7 +19,7 @@ import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations
 import type { PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
 import type { BackupResult } from './operations/backup/request.ts';
 import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
-import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity-requests.ts';
+import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity/request.ts';
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list-requests.ts';
 import type { Confirm, Operation } from './operations/operation.ts';
 import type { ExportResult, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';
@@ -218,7 +218,7 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Accounts for every object of the repository; findings are in the result. */
   async integrity(options: IntegrityRequest = {}, call: CallOptions = {}): Promise<RepositoryAccount> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/integrity-repository.ts')).accountRepository, options, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/integrity/account.ts')).accountRepository, options, call);
   }
 
   /** Checks tools, rights, servers, clock, space and key. */

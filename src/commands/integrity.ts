@@ -30,7 +30,7 @@ export function declare(command: Command, session: Session): void {
 async function account(session: Session): Promise<void> {
   await session.perform({
     need: { repository: true, encryption: true },
-    operation: async () => (await import('../operations/integrity-repository.ts')).accountRepository,
+    operation: async () => (await import('../operations/integrity/account.ts')).accountRepository,
     request: () => ({ target: session.flags.target }),
     view: async () => (await import('../ui/integrity-view.ts')).integrityView,
   });

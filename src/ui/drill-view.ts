@@ -2,7 +2,7 @@
 import { exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
 import { exitCodeOfDrills } from '../operations/drill/subject.ts';
-import type { DrilledBackup, DrilledComponent, DrillResult } from '../operations/integrity-requests.ts';
+import type { DrilledBackup, DrilledComponent, DrillResult } from '../operations/integrity/request.ts';
 import { oneLine } from './table.ts';
 import type { View } from './view.ts';
 

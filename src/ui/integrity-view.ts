@@ -2,7 +2,7 @@
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { IntegrityFinding, RepositoryAccount } from '../operations/integrity-requests.ts';
+import type { IntegrityFinding, RepositoryAccount } from '../operations/integrity/request.ts';
 import { counted } from './sizes.ts';
 import { columns, oneLine } from './table.ts';
 import type { View } from './view.ts';

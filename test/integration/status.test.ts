@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { DrillResult } from '../../src/operations/integrity-requests.ts';
+import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list-requests.ts';
 import type { AcknowledgeResult, StatusResult } from '../../src/operations/status-requests.ts';
 import { documents } from '../../src/ui/json/documents.ts';

@@ -10,7 +10,7 @@ import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { drill } from '../../src/operations/drill/drill.ts';
 import { init } from '../../src/operations/init.ts';
-import { accountRepository } from '../../src/operations/integrity-repository.ts';
+import { accountRepository } from '../../src/operations/integrity/account.ts';
 import { show } from '../../src/operations/show.ts';
 import { validate } from '../../src/operations/validate.ts';
 import { collectingContext } from '../helpers/redis.ts';

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { DrillResult } from '../../src/operations/integrity-requests.ts';
+import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ShowResult } from '../../src/operations/list-requests.ts';
 import type { StatusResult } from '../../src/operations/status-requests.ts';
 import { makeBench, type Bench } from '../helpers/command-run.ts';

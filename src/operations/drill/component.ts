@@ -4,7 +4,7 @@ import type { RunContext } from '../../lib/events.ts';
 import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { ArtifactReader } from '../../source/source.ts';
 import type { DrillRecord } from './subject.ts';
-import type { DrilledComponent } from '../integrity-requests.ts';
+import type { DrilledComponent } from '../integrity/request.ts';
 
 /** A fault of the backup ends its component, not the drill; so does what is missing here. */
 export async function drillComponent({ name, kind }: ManifestComponent, record: DrillRecord, bytes: () => number, work: (context: RunContext) => Promise<void>, context: RunContext): Promise<DrilledComponent> {

@@ -18,7 +18,7 @@ import { readComponentFacts } from '../backup-facts.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withRepository } from '../open-repository.ts';
 import { pinned } from '../read-lease.ts';
-import type { DrilledBackup, DrillRequest, DrillResult } from '../integrity-requests.ts';
+import type { DrilledBackup, DrillRequest, DrillResult } from '../integrity/request.ts';
 import { chooseBackups } from '../validate-choose.ts';
 import { DamageBook } from '../validate-damage.ts';
 import type { OpenBackup } from '../validate-objects.ts';

@@ -5,7 +5,7 @@ import { writeEvidence, type EvidencedBackup } from '../../repository/backups/ev
 import type { Repository } from '../../repository/repository.ts';
 import { StorageError } from '../../storage/storage.ts';
 import type { DrillRecord } from './subject.ts';
-import type { DrilledComponent } from '../integrity-requests.ts';
+import type { DrilledComponent } from '../integrity/request.ts';
 
 /** One component's drill with all that was seen. */
 export interface DrilledPart {

@@ -18,7 +18,7 @@ import { DrillRecord, restoreTimeMs } from './subject.ts';
 import { pinned } from '../read-lease.ts';
 import { baseBackups } from '../pitr-bases.ts';
 import { formatMicroseconds } from '../pitr-target.ts';
-import type { DrilledBackup, DrillRequest } from '../integrity-requests.ts';
+import type { DrilledBackup, DrillRequest } from '../integrity/request.ts';
 import { momentNote } from '../proven-moment.ts';
 import { count } from '../component.ts';
 

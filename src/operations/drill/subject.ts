@@ -5,7 +5,7 @@ import type { RunContext } from '../../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ArtifactReader, Json } from '../../source/source.ts';
-import type { DrilledBackup } from '../integrity-requests.ts';
+import type { DrilledBackup } from '../integrity/request.ts';
 
 /** One component of a backup that is to be proven. */
 export interface DrillSubject {

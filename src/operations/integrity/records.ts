@@ -1,18 +1,18 @@
 /** The records of a repository beside its backups: key files, evidence, notes, leases, and the script for rescue. */
-import { LifeboatError } from '../lib/errors.ts';
-import { distrustOf, openRecord } from '../repository/keys/sealed-records.ts';
-import { readEvidence } from '../repository/backups/evidence.ts';
-import { parseEvidenceName } from '../repository/backups/evidence-record.ts';
-import { parseKeyFile } from '../repository/keys/key-file.ts';
-import { listLeases } from '../repository/leases/lease-record.ts';
-import { keyCopyKey, type Manifest } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { rescueScript } from '../repository/rescue/install.ts';
-import { NotFoundError } from '../storage/storage.ts';
-import type { KnownBackup } from './integrity-expect.ts';
-import type { Ledger } from './integrity-ledger.ts';
-import { asFault, faultOf } from './validate-damage.ts';
-import { checkKeyFile } from './validate-objects.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { distrustOf, openRecord } from '../../repository/keys/sealed-records.ts';
+import { readEvidence } from '../../repository/backups/evidence.ts';
+import { parseEvidenceName } from '../../repository/backups/evidence-record.ts';
+import { parseKeyFile } from '../../repository/keys/key-file.ts';
+import { listLeases } from '../../repository/leases/lease-record.ts';
+import { keyCopyKey, type Manifest } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { rescueScript } from '../../repository/rescue/install.ts';
+import { NotFoundError } from '../../storage/storage.ts';
+import type { KnownBackup } from './expectation.ts';
+import type { Ledger } from './ledger.ts';
+import { asFault, faultOf } from '../validate-damage.ts';
+import { checkKeyFile } from '../validate-objects.ts';
 
 /** Every data key that a backup names must have its key file; every key file must be sound; copies must be equal, but for those in `faulty`. */
 export async function checkKeys(repository: Repository, backups: readonly KnownBackup[], listed: readonly string[], faulty: ReadonlySet<string>, ledger: Ledger): Promise<void> {

@@ -1,14 +1,14 @@
 /** What the manifests, live and in trash, say must lie in the repository: the objects beside them, and their packs. */
-import { sha256 } from '../repository/box/crypto.ts';
-import { isBackupId } from '../repository/manifests/ids.ts';
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } from '../repository/manifests/manifest.ts';
-import { decodePackTable } from '../repository/packs/pack-usage.ts';
-import type { Repository } from '../repository/repository.ts';
-import { damaged } from '../repository/box/seal.ts';
-import { openBackup } from './validate-choose.ts';
-import { faultOf, type DamageBook } from './validate-damage.ts';
-import { checkBeside, packsOfIndexes, type Tally } from './validate-objects.ts';
+import { sha256 } from '../../repository/box/crypto.ts';
+import { isBackupId } from '../../repository/manifests/ids.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } from '../../repository/manifests/manifest.ts';
+import { decodePackTable } from '../../repository/packs/pack-usage.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { damaged } from '../../repository/box/seal.ts';
+import { openBackup } from '../validate-choose.ts';
+import { faultOf, type DamageBook } from '../validate-damage.ts';
+import { checkBeside, packsOfIndexes, type Tally } from '../validate-objects.ts';
 
 /** A manifest as the accounting needs it. */
 export interface KnownBackup {

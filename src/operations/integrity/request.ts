@@ -1,5 +1,5 @@
 /** What integrity and its drills are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
-import type { ErrorCode } from '../lib/errors.ts';
+import type { ErrorCode } from '../../lib/errors.ts';
 
 export interface IntegrityRequest {
   readonly target?: string | undefined;

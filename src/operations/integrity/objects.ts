@@ -1,6 +1,6 @@
 /** What an object of the repository is, by its name: layout in man lifeboat-repository(7). A name that fits nothing is a stray. */
-import { parseEvidenceName } from '../repository/backups/evidence-record.ts';
-import { isBackupId } from '../repository/manifests/ids.ts';
+import { parseEvidenceName } from '../../repository/backups/evidence-record.ts';
+import { isBackupId } from '../../repository/manifests/ids.ts';
 
 export const objectKinds = ['repository', 'keys', 'manifests', 'backups', 'packs', 'wal', 'evidence', 'notes', 'audit', 'locks', 'trash', 'rescue', 'strays'] as const;
 export type ObjectKind = (typeof objectKinds)[number];

@@ -1,5 +1,5 @@
 /** What the accounting of a repository comes to: findings, each with its weight, and what is counted only. */
-import type { IntegrityFinding } from './integrity-requests.ts';
+import type { IntegrityFinding } from './request.ts';
 
 /** So many objects are named of each kind of finding. */
 const maxNamed = 1000;

@@ -3,21 +3,21 @@
  * size; what nobody names is an orphan (cleanup takes it, once it is older than the grace time); a name
  * that the format does not know is a stray; and the past must be whole.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import type { RunContext } from '../lib/events.ts';
-import { acquireReadLease } from '../repository/leases/lease.ts';
-import type { Repository } from '../repository/repository.ts';
-import { NotFoundError, type ObjectInfo } from '../storage/storage.ts';
-import { readAuditLog } from './audit/chain.ts';
-import { checkPast } from './integrity-chain.ts';
-import { objectOf, readExpectation, type Expectation, type KnownBackup } from './integrity-expect.ts';
-import { Ledger } from './integrity-ledger.ts';
-import { nameObject, objectKinds, type ObjectKind } from './integrity-objects.ts';
-import { checkKeys, checkLeases, checkRecords, checkRescue } from './integrity-records.ts';
-import { noteWarnings } from './warnings.ts';
-import { withRepository } from './open-repository.ts';
-import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './integrity-requests.ts';
-import { DamageBook } from './validate-damage.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { acquireReadLease } from '../../repository/leases/lease.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { NotFoundError, type ObjectInfo } from '../../storage/storage.ts';
+import { readAuditLog } from '../audit/chain.ts';
+import { checkPast } from './past.ts';
+import { objectOf, readExpectation, type Expectation, type KnownBackup } from './expectation.ts';
+import { Ledger } from './ledger.ts';
+import { nameObject, objectKinds, type ObjectKind } from './objects.ts';
+import { checkKeys, checkLeases, checkRecords, checkRescue } from './records.ts';
+import { noteWarnings } from '../warnings.ts';
+import { withRepository } from '../open-repository.ts';
+import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './request.ts';
+import { DamageBook } from '../validate-damage.ts';
 
 /** Findings are in the result, not thrown. */
 export async function accountRepository(loaded: LoadedConfig, _: IntegrityRequest, told: RunContext): Promise<RepositoryAccount> {

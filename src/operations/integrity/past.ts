@@ -3,11 +3,11 @@
  * recorded as deleted; none may be newer in this host's memory than in the repository. A repository that
  * was put back to an older state gives itself away here.
  */
-import { readDeleted } from '../repository/deletion/deleted-records.ts';
-import { manifestKey } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { KnownBackup } from './integrity-expect.ts';
-import type { Ledger } from './integrity-ledger.ts';
+import { readDeleted } from '../../repository/deletion/deleted-records.ts';
+import { manifestKey } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { KnownBackup } from './expectation.ts';
+import type { Ledger } from './ledger.ts';
 
 /** `targets`: the configured ones; those of the backups come in addition. `auditNumbers` by host, as listed. */
 export async function checkPast(repository: Repository, backups: readonly KnownBackup[], targets: Iterable<string>, auditNumbers: ReadonlyMap<string, readonly number[]>, ledger: Ledger): Promise<void> {
