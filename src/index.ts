@@ -31,7 +31,7 @@ export type { PitrRequest, PitrResult, RestorePointRequest, RestorePointResult }
 export type { BackedUpComponent, BackupResult, ComponentSizes, PlannedComponent } from './operations/backup/request.ts';
 export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
 export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, RepositoryAccount } from './operations/integrity/request.ts';
-export type { BackupSummary, ListRequest, ListResult, ShownEvidence, ShowRequest, ShowResult, Trust } from './operations/list-requests.ts';
+export type { BackupSummary, ListRequest, ListResult, ShownEvidence, ShowRequest, ShowResult, Trust } from './operations/list/request.ts';
 export type { BackupType, ComponentName, Confirm } from './operations/operation.ts';
 export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';
 export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from './operations/setup-requests.ts';

@@ -20,7 +20,7 @@ import type { PitrResult, RestorePointRequest, RestorePointResult } from './oper
 import type { BackupResult } from './operations/backup/request.ts';
 import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
 import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity/request.ts';
-import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list-requests.ts';
+import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list/request.ts';
 import type { Confirm, Operation } from './operations/operation.ts';
 import type { ExportResult, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';
 import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest, UnlockResult } from './operations/setup-requests.ts';
@@ -120,12 +120,12 @@ export class Lifeboat implements AsyncDisposable {
 
   /** The backups in the repository, oldest first. */
   async list(options: ListRequest = {}, call: ReadOptions = {}): Promise<ListResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/list.ts')).list, options, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/list/list.ts')).list, options, call);
   }
 
   /** Everything known of one backup. */
   async show(options: ShowRequest, call: ReadOptions = {}): Promise<ShowResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/show.ts')).show, options, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/list/show.ts')).show, options, call);
   }
 
   /** Puts chosen parts of a backup into a chosen target; by default under their own names where those are free, else beside what is there. */

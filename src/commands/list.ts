@@ -21,7 +21,7 @@ export function declare(command: Command, session: Session): void {
       session.perform({
         need: { repository: true, encryption: true },
         asOfMs: asOf,
-        operation: async () => (await import('../operations/list.ts')).list,
+        operation: async () => (await import('../operations/list/list.ts')).list,
         request: () => ({ target: session.flags.target, type, tag, limit }),
         view: async () => (await import('../ui/list-view.ts')).listView,
       }),

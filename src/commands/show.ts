@@ -11,7 +11,7 @@ export function declare(command: Command, session: Session): void {
       session.perform({
         need: { repository: true, encryption: true },
         asOfMs: asOf,
-        operation: async () => (await import('../operations/show.ts')).show,
+        operation: async () => (await import('../operations/list/show.ts')).show,
         request: () => ({ id, target: session.flags.target }),
         view: async () => (await import('../ui/show-view.ts')).showView,
       }),

@@ -5,7 +5,7 @@ import type { Note } from '../repository/backups/notes.ts';
 import type { Json, SourceKind } from '../source/source.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ComponentSizes } from './backup/request.ts';
-import type { BackupSummary, Trust } from './list-requests.ts';
+import type { BackupSummary, Trust } from './list/request.ts';
 import type { ComponentName } from './operation.ts';
 import type { Standing } from './states.ts';
 

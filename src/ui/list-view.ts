@@ -1,5 +1,5 @@
 /** What `lifeboat list` prints. */
-import type { BackupSummary, ListResult } from '../operations/list-requests.ts';
+import type { BackupSummary, ListResult } from '../operations/list/request.ts';
 import type { Standing } from '../operations/states.ts';
 import { exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';

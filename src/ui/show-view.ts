@@ -2,7 +2,7 @@
 import type { Milestone, Standing } from '../operations/states.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { ShowResult } from '../operations/list-requests.ts';
+import type { ShowResult } from '../operations/list/request.ts';
 import { notesOf } from './list-view.ts';
 import { shownTime, sizeCells, sizeHead } from './sizes.ts';
 import { columns, oneLine } from './table.ts';

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupResult } from '../../src/operations/backup/request.ts';
-import type { ListResult } from '../../src/operations/list-requests.ts';
+import type { ListResult } from '../../src/operations/list/request.ts';
 import type { RestoreResult } from '../../src/operations/restore-requests.ts';
 import { endProcesses } from '../runner/leftovers.ts';
 

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import pg from 'pg';
-import type { ListResult } from '../../src/operations/list-requests.ts';
+import type { ListResult } from '../../src/operations/list/request.ts';
 import type { UndoRestoreResult } from '../../src/operations/restore-requests.ts';
 import { assertFailed, makeBench, type Bench } from '../helpers/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';

@@ -19,7 +19,7 @@ import { withRepository } from '../../src/operations/open-repository.ts';
 import { planPitr } from '../../src/operations/pitr-plan.ts';
 import { formatMicroseconds, parseTime } from '../../src/operations/pitr-target.ts';
 import type { DrillResult } from '../../src/operations/integrity/request.ts';
-import type { ListResult, ShowResult } from '../../src/operations/list-requests.ts';
+import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
 import type { StatusResult } from '../../src/operations/status-requests.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { documents } from '../../src/ui/json/documents.ts';

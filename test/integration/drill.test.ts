@@ -12,7 +12,7 @@ import { Secret } from '../../src/lib/secret.ts';
 import { DrillRecord } from '../../src/operations/drill/subject.ts';
 import { drillDatabase } from '../../src/operations/drill/database.ts';
 import type { DrillResult } from '../../src/operations/integrity/request.ts';
-import type { ListResult, ShowResult } from '../../src/operations/list-requests.ts';
+import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
 import { findScratchPlace, startScratchCluster } from '../../src/source/postgres/cluster/scratch-cluster.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { documents } from '../../src/ui/json/documents.ts';

@@ -11,7 +11,7 @@ import { backup } from '../../src/operations/backup/backup.ts';
 import { drill } from '../../src/operations/drill/drill.ts';
 import { init } from '../../src/operations/init.ts';
 import { accountRepository } from '../../src/operations/integrity/account.ts';
-import { show } from '../../src/operations/show.ts';
+import { show } from '../../src/operations/list/show.ts';
 import { validate } from '../../src/operations/validate.ts';
 import { collectingContext } from '../helpers/redis.ts';
 import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';

@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { DrillResult } from '../../src/operations/integrity/request.ts';
-import type { ShowResult } from '../../src/operations/list-requests.ts';
+import type { ShowResult } from '../../src/operations/list/request.ts';
 import type { StatusResult } from '../../src/operations/status-requests.ts';
 import { makeBench, type Bench } from '../helpers/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';

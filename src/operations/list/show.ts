@@ -1,14 +1,14 @@
 /** Everything known of one backup. Without a key: what its manifest tells. */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { readNotes } from '../repository/backups/notes.ts';
-import { shownEvidence } from './evidence.ts';
-import { readComponentFacts } from './backup-facts.ts';
-import { withReadRepository } from './open-repository.ts';
-import type { ShowRequest, ShowResult } from './list-requests.ts';
-import { provenIn, standingOf } from './states.ts';
-import { backupSummary } from './component.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { readNotes } from '../../repository/backups/notes.ts';
+import { shownEvidence } from '../evidence.ts';
+import { readComponentFacts } from '../backup-facts.ts';
+import { withReadRepository } from '../open-repository.ts';
+import type { ShowRequest, ShowResult } from './request.ts';
+import { provenIn, standingOf } from '../states.ts';
+import { backupSummary } from '../component.ts';
 
 export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {
   return withReadRepository(loaded, context, async (repository) => {

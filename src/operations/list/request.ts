@@ -1,8 +1,8 @@
 /** What list and show are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
-import type { Json } from '../source/source.ts';
-import type { ComponentSizes } from './backup/request.ts';
-import type { BackupType } from './operation.ts';
-import type { Standing } from './states.ts';
+import type { Json } from '../../source/source.ts';
+import type { ComponentSizes } from '../backup/request.ts';
+import type { BackupType } from '../operation.ts';
+import type { Standing } from '../states.ts';
 
 export interface ListRequest {
   /** Undefined: every target in the repository. */

@@ -1,11 +1,11 @@
 /** The backups in the repository. Needs no key; without one, seals cannot be checked, and each backup says so. */
-import type { LoadedConfig } from '../config/load.ts';
-import type { RunContext } from '../lib/events.ts';
-import { allNoteNames, readNotes } from '../repository/backups/notes.ts';
-import { withReadRepository } from './open-repository.ts';
-import type { BackupSummary, ListRequest, ListResult } from './list-requests.ts';
-import { standings } from './states.ts';
-import { backupSummary } from './component.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { allNoteNames, readNotes } from '../../repository/backups/notes.ts';
+import { withReadRepository } from '../open-repository.ts';
+import type { BackupSummary, ListRequest, ListResult } from './request.ts';
+import { standings } from '../states.ts';
+import { backupSummary } from '../component.ts';
 
 export async function list(loaded: LoadedConfig, request: ListRequest, context: RunContext): Promise<ListResult> {
   return withReadRepository(loaded, context, async (repository) => {
