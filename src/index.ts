@@ -27,7 +27,7 @@ export type { AuditedRun, AuditRequest, AuditResult } from './operations/audit/a
 export type { EmergencyPlan } from './operations/emergency/plan.ts';
 export type { EmergencyRequest, EmergencyResult } from './operations/emergency/restore.ts';
 export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
-export type { PitrRequest, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
+export type { PitrRequest, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr/request.ts';
 export type { BackedUpComponent, BackupResult, ComponentSizes, PlannedComponent } from './operations/backup/request.ts';
 export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
 export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, RepositoryAccount } from './operations/integrity/request.ts';

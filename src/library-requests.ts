@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { Secret } from './lib/secret.ts';
-import type { PitrRequest } from './operations/pitr-requests.ts';
+import type { PitrRequest } from './operations/pitr/request.ts';
 import type { BackupRequest } from './operations/backup/request.ts';
 import type { CleanupRequest, HoldRequest, ReleaseRequest, UndeleteRequest } from './operations/cleanup/request.ts';
 import type { DrillRequest } from './operations/integrity/request.ts';

@@ -16,7 +16,7 @@ import type { AcknowledgeOptions, BackupOptions, CleanupOptions, Defaults, Drill
 import type { AuditRequest, AuditResult } from './operations/audit/audit.ts';
 import type { EmergencyRequest, EmergencyResult } from './operations/emergency/restore.ts';
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
-import type { PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr-requests.ts';
+import type { PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr/request.ts';
 import type { BackupResult } from './operations/backup/request.ts';
 import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
 import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity/request.ts';
@@ -187,12 +187,12 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Recovers PostgreSQL to a moment into a new folder, from a base backup (`backup({ components: ['base'] })`) and archived log. */
   async pitr(options: PitrOptions, call: CallOptions = {}): Promise<PitrResult> {
-    return this.#run(needsOf(options.target), async () => (await import('./operations/pitr.ts')).pitr, pitrRequest(options, this.#defaults), call);
+    return this.#run(needsOf(options.target), async () => (await import('./operations/pitr/pitr.ts')).pitr, pitrRequest(options, this.#defaults), call);
   }
 
   /** Names a moment to come back to by `pitr({ to: 'name:…' })`. */
   async createRestorePoint(options: RestorePointRequest, call: CallOptions = {}): Promise<RestorePointResult> {
-    return this.#run(needsOf(options.target), async () => (await import('./operations/restore-point.ts')).createRestorePoint, options, call);
+    return this.#run(needsOf(options.target), async () => (await import('./operations/pitr/restore-point.ts')).createRestorePoint, options, call);
   }
 
   /** Archives one file of write-ahead log, and all that is ready besides; durable when it resolves. */

@@ -1,6 +1,6 @@
 /** lifeboat pitr */
 import { Option, type Command } from 'commander';
-import type { PitrAction, PitrOther, PitrRequest } from '../operations/pitr-requests.ts';
+import type { PitrAction, PitrOther, PitrRequest } from '../operations/pitr/request.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import { confirmFlag, count, dryRunFlag, jobsFlag, listOf, oneOf, overridesOf, several } from './shared/flags.ts';
 import { restoreRequest } from './shared/restore-flags.ts';
@@ -65,7 +65,7 @@ export function declare(command: Command, session: Session): void {
         need: { repository: true, encryption: true, ...(needsTarget(flags) ? { targets: { name: session.flags.target } } : {}) },
         overrides: overridesOf(flags),
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/pitr.ts')).pitr,
+        operation: async () => (await import('../operations/pitr/pitr.ts')).pitr,
         request: (confirm) => ({
           ...restores(flags, session),
           confirm,

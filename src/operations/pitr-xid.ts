@@ -2,7 +2,7 @@
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import type { WalRun } from './pitr-wal.ts';
+import type { WalRun } from './pitr/wal-inventory.ts';
 import { WalDump, type DumpedWal } from './wal-dump.ts';
 import { readSegment } from './wal-segment.ts';
 

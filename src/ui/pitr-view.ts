@@ -2,7 +2,7 @@
 import type { ChalkInstance } from 'chalk';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { PitrFallback, PitrPlanned, PitrResult, RestorePointResult } from '../operations/pitr-requests.ts';
+import type { PitrFallback, PitrPlanned, PitrResult, RestorePointResult } from '../operations/pitr/request.ts';
 import { counted } from './sizes.ts';
 import { oneLine } from './table.ts';
 import type { View } from './view.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTool, startTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import { createRestorePoint } from '../../src/operations/restore-point.ts';
+import { createRestorePoint } from '../../src/operations/pitr/restore-point.ts';
 import { type Connection, withConnection } from '../../src/source/postgres/server/connection.ts';
 import { type LoggedEnd, type PitrCluster, quiet } from './pitr-cluster.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PitrResult } from '../../src/operations/pitr-requests.ts';
+import type { PitrResult } from '../../src/operations/pitr/request.ts';
 import type { WalStatusResult } from '../../src/operations/wal-requests.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { openRepository, type Repository } from '../../src/repository/repository.ts';

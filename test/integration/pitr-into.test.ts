@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../src/config/load.ts';
 import { processStart } from '../../src/lib/leftovers.ts';
 import { Secret } from '../../src/lib/secret.ts';
-import type { PitrResult } from '../../src/operations/pitr-requests.ts';
+import type { PitrResult } from '../../src/operations/pitr/request.ts';
 import type { ShowResult } from '../../src/operations/list/request.ts';
 import type { UndoRestoreResult } from '../../src/operations/restore-requests.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';

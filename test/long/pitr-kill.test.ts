@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
 import { runTool } from '../../src/lib/exec.ts';
-import type { PitrResult } from '../../src/operations/pitr-requests.ts';
+import type { PitrResult } from '../../src/operations/pitr/request.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { readWal } from '../../src/repository/wal/archive.ts';
 import { makeBench, namesBelow, toolsOf, type Bench } from '../helpers/command-run.ts';

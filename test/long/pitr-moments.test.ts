@@ -1,8 +1,8 @@
 /** Recoveries to random moments of a busy cluster: at each just the rows that were committed by then, in the order of the log; amcheck finds nothing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PitrRequest } from '../../src/operations/pitr-requests.ts';
-import { formatMicroseconds } from '../../src/operations/pitr-target.ts';
+import type { PitrRequest } from '../../src/operations/pitr/request.ts';
+import { formatMicroseconds } from '../../src/operations/pitr/moment.ts';
 import { parseLsn } from '../../src/repository/wal/names.ts';
 import { type LoggedEnd, startPitrCluster } from '../helpers/pitr-cluster.ts';
 import { assertState, expectedBefore, prepareWriter, writeFor } from '../helpers/pitr-writer.ts';

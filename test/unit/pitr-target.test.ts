@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
-import { formatMicroseconds, parseTarget } from '../../src/operations/pitr-target.ts';
+import { formatMicroseconds, parseTarget } from '../../src/operations/pitr/moment.ts';
 
 const isUsage = (error: unknown): boolean => error instanceof LifeboatError && error.code === 'usage';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
-import { replayMeter } from '../../src/operations/replay-meter.ts';
+import { replayMeter } from '../../src/operations/pitr/replay-meter.ts';
 
 test('totals at each step forward, a line with percent, rate and time left after five seconds and a twentieth of the way', () => {
   const events: LifeboatEvent[] = [];

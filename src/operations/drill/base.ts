@@ -8,8 +8,8 @@ import { checkCluster } from './cluster.ts';
 import { withRecovered } from './recover.ts';
 import type { DrillRecord, DrillSubject } from './subject.ts';
 import { factsOf } from '../backup-facts.ts';
-import { placeFor } from '../pitr-bases.ts';
-import { runOf, takeInventory } from '../pitr-wal.ts';
+import { placeFor } from '../pitr/choose-base.ts';
+import { runOf, takeInventory } from '../pitr/wal-inventory.ts';
 import { count } from '../component.ts';
 
 export async function drillBase({ repository, facts: all, component, manifest, reader, config }: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {

@@ -7,9 +7,9 @@ import type { Repository } from '../../repository/repository.ts';
 import { baseFacts } from '../../source/postgres/base/facts.ts';
 import { lookAround, type WalMoment } from './wal-transactions.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
-import type { Candidate } from '../pitr-bases.ts';
-import { planPitr, type PitrPlan } from '../pitr-plan.ts';
-import { formatMicroseconds, parseTime } from '../pitr-target.ts';
+import type { Candidate } from '../pitr/choose-base.ts';
+import { planPitr, type PitrPlan } from '../pitr/plan.ts';
+import { formatMicroseconds, parseTime } from '../pitr/moment.ts';
 
 export interface MomentWindow {
   readonly target: string;

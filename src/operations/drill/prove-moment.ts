@@ -5,7 +5,7 @@ import { withConnection, type Connection } from '../../source/postgres/server/co
 import type { RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import type { DrillRecord } from './subject.ts';
 import type { WalMoment, WalRow, WalTransaction } from './wal-transactions.ts';
-import { formatMicroseconds, parseTime } from '../pitr-target.ts';
+import { formatMicroseconds, parseTime } from '../pitr/moment.ts';
 
 /** Throws `integrity` (14). The server must be at rest at the moment. */
 export async function proveMoment(server: Pick<RecoveringServer, 'url'>, moment: WalMoment, record: DrillRecord, { signal }: Pick<RunContext, 'signal'>): Promise<void> {

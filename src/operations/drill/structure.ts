@@ -1,7 +1,7 @@
 /** The structure of what a drill has restored, for its record: damage is the backup's fault, a missing or failing tool is not. */
 import type { RunContext } from '../../lib/events.ts';
 import type { DrillRecord } from './subject.ts';
-import { checkStructure, type StructureCheckOptions } from '../structure-check.ts';
+import { checkStructure, type StructureCheckOptions } from '../pitr/structure-check.ts';
 
 const amchecked = 'the structure of tables and indexes by pg_amcheck';
 

@@ -11,8 +11,8 @@ import type { Repository } from '../../repository/repository.ts';
 import { readWal } from '../../repository/wal/archive.ts';
 import { formatLsn, parseLsn } from '../../repository/wal/names.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
-import { parseTime } from '../pitr-target.ts';
-import type { WalRun } from '../pitr-wal.ts';
+import { parseTime } from '../pitr/moment.ts';
+import type { WalRun } from '../pitr/wal-inventory.ts';
 
 export interface WalTransaction {
   /** With its epoch: 64 bits. */

@@ -1,7 +1,7 @@
 /** A hole at the end of an archive: one that a push closes a moment later is no gap, one that stays is; old ones are not waited for. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { takeInventory } from '../../../src/operations/pitr-wal.ts';
+import { takeInventory } from '../../../src/operations/pitr/wal-inventory.ts';
 import { settled } from '../../../src/operations/wal-settled.ts';
 import { surveySystem } from '../../../src/operations/wal-status.ts';
 import type { Repository } from '../../../src/repository/repository.ts';

@@ -4,8 +4,8 @@
  * it would write into the original's files.
  */
 import { readdir } from 'node:fs/promises';
-import { LifeboatError } from '../lib/errors.ts';
-import { withoutPageHeaders } from './pitr-wal.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { withoutPageHeaders } from './wal-inventory.ts';
 
 /** A record's header, the header of its data, the tablespace's oid and a path of PostgreSQL's MAXPGPATH. */
 const longestRecordBytes = 24 + 5 + 4 + 1024 + 8;

@@ -1,13 +1,13 @@
 /** Which segments a recovery needs: up to its target, as far as that is known beforehand; and what is said of a target behind their end. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Repository } from '../repository/repository.ts';
-import { formatLsn, parseLsn } from '../repository/wal/names.ts';
-import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { segmentsOfBase } from './backup/base-wal.ts';
-import { formatMicroseconds, type PitrTarget } from './pitr-target.ts';
-import { findRestorePoint, type RunEnd, type WalRun } from './pitr-wal.ts';
-import { findTransaction } from './pitr-xid.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { formatLsn, parseLsn } from '../../repository/wal/names.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import { segmentsOfBase } from '../backup/base-wal.ts';
+import { formatMicroseconds, type PitrTarget } from './moment.ts';
+import { findRestorePoint, type RunEnd, type WalRun } from './wal-inventory.ts';
+import { findTransaction } from '../pitr-xid.ts';
 
 export interface Reach {
   readonly facts: BaseFacts;

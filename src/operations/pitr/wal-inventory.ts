@@ -4,18 +4,18 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { runTool } from '../lib/exec.ts';
-import { withScratchFolder } from '../lib/fs.ts';
-import type { Repository } from '../repository/repository.ts';
-import { listWal, parseHistory, type HistoryLine } from '../repository/wal/archive.ts';
-import { formatLsn, parseLsn, segmentName, segmentNumber } from '../repository/wal/names.ts';
-import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { segmentsOfBase } from './backup/base-wal.ts';
-import { parseTime } from './pitr-target.ts';
-import { readSegment } from './wal-segment.ts';
-import { pushedAtOnce, settled, type Seen } from './wal-settled.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { runTool } from '../../lib/exec.ts';
+import { withScratchFolder } from '../../lib/fs.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { listWal, parseHistory, type HistoryLine } from '../../repository/wal/archive.ts';
+import { formatLsn, parseLsn, segmentName, segmentNumber } from '../../repository/wal/names.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import { segmentsOfBase } from '../backup/base-wal.ts';
+import { parseTime } from './moment.ts';
+import { readSegment } from '../wal-segment.ts';
+import { pushedAtOnce, settled, type Seen } from '../wal-settled.ts';
 
 /** Everything of one cluster that is archived, by name. */
 export interface WalInventory {

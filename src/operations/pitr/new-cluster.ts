@@ -1,24 +1,24 @@
 /** A logical backup of a whole server as a cluster of its own: initdb, roles, every database, compared. Startable only when all of it is there. */
 import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { LoadedConfig } from '../config/load.ts';
-import type { RunContext } from '../lib/events.ts';
-import { rememberPath } from '../lib/leftovers.ts';
-import { openArtifacts } from '../repository/packs/artifact-reader.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { setConfigurationAside, takeIntoUse } from '../source/postgres/base/restore.ts';
-import { withConnection } from '../source/postgres/server/connection.ts';
-import type { PostgresFacts } from '../source/postgres/facts/facts.ts';
-import { startRecovery, type RecoveringServer } from '../source/postgres/cluster/recovery.ts';
-import { restorePostgres } from '../source/postgres/restore/new-database.ts';
-import { findScratchPlace, makeCluster, type ScratchPlace } from '../source/postgres/cluster/scratch-cluster.ts';
-import { pinned } from './read-lease.ts';
-import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './pitr-places.ts';
-import { withState } from './pitr-recover.ts';
-import type { PitrAction } from './pitr-requests.ts';
-import { restoredTables } from './restore-database.ts';
-import type { RestoredComponent } from './restore-requests.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { rememberPath } from '../../lib/leftovers.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { setConfigurationAside, takeIntoUse } from '../../source/postgres/base/restore.ts';
+import { withConnection } from '../../source/postgres/server/connection.ts';
+import type { PostgresFacts } from '../../source/postgres/facts/facts.ts';
+import { startRecovery, type RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
+import { restorePostgres } from '../../source/postgres/restore/new-database.ts';
+import { findScratchPlace, makeCluster, type ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
+import { pinned } from '../read-lease.ts';
+import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './folders.ts';
+import { withState } from './recover.ts';
+import type { PitrAction } from './request.ts';
+import { restoredTables } from '../restore-database.ts';
+import type { RestoredComponent } from '../restore-requests.ts';
 
 export interface NewClusterOptions {
   readonly loaded: LoadedConfig;
@@ -92,7 +92,7 @@ async function startNew({ programs }: ScratchPlace, { dataDir, owner }: Recovery
 async function fill({ loaded, repository, manifest, component, facts }: NewClusterOptions, { url }: RecoveringServer, place: ScratchPlace, context: RunContext): Promise<RestoredComponent[]> {
   const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(manifest), artifacts: component.artifacts, trustChecksums: true });
   if (facts.globals !== undefined) {
-    const { replayGlobals } = await import('../source/postgres/restore/globals-replay.ts');
+    const { replayGlobals } = await import('../../source/postgres/restore/globals-replay.ts');
     await replayGlobals({ reader, facts, targetUrl: url }, context);
   }
   // The new one is empty, and stands in the way of that of the backup.

@@ -5,21 +5,21 @@
  */
 import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { rememberPath } from '../lib/leftovers.ts';
-import { formatBytes } from '../lib/units.ts';
-import { openArtifacts } from '../repository/packs/artifact-reader.ts';
-import type { Repository } from '../repository/repository.ts';
-import { parseLsn, segmentNumber } from '../repository/wal/names.ts';
-import { restoreBase, takeIntoUse } from '../source/postgres/base/restore.ts';
-import { startRecovery, type RecoveringServer, type RecoveryPosition } from '../source/postgres/cluster/recovery.ts';
-import { endedEarly, refuseEarlyEnd } from './pitr-early-end.ts';
-import { claimFolders, findPlaces, type RecoveryPlaces } from './pitr-places.ts';
-import type { PitrPlan } from './pitr-plan.ts';
-import type { PitrAction, PitrRecovered } from './pitr-requests.ts';
-import { formatMicroseconds } from './pitr-target.ts';
-import { serveWal, type WalServer } from './pitr-wal-server.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { rememberPath } from '../../lib/leftovers.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { parseLsn, segmentNumber } from '../../repository/wal/names.ts';
+import { restoreBase, takeIntoUse } from '../../source/postgres/base/restore.ts';
+import { startRecovery, type RecoveringServer, type RecoveryPosition } from '../../source/postgres/cluster/recovery.ts';
+import { endedEarly, refuseEarlyEnd } from './early-end.ts';
+import { claimFolders, findPlaces, type RecoveryPlaces } from './folders.ts';
+import type { PitrPlan } from './plan.ts';
+import type { PitrAction, PitrRecovered } from './request.ts';
+import { formatMicroseconds } from './moment.ts';
+import { serveWal, type WalServer } from './wal-server.ts';
 import { replayMeter } from './replay-meter.ts';
 import { checkStructure } from './structure-check.ts';
 

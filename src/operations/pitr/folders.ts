@@ -5,12 +5,12 @@
 import { readFileSync } from 'node:fs';
 import { readdir, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
-import { rememberPath } from '../lib/leftovers.ts';
-import { formatBytes } from '../lib/units.ts';
-import type { FolderOwner } from '../source/postgres/base/placer.ts';
-import { placeTablespaces, type PlacedTablespace } from '../source/postgres/base/tablespaces.ts';
-import type { PitrPlan } from './pitr-plan.ts';
+import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { rememberPath } from '../../lib/leftovers.ts';
+import { formatBytes } from '../../lib/units.ts';
+import type { FolderOwner } from '../../source/postgres/base/placer.ts';
+import { placeTablespaces, type PlacedTablespace } from '../../source/postgres/base/tablespaces.ts';
+import type { PitrPlan } from './plan.ts';
 
 export interface RecoveryPlaces {
   /** Absolute, as all of them. */

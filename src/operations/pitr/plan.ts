@@ -2,22 +2,22 @@
  * Plans a recovery to a moment: which base backup, along which timeline, by which WAL; and refuses, before
  * a byte is written, what could not succeed. A recovery that runs out of WAL says so only after hours.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { segmentAt } from '../repository/wal/names.ts';
-import { baseFacts, type BaseFacts } from '../source/postgres/base/facts.ts';
-import { placeTablespaces } from '../source/postgres/base/tablespaces.ts';
-import type { ScratchPlace } from '../source/postgres/cluster/scratch-cluster.ts';
-import { segmentsOfBase } from './backup/base-wal.ts';
-import { factsOf, readComponentFacts } from './backup-facts.ts';
-import { baseBackups, placeFor, startsTooLate } from './pitr-bases.ts';
-import { neededFor } from './pitr-needed.ts';
-import type { PitrPlanned, PitrRequest } from './pitr-requests.ts';
-import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './pitr-target.ts';
-import { chooseTimeline, endOfRun, readableRun, runOf, takeInventory, type RunEnd, type WalInventory, type WalRun } from './pitr-wal.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { segmentAt } from '../../repository/wal/names.ts';
+import { baseFacts, type BaseFacts } from '../../source/postgres/base/facts.ts';
+import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
+import type { ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
+import { segmentsOfBase } from '../backup/base-wal.ts';
+import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import { baseBackups, placeFor, startsTooLate } from './choose-base.ts';
+import { neededFor } from './needed-segments.ts';
+import type { PitrPlanned, PitrRequest } from './request.ts';
+import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './moment.ts';
+import { chooseTimeline, endOfRun, readableRun, runOf, takeInventory, type RunEnd, type WalInventory, type WalRun } from './wal-inventory.ts';
 
 export interface PitrPlan {
   readonly manifest: Manifest;

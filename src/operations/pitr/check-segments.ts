@@ -1,14 +1,14 @@
 /** The log that a recovery needs, opened beforehand: every segment, its header, and its records from first to last. */
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Repository } from '../repository/repository.ts';
-import { parseLsn, segmentAt } from '../repository/wal/names.ts';
-import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { NotFoundError } from '../storage/storage.ts';
-import type { PitrPlan } from './pitr-plan.ts';
-import { segmentFault } from './pitr-wal.ts';
-import { positionOfFault, WalDump, type DumpedWal } from './wal-dump.ts';
-import { readSegment } from './wal-segment.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { parseLsn, segmentAt } from '../../repository/wal/names.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import { NotFoundError } from '../../storage/storage.ts';
+import type { PitrPlan } from './plan.ts';
+import { segmentFault } from './wal-inventory.ts';
+import { positionOfFault, WalDump, type DumpedWal } from '../wal-dump.ts';
+import { readSegment } from '../wal-segment.ts';
 
 /** Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged. */
 export async function checkWal(repository: Repository, { needed, facts, inventory, run, place }: PitrPlan, { signal, emit }: RunContext): Promise<number> {

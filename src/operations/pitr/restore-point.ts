@@ -1,13 +1,13 @@
 /** Names a moment in the WAL of a server, to come back to by `pitr --to name:…`. */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { switchWal } from '../source/postgres/base/source.ts';
-import { withConnection } from '../source/postgres/server/connection.ts';
-import { audited } from './audit/audited.ts';
-import { noteWarnings } from './warnings.ts';
-import type { RestorePointRequest, RestorePointResult } from './pitr-requests.ts';
-import { chooseTarget } from './targets.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { switchWal } from '../../source/postgres/base/source.ts';
+import { withConnection } from '../../source/postgres/server/connection.ts';
+import { audited } from '../audit/audited.ts';
+import { noteWarnings } from '../warnings.ts';
+import type { RestorePointRequest, RestorePointResult } from './request.ts';
+import { chooseTarget } from '../targets.ts';
 
 export const createRestorePoint = audited('create-restore-point', create);
 

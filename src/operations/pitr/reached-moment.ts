@@ -1,11 +1,11 @@
 /** When a moment was that is named by a position, a name or a transaction: what stands in the log. For what has no log of its own. */
-import type { RunContext } from '../lib/events.ts';
-import type { Repository } from '../repository/repository.ts';
-import { parseLsn } from '../repository/wal/names.ts';
-import type { PitrPlan } from './pitr-plan.ts';
-import { parseTime } from './pitr-target.ts';
-import { dumpSegment } from './pitr-wal.ts';
-import { readSegment } from './wal-segment.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { parseLsn } from '../../repository/wal/names.ts';
+import type { PitrPlan } from './plan.ts';
+import { parseTime } from './moment.ts';
+import { dumpSegment } from './wal-inventory.ts';
+import { readSegment } from '../wal-segment.ts';
 
 /** Microseconds since 1970; where the log tells none before it, the end of the base backup. */
 export async function momentOf(repository: Repository, plan: PitrPlan, context: RunContext): Promise<bigint> {

@@ -7,13 +7,13 @@
 import { chmod, chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LifeboatError } from '../lib/errors.ts';
-import type { Repository } from '../repository/repository.ts';
-import { parseWalName, segmentNumber } from '../repository/wal/names.ts';
-import type { FolderOwner } from '../source/postgres/base/placer.ts';
-import { TablespaceGuard } from './pitr-tablespaces.ts';
-import { segmentFault, type WalInventory, type WalRun } from './pitr-wal.ts';
-import { readSegment } from './wal-segment.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { parseWalName, segmentNumber } from '../../repository/wal/names.ts';
+import type { FolderOwner } from '../../source/postgres/base/placer.ts';
+import { TablespaceGuard } from './tablespace-guard.ts';
+import { segmentFault, type WalInventory, type WalRun } from './wal-inventory.ts';
+import { readSegment } from '../wal-segment.ts';
 
 export interface WalServer extends AsyncDisposable {
   /** For restore_command. */

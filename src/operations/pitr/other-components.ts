@@ -1,13 +1,13 @@
 /** Redis and files have no log: they come from their newest backups before the moment, and how long before is said. */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { PitrOther, PitrOtherPlanned, PitrRequest } from './pitr-requests.ts';
-import { formatMicroseconds, parseTime } from './pitr-target.ts';
-import type { RestoredComponent, RestoreRequest } from './restore-requests.ts';
-import { restore } from './restore.ts';
-import { kindOf } from './component.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { PitrOther, PitrOtherPlanned, PitrRequest } from './request.ts';
+import { formatMicroseconds, parseTime } from './moment.ts';
+import type { RestoredComponent, RestoreRequest } from '../restore-requests.ts';
+import { restore } from '../restore.ts';
+import { kindOf } from '../component.ts';
 
 /** Chooses the backups and plans their restores. Throws `window` (17) where a component has none before the moment, and whatever keeps it from being restored. */
 export async function planOthers(loaded: LoadedConfig, request: PitrRequest, target: string, repository: Repository, momentUs: bigint, context: RunContext): Promise<PitrOtherPlanned[]> {

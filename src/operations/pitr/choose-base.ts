@@ -1,11 +1,11 @@
 /** Base backups as recoveries choose among them: those that count, whether one can serve a moment at all, and where its cluster can be made. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { parseLsn } from '../repository/wal/names.ts';
-import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import { findScratchPlace, type ScratchPlace } from '../source/postgres/cluster/scratch-cluster.ts';
-import { parseTime, type PitrTarget } from './pitr-target.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { parseLsn } from '../../repository/wal/names.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import { findScratchPlace, type ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
+import { parseTime, type PitrTarget } from './moment.ts';
 
 /** A backup with a base backup in it. */
 export interface Candidate {

@@ -3,24 +3,24 @@
  * compared with what the recovered cluster holds, and swapped on request. What is in the way is found out
  * before the recovery begins, which may take hours.
  */
-import type { TargetConfig } from '../config/config.ts';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Secret } from '../lib/secret.ts';
-import type { Manifest } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { withConnection } from '../source/postgres/server/connection.ts';
-import { openLiveDump, type LiveDump } from '../source/postgres/dump/live-dump.ts';
-import { quoteQualified } from '../source/postgres/server/quote.ts';
-import { restoreIntoExisting } from '../source/postgres/restore/existing-database.ts';
-import { parsePattern } from '../source/postgres/restore/table-patterns.ts';
-import { pinned } from './read-lease.ts';
-import type { PitrRequest, PitrStep } from './pitr-requests.ts';
-import { placeDatabase, planDatabases, restoredTables } from './restore-database.ts';
-import { nowhere, type Replaced, type RestoreStep, type RestoreSubject } from './restore-step.ts';
-import { runStep, saveWhatIsReplaced } from './restore.ts';
-import type { RestoredComponent, RestoreRequest } from './restore-requests.ts';
+import type { TargetConfig } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Secret } from '../../lib/secret.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { withConnection } from '../../source/postgres/server/connection.ts';
+import { openLiveDump, type LiveDump } from '../../source/postgres/dump/live-dump.ts';
+import { quoteQualified } from '../../source/postgres/server/quote.ts';
+import { restoreIntoExisting } from '../../source/postgres/restore/existing-database.ts';
+import { parsePattern } from '../../source/postgres/restore/table-patterns.ts';
+import { pinned } from '../read-lease.ts';
+import type { PitrRequest, PitrStep } from './request.ts';
+import { placeDatabase, planDatabases, restoredTables } from '../restore-database.ts';
+import { nowhere, type Replaced, type RestoreStep, type RestoreSubject } from '../restore-step.ts';
+import { runStep, saveWhatIsReplaced } from '../restore.ts';
+import type { RestoredComponent, RestoreRequest } from '../restore-requests.ts';
 
 type Wanted = RestoreRequest['postgres'];
 

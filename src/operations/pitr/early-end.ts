@@ -1,7 +1,7 @@
 /** A server takes a record that it cannot read for the end of the log. Whether it was the end, the archive knows. */
-import { LifeboatError } from '../lib/errors.ts';
-import { formatLsn, parseLsn } from '../repository/wal/names.ts';
-import type { PitrPlan } from './pitr-plan.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { formatLsn, parseLsn } from '../../repository/wal/names.ts';
+import type { PitrPlan } from './plan.ts';
 
 type Replayed = Pick<PitrPlan, 'run' | 'end' | 'facts'>;
 

@@ -1,10 +1,10 @@
 /** A recovery for real is a measurement of its base backup: how long it took, and what was found sound, kept as evidence beside it. */
-import { messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { writeEvidence } from '../repository/backups/evidence.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { PitrPlan } from './pitr-plan.ts';
-import type { PitrRecovered } from './pitr-requests.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { writeEvidence } from '../../repository/backups/evidence.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { PitrPlan } from './plan.ts';
+import type { PitrRecovered } from './request.ts';
 
 /** Only of a backup that holds nothing else: evidence speaks for all of its components. Never rejects. */
 export async function recordRecovery(repository: Repository, { manifest, place }: PitrPlan, recovered: Pick<PitrRecovered, 'databases' | 'structure' | 'segmentsReplayed' | 'durationMs'>, { emit }: RunContext): Promise<void> {

@@ -3,24 +3,24 @@
  * or by way of a throwaway cluster back into a live server. All that can be refused is refused before a byte is
  * written. Without a base backup and its log the newest logical backup before the moment takes its place.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Repository } from '../repository/repository.ts';
-import { audited } from './audit/audited.ts';
-import { noteWarnings } from './warnings.ts';
-import { collectLeftovers, withRepository } from './open-repository.ts';
-import { pinned } from './read-lease.ts';
-import { checkWal } from './pitr-check.ts';
-import { recordRecovery } from './pitr-evidence.ts';
-import { copyInto, planInto, type Copied, type IntoPlan } from './pitr-into.ts';
-import { momentOf } from './pitr-moment.ts';
-import { planOthers, restoreOthers } from './pitr-others.ts';
-import { findPlaces } from './pitr-places.ts';
-import { NoBaseError, planPitr, type PitrPlan } from './pitr-plan.ts';
-import { recoverCluster, withState } from './pitr-recover.ts';
-import type { PitrOtherPlanned, PitrRecovered, PitrRequest, PitrResult } from './pitr-requests.ts';
-import type { Replaced } from './restore-step.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { audited } from '../audit/audited.ts';
+import { noteWarnings } from '../warnings.ts';
+import { collectLeftovers, withRepository } from '../open-repository.ts';
+import { pinned } from '../read-lease.ts';
+import { checkWal } from './check-segments.ts';
+import { recordRecovery } from './evidence.ts';
+import { copyInto, planInto, type Copied, type IntoPlan } from './copy-into-live.ts';
+import { momentOf } from './reached-moment.ts';
+import { planOthers, restoreOthers } from './other-components.ts';
+import { findPlaces } from './folders.ts';
+import { NoBaseError, planPitr, type PitrPlan } from './plan.ts';
+import { recoverCluster, withState } from './recover.ts';
+import type { PitrOtherPlanned, PitrRecovered, PitrRequest, PitrResult } from './request.ts';
+import type { Replaced } from '../restore-step.ts';
 
 export const pitr = audited('pitr', recover);
 
@@ -35,7 +35,7 @@ async function recover(loaded: LoadedConfig, request: PitrRequest, told: RunCont
       plan = await planPitr(loaded, request, repository, context);
     } catch (why) {
       if (!(why instanceof NoBaseError)) throw why;
-      const { fallBack } = await import('./pitr-fallback.ts');
+      const { fallBack } = await import('./fallback.ts');
       return { ...(await fallBack({ loaded, repository, request, why, at, ask: async (replaced, target) => ask(request, replaced, target) }, context)), warnings };
     }
     await using _ = await pinned(repository, { scope: 'read', command: 'pitr', backupId: plan.manifest.id }, context);

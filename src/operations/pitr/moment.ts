@@ -1,7 +1,7 @@
 /** The moment that an operator means: a time with its zone, a position, a transaction, a name, the end of the archive, or the first consistent one. */
-import { LifeboatError } from '../lib/errors.ts';
-import { parseDuration } from '../lib/time.ts';
-import { parseLsn } from '../repository/wal/names.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { parseDuration } from '../../lib/time.ts';
+import { parseLsn } from '../../repository/wal/names.ts';
 
 export type PitrTarget =
   /** Microseconds since 1970: commits are told apart by them. */

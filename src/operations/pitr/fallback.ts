@@ -3,23 +3,23 @@
  * before it: into a cluster of its own, or into a live server; and what was written between is said to be lost.
  */
 import { join } from 'node:path';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { formatDuration } from '../lib/time.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { postgresFacts, type PostgresFacts } from '../source/postgres/facts/facts.ts';
-import { factsOf, readComponentFacts } from './backup-facts.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { formatDuration } from '../../lib/time.ts';
+import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { postgresFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
+import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { restoreIntoNewCluster } from './new-cluster.ts';
-import { planInto } from './pitr-into.ts';
-import { planOthers, restoreOthers } from './pitr-others.ts';
-import type { NoBaseError } from './pitr-plan.ts';
-import type { PitrFallback, PitrOtherPlanned, PitrRequest, PitrResult } from './pitr-requests.ts';
-import { parseTarget, parseTime } from './pitr-target.ts';
-import type { Replaced } from './restore-step.ts';
-import type { RestoredComponent } from './restore-requests.ts';
-import { restore } from './restore.ts';
+import { planInto } from './copy-into-live.ts';
+import { planOthers, restoreOthers } from './other-components.ts';
+import type { NoBaseError } from './plan.ts';
+import type { PitrFallback, PitrOtherPlanned, PitrRequest, PitrResult } from './request.ts';
+import { parseTarget, parseTime } from './moment.ts';
+import type { Replaced } from '../restore-step.ts';
+import type { RestoredComponent } from '../restore-requests.ts';
+import { restore } from '../restore.ts';
 
 interface LogicalBackup {
   readonly manifest: Manifest;

@@ -1,8 +1,8 @@
 /** How far the replay of write-ahead log is: totals for a terminal, a plain line now and then for a log. */
-import type { RunContext } from '../lib/events.ts';
-import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
-import { formatLsn } from '../repository/wal/names.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { formatLsn } from '../../repository/wal/names.ts';
 
 export interface ReplayMeter {
   /** The replay has come so far; what lies behind an earlier position is passed over. */

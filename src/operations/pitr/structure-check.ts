@@ -2,12 +2,12 @@
  * The structure of every table and index of restored databases, by pg_amcheck. What it needs in a database
  * (an extension) is taken away again. A server that takes no writes is checked where the extension is there.
  */
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Secret } from '../lib/secret.ts';
-import { amcheck } from '../source/postgres/cluster/amcheck.ts';
-import { withConnection } from '../source/postgres/server/connection.ts';
-import type { StructureCheck } from './pitr-requests.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Secret } from '../../lib/secret.ts';
+import { amcheck } from '../../source/postgres/cluster/amcheck.ts';
+import { withConnection } from '../../source/postgres/server/connection.ts';
+import type { StructureCheck } from './request.ts';
 
 export interface StructureCheckOptions {
   /** Of a superuser. */
