@@ -39,4 +39,4 @@ export type { AcknowledgeResult, StatusReason, StatusRequest, StatusResult, Stat
 export type { Damage, TouchedArtifact, TouchedBackup, ValidatedBackup, ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
 export type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
 export type { WalFetchResult, WalGap, WalPushResult, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './operations/wal-requests.ts';
-export type { BackupState, Milestone, Standing } from './operations/states.ts';
+export type { BackupState, Milestone, Standing } from './operations/proof/standing.ts';

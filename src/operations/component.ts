@@ -7,7 +7,7 @@ import { formatBytes } from '../lib/units.ts';
 import type { ComponentSizes } from './backup/request.ts';
 import type { BackupSummary, Trust } from './list/request.ts';
 import type { ComponentName } from './operation.ts';
-import type { Standing } from './states.ts';
+import type { Standing } from './proof/standing.ts';
 
 /** The name that operators know a component by. */
 export function componentOf(kind: SourceKind): ComponentName {

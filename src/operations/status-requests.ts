@@ -1,6 +1,6 @@
 /** What status and acknowledge are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
-import type { ProvenMoment } from './proven-moment.ts';
-import type { Standing } from './states.ts';
+import type { ProvenMoment } from './proof/proven-moment.ts';
+import type { Standing } from './proof/standing.ts';
 import type { WalGap, WalTimeline } from './wal-requests.ts';
 
 export interface StatusRequest {

@@ -5,7 +5,7 @@ import { isBackupId } from '../repository/manifests/ids.ts';
 import type { ListedManifest } from '../repository/manifests/listing.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ValidateRequest } from './validate-requests.ts';
-import { provenIn } from './states.ts';
+import { provenIn } from './proof/standing.ts';
 import type { DamageBook } from './validate-damage.ts';
 import type { OpenBackup } from './validate-objects.ts';
 

@@ -1,6 +1,6 @@
 /** What `lifeboat list` prints. */
 import type { BackupSummary, ListResult } from '../operations/list/request.ts';
-import type { Standing } from '../operations/states.ts';
+import type { Standing } from '../operations/proof/standing.ts';
 import { exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
 import { shownTime, sizeCells, sizeHead } from './sizes.ts';

@@ -1,5 +1,5 @@
 /** What `lifeboat show` prints. */
-import type { Milestone, Standing } from '../operations/states.ts';
+import type { Milestone, Standing } from '../operations/proof/standing.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ShowResult } from '../operations/list/request.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LifeboatError } from '../../src/lib/errors.ts';
-import { standingOf } from '../../src/operations/states.ts';
+import { standingOf } from '../../src/operations/proof/standing.ts';
 import { isInSample } from '../../src/operations/validate-sample.ts';
 import { validateRepository } from '../../src/operations/validate.ts';
 import { verifyPack } from '../../src/operations/validate-packs.ts';

@@ -9,7 +9,7 @@ import type { ParentBackup } from '../../repository/packs/parent-index.ts';
 import { findLostPacks } from '../../repository/packs/reused-packs.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { readTable } from '../../repository/deletion/trash.ts';
-import { standingOf } from '../states.ts';
+import { standingOf } from '../proof/standing.ts';
 
 export interface Ancestry {
   /** The target's newest trusted backup. */

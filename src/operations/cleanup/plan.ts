@@ -9,7 +9,7 @@ import { applyPolicy, type PolicyOutcome, type Verdict } from '../../repository/
 import type { PolicyBackup, PolicyComponent, PolicyPart } from '../../repository/retention/backups.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { readComponentFacts } from '../backup-facts.ts';
-import { standings } from '../states.ts';
+import { standings } from '../proof/standing.ts';
 
 export interface PlanOptions {
   /** By target. */

@@ -19,7 +19,7 @@ import { pinned } from '../read-lease.ts';
 import { baseBackups } from '../pitr/choose-base.ts';
 import { formatMicroseconds } from '../pitr/moment.ts';
 import type { DrilledBackup, DrillRequest } from '../integrity/request.ts';
-import { momentNote } from '../proven-moment.ts';
+import { momentNote } from '../proof/proven-moment.ts';
 import { count } from '../component.ts';
 
 /** One for each target with base backups, or for each id. Throws `not_found` (10) without any. */

@@ -3,7 +3,7 @@ import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ComponentName } from '../operation.ts';
-import { standingOf } from '../states.ts';
+import { standingOf } from '../proof/standing.ts';
 import { componentOf } from '../component.ts';
 
 export interface ExpectedTime {

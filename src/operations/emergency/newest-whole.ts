@@ -8,7 +8,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { safetyTag } from '../../repository/retention/backups.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import type { ComponentName } from '../operation.ts';
-import { standingOf } from '../states.ts';
+import { standingOf } from '../proof/standing.ts';
 import { componentOf } from '../component.ts';
 import { validateRepository } from '../validate.ts';
 

@@ -20,7 +20,7 @@ import { expectedTime } from './expected-time.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import type { ComponentName } from '../operation.ts';
 import { commandLine } from '../shell-words.ts';
-import { standingOf, type BackupState } from '../states.ts';
+import { standingOf, type BackupState } from '../proof/standing.ts';
 import { componentOf } from '../component.ts';
 
 export type StepName = 'safety-backup' | 'stop-services' | 'restore-database' | 'restore-redis' | 'restore-files' | 'start-services' | 'check';

@@ -8,7 +8,7 @@ import { isAtWork, JournalFile } from './journal.ts';
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
 import type { ComponentName } from '../operation.ts';
-import { standingOf, type BackupState } from '../states.ts';
+import { standingOf, type BackupState } from '../proof/standing.ts';
 import { componentOf } from '../component.ts';
 
 export interface EmergencyStatusRequest {

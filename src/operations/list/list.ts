@@ -4,7 +4,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { allNoteNames, readNotes } from '../../repository/backups/notes.ts';
 import { withReadRepository } from '../open-repository.ts';
 import type { BackupSummary, ListRequest, ListResult } from './request.ts';
-import { standings } from '../states.ts';
+import { standings } from '../proof/standing.ts';
 import { backupSummary } from '../component.ts';
 
 export async function list(loaded: LoadedConfig, request: ListRequest, context: RunContext): Promise<ListResult> {

@@ -2,7 +2,7 @@
 import type { Json } from '../../source/source.ts';
 import type { ComponentSizes } from '../backup/request.ts';
 import type { BackupType } from '../operation.ts';
-import type { Standing } from '../states.ts';
+import type { Standing } from '../proof/standing.ts';
 
 export interface ListRequest {
   /** Undefined: every target in the repository. */

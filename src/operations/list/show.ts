@@ -7,7 +7,7 @@ import { shownEvidence } from '../evidence.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { withReadRepository } from '../open-repository.ts';
 import type { ShowRequest, ShowResult } from './request.ts';
-import { provenIn, standingOf } from '../states.ts';
+import { provenIn, standingOf } from '../proof/standing.ts';
 import { backupSummary } from '../component.ts';
 
 export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {

@@ -1,7 +1,7 @@
 /** What a recovery to a moment says of a backup: it is told beside the steps of its proof, and takes none of them away. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { judge, type NewestEvidence } from '../../../src/operations/states.ts';
+import { judge, type NewestEvidence } from '../../../src/operations/proof/standing.ts';
 import type { Evidence, EvidenceLevel, EvidenceResult } from '../../../src/repository/backups/evidence-record.ts';
 
 /** `pieces`: level, result, and the minute at which it was found. */

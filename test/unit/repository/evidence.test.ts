@@ -8,7 +8,7 @@ import { sealRecord } from '../../../src/repository/keys/sealed-records.ts';
 import type { ListedManifest } from '../../../src/repository/manifests/listing.ts';
 import type { Repository } from '../../../src/repository/repository.ts';
 import { signerFromSeed } from '../../../src/repository/box/signing.ts';
-import { judge, standingOf, standings } from '../../../src/operations/states.ts';
+import { judge, standingOf, standings } from '../../../src/operations/proof/standing.ts';
 import { streamArtifact } from '../../helpers/chunk-repository.ts';
 import { backUp, encryption, testRepository, type TestRepository } from '../../helpers/repository.ts';
 

@@ -2,9 +2,9 @@
  * How far a backup has been proven: stored → checked → decoded → proven, from evidence that counts. A
  * failure overrides what was found before it; what it cannot tell anything of stays.
  */
-import { allEvidenceNames, evidenceNames, readEvidence, type EvidencedBackup, type ReadEvidence } from '../repository/backups/evidence.ts';
-import { evidenceLevels, type Evidence, type EvidenceLevel, type EvidenceName, type EvidenceResult } from '../repository/backups/evidence-record.ts';
-import type { Repository } from '../repository/repository.ts';
+import { allEvidenceNames, evidenceNames, readEvidence, type EvidencedBackup, type ReadEvidence } from '../../repository/backups/evidence.ts';
+import { evidenceLevels, type Evidence, type EvidenceLevel, type EvidenceName, type EvidenceResult } from '../../repository/backups/evidence-record.ts';
+import type { Repository } from '../../repository/repository.ts';
 
 /** In rising order. */
 export const backupStates = ['stored', 'checked', 'decoded', 'proven'] as const;

@@ -1,8 +1,8 @@
 /** Which recovery to a moment was proven last: for status, beside the moments that can be recovered. */
-import { readEvidence, type EvidencedBackup } from '../repository/backups/evidence.ts';
-import type { EvidenceName } from '../repository/backups/evidence-record.ts';
-import type { Repository } from '../repository/repository.ts';
-import { restoreTimeMs } from './drill/subject.ts';
+import { readEvidence, type EvidencedBackup } from '../../repository/backups/evidence.ts';
+import type { EvidenceName } from '../../repository/backups/evidence-record.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { restoreTimeMs } from '../drill/subject.ts';
 
 /** Times RFC 3339 in UTC. */
 export interface ProvenMoment {
