@@ -33,7 +33,7 @@ export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cle
 export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, RepositoryAccount } from './operations/integrity/request.ts';
 export type { BackupSummary, ListRequest, ListResult, ShownEvidence, ShowRequest, ShowResult, Trust } from './operations/list/request.ts';
 export type { BackupType, ComponentName, Confirm } from './operations/operation.ts';
-export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';
+export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult } from './operations/restore/request.ts';
 export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from './operations/setup-requests.ts';
 export type { AcknowledgeResult, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './operations/status-requests.ts';
 export type { Damage, TouchedArtifact, TouchedBackup, ValidatedBackup, ValidateRequest, ValidateResult } from './operations/validate-requests.ts';

@@ -9,7 +9,7 @@ import type { BackupRequest } from './operations/backup/request.ts';
 import type { CleanupRequest, HoldRequest, ReleaseRequest, UndeleteRequest } from './operations/cleanup/request.ts';
 import type { DrillRequest } from './operations/integrity/request.ts';
 import type { Confirm } from './operations/operation.ts';
-import type { ExportRequest, RestoreRequest, UndoRestoreRequest } from './operations/restore-requests.ts';
+import type { ExportRequest, RestoreRequest, UndoRestoreRequest } from './operations/restore/request.ts';
 import type { InitRequest, UnlockRequest } from './operations/setup-requests.ts';
 import type { AcknowledgeRequest } from './operations/status-requests.ts';
 import type { ValidateRequest } from './operations/validate-requests.ts';

@@ -22,7 +22,7 @@ import type { CleanupResult, HoldResult, UndeleteResult } from './operations/cle
 import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity/request.ts';
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list/request.ts';
 import type { Confirm, Operation } from './operations/operation.ts';
-import type { ExportResult, RestoreResult, UndoRestoreResult } from './operations/restore-requests.ts';
+import type { ExportResult, RestoreResult, UndoRestoreResult } from './operations/restore/request.ts';
 import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest, UnlockResult } from './operations/setup-requests.ts';
 import type { AcknowledgeResult, StatusRequest, StatusResult } from './operations/status-requests.ts';
 import type { ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
@@ -130,17 +130,17 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Puts chosen parts of a backup into a chosen target; by default under their own names where those are free, else beside what is there. */
   async restore(options: RestoreOptions, call: ReadOptions = {}): Promise<RestoreResult> {
-    return this.#run(needsOf(options.target), async () => (await import('./operations/restore.ts')).restore, restoreRequest(options, this.#defaults), call);
+    return this.#run(needsOf(options.target), async () => (await import('./operations/restore/restore.ts')).restore, restoreRequest(options, this.#defaults), call);
   }
 
   /** Takes the swap of a database back. */
   async undoRestore(options: UndoRestoreOptions, call: CallOptions = {}): Promise<UndoRestoreResult> {
-    return this.#run(needsOf(options.target), async () => (await import('./operations/undo-restore.ts')).undoRestore, undoRestoreRequest(options, this.#defaults), call);
+    return this.#run(needsOf(options.target), async () => (await import('./operations/restore/undo.ts')).undoRestore, undoRestoreRequest(options, this.#defaults), call);
   }
 
   /** Writes the parts of a backup as plain files. */
   async export(options: ExportOptions, call: ReadOptions = {}): Promise<ExportResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/export.ts')).exportBackup, exportRequest(options, this.#defaults), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/restore/export.ts')).exportBackup, exportRequest(options, this.#defaults), call);
   }
 
   /** Are the stored bytes what the manifest says? By default those of the newest backup of each target; what was found is kept as evidence. */

@@ -45,7 +45,7 @@ export function declare(command: Command, session: Session): void {
         overrides: overridesOf(flags),
         confirmed: flags.confirm,
         asOfMs: flags.asOf,
-        operation: async () => (await import('../operations/restore.ts')).restore,
+        operation: async () => (await import('../operations/restore/restore.ts')).restore,
         request: (confirm) => ({ ...asked, confirm }),
         view: async () => (await import('../ui/restore-view.ts')).restoreView,
       });
@@ -56,7 +56,7 @@ async function undo(session: Session, kept: string, flags: RestoreFlags): Promis
   await session.perform({
     need: { repository: true, encryption: true, targets: { name: session.flags.target } },
     confirmed: flags.confirm,
-    operation: async () => (await import('../operations/undo-restore.ts')).undoRestore,
+    operation: async () => (await import('../operations/restore/undo.ts')).undoRestore,
     request: (confirm) => ({ kept, target: session.flags.target, dryRun: flags.dryRun === true, confirm }),
     view: async () => (await import('../ui/restore-view.ts')).undoRestoreView,
   });

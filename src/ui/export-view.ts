@@ -1,6 +1,6 @@
 /** What `lifeboat export` prints. */
 import { formatBytes } from '../lib/units.ts';
-import type { ExportResult } from '../operations/restore-requests.ts';
+import type { ExportResult } from '../operations/restore/request.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
 

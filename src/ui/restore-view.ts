@@ -2,7 +2,7 @@
 import type { ChalkInstance } from 'chalk';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { RestoredComponent, RestoreResult, UndoRestoreResult } from '../operations/restore-requests.ts';
+import type { RestoredComponent, RestoreResult, UndoRestoreResult } from '../operations/restore/request.ts';
 import { counted } from './sizes.ts';
 import { columns, oneLine } from './table.ts';
 import type { View } from './view.ts';

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupResult } from '../../src/operations/backup/request.ts';
 import type { ListResult } from '../../src/operations/list/request.ts';
-import type { RestoreResult } from '../../src/operations/restore-requests.ts';
+import type { RestoreResult } from '../../src/operations/restore/request.ts';
 import { endProcesses } from '../runner/leftovers.ts';
 
 const program = join(dirname(dirname(import.meta.dirname)), 'bin/lifeboat.js');

@@ -11,7 +11,7 @@ import { LifeboatError } from '../../src/lib/errors.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { requireWal } from '../../src/operations/backup/base-wal.ts';
-import { exportBackup } from '../../src/operations/export.ts';
+import { exportBackup } from '../../src/operations/restore/export.ts';
 import { init } from '../../src/operations/init.ts';
 import { readComponentFacts } from '../../src/operations/backup-facts.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';

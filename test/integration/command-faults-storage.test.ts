@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import type { BackupResult } from '../../src/operations/backup/request.ts';
-import type { RestoreResult } from '../../src/operations/restore-requests.ts';
+import type { RestoreResult } from '../../src/operations/restore/request.ts';
 import { assertFailed, makeBench, namesBelow, type Bench, type CommandResult } from '../helpers/command-run.ts';
 import { compareTrees, readTree } from '../helpers/file-tree.ts';
 import { fillSample, startRedis } from '../helpers/redis.ts';

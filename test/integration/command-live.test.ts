@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import pg from 'pg';
 import type { ListResult } from '../../src/operations/list/request.ts';
-import type { UndoRestoreResult } from '../../src/operations/restore-requests.ts';
+import type { UndoRestoreResult } from '../../src/operations/restore/request.ts';
 import { assertFailed, makeBench, type Bench } from '../helpers/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { digestOf, fillSample, startRedis, type TestRedis } from '../helpers/redis.ts';

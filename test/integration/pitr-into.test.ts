@@ -9,7 +9,7 @@ import { processStart } from '../../src/lib/leftovers.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import type { PitrResult } from '../../src/operations/pitr/request.ts';
 import type { ShowResult } from '../../src/operations/list/request.ts';
-import type { UndoRestoreResult } from '../../src/operations/restore-requests.ts';
+import type { UndoRestoreResult } from '../../src/operations/restore/request.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
 import { documents } from '../../src/ui/json/documents.ts';

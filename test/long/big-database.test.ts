@@ -10,7 +10,7 @@ import { after, before, test, type TestContext } from 'node:test';
 import { openLifeboat } from '../../src/index.ts';
 import { formatBytes } from '../../src/lib/units.ts';
 import type { BackupResult } from '../../src/operations/backup/request.ts';
-import type { RestoreResult } from '../../src/operations/restore-requests.ts';
+import type { RestoreResult } from '../../src/operations/restore/request.ts';
 import { installBuilt, runMeasured, type MeasuredRun } from '../helpers/built-program.ts';
 import { dumpDigest } from '../helpers/dump-digest.ts';
 import { assertSameText } from '../helpers/dump-text.ts';

@@ -2,7 +2,7 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { ComponentName } from '../../operations/operation.ts';
-import type { RestoreRequest } from '../../operations/restore-requests.ts';
+import type { RestoreRequest } from '../../operations/restore/request.ts';
 import type { Session } from './session.ts';
 
 export interface RestoreFlags {

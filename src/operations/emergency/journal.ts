@@ -9,7 +9,7 @@ import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { isGone, isSameSystem, ownIdentity, type ProcessIdentity } from '../../lib/process-identity.ts';
 import type { EmergencyPlan, PlannedStep } from './plan.ts';
-import type { RestoreMark } from '../restore-marks.ts';
+import type { RestoreMark } from '../restore/marks.ts';
 
 export interface JournalStep extends PlannedStep {
   state: 'pending' | 'running' | 'done' | 'skipped' | 'failed';

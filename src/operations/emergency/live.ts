@@ -15,7 +15,7 @@ import { readInfo } from '../../source/redis/server-info.ts';
 import { recoverTarget } from '../../source/redis/target-note.ts';
 import { inspectTarget } from '../../source/redis/target.ts';
 import type { ComponentName } from '../operation.ts';
-import { redisNotesDir } from '../restore-step.ts';
+import { redisNotesDir } from '../restore/step.ts';
 import { count } from '../component.ts';
 
 export interface LiveComponent {

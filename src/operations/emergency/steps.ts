@@ -9,10 +9,10 @@ import type { Journal, JournalFile, JournalStep } from './journal.ts';
 import { lookAt } from './live.ts';
 import type { EmergencyPlan } from './plan.ts';
 import { runService } from './services.ts';
-import type { RestoreMarks } from '../restore-marks.ts';
-import { restore } from '../restore.ts';
+import type { RestoreMarks } from '../restore/marks.ts';
+import { restore } from '../restore/restore.ts';
 import type { ComponentName } from '../operation.ts';
-import type { RestoredComponent } from '../restore-requests.ts';
+import type { RestoredComponent } from '../restore/request.ts';
 
 /** Returns what came of it, one line each. */
 export async function runEmergencyStep(loaded: LoadedConfig, file: JournalFile, journal: Journal, step: JournalStep, context: RunContext): Promise<string[]> {

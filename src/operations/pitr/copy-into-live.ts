@@ -17,10 +17,10 @@ import { restoreIntoExisting } from '../../source/postgres/restore/existing-data
 import { parsePattern } from '../../source/postgres/restore/table-patterns.ts';
 import { pinned } from '../read-lease.ts';
 import type { PitrRequest, PitrStep } from './request.ts';
-import { placeDatabase, planDatabases, restoredTables } from '../restore-database.ts';
-import { nowhere, type Replaced, type RestoreStep, type RestoreSubject } from '../restore-step.ts';
-import { runStep, saveWhatIsReplaced } from '../restore.ts';
-import type { RestoredComponent, RestoreRequest } from '../restore-requests.ts';
+import { placeDatabase, planDatabases, restoredTables } from '../restore/databases.ts';
+import { nowhere, type Replaced, type RestoreStep, type RestoreSubject } from '../restore/step.ts';
+import { runStep, saveWhatIsReplaced } from '../restore/restore.ts';
+import type { RestoredComponent, RestoreRequest } from '../restore/request.ts';
 
 type Wanted = RestoreRequest['postgres'];
 

@@ -17,9 +17,9 @@ import { planOthers, restoreOthers } from './other-components.ts';
 import type { NoBaseError } from './plan.ts';
 import type { PitrFallback, PitrOtherPlanned, PitrRequest, PitrResult } from './request.ts';
 import { parseTarget, parseTime } from './moment.ts';
-import type { Replaced } from '../restore-step.ts';
-import type { RestoredComponent } from '../restore-requests.ts';
-import { restore } from '../restore.ts';
+import type { Replaced } from '../restore/step.ts';
+import type { RestoredComponent } from '../restore/request.ts';
+import { restore } from '../restore/restore.ts';
 
 interface LogicalBackup {
   readonly manifest: Manifest;

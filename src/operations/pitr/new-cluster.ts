@@ -17,8 +17,8 @@ import { pinned } from '../read-lease.ts';
 import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './folders.ts';
 import { withState } from './recover.ts';
 import type { PitrAction } from './request.ts';
-import { restoredTables } from '../restore-database.ts';
-import type { RestoredComponent } from '../restore-requests.ts';
+import { restoredTables } from '../restore/databases.ts';
+import type { RestoredComponent } from '../restore/request.ts';
 
 export interface NewClusterOptions {
   readonly loaded: LoadedConfig;

@@ -5,8 +5,8 @@ import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { PitrOther, PitrOtherPlanned, PitrRequest } from './request.ts';
 import { formatMicroseconds, parseTime } from './moment.ts';
-import type { RestoredComponent, RestoreRequest } from '../restore-requests.ts';
-import { restore } from '../restore.ts';
+import type { RestoredComponent, RestoreRequest } from '../restore/request.ts';
+import { restore } from '../restore/restore.ts';
 import { kindOf } from '../component.ts';
 
 /** Chooses the backups and plans their restores. Throws `window` (17) where a component has none before the moment, and whatever keeps it from being restored. */

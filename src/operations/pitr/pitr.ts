@@ -20,7 +20,7 @@ import { findPlaces } from './folders.ts';
 import { NoBaseError, planPitr, type PitrPlan } from './plan.ts';
 import { recoverCluster, withState } from './recover.ts';
 import type { PitrOtherPlanned, PitrRecovered, PitrRequest, PitrResult } from './request.ts';
-import type { Replaced } from '../restore-step.ts';
+import type { Replaced } from '../restore/step.ts';
 
 export const pitr = audited('pitr', recover);
 

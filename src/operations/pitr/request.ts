@@ -1,6 +1,6 @@
 /** What a recovery to a moment is asked and what it answers. Times RFC 3339 in UTC, sizes bytes. */
 import type { Confirm } from '../operation.ts';
-import type { RestoredComponent, RestoreRequest } from '../restore-requests.ts';
+import type { RestoredComponent, RestoreRequest } from '../restore/request.ts';
 
 export type PitrAction = 'pause' | 'promote' | 'shutdown';
 

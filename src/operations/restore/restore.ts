@@ -3,25 +3,25 @@
  * replaces, and whether that is allowed; what is replaced is saved first. Each part becomes visible only
  * when it is complete and compared with what the backup recorded.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { openArtifacts } from '../repository/packs/artifact-reader.ts';
-import type { ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { safetyTag } from '../repository/retention/backups.ts';
-import { audited } from './audit/audited.ts';
-import { backup } from './backup/backup.ts';
-import { chooseBackup, type ChosenBackup } from './choose-backup.ts';
-import { readComponentFacts } from './backup-facts.ts';
-import { noteWarnings } from './warnings.ts';
-import { collectLeftovers, withReadRepository } from './open-repository.ts';
-import { pinned } from './read-lease.ts';
-import type { ComponentName } from './operation.ts';
-import type { RestoredComponent, RestoreResult } from './restore-requests.ts';
-import type { MarkedRestoreRequest } from './restore-marks.ts';
-import type { RestoreStep, RestoreSubject } from './restore-step.ts';
-import { componentOf } from './component.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { safetyTag } from '../../repository/retention/backups.ts';
+import { audited } from '../audit/audited.ts';
+import { backup } from '../backup/backup.ts';
+import { chooseBackup, type ChosenBackup } from '../choose-backup.ts';
+import { readComponentFacts } from '../backup-facts.ts';
+import { noteWarnings } from '../warnings.ts';
+import { collectLeftovers, withReadRepository } from '../open-repository.ts';
+import { pinned } from '../read-lease.ts';
+import type { ComponentName } from '../operation.ts';
+import type { RestoredComponent, RestoreResult } from './request.ts';
+import type { MarkedRestoreRequest } from './marks.ts';
+import type { RestoreStep, RestoreSubject } from './step.ts';
+import { componentOf } from '../component.ts';
 
 export const restore = audited('restore', restoreBackup);
 
@@ -62,9 +62,9 @@ function wantedComponents(components: readonly ManifestComponent[], only: readon
 
 async function planComponent(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { kind, name } = subject.component;
-  if (kind === 'postgres') return (await import('./restore-database.ts')).planDatabases(subject, context);
-  if (kind === 'redis') return (await import('./restore-redis.ts')).planRedis(subject, context);
-  if (kind === 'files') return (await import('./restore-files.ts')).planFiles(subject);
+  if (kind === 'postgres') return (await import('./databases.ts')).planDatabases(subject, context);
+  if (kind === 'redis') return (await import('./redis.ts')).planRedis(subject, context);
+  if (kind === 'files') return (await import('./files.ts')).planFiles(subject);
   throw new LifeboatError('usage', `${name} is not restored by this command`, { state: 'nothing was changed', hint: 'a base backup is restored by: lifeboat pitr' });
 }
 

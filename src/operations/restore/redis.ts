@@ -2,21 +2,21 @@
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { withRedis } from '../source/redis/connection.ts';
-import { awaitDurable } from '../source/redis/durable.ts';
-import { parseRedisUrl, type RedisAddress, type RedisEndpoint } from '../source/redis/endpoint.ts';
-import { redisFacts, type RedisFacts } from '../source/redis/facts.ts';
-import { placeRedisSnapshot } from '../source/redis/place.ts';
-import { restoreRedis } from '../source/redis/restore.ts';
-import { recoverTarget } from '../source/redis/target-note.ts';
-import { inspectTarget } from '../source/redis/target.ts';
-import { factsOf } from './backup-facts.ts';
-import type { RestoredComponent } from './restore-requests.ts';
-import { hasCopied } from './restore-marks.ts';
-import { nowhere, redisNotesDir, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
-import { count } from './component.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { withRedis } from '../../source/redis/connection.ts';
+import { awaitDurable } from '../../source/redis/durable.ts';
+import { parseRedisUrl, type RedisAddress, type RedisEndpoint } from '../../source/redis/endpoint.ts';
+import { redisFacts, type RedisFacts } from '../../source/redis/facts.ts';
+import { placeRedisSnapshot } from '../../source/redis/place.ts';
+import { restoreRedis } from '../../source/redis/restore.ts';
+import { recoverTarget } from '../../source/redis/target-note.ts';
+import { inspectTarget } from '../../source/redis/target.ts';
+import { factsOf } from '../backup-facts.ts';
+import type { RestoredComponent } from './request.ts';
+import { hasCopied } from './marks.ts';
+import { nowhere, redisNotesDir, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './step.ts';
+import { count } from '../component.ts';
 
 export async function planRedis(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, component } = subject;

@@ -1,17 +1,17 @@
 /** Restores of files: each root to its own place where that is free, else beside it; into a live one by a swap of folders. */
 import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { syncFolder } from '../lib/fs.ts';
-import { filesFacts, type FilesFacts } from '../source/files/facts.ts';
-import { restoreFiles, type FilesRestoreReport } from '../source/files/restore.ts';
-import { formatBytes } from '../lib/units.ts';
-import { factsOf } from './backup-facts.ts';
-import type { RestoredComponent } from './restore-requests.ts';
-import { findFolder, type FoundFolder } from './restore-marks.ts';
-import { sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './restore-step.ts';
-import { count } from './component.ts';
+import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { syncFolder } from '../../lib/fs.ts';
+import { filesFacts, type FilesFacts } from '../../source/files/facts.ts';
+import { restoreFiles, type FilesRestoreReport } from '../../source/files/restore.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { factsOf } from '../backup-facts.ts';
+import type { RestoredComponent } from './request.ts';
+import { findFolder, type FoundFolder } from './marks.ts';
+import { sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './step.ts';
+import { count } from '../component.ts';
 
 export async function planFiles(subject: RestoreSubject): Promise<RestoreStep[]> {
   const { request } = subject;

@@ -1,13 +1,13 @@
 /** One part of a restore: what it will do, known before anything is touched, and the doing. */
 import { join } from 'node:path';
-import type { Config, TargetConfig } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { ArtifactReader, Json } from '../source/source.ts';
-import type { ComponentName } from './operation.ts';
-import type { RestoredComponent } from './restore-requests.ts';
-import type { MarkedRestoreRequest } from './restore-marks.ts';
+import type { Config, TargetConfig } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { ArtifactReader, Json } from '../../source/source.ts';
+import type { ComponentName } from '../operation.ts';
+import type { RestoredComponent } from './request.ts';
+import type { MarkedRestoreRequest } from './marks.ts';
 
 export interface RestoreStep {
   readonly component: string;

@@ -1,22 +1,22 @@
 /** Restores of databases: under their own name where it is free, else beside; into a live one by a swap. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Secret } from '../lib/secret.ts';
-import type { ManifestComponent } from '../repository/manifests/manifest.ts';
-import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../source/postgres/facts/facts.ts';
-import { withMaintenance } from '../source/postgres/server/maintenance.ts';
-import { restoredName } from '../source/postgres/restore/names.ts';
-import { restorePostgres, type PostgresRestoreReport } from '../source/postgres/restore/new-database.ts';
-import { restoreIntoExisting } from '../source/postgres/restore/existing-database.ts';
-import { swapDatabases, type SwapReport } from '../source/postgres/restore/swap.ts';
-import { databaseExists, freeStampedName } from '../source/postgres/restore/target-database.ts';
-import { describeServer, parsePostgresUrl } from '../source/postgres/server/url.ts';
-import type { VerifyReport } from '../source/postgres/restore/verify.ts';
-import { factsOf } from './backup-facts.ts';
-import type { RestoredComponent, RestoreRequest } from './restore-requests.ts';
-import { findDatabase, noteDatabase } from './restore-marks.ts';
-import { nowhere, sizeOf, type Replaced, type RestoreStep, type RestoreSubject } from './restore-step.ts';
-import { count } from './component.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Secret } from '../../lib/secret.ts';
+import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
+import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
+import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
+import { restoredName } from '../../source/postgres/restore/names.ts';
+import { restorePostgres, type PostgresRestoreReport } from '../../source/postgres/restore/new-database.ts';
+import { restoreIntoExisting } from '../../source/postgres/restore/existing-database.ts';
+import { swapDatabases, type SwapReport } from '../../source/postgres/restore/swap.ts';
+import { databaseExists, freeStampedName } from '../../source/postgres/restore/target-database.ts';
+import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
+import type { VerifyReport } from '../../source/postgres/restore/verify.ts';
+import { factsOf } from '../backup-facts.ts';
+import type { RestoredComponent, RestoreRequest } from './request.ts';
+import { findDatabase, noteDatabase } from './marks.ts';
+import { nowhere, sizeOf, type Replaced, type RestoreStep, type RestoreSubject } from './step.ts';
+import { count } from '../component.ts';
 
 export async function planDatabases(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, target, component, facts: all } = subject;
@@ -57,7 +57,7 @@ function globalsStep({ reader, component }: RestoreSubject, facts: PostgresFacts
     replaces: undefined,
     run: async (context) => {
       const started = performance.now();
-      const { replayGlobals } = await import('../source/postgres/restore/globals-replay.ts');
+      const { replayGlobals } = await import('../../source/postgres/restore/globals-replay.ts');
       const report = await replayGlobals({ reader, facts, targetUrl: url }, context);
       return { name: component.name, kind: 'globals', to, bytes: 0, durationMs: performance.now() - started, verified: 'not-checked', summary: `${report.created.length} created, ${report.existing.length} were there` };
     },

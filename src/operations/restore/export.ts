@@ -2,22 +2,22 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { spaceError, syncFolder } from '../lib/fs.ts';
-import { rememberPath } from '../lib/leftovers.ts';
-import { openArtifacts } from '../repository/packs/artifact-reader.ts';
-import type { ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { ArtifactReader } from '../source/source.ts';
-import { audited } from './audit/audited.ts';
-import { chooseBackup } from './choose-backup.ts';
-import { readComponentFacts } from './backup-facts.ts';
-import { collectLeftovers, withReadRepository } from './open-repository.ts';
-import { pinned } from './read-lease.ts';
-import type { ExportRequest, ExportResult } from './restore-requests.ts';
-import { componentOf } from './component.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { spaceError, syncFolder } from '../../lib/fs.ts';
+import { rememberPath } from '../../lib/leftovers.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { ArtifactReader } from '../../source/source.ts';
+import { audited } from '../audit/audited.ts';
+import { chooseBackup } from '../choose-backup.ts';
+import { readComponentFacts } from '../backup-facts.ts';
+import { collectLeftovers, withReadRepository } from '../open-repository.ts';
+import { pinned } from '../read-lease.ts';
+import type { ExportRequest, ExportResult } from './request.ts';
+import { componentOf } from '../component.ts';
 
 type ExportedFile = ExportResult['files'][number];
 

@@ -6,12 +6,12 @@
  * the next attempt swap once more, and lose what was written in between.
  */
 import { stat } from 'node:fs/promises';
-import type { Secret } from '../lib/secret.ts';
-import { withMaintenance } from '../source/postgres/server/maintenance.ts';
-import { findUnfinishedRestores } from '../source/postgres/restore/target-database.ts';
-import type { RedisConnection } from '../source/redis/connection.ts';
-import { readInfo } from '../source/redis/server-info.ts';
-import type { RestoreRequest } from './restore-requests.ts';
+import type { Secret } from '../../lib/secret.ts';
+import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
+import { findUnfinishedRestores } from '../../source/postgres/restore/target-database.ts';
+import type { RedisConnection } from '../../source/redis/connection.ts';
+import { readInfo } from '../../source/redis/server-info.ts';
+import type { RestoreRequest } from './request.ts';
 
 export interface DatabaseMark {
   readonly kind: 'database';

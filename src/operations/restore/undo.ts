@@ -1,14 +1,14 @@
 /** Takes the swap of a database back. */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { withMaintenance } from '../source/postgres/server/maintenance.ts';
-import { beforeName, undoneName } from '../source/postgres/restore/names.ts';
-import { undoSwap } from '../source/postgres/restore/swap.ts';
-import { audited } from './audit/audited.ts';
-import { nowhere } from './restore-step.ts';
-import type { UndoRestoreRequest, UndoRestoreResult } from './restore-requests.ts';
-import { chooseTarget } from './targets.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
+import { beforeName, undoneName } from '../../source/postgres/restore/names.ts';
+import { undoSwap } from '../../source/postgres/restore/swap.ts';
+import { audited } from '../audit/audited.ts';
+import { nowhere } from './step.ts';
+import type { UndoRestoreRequest, UndoRestoreResult } from './request.ts';
+import { chooseTarget } from '../targets.ts';
 
 export const undoRestore = audited('restore --undo', takeBack);
 

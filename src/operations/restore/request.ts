@@ -1,6 +1,6 @@
 /** What a restore, its undoing and an export are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
-import type { Secret } from '../lib/secret.ts';
-import type { ComponentName, Confirm } from './operation.ts';
+import type { Secret } from '../../lib/secret.ts';
+import type { ComponentName, Confirm } from '../operation.ts';
 
 export interface RestoreRequest {
   /** Full id, unique prefix, `latest`, `latest~1`. */
