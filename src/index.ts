@@ -34,7 +34,7 @@ export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, Re
 export type { BackupSummary, ListRequest, ListResult, ShownEvidence, ShowRequest, ShowResult, Trust } from './operations/list/request.ts';
 export type { BackupType, ComponentName, Confirm } from './operations/operation.ts';
 export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult } from './operations/restore/request.ts';
-export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from './operations/setup-requests.ts';
+export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from './operations/setup/request.ts';
 export type { AcknowledgeResult, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './operations/status-requests.ts';
 export type { Damage, TouchedArtifact, TouchedBackup, ValidatedBackup, ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
 export type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';

@@ -23,7 +23,7 @@ import type { DrillResult, IntegrityRequest, RepositoryAccount } from './operati
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list/request.ts';
 import type { Confirm, Operation } from './operations/operation.ts';
 import type { ExportResult, RestoreResult, UndoRestoreResult } from './operations/restore/request.ts';
-import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest, UnlockResult } from './operations/setup-requests.ts';
+import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest, UnlockResult } from './operations/setup/request.ts';
 import type { AcknowledgeResult, StatusRequest, StatusResult } from './operations/status-requests.ts';
 import type { ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
 import type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
@@ -110,7 +110,7 @@ export class Lifeboat implements AsyncDisposable {
   async init(options: InitOptions = {}, call: CallOptions = {}): Promise<InitResult> {
     const file = this.#options.config === undefined ? resolve(this.#defaults.cwd, 'lifeboat.config.json') : undefined;
     const request = { ...options, configPath: options.configPath ?? file };
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/init.ts')).init, request, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/setup/init.ts')).init, request, call);
   }
 
   /** Takes a backup, by default of all that is configured. */
@@ -229,7 +229,7 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Takes away leases that dead runs left. */
   async unlock(options: UnlockOptions = {}, call: CallOptions = {}): Promise<UnlockResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/unlock.ts')).unlock, unlockRequest(options, this.#defaults), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/setup/unlock.ts')).unlock, unlockRequest(options, this.#defaults), call);
   }
 
   /** Who changed, restored, took out or deleted what; and whether that log is whole. */
@@ -250,28 +250,28 @@ export class Lifeboat implements AsyncDisposable {
 
   /** The data keys of the repository and who can open them. */
   async listKeys(call: CallOptions = {}): Promise<KeysListResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).listKeys, {}, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/setup/keys.ts')).listKeys, {}, call);
   }
 
   /** Makes a new key, in the result or in a new file (absolute path, 0600); configures nothing. */
   async generateKey(options: Partial<KeysGenerateRequest> = {}): Promise<KeysGenerateResult> {
-    return (await import('./operations/keys.ts')).generateKey({ kind: options.kind ?? 'raw', file: options.file });
+    return (await import('./operations/setup/keys.ts')).generateKey({ kind: options.kind ?? 'raw', file: options.file });
   }
 
   /** Lets one more key, passphrase or age recipient open the data keys. */
   async addKey(options: KeysAddRequest, call: CallOptions = {}): Promise<KeysChangeResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).addKey, options, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/setup/keys.ts')).addKey, options, call);
   }
 
   /** Takes a reader off the data keys; asks. It still knows what it has seen: rotateKey() afterwards. */
   async removeKey(options: Partial<KeysRemoveRequest> & Pick<KeysRemoveRequest, 'recipient'>, call: CallOptions = {}): Promise<KeysChangeResult> {
     const request = { recipient: options.recipient, confirm: options.confirm ?? this.#defaults.confirm };
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).removeKey, request, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/setup/keys.ts')).removeKey, request, call);
   }
 
   /** Starts a new data key for what is written from now on. */
   async rotateKey(call: CallOptions = {}): Promise<KeysChangeResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/keys.ts')).rotateKey, {}, call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/setup/keys.ts')).rotateKey, {}, call);
   }
 
   /** Ends what is running, waits for it, and refuses what comes later. */

@@ -41,7 +41,7 @@ async function setUp(flags: Flags, session: Session): Promise<void> {
     need: { repository: true, encryption: true },
     overrides: overrides(flags),
     writesConfig: true,
-    operation: async () => (await import('../operations/init.ts')).init,
+    operation: async () => (await import('../operations/setup/init.ts')).init,
     request: () => ({
       configPath: session.path(session.flags.config ?? 'lifeboat.config.json'),
       keyFile: flags.keyFile === undefined ? undefined : session.path(flags.keyFile),

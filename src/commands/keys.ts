@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
-import type { KeysAddRequest } from '../operations/setup-requests.ts';
+import type { KeysAddRequest } from '../operations/setup/request.ts';
 import { confirmFlag, oneOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
@@ -16,7 +16,7 @@ export function declare(command: Command, session: Session): void {
     .addOption(new Option('--kind <kind>', 'raw: one key for reading and writing; age: a pair, the recipient writes').argParser(oneOf(['raw', 'age'] as const)).default('raw'))
     .option('--file <file>', 'write it here (0600) instead of printing it')
     .action(async (flags: { kind: 'raw' | 'age'; file?: string }) => {
-      const { generateKey } = await import('../operations/keys.ts');
+      const { generateKey } = await import('../operations/setup/keys.ts');
       const result = await generateKey({ kind: flags.kind, file: flags.file === undefined ? undefined : session.path(flags.file) });
       await session.show(result, (await import('../ui/keys-view.ts')).keysGenerateView);
     });
@@ -26,7 +26,7 @@ export function declare(command: Command, session: Session): void {
     .action(async () =>
       session.perform({
         need,
-        operation: async () => (await import('../operations/keys.ts')).listKeys,
+        operation: async () => (await import('../operations/setup/keys.ts')).listKeys,
         request: () => ({}),
         view: async () => (await import('../ui/keys-view.ts')).keysListView,
       }),
@@ -39,7 +39,7 @@ export function declare(command: Command, session: Session): void {
     .option('--passphrase-env <name>', 'environment variable with a passphrase')
     .action(async (flags: AddFlags) => {
       const add = whatToAdd(flags, session);
-      return session.perform({ need, operation: async () => (await import('../operations/keys.ts')).addKey, request: () => ({ add }), view: keysView });
+      return session.perform({ need, operation: async () => (await import('../operations/setup/keys.ts')).addKey, request: () => ({ add }), view: keysView });
     });
   command
     .command('remove')
@@ -50,7 +50,7 @@ export function declare(command: Command, session: Session): void {
       session.perform({
         need,
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/keys.ts')).removeKey,
+        operation: async () => (await import('../operations/setup/keys.ts')).removeKey,
         request: (confirm) => ({ recipient, confirm }),
         view: keysView,
       }),
@@ -58,7 +58,7 @@ export function declare(command: Command, session: Session): void {
   command
     .command('rotate')
     .description('start a new data key, wrapped for the configured key and recipients only')
-    .action(async () => session.perform({ need, operation: async () => (await import('../operations/keys.ts')).rotateKey, request: () => ({}), view: keysView }));
+    .action(async () => session.perform({ need, operation: async () => (await import('../operations/setup/keys.ts')).rotateKey, request: () => ({}), view: keysView }));
 }
 
 interface AddFlags {

@@ -12,7 +12,7 @@ export function declare(command: Command, session: Session): void {
       session.perform({
         need: { repository: true, encryption: true },
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/unlock.ts')).unlock,
+        operation: async () => (await import('../operations/setup/unlock.ts')).unlock,
         request: (confirm) => ({ scope, alive: flags.alive === true, confirm }),
         view: async () => (await import('../ui/unlock-view.ts')).unlockView,
       }),

@@ -1,6 +1,6 @@
 /** What `lifeboat doctor` prints. */
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
-import type { DoctorResult } from '../operations/setup-requests.ts';
+import type { DoctorResult } from '../operations/setup/request.ts';
 import type { View } from './view.ts';
 
 export const doctorView: View<DoctorResult> = {

@@ -1,5 +1,5 @@
 /** What `lifeboat init` prints. */
-import type { InitResult } from '../operations/setup-requests.ts';
+import type { InitResult } from '../operations/setup/request.ts';
 import type { View } from './view.ts';
 
 export const initView: View<InitResult> = {

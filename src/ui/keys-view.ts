@@ -1,5 +1,5 @@
 /** What `lifeboat keys` prints. */
-import type { KeysChangeResult, KeysGenerateResult, KeysListResult } from '../operations/setup-requests.ts';
+import type { KeysChangeResult, KeysGenerateResult, KeysListResult } from '../operations/setup/request.ts';
 import { shownTime } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';

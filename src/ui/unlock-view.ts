@@ -1,5 +1,5 @@
 /** What `lifeboat unlock` prints. */
-import type { Lease, UnlockResult } from '../operations/setup-requests.ts';
+import type { Lease, UnlockResult } from '../operations/setup/request.ts';
 import { shownTime } from './sizes.ts';
 import type { View } from './view.ts';
 

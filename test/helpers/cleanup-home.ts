@@ -10,7 +10,7 @@ import type { RetentionPolicy } from '../../src/config/config.ts';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { cleanRepository, type CleanupInternals } from '../../src/operations/cleanup/cleanup.ts';
-import { init } from '../../src/operations/init.ts';
+import { init } from '../../src/operations/setup/init.ts';
 import type { BackupResult } from '../../src/operations/backup/request.ts';
 import type { CleanupRequest, CleanupResult } from '../../src/operations/cleanup/request.ts';
 import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';

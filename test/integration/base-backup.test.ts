@@ -12,7 +12,7 @@ import { Secret } from '../../src/lib/secret.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { requireWal } from '../../src/operations/backup/base-wal.ts';
 import { exportBackup } from '../../src/operations/restore/export.ts';
-import { init } from '../../src/operations/init.ts';
+import { init } from '../../src/operations/setup/init.ts';
 import { readComponentFacts } from '../../src/operations/backup-facts.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import type { BackupResult } from '../../src/operations/backup/request.ts';

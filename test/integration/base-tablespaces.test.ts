@@ -12,7 +12,7 @@ import { processStart } from '../../src/lib/leftovers.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { readComponentFacts } from '../../src/operations/backup-facts.ts';
-import { init } from '../../src/operations/init.ts';
+import { init } from '../../src/operations/setup/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { pitr } from '../../src/operations/pitr/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr/request.ts';

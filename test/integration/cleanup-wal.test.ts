@@ -9,7 +9,7 @@ import { Chalk } from 'chalk';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { cleanRepository, cleanup, type CleanupInternals } from '../../src/operations/cleanup/cleanup.ts';
-import { init } from '../../src/operations/init.ts';
+import { init } from '../../src/operations/setup/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { pitr } from '../../src/operations/pitr/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr/request.ts';

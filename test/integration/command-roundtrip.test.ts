@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { openLifeboat, type OpenOptions } from '../../src/index.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import type { RestoreResult } from '../../src/operations/restore/request.ts';
-import type { KeysGenerateResult } from '../../src/operations/setup-requests.ts';
+import type { KeysGenerateResult } from '../../src/operations/setup/request.ts';
 import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/command-run.ts';
 import { assertSameText, comparableDump } from '../helpers/dump-text.ts';
 import { compareTrees, makeSampleTree, readTree } from '../helpers/file-tree.ts';

@@ -13,7 +13,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { ownIdentity } from '../../src/lib/process-identity.ts';
 import { checkStorage } from '../../src/operations/doctor/storage.ts';
 import { doctor } from '../../src/operations/doctor/doctor.ts';
-import type { DoctorCheck, DoctorResult, InitResult } from '../../src/operations/setup-requests.ts';
+import type { DoctorCheck, DoctorResult, InitResult } from '../../src/operations/setup/request.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { makeBench, testKey } from '../helpers/command-run.ts';

@@ -14,7 +14,7 @@ import { withRecovered } from '../../src/operations/drill/recover.ts';
 import { proveMoment } from '../../src/operations/drill/prove-moment.ts';
 import { DrillRecord } from '../../src/operations/drill/subject.ts';
 import { lookAround, type WalMoment } from '../../src/operations/drill/wal-transactions.ts';
-import { init } from '../../src/operations/init.ts';
+import { init } from '../../src/operations/setup/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { planPitr } from '../../src/operations/pitr/plan.ts';
 import { formatMicroseconds, parseTime } from '../../src/operations/pitr/moment.ts';

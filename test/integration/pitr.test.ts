@@ -11,7 +11,7 @@ import { runTool } from '../../src/lib/exec.ts';
 import { processStart } from '../../src/lib/leftovers.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
-import { init } from '../../src/operations/init.ts';
+import { init } from '../../src/operations/setup/init.ts';
 import { pitr } from '../../src/operations/pitr/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr/request.ts';
 import { createRestorePoint } from '../../src/operations/pitr/restore-point.ts';

@@ -9,7 +9,7 @@ import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, PutObjectC
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { drill } from '../../src/operations/drill/drill.ts';
-import { init } from '../../src/operations/init.ts';
+import { init } from '../../src/operations/setup/init.ts';
 import { accountRepository } from '../../src/operations/integrity/account.ts';
 import { show } from '../../src/operations/list/show.ts';
 import { validate } from '../../src/operations/validate.ts';

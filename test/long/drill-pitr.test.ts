@@ -9,7 +9,7 @@ import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { drill } from '../../src/operations/drill/drill.ts';
-import { init } from '../../src/operations/init.ts';
+import { init } from '../../src/operations/setup/init.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { collectingContext } from '../helpers/redis.ts';
 import { walShipper } from '../helpers/wal-shipper.ts';

@@ -3,7 +3,7 @@ import type { PostgresConfig } from '../../config/config.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { ArchiverState, ReplicationSlot } from '../../source/postgres/server/archiver.ts';
 import { failed, passed, warned } from './check.ts';
-import type { DoctorCheck } from '../setup-requests.ts';
+import type { DoctorCheck } from '../setup/request.ts';
 import { count } from '../component.ts';
 
 const recipe = 'set archive_mode = on and the archive_command that this prints, restart the server: lifeboat init --archive-command; or let it be received: lifeboat wal stream';

@@ -1,7 +1,7 @@
 /** What the checks of `lifeboat doctor` have in common: how one is told, and that none of them lasts or hides another. */
 import { LifeboatError, messageOf, type ErrorCode } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import type { DoctorCheck } from '../setup-requests.ts';
+import type { DoctorCheck } from '../setup/request.ts';
 
 /** A folder on this machine that holds data which is backed up. */
 export interface DataFolder {

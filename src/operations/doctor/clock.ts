@@ -1,7 +1,7 @@
 /** Two clocks: that of this host and that of a server or storage. Retention, leases and recovery to a moment rest on them. */
 import { formatDuration } from '../../lib/time.ts';
 import { failed, passed, warned } from './check.ts';
-import type { DoctorCheck } from '../setup-requests.ts';
+import type { DoctorCheck } from '../setup/request.ts';
 
 const warnAboveMs = 2 * 60_000;
 /** cleanup refuses to work beyond this. */

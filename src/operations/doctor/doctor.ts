@@ -14,7 +14,7 @@ import { checkPlaces } from './places.ts';
 import { checkPostgres } from './postgres.ts';
 import { checkRedis } from './redis.ts';
 import { checkRepository } from './repository.ts';
-import type { DoctorRequest, DoctorResult } from '../setup-requests.ts';
+import type { DoctorRequest, DoctorResult } from '../setup/request.ts';
 
 export async function doctor(loaded: LoadedConfig, request: DoctorRequest, context: RunContext): Promise<DoctorResult> {
   const targets = targetsOf(loaded, request.target);

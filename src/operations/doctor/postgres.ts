@@ -10,7 +10,7 @@ import { parsePostgresUrl } from '../../source/postgres/server/url.ts';
 import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './check.ts';
 import { clockDifference, judgeClock } from './clock.ts';
 import { judgeArchiving } from './archiving.ts';
-import type { DoctorCheck } from '../setup-requests.ts';
+import type { DoctorCheck } from '../setup/request.ts';
 
 export async function checkPostgres(target: string, config: PostgresConfig, context: RunContext): Promise<ComponentFindings> {
   const name = `${target}: PostgreSQL`;

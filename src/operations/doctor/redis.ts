@@ -13,7 +13,7 @@ import { rdbVersionOf, whyNotLoadable } from '../../source/redis/rdb/versions.ts
 import { findServerBinaries } from '../../source/redis/scratch-server.ts';
 import { readConfig, readInfo, versionFrom, type ServerVersion } from '../../source/redis/server-info.ts';
 import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './check.ts';
-import type { DoctorCheck } from '../setup-requests.ts';
+import type { DoctorCheck } from '../setup/request.ts';
 
 export async function checkRedis(target: string, config: RedisConfig, context: RunContext): Promise<ComponentFindings> {
   const name = `${target}: Redis`;

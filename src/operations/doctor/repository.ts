@@ -15,7 +15,7 @@ import { checkBackups, findNewest, type NewestBackups } from './backups.ts';
 import { attempt, failed, failedBy, limited, passed, warned } from './check.ts';
 import { checkStorage } from './storage.ts';
 import { repositoryLocation } from '../open-repository.ts';
-import type { DoctorCheck } from '../setup-requests.ts';
+import type { DoctorCheck } from '../setup/request.ts';
 
 /** `targets`: whose backups are looked at. */
 export async function checkRepository(loaded: LoadedConfig, targets: readonly string[], context: RunContext): Promise<readonly DoctorCheck[]> {

@@ -9,7 +9,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { ObjectInfo, Storage } from '../../storage/storage.ts';
 import { attempt, failedBy, passed, warned } from './check.ts';
 import { clockDifference, judgeClock } from './clock.ts';
-import type { DoctorCheck } from '../setup-requests.ts';
+import type { DoctorCheck } from '../setup/request.ts';
 
 export async function checkStorage(storage: Storage, location: RepositoryLocation, context: RunContext): Promise<readonly DoctorCheck[]> {
   let stampMs: number | undefined;

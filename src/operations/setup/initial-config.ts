@@ -1,6 +1,6 @@
 /** The configuration file that `init` writes: what it was given, with secrets as references only. */
-import type { LoadedConfig } from '../config/load.ts';
-import { repositoryLocation } from './open-repository.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { repositoryLocation } from '../open-repository.ts';
 
 /** JSON text. `keyFile`: the key that was made. */
 export function initialConfig(loaded: LoadedConfig, keyFile: string | undefined): string {

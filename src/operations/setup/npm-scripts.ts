@@ -1,8 +1,8 @@
 /** The npm scripts of a project that uses lifeboat, added to its package.json. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LifeboatError } from '../lib/errors.ts';
-import { writeFileAtomic } from '../lib/fs.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { writeFileAtomic } from '../../lib/fs.ts';
 
 export const npmScripts: Readonly<Record<string, string>> = {
   'backup:init': 'lifeboat init',

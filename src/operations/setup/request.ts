@@ -1,7 +1,7 @@
 /** What init, keys, doctor and unlock are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
-import type { ErrorCode } from '../lib/errors.ts';
-import type { Secret } from '../lib/secret.ts';
-import type { Confirm } from './operation.ts';
+import type { ErrorCode } from '../../lib/errors.ts';
+import type { Secret } from '../../lib/secret.ts';
+import type { Confirm } from '../operation.ts';
 
 export interface InitRequest {
   /** Absolute path of the file to write if there is no configuration yet; undefined: none is written, and the key must be configured. */

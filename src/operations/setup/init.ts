@@ -3,21 +3,21 @@ import { randomBytes } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { LoadedConfig } from '../config/load.ts';
-import type { EncryptionConfig } from '../config/config.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { writeFileAtomic } from '../lib/fs.ts';
-import { Secret } from '../lib/secret.ts';
-import { createRepository } from '../repository/create.ts';
-import { openRepository, readRepositoryInfo } from '../repository/repository.ts';
-import { installRescue, rescueSum } from '../repository/rescue/install.ts';
-import { argumentsOf, record } from './audit/audited.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { EncryptionConfig } from '../../config/config.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { writeFileAtomic } from '../../lib/fs.ts';
+import { Secret } from '../../lib/secret.ts';
+import { createRepository } from '../../repository/create.ts';
+import { openRepository, readRepositoryInfo } from '../../repository/repository.ts';
+import { installRescue, rescueSum } from '../../repository/rescue/install.ts';
+import { argumentsOf, record } from '../audit/audited.ts';
 import { initialConfig } from './initial-config.ts';
 import { writeNewSecret } from './keys.ts';
 import { addNpmScripts } from './npm-scripts.ts';
-import { repositoryLocation, withStorage } from './open-repository.ts';
-import type { InitRequest, InitResult } from './setup-requests.ts';
+import { repositoryLocation, withStorage } from '../open-repository.ts';
+import type { InitRequest, InitResult } from './request.ts';
 
 export async function init(loaded: LoadedConfig, request: InitRequest, context: RunContext): Promise<InitResult> {
   repositoryLocation(loaded);
@@ -101,7 +101,7 @@ async function refuseExisting(path: string): Promise<void> {
 
 /** Recipes name absolute paths: cron has neither our folder nor our PATH. */
 function nextSteps({ config, file, envFile, origins }: LoadedConfig, configPath: string | undefined, keyFile: string | undefined): string[] {
-  const program = fileURLToPath(new URL('../../bin/lifeboat.js', import.meta.url));
+  const program = fileURLToPath(new URL('../../../bin/lifeboat.js', import.meta.url));
   const steps = keyFile === undefined ? [] : [`copy ${keyFile} to a safe place that is not this machine: without it no backup can be read`];
   if (config.targets.size === 0) steps.push(`say what to protect: set DATABASE_URL, REDIS_URL or BACKUP_FILES, or add "targets" to ${configPath ?? 'the configuration'}`);
   if (configPath === undefined) return steps;

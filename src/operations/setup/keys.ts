@@ -1,15 +1,15 @@
 /** Keys: make one, list who can open the repository, add and remove readers, start a new data key. */
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { newIdentity, recipientOf } from '../repository/keys/age.ts';
-import { parseEncryptionKey, parseKeyMaterial } from '../repository/keys/key-material.ts';
-import { describeKeys, rewrapKeys, rotateKey as startDataKey, type KeyDescription, type RewrapReport, type WrapFor } from '../repository/rekey.ts';
-import { audited } from './audit/audited.ts';
-import { withRepository } from './open-repository.ts';
-import type { KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest } from './setup-requests.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { newIdentity, recipientOf } from '../../repository/keys/age.ts';
+import { parseEncryptionKey, parseKeyMaterial } from '../../repository/keys/key-material.ts';
+import { describeKeys, rewrapKeys, rotateKey as startDataKey, type KeyDescription, type RewrapReport, type WrapFor } from '../../repository/rekey.ts';
+import { audited } from '../audit/audited.ts';
+import { withRepository } from '../open-repository.ts';
+import type { KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest } from './request.ts';
 
 /** A new key, printed or in a new 0600 file; needs no configuration. */
 export async function generateKey({ kind, file }: KeysGenerateRequest): Promise<KeysGenerateResult> {
