@@ -11,7 +11,7 @@ import type { DrillRequest } from './operations/integrity/request.ts';
 import type { Confirm } from './operations/operation.ts';
 import type { ExportRequest, RestoreRequest, UndoRestoreRequest } from './operations/restore/request.ts';
 import type { InitRequest, UnlockRequest } from './operations/setup/request.ts';
-import type { AcknowledgeRequest } from './operations/status-requests.ts';
+import type { AcknowledgeRequest } from './operations/status/request.ts';
 import type { ValidateRequest } from './operations/validate-requests.ts';
 import type { WalFetchRequest, WalPushRequest } from './operations/wal-requests.ts';
 

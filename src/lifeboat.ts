@@ -24,7 +24,7 @@ import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operati
 import type { Confirm, Operation } from './operations/operation.ts';
 import type { ExportResult, RestoreResult, UndoRestoreResult } from './operations/restore/request.ts';
 import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest, UnlockResult } from './operations/setup/request.ts';
-import type { AcknowledgeResult, StatusRequest, StatusResult } from './operations/status-requests.ts';
+import type { AcknowledgeResult, StatusRequest, StatusResult } from './operations/status/request.ts';
 import type { ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
 import type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
 import type { WalFetchResult, WalPushResult, WalStatusRequest, WalStatusResult } from './operations/wal-requests.ts';
@@ -156,13 +156,13 @@ export class Lifeboat implements AsyncDisposable {
   /** One verdict on the backups, why, and what to do next. The servers may be down. */
   async status(options: Partial<StatusRequest> = {}, call: CallOptions = {}): Promise<StatusResult> {
     const request = { ...options, days: options.days ?? 30 };
-    return this.#run(surveyNeeds, async () => (await import('./operations/status.ts')).status, request, call);
+    return this.#run(surveyNeeds, async () => (await import('./operations/status/status.ts')).status, request, call);
   }
 
   /** Says of a warning of status() that it is meant to be. */
   async acknowledge(options: AcknowledgeOptions, call: CallOptions = {}): Promise<AcknowledgeResult> {
     const request = { ...options, days: options.days ?? 30 };
-    return this.#run(surveyNeeds, async () => (await import('./operations/acknowledge.ts')).acknowledge, request, call);
+    return this.#run(surveyNeeds, async () => (await import('./operations/status/acknowledge.ts')).acknowledge, request, call);
   }
 
   /** Deletes what the retention policy no longer keeps. With `dryRun` it tells what and why. */

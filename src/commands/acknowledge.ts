@@ -11,7 +11,7 @@ export function declare(command: Command, session: Session): void {
     .action(async (warning: string, { reason, days }: { reason?: string; days: number }) =>
       session.perform({
         need: { repository: true, encryption: true, targets: 'all', mayLackTargets: true },
-        operation: async () => (await import('../operations/acknowledge.ts')).acknowledge,
+        operation: async () => (await import('../operations/status/acknowledge.ts')).acknowledge,
         request: () => ({ warning, reason, days }),
         view: async () => (await import('../ui/status-view.ts')).acknowledgeView,
       }),

@@ -15,7 +15,7 @@ export function declare(command: Command, session: Session): void {
     .action(async ({ maxAge, days }: Flags) =>
       session.perform({
         need: { repository: true, encryption: true, targets: 'all', mayLackTargets: true },
-        operation: async () => (await import('../operations/status.ts')).status,
+        operation: async () => (await import('../operations/status/status.ts')).status,
         request: () => ({ target: session.flags.target, maxAgeMs: maxAge, days }),
         view: async () => (await import('../ui/status-view.ts')).statusView,
       }),

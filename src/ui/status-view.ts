@@ -3,7 +3,7 @@ import type { ChalkInstance } from 'chalk';
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { AcknowledgeResult, RestoreEstimate, StatusReason, StatusResult, StatusTarget, StatusWal } from '../operations/status-requests.ts';
+import type { AcknowledgeResult, RestoreEstimate, StatusReason, StatusResult, StatusTarget, StatusWal } from '../operations/status/request.ts';
 import { reachedText } from './list-view.ts';
 import { counted, shownTime } from './sizes.ts';
 import { oneLine } from './table.ts';

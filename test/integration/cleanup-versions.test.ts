@@ -8,7 +8,7 @@ import { DeleteObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-
 import { loadConfig } from '../../src/config/load.ts';
 import { cleanRepository } from '../../src/operations/cleanup/cleanup.ts';
 import { recordDeleted } from '../../src/operations/audited-deletion.ts';
-import { status } from '../../src/operations/status.ts';
+import { status } from '../../src/operations/status/status.ts';
 import { createRepository } from '../../src/repository/create.ts';
 import { findHiddenManifests, unhideContents } from '../../src/repository/deletion/hidden-manifests.ts';
 import type { Repository } from '../../src/repository/repository.ts';

@@ -20,7 +20,7 @@ import { planPitr } from '../../src/operations/pitr/plan.ts';
 import { formatMicroseconds, parseTime } from '../../src/operations/pitr/moment.ts';
 import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
-import type { StatusResult } from '../../src/operations/status-requests.ts';
+import type { StatusResult } from '../../src/operations/status/request.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, testKey, toolsOf, type Bench } from '../helpers/command-run.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
-import type { AcknowledgeResult, StatusResult } from '../../src/operations/status-requests.ts';
+import type { AcknowledgeResult, StatusResult } from '../../src/operations/status/request.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, type Bench } from '../helpers/command-run.ts';
 

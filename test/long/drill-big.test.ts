@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ShowResult } from '../../src/operations/list/request.ts';
-import type { StatusResult } from '../../src/operations/status-requests.ts';
+import type { StatusResult } from '../../src/operations/status/request.ts';
 import { makeBench, type Bench } from '../helpers/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
 import { fillMany, startRedis, type TestRedis } from '../helpers/redis.ts';

@@ -1,10 +1,10 @@
 /** What status makes of what it found: a table of one thing wrong at a time, each edge on both sides. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { mayBeAcknowledged } from '../../../src/operations/status.ts';
-import { analyse } from '../../../src/operations/status-analytics.ts';
-import { judge, type Limits } from '../../../src/operations/status-judge.ts';
-import type { Survey, SurveyedBackup, SurveyedTarget } from '../../../src/operations/status-survey.ts';
+import { mayBeAcknowledged } from '../../../src/operations/status/status.ts';
+import { analyse } from '../../../src/operations/status/analytics.ts';
+import { judge, type Limits } from '../../../src/operations/status/judge.ts';
+import type { Survey, SurveyedBackup, SurveyedTarget } from '../../../src/operations/status/survey.ts';
 
 const hourMs = 3_600_000;
 const nowMs = Date.parse('2026-03-01T12:00:00Z');

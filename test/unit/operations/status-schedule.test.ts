@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Schedule } from '../../../src/config/config.ts';
-import { dueTimes } from '../../../src/operations/status-schedule.ts';
+import { dueTimes } from '../../../src/operations/status/schedule.ts';
 
 process.env['TZ'] = 'UTC';
 const nowMs = Date.parse('2026-03-01T12:30:00Z');

@@ -1,9 +1,9 @@
 /** What status makes of archived log: windows over gaps and promotions, and the reasons, each edge on both sides. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { judgeWal } from '../../../src/operations/status-judge-wal.ts';
-import type { SurveyedServer, SurveyedWal } from '../../../src/operations/status-wal.ts';
-import { mergeWindows, reachOf, type BaseReach, type KnownBase } from '../../../src/operations/status-wal-window.ts';
+import { judgeWal } from '../../../src/operations/status/judge-wal.ts';
+import type { SurveyedServer, SurveyedWal } from '../../../src/operations/status/survey-wal.ts';
+import { mergeWindows, reachOf, type BaseReach, type KnownBase } from '../../../src/operations/status/wal-window.ts';
 import type { WalGap, WalTimeline } from '../../../src/operations/wal-requests.ts';
 import { formatLsn, segmentName } from '../../../src/repository/wal/names.ts';
 

@@ -1,30 +1,30 @@
 /** What status judges: all that the repository and this host's state tell of the backups. Of the servers only those whose log is archived are asked, and nothing depends on their answer. */
 import { statfs } from 'node:fs/promises';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { allEvidenceNames, readEvidence } from '../repository/backups/evidence.ts';
-import { findUnexplained, type HiddenManifest } from '../repository/deletion/hidden-manifests.ts';
-import { isBackupId } from '../repository/manifests/ids.ts';
-import { listLeases } from '../repository/leases/lease-record.ts';
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import type { Manifest } from '../repository/manifests/manifest.ts';
-import { readNotes } from '../repository/backups/notes.ts';
-import { safetyTag } from '../repository/retention/backups.ts';
-import type { Repository } from '../repository/repository.ts';
-import { restoreSteps, restoreTimeMs } from './drill/subject.ts';
-import { checkAuditNumbers, checkPast } from './integrity/past.ts';
-import type { KnownBackup } from './integrity/expectation.ts';
-import { Ledger } from './integrity/ledger.ts';
-import type { IntegrityFinding } from './integrity/request.ts';
-import type { StatusRunning } from './status-requests.ts';
-import { newestProvenMoment, type ProvenMoment } from './proof/proven-moment.ts';
-import { readRuns, repositoryName, type RecordedRun } from './backup/history.ts';
-import { standingOf, type Standing } from './proof/standing.ts';
-import { packShares, type PackShares } from './status-packs.ts';
-import { configuredComponents, dueTimes, type DueTimes } from './status-schedule.ts';
-import { surveyWal, type SurveyedWal } from './status-wal.ts';
-import { componentOf, sumSizes } from './component.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { allEvidenceNames, readEvidence } from '../../repository/backups/evidence.ts';
+import { findUnexplained, type HiddenManifest } from '../../repository/deletion/hidden-manifests.ts';
+import { isBackupId } from '../../repository/manifests/ids.ts';
+import { listLeases } from '../../repository/leases/lease-record.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
+import { readNotes } from '../../repository/backups/notes.ts';
+import { safetyTag } from '../../repository/retention/backups.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { restoreSteps, restoreTimeMs } from '../drill/subject.ts';
+import { checkAuditNumbers, checkPast } from '../integrity/past.ts';
+import type { KnownBackup } from '../integrity/expectation.ts';
+import { Ledger } from '../integrity/ledger.ts';
+import type { IntegrityFinding } from '../integrity/request.ts';
+import type { StatusRunning } from './request.ts';
+import { newestProvenMoment, type ProvenMoment } from '../proof/proven-moment.ts';
+import { readRuns, repositoryName, type RecordedRun } from '../backup/history.ts';
+import { standingOf, type Standing } from '../proof/standing.ts';
+import { packShares, type PackShares } from './packs.ts';
+import { configuredComponents, dueTimes, type DueTimes } from './schedule.ts';
+import { surveyWal, type SurveyedWal } from './survey-wal.ts';
+import { componentOf, sumSizes } from '../component.ts';
 
 export interface SurveyedBackup {
   readonly id: string;
@@ -204,7 +204,7 @@ async function pastOf(repository: Repository, known: readonly KnownBackup[], tar
 
 async function keysOf(repository: Repository): Promise<{ id: string; problem: string }[]> {
   if (repository.keyring === undefined) return [];
-  const { describeKeys } = await import('../repository/rekey.ts');
+  const { describeKeys } = await import('../../repository/rekey.ts');
   try {
     return (await describeKeys(repository)).flatMap(({ id, openedBy, reason, differsFromConfiguration }) => {
       if (openedBy === undefined) return [{ id, problem: `does not open: ${reason ?? 'unknown'}` }];

@@ -3,20 +3,20 @@
  * it reaches, what is missing, and, where the server can be asked in a moment, how far it is ahead and how its
  * archiver fares. Everything but that works without the server.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import type { Repository } from '../repository/repository.ts';
-import { listHistories, listWal, listWalSystems, parseHistory, readWalObject, type HistoryLine } from '../repository/wal/archive.ts';
-import { formatLsn, needWalName, parseLsn, segmentName, segmentNumber, walKey } from '../repository/wal/names.ts';
-import type { ArchiverState } from '../source/postgres/server/archiver.ts';
-import { baseFacts } from '../source/postgres/base/facts.ts';
-import { NotFoundError } from '../storage/storage.ts';
-import { factsOf, readComponentFacts } from './backup-facts.ts';
-import { mergeWindows, reachOf, type BaseReach, type KnownBase, type Window } from './status-wal-window.ts';
-import type { WalGap, WalSystem } from './wal-requests.ts';
-import { surveySystem } from './wal-status.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { listHistories, listWal, listWalSystems, parseHistory, readWalObject, type HistoryLine } from '../../repository/wal/archive.ts';
+import { formatLsn, needWalName, parseLsn, segmentName, segmentNumber, walKey } from '../../repository/wal/names.ts';
+import type { ArchiverState } from '../../source/postgres/server/archiver.ts';
+import { baseFacts } from '../../source/postgres/base/facts.ts';
+import { NotFoundError } from '../../storage/storage.ts';
+import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import { mergeWindows, reachOf, type BaseReach, type KnownBase, type Window } from './wal-window.ts';
+import type { WalGap, WalSystem } from '../wal-requests.ts';
+import { surveySystem } from '../wal-status.ts';
 
 /** One cluster's archive. Times RFC 3339 in UTC. */
 export interface SurveyedWal extends WalSystem {
@@ -192,7 +192,7 @@ async function askServers({ config }: LoadedConfig, { signal, emit }: RunContext
   const asked = [...config.targets.values()].map(async ({ name: target, postgres }) => {
     if (postgres === undefined) return [];
     try {
-      const { askArchiver } = await import('../source/postgres/server/archiver.ts');
+      const { askArchiver } = await import('../../source/postgres/server/archiver.ts');
       const limit = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
       return [{ target, state: await askArchiver(postgres.url, { signal: limit, connectTimeoutMs: answerWithinMs }) }];
     } catch (error) {

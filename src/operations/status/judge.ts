@@ -1,13 +1,13 @@
 /** From what was found to a verdict: reasons, each with a stable name, a weight and the next command. Pure. */
-import type { MonitoringConfig } from '../config/config.ts';
-import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
-import { hiddenWarning } from '../repository/deletion/hidden-manifests.ts';
-import { manifestKey } from '../repository/manifests/manifest.ts';
-import type { StatusReason } from './status-requests.ts';
-import type { Survey, SurveyedBackup, SurveyedTarget } from './status-survey.ts';
-import { judgeWal } from './status-judge-wal.ts';
-import { count } from './component.ts';
+import type { MonitoringConfig } from '../../config/config.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { hiddenWarning } from '../../repository/deletion/hidden-manifests.ts';
+import { manifestKey } from '../../repository/manifests/manifest.ts';
+import type { StatusReason } from './request.ts';
+import type { Survey, SurveyedBackup, SurveyedTarget } from './survey.ts';
+import { judgeWal } from './judge-wal.ts';
+import { count } from '../component.ts';
 
 export interface Limits extends MonitoringConfig {
   /** --max-age: over every target. */

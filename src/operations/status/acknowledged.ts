@@ -1,7 +1,7 @@
 /** Warnings of status that are meant to be, by their names, in this host's state: `<state>/repositories/<id>/acknowledged.json`. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readStateFile, writeStateFile } from '../repository/host-state.ts';
+import { readStateFile, writeStateFile } from '../../repository/host-state.ts';
 
 const acknowledgementSchema = z.object({ at: z.iso.datetime(), by: z.string(), reason: z.string() });
 const fileSchema = z.record(z.string(), acknowledgementSchema);

@@ -1,9 +1,9 @@
 /** How much of the packs no backup needs any more. Packs are never rewritten: what is dead in one stays until all of it is. */
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import { packsKey } from '../repository/manifests/manifest.ts';
-import { decodePackTable } from '../repository/packs/pack-usage.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import { NotFoundError, type Storage } from '../storage/storage.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import { packsKey } from '../../repository/manifests/manifest.ts';
+import { decodePackTable } from '../../repository/packs/pack-usage.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { NotFoundError, type Storage } from '../../storage/storage.ts';
 
 export interface PackShares {
   /** Of all packs that a backup uses. */

@@ -2,10 +2,10 @@
  * From which moments to which the archived log of a cluster can be replayed: each base backup opens a window that
  * reaches as far as the log behind it has no gap, over promotions too. Pure.
  */
-import type { HistoryLine } from '../repository/wal/archive.ts';
-import { parseLsn, segmentNumber } from '../repository/wal/names.ts';
-import type { BaseFacts } from '../source/postgres/base/facts.ts';
-import type { WalSystem } from './wal-requests.ts';
+import type { HistoryLine } from '../../repository/wal/archive.ts';
+import { parseLsn, segmentNumber } from '../../repository/wal/names.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import type { WalSystem } from '../wal-requests.ts';
 
 export interface KnownBase {
   readonly id: string;

@@ -2,16 +2,16 @@
  * One verdict on the backups, why, and what to do next; which moments can be restored, how long it would take,
  * when that was last proven. Reads the repository and this host's state; servers whose log is archived are asked how far they are, all may be down.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { withRepository } from './open-repository.ts';
-import type { RestoreEstimate, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './status-requests.ts';
-import { readAcknowledged, type Acknowledgement } from './status-acknowledged.ts';
-import { analyse } from './status-analytics.ts';
-import { judge } from './status-judge.ts';
-import type { SurveyedWal } from './status-wal.ts';
-import { survey, type Survey, type SurveyedTarget } from './status-survey.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { withRepository } from '../open-repository.ts';
+import type { RestoreEstimate, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './request.ts';
+import { readAcknowledged, type Acknowledgement } from './acknowledged.ts';
+import { analyse } from './analytics.ts';
+import { judge } from './judge.ts';
+import type { SurveyedWal } from './survey-wal.ts';
+import { survey, type Survey, type SurveyedTarget } from './survey.ts';
 
 /** Bytes a second that a restore is taken to move where none was measured: a modest server with a modest disk. */
 const assumedBytesPerSecond = 30_000_000;

@@ -1,6 +1,6 @@
 /** Which schedules are to back up a component, when they should have done so last, and when they will next. Pure. */
-import type { Config, Schedule, TargetConfig } from '../config/config.ts';
-import { lastMoment, nextMoment, parseCron } from '../lib/cron.ts';
+import type { Config, Schedule, TargetConfig } from '../../config/config.ts';
+import { lastMoment, nextMoment, parseCron } from '../../lib/cron.ts';
 
 /** So long after its moment a backup may still be under way without a word: what 25 hours leave to a daily one. */
 export const scheduleGraceMs = 3_600_000;

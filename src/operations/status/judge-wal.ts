@@ -1,10 +1,10 @@
 /** What stands against a recovery to a moment: an archive that has stopped, gaps, missing histories, log without a base backup. Pure. */
-import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
-import { parseLsn, segmentName, segmentNumber } from '../repository/wal/names.ts';
-import type { StatusReason } from './status-requests.ts';
-import type { SurveyedWal } from './status-wal.ts';
-import { count } from './component.ts';
+import { formatDuration } from '../../lib/time.ts';
+import { formatBytes } from '../../lib/units.ts';
+import { parseLsn, segmentName, segmentNumber } from '../../repository/wal/names.ts';
+import type { StatusReason } from './request.ts';
+import type { SurveyedWal } from './survey-wal.ts';
+import { count } from '../component.ts';
 
 /** Archived segments may be so old while the server goes on writing; then, and from when on it is more than a nuisance. */
 const stoppedAfterMs = 15 * 60_000;

@@ -1,18 +1,18 @@
 /** Says of a warning that it is meant to be: status goes on showing it, but it counts no more. A backup's small size is noted in the repository, so that cleanup hears of it too. */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { ownIdentity } from '../lib/process-identity.ts';
-import { acquireLease } from '../repository/leases/lease.ts';
-import { writeNote } from '../repository/backups/notes.ts';
-import type { Repository } from '../repository/repository.ts';
-import { audited } from './audit/audited.ts';
-import { withRepository } from './open-repository.ts';
-import type { AcknowledgeRequest, AcknowledgeResult } from './status-requests.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { ownIdentity } from '../../lib/process-identity.ts';
+import { acquireLease } from '../../repository/leases/lease.ts';
+import { writeNote } from '../../repository/backups/notes.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { audited } from '../audit/audited.ts';
+import { withRepository } from '../open-repository.ts';
+import type { AcknowledgeRequest, AcknowledgeResult } from './request.ts';
 import { mayBeAcknowledged } from './status.ts';
-import { keepAcknowledged } from './status-acknowledged.ts';
-import { judge } from './status-judge.ts';
-import { survey } from './status-survey.ts';
+import { keepAcknowledged } from './acknowledged.ts';
+import { judge } from './judge.ts';
+import { survey } from './survey.ts';
 
 export const acknowledge = audited('acknowledge', acknowledgeWarning);
 
