@@ -36,7 +36,7 @@ export type { BackupType, ComponentName, Confirm } from './operations/operation.
 export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult } from './operations/restore/request.ts';
 export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from './operations/setup/request.ts';
 export type { AcknowledgeResult, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './operations/status/request.ts';
-export type { Damage, TouchedArtifact, TouchedBackup, ValidatedBackup, ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
+export type { Damage, TouchedArtifact, TouchedBackup, ValidatedBackup, ValidateRequest, ValidateResult } from './operations/validate/request.ts';
 export type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
 export type { WalFetchResult, WalGap, WalPushResult, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './operations/wal-requests.ts';
 export type { BackupState, Milestone, Standing } from './operations/proof/standing.ts';

@@ -12,7 +12,7 @@ import type { Confirm } from './operations/operation.ts';
 import type { ExportRequest, RestoreRequest, UndoRestoreRequest } from './operations/restore/request.ts';
 import type { InitRequest, UnlockRequest } from './operations/setup/request.ts';
 import type { AcknowledgeRequest } from './operations/status/request.ts';
-import type { ValidateRequest } from './operations/validate-requests.ts';
+import type { ValidateRequest } from './operations/validate/request.ts';
 import type { WalFetchRequest, WalPushRequest } from './operations/wal-requests.ts';
 
 /** Where a method resolves paths, and whom it asks. */

@@ -25,7 +25,7 @@ import type { Confirm, Operation } from './operations/operation.ts';
 import type { ExportResult, RestoreResult, UndoRestoreResult } from './operations/restore/request.ts';
 import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest, UnlockResult } from './operations/setup/request.ts';
 import type { AcknowledgeResult, StatusRequest, StatusResult } from './operations/status/request.ts';
-import type { ValidateRequest, ValidateResult } from './operations/validate-requests.ts';
+import type { ValidateRequest, ValidateResult } from './operations/validate/request.ts';
 import type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
 import type { WalFetchResult, WalPushResult, WalStatusRequest, WalStatusResult } from './operations/wal-requests.ts';
 
@@ -145,7 +145,7 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Are the stored bytes what the manifest says? By default those of the newest backup of each target; what was found is kept as evidence. */
   async validate(options: Partial<ValidateRequest> = {}, call: ReadOptions = {}): Promise<ValidateResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/validate.ts')).validate, validateRequest(options), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/validate/validate.ts')).validate, validateRequest(options), call);
   }
 
   /** Does it restore? Backups are restored into throwaway servers and compared with what they recorded; evidence is kept. */

@@ -37,7 +37,7 @@ export function declare(command: Command, session: Session): void {
     .action(async (id: string) =>
       session.perform({
         need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/validate.ts')).validate,
+        operation: async () => (await import('../operations/validate/validate.ts')).validate,
         request: () => ({ ids: [id], all: false, target: session.flags.target, level: 'stored' as const }),
         view: async () => (await import('../ui/validate-view.ts')).validateView,
       }),

@@ -1,7 +1,7 @@
 /** lifeboat validate */
 import { InvalidArgumentError, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
-import type { ValidateLevel } from '../operations/validate-requests.ts';
+import type { ValidateLevel } from '../operations/validate/request.ts';
 import { asOfFlag, jobsFlag, overridesOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
@@ -30,7 +30,7 @@ export function declare(command: Command, session: Session): void {
         need: { repository: true, encryption: true },
         overrides: overridesOf(flags),
         asOfMs: flags.asOf,
-        operation: async () => (await import('../operations/validate.ts')).validate,
+        operation: async () => (await import('../operations/validate/validate.ts')).validate,
         request: () => ({
           ids,
           all: flags.all === true,

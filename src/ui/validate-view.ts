@@ -2,7 +2,7 @@
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { Damage, ValidateLevel, ValidateResult } from '../operations/validate-requests.ts';
+import type { Damage, ValidateLevel, ValidateResult } from '../operations/validate/request.ts';
 import { counted } from './sizes.ts';
 import { columns, oneLine } from './table.ts';
 import type { View } from './view.ts';

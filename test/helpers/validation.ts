@@ -17,8 +17,8 @@ import { init } from '../../src/operations/setup/init.ts';
 import { accountRepository } from '../../src/operations/integrity/account.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import type { RepositoryAccount } from '../../src/operations/integrity/request.ts';
-import type { ValidateRequest, ValidateResult } from '../../src/operations/validate-requests.ts';
-import { validate } from '../../src/operations/validate.ts';
+import type { ValidateRequest, ValidateResult } from '../../src/operations/validate/request.ts';
+import { validate } from '../../src/operations/validate/validate.ts';
 import { readAll, streamArtifact } from './chunk-repository.ts';
 
 export interface DamagedRepository extends Disposable {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import type { Damage } from '../../src/operations/validate-requests.ts';
+import type { Damage } from '../../src/operations/validate/request.ts';
 import { damagedRepository, type DamagedRepository } from '../helpers/validation.ts';
 
 let home: DamagedRepository;

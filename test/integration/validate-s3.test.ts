@@ -12,7 +12,7 @@ import { drill } from '../../src/operations/drill/drill.ts';
 import { init } from '../../src/operations/setup/init.ts';
 import { accountRepository } from '../../src/operations/integrity/account.ts';
 import { show } from '../../src/operations/list/show.ts';
-import { validate } from '../../src/operations/validate.ts';
+import { validate } from '../../src/operations/validate/validate.ts';
 import { collectingContext } from '../helpers/redis.ts';
 import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
 

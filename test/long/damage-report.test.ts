@@ -18,7 +18,7 @@ test('1 GB in packs, shared by three backups: each pack read once, under 300 MiB
   }
   for (const level of ['quick', 'stored', 'deep']) {
     const script = `import { loadConfig } from '${import.meta.dirname}/../../src/config/load.ts';
-      import { validate } from '${import.meta.dirname}/../../src/operations/validate.ts';
+      import { validate } from '${import.meta.dirname}/../../src/operations/validate/validate.ts';
       const [work] = process.argv.slice(1);
       const document = { repository: 'file://' + work + '/repository', encryption: { key: '${'c3'.repeat(32)}' }, stateDir: work + '/state', jobs: 2 };
       const loaded = await loadConfig({ cwd: work, env: {}, document });

@@ -19,9 +19,9 @@ import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withRepository } from '../open-repository.ts';
 import { pinned } from '../read-lease.ts';
 import type { DrilledBackup, DrillRequest, DrillResult } from '../integrity/request.ts';
-import { chooseBackups } from '../validate-choose.ts';
-import { DamageBook } from '../validate-damage.ts';
-import type { OpenBackup } from '../validate-objects.ts';
+import { chooseBackups } from '../validate/choose.ts';
+import { DamageBook } from '../validate/damage.ts';
+import type { OpenBackup } from '../validate/objects.ts';
 
 /** What differs is in the result, not thrown. Throws what keeps every drill from being made (`not_found`, `key`, `locked`…). */
 export const drill = audited('integrity --drill', drillAll, ({ backups }) => ({ ids: backups.map(({ id }) => id), exitCode: exitCodeOfDrills(backups), message: messageOfDrills(backups) }));

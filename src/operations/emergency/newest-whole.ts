@@ -10,7 +10,7 @@ import { chooseBackup } from '../choose-backup.ts';
 import type { ComponentName } from '../operation.ts';
 import { standingOf } from '../proof/standing.ts';
 import { componentOf } from '../component.ts';
-import { validateRepository } from '../validate.ts';
+import { validateRepository } from '../validate/validate.ts';
 
 export interface EmergencyChoice {
   /** Undefined: the newest that is whole. */

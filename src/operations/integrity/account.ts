@@ -17,7 +17,7 @@ import { checkKeys, checkLeases, checkRecords, checkRescue } from './records.ts'
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
 import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './request.ts';
-import { DamageBook } from '../validate-damage.ts';
+import { DamageBook } from '../validate/damage.ts';
 
 /** Findings are in the result, not thrown. */
 export async function accountRepository(loaded: LoadedConfig, _: IntegrityRequest, told: RunContext): Promise<RepositoryAccount> {

@@ -6,9 +6,9 @@ import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } 
 import { decodePackTable } from '../../repository/packs/pack-usage.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { damaged } from '../../repository/box/seal.ts';
-import { openBackup } from '../validate-choose.ts';
-import { faultOf, type DamageBook } from '../validate-damage.ts';
-import { checkBeside, packsOfIndexes, type Tally } from '../validate-objects.ts';
+import { openBackup } from '../validate/choose.ts';
+import { faultOf, type DamageBook } from '../validate/damage.ts';
+import { checkBeside, packsOfIndexes, type Tally } from '../validate/objects.ts';
 
 /** A manifest as the accounting needs it. */
 export interface KnownBackup {

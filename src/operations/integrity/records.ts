@@ -11,8 +11,8 @@ import { rescueScript } from '../../repository/rescue/install.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import type { KnownBackup } from './expectation.ts';
 import type { Ledger } from './ledger.ts';
-import { asFault, faultOf } from '../validate-damage.ts';
-import { checkKeyFile } from '../validate-objects.ts';
+import { asFault, faultOf } from '../validate/damage.ts';
+import { checkKeyFile } from '../validate/objects.ts';
 
 /** Every data key that a backup names must have its key file; every key file must be sound; copies must be equal, but for those in `faulty`. */
 export async function checkKeys(repository: Repository, backups: readonly KnownBackup[], listed: readonly string[], faulty: ReadonlySet<string>, ledger: Ledger): Promise<void> {

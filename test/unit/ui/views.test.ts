@@ -8,7 +8,7 @@ import type { IntegrityFinding, RepositoryAccount } from '../../../src/operation
 import type { BackupSummary, ListResult, ShowResult } from '../../../src/operations/list/request.ts';
 import type { ExportResult, RestoreResult, RestoredComponent, UndoRestoreResult } from '../../../src/operations/restore/request.ts';
 import type { DoctorCheck, DoctorResult, InitResult, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from '../../../src/operations/setup/request.ts';
-import type { Damage, ValidateResult } from '../../../src/operations/validate-requests.ts';
+import type { Damage, ValidateResult } from '../../../src/operations/validate/request.ts';
 import { backupView } from '../../../src/ui/backup-view.ts';
 import { cleanupView } from '../../../src/ui/cleanup-view.ts';
 import { doctorView } from '../../../src/ui/doctor-view.ts';

@@ -1,15 +1,15 @@
 /** Evidence of a validation: one piece for each backup, of what was done and found. */
-import type { RunContext } from '../lib/events.ts';
-import { messageOf } from '../lib/errors.ts';
-import { writeEvidence, type EvidenceDraft } from '../repository/backups/evidence.ts';
-import type { EvidenceLevel } from '../repository/backups/evidence-record.ts';
-import { manifestKey } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { NotFoundError, StorageError } from '../storage/storage.ts';
-import { openBackup } from './validate-choose.ts';
-import type { DamageBook } from './validate-damage.ts';
-import type { OpenBackup } from './validate-objects.ts';
-import type { Validation } from './validate-run.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { messageOf } from '../../lib/errors.ts';
+import { writeEvidence, type EvidenceDraft } from '../../repository/backups/evidence.ts';
+import type { EvidenceLevel } from '../../repository/backups/evidence-record.ts';
+import { manifestKey } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { NotFoundError, StorageError } from '../../storage/storage.ts';
+import { openBackup } from './choose.ts';
+import type { DamageBook } from './damage.ts';
+import type { OpenBackup } from './objects.ts';
+import type { Validation } from './stages.ts';
 
 /** A backup that was deleted while it was read is not damaged: what was found of it is forgotten. Returns the ids of such. */
 export async function dropDeleted({ storage }: Repository, backups: readonly OpenBackup[], book: DamageBook, { emit }: RunContext): Promise<Set<string>> {

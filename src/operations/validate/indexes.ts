@@ -2,12 +2,12 @@
  * Reads the indexes of a backup, part by part, and holds each record against the directory of the pack
  * that it names: what an index promises must lie where it says.
  */
-import { IndexPart, packKey, type ChunkRecord } from '../repository/packs/index-part.ts';
-import type { ManifestArtifact } from '../repository/manifests/manifest.ts';
-import type { Storage } from '../storage/storage.ts';
-import type { DamageBook, Fault } from './validate-damage.ts';
-import { artifactsOf, readIndexPart, type OpenBackup, type Tally } from './validate-objects.ts';
-import type { FrameTable, PackSet } from './validate-packs.ts';
+import { IndexPart, packKey, type ChunkRecord } from '../../repository/packs/index-part.ts';
+import type { ManifestArtifact } from '../../repository/manifests/manifest.ts';
+import type { Storage } from '../../storage/storage.ts';
+import type { DamageBook, Fault } from './damage.ts';
+import { artifactsOf, readIndexPart, type OpenBackup, type Tally } from './objects.ts';
+import type { FrameTable, PackSet } from './packs.ts';
 
 /** One record and where its bytes stand in the artifact. */
 export interface PlacedRecord {

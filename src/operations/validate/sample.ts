@@ -3,10 +3,10 @@
  * part, so that all have been read after as many runs as there are parts. What was taken last stands in
  * the newest evidence of a sample; without any the date decides.
  */
-import { sha256 } from '../repository/box/crypto.ts';
-import { allEvidenceNames, readEvidence } from '../repository/backups/evidence.ts';
-import type { Repository } from '../repository/repository.ts';
-import { NotFoundError } from '../storage/storage.ts';
+import { sha256 } from '../../repository/box/crypto.ts';
+import { allEvidenceNames, readEvidence } from '../../repository/backups/evidence.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { NotFoundError } from '../../storage/storage.ts';
 
 export interface Sample {
   /** From 1. */

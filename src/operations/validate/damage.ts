@@ -1,7 +1,7 @@
 /** The book of what a check has found: damaged objects, and which backups and artifacts each of them touches. */
-import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
-import { NotFoundError, StorageError, type Storage } from '../storage/storage.ts';
-import type { DamageKind } from './validate-requests.ts';
+import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { NotFoundError, StorageError, type Storage } from '../../storage/storage.ts';
+import type { DamageKind } from './request.ts';
 
 /** Why one object is not as it was written. */
 export interface Fault {

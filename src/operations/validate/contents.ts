@@ -1,14 +1,14 @@
 /** What people call the content of a damaged artifact: databases and tables, Redis databases, files. From the sealed facts and, of files, from the catalog. */
-import { messageOf } from '../lib/errors.ts';
-import type { EventSink } from '../lib/events.ts';
-import { openArtifacts } from '../repository/packs/artifact-reader.ts';
-import type { ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { Json } from '../source/source.ts';
-import { factsOf, readComponentFacts } from './backup-facts.ts';
-import type { TouchedArtifact } from './validate-requests.ts';
-import type { LostRange } from './validate-damage.ts';
-import type { OpenBackup } from './validate-objects.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { EventSink } from '../../lib/events.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { Json } from '../../source/source.ts';
+import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import type { TouchedArtifact } from './request.ts';
+import type { LostRange } from './damage.ts';
+import type { OpenBackup } from './objects.ts';
 
 const maxNamed = 100;
 
@@ -32,17 +32,17 @@ export async function nameContents(repository: Repository, backup: OpenBackup, l
 
 async function contentsOf(repository: Repository, backup: OpenBackup, component: ManifestComponent, artifact: string, ranges: readonly LostRange[] | 'all', facts: ReadonlyMap<string, Json>): Promise<string[]> {
   if (component.kind === 'postgres') {
-    const { postgresFacts } = await import('../source/postgres/facts/facts.ts');
+    const { postgresFacts } = await import('../../source/postgres/facts/facts.ts');
     return tablesIn(factsOf(postgresFacts, facts, component, backup.id), artifact);
   }
   if (component.kind === 'redis') {
-    const { redisFacts } = await import('../source/redis/facts.ts');
+    const { redisFacts } = await import('../../source/redis/facts.ts');
     return factsOf(redisFacts, facts, component, backup.id).databases.map(({ db, keys }) => `database ${db} (${keys} keys)`);
   }
   return component.kind === 'files' ? filesIn(repository, backup, component, artifact, ranges) : [];
 }
 
-type Facts = import('../source/postgres/facts/facts.ts').PostgresFacts;
+type Facts = import('../../source/postgres/facts/facts.ts').PostgresFacts;
 
 /** `database.schema.table`; of an archive that holds the definitions: the database. */
 function tablesIn(facts: Facts, artifact: string): string[] {
@@ -59,7 +59,7 @@ function tablesIn(facts: Facts, artifact: string): string[] {
 
 /** Files whose header or content lies in what is lost; without the catalog nobody knows. */
 async function filesIn(repository: Repository, backup: OpenBackup, component: ManifestComponent, artifact: string, ranges: readonly LostRange[] | 'all'): Promise<string[]> {
-  const [{ readCatalog }, { displayPath }, { catalogName, tarName }] = await Promise.all([import('../source/files/catalog.ts'), import('../source/files/names.ts'), import('../source/files/source.ts')]);
+  const [{ readCatalog }, { displayPath }, { catalogName, tarName }] = await Promise.all([import('../../source/files/catalog.ts'), import('../../source/files/names.ts'), import('../../source/files/source.ts')]);
   if (artifact !== tarName) return [];
   const reader = openArtifacts({ storage: repository.storage, dataKey: backup.dataKey, artifacts: component.artifacts });
   const found: string[] = [];

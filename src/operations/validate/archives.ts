@@ -4,20 +4,20 @@
  * cannot: an archive that was bad before it was stored.
  */
 import { createHash } from 'node:crypto';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { RunningTool } from '../lib/exec.ts';
-import type { Inlets } from '../lib/inlets.ts';
-import { openArtifacts } from '../repository/packs/artifact-reader.ts';
-import type { ManifestArtifact, ManifestComponent } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import { packKey } from '../repository/packs/index-part.ts';
-import type { PostgresFacts } from '../source/postgres/facts/facts.ts';
-import type { PostgresTools } from '../source/postgres/server/tools.ts';
-import type { ArtifactReader, Json } from '../source/source.ts';
-import { factsOf, readComponentFacts } from './backup-facts.ts';
-import { visitIndexes } from './validate-indexes.ts';
-import type { OpenBackup, Tally } from './validate-objects.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { RunningTool } from '../../lib/exec.ts';
+import type { Inlets } from '../../lib/inlets.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { ManifestArtifact, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { packKey } from '../../repository/packs/index-part.ts';
+import type { PostgresFacts } from '../../source/postgres/facts/facts.ts';
+import type { PostgresTools } from '../../source/postgres/server/tools.ts';
+import type { ArtifactReader, Json } from '../../source/source.ts';
+import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import { visitIndexes } from './indexes.ts';
+import type { OpenBackup, Tally } from './objects.ts';
 
 /** An archive that is not whole, or an object behind it that does not decode. */
 export interface ArchiveFault {
@@ -67,7 +67,7 @@ export class ArchiveCheck {
   }
 
   async #postgres(one: OneComponent): Promise<void> {
-    const [{ postgresFacts }, { findTools }, { Inlets }] = await Promise.all([import('../source/postgres/facts/facts.ts'), import('../source/postgres/server/tools.ts'), import('../lib/inlets.ts')]);
+    const [{ postgresFacts }, { findTools }, { Inlets }] = await Promise.all([import('../../source/postgres/facts/facts.ts'), import('../../source/postgres/server/tools.ts'), import('../../lib/inlets.ts')]);
     const facts = factsOf(postgresFacts, one.facts, one.component, one.backup.id);
     const tools = await findTools(Number.parseInt(facts.toolVersion, 10));
     one.report.versions['pg_restore'] = tools.version;
@@ -81,7 +81,7 @@ export class ArchiveCheck {
 
   /** The tables of contents of a database's archives must hold each table's rows exactly once. */
   async #contents(one: OneComponent, facts: PostgresFacts): Promise<void> {
-    const { checkParts, readToc } = await import('../source/postgres/restore/toc.ts');
+    const { checkParts, readToc } = await import('../../source/postgres/restore/toc.ts');
     for (const database of facts.databases) {
       const { schema, data, tables } = database.artifacts;
       const names = [schema, data, ...tables.map(({ artifact }) => artifact)];
@@ -107,7 +107,7 @@ export class ArchiveCheck {
   }
 
   async #redis(one: OneComponent): Promise<void> {
-    const [{ redisFacts }, { summarizeRdb }] = await Promise.all([import('../source/redis/facts.ts'), import('../source/redis/rdb/summary.ts')]);
+    const [{ redisFacts }, { summarizeRdb }] = await Promise.all([import('../../source/redis/facts.ts'), import('../../source/redis/rdb/summary.ts')]);
     const facts = factsOf(redisFacts, one.facts, one.component, one.backup.id);
     await this.#guard(one, [facts.artifact], async () => {
       const { keys, expires, bytes, fingerprint } = await this.#once(one, [facts.artifact], async () => summarizeRdb(one.reader.open(facts.artifact)));
@@ -118,7 +118,7 @@ export class ArchiveCheck {
   }
 
   async #files(one: OneComponent): Promise<void> {
-    const [{ filesFacts }, { walkTar }, { catalogName, tarName }] = await Promise.all([import('../source/files/facts.ts'), import('./validate-files.ts'), import('../source/files/source.ts')]);
+    const [{ filesFacts }, { walkTar }, { catalogName, tarName }] = await Promise.all([import('../../source/files/facts.ts'), import('./tar.ts'), import('../../source/files/source.ts')]);
     const facts = factsOf(filesFacts, one.facts, one.component, one.backup.id);
     await this.#guard(one, [tarName, catalogName], async () => {
       const { signal } = this.#context;
@@ -193,7 +193,7 @@ interface OneComponent {
 
 /** All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) */
 async function readDump(tools: PostgresTools, inlets: Inlets, reader: ArtifactReader, name: string, signal: AbortSignal): Promise<void> {
-  const [{ runFed }, { startTool, ToolError }] = await Promise.all([import('../source/postgres/restore/data.ts'), import('../lib/exec.ts')]);
+  const [{ runFed }, { startTool, ToolError }] = await Promise.all([import('../../source/postgres/restore/data.ts'), import('../../lib/exec.ts')]);
   const start = async (stdin: number, until: AbortSignal): Promise<{ tool: RunningTool }> => ({ tool: await startTool({ file: tools.pgRestore, args: ['--file=/dev/null'], stdin, stdout: 'ignore', signal: until }) });
   const { tool } = await runFed(inlets, start, reader.open(name), () => {}, signal);
   try {

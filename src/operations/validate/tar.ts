@@ -1,13 +1,13 @@
 /** Walks through the tar of a file tree beside its catalog: every header, every content's SHA-256, nothing more and nothing less. */
 import { createHash } from 'node:crypto';
-import { LifeboatError } from '../lib/errors.ts';
-import type { ArtifactReader } from '../source/source.ts';
-import { readCatalog } from '../source/files/catalog.ts';
-import { checkHeader } from '../source/files/check-header.ts';
-import { displayPath } from '../source/files/names.ts';
-import { catalogName, tarName } from '../source/files/source.ts';
-import { openSecondReader } from '../source/files/second-reader.ts';
-import { TarCursor } from '../source/files/tar-cursor.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { ArtifactReader } from '../../source/source.ts';
+import { readCatalog } from '../../source/files/catalog.ts';
+import { checkHeader } from '../../source/files/check-header.ts';
+import { displayPath } from '../../source/files/names.ts';
+import { catalogName, tarName } from '../../source/files/source.ts';
+import { openSecondReader } from '../../source/files/second-reader.ts';
+import { TarCursor } from '../../source/files/tar-cursor.ts';
 
 /** What the walk has seen. */
 export interface TarSummary {

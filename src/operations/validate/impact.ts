@@ -3,17 +3,17 @@
  * checked, and in it the artifacts whose chunks do not open. A pack can be damaged where nobody reads it
  * (its directory, a chunk that only an older backup used), so each chunk is tried as a restore would.
  */
-import { boxKind, chunkIdKey, chunkIdOf, cipherFor } from '../repository/box/box.ts';
-import { decode } from '../repository/box/codec.ts';
-import { sha256, type DataKey } from '../repository/box/crypto.ts';
-import { packKey, type ChunkRecord } from '../repository/packs/index-part.ts';
-import { packsKey } from '../repository/manifests/manifest.ts';
-import { decodePackTable } from '../repository/packs/pack-usage.ts';
-import { damaged } from '../repository/box/seal.ts';
-import type { Storage } from '../storage/storage.ts';
-import { asFault, type DamageBook, faultOf } from './validate-damage.ts';
-import { visitIndexes } from './validate-indexes.ts';
-import { packsOfIndexes, type OpenBackup, type Tally } from './validate-objects.ts';
+import { boxKind, chunkIdKey, chunkIdOf, cipherFor } from '../../repository/box/box.ts';
+import { decode } from '../../repository/box/codec.ts';
+import { sha256, type DataKey } from '../../repository/box/crypto.ts';
+import { packKey, type ChunkRecord } from '../../repository/packs/index-part.ts';
+import { packsKey } from '../../repository/manifests/manifest.ts';
+import { decodePackTable } from '../../repository/packs/pack-usage.ts';
+import { damaged } from '../../repository/box/seal.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { asFault, type DamageBook, faultOf } from './damage.ts';
+import { visitIndexes } from './indexes.ts';
+import { packsOfIndexes, type OpenBackup, type Tally } from './objects.ts';
 
 /** A damaged pack; tries single chunks of it. */
 export class BadPack {

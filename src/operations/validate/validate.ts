@@ -3,19 +3,19 @@
  * ones have their hashes. stored: every byte is authenticated, each pack once. deep: every archive is read
  * to its end, too. What is found is told with all it touches, and each backup gets its evidence.
  */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { acquireReadLease } from '../repository/leases/lease.ts';
-import type { Repository } from '../repository/repository.ts';
-import { noteWarnings } from './warnings.ts';
-import { withReadRepository } from './open-repository.ts';
-import type { ValidateRequest, ValidateResult } from './validate-requests.ts';
-import { chooseBackups } from './validate-choose.ts';
-import { DamageBook } from './validate-damage.ts';
-import { dropDeleted, recordEvidence, touchedOthers } from './validate-evidence.ts';
-import { tellDamage } from './validate-report.ts';
-import { Validation } from './validate-run.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { acquireReadLease } from '../../repository/leases/lease.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { noteWarnings } from '../warnings.ts';
+import { withReadRepository } from '../open-repository.ts';
+import type { ValidateRequest, ValidateResult } from './request.ts';
+import { chooseBackups } from './choose.ts';
+import { DamageBook } from './damage.ts';
+import { dropDeleted, recordEvidence, touchedOthers } from './evidence.ts';
+import { tellDamage } from './report.ts';
+import { Validation } from './stages.ts';
 
 /** Damage is in the result, not thrown. Throws `not_found`, `key`, `tool` (deep, without a pg_restore that fits), `storage`. */
 export async function validate(loaded: LoadedConfig, request: ValidateRequest, context: RunContext): Promise<ValidateResult> {

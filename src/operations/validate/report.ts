@@ -1,11 +1,11 @@
 /** From the book of damage to what people are told: each object with every backup, artifact and table that it touches. */
-import type { EventSink } from '../lib/events.ts';
-import type { Repository } from '../repository/repository.ts';
-import { NotFoundError } from '../storage/storage.ts';
-import type { Damage, TouchedBackup } from './validate-requests.ts';
-import { openBackup } from './validate-choose.ts';
-import { nameContents } from './validate-contents.ts';
-import type { BookEntry, DamageBook, Touched } from './validate-damage.ts';
+import type { EventSink } from '../../lib/events.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { NotFoundError } from '../../storage/storage.ts';
+import type { Damage, TouchedBackup } from './request.ts';
+import { openBackup } from './choose.ts';
+import { nameContents } from './contents.ts';
+import type { BookEntry, DamageBook, Touched } from './damage.ts';
 
 /** By object; backups newest first. */
 export async function tellDamage(repository: Repository, book: DamageBook, emit: EventSink): Promise<Damage[]> {

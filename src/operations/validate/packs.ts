@@ -2,12 +2,12 @@
  * Packs: all that the checked backups use, each once however many of them share it. Presence and size by
  * one listing; then whole objects are read, a few side by side, and every frame is authenticated.
  */
-import { boxKind, headerBytes, openWholeBox, type FrameEntry } from '../repository/box/box.ts';
-import type { DataKey } from '../repository/box/crypto.ts';
-import { packKey, type ChunkRecord } from '../repository/packs/index-part.ts';
-import { damaged } from '../repository/box/seal.ts';
-import { NotFoundError, type ObjectInfo, type Storage } from '../storage/storage.ts';
-import { asFault, SizeError, type Fault } from './validate-damage.ts';
+import { boxKind, headerBytes, openWholeBox, type FrameEntry } from '../../repository/box/box.ts';
+import type { DataKey } from '../../repository/box/crypto.ts';
+import { packKey, type ChunkRecord } from '../../repository/packs/index-part.ts';
+import { damaged } from '../../repository/box/seal.ts';
+import { NotFoundError, type ObjectInfo, type Storage } from '../../storage/storage.ts';
+import { asFault, SizeError, type Fault } from './damage.ts';
 
 export interface PackEntry {
   readonly id: Buffer;

@@ -1,13 +1,13 @@
 /** Which backups a validation is of. One that is damaged, untrusted or without a key is told, never passed over in silence. */
-import { LifeboatError } from '../lib/errors.ts';
-import type { EventSink } from '../lib/events.ts';
-import { isBackupId } from '../repository/manifests/ids.ts';
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { ValidateRequest } from './validate-requests.ts';
-import { provenIn } from './proof/standing.ts';
-import type { DamageBook } from './validate-damage.ts';
-import type { OpenBackup } from './validate-objects.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { EventSink } from '../../lib/events.ts';
+import { isBackupId } from '../../repository/manifests/ids.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { ValidateRequest } from './request.ts';
+import { provenIn } from '../proof/standing.ts';
+import type { DamageBook } from './damage.ts';
+import type { OpenBackup } from './objects.ts';
 
 export interface Chosen {
   /** Newest first. */

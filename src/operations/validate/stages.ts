@@ -1,18 +1,18 @@
 /** The stages of one validation, each measured: small objects, presence of packs, packs and indexes, archives, and what the damage touches. */
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { packKey } from '../repository/packs/index-part.ts';
-import { factsKey } from '../repository/manifests/manifest.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { ValidateRequest } from './validate-requests.ts';
-import { ArchiveCheck } from './validate-archives.ts';
-import { openBackup } from './validate-choose.ts';
-import { faultOf, type DamageBook, type Fault } from './validate-damage.ts';
-import { BadPack, findTouched } from './validate-impact.ts';
-import { compareIndexes } from './validate-indexes.ts';
-import { checkBeside, checkKeyFile, hashIndexes, packsOfIndexes, type OpenBackup, type Tally } from './validate-objects.ts';
-import { addPack, checkPresence, readPacks, type PackEntry, type PackSet } from './validate-packs.ts';
-import { isInSample, nextSample, type Sample } from './validate-sample.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { packKey } from '../../repository/packs/index-part.ts';
+import { factsKey } from '../../repository/manifests/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { ValidateRequest } from './request.ts';
+import { ArchiveCheck } from './archives.ts';
+import { openBackup } from './choose.ts';
+import { faultOf, type DamageBook, type Fault } from './damage.ts';
+import { BadPack, findTouched } from './impact.ts';
+import { compareIndexes } from './indexes.ts';
+import { checkBeside, checkKeyFile, hashIndexes, packsOfIndexes, type OpenBackup, type Tally } from './objects.ts';
+import { addPack, checkPresence, readPacks, type PackEntry, type PackSet } from './packs.ts';
+import { isInSample, nextSample, type Sample } from './sample.ts';
 
 export interface Step {
   readonly name: string;
