@@ -38,5 +38,5 @@ export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeR
 export type { AcknowledgeResult, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './operations/status/request.ts';
 export type { Damage, TouchedArtifact, TouchedBackup, ValidatedBackup, ValidateRequest, ValidateResult } from './operations/validate/request.ts';
 export type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
-export type { WalFetchResult, WalGap, WalPushResult, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './operations/wal-requests.ts';
+export type { WalFetchResult, WalGap, WalPushResult, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './operations/wal/request.ts';
 export type { BackupState, Milestone, Standing } from './operations/proof/standing.ts';

@@ -13,7 +13,7 @@ import type { ExportRequest, RestoreRequest, UndoRestoreRequest } from './operat
 import type { InitRequest, UnlockRequest } from './operations/setup/request.ts';
 import type { AcknowledgeRequest } from './operations/status/request.ts';
 import type { ValidateRequest } from './operations/validate/request.ts';
-import type { WalFetchRequest, WalPushRequest } from './operations/wal-requests.ts';
+import type { WalFetchRequest, WalPushRequest } from './operations/wal/request.ts';
 
 /** Where a method resolves paths, and whom it asks. */
 export interface Defaults {

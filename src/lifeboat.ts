@@ -27,7 +27,7 @@ import type { DoctorRequest, DoctorResult, InitResult, KeysAddRequest, KeysChang
 import type { AcknowledgeResult, StatusRequest, StatusResult } from './operations/status/request.ts';
 import type { ValidateRequest, ValidateResult } from './operations/validate/request.ts';
 import type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
-import type { WalFetchResult, WalPushResult, WalStatusRequest, WalStatusResult } from './operations/wal-requests.ts';
+import type { WalFetchResult, WalPushResult, WalStatusRequest, WalStatusResult } from './operations/wal/request.ts';
 
 /** How a Lifeboat is opened; all of it may be left out. */
 export interface OpenOptions {
@@ -197,17 +197,17 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Archives one file of write-ahead log, and all that is ready besides; durable when it resolves. */
   async walPush(options: WalPushOptions, call: CallOptions = {}): Promise<WalPushResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/wal-push.ts')).walPush, walPushRequest(options, this.#defaults), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/wal/push.ts')).walPush, walPushRequest(options, this.#defaults), call);
   }
 
   /** Delivers one file of write-ahead log; `absent` only where that is proven. */
   async walFetch(options: WalFetchOptions, call: CallOptions = {}): Promise<WalFetchResult> {
-    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/wal-fetch.ts')).walFetch, walFetchRequest(options, this.#defaults), call);
+    return this.#run({ repository: true, encryption: true }, async () => (await import('./operations/wal/fetch.ts')).walFetch, walFetchRequest(options, this.#defaults), call);
   }
 
   /** What log is archived, what is missing in it, and how far the server is ahead. */
   async walStatus(options: WalStatusRequest = {}, call: CallOptions = {}): Promise<WalStatusResult> {
-    return this.#run(needsOf(options.target), async () => (await import('./operations/wal-status.ts')).walStatus, options, call);
+    return this.#run(needsOf(options.target), async () => (await import('./operations/wal/status.ts')).walStatus, options, call);
   }
 
   /** The plan for the day of a disaster, as Markdown; also written to the state folder. */

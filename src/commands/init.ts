@@ -30,7 +30,7 @@ async function printRecipe(session: Session): Promise<void> {
   const { config, target } = session.flags;
   return session.perform({
     need: {},
-    operation: async () => (await import('../operations/wal-recipe.ts')).walRecipe,
+    operation: async () => (await import('../operations/wal/recipe.ts')).walRecipe,
     request: () => ({ configPath: config === undefined ? undefined : session.path(config), target }),
     view: async () => (await import('../ui/wal-view.ts')).walRecipeView,
   });

@@ -16,7 +16,7 @@ export function declare(command: Command, session: Session): void {
     .action(async () =>
       session.perform({
         need: { ...need, targets: { name: session.flags.target } },
-        operation: async () => (await import('../operations/wal-status.ts')).walStatus,
+        operation: async () => (await import('../operations/wal/status.ts')).walStatus,
         request: () => ({ target: session.flags.target }),
         view: async () => (await import('../ui/wal-view.ts')).walStatusView,
       }),
@@ -33,7 +33,7 @@ function declarePush(command: Command, session: Session): void {
     .action(async (path: string, flags: { shipped?: string; acceptNewSystem?: boolean }) =>
       session.perform({
         need,
-        operation: async () => (await import('../operations/wal-push.ts')).walPush,
+        operation: async () => (await import('../operations/wal/push.ts')).walPush,
         request: () => ({
           path: session.path(path),
           cwd: session.io.cwd,
@@ -58,7 +58,7 @@ function declareFetch(command: Command, session: Session): void {
     .action(async (name: string, path: string, flags: { systemId?: string; standby?: boolean; force?: boolean }) =>
       session.perform({
         need,
-        operation: async () => (await import('../operations/wal-fetch.ts')).walFetch,
+        operation: async () => (await import('../operations/wal/fetch.ts')).walFetch,
         request: () => ({ name, path: session.path(path), cwd: session.io.cwd, systemId: flags.systemId, standby: flags.standby === true, force: flags.force === true }),
         view: async () => (await import('../ui/wal-view.ts')).walFetchView,
       }),
@@ -98,7 +98,7 @@ function declareStream(command: Command, session: Session): void {
       await session.perform({
         need: { ...need, targets: { name: session.flags.target } },
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/wal-stream.ts')).walStream,
+        operation: async () => (await import('../operations/wal/stream/stream.ts')).walStream,
         request: (confirm) => ({
           target: session.flags.target,
           slot: flags.slot,

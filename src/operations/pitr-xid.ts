@@ -3,8 +3,8 @@ import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BaseFacts } from '../source/postgres/base/facts.ts';
 import type { WalRun } from './pitr/wal-inventory.ts';
-import { WalDump, type DumpedWal } from './wal-dump.ts';
-import { readSegment } from './wal-segment.ts';
+import { WalDump, type DumpedWal } from './wal/waldump.ts';
+import { readSegment } from './wal/segment.ts';
 
 export interface WantedTransaction {
   /** With or without its epoch: the log knows the lower 32 bits. */

@@ -1,6 +1,6 @@
 /** What the commands on write-ahead log print. PostgreSQL writes what push and fetch say into its log, so good runs are silent. */
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
-import type { WalFetchResult, WalPushResult, WalRecipeResult, WalStatusResult, WalStreamReport, WalSystem } from '../operations/wal-requests.ts';
+import type { WalFetchResult, WalPushResult, WalRecipeResult, WalStatusResult, WalStreamReport, WalSystem } from '../operations/wal/request.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { View } from './view.ts';
 

@@ -4,7 +4,7 @@ import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PitrResult } from '../../src/operations/pitr/request.ts';
-import type { WalStatusResult } from '../../src/operations/wal-requests.ts';
+import type { WalStatusResult } from '../../src/operations/wal/request.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { openRepository, type Repository } from '../../src/repository/repository.ts';
 import { readWal } from '../../src/repository/wal/archive.ts';

@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test';
 import { LifeboatError, type ErrorCode } from '../../src/lib/errors.ts';
 import { runTool, startTool } from '../../src/lib/exec.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
-import { WalDump, type DumpedWal } from '../../src/operations/wal-dump.ts';
+import { WalDump, type DumpedWal } from '../../src/operations/wal/waldump.ts';
 import { putWal, readWal } from '../../src/repository/wal/archive.ts';
 import { parseLsn } from '../../src/repository/wal/names.ts';
 import { startPitrCluster, quiet, type PitrCluster } from '../helpers/pitr-cluster.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { WalStreamReport } from '../../src/operations/wal-requests.ts';
+import type { WalStreamReport } from '../../src/operations/wal/request.ts';
 import { parseLsn } from '../../src/repository/wal/names.ts';
 import { walDocuments } from '../../src/ui/json/wal-documents.ts';
 import { assertFailed, namesBelow, toolsOf } from '../helpers/command-run.ts';

@@ -8,7 +8,7 @@ import { runTool, startTool, type RunningTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { createSlot, findReceiver, readServer, startReceiver } from '../../src/source/postgres/server/receiver.ts';
 import { parseLsn, segmentAt } from '../../src/repository/wal/names.ts';
-import { StreamSpool } from '../../src/operations/wal-stream-spool.ts';
+import { StreamSpool } from '../../src/operations/wal/stream/spool.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { namesBelow } from '../helpers/command-run.ts';
 import { serverFolder } from '../helpers/postgres.ts';

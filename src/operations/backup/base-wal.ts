@@ -15,7 +15,7 @@ import { baseArtifact, manifestArtifact } from '../../source/postgres/base/artif
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import type { DumpedComponent } from './dump.ts';
-import { newestUnfinished, readSegment } from '../wal-segment.ts';
+import { newestUnfinished, readSegment } from '../wal/segment.ts';
 
 const firstSegmentMs = 60_000;
 const lastSegmentMs = 300_000;

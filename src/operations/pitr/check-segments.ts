@@ -7,8 +7,8 @@ import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import type { PitrPlan } from './plan.ts';
 import { segmentFault } from './wal-inventory.ts';
-import { positionOfFault, WalDump, type DumpedWal } from '../wal-dump.ts';
-import { readSegment } from '../wal-segment.ts';
+import { positionOfFault, WalDump, type DumpedWal } from '../wal/waldump.ts';
+import { readSegment } from '../wal/segment.ts';
 
 /** Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged. */
 export async function checkWal(repository: Repository, { needed, facts, inventory, run, place }: PitrPlan, { signal, emit }: RunContext): Promise<number> {

@@ -5,7 +5,7 @@ import { parseLsn } from '../../repository/wal/names.ts';
 import type { PitrPlan } from './plan.ts';
 import { parseTime } from './moment.ts';
 import { dumpSegment } from './wal-inventory.ts';
-import { readSegment } from '../wal-segment.ts';
+import { readSegment } from '../wal/segment.ts';
 
 /** Microseconds since 1970; where the log tells none before it, the end of the base backup. */
 export async function momentOf(repository: Repository, plan: PitrPlan, context: RunContext): Promise<bigint> {

@@ -14,8 +14,8 @@ import { formatLsn, parseLsn, segmentName, segmentNumber } from '../../repositor
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { segmentsOfBase } from '../backup/base-wal.ts';
 import { parseTime } from './moment.ts';
-import { readSegment } from '../wal-segment.ts';
-import { pushedAtOnce, settled, type Seen } from '../wal-settled.ts';
+import { readSegment } from '../wal/segment.ts';
+import { pushedAtOnce, settled, type Seen } from '../wal/settled.ts';
 
 /** Everything of one cluster that is archived, by name. */
 export interface WalInventory {

@@ -13,7 +13,7 @@ import { parseWalName, segmentNumber } from '../../repository/wal/names.ts';
 import type { FolderOwner } from '../../source/postgres/base/placer.ts';
 import { TablespaceGuard } from './tablespace-guard.ts';
 import { segmentFault, type WalInventory, type WalRun } from './wal-inventory.ts';
-import { readSegment } from '../wal-segment.ts';
+import { readSegment } from '../wal/segment.ts';
 
 export interface WalServer extends AsyncDisposable {
   /** For restore_command. */

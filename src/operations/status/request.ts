@@ -1,7 +1,7 @@
 /** What status and acknowledge are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
 import type { ProvenMoment } from '../proof/proven-moment.ts';
 import type { Standing } from '../proof/standing.ts';
-import type { WalGap, WalTimeline } from '../wal-requests.ts';
+import type { WalGap, WalTimeline } from '../wal/request.ts';
 
 export interface StatusRequest {
   /** Undefined: every target that is configured or in the repository. */

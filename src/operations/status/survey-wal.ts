@@ -15,8 +15,8 @@ import { baseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase, type Window } from './wal-window.ts';
-import type { WalGap, WalSystem } from '../wal-requests.ts';
-import { surveySystem } from '../wal-status.ts';
+import type { WalGap, WalSystem } from '../wal/request.ts';
+import { surveySystem } from '../wal/status.ts';
 
 /** One cluster's archive. Times RFC 3339 in UTC. */
 export interface SurveyedWal extends WalSystem {

@@ -5,7 +5,7 @@
 import type { HistoryLine } from '../../repository/wal/archive.ts';
 import { parseLsn, segmentNumber } from '../../repository/wal/names.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
-import type { WalSystem } from '../wal-requests.ts';
+import type { WalSystem } from '../wal/request.ts';
 
 export interface KnownBase {
   readonly id: string;

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { judgeWal } from '../../../src/operations/status/judge-wal.ts';
 import type { SurveyedServer, SurveyedWal } from '../../../src/operations/status/survey-wal.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase } from '../../../src/operations/status/wal-window.ts';
-import type { WalGap, WalTimeline } from '../../../src/operations/wal-requests.ts';
+import type { WalGap, WalTimeline } from '../../../src/operations/wal/request.ts';
 import { formatLsn, segmentName } from '../../../src/repository/wal/names.ts';
 
 const mib = 1 << 20;

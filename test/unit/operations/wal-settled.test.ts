@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { takeInventory } from '../../../src/operations/pitr/wal-inventory.ts';
-import { settled } from '../../../src/operations/wal-settled.ts';
-import { surveySystem } from '../../../src/operations/wal-status.ts';
+import { settled } from '../../../src/operations/wal/settled.ts';
+import { surveySystem } from '../../../src/operations/wal/status.ts';
 import type { Repository } from '../../../src/repository/repository.ts';
 import { putWal } from '../../../src/repository/wal/archive.ts';
 import { segmentName } from '../../../src/repository/wal/names.ts';

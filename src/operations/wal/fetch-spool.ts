@@ -5,8 +5,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { systemCodeOf } from '../lib/errors.ts';
-import { syncFolder, writeFileAtomic } from '../lib/fs.ts';
+import { systemCodeOf } from '../../lib/errors.ts';
+import { syncFolder, writeFileAtomic } from '../../lib/fs.ts';
 
 /** Puts a whole file in its place, durably. What a killed run left beside it is used again. */
 export async function placeFile(path: string, body: Uint8Array): Promise<void> {

@@ -4,9 +4,9 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runTool } from '../lib/exec.ts';
-import { withScratchFolder } from '../lib/fs.ts';
-import type { RunContext } from '../lib/events.ts';
+import { runTool } from '../../lib/exec.ts';
+import { withScratchFolder } from '../../lib/fs.ts';
+import type { RunContext } from '../../lib/events.ts';
 
 export interface DumpedWal {
   /** First and last that were read. */

@@ -1,6 +1,6 @@
 /** What keeps a receiver from its work at the moment: told once when it begins and once when it is over. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunContext } from '../lib/events.ts';
+import type { RunContext } from '../../../lib/events.ts';
 
 export type TroubleKind = 'server' | 'storage' | 'spool';
 

@@ -1,5 +1,5 @@
 /** What the operations on write-ahead log are asked and answer; rules as in requests.ts. */
-import type { Confirm } from './operation.ts';
+import type { Confirm } from '../operation.ts';
 
 /** One call of archive_command. */
 export interface WalPushRequest {

@@ -1,10 +1,10 @@
 /** The lines for postgresql.conf that make a server archive its log here, and read it back. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import { repositoryLocation } from './open-repository.ts';
-import type { WalRecipeRequest, WalRecipeResult } from './wal-requests.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { repositoryLocation } from '../open-repository.ts';
+import type { WalRecipeRequest, WalRecipeResult } from './request.ts';
 
 /**
  * The archive_command looks for a note of an earlier call before it starts the program: what a batch took along costs
@@ -13,7 +13,7 @@ import type { WalRecipeRequest, WalRecipeResult } from './wal-requests.ts';
 export async function walRecipe(loaded: LoadedConfig, { configPath, target }: WalRecipeRequest): Promise<WalRecipeResult> {
   repositoryLocation(loaded);
   const config = configPath ?? loaded.file;
-  const program = fileURLToPath(new URL('../../bin/lifeboat.js', import.meta.url));
+  const program = fileURLToPath(new URL('../../../bin/lifeboat.js', import.meta.url));
   const flags = [...(config === undefined ? [] : ['--config', quoted(config)]), ...(target === undefined ? [] : ['--target', target])].join(' ');
   const call = (words: string): string => `${quoted(program)} wal ${words}${flags === '' ? '' : ` ${flags}`}`;
   const notes = quoted(join(loaded.config.stateDir, 'wal', 'shipped'));

@@ -7,10 +7,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemCodeOf } from '../lib/errors.ts';
-import { processStart } from '../lib/leftovers.ts';
-import { ownIdentity } from '../lib/process-identity.ts';
-import { parseWalName, segmentNumber } from '../repository/wal/names.ts';
+import { systemCodeOf } from '../../../lib/errors.ts';
+import { processStart } from '../../../lib/leftovers.ts';
+import { ownIdentity } from '../../../lib/process-identity.ts';
+import { parseWalName, segmentNumber } from '../../../repository/wal/names.ts';
 
 export interface SpoolListing {
   /** Names of histories, then of finished segments, in order. */

@@ -4,25 +4,25 @@
  * is dropped on the way: the slot keeps what was not received, the folder what was not shipped.
  */
 import { join } from 'node:path';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { acquireLease } from '../repository/leases/lease.ts';
-import { openRepository } from '../repository/repository.ts';
-import { retaining } from '../repository/retained-storage.ts';
-import { findReceiver, readServer } from '../source/postgres/server/receiver.ts';
-import { openStorage } from '../storage/open.ts';
-import { collectLeftovers, repositoryLocation } from './open-repository.ts';
-import { chooseTarget } from './targets.ts';
-import { expectSystem } from './wal-expected.ts';
-import type { WalStreamReport, WalStreamRequest } from './wal-requests.ts';
-import { gapBefore } from './wal-stream-gap.ts';
-import { pauseUntil, Trouble } from './wal-stream-trouble.ts';
-import { keepReceiving } from './wal-stream-receive.ts';
-import { keepReporting, reportOf } from './wal-stream-report.ts';
-import { Shipper } from './wal-stream-ship.ts';
-import { removeSlot, renewSlot, withSlot, type StreamRun } from './wal-stream-slot.ts';
-import { StreamSpool } from './wal-stream-spool.ts';
+import type { LoadedConfig } from '../../../config/load.ts';
+import { LifeboatError, messageOf } from '../../../lib/errors.ts';
+import type { RunContext } from '../../../lib/events.ts';
+import { acquireLease } from '../../../repository/leases/lease.ts';
+import { openRepository } from '../../../repository/repository.ts';
+import { retaining } from '../../../repository/retained-storage.ts';
+import { findReceiver, readServer } from '../../../source/postgres/server/receiver.ts';
+import { openStorage } from '../../../storage/open.ts';
+import { collectLeftovers, repositoryLocation } from '../../open-repository.ts';
+import { chooseTarget } from '../../targets.ts';
+import { expectSystem } from '../expected-system.ts';
+import type { WalStreamReport, WalStreamRequest } from '../request.ts';
+import { gapBefore } from './gap-before.ts';
+import { pauseUntil, Trouble } from './trouble.ts';
+import { keepReceiving } from './receive.ts';
+import { keepReporting, reportOf } from './report.ts';
+import { Shipper } from './ship.ts';
+import { removeSlot, renewSlot, withSlot, type StreamRun } from './slot.ts';
+import { StreamSpool } from './spool.ts';
 
 /** What is still to be shipped when it is stopped may take so long. */
 const graceMs = 20_000;

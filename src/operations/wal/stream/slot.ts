@@ -1,12 +1,12 @@
 /** The slot of a receiver: made, checked, removed. */
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Secret } from '../lib/secret.ts';
-import type { Repository } from '../repository/repository.ts';
-import { createSlot, dropSlot, readServer, type ReceiverServer } from '../source/postgres/server/receiver.ts';
-import { audited } from './audit/audited.ts';
-import type { WalStreamReport, WalStreamRequest } from './wal-requests.ts';
+import type { LoadedConfig } from '../../../config/load.ts';
+import { LifeboatError } from '../../../lib/errors.ts';
+import type { RunContext } from '../../../lib/events.ts';
+import type { Secret } from '../../../lib/secret.ts';
+import type { Repository } from '../../../repository/repository.ts';
+import { createSlot, dropSlot, readServer, type ReceiverServer } from '../../../source/postgres/server/receiver.ts';
+import { audited } from '../../audit/audited.ts';
+import type { WalStreamReport, WalStreamRequest } from '../request.ts';
 
 /** One run of the receiver. */
 export interface StreamRun {

@@ -4,10 +4,10 @@
  * place) is refused until somebody says that it is meant.
  */
 import { join } from 'node:path';
-import { LifeboatError } from '../lib/errors.ts';
-import type { Repository } from '../repository/repository.ts';
-import { readStateFile, writeStateFile } from '../repository/host-state.ts';
-import { listWalSystems } from '../repository/wal/archive.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { readStateFile, writeStateFile } from '../../repository/host-state.ts';
+import { listWalSystems } from '../../repository/wal/archive.ts';
 
 export interface ExpectedSystem {
   readonly stateDir: string;

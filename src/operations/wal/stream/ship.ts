@@ -3,16 +3,16 @@
  * `wal push`, and what has come of the segment that grows whenever it is asked for. An object that a longer one has
  * taken the place of is removed where that is allowed; a cleanup does the rest.
  */
-import type { CompressionConfig } from '../config/config.ts';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { SealingKey } from '../repository/keys/sealed-records.ts';
-import type { Repository } from '../repository/repository.ts';
-import { listWal, putWal } from '../repository/wal/archive.ts';
-import { checkSegment, checkWalFile } from '../repository/wal/segment-header.ts';
-import { formatLsn, needWalName, segmentNumber, walKey } from '../repository/wal/names.ts';
-import { StorageError } from '../storage/storage.ts';
-import { isPlaceholder, type StreamSpool } from './wal-stream-spool.ts';
+import type { CompressionConfig } from '../../../config/config.ts';
+import { LifeboatError, messageOf } from '../../../lib/errors.ts';
+import type { RunContext } from '../../../lib/events.ts';
+import type { SealingKey } from '../../../repository/keys/sealed-records.ts';
+import type { Repository } from '../../../repository/repository.ts';
+import { listWal, putWal } from '../../../repository/wal/archive.ts';
+import { checkSegment, checkWalFile } from '../../../repository/wal/segment-header.ts';
+import { formatLsn, needWalName, segmentNumber, walKey } from '../../../repository/wal/names.ts';
+import { StorageError } from '../../../storage/storage.ts';
+import { isPlaceholder, type StreamSpool } from './spool.ts';
 
 export interface ShipperOptions {
   readonly repository: Repository;

@@ -4,19 +4,19 @@
  * that follow are fetched along into the state folder, side by side, for the calls to come.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LoadedConfig } from '../config/load.ts';
-import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { openRepository, type Repository } from '../repository/repository.ts';
-import { listHistories, listWal, listWalSystems, parseHistory, readWal, readWalObject, type WalObject } from '../repository/wal/archive.ts';
-import { needWalName, segmentAt, type WalName } from '../repository/wal/names.ts';
-import { NotFoundError } from '../storage/storage.ts';
-import { openStorage } from '../storage/open.ts';
-import { repositoryLocation } from './open-repository.ts';
-import { checkSystemId, systemIdBeside } from './wal-cluster.ts';
-import type { WalFetchRequest, WalFetchResult } from './wal-requests.ts';
-import { readSegment } from './wal-segment.ts';
-import { placeFile, WalSpool } from './wal-spool.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { openRepository, type Repository } from '../../repository/repository.ts';
+import { listHistories, listWal, listWalSystems, parseHistory, readWal, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
+import { needWalName, segmentAt, type WalName } from '../../repository/wal/names.ts';
+import { NotFoundError } from '../../storage/storage.ts';
+import { openStorage } from '../../storage/open.ts';
+import { repositoryLocation } from '../open-repository.ts';
+import { checkSystemId, systemIdBeside } from './system-id.ts';
+import type { WalFetchRequest, WalFetchResult } from './request.ts';
+import { readSegment } from './segment.ts';
+import { placeFile, WalSpool } from './fetch-spool.ts';
 
 /** Segments fetched ahead at most. */
 const aheadSegments = 15;

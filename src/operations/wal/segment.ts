@@ -1,8 +1,8 @@
 /** A segment as far as the archive has it: whole, or what a stream had of it when it was the end of the log. */
-import { listWal, readWal, readWalObject, type WalObject } from '../repository/wal/archive.ts';
-import { needWalName } from '../repository/wal/names.ts';
-import type { Repository } from '../repository/repository.ts';
-import { NotFoundError } from '../storage/storage.ts';
+import { listWal, readWal, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
+import { needWalName } from '../../repository/wal/names.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { NotFoundError } from '../../storage/storage.ts';
 
 const tries = 3;
 

@@ -1,10 +1,10 @@
 /** Where a receiver will begin, and whether the archive reaches up to there. */
-import { parseLsn, segmentAt, segmentName, segmentNumber, walKey, needWalName } from '../repository/wal/names.ts';
-import { listWal } from '../repository/wal/archive.ts';
-import type { Repository } from '../repository/repository.ts';
-import type { ReceiverServer } from '../source/postgres/server/receiver.ts';
-import { NotFoundError, StorageError } from '../storage/storage.ts';
-import type { SpoolListing } from './wal-stream-spool.ts';
+import { parseLsn, segmentAt, segmentName, segmentNumber, walKey, needWalName } from '../../../repository/wal/names.ts';
+import { listWal } from '../../../repository/wal/archive.ts';
+import type { Repository } from '../../../repository/repository.ts';
+import type { ReceiverServer } from '../../../source/postgres/server/receiver.ts';
+import { NotFoundError, StorageError } from '../../../storage/storage.ts';
+import type { SpoolListing } from './spool.ts';
 
 export interface StreamStart {
   /** The segment that comes first; undefined: not known. */

@@ -1,13 +1,13 @@
 /** What a receiver tells of itself: how far it is behind the server, and what keeps it from its work. */
-import type { RunContext } from '../lib/events.ts';
-import { formatBytes } from '../lib/units.ts';
-import { parseLsn } from '../repository/wal/names.ts';
-import { readServer } from '../source/postgres/server/receiver.ts';
-import type { WalStreamReport } from './wal-requests.ts';
-import { shownLsn, type Shipper } from './wal-stream-ship.ts';
-import type { StreamSpool } from './wal-stream-spool.ts';
-import type { StreamRun } from './wal-stream-slot.ts';
-import { pauseUntil, type Trouble } from './wal-stream-trouble.ts';
+import type { RunContext } from '../../../lib/events.ts';
+import { formatBytes } from '../../../lib/units.ts';
+import { parseLsn } from '../../../repository/wal/names.ts';
+import { readServer } from '../../../source/postgres/server/receiver.ts';
+import type { WalStreamReport } from '../request.ts';
+import { shownLsn, type Shipper } from './ship.ts';
+import type { StreamSpool } from './spool.ts';
+import type { StreamRun } from './slot.ts';
+import { pauseUntil, type Trouble } from './trouble.ts';
 
 interface Watched {
   readonly shipper: Shipper;

@@ -1,12 +1,12 @@
 /** Keeps pg_receivewal running: started anew with growing pauses when the server goes away, stopped while the folder is full. */
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { formatBytes } from '../lib/units.ts';
-import { parseLsn, segmentName, segmentNumber } from '../repository/wal/names.ts';
-import { createSlot, readServer, startReceiver, type ReceiverServer, type RunningReceiver } from '../source/postgres/server/receiver.ts';
-import { checkSlot, type StreamRun } from './wal-stream-slot.ts';
-import type { StreamSpool } from './wal-stream-spool.ts';
-import { pauseUntil, type Trouble } from './wal-stream-trouble.ts';
+import { LifeboatError, messageOf } from '../../../lib/errors.ts';
+import type { RunContext } from '../../../lib/events.ts';
+import { formatBytes } from '../../../lib/units.ts';
+import { parseLsn, segmentName, segmentNumber } from '../../../repository/wal/names.ts';
+import { createSlot, readServer, startReceiver, type ReceiverServer, type RunningReceiver } from '../../../source/postgres/server/receiver.ts';
+import { checkSlot, type StreamRun } from './slot.ts';
+import type { StreamSpool } from './spool.ts';
+import { pauseUntil, type Trouble } from './trouble.ts';
 
 const firstPauseMs = 1000;
 const maxPauseMs = 30_000;

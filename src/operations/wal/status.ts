@@ -1,14 +1,14 @@
 /** What log the archive holds: a window for each timeline of each cluster, what is missing in it, and how far the server is ahead. */
-import type { LoadedConfig } from '../config/load.ts';
-import { messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import type { Repository } from '../repository/repository.ts';
-import { listWal, listWalSystems, parseHistory, readWalObject, type WalObject } from '../repository/wal/archive.ts';
-import { formatLsn, parseLsn, segmentAt, segmentName, segmentNumber } from '../repository/wal/names.ts';
-import { withRepository } from './open-repository.ts';
-import { pushedAtOnce, settled, type Seen } from './wal-settled.ts';
-import { shownLsn } from './wal-stream-ship.ts';
-import type { WalGap, WalServerLag, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './wal-requests.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import type { Repository } from '../../repository/repository.ts';
+import { listWal, listWalSystems, parseHistory, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
+import { formatLsn, parseLsn, segmentAt, segmentName, segmentNumber } from '../../repository/wal/names.ts';
+import { withRepository } from '../open-repository.ts';
+import { pushedAtOnce, settled, type Seen } from './settled.ts';
+import { shownLsn } from './stream/ship.ts';
+import type { WalGap, WalServerLag, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './request.ts';
 
 export async function walStatus(loaded: LoadedConfig, request: WalStatusRequest, context: RunContext): Promise<WalStatusResult> {
   return withRepository(loaded, context, async (repository) => {
@@ -103,7 +103,7 @@ async function lagOf({ config }: LoadedConfig, { target }: WalStatusRequest, { s
   const name = target ?? config.defaultTarget ?? [...config.targets.keys()][0];
   const url = name === undefined ? undefined : config.targets.get(name)?.postgres?.url;
   if (url === undefined) return {};
-  const { withConnection } = await import('../source/postgres/server/connection.ts');
+  const { withConnection } = await import('../../source/postgres/server/connection.ts');
   try {
     const [row] = await withConnection(url, { signal, connectTimeoutMs: 5000 }, async (connection) =>
       connection.query(`SELECT (SELECT system_identifier FROM pg_control_system()) AS system, lsn, pg_walfile_name(lsn) AS current, last_archived_wal, failed_count, last_failed_wal,

@@ -1,8 +1,8 @@
 /** What the files of a cluster tell of it: PostgreSQL calls archive_command and restore_command in its data directory. */
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Config } from '../config/config.ts';
-import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
+import type { Config } from '../../config/config.ts';
+import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 
 /**
  * The system identifier (decimal) by pg_control of the data directory that holds `walFile` (in pg_wal), or of `cwd`;

@@ -5,7 +5,7 @@
  */
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { systemCodeOf } from '../lib/errors.ts';
+import { systemCodeOf } from '../../lib/errors.ts';
 
 /** The folder for a cluster that is known by its data directory. */
 export function shippedFolder(stateDir: string, dataDir: string): string {

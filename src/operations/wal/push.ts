@@ -5,20 +5,20 @@
  */
 import { open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { LoadedConfig } from '../config/load.ts';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
-import type { RunContext } from '../lib/events.ts';
-import { openRepository } from '../repository/repository.ts';
-import { retaining } from '../repository/retained-storage.ts';
-import { putWal, type PutWalOptions } from '../repository/wal/archive.ts';
-import { checkWalFile, isArchivable } from '../repository/wal/segment-header.ts';
-import { needWalName } from '../repository/wal/names.ts';
-import { openStorage } from '../storage/open.ts';
-import { repositoryLocation } from './open-repository.ts';
-import { clusterName, systemIdBeside } from './wal-cluster.ts';
-import { expectSystem } from './wal-expected.ts';
-import type { WalPushRequest, WalPushResult } from './wal-requests.ts';
-import { isShipped, noteShipped, pruneShipped, shippedFolder } from './wal-shipped.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import type { RunContext } from '../../lib/events.ts';
+import { openRepository } from '../../repository/repository.ts';
+import { retaining } from '../../repository/retained-storage.ts';
+import { putWal, type PutWalOptions } from '../../repository/wal/archive.ts';
+import { checkWalFile, isArchivable } from '../../repository/wal/segment-header.ts';
+import { needWalName } from '../../repository/wal/names.ts';
+import { openStorage } from '../../storage/open.ts';
+import { repositoryLocation } from '../open-repository.ts';
+import { clusterName, systemIdBeside } from './system-id.ts';
+import { expectSystem } from './expected-system.ts';
+import type { WalPushRequest, WalPushResult } from './request.ts';
+import { isShipped, noteShipped, pruneShipped, shippedFolder } from './shipped.ts';
 
 /** Files of one call at most: its own must not wait for ever. */
 const batchFiles = 128;
