@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { serverFolder, startPostgres, type TestPostgres } from '../helpers/postgres.ts';
+import { serverFolder, startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { run } from './measure.ts';
 
 export const program = fileURLToPath(new URL('../../bin/lifeboat.js', import.meta.url));

@@ -4,7 +4,7 @@
  */
 import { chownSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createSampleDatabase } from '../helpers/sample-database.ts';
+import { createSampleDatabase } from '../helpers/source/sample-database.ts';
 import { program, startArchivingBench, type ArchivingBench } from './archiving.ts';
 import { median, pair, ratio, run, type Command, type Timing } from './measure.ts';
 import { mark, mb, print } from './report.ts';

@@ -11,8 +11,8 @@ import { allSpellings } from '../../src/config/names.ts';
 import { innerSchemas, isSecretSchema, keysOfSchema, type Schema } from '../../src/config/schema-walk.ts';
 import { settingsSchema } from '../../src/config/schema.ts';
 import { commands } from '../../src/program.ts';
-import { runCli } from '../helpers/run-cli.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
+import { runCli } from '../helpers/cli/run-cli.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 
 const root = dirname(dirname(import.meta.dirname));
 const folder = mkdtempSync(join(tmpdir(), 'examples-'));

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { z } from 'zod';
 import { documents, type DocumentName } from '../../src/ui/json/documents.ts';
-import { runCli, type CliResult } from '../helpers/run-cli.ts';
+import { runCli, type CliResult } from '../helpers/cli/run-cli.ts';
 
 /** One repository of files, through the command line only; each test goes on where the one before has stopped. */
 let cwd: string;

@@ -14,9 +14,9 @@ import { loadConfig } from '../../src/config/load.ts';
 import { allSpellings } from '../../src/config/names.ts';
 import { exitCodeOf } from '../../src/lib/errors.ts';
 import { commands } from '../../src/program.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { startRedis, type TestRedis } from '../helpers/redis.ts';
-import { fencesOf, linesMissing, type Fence } from '../helpers/sample-output.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import { fencesOf, linesMissing, type Fence } from '../helpers/cli/sample-output.ts';
 
 const root = dirname(dirname(import.meta.dirname));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
@@ -128,7 +128,7 @@ test('its program runs, and fits the types', () => {
   const [program] = fences.filter(({ info }) => info === 'ts');
   const file = join(folder, 'program.mts');
   writeFileSync(file, program?.text ?? '');
-  const { code, all } = shell(`cd '${folder}/etc/lifeboat'; node --import '${root}/test/helpers/lifeboat-from-source.mjs' '${file}'`);
+  const { code, all } = shell(`cd '${folder}/etc/lifeboat'; node --import '${root}/test/helpers/cli/lifeboat-from-source.mjs' '${file}'`);
   assert.equal(code, 0, all);
   assert.match(all, /\d{8}T\d{6}Z-main-full-[0-9a-f]{8}/);
   const options = { extends: join(root, 'tsconfig.json'), compilerOptions: { paths: { lifeboat: [join(root, 'src/index.ts')] }, typeRoots: [join(root, 'node_modules/@types')], rootDir: '/' }, include: [], files: [file] };

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { documents } from '../../src/ui/json/documents.ts';
-import { runCli } from '../helpers/run-cli.ts';
+import { runCli } from '../helpers/cli/run-cli.ts';
 
 const cli = new URL('../../src/cli.ts', import.meta.url).href;
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { documents } from '../../src/ui/json/documents.ts';
-import { runCli, type CliResult } from '../helpers/run-cli.ts';
+import { runCli, type CliResult } from '../helpers/cli/run-cli.ts';
 
 const cwd = mkdtempSync(join(tmpdir(), 'lifeboat-validate-'));
 const env = { PATH: '/usr/bin:/bin' };

@@ -3,8 +3,8 @@ import { after, before } from 'node:test';
 import { openStorage } from '../../src/storage/open.ts';
 import { withRetry } from '../../src/storage/retry.ts';
 import { openS3Storage } from '../../src/storage/s3/s3-storage.ts';
-import { startFaultProxy, type FaultProxy, type ProxyFault } from '../helpers/fault-proxy.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
+import { startFaultProxy, type FaultProxy, type ProxyFault } from '../helpers/storage/fault-proxy.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 import { storageContract } from './storage-suite.ts';
 
 let server: TestS3Server;

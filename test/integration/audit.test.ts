@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
 import { auditHost } from '../../src/repository/audit.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { makeBench, type Bench } from '../helpers/command-run.ts';
+import { makeBench, type Bench } from '../helpers/cli/command-run.ts';
 
 let bench: Bench;
 let chain: string;

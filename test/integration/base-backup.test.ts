@@ -20,8 +20,8 @@ import { readWal } from '../../src/repository/wal/archive.ts';
 import { baseFacts } from '../../src/source/postgres/base/facts.ts';
 import { checkManifest, type RestoredFile } from '../../src/source/postgres/base/manifest.ts';
 import { baseSource } from '../../src/source/postgres/base/source.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { walShipper } from '../helpers/wal-shipper.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'base-test-'));
 const shipper = walShipper();

@@ -20,8 +20,8 @@ import { baseFacts } from '../../src/source/postgres/base/facts.ts';
 import { spoolTablespaces } from '../../src/source/postgres/base/spool.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
-import { serverFolder, startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { walShipper } from '../helpers/wal-shipper.ts';
+import { serverFolder, startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'spaces-test-'));
 const shipper = walShipper();

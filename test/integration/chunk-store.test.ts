@@ -9,7 +9,7 @@ import { LifeboatError } from '../../src/lib/errors.ts';
 import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';
 import { boxKind, chunkIdKey, chunkIdOf, openBox, sealBox } from '../../src/repository/box/box.ts';
 import type { ManifestArtifact } from '../../src/repository/manifests/manifest.ts';
-import { openChunkRepository as openRepository, type ChunkRepository, readAll, streamArtifact, toolArtifact } from '../helpers/chunk-repository.ts';
+import { openChunkRepository as openRepository, type ChunkRepository, readAll, streamArtifact, toolArtifact } from '../helpers/repository/chunk-repository.ts';
 
 const opened: ChunkRepository[] = [];
 after(async () => {

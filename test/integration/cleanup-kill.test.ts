@@ -10,9 +10,9 @@ import { acquireLease } from '../../src/repository/leases/lease.ts';
 import { writeNote } from '../../src/repository/backups/notes.ts';
 import { findInTrash } from '../../src/repository/deletion/trash.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
-import { streamArtifact } from '../helpers/chunk-repository.ts';
-import { copyHome, dayMs, newHome, quiet, type CleanupHome } from '../helpers/cleanup-home.ts';
-import { startWorker } from '../helpers/cleanup-processes.ts';
+import { streamArtifact } from '../helpers/repository/chunk-repository.ts';
+import { copyHome, dayMs, newHome, quiet, type CleanupHome } from '../helpers/repository/cleanup-home.ts';
+import { startWorker } from '../helpers/repository/cleanup-processes.ts';
 
 /** Five backups that share packs; of these one in trash for long, one held; and packs of a run that died. */
 let full: CleanupHome;

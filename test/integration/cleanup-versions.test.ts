@@ -14,10 +14,10 @@ import { findHiddenManifests, unhideContents } from '../../src/repository/deleti
 import type { Repository } from '../../src/repository/repository.ts';
 import { takeFromTrash } from '../../src/repository/deletion/trash.ts';
 import { openStorage } from '../../src/storage/open.ts';
-import { streamArtifact } from '../helpers/chunk-repository.ts';
-import { keepLast, quiet, readEveryBackup } from '../helpers/cleanup-home.ts';
-import { backUp, encryption } from '../helpers/repository.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
+import { streamArtifact } from '../helpers/repository/chunk-repository.ts';
+import { keepLast, quiet, readEveryBackup } from '../helpers/repository/cleanup-home.ts';
+import { backUp, encryption } from '../helpers/repository/repository.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 
 let server: TestS3Server;
 const folder = mkdtempSync(join(tmpdir(), 'versions-'));

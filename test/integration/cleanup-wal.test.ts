@@ -18,9 +18,9 @@ import { undelete } from '../../src/operations/cleanup/undelete.ts';
 import { acquireLease } from '../../src/repository/leases/lease.ts';
 import { cleanupView } from '../../src/ui/cleanup-view.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { keepLast } from '../helpers/cleanup-home.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { walShipper } from '../helpers/wal-shipper.ts';
+import { keepLast } from '../helpers/repository/cleanup-home.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'cleanup-wal-'));
 const shipper = walShipper();

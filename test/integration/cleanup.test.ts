@@ -12,8 +12,8 @@ import { writeEvidence } from '../../src/repository/backups/evidence.ts';
 import { acquireLease } from '../../src/repository/leases/lease.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { runCli, type CliResult } from '../helpers/run-cli.ts';
-import { configOf, dayMs, keepLast, newHome, quiet, type CleanupHome } from '../helpers/cleanup-home.ts';
+import { runCli, type CliResult } from '../helpers/cli/run-cli.ts';
+import { configOf, dayMs, keepLast, newHome, quiet, type CleanupHome } from '../helpers/repository/cleanup-home.ts';
 
 /** So many backups, each with one file changed; ids oldest first. */
 async function homeWith(count: number): Promise<{ home: CleanupHome; ids: string[] }> {

@@ -1,8 +1,8 @@
 /** A damaged repository: each object of it, damaged in many ways, is noticed, or does not matter; never a restore with other data. Samples; all of it in test/long. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { kindOf, makeDamageBench, type DamageBench } from '../helpers/command-damage.ts';
-import { damagesOf, seededRandom } from '../helpers/command-damages.ts';
+import { kindOf, makeDamageBench, type DamageBench } from '../helpers/repository/damage.ts';
+import { damagesOf, seededRandom } from '../helpers/repository/damages.ts';
 
 let bench: DamageBench;
 before(async () => {

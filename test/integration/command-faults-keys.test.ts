@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/command-run.ts';
+import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/cli/command-run.ts';
 
 let bench: Bench;
 let id: string;

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startKillTargets, type KillTargets } from '../helpers/command-kill.ts';
-import { assertFailed, makeBench, toolThatMoves, type Bench, type RunningCommand } from '../helpers/command-run.ts';
+import { startKillTargets, type KillTargets } from '../helpers/cli/command-kill.ts';
+import { assertFailed, makeBench, toolThatMoves, type Bench, type RunningCommand } from '../helpers/cli/command-run.ts';
 
 let targets: KillTargets;
 let bench: Bench;

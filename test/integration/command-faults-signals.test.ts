@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { assertFailed, makeBench, toolThatMoves, type Bench } from '../helpers/command-run.ts';
-import { killedBackups, killedRestores, startKillTargets, type KillTargets } from '../helpers/command-kill.ts';
+import { assertFailed, makeBench, toolThatMoves, type Bench } from '../helpers/cli/command-run.ts';
+import { killedBackups, killedRestores, startKillTargets, type KillTargets } from '../helpers/cli/command-kill.ts';
 
 let targets: KillTargets;
 let bench: Bench;

@@ -9,10 +9,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ListObjectsV2Command } from '@aws-sdk/client-s3';
 import type { BackupResult } from '../../src/operations/backup/request.ts';
 import type { RestoreResult } from '../../src/operations/restore/request.ts';
-import { assertFailed, makeBench, namesBelow, type Bench, type CommandResult } from '../helpers/command-run.ts';
-import { compareTrees, readTree } from '../helpers/file-tree.ts';
-import { fillSample, startRedis } from '../helpers/redis.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
+import { assertFailed, makeBench, namesBelow, type Bench, type CommandResult } from '../helpers/cli/command-run.ts';
+import { compareTrees, readTree } from '../helpers/source/file-tree.ts';
+import { fillSample, startRedis } from '../helpers/servers/redis.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 
 /** Node sets times in doubles. */
 const toMicroseconds = { mtimeToleranceNs: 1000n };

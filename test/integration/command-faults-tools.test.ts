@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { assertFailed, makeBench, toolThatMoves, type Bench, type RunningCommand, type RunOptions } from '../helpers/command-run.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { fillMany, startRedis, type TestRedis } from '../helpers/redis.ts';
+import { assertFailed, makeBench, toolThatMoves, type Bench, type RunningCommand, type RunOptions } from '../helpers/cli/command-run.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 
 let postgres: TestPostgres;
 let redis: TestRedis;

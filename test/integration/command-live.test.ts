@@ -6,10 +6,10 @@ import { after, before, test } from 'node:test';
 import pg from 'pg';
 import type { ListResult } from '../../src/operations/list/request.ts';
 import type { UndoRestoreResult } from '../../src/operations/restore/request.ts';
-import { assertFailed, makeBench, type Bench } from '../helpers/command-run.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { digestOf, fillSample, startRedis, type TestRedis } from '../helpers/redis.ts';
-import { createSampleDatabase } from '../helpers/sample-database.ts';
+import { assertFailed, makeBench, type Bench } from '../helpers/cli/command-run.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { digestOf, fillSample, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import { createSampleDatabase } from '../helpers/source/sample-database.ts';
 
 let postgres: TestPostgres;
 let redis: TestRedis;

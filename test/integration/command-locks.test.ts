@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupResult } from '../../src/operations/backup/request.ts';
-import { assertFailed, makeBench, namesBelow, type Bench, type RunningCommand } from '../helpers/command-run.ts';
+import { assertFailed, makeBench, namesBelow, type Bench, type RunningCommand } from '../helpers/cli/command-run.ts';
 
 let bench: Bench;
 

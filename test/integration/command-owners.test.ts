@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { makeBench } from '../helpers/command-run.ts';
+import { makeBench } from '../helpers/cli/command-run.ts';
 
 const owner = 65534;
 const wrapper = ['/usr/bin/setpriv', `--reuid=${owner}`, `--regid=${owner}`, '--clear-groups'];

@@ -8,13 +8,13 @@ import { openLifeboat, type OpenOptions } from '../../src/index.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import type { RestoreResult } from '../../src/operations/restore/request.ts';
 import type { KeysGenerateResult } from '../../src/operations/setup/request.ts';
-import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/command-run.ts';
-import { assertSameText, comparableDump } from '../helpers/dump-text.ts';
-import { compareTrees, makeSampleTree, readTree } from '../helpers/file-tree.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { digestOf, fillSample, startRedis, type TestRedis } from '../helpers/redis.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
-import { createEncodedDatabase, createSampleDatabase, startWriter } from '../helpers/sample-database.ts';
+import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/cli/command-run.ts';
+import { assertSameText, comparableDump } from '../helpers/source/dump-text.ts';
+import { compareTrees, makeSampleTree, readTree } from '../helpers/source/file-tree.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { digestOf, fillSample, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
+import { createEncodedDatabase, createSampleDatabase, startWriter } from '../helpers/source/sample-database.ts';
 
 const toMicroseconds = { mtimeToleranceNs: 1000n };
 

@@ -16,11 +16,11 @@ import { doctor } from '../../src/operations/doctor/doctor.ts';
 import type { DoctorCheck, DoctorResult, InitResult } from '../../src/operations/setup/request.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import { makeBench, testKey } from '../helpers/command-run.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { fillMany, startRedis, type TestRedis } from '../helpers/redis.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
-import { runCli } from '../helpers/run-cli.ts';
+import { makeBench, testKey } from '../helpers/cli/command-run.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
+import { runCli } from '../helpers/cli/run-cli.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'doctor-'));
 const at = (...parts: string[]): string => join(work, ...parts);

@@ -23,10 +23,10 @@ import type { ListResult, ShowResult } from '../../src/operations/list/request.t
 import type { StatusResult } from '../../src/operations/status/request.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { makeBench, testKey, toolsOf, type Bench } from '../helpers/command-run.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { collectingContext } from '../helpers/redis.ts';
-import { walShipper } from '../helpers/wal-shipper.ts';
+import { makeBench, testKey, toolsOf, type Bench } from '../helpers/cli/command-run.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { collectingContext } from '../helpers/servers/redis.ts';
+import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 
 const shipper = walShipper();
 const context = collectingContext();

@@ -16,11 +16,11 @@ import type { ListResult, ShowResult } from '../../src/operations/list/request.t
 import { findScratchPlace, startScratchCluster } from '../../src/source/postgres/cluster/scratch-cluster.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { makeBench, namesBelow, toolsOf, type Bench } from '../helpers/command-run.ts';
-import { makeSampleTree } from '../helpers/file-tree.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { collectingContext, fillSample, startRedis, type TestRedis } from '../helpers/redis.ts';
-import { createSampleDatabase } from '../helpers/sample-database.ts';
+import { makeBench, namesBelow, toolsOf, type Bench } from '../helpers/cli/command-run.ts';
+import { makeSampleTree } from '../helpers/source/file-tree.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { collectingContext, fillSample, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import { createSampleDatabase } from '../helpers/source/sample-database.ts';
 
 let postgres: TestPostgres;
 let scratch: TestPostgres;

@@ -11,9 +11,9 @@ import { openRepository } from '../../src/repository/repository.ts';
 import { retaining } from '../../src/repository/retained-storage.ts';
 import { putWal, readWal } from '../../src/repository/wal/archive.ts';
 import { openStorage } from '../../src/storage/open.ts';
-import { encryption } from '../helpers/repository.ts';
-import { runCli } from '../helpers/run-cli.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
+import { encryption } from '../helpers/repository/repository.ts';
+import { runCli } from '../helpers/cli/run-cli.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'earlier-versions-'));
 const content = randomBytes(300_000);

@@ -7,8 +7,8 @@ import type { AuditResult } from '../../src/operations/audit/audit.ts';
 import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
 import type { EmergencyStatusResult } from '../../src/operations/emergency/status.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { assertFailed, makeBench, namesBelow, testKey } from '../helpers/command-run.ts';
-import { servicesDone, startEmergencyTargets, type EmergencyTargets } from '../helpers/emergency-targets.ts';
+import { assertFailed, makeBench, namesBelow, testKey } from '../helpers/cli/command-run.ts';
+import { servicesDone, startEmergencyTargets, type EmergencyTargets } from '../helpers/cli/emergency-targets.ts';
 
 type Done = Extract<EmergencyResult, { outcome: 'done' }>;
 

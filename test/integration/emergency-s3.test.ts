@@ -7,9 +7,9 @@ import { DeleteObjectCommand, ListObjectsV2Command, PutBucketPolicyCommand } fro
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
 import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
-import { assertFailed, makeBench, type Bench } from '../helpers/command-run.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
+import { assertFailed, makeBench, type Bench } from '../helpers/cli/command-run.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 
 let server: TestS3Server;
 let postgres: TestPostgres;

@@ -9,9 +9,9 @@ import type { EmergencyResult } from '../../src/operations/emergency/restore.ts'
 import type { EmergencyStatusResult } from '../../src/operations/emergency/status.ts';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/command-run.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { startRedis, type TestRedis } from '../helpers/redis.ts';
+import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/cli/command-run.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 
 type Done = Extract<EmergencyResult, { outcome: 'done' }>;
 type Planned = Extract<EmergencyResult, { outcome: 'planned' }>;

@@ -11,8 +11,8 @@ import { readCatalog } from '../../src/source/files/catalog.ts';
 import { filesSource } from '../../src/source/files/source.ts';
 import type { SourceInfo } from '../../src/source/source.ts';
 import { decodeTarHeader } from '../../src/source/files/tar-header.ts';
-import { compareTrees, makeDeepTree, makeSampleTree, readTree } from '../helpers/file-tree.ts';
-import { dumpFiles, folderReader, listener } from '../helpers/files-dump.ts';
+import { compareTrees, makeDeepTree, makeSampleTree, readTree } from '../helpers/source/file-tree.ts';
+import { dumpFiles, folderReader, listener } from '../helpers/source/files-dump.ts';
 
 let work: string;
 let number = 0;
@@ -237,7 +237,7 @@ test('what another user may not read is named, and the rest is backed up', async
   for (const name of ['closed', 'big-closed', 'small-closed']) chmodSync(join(tree, name), 0);
   const dump = folder();
   for (const path of [work, dump]) chmodSync(path, 0o777);
-  const script = `import { dumpFiles } from '${import.meta.dirname}/../helpers/files-dump.ts';
+  const script = `import { dumpFiles } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
     const facts = await dumpFiles({ paths: [process.argv[1]] }, process.argv[2]);
     console.log(JSON.stringify(facts.unreadable));`;
   const out = execFileSync(process.execPath, ['--input-type=module', '-e', script, tree, dump], { uid: 65534, gid: 65534, encoding: 'utf8' });

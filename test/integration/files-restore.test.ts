@@ -13,8 +13,8 @@ import type { FilesFacts } from '../../src/source/files/facts.ts';
 import { type FilesRestoreReport, type FilesRestoreRequest, restoreFiles } from '../../src/source/files/restore.ts';
 import { encodeTarHeader, paddingOf, type TarMember } from '../../src/source/files/tar-header.ts';
 import { verifyTree } from '../../src/source/files/verify.ts';
-import { compareTrees, makeDeepTree, makeSampleTree, readTree } from '../helpers/file-tree.ts';
-import { type CountingReader, dumpFiles, folderReader, listener } from '../helpers/files-dump.ts';
+import { compareTrees, makeDeepTree, makeSampleTree, readTree } from '../helpers/source/file-tree.ts';
+import { type CountingReader, dumpFiles, folderReader, listener } from '../helpers/source/files-dump.ts';
 
 const sampleTolerance = { mtimeToleranceNs: 1000n };
 
@@ -347,7 +347,7 @@ test('setuid comes back only with its owner; another user gets files of its own'
   const place = folder();
   chmodSync(place, 0o777);
   const script = `import { restoreFiles } from '${import.meta.dirname}/../../src/source/files/restore.ts';
-    import { folderReader, listener } from '${import.meta.dirname}/../helpers/files-dump.ts';
+    import { folderReader, listener } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
     const facts = JSON.parse(process.argv[2]);
     await restoreFiles({ reader: folderReader(process.argv[1]), facts, targetDir: process.argv[3], stripPrefix: process.argv[4] }, listener());`;
   execFileSync(process.execPath, ['--input-type=module', '-e', script, out, JSON.stringify(oddFacts), join(place, 'target'), odd], { uid: 65534, gid: 65534 });
@@ -375,7 +375,7 @@ test('another user than root can merge read-only folders, and clean them up', as
   execFileSync('install', ['-d', '-o', 'nobody', join(place, 'there')]);
   const run = (target: string, source: string): string => {
     const script = `import { restoreFiles } from '${import.meta.dirname}/../../src/source/files/restore.ts';
-      import { folderReader, listener } from '${import.meta.dirname}/../helpers/files-dump.ts';
+      import { folderReader, listener } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
       const facts = JSON.parse(process.argv[2]);
       try { await restoreFiles({ reader: folderReader(process.argv[1]), facts, targetDir: process.argv[3], into: 'existing', stripPrefix: process.argv[4] }, listener()); }
       catch (error) { console.log(error.code + ' ' + error.message); }`;
@@ -439,7 +439,7 @@ test('killed at any moment, a restore leaves no target that looks complete, and 
   const state = folder();
   const script = `import { restoreFiles } from '${import.meta.dirname}/../../src/source/files/restore.ts';
     import { openLeftovers } from '${import.meta.dirname}/../../src/lib/leftovers.ts';
-    import { folderReader, listener } from '${import.meta.dirname}/../helpers/files-dump.ts';
+    import { folderReader, listener } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
     openLeftovers(process.argv[4]);
     console.log('ready');
     await restoreFiles({ reader: folderReader(process.argv[1], 1000), facts: JSON.parse(process.argv[2]), targetDir: process.argv[3], stripPrefix: process.argv[5] }, listener());`;

@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, openLifeboat, Secret, type Lifeboat, type LifeboatEvent } from '../../src/index.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { digestOf, fillMany, startRedis, type TestRedis } from '../helpers/redis.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { digestOf, fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 
 const root = dirname(dirname(import.meta.dirname));
 const work = mkdtempSync(join(tmpdir(), 'library-'));
@@ -317,7 +317,7 @@ test('secrets are fetched when an operation needs them, not when opening', async
 
 test('the example program runs by the package\'s own name', () => {
   const env = { ...process.env, BACKUP_REPOSITORY: `file://${work}/whole`, BACKUP_ENCRYPTION_KEY: key, BACKUP_STATE_DIR: join(work, 'state'), DATABASE_URL: postgres.url('shop'), REDIS_URL: redis.url(), BACKUP_FILES: uploads };
-  const run = () => spawnSync(process.execPath, ['--import', join(root, 'test/helpers/lifeboat-from-source.mjs'), join(root, 'examples/library/backup-and-list.mjs')], { cwd: work, env, encoding: 'utf8' });
+  const run = () => spawnSync(process.execPath, ['--import', join(root, 'test/helpers/cli/lifeboat-from-source.mjs'), join(root, 'examples/library/backup-and-list.mjs')], { cwd: work, env, encoding: 'utf8' });
   const { stdout, stderr, status } = run();
   assert.equal(status, 0, `${stdout}${stderr}`);
   assert.match(stdout, /backup \d{8}T\d{6}Z-main-full-[0-9a-f]{8} took \d+ ms\n\d{8}T\d{6}Z-main-full-[0-9a-f]{8}: database, redis, files; read \d+ bytes, stored [\d.]+ % of them\n$/);

@@ -13,7 +13,7 @@ import { doctor } from '../../src/operations/doctor/doctor.ts';
 import { undelete } from '../../src/operations/cleanup/undelete.ts';
 import { decodePackTable } from '../../src/repository/packs/pack-usage.ts';
 import { packKey } from '../../src/repository/packs/index-part.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'object-lock-'));
 const dayMs = 86_400_000;

@@ -13,10 +13,10 @@ import { withRepository } from '../../src/operations/open-repository.ts';
 import { WalDump, type DumpedWal } from '../../src/operations/wal/waldump.ts';
 import { putWal, readWal } from '../../src/repository/wal/archive.ts';
 import { parseLsn } from '../../src/repository/wal/names.ts';
-import { startPitrCluster, quiet, type PitrCluster } from '../helpers/pitr-cluster.ts';
-import { startPostgres } from '../helpers/postgres.ts';
-import { runCli } from '../helpers/run-cli.ts';
-import { keptSegments, mib, walCli } from '../helpers/wal-server.ts';
+import { startPitrCluster, quiet, type PitrCluster } from '../helpers/cluster/pitr-cluster.ts';
+import { startPostgres } from '../helpers/servers/postgres.ts';
+import { runCli } from '../helpers/cli/run-cli.ts';
+import { keptSegments, mib, walCli } from '../helpers/cluster/wal-server.ts';
 
 interface Row {
   readonly n: number;

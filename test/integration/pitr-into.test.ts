@@ -13,10 +13,10 @@ import type { UndoRestoreResult } from '../../src/operations/restore/request.ts'
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { assertFailed, makeBench, namesBelow, testKey, type Bench } from '../helpers/command-run.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { startRedis, type TestRedis } from '../helpers/redis.ts';
-import { walShipper } from '../helpers/wal-shipper.ts';
+import { assertFailed, makeBench, namesBelow, testKey, type Bench } from '../helpers/cli/command-run.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 
 const shipper = walShipper();
 let bench: Bench;

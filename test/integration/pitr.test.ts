@@ -18,9 +18,9 @@ import { createRestorePoint } from '../../src/operations/pitr/restore-point.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { makeBench, namesBelow } from '../helpers/command-run.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { walShipper } from '../helpers/wal-shipper.ts';
+import { makeBench, namesBelow } from '../helpers/cli/command-run.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pitr-test-'));
 const shipper = walShipper();

@@ -12,7 +12,7 @@ import { sqlStateOf } from '../../src/source/postgres/server/connection-errors.t
 import { quoteIdentifier, quoteLiteral } from '../../src/source/postgres/server/quote.ts';
 import { findTools, installedTools } from '../../src/source/postgres/server/tools.ts';
 import { libpqEnvironment } from '../../src/source/postgres/server/url.ts';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 const password = 'p@ss:w/ö %';
 let server: TestPostgres;

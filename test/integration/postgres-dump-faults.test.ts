@@ -11,8 +11,8 @@ import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { postgresSource } from '../../src/source/postgres/dump/source.ts';
 import type { Artifact, Source, ToolProcess } from '../../src/source/source.ts';
-import { collectArtifacts } from '../helpers/collect-artifacts.ts';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
+import { collectArtifacts } from '../helpers/source/collect-artifacts.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 let server: TestPostgres;
 let folder: string;

@@ -8,8 +8,8 @@ import type { TableFacts } from '../../src/source/postgres/facts/facts.ts';
 import { type FingerprintMethod, fingerprintTables } from '../../src/source/postgres/facts/fingerprint.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { join } from 'node:path';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
-import { createSampleDatabase } from '../helpers/sample-database.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
+import { createSampleDatabase } from '../helpers/source/sample-database.ts';
 
 let server: TestPostgres;
 

@@ -9,7 +9,7 @@ import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { libpqEnvironment } from '../../src/source/postgres/server/url.ts';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 let server: TestPostgres;
 let folder: string;

@@ -12,10 +12,10 @@ import { postgresSource } from '../../src/source/postgres/dump/source.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { readLargeObjects } from '../../src/source/postgres/facts/database-facts.ts';
 import { type TocEntry, checkParts, readToc } from '../../src/source/postgres/restore/toc.ts';
-import { type CollectOptions, type Collected, collectArtifacts } from '../helpers/collect-artifacts.ts';
-import { assertSameText, comparableDump } from '../helpers/dump-text.ts';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
-import { createEncodedDatabase, createSampleDatabase, oddNames, startWriter } from '../helpers/sample-database.ts';
+import { type CollectOptions, type Collected, collectArtifacts } from '../helpers/source/collect-artifacts.ts';
+import { assertSameText, comparableDump } from '../helpers/source/dump-text.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
+import { createEncodedDatabase, createSampleDatabase, oddNames, startWriter } from '../helpers/source/sample-database.ts';
 
 let server: TestPostgres;
 let folder: string;

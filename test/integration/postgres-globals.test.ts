@@ -7,7 +7,7 @@ import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { type GlobalsReport, replayGlobals } from '../../src/source/postgres/restore/globals-replay.ts';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 let from: TestPostgres;
 let to: TestPostgres;

@@ -11,8 +11,8 @@ import { Secret } from '../../src/lib/secret.ts';
 import type { ArtifactReader } from '../../src/source/source.ts';
 import { restorePostgres } from '../../src/source/postgres/restore/new-database.ts';
 import type { PostgresRestoreRequest } from '../../src/source/postgres/restore/request.ts';
-import { type Parts, breakingReader, dumpParts } from '../helpers/postgres-parts.ts';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
+import { type Parts, breakingReader, dumpParts } from '../helpers/source/postgres-parts.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 let server: TestPostgres;
 let parts: Parts;
@@ -168,7 +168,7 @@ test('the run is killed: the next one drops what it left', async () => {
   const program = `
     import { restorePostgres } from ${JSON.stringify(new URL('../../src/source/postgres/restore/new-database.ts', import.meta.url).href)};
     import { Secret } from ${JSON.stringify(new URL('../../src/lib/secret.ts', import.meta.url).href)};
-    import { fileReader } from ${JSON.stringify(new URL('../helpers/postgres-parts.ts', import.meta.url).href)};
+    import { fileReader } from ${JSON.stringify(new URL('../helpers/source/postgres-parts.ts', import.meta.url).href)};
     const { folder, facts, url } = JSON.parse(process.env.RESTORE);
     const reader = fileReader(folder);
     const slow = { artifacts: reader.artifacts, open: (name) => name.startsWith('data-') ? (async function* () { console.log('go'); await new Promise((r) => setTimeout(r, 60000)); yield* reader.open(name); })() : reader.open(name) };

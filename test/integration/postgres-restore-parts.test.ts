@@ -9,8 +9,8 @@ import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { restorePostgres } from '../../src/source/postgres/restore/new-database.ts';
 import { type ExistingRestoreRequest, restoreIntoExisting } from '../../src/source/postgres/restore/existing-database.ts';
-import { type Parts, breakingReader, dumpParts } from '../helpers/postgres-parts.ts';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
+import { type Parts, breakingReader, dumpParts } from '../helpers/source/postgres-parts.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 let server: TestPostgres;
 let parts: Parts;

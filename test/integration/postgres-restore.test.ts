@@ -7,9 +7,9 @@ import { runTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { restorePostgres } from '../../src/source/postgres/restore/new-database.ts';
 import type { PostgresRestoreRequest } from '../../src/source/postgres/restore/request.ts';
-import { type Parts, dumpParts } from '../helpers/postgres-parts.ts';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
-import { createEncodedDatabase, createSampleDatabase } from '../helpers/sample-database.ts';
+import { type Parts, dumpParts } from '../helpers/source/postgres-parts.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
+import { createEncodedDatabase, createSampleDatabase } from '../helpers/source/sample-database.ts';
 
 let server: TestPostgres;
 let parts: Parts;

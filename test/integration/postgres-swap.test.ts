@@ -9,7 +9,7 @@ import { withMaintenance } from '../../src/source/postgres/server/maintenance.ts
 import { restoredName } from '../../src/source/postgres/restore/names.ts';
 import { swapDatabases, undoSwap } from '../../src/source/postgres/restore/swap.ts';
 import { freeStampedName } from '../../src/source/postgres/restore/target-database.ts';
-import { type TestPostgres, startPostgres } from '../helpers/postgres.ts';
+import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 let server: TestPostgres;
 const context = { signal: new AbortController().signal, emit: () => {} };

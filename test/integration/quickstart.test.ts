@@ -13,7 +13,7 @@ import { compare, takeLikeness } from '../../examples/quickstart/proof.ts';
 import { fill, liveOneDay, psql, redisCli, type Shop } from '../../examples/quickstart/sample.ts';
 import { startPostgres, startRedis, systemPath } from '../../examples/quickstart/servers.ts';
 import type { Stage } from '../../examples/quickstart/stage.ts';
-import { fencesOf, linesMissing } from '../helpers/sample-output.ts';
+import { fencesOf, linesMissing } from '../helpers/cli/sample-output.ts';
 
 const root = dirname(dirname(import.meta.dirname));
 const work = mkdtempSync(join(tmpdir(), 'quickstart-'));

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { placeRedisSnapshot } from '../../src/source/redis/place.ts';
-import type { TakenBackup, TestRedis } from '../helpers/redis.ts';
-import { addressOf, backUp, collectingContext, digestOf, fillSample, readerOf, startRedis } from '../helpers/redis.ts';
+import type { TakenBackup, TestRedis } from '../helpers/servers/redis.ts';
+import { addressOf, backUp, collectingContext, digestOf, fillSample, readerOf, startRedis } from '../helpers/servers/redis.ts';
 
 let source: TestRedis;
 let taken: TakenBackup;

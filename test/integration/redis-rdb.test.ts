@@ -6,8 +6,8 @@ import { compileGlob } from '../../src/source/redis/glob.ts';
 import type { RdbKey } from '../../src/source/redis/rdb/walk.ts';
 import { summarizeRdb } from '../../src/source/redis/rdb/summary.ts';
 import { Crc64 } from '../../src/source/redis/rdb/crc64.ts';
-import type { TestRedis } from '../helpers/redis.ts';
-import { fillSample, startRedis } from '../helpers/redis.ts';
+import type { TestRedis } from '../helpers/servers/redis.ts';
+import { fillSample, startRedis } from '../helpers/servers/redis.ts';
 
 let server: TestRedis;
 let whole: Buffer;

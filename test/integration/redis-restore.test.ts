@@ -7,8 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LifeboatError } from '../../src/lib/errors.ts';
 import type { RedisRestoreReport, RedisRestoreRequest } from '../../src/source/redis/restore.ts';
 import { restoreRedis } from '../../src/source/redis/restore.ts';
-import type { TakenBackup, TestRedis } from '../helpers/redis.ts';
-import { addressOf, backUp, collectingContext, digestOf, fillMany, fillSample, readerOf, startRedis } from '../helpers/redis.ts';
+import type { TakenBackup, TestRedis } from '../helpers/servers/redis.ts';
+import { addressOf, backUp, collectingContext, digestOf, fillMany, fillSample, readerOf, startRedis } from '../helpers/servers/redis.ts';
 
 let source: TestRedis;
 let taken: TakenBackup;

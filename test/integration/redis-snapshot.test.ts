@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Secret } from '../../src/lib/secret.ts';
 import { summarizeRdb } from '../../src/source/redis/rdb/summary.ts';
 import { redisSource } from '../../src/source/redis/snapshot.ts';
-import type { TestRedis } from '../helpers/redis.ts';
-import { addressOf, backUp, collectingContext, digestOf, fillMany, fillSample, readerOf, startRedis } from '../helpers/redis.ts';
+import type { TestRedis } from '../helpers/servers/redis.ts';
+import { addressOf, backUp, collectingContext, digestOf, fillMany, fillSample, readerOf, startRedis } from '../helpers/servers/redis.ts';
 
 let server: TestRedis;
 let scratchDir: string;

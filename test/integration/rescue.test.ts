@@ -11,8 +11,8 @@ import { newIdentity, recipientOf } from '../../src/repository/keys/age.ts';
 import type { Manifest } from '../../src/repository/manifests/manifest.ts';
 import { signerFromSeed } from '../../src/repository/box/signing.ts';
 import { sealWalBox } from '../../src/repository/wal/wal-box.ts';
-import { streamArtifact } from '../helpers/chunk-repository.ts';
-import { backUp, encryption, testRepository, type TestRepository } from '../helpers/repository.ts';
+import { streamArtifact } from '../helpers/repository/chunk-repository.ts';
+import { backUp, encryption, testRepository, type TestRepository } from '../helpers/repository/repository.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'rescue-'));
 after(() => rmSync(base, { recursive: true, force: true }));

@@ -7,7 +7,7 @@ import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
 import type { AcknowledgeResult, StatusResult } from '../../src/operations/status/request.ts';
 import { documents } from '../../src/ui/json/documents.ts';
-import { assertFailed, makeBench, type Bench } from '../helpers/command-run.ts';
+import { assertFailed, makeBench, type Bench } from '../helpers/cli/command-run.ts';
 
 let bench: Bench;
 let folder: string;

@@ -7,7 +7,7 @@ import { appendFileSync, copyFileSync, existsSync, mkdirSync, readdirSync, readF
 import { dirname, join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { Damage } from '../../src/operations/validate/request.ts';
-import { damagedRepository, type DamagedRepository } from '../helpers/validation.ts';
+import { damagedRepository, type DamagedRepository } from '../helpers/repository/validation.ts';
 
 let home: DamagedRepository;
 let restore: () => Promise<void>;

@@ -13,8 +13,8 @@ import { init } from '../../src/operations/setup/init.ts';
 import { accountRepository } from '../../src/operations/integrity/account.ts';
 import { show } from '../../src/operations/list/show.ts';
 import { validate } from '../../src/operations/validate/validate.ts';
-import { collectingContext } from '../helpers/redis.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
+import { collectingContext } from '../helpers/servers/redis.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'validate-s3-'));
 const context = collectingContext();

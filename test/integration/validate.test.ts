@@ -14,9 +14,9 @@ import { openRepository } from '../../src/repository/repository.ts';
 import { withFaults, type Fault } from '../../src/storage/fault.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { StorageError } from '../../src/storage/storage.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { fillMany, startRedis, type TestRedis } from '../helpers/redis.ts';
-import { damagedRepository, storeAltered, type DamagedRepository } from '../helpers/validation.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import { damagedRepository, storeAltered, type DamagedRepository } from '../helpers/repository/validation.ts';
 
 describe('dumps, snapshots and trees, read to their end', () => {
   let postgres: TestPostgres;

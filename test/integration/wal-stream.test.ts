@@ -8,9 +8,9 @@ import { z } from 'zod';
 import type { WalStreamReport } from '../../src/operations/wal/request.ts';
 import { parseLsn } from '../../src/repository/wal/names.ts';
 import { walDocuments } from '../../src/ui/json/wal-documents.ts';
-import { assertFailed, namesBelow, toolsOf } from '../helpers/command-run.ts';
-import { startPostgres } from '../helpers/postgres.ts';
-import { checkArchived, recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/wal-stream-bench.ts';
+import { assertFailed, namesBelow, toolsOf } from '../helpers/cli/command-run.ts';
+import { startPostgres } from '../helpers/servers/postgres.ts';
+import { checkArchived, recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/cluster/wal-stream-bench.ts';
 
 let lab: StreamBench;
 /** The first segment that the slot keeps. */

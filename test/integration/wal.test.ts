@@ -13,10 +13,10 @@ import { openRepository } from '../../src/repository/repository.ts';
 import { formatLsn, segmentName, segmentNumber } from '../../src/repository/wal/names.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { walDocuments } from '../../src/ui/json/wal-documents.ts';
-import { serverFolder } from '../helpers/postgres.ts';
-import { encryption } from '../helpers/repository.ts';
-import { runCli } from '../helpers/run-cli.ts';
-import { keptSegments, mib, promoted, rawKey, startArchivingServer, startRecovery, walCli, type ArchivingServer } from '../helpers/wal-server.ts';
+import { serverFolder } from '../helpers/servers/postgres.ts';
+import { encryption } from '../helpers/repository/repository.ts';
+import { runCli } from '../helpers/cli/run-cli.ts';
+import { keptSegments, mib, promoted, rawKey, startArchivingServer, startRecovery, walCli, type ArchivingServer } from '../helpers/cluster/wal-server.ts';
 
 const program = new URL('../../bin/lifeboat.js', import.meta.url).pathname;
 let archive: ArchivingServer;

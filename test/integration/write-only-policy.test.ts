@@ -5,8 +5,8 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { DeleteObjectCommand, ListObjectVersionsCommand, ListObjectsV2Command, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
-import { runCli, type CliResult } from '../helpers/run-cli.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
+import { runCli, type CliResult } from '../helpers/cli/run-cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'policy-'));
 const policyText = readFileSync(new URL('../../examples/s3/write-only-policy.json', import.meta.url), 'utf8');

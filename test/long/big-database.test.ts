@@ -11,12 +11,12 @@ import { openLifeboat } from '../../src/index.ts';
 import { formatBytes } from '../../src/lib/units.ts';
 import type { BackupResult } from '../../src/operations/backup/request.ts';
 import type { RestoreResult } from '../../src/operations/restore/request.ts';
-import { installBuilt, runMeasured, type MeasuredRun } from '../helpers/built-program.ts';
-import { dumpDigest } from '../helpers/dump-digest.ts';
-import { assertSameText } from '../helpers/dump-text.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { startS3Server } from '../helpers/rgw.ts';
-import { createSampleDatabase, startWriter } from '../helpers/sample-database.ts';
+import { installBuilt, runMeasured, type MeasuredRun } from '../helpers/cli/built-program.ts';
+import { dumpDigest } from '../helpers/source/dump-digest.ts';
+import { assertSameText } from '../helpers/source/dump-text.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { startS3Server } from '../helpers/servers/rgw.ts';
+import { createSampleDatabase, startWriter } from '../helpers/source/sample-database.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'big-'));
 const key = 'ab'.repeat(32);

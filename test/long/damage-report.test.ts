@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { damagedRepository } from '../helpers/validation.ts';
+import { damagedRepository } from '../helpers/repository/validation.ts';
 
 test('1 GB in packs, shared by three backups: each pack read once, under 300 MiB, quick and deep, too', async () => {
   using home = await damagedRepository();

@@ -1,8 +1,8 @@
 /** Every object of a small repository, damaged in every way that we know, at many places. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { makeDamageBench, type DamageBench } from '../helpers/command-damage.ts';
-import { damagesOf, seededRandom } from '../helpers/command-damages.ts';
+import { makeDamageBench, type DamageBench } from '../helpers/repository/damage.ts';
+import { damagesOf, seededRandom } from '../helpers/repository/damages.ts';
 
 const places = 40;
 

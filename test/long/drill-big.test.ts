@@ -7,10 +7,10 @@ import { after, before, test } from 'node:test';
 import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ShowResult } from '../../src/operations/list/request.ts';
 import type { StatusResult } from '../../src/operations/status/request.ts';
-import { makeBench, type Bench } from '../helpers/command-run.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { fillMany, startRedis, type TestRedis } from '../helpers/redis.ts';
-import { createSampleDatabase } from '../helpers/sample-database.ts';
+import { makeBench, type Bench } from '../helpers/cli/command-run.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import { createSampleDatabase } from '../helpers/source/sample-database.ts';
 
 const keys = 200_000;
 const files = 10_000;

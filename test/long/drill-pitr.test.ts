@@ -10,9 +10,9 @@ import { runTool } from '../../src/lib/exec.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { drill } from '../../src/operations/drill/drill.ts';
 import { init } from '../../src/operations/setup/init.ts';
-import { startPostgres, type TestPostgres } from '../helpers/postgres.ts';
-import { collectingContext } from '../helpers/redis.ts';
-import { walShipper } from '../helpers/wal-shipper.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { collectingContext } from '../helpers/servers/redis.ts';
+import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'drill-pitr-'));
 const shipper = walShipper();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
 import type { EmergencyStatusResult } from '../../src/operations/emergency/status.ts';
-import { servicesDone, startEmergencyTargets, type EmergencyTargets } from '../helpers/emergency-targets.ts';
+import { servicesDone, startEmergencyTargets, type EmergencyTargets } from '../helpers/cli/emergency-targets.ts';
 
 const journal = String.raw`/emergency/[^/]+/main\.json$`;
 let targets: EmergencyTargets;

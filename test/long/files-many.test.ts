@@ -15,7 +15,7 @@ test('100,000 files: the heap needs no more than 64 MiB, the process stays under
     }
     mkdirSync(join(work, 'dump'));
     const script = `import { restoreFiles } from '${import.meta.dirname}/../../src/source/files/restore.ts';
-      import { dumpFiles, folderReader, listener } from '${import.meta.dirname}/../helpers/files-dump.ts';
+      import { dumpFiles, folderReader, listener } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
       const [work] = process.argv.slice(1);
       const facts = await dumpFiles({ paths: [work + '/tree'] }, work + '/dump');
       await restoreFiles({ reader: folderReader(work + '/dump'), facts, targetDir: work + '/restored', stripPrefix: work + '/tree' }, listener());

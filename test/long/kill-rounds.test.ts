@@ -1,7 +1,7 @@
 /** kill -9 at twenty and more random moments of backups and of restores. */
 import { after, before, test } from 'node:test';
-import { killedBackups, killedRestores, startKillTargets, type KillTargets } from '../helpers/command-kill.ts';
-import { makeBench, type Bench } from '../helpers/command-run.ts';
+import { killedBackups, killedRestores, startKillTargets, type KillTargets } from '../helpers/cli/command-kill.ts';
+import { makeBench, type Bench } from '../helpers/cli/command-run.ts';
 
 const rounds = 24;
 

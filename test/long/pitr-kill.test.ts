@@ -10,10 +10,10 @@ import { runTool } from '../../src/lib/exec.ts';
 import type { PitrResult } from '../../src/operations/pitr/request.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { readWal } from '../../src/repository/wal/archive.ts';
-import { makeBench, namesBelow, toolsOf, type Bench } from '../helpers/command-run.ts';
-import { quiet, startPitrCluster, type PitrCluster } from '../helpers/pitr-cluster.ts';
-import { startRecovered } from '../helpers/recovered-server.ts';
-import { keptSegments, rawKey } from '../helpers/wal-server.ts';
+import { makeBench, namesBelow, toolsOf, type Bench } from '../helpers/cli/command-run.ts';
+import { quiet, startPitrCluster, type PitrCluster } from '../helpers/cluster/pitr-cluster.ts';
+import { startRecovered } from '../helpers/cluster/recovered-server.ts';
+import { keptSegments, rawKey } from '../helpers/cluster/wal-server.ts';
 
 const program = new URL('../../bin/lifeboat.js', import.meta.url).pathname;
 const rounds = 10;

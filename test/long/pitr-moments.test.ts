@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import type { PitrRequest } from '../../src/operations/pitr/request.ts';
 import { formatMicroseconds } from '../../src/operations/pitr/moment.ts';
 import { parseLsn } from '../../src/repository/wal/names.ts';
-import { type LoggedEnd, startPitrCluster } from '../helpers/pitr-cluster.ts';
-import { assertState, expectedBefore, prepareWriter, writeFor } from '../helpers/pitr-writer.ts';
+import { type LoggedEnd, startPitrCluster } from '../helpers/cluster/pitr-cluster.ts';
+import { assertState, expectedBefore, prepareWriter, writeFor } from '../helpers/cluster/pitr-writer.ts';
 
 for (const { segmentMegabytes, moments } of [{ segmentMegabytes: 1, moments: 20 }, { segmentMegabytes: 16, moments: 10 }]) {
   test(`segments of ${segmentMegabytes} MB: ${moments} random moments, a name, positions and transactions, with them and without`, async () => {

@@ -4,9 +4,9 @@ import { existsSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LifeboatError, type ErrorCode } from '../../src/lib/errors.ts';
-import { pitrOf, startPitrCluster, type PitrCluster } from '../helpers/pitr-cluster.ts';
-import { startRecovered, type RecoveredServer } from '../helpers/recovered-server.ts';
-import { runCli } from '../helpers/run-cli.ts';
+import { pitrOf, startPitrCluster, type PitrCluster } from '../helpers/cluster/pitr-cluster.ts';
+import { startRecovered, type RecoveredServer } from '../helpers/cluster/recovered-server.ts';
+import { runCli } from '../helpers/cli/run-cli.ts';
 
 interface Row {
   readonly n: number;

@@ -15,9 +15,9 @@ import { readWal } from '../../src/repository/wal/archive.ts';
 import { parseLsn, segmentName, segmentNumber } from '../../src/repository/wal/names.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
-import { endProcess, quiet, startPitrCluster, type PitrCluster } from '../helpers/pitr-cluster.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
-import { keptSegments, mib } from '../helpers/wal-server.ts';
+import { endProcess, quiet, startPitrCluster, type PitrCluster } from '../helpers/cluster/pitr-cluster.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
+import { keptSegments, mib } from '../helpers/cluster/wal-server.ts';
 
 const segmentBytes = 16 * mib;
 const logBytes = 2n * 1024n ** 3n;

@@ -4,8 +4,8 @@ import { renameSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseLsn } from '../../src/repository/wal/names.ts';
-import { toolsOf } from '../helpers/command-run.ts';
-import { checkArchived, recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/wal-stream-bench.ts';
+import { toolsOf } from '../helpers/cli/command-run.ts';
+import { checkArchived, recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/cluster/wal-stream-bench.ts';
 
 const rounds = 10;
 let lab: StreamBench;

@@ -10,9 +10,9 @@ import { createSlot, findReceiver, readServer, startReceiver } from '../../src/s
 import { parseLsn, segmentAt } from '../../src/repository/wal/names.ts';
 import { StreamSpool } from '../../src/operations/wal/stream/spool.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { namesBelow } from '../helpers/command-run.ts';
-import { serverFolder } from '../helpers/postgres.ts';
-import { recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/wal-stream-bench.ts';
+import { namesBelow } from '../helpers/cli/command-run.ts';
+import { serverFolder } from '../helpers/servers/postgres.ts';
+import { recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/cluster/wal-stream-bench.ts';
 
 let lab: StreamBench;
 let standby: RunningTool;

@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Storage } from '../../src/storage/storage.ts';
 import { openStorage } from '../../src/storage/open.ts';
 import { parseLsn, parseWalKey } from '../../src/repository/wal/names.ts';
-import { startS3Server, type TestS3Server } from '../helpers/rgw.ts';
-import { checkArchived, recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/wal-stream-bench.ts';
+import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
+import { checkArchived, recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/cluster/wal-stream-bench.ts';
 
 let s3: TestS3Server;
 let lab: StreamBench;

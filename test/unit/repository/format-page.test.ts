@@ -5,11 +5,11 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { manifestSchema } from '../../../src/repository/manifests/manifest.ts';
 import { boxKind, openBox } from '../../../src/repository/box/box.ts';
-import { exampleBox, exampleBoxBody, exampleBoxName, exampleDataKey, pageLines } from '../../helpers/format-vectors.ts';
+import { exampleBox, exampleBoxBody, exampleBoxName, exampleDataKey, pageLines } from '../../helpers/repository/format-vectors.ts';
 
 const page = readFileSync(new URL('../../../man/lifeboat-repository.7', import.meta.url), 'utf8');
 
-test('the example of the page is what the code writes (to renew it: node test/helpers/format-vectors.ts)', async () => {
+test('the example of the page is what the code writes (to renew it: node test/helpers/repository/format-vectors.ts)', async () => {
   const printed = page.split('.\\" vectors: begin\n')[1]?.split('\n.\\" vectors: end')[0];
   assert.equal(printed, (await pageLines()).join('\n'));
 });

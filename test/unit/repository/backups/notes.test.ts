@@ -1,0 +1,61 @@
+/** Notes: the greatest name wins, each holds all that is said, and only authentic ones count. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { newIdentity, recipientOf } from '../../../../src/repository/keys/age.ts';
+import { sealRecord } from '../../../../src/repository/keys/sealed-records.ts';
+import { allNoteNames, readNotes, writeNote } from '../../../../src/repository/backups/notes.ts';
+import { signerFromSeed } from '../../../../src/repository/box/signing.ts';
+import { streamArtifact } from '../../../helpers/repository/chunk-repository.ts';
+import { backUp, encryption, testRepository } from '../../../helpers/repository/repository.ts';
+
+const at = (second: number): Date => new Date(Date.UTC(2026, 0, 2, 3, 4, second));
+const content = [streamArtifact('one', [Buffer.from('content')])];
+
+test('what is left out of a change stays as it was; two in one second are in order', async () => {
+  using home = testRepository();
+  const repository = await home.create(encryption({ key: '0f'.repeat(32) }));
+  const manifest = await backUp(repository, content);
+  await writeNote(repository, manifest, { hold: { reason: 'court' }, addTags: ['a', 'b'] }, at(1));
+  await writeNote(repository, manifest, { removeTags: ['a'], acknowledged: true }, at(1));
+  await writeNote(repository, manifest, { hold: { reason: 'appeal' }, addTags: ['b'] }, at(1));
+  const { note } = await readNotes(repository, manifest.id);
+  assert.deepEqual([note?.hold, note?.tags, note?.acknowledged], [{ since: at(1).toISOString(), reason: 'appeal' }, ['b'], true]);
+  // By a clock that is behind.
+  await writeNote(repository, manifest, { hold: null }, at(0));
+  assert.equal((await readNotes(repository, manifest.id)).note?.hold, undefined);
+  const names = (await allNoteNames(repository)).get(manifest.id) ?? [];
+  assert.equal(names.length, 4);
+  assert.match(names[0] ?? '', new RegExp(`^notes/${manifest.id}/20260102T030401Z-[0-9a-f]{4}\\.json$`));
+});
+
+test('without encryption they are sealed as well; a changed one does not count, and says that it may matter', async () => {
+  using home = testRepository();
+  const repository = await home.create(encryption({ enabled: false }));
+  const manifest = await backUp(repository, content);
+  const note = await writeNote(repository, manifest, { hold: { reason: '' } }, at(1));
+  const later = `notes/${manifest.id}/20260102T030405Z-0000.json`;
+  await repository.storage.put(later, [Buffer.from((await repository.storage.get(note.object)).toString().replace('"hold"', '"told"'))]);
+  const read = await readNotes(repository, manifest.id);
+  assert.deepEqual(read.note?.hold, { since: at(1).toISOString(), reason: '' });
+  assert.deepEqual(read.passedOver.map(({ object, damaged }) => [object, damaged]), [[later, true]]);
+  assert.match(read.passedOver[0]?.reason ?? '', /seal does not match/);
+});
+
+test('where only a recipient opens the key, a stranger\'s note is passed over and asks for nothing', async () => {
+  using home = testRepository();
+  const identity = await newIdentity();
+  const config = encryption({ identity, recipients: [await recipientOf(identity)] });
+  const repository = await home.create(config);
+  const manifest = await backUp(repository, content);
+  await writeNote(repository, manifest, { hold: { reason: 'ours' } }, at(1));
+  const { dataKey } = await repository.writeKey();
+  const forged = `notes/${manifest.id}/20270101T000000Z-ffff.json`;
+  const members = { at: at(2).toISOString(), host: 'x', user: 'x', tags: [], acknowledged: false };
+  for (const [n, signer] of [signerFromSeed(Buffer.alloc(32, 9)), undefined].entries()) {
+    const object = forged.replace('ffff', `fff${n}`);
+    await repository.storage.put(object, [sealRecord(object, members, { dataKey, signer })]);
+  }
+  const { note, passedOver } = await readNotes(await home.open(config), manifest.id);
+  assert.equal(note?.hold?.reason, 'ours');
+  assert.deepEqual(passedOver.map(({ damaged }) => damaged), [false, false]);
+});
