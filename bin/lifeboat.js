@@ -43,7 +43,8 @@ for prefix in /usr/local /usr /opt/homebrew /snap /opt/node "$HOME"/.nvm/version
   [ ! -x "$prefix/bin/node" ] || node=$prefix/bin/node
 done
 # Memory stays bounded because dead buffers are collected often and by a small heap; the flags say so to V8
-# and malloc (each thread would else keep an arena of its own, and large buffers stay with them). They are options of Node's start only.
+# and malloc (each thread would else keep an arena of its own, and large buffers stay with them). They are
+# options of Node's start only.
 # With 32 MB instead of 64, marking the same 16 MB over and over takes a second a GB of backup. Buffers of sealed
 # and compressed chunks (some 200 KB) come from a heap that may keep 32 MiB: mapped anew each, the kernel's clearing
 # of their pages takes 2 % of a backup and 5 % of a restore.
@@ -63,7 +64,9 @@ case " $* " in
   *' wal '*'fetch '*) code=200 ;;
 esac
 for argument in "$@"; do
-  [ "$argument" != --json ] || printf '{"schema":"lifeboat.error\/v1","code":"tool","exitCode":%s,"message":"%s","hint":"%s","retryable":false}\n' "$code" "$message" "$hint"
+  [ "$argument" != --json ] || printf \
+    '{"schema":"lifeboat.error\/v1","code":"tool","exitCode":%s,"message":"%s","hint":"%s","retryable":false}\n' \
+    "$code" "$message" "$hint"
 done
 printf 'lifeboat: %s\n%s\n' "$message" "$hint" >&2
 exit "$code"
@@ -135,8 +138,11 @@ function isFolderThere() {
 /** We run on the old Node already, so it was named on the command line, or there is no other. */
 function hintForOldNode() {
   const own = join(root, 'node_modules/node/bin/node');
-  if (statSync(own, { throwIfNoEntry: false }) !== undefined) return `run ${fileURLToPath(import.meta.url)} itself, without "node" before it`;
-  return 'lifeboat needs Node.js 22.15 or newer: install it, or run npm install node@24 in the project that uses lifeboat';
+  if (statSync(own, { throwIfNoEntry: false }) !== undefined) {
+    return `run ${fileURLToPath(import.meta.url)} itself, without "node" before it`;
+  }
+  const remedy = 'install it, or run npm install node@24 in the project that uses lifeboat';
+  return `lifeboat needs Node.js 22.15 or newer: ${remedy}`;
 }
 
 function refuse(code, exitCode, message, hint) {
@@ -158,7 +164,10 @@ function isBuildCurrent() {
   return built !== undefined && isUnchanged(source, built.mtimeMs);
 }
 
-/** Folders count too: a deleted file changes nothing but its folder. Walked by hand, which takes a third of the time of readdir's `recursive`. */
+/**
+ * Folders count too: a deleted file changes nothing but its folder. Walked by hand, which takes a third of the time
+ * of readdir's `recursive`.
+ */
 function isUnchanged(folder, sinceMs) {
   if (statSync(folder).mtimeMs > sinceMs) return false;
   return readdirSync(folder, { withFileTypes: true }).every((entry) => {

@@ -31,12 +31,20 @@ async function tellFailure(error: unknown, argv: readonly string[], io: CliIo): 
   // The flags are looked for by hand: the error may be that they could not be parsed.
   const flags = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : argv.length);
   if (flags.includes('--json')) await write(io.stdout, `${JSON.stringify(failureDocument(error))}\n`);
-  if (!flags.includes('--json') || flags.includes('--debug')) await write(io.stderr, failureText(error, flags.includes('--debug')));
+  if (!flags.includes('--json') || flags.includes('--debug')) {
+    await write(io.stderr, failureText(error, flags.includes('--debug')));
+  }
   return hookExitCode(serverHookOf(flags), exitCodeFor(error));
 }
 
 function processIo(): CliIo {
-  return { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: processEnvironment(), cwd: process.cwd() };
+  return {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: processEnvironment(),
+    cwd: process.cwd(),
+  };
 }
 
 const tolerated = new WeakSet<OutputStream>();

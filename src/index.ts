@@ -30,13 +30,64 @@ export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations
 export type { PitrRequest, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr/request.ts';
 export type { BackedUpComponent, BackupResult, ComponentSizes, PlannedComponent } from './operations/backup/request.ts';
 export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
-export type { DrilledBackup, DrilledComponent, DrillResult, IntegrityFinding, RepositoryAccount } from './operations/integrity/request.ts';
-export type { BackupSummary, ListRequest, ListResult, ShownEvidence, ShowRequest, ShowResult, Trust } from './operations/list/request.ts';
+export type {
+  DrilledBackup,
+  DrilledComponent,
+  DrillResult,
+  IntegrityFinding,
+  RepositoryAccount,
+} from './operations/integrity/request.ts';
+export type {
+  BackupSummary,
+  ListRequest,
+  ListResult,
+  ShownEvidence,
+  ShowRequest,
+  ShowResult,
+  Trust,
+} from './operations/list/request.ts';
 export type { BackupType, ComponentName, Confirm } from './operations/operation.ts';
-export type { ExportResult, RestoredComponent, RestoreResult, UndoRestoreResult } from './operations/restore/request.ts';
-export type { DoctorCheck, DoctorResult, InitResult, KeysAddRequest, KeysChangeResult, KeysGenerateResult, KeysListResult, Lease, UnlockResult } from './operations/setup/request.ts';
-export type { AcknowledgeResult, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './operations/status/request.ts';
-export type { Damage, TouchedArtifact, TouchedBackup, ValidatedBackup, ValidateRequest, ValidateResult } from './operations/validate/request.ts';
+export type {
+  ExportResult,
+  RestoredComponent,
+  RestoreResult,
+  UndoRestoreResult,
+} from './operations/restore/request.ts';
+export type {
+  DoctorCheck,
+  DoctorResult,
+  InitResult,
+  KeysAddRequest,
+  KeysChangeResult,
+  KeysGenerateResult,
+  KeysListResult,
+  Lease,
+  UnlockResult,
+} from './operations/setup/request.ts';
+export type {
+  AcknowledgeResult,
+  StatusReason,
+  StatusRequest,
+  StatusResult,
+  StatusTarget,
+  StatusWal,
+} from './operations/status/request.ts';
+export type {
+  Damage,
+  TouchedArtifact,
+  TouchedBackup,
+  ValidatedBackup,
+  ValidateRequest,
+  ValidateResult,
+} from './operations/validate/request.ts';
 export type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
-export type { WalFetchResult, WalGap, WalPushResult, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './operations/wal/request.ts';
+export type {
+  WalFetchResult,
+  WalGap,
+  WalPushResult,
+  WalStatusRequest,
+  WalStatusResult,
+  WalSystem,
+  WalTimeline,
+} from './operations/wal/request.ts';
 export type { BackupState, Milestone, Standing } from './operations/proof/standing.ts';

@@ -30,7 +30,9 @@ export interface RestoreOptions extends Partial<Omit<RestoreRequest, 'id' | 'pos
   /** Full id, unique prefix, `latest`, `latest~1`. */
   readonly id: string;
   /** `toUrl` as a plain text is fine. */
-  readonly postgres?: Partial<Omit<RestoreRequest['postgres'], 'toUrl'>> & { readonly toUrl?: string | Secret | undefined };
+  readonly postgres?: Partial<Omit<RestoreRequest['postgres'], 'toUrl'>> & {
+    readonly toUrl?: string | Secret | undefined;
+  };
   readonly redis?: Partial<Omit<RestoreRequest['redis'], 'toUrl'>> & { readonly toUrl?: string | Secret | undefined };
   /** `toDir` may be relative. */
   readonly files?: Partial<RestoreRequest['files']>;
@@ -42,7 +44,10 @@ export type UndoRestoreOptions = Partial<UndoRestoreRequest> & Pick<UndoRestoreR
 /** Which backup to write as plain files, and where to; `folder` may be relative. */
 export type ExportOptions = Partial<ExportRequest> & Pick<ExportRequest, 'id' | 'folder'>;
 
-/** Where `init` writes. Default: lifeboat.config.json and lifeboat.key in the working directory; with an inline configuration no file. */
+/**
+ * Where `init` writes. Default: lifeboat.config.json and lifeboat.key in the working directory; with an inline
+ * configuration no file.
+ */
 export type InitOptions = Partial<InitRequest>;
 
 /** What to delete by the retention policy; `{}` deletes, `{ dryRun: true }` tells. */
@@ -79,7 +84,10 @@ export function backupRequest(options: BackupOptions): BackupRequest {
   return { components: [], tags: [], ifRunning: { action: 'fail' }, dryRun: false, ...given(options) };
 }
 
-export function restoreRequest({ postgres = {}, redis = {}, files = {}, ...options }: RestoreOptions, { cwd, confirm }: Defaults): RestoreRequest {
+export function restoreRequest(
+  { postgres = {}, redis = {}, files = {}, ...options }: RestoreOptions,
+  { cwd, confirm }: Defaults,
+): RestoreRequest {
   return {
     only: [],
     safetyBackup: true,
@@ -87,8 +95,23 @@ export function restoreRequest({ postgres = {}, redis = {}, files = {}, ...optio
     dryRun: false,
     confirm,
     ...given(options),
-    postgres: { databases: [], tables: [], content: 'all', intoLive: false, globals: false, ...given(postgres), toUrl: secretOf(postgres.toUrl) },
-    redis: { keys: [], method: 'auto', intoLive: false, ...given(redis), toUrl: secretOf(redis.toUrl), dataDir: pathOf(redis.dataDir, cwd) },
+    postgres: {
+      databases: [],
+      tables: [],
+      content: 'all',
+      intoLive: false,
+      globals: false,
+      ...given(postgres),
+      toUrl: secretOf(postgres.toUrl),
+    },
+    redis: {
+      keys: [],
+      method: 'auto',
+      intoLive: false,
+      ...given(redis),
+      toUrl: secretOf(redis.toUrl),
+      dataDir: pathOf(redis.dataDir, cwd),
+    },
     files: { paths: [], intoLive: false, ...given(files), toDir: pathOf(files.toDir, cwd) },
   };
 }
@@ -117,7 +140,9 @@ export function undeleteRequest(options: UndeleteOptions): UndeleteRequest {
   return { hold: true, ...given(options) };
 }
 
-export function taggedRequest<T extends HoldOptions | ReleaseOptions>(options: T): T & { readonly tags: readonly string[] } {
+export function taggedRequest<T extends HoldOptions | ReleaseOptions>(
+  options: T,
+): T & { readonly tags: readonly string[] } {
   return { ...options, tags: options.tags ?? [] };
 }
 
@@ -126,11 +151,24 @@ export function drillRequest(options: DrillOptions): DrillRequest {
 }
 
 export function pitrRequest(options: PitrOptions, { cwd, confirm }: Defaults): PitrRequest {
-  return { inclusive: true, action: 'shutdown', check: false, dryRun: false, ...given({ confirm, ...options }), dataDir: pathOf(options.dataDir, cwd) };
+  return {
+    inclusive: true,
+    action: 'shutdown',
+    check: false,
+    dryRun: false,
+    ...given({ confirm, ...options }),
+    dataDir: pathOf(options.dataDir, cwd),
+  };
 }
 
 export function walPushRequest(options: WalPushOptions, { cwd }: Defaults): WalPushRequest {
-  return { cwd, acceptNewSystem: false, ...given(options), path: resolve(cwd, options.path), shippedDir: pathOf(options.shippedDir, cwd) };
+  return {
+    cwd,
+    acceptNewSystem: false,
+    ...given(options),
+    path: resolve(cwd, options.path),
+    shippedDir: pathOf(options.shippedDir, cwd),
+  };
 }
 
 export function walFetchRequest(options: WalFetchOptions, { cwd }: Defaults): WalFetchRequest {
@@ -139,7 +177,9 @@ export function walFetchRequest(options: WalFetchOptions, { cwd }: Defaults): Wa
 
 /** Without members that are undefined: those must not hide a default. */
 function given<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
 }
 
 function secretOf(value: string | Secret | undefined): Secret | undefined {

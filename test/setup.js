@@ -44,13 +44,25 @@ async function installNodePackages() {
   if (stale !== undefined) {
     console.error(`setup: npm ci (${stale})`);
     // Without node_modules/.bin in PATH: npm must not run on the Node that it is about to replace.
-    const path = (process.env.PATH ?? '').split(':').filter((each) => !each.endsWith('node_modules/.bin')).join(':');
-    const code = await run('npm', ['ci', '--include=dev', '--include=optional', '--prefer-offline', '--no-audit', '--no-fund'], { PATH: path });
-    if (code !== 0) throw new SetupError(`npm ci failed (${code}): see above; it needs the npm registry, or a filled npm cache`);
+    const path = (process.env.PATH ?? '')
+      .split(':')
+      .filter((each) => !each.endsWith('node_modules/.bin'))
+      .join(':');
+    const code = await run(
+      'npm',
+      ['ci', '--include=dev', '--include=optional', '--prefer-offline', '--no-audit', '--no-fund'],
+      { PATH: path },
+    );
+    if (code !== 0) {
+      throw new SetupError(`npm ci failed (${code}): see above; it needs the npm registry, or a filled npm cache`);
+    }
   }
   const version = versionOfOwnNode();
   if (version === undefined) {
-    throw new SetupError(`${ownNode} does not run: npm may have blocked the install script of the package "node"; run: npm rebuild node --foreground-scripts`);
+    throw new SetupError(
+      `${ownNode} does not run: npm may have blocked the install script of the package "node"; run: npm rebuild ` +
+        'node --foreground-scripts',
+    );
   }
 }
 
@@ -86,7 +98,9 @@ function versionOfOwnNode() {
 
 async function installDebianPackages(option) {
   const set = option.replace('--tools=', '');
-  if (!['all', 'servers', 'none'].includes(set)) throw new SetupError(`${option}: use --tools=all, --tools=servers or --tools=none`);
+  if (!['all', 'servers', 'none'].includes(set)) {
+    throw new SetupError(`${option}: use --tools=all, --tools=servers or --tools=none`);
+  }
   if (set === 'none') return;
   const missing = missingTools(set);
   if (missing.length === 0) return;
@@ -106,7 +120,11 @@ async function installDebianPackages(option) {
     undo();
   }
   const still = missingTools(set);
-  if (still.length > 0) throw new SetupError(`installed ${packages.join(', ')}, but still missing: ${still.flatMap((each) => each.names).join(', ')}`);
+  if (still.length > 0) {
+    throw new SetupError(
+      `installed ${packages.join(', ')}, but still missing: ${still.flatMap((each) => each.names).join(', ')}`,
+    );
+  }
 }
 
 function missingTools(set) {
@@ -114,7 +132,15 @@ function missingTools(set) {
 }
 
 function isInstalled(name) {
-  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin', ...postgresFolders()];
+  const folders = [
+    ...(process.env.PATH ?? '').split(':'),
+    '/usr/local/bin',
+    '/usr/sbin',
+    '/usr/bin',
+    '/sbin',
+    '/bin',
+    ...postgresFolders(),
+  ];
   return folders.some((folder) => folder !== '' && existsSync(join(folder, name)));
 }
 
@@ -126,7 +152,11 @@ function postgresFolders() {
 
 async function aptGet(args) {
   const options = ['-y', '-q', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Options::=--force-confold'];
-  const code = await run('apt-get', [...options, ...args], { DEBIAN_FRONTEND: 'noninteractive', UCF_FORCE_CONFFOLD: '1', NEEDRESTART_MODE: 'l' });
+  const code = await run('apt-get', [...options, ...args], {
+    DEBIAN_FRONTEND: 'noninteractive',
+    UCF_FORCE_CONFFOLD: '1',
+    NEEDRESTART_MODE: 'l',
+  });
   if (code !== 0) throw new SetupError(`apt-get ${args.join(' ')} failed (${code}): see above`);
 }
 
@@ -162,7 +192,9 @@ function keepServersQuiet() {
 
 function systemdUnits() {
   const folder = '/lib/systemd/system';
-  return existsSync(folder) ? readdirSync(folder).filter((each) => /\.(service|target)$/.test(each) && !each.includes('@')) : [];
+  return existsSync(folder)
+    ? readdirSync(folder).filter((each) => /\.(service|target)$/.test(each) && !each.includes('@'))
+    : [];
 }
 
 /** What was just installed for tests shall not run as a service after the next boot either. */

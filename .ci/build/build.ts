@@ -4,7 +4,16 @@
  * bin/lifeboat.js of what time it is.
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = dirname(dirname(import.meta.dirname));
@@ -16,7 +25,11 @@ function build(): number {
   // Changes made while tsc runs are newer than the build.
   const beganAt = new Date();
   rmSync(fresh, { recursive: true, force: true });
-  const tsc = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', fresh], { cwd: root, stdio: ['ignore', 2, 2] });
+  const tsc = spawnSync(
+    process.execPath,
+    [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', fresh],
+    { cwd: root, stdio: ['ignore', 2, 2] },
+  );
   if (tsc.status !== 0) return fail('tsc found errors: see above');
   for (const file of globSync('**/*', { cwd: join(root, 'src'), withFileTypes: true })) {
     if (!file.isFile() || file.name.endsWith('.ts')) continue;
@@ -27,7 +40,12 @@ function build(): number {
   }
   rewriteDeclarations();
   const forgotten = namesOfSources();
-  if (forgotten.length > 0) return fail(`these name TypeScript files, which the package does not have (take the extension from import.meta.url):\n${forgotten.join('\n')}`);
+  if (forgotten.length > 0) {
+    return fail(
+      'these name TypeScript files, which the package does not have (take the extension from ' +
+        `import.meta.url):\n${forgotten.join('\n')}`,
+    );
+  }
   writeFileSync(join(fresh, '.complete'), '');
   utimesSync(join(fresh, '.complete'), beganAt, beganAt);
   rmSync(join(root, 'dist'), { recursive: true, force: true });
@@ -48,7 +66,9 @@ function rewriteDeclarations(): void {
 function namesOfSources(): string[] {
   return globSync('**/*.js', { cwd: fresh }).flatMap((file) => {
     const lines = readFileSync(join(fresh, file), 'utf8').split('\n');
-    return lines.flatMap((line, index) => (/['"`]\.{1,2}\/[^'"`]*(?<!\.d)\.ts['"`]/.test(line) ? [`${file}:${index + 1}: ${line.trim()}`] : []));
+    return lines.flatMap((line, index) =>
+      /['"`]\.{1,2}\/[^'"`]*(?<!\.d)\.ts['"`]/.test(line) ? [`${file}:${index + 1}: ${line.trim()}`] : [],
+    );
   });
 }
 

@@ -34,15 +34,24 @@ if (import.meta.main) {
 export function missingFrom(packages: Packages): [string, LockedPackage][] {
   return Object.entries(packages).flatMap(([path, locked]) =>
     Object.entries(locked.optionalDependencies ?? {})
-      .filter(([name]) => packages[`${path}/node_modules/${name}`] === undefined && packages[`node_modules/${name}`] === undefined)
-      .map(([name, version]): [string, LockedPackage] => [`node_modules/${name}`, entryOf(name, version, locked.dev === true)]),
+      .filter(
+        ([name]) =>
+          packages[`${path}/node_modules/${name}`] === undefined && packages[`node_modules/${name}`] === undefined,
+      )
+      .map(([name, version]): [string, LockedPackage] => [
+        `node_modules/${name}`,
+        entryOf(name, version, locked.dev === true),
+      ]),
   );
 }
 
 function entryOf(name: string, version: string, dev: boolean): LockedPackage {
   // By the custom of native packages: …/binding-linux-x64-musl, …/darwin-arm64.
-  const found = /(android|darwin|freebsd|linux|openharmony|win32)-(arm64|arm|ia32|ppc64|riscv64|s390x|x64)(?:-(.*))?$/.exec(name);
-  if (found === null || !/^\d+\.\d+\.\d+/.test(version)) throw new Error(`cannot tell the platform or version of ${name}@${version}: add it to package-lock.json by hand`);
+  const found =
+    /(android|darwin|freebsd|linux|openharmony|win32)-(arm64|arm|ia32|ppc64|riscv64|s390x|x64)(?:-(.*))?$/.exec(name);
+  if (found === null || !/^\d+\.\d+\.\d+/.test(version)) {
+    throw new Error(`cannot tell the platform or version of ${name}@${version}: add it to package-lock.json by hand`);
+  }
   const [, os = '', cpu = '', kind] = found;
   const libc = os !== 'linux' || kind === undefined ? {} : { libc: [kind.startsWith('musl') ? 'musl' : 'glibc'] };
   return { version, cpu: [cpu], ...(dev ? { dev } : {}), ...libc, optional: true, os: [os] };

@@ -21,7 +21,9 @@ export async function generatedFiles(): Promise<Map<string, string>> {
     ['src/schemas/lifeboat.config.json', json(configJsonSchema())],
   ]);
   for (const command of program.commands) files.set(`man/lifeboat-${command.name()}.1`, commandPage(command, program));
-  for (const name of Object.keys(documents) as DocumentName[]) files.set(`src/schemas/lifeboat.${name}.v1.json`, json(documentJsonSchema(name)));
+  for (const name of Object.keys(documents) as DocumentName[]) {
+    files.set(`src/schemas/lifeboat.${name}.v1.json`, json(documentJsonSchema(name)));
+  }
   return files;
 }
 
@@ -54,35 +56,80 @@ function exitStatus(): string[] {
     [130, 'ended by SIGINT'],
     [143, 'ended by SIGTERM'],
   ];
-  return [...rows.toSorted(([a], [b]) => a - b).flatMap(([code, meaning]) => entry(String(code), meaning)), ...paragraph('Any other code means failure, too.')];
+  return [
+    ...rows.toSorted(([a], [b]) => a - b).flatMap(([code, meaning]) => entry(String(code), meaning)),
+    ...paragraph('Any other code means failure, too.'),
+  ];
 }
 
 function optionEntries(command: Command): string[] {
   const help = command.createHelp();
-  return help.visibleOptions(command).flatMap((option) => entry(help.optionTerm(option), help.optionDescription(option)));
+  return help
+    .visibleOptions(command)
+    .flatMap((option) => entry(help.optionTerm(option), help.optionDescription(option)));
 }
 
 function synopsis(command: Command, prefix: string): string {
-  return `${prefix} ${command.createHelp().commandUsage(command).replace(/^.*?\[options\]/, '[options]')}`;
+  return `${prefix} ${command
+    .createHelp()
+    .commandUsage(command)
+    .replace(/^.*?\[options\]/, '[options]')}`;
 }
 
 function programPage(program: Command): string {
   return page('lifeboat', 1, 'back up, prove and restore PostgreSQL, Redis and file trees', [
     ['Synopsis', [plain('lifeboat [options] command [options] [arguments]')]],
-    ['Commands', program.commands.flatMap((command) => entry(command.name(), `${command.description()}; see lifeboat-${command.name()}(1)`))],
-    ['Options', [...paragraph('These are accepted before and after the name of a command.'), ...optionEntries(program)]],
+    [
+      'Commands',
+      program.commands.flatMap((command) =>
+        entry(command.name(), `${command.description()}; see lifeboat-${command.name()}(1)`),
+      ),
+    ],
+    [
+      'Options',
+      [...paragraph('These are accepted before and after the name of a command.'), ...optionEntries(program)],
+    ],
     [
       'Output',
       [
-        ...paragraph('Standard output is the result, standard error is talk. With --json every command prints one JSON document, failures and usage errors included; its member "schema" names the JSON Schema (lifeboat.<command>/v1) that it fits. Times are RFC 3339 in UTC, sizes bytes.'),
-        ...paragraph('Progress is drawn on a terminal that has columns, and never under CI; otherwise steps are plain lines. There are no colours under NO_COLOR or TERM=dumb. With --quiet nothing is printed on success, so cron sends no mail.'),
-        ...paragraph('Nothing is asked where there is no terminal. What would overwrite or drop something wants the name typed, or --confirm=name.'),
+        ...paragraph(
+          'Standard output is the result, standard error is talk. With --json every command prints one JSON ' +
+            'document, failures and usage errors included; its member "schema" names the JSON Schema ' +
+            '(lifeboat.<command>/v1) that it fits. Times are RFC 3339 in UTC, sizes bytes.',
+        ),
+        ...paragraph(
+          'Progress is drawn on a terminal that has columns, and never under CI; otherwise steps are plain lines. ' +
+            'There are no colours under NO_COLOR or TERM=dumb. With --quiet nothing is printed on success, so cron ' +
+            'sends no mail.',
+        ),
+        ...paragraph(
+          'Nothing is asked where there is no terminal. What would overwrite or drop something wants the name ' +
+            'typed, or --confirm=name.',
+        ),
       ],
     ],
-    ['Signals', paragraph('SIGINT, SIGTERM and SIGHUP end the work in good order: children are ended and leases released. A second one ends the process at once. SIGUSR1 prints one line of progress on standard error.')],
+    [
+      'Signals',
+      paragraph(
+        'SIGINT, SIGTERM and SIGHUP end the work in good order: children are ended and leases released. A second ' +
+          'one ends the process at once. SIGUSR1 prints one line of progress on standard error.',
+      ),
+    ],
     ['Exit status', exitStatus()],
     ['Environment', paragraph('Every setting can come from the environment; see lifeboat.config(5).')],
-    ['See also', [plain([...commands.map(({ name }) => `lifeboat-${name}(1)`), 'lifeboat.config(5)', 'lifeboat-repository(7)', 'lifeboat-wal(7)'].join(', '))]],
+    [
+      'See also',
+      [
+        plain(
+          [
+            ...commands.map(({ name }) => `lifeboat-${name}(1)`),
+            'lifeboat.config(5)',
+            'lifeboat-repository(7)',
+            'lifeboat-wal(7)',
+          ].join(', '),
+        ),
+      ],
+    ],
   ]);
 }
 
@@ -112,7 +159,13 @@ function commandPage(command: Command, program: Command): string {
     ['Synopsis', [plain(synopsis(command, `lifeboat ${name}`))]],
     ['Arguments', argumentEntries(command)],
     ['Commands', subcommands],
-    ['Options', [...optionEntries(command), ...paragraph(`Global options: ${program.options.map((option) => option.long).join(', ')}; see lifeboat(1).`)]],
+    [
+      'Options',
+      [
+        ...optionEntries(command),
+        ...paragraph(`Global options: ${program.options.map((option) => option.long).join(', ')}; see lifeboat(1).`),
+      ],
+    ],
     ['Exit status', paragraph('See lifeboat(1).')],
     ['See also', [plain(['lifeboat(1)', 'lifeboat.config(5)', ...(furtherPages[name] ?? [])].join(', '))]],
   ]);
@@ -143,18 +196,60 @@ function configPage(): string {
     [
       'Description',
       [
-        ...paragraph('Flags win over the environment, the environment over the file, the file over defaults. lifeboat config show prints each value with its origin. All faults are told together; a key or a BACKUP_ name that is not known is a fault.'),
-        ...paragraph('The file lifeboat.config.json is searched from the working directory upward, then in $XDG_CONFIG_HOME/lifeboat (else ~/.config/lifeboat), then in /etc/lifeboat; --config names another. It is JSON, and may have // and /* */ comments and commas before a closing bracket. Paths in it start from its own folder. A file found by the search that another user owns, or that everyone can write, is refused.'),
+        ...paragraph(
+          'Flags win over the environment, the environment over the file, the file over defaults. lifeboat config ' +
+            'show prints each value with its origin. All faults are told together; a key or a BACKUP_ name that is ' +
+            'not known is a fault.',
+        ),
+        ...paragraph(
+          'The file lifeboat.config.json is searched from the working directory upward, then in ' +
+            '$XDG_CONFIG_HOME/lifeboat (else ~/.config/lifeboat), then in /etc/lifeboat; --config ' +
+            'names another. It is JSON, and may have // and /* */ comments and commas before a ' +
+            'closing bracket. Paths in it start from its own folder. A file found by the search ' +
+            'that another user owns, or that everyone can write, is refused.',
+        ),
       ],
     ],
-    ['Example', literal(['{ "repository": "s3://bucket/prefix",', '  "encryption": {"key": {"file": "/etc/lifeboat/key"}},', '  "targets": {"main": {', '    "postgres": {"url": {"env": "DATABASE_URL"}, "databases": ["app"]},', '    "redis": {"url": {"env": "REDIS_URL"}},', '    "files": {"paths": ["/srv/uploads"], "exclude": ["*.tmp"]} }},', '  "retention": {"database": {"days": 30}, "redis": {"days": 7}} }'])],
-    ['Secrets', [...paragraph('A secret value is a text, {"env": NAME}, {"file": PATH} or {"command": [PROGRAM, ARGUMENT...]}. A program is started without a shell, must end within 30 seconds, and what it prints is the value. One line end at the end of a file or of what a program prints is dropped. Secrets are fetched only by commands that need them.')]],
+    [
+      'Example',
+      literal([
+        '{ "repository": "s3://bucket/prefix",',
+        '  "encryption": {"key": {"file": "/etc/lifeboat/key"}},',
+        '  "targets": {"main": {',
+        '    "postgres": {"url": {"env": "DATABASE_URL"}, "databases": ["app"]},',
+        '    "redis": {"url": {"env": "REDIS_URL"}},',
+        '    "files": {"paths": ["/srv/uploads"], "exclude": ["*.tmp"]} }},',
+        '  "retention": {"database": {"days": 30}, "redis": {"days": 7}} }',
+      ]),
+    ],
+    [
+      'Secrets',
+      [
+        ...paragraph(
+          'A secret value is a text, {"env": NAME}, {"file": PATH} or {"command": [PROGRAM, ARGUMENT...]}. A ' +
+            'program is started without a shell, must end within 30 seconds, and what it prints is the value. One ' +
+            'line end at the end of a file or of what a program prints is dropped. Secrets are fetched only by ' +
+            'commands that need them.',
+        ),
+      ],
+    ],
     ['Keys', keyEntries(schema, schema.$defs ?? {}, '')],
     [
       'Environment',
       [
-        ...paragraph('The environment alone is enough: without "targets" in the file, DATABASE_URL (or PG variables), REDIS_URL and BACKUP_FILES make one target. Two accepted names of one thing may both be set if they say the same. What is set but empty is a fault. Names marked * are secrets, and may come as NAME_FILE (a path) or NAME_COMMAND (a program and its arguments; a JSON list where arguments hold blanks) instead.'),
-        ...names.flatMap(({ name, aliases, kind, meaning }) => entry(`${name}${kind === 'secret' ? ' *' : ''}${aliases.length === 0 ? '' : ` (${aliases.join(', ')})`}`, meaning)),
+        ...paragraph(
+          'The environment alone is enough: without "targets" in the file, DATABASE_URL (or PG ' +
+            'variables), REDIS_URL and BACKUP_FILES make one target. Two accepted names of one ' +
+            'thing may both be set if they say the same. What is set but empty is a fault. Names ' +
+            'marked * are secrets, and may come as NAME_FILE (a path) or NAME_COMMAND (a program ' +
+            'and its arguments; a JSON list where arguments hold blanks) instead.',
+        ),
+        ...names.flatMap(({ name, aliases, kind, meaning }) =>
+          entry(
+            `${name}${kind === 'secret' ? ' *' : ''}${aliases.length === 0 ? '' : ` (${aliases.join(', ')})`}`,
+            meaning,
+          ),
+        ),
       ],
     ],
     ['See also', [plain('lifeboat(1), lifeboat-config(1), lifeboat-repository(7)')]],
@@ -165,13 +260,24 @@ function keyEntries(schema: JsonSchema, definitions: Readonly<Record<string, Jso
   return Object.entries(schema.properties ?? {}).flatMap(([key, given]) => {
     const at = path === '' ? key : `${path}.${key}`;
     const found = resolve(given, definitions);
-    const facts = [found.description ?? '', found.enum === undefined ? '' : `one of ${found.enum.join(', ')}`, isPlain(found.default) ? `default: ${JSON.stringify(found.default)}` : ''];
+    const facts = [
+      found.description ?? '',
+      found.enum === undefined ? '' : `one of ${found.enum.join(', ')}`,
+      isPlain(found.default) ? `default: ${JSON.stringify(found.default)}` : '',
+    ];
     const lines = entry(at, facts.filter((fact) => fact !== '').join('; '));
-    const inner = typeof found.additionalProperties === 'object' ? [found.additionalProperties, '.NAME'] as const : found.items === undefined ? undefined : ([found.items, '[]'] as const);
+    const inner =
+      typeof found.additionalProperties === 'object'
+        ? ([found.additionalProperties, '.NAME'] as const)
+        : found.items === undefined
+          ? undefined
+          : ([found.items, '[]'] as const);
     const objects = found.anyOf?.filter((option) => option.properties !== undefined) ?? [];
     return [
       ...lines,
-      ...(given.$ref === '#/$defs/secret' || isSecret(found) ? [] : [...keyEntries(found, definitions, at), ...objects.flatMap((each) => keyEntries(each, definitions, at))]),
+      ...(given.$ref === '#/$defs/secret' || isSecret(found)
+        ? []
+        : [...keyEntries(found, definitions, at), ...objects.flatMap((each) => keyEntries(each, definitions, at))]),
       ...(inner === undefined ? [] : keyEntries(resolve(inner[0], definitions), definitions, `${at}${inner[1]}`)),
     ];
   });

@@ -1,9 +1,21 @@
 /** Text as man pages want it. */
 
 /** One page; `sections` in order, each a title and roff lines. */
-export function page(name: string, section: number, sentence: string, sections: readonly (readonly [string, readonly string[]])[]): string {
-  const head = [`.\\" Made by: npm run man`, `.TH ${name.toUpperCase()} ${section} "" lifeboat "Lifeboat manual"`, '.SH NAME', `${plain(name)} \\- ${plain(sentence)}`];
-  const body = sections.filter(([, lines]) => lines.length > 0).flatMap(([title, lines]) => [`.SH ${title.toUpperCase()}`, ...lines]);
+export function page(
+  name: string,
+  section: number,
+  sentence: string,
+  sections: readonly (readonly [string, readonly string[]])[],
+): string {
+  const head = [
+    `.\\" Made by: npm run man`,
+    `.TH ${name.toUpperCase()} ${section} "" lifeboat "Lifeboat manual"`,
+    '.SH NAME',
+    `${plain(name)} \\- ${plain(sentence)}`,
+  ];
+  const body = sections
+    .filter(([, lines]) => lines.length > 0)
+    .flatMap(([title, lines]) => [`.SH ${title.toUpperCase()}`, ...lines]);
   return `${[...head, ...body].join('\n')}\n`;
 }
 

@@ -12,7 +12,17 @@ const sourceRoot = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..', 
 
 /** Height of each folder of src/; imports go to the same folder or to a lower floor. */
 const floors = new Map(
-  Object.entries({ lib: 0, config: 1, storage: 2, source: 2, repository: 3, operations: 4, ui: 5, report: 5, commands: 6 }),
+  Object.entries({
+    lib: 0,
+    config: 1,
+    storage: 2,
+    source: 2,
+    repository: 3,
+    operations: 4,
+    ui: 5,
+    report: 5,
+    commands: 6,
+  }),
 );
 
 /** Files in src/ itself stand above all floors; the folder `shared` holds what commands have in common. */
@@ -22,26 +32,41 @@ const roof = 7;
 const places = [
   { what: /^(chalk|ora|cli-table3)$/, where: /^ui\//, why: 'only ui/ draws on the terminal' },
   { what: /^(commander)$/, where: /^(commands\/|ui\/|program\.ts$)/, why: 'only commands know of flags' },
-  { what: /^(execa|(node:)?child_process|(node:)?cluster)$/, where: /^lib\/exec\.ts$/, why: 'only lib/exec.ts starts programs' },
+  {
+    what: /^(execa|(node:)?child_process|(node:)?cluster)$/,
+    where: /^lib\/exec\.ts$/,
+    why: 'only lib/exec.ts starts programs',
+  },
   { what: /^@aws-sdk\//, where: /^storage\//, why: 'only storage/ knows of S3' },
   { what: /^pg$/, where: /^source\/postgres\//, why: 'only source/postgres/ speaks to PostgreSQL' },
   { what: /^ioredis$/, where: /^source\/redis\//, why: 'only source/redis/ speaks to Redis' },
-  { what: /^zod$/, where: /^((config|storage|source|repository|operations)\/|ui\/json\/)/, why: 'foreign data is parsed below the commands; ui/json/ describes our own' },
+  {
+    what: /^zod$/,
+    where: /^((config|storage|source|repository|operations)\/|ui\/json\/)/,
+    why: 'foreign data is parsed below the commands; ui/json/ describes our own',
+  },
 ];
 
 const floorsRule = importRule((imported, file) => {
   if (!imported.startsWith('.')) return undefined;
-  const target = relative(sourceRoot, resolve(dirname(file.absolute), imported)).split(sep).join('/');
+  const target = relative(sourceRoot, resolve(dirname(file.absolute), imported))
+    .split(sep)
+    .join('/');
   if (target.startsWith('../')) return `src/ must not import ${imported}: it is outside of src/`;
   const from = placeOf(file.path);
   const to = placeOf(target);
-  if (from.floor === undefined) return `the folder ${from.folder}/ has no floor: name it in .ci/lint/lifeboat.js and ARCHITECTURE.md`;
+  if (from.floor === undefined) {
+    return `the folder ${from.folder}/ has no floor: name it in .ci/lint/lifeboat.js and ARCHITECTURE.md`;
+  }
   if (to.floor === undefined) return `the folder ${to.folder}/ has no floor`;
   if (from.folder === 'commands' && to.folder === 'commands') return sideways(target);
   if (from.folder === to.folder && from.floor !== roof) return undefined;
   if (from.floor === roof && to.floor === roof) return undefined;
   if (to.floor < from.floor) return undefined;
-  return `${from.folder}/ (floor ${from.floor}) must not import ${to.folder}/ (floor ${to.floor}): imports go downward only`;
+  return (
+    `${from.folder}/ (floor ${from.floor}) must not import ` +
+    `${to.folder}/ (floor ${to.floor}): imports go downward only`
+  );
 });
 
 const packagesRule = importRule((imported, file) => {
@@ -54,13 +79,18 @@ const environmentRule = {
   create(context) {
     const file = fileOf(context);
     if (file === undefined || /^(config\/|lib\/exec\.ts$)/.test(file.path)) return {};
-    const complain = (node) => context.report({ node, message: 'only config/ reads the environment; pass the value in' });
+    const complain = (node) =>
+      context.report({ node, message: 'only config/ reads the environment; pass the value in' });
     return {
       MemberExpression(node) {
-        if (node.object.type === 'Identifier' && node.object.name === 'process' && nameOf(node) === 'env') complain(node);
+        if (node.object.type === 'Identifier' && node.object.name === 'process' && nameOf(node) === 'env') {
+          complain(node);
+        }
       },
       VariableDeclarator(node) {
-        if (node.init?.type !== 'Identifier' || node.init.name !== 'process' || node.id.type !== 'ObjectPattern') return;
+        if (node.init?.type !== 'Identifier' || node.init.name !== 'process' || node.id.type !== 'ObjectPattern') {
+          return;
+        }
         if (node.id.properties.some((each) => each.key?.name === 'env')) complain(node);
       },
       ImportDeclaration(node) {
@@ -95,7 +125,9 @@ const fileNameRule = {
         if (/^(utils?|helpers?|misc|common)\.[cm]?[jt]s$/.test(name)) {
           context.report({ node, message: `${name} says nothing: name the file after what is in it` });
         }
-        if (!/^\.?[a-z0-9]+([.-][a-z0-9]+)*$/.test(name)) context.report({ node, message: `${name}: file names are lower case, words joined by "-"` });
+        if (!/^\.?[a-z0-9]+([.-][a-z0-9]+)*$/.test(name)) {
+          context.report({ node, message: `${name}: file names are lower case, words joined by "-"` });
+        }
       },
     };
   },
@@ -123,7 +155,10 @@ function importRule(judge) {
   };
 }
 
-/** `path` is relative to src/, with slashes; undefined for files elsewhere, and for the rescue script, which stands alone. */
+/**
+ * `path` is relative to src/, with slashes; undefined for files elsewhere, and for the rescue script, which stands
+ * alone.
+ */
 function fileOf(context) {
   const path = relative(sourceRoot, context.filename).split(sep).join('/');
   return path.startsWith('../') || path.endsWith('.mjs') ? undefined : { path, absolute: context.filename };

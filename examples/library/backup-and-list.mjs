@@ -21,7 +21,10 @@ try {
   const { backups } = await lifeboat.list({ tag: 'release' });
   for (const backup of backups) {
     const percent = backup.readBytes === 0 ? 0 : (100 * backup.storedBytes) / backup.readBytes;
-    console.log(`${backup.id}: ${backup.components.join(', ')}; read ${backup.readBytes} bytes, stored ${percent.toFixed(1)} % of them`);
+    console.log(
+      `${backup.id}: ${backup.components.join(', ')}; read ${backup.readBytes} bytes, stored ` +
+        `${percent.toFixed(1)} % of them`,
+    );
   }
   await lifeboat.close();
 } catch (error) {

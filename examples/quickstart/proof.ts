@@ -18,11 +18,23 @@ export async function takeLikeness(stage: Stage, { postgres, redis, uploads }: S
   // Newer versions of pg_dump write \restrict with a random word.
   likeness.set('schema', `checksum ${sha256(dump.replaceAll(/^\\.*\n/gm, ''))}`);
   for (const table of ['customer', 'order']) {
-    const [rows, checksum] = (await psql(stage, postgres, 'shop', `SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY id)) FROM "${table}" t;`)).trim().split('|');
+    const [rows, checksum] = (
+      await psql(
+        stage,
+        postgres,
+        'shop',
+        `SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY id)) FROM "${table}" t;`,
+      )
+    )
+      .trim()
+      .split('|');
     likeness.set(`table ${table}`, `${Number(rows).toLocaleString('en-US')} rows, checksum ${checksum}`);
   }
   const keys = Number(await redisCli(stage, redis, ['DBSIZE']));
-  likeness.set('redis', `${keys.toLocaleString('en-US')} keys, digest ${await redisCli(stage, redis, ['DEBUG', 'DIGEST'])}`);
+  likeness.set(
+    'redis',
+    `${keys.toLocaleString('en-US')} keys, digest ${await redisCli(stage, redis, ['DEBUG', 'DIGEST'])}`,
+  );
   const entries = describeTree(uploads);
   likeness.set('uploads', `${entries.length} files, folders and links, checksum ${sha256(entries.join('\n'))}`);
   return likeness;
@@ -34,7 +46,9 @@ export function compare(before: Likeness, after: Likeness, print: (line: string)
   for (const name of new Set([...before.keys(), ...after.keys()])) {
     const [was, is] = [before.get(name), after.get(name)];
     if (was === is) print(`  equal      ${name.padEnd(16)} ${is ?? ''}`);
-    else print(`  DIFFERENT  ${name.padEnd(16)} was: ${was ?? 'not there'}\n${' '.repeat(30)}is:  ${is ?? 'not there'}`);
+    else {
+      print(`  DIFFERENT  ${name.padEnd(16)} was: ${was ?? 'not there'}\n${' '.repeat(30)}is:  ${is ?? 'not there'}`);
+    }
     equal &&= was === is;
   }
   return equal;
@@ -52,7 +66,9 @@ function describeTree(root: string): string[] {
 
 /** All paths below a folder, sorted; links are not followed. */
 function pathsIn(root: string, folder: string): string[] {
-  const entries = readdirSync(join(root, folder), { withFileTypes: true }).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const entries = readdirSync(join(root, folder), { withFileTypes: true }).toSorted((a, b) =>
+    a.name < b.name ? -1 : 1,
+  );
   return entries.flatMap((entry) => {
     const path = join(folder, entry.name);
     return entry.isDirectory() ? [path, ...pathsIn(root, path)] : [path];

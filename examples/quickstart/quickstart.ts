@@ -42,9 +42,14 @@ async function quickstart(): Promise<boolean> {
   heading('1. Something to protect');
   const { stage, shop } = await prepare();
   await fill(stage, shop);
-  say(`PostgreSQL ${shop.postgres.version} with a shop of ${shop.orders.toLocaleString('en-US')} orders, Redis ${shop.redis.version} with 20,000 sessions,`);
+  say(
+    `PostgreSQL ${shop.postgres.version} with a shop of ${shop.orders.toLocaleString('en-US')} orders, Redis ` +
+      `${shop.redis.version} with 20,000 sessions,`,
+  );
   say(`and 500 pictures in ${shop.uploads}. All lifeboat is told about them:\n`);
-  for (const name of ['DATABASE_URL', 'REDIS_URL', 'BACKUP_FILES', 'BACKUP_REPOSITORY']) say(`  ${name}=${(stage.env[name] ?? '').replace(/:[^:@/]+@/, ':…@')}`);
+  for (const name of ['DATABASE_URL', 'REDIS_URL', 'BACKUP_FILES', 'BACKUP_REPOSITORY']) {
+    say(`  ${name}=${(stage.env[name] ?? '').replace(/:[^:@/]+@/, ':…@')}`);
+  }
 
   heading('2. Set up, and a first backup');
   await show(stage, 'lifeboat init');
@@ -98,12 +103,17 @@ async function prepare(): Promise<{ stage: Stage; shop: Shop }> {
     BACKUP_REPOSITORY: `file://${folder}/backups`,
     BACKUP_STATE_DIR: join(folder, 'state'),
   };
-  return { stage: { folder: join(folder, 'project'), env, signal: stop.signal, shown: [] }, shop: { postgres, redis, uploads, orders: 250_000 } };
+  return {
+    stage: { folder: join(folder, 'project'), env, signal: stop.signal, shown: [] },
+    shop: { postgres, redis, uploads, orders: 250_000 },
+  };
 }
 
 /** How much the second backup added to the repository. */
 async function howSmall(stage: Stage): Promise<string> {
-  const { backups } = JSON.parse(await run(stage, 'lifeboat', ['list', '--json'])) as { backups: { storedBytes: number }[] };
+  const { backups } = JSON.parse(await run(stage, 'lifeboat', ['list', '--json'])) as {
+    backups: { storedBytes: number }[];
+  };
   const [first, second] = backups.map(({ storedBytes }) => storedBytes);
   if (first === undefined || second === undefined) throw new Error('lifeboat list does not show two backups');
   return `The second backup is as complete as the first, and took ${((100 * second) / first).toFixed(1)} % of the room.`;
@@ -117,5 +127,7 @@ function isPassable(path: string): boolean {
 /** What commands must know of this terminal. */
 function terminal(): Record<string, string> {
   const names = ['TERM', 'NO_COLOR', 'CI', 'LANG'];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
 }

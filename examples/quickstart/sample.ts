@@ -39,14 +39,19 @@ FROM generate_series(${first}, ${last}) n;`;
 /** Creates all of it. */
 export async function fill(stage: Stage, { postgres, redis, uploads, orders }: Shop): Promise<void> {
   await psql(stage, postgres, 'postgres', 'CREATE DATABASE shop;');
-  const customers = `INSERT INTO customer SELECT n, 'Customer ' || n, 'customer' || n || '@example.com', date '2020-01-01' + n % 2000 FROM generate_series(1, 20000) n;`;
+  const customers =
+    "INSERT INTO customer SELECT n, 'Customer ' || n, 'customer' || n || '@example.com', date '2020-01-01' + n % " +
+    '2000 FROM generate_series(1, 20000) n;';
   await psql(stage, postgres, 'shop', `${schema}${customers}${ordersFrom(1, orders)}ANALYZE;`);
-  const script = `for n = 1, ${keys} do local key = 'session:' .. n; redis.call('HSET', key, 'user', n, 'cart', n % 7) if n % 2 == 0 then redis.call('EXPIRE', key, 86400) end end redis.call('ZADD', 'bestsellers', 10, 'boat', 20, 'oar') redis.call('XADD', 'events', '*', 'type', 'opened')`;
+  const script =
+    `for n = 1, ${keys} do local key = 'session:' .. n; redis.call('HSET', key, 'user', n, 'cart', n % 7) if n % 2 ` +
+    "== 0 then redis.call('EXPIRE', key, 86400) end end redis.call('ZADD', 'bestsellers', 10, 'boat', 20, 'oar') " +
+    "redis.call('XADD', 'events', '*', 'type', 'opened')";
   await redisCli(stage, redis, ['EVAL', script, '0']);
   for (let n = 0; n < files; n++) {
     const folder = join(uploads, `2026-${String(1 + Math.floor((n * 10) / files)).padStart(2, '0')}`);
     mkdirSync(folder, { recursive: true });
-    upload(join(folder, `picture ${n}.jpg`), 20_000 + (n * 7919) % 140_000, n);
+    upload(join(folder, `picture ${n}.jpg`), 20_000 + ((n * 7919) % 140_000), n);
   }
   symlinkSync('2026-10', join(uploads, 'newest'));
   mkdirSync(join(uploads, 'empty folder'));
@@ -55,8 +60,18 @@ export async function fill(stage: Stage, { postgres, redis, uploads, orders }: S
 /** One day: one per cent of the orders is shipped, one per cent comes in, and so on. */
 export async function liveOneDay(stage: Stage, { postgres, redis, uploads, orders }: Shop): Promise<void> {
   const hundredth = orders / 100;
-  await psql(stage, postgres, 'shop', `UPDATE "order" SET status = 'shipped' WHERE id > ${orders - hundredth};${ordersFrom(orders + 1, orders + hundredth)}`);
-  await redisCli(stage, redis, ['EVAL', `for n = 1, ${keys / 100} do redis.call('HSET', 'session:' .. n, 'cart', 9) end`, '0']);
+  await psql(
+    stage,
+    postgres,
+    'shop',
+    `UPDATE "order" SET status = 'shipped' WHERE id > ` +
+      `${orders - hundredth};${ordersFrom(orders + 1, orders + hundredth)}`,
+  );
+  await redisCli(stage, redis, [
+    'EVAL',
+    `for n = 1, ${keys / 100} do redis.call('HSET', 'session:' .. n, 'cart', 9) end`,
+    '0',
+  ]);
   for (let n = files; n < files + 5; n++) upload(join(uploads, '2026-10', `picture ${n}.jpg`), 80_000, n);
 }
 
@@ -70,7 +85,10 @@ function upload(path: string, sizeBytes: number, n: number): void {
 
 /** Runs SQL; returns unaligned rows, columns separated by `|`. */
 export async function psql(stage: Stage, { binFolder, env }: Server, database: string, sql: string): Promise<string> {
-  return run(stage, join(binFolder, 'psql'), ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', database], { env, input: sql });
+  return run(stage, join(binFolder, 'psql'), ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', database], {
+    env,
+    input: sql,
+  });
 }
 
 /** Runs one Redis command and returns its answer. */

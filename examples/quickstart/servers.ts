@@ -27,20 +27,55 @@ export async function startPostgres(folder: string, signal: AbortSignal): Promis
   const port = await freePort();
   const password = randomBytes(12).toString('hex');
   // PostgreSQL refuses to run as root.
-  const user = process.getuid?.() === 0 ? idsOf('postgres') ?? idsOf('nobody') : undefined;
+  const user = process.getuid?.() === 0 ? (idsOf('postgres') ?? idsOf('nobody')) : undefined;
   mkdirSync(folder);
   writeFileSync(join(folder, 'password'), password, { mode: 0o600 });
   if (user !== undefined) for (const path of [folder, join(folder, 'password')]) chownSync(path, user.uid, user.gid);
   const data = join(folder, 'data');
-  const initdb = spawnSync(join(binFolder, 'initdb'), ['-D', data, '-U', 'postgres', '--pwfile', join(folder, 'password'), '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync'], { cwd: folder, ...user, encoding: 'utf8' });
+  const initdb = spawnSync(
+    join(binFolder, 'initdb'),
+    [
+      '-D',
+      data,
+      '-U',
+      'postgres',
+      '--pwfile',
+      join(folder, 'password'),
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C.UTF-8',
+      '--no-sync',
+    ],
+    { cwd: folder, ...user, encoding: 'utf8' },
+  );
   if (initdb.status !== 0) throw new Error(`initdb failed: ${initdb.stderr}`);
-  const settings = ['-c', 'listen_addresses=127.0.0.1', '-p', String(port), '-k', folder, '-c', 'fsync=off', '-c', 'max_wal_size=2GB', '-c', 'autovacuum=off'];
+  const settings = [
+    '-c',
+    'listen_addresses=127.0.0.1',
+    '-p',
+    String(port),
+    '-k',
+    folder,
+    '-c',
+    'fsync=off',
+    '-c',
+    'max_wal_size=2GB',
+    '-c',
+    'autovacuum=off',
+  ];
   const server = start(join(binFolder, 'postgres'), ['-D', data, ...settings], { cwd: folder, ...user });
   const env = { PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'postgres', PGPASSWORD: password };
   await untilReady(server, signal, () => spawnSync(join(binFolder, 'pg_isready'), ['-q'], { env }).status === 0);
-  const version = spawnSync(join(binFolder, 'postgres'), ['--version'], { encoding: 'utf8' }).stdout.split(' ')[2]?.trim() ?? '';
+  const version =
+    spawnSync(join(binFolder, 'postgres'), ['--version'], { encoding: 'utf8' }).stdout.split(' ')[2]?.trim() ?? '';
   // SIGINT asks PostgreSQL for a fast shutdown: it ends sessions and waits for nobody.
-  return { url: `postgres://postgres:${password}@127.0.0.1:${port}/shop`, version, env, binFolder, stop: async () => server.end('SIGINT') };
+  return {
+    url: `postgres://postgres:${password}@127.0.0.1:${port}/shop`,
+    version,
+    env,
+    binFolder,
+    stop: async () => server.end('SIGINT'),
+  };
 }
 
 /** Starts Redis with its data in `folder` (made here). */
@@ -49,13 +84,25 @@ export async function startRedis(folder: string, signal: AbortSignal): Promise<S
   const password = randomBytes(12).toString('hex');
   mkdirSync(folder);
   // In a file: a password on the command line would be seen by everyone on this machine.
-  writeFileSync(join(folder, 'redis.conf'), `requirepass ${password}\nbind 127.0.0.1\nport ${port}\ndir ${folder}\nsave ""\nenable-debug-command local\nrepl-diskless-sync-delay 0\n`, { mode: 0o600 });
+  writeFileSync(
+    join(folder, 'redis.conf'),
+    `requirepass ${password}\nbind 127.0.0.1\nport ${port}\ndir ${folder}\nsave ""\nenable-debug-command ` +
+      'local\nrepl-diskless-sync-delay 0\n',
+    { mode: 0o600 },
+  );
   const server = start('redis-server', [join(folder, 'redis.conf')], { cwd: folder });
   const env = { PATH: systemPath, REDISCLI_AUTH: password, REDIS_PORT: String(port) };
-  const ask = (...words: string[]): string => spawnSync('redis-cli', ['-p', String(port), ...words], { env, encoding: 'utf8' }).stdout.trim();
+  const ask = (...words: string[]): string =>
+    spawnSync('redis-cli', ['-p', String(port), ...words], { env, encoding: 'utf8' }).stdout.trim();
   await untilReady(server, signal, () => ask('PING') === 'PONG');
   const version = /redis_version:(\S+)/.exec(ask('INFO', 'server'))?.[1] ?? '';
-  return { url: `redis://:${password}@127.0.0.1:${port}`, version, env, binFolder: '', stop: async () => server.end('SIGTERM') };
+  return {
+    url: `redis://:${password}@127.0.0.1:${port}`,
+    version,
+    env,
+    binFolder: '',
+    stop: async () => server.end('SIGTERM'),
+  };
 }
 
 export const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -66,11 +113,22 @@ interface Running {
   readonly end: (signal: NodeJS.Signals) => Promise<void>;
 }
 
-function start(file: string, args: readonly string[], how: { readonly cwd: string; readonly uid?: number; readonly gid?: number }): Running {
-  const child = spawn(file, args, { ...how, env: { PATH: systemPath, LC_ALL: 'C.UTF-8' }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+function start(
+  file: string,
+  args: readonly string[],
+  how: { readonly cwd: string; readonly uid?: number; readonly gid?: number },
+): Running {
+  const child = spawn(file, args, {
+    ...how,
+    env: { PATH: systemPath, LC_ALL: 'C.UTF-8' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
   let log = '';
   child.on('error', (error) => (log += error.message));
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-2000)));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-2000)));
+  }
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
@@ -86,7 +144,9 @@ async function untilReady({ child, log, end }: Running, signal: AbortSignal, isR
   try {
     for (let tries = 0; !isReady(); tries++) {
       signal.throwIfAborted();
-      if (child.exitCode !== null || child.pid === undefined || tries > 300) throw new Error(`${child.spawnfile} did not start: ${log()}`);
+      if (child.exitCode !== null || child.pid === undefined || tries > 300) {
+        throw new Error(`${child.spawnfile} did not start: ${log()}`);
+      }
       await sleep(100);
     }
   } catch (error) {
@@ -98,12 +158,19 @@ async function untilReady({ child, log, end }: Running, signal: AbortSignal, isR
 /** Debian keeps each major's programs in a folder of its own, not in PATH. Empty: use PATH. */
 function postgresFolder(): string {
   const base = '/usr/lib/postgresql';
-  const majors = existsSync(base) ? readdirSync(base).map(Number).filter((major) => existsSync(join(base, String(major), 'bin/initdb'))) : [];
+  const majors = existsSync(base)
+    ? readdirSync(base)
+        .map(Number)
+        .filter((major) => existsSync(join(base, String(major), 'bin/initdb')))
+    : [];
   return majors.length === 0 ? '' : join(base, String(Math.max(...majors)), 'bin');
 }
 
 function idsOf(name: string): { uid: number; gid: number } | undefined {
-  const fields = readFileSync('/etc/passwd', 'utf8').split('\n').find((line) => line.startsWith(`${name}:`))?.split(':');
+  const fields = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((line) => line.startsWith(`${name}:`))
+    ?.split(':');
   return fields === undefined ? undefined : { uid: Number(fields[2]), gid: Number(fields[3]) };
 }
 

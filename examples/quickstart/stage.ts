@@ -30,7 +30,10 @@ export function say(text: string): void {
   endsBlank = text === '' || text.endsWith('\n');
 }
 
-/** Shows `$ command` and runs it with its output on this terminal. Arguments hold no blanks. Throws unless it ends with 0. */
+/**
+ * Shows `$ command` and runs it with its output on this terminal. Arguments hold no blanks. Throws unless it ends with
+ * 0.
+ */
 export async function show(stage: Stage, command: string, env: Readonly<Record<string, string>> = {}): Promise<void> {
   stage.shown.push(command);
   say(styleText('cyan', `$ ${command}`));
@@ -40,11 +43,25 @@ export async function show(stage: Stage, command: string, env: Readonly<Record<s
 }
 
 /** Runs a program without showing it and returns what it printed. Throws unless it ends with 0. */
-export async function run(stage: Stage, file: string, args: readonly string[], options: { readonly input?: string; readonly env?: Readonly<Record<string, string>>; readonly output?: 'inherit' } = {}): Promise<string> {
+export async function run(
+  stage: Stage,
+  file: string,
+  args: readonly string[],
+  options: {
+    readonly input?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly output?: 'inherit';
+  } = {},
+): Promise<string> {
   stage.signal.throwIfAborted();
   const output = options.output ?? 'pipe';
   // In a process group of its own: Ctrl-C reaches us only, and we end the child in good order.
-  const child = spawn(file, args, { cwd: stage.folder, env: { ...stage.env, ...options.env }, stdio: ['pipe', output, output], detached: true });
+  const child = spawn(file, args, {
+    cwd: stage.folder,
+    env: { ...stage.env, ...options.env },
+    stdio: ['pipe', output, output],
+    detached: true,
+  });
   let printed = '';
   let complaint = '';
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (printed += text));
@@ -56,7 +73,11 @@ export async function run(stage: Stage, file: string, args: readonly string[], o
   try {
     const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
     stage.signal.throwIfAborted();
-    if (code !== 0) throw new Error(`${file} ${args.join(' ')} ended with ${code ?? signal}${complaint === '' ? '' : `: ${complaint.trim()}`}`);
+    if (code !== 0) {
+      throw new Error(
+        `${file} ${args.join(' ')} ended with ${code ?? signal}${complaint === '' ? '' : `: ${complaint.trim()}`}`,
+      );
+    }
     return printed;
   } finally {
     stage.signal.removeEventListener('abort', interrupt);

@@ -18,8 +18,14 @@ export function declare(command: Command, session: Session): void {
   command
     .option('--host <name>', 'only what was run on this host')
     .option('--command <name>', 'only runs of this command, such as restore or "keys rotate"')
-    .option('--since <time>', 'only what ended since then: RFC 3339 with a zone, or a duration such as 36h or 30d', since)
-    .addOption(new Option('--outcome <ok|failed>', 'only good or only failed runs').argParser(oneOf(['ok', 'failed'] as const)))
+    .option(
+      '--since <time>',
+      'only what ended since then: RFC 3339 with a zone, or a duration such as 36h or 30d',
+      since,
+    )
+    .addOption(
+      new Option('--outcome <ok|failed>', 'only good or only failed runs').argParser(oneOf(['ok', 'failed'] as const)),
+    )
     .option('--limit <number>', 'only the newest so many', count)
     .option('--csv', 'print comma-separated values')
     .action(async ({ csv, since: sinceMs, ...chosen }: Flags) =>
@@ -39,6 +45,10 @@ export function declare(command: Command, session: Session): void {
 function since(text: string): number {
   const duration = text.replace(/ ago$/, '');
   if (/^\d+(\.\d+)?[smhdw]$/.test(duration)) return Date.now() - parseDuration(duration);
-  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text))) return Date.parse(text);
-  throw new LifeboatError('usage', `--since: "${text}" is no time`, { hint: 'write 2026-01-02T03:04:05Z (with its zone), or how long ago: 36h, 30d' });
+  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text))) {
+    return Date.parse(text);
+  }
+  throw new LifeboatError('usage', `--since: "${text}" is no time`, {
+    hint: 'write 2026-01-02T03:04:05Z (with its zone), or how long ago: 36h, 30d',
+  });
 }

@@ -2,7 +2,17 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { BackupRequest } from '../operations/backup/request.ts';
 import type { ComponentName } from '../operations/operation.ts';
-import { componentNames, compression, dryRunFlag, duration, jobsFlag, overridesOf, several, severalOf, size } from './shared/flags.ts';
+import {
+  componentNames,
+  compression,
+  dryRunFlag,
+  duration,
+  jobsFlag,
+  overridesOf,
+  several,
+  severalOf,
+  size,
+} from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
 interface Flags {
@@ -23,7 +33,11 @@ export function declare(command: Command, session: Session): void {
     .option('--tag <word>', 'a word to find it by; may be repeated', several)
     .addOption(jobsFlag())
     .option('--compression <method>', 'none, gzip, zstd or lz4, with :level', compression)
-    .addOption(new Option('--if-running <how>', 'while another backup of the target runs: fail, skip, or wait=5m').argParser(ifRunning).default({ action: 'fail' }, 'fail'))
+    .addOption(
+      new Option('--if-running <how>', 'while another backup of the target runs: fail, skip, or wait=5m')
+        .argParser(ifRunning)
+        .default({ action: 'fail' }, 'fail'),
+    )
     .option('--timeout <duration>', 'end the backup if it takes longer, such as 6h (default: no limit)', duration)
     .option('--max-size <size>', 'refuse a backup that would store more, such as 20GB', size)
     .addOption(dryRunFlag())

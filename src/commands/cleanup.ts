@@ -13,14 +13,29 @@ interface Flags {
 export function declare(command: Command, session: Session): void {
   command
     .addOption(dryRunFlag())
-    .option('--max-delete <number>', "delete no more than this many backups in this run (default: half of each target's)", count)
-    .option('--grace <duration>', 'how long deleted backups can be taken back, such as 3d; at least 1h (default: trashHours of the configuration, 24h)', duration)
+    .option(
+      '--max-delete <number>',
+      "delete no more than this many backups in this run (default: half of each target's)",
+      count,
+    )
+    .option(
+      '--grace <duration>',
+      'how long deleted backups can be taken back, such as 3d; at least 1h (default: trashHours of the ' +
+        'configuration, 24h)',
+      duration,
+    )
     .option('--acknowledge <id>', 'the small size of this backup is meant to be; may be repeated', several)
     .action(async ({ dryRun, maxDelete, grace, acknowledge }: Flags) =>
       session.perform({
         need: { repository: true, encryption: true },
         operation: async () => (await import('../operations/cleanup/cleanup.ts')).cleanup,
-        request: () => ({ target: session.flags.target, dryRun: dryRun === true, maxDelete, graceMs: grace, acknowledge: acknowledge ?? [] }),
+        request: () => ({
+          target: session.flags.target,
+          dryRun: dryRun === true,
+          maxDelete,
+          graceMs: grace,
+          acknowledge: acknowledge ?? [],
+        }),
         view: async () => (await import('../ui/cleanup-view.ts')).cleanupView,
       }),
     );

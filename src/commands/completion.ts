@@ -7,14 +7,24 @@ import type { Session } from './shared/session.ts';
 const shells = ['bash', 'zsh', 'fish'] as const;
 
 export function declare(command: Command, session: Session): void {
-  command.addArgument(new Argument('<shell>', 'bash, zsh or fish').argParser(oneOf(shells))).action(async (shell: (typeof shells)[number]) => {
-    const { completionScript, completionView } = await import('../ui/completion-view.ts');
-    await session.show({ shell, script: completionScript(shell, nodeOf(await session.declareAll())) }, completionView);
-  });
+  command
+    .addArgument(new Argument('<shell>', 'bash, zsh or fish').argParser(oneOf(shells)))
+    .action(async (shell: (typeof shells)[number]) => {
+      const { completionScript, completionView } = await import('../ui/completion-view.ts');
+      await session.show(
+        { shell, script: completionScript(shell, nodeOf(await session.declareAll())) },
+        completionView,
+      );
+    });
 }
 
 function nodeOf(command: Command): CommandNode {
-  return { name: command.name(), sentence: command.description(), flags: command.options.filter(({ hidden }) => !hidden).map(flagOf), commands: command.commands.map(nodeOf) };
+  return {
+    name: command.name(),
+    sentence: command.description(),
+    flags: command.options.filter(({ hidden }) => !hidden).map(flagOf),
+    commands: command.commands.map(nodeOf),
+  };
 }
 
 function flagOf({ short, long, description, flags, required, optional }: Option): FlagNode {

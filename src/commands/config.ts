@@ -15,6 +15,9 @@ export function declare(command: Command, session: Session): void {
       // No secret is fetched: what is shown is where it would come from.
       const loaded = await session.load({});
       const { describeConfig } = await import('../config/describe.ts');
-      return session.show({ file: loaded.file, values: describeConfig(loaded), warnings: loaded.warnings }, (await import('../ui/config-view.ts')).configView);
+      return session.show(
+        { file: loaded.file, values: describeConfig(loaded), warnings: loaded.warnings },
+        (await import('../ui/config-view.ts')).configView,
+      );
     });
 }

@@ -21,7 +21,10 @@ interface Flags {
 export function declare(command: Command, session: Session): void {
   command
     .command('status')
-    .description('what can be had: the newest whole backup of each target and component, its age, when it was proven, how long it takes')
+    .description(
+      'what can be had: the newest whole backup of each target and component, its age, when it was proven, how ' +
+        'long it takes',
+    )
     .action(async () =>
       session.perform({
         need: { repository: true, encryption: true },
@@ -79,7 +82,13 @@ export function declare(command: Command, session: Session): void {
 }
 
 function componentsOf({ databaseOnly, redisOnly, filesOnly }: Flags): ComponentName[] {
-  const chosen: ComponentName[] = [...(databaseOnly === true ? (['database'] as const) : []), ...(redisOnly === true ? (['redis'] as const) : []), ...(filesOnly === true ? (['files'] as const) : [])];
-  if (chosen.length > 1) throw new LifeboatError('usage', '--database-only, --redis-only and --files-only contradict each other');
+  const chosen: ComponentName[] = [
+    ...(databaseOnly === true ? (['database'] as const) : []),
+    ...(redisOnly === true ? (['redis'] as const) : []),
+    ...(filesOnly === true ? (['files'] as const) : []),
+  ];
+  if (chosen.length > 1) {
+    throw new LifeboatError('usage', '--database-only, --redis-only and --files-only contradict each other');
+  }
   return chosen;
 }

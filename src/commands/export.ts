@@ -16,7 +16,13 @@ export function declare(command: Command, session: Session): void {
         need: { repository: true, encryption: true },
         asOfMs: flags.asOf,
         operation: async () => (await import('../operations/restore/export.ts')).exportBackup,
-        request: () => ({ id, target: session.flags.target, folder: session.path(folder), only: flags.only ?? [], force: flags.force === true }),
+        request: () => ({
+          id,
+          target: session.flags.target,
+          folder: session.path(folder),
+          only: flags.only ?? [],
+          force: flags.force === true,
+        }),
         view: async () => (await import('../ui/export-view.ts')).exportView,
       }),
     );

@@ -21,7 +21,11 @@ export function declare(command: Command, session: Session): void {
     .option('--recipient <age1…>', 'an age recipient that can read backups; may be repeated', several)
     .option('--no-encryption', 'store without encryption')
     .option('--npm-scripts', "add the backup scripts to this folder's package.json")
-    .option('--rescue-script', "put this version's rescue script into a repository that is there already; its checksum belongs on the recovery sheet")
+    .option(
+      '--rescue-script',
+      "put this version's rescue script into a repository that is there already; its checksum belongs on the " +
+        'recovery sheet',
+    )
     .option('--archive-command', 'only print the lines for postgresql.conf that archive the write-ahead log here')
     .action(async (flags: Flags) => (flags.archiveCommand === true ? printRecipe(session) : setUp(flags, session)));
 }
@@ -54,8 +58,12 @@ async function setUp(flags: Flags, session: Session): Promise<void> {
 
 function overrides(flags: Flags): Layer[] {
   const layers: Layer[] = [];
-  if (flags.repository !== undefined) layers.push({ path: 'repository', value: { url: flags.repository }, origin: '--repository' });
-  if (flags.recipient !== undefined) layers.push({ path: 'encryption.recipients', value: flags.recipient, origin: '--recipient' });
+  if (flags.repository !== undefined) {
+    layers.push({ path: 'repository', value: { url: flags.repository }, origin: '--repository' });
+  }
+  if (flags.recipient !== undefined) {
+    layers.push({ path: 'encryption.recipients', value: flags.recipient, origin: '--recipient' });
+  }
   if (flags.encryption === false) layers.push({ path: 'encryption.enabled', value: false, origin: '--no-encryption' });
   return layers;
 }

@@ -14,16 +14,30 @@ interface Flags {
 
 export function declare(command: Command, session: Session): void {
   command
-    .option('--drill [id...]', 'restore these backups (default: the newest of each target) into throwaway servers, compare, and record the evidence')
-    .option('--pitr', 'with --drill: recover PostgreSQL to a random moment from a base backup and its log, and prove that what was committed up to it is there, and nothing later')
+    .option(
+      '--drill [id...]',
+      'restore these backups (default: the newest of each target) into ' +
+        'throwaway servers, compare, and record the evidence',
+    )
+    .option(
+      '--pitr',
+      'with --drill: recover PostgreSQL to a random moment from a base backup and its log, and prove that what ' +
+        'was committed up to it is there, and nothing later',
+    )
     .option('--seed <text>', 'with --pitr: the same one chooses the same moment of the same window')
     .option('--repository-only', 'only the repository as a whole (without --drill, all there is)')
     .addOption(jobsFlag())
     .action(async (flags: Flags) => {
-      if (flags.drill !== undefined && flags.repositoryOnly === true) throw new LifeboatError('usage', '--drill and --repository-only contradict each other');
-      if (flags.drill === undefined && flags.pitr === true) throw new LifeboatError('usage', '--pitr is a kind of drill', { hint: 'lifeboat integrity --drill --pitr' });
+      if (flags.drill !== undefined && flags.repositoryOnly === true) {
+        throw new LifeboatError('usage', '--drill and --repository-only contradict each other');
+      }
+      if (flags.drill === undefined && flags.pitr === true) {
+        throw new LifeboatError('usage', '--pitr is a kind of drill', { hint: 'lifeboat integrity --drill --pitr' });
+      }
       if (flags.seed !== undefined && flags.pitr !== true) throw new LifeboatError('usage', '--seed is for --pitr');
-      await (flags.drill === undefined ? account(session) : drill(session, flags.drill === true ? [] : flags.drill, flags));
+      await (flags.drill === undefined
+        ? account(session)
+        : drill(session, flags.drill === true ? [] : flags.drill, flags));
     });
 }
 

@@ -13,11 +13,18 @@ export function declare(command: Command, session: Session): void {
   command
     .command('generate')
     .description('make a new key and print it, or write it to a file')
-    .addOption(new Option('--kind <kind>', 'raw: one key for reading and writing; age: a pair, the recipient writes').argParser(oneOf(['raw', 'age'] as const)).default('raw'))
+    .addOption(
+      new Option('--kind <kind>', 'raw: one key for reading and writing; age: a pair, the recipient writes')
+        .argParser(oneOf(['raw', 'age'] as const))
+        .default('raw'),
+    )
     .option('--file <file>', 'write it here (0600) instead of printing it')
     .action(async (flags: { kind: 'raw' | 'age'; file?: string }) => {
       const { generateKey } = await import('../operations/setup/keys.ts');
-      const result = await generateKey({ kind: flags.kind, file: flags.file === undefined ? undefined : session.path(flags.file) });
+      const result = await generateKey({
+        kind: flags.kind,
+        file: flags.file === undefined ? undefined : session.path(flags.file),
+      });
       await session.show(result, (await import('../ui/keys-view.ts')).keysGenerateView);
     });
   command
@@ -39,7 +46,12 @@ export function declare(command: Command, session: Session): void {
     .option('--passphrase-env <name>', 'environment variable with a passphrase')
     .action(async (flags: AddFlags) => {
       const add = whatToAdd(flags, session);
-      return session.perform({ need, operation: async () => (await import('../operations/setup/keys.ts')).addKey, request: () => ({ add }), view: keysView });
+      return session.perform({
+        need,
+        operation: async () => (await import('../operations/setup/keys.ts')).addKey,
+        request: () => ({ add }),
+        view: keysView,
+      });
     });
   command
     .command('remove')
@@ -58,7 +70,14 @@ export function declare(command: Command, session: Session): void {
   command
     .command('rotate')
     .description('start a new data key, wrapped for the configured key and recipients only')
-    .action(async () => session.perform({ need, operation: async () => (await import('../operations/setup/keys.ts')).rotateKey, request: () => ({}), view: keysView }));
+    .action(async () =>
+      session.perform({
+        need,
+        operation: async () => (await import('../operations/setup/keys.ts')).rotateKey,
+        request: () => ({}),
+        view: keysView,
+      }),
+    );
 }
 
 interface AddFlags {
@@ -69,9 +88,13 @@ interface AddFlags {
 
 function whatToAdd({ recipient, keyEnv, passphraseEnv }: AddFlags, { io }: Session): KeysAddRequest['add'] {
   const name = keyEnv ?? passphraseEnv;
-  if ([recipient, keyEnv, passphraseEnv].filter((each) => each !== undefined).length !== 1) throw new LifeboatError('usage', 'give one of --recipient, --key-env, --passphrase-env');
+  if ([recipient, keyEnv, passphraseEnv].filter((each) => each !== undefined).length !== 1) {
+    throw new LifeboatError('usage', 'give one of --recipient, --key-env, --passphrase-env');
+  }
   if (recipient !== undefined) return { type: 'age', recipient };
   const value = name === undefined ? undefined : io.env[name];
-  if (value === undefined || value.trim() === '') throw new LifeboatError('usage', `the environment variable ${name} is not set`);
+  if (value === undefined || value.trim() === '') {
+    throw new LifeboatError('usage', `the environment variable ${name} is not set`);
+  }
   return { type: keyEnv === undefined ? 'passphrase' : 'key', secret: new Secret(value) };
 }

@@ -37,23 +37,53 @@ interface Flags {
 
 export function declare(command: Command, session: Session): void {
   command
-    .requiredOption('--to <moment>', 'a time with its zone, 15m ago, lsn:16/B374D848, xid:742, name:before-migration, latest, or immediate (as soon as the base backup is consistent)')
+    .requiredOption(
+      '--to <moment>',
+      'a time with its zone, 15m ago, lsn:16/B374D848, xid:742, name:before-migration, latest, or immediate (as ' +
+        'soon as the base backup is consistent)',
+    )
     .option('--data-dir <folder>', 'where to recover into: empty or not there')
-    .option('--tablespace-map <old=new>', 'where a tablespace goes, by its old path or name: empty or not there (default: <data-dir>-tablespaces/<oid>); may stand several times', several)
+    .option(
+      '--tablespace-map <old=new>',
+      'where a tablespace goes, by its old path or name: empty or not there (default: ' +
+        '<data-dir>-tablespaces/<oid>); may stand several times',
+      several,
+    )
     .option('--timeline <number>', 'along which timeline (default: the newest that comes from the base backup)', count)
     .addOption(new Option('--inclusive', 'stop behind the moment (default)').conflicts('exclusive'))
     .option('--exclusive', 'stop directly before it')
-    .addOption(new Option('--action <what>', 'shutdown: promote and shut down, ready to be started; promote: leave it running on a private socket; pause: leave it there read-only, at the moment').argParser(oneOf(actions)).default('shutdown'))
-    .option('--into-database <name>', 'copy this database of the recovered cluster into the live server, as a new one beside it, and compare; without --data-dir the recovered cluster is thrown away then; may be repeated', several)
+    .addOption(
+      new Option(
+        '--action <what>',
+        'shutdown: promote and shut down, ready to be started; promote: leave it running on a private socket; ' +
+          'pause: leave it there read-only, at the moment',
+      )
+        .argParser(oneOf(actions))
+        .default('shutdown'),
+    )
+    .option(
+      '--into-database <name>',
+      'copy this database of the recovered cluster into the live server, as a new one beside it, and compare; ' +
+        'without --data-dir the recovered cluster is thrown away then; may be repeated',
+      several,
+    )
     .option('--tables <pattern>', 'of it only these tables, schema.table, * allowed; may be repeated', several)
-    .option('--into-live', 'replace what is live: databases by a swap once they are verified (the old is kept), Redis and files too; with --tables: into the live database itself, where the tables are gone')
+    .option(
+      '--into-live',
+      'replace what is live: databases by a swap once they are verified (the old is kept), Redis and files too; ' +
+        'with --tables: into the live database itself, where the tables are gone',
+    )
     .option('--to-database <name>', 'name of the new database (default: one is made)')
     .option('--to-url-env <name>', 'environment variable with the URL of another server to copy into')
     .option('--globals', 'create missing roles and tablespaces too')
     .option('--no-owner', 'objects belong to the user that copies')
     .option('--no-acl', 'leave grants out')
     .option('--keep-failed', 'keep what a failed copy made, as <name>_failed_<time>')
-    .option('--with <components>', `restore ${others.join(',')} too, from their newest backups before the moment`, listOf(others))
+    .option(
+      '--with <components>',
+      `restore ${others.join(',')} too, from their newest backups before the moment`,
+      listOf(others),
+    )
     .option('--to-dir <dir>', 'folder for files; empty or not there yet (default: one is made)')
     .addOption(jobsFlag())
     .addOption(confirmFlag())
@@ -62,7 +92,11 @@ export function declare(command: Command, session: Session): void {
     .addOption(dryRunFlag())
     .action(async (flags: Flags) =>
       session.perform({
-        need: { repository: true, encryption: true, ...(needsTarget(flags) ? { targets: { name: session.flags.target } } : {}) },
+        need: {
+          repository: true,
+          encryption: true,
+          ...(needsTarget(flags) ? { targets: { name: session.flags.target } } : {}),
+        },
         overrides: overridesOf(flags),
         confirmed: flags.confirm,
         operation: async () => (await import('../operations/pitr/pitr.ts')).pitr,
@@ -85,17 +119,38 @@ export function declare(command: Command, session: Session): void {
 }
 
 /** What is copied or restored beside the cluster, by the rules of `restore`. */
-function restores(flags: Flags, session: Session): Pick<PitrRequest, 'intoDatabase' | 'with' | 'others' | 'safetyBackup'> {
+function restores(
+  flags: Flags,
+  session: Session,
+): Pick<PitrRequest, 'intoDatabase' | 'with' | 'others' | 'safetyBackup'> {
   if (!needsTarget(flags)) {
-    const wrong = (['tables', 'intoLive', 'toDatabase', 'toUrlEnv', 'globals', 'toDir'] as const).find((name) => flags[name] !== undefined);
-    if (wrong !== undefined) throw new LifeboatError('usage', `--${wrong.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} belongs to --into-database or --with`);
+    const wrong = (['tables', 'intoLive', 'toDatabase', 'toUrlEnv', 'globals', 'toDir'] as const).find(
+      (name) => flags[name] !== undefined,
+    );
+    if (wrong !== undefined) {
+      throw new LifeboatError(
+        'usage',
+        `--${wrong.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} belongs to --into-database or --with`,
+      );
+    }
     return {};
   }
   const { intoDatabase, with: names } = flags;
-  if (intoDatabase === undefined && flags.tables !== undefined) throw new LifeboatError('usage', '--tables wants the database they are of', { hint: 'name it by --into-database' });
+  if (intoDatabase === undefined && flags.tables !== undefined) {
+    throw new LifeboatError('usage', '--tables wants the database they are of', { hint: 'name it by --into-database' });
+  }
   // In place is right for tables here, which a restore by swap refuses.
-  const { postgres, redis, files, safetyBackup } = restoreRequest('', { ...flags, ...(intoDatabase === undefined ? {} : { database: intoDatabase }), redisMethod: 'auto' }, session);
-  return { intoDatabase: intoDatabase === undefined ? undefined : postgres, with: names, others: { redis, files }, safetyBackup };
+  const { postgres, redis, files, safetyBackup } = restoreRequest(
+    '',
+    { ...flags, ...(intoDatabase === undefined ? {} : { database: intoDatabase }), redisMethod: 'auto' },
+    session,
+  );
+  return {
+    intoDatabase: intoDatabase === undefined ? undefined : postgres,
+    with: names,
+    others: { redis, files },
+    safetyBackup,
+  };
 }
 
 function needsTarget({ intoDatabase, with: names }: Flags): boolean {
@@ -106,7 +161,11 @@ function tablespaceMap(texts: readonly string[], session: Session): Record<strin
   const map: Record<string, string> = {};
   for (const text of texts) {
     const [, old, place] = /^(.+?)=(.+)$/s.exec(text) ?? [];
-    if (old === undefined || place === undefined) throw new LifeboatError('usage', `"${text}" is no mapping of a tablespace`, { hint: 'write --tablespace-map /old/path=/new/path, or name=/new/path' });
+    if (old === undefined || place === undefined) {
+      throw new LifeboatError('usage', `"${text}" is no mapping of a tablespace`, {
+        hint: 'write --tablespace-map /old/path=/new/path, or name=/new/path',
+      });
+    }
     map[old] = session.path(place);
   }
   return map;

@@ -2,14 +2,28 @@
 import { Option, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
 import type { ComponentName } from '../operations/operation.ts';
-import { asOfFlag, componentNames, confirmFlag, dryRunFlag, jobsFlag, oneOf, overridesOf, several, severalOf } from './shared/flags.ts';
+import {
+  asOfFlag,
+  componentNames,
+  confirmFlag,
+  dryRunFlag,
+  jobsFlag,
+  oneOf,
+  overridesOf,
+  several,
+  severalOf,
+} from './shared/flags.ts';
 import { restoreRequest, type RestoreFlags } from './shared/restore-flags.ts';
 import type { Session } from './shared/session.ts';
 
 export function declare(command: Command, session: Session): void {
   command
     .argument('[id]', 'full id, unique beginning, latest, latest~1, latest:proven')
-    .option('--only <component>', `only ${componentNames.join(', ')}; may be repeated`, severalOf<ComponentName>(componentNames))
+    .option(
+      '--only <component>',
+      `only ${componentNames.join(', ')}; may be repeated`,
+      severalOf<ComponentName>(componentNames),
+    )
     .option('--database-only', 'the same as --only database')
     .option('--into-live', 'replace what is live: restore beside it, verify, then swap; the old is kept')
     .option('--database <name>', 'only this database of the backup; may be repeated', several)
@@ -24,7 +38,11 @@ export function declare(command: Command, session: Session): void {
     .option('--subscriptions', 'restore subscriptions too (they replace the production ones at the publisher)')
     .option('--keep-failed', 'keep what a failed restore made, as <name>_failed_<time>')
     .option('--keys <pattern>', 'only Redis keys like this; may be repeated', several)
-    .addOption(new Option('--redis-method <how>', 'replica, commands or file').argParser(oneOf(['auto', 'replica', 'commands', 'file'] as const)).default('auto'))
+    .addOption(
+      new Option('--redis-method <how>', 'replica, commands or file')
+        .argParser(oneOf(['auto', 'replica', 'commands', 'file'] as const))
+        .default('auto'),
+    )
     .option('--replica-address <host:port>', 'where the Redis server reaches this machine')
     .option('--rdb-dir <dir>', 'data folder of a stopped Redis server, for --redis-method file')
     .option('--path <path>', 'only this file or folder; may be repeated', several)
@@ -38,7 +56,11 @@ export function declare(command: Command, session: Session): void {
     .addOption(dryRunFlag())
     .action(async (id: string | undefined, flags: RestoreFlags) => {
       if (flags.undo !== undefined) return undo(session, flags.undo, flags);
-      if (id === undefined) throw new LifeboatError('usage', 'restore needs the id of a backup', { hint: 'see: lifeboat list; the newest is called latest' });
+      if (id === undefined) {
+        throw new LifeboatError('usage', 'restore needs the id of a backup', {
+          hint: 'see: lifeboat list; the newest is called latest',
+        });
+      }
       const asked = restoreRequest(id, flags, session);
       return session.perform({
         need: { repository: true, encryption: true, targets: { name: session.flags.target } },

@@ -10,7 +10,11 @@ interface Flags {
 
 export function declare(command: Command, session: Session): void {
   command
-    .option('--max-age <duration>', "each configured component's newest backup must be younger, such as 26h (exit code 19 if not)", duration)
+    .option(
+      '--max-age <duration>',
+      "each configured component's newest backup must be younger, such as 26h (exit code 19 if not)",
+      duration,
+    )
     .option('--days <number>', 'how far back failures and averages go', count, 30)
     .action(async ({ maxAge, days }: Flags) =>
       session.perform({

@@ -16,7 +16,10 @@ interface Flags {
 
 export function declare(command: Command, session: Session): void {
   command
-    .argument('[id...]', 'full ids, unique beginnings, latest, latest~1, latest:proven (default: the newest of each target)')
+    .argument(
+      '[id...]',
+      'full ids, unique beginnings, latest, latest~1, latest:proven (default: the newest of each target)',
+    )
     .option('--all', 'every backup in the repository, or of --target')
     .option('--quick', 'only presence, sizes, seals and hashes of the small objects; reads no pack')
     .option('--deep', 'decode too, and read every archive to its end')
@@ -24,7 +27,9 @@ export function declare(command: Command, session: Session): void {
     .addOption(jobsFlag())
     .addOption(asOfFlag())
     .action(async (ids: string[], flags: Flags) => {
-      if (flags.quick === true && flags.deep === true) throw new LifeboatError('usage', '--quick and --deep are two levels: choose one');
+      if (flags.quick === true && flags.deep === true) {
+        throw new LifeboatError('usage', '--quick and --deep are two levels: choose one');
+      }
       const level: ValidateLevel = flags.quick === true ? 'quick' : flags.deep === true ? 'deep' : 'stored';
       await session.perform({
         need: { repository: true, encryption: true },
@@ -46,6 +51,8 @@ export function declare(command: Command, session: Session): void {
 /** `5%` or `5`. */
 function percent(text: string): number {
   const value = Number(/^(\d{1,3}(?:\.\d{1,3})?)%?$/.exec(text)?.[1]);
-  if (!(value > 0 && value <= 100)) throw new InvalidArgumentError('It is no percentage over 0 and up to 100, such as 5%.');
+  if (!(value > 0 && value <= 100)) {
+    throw new InvalidArgumentError('It is no percentage over 0 and up to 100, such as 5%.');
+  }
   return value;
 }

@@ -26,7 +26,9 @@ export function declare(command: Command, session: Session): void {
 function declarePush(command: Command, session: Session): void {
   command
     .command('push')
-    .description('archive_command: archive one file of write-ahead log, and all that is ready besides; fails with 1 to 125')
+    .description(
+      'archive_command: archive one file of write-ahead log, and all that is ready besides; fails with 1 to 125',
+    )
     .argument('<path>', '%p')
     .option('--shipped <folder>', 'where to note what was archived along; see lifeboat init --archive-command')
     .option('--accept-new-system', "take this cluster's log although the target's was that of another one")
@@ -49,7 +51,10 @@ function declarePush(command: Command, session: Session): void {
 function declareFetch(command: Command, session: Session): void {
   command
     .command('fetch')
-    .description('restore_command: deliver one file of write-ahead log; exits with 1 only if it is proven absent, with 126 or more after any trouble')
+    .description(
+      'restore_command: deliver one file of write-ahead log; exits with 1 only if it is proven absent, with 126 ' +
+        'or more after any trouble',
+    )
     .argument('<name>', '%f')
     .argument('<path>', '%p')
     .option('--system-id <number>', "the cluster's system identifier (default: that of the data directory)")
@@ -59,7 +64,14 @@ function declareFetch(command: Command, session: Session): void {
       session.perform({
         need,
         operation: async () => (await import('../operations/wal/fetch.ts')).walFetch,
-        request: () => ({ name, path: session.path(path), cwd: session.io.cwd, systemId: flags.systemId, standby: flags.standby === true, force: flags.force === true }),
+        request: () => ({
+          name,
+          path: session.path(path),
+          cwd: session.io.cwd,
+          systemId: flags.systemId,
+          standby: flags.standby === true,
+          force: flags.force === true,
+        }),
         view: async () => (await import('../ui/wal-view.ts')).walFetchView,
       }),
     );
@@ -81,14 +93,40 @@ interface StreamFlags {
 function declareStream(command: Command, session: Session): void {
   command
     .command('stream')
-    .description('receive the log of the running server over a replication slot and archive it, seconds behind, until stopped (SIGTERM, SIGINT); does without archive_command')
+    .description(
+      'receive the log of the running server over a replication slot and archive it, seconds behind, until ' +
+        'stopped (SIGTERM, SIGINT); does without archive_command',
+    )
     .option('--slot <name>', 'the physical replication slot: one for each receiver', 'lifeboat')
     .option('--create-slot', 'make the slot if it is not there')
-    .addOption(new Option('--drop-slot', 'only remove the slot, so that the server no longer keeps log for it').conflicts('createSlot'))
-    .addOption(new Option('--interval <duration>', 'how often the unfinished segment is archived').argParser(duration).default(5000, '5s'))
-    .addOption(new Option('--report <duration>', 'how often to say how far it is behind: with --json a line on standard output').argParser(duration).default(60_000, '60s'))
-    .addOption(new Option('--max-spool <size>', 'how much received log may wait on this host while the repository is away; beyond it the server keeps it').argParser(size).default(1_000_000_000, '1GB'))
-    .addOption(new Option('--if-running <how>', 'while another receiver of this cluster runs: fail or skip').argParser(oneOf(['fail', 'skip'] as const)).default('fail'))
+    .addOption(
+      new Option('--drop-slot', 'only remove the slot, so that the server no longer keeps log for it').conflicts(
+        'createSlot',
+      ),
+    )
+    .addOption(
+      new Option('--interval <duration>', 'how often the unfinished segment is archived')
+        .argParser(duration)
+        .default(5000, '5s'),
+    )
+    .addOption(
+      new Option('--report <duration>', 'how often to say how far it is behind: with --json a line on standard output')
+        .argParser(duration)
+        .default(60_000, '60s'),
+    )
+    .addOption(
+      new Option(
+        '--max-spool <size>',
+        'how much received log may wait on this host while the repository is away; beyond it the server keeps it',
+      )
+        .argParser(size)
+        .default(1_000_000_000, '1GB'),
+    )
+    .addOption(
+      new Option('--if-running <how>', 'while another receiver of this cluster runs: fail or skip')
+        .argParser(oneOf(['fail', 'skip'] as const))
+        .default('fail'),
+    )
     .option('--accept-new-system', "take this cluster's log although the target's was that of another one")
     .option('--accept-gap', 'begin anew where the slot begins, although the server no longer has what comes before')
     .addOption(confirmFlag())
@@ -110,7 +148,9 @@ function declareStream(command: Command, session: Session): void {
           skipIfRunning: flags.ifRunning === 'skip',
           acceptNewSystem: flags.acceptNewSystem === true,
           acceptGap: flags.acceptGap === true,
-          report: isJson ? (report) => void write(io.stdout, `${JSON.stringify({ schema: 'lifeboat.wal-stream/v1', ...report })}\n`) : undefined,
+          report: isJson
+            ? (report) => void write(io.stdout, `${JSON.stringify({ schema: 'lifeboat.wal-stream/v1', ...report })}\n`)
+            : undefined,
           confirm,
         }),
         view: async () => (await import('../ui/wal-view.ts')).walStreamView,

@@ -34,9 +34,19 @@ export function describeConfig({ config, settings, origins }: LoadedConfig): Con
       const from = describeReference(value as SecretReference);
       rows.push({ path, value: from === undefined ? '***' : `*** (${from})`, origin, secret: true });
     } else if (isRaw(value) && Object.keys(value).length > 0) {
-      for (const key of orderedKeys(value, schemas)) walk(value[key], path === '' ? key : `${path}.${key}`, schemas.flatMap((schema) => innerSchemas(schema, key)));
+      for (const key of orderedKeys(value, schemas)) {
+        walk(
+          value[key],
+          path === '' ? key : `${path}.${key}`,
+          schemas.flatMap((schema) => innerSchemas(schema, key)),
+        );
+      }
     } else if (path !== '') {
-      rows.push({ path, value: path === 'repository.url' && typeof value === 'string' ? withoutCredentials(value) : value, origin });
+      rows.push({
+        path,
+        value: path === 'repository.url' && typeof value === 'string' ? withoutCredentials(value) : value,
+        origin,
+      });
     }
   };
   walk(document, '', unwrapSchema(settingsSchema));
@@ -50,7 +60,12 @@ function orderedKeys(value: Raw, schemas: readonly Schema[]): string[] {
 }
 
 function retentionOf(retention: RetentionByComponent): Raw {
-  return { database: policyOf(retention.database), redis: policyOf(retention.redis), files: policyOf(retention.files), walDays: retention.walDays };
+  return {
+    database: policyOf(retention.database),
+    redis: policyOf(retention.redis),
+    files: policyOf(retention.files),
+    walDays: retention.walDays,
+  };
 }
 
 function policyOf({ keepWithinMs, ...rules }: RetentionPolicy): Raw {

@@ -10,8 +10,8 @@ export const configFileName = 'lifeboat.config.json';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Absolute path of the configuration file, or undefined if there is none: upward from `cwd`, then the
- * XDG folder, then /etc/lifeboat. A file that strangers can write is refused (usage), since its secrets may be commands.
+ * Absolute path of the configuration file, or undefined if there is none: upward from `cwd`, then the XDG folder, then
+ * /etc/lifeboat. A file that strangers can write is refused (usage), since its secrets may be commands.
  */
 export async function findConfigFile(cwd: string, env: Environment): Promise<string | undefined> {
   for (let folder = resolve(cwd); ; folder = dirname(folder)) {
@@ -29,13 +29,18 @@ export async function findConfigFile(cwd: string, env: Environment): Promise<str
   return undefined;
 }
 
-/** Where this host keeps its state when nothing is configured. Absolute. Throws LifeboatError `usage` if the last resort is taken. */
+/**
+ * Where this host keeps its state when nothing is configured. Absolute. Throws LifeboatError `usage` if the last resort
+ * is taken.
+ */
 export function defaultStateDir(env: Environment, uid = process.getuid?.() ?? 0): string {
   if (uid === 0) return '/var/lib/lifeboat';
   const xdg = env['XDG_STATE_HOME'];
   if (xdg?.startsWith('/') === true) return join(xdg, 'lifeboat');
   const home = homeOf(env);
-  return home === undefined ? claimFolder(join(tmpdir(), `lifeboat-${uid}`)) : join(home, '.local', 'state', 'lifeboat');
+  return home === undefined
+    ? claimFolder(join(tmpdir(), `lifeboat-${uid}`))
+    : join(home, '.local', 'state', 'lifeboat');
 }
 
 /**
@@ -49,7 +54,11 @@ function claimFolder(path: string): string {
     if (systemCodeOf(error) !== 'EEXIST') throw error;
     const found = lstatSync(path);
     const isOurs = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
-    if (!isOurs) throw new LifeboatError('usage', `cannot use the state folder ${path}: it is not ours alone`, { hint: 'name another: BACKUP_STATE_DIR=/path' });
+    if (!isOurs) {
+      throw new LifeboatError('usage', `cannot use the state folder ${path}: it is not ours alone`, {
+        hint: 'name another: BACKUP_STATE_DIR=/path',
+      });
+    }
   }
   return path;
 }
@@ -70,7 +79,12 @@ function passwdHome(): string | undefined {
 
 function userConfigFile(env: Environment): string | undefined {
   const home = homeOf(env);
-  const folder = env['XDG_CONFIG_HOME']?.startsWith('/') === true ? env['XDG_CONFIG_HOME'] : home === undefined ? undefined : join(home, '.config');
+  const folder =
+    env['XDG_CONFIG_HOME']?.startsWith('/') === true
+      ? env['XDG_CONFIG_HOME']
+      : home === undefined
+        ? undefined
+        : join(home, '.config');
   return folder === undefined ? undefined : join(folder, 'lifeboat', configFileName);
 }
 
@@ -95,5 +109,7 @@ function refuseStrangers(path: string, owner: Owner, env: Environment): void {
   const trusted = [0, uid, ...(uid === 0 && env['SUDO_UID'] !== undefined ? [Number(env['SUDO_UID'])] : [])];
   if (trusted.includes(owner.uid) && (owner.mode & 0o002) === 0) return;
   const why = trusted.includes(owner.uid) ? 'everyone can write it' : 'it belongs to another user';
-  throw new LifeboatError('usage', `cannot use the configuration file ${path}: ${why}`, { hint: `if it is the right one, name it: --config ${path}` });
+  throw new LifeboatError('usage', `cannot use the configuration file ${path}: ${why}`, {
+    hint: `if it is the right one, name it: --config ${path}`,
+  });
 }

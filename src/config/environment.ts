@@ -25,7 +25,10 @@ export interface EnvironmentLayers {
   readonly target: string | undefined;
 }
 
-/** Reads the environment. `fileTargets`: what the file's `targets` says; where it says anything, the environment makes no target. */
+/**
+ * Reads the environment. `fileTargets`: what the file's `targets` says; where it says anything, the environment makes
+ * no target.
+ */
 export function readEnvironment(env: Environment, cwd: string, fileTargets: unknown): EnvironmentLayers {
   const faults = unknownNames(env);
   const warnings: string[] = [];
@@ -44,7 +47,9 @@ export function readEnvironment(env: Environment, cwd: string, fileTargets: unkn
   layers.push(...retentionLayers(readings));
   const target = targetName(readings.get('BACKUP_TARGET'), faults);
   if (!isRaw(fileTargets)) layers.push(...targetLayers(readings, env, target ?? 'main', cwd, faults));
-  else if (!coversFiles(fileTargets, readings.get('BACKUP_FILES'))) warnings.push('BACKUP_FILES has no effect: the configuration file names its targets');
+  else if (!coversFiles(fileTargets, readings.get('BACKUP_FILES'))) {
+    warnings.push('BACKUP_FILES has no effect: the configuration file names its targets');
+  }
   return { layers, faults, warnings, target };
 }
 
@@ -68,7 +73,10 @@ function read(env: Environment, name: Name, faults: Fault[]): Reading | undefine
   if (first === undefined) return undefined;
   const other = found.find(({ text, source }) => text !== first.text || source !== first.source);
   if (other !== undefined) {
-    faults.push({ where: `${first.spelling} and ${other.spelling}`, message: 'say different things about one value; unset one of them' });
+    faults.push({
+      where: `${first.spelling} and ${other.spelling}`,
+      message: 'say different things about one value; unset one of them',
+    });
     return undefined;
   }
   if (first.text.trim() === '') {
@@ -130,11 +138,16 @@ export function compressionOf(text: string): { method: string; level?: number } 
 function commandOf(text: string): SecretReference | Error {
   if (text.startsWith('[')) {
     const list = jsonOf(text);
-    const fits = Array.isArray(list) && list.length > 0 && list.every((each): each is string => typeof each === 'string');
+    const fits =
+      Array.isArray(list) && list.length > 0 && list.every((each): each is string => typeof each === 'string');
     return fits ? { command: list } : new Error('is no JSON list of program and arguments');
   }
   const words = text.match(/(?:[^\s"']+|"[^"]*"|'[^']*')+/g) ?? [];
-  return { command: words.map((word) => word.replaceAll(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? '')) };
+  return {
+    command: words.map((word) =>
+      word.replaceAll(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? ''),
+    ),
+  };
 }
 
 function repositoryLayer(readings: ReadonlyMap<string, Reading>, cwd: string): Layer | undefined {
@@ -144,10 +157,24 @@ function repositoryLayer(readings: ReadonlyMap<string, Reading>, cwd: string): L
   const prefix = textOf(readings.get('BACKUP_S3_PREFIX')).replaceAll(/^\/+|\/+$/g, '');
   const path = 'repository';
   if (whole !== undefined) return { path, value: { url: absolute(textOf(whole), cwd) }, origin: whole.origin };
-  if (bucket !== undefined) return { path, value: { url: `s3://${textOf(bucket)}${prefix === '' ? '' : `/${prefix}`}` }, origin: bucket.origin };
+  if (bucket !== undefined) {
+    return {
+      path,
+      value: { url: `s3://${textOf(bucket)}${prefix === '' ? '' : `/${prefix}`}` },
+      origin: bucket.origin,
+    };
+  }
   if (folder === undefined) return undefined;
   const local = textOf(folder);
-  return { path, value: { url: local.startsWith('file:') ? local : absolute(local.startsWith('.') || local.startsWith('/') ? local : `./${local}`, cwd) }, origin: folder.origin };
+  return {
+    path,
+    value: {
+      url: local.startsWith('file:')
+        ? local
+        : absolute(local.startsWith('.') || local.startsWith('/') ? local : `./${local}`, cwd),
+    },
+    origin: folder.origin,
+  };
 }
 
 /** A path that begins with a dot, made absolute; anything else as it is. */
@@ -159,7 +186,10 @@ function targetName(reading: Reading | undefined, faults: Fault[]): string | und
   if (reading === undefined) return undefined;
   const name = textOf(reading);
   if (targetNamePattern.test(name)) return name;
-  faults.push({ where: reading.origin, message: 'must be a target name: a-z, 0-9 and -, at most 63, not beginning with -' });
+  faults.push({
+    where: reading.origin,
+    message: 'must be a target name: a-z, 0-9 and -, at most 63, not beginning with -',
+  });
   return undefined;
 }
 
@@ -169,16 +199,30 @@ function textOf(reading: Reading | undefined): string {
 
 /** True if the file's targets protect what BACKUP_FILES names, too: so it is after `init`, and nothing is lost. */
 function coversFiles(targets: Raw, files: Reading | undefined): boolean {
-  const named = new Set(Object.values(targets).flatMap((target) => (isRaw(target) && isRaw(target['files']) && Array.isArray(target['files']['paths']) ? target['files']['paths'] : [])));
+  const named = new Set(
+    Object.values(targets).flatMap((target) =>
+      isRaw(target) && isRaw(target['files']) && Array.isArray(target['files']['paths'])
+        ? target['files']['paths']
+        : [],
+    ),
+  );
   return Array.isArray(files?.value) ? files.value.every((path) => named.has(path)) : true;
 }
 
 function retentionLayers(readings: ReadonlyMap<string, Reading>): Layer[] {
   const days = readings.get('BACKUP_RETENTION_DAYS');
-  return days === undefined ? [] : ['database', 'redis', 'files'].map((component) => ({ path: `retention.${component}.days`, ...days }));
+  return days === undefined
+    ? []
+    : ['database', 'redis', 'files'].map((component) => ({ path: `retention.${component}.days`, ...days }));
 }
 
-function targetLayers(readings: ReadonlyMap<string, Reading>, env: Environment, target: string, cwd: string, faults: Fault[]): Layer[] {
+function targetLayers(
+  readings: ReadonlyMap<string, Reading>,
+  env: Environment,
+  target: string,
+  cwd: string,
+  faults: Fault[],
+): Layer[] {
   const layers: Layer[] = [];
   const database = readings.get('DATABASE_URL') ?? urlFromPgVariables(env, faults);
   if (database !== undefined) layers.push({ path: `targets.${target}.postgres.url`, ...database });

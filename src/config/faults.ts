@@ -11,6 +11,12 @@ export interface Fault {
 /** One error (exit code 2) for all faults; throws nothing itself. `faults` must not be empty. */
 export function configurationError(faults: readonly Fault[]): LifeboatError {
   const lines = faults.map((fault) => `${fault.where}: ${fault.message}`);
-  const message = lines.length === 1 ? `cannot use the configuration: ${lines[0]}` : `cannot use the configuration, ${lines.length} faults:\n  ${lines.join('\n  ')}`;
-  return new LifeboatError('usage', message, { hint: 'see man lifeboat.config(5), or run: lifeboat config show', facts: { faults } });
+  const message =
+    lines.length === 1
+      ? `cannot use the configuration: ${lines[0]}`
+      : `cannot use the configuration, ${lines.length} faults:\n  ${lines.join('\n  ')}`;
+  return new LifeboatError('usage', message, {
+    hint: 'see man lifeboat.config(5), or run: lifeboat config show',
+    facts: { faults },
+  });
 }

@@ -16,22 +16,53 @@ function faultsOfIssue(issue: Issue, path: readonly string[], whereOf: (path: st
   const at = (keys: readonly string[]): string => whereOf(keys.join('.'));
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => ({ where: at([...path, key]), message: `is no key that is read${didYouMean(key, keysAt(path))}` }));
+      return issue.keys.map((key) => ({
+        where: at([...path, key]),
+        message: `is no key that is read${didYouMean(key, keysAt(path))}`,
+      }));
     case 'invalid_union': {
       // One branch that fits the kind of value: its own faults say more than "none fits".
-      const branch = issue.errors.find((errors) => errors.every((each) => each.path.length > 0 || each.code === 'unrecognized_keys'));
-      const useful = branch !== undefined && branch.some((each) => each.path.length > 0) && path.at(-1) === 'repository';
+      const branch = issue.errors.find((errors) =>
+        errors.every((each) => each.path.length > 0 || each.code === 'unrecognized_keys'),
+      );
+      const useful =
+        branch !== undefined && branch.some((each) => each.path.length > 0) && path.at(-1) === 'repository';
       if (!useful) return [{ where: at(path), message: issue.message }];
       return branch.flatMap((each) => faultsOfIssue(each, [...path, ...each.path.map(String)], whereOf));
     }
     case 'invalid_key':
       return issue.issues.map((each) => ({ where: at(path), message: each.message }));
     case 'invalid_type':
-      return [{ where: at(path), message: issue.input === undefined ? `is missing; it ${mustBe(issue.expected)}` : mustBe(issue.expected) }];
+      return [
+        {
+          where: at(path),
+          message: issue.input === undefined ? `is missing; it ${mustBe(issue.expected)}` : mustBe(issue.expected),
+        },
+      ];
     case 'invalid_value':
-      return [{ where: at(path), message: `must be one of ${issue.values.map((each) => String(each)).join(', ')}${typeof issue.input === 'string' ? didYouMean(issue.input, issue.values.map((each) => String(each))) : ''}` }];
+      return [
+        {
+          where: at(path),
+          message: `must be one of ${issue.values.map((each) => String(each)).join(', ')}${
+            typeof issue.input === 'string'
+              ? didYouMean(
+                  issue.input,
+                  issue.values.map((each) => String(each)),
+                )
+              : ''
+          }`,
+        },
+      ];
     case 'too_small':
-      return [{ where: at(path), message: issue.origin === 'string' || issue.origin === 'array' ? 'must not be empty' : `must be at least ${issue.minimum}` }];
+      return [
+        {
+          where: at(path),
+          message:
+            issue.origin === 'string' || issue.origin === 'array'
+              ? 'must not be empty'
+              : `must be at least ${issue.minimum}`,
+        },
+      ];
     case 'too_big':
       return [{ where: at(path), message: `must be at most ${issue.maximum}` }];
     case 'invalid_format':
@@ -42,7 +73,15 @@ function faultsOfIssue(issue: Issue, path: readonly string[], whereOf: (path: st
   }
 }
 
-const kinds: Readonly<Record<string, string>> = { int: 'a whole number', number: 'a number', string: 'a text', boolean: 'true or false', array: 'a list', object: 'an object', record: 'an object' };
+const kinds: Readonly<Record<string, string>> = {
+  int: 'a whole number',
+  number: 'a number',
+  string: 'a text',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
 
 function mustBe(expected: string): string {
   return `must be ${kinds[expected] ?? expected}`;

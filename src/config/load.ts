@@ -70,18 +70,42 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   dropLooseRepository(document, origins);
   const whereOf = (path: string): string => {
     const origin = originOf(origins, path) ?? file;
-    return origin === undefined || origin === file ? `${file ?? 'configuration'}: ${path === '' ? 'the whole document' : path}` : origin;
+    return origin === undefined || origin === file
+      ? `${file ?? 'configuration'}: ${path === '' ? 'the whole document' : path}`
+      : origin;
   };
   const parsed = settingsSchema.safeParse(document, { reportInput: true, ...uncompiled });
   if (!parsed.success) throw configurationError([...faults, ...faultsOf(parsed.error, whereOf)]);
-  const surroundings = { env, cwd: options.cwd, file, origins, defaultTarget: environment.target, targetFromEnvironment: !fromFile, need: options.need ?? everything, signal: options.signal, faults, warnings };
+  const surroundings = {
+    env,
+    cwd: options.cwd,
+    file,
+    origins,
+    defaultTarget: environment.target,
+    targetFromEnvironment: !fromFile,
+    need: options.need ?? everything,
+    signal: options.signal,
+    faults,
+    warnings,
+  };
   const config = await parseSettings(parsed.data, surroundings);
-  if (config.defaultTarget !== undefined && fromFile && !config.targets.has(config.defaultTarget)) faults.push({ where: 'BACKUP_TARGET', message: `there is no target ${config.defaultTarget}; there are: ${[...config.targets.keys()].join(', ')}` });
+  if (config.defaultTarget !== undefined && fromFile && !config.targets.has(config.defaultTarget)) {
+    faults.push({
+      where: 'BACKUP_TARGET',
+      message: `there is no target ${config.defaultTarget}; there are: ${[...config.targets.keys()].join(', ')}`,
+    });
+  }
   if (faults.length > 0) throw configurationError(faults);
   return { config, origins, warnings, file, envFile, settings: parsed.data };
 }
 
-async function configFile({ cwd, env, configPath, configMayBeMissing, document }: LoadOptions): Promise<string | undefined> {
+async function configFile({
+  cwd,
+  env,
+  configPath,
+  configMayBeMissing,
+  document,
+}: LoadOptions): Promise<string | undefined> {
   if (document !== undefined) return undefined;
   if (configPath === undefined) return findConfigFile(cwd, env);
   const path = resolve(cwd, configPath);
@@ -93,7 +117,9 @@ async function readDocument(file: string, faults: Fault[]): Promise<Raw> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new LifeboatError('usage', `cannot read the configuration file ${file}: ${messageOf(error)}`, { cause: error });
+    throw new LifeboatError('usage', `cannot read the configuration file ${file}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   try {
     const document = parseJsonc(text);
@@ -106,13 +132,21 @@ async function readDocument(file: string, faults: Fault[]): Promise<Raw> {
 }
 
 /** The environment with what stands in the env file under it, and what to call a name in messages. */
-async function readEnvFile(options: LoadOptions, document: Raw, file: string | undefined): Promise<{ env: Environment; envFile: string | undefined; originNames: (name: string) => string }> {
-  const configured = typeof document['envFile'] === 'string' && file !== undefined ? resolve(dirname(file), document['envFile']) : undefined;
+async function readEnvFile(
+  options: LoadOptions,
+  document: Raw,
+  file: string | undefined,
+): Promise<{ env: Environment; envFile: string | undefined; originNames: (name: string) => string }> {
+  const configured =
+    typeof document['envFile'] === 'string' && file !== undefined
+      ? resolve(dirname(file), document['envFile'])
+      : undefined;
   const path = options.envFile === undefined ? configured : resolve(options.cwd, options.envFile);
   if (path === undefined) return { env: options.env, envFile: undefined, originNames: (name) => name };
   try {
     const inFile = parseEnv(await readFile(path, 'utf8')) as Record<string, string>;
-    const originNames = (name: string): string => (options.env[name] === undefined && inFile[name] !== undefined ? `${name} in ${path}` : name);
+    const originNames = (name: string): string =>
+      options.env[name] === undefined && inFile[name] !== undefined ? `${name} in ${path}` : name;
     return { env: { ...inFile, ...options.env }, envFile: path, originNames };
   } catch (error) {
     throw new LifeboatError('usage', `cannot read the environment file ${path}: ${messageOf(error)}`, { cause: error });
@@ -133,12 +167,26 @@ function dropLooseRepository(document: Raw, origins: ReadonlyMap<string, string>
 /** A file with secrets in it that others can read. */
 async function warnOfReaders(file: string | undefined, document: Raw): Promise<string[]> {
   if (file === undefined || !holdsSecret(document)) return [];
-  return ((await stat(file)).mode & 0o077) === 0 ? [] : [`${file} holds secrets and others can read it; run: chmod 600 ${file}`];
+  return ((await stat(file)).mode & 0o077) === 0
+    ? []
+    : [`${file} holds secrets and others can read it; run: chmod 600 ${file}`];
 }
 
-const secretKeys = new Set(['key', 'passphrase', 'identity', 'secretKey', 'sessionToken', 'webhook', 'slackWebhook', 'smtpUrl', 'pingUrl']);
+const secretKeys = new Set([
+  'key',
+  'passphrase',
+  'identity',
+  'secretKey',
+  'sessionToken',
+  'webhook',
+  'slackWebhook',
+  'smtpUrl',
+  'pingUrl',
+]);
 
 function holdsSecret(value: unknown): boolean {
   if (!isRaw(value)) return false;
-  return Object.entries(value).some(([key, inner]) => (typeof inner === 'string' ? secretKeys.has(key) || (key === 'url' && /:[^/]+@/.test(inner)) : holdsSecret(inner)));
+  return Object.entries(value).some(([key, inner]) =>
+    typeof inner === 'string' ? secretKeys.has(key) || (key === 'url' && /:[^/]+@/.test(inner)) : holdsSecret(inner),
+  );
 }

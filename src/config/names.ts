@@ -20,28 +20,69 @@ const name = (text: string, kind: NameKind, path: string, meaning: string): Name
 
 /** In the manual's order. */
 export const names: readonly Name[] = [
-  name('DATABASE_URL', 'secret', '', 'the PostgreSQL to protect; wins over PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE…, which fill in what it leaves out'),
+  name(
+    'DATABASE_URL',
+    'secret',
+    '',
+    'the PostgreSQL to protect; wins over PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE…, which fill ' +
+      'in what it leaves out',
+  ),
   name('REDIS_URL', 'secret', '', 'the Redis to protect'),
   name('BACKUP_FILES', 'paths', '', 'folders to protect, separated by ":"'),
-  name('BACKUP_TARGET', 'text', '', 'name of the target that these three make (default "main"), or which of the configured ones is meant'),
+  name(
+    'BACKUP_TARGET',
+    'text',
+    '',
+    'name of the target that these three make (default "main"), or which of the configured ones is meant',
+  ),
   name('BACKUP_STATE_DIR', 'text', 'stateDir', 'where this host keeps its state'),
   name('BACKUP_JOBS', 'integer', 'jobs', 'streams side by side'),
   name('BACKUP_COMPRESSION', 'compression', 'compression', 'method and level, such as zstd:3'),
-  name('BACKUP_REPOSITORY', 'text', '', 'file:///path or s3://bucket/prefix; wins over the bucket, which wins over the local path'),
+  name(
+    'BACKUP_REPOSITORY',
+    'text',
+    '',
+    'file:///path or s3://bucket/prefix; wins over the bucket, which wins over the local path',
+  ),
   name('BACKUP_LOCAL_PATH BACKUP_DIR', 'text', '', 'folder of a local repository, used where no bucket is set'),
   name('BACKUP_S3_BUCKET BACKUP_STORAGE_BUCKET BACKUP_AWS_BUCKET_NAME', 'text', '', 'bucket'),
   name('BACKUP_S3_PREFIX BACKUP_STORAGE_PREFIX BACKUP_AWS_PREFIX', 'text', '', 'path in the bucket'),
   name('BACKUP_S3_REGION BACKUP_STORAGE_REGION BACKUP_AWS_REGION', 'text', 'repository.region', 'region of the bucket'),
-  name('BACKUP_S3_ENDPOINT BACKUP_STORAGE_ENDPOINT BACKUP_AWS_ENDPOINT', 'text', 'repository.endpoint', 'URL of a compatible server'),
+  name(
+    'BACKUP_S3_ENDPOINT BACKUP_STORAGE_ENDPOINT BACKUP_AWS_ENDPOINT',
+    'text',
+    'repository.endpoint',
+    'URL of a compatible server',
+  ),
   name('BACKUP_S3_PATH_STYLE', 'boolean', 'repository.pathStyle', 'bucket in the path instead of the host name'),
   name('BACKUP_S3_STORAGE_CLASS', 'text', 'repository.storageClass', 'storage class of new objects'),
   name('BACKUP_S3_SERVER_SIDE_ENCRYPTION', 'text', 'repository.serverSideEncryption', 'AES256 or aws:kms'),
   name('BACKUP_S3_KMS_KEY_ID', 'text', 'repository.kmsKeyId', 'key for aws:kms'),
-  name('BACKUP_S3_OBJECT_LOCK_DAYS', 'integer', 'repository.objectLock.days', 'days that object lock retains backups; the bucket must have been made with it'),
+  name(
+    'BACKUP_S3_OBJECT_LOCK_DAYS',
+    'integer',
+    'repository.objectLock.days',
+    'days that object lock retains backups; the bucket must have been made with it',
+  ),
   name('BACKUP_S3_OBJECT_LOCK_MODE', 'text', 'repository.objectLock.mode', 'governance or compliance'),
-  name('BACKUP_S3_ACCESS_KEY BACKUP_STORAGE_ACCESS_KEY BACKUP_AWS_ACCESS_KEY_ID', 'secret', 'repository.accessKey', 'access key id; without keys the AWS default chain'),
-  name('BACKUP_S3_SECRET_KEY BACKUP_STORAGE_SECRET_KEY BACKUP_AWS_SECRET_ACCESS_KEY', 'secret', 'repository.secretKey', 'secret access key'),
-  name('BACKUP_S3_SESSION_TOKEN BACKUP_AWS_SESSION_TOKEN', 'secret', 'repository.sessionToken', 'token of temporary credentials'),
+  name(
+    'BACKUP_S3_ACCESS_KEY BACKUP_STORAGE_ACCESS_KEY BACKUP_AWS_ACCESS_KEY_ID',
+    'secret',
+    'repository.accessKey',
+    'access key id; without keys the AWS default chain',
+  ),
+  name(
+    'BACKUP_S3_SECRET_KEY BACKUP_STORAGE_SECRET_KEY BACKUP_AWS_SECRET_ACCESS_KEY',
+    'secret',
+    'repository.secretKey',
+    'secret access key',
+  ),
+  name(
+    'BACKUP_S3_SESSION_TOKEN BACKUP_AWS_SESSION_TOKEN',
+    'secret',
+    'repository.sessionToken',
+    'token of temporary credentials',
+  ),
   name('BACKUP_ENCRYPTION_KEY', 'secret', 'encryption.key', '64 hex digits, base64 of 32 bytes, or a passphrase'),
   name('BACKUP_ENCRYPTION_PASSPHRASE', 'secret', 'encryption.passphrase', 'always a passphrase'),
   name('BACKUP_ENCRYPTION_IDENTITY', 'secret', 'encryption.identity', 'an age identity, or the path of a file of them'),
@@ -50,10 +91,26 @@ export const names: readonly Name[] = [
   name('BACKUP_RETENTION_DAYS', 'integer', '', 'days that backups are kept, whatever is in them'),
   name('MAX_BACKUP_SIZE_MB', 'integer', 'maxBackupSizeMb', 'refuse a backup that would store more, in 10^6 bytes'),
   name('BACKUP_SCHEDULES', 'json', 'schedules', 'list of {id, name, type, cronExpression, enabled, options}'),
-  name('BACKUP_DRILL_DATABASE_URL', 'secret', 'drill.databaseUrl', 'scratch PostgreSQL server for drills of logical backups; default: a throwaway one on this machine, as base backups always have'),
-  name('BACKUP_NOTIFICATION_WEBHOOK BACKUP_ALERT_WEBHOOK', 'secret', 'notifications.webhook', 'URL that gets a JSON document'),
+  name(
+    'BACKUP_DRILL_DATABASE_URL',
+    'secret',
+    'drill.databaseUrl',
+    'scratch PostgreSQL server for drills of logical backups; default: a throwaway one on this machine, as base ' +
+      'backups always have',
+  ),
+  name(
+    'BACKUP_NOTIFICATION_WEBHOOK BACKUP_ALERT_WEBHOOK',
+    'secret',
+    'notifications.webhook',
+    'URL that gets a JSON document',
+  ),
   name('SLACK_WEBHOOK_URL', 'secret', 'notifications.slackWebhook', 'URL of a Slack webhook'),
-  name('BACKUP_ALERT_EMAIL_RECIPIENTS', 'list', 'notifications.emailRecipients', 'who gets alerts by mail, separated by commas'),
+  name(
+    'BACKUP_ALERT_EMAIL_RECIPIENTS',
+    'list',
+    'notifications.emailRecipients',
+    'who gets alerts by mail, separated by commas',
+  ),
   name('SMTP_URL', 'secret', 'notifications.smtpUrl', 'mail server'),
   name('BACKUP_PING_URL', 'secret', 'notifications.pingUrl', 'URL that is called after each good backup'),
   name('BACKUP_LOG_LEVEL', 'text', 'logLevel', 'debug, info, warn or error'),
@@ -61,5 +118,7 @@ export const names: readonly Name[] = [
 
 /** Every spelling that is read, NAME_FILE and NAME_COMMAND included. */
 export function allSpellings(): string[] {
-  return names.flatMap(({ name: first, aliases, kind }) => [first, ...aliases].flatMap((each) => (kind === 'secret' ? [each, `${each}_FILE`, `${each}_COMMAND`] : [each])));
+  return names.flatMap(({ name: first, aliases, kind }) =>
+    [first, ...aliases].flatMap((each) => (kind === 'secret' ? [each, `${each}_FILE`, `${each}_COMMAND`] : [each])),
+  );
 }

@@ -23,7 +23,9 @@ export function originOf(origins: ReadonlyMap<string, string>, path: string): st
 export function recordOrigins(origins: Map<string, string>, value: unknown, origin: string, path = ''): void {
   if (path !== '') origins.set(path, origin);
   if (!isRaw(value)) return;
-  for (const [key, inner] of Object.entries(value)) recordOrigins(origins, inner, origin, path === '' ? key : `${path}.${key}`);
+  for (const [key, inner] of Object.entries(value)) {
+    recordOrigins(origins, inner, origin, path === '' ? key : `${path}.${key}`);
+  }
 }
 
 /** Puts a value over what is there, making the objects on the way; a whole object replaces what was inside. */

@@ -5,7 +5,16 @@
 import { availableParallelism } from 'node:os';
 import { Secret } from '../lib/secret.ts';
 import { parseDuration } from '../lib/time.ts';
-import type { Config, DrillConfig, EncryptionConfig, MonitoringConfig, Notifications, RetentionByComponent, RetentionPolicy, TargetConfig } from './config.ts';
+import type {
+  Config,
+  DrillConfig,
+  EncryptionConfig,
+  MonitoringConfig,
+  Notifications,
+  RetentionByComponent,
+  RetentionPolicy,
+  TargetConfig,
+} from './config.ts';
 import { defaultStateDir } from './discover.ts';
 import { Parser, type ParseSurroundings } from './parser.ts';
 import { fillCredentials, fillFromPgVariables, formatPostgresUrl, parsePostgresUrl } from './postgres-url.ts';
@@ -32,7 +41,10 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     maxConcurrentBackups: settings.maxConcurrentBackups,
     hangTimeoutMs: settings.hangTimeoutSeconds * 1000,
     maxBackupBytes: settings.maxBackupSizeMb === undefined ? undefined : settings.maxBackupSizeMb * 1_000_000,
-    stateDir: settings.stateDir === undefined ? defaultStateDir(surroundings.env) : parser.absolute('stateDir', settings.stateDir),
+    stateDir:
+      settings.stateDir === undefined
+        ? defaultStateDir(surroundings.env)
+        : parser.absolute('stateDir', settings.stateDir),
     logLevel: settings.logLevel,
     targets,
     defaultTarget: surroundings.defaultTarget,
@@ -46,15 +58,21 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
   };
 }
 
-function parseEmergency({ emergency: { serviceTimeoutSeconds, stopServices, startServices, ...others } }: Settings): Config['emergency'] {
+function parseEmergency({
+  emergency: { serviceTimeoutSeconds, stopServices, startServices, ...others },
+}: Settings): Config['emergency'] {
   return { ...others, stopServices, startServices, serviceTimeoutMs: serviceTimeoutSeconds * 1000 };
 }
 
 async function parseEncryption(settings: Settings, parser: Parser): Promise<EncryptionConfig> {
   const { enabled, recipients, trustedKeys, ...secrets } = settings.encryption;
   const needed = parser.surroundings.need.encryption === true;
-  if (secrets.key !== undefined && secrets.passphrase !== undefined) parser.fault('encryption.passphrase', 'stands beside a key; give one of them');
-  if (!enabled && (secrets.key ?? secrets.passphrase ?? secrets.identity) !== undefined) parser.surroundings.warnings.push('encryption is switched off although a key is configured');
+  if (secrets.key !== undefined && secrets.passphrase !== undefined) {
+    parser.fault('encryption.passphrase', 'stands beside a key; give one of them');
+  }
+  if (!enabled && (secrets.key ?? secrets.passphrase ?? secrets.identity) !== undefined) {
+    parser.surroundings.warnings.push('encryption is switched off although a key is configured');
+  }
   const [key, passphrase, identity] = await Promise.all([
     parser.secret('encryption.key', secrets.key, needed),
     parser.secret('encryption.passphrase', secrets.passphrase, needed),
@@ -65,13 +83,20 @@ async function parseEncryption(settings: Settings, parser: Parser): Promise<Encr
 
 /** A text that holds no identity is the path of a file that does. */
 function identityReference(reference: SecretReference | undefined): SecretReference | undefined {
-  return typeof reference === 'string' && !reference.includes('AGE-SECRET-KEY-') ? { file: reference.trim() } : reference;
+  return typeof reference === 'string' && !reference.includes('AGE-SECRET-KEY-')
+    ? { file: reference.trim() }
+    : reference;
 }
 
 async function parseNotifications({ notifications: from }: Settings, parser: Parser): Promise<Notifications> {
   const get = (key: 'webhook' | 'slackWebhook' | 'smtpUrl' | 'pingUrl'): Promise<Secret | undefined> =>
     parser.secret(`notifications.${key}`, from[key], parser.surroundings.need.notifications === true);
-  const [webhook, slackWebhook, smtpUrl, pingUrl] = await Promise.all([get('webhook'), get('slackWebhook'), get('smtpUrl'), get('pingUrl')]);
+  const [webhook, slackWebhook, smtpUrl, pingUrl] = await Promise.all([
+    get('webhook'),
+    get('slackWebhook'),
+    get('smtpUrl'),
+    get('pingUrl'),
+  ]);
   return { webhook, slackWebhook, emailRecipients: from.emailRecipients, smtpUrl, pingUrl };
 }
 
@@ -79,11 +104,18 @@ async function parseDrill({ drill }: Settings, parser: Parser): Promise<DrillCon
   const url = await parser.secret('drill.databaseUrl', drill.databaseUrl, parser.surroundings.need.drill === true);
   if (url === undefined || url instanceof PendingSecret) return { scratchPostgresUrl: url };
   const parsed = parsePostgresUrl(url.reveal());
-  if (parsed === undefined) parser.fault('drill.databaseUrl', 'must be postgres://user:password@host:port/database, the characters @ / ? # % in a password percent-encoded');
+  if (parsed === undefined) {
+    parser.fault(
+      'drill.databaseUrl',
+      'must be postgres://user:password@host:port/database, the characters @ / ? # % in a password percent-encoded',
+    );
+  }
   return { scratchPostgresUrl: parsed === undefined ? url : new Secret(formatPostgresUrl(parsed)) };
 }
 
-function parseMonitoring({ monitoring: { backupDelayHours, provenDelayDays, failureRatePercent, storagePercent, storageBudgetGb } }: Settings): MonitoringConfig {
+function parseMonitoring({
+  monitoring: { backupDelayHours, provenDelayDays, failureRatePercent, storagePercent, storageBudgetGb },
+}: Settings): MonitoringConfig {
   return {
     backupDelayMs: backupDelayHours * 3_600_000,
     provenDelayMs: provenDelayDays * 86_400_000,
@@ -97,33 +129,70 @@ async function parseTargets(settings: Settings, parser: Parser): Promise<Map<str
   const entries = Object.entries(settings.targets ?? {});
   const { targets: need } = parser.surroundings.need;
   const wanted = typeof need === 'object' ? (need.name ?? parser.surroundings.defaultTarget) : undefined;
-  const isNeeded = (name: string): boolean => need === 'all' || (need !== undefined && (name === wanted || (wanted === undefined && entries.length === 1)));
-  const parsed = await Promise.all(entries.map(async ([name, target]) => parseTarget(name, target, isNeeded(name), settings, parser)));
+  const isNeeded = (name: string): boolean =>
+    need === 'all' || (need !== undefined && (name === wanted || (wanted === undefined && entries.length === 1)));
+  const parsed = await Promise.all(
+    entries.map(async ([name, target]) => parseTarget(name, target, isNeeded(name), settings, parser)),
+  );
   return new Map(parsed.map((target) => [target.name, target]));
 }
 
 type TargetSettings = NonNullable<Settings['targets']>[string];
 
-async function parseTarget(name: string, target: TargetSettings, needed: boolean, settings: Settings, parser: Parser): Promise<TargetConfig> {
+async function parseTarget(
+  name: string,
+  target: TargetSettings,
+  needed: boolean,
+  settings: Settings,
+  parser: Parser,
+): Promise<TargetConfig> {
   const at = `targets.${name}`;
-  const paths = (key: string, list: readonly string[]): string[] => list.map((each) => parser.absolute(`${at}.files.${key}`, each));
-  const file = (key: string, value: string | undefined): string | undefined => (value === undefined ? undefined : parser.absolute(`${at}.redis.${key}`, value));
+  const paths = (key: string, list: readonly string[]): string[] =>
+    list.map((each) => parser.absolute(`${at}.files.${key}`, each));
+  const file = (key: string, value: string | undefined): string | undefined =>
+    value === undefined ? undefined : parser.absolute(`${at}.redis.${key}`, value);
   const { postgres, redis, files, retention } = target;
   const redisUrl = await parser.secret(`${at}.redis.url`, redis?.url, needed);
-  if (redisUrl !== undefined && !(redisUrl instanceof PendingSecret) && !/^(rediss?|unix):\/\//.test(redisUrl.reveal())) parser.fault(`${at}.redis.url`, 'must begin with redis://, rediss:// or unix://');
+  if (
+    redisUrl !== undefined &&
+    !(redisUrl instanceof PendingSecret) &&
+    !/^(rediss?|unix):\/\//.test(redisUrl.reveal())
+  ) {
+    parser.fault(`${at}.redis.url`, 'must begin with redis://, rediss:// or unix://');
+  }
   return {
     name,
     postgres: postgres === undefined ? undefined : await parsePostgres(at, postgres, needed, parser),
     redis:
       redis === undefined || redisUrl === undefined
         ? undefined
-        : { url: redisUrl, caFile: file('caFile', redis.caFile), certFile: file('certFile', redis.certFile), keyFile: file('keyFile', redis.keyFile), method: redis.method },
-    files: files === undefined ? undefined : { paths: paths('paths', files.paths), include: files.include, exclude: files.exclude },
-    retention: retention === undefined ? undefined : parseRetention(retention, parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) })),
+        : {
+            url: redisUrl,
+            caFile: file('caFile', redis.caFile),
+            certFile: file('certFile', redis.certFile),
+            keyFile: file('keyFile', redis.keyFile),
+            method: redis.method,
+          },
+    files:
+      files === undefined
+        ? undefined
+        : { paths: paths('paths', files.paths), include: files.include, exclude: files.exclude },
+    retention:
+      retention === undefined
+        ? undefined
+        : parseRetention(
+            retention,
+            parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) }),
+          ),
   };
 }
 
-async function parsePostgres(at: string, postgres: NonNullable<TargetSettings['postgres']>, needed: boolean, parser: Parser): Promise<TargetConfig['postgres']> {
+async function parsePostgres(
+  at: string,
+  postgres: NonNullable<TargetSettings['postgres']>,
+  needed: boolean,
+  parser: Parser,
+): Promise<TargetConfig['postgres']> {
   const { env, targetFromEnvironment, warnings } = parser.surroundings;
   const given = await parser.secret(`${at}.postgres.url`, postgres.url, needed);
   const common = {
@@ -131,14 +200,23 @@ async function parsePostgres(at: string, postgres: NonNullable<TargetSettings['p
     lockWaitTimeoutMs: postgres.lockWaitTimeoutSeconds * 1000,
     base: postgres.base === undefined ? undefined : {},
   };
-  if (given === undefined || given instanceof PendingSecret) return { url: given ?? new PendingSecret(at), databases: postgres.databases ?? ['*'], ...common };
+  if (given === undefined || given instanceof PendingSecret) {
+    return { url: given ?? new PendingSecret(at), databases: postgres.databases ?? ['*'], ...common };
+  }
   const parsed = parsePostgresUrl(given.reveal());
   if (parsed === undefined) {
-    parser.fault(`${at}.postgres.url`, 'must be postgres://user:password@host:port/database, the characters @ / ? # % in a password percent-encoded');
+    parser.fault(
+      `${at}.postgres.url`,
+      'must be postgres://user:password@host:port/database, the characters @ / ? # % in a password percent-encoded',
+    );
     return { url: given, databases: ['*'], ...common };
   }
   const whole = await fillCredentials(targetFromEnvironment ? fillFromPgVariables(parsed, env) : parsed, env, warnings);
-  return { url: new Secret(formatPostgresUrl(whole)), databases: postgres.databases ?? [whole.database ?? '*'], ...common };
+  return {
+    url: new Secret(formatPostgresUrl(whole)),
+    databases: postgres.databases ?? [whole.database ?? '*'],
+    ...common,
+  };
 }
 
 function days(count: number): RetentionPolicy {
@@ -165,5 +243,10 @@ function parseRetention(settings: RetentionSettings, otherwise: RetentionByCompo
     const { keepWithin, ...rules } = given;
     return { ...emptyPolicy, ...rules, keepWithinMs: keepWithin === undefined ? undefined : parseDuration(keepWithin) };
   };
-  return { database: policy('database'), redis: policy('redis'), files: policy('files'), walDays: settings.walDays ?? otherwise.walDays };
+  return {
+    database: policy('database'),
+    redis: policy('redis'),
+    files: policy('files'),
+    walDays: settings.walDays ?? otherwise.walDays,
+  };
 }

@@ -49,7 +49,9 @@ export class Parser {
   /** Name of the origin of a path: an environment variable, a flag, or the file and the path in it. */
   where(path: string): string {
     const origin = originOf(this.surroundings.origins, path);
-    return origin === undefined || origin === this.surroundings.file ? `${this.surroundings.file ?? 'configuration'}: ${path}` : origin;
+    return origin === undefined || origin === this.surroundings.file
+      ? `${this.surroundings.file ?? 'configuration'}: ${path}`
+      : origin;
   }
 
   fault(path: string, message: string): void {
@@ -74,7 +76,11 @@ export class Parser {
     const { env, signal } = this.surroundings;
     const limits = [signal ?? [], this.#mayLack(path) ? AbortSignal.timeout(lackAfterMs) : []].flat();
     try {
-      return await resolveSecret(reference, { env, folder: this.folder(path), signal: limits.length === 0 ? undefined : AbortSignal.any(limits) });
+      return await resolveSecret(reference, {
+        env,
+        folder: this.folder(path),
+        signal: limits.length === 0 ? undefined : AbortSignal.any(limits),
+      });
     } catch (error) {
       if (signal?.aborted === true) throw error;
       this.fault(path, messageOf(error));

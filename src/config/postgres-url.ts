@@ -34,7 +34,9 @@ export function parsePostgresUrl(url: string): PostgresUrl | undefined {
       return value === '' ? undefined : value;
     };
     const colon = credentials.indexOf(':');
-    const port = /^(.*?)(?::([\d,]*))?$/.exec(place.startsWith('[') || !place.includes(',') ? place : place.replaceAll(/:\d+/g, ''));
+    const port = /^(.*?)(?::([\d,]*))?$/.exec(
+      place.startsWith('[') || !place.includes(',') ? place : place.replaceAll(/:\d+/g, ''),
+    );
     const ports = place.includes(',') ? [...place.matchAll(/:(\d+)/g)].map((each) => each[1]).join(',') : port?.[2];
     return {
       user: filled(decodeURIComponent(colon < 0 ? credentials : credentials.slice(0, colon))) ?? take('user'),
@@ -51,11 +53,16 @@ export function parsePostgresUrl(url: string): PostgresUrl | undefined {
 
 /** The same as one URL that libpq and pg read alike; a socket folder stands percent-encoded as the host. */
 export function formatPostgresUrl(url: PostgresUrl): string {
-  const credentials = url.user === undefined ? '' : `${encodeURIComponent(url.user)}${url.password === undefined ? '' : `:${encodeURIComponent(url.password)}`}@`;
+  const credentials =
+    url.user === undefined
+      ? ''
+      : `${encodeURIComponent(url.user)}${url.password === undefined ? '' : `:${encodeURIComponent(url.password)}`}@`;
   const hosts = (url.host ?? '').split(',');
   const ports = (url.port ?? '').split(',');
   const place = hosts.map((host, index) => `${encodeHost(host)}${portAt(ports, index)}`).join(',');
-  const query = [...url.parameters].map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&');
+  const query = [...url.parameters]
+    .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
+    .join('&');
   return `postgres://${credentials}${place}/${encodeURIComponent(url.database ?? '')}${query === '' ? '' : `?${query}`}`;
 }
 
@@ -63,10 +70,19 @@ export function formatPostgresUrl(url: PostgresUrl): string {
 export function urlFromPgVariables(env: Environment, faults: Fault[]): { value: string; origin: string } | undefined {
   const given = ['PGHOST', 'PGHOSTADDR', 'PGDATABASE'].find((name) => filled(env[name]) !== undefined);
   if (given === undefined) {
-    if (filled(env['PGSERVICE']) !== undefined) faults.push({ where: 'PGSERVICE', message: 'services are not read; set DATABASE_URL, or PGHOST and its like' });
+    if (filled(env['PGSERVICE']) !== undefined) {
+      faults.push({ where: 'PGSERVICE', message: 'services are not read; set DATABASE_URL, or PGHOST and its like' });
+    }
     return undefined;
   }
-  const empty: PostgresUrl = { user: undefined, password: undefined, host: undefined, port: undefined, database: undefined, parameters: new Map() };
+  const empty: PostgresUrl = {
+    user: undefined,
+    password: undefined,
+    host: undefined,
+    port: undefined,
+    database: undefined,
+    parameters: new Map(),
+  };
   return { value: formatPostgresUrl(fillFromPgVariables(empty, env)), origin: given };
 }
 
@@ -93,13 +109,19 @@ export function fillFromPgVariables(url: PostgresUrl, env: Environment): Postgre
   };
 }
 
-/** User and password, where still missing: the system's user name, and libpq's password file (PGPASSFILE or ~/.pgpass). */
+/**
+ * User and password, where still missing: the system's user name, and libpq's password file (PGPASSFILE or ~/.pgpass).
+ */
 export async function fillCredentials(url: PostgresUrl, env: Environment, warnings: string[]): Promise<PostgresUrl> {
   const user = url.user ?? systemUser();
   if (url.password !== undefined || user === undefined) return { ...url, user };
   const home = homeOf(env);
   const file = filled(env['PGPASSFILE']) ?? (home === undefined ? undefined : join(home, '.pgpass'));
-  return { ...url, user, password: file === undefined ? undefined : await passwordFrom(file, { ...url, user }, warnings) };
+  return {
+    ...url,
+    user,
+    password: file === undefined ? undefined : await passwordFrom(file, { ...url, user }, warnings),
+  };
 }
 
 async function passwordFrom(file: string, url: PostgresUrl, warnings: string[]): Promise<string | undefined> {
@@ -118,8 +140,12 @@ async function passwordFrom(file: string, url: PostgresUrl, warnings: string[]):
   const wanted = [host, url.port ?? '5432', url.database ?? url.user ?? '', url.user ?? ''];
   for (const line of text.split(/\r?\n/)) {
     if (line.startsWith('#')) continue;
-    const fields = (line.match(/(?:^|:)((?:\\.|[^:\\])*)/g) ?? []).map((field) => field.replace(/^:/, '').replaceAll(/\\(.)/g, '$1'));
-    if (fields.length >= 5 && wanted.every((each, index) => fields[index] === '*' || fields[index] === each)) return filled(fields[4]);
+    const fields = (line.match(/(?:^|:)((?:\\.|[^:\\])*)/g) ?? []).map((field) =>
+      field.replace(/^:/, '').replaceAll(/\\(.)/g, '$1'),
+    );
+    if (fields.length >= 5 && wanted.every((each, index) => fields[index] === '*' || fields[index] === each)) {
+      return filled(fields[4]);
+    }
   }
   return undefined;
 }

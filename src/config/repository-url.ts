@@ -5,12 +5,18 @@ import type { Parser } from './parser.ts';
 import type { Settings } from './schema.ts';
 
 /** Undefined if none is configured; faults go to the parser. */
-export async function parseRepository(from: Settings['repository'], parser: Parser, needed: boolean): Promise<RepositoryLocation | undefined> {
+export async function parseRepository(
+  from: Settings['repository'],
+  parser: Parser,
+  needed: boolean,
+): Promise<RepositoryLocation | undefined> {
   if (from === undefined) return undefined;
   const details = typeof from === 'string' ? { url: from } : from;
   const s3 = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/.exec(details.url);
   if (s3 === null) {
-    if (details.objectLock !== undefined) parser.fault('repository.objectLock', 'needs a bucket: a folder cannot lock what is in it');
+    if (details.objectLock !== undefined) {
+      parser.fault('repository.objectLock', 'needs a bucket: a folder cannot lock what is in it');
+    }
     return parseLocal(details.url, parser);
   }
   if ((details.accessKey === undefined) !== (details.secretKey === undefined)) {
@@ -49,6 +55,9 @@ function parseLocal(url: string, parser: Parser): RepositoryLocation | undefined
     return undefined;
   }
   const s3 = url.startsWith('s3:');
-  parser.fault('repository', s3 ? 'must be s3://bucket/prefix, the bucket in lower case' : 'must be file:///path or s3://bucket/prefix');
+  parser.fault(
+    'repository',
+    s3 ? 'must be s3://bucket/prefix, the bucket in lower case' : 'must be file:///path or s3://bucket/prefix',
+  );
   return undefined;
 }

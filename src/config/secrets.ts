@@ -23,7 +23,9 @@ export interface SecretSurroundings {
 export async function resolveSecret(reference: SecretReference, surroundings: SecretSurroundings): Promise<Secret> {
   if (typeof reference === 'string') return new Secret(reference);
   if ('env' in reference) return nonEmpty(surroundings.env[reference.env], `the environment variable ${reference.env}`);
-  if ('file' in reference) return nonEmpty(await readSecretFile(resolve(surroundings.folder, reference.file)), `the file ${reference.file}`);
+  if ('file' in reference) {
+    return nonEmpty(await readSecretFile(resolve(surroundings.folder, reference.file)), `the file ${reference.file}`);
+  }
   return nonEmpty(await runSecretCommand(reference.command, surroundings), `what ${reference.command[0]} printed`);
 }
 
@@ -60,13 +62,24 @@ async function readSecretFile(path: string): Promise<string> {
   return withoutLineEnd(await readFile(path, 'utf8'));
 }
 
-async function runSecretCommand([file = '', ...args]: readonly string[], { env, folder, signal }: SecretSurroundings): Promise<string> {
+async function runSecretCommand(
+  [file = '', ...args]: readonly string[],
+  { env, folder, signal }: SecretSurroundings,
+): Promise<string> {
   const { runTool } = await import('../lib/exec.ts');
   const limit = AbortSignal.timeout(commandTimeoutMs);
   try {
     // A vault's client wants its own variables (address, token): it gets the caller's whole environment.
-    const given = Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
-    const result = await runTool({ file, args, cwd: folder, env: given, signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) });
+    const given = Object.fromEntries(
+      Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+    );
+    const result = await runTool({
+      file,
+      args,
+      cwd: folder,
+      env: given,
+      signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
+    });
     return withoutLineEnd(result.stdout);
   } catch (error) {
     if (signal?.aborted === true) throw error;

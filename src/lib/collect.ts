@@ -7,7 +7,10 @@
 const everyBytes = 8 * 1024 * 1024;
 let leftBytes = everyBytes;
 
-/** Gives a buffer's memory back at once: it is empty from then on. For one that nobody will look at again; a part of a larger one is left to the collector, and counted. */
+/**
+ * Gives a buffer's memory back at once: it is empty from then on. For one that nobody will look at again; a part of a
+ * larger one is left to the collector, and counted.
+ */
 export function discard({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
   else countGarbage(byteLength);

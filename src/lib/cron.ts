@@ -31,7 +31,13 @@ export function parseCron(expression: string): Cron | undefined {
   const text = expression.trim().toLowerCase();
   if (text === '@reboot') return undefined;
   const fields = (text.startsWith('@') ? (names[text] ?? text) : text).split(/\s+/);
-  if (fields.length !== 5 && fields.length !== 6) throw new LifeboatError('usage', `"${expression}" is no cron expression: it must have five or six fields, or be one of ${Object.keys(names).join(', ')}`);
+  if (fields.length !== 5 && fields.length !== 6) {
+    throw new LifeboatError(
+      'usage',
+      `"${expression}" is no cron expression: it must have five or six fields, or be one of ` +
+        Object.keys(names).join(', '),
+    );
+  }
   if (fields.length === 6) parseField(fields[0] ?? '', 'second', 0, 59);
   const [minute = '', hour = '', day = '', month = '', weekday = ''] = fields.slice(-5);
   const days = new Set(parseField(day, 'day', 1, 31));
@@ -51,7 +57,10 @@ export function parseCron(expression: string): Cron | undefined {
   };
 }
 
-/** The last moment at or before `atMs`; milliseconds since 1970. Undefined if there is none (30 February) within eight years. */
+/**
+ * The last moment at or before `atMs`; milliseconds since 1970. Undefined if there is none (30 February) within eight
+ * years.
+ */
 export function lastMoment(cron: Cron, atMs: number): number | undefined {
   return search(cron, atMs, -1);
 }
@@ -84,7 +93,9 @@ function momentsOf({ hours, minutes, everyHour }: Cron, date: Date): number[] {
       const first = new Date(year, month, day, hour, minute);
       if (!everyHour) return [first.getTime()];
       // The hour that comes twice; clocks are set back by 30 or 60 minutes.
-      const again = [30, 60].map((shift) => new Date(first.getTime() + shift * 60_000)).filter((each) => each.getHours() === hour && each.getMinutes() === minute);
+      const again = [30, 60]
+        .map((shift) => new Date(first.getTime() + shift * 60_000))
+        .filter((each) => each.getHours() === hour && each.getMinutes() === minute);
       return [first, ...again].map((each) => each.getTime());
     }),
   );
@@ -97,7 +108,10 @@ function isAny(field: string): boolean {
 /** `*`, `5`, `1-5`, `1,2`, each with a step (`*` `/15`), and names. */
 function parseField(field: string, what: string, low: number, high: number, words: readonly string[] = []): number[] {
   const refuse = (): never => {
-    throw new LifeboatError('usage', `"${field}" is no ${what} of a cron expression: ${low} to ${high}, *, lists, ranges and steps are`);
+    throw new LifeboatError(
+      'usage',
+      `"${field}" is no ${what} of a cron expression: ${low} to ${high}, *, lists, ranges and steps are`,
+    );
   };
   const numberOf = (text: string): number => {
     const word = words.indexOf(text);

@@ -10,7 +10,10 @@ export type LifeboatEvent =
   | { readonly type: 'warning'; readonly component?: string; readonly message: string }
   /** Something a debug log wants. */
   | { readonly type: 'debug'; readonly component?: string; readonly message: string }
-  /** Totals of one component so far, in bytes; `totalBytes` is an estimate. `newBytes`: plain bytes that were not in the repository; `storedBytes`: what they took there. */
+  /**
+   * Totals of one component so far, in bytes; `totalBytes` is an estimate. `newBytes`: plain bytes that were not in the
+   * repository; `storedBytes`: what they took there.
+   */
   | {
       readonly type: 'progress';
       readonly component: string;
@@ -23,7 +26,13 @@ export type LifeboatEvent =
   | { readonly type: 'snapshot'; readonly component: string; readonly database: string; readonly snapshot: string }
   | { readonly type: 'snapshot-end'; readonly component: string; readonly database: string; readonly snapshot: string }
   /** A stored artifact is complete (not yet published). Sizes in bytes. */
-  | { readonly type: 'artifact'; readonly component: string; readonly name: string; readonly bytes: number; readonly storedBytes: number }
+  | {
+      readonly type: 'artifact';
+      readonly component: string;
+      readonly name: string;
+      readonly bytes: number;
+      readonly storedBytes: number;
+    }
   /** A time span that is measured and reported, e.g. name "verify". */
   | { readonly type: 'timing'; readonly component?: string; readonly name: string; readonly seconds: number };
 

@@ -17,9 +17,15 @@ export interface ToolSpec {
   readonly gid?: number;
   /** Default: nothing. 'pipe' gives a stream in `stdin`; a number is a file descriptor. */
   readonly stdin?: 'ignore' | 'pipe' | number;
-  /** Default 'collect': the text is in the result (at most 64 MiB). 'pipe' gives a stream; a number is a file descriptor. */
+  /**
+   * Default 'collect': the text is in the result (at most 64 MiB). 'pipe' gives a stream; a number is a file
+   * descriptor.
+   */
   readonly stdout?: 'collect' | 'ignore' | 'pipe' | number;
-  /** Default: its end is kept, and the result waits until nobody has it open. A number is a file descriptor: then what the child leaves running keeps nobody waiting. */
+  /**
+   * Default: its end is kept, and the result waits until nobody has it open. A number is a file descriptor: then what
+   * the child leaves running keeps nobody waiting.
+   */
   readonly stderr?: number;
   /** Aborting ends the child (with `detached` all of its group): SIGTERM, after 5 s SIGKILL. */
   readonly signal?: AbortSignal;
@@ -81,7 +87,11 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
     env: { ...baseEnvironment(), ...spec.env },
     extendEnv: false,
     // File descriptors work here, but execa's types only know them in options of their own.
-    stdio: [(spec.stdin ?? 'ignore') as 'ignore', (stdout === 'collect' ? 'pipe' : stdout) as 'pipe', (spec.stderr ?? 'pipe') as 'pipe'],
+    stdio: [
+      (spec.stdin ?? 'ignore') as 'ignore',
+      (stdout === 'collect' ? 'pipe' : stdout) as 'pipe',
+      (spec.stderr ?? 'pipe') as 'pipe',
+    ],
     buffer: { stdout: stdout === 'collect', stderr: false },
     maxBuffer: 64 * 1024 * 1024,
     stripFinalNewline: false,
@@ -102,8 +112,12 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
     stopAborting();
     throwIfAborted(spec.signal);
     const tool = spec.file.slice(spec.file.lastIndexOf('/') + 1);
-    if (ended.isTerminated || ended.exitCode === undefined) throw new ToolError(tool, undefined, ended.signal ?? 'a signal', stderr());
-    if (!(spec.okExitCodes ?? [0]).includes(ended.exitCode)) throw new ToolError(tool, ended.exitCode, undefined, stderr());
+    if (ended.isTerminated || ended.exitCode === undefined) {
+      throw new ToolError(tool, undefined, ended.signal ?? 'a signal', stderr());
+    }
+    if (!(spec.okExitCodes ?? [0]).includes(ended.exitCode)) {
+      throw new ToolError(tool, ended.exitCode, undefined, stderr());
+    }
     return { exitCode: ended.exitCode, stdout: typeof ended.stdout === 'string' ? ended.stdout : '', stderr: stderr() };
   })();
   result.catch(() => {});
@@ -160,8 +174,13 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 function missingTool(file: string, cause: unknown): LifeboatError {
-  if (systemCodeOf(cause) !== 'ENOENT') return new LifeboatError('tool', `cannot start ${file}: ${String(cause)}`, { cause });
-  return new LifeboatError('tool', `${file} is not installed or not in PATH`, { hint: `install it, then run: lifeboat doctor`, cause });
+  if (systemCodeOf(cause) !== 'ENOENT') {
+    return new LifeboatError('tool', `cannot start ${file}: ${String(cause)}`, { cause });
+  }
+  return new LifeboatError('tool', `${file} is not installed or not in PATH`, {
+    hint: `install it, then run: lifeboat doctor`,
+    cause,
+  });
 }
 
 const tailBytes = 256 * 1024;

@@ -1,4 +1,7 @@
-/** Pipes without a name on disk, whose ends may be read and written by blocking calls (Node's own pipes to children are sockets that do not block). */
+/**
+ * Pipes without a name on disk, whose ends may be read and written by blocking calls (Node's own pipes to children are
+ * sockets that do not block).
+ */
 import { closeSync, constants, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runTool } from './exec.ts';
@@ -9,7 +12,10 @@ export interface Fifo {
   readonly writeFd: number;
 }
 
-/** Both ends open, for the caller to close; nothing is left on disk. Opened r+ first, since each end alone would wait for the other. */
+/**
+ * Both ends open, for the caller to close; nothing is left on disk. Opened r+ first, since each end alone would wait
+ * for the other.
+ */
 export async function openFifo(): Promise<Fifo> {
   return withScratchFolder(async (folder) => {
     const path = join(folder, 'fifo');

@@ -7,7 +7,10 @@ import { LifeboatError, systemCodeOf } from './errors.ts';
 import { rememberPath } from './leftovers.ts';
 import { foreignOwner, give, giveNewFolders } from './owners.ts';
 
-/** Writes a file by way of a temporary one beside it, fsynced, then renamed over `path`; the folder is fsynced too. Root's files belong to the owner of the folder. */
+/**
+ * Writes a file by way of a temporary one beside it, fsynced, then renamed over `path`; the folder is fsynced too.
+ * Root's files belong to the owner of the folder.
+ */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   const temporary = join(dirname(path), `.tmp-${randomBytes(8).toString('hex')}`);
   try {
@@ -27,7 +30,10 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
   await syncFolder(dirname(path));
 }
 
-/** Makes a folder (0700) and what is missing above it, if need be. Root's folders belong to the owner of the one that they are made in. */
+/**
+ * Makes a folder (0700) and what is missing above it, if need be. Root's folders belong to the owner of the one that
+ * they are made in.
+ */
 export async function ensureFolder(path: string): Promise<void> {
   giveNewFolders(await mkdir(path, { recursive: true, mode: 0o700 }), path);
 }
@@ -48,7 +54,10 @@ export async function syncFolder(path: string | Buffer): Promise<void> {
   }
 }
 
-/** Runs `work` with a private folder (0700) that is gone afterwards, even if this process is killed (the next run removes it). */
+/**
+ * Runs `work` with a private folder (0700) that is gone afterwards, even if this process is killed (the next run
+ * removes it).
+ */
 export async function withScratchFolder<T>(work: (path: string) => Promise<T>, parent = tmpdir()): Promise<T> {
   const path = join(parent, `lifeboat-${randomBytes(6).toString('hex')}`);
   // Before it exists: killed in between, the next run must know of it.
@@ -57,7 +66,11 @@ export async function withScratchFolder<T>(work: (path: string) => Promise<T>, p
   try {
     return await work(path);
   } catch (error) {
-    throw spaceError(error, `cannot write to the scratch folder ${path}`, 'make room there, or name another folder by TMPDIR');
+    throw spaceError(
+      error,
+      `cannot write to the scratch folder ${path}`,
+      'make room there, or name another folder by TMPDIR',
+    );
   } finally {
     await rm(path, { recursive: true, force: true, maxRetries: 3 });
   }

@@ -1,4 +1,7 @@
-/** The thread of inlets.ts: writes what it is given into the pipes of several programs, each in order, and gives the memory back. */
+/**
+ * The thread of inlets.ts: writes what it is given into the pipes of several programs, each in order, and gives the
+ * memory back.
+ */
 import { Socket } from 'node:net';
 import { parentPort } from 'node:worker_threads';
 

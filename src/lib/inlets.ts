@@ -1,7 +1,8 @@
 /**
  * Standard inputs of programs, written by a thread: a pipe holds 64 KiB, which a busy reader empties in half a
  * millisecond, and the main thread, which opens and decompresses what comes next, is not back by then. A thread that
- * has nothing else to do keeps the programs fed: a restore, which waits for one session of the server, takes a tenth less.
+ * has nothing else to do keeps the programs fed: a restore, which waits for one session of the server, takes a tenth
+ * less.
  */
 import { closeSync } from 'node:fs';
 import { discard } from './collect.ts';
@@ -78,7 +79,10 @@ export class Inlet {
     this.#onClosed = onClosed;
   }
 
-  /** Takes the bytes over (they are empty for the caller from then on) and resolves when there is room for more; to false once the program reads no more. */
+  /**
+   * Takes the bytes over (they are empty for the caller from then on) and resolves when there is room for more; to
+   * false once the program reads no more.
+   */
   async write(bytes: Uint8Array): Promise<boolean> {
     if (!this.#isRead) {
       discard(bytes);
@@ -91,7 +95,9 @@ export class Inlet {
     return this.#isRead;
   }
 
-  /** Resolves when all is written, or the program reads no more, and the pipe is closed: what it reads then is the end. */
+  /**
+   * Resolves when all is written, or the program reads no more, and the pipe is closed: what it reads then is the end.
+   */
   async close(): Promise<void> {
     const answer = this.#ask();
     this.#post({ pipe: this.#pipe, end: true });
@@ -122,5 +128,7 @@ export class Inlet {
 /** A part of a larger buffer cannot be handed over without the rest. */
 function ownBuffer(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer, byteLength } = bytes;
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? (bytes as Uint8Array<ArrayBuffer>) : new Uint8Array(bytes);
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength
+    ? (bytes as Uint8Array<ArrayBuffer>)
+    : new Uint8Array(bytes);
 }

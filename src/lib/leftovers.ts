@@ -4,16 +4,31 @@
  * process under `<state>/run/`, and struck off when it is gone; the next run ends what the journals of
  * dead processes name.
  */
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { giveNewFolders } from './owners.ts';
 
-type Entry = { readonly path: string } | { readonly pid: number; readonly start: string; readonly signal?: NodeJS.Signals };
+type Entry =
+  | { readonly path: string }
+  | { readonly pid: number; readonly start: string; readonly signal?: NodeJS.Signals };
 
 /** Where this host keeps its run journals; set once at start. */
 let folder: string | undefined;
 
-/** Names the state folder (0700, made if needed) and ends what dead runs left there. Returns what was ended, for the log. */
+/**
+ * Names the state folder (0700, made if needed) and ends what dead runs left there. Returns what was ended, for the
+ * log.
+ */
 export function openLeftovers(stateDir: string): string[] {
   folder = join(stateDir, 'run');
   giveNewFolders(mkdirSync(folder, { recursive: true, mode: 0o700 }), folder);
@@ -25,13 +40,21 @@ export function rememberPath(path: string): Disposable {
   return remember({ path });
 }
 
-/** Writes down a child (or a server of ours) that must not outlive this run. `signal`: asked so first, for a program that has something to put away; then killed. */
+/**
+ * Writes down a child (or a server of ours) that must not outlive this run. `signal`: asked so first, for a program
+ * that has something to put away; then killed.
+ */
 export function rememberProcess(pid: number, signal?: NodeJS.Signals): Disposable {
   const start = processStart(pid);
-  return start === undefined ? { [Symbol.dispose]: () => {} } : remember({ pid, start, ...(signal === undefined ? {} : { signal }) });
+  return start === undefined
+    ? { [Symbol.dispose]: () => {} }
+    : remember({ pid, start, ...(signal === undefined ? {} : { signal }) });
 }
 
-/** The start time of a process in clock ticks since boot; undefined if there is no such process (a zombie counts as none). */
+/**
+ * The start time of a process in clock ticks since boot; undefined if there is no such process (a zombie counts as
+ * none).
+ */
 export function processStart(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -160,6 +183,8 @@ function ends(pid: number, start: string, signal: NodeJS.Signals, timeoutMs: num
   } catch {
     return false;
   }
-  for (let waited = 0; waited < timeoutMs && processStart(pid) === start; waited += 10) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+  for (let waited = 0; waited < timeoutMs && processStart(pid) === start; waited += 10) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+  }
   return signal === 'SIGKILL' || processStart(pid) !== start;
 }

@@ -11,7 +11,9 @@ export interface Owner {
   readonly gid: number;
 }
 
-/** The owner of `folder` if we are root and it is somebody else's; else undefined, and there is nothing to give away. */
+/**
+ * The owner of `folder` if we are root and it is somebody else's; else undefined, and there is nothing to give away.
+ */
 export function foreignOwner(folder: string): Owner | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const { uid, gid } = statSync(folder);

@@ -1,4 +1,7 @@
-/** Who this process is, so that another one can tell whether it still lives: host, boot, pid namespace, pid and start time. */
+/**
+ * Who this process is, so that another one can tell whether it still lives: host, boot, pid namespace, pid and start
+ * time.
+ */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { processStart } from './leftovers.ts';
@@ -32,7 +35,13 @@ export function isGone(other: ProcessIdentity, own: ProcessIdentity): boolean {
 
 /** Both have run where one can see the other's process. */
 export function isSameSystem(other: ProcessIdentity, own: ProcessIdentity): boolean {
-  return own.bootId !== '' && own.pidNamespace !== '' && other.host === own.host && other.bootId === own.bootId && other.pidNamespace === own.pidNamespace;
+  return (
+    own.bootId !== '' &&
+    own.pidNamespace !== '' &&
+    other.host === own.host &&
+    other.bootId === own.bootId &&
+    other.pidNamespace === own.pidNamespace
+  );
 }
 
 /** A uid without a passwd entry, a system without /proc: no reason to fail. */

@@ -15,7 +15,9 @@ export const fetchTrouble = 200;
 /** Which of them a command line calls; undefined for all others. Flags may stand anywhere. */
 export function serverHookOf(argv: readonly string[]): ServerHook | undefined {
   const at = argv.indexOf('wal');
-  return at < 0 ? undefined : argv.slice(at + 1).find((word): word is ServerHook => word === 'push' || word === 'fetch');
+  return at < 0
+    ? undefined
+    : argv.slice(at + 1).find((word): word is ServerHook => word === 'push' || word === 'fetch');
 }
 
 /** The exit code of a failed run: what the server has to see. */

@@ -11,7 +11,11 @@ const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000
 /** `90s`, `5m`, `12h`, `30d`, `2w` in milliseconds. Anything else is a usage error. */
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(s|m|h|d|w)$/.exec(text.trim());
-  if (match === null) throw new LifeboatError('usage', `"${text}" is not a duration`, { hint: 'write a number and s, m, h, d or w, such as 90s, 5m or 30d' });
+  if (match === null) {
+    throw new LifeboatError('usage', `"${text}" is not a duration`, {
+      hint: 'write a number and s, m, h, d or w, such as 90s, 5m or 30d',
+    });
+  }
   return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
 }
 

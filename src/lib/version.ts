@@ -5,6 +5,7 @@ let known: string | undefined;
 
 /** The version in package.json, e.g. "0.1.0"; the file lies one folder above src/ or dist/. */
 export function programVersion(): string {
-  known ??= (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+  known ??= (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version;
   return known;
 }

@@ -23,18 +23,46 @@ export interface Choice {
 }
 
 /** A backup to read from. Throws `not_found`, `key`, `integrity` (14) for one that is damaged or cannot be trusted. */
-export async function chooseBackup(repository: Repository, { id, target, force = false, only = [] }: Choice, emit: EventSink): Promise<ChosenBackup> {
-  const { backup: listed, byFullId, passedOver } = await repository.resolve(id, { target, isProven: provenIn(repository), kinds: only.map(kindOf) });
-  for (const other of passedOver) emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
+export async function chooseBackup(
+  repository: Repository,
+  { id, target, force = false, only = [] }: Choice,
+  emit: EventSink,
+): Promise<ChosenBackup> {
+  const {
+    backup: listed,
+    byFullId,
+    passedOver,
+  } = await repository.resolve(id, { target, isProven: provenIn(repository), kinds: only.map(kindOf) });
+  for (const other of passedOver) {
+    emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
+  }
   const { manifest, trust, reason } = listed;
-  if (manifest === undefined) throw new LifeboatError('integrity', `backup ${listed.id} cannot be used: ${reason ?? 'its manifest is damaged'}`, { state: 'nothing was changed', hint: 'lifeboat list shows the others' });
-  if (trust === 'unchecked') throw new LifeboatError('key', `backup ${listed.id} cannot be checked: ${reason ?? 'no key opens it'}`, { state: 'nothing was changed', hint: 'configure the key on the recovery sheet' });
+  if (manifest === undefined) {
+    throw new LifeboatError('integrity', `backup ${listed.id} cannot be used: ${reason ?? 'its manifest is damaged'}`, {
+      state: 'nothing was changed',
+      hint: 'lifeboat list shows the others',
+    });
+  }
+  if (trust === 'unchecked') {
+    throw new LifeboatError('key', `backup ${listed.id} cannot be checked: ${reason ?? 'no key opens it'}`, {
+      state: 'nothing was changed',
+      hint: 'configure the key on the recovery sheet',
+    });
+  }
   if (trust !== 'sealed') acceptUntrusted(listed, byFullId && force, emit);
   if (id !== listed.id) emit({ type: 'step', message: `${id} is ${listed.id}` });
   return { listed, manifest };
 }
 
 function acceptUntrusted({ id, reason }: ListedManifest, accepted: boolean, emit: EventSink): void {
-  if (!accepted) throw new LifeboatError('integrity', `backup ${id} cannot be trusted: ${reason ?? 'unknown'}`, { state: 'nothing was changed', hint: `if you know who wrote it: the full id and --force, or its key in encryption.trustedKeys` });
-  emit({ type: 'warning', message: `backup ${id} is used although it cannot be trusted (--force): ${reason ?? 'unknown'}` });
+  if (!accepted) {
+    throw new LifeboatError('integrity', `backup ${id} cannot be trusted: ${reason ?? 'unknown'}`, {
+      state: 'nothing was changed',
+      hint: `if you know who wrote it: the full id and --force, or its key in encryption.trustedKeys`,
+    });
+  }
+  emit({
+    type: 'warning',
+    message: `backup ${id} is used although it cannot be trusted (--force): ${reason ?? 'unknown'}`,
+  });
 }

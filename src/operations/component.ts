@@ -19,7 +19,11 @@ export function kindOf(component: ComponentName): SourceKind {
 }
 
 /** One line about a manifest that could be read; `note`: what was said of it since. */
-export function backupSummary(listed: ListedManifest, manifest: Manifest, { note, standing }: { readonly note?: Note | undefined; readonly standing?: Standing | undefined } = {}): BackupSummary {
+export function backupSummary(
+  listed: ListedManifest,
+  manifest: Manifest,
+  { note, standing }: { readonly note?: Note | undefined; readonly standing?: Standing | undefined } = {},
+): BackupSummary {
   return {
     id: manifest.id,
     target: manifest.target,
@@ -47,7 +51,11 @@ function trustOf({ trust, signedBy }: ListedManifest): Trust {
 
 export function sumSizes(parts: readonly ComponentSizes[]): ComponentSizes {
   const sum = (pick: (part: ComponentSizes) => number): number => parts.reduce((total, part) => total + pick(part), 0);
-  return { readBytes: sum((part) => part.readBytes), newBytes: sum((part) => part.newBytes), storedBytes: sum((part) => part.storedBytes) };
+  return {
+    readBytes: sum((part) => part.readBytes),
+    newBytes: sum((part) => part.newBytes),
+    storedBytes: sum((part) => part.storedBytes),
+  };
 }
 
 /** "3 databases, 120 tables": from facts of the shape that each source gives them. */
@@ -55,11 +63,18 @@ export function summaryOf(kind: SourceKind, facts: Json): string {
   const record = facts as Readonly<Record<string, unknown>>;
   if (kind === 'postgres') {
     const databases = record['databases'] as readonly { tables: readonly unknown[] }[];
-    return `${count(databases.length, 'database')}, ${count(databases.reduce((sum, { tables }) => sum + tables.length, 0), 'table')}`;
+    return `${count(databases.length, 'database')}, ${count(
+      databases.reduce((sum, { tables }) => sum + tables.length, 0),
+      'table',
+    )}`;
   }
-  if (kind === 'base') return `timeline ${String(record['timeline'])}, WAL ${String(record['startLsn'])} to ${String(record['stopLsn'])}`;
+  if (kind === 'base') {
+    return `timeline ${String(record['timeline'])}, WAL ${String(record['startLsn'])} to ${String(record['stopLsn'])}`;
+  }
   if (kind === 'redis') return count(record['keys'] as number, 'key');
-  if (kind === 'files') return `${count(record['files'] as number, 'file')}, ${formatBytes(record['contentBytes'] as number)}`;
+  if (kind === 'files') {
+    return `${count(record['files'] as number, 'file')}, ${formatBytes(record['contentBytes'] as number)}`;
+  }
   return '';
 }
 

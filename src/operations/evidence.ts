@@ -1,4 +1,7 @@
-/** What was found out about a backup so far, as `show` tells it: every piece of evidence is opened, and one that does not count says why. */
+/**
+ * What was found out about a backup so far, as `show` tells it: every piece of evidence is opened, and one that does
+ * not count says why.
+ */
 import { readAllEvidence, type EvidencedBackup } from '../repository/backups/evidence.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ShownEvidence } from './list/request.ts';

@@ -13,14 +13,26 @@ import type { Storage } from '../storage/storage.ts';
 /** The configured location. Throws LifeboatError `usage` when none is. */
 export function repositoryLocation({ config }: LoadedConfig): RepositoryLocation {
   if (config.repository !== undefined) return config.repository;
-  throw new LifeboatError('usage', 'no repository is configured', { hint: 'set BACKUP_REPOSITORY=file:///path or s3://bucket/prefix, or run: lifeboat init' });
+  throw new LifeboatError('usage', 'no repository is configured', {
+    hint: 'set BACKUP_REPOSITORY=file:///path or s3://bucket/prefix, or run: lifeboat init',
+  });
 }
 
 /** Runs `work` with the configured storage. */
-export async function withStorage<T>(loaded: LoadedConfig, context: RunContext, work: (storage: Storage) => Promise<T>, create = false): Promise<T> {
+export async function withStorage<T>(
+  loaded: LoadedConfig,
+  context: RunContext,
+  work: (storage: Storage) => Promise<T>,
+  create = false,
+): Promise<T> {
   const onRetry = (message: string): void => context.emit({ type: 'step', message });
   const onFallback = (message: string): void => context.emit({ type: 'warning', message });
-  const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry, onFallback, create });
+  const storage = await openStorage(repositoryLocation(loaded), {
+    signal: context.signal,
+    onRetry,
+    onFallback,
+    create,
+  });
   try {
     return await work(retaining(storage, repositoryLocation(loaded)));
   } finally {
@@ -29,19 +41,31 @@ export async function withStorage<T>(loaded: LoadedConfig, context: RunContext, 
 }
 
 /** Runs `work` with the configured repository. */
-export async function withRepository<T>(loaded: LoadedConfig, context: RunContext, work: (repository: Repository) => Promise<T>): Promise<T> {
+export async function withRepository<T>(
+  loaded: LoadedConfig,
+  context: RunContext,
+  work: (repository: Repository) => Promise<T>,
+): Promise<T> {
   const { encryption, stateDir } = loaded.config;
   return withStorage(loaded, context, async (storage) => work(await openRepository(storage, encryption, stateDir)));
 }
 
 /** The same for operations that only read it: as it was at the moment that --as-of names, if it does. */
-export async function withReadRepository<T>(loaded: LoadedConfig, context: RunContext, work: (repository: Repository) => Promise<T>): Promise<T> {
+export async function withReadRepository<T>(
+  loaded: LoadedConfig,
+  context: RunContext,
+  work: (repository: Repository) => Promise<T>,
+): Promise<T> {
   const { asOfMs, config } = loaded;
   if (asOfMs === undefined) return withRepository(loaded, context, work);
-  return withStorage(loaded, context, async (storage) => work(await openRepository(asOf(storage, asOfMs), config.encryption, config.stateDir)));
+  return withStorage(loaded, context, async (storage) =>
+    work(await openRepository(asOf(storage, asOfMs), config.encryption, config.stateDir)),
+  );
 }
 
 /** Ends what killed runs of this host have left, and tells it. For operations that make scratch files or children. */
 export function collectLeftovers({ config }: LoadedConfig, context: RunContext): void {
-  for (const what of openLeftovers(config.stateDir)) context.emit({ type: 'step', message: `removed what a killed run had left: ${what}` });
+  for (const what of openLeftovers(config.stateDir)) {
+    context.emit({ type: 'step', message: `removed what a killed run had left: ${what}` });
+  }
 }

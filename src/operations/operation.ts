@@ -6,14 +6,21 @@
 import type { LoadedConfig } from '../config/load.ts';
 import type { RunContext } from '../lib/events.ts';
 
-export type Operation<Request, Result> = (config: LoadedConfig, request: Request, context: RunContext) => Promise<Result>;
+export type Operation<Request, Result> = (
+  config: LoadedConfig,
+  request: Request,
+  context: RunContext,
+) => Promise<Result>;
 
 /** What can be backed up or restored alone. */
 export type ComponentName = 'database' | 'redis' | 'files' | 'base';
 
 export type BackupType = 'full' | ComponentName;
 
-/** Asked before something is overwritten or dropped. Rejects with LifeboatError `confirmation` (18) unless the name was given. */
+/**
+ * Asked before something is overwritten or dropped. Rejects with LifeboatError `confirmation` (18) unless the name was
+ * given.
+ */
 export type Confirm = (question: {
   /** What must be typed, or stand in --confirm. */
   readonly name: string;

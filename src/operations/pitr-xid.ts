@@ -1,4 +1,7 @@
-/** Where in the archived log a transaction ends: a recovery to one that is not there would say so only after it has replayed everything. */
+/**
+ * Where in the archived log a transaction ends: a recovery to one that is not there would say so only after it has
+ * replayed everything.
+ */
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BaseFacts } from '../source/postgres/base/facts.ts';
@@ -13,15 +16,31 @@ export interface WantedTransaction {
   readonly programs: string;
 }
 
-/** The place in the run of the last segment that is needed for the commit or abort of a transaction; undefined if the run does not hold it. */
-export async function findTransaction(repository: Repository, facts: BaseFacts, run: WalRun, { xid, programs }: WantedTransaction, { signal, emit }: RunContext): Promise<number | undefined> {
+/**
+ * The place in the run of the last segment that is needed for the commit or abort of a transaction; undefined if the
+ * run does not hold it.
+ */
+export async function findTransaction(
+  repository: Repository,
+  facts: BaseFacts,
+  run: WalRun,
+  { xid, programs }: WantedTransaction,
+  { signal, emit }: RunContext,
+): Promise<number | undefined> {
   const dump = new WalDump({ programs, args: ['--rmgr=Transaction'], segmentBytes: facts.walSegmentBytes }, { signal });
   const number = String(BigInt.asUintN(32, xid));
   const ended = new RegExp(`tx: +${number}, .* desc: (?:COMMIT|ABORT) |desc: (?:COMMIT|ABORT)_PREPARED ${number}:`);
   // A record that goes on in the next segment is found with it.
-  const placeIn = (dumped: DumpedWal | undefined): number | undefined => (dumped !== undefined && ended.test(dumped.text) ? run.names.indexOf(dumped.last) : undefined);
+  const placeIn = (dumped: DumpedWal | undefined): number | undefined =>
+    dumped !== undefined && ended.test(dumped.text) ? run.names.indexOf(dumped.last) : undefined;
   for (const [n, name] of run.names.entries()) {
-    if (n % 100 === 0) emit({ type: 'step', component: 'base', message: `looking for transaction ${xid} in WAL segment ${n + 1} of ${run.names.length}` });
+    if (n % 100 === 0) {
+      emit({
+        type: 'step',
+        component: 'base',
+        message: `looking for transaction ${xid} in WAL segment ${n + 1} of ${run.names.length}`,
+      });
+    }
     const place = placeIn(await dump.add(name, await readSegment(repository, facts.systemIdentifier, name)));
     if (place !== undefined) return place;
   }

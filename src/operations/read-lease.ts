@@ -12,13 +12,23 @@ export interface Pin {
   readonly backupId: string;
 }
 
-/** A lease that names the backup. Where we may not write, reading goes on without it, with a warning; `locked` (11) is thrown. */
-export async function pinned({ storage }: Repository, { scope, command, backupId }: Pin, context: RunContext): Promise<AsyncDisposable> {
+/**
+ * A lease that names the backup. Where we may not write, reading goes on without it, with a warning; `locked` (11) is
+ * thrown.
+ */
+export async function pinned(
+  { storage }: Repository,
+  { scope, command, backupId }: Pin,
+  context: RunContext,
+): Promise<AsyncDisposable> {
   try {
     return await acquireLease(storage, { scope, command, parents: [backupId], signal: context.signal });
   } catch (error) {
     if (!(error instanceof StorageError) || error.retryable) throw error;
-    context.emit({ type: 'warning', message: `going on without a lease, so that a cleanup elsewhere may delete what is being read: ${messageOf(error)}` });
+    context.emit({
+      type: 'warning',
+      message: `going on without a lease, so that a cleanup elsewhere may delete what is being read: ${messageOf(error)}`,
+    });
     return { [Symbol.asyncDispose]: async () => {} };
   }
 }

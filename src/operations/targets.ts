@@ -20,28 +20,56 @@ export function chooseTarget({ config }: LoadedConfig, name: string | undefined)
   if (wanted !== undefined) {
     const target = config.targets.get(wanted);
     if (target !== undefined) return target;
-    throw new LifeboatError('usage', `there is no target ${wanted}`, { hint: names.length === 0 ? 'none is configured: lifeboat init' : `configured: ${names.join(', ')}` });
+    throw new LifeboatError('usage', `there is no target ${wanted}`, {
+      hint: names.length === 0 ? 'none is configured: lifeboat init' : `configured: ${names.join(', ')}`,
+    });
   }
   const [only, ...others] = config.targets.values();
-  if (only === undefined) throw new LifeboatError('usage', 'nothing to back up is configured', { hint: 'set DATABASE_URL, REDIS_URL or BACKUP_FILES, or run: lifeboat init' });
-  if (others.length > 0) throw new LifeboatError('usage', 'several targets are configured', { hint: `choose one with --target: ${names.join(', ')}` });
+  if (only === undefined) {
+    throw new LifeboatError('usage', 'nothing to back up is configured', {
+      hint: 'set DATABASE_URL, REDIS_URL or BACKUP_FILES, or run: lifeboat init',
+    });
+  }
+  if (others.length > 0) {
+    throw new LifeboatError('usage', 'several targets are configured', {
+      hint: `choose one with --target: ${names.join(', ')}`,
+    });
+  }
   return only;
 }
 
-/** Sources of the wanted components (all that are configured if none is named). Throws LifeboatError `usage` for one that is not configured. */
-export async function sourcesOf(config: Config, target: TargetConfig, wanted: readonly ComponentName[]): Promise<ComponentSource[]> {
+/**
+ * Sources of the wanted components (all that are configured if none is named). Throws LifeboatError `usage` for one
+ * that is not configured.
+ */
+export async function sourcesOf(
+  config: Config,
+  target: TargetConfig,
+  wanted: readonly ComponentName[],
+): Promise<ComponentSource[]> {
   const makers: Record<ComponentName, (() => Promise<Source>) | undefined> = {
     database: target.postgres === undefined ? undefined : () => postgres(config, target),
     redis: target.redis === undefined ? undefined : () => redis(target),
     files: target.files === undefined ? undefined : () => files(config, target),
     // Whoever names it wants it; among all components it is where the configuration says so.
-    base: target.postgres === undefined || (target.postgres.base === undefined && !wanted.includes('base')) ? undefined : () => base(config, target),
+    base:
+      target.postgres === undefined || (target.postgres.base === undefined && !wanted.includes('base'))
+        ? undefined
+        : () => base(config, target),
   };
   const configured = (Object.keys(makers) as ComponentName[]).filter((component) => makers[component] !== undefined);
   const missing = wanted.find((component) => makers[component] === undefined);
-  if (missing !== undefined) throw new LifeboatError('usage', `target ${target.name} has no ${missing} to back up`, { hint: configured.length === 0 ? 'nothing is configured: lifeboat init' : `configured: ${configured.join(', ')}` });
+  if (missing !== undefined) {
+    throw new LifeboatError('usage', `target ${target.name} has no ${missing} to back up`, {
+      hint: configured.length === 0 ? 'nothing is configured: lifeboat init' : `configured: ${configured.join(', ')}`,
+    });
+  }
   const chosen = configured.filter((component) => wanted.length === 0 || wanted.includes(component));
-  if (chosen.length === 0) throw new LifeboatError('usage', `target ${target.name} has nothing to back up`, { hint: 'set DATABASE_URL, REDIS_URL or BACKUP_FILES, or run: lifeboat init' });
+  if (chosen.length === 0) {
+    throw new LifeboatError('usage', `target ${target.name} has nothing to back up`, {
+      hint: 'set DATABASE_URL, REDIS_URL or BACKUP_FILES, or run: lifeboat init',
+    });
+  }
   return Promise.all(
     chosen.map(async (component) => {
       const source = await (makers[component] as () => Promise<Source>)();
@@ -57,7 +85,11 @@ async function postgres(config: Config, { postgres: options }: TargetConfig): Pr
 
 async function base(config: Config, { postgres: options }: TargetConfig): Promise<Source> {
   const { baseSource } = await import('../source/postgres/base/source.ts');
-  return baseSource({ url: (options as NonNullable<typeof options>).url, scratchDir: tmpdir(), hangTimeoutMs: config.hangTimeoutMs });
+  return baseSource({
+    url: (options as NonNullable<typeof options>).url,
+    scratchDir: tmpdir(),
+    hangTimeoutMs: config.hangTimeoutMs,
+  });
 }
 
 async function redis({ redis: options }: TargetConfig): Promise<Source> {
@@ -67,5 +99,8 @@ async function redis({ redis: options }: TargetConfig): Promise<Source> {
 
 async function files(config: Config, { files: options }: TargetConfig): Promise<Source> {
   const { filesSource } = await import('../source/files/source.ts');
-  return filesSource({ ...(options as NonNullable<typeof options>), excludeFolders: config.repository?.kind === 'local' ? [config.repository.path] : [] });
+  return filesSource({
+    ...(options as NonNullable<typeof options>),
+    excludeFolders: config.repository?.kind === 'local' ? [config.repository.path] : [],
+  });
 }

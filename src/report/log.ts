@@ -5,13 +5,18 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 const order: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
-/** A sink that writes one line for each event of at least `level`. Progress is no line: an idle night's mail stays short. */
+/**
+ * A sink that writes one line for each event of at least `level`. Progress is no line: an idle night's mail stays
+ * short.
+ */
 export function logSink(write: (line: string) => void, level: LogLevel, now: () => Date = () => new Date()): EventSink {
   return (event) => {
     const entry = entryOf(event);
     if (entry === undefined || order.indexOf(entry.level) < order.indexOf(level)) return;
     const component = 'component' in event && event.component !== undefined ? `${event.component}: ` : '';
-    const time = now().toISOString().replace(/\.\d+Z$/, 'Z');
+    const time = now()
+      .toISOString()
+      .replace(/\.\d+Z$/, 'Z');
     write(`${time} ${entry.level} ${component}${entry.message.replaceAll(/\s*\n\s*/g, ' ')}`);
   };
 }
@@ -25,7 +30,10 @@ function entryOf(event: LifeboatEvent): { level: LogLevel; message: string } | u
     case 'debug':
       return { level: 'debug', message: event.message };
     case 'artifact':
-      return { level: 'debug', message: `${event.name} is stored (${event.bytes} bytes, ${event.storedBytes} in the repository)` };
+      return {
+        level: 'debug',
+        message: `${event.name} is stored (${event.bytes} bytes, ${event.storedBytes} in the repository)`,
+      };
     case 'timing':
       return { level: 'debug', message: `${event.name} took ${event.seconds.toFixed(2)} s` };
     case 'snapshot':

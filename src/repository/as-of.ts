@@ -4,21 +4,38 @@
  * who read, belong to the present.
  */
 import { LifeboatError } from '../lib/errors.ts';
-import { NotFoundError, StorageError, type ObjectHistory, type ObjectInfo, type ObjectVersion, type Storage } from '../storage/storage.ts';
+import {
+  NotFoundError,
+  StorageError,
+  type ObjectHistory,
+  type ObjectInfo,
+  type ObjectVersion,
+  type Storage,
+} from '../storage/storage.ts';
 
 const present = /^(locks|audit)\//;
 /** Packs are read piece by piece; a version is looked for once. */
 const maxRemembered = 10_000;
 
-/** The storage as it was at `atMs` (milliseconds since 1970). Throws LifeboatError `usage` where no versions are kept. */
+/**
+ * The storage as it was at `atMs` (milliseconds since 1970). Throws LifeboatError `usage` where no versions are kept.
+ */
 export function asOf(storage: Storage, atMs: number): Storage {
   const { history: whole, location, capabilities } = storage;
-  if (whole === undefined) throw new LifeboatError('usage', `${storage.location} keeps no earlier versions: the past cannot be read`, { hint: '--as-of needs a bucket with versioning' });
+  if (whole === undefined) {
+    throw new LifeboatError('usage', `${storage.location} keeps no earlier versions: the past cannot be read`, {
+      hint: '--as-of needs a bucket with versioning',
+    });
+  }
   const history = until(whole, atMs);
   const find = versionFinder(history, location);
   const changeable = (keys: readonly string[]): void => {
     const key = keys.find((each) => !present.test(each));
-    if (key !== undefined) throw new StorageError(`cannot change ${key} in ${location}: it is read as it was at ${new Date(atMs).toISOString()}`);
+    if (key !== undefined) {
+      throw new StorageError(
+        `cannot change ${key} in ${location}: it is read as it was at ${new Date(atMs).toISOString()}`,
+      );
+    }
   };
   return {
     location,
@@ -28,7 +45,8 @@ export function asOf(storage: Storage, atMs: number): Storage {
       changeable([key]);
       return storage.put(key, parts, options);
     },
-    get: async (key, range) => (present.test(key) ? storage.get(key, range) : history.get(key, (await find(key)).id, range)),
+    get: async (key, range) =>
+      present.test(key) ? storage.get(key, range) : history.get(key, (await find(key)).id, range),
     stat: async (key) => (present.test(key) ? storage.stat(key) : infoOf(key, await find(key))),
     list: (prefix, after) => (present.test(prefix) ? storage.list(prefix, after) : listPast(history, prefix, after)),
     remove: async (keys, options) => {
@@ -73,7 +91,11 @@ async function newestOf(history: ObjectHistory, key: string): Promise<ObjectVers
   return undefined;
 }
 
-async function* listPast(history: ObjectHistory, prefix: string, after: string | undefined): AsyncGenerator<ObjectInfo> {
+async function* listPast(
+  history: ObjectHistory,
+  prefix: string,
+  after: string | undefined,
+): AsyncGenerator<ObjectInfo> {
   for await (const { key, versions } of history.list(prefix, after)) {
     const version = shown(versions);
     if (version !== undefined) yield infoOf(key, version);

@@ -74,7 +74,13 @@ export const zeroSeal = '0'.repeat(64);
 
 /** The folder of this host's chain: its name as an object's key can hold it. */
 export function auditHost(name = hostname()): string {
-  return name.toLowerCase().replaceAll(/[^a-z0-9.-]/g, '-').replace(/^[.]+/, '').slice(0, 63) || 'unknown';
+  return (
+    name
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9.-]/g, '-')
+      .replace(/^[.]+/, '')
+      .slice(0, 63) || 'unknown'
+  );
 }
 
 export function auditKey(host: string, number: number): string {
@@ -115,7 +121,12 @@ function notListed(error: unknown): undefined {
   if (!(error instanceof StorageError) || error.retryable) throw error;
 }
 
-async function membersOf(draft: AuditDraft, object: string, before: string, dataKey: DataKey | undefined): Promise<Record<string, unknown>> {
+async function membersOf(
+  draft: AuditDraft,
+  object: string,
+  before: string,
+  dataKey: DataKey | undefined,
+): Promise<Record<string, unknown>> {
   const { command, target, ids, outcome, exitCode, startedMs, finishedMs, deleted } = draft;
   const { username, uid } = whoAmI();
   return {
@@ -145,13 +156,23 @@ function whoAmI(): { readonly username: string; readonly uid: number } {
 }
 
 /** Plain without encryption; else a box of its own in base64, bound to the record's name. */
-async function sealDetails(details: AuditDetails, object: string, dataKey: DataKey | undefined): Promise<AuditDetails | string> {
+async function sealDetails(
+  details: AuditDetails,
+  object: string,
+  dataKey: DataKey | undefined,
+): Promise<AuditDetails | string> {
   if (dataKey === undefined) return details;
-  const parts = await sealBox(boxKind.document, object, dataKey, Buffer.from(JSON.stringify(details)), { method: 'none', level: 0 });
+  const parts = await sealBox(boxKind.document, object, dataKey, Buffer.from(JSON.stringify(details)), {
+    method: 'none',
+    level: 0,
+  });
   return Buffer.concat(parts).toString('base64');
 }
 
-/** The newest record of this host as far as it is known: what the state folder remembers, else what the repository lists. Undefined: none yet. */
+/**
+ * The newest record of this host as far as it is known: what the state folder remembers, else what the repository
+ * lists. Undefined: none yet.
+ */
 export async function auditHead(repository: Repository): Promise<AuditHead | undefined> {
   const host = auditHost();
   const remembered = await repository.state.newestAudit(host);
@@ -161,10 +182,15 @@ export async function auditHead(repository: Repository): Promise<AuditHead | und
     const name = parseAuditKey(key);
     if (name !== undefined) newest = { ...name, seal: '' };
   }
-  return newest === undefined ? undefined : { ...newest, seal: await readSeal(repository.storage, auditKey(host, newest.number)) };
+  return newest === undefined
+    ? undefined
+    : { ...newest, seal: await readSeal(repository.storage, auditKey(host, newest.number)) };
 }
 
-/** The seal that a record says it has: good enough to point at it. One that is no document any more is told by the check of the chain; what follows it begins anew. */
+/**
+ * The seal that a record says it has: good enough to point at it. One that is no document any more is told by the check
+ * of the chain; what follows it begins anew.
+ */
 async function readSeal(storage: Storage, object: string): Promise<string> {
   const bytes = await storage.get(object);
   try {
@@ -178,15 +204,32 @@ function sealOf(bytes: Buffer, object: string): string {
   return splitDocument(bytes, object).seal;
 }
 
-/** One record with what is known of who wrote it. Throws `integrity` if it is damaged, `key` if no key opens it, NotFoundError. */
-export async function readAudit(repository: Repository, object: string): Promise<OpenedDocument & { readonly record: AuditRecord }> {
+/**
+ * One record with what is known of who wrote it. Throws `integrity` if it is damaged, `key` if no key opens it,
+ * NotFoundError.
+ */
+export async function readAudit(
+  repository: Repository,
+  object: string,
+): Promise<OpenedDocument & { readonly record: AuditRecord }> {
   const opened = await openRecord(await repository.storage.get(object), object, repository.keyring);
   const parsed = recordSchema.safeParse(opened.members);
   if (!parsed.success) throw damaged(object, 'it is not of a shape that this version knows', parsed.error);
-  return { ...opened, record: { ...parsed.data, details: await openDetails(repository, parsed.data.details, object, opened.members['dataKey']) } };
+  return {
+    ...opened,
+    record: {
+      ...parsed.data,
+      details: await openDetails(repository, parsed.data.details, object, opened.members['dataKey']),
+    },
+  };
 }
 
-async function openDetails({ keyring }: Repository, details: AuditDetails | string, object: string, dataKeyId: unknown): Promise<AuditDetails | undefined> {
+async function openDetails(
+  { keyring }: Repository,
+  details: AuditDetails | string,
+  object: string,
+  dataKeyId: unknown,
+): Promise<AuditDetails | undefined> {
   if (typeof details !== 'string') return details;
   if (keyring === undefined || typeof dataKeyId !== 'string') return undefined;
   const text = await openBox(Buffer.from(details, 'base64'), boxKind.document, object, await keyring.open(dataKeyId));

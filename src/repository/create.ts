@@ -13,7 +13,10 @@ export interface CreatedRepository {
   readonly repository: Repository;
   /** SHA-256 of rescue/rescue.mjs, for the recovery sheet. */
   readonly rescueSha256: string;
-  /** This host's signing key (base64), for `encryption.trustedKeys` of readers with an age identity; undefined without encryption. */
+  /**
+   * This host's signing key (base64), for `encryption.trustedKeys` of readers with an age identity; undefined without
+   * encryption.
+   */
   readonly signingKey: string | undefined;
 }
 
@@ -22,12 +25,21 @@ export interface CreatedRepository {
  * backups lie there without a repository.json, `key` when encryption is on and nothing to encrypt with is configured.
  * Killed half-way it can be repeated.
  */
-export async function createRepository(storage: Storage, encryption: EncryptionConfig, stateDir: string): Promise<CreatedRepository> {
+export async function createRepository(
+  storage: Storage,
+  encryption: EncryptionConfig,
+  stateDir: string,
+): Promise<CreatedRepository> {
   const material = parseKeyMaterial(encryption);
   if (material !== undefined && !hasSymmetricKey(material) && material.recipients.length === 0) throw noKeyToWrite();
   await using lease = await acquireLease(storage, { scope: 'repository', command: 'init' });
   await refuseOccupied(storage);
-  const info: RepositoryInfo = { format: 1, id: randomUUID(), createdAt: new Date().toISOString(), encryption: material === undefined ? 'none' : 'aes-256-gcm' };
+  const info: RepositoryInfo = {
+    format: 1,
+    id: randomUUID(),
+    createdAt: new Date().toISOString(),
+    encryption: material === undefined ? 'none' : 'aes-256-gcm',
+  };
   const repository = new Repository(storage, info, material, stateDir);
   await repository.keyring?.startDataKey();
   const signer = await repository.keyring?.signer();
@@ -39,7 +51,10 @@ export async function createRepository(storage: Storage, encryption: EncryptionC
 
 async function refuseOccupied(storage: Storage): Promise<void> {
   if ((await readRepositoryInfo(storage)) !== undefined) {
-    throw new LifeboatError('usage', `there is a repository at ${storage.location} already`, { state: 'nothing was changed', hint: 'lifeboat list shows what is in it' });
+    throw new LifeboatError('usage', `there is a repository at ${storage.location} already`, {
+      state: 'nothing was changed',
+      hint: 'lifeboat list shows what is in it',
+    });
   }
   for await (const { key } of storage.list('manifests/')) {
     throw new LifeboatError('usage', `${storage.location} holds backups (${key}), but no ${repositoryObject}`, {

@@ -6,21 +6,36 @@
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { NotFoundError, TooShortError, type ByteRange, type ObjectVersion, type Storage } from '../storage/storage.ts';
 
-/** What `open` makes of the object (or that range of it), else of its oldest version that it opens; rejects as the newest did. `open` is to reject with `integrity` for what is not the true one. */
-export async function openTrue<T>(storage: Storage, key: string, open: (bytes: Buffer) => T | Promise<T>, range?: ByteRange): Promise<T> {
+/**
+ * What `open` makes of the object (or that range of it), else of its oldest version that it opens; rejects as the
+ * newest did. `open` is to reject with `integrity` for what is not the true one.
+ */
+export async function openTrue<T>(
+  storage: Storage,
+  key: string,
+  open: (bytes: Buffer) => T | Promise<T>,
+  range?: ByteRange,
+): Promise<T> {
   try {
     return await open(await storage.get(key, range));
   } catch (error) {
     if (!isLoss(error)) throw error;
     const earlier = await openEarlier(storage, key, open, range);
     if (earlier === undefined) throw error;
-    storage.history?.fellBack(`${key} was overwritten or deleted (${messageOf(error)}); an earlier version of it is used`);
+    storage.history?.fellBack(
+      `${key} was overwritten or deleted (${messageOf(error)}); an earlier version of it is used`,
+    );
     return earlier.opened;
   }
 }
 
 /** The oldest version that opens; undefined when none does, or none is kept. */
-export async function openEarlier<T>(storage: Storage, key: string, open: (bytes: Buffer, version: ObjectVersion) => T | Promise<T>, range?: ByteRange): Promise<{ readonly opened: T } | undefined> {
+export async function openEarlier<T>(
+  storage: Storage,
+  key: string,
+  open: (bytes: Buffer, version: ObjectVersion) => T | Promise<T>,
+  range?: ByteRange,
+): Promise<{ readonly opened: T } | undefined> {
   const { history } = storage;
   if (history === undefined) return undefined;
   for (const version of await storedVersions(history, key)) {
@@ -36,7 +51,9 @@ export async function openEarlier<T>(storage: Storage, key: string, open: (bytes
 /** Oldest first, without markers. Credentials that may not look have none. */
 async function storedVersions(history: NonNullable<Storage['history']>, key: string): Promise<ObjectVersion[]> {
   try {
-    for await (const found of history.list(key)) if (found.key === key) return found.versions.filter(({ isMarker }) => !isMarker).toReversed();
+    for await (const found of history.list(key)) {
+      if (found.key === key) return found.versions.filter(({ isMarker }) => !isMarker).toReversed();
+    }
   } catch (error) {
     if (!(error instanceof LifeboatError) || error.code !== 'storage' || error.retryable) throw error;
   }
@@ -44,5 +61,9 @@ async function storedVersions(history: NonNullable<Storage['history']>, key: str
 }
 
 function isLoss(error: unknown): boolean {
-  return error instanceof NotFoundError || error instanceof TooShortError || (error instanceof LifeboatError && error.code === 'integrity');
+  return (
+    error instanceof NotFoundError ||
+    error instanceof TooShortError ||
+    (error instanceof LifeboatError && error.code === 'integrity')
+  );
 }

@@ -70,11 +70,21 @@ export class RepositoryState {
   async rememberBackup(target: string, backup: SeenBackup): Promise<void> {
     const known = await this.newestBackup(target);
     if (known !== undefined && Date.parse(known.startedAt) > Date.parse(backup.startedAt)) return;
-    await writeStateFile(join(this.#folder, `newest-${target}.json`), { id: backup.id, seal: backup.seal, startedAt: backup.startedAt });
+    await writeStateFile(join(this.#folder, `newest-${target}.json`), {
+      id: backup.id,
+      seal: backup.seal,
+      startedAt: backup.startedAt,
+    });
   }
 
-  /** The backup this host remembers, if `newest` (the newest there is now) is older than it: somebody removed it or put an older state back. */
-  async rolledBackFrom(target: string, newest: Pick<SeenBackup, 'startedAt'> | undefined): Promise<SeenBackup | undefined> {
+  /**
+   * The backup this host remembers, if `newest` (the newest there is now) is older than it: somebody removed it or put
+   * an older state back.
+   */
+  async rolledBackFrom(
+    target: string,
+    newest: Pick<SeenBackup, 'startedAt'> | undefined,
+  ): Promise<SeenBackup | undefined> {
     const known = await this.newestBackup(target);
     if (known === undefined) return undefined;
     return newest === undefined || Date.parse(newest.startedAt) < Date.parse(known.startedAt) ? known : undefined;
@@ -87,7 +97,9 @@ export class RepositoryState {
 
   /** Of two runs at once the greater number stays. */
   async rememberAudit({ host, number, seal }: SeenAudit): Promise<void> {
-    if (((await this.newestAudit(host))?.number ?? 0) < number) await writeStateFile(join(this.#folder, `audit-${host}.json`), { host, number, seal });
+    if (((await this.newestAudit(host))?.number ?? 0) < number) {
+      await writeStateFile(join(this.#folder, `audit-${host}.json`), { host, number, seal });
+    }
   }
 
   async newestDataKey(): Promise<SeenDataKey | undefined> {
@@ -113,15 +125,27 @@ export class RepositoryState {
   }
 
   async keepOwnDataKey(key: OwnDataKey): Promise<void> {
-    await writeStateFile(join(this.#folder, 'own-data-key.json'), { id: key.id.toString('hex'), key: key.key.toString('base64'), createdAt: key.createdAt });
+    await writeStateFile(join(this.#folder, 'own-data-key.json'), {
+      id: key.id.toString('hex'),
+      key: key.key.toString('base64'),
+      createdAt: key.createdAt,
+    });
   }
 
-  /** A secret (32 bytes) that was kept under `name` when it was derived from `passphrase`. Expired ones are removed on the way. */
+  /**
+   * A secret (32 bytes) that was kept under `name` when it was derived from `passphrase`. Expired ones are removed on
+   * the way.
+   */
   async cachedSecret(name: string, passphrase: string, now = Date.now()): Promise<Buffer | undefined> {
     const all = await this.#cached();
-    const alive = all.filter((each) => Date.parse(each.expiresAt) > now && Date.parse(each.expiresAt) <= now + cachedSecretLifeMs);
+    const alive = all.filter(
+      (each) => Date.parse(each.expiresAt) > now && Date.parse(each.expiresAt) <= now + cachedSecretLifeMs,
+    );
     if (alive.length < all.length) await this.#writeCached(alive);
-    const found = alive.find((each) => each.name === name && timingSafeEqual(passphraseTag(each.salt, passphrase), Buffer.from(each.tag, 'hex')));
+    const found = alive.find(
+      (each) =>
+        each.name === name && timingSafeEqual(passphraseTag(each.salt, passphrase), Buffer.from(each.tag, 'hex')),
+    );
     return found === undefined ? undefined : Buffer.from(found.secret, 'base64');
   }
 
@@ -179,13 +203,19 @@ function passphraseTag(salt: string, passphrase: string): Buffer {
   return createHmac('sha256', Buffer.from(salt, 'base64')).update(passphrase).digest().subarray(0, 2);
 }
 
-/** A JSON file of this host's state; undefined if there is none, or it is torn. Throws `usage` where this user may not read. */
+/**
+ * A JSON file of this host's state; undefined if there is none, or it is torn. Throws `usage` where this user may not
+ * read.
+ */
 export async function readStateFile<T>(path: string): Promise<T | undefined> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as T;
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw new LifeboatError('usage', `cannot read the state folder: ${messageOf(error)}`, { hint: 'run it as the user that it belongs to, or set BACKUP_STATE_DIR to a folder of this user', cause: error });
+    throw new LifeboatError('usage', `cannot read the state folder: ${messageOf(error)}`, {
+      hint: 'run it as the user that it belongs to, or set BACKUP_STATE_DIR to a folder of this user',
+      cause: error,
+    });
   }
 }
 
@@ -195,6 +225,9 @@ export async function writeStateFile(path: string, value: unknown): Promise<void
     await ensureFolder(dirname(path));
     await writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`, 0o600);
   } catch (cause) {
-    throw new LifeboatError('usage', `cannot write to the state folder: ${messageOf(cause)}`, { hint: 'set BACKUP_STATE_DIR to a folder that this user may write', cause });
+    throw new LifeboatError('usage', `cannot write to the state folder: ${messageOf(cause)}`, {
+      hint: 'set BACKUP_STATE_DIR to a folder that this user may write',
+      cause,
+    });
   }
 }

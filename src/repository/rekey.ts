@@ -3,7 +3,14 @@
  * over the copy beside each backup; killed half-way it is simply run again.
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { encodeKeyFile, entryBelongsTo, parseKeyFile, wrapDataKey, type KeyEntry, type ReadKeyFile } from './keys/key-file.ts';
+import {
+  encodeKeyFile,
+  entryBelongsTo,
+  parseKeyFile,
+  wrapDataKey,
+  type KeyEntry,
+  type ReadKeyFile,
+} from './keys/key-file.ts';
 import { hasSymmetricKey, type KeyMaterial } from './keys/key-material.ts';
 import type { Keyring, OpenedKey } from './keys/keyring.ts';
 import { acquireLease } from './leases/lease.ts';
@@ -48,7 +55,10 @@ export async function describeKeys(repository: Repository): Promise<KeyDescripti
     described.push({
       id: file.id,
       createdAt: file.createdAt,
-      recipients: file.recipients.map((entry) => ({ type: entry.type, recipient: entry.type === 'age' ? entry.recipient : undefined })),
+      recipients: file.recipients.map((entry) => ({
+        type: entry.type,
+        recipient: entry.type === 'age' ? entry.recipient : undefined,
+      })),
       openedBy: typeof opened === 'string' ? undefined : opened.openedBy,
       reason: typeof opened === 'string' ? opened : undefined,
       differsFromConfiguration: kinds(file.recipients) !== configuredKinds(keyring.material),
@@ -58,7 +68,10 @@ export async function describeKeys(repository: Repository): Promise<KeyDescripti
   return described;
 }
 
-/** Starts a new data key for what is written next (the next backup is full). Throws LifeboatError `key` when the configured key does not open the present one: it may be mistyped. */
+/**
+ * Starts a new data key for what is written next (the next backup is full). Throws LifeboatError `key` when the
+ * configured key does not open the present one: it may be mistyped.
+ */
 export async function rotateKey(repository: Repository): Promise<OpenedKey> {
   const keyring = keyringOf(repository);
   await using lease = await acquireLease(repository.storage, { scope: 'keys', command: 'keys rotate' });
@@ -86,7 +99,12 @@ export async function rewrapKeys(repository: Repository, change: RewrapChange): 
       continue;
     }
     const recipients = await changedEntries(file, opened, change);
-    if (recipients.length === 0) throw new LifeboatError('usage', `data key ${file.id} would be left without anybody who can open it`, { state: 'nothing was changed', hint: 'add the new key or recipient first' });
+    if (recipients.length === 0) {
+      throw new LifeboatError('usage', `data key ${file.id} would be left without anybody who can open it`, {
+        state: 'nothing was changed',
+        hint: 'add the new key or recipient first',
+      });
+    }
     if (recipients.length !== file.recipients.length || recipients.some((entry, n) => entry !== file.recipients[n])) {
       planned.push({ file, bytes: encodeKeyFile({ id: file.id, createdAt: file.createdAt, recipients }, opened) });
     }
@@ -113,9 +131,12 @@ async function refreshCopies(repository: Repository): Promise<number> {
 }
 
 async function changedEntries(file: ReadKeyFile, dataKey: OpenedKey, change: RewrapChange): Promise<KeyEntry[]> {
-  const belongsTo = async (entry: KeyEntry, keys: WrapFor): Promise<boolean> => entryBelongsTo(entry, file.id, { ...keys, identities: [], trustedKeys: [] });
+  const belongsTo = async (entry: KeyEntry, keys: WrapFor): Promise<boolean> =>
+    entryBelongsTo(entry, file.id, { ...keys, identities: [], trustedKeys: [] });
   const kept: KeyEntry[] = [];
-  for (const entry of file.recipients) if (change.remove === undefined || !(await belongsTo(entry, change.remove))) kept.push(entry);
+  for (const entry of file.recipients) {
+    if (change.remove === undefined || !(await belongsTo(entry, change.remove))) kept.push(entry);
+  }
   for (const single of change.add === undefined ? [] : eachAlone(change.add)) {
     const already = await Promise.all(kept.map((entry) => belongsTo(entry, single)));
     if (!already.includes(true)) kept.push(...(await wrapDataKey(dataKey, single)));
@@ -143,11 +164,20 @@ async function attemptOpen(keyring: Keyring, id: string): Promise<OpenedKey | st
 }
 
 function kinds(entries: readonly KeyEntry[]): string {
-  return entries.map((entry) => (entry.type === 'age' ? entry.recipient : entry.type)).toSorted().join();
+  return entries
+    .map((entry) => (entry.type === 'age' ? entry.recipient : entry.type))
+    .toSorted()
+    .join();
 }
 
 function configuredKinds(material: KeyMaterial): string {
-  return [...(material.rawKey === undefined ? [] : ['raw']), ...material.passphrases.map(() => 'passphrase'), ...material.recipients].toSorted().join();
+  return [
+    ...(material.rawKey === undefined ? [] : ['raw']),
+    ...material.passphrases.map(() => 'passphrase'),
+    ...material.recipients,
+  ]
+    .toSorted()
+    .join();
 }
 
 function keyringOf(repository: Repository): Keyring {

@@ -12,8 +12,21 @@ import { keyNeeded, type SealingKey } from './keys/sealed-records.ts';
 import { openTrue } from './earlier-versions.ts';
 import { canDecrypt, parseKeyMaterial, type KeyMaterial } from './keys/key-material.ts';
 import { Keyring, type OpenedKey } from './keys/keyring.ts';
-import { listManifests, readListed, type ListedManifest, type ListOptions, type ManifestHome } from './manifests/listing.ts';
-import { keyCopyKey, manifestKey, maxManifestBytes, parseManifest, type Manifest, type ManifestDraft } from './manifests/manifest.ts';
+import {
+  listManifests,
+  readListed,
+  type ListedManifest,
+  type ListOptions,
+  type ManifestHome,
+} from './manifests/listing.ts';
+import {
+  keyCopyKey,
+  manifestKey,
+  maxManifestBytes,
+  parseManifest,
+  type Manifest,
+  type ManifestDraft,
+} from './manifests/manifest.ts';
 import { resolveBackup, type ResolvedBackup, type ResolveOptions } from './manifests/resolve.ts';
 import { damaged, sealDocument } from './box/seal.ts';
 import { RepositoryState } from './host-state.ts';
@@ -35,11 +48,19 @@ export type RepositoryInfo = z.infer<typeof repositorySchema>;
  * Opens an existing repository. Throws LifeboatError `not_found` without a repository.json, `key` when
  * it and the configuration disagree on encryption, `integrity` when it cannot be parsed.
  */
-export async function openRepository(storage: Storage, encryption: EncryptionConfig, stateDir: string): Promise<Repository> {
+export async function openRepository(
+  storage: Storage,
+  encryption: EncryptionConfig,
+  stateDir: string,
+): Promise<Repository> {
   const material = parseKeyMaterial(encryption);
   const info = await openTrue(storage, repositoryObject, parseRepositoryInfo).catch(noneWhereAbsent);
   if (info === undefined) {
-    throw new LifeboatError('not_found', `there is no repository at ${storage.location}: it has no ${repositoryObject}`, { hint: 'create it with: lifeboat init' });
+    throw new LifeboatError(
+      'not_found',
+      `there is no repository at ${storage.location}: it has no ${repositoryObject}`,
+      { hint: 'create it with: lifeboat init' },
+    );
   }
   refuseMismatch(info, material, storage.location);
   return new Repository(storage, info, material, stateDir);
@@ -64,7 +85,13 @@ function parseRepositoryInfo(bytes: Buffer): RepositoryInfo {
   const parsed = repositorySchema.safeParse(value, uncompiled);
   if (parsed.success) return parsed.data;
   const format = typeof value === 'object' && value !== null && 'format' in value ? value.format : undefined;
-  throw damaged(repositoryObject, typeof format === 'number' && format > 1 ? `format ${format} is newer than this version of lifeboat knows` : 'it does not describe a repository', parsed.error);
+  throw damaged(
+    repositoryObject,
+    typeof format === 'number' && format > 1
+      ? `format ${format} is newer than this version of lifeboat knows`
+      : 'it does not describe a repository',
+    parsed.error,
+  );
 }
 
 export class Repository implements ManifestHome {
@@ -98,7 +125,10 @@ export class Repository implements ManifestHome {
     return this.keyring === undefined ? { dataKey: undefined, signer: undefined } : this.keyring.writeKey();
   }
 
-  /** The data key that a manifest names; undefined without encryption. Throws LifeboatError `key` when it cannot be opened. */
+  /**
+   * The data key that a manifest names; undefined without encryption. Throws LifeboatError `key` when it cannot be
+   * opened.
+   */
   async dataKeyOf(manifest: Manifest): Promise<OpenedKey | undefined> {
     if (this.keyring === undefined) return undefined;
     if (manifest.dataKey === undefined) throw keyNeeded(`read backup ${manifest.id}`);
@@ -128,18 +158,35 @@ export class Repository implements ManifestHome {
    * after it: if it rejects then, the manifest is taken back. Throws LifeboatError `integrity` for a draft
    * that no reader would take.
    */
-  async publishManifest(draft: ManifestDraft, key: SealingKey, stillHolds: () => Promise<void> = async () => {}): Promise<{ readonly manifest: Manifest; readonly seal: string }> {
+  async publishManifest(
+    draft: ManifestDraft,
+    key: SealingKey,
+    stillHolds: () => Promise<void> = async () => {},
+  ): Promise<{ readonly manifest: Manifest; readonly seal: string }> {
     const object = manifestKey(draft.id);
     const { components, ...head } = draft;
     const dataKey = key.dataKey === undefined ? {} : { dataKey: key.dataKey.id.toString('hex') };
     const members = { format: 1, repository: this.repositoryId, ...head, ...dataKey, components };
     const bytes = sealDocument(members, key.dataKey, key.signer);
-    const manifest = parseManifest(JSON.parse(JSON.stringify(members)) as Record<string, unknown>, draft.id, this.repositoryId, object);
-    if (bytes.length > maxManifestBytes) throw new LifeboatError('integrity', `the manifest would have ${bytes.length} bytes, over the limit of ${maxManifestBytes}`, { state: 'nothing was published' });
+    const manifest = parseManifest(
+      JSON.parse(JSON.stringify(members)) as Record<string, unknown>,
+      draft.id,
+      this.repositoryId,
+      object,
+    );
+    if (bytes.length > maxManifestBytes) {
+      throw new LifeboatError(
+        'integrity',
+        `the manifest would have ${bytes.length} bytes, over the limit of ${maxManifestBytes}`,
+        { state: 'nothing was published' },
+      );
+    }
     await stillHolds();
     await this.storage.put(object, [bytes]).catch(async (error: unknown) => {
       // It may be there although its answer was lost, or not waited for.
-      if (!(error instanceof AlreadyExistsError)) await takeBack(this.storage, object, { budgetMs: 5000 }).catch(() => {});
+      if (!(error instanceof AlreadyExistsError)) {
+        await takeBack(this.storage, object, { budgetMs: 5000 }).catch(() => {});
+      }
       throw error;
     });
     try {
@@ -153,7 +200,10 @@ export class Repository implements ManifestHome {
     return { manifest, seal };
   }
 
-  /** Copies the key file of `dataKeyId` beside a backup, should keys/ be lost, and retains it as long as the backup where that is allowed. Before the manifest. */
+  /**
+   * Copies the key file of `dataKeyId` beside a backup, should keys/ be lost, and retains it as long as the backup
+   * where that is allowed. Before the manifest.
+   */
   async copyKeyFile(backupId: string, dataKeyId: string): Promise<void> {
     const object = `keys/${dataKeyId}.json`;
     await this.storage.put(keyCopyKey(backupId), [await this.storage.get(object)]);
@@ -163,16 +213,23 @@ export class Repository implements ManifestHome {
   }
 }
 
-/** Configuration decides: neither may a bucket talk us into writing in the clear, nor is a configured key passed over in silence. */
+/**
+ * Configuration decides: neither may a bucket talk us into writing in the clear, nor is a configured key passed over in
+ * silence.
+ */
 export function refuseMismatch(info: RepositoryInfo, material: KeyMaterial | undefined, location: string): void {
   if (info.encryption === 'none' && material !== undefined) {
-    throw new LifeboatError('key', `encryption is configured, but the repository at ${location} says it is not encrypted`, {
-      hint: 'if that is meant to be: BACKUP_ENCRYPTION_ENABLED=false; else find out who changed repository.json',
-    });
+    throw new LifeboatError(
+      'key',
+      `encryption is configured, but the repository at ${location} says it is not encrypted`,
+      { hint: 'if that is meant to be: BACKUP_ENCRYPTION_ENABLED=false; else find out who changed repository.json' },
+    );
   }
   if (info.encryption !== 'none' && material === undefined) {
-    throw new LifeboatError('key', `the repository at ${location} is encrypted, but encryption is switched off in the configuration`, {
-      hint: 'remove BACKUP_ENCRYPTION_ENABLED=false and configure its key',
-    });
+    throw new LifeboatError(
+      'key',
+      `the repository at ${location} is encrypted, but encryption is switched off in the configuration`,
+      { hint: 'remove BACKUP_ENCRYPTION_ENABLED=false and configure its key' },
+    );
   }
 }

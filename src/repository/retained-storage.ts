@@ -13,7 +13,10 @@ const ofBackups = /^(packs|backups|manifests)\//;
 /** An unfinished segment of write-ahead log is soon replaced by a longer one. */
 const lasting = /^(keys\/|wal\/(?!.*\.[0-9A-F]{16}\.partial\.wal$))/;
 
-/** The storage of a location whose new objects are retained as it is configured; the same storage where nothing is, or where the bucket has no object lock (see requireObjectLock). */
+/**
+ * The storage of a location whose new objects are retained as it is configured; the same storage where nothing is, or
+ * where the bucket has no object lock (see requireObjectLock).
+ */
 export function retaining(storage: Storage, location: RepositoryLocation): Storage {
   const lock = objectLockOf(location);
   return lock === undefined || !storage.capabilities.objectLock ? storage : withRetention(storage, lock.days);
@@ -24,7 +27,9 @@ export function requireObjectLock(storage: Storage, location: RepositoryLocation
   if (objectLockOf(location) === undefined || storage.capabilities.objectLock) return;
   throw new LifeboatError('usage', `object lock is configured, but ${storage.location} is in a bucket without it`, {
     state: 'nothing was written',
-    hint: 'object lock is switched on when a bucket is made, and these credentials must be allowed to ask for it (GetBucketObjectLockConfiguration); or remove repository.objectLock',
+    hint:
+      'object lock is switched on when a bucket is made, and these credentials must be allowed to ask for it ' +
+      '(GetBucketObjectLockConfiguration); or remove repository.objectLock',
   });
 }
 
@@ -39,5 +44,9 @@ function withRetention(storage: Storage, days: number): Storage {
     if (ofBackups.test(key)) return { retainUntilMs: retention.untilMs };
     return lasting.test(key) ? { retainUntilMs: until() } : {};
   };
-  return { ...storage, retention, put: (key, parts, options) => storage.put(key, parts, { ...retained(key), ...options }) };
+  return {
+    ...storage,
+    retention,
+    put: (key, parts, options) => storage.put(key, parts, { ...retained(key), ...options }),
+  };
 }

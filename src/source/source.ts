@@ -79,11 +79,14 @@ export interface ArtifactReader {
 /** What is protected. One object serves one dump or one restore. */
 export interface Source {
   readonly kind: SourceKind;
-  /** Versions, identity, rights; changes nothing. Throws (source, tool) when the server cannot be reached or a tool is missing. */
+  /**
+   * Versions, identity, rights; changes nothing. Throws (source, tool) when the server cannot be reached or a tool is
+   * missing.
+   */
   probe(context: RunContext): Promise<SourceInfo>;
   /**
-   * Yields artifacts; several bodies may be open side by side, and the next artifact is asked for only when there is room.
-   * Leaving the loop early (return/throw) releases everything the dump holds.
+   * Yields artifacts; several bodies may be open side by side, and the next artifact is asked for only when there is
+   * room. Leaving the loop early (return/throw) releases everything the dump holds.
    */
   dump(context: RunContext): AsyncIterable<Artifact>;
   /** Complete once the dump has been iterated to its end and every body has ended. */

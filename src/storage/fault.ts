@@ -9,15 +9,19 @@ export type FaultyMethod = 'put' | 'get' | 'stat' | 'list' | 'remove';
 
 export interface Fault {
   readonly method: FaultyMethod;
-  /** The first is 1. Counts calls of that method whose key (or prefix, or any key of a remove) matches `key`. A call of list is one, whatever it yields. */
+  /**
+   * The first is 1. Counts calls of that method whose key (or prefix, or any key of a remove) matches `key`. A call of
+   * list is one, whatever it yields.
+   */
   readonly call: number;
   /** Only calls on keys that match. */
   readonly key?: RegExp;
   /** How many calls in a row fail; default 1. */
   readonly times?: number;
   /**
-   * before: fails without effect; after: takes effect, then fails (an answer that was lost);
-   * delay: works, `delayMs` later; cut: get rejects as an answer cut midway does, list fails after `cutAfter` objects, put and remove as `before`.
+   * before: fails without effect; after: takes effect, then fails (an answer that was lost); delay: works, `delayMs`
+   * later; cut: get rejects as an answer cut midway does, list fails after `cutAfter` objects, put and remove as
+   * `before`.
    */
   readonly kind: 'before' | 'after' | 'delay' | 'cut';
   readonly delayMs?: number;
@@ -46,7 +50,8 @@ export function withFaults(storage: Storage, faults: readonly Fault[]): FaultySt
     }
     return hit;
   };
-  const call = <T>(method: FaultyMethod, keys: readonly string[], work: () => Promise<T>): Promise<T> => suffer(faultOf(method, keys), work);
+  const call = <T>(method: FaultyMethod, keys: readonly string[], work: () => Promise<T>): Promise<T> =>
+    suffer(faultOf(method, keys), work);
   return {
     calls,
     location: storage.location,
@@ -71,7 +76,12 @@ async function suffer<T>(fault: Fault | undefined, work: () => Promise<T>): Prom
   return result;
 }
 
-async function* listFaulty(storage: Storage, prefix: string, after: string | undefined, fault: Fault | undefined): AsyncGenerator<ObjectInfo> {
+async function* listFaulty(
+  storage: Storage,
+  prefix: string,
+  after: string | undefined,
+  fault: Fault | undefined,
+): AsyncGenerator<ObjectInfo> {
   if (fault?.delayMs !== undefined) await sleep(fault.delayMs);
   if (fault?.kind === 'before') throw errorOf(fault);
   let given = 0;

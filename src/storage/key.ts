@@ -6,14 +6,18 @@ import { StorageError } from './storage.ts';
 
 /** Refuses what is not a plain relative path of names without a leading dot. */
 export function checkKey(location: string, key: string): void {
-  if (!isKey(key)) throw new StorageError(`refused the key ${JSON.stringify(key)} in ${location}: it is not the name of an object`);
+  if (!isKey(key)) {
+    throw new StorageError(`refused the key ${JSON.stringify(key)} in ${location}: it is not the name of an object`);
+  }
 }
 
 /** The same for a listing's prefix, whose last part may be cut anywhere. */
 export function checkPrefix(location: string, prefix: string): void {
   const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
   if ((folder === '' || isKey(`${folder}x`)) && !prefix.includes('\0')) return;
-  throw new StorageError(`refused the prefix ${JSON.stringify(prefix)} in ${location}: it is not the beginning of an object's name`);
+  throw new StorageError(
+    `refused the prefix ${JSON.stringify(prefix)} in ${location}: it is not the beginning of an object's name`,
+  );
 }
 
 /** True for `a/b.c`; false for ``, `/a`, `a//b`, `a/../b`, `a/.b`. */

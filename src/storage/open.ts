@@ -5,7 +5,10 @@ import { retryTransient, withRetry, type StorageRetryOptions } from './retry.ts'
 import type { Storage } from './storage.ts';
 
 export interface OpenStorageOptions {
-  /** Ends requests and pauses; they reject with its reason. What is to be done after an abort (releasing a lease) needs a storage opened without it. */
+  /**
+   * Ends requests and pauses; they reject with its reason. What is to be done after an abort (releasing a lease) needs
+   * a storage opened without it.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Plain lines for an operator: when an outage begins, now and then while it lasts, and when it is over. */
   readonly onRetry?: ((message: string) => void) | undefined;
@@ -24,8 +27,15 @@ export interface OpenStorageOptions {
  * a local folder is not looked at before the first call.
  */
 export async function openStorage(location: RepositoryLocation, options: OpenStorageOptions = {}): Promise<Storage> {
-  const retryOptions: StorageRetryOptions = { budgetMs: options.retryBudgetMs, signal: options.signal, onRetry: options.onRetry, onFallback: options.onFallback };
-  if (location.kind === 'local') return withRetry(openLocalStorage(location.path, { create: options.create ?? false }), retryOptions);
+  const retryOptions: StorageRetryOptions = {
+    budgetMs: options.retryBudgetMs,
+    signal: options.signal,
+    onRetry: options.onRetry,
+    onFallback: options.onFallback,
+  };
+  if (location.kind === 'local') {
+    return withRetry(openLocalStorage(location.path, { create: options.create ?? false }), retryOptions);
+  }
   const { openS3Storage } = await import('./s3/s3-storage.ts');
   const s3Options = { signal: options.signal, idleTimeoutMs: options.idleTimeoutMs };
   return withRetry(await retryTransient(() => openS3Storage(location, s3Options), retryOptions), retryOptions);

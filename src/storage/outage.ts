@@ -37,7 +37,12 @@ export function trackOutage(tell: (message: string) => void, nowMs: () => number
     failures++;
     if (now < quietUntilMs) return;
     const first = `${message}; trying again in ${(pauseMs / 1000).toFixed(1)} s`;
-    tell(failures === 1 ? first : `still, after ${seconds(now - sinceMs)}, ${failures} failed tries (${waiting.size === 1 ? '1 call waits' : `${waiting.size} calls wait`}): ${message}`);
+    tell(
+      failures === 1
+        ? first
+        : `still, after ${seconds(now - sinceMs)}, ${failures} failed tries ` +
+            `(${waiting.size === 1 ? '1 call waits' : `${waiting.size} calls wait`}): ${message}`,
+    );
     isTold = true;
     quietUntilMs = now + quietMs;
     quietMs = Math.min(2 * quietMs, longestQuietMs);

@@ -31,28 +31,53 @@ export function withRetry(storage: Storage, options: StorageRetryOptions = {}): 
   return {
     location: storage.location,
     capabilities: storage.capabilities,
-    put: (key: string, parts: readonly Uint8Array[], putOptions?: PutOptions) => patiently(() => storage.put(key, parts, putOptions)),
+    put: (key: string, parts: readonly Uint8Array[], putOptions?: PutOptions) =>
+      patiently(() => storage.put(key, parts, putOptions)),
     get: (key: string, range?: ByteRange) => patiently(() => storage.get(key, range)),
     stat: (key: string) => patiently(() => storage.stat(key)),
     list: (prefix: string, after?: string) => listPatiently((from) => storage.list(prefix, from), after, patiently),
     remove: (keys: readonly string[], removeOptions: RemoveOptions = {}) => {
       const { signal, ...others } = options;
-      const patience = { ...others, ...(removeOptions.afterAbort === true ? {} : { signal }), ...(removeOptions.budgetMs === undefined ? {} : { budgetMs: removeOptions.budgetMs }) };
+      const patience = {
+        ...others,
+        ...(removeOptions.afterAbort === true ? {} : { signal }),
+        ...(removeOptions.budgetMs === undefined ? {} : { budgetMs: removeOptions.budgetMs }),
+      };
       return retryTransient(() => storage.remove(keys, removeOptions), patience, outage);
     },
-    ...(removeVersions === undefined ? {} : { removeVersions: (keys: readonly string[], versionOptions?: { readonly hiddenOnly?: boolean }) => patiently(() => removeVersions(keys, versionOptions)) }),
-    ...(extendRetention === undefined ? {} : { extendRetention: (key: string, untilMs: number, sizeBytes?: number) => patiently(() => extendRetention(key, untilMs, sizeBytes)) }),
-    ...(storage.history === undefined ? {} : { history: patientHistory(storage.history, patiently, options.onFallback) }),
+    ...(removeVersions === undefined
+      ? {}
+      : {
+          removeVersions: (keys: readonly string[], versionOptions?: { readonly hiddenOnly?: boolean }) =>
+            patiently(() => removeVersions(keys, versionOptions)),
+        }),
+    ...(extendRetention === undefined
+      ? {}
+      : {
+          extendRetention: (key: string, untilMs: number, sizeBytes?: number) =>
+            patiently(() => extendRetention(key, untilMs, sizeBytes)),
+        }),
+    ...(storage.history === undefined
+      ? {}
+      : { history: patientHistory(storage.history, patiently, options.onFallback) }),
     space: () => patiently(() => storage.space()),
     removeStaleTemporaries: (olderThanMs: number) => patiently(() => storage.removeStaleTemporaries(olderThanMs)),
     close: () => storage.close(),
   };
 }
 
-/** Repeats `work` while it fails with a LifeboatError marked retryable, within the budget. Calls of one `outage` are told together. */
-export async function retryTransient<T>(work: () => Promise<T>, options: StorageRetryOptions, outage: Outage = outageOf(options)): Promise<T> {
+/**
+ * Repeats `work` while it fails with a LifeboatError marked retryable, within the budget. Calls of one `outage` are
+ * told together.
+ */
+export async function retryTransient<T>(
+  work: () => Promise<T>,
+  options: StorageRetryOptions,
+  outage: Outage = outageOf(options),
+): Promise<T> {
   const call = outage();
-  const isTransient = (error: unknown): boolean => error instanceof LifeboatError && error.retryable && options.signal?.aborted !== true;
+  const isTransient = (error: unknown): boolean =>
+    error instanceof LifeboatError && error.retryable && options.signal?.aborted !== true;
   try {
     const result = await retry(work, {
       budgetMs: options.budgetMs ?? 75_000,
@@ -77,7 +102,11 @@ function outageOf({ onRetry }: StorageRetryOptions): Outage {
 type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** Each object's fallback is told once. */
-function patientHistory(history: ObjectHistory, patiently: Patiently, onFallback: ((message: string) => void) | undefined): ObjectHistory {
+function patientHistory(
+  history: ObjectHistory,
+  patiently: Patiently,
+  onFallback: ((message: string) => void) | undefined,
+): ObjectHistory {
   const told = new Set<string>();
   return {
     list: (prefix, after) => listPatiently((from) => history.list(prefix, from), after, patiently),
@@ -91,7 +120,11 @@ function patientHistory(history: ObjectHistory, patiently: Patiently, onFallback
 }
 
 /** Goes on after the last key given; each key that arrives starts a new budget. */
-async function* listPatiently<T extends { readonly key: string }>(list: (after: string | undefined) => AsyncIterable<T>, after: string | undefined, patiently: Patiently): AsyncGenerator<T> {
+async function* listPatiently<T extends { readonly key: string }>(
+  list: (after: string | undefined) => AsyncIterable<T>,
+  after: string | undefined,
+  patiently: Patiently,
+): AsyncGenerator<T> {
   let last = after;
   let source: AsyncIterator<T> | undefined;
   const next = async (): Promise<IteratorResult<T>> => {

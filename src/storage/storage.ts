@@ -35,12 +35,21 @@ export interface Storage {
   /** For messages: `file:///path` or `s3://bucket/prefix`, without credentials. */
   readonly location: string;
   readonly capabilities: StorageCapabilities;
-  /** At most 64 MiB, all or nothing, durable when it resolves; concurrent writers of one key without `replace`: exactly one wins on local storage, best effort on S3. */
+  /**
+   * At most 64 MiB, all or nothing, durable when it resolves; concurrent writers of one key without `replace`: exactly
+   * one wins on local storage, best effort on S3.
+   */
   put(key: string, parts: readonly Uint8Array[], options?: PutOptions): Promise<void>;
-  /** The whole object or exactly the range asked for (a shorter object: StorageError). NotFoundError only when it is proven absent. */
+  /**
+   * The whole object or exactly the range asked for (a shorter object: StorageError). NotFoundError only when it is
+   * proven absent.
+   */
   get(key: string, range?: ByteRange): Promise<Buffer>;
   stat(key: string): Promise<ObjectInfo>;
-  /** Every object whose key begins with `prefix` (a plain string prefix), in byte order of keys, streamed; with `after`, only keys greater than that one. Absent prefix: nothing. */
+  /**
+   * Every object whose key begins with `prefix` (a plain string prefix), in byte order of keys, streamed; with `after`,
+   * only keys greater than that one. Absent prefix: nothing.
+   */
   list(prefix: string, after?: string): AsyncIterable<ObjectInfo>;
   /** Absent keys are fine. */
   remove(keys: readonly string[], options?: RemoveOptions): Promise<void>;
@@ -48,12 +57,15 @@ export interface Storage {
    * Where old versions are kept (undefined elsewhere, where `remove` is for good): removes these objects with all their
    * versions. What object lock retains stays as it is, and is returned. Absent keys are fine.
    */
-  removeVersions?(keys: readonly string[], options?: { readonly hiddenOnly?: boolean }): Promise<readonly RetainedObject[]>;
+  removeVersions?(
+    keys: readonly string[],
+    options?: { readonly hiddenOnly?: boolean },
+  ): Promise<readonly RetainedObject[]>;
   /**
-   * Where objects can be locked: this object's lock lasts at least until then, milliseconds since 1970. With `sizeBytes`
-   * it is one that is written once: the oldest version of that size is the true one, whatever was put over it; without,
-   * every version is meant. False: refused, or the object is not there, or hidden, or has another size; a lock may
-   * then last shorter.
+   * Where objects can be locked: this object's lock lasts at least until then, milliseconds since 1970. With
+   * `sizeBytes` it is one that is written once: the oldest version of that size is the true one, whatever was put over
+   * it; without, every version is meant. False: refused, or the object is not there, or hidden, or has another size; a
+   * lock may then last shorter.
    */
   extendRetention?(key: string, untilMs: number, sizeBytes?: number): Promise<boolean>;
   /** Where old versions are kept: they can be read. */
@@ -62,7 +74,10 @@ export interface Storage {
   readonly retention?: { readonly untilMs: number };
   /** Free and total bytes where the storage can tell. */
   space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | undefined>;
-  /** Removes half-written files of runs that were killed, older than that by the storage's own clock. Returns their paths; empty where puts leave nothing. */
+  /**
+   * Removes half-written files of runs that were killed, older than that by the storage's own clock. Returns their
+   * paths; empty where puts leave nothing.
+   */
   removeStaleTemporaries(olderThanMs: number): Promise<readonly string[]>;
   close(): Promise<void>;
 }
@@ -83,7 +98,10 @@ export interface ObjectVersions {
 
 /** Earlier versions of objects. Rejects as Storage does. */
 export interface ObjectHistory {
-  /** Of every object, hidden ones too, whose key begins with `prefix`, in byte order of keys; with `after`, only keys greater than that one. */
+  /**
+   * Of every object, hidden ones too, whose key begins with `prefix`, in byte order of keys; with `after`, only keys
+   * greater than that one.
+   */
   list(prefix: string, after?: string): AsyncIterable<ObjectVersions>;
   /** As Storage.get. */
   get(key: string, versionId: string, range?: ByteRange): Promise<Buffer>;
@@ -99,7 +117,10 @@ export interface RetainedObject {
 }
 
 export interface RemoveOptions {
-  /** What a run that is being stopped has still to do (its lease, a manifest that it takes back): the signal of the storage does not end this call. */
+  /**
+   * What a run that is being stopped has still to do (its lease, a manifest that it takes back): the signal of the
+   * storage does not end this call.
+   */
   readonly afterAbort?: boolean;
   /** How long to go on after the first failure, in milliseconds. Default: as for every call. */
   readonly budgetMs?: number;
@@ -128,7 +149,10 @@ export class StorageError extends LifeboatError {
 /** The object is shorter than the range that was asked for: cut off, or another one than was meant. */
 export class TooShortError extends StorageError {
   constructor(what: string, { start, end }: ByteRange, sizeBytes?: number) {
-    super(`cannot read bytes ${start} to ${end} of ${what}: ${sizeBytes === undefined ? 'it is shorter' : `it has only ${sizeBytes}`}`);
+    super(
+      `cannot read bytes ${start} to ${end} of ${what}: ` +
+        (sizeBytes === undefined ? 'it is shorter' : `it has only ${sizeBytes}`),
+    );
   }
 }
 

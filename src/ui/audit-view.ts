@@ -5,17 +5,34 @@ import { counted, shownTime } from './sizes.ts';
 import { columns, oneLine } from './table.ts';
 import type { View } from './view.ts';
 
-const exitCode = ({ findings }: AuditResult): number => (findings.some(({ weight }) => weight === 'fault') ? exitCodeOf.integrity : findings.length > 0 ? exitCodeWarnings : 0);
+const exitCode = ({ findings }: AuditResult): number =>
+  findings.some(({ weight }) => weight === 'fault') ? exitCodeOf.integrity : findings.length > 0 ? exitCodeWarnings : 0;
 
 export const auditView: View<AuditResult> = {
   schema: 'lifeboat.audit/v1',
   kind: 'query',
   text: async ({ records, findings, total, repository }, paint) => {
-    const rows = records.map((each) => [shownTime(each.finishedAt), `${each.user}@${each.host}`, each.command, each.outcome === 'ok' ? 'ok' : `failed (${each.exitCode})`, each.target ?? '', each.ids.join(' '), whatOf(each)]);
-    const table = rows.length === 0 ? `no such runs in the audit log of ${repository}` : await columns(['ENDED (UTC)', 'WHO', 'COMMAND', 'OUTCOME', 'TARGET', 'BACKUPS', 'WHAT'], rows);
+    const rows = records.map((each) => [
+      shownTime(each.finishedAt),
+      `${each.user}@${each.host}`,
+      each.command,
+      each.outcome === 'ok' ? 'ok' : `failed (${each.exitCode})`,
+      each.target ?? '',
+      each.ids.join(' '),
+      whatOf(each),
+    ]);
+    const table =
+      rows.length === 0
+        ? `no such runs in the audit log of ${repository}`
+        : await columns(['ENDED (UTC)', 'WHO', 'COMMAND', 'OUTCOME', 'TARGET', 'BACKUPS', 'WHAT'], rows);
     const faults = findings.map(({ kind, object, problem }) => `${kind}: ${object}: ${oneLine(problem)}`);
     const isWhole = !findings.some(({ weight }) => weight === 'fault');
-    const verdict = isWhole ? paint.green(`the log is whole: ${counted(total, 'record')}`) : paint.red(`the log is not what was written: ${counted(findings.length, 'finding')}; somebody who can write to the repository has changed it`);
+    const verdict = isWhole
+      ? paint.green(`the log is whole: ${counted(total, 'record')}`)
+      : paint.red(
+          `the log is not what was written: ${counted(findings.length, 'finding')}; somebody who can write to the ` +
+            'repository has changed it',
+        );
     return [table, ...faults, verdict].join('\n');
   },
   exitCode,
@@ -24,9 +41,36 @@ export const auditView: View<AuditResult> = {
 export const auditCsvView: View<AuditResult> = {
   ...auditView,
   text: async ({ records, findings }) => {
-    const head = ['finishedAt', 'startedAt', 'host', 'number', 'user', 'uid', 'command', 'outcome', 'exitCode', 'target', 'ids', 'arguments', 'message', 'deleted'];
+    const head = [
+      'finishedAt',
+      'startedAt',
+      'host',
+      'number',
+      'user',
+      'uid',
+      'command',
+      'outcome',
+      'exitCode',
+      'target',
+      'ids',
+      'arguments',
+      'message',
+      'deleted',
+    ];
     const rows = records.map((each) => [
-      ...[each.finishedAt, each.startedAt, each.host, each.number, each.user, each.uid, each.command, each.outcome, each.exitCode, each.target ?? '', each.ids.join(' ')].map(String),
+      ...[
+        each.finishedAt,
+        each.startedAt,
+        each.host,
+        each.number,
+        each.user,
+        each.uid,
+        each.command,
+        each.outcome,
+        each.exitCode,
+        each.target ?? '',
+        each.ids.join(' '),
+      ].map(String),
       each.arguments === undefined ? '' : JSON.stringify(each.arguments),
       [each.step, each.message].filter((text) => text !== undefined).join(': '),
       (each.deleted ?? []).map(({ id, seal }) => `${id} ${seal}`).join('; '),
@@ -39,7 +83,10 @@ export const auditCsvView: View<AuditResult> = {
 function whatOf({ step, message, arguments: given, deleted }: AuditedRun): string {
   const asked = given === undefined || Object.keys(given).length === 0 ? undefined : JSON.stringify(given);
   const gone = deleted === undefined ? undefined : `deleted for good: ${deleted.map(({ id }) => id).join(' ')}`;
-  return [step, message, gone, asked].filter((text) => text !== undefined).join('; ').slice(0, 160);
+  return [step, message, gone, asked]
+    .filter((text) => text !== undefined)
+    .join('; ')
+    .slice(0, 160);
 }
 
 /** RFC 4180; a leading = + - @ would be a formula to a spreadsheet. */

@@ -21,14 +21,23 @@ type Planned = Extract<BackupResult, { outcome: 'planned' }>;
 
 async function doneText(result: Done, paint: ChalkInstance): Promise<string> {
   const total = sum(result.components);
-  const rows = result.components.map((each) => [each.name, each.serverVersion ?? '', ...sizeCells(each), formatDuration(each.durationMs), each.summary ?? '']);
+  const rows = result.components.map((each) => [
+    each.name,
+    each.serverVersion ?? '',
+    ...sizeCells(each),
+    formatDuration(each.durationMs),
+    each.summary ?? '',
+  ]);
   const table = await columns(['COMPONENT', 'VERSION', ...sizeHead, 'TIME', 'WHAT'], rows, [2, 3, 4, 5]);
-  const warned = result.warnings.length === 0 ? '' : paint.yellow(`, with ${counted(result.warnings.length, 'warning')}`);
+  const warned =
+    result.warnings.length === 0 ? '' : paint.yellow(`, with ${counted(result.warnings.length, 'warning')}`);
   return [
     table,
     '',
-    `${paint.green('backup')} ${result.id} is stored in ${result.repository}${result.encrypted ? '' : ' (not encrypted)'}${warned}`,
-    `read ${formatBytes(total.readBytes)}, stored ${formatBytes(total.storedBytes)}, took ${formatDuration(result.durationMs)}`,
+    `${paint.green('backup')} ${result.id} is stored in ` +
+      `${result.repository}${result.encrypted ? '' : ' (not encrypted)'}${warned}`,
+    `read ${formatBytes(total.readBytes)}, stored ${formatBytes(total.storedBytes)}, took ` +
+      formatDuration(result.durationMs),
   ].join('\n');
 }
 
@@ -41,7 +50,15 @@ async function planText(result: Planned): Promise<string> {
       .map(([key, value]) => `${key} ${value}`)
       .join(', '),
   ]);
-  const problems = result.components.flatMap((each) => each.problems.map((problem) => `${problem.fatal ? 'would fail' : 'warning'}: ${each.name}: ${oneLine(problem.message)}\n  hint: ${problem.hint}`));
+  const problems = result.components.flatMap((each) =>
+    each.problems.map(
+      (problem) =>
+        `${problem.fatal ? 'would fail' : 'warning'}: ${each.name}: ${oneLine(problem.message)}\n  hint: ` +
+        problem.hint,
+    ),
+  );
   const table = await columns(['COMPONENT', 'VERSION', 'SIZE', 'SOURCE'], rows, [2]);
-  return [`would take a ${result.type} backup of ${result.target} into ${result.repository}:`, table, ...problems].join('\n');
+  return [`would take a ${result.type} backup of ${result.target} into ${result.repository}:`, table, ...problems].join(
+    '\n',
+  );
 }

@@ -1,4 +1,6 @@
-/** What `lifeboat completion` prints: a script for bash, zsh or fish, made from the commands and flags that there are. */
+/**
+ * What `lifeboat completion` prints: a script for bash, zsh or fish, made from the commands and flags that there are.
+ */
 import type { View } from './view.ts';
 
 export type Shell = 'bash' | 'zsh' | 'fish';
@@ -58,7 +60,10 @@ function valueFlags(places: readonly Place[], kind: 'file' | 'other'): string[] 
   return places.flatMap(({ flags }) => flags).flatMap(({ names, value }) => (value === kind ? names : []));
 }
 
-/** Finds the command in the words before the cursor (a flag's value is none), in $at; the flag right before it, in $before. */
+/**
+ * Finds the command in the words before the cursor (a flag's value is none), in $at; the flag right before it, in
+ * $before.
+ */
 function walk(places: readonly Place[], word: string, from: number, to: string): string {
   const paths = places.map(({ path }) => path).filter((path) => path !== '');
   const values = [...valueFlags(places, 'file'), ...valueFlags(places, 'other')];
@@ -72,7 +77,11 @@ function walk(places: readonly Place[], word: string, from: number, to: string):
 }
 
 function bashScript(places: readonly Place[]): string {
-  const cases = places.map(({ path, commands, flags }) => `    '${path}') words='${[...commands.map(({ name }) => name), ...flags.flatMap(({ names }) => names)].join(' ')}' ;;`);
+  const cases = places.map(
+    ({ path, commands, flags }) =>
+      `    '${path}') ` +
+      `words='${[...commands.map(({ name }) => name), ...flags.flatMap(({ names }) => names)].join(' ')}' ;;`,
+  );
   return `# bash completion of lifeboat. To have it: lifeboat completion bash > /etc/bash_completion.d/lifeboat
 _lifeboat() {
 ${walk(places, '${COMP_WORDS[i]}', 1, 'COMP_CWORD')}
@@ -93,7 +102,10 @@ complete -F _lifeboat lifeboat`;
 function zshScript(places: readonly Place[]): string {
   const entry = (word: string, sentence: string): string => quoted(`${word.replaceAll(':', '\\:')}:${sentence}`);
   const cases = places.map(({ path, commands, flags }) => {
-    const entries = [...commands.map(({ name, sentence }) => entry(name, sentence)), ...flags.flatMap(({ names, sentence }) => names.map((name) => entry(name, sentence)))];
+    const entries = [
+      ...commands.map(({ name, sentence }) => entry(name, sentence)),
+      ...flags.flatMap(({ names, sentence }) => names.map((name) => entry(name, sentence))),
+    ];
     return `    '${path}') entries=(${entries.join(' ')}) ;;`;
   });
   return `#compdef lifeboat
@@ -114,7 +126,11 @@ compdef _lifeboat lifeboat`;
 }
 
 function fishScript(program: CommandNode): string {
-  const lines = ['# fish completion of lifeboat. To have it: lifeboat completion fish > ~/.config/fish/completions/lifeboat.fish', 'complete -c lifeboat -f', ...program.flags.map((flag) => fishFlag(flag, ''))];
+  const lines = [
+    '# fish completion of lifeboat. To have it: lifeboat completion fish > ~/.config/fish/completions/lifeboat.fish',
+    'complete -c lifeboat -f',
+    ...program.flags.map((flag) => fishFlag(flag, '')),
+  ];
   const top = `not __fish_seen_subcommand_from ${program.commands.map(({ name }) => name).join(' ')}`;
   for (const command of program.commands) {
     lines.push(fishCommand(command, top));
@@ -136,7 +152,9 @@ function fishCommand({ name, sentence }: CommandNode, when: string): string {
 function fishFlag({ names, sentence, value }: FlagNode, when: string): string {
   const kinds = names.map((name) => (name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`));
   const needs = value === undefined ? '' : value === 'file' ? ' -r -F' : ' -x';
-  return `complete -c lifeboat${when === '' ? '' : ` -n ${quoted(when)}`} ${kinds.join(' ')}${needs} -d ${quoted(sentence)}`;
+  return (
+    `complete -c lifeboat${when === '' ? '' : ` -n ${quoted(when)}`} ${kinds.join(' ')}${needs} -d ` + quoted(sentence)
+  );
 }
 
 /** In single quotes, as both zsh and fish read them. */

@@ -13,7 +13,11 @@ export const configView: View<ConfigShowResult> = {
   schema: 'lifeboat.config-show/v1',
   kind: 'query',
   text: async ({ file, values }) => {
-    const rows = values.map(({ path, value, origin }) => [path, typeof value === 'string' ? value : JSON.stringify(value), origin]);
+    const rows = values.map(({ path, value, origin }) => [
+      path,
+      typeof value === 'string' ? value : JSON.stringify(value),
+      origin,
+    ]);
     return `${file === undefined ? 'no configuration file' : `configuration file ${file}`}\n\n${await columns(['NAME', 'VALUE', 'FROM'], rows)}`;
   },
 };

@@ -8,7 +8,12 @@ export interface ConfirmQuestion {
 }
 
 /** Resolves if the right name was given; else LifeboatError `confirmation` (18). Never asks without a terminal. */
-export async function confirmByName(io: CliIo, given: string | undefined, question: ConfirmQuestion, signal?: AbortSignal): Promise<void> {
+export async function confirmByName(
+  io: CliIo,
+  given: string | undefined,
+  question: ConfirmQuestion,
+  signal?: AbortSignal,
+): Promise<void> {
   const { name, consequences } = question;
   if (given === name) return;
   const what = consequences.join('; ');
@@ -19,7 +24,10 @@ export async function confirmByName(io: CliIo, given: string | undefined, questi
 }
 
 function refused(why: string, what: string, name: string): LifeboatError {
-  return new LifeboatError('confirmation', `${why}: ${what}`, { state: 'nothing was changed', hint: `to go on without a question: --confirm=${name}` });
+  return new LifeboatError('confirmation', `${why}: ${what}`, {
+    state: 'nothing was changed',
+    hint: `to go on without a question: --confirm=${name}`,
+  });
 }
 
 /** Empty at the end of input and when aborted. */

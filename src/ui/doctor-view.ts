@@ -8,7 +8,12 @@ export const doctorView: View<DoctorResult> = {
   kind: 'query',
   text: ({ checks }, paint) => {
     const marks = { ok: paint.green('ok  '), warn: paint.yellow('warn'), fail: paint.red('FAIL') };
-    return checks.map(({ ok, name, message, hint }) => `${marks[ok]}  ${name}: ${message}${ok === 'ok' || hint === undefined ? '' : `\n      hint: ${hint}`}`).join('\n');
+    return checks
+      .map(
+        ({ ok, name, message, hint }) =>
+          `${marks[ok]}  ${name}: ${message}${ok === 'ok' || hint === undefined ? '' : `\n      hint: ${hint}`}`,
+      )
+      .join('\n');
   },
   exitCode: ({ checks }) => {
     const failed = checks.find(({ ok }) => ok === 'fail');

@@ -9,25 +9,60 @@ import type { View } from './view.ts';
 export const drillView: View<DrillResult> = {
   schema: 'lifeboat.drill/v1',
   kind: 'action',
-  text: ({ backups }, paint) => backups.flatMap((backup) => [...backup.components.flatMap(componentText), verdict(backup, { good: paint.green, bad: paint.red })]).join('\n'),
+  text: ({ backups }, paint) =>
+    backups
+      .flatMap((backup) => [
+        ...backup.components.flatMap(componentText),
+        verdict(backup, { good: paint.green, bad: paint.red }),
+      ])
+      .join('\n'),
   exitCode: ({ backups, warnings }) => exitCodeOfDrills(backups) || (warnings.length > 0 ? exitCodeWarnings : 0),
 };
 
 function componentText({ name, kind, result, summary, durationMs, problems, hint, notes }: DrilledComponent): string[] {
-  const what = result === 'equal' ? `${summary ?? ''}${kind === 'base' ? '' : ', equal to what was recorded'}` : result === 'failed' ? 'FAILED' : 'not possible';
-  return [`${name}: ${what} (${formatDuration(durationMs)})`, ...problems.map((each) => `  ${oneLine(each)}`), ...(hint === undefined ? [] : [`  hint: ${oneLine(hint)}`]), ...notes.map((note) => `  note: ${oneLine(note)}`)];
+  const what =
+    result === 'equal'
+      ? `${summary ?? ''}${kind === 'base' ? '' : ', equal to what was recorded'}`
+      : result === 'failed'
+        ? 'FAILED'
+        : 'not possible';
+  return [
+    `${name}: ${what} (${formatDuration(durationMs)})`,
+    ...problems.map((each) => `  ${oneLine(each)}`),
+    ...(hint === undefined ? [] : [`  hint: ${oneLine(hint)}`]),
+    ...notes.map((note) => `  note: ${oneLine(note)}`),
+  ];
 }
 
-function verdict({ id, result, restoreMs, evidence, moment, seed }: DrilledBackup, { good, bad }: { good: (text: string) => string; bad: (text: string) => string }): string {
+function verdict(
+  { id, result, restoreMs, evidence, moment, seed }: DrilledBackup,
+  { good, bad }: { good: (text: string) => string; bad: (text: string) => string },
+): string {
   const recorded = evidence === undefined ? 'nothing was recorded' : `recorded as ${evidence}`;
   if (seed !== undefined) return momentVerdict({ id, result, restoreMs, moment, seed }, recorded, { good, bad });
   if (result === 'proven') return good(`${id} is proven: it restores in ${formatDuration(restoreMs)}; ${recorded}`);
-  return bad(result === 'failed' ? `${id} does NOT restore to what was backed up; ${recorded}` : `${id} could not be tried; ${recorded}`);
+  return bad(
+    result === 'failed'
+      ? `${id} does NOT restore to what was backed up; ${recorded}`
+      : `${id} could not be tried; ${recorded}`,
+  );
 }
 
-function momentVerdict({ id, result, restoreMs, moment, seed }: Pick<DrilledBackup, 'id' | 'result' | 'restoreMs' | 'moment' | 'seed'>, recorded: string, { good, bad }: { good: (text: string) => string; bad: (text: string) => string }): string {
+function momentVerdict(
+  { id, result, restoreMs, moment, seed }: Pick<DrilledBackup, 'id' | 'result' | 'restoreMs' | 'moment' | 'seed'>,
+  recorded: string,
+  { good, bad }: { good: (text: string) => string; bad: (text: string) => string },
+): string {
   const to = moment === undefined ? 'a moment' : moment;
-  if (result === 'proven') return good(`recovery to ${to} is proven: it starts from ${id} and takes ${formatDuration(restoreMs)}; ${recorded}`);
+  if (result === 'proven') {
+    return good(
+      `recovery to ${to} is proven: it starts from ${id} and takes ${formatDuration(restoreMs)}; ${recorded}`,
+    );
+  }
   const again = moment === undefined ? '' : ` (the same moment again: --seed ${seed ?? ''})`;
-  return bad(result === 'failed' ? `recovery to ${to} from ${id} FAILED; ${recorded}${again}` : `recovery to a moment could not be tried; ${recorded}${again}`);
+  return bad(
+    result === 'failed'
+      ? `recovery to ${to} from ${id} FAILED; ${recorded}${again}`
+      : `recovery to a moment could not be tried; ${recorded}${again}`,
+  );
 }

@@ -8,7 +8,11 @@ export const exportView: View<ExportResult> = {
   schema: 'lifeboat.export/v1',
   kind: 'action',
   text: async ({ id, folder, files }) => {
-    const table = await columns(['FILE', 'COMPONENT', 'SIZE'], files.map((file) => [file.path, file.component, formatBytes(file.bytes)]), [2]);
+    const table = await columns(
+      ['FILE', 'COMPONENT', 'SIZE'],
+      files.map((file) => [file.path, file.component, formatBytes(file.bytes)]),
+      [2],
+    );
     return `${table}\n\nexported ${id} to ${folder}; to check it: cd ${quoted(folder)} && sha256sum -c SHA256SUMS`;
   },
 };

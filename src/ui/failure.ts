@@ -48,6 +48,8 @@ export function failureText(error: unknown, debug: boolean): string {
 
 function causes(error: unknown): string[] {
   const stacks: string[] = [];
-  for (let at = error; at instanceof Error && stacks.length < 10; at = at.cause) stacks.push(`${stacks.length === 0 ? '' : 'caused by: '}${at.stack ?? at.message}`);
+  for (let at = error; at instanceof Error && stacks.length < 10; at = at.cause) {
+    stacks.push(`${stacks.length === 0 ? '' : 'caused by: '}${at.stack ?? at.message}`);
+  }
   return stacks;
 }

@@ -9,11 +9,15 @@ export const releaseView: View<HoldResult> = { schema: 'lifeboat.release/v1', ki
 export const undeleteView: View<UndeleteResult> = {
   schema: 'lifeboat.undelete/v1',
   kind: 'action',
-  text: ({ id, held }) => `backup ${id} is back${held ? `, and on hold; to let the retention policy decide again: lifeboat release ${id}` : '; the next cleanup may delete it again'}`,
+  text: ({ id, held }) =>
+    `backup ${id} is ` +
+    `back${held ? `, and on hold; to let the retention policy decide again: lifeboat release ${id}` : '; the next cleanup may delete it again'}`,
 };
 
 function text({ id, held, reason, tags }: HoldResult): string {
   const why = reason === undefined || reason === '' ? '' : ` (${oneLine(reason)})`;
   const tagged = tags.length === 0 ? '' : `; tags: ${tags.map(oneLine).join(', ')}`;
-  return held ? `backup ${id} is kept until it is released${why}${tagged}` : `the retention policy decides on backup ${id} again${tagged}`;
+  return held
+    ? `backup ${id} is kept until it is released${why}${tagged}`
+    : `the retention policy decides on backup ${id} again${tagged}`;
 }

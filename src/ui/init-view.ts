@@ -7,11 +7,18 @@ export const initView: View<InitResult> = {
   kind: 'action',
   text: (result) =>
     [
-      ...(result.created.length === 0 ? ['everything was there already; nothing was changed'] : ['created:', ...result.created.map((each) => `  ${each}`)]),
+      ...(result.created.length === 0
+        ? ['everything was there already; nothing was changed']
+        : ['created:', ...result.created.map((each) => `  ${each}`)]),
       '',
       'For the recovery sheet (keep it where this machine cannot take it along):',
       `  repository    ${result.repository} (${result.repositoryId})`,
-      ...(result.encrypted ? [`  key           ${result.keyFile ?? 'the configured one'}: copy it to a safe place now; without it the backups are lost`] : ['  key           none: not encrypted']),
+      ...(result.encrypted
+        ? [
+            `  key           ${result.keyFile ?? 'the configured one'}: copy it to a safe place now; without it ` +
+              'the backups are lost',
+          ]
+        : ['  key           none: not encrypted']),
       ...(result.publicKey === undefined ? [] : [`  our writer    ${result.publicKey}`]),
       `  rescue.mjs    SHA-256 ${result.rescueSha256}`,
       '',

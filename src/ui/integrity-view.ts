@@ -11,9 +11,18 @@ export const integrityView: View<RepositoryAccount> = {
   schema: 'lifeboat.integrity/v1',
   kind: 'action',
   text: async (result, paint) => {
-    const table = await columns(['OBJECTS', 'COUNT', 'SIZE'], Object.entries(result.objects).map(([kind, { count, bytes }]) => [kind, String(count), formatBytes(bytes)]), [1, 2]);
+    const table = await columns(
+      ['OBJECTS', 'COUNT', 'SIZE'],
+      Object.entries(result.objects).map(([kind, { count, bytes }]) => [kind, String(count), formatBytes(bytes)]),
+      [1, 2],
+    );
     const isSound = faults(result) === 0;
-    return [table, ...result.findings.map(findingText), ...leftText(result), (isSound ? paint.green : paint.red)(verdictText(result))].join('\n');
+    return [
+      table,
+      ...result.findings.map(findingText),
+      ...leftText(result),
+      (isSound ? paint.green : paint.red)(verdictText(result)),
+    ].join('\n');
   },
   exitCode: (result) => {
     if (faults(result) > 0) return exitCodeOf.integrity;
@@ -26,14 +35,27 @@ function faults({ findings }: RepositoryAccount): number {
 }
 
 function findingText({ kind, weight, object, problem, backups }: IntegrityFinding): string {
-  const touched = backups.length === 0 ? '' : ` (${backups.slice(0, 5).join(', ')}${backups.length > 5 ? `, and ${backups.length - 5} more` : ''})`;
+  const touched =
+    backups.length === 0
+      ? ''
+      : ` (${backups.slice(0, 5).join(', ')}${backups.length > 5 ? `, and ${backups.length - 5} more` : ''})`;
   return `${weight === 'fault' ? kind : `warning: ${kind}`}: ${oneLine(object)}: ${oneLine(problem)}${touched}`;
 }
 
 function leftText({ orphans, young }: RepositoryAccount): string[] {
   const lines: string[] = [];
-  if (orphans.count > 0) lines.push(`${counted(orphans.count, 'orphan')} (${formatBytes(orphans.bytes)}): no backup names them; lifeboat cleanup takes them`);
-  if (young.count > 0) lines.push(`${counted(young.count, 'object')} (${formatBytes(young.bytes)}) younger than a day: a running backup may need them`);
+  if (orphans.count > 0) {
+    lines.push(
+      `${counted(orphans.count, 'orphan')} (${formatBytes(orphans.bytes)}): no backup names them; lifeboat ` +
+        'cleanup takes them',
+    );
+  }
+  if (young.count > 0) {
+    lines.push(
+      `${counted(young.count, 'object')} ` +
+        `(${formatBytes(young.bytes)}) younger than a day: a running backup may need them`,
+    );
+  }
   return lines;
 }
 
@@ -42,5 +64,7 @@ function verdictText(result: RepositoryAccount): string {
   const all = Object.values(objects).reduce((sum, { count }) => sum + count, 0);
   const cost = `${counted(all, 'object')} in ${formatDuration(durationMs)}`;
   const bad = faults(result);
-  return bad === 0 ? `${repository} is whole (${cost})` : `${counted(bad, 'fault')} in ${repository} (${cost}); lifeboat validate --all tells what can still be restored`;
+  return bad === 0
+    ? `${repository} is whole (${cost})`
+    : `${counted(bad, 'fault')} in ${repository} (${cost}); lifeboat validate --all tells what can still be restored`;
 }

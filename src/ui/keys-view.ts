@@ -8,7 +8,12 @@ export const keysGenerateView: View<KeysGenerateResult> = {
   schema: 'lifeboat.keys-generate/v1',
   kind: 'query',
   // The bare key first, so that it can be piped into a vault.
-  text: ({ key, file, recipient }) => [...(key === undefined ? [] : [key]), ...(file === undefined ? [] : [`the key is in ${file}`]), ...(recipient === undefined ? [] : [`# recipient: ${recipient}`])].join('\n'),
+  text: ({ key, file, recipient }) =>
+    [
+      ...(key === undefined ? [] : [key]),
+      ...(file === undefined ? [] : [`the key is in ${file}`]),
+      ...(recipient === undefined ? [] : [`# recipient: ${recipient}`]),
+    ].join('\n'),
 };
 
 export const keysListView: View<KeysListResult> = {
@@ -16,7 +21,13 @@ export const keysListView: View<KeysListResult> = {
   kind: 'query',
   text: async ({ repository, keys }) => {
     if (keys.length === 0) return `no data keys in ${repository}: it is not encrypted`;
-    const rows = keys.map((key) => [key.id, shownTime(key.createdAt), key.opens ? 'yes' : 'no', key.current ? 'yes' : '', key.recipients.join(', ')]);
+    const rows = keys.map((key) => [
+      key.id,
+      shownTime(key.createdAt),
+      key.opens ? 'yes' : 'no',
+      key.current ? 'yes' : '',
+      key.recipients.join(', '),
+    ]);
     return columns(['DATA KEY', 'MADE (UTC)', 'OPENS HERE', 'CURRENT', 'FOR'], rows);
   },
 };

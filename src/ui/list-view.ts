@@ -13,14 +13,26 @@ export const listView: View<ListResult> = {
   text: async ({ repository, backups, damaged }) => {
     const broken = damaged.map(({ object, reason }) => `damaged: ${object}: ${oneLine(reason)}`);
     if (backups.length === 0) return [`no backups in ${repository}`, ...broken].join('\n');
-    const table = await columns(['ID', 'TAKEN (UTC)', 'TYPE', 'COMPONENTS', ...sizeHead, 'STATE', 'NOTES'], backups.map(rowOf), [4, 5, 6]);
+    const table = await columns(
+      ['ID', 'TAKEN (UTC)', 'TYPE', 'COMPONENTS', ...sizeHead, 'STATE', 'NOTES'],
+      backups.map(rowOf),
+      [4, 5, 6],
+    );
     return [table, ...broken].join('\n');
   },
   exitCode: ({ damaged }) => (damaged.length > 0 ? exitCodeWarnings : 0),
 };
 
 function rowOf(backup: BackupSummary): string[] {
-  return [backup.id, shownTime(backup.finishedAt), backup.type, backup.components.join(','), ...sizeCells(backup), stateCell(backup), notesOf(backup)];
+  return [
+    backup.id,
+    shownTime(backup.finishedAt),
+    backup.type,
+    backup.components.join(','),
+    ...sizeCells(backup),
+    stateCell(backup),
+    notesOf(backup),
+  ];
 }
 
 /** The state, when it was reached and how long that took, and FAILED where something was found since. */
@@ -33,7 +45,9 @@ function stateCell({ standing }: BackupSummary): string {
 /** "proven 2026-01-02 03:04 (12.3 s)". */
 export function reachedText({ state, ...reached }: Standing): string {
   const milestone = state === 'stored' ? undefined : reached[state];
-  return milestone === undefined ? state : `${state} ${shownTime(milestone.at)} (${formatDuration(milestone.durationMs)})`;
+  return milestone === undefined
+    ? state
+    : `${state} ${shownTime(milestone.at)} (${formatDuration(milestone.durationMs)})`;
 }
 
 /** What is not as usual, then what people wrote. */

@@ -7,28 +7,34 @@ import { counted } from './sizes.ts';
 import { oneLine } from './table.ts';
 import type { View } from './view.ts';
 
-export const pitrView: View<PitrResult> = {
-  schema: 'lifeboat.pitr/v1',
-  kind: 'action',
-  text: textOf,
-};
+export const pitrView: View<PitrResult> = { schema: 'lifeboat.pitr/v1', kind: 'action', text: textOf };
 
 export const restorePointView: View<RestorePointResult> = {
   schema: 'lifeboat.create-restore-point/v1',
   kind: 'action',
-  text: ({ name, lsn, at }) => `restore point ${oneLine(name)} at ${lsn}, ${at}; to come back to it: lifeboat pitr --to 'name:${oneLine(name)}' --data-dir <new folder>`,
+  text: ({ name, lsn, at }) =>
+    `restore point ${oneLine(name)} at ${lsn}, ${at}; to come back to it: lifeboat pitr --to ` +
+    `'name:${oneLine(name)}' --data-dir <new folder>`,
 };
 
 function textOf(result: PitrResult, paint: ChalkInstance): string {
   if (result.outcome === 'planned') return [...planLines(result), '', plannedLine(result, paint)].join('\n');
   if (result.outcome === 'done') return doneText(result, paint);
   const lines = fallbackLines(result, paint);
-  return [...lines, '', ...(result.outcome === 'fallback-planned' ? ['nothing was changed'] : [...madeLines(result), ...result.nextSteps])].join('\n');
+  return [
+    ...lines,
+    '',
+    ...(result.outcome === 'fallback-planned' ? ['nothing was changed'] : [...madeLines(result), ...result.nextSteps]),
+  ].join('\n');
 }
 
-function fallbackLines({ outcome, id, target, to, reason, at, lostMs, dataDir, ...more }: PitrFallback & { readonly outcome: string }, paint: ChalkInstance): string[] {
+function fallbackLines(
+  { outcome, id, target, to, reason, at, lostMs, dataDir, ...more }: PitrFallback & { readonly outcome: string },
+  paint: ChalkInstance,
+): string[] {
   return [
-    `${outcome === 'fallback' ? paint.yellow('restored') : 'restore'} ${target} from before ${oneLine(to)}: ${oneLine(reason)}`,
+    `${outcome === 'fallback' ? paint.yellow('restored') : 'restore'} ${target} from before ${oneLine(to)}: ` +
+      oneLine(reason),
     `backup       ${id}, as of ${at}`,
     `lost         what was written in the ${formatDuration(lostMs)} after it`,
     ...(dataDir === undefined ? [] : [`into         ${dataDir}, a new cluster`]),
@@ -40,11 +46,18 @@ function fallbackLines({ outcome, id, target, to, reason, at, lostMs, dataDir, .
 function moreLines({ copies = [], others = [] }: Pick<PitrPlanned, 'copies' | 'others'>): string[] {
   return [
     ...copies.map(({ to, action }) => `database     ${oneLine(to)}: ${oneLine(action)}`),
-    ...others.flatMap(({ component, id, at, distanceMs, steps }) => [`${component.padEnd(12)} ${id} of ${at}, ${formatDuration(distanceMs)} before the moment`, ...steps.map(({ to, action }) => `             ${oneLine(to)}: ${action}`)]),
+    ...others.flatMap(({ component, id, at, distanceMs, steps }) => [
+      `${component.padEnd(12)} ${id} of ${at}, ${formatDuration(distanceMs)} before the moment`,
+      ...steps.map(({ to, action }) => `             ${oneLine(to)}: ${action}`),
+    ]),
   ];
 }
 
-function madeLines({ copied = [], restored = [], safetyBackupId }: Pick<Extract<PitrResult, { outcome: 'done' }>, 'copied' | 'restored' | 'safetyBackupId'>): string[] {
+function madeLines({
+  copied = [],
+  restored = [],
+  safetyBackupId,
+}: Pick<Extract<PitrResult, { outcome: 'done' }>, 'copied' | 'restored' | 'safetyBackupId'>): string[] {
   const verdicts = { equal: 'equal', partial: 'equal where it could be compared', 'not-checked': 'not compared' };
   const lines = [...copied, ...restored].flatMap(({ name, to, summary, verified, kept, undo }) => [
     `${name}: ${oneLine(to)}${summary === undefined ? '' : `, ${summary}`}, ${verdicts[verified]}`,
@@ -54,29 +67,56 @@ function madeLines({ copied = [], restored = [], safetyBackupId }: Pick<Extract<
   return [...lines, ...(safetyBackupId === undefined ? [] : [`what was there before is backup ${safetyBackupId}`])];
 }
 
-function planLines({ id, target, to, serverVersion, timeline, baseAt, baseBytes, segments, window, estimatedMs, dataDir, tablespaces, ...more }: PitrPlanned): string[] {
+function planLines({
+  id,
+  target,
+  to,
+  serverVersion,
+  timeline,
+  baseAt,
+  baseBytes,
+  segments,
+  window,
+  estimatedMs,
+  dataDir,
+  tablespaces,
+  ...more
+}: PitrPlanned): string[] {
   return [
     `recover ${target} (PostgreSQL ${serverVersion}) to ${oneLine(to)}`,
     `base backup  ${id}, complete at ${baseAt}, ${formatBytes(baseBytes)}`,
-    `WAL          ${counted(segments.count, 'segment')}, ${segments.first} to ${segments.last}, at most ${formatBytes(segments.bytes)}, timeline ${timeline}`,
-    `possible     ${window.from} to ${window.to ?? 'the end of the base backup'}; what was committed after the chosen moment is not in the recovered cluster`,
+    `WAL          ${counted(segments.count, 'segment')}, ${segments.first} to ${segments.last}, at most ` +
+      `${formatBytes(segments.bytes)}, timeline ${timeline}`,
+    `possible     ${window.from} to ${window.to ?? 'the end of the base backup'}; what was committed after the ` +
+      'chosen moment is not in the recovered cluster',
     `time         about ${formatDuration(estimatedMs)}`,
     ...(dataDir === undefined ? [] : [`into         ${dataDir}`]),
-    ...tablespaces.map(({ name, from, to, bytes }) => `tablespace   ${oneLine(name)}, ${formatBytes(bytes)}, from ${oneLine(from)}${to === undefined ? '' : ` to ${to}`}`),
+    ...tablespaces.map(
+      ({ name, from, to, bytes }) =>
+        `tablespace   ${oneLine(name)}, ${formatBytes(bytes)}, from ` +
+        `${oneLine(from)}${to === undefined ? '' : ` to ${to}`}`,
+    ),
     ...moreLines(more),
   ];
 }
 
 function plannedLine({ checked }: Extract<PitrResult, { outcome: 'planned' }>, paint: ChalkInstance): string {
-  return checked === undefined ? 'nothing was changed; --check opens every segment that is needed' : `${paint.green('checked')}: all ${counted(checked, 'segment')} open; nothing was changed`;
+  return checked === undefined
+    ? 'nothing was changed; --check opens every segment that is needed'
+    : `${paint.green('checked')}: all ${counted(checked, 'segment')} open; nothing was changed`;
 }
 
 function doneText(result: Extract<PitrResult, { outcome: 'done' }>, paint: ChalkInstance): string {
   const { dataDir, to, stopped, lastCommitAt, databases, structure, durationMs, nextSteps } = result;
-  const checked = structure.databases.length === 0 ? [] : [`pg_amcheck found no damage in ${structure.databases.map(oneLine).join(', ')}`];
+  const checked =
+    structure.databases.length === 0
+      ? []
+      : [`pg_amcheck found no damage in ${structure.databases.map(oneLine).join(', ')}`];
   return [
-    `${paint.green('recovered')} ${oneLine(to)} ${dataDir === undefined ? 'in a throwaway cluster' : `into ${dataDir}`} in ${formatDuration(durationMs)}`,
-    `${stopped}${lastCommitAt === undefined ? '' : `; last transaction ${lastCommitAt}`}; every table of ${databases.map(oneLine).join(', ')} was read`,
+    `${paint.green('recovered')} ${oneLine(to)} ` +
+      `${dataDir === undefined ? 'in a throwaway cluster' : `into ${dataDir}`} in ${formatDuration(durationMs)}`,
+    `${stopped}${lastCommitAt === undefined ? '' : `; last transaction ${lastCommitAt}`}; every table of ` +
+      `${databases.map(oneLine).join(', ')} was read`,
     ...checked,
     ...structure.notes.map((note) => `not checked: ${oneLine(note)}`),
     ...madeLines(result),

@@ -28,8 +28,9 @@ export class ProgressBook {
 
   note(event: ProgressEvent): void {
     const track = this.#tracks.get(event.component);
-    if (track === undefined) this.#tracks.set(event.component, { startedMs: this.#now(), firstBytes: event.readBytes, last: event });
-    else track.last = event;
+    if (track === undefined) {
+      this.#tracks.set(event.component, { startedMs: this.#now(), firstBytes: event.readBytes, last: event });
+    } else track.last = event;
   }
 
   /** One line a component, in order of appearance. */
@@ -41,11 +42,19 @@ export class ProgressBook {
     const elapsedMs = this.#now() - startedMs;
     const bytesPerSecond = elapsedMs < 1000 ? undefined : (last.readBytes - firstBytes) / (elapsedMs / 1000);
     const parts = [`${last.component}: read ${formatBytes(last.readBytes)}`];
-    if (last.totalBytes !== undefined) parts[0] += ` of about ${formatBytes(Math.max(last.totalBytes, last.readBytes))}`;
+    if (last.totalBytes !== undefined) {
+      parts[0] += ` of about ${formatBytes(Math.max(last.totalBytes, last.readBytes))}`;
+    }
     if (bytesPerSecond !== undefined) parts.push(`${formatBytes(Math.round(bytesPerSecond))}/s`);
-    parts.push(`new ${formatBytes(last.newBytes)}`, `stored ${formatBytes(last.storedBytes)}`, formatDuration(elapsedMs));
+    parts.push(
+      `new ${formatBytes(last.newBytes)}`,
+      `stored ${formatBytes(last.storedBytes)}`,
+      formatDuration(elapsedMs),
+    );
     const leftBytes = (last.totalBytes ?? 0) - last.readBytes;
-    if (bytesPerSecond !== undefined && bytesPerSecond > 0 && leftBytes > 0) parts.push(`about ${formatDuration((leftBytes / bytesPerSecond) * 1000)} left`);
+    if (bytesPerSecond !== undefined && bytesPerSecond > 0 && leftBytes > 0) {
+      parts.push(`about ${formatDuration((leftBytes / bytesPerSecond) * 1000)} left`);
+    }
     return parts.join(', ');
   }
 }
@@ -61,8 +70,15 @@ export interface ProgressDisplay {
 
 const drawEveryMs = 200;
 
-/** Draws on `stream`; call only where isInteractive(). Steps and warnings stay as lines, the totals below them are redrawn. */
-export async function drawProgress(stream: NodeJS.WritableStream, book: ProgressBook, how: { readonly steps: boolean; readonly debug: boolean; readonly colour: boolean }): Promise<ProgressDisplay> {
+/**
+ * Draws on `stream`; call only where isInteractive(). Steps and warnings stay as lines, the totals below them are
+ * redrawn.
+ */
+export async function drawProgress(
+  stream: NodeJS.WritableStream,
+  book: ProgressBook,
+  how: { readonly steps: boolean; readonly debug: boolean; readonly colour: boolean },
+): Promise<ProgressDisplay> {
   const { default: ora } = await import('ora');
   const spinner: Ora = ora({ stream, discardStdin: false, text: 'starting', color: how.colour ? 'cyan' : false });
   spinner.start();
@@ -84,10 +100,5 @@ export async function drawProgress(stream: NodeJS.WritableStream, book: Progress
     else if (event.type === 'step' && how.steps) step = `${component}${event.message}`;
     if (event.type === 'step' || performance.now() - drawnMs > drawEveryMs) draw();
   };
-  return {
-    emit,
-    pause: () => void spinner.stop(),
-    resume: () => void spinner.start(),
-    end: () => void spinner.stop(),
-  };
+  return { emit, pause: () => void spinner.stop(), resume: () => void spinner.start(), end: () => void spinner.stop() };
 }

@@ -16,17 +16,31 @@ export const restoreView: View<RestoreResult> = {
 export const undoRestoreView: View<UndoRestoreResult> = {
   schema: 'lifeboat.restore-undo/v1',
   kind: 'action',
-  text: ({ outcome, database, setAside }) => `${outcome === 'planned' ? 'would give' : 'gave'} ${database} its old content back; the restored one is kept as ${setAside}`,
+  text: ({ outcome, database, setAside }) =>
+    `${outcome === 'planned' ? 'would give' : 'gave'} ${database} its old content back; the restored one is kept ` +
+    `as ${setAside}`,
 };
 
 type Done = Extract<RestoreResult, { outcome: 'done' }>;
 
-const verdicts: Readonly<Record<RestoredComponent['verified'], string>> = { equal: 'equal to the backup', partial: 'equal where it could be compared', 'not-checked': 'not checked' };
+const verdicts: Readonly<Record<RestoredComponent['verified'], string>> = {
+  equal: 'equal to the backup',
+  partial: 'equal where it could be compared',
+  'not-checked': 'not checked',
+};
 
 async function doneText(result: Done, paint: ChalkInstance): Promise<string> {
-  const rows = result.components.map((each) => [each.name, each.to, formatBytes(each.bytes), formatDuration(each.durationMs), verdicts[each.verified], each.summary ?? '']);
+  const rows = result.components.map((each) => [
+    each.name,
+    each.to,
+    formatBytes(each.bytes),
+    formatDuration(each.durationMs),
+    verdicts[each.verified],
+    each.summary ?? '',
+  ]);
   const lines = [await columns(['COMPONENT', 'RESTORED TO', 'READ', 'TIME', 'VERIFIED', 'WHAT'], rows, [2, 3]), ''];
-  const warned = result.warnings.length === 0 ? '' : paint.yellow(`, with ${counted(result.warnings.length, 'warning')}`);
+  const warned =
+    result.warnings.length === 0 ? '' : paint.yellow(`, with ${counted(result.warnings.length, 'warning')}`);
   lines.push(`${paint.green('restored')} ${result.id} in ${formatDuration(result.durationMs)}${warned}`);
   for (const each of result.components) {
     if (each.kept !== undefined) lines.push(`the old ${each.name} is kept as ${oneLine(each.kept)}`);
@@ -37,7 +51,17 @@ async function doneText(result: Done, paint: ChalkInstance): Promise<string> {
 }
 
 async function planText(result: Extract<RestoreResult, { outcome: 'planned' }>): Promise<string> {
-  const rows = result.steps.map((step, index) => [String(index + 1), step.component, step.action, step.to, formatBytes(step.bytes)]);
+  const rows = result.steps.map((step, index) => [
+    String(index + 1),
+    step.component,
+    step.action,
+    step.to,
+    formatBytes(step.bytes),
+  ]);
   const warnings = result.warnings.map((warning) => `warning: ${warning}`);
-  return [`would restore ${result.id}:`, await columns(['', 'COMPONENT', 'STEP', 'TO', 'SIZE'], rows, [4]), ...warnings].join('\n');
+  return [
+    `would restore ${result.id}:`,
+    await columns(['', 'COMPONENT', 'STEP', 'TO', 'SIZE'], rows, [4]),
+    ...warnings,
+  ].join('\n');
 }

@@ -27,10 +27,20 @@ function headText({ repository, backup, versions, previousId, dataKey }: ShowRes
     ['previous', previousId ?? 'none'],
     ['data key', dataKey ?? 'none: not encrypted'],
     ['written by', backup.trust === 'authentic' ? 'a writer that is trusted' : `${backup.trust} writer`],
-    ['versions', Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')],
+    [
+      'versions',
+      Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', '),
+    ],
     ['state', backup.standing?.state ?? 'unknown: there is no key to read the evidence with'],
     ...stateRows(backup.standing),
-    ['hold', backup.hold === undefined ? '' : `since ${shownTime(backup.hold.since)}${backup.hold.reason === '' ? '' : `: ${backup.hold.reason}`}`],
+    [
+      'hold',
+      backup.hold === undefined
+        ? ''
+        : `since ${shownTime(backup.hold.since)}${backup.hold.reason === '' ? '' : `: ${backup.hold.reason}`}`,
+    ],
     ['tags', backup.tags.join(', ')],
     ['notes', notesOf({ ...backup, hold: undefined, tags: [] })],
   ];
@@ -43,29 +53,62 @@ function headText({ repository, backup, versions, previousId, dataKey }: ShowRes
 /** When each step of the proof was taken, and what has failed. */
 function stateRows(standing: Standing | undefined): [string, string][] {
   if (standing === undefined) return [];
-  const row = (name: string, found: Milestone | undefined): [string, string][] => (found === undefined ? [] : [[name, `${shownTime(found.at)} (${found.level}, ${formatDuration(found.durationMs)})`]]);
+  const row = (name: string, found: Milestone | undefined): [string, string][] =>
+    found === undefined ? [] : [[name, `${shownTime(found.at)} (${found.level}, ${formatDuration(found.durationMs)})`]];
   const { checked, decoded, proven, restored, recovered, lastFailure, failing } = standing;
-  return [...row('checked', checked), ...row('decoded', decoded), ...row('proven', proven), ...row('restored', restored), ...row('recovered', recovered), ...row(failing ? 'FAILED' : 'failed then', lastFailure)];
+  return [
+    ...row('checked', checked),
+    ...row('decoded', decoded),
+    ...row('proven', proven),
+    ...row('restored', restored),
+    ...row('recovered', recovered),
+    ...row(failing ? 'FAILED' : 'failed then', lastFailure),
+  ];
 }
 
 async function componentsText({ components }: ShowResult): Promise<string> {
-  return columns(['COMPONENT', 'VERSION', 'FROM (UTC)', 'TO (UTC)', ...sizeHead], components.map((each) => [each.name, each.serverVersion ?? '', shownTime(each.startedAt), shownTime(each.finishedAt), ...sizeCells(each)]), [4, 5, 6]);
+  return columns(
+    ['COMPONENT', 'VERSION', 'FROM (UTC)', 'TO (UTC)', ...sizeHead],
+    components.map((each) => [
+      each.name,
+      each.serverVersion ?? '',
+      shownTime(each.startedAt),
+      shownTime(each.finishedAt),
+      ...sizeCells(each),
+    ]),
+    [4, 5, 6],
+  );
 }
 
 async function artifactsText({ components }: ShowResult): Promise<string> {
-  const rows = components.flatMap((component) => component.artifacts.map((each) => [each.name, component.name, formatBytes(each.bytes), String(each.chunks), each.mediaType]));
+  const rows = components.flatMap((component) =>
+    component.artifacts.map((each) => [
+      each.name,
+      component.name,
+      formatBytes(each.bytes),
+      String(each.chunks),
+      each.mediaType,
+    ]),
+  );
   return columns(['ARTIFACT', 'COMPONENT', 'SIZE', 'CHUNKS', 'MEDIA TYPE'], rows, [2, 3]);
 }
 
 /** Facts can be long (a line for each table): people get them as indented JSON. */
 function factsTexts({ components }: ShowResult): string[] {
-  return components.flatMap(({ name, facts }) => (facts === undefined ? [] : [`facts of ${name}:\n${JSON.stringify(facts, null, 2)}`]));
+  return components.flatMap(({ name, facts }) =>
+    facts === undefined ? [] : [`facts of ${name}:\n${JSON.stringify(facts, null, 2)}`],
+  );
 }
 
 function evidenceText({ evidence }: ShowResult): string {
   if (evidence.length === 0) return 'evidence: none yet; nobody has checked this backup';
   const lines = evidence.map(({ at, level, result, durationMs, reason }) => {
-    const note = reason === undefined ? (durationMs === undefined ? '' : ` (${formatDuration(durationMs)})`) : `, does not count: ${oneLine(reason)}`;
+    const note =
+      reason === undefined
+        ? durationMs === undefined
+          ? ''
+          : ` (${formatDuration(durationMs)})`
+        : `, does not count: ${oneLine(reason)}`;
     return `  ${shownTime(at)} ${level}: ${result}${note}`;
   });
   return ['evidence:', ...lines].join('\n');

@@ -16,7 +16,10 @@ export function sum(parts: readonly ComponentSizes[]): ComponentSizes {
 
 /** `2026-01-02 03:04:05Z`: the zone is always shown. */
 export function shownTime(time: string): string {
-  return new Date(time).toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z');
+  return new Date(time)
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, 'Z');
 }
 
 /** "1 warning", "3 warnings". */

@@ -21,7 +21,9 @@ export function isInteractive({ stderr, env }: CliIo): boolean {
 /** False where nobody sees colours or they are not wanted. */
 export function hasColours(stream: OutputStream, env: CliIo['env'], wanted: boolean): boolean {
   // NO_COLOR counts with any value but an empty one, "0" included (no-color.org).
-  return wanted && stream.isTTY === true && (env['NO_COLOR'] ?? '') === '' && !isSet(env['CI']) && env['TERM'] !== 'dumb';
+  return (
+    wanted && stream.isTTY === true && (env['NO_COLOR'] ?? '') === '' && !isSet(env['CI']) && env['TERM'] !== 'dumb'
+  );
 }
 
 /** What paints text for one stream, or leaves it as it is. */

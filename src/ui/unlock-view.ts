@@ -8,7 +8,10 @@ export const unlockView: View<UnlockResult> = {
   kind: 'action',
   text: ({ broken, alive }) => {
     if (broken.length === 0 && alive.length === 0) return 'nothing is locked';
-    return [...broken.map((lease) => `taken away: ${describe(lease)}`), ...alive.map((lease) => `still held: ${describe(lease)}`)].join('\n');
+    return [
+      ...broken.map((lease) => `taken away: ${describe(lease)}`),
+      ...alive.map((lease) => `still held: ${describe(lease)}`),
+    ].join('\n');
   },
 };
 

@@ -12,7 +12,15 @@ export const validateView: View<ValidateResult> = {
   kind: 'action',
   text: async (result, paint) => {
     const { backups, damaged } = result;
-    const table = backups.length === 0 ? [] : [await columns(['BACKUP', 'TARGET', 'RESULT'], backups.map((each) => [each.id, each.target, each.result]))];
+    const table =
+      backups.length === 0
+        ? []
+        : [
+            await columns(
+              ['BACKUP', 'TARGET', 'RESULT'],
+              backups.map((each) => [each.id, each.target, each.result]),
+            ),
+          ];
     const verdict = damaged.length === 0 ? paint.green(summaryText(result)) : paint.red(summaryText(result));
     return [...table, ...damaged.map(damageText), verdict].join('\n');
   },
@@ -29,11 +37,28 @@ const did: Record<ValidateLevel, string> = {
   deep: 'every stored byte is what was written, and every archive can be read to its end',
 };
 
-function summaryText({ level, sample, backups, counts, bytes, durationMs, damaged, repository }: ValidateResult): string {
+function summaryText({
+  level,
+  sample,
+  backups,
+  counts,
+  bytes,
+  durationMs,
+  damaged,
+  repository,
+}: ValidateResult): string {
   const cost = `${formatBytes(bytes)} in ${formatDuration(durationMs)}, ${counted(counts['packs'] ?? 0, 'pack')}`;
-  if (damaged.length > 0) return `${counted(damaged.length, 'damaged object')} in ${repository} (${cost}); back up again at once, which stores anew what is lost; lifeboat list shows which backups are whole`;
+  if (damaged.length > 0) {
+    return (
+      `${counted(damaged.length, 'damaged object')} in ${repository} (${cost}); back up again at once, which stores ` +
+      'anew what is lost; lifeboat list shows which backups are whole'
+    );
+  }
   const checked = backups.filter(({ result }) => result === 'ok').length;
-  const what = sample === undefined ? did[level] : `all objects are there, and what was read of them (part ${sample.part} of ${sample.parts}) is what was written`;
+  const what =
+    sample === undefined
+      ? did[level]
+      : `all objects are there, and what was read of them (part ${sample.part} of ${sample.parts}) is what was written`;
   return `${counted(checked, 'backup')}: ${what} (${cost})`;
 }
 
@@ -41,7 +66,10 @@ function summaryText({ level, sample, backups, counts, bytes, durationMs, damage
 export function damageText({ object, kind, problem, backups }: Damage): string {
   const lines = [`${kind}: ${object}: ${oneLine(problem)}`];
   for (const { id, whole, artifacts } of backups) {
-    lines.push(`  ${id}${whole ? ': none of it can be restored' : artifacts.length === 0 ? ': can be restored nevertheless' : ''}`);
+    lines.push(
+      '  ' +
+        `${id}${whole ? ': none of it can be restored' : artifacts.length === 0 ? ': can be restored nevertheless' : ''}`,
+    );
     for (const { component, name, contents, contentCount } of artifacts) {
       const more = contentCount > contents.length ? `, and ${contentCount - contents.length} more` : '';
       lines.push(`    ${component} ${name}${contents.length === 0 ? '' : `: ${oneLine(contents.join(', '))}${more}`}`);

@@ -11,5 +11,6 @@ export interface VersionResult {
 export const versionView: View<VersionResult> = {
   schema: 'lifeboat.version/v1',
   kind: 'query',
-  text: ({ lifeboat, node, platform, repositoryFormat }) => `lifeboat ${lifeboat} (repository format ${repositoryFormat}, Node ${node}, ${platform})`,
+  text: ({ lifeboat, node, platform, repositoryFormat }) =>
+    `lifeboat ${lifeboat} (repository format ${repositoryFormat}, Node ${node}, ${platform})`,
 };

@@ -18,7 +18,12 @@ export interface View<R> {
 }
 
 /** Prints one result on stdout. */
-export async function printResult<R>(io: CliIo, flags: { readonly json?: boolean; readonly quiet?: boolean; readonly color: boolean }, result: R, view: View<R>): Promise<void> {
+export async function printResult<R>(
+  io: CliIo,
+  flags: { readonly json?: boolean; readonly quiet?: boolean; readonly color: boolean },
+  result: R,
+  view: View<R>,
+): Promise<void> {
   if (flags.json === true) return write(io.stdout, `${JSON.stringify(documentOf(result, view))}\n`);
   const isFailure = ![0, exitCodeWarnings].includes(view.exitCode?.(result) ?? 0);
   if (flags.quiet === true && view.kind === 'action' && !isFailure) return;

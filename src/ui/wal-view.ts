@@ -1,6 +1,16 @@
-/** What the commands on write-ahead log print. PostgreSQL writes what push and fetch say into its log, so good runs are silent. */
+/**
+ * What the commands on write-ahead log print. PostgreSQL writes what push and fetch say into its log, so good runs are
+ * silent.
+ */
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
-import type { WalFetchResult, WalPushResult, WalRecipeResult, WalStatusResult, WalStreamReport, WalSystem } from '../operations/wal/request.ts';
+import type {
+  WalFetchResult,
+  WalPushResult,
+  WalRecipeResult,
+  WalStatusResult,
+  WalStreamReport,
+  WalSystem,
+} from '../operations/wal/request.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { View } from './view.ts';
 
@@ -14,7 +24,8 @@ export const walPushView: View<WalPushResult> = {
 export const walFetchView: View<WalFetchResult> = {
   schema: 'lifeboat.wal-fetch/v1',
   kind: 'action',
-  text: ({ name, from }) => (from === 'unfinished' ? `${name} is delivered as far as the stream had it: the archive ends here` : ''),
+  text: ({ name, from }) =>
+    from === 'unfinished' ? `${name} is delivered as far as the stream had it: the archive ends here` : '',
   // Not through an error: 1 is the one code that tells the server that the log ends here.
   exitCode: ({ outcome }) => (outcome === 'absent' ? 1 : 0),
 };
@@ -32,7 +43,11 @@ export const walStreamView: View<WalStreamReport> = {
     if (state === 'slot-dropped') return `the replication slot ${slot} is removed`;
     if (state === 'slot-absent') return `there is no replication slot ${slot}: nothing was changed`;
     if (state === 'skipped') return 'another receiver of this cluster runs: nothing was done';
-    return `stopped; ${shippedLsn === undefined ? 'nothing was shipped' : `all up to ${shippedLsn} is in the repository`}; shipped in this run: finished segments ${segments}, unfinished ones ${partials}`;
+    return (
+      'stopped; ' +
+      `${shippedLsn === undefined ? 'nothing was shipped' : `all up to ${shippedLsn} is in the repository`}; ` +
+      `shipped in this run: finished segments ${segments}, unfinished ones ${partials}`
+    );
   },
   // What was in the way while it ran is over; what is not in the repository now is worth an exit code.
   exitCode: ({ warnings }) => (warnings.length > 0 ? exitCodeWarnings : 0),
@@ -42,12 +57,22 @@ export const walStatusView: View<WalStatusResult> = {
   schema: 'lifeboat.wal-status/v1',
   kind: 'query',
   text: ({ repository, systems, lag, warnings }) => {
-    const server = lag === undefined ? [] : [`the server is at ${lag.currentLsn} (${lag.currentSegment}); last archived: ${lag.lastArchived ?? 'nothing yet'}${lag.secondsSince === undefined ? '' : `, ${lag.secondsSince} s ago`}; failures: ${lag.failures}${lag.behindBytes === undefined ? '' : `; the archive is ${formatBytes(lag.behindBytes)} behind`}`];
+    const server =
+      lag === undefined
+        ? []
+        : [
+            `the server is at ${lag.currentLsn} (${lag.currentSegment}); last archived: ` +
+              `${lag.lastArchived ?? 'nothing yet'}${lag.secondsSince === undefined ? '' : `, ${lag.secondsSince} s ago`}; ` +
+              'failures: ' +
+              `${lag.failures}${lag.behindBytes === undefined ? '' : `; the archive is ${formatBytes(lag.behindBytes)} behind`}`,
+          ];
     const archive = systems.length === 0 ? [`no write-ahead log in ${repository}`] : systems.flatMap(systemLines);
     return [...archive, ...server, ...warnings.map((warning) => `warning: ${warning}`)].join('\n');
   },
   exitCode: ({ systems, warnings }) => {
-    if (systems.some(({ gaps, missingHistories }) => gaps.length + missingHistories.length > 0)) return exitCodeOf.integrity;
+    if (systems.some(({ gaps, missingHistories }) => gaps.length + missingHistories.length > 0)) {
+      return exitCodeOf.integrity;
+    }
     return warnings.length > 0 ? exitCodeWarnings : 0;
   },
 };
@@ -55,7 +80,11 @@ export const walStatusView: View<WalStatusResult> = {
 function systemLines({ systemId, timelines, gaps, missingHistories }: WalSystem): string[] {
   return [
     `cluster ${systemId}`,
-    ...timelines.map(({ timeline, first, last, segments, unfinished }) => `  timeline ${timeline}: ${segments === 0 ? 'no whole segment' : `${first} to ${last}, segments: ${segments}`}${unfinished === undefined ? '' : `, and ${unfinished.segment} up to ${unfinished.lsn} (${unfinished.at})`}`),
+    ...timelines.map(
+      ({ timeline, first, last, segments, unfinished }) =>
+        `  timeline ${timeline}: ` +
+        `${segments === 0 ? 'no whole segment' : `${first} to ${last}, segments: ${segments}`}${unfinished === undefined ? '' : `, and ${unfinished.segment} up to ${unfinished.lsn} (${unfinished.at})`}`,
+    ),
     ...gaps.map(({ first, last, segments }) => `  GAP: ${first} to ${last}, segments: ${segments}`),
     ...missingHistories.map((name) => `  MISSING: ${name}`),
   ];

@@ -26,7 +26,14 @@ export interface ArchivingBench {
 export async function startArchivingBench(): Promise<ArchivingBench> {
   const server = await startPostgres({
     initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--data-checksums'],
-    settings: { archive_mode: 'on', archive_command: '', max_wal_senders: '4', full_page_writes: 'on', max_wal_size: '8GB', checkpoint_timeout: '1h' },
+    settings: {
+      archive_mode: 'on',
+      archive_command: '',
+      max_wal_senders: '4',
+      full_page_writes: 'on',
+      max_wal_size: '8GB',
+      checkpoint_timeout: '1h',
+    },
   });
   try {
     return await prepare(server);
@@ -40,7 +47,16 @@ async function prepare(server: TestPostgres): Promise<ArchivingBench> {
   const home = serverFolder(server, 'bench');
   const { uid, gid } = statSync(server.dataDir);
   const config = join(home, 'lifeboat.config.json');
-  writeFileSync(config, JSON.stringify({ repository: `file://${home}/repository`, stateDir: `${home}/state`, jobs: 2, encryption: { key: { file: `${home}/key` } }, targets: { main: { postgres: { url: server.url(), databases: ['*'], base: {} } } } }));
+  writeFileSync(
+    config,
+    JSON.stringify({
+      repository: `file://${home}/repository`,
+      stateDir: `${home}/state`,
+      jobs: 2,
+      encryption: { key: { file: `${home}/key` } },
+      targets: { main: { postgres: { url: server.url(), databases: ['*'], base: {} } } },
+    }),
+  );
   writeFileSync(join(home, 'key'), 'ab'.repeat(32));
   for (const name of ['lifeboat.config.json', 'key']) {
     chownSync(join(home, name), uid, gid);
@@ -57,7 +73,9 @@ async function prepare(server: TestPostgres): Promise<ArchivingBench> {
     await server.query('postgres', 'SELECT pg_reload_conf()');
   };
   await freshRepository();
-  const recipe = JSON.parse(await run(`${program} init --archive-command --json --config ${config}`, env)) as { archiveCommand: string };
+  const recipe = JSON.parse(await run(`${program} init --archive-command --json --config ${config}`, env)) as {
+    archiveCommand: string;
+  };
   const archiveCommand = (/^archive_command = '(.*)'$/.exec(recipe.archiveCommand)?.[1] ?? '').replaceAll("''", "'");
   return { server, home, config, asServer, env, archiveCommand, freshRepository, setArchiveCommand };
 }

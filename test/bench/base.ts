@@ -43,7 +43,27 @@ async function pgbackrest({ home, server, asServer, env }: ArchivingBench): Prom
     mkdirSync(join(folder, name));
     chownSync(join(folder, name), uid, gid);
   }
-  const settings = ['[global]', `repo1-path=${folder}/repository`, 'repo1-cipher-type=aes-256-cbc', 'repo1-cipher-pass=bench', 'repo1-bundle=y', 'repo1-retention-full=1', 'compress-type=zst', 'compress-level=3', 'process-max=2', 'start-fast=y', `log-path=${folder}/log`, `lock-path=${folder}/lock`, `spool-path=${folder}/spool`, 'log-level-console=warn', '[bench]', `pg1-path=${server.dataDir}`, `pg1-socket-path=${server.socketDir}`, `pg1-port=${server.port}`, 'pg1-user=postgres'];
+  const settings = [
+    '[global]',
+    `repo1-path=${folder}/repository`,
+    'repo1-cipher-type=aes-256-cbc',
+    'repo1-cipher-pass=bench',
+    'repo1-bundle=y',
+    'repo1-retention-full=1',
+    'compress-type=zst',
+    'compress-level=3',
+    'process-max=2',
+    'start-fast=y',
+    `log-path=${folder}/log`,
+    `lock-path=${folder}/lock`,
+    `spool-path=${folder}/spool`,
+    'log-level-console=warn',
+    '[bench]',
+    `pg1-path=${server.dataDir}`,
+    `pg1-socket-path=${server.socketDir}`,
+    `pg1-port=${server.port}`,
+    'pg1-user=postgres',
+  ];
   writeFileSync(join(folder, 'pgbackrest.conf'), `${settings.join('\n')}\n`);
   const plain = `pgbackrest --config=${folder}/pgbackrest.conf --stanza=bench`;
   const line = `cd ${home} && ${asServer} ${plain}`;
@@ -54,9 +74,15 @@ async function pgbackrest({ home, server, asServer, env }: ArchivingBench): Prom
 /** Sets it, and waits until the server has nothing left to archive. */
 async function archiveTo({ server, setArchiveCommand }: ArchivingBench, command: string): Promise<void> {
   await setArchiveCommand(command);
-  const [row] = await server.query('postgres', 'SELECT pg_walfile_name(pg_switch_wal()) AS name FROM pg_current_xact_id()');
+  const [row] = await server.query(
+    'postgres',
+    'SELECT pg_walfile_name(pg_switch_wal()) AS name FROM pg_current_xact_id()',
+  );
   for (;;) {
-    const [done] = await server.query('postgres', `SELECT last_archived_wal >= '${row?.['name']}' AS done FROM pg_stat_archiver`);
+    const [done] = await server.query(
+      'postgres',
+      `SELECT last_archived_wal >= '${row?.['name']}' AS done FROM pg_stat_archiver`,
+    );
     if (done?.['done'] === 't') return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -70,16 +96,37 @@ async function backups(bench: ArchivingBench, backrest: Backrest | undefined, ro
     await archiveTo(bench, bench.archiveCommand);
   };
   const commands: Command[] = [
-    { name: 'lifeboat backup base', line: `cd ${home} && ${bench.asServer} ${program} backup base -q --config ${config}`, prepare },
-    { name: 'pg_basebackup | zstd -3', line: `pg_basebackup -Ft -D - -X none --checkpoint=fast | zstd -3 -q -f -o ${home}/base.tar.zst` },
-    ...(backrest === undefined ? [] : [{ name: 'pgbackrest backup', line: `${backrest.line} --type=full backup`, prepare: async () => archiveTo(bench, backrest.archiveCommand) }]),
+    {
+      name: 'lifeboat backup base',
+      line: `cd ${home} && ${bench.asServer} ${program} backup base -q --config ${config}`,
+      prepare,
+    },
+    {
+      name: 'pg_basebackup | zstd -3',
+      line: `pg_basebackup -Ft -D - -X none --checkpoint=fast | zstd -3 -q -f -o ${home}/base.tar.zst`,
+    },
+    ...(backrest === undefined
+      ? []
+      : [
+          {
+            name: 'pgbackrest backup',
+            line: `${backrest.line} --type=full backup`,
+            prepare: async () => archiveTo(bench, backrest.archiveCommand),
+          },
+        ]),
   ];
   const timings = await pair(commands, rounds, env);
   print('base backup', timings);
   const [ours, piped, theirs] = timings as [Timing, Timing, Timing | undefined];
   mark('base backup / pg_basebackup | zstd -3', ratio(ours, piped));
   if (theirs !== undefined) mark('base backup / pgbackrest', ratio(ours, theirs), 1.15);
-  const sizes = [`lifeboat ${mb(await bytesOf(`${home}/repository/packs`, env))}`, `zstd -3 ${mb(statSync(`${home}/base.tar.zst`).size)}`, ...(backrest === undefined ? [] : [`pgbackrest ${mb(await bytesOf(`${backrest.repository}/backup/bench/latest/`, env))}`])];
+  const sizes = [
+    `lifeboat ${mb(await bytesOf(`${home}/repository/packs`, env))}`,
+    `zstd -3 ${mb(statSync(`${home}/base.tar.zst`).size)}`,
+    ...(backrest === undefined
+      ? []
+      : [`pgbackrest ${mb(await bytesOf(`${backrest.repository}/backup/bench/latest/`, env))}`]),
+  ];
   process.stdout.write(`  stored: ${sizes.join(', ')}\n\n`);
 }
 
@@ -87,11 +134,17 @@ async function backups(bench: ArchivingBench, backrest: Backrest | undefined, ro
 async function second({ server, home, env, config, ...bench }: ArchivingBench): Promise<void> {
   await bench.setArchiveCommand(bench.archiveCommand);
   const first = await bytesOf(`${home}/repository/packs`, env);
-  await server.psql('app', "UPDATE app.events SET body = body || '.' WHERE id <= (SELECT max(id) / 1000 FROM app.events)");
+  await server.psql(
+    'app',
+    "UPDATE app.events SET body = body || '.' WHERE id <= (SELECT max(id) / 1000 FROM app.events)",
+  );
   const said = await run(`cd ${home} && ${bench.asServer} ${program} backup base --json -q --config ${config}`, env);
   const { components } = JSON.parse(said) as { components: { storedBytes: number }[] };
   const stored = components.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-  process.stdout.write(`second base backup, 0.1 % of the rows updated in one stretch: ${mb(stored)} stored, ${((100 * stored) / first).toFixed(2)} % of the first\n\n`);
+  process.stdout.write(
+    `second base backup, 0.1 % of the rows updated in one stretch: ${mb(stored)} stored, ` +
+      `${((100 * stored) / first).toFixed(2)} % of the first\n\n`,
+  );
 }
 
 async function restores(bench: ArchivingBench, backrest: Backrest | undefined, rounds: number): Promise<void> {
@@ -115,9 +168,30 @@ async function restores(bench: ArchivingBench, backrest: Backrest | undefined, r
     rmSync(join(home, 'pitr.log'), { force: true });
   };
   const commands: Command[] = [
-    { name: 'lifeboat pitr --to immediate (recovered, every table read, shut down)', line: `cd ${home} && ${program} pitr --to immediate --data-dir ${into} --config ${config} --debug 2>${home}/pitr.log >/dev/null`, prepare: removed },
-    { name: 'zstd -d | tar -x', line: `zstd -d -q -c ${home}/base.tar.zst | tar -x -C ${into} && sync -f ${into}`, prepare: async () => { await noted(); empty(); } },
-    ...(backrest === undefined ? [] : [{ name: 'pgbackrest restore', line: `${backrest.line} --pg1-path=${into} --type=immediate restore`, prepare: ownedEmpty }]),
+    {
+      name: 'lifeboat pitr --to immediate (recovered, every table read, shut down)',
+      line:
+        `cd ${home} && ${program} pitr --to immediate --data-dir ${into} --config ${config} --debug ` +
+        `2>${home}/pitr.log >/dev/null`,
+      prepare: removed,
+    },
+    {
+      name: 'zstd -d | tar -x',
+      line: `zstd -d -q -c ${home}/base.tar.zst | tar -x -C ${into} && sync -f ${into}`,
+      prepare: async () => {
+        await noted();
+        empty();
+      },
+    },
+    ...(backrest === undefined
+      ? []
+      : [
+          {
+            name: 'pgbackrest restore',
+            line: `${backrest.line} --pg1-path=${into} --type=immediate restore`,
+            prepare: ownedEmpty,
+          },
+        ]),
   ];
   const timings = await pair(commands, rounds, env);
   removed();
@@ -125,7 +199,10 @@ async function restores(bench: ArchivingBench, backrest: Backrest | undefined, r
   const [ours, piped, theirs] = timings as [Timing, Timing, Timing | undefined];
   const started = await startSeconds(bench);
   const alone: Timing = { ...ours, secondsEach: phases.map((seconds) => seconds + started) };
-  process.stdout.write(`  ${median(alone.secondsEach).toFixed(2).padStart(8)} s  of it until the files are there and durable, the start of the program and its plan counted in\n`);
+  process.stdout.write(
+    `  ${median(alone.secondsEach).toFixed(2).padStart(8)} s  of it until the files are there and durable, the ` +
+      'start of the program and its plan counted in\n',
+  );
   mark('files restored / zstd -d | tar -x', ratio(alone, piped));
   if (theirs !== undefined) mark('files restored / pgbackrest restore', ratio(alone, theirs), 1.25);
   process.stdout.write('\n');
@@ -133,7 +210,11 @@ async function restores(bench: ArchivingBench, backrest: Backrest | undefined, r
 
 /** What comes before the first byte. */
 async function startSeconds({ home, env, config }: ArchivingBench): Promise<number> {
-  const [timing] = (await pair([{ name: '', line: `cd ${home} && ${program} pitr --to immediate --dry-run --config ${config} >/dev/null` }], 3, env)) as [Timing];
+  const [timing] = (await pair(
+    [{ name: '', line: `cd ${home} && ${program} pitr --to immediate --dry-run --config ${config} >/dev/null` }],
+    3,
+    env,
+  )) as [Timing];
   return median(timing.secondsEach);
 }
 

@@ -15,7 +15,14 @@ import { median, pair, ratio, run, type Command, type Timing } from './measure.t
 import { mark, mb, print } from './report.ts';
 import { benchWal } from './wal.ts';
 
-const { values } = parseArgs({ options: { size: { type: 'string', default: '1100' }, rounds: { type: 'string', default: '3' }, segments: { type: 'string', default: '100' }, only: { type: 'string', default: 'dump,start,wal,base' } } });
+const { values } = parseArgs({
+  options: {
+    size: { type: 'string', default: '1100' },
+    rounds: { type: 'string', default: '3' },
+    segments: { type: 'string', default: '100' },
+    only: { type: 'string', default: 'dump,start,wal,base' },
+  },
+});
 const rounds = Number(values.rounds);
 const parts = values.only.split(',');
 const program = fileURLToPath(new URL('../../bin/lifeboat.js', import.meta.url));
@@ -34,7 +41,10 @@ const env: Record<string, string> = {
 };
 
 try {
-  process.stdout.write(`lifeboat bench: ${values.size} MB sample database, ${rounds} rounds, ${availableParallelism()} cores; encrypted, zstd 3\n\n`);
+  process.stdout.write(
+    `lifeboat bench: ${values.size} MB sample database, ${rounds} rounds, ${availableParallelism()} cores; ` +
+      'encrypted, zstd 3\n\n',
+  );
   if (parts.includes('dump')) await dumps();
   if (parts.includes('start')) await starts();
   if (parts.includes('wal')) await benchWal({ rounds, segments: Number(values.segments) });
@@ -53,15 +63,25 @@ async function dumps(): Promise<void> {
 }
 
 async function backups(): Promise<void> {
-  const lifeboat: Command = { name: 'lifeboat backup', line: `${program} backup database -q`, prepare: freshRepository };
+  const lifeboat: Command = {
+    name: 'lifeboat backup',
+    line: `${program} backup database -q`,
+    prepare: freshRepository,
+  };
   const dump: Command = { name: 'pg_dump -Fc', line: `pg_dump -Fc app > ${folder}/app.dump` };
-  const zstd: Command = { name: 'pg_dump -Fc -Z0 | zstd -3', line: `pg_dump -Fc -Z0 app | zstd -3 -q > ${folder}/app.zst` };
+  const zstd: Command = {
+    name: 'pg_dump -Fc -Z0 | zstd -3',
+    line: `pg_dump -Fc -Z0 app | zstd -3 -q > ${folder}/app.zst`,
+  };
   const [ours, plain, piped] = (await pair([lifeboat, dump, zstd], rounds, env)) as [Timing, Timing, Timing];
   print('backup', [ours, plain, piped]);
   mark('backup / pg_dump -Fc', ratio(ours, plain), 0.4);
   mark('backup / pg_dump -Fc -Z0 | zstd -3', ratio(ours, piped), 1.15);
   const bytes = await storedBytes();
-  process.stdout.write(`  stored: lifeboat ${mb(bytes)}, pg_dump -Fc ${mb(statSync(join(folder, 'app.dump')).size)}, zstd -3 ${mb(statSync(join(folder, 'app.zst')).size)}\n\n`);
+  process.stdout.write(
+    `  stored: lifeboat ${mb(bytes)}, pg_dump -Fc ${mb(statSync(join(folder, 'app.dump')).size)}, zstd -3 ` +
+      `${mb(statSync(join(folder, 'app.zst')).size)}\n\n`,
+  );
 }
 
 /** What a second backup costs: unchanged, one contiguous per cent changed, the same share of rows at random. */
@@ -69,13 +89,21 @@ async function again(): Promise<void> {
   const first = await storedBytes();
   const cases = [
     ['unchanged', 'SELECT 1'],
-    ['1 % of the rows updated in one stretch', "UPDATE app.events SET body = body || ' changed' WHERE id <= (SELECT max(id) / 100 FROM app.events)"],
-    ['0.1 % of the rows updated at random (defeats any chunk store)', "UPDATE app.events SET body = body || ' again' WHERE id % 1000 = 7"],
+    [
+      '1 % of the rows updated in one stretch',
+      "UPDATE app.events SET body = body || ' changed' WHERE id <= (SELECT max(id) / 100 FROM app.events)",
+    ],
+    [
+      '0.1 % of the rows updated at random (defeats any chunk store)',
+      "UPDATE app.events SET body = body || ' again' WHERE id % 1000 = 7",
+    ],
   ] as const;
   process.stdout.write('second backup\n');
   for (const [name, sql] of cases) {
     await server.psql('app', sql);
-    const { components } = JSON.parse(await run(`${program} backup database --json -q`, env)) as { components: { storedBytes: number }[] };
+    const { components } = JSON.parse(await run(`${program} backup database --json -q`, env)) as {
+      components: { storedBytes: number }[];
+    };
     const stored = components.reduce((sum, { storedBytes: each }) => sum + each, 0);
     process.stdout.write(`  ${name}: ${mb(stored)} stored, ${((100 * stored) / first).toFixed(2)} % of the first\n`);
   }
@@ -87,20 +115,37 @@ async function restores(): Promise<void> {
   await freshRepository();
   await run(`${program} backup database -q`, env);
   const results: string[] = [];
-  const ours: Command = { name: 'lifeboat restore (verification and ANALYZE included)', line: `${program} restore latest --only database --to-database ours --json --debug 2>${folder}/restore.log >/dev/null`, prepare: drop('ours') };
-  const theirs: Command = { name: 'pg_restore -j 4 of a local file', line: `createdb -T template0 theirs && pg_restore -j 4 -d theirs ${folder}/app.dump`, prepare: drop('theirs') };
+  const ours: Command = {
+    name: 'lifeboat restore (verification and ANALYZE included)',
+    line:
+      `${program} restore latest --only database --to-database ours ` +
+      `--json --debug 2>${folder}/restore.log >/dev/null`,
+    prepare: drop('ours'),
+  };
+  const theirs: Command = {
+    name: 'pg_restore -j 4 of a local file',
+    line: `createdb -T template0 theirs && pg_restore -j 4 -d theirs ${folder}/app.dump`,
+    prepare: drop('theirs'),
+  };
   const [lifeboat, tool] = (await pair([ours, theirs], rounds, env)) as [Timing, Timing];
   print('restore', [lifeboat, tool]);
   const apart = await verifySeconds();
   results.push(`verification and ANALYZE, timed apart: ${apart.toFixed(1)} s`);
-  mark('restore without them / pg_restore -j 4', (median(lifeboat.secondsEach) - apart) / median(tool.secondsEach), 1.15);
+  mark(
+    'restore without them / pg_restore -j 4',
+    (median(lifeboat.secondsEach) - apart) / median(tool.secondsEach),
+    1.15,
+  );
   process.stdout.write(`  ${results.join('\n  ')}\n\n`);
 }
 
 /** From the timing lines of the last restore's log. */
 async function verifySeconds(): Promise<number> {
   const log = await run(`cat ${folder}/restore.log`, env);
-  return [...log.matchAll(/\b(?:verify|analyze)\b[^\n]*?([\d.]+) s/g)].reduce((sum, match) => sum + Number(match[1]), 0);
+  return [...log.matchAll(/\b(?:verify|analyze)\b[^\n]*?([\d.]+) s/g)].reduce(
+    (sum, match) => sum + Number(match[1]),
+    0,
+  );
 }
 
 async function starts(): Promise<void> {

@@ -12,11 +12,18 @@ export interface Command {
 export interface Timing {
   readonly name: string;
   readonly secondsEach: readonly number[];
-  /** User and system time of the command and its children, without servers: tells more than the clock on a machine that others use too. */
+  /**
+   * User and system time of the command and its children, without servers: tells more than the clock on a machine that
+   * others use too.
+   */
   readonly cpuSecondsEach: readonly number[];
 }
 
-export async function pair(commands: readonly Command[], rounds: number, env: Readonly<Record<string, string>>): Promise<Timing[]> {
+export async function pair(
+  commands: readonly Command[],
+  rounds: number,
+  env: Readonly<Record<string, string>>,
+): Promise<Timing[]> {
   const timings = commands.map(({ name }) => ({ name, secondsEach: [] as number[], cpuSecondsEach: [] as number[] }));
   for (let round = 0; round < rounds; round++) {
     for (const [n, command] of commands.entries()) {
@@ -32,14 +39,23 @@ export async function pair(commands: readonly Command[], rounds: number, env: Re
 
 /** From the last two lines of bash's `times`: user and system time of the shell and of its children. */
 function cpuSeconds(said: string): number {
-  const all = [...said.trim().split('\n').slice(-2).join(' ').matchAll(/(\d+)m([\d.]+)s/g)];
+  const all = [
+    ...said
+      .trim()
+      .split('\n')
+      .slice(-2)
+      .join(' ')
+      .matchAll(/(\d+)m([\d.]+)s/g),
+  ];
   return all.reduce((sum, [, minutes, seconds]) => sum + 60 * Number(minutes) + Number(seconds), 0);
 }
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+  return sorted.length % 2 === 1
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
 /** The median of the ratios of each round, so that both had the same neighbours. */

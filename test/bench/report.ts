@@ -5,7 +5,10 @@ export function print(title: string, timings: readonly Timing[]): void {
   process.stdout.write(`${title}\n`);
   for (const { name, secondsEach, cpuSecondsEach } of timings) {
     const each = secondsEach.map((seconds) => seconds.toFixed(2)).join(', ');
-    process.stdout.write(`  ${median(secondsEach).toFixed(2).padStart(8)} s ${median(cpuSecondsEach).toFixed(2).padStart(8)} s CPU  ${name}  (${each})\n`);
+    process.stdout.write(
+      `  ${median(secondsEach).toFixed(2).padStart(8)} s ${median(cpuSecondsEach).toFixed(2).padStart(8)} s CPU  ` +
+        `${name}  (${each})\n`,
+    );
   }
 }
 

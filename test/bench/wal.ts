@@ -25,7 +25,10 @@ export async function benchWal({ rounds, segments }: WalBenchOptions): Promise<v
     const list = names.join(' ');
     const fresh = async (): Promise<void> => {
       await bench.freshRepository();
-      await run(`cd ${data}/pg_wal/archive_status && for f in ${list}; do rm -f $f.done; touch $f.ready; done`, bench.env);
+      await run(
+        `cd ${data}/pg_wal/archive_status && for f in ${list}; do rm -f $f.done; touch $f.ready; done`,
+        bench.env,
+      );
     };
     const compressed = join(bench.home, 'zstd');
     const cleared = (): void => {
@@ -33,11 +36,27 @@ export async function benchWal({ rounds, segments }: WalBenchOptions): Promise<v
       mkdirSync(compressed);
     };
     const archive = bench.archiveCommand.replaceAll('%p', 'pg_wal/$f').replaceAll('%f', '$f');
-    const batches: Command = { name: `lifeboat wal push, ${segments} ready segments`, line: asServer(bench, data, `for f in ${list}; do ( ${archive} ) >/dev/null; mv pg_wal/archive_status/$f.ready pg_wal/archive_status/$f.done; done`), prepare: fresh };
-    const zstd: Command = { name: 'zstd -3, one after the other', line: `cd ${data} && for f in ${list}; do zstd -3 -q pg_wal/$f -o ${compressed}/$f.zst; done`, prepare: cleared };
+    const batches: Command = {
+      name: `lifeboat wal push, ${segments} ready segments`,
+      line: asServer(
+        bench,
+        data,
+        `for f in ${list}; do ( ${archive} ) >/dev/null; mv pg_wal/archive_status/$f.ready ` +
+          'pg_wal/archive_status/$f.done; done',
+      ),
+      prepare: fresh,
+    };
+    const zstd: Command = {
+      name: 'zstd -3, one after the other',
+      line: `cd ${data} && for f in ${list}; do zstd -3 -q pg_wal/$f -o ${compressed}/$f.zst; done`,
+      prepare: cleared,
+    };
     const [ours, theirs] = (await pair([batches, zstd], rounds, bench.env)) as [Timing, Timing];
     print(`wal push (${mb(segments * 16 * 1024 * 1024)} of WAL)`, [ours, theirs]);
-    process.stdout.write(`  ${(segments / median(ours.secondsEach)).toFixed(1).padStart(8)}    segments per second in batches; zstd -3: ${(segments / median(theirs.secondsEach)).toFixed(1)}\n`);
+    process.stdout.write(
+      `  ${(segments / median(ours.secondsEach)).toFixed(1).padStart(8)}    segments per second in batches; zstd ` +
+        `-3: ${(segments / median(theirs.secondsEach)).toFixed(1)}\n`,
+    );
     mark('wal push / zstd -3', ratio(ours, theirs), 1);
     await alone(bench, names.slice(0, aloneSegments), rounds);
     await shipped(bench, names, rounds);
@@ -50,11 +69,33 @@ async function alone(bench: ArchivingBench, names: readonly string[], rounds: nu
   // No archive_status beside them: nothing else is ready.
   const folder = join(bench.home, 'alone');
   for (const path of ['pg_wal', 'global']) mkdirSync(join(folder, path), { recursive: true });
-  for (const each of ['global/pg_control', ...names.map((name) => `pg_wal/${name}`)]) copyFileSync(join(bench.server.dataDir, each), join(folder, each));
-  const line = `chmod -R a+rwX ${folder} && ${asServer(bench, folder, `for f in ${names.join(' ')}; do ${program(bench)} wal push pg_wal/$f --config ${bench.config} >/dev/null; done`)}`;
-  const [timing] = (await pair([{ name: `lifeboat wal push, ${names.length} segments one by one`, line, prepare: async () => bench.freshRepository() }], rounds, bench.env)) as [Timing];
+  for (const each of ['global/pg_control', ...names.map((name) => `pg_wal/${name}`)]) {
+    copyFileSync(join(bench.server.dataDir, each), join(folder, each));
+  }
+  const line =
+    `chmod -R a+rwX ${folder} && ` +
+    asServer(
+      bench,
+      folder,
+      `for f in ${names.join(' ')}; do ${program(bench)} wal push ` +
+        `pg_wal/$f --config ${bench.config} >/dev/null; done`,
+    );
+  const [timing] = (await pair(
+    [
+      {
+        name: `lifeboat wal push, ${names.length} segments one by one`,
+        line,
+        prepare: async () => bench.freshRepository(),
+      },
+    ],
+    rounds,
+    bench.env,
+  )) as [Timing];
   print('wal push alone', [timing]);
-  process.stdout.write(`  ${(names.length / median(timing.secondsEach)).toFixed(1).padStart(8)}    segments per second, ${((1000 * median(timing.secondsEach)) / names.length).toFixed(0)} ms each\n`);
+  process.stdout.write(
+    `  ${(names.length / median(timing.secondsEach)).toFixed(1).padStart(8)}    segments per second, ` +
+      `${((1000 * median(timing.secondsEach)) / names.length).toFixed(0)} ms each\n`,
+  );
 }
 
 async function shipped(bench: ArchivingBench, names: readonly string[], rounds: number): Promise<void> {
@@ -62,12 +103,26 @@ async function shipped(bench: ArchivingBench, names: readonly string[], rounds: 
   const [first = '', second = ''] = names;
   const call = (name: string): string => bench.archiveCommand.replaceAll('%p', `pg_wal/${name}`).replaceAll('%f', name);
   await bench.freshRepository();
-  await run(`cd ${data}/pg_wal/archive_status && for f in ${names.join(' ')}; do rm -f $f.done; touch $f.ready; done`, bench.env);
-  const one = (name: string): string => asServer(bench, data, `sh -c '${call(name).replaceAll("'", `'\\''`)}' >/dev/null`);
+  await run(
+    `cd ${data}/pg_wal/archive_status && for f in ${names.join(' ')}; do rm -f $f.done; touch $f.ready; done`,
+    bench.env,
+  );
+  const one = (name: string): string =>
+    asServer(bench, data, `sh -c '${call(name).replaceAll("'", `'\\''`)}' >/dev/null`);
   await pair([{ name: '', line: one(first) }], 1, bench.env);
-  const again: Command = { name: `${shippedCalls} calls for what was shipped along`, line: asServer(bench, data, `for i in $(seq ${shippedCalls}); do sh -c '${call(second).replaceAll("'", `'\\''`)}'; done`) };
+  const again: Command = {
+    name: `${shippedCalls} calls for what was shipped along`,
+    line: asServer(
+      bench,
+      data,
+      `for i in $(seq ${shippedCalls}); do sh -c '${call(second).replaceAll("'", `'\\''`)}'; done`,
+    ),
+  };
   const [timing] = (await pair([again], rounds, bench.env)) as [Timing];
-  process.stdout.write(`  ${((1000 * median(timing.secondsEach)) / shippedCalls).toFixed(1).padStart(8)} ms  a call of archive_command for a segment that is shipped already\n\n`);
+  process.stdout.write(
+    `  ${((1000 * median(timing.secondsEach)) / shippedCalls).toFixed(1).padStart(8)} ms  a call of ` +
+      'archive_command for a segment that is shipped already\n\n',
+  );
 }
 
 function program(bench: ArchivingBench): string {
@@ -85,7 +140,11 @@ function quoted(text: string): string {
 
 /** Runs pgbench until so many segments are ready; their names. */
 async function makeSegments({ server, env }: ArchivingBench, wanted: number): Promise<string[]> {
-  const ready = (): string[] => readdirSync(join(server.dataDir, 'pg_wal/archive_status')).filter((name) => /^[0-9A-F]{24}\.ready$/.test(name)).map((name) => name.slice(0, 24)).toSorted();
+  const ready = (): string[] =>
+    readdirSync(join(server.dataDir, 'pg_wal/archive_status'))
+      .filter((name) => /^[0-9A-F]{24}\.ready$/.test(name))
+      .map((name) => name.slice(0, 24))
+      .toSorted();
   await pair([{ name: '', line: 'pgbench -i -q -s 30 postgres' }], 1, env);
   while (ready().length < wanted) {
     // A checkpoint now and then, so that whole pages come into the log as they do in a busy day.

@@ -4,7 +4,21 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
@@ -27,14 +41,28 @@ test('runs with an empty environment, by a link, and from a folder that it may n
   const closed = fresh('closed');
   // Root may read everything, until it lays that right down.
   const mortal = process.getuid?.() === 0 ? 'setpriv --bounding-set=-dac_override,-dac_read_search --' : '';
-  const { stdout, stderr, status } = spawnSync('/bin/sh', ['-c', `cd "$1" && chmod 0 . && ! ${mortal} ls . 2>/dev/null && exec ${mortal} "$2" --version`, 'sh', closed, entry], { env: {}, encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync(
+    '/bin/sh',
+    [
+      '-c',
+      `cd "$1" && chmod 0 . && ! ${mortal} ls . 2>/dev/null && exec ${mortal} "$2" --version`,
+      'sh',
+      closed,
+      entry,
+    ],
+    { env: {}, encoding: 'utf8' },
+  );
   assert.deepEqual({ stdout, stderr, status }, { stdout: version, stderr: '', status: 0 });
 });
 
 test('says so when the working directory is gone', () => {
   const gone = join(scratch, 'gone');
   mkdirSync(gone);
-  const { stderr, status } = spawnSync('/bin/sh', ['-c', 'cd "$1" && rmdir "$1" && exec "$2" --version', 'sh', gone, entry], { encoding: 'utf8' });
+  const { stderr, status } = spawnSync(
+    '/bin/sh',
+    ['-c', 'cd "$1" && rmdir "$1" && exec "$2" --version', 'sh', gone, entry],
+    { encoding: 'utf8' },
+  );
   assert.match(stderr, /the working directory does not exist any more/);
   assert.equal(status, 2);
 });
@@ -60,38 +88,64 @@ test('without a Node says what is needed, in JSON too, with exit code 16', () =>
   const bare = text.replace(/^for prefix in .*; do$/m, 'for prefix in /nowhere; do');
   assert.notEqual(bare, text);
   writeFileSync(join(folder, 'lifeboat.js'), bare, { mode: 0o755 });
-  const { stdout, stderr, status } = spawnSync(join(folder, 'lifeboat.js'), ['list', '--json'], { env: { PATH: '/nowhere' }, encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync(join(folder, 'lifeboat.js'), ['list', '--json'], {
+    env: { PATH: '/nowhere' },
+    encoding: 'utf8',
+  });
   assert.equal(status, 16);
   assert.match(stderr, /Node\.js is not installed/);
-  assert.deepEqual(pick(JSON.parse(stdout), ['schema', 'code', 'exitCode', 'retryable']), { schema: 'lifeboat.error/v1', code: 'tool', exitCode: 16, retryable: false });
+  assert.deepEqual(pick(JSON.parse(stdout), ['schema', 'code', 'exitCode', 'retryable']), {
+    schema: 'lifeboat.error/v1',
+    code: 'tool',
+    exitCode: 16,
+    retryable: false,
+  });
 });
 
 test('on a too old Node says what is needed, in JSON too, with exit code 16', () => {
-  const { stdout, stderr, status } = spawnSync(process.execPath, [...pretending('22.14.9'), entry, '--json'], { encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync(process.execPath, [...pretending('22.14.9'), entry, '--json'], {
+    encoding: 'utf8',
+  });
   assert.equal(status, 16);
   assert.match(stderr, /this is Node\.js 22\.14\.9/);
-  assert.deepEqual(pick(JSON.parse(stdout), ['schema', 'code', 'exitCode', 'retryable']), { schema: 'lifeboat.error/v1', code: 'tool', exitCode: 16, retryable: false });
-  assert.equal(spawnSync(process.execPath, [...pretending('22.15.0'), entry, '--version'], { encoding: 'utf8' }).stdout, version);
+  assert.deepEqual(pick(JSON.parse(stdout), ['schema', 'code', 'exitCode', 'retryable']), {
+    schema: 'lifeboat.error/v1',
+    code: 'tool',
+    exitCode: 16,
+    retryable: false,
+  });
+  assert.equal(
+    spawnSync(process.execPath, [...pretending('22.15.0'), entry, '--version'], { encoding: 'utf8' }).stdout,
+    version,
+  );
 });
 
 test('is one process, with its threads set and deaf to SIGUSR1', async () => {
   // The program itself is a stand-in that waits.
-  const folder = fakeCheckout('running', `export async function run(argv) {
+  const folder = fakeCheckout(
+    'running',
+    `export async function run(argv) {
     const { pbkdf2 } = await import('node:crypto');
     for (let i = 0; i < 20; i += 1) pbkdf2('a', 'b', 1, 1, 'sha1', () => {});
     console.log('ready');
     await new Promise((resolve) => { process.on('SIGTERM', () => resolve()); setInterval(() => {}, 1000).unref(); setTimeout(resolve, 20000); });
     setTimeout(() => process.exit(), 0);
     return 143;
-  }`);
-  const child = spawn(join(folder, 'bin/lifeboat.js'), { env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: folder }, stdio: ['ignore', 'pipe', 'pipe'] });
+  }`,
+  );
+  const child = spawn(join(folder, 'bin/lifeboat.js'), {
+    env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: folder },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
   await new Promise((resolve) => child.stdout.once('data', resolve));
   const { pid } = child;
   assert(pid !== undefined);
   assert.match(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '', /node$/, 'the shell is gone');
-  const threads = readdirSync(`/proc/${pid}/task`).map((each) => readFileSync(`/proc/${pid}/task/${each}/comm`, 'utf8').trim());
+  const threads = readdirSync(`/proc/${pid}/task`).map((each) =>
+    readFileSync(`/proc/${pid}/task/${each}/comm`, 'utf8').trim(),
+  );
   assert.equal(threads.filter((each) => each === 'libuv-worker').length, Math.max(4, availableParallelism()));
   child.kill('SIGUSR1');
   await delay(200);
@@ -103,7 +157,11 @@ test('is one process, with its threads set and deaf to SIGUSR1', async () => {
 
 test('takes src/ in a checkout unless dist/ was built after the last change', () => {
   const folder = fakeCheckout('fresh', 'export const run = async () => { console.log("src"); return 0; };');
-  const runs = (): string => spawnSync(process.execPath, [join(folder, 'bin/lifeboat.js')], { env: { HOME: folder }, encoding: 'utf8' }).stdout.trim();
+  const runs = (): string =>
+    spawnSync(process.execPath, [join(folder, 'bin/lifeboat.js')], {
+      env: { HOME: folder },
+      encoding: 'utf8',
+    }).stdout.trim();
   assert.equal(runs(), 'src');
   mkdirSync(join(folder, 'dist'));
   writeFileSync(join(folder, 'dist/cli.js'), 'export const run = async () => { console.log("dist"); return 0; };');
@@ -125,7 +183,10 @@ test('takes src/ in a checkout unless dist/ was built after the last change', ()
 test('keeps its compile cache where nobody else can write', () => {
   const folder = fakeCheckout('caching', 'export const run = async () => 0;');
   const runsWith = (env: Record<string, string>): void => {
-    const { status, stderr } = spawnSync(process.execPath, [join(folder, 'bin/lifeboat.js')], { env, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, [join(folder, 'bin/lifeboat.js')], {
+      env,
+      encoding: 'utf8',
+    });
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
   };
   const home = fresh('home');
@@ -159,7 +220,10 @@ test("does not leave a cache in another user's home", () => {
   // Root takes a folder that is nobody's; anyone else one that is root's.
   const home = process.getuid?.() === 0 ? fresh('their-home') : '/';
   if (home !== '/') chownSync(home, 65534, 65534);
-  const { status } = spawnSync(process.execPath, [join(folder, 'bin/lifeboat.js')], { env: { HOME: home, TMPDIR: fresh('their-tmp') }, encoding: 'utf8' });
+  const { status } = spawnSync(process.execPath, [join(folder, 'bin/lifeboat.js')], {
+    env: { HOME: home, TMPDIR: fresh('their-tmp') },
+    encoding: 'utf8',
+  });
   assert.equal(status, 0);
   assert.equal(existsSync(join(home, '.cache/lifeboat')), false);
 });
@@ -175,7 +239,11 @@ function layout(name: string, nodes: { own?: string; host?: string; path?: boole
   mkdirSync(join(scratch, name, 'node_modules/.bin'));
   symlinkSync('../lifeboat/bin/lifeboat.js', join(scratch, name, 'node_modules/.bin/lifeboat'));
   const run = (file: string): string =>
-    spawnSync(file, ['backup', 'a b|--json'], { cwd: join(scratch, name), env: { PATH: `${scratch}/${name}/bin:/usr/bin:/bin` }, encoding: 'utf8' }).stdout;
+    spawnSync(file, ['backup', 'a b|--json'], {
+      cwd: join(scratch, name),
+      env: { PATH: `${scratch}/${name}/bin:/usr/bin:/bin` },
+      encoding: 'utf8',
+    }).stdout;
   return () => {
     const direct = run(join(folder, 'bin/lifeboat.js'));
     assert.equal(run('node_modules/.bin/lifeboat').split(' ')[0], direct.split(' ')[0], 'by its link');
@@ -186,7 +254,9 @@ function layout(name: string, nodes: { own?: string; host?: string; path?: boole
 function fakeNode(folder: string, says: string, itsVersion: string | undefined): void {
   mkdirSync(join(folder, 'bin'), { recursive: true });
   writeFileSync(join(folder, 'bin/node'), `#!/bin/sh\necho ${says} "$@"\n`, { mode: 0o755 });
-  if (itsVersion !== undefined) writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'node', version: itsVersion }, undefined, 2));
+  if (itsVersion !== undefined) {
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'node', version: itsVersion }, undefined, 2));
+  }
 }
 
 /** A checkout with the real entry and a program of the test's own. */
@@ -214,7 +284,10 @@ function later(path: string, seconds: number): void {
 }
 
 function pretending(itsVersion: string): string[] {
-  return ['--import', `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"${itsVersion}"}})`];
+  return [
+    '--import',
+    `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"${itsVersion}"}})`,
+  ];
 }
 
 function pick(value: unknown, keys: readonly string[]): Record<string, unknown> {

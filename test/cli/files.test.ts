@@ -17,7 +17,12 @@ before(async () => {
   cwd = await mkdtemp(join(tmpdir(), 'lifeboat-cli-'));
   await mkdir(join(cwd, 'data'));
   await writeFile(join(cwd, 'data', 'one'), 'first\n');
-  env = { BACKUP_STATE_DIR: join(cwd, 'state'), BACKUP_FILES: join(cwd, 'data'), BACKUP_REPOSITORY: `file://${cwd}/repository`, PATH: '/usr/bin:/bin' };
+  env = {
+    BACKUP_STATE_DIR: join(cwd, 'state'),
+    BACKUP_FILES: join(cwd, 'data'),
+    BACKUP_REPOSITORY: `file://${cwd}/repository`,
+    PATH: '/usr/bin:/bin',
+  };
 });
 after(() => rm(cwd, { recursive: true, force: true }));
 
@@ -25,7 +30,11 @@ async function cli(line: string): Promise<CliResult> {
   return runCli(line.split(' '), { cwd, env });
 }
 
-async function document<Name extends DocumentName>(line: string, name: Name, exitCode = 0): Promise<z.infer<(typeof documents)[Name]>> {
+async function document<Name extends DocumentName>(
+  line: string,
+  name: Name,
+  exitCode = 0,
+): Promise<z.infer<(typeof documents)[Name]>> {
   const result = await cli(`${line} --json`);
   assert.equal(result.exitCode, exitCode, result.stdout + result.stderr);
   assert.equal(result.stdout.split('\n').length, 2, 'one document, one line');
@@ -45,7 +54,10 @@ test('init, backup, list, show, export, keys, unlock: each document fits its sch
   assert.ok(taken.outcome === 'done');
   assert.equal(taken.type, 'files');
   const listed = await document('list', 'list');
-  assert.deepEqual(listed.backups.map(({ id, tags, label, trust }) => ({ id, tags, label, trust })), [{ id: taken.id, tags: ['a', 'b'], label: 'first', trust: 'authentic' }]);
+  assert.deepEqual(
+    listed.backups.map(({ id, tags, label, trust }) => ({ id, tags, label, trust })),
+    [{ id: taken.id, tags: ['a', 'b'], label: 'first', trust: 'authentic' }],
+  );
   const shown = await document('show latest', 'show');
   assert.equal(shown.backup.id, taken.id);
   const exported = await document('export latest out', 'export');
@@ -99,10 +111,12 @@ test('SIGUSR1 prints a status line, SIGTERM stops the backup: 143, and no backup
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  const started = new Promise<void>((resolve) => child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk.toString();
-    if (/ info backup /.test(stderr)) resolve();
-  }));
+  const started = new Promise<void>((resolve) =>
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+      if (/ info backup /.test(stderr)) resolve();
+    }),
+  );
   await started;
   child.kill('SIGUSR1');
   await new Promise((resolve) => setTimeout(resolve, 700));

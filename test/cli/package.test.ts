@@ -5,7 +5,19 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -24,7 +36,9 @@ before(() => {
   const left = /\/(node_modules|dist|dist\.new|\.git|test\/(?!setup\.js))/;
   cpSync(root, checkout, { recursive: true, filter: (path) => !left.test(path.slice(root.length)) });
   symlinkSync(realpathSync(join(root, 'node_modules')), join(checkout, 'node_modules'));
-  const [tarball] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', scratch], checkout)) as [{ filename: string; files: { path: string }[] }];
+  const [tarball] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', scratch], checkout)) as [
+    { filename: string; files: { path: string }[] },
+  ];
   packed = tarball.files.map(({ path }) => path);
 
   mkdirSync(project);
@@ -33,30 +47,53 @@ before(() => {
 });
 
 test('holds what its users need, and nothing that only its developers do', () => {
-  for (const path of ['LICENSE', 'README.md', 'CHANGELOG.md', 'bin/lifeboat.js', 'dist/cli.js', 'dist/index.js', 'dist/index.d.ts', 'dist/repository/rescue/rescue.mjs', 'man/lifeboat.1']) {
+  for (const path of [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'bin/lifeboat.js',
+    'dist/cli.js',
+    'dist/index.js',
+    'dist/index.d.ts',
+    'dist/repository/rescue/rescue.mjs',
+    'man/lifeboat.1',
+  ]) {
     assert.ok(packed.includes(path), `${path} is not in the package`);
   }
-  const foreign = packed.filter((path) => !/^(bin\/|dist\/|man\/|examples\/|package\.json$|LICENSE$|README\.md$|CHANGELOG\.md$)/.test(path));
+  const foreign = packed.filter(
+    (path) => !/^(bin\/|dist\/|man\/|examples\/|package\.json$|LICENSE$|README\.md$|CHANGELOG\.md$)/.test(path),
+  );
   assert.deepEqual(foreign, []);
-  assert.deepEqual(packed.filter((path) => /(?<!\.d)\.ts$/.test(path) && !path.startsWith('examples/')), []);
+  assert.deepEqual(
+    packed.filter((path) => /(?<!\.d)\.ts$/.test(path) && !path.startsWith('examples/')),
+    [],
+  );
 });
 
 test('runs where it was installed, by npx and by its own path', () => {
   assert.equal(run('npx', ['--no-install', 'lifeboat', '--version'], project), `${version}\n`);
-  const { stdout, stderr, status } = spawnSync(join(project, 'node_modules/.bin/lifeboat'), ['--help'], { cwd: '/', env: { PATH: dirname(process.execPath) + ':/usr/bin:/bin' }, encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync(join(project, 'node_modules/.bin/lifeboat'), ['--help'], {
+    cwd: '/',
+    env: { PATH: dirname(process.execPath) + ':/usr/bin:/bin' },
+    encoding: 'utf8',
+  });
   assert.equal(status, 0, stderr);
   assert.match(stdout, /^Usage: lifeboat/);
   accessSync(join(project, 'node_modules/lifeboat/bin/lifeboat.js'), constants.X_OK);
 });
 
 test('installs no Node, linter or compiler with it', () => {
-  for (const name of ['node', 'oxlint', 'typescript']) assert.equal(existsSync(join(project, 'node_modules', name)), false, name);
+  for (const name of ['node', 'oxlint', 'typescript']) {
+    assert.equal(existsSync(join(project, 'node_modules', name)), false, name);
+  }
 });
 
 test('is a library with types of its own', () => {
   mkdirSync(join(project, 'node_modules/@types'), { recursive: true });
   for (const name of ['@types/node', 'undici-types']) {
-    if (!existsSync(join(project, 'node_modules', name))) symlinkSync(realpathSync(join(root, 'node_modules', name)), join(project, 'node_modules', name));
+    if (!existsSync(join(project, 'node_modules', name))) {
+      symlinkSync(realpathSync(join(root, 'node_modules', name)), join(project, 'node_modules', name));
+    }
   }
   writeFileSync(
     join(project, 'use.ts'),
@@ -69,23 +106,50 @@ export const wrong: number = openLifeboat;
 console.log(typeof openLifeboat);
 `,
   );
-  const compilerOptions = { target: 'es2024', module: 'nodenext', strict: true, exactOptionalPropertyTypes: true, skipLibCheck: true, types: ['node'] };
+  const compilerOptions = {
+    target: 'es2024',
+    module: 'nodenext',
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: true,
+    types: ['node'],
+  };
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }));
   run(join(root, 'node_modules/.bin/tsc'), ['-p', '.'], project);
   assert.equal(run(process.execPath, ['use.js'], project), 'function\n');
 });
 
-test("its declarations resolve: skipLibCheck would hide it", () => {
-  const compilerOptions = { target: 'es2024', lib: ['es2024', 'dom', 'dom.asynciterable', 'esnext'], module: 'nodenext', strict: true, skipLibCheck: false, noEmit: true, types: ['node'] };
+test('its declarations resolve: skipLibCheck would hide it', () => {
+  const compilerOptions = {
+    target: 'es2024',
+    lib: ['es2024', 'dom', 'dom.asynciterable', 'esnext'],
+    module: 'nodenext',
+    strict: true,
+    skipLibCheck: false,
+    noEmit: true,
+    types: ['node'],
+  };
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }));
-  const { stdout } = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', '.', '--pretty', 'false'], { cwd: project, env: environment(), encoding: 'utf8' });
+  const { stdout } = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', '.', '--pretty', 'false'], {
+    cwd: project,
+    env: environment(),
+    encoding: 'utf8',
+  });
   // What other packages' declarations lack is theirs.
-  assert.deepEqual(stdout.split('\n').filter((line) => line.startsWith('node_modules/lifeboat/')), []);
+  assert.deepEqual(
+    stdout.split('\n').filter((line) => line.startsWith('node_modules/lifeboat/')),
+    [],
+  );
 });
 
 /** Runs a program to its end and returns what it printed; fails with all that it said. */
 function run(file: string, args: readonly string[], cwd: string): string {
-  const { stdout, stderr, status, error } = spawnSync(file, args, { cwd, env: environment(), encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  const { stdout, stderr, status, error } = spawnSync(file, args, {
+    cwd,
+    env: environment(),
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
   assert.equal(status, 0, `${file} ${args.join(' ')}: ${error?.message ?? ''}\n${stdout}\n${stderr}`);
   return stdout;
 }

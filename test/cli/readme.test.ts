@@ -30,14 +30,26 @@ let redis: TestRedis;
 let goodMoment = '';
 
 before(async () => {
-  [postgres, other, redis] = await Promise.all([startPostgres({ port: 0, password: 'one' }), startPostgres({ port: 0, password: 'two' }), startRedis()]);
+  [postgres, other, redis] = await Promise.all([
+    startPostgres({ port: 0, password: 'one' }),
+    startPostgres({ port: 0, password: 'two' }),
+    startRedis(),
+  ]);
   await postgres.psql('postgres', `CREATE DATABASE shop; CREATE ROLE clerk`);
-  await postgres.psql('shop', `CREATE TABLE customer (id int PRIMARY KEY, name text); INSERT INTO customer SELECT n, 'customer ' || n FROM generate_series(1, 1000) n; GRANT SELECT ON customer TO clerk`);
+  await postgres.psql(
+    'shop',
+    "CREATE TABLE customer (id int PRIMARY KEY, name text); INSERT INTO customer SELECT n, 'customer ' || n FROM " +
+      'generate_series(1, 1000) n; GRANT SELECT ON customer TO clerk',
+  );
   redis.cli(['EVAL', `for n = 1, 1000 do redis.call('SET', 'session:' .. n, n) end`, '0']);
-  for (const each of ['bin', 'home', 'etc', 'var/backups', 'srv/uploads/2026']) mkdirSync(join(folder, each), { recursive: true });
+  for (const each of ['bin', 'home', 'etc', 'var/backups', 'srv/uploads/2026']) {
+    mkdirSync(join(folder, each), { recursive: true });
+  }
   symlinkSync(join(root, 'bin/lifeboat.js'), join(folder, 'bin/lifeboat'));
   symlinkSync(process.execPath, join(folder, 'bin/node'));
-  for (const name of ['invoice.pdf', 'picture.jpg']) writeFileSync(join(folder, 'srv/uploads/2026', name), `${name.padEnd(19)}\n`);
+  for (const name of ['invoice.pdf', 'picture.jpg']) {
+    writeFileSync(join(folder, 'srv/uploads/2026', name), `${name.padEnd(19)}\n`);
+  }
 });
 after(async () => {
   endJobs();
@@ -58,7 +70,9 @@ async function emptyTable(): Promise<void> {
 
 /** Programs that the README leaves running. */
 function endJobs(): void {
-  for (const pid of existsSync(jobs) ? readFileSync(jobs, 'utf8').split('\n').filter(Boolean) : []) spawnSync('kill', [pid]);
+  for (const pid of existsSync(jobs) ? readFileSync(jobs, 'utf8').split('\n').filter(Boolean) : []) {
+    spawnSync('kill', [pid]);
+  }
 }
 
 /** The command as the sandbox has it: places, servers, and names that only a run can tell. */
@@ -85,8 +99,21 @@ interface Output {
 /** One shell after the other: variables and the working directory go on. */
 function shell(script: string, env: Readonly<Record<string, string>> = {}): Output {
   const state = join(folder, 'state.sh');
-  const whole = `set -eu\n[ ! -e '${state}' ] || . '${state}'\ntrap '{ export -p; echo cd "$(pwd)"; } >"${state}"; jobs -p >>"${jobs}"' EXIT\n${script}`;
-  const { status, stdout, stderr } = spawnSync('bash', ['-c', whole], { cwd: folder, env: { PATH: `${folder}/bin:${postgres.binDir}:/usr/bin:/bin`, HOME: join(folder, 'home'), TMPDIR: tmpdir(), BACKUP_STATE_DIR: join(folder, 'state'), NO_COLOR: '1', ...env }, encoding: 'utf8' });
+  const whole =
+    `set -eu\n[ ! -e '${state}' ] || . '${state}'\ntrap '{ export -p; echo cd "$(pwd)"; } >"${state}"; jobs -p ` +
+    `>>"${jobs}"' EXIT\n${script}`;
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', whole], {
+    cwd: folder,
+    env: {
+      PATH: `${folder}/bin:${postgres.binDir}:/usr/bin:/bin`,
+      HOME: join(folder, 'home'),
+      TMPDIR: tmpdir(),
+      BACKUP_STATE_DIR: join(folder, 'state'),
+      NO_COLOR: '1',
+      ...env,
+    },
+    encoding: 'utf8',
+  });
   return { code: status, stdout, all: stdout + stderr };
 }
 
@@ -106,21 +133,58 @@ test('every block of commands runs, and prints what is shown', { timeout: 900_00
     printed += stdout;
     assert.equal(code, 0, `README.md line ${fence.line}:\n${all}`);
     const sample = fences[index + 1];
-    if (sample?.info === 'text') assert.deepEqual(linesMissing(inSandbox(sample.text, printed), stdout), [], `README.md line ${sample.line} shows lines that were not printed; printed was:\n${stdout}`);
+    if (sample?.info === 'text') {
+      assert.deepEqual(
+        linesMissing(inSandbox(sample.text, printed), stdout),
+        [],
+        `README.md line ${sample.line} shows lines that were not printed; printed was:\n${stdout}`,
+      );
+    }
   }
   // What the commands have done.
-  const databases = (await postgres.query('postgres', 'SELECT datname FROM pg_database ORDER BY 1')).map((row) => row['datname'] ?? '');
-  assert.ok(databases.includes('shop_customer') && databases.some((name) => name.startsWith('shop_restored_')), databases.join(' '));
-  for (const [server, database] of [[postgres, 'shop'], [postgres, 'shop_customer'], [postgres, 'shop_before'], [other, 'shop']] as const) assert.equal((await server.query(database, 'SELECT count(*) FROM customer'))[0]?.['count'], '1000');
-  for (const [database, rows] of [['shop', '0'], ['shop_before', '500']] as const) assert.equal((await postgres.query(database, 'SELECT count(*) FROM visit'))[0]?.['count'], rows, database);
-  assert.equal(readFileSync(join(folder, 'srv/recovered', folder.slice(1), 'srv/uploads/2026/invoice.pdf'), 'utf8'), `${'invoice.pdf'.padEnd(19)}\n`);
+  const databases = (await postgres.query('postgres', 'SELECT datname FROM pg_database ORDER BY 1')).map(
+    (row) => row['datname'] ?? '',
+  );
+  assert.ok(
+    databases.includes('shop_customer') && databases.some((name) => name.startsWith('shop_restored_')),
+    databases.join(' '),
+  );
+  for (const [server, database] of [
+    [postgres, 'shop'],
+    [postgres, 'shop_customer'],
+    [postgres, 'shop_before'],
+    [other, 'shop'],
+  ] as const) {
+    assert.equal((await server.query(database, 'SELECT count(*) FROM customer'))[0]?.['count'], '1000');
+  }
+  for (const [database, rows] of [
+    ['shop', '0'],
+    ['shop_before', '500'],
+  ] as const) {
+    assert.equal((await postgres.query(database, 'SELECT count(*) FROM visit'))[0]?.['count'], rows, database);
+  }
+  assert.equal(
+    readFileSync(join(folder, 'srv/recovered', folder.slice(1), 'srv/uploads/2026/invoice.pdf'), 'utf8'),
+    `${'invoice.pdf'.padEnd(19)}\n`,
+  );
   assert.ok(existsSync(join(folder, 'srv/rescued')));
 });
 
 test('the line for cron works in an environment like that of cron, silently', () => {
   const [line = ''] = fences.filter(({ info }) => info === 'crontab').map(({ text }) => text.trim());
   const [, command = ''] = /^(?:\S+ ){5}(.*)$/.exec(line) ?? [];
-  const { status, stdout, stderr } = spawnSync('/bin/sh', ['-c', inSandbox(command, '')], { cwd: '/', env: { PATH: '/usr/bin:/bin', HOME: join(folder, 'home'), SHELL: '/bin/sh', LOGNAME: 'root', BACKUP_STATE_DIR: join(folder, 'state'), TMPDIR: tmpdir() }, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync('/bin/sh', ['-c', inSandbox(command, '')], {
+    cwd: '/',
+    env: {
+      PATH: '/usr/bin:/bin',
+      HOME: join(folder, 'home'),
+      SHELL: '/bin/sh',
+      LOGNAME: 'root',
+      BACKUP_STATE_DIR: join(folder, 'state'),
+      TMPDIR: tmpdir(),
+    },
+    encoding: 'utf8',
+  });
   assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: '', stderr: '' });
 });
 
@@ -128,13 +192,30 @@ test('its program runs, and fits the types', () => {
   const [program] = fences.filter(({ info }) => info === 'ts');
   const file = join(folder, 'program.mts');
   writeFileSync(file, program?.text ?? '');
-  const { code, all } = shell(`cd '${folder}/etc/lifeboat'; node --import '${root}/test/helpers/cli/lifeboat-from-source.mjs' '${file}'`);
+  const { code, all } = shell(
+    `cd '${folder}/etc/lifeboat'; node --import '${root}/test/helpers/cli/lifeboat-from-source.mjs' '${file}'`,
+  );
   assert.equal(code, 0, all);
   assert.match(all, /\d{8}T\d{6}Z-main-full-[0-9a-f]{8}/);
-  const options = { extends: join(root, 'tsconfig.json'), compilerOptions: { paths: { lifeboat: [join(root, 'src/index.ts')] }, typeRoots: [join(root, 'node_modules/@types')], rootDir: '/' }, include: [], files: [file] };
+  const options = {
+    extends: join(root, 'tsconfig.json'),
+    compilerOptions: {
+      paths: { lifeboat: [join(root, 'src/index.ts')] },
+      typeRoots: [join(root, 'node_modules/@types')],
+      rootDir: '/',
+    },
+    include: [],
+    files: [file],
+  };
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(options));
-  const tsc = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder, '--pretty', 'false'], { cwd: root, encoding: 'utf8' });
-  assert.deepEqual(tsc.stdout.split('\n').filter((line) => line.includes('program.mts')), []);
+  const tsc = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', folder, '--pretty', 'false'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  assert.deepEqual(
+    tsc.stdout.split('\n').filter((line) => line.includes('program.mts')),
+    [],
+  );
 });
 
 test('its configuration is one', async () => {
@@ -155,13 +236,24 @@ test('names, commands, codes, pages and links are those of today', () => {
   assert.ok(names.length > 0);
   for (const name of names) assert.ok(!commands.some((command) => command.name === name), `${name} is there: say so`);
   const codes = [...readme.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code));
-  assert.deepEqual(codes, [0, 1, ...Object.values(exitCodeOf), 3].toSorted((a, b) => a - b));
-  for (const [, page] of readme.matchAll(/`man ([a-z.-]+)`/g)) assert.ok(['1', '5', '7'].some((section) => existsSync(join(root, 'man', `${page}.${section}`))), page);
+  assert.deepEqual(
+    codes,
+    [0, 1, ...Object.values(exitCodeOf), 3].toSorted((a, b) => a - b),
+  );
+  for (const [, page] of readme.matchAll(/`man ([a-z.-]+)`/g)) {
+    assert.ok(
+      ['1', '5', '7'].some((section) => existsSync(join(root, 'man', `${page}.${section}`))),
+      page,
+    );
+  }
   for (const [, path] of readme.matchAll(/\]\(([^)#]+)\)/g)) assert.ok(existsSync(join(root, path ?? '')), path);
 });
 
 test('what npm is told exists, and is tested elsewhere', () => {
-  const { scripts, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string>; version: string };
+  const { scripts, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+    version: string;
+  };
   assert.ok(scripts['quickstart'] !== undefined && scripts['test'] !== undefined);
   const [install] = fences.filter(({ info }) => info === 'sh npm');
   assert.equal(install?.text, `npm pack\nnpm install --global ./lifeboat-${version}.tgz\n`);

@@ -35,7 +35,10 @@ describe('usage errors exit 2 and name the nearest right word', () => {
     ['', /no command was named/, /init, backup, list/],
   ] as const) {
     test(`lifeboat ${line}`, async () => {
-      const result = await runCli(line.split(' ').filter((word) => word !== ''), { cwd });
+      const result = await runCli(
+        line.split(' ').filter((word) => word !== ''),
+        { cwd },
+      );
       assert.equal(result.exitCode, 2);
       assert.equal(result.stdout, '');
       assert.match(result.stderr, message);
@@ -46,7 +49,14 @@ describe('usage errors exit 2 and name the nearest right word', () => {
 });
 
 test('--json gives a document for failures of usage and configuration, before and after the command', async () => {
-  for (const line of ['--json bakup', 'bakup --json', 'backup --json --jbos', '--json list', 'keys add --json', 'restore latest --config /nowhere.json --json']) {
+  for (const line of [
+    '--json bakup',
+    'bakup --json',
+    'backup --json --jbos',
+    '--json list',
+    'keys add --json',
+    'restore latest --config /nowhere.json --json',
+  ]) {
     const result = await runCli(line.split(' '), { cwd });
     assert.equal(result.exitCode, 2, line);
     assert.equal(result.stderr, '', line);
@@ -59,11 +69,21 @@ test('--json gives a document for failures of usage and configuration, before an
 test('faults of the configuration come as facts', async () => {
   const result = await runCli(['config', 'show', '--json'], { cwd, env: { BACKUP_JOBS: 'x', BACKUP_TARGTE: 'y' } });
   const { facts = {} } = documents.error.parse(JSON.parse(result.stdout));
-  assert.deepEqual((facts['faults'] as { where: string }[]).map(({ where }) => where).toSorted(), ['BACKUP_JOBS', 'BACKUP_TARGTE']);
+  assert.deepEqual((facts['faults'] as { where: string }[]).map(({ where }) => where).toSorted(), [
+    'BACKUP_JOBS',
+    'BACKUP_TARGTE',
+  ]);
 });
 
 test('help is the result: on stdout, exit 0, with the flags of the command', async () => {
-  for (const [line, pattern] of [['--help', /Commands:[\s\S]*restore/], ['help', /Commands:/], ['help backup', /--if-running/], ['backup -h', /--if-running/], ['help keys rotate', /start a new data key/], ['config --help', /show/]] as const) {
+  for (const [line, pattern] of [
+    ['--help', /Commands:[\s\S]*restore/],
+    ['help', /Commands:/],
+    ['help backup', /--if-running/],
+    ['backup -h', /--if-running/],
+    ['help keys rotate', /start a new data key/],
+    ['config --help', /show/],
+  ] as const) {
     const result = await runCli(line.split(' '), { cwd });
     assert.equal(result.exitCode, 0, line);
     assert.match(result.stdout, pattern, line);
@@ -72,7 +92,9 @@ test('help is the result: on stdout, exit 0, with the flags of the command', asy
 });
 
 test('version, as a flag, a command and a document', async () => {
-  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
   assert.equal((await runCli(['--version'])).stdout, `${version}\n`);
   assert.match((await runCli(['version'])).stdout, new RegExp(`^lifeboat ${version.replaceAll('.', '\\.')} `));
   assert.equal(documents.version.parse(JSON.parse((await runCli(['--json', 'version'])).stdout)).lifeboat, version);
@@ -120,13 +142,28 @@ describe('secrets', () => {
     const json = await runCli(['config', 'show', '--json'], { cwd, env });
     const document = documents['config-show'].parse(JSON.parse(json.stdout));
     assert.equal(document.values.filter((row) => row.secret === true).length, 10);
-    const faults = await runCli(['config', 'show', '--debug'], { cwd, env: { ...env, BACKUP_JOBS: 'x', REDIS_URL: hush, BACKUP_ENCRYPTION_PASSPHRASE: hush, DATABASE_URL_FILE: `/x/${hush}` } });
+    const faults = await runCli(['config', 'show', '--debug'], {
+      cwd,
+      env: {
+        ...env,
+        BACKUP_JOBS: 'x',
+        REDIS_URL: hush,
+        BACKUP_ENCRYPTION_PASSPHRASE: hush,
+        DATABASE_URL_FILE: `/x/${hush}`,
+      },
+    });
     assert.equal(faults.exitCode, 2);
-    assert.doesNotMatch(text.stdout + text.stderr + json.stdout + json.stderr + faults.stdout + faults.stderr, new RegExp(hush));
+    assert.doesNotMatch(
+      text.stdout + text.stderr + json.stdout + json.stderr + faults.stdout + faults.stderr,
+      new RegExp(hush),
+    );
   });
 
   test('config show names files and programs, not their values, and fetches nothing', async () => {
-    const result = await runCli(['config', 'show'], { cwd, env: { BACKUP_ENCRYPTION_KEY_COMMAND: '/bin/no-such-vault read --token abc', REDIS_URL_FILE: '/no/such/file' } });
+    const result = await runCli(['config', 'show'], {
+      cwd,
+      env: { BACKUP_ENCRYPTION_KEY_COMMAND: '/bin/no-such-vault read --token abc', REDIS_URL_FILE: '/no/such/file' },
+    });
     assert.equal(result.exitCode, 0, result.stderr);
     assert.match(result.stdout, /\*\*\* \(command \/bin\/no-such-vault\)/);
     assert.match(result.stdout, /\*\*\* \(file \/no\/such\/file\)/);
@@ -137,7 +174,9 @@ describe('secrets', () => {
 test('config show --schema prints a JSON Schema', async () => {
   const result = await runCli(['config', 'show', '--schema'], { cwd });
   const schema = JSON.parse(result.stdout) as { properties: Record<string, { description?: string }> };
-  assert.ok(Object.values(schema.properties).every(({ description }) => description !== undefined && description !== ''));
+  assert.ok(
+    Object.values(schema.properties).every(({ description }) => description !== undefined && description !== ''),
+  );
   assert.ok('repository' in schema.properties);
 });
 
@@ -149,7 +188,14 @@ test('works in an empty environment', async () => {
 
 test('a bug exits 1 with a short message; its stack is shown with --debug only', async () => {
   // An environment that cannot be read is none of the errors that the program knows.
-  const env = new Proxy({}, { ownKeys: () => { throw new TypeError('planted'); } });
+  const env = new Proxy(
+    {},
+    {
+      ownKeys: () => {
+        throw new TypeError('planted');
+      },
+    },
+  );
   const plain = await runCli(['config', 'show'], { cwd, env });
   assert.equal(plain.exitCode, 1);
   assert.match(plain.stderr, /^lifeboat: planted\nhint: this is a bug/);
@@ -160,7 +206,16 @@ test('a bug exits 1 with a short message; its stack is shown with --debug only',
 });
 
 test('a reader that stops early is no failure', async () => {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', `const { run } = await import(${JSON.stringify(cli)}); process.exitCode = await run(['config', 'show', '--schema']);`], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '-e',
+      `const { run } = await import(${JSON.stringify(cli)}); process.exitCode = await run(['config', 'show', ` +
+        "'--schema']);",
+    ],
+    { cwd, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
   child.stdout.destroy();
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));

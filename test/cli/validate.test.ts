@@ -13,7 +13,12 @@ const env = { PATH: '/usr/bin:/bin' };
 before(async () => {
   mkdirSync(join(cwd, 'data'));
   writeFileSync(join(cwd, 'data', 'one'), 'first');
-  const config = { repository: `file://${cwd}/repository`, encryption: { key: 'd4'.repeat(32) }, stateDir: join(cwd, 'state'), targets: { main: { files: { paths: [join(cwd, 'data')] } } } };
+  const config = {
+    repository: `file://${cwd}/repository`,
+    encryption: { key: 'd4'.repeat(32) },
+    stateDir: join(cwd, 'state'),
+    targets: { main: { files: { paths: [join(cwd, 'data')] } } },
+  };
   writeFileSync(join(cwd, 'lifeboat.config.json'), JSON.stringify(config), { mode: 0o600 });
   assert.equal((await cli('init -q')).exitCode, 0);
   assert.equal((await cli('backup -q')).exitCode, 0);
@@ -25,7 +30,8 @@ async function cli(line: string): Promise<CliResult> {
 }
 
 test('stored, checked, decoded: in list, show and JSON; latest:proven is none of them', async () => {
-  const state = async (): Promise<string | undefined> => documents.list.parse(JSON.parse((await cli('list --json')).stdout)).backups[0]?.standing?.state;
+  const state = async (): Promise<string | undefined> =>
+    documents.list.parse(JSON.parse((await cli('list --json')).stdout)).backups[0]?.standing?.state;
   assert.equal(await state(), 'stored');
   assert.equal((await cli('validate --quick -q')).stdout, '');
   assert.equal(await state(), 'stored');
@@ -36,7 +42,10 @@ test('stored, checked, decoded: in list, show and JSON; latest:proven is none of
   assert.equal((await cli('validate latest --deep')).exitCode, 0);
   assert.equal(await state(), 'decoded');
   assert.match((await cli('list')).stdout, /STATE[\s\S]* decoded/);
-  assert.match((await cli('show latest')).stdout, /^state +decoded$[\s\S]*^checked +\S+ \S+ \(deep, [\s\S]*^evidence:$/m);
+  assert.match(
+    (await cli('show latest')).stdout,
+    /^state +decoded$[\s\S]*^checked +\S+ \S+ \(deep, [\s\S]*^evidence:$/m,
+  );
   assert.equal((await cli('show latest:proven')).exitCode, 10);
   const account = await cli('integrity --json');
   assert.equal(account.exitCode, 0, account.stdout);
@@ -44,13 +53,24 @@ test('stored, checked, decoded: in list, show and JSON; latest:proven is none of
 });
 
 test('usage: levels, samples, ids', async () => {
-  for (const line of ['validate --quick --deep', 'validate --sample 0', 'validate --sample 101%', 'validate --sample x', 'validate --quick --sample 5%', 'validate latest --all']) assert.equal((await cli(line)).exitCode, 2, line);
+  for (const line of [
+    'validate --quick --deep',
+    'validate --sample 0',
+    'validate --sample 101%',
+    'validate --sample x',
+    'validate --quick --sample 5%',
+    'validate latest --all',
+  ]) {
+    assert.equal((await cli(line)).exitCode, 2, line);
+  }
   assert.equal((await cli('validate nothing')).exitCode, 10);
   assert.match((await cli('validate --sample 50%')).stdout, /part \d of 2/);
 });
 
 test('damage is 14, and told under -q too; the state says that it failed', async () => {
-  const [pack = ''] = readdirSync(join(cwd, 'repository', 'packs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.pack'));
+  const [pack = ''] = readdirSync(join(cwd, 'repository', 'packs'), { recursive: true, encoding: 'utf8' }).filter(
+    (name) => name.endsWith('.pack'),
+  );
   appendFileSync(join(cwd, 'repository', 'packs', pack), 'x');
   const quiet = await cli('validate -q');
   assert.equal(quiet.exitCode, 14);

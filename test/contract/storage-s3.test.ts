@@ -19,7 +19,9 @@ after(async () => {
 });
 
 storageContract('a bucket', async () => openStorage(await server.location()));
-storageContract('a folder of a bucket', async () => openStorage(await server.location({ prefix: `backups/${randomUUID()}` })));
+storageContract('a folder of a bucket', async () =>
+  openStorage(await server.location({ prefix: `backups/${randomUUID()}` })),
+);
 
 // Every eleventh request fails, each time otherwise; the retry wrapper must make it look like a quiet day.
 const troubles: readonly ProxyFault[] = [
@@ -31,7 +33,13 @@ const troubles: readonly ProxyFault[] = [
 ];
 storageContract('a bucket behind a bad line', async () => {
   proxy.clear();
-  const storage = withRetry(await openS3Storage(await server.location({ endpoint: proxy.endpoint })), { budgetMs: 20_000, firstPauseMs: 2, maxPauseMs: 20 });
-  proxy.misbehave((_request, index) => (index % 11 === 4 ? troubles[Math.floor(index / 11) % troubles.length] : undefined));
+  const storage = withRetry(await openS3Storage(await server.location({ endpoint: proxy.endpoint })), {
+    budgetMs: 20_000,
+    firstPauseMs: 2,
+    maxPauseMs: 20,
+  });
+  proxy.misbehave((_request, index) =>
+    index % 11 === 4 ? troubles[Math.floor(index / 11) % troubles.length] : undefined,
+  );
   return storage;
 });

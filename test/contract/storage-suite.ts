@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, test } from 'node:test';
-import { AlreadyExistsError, maxObjectBytes, NotFoundError, StorageError, type ObjectInfo, type Storage } from '../../src/storage/storage.ts';
+import {
+  AlreadyExistsError,
+  maxObjectBytes,
+  NotFoundError,
+  StorageError,
+  type ObjectInfo,
+  type Storage,
+} from '../../src/storage/storage.ts';
 
 /** `open` gives a storage over a new, empty place each time; the suite closes it. */
 export function storageContract(name: string, open: () => Promise<Storage>): void {
@@ -31,11 +38,19 @@ const refused = (error: unknown): boolean => error instanceof StorageError && !e
 function writing(open: Open): void {
   test('an object is the bytes of its parts, whatever their number and size', async () => {
     const storage = await open();
-    const parts = [randomBytes(1), Buffer.alloc(0), randomBytes(70_000), ...Array.from({ length: 3000 }, () => randomBytes(3)), Buffer.alloc(0)];
+    const parts = [
+      randomBytes(1),
+      Buffer.alloc(0),
+      randomBytes(70_000),
+      ...Array.from({ length: 3000 }, () => randomBytes(3)),
+      Buffer.alloc(0),
+    ];
     await storage.put('manifests/one.json', parts);
     assert.deepEqual(await storage.get('manifests/one.json'), Buffer.concat(parts));
     const view = randomBytes(100).subarray(10, 20);
-    await storage.put('packs/ab/view.pack', [new Uint8Array(view.buffer, view.byteOffset, view.length)], { randomName: true });
+    await storage.put('packs/ab/view.pack', [new Uint8Array(view.buffer, view.byteOffset, view.length)], {
+      randomName: true,
+    });
     assert.deepEqual(await storage.get('packs/ab/view.pack'), Buffer.from(view));
   });
 
@@ -53,7 +68,10 @@ function writing(open: Open): void {
   test('an existing object is left as it is, unless it is to be replaced', async () => {
     const storage = await open();
     await storage.put('a/b', [Buffer.from('first')]);
-    await assert.rejects(storage.put('a/b', [Buffer.from('second')]), (error) => error instanceof AlreadyExistsError && error.key === 'a/b' && error.exitCode === 20);
+    await assert.rejects(
+      storage.put('a/b', [Buffer.from('second')]),
+      (error) => error instanceof AlreadyExistsError && error.key === 'a/b' && error.exitCode === 20,
+    );
     // The same bytes again are a second writer too, as far as the caller can know.
     await assert.rejects(storage.put('a/b', [Buffer.from('first')]), AlreadyExistsError);
     assert.equal(String(await storage.get('a/b')), 'first');
@@ -71,14 +89,33 @@ function writing(open: Open): void {
     await storage.put('large', [body.subarray(0, 1_000_001), body.subarray(1_000_001)]);
     assert.equal((await storage.stat('large')).sizeBytes, maxObjectBytes);
     assert.ok((await storage.get('large')).equals(body));
-    assert.ok((await storage.get('large', { start: maxObjectBytes - 5, end: maxObjectBytes })).equals(body.subarray(-5)));
-    await assert.rejects(storage.put('too-large', [body, Buffer.alloc(1)]), (error) => error instanceof StorageError && !error.retryable);
+    assert.ok(
+      (await storage.get('large', { start: maxObjectBytes - 5, end: maxObjectBytes })).equals(body.subarray(-5)),
+    );
+    await assert.rejects(
+      storage.put('too-large', [body, Buffer.alloc(1)]),
+      (error) => error instanceof StorageError && !error.retryable,
+    );
     assert.deepEqual(await keysOf(storage, ''), ['large']);
   });
 
   test('keys that lead out of the repository, or are no names of objects, are refused by every method', async () => {
     const storage = await open();
-    for (const key of ['', '/', '/a', 'a/', 'a//b', '.', '..', '../a', 'a/../../b', 'a/./b', '.hidden', 'a/.tmp-0', 'a\0b']) {
+    for (const key of [
+      '',
+      '/',
+      '/a',
+      'a/',
+      'a//b',
+      '.',
+      '..',
+      '../a',
+      'a/../../b',
+      'a/./b',
+      '.hidden',
+      'a/.tmp-0',
+      'a\0b',
+    ]) {
       await assert.rejects(storage.put(key, []), refused, key);
       await assert.rejects(storage.get(key), refused, key);
       await assert.rejects(storage.stat(key), refused, key);
@@ -95,11 +132,34 @@ function reading(open: Open): void {
     const storage = await open();
     const body = randomBytes(100_000);
     await storage.put('x', [body]);
-    for (const [start, end] of [[0, 1], [0, 100_000], [1, 99_999], [64, 65_600], [99_999, 100_000], [0, 0], [500, 500], [100_000, 100_000]] as const) {
+    for (const [start, end] of [
+      [0, 1],
+      [0, 100_000],
+      [1, 99_999],
+      [64, 65_600],
+      [99_999, 100_000],
+      [0, 0],
+      [500, 500],
+      [100_000, 100_000],
+    ] as const) {
       assert.deepEqual(await storage.get('x', { start, end }), body.subarray(start, end), `${start} to ${end}`);
     }
-    for (const [start, end] of [[0, 100_001], [99_999, 100_001], [100_000, 100_001], [200_000, 200_001], [100_001, 100_001], [-1, 5], [5, 4], [0.5, 2], [0, Number.NaN]] as const) {
-      await assert.rejects(storage.get('x', { start, end }), (error) => error instanceof StorageError && !error.retryable, `${start} to ${end}`);
+    for (const [start, end] of [
+      [0, 100_001],
+      [99_999, 100_001],
+      [100_000, 100_001],
+      [200_000, 200_001],
+      [100_001, 100_001],
+      [-1, 5],
+      [5, 4],
+      [0.5, 2],
+      [0, Number.NaN],
+    ] as const) {
+      await assert.rejects(
+        storage.get('x', { start, end }),
+        (error) => error instanceof StorageError && !error.retryable,
+        `${start} to ${end}`,
+      );
     }
   });
 
@@ -107,7 +167,8 @@ function reading(open: Open): void {
     const storage = await open();
     await storage.put('a/b', [Buffer.from('x')]);
     for (const key of ['nothing', 'a', 'a/c', 'a/b/c', 'no/such/folder']) {
-      const absent = (error: unknown): boolean => error instanceof NotFoundError && error.key === key && error.exitCode === 10;
+      const absent = (error: unknown): boolean =>
+        error instanceof NotFoundError && error.key === key && error.exitCode === 10;
       await assert.rejects(storage.get(key), absent, key);
       await assert.rejects(storage.get(key, { start: 0, end: 1 }), absent, key);
       await assert.rejects(storage.get(key, { start: 0, end: 0 }), absent, key);
@@ -139,8 +200,30 @@ function reading(open: Open): void {
 }
 
 const oddNames = [
-  'a.b', 'a/b', 'a0', 'a/b.c', 'a-b/c', 'a/0/1', 'a/0.1', 'a/é', 'a/\u{10000}', 'a/\u{ffee}', 'a b/c d', 'a+b/c%20d', 'a/%41', "a'q", 'a"q', 'a&<b>', 'a*?[1]', 'a\\b', 'A/b', 'B',
-  'b/c/d/e/f', 'b/c/d.e', 'z/0000002C.history.wal', `z/${'n'.repeat(200)}`,
+  'a.b',
+  'a/b',
+  'a0',
+  'a/b.c',
+  'a-b/c',
+  'a/0/1',
+  'a/0.1',
+  'a/é',
+  'a/\u{10000}',
+  'a/\u{ffee}',
+  'a b/c d',
+  'a+b/c%20d',
+  'a/%41',
+  "a'q",
+  'a"q',
+  'a&<b>',
+  'a*?[1]',
+  'a\\b',
+  'A/b',
+  'B',
+  'b/c/d/e/f',
+  'b/c/d.e',
+  'z/0000002C.history.wal',
+  `z/${'n'.repeat(200)}`,
 ];
 
 function listing(open: Open): void {
@@ -148,7 +231,22 @@ function listing(open: Open): void {
     const storage = await open();
     for (const key of oddNames) await storage.put(key, [Buffer.from(key)]);
     const all = oddNames.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-    for (const prefix of ['', 'a', 'a/', 'a/0', 'a/0/', 'a.', 'a-', 'b/c/d', 'b/c/d/', 'z/0000002C', 'a/b', 'nothing', 'no/such/', 'a/b/']) {
+    for (const prefix of [
+      '',
+      'a',
+      'a/',
+      'a/0',
+      'a/0/',
+      'a.',
+      'a-',
+      'b/c/d',
+      'b/c/d/',
+      'z/0000002C',
+      'a/b',
+      'nothing',
+      'no/such/',
+      'a/b/',
+    ]) {
       const under = all.filter((key) => key.startsWith(prefix));
       assert.deepEqual(await keysOf(storage, prefix), under, `prefix ${prefix}`);
       for (const after of ['a/b', 'a/', 'a/0', 'a/00', 'zz', 'b/c/d/e/f', '\u{10ffff}']) {
@@ -196,9 +294,13 @@ function racing(open: Open): void {
     const storage = await open();
     for (let round = 0; round < 3; round++) {
       const key = `locks/round-${round}`;
-      const results = await Promise.allSettled(Array.from({ length: 16 }, (_, n) => storage.put(key, [Buffer.alloc(5000, n)])));
+      const results = await Promise.allSettled(
+        Array.from({ length: 16 }, (_, n) => storage.put(key, [Buffer.alloc(5000, n)])),
+      );
       const winners = results.flatMap(({ status }, n) => (status === 'fulfilled' ? [n] : []));
-      for (const result of results) if (result.status === 'rejected') assert.ok(result.reason instanceof AlreadyExistsError, String(result.reason));
+      for (const result of results) {
+        if (result.status === 'rejected') assert.ok(result.reason instanceof AlreadyExistsError, String(result.reason));
+      }
       assert.equal(winners.length, 1);
       assert.deepEqual(await storage.get(key), Buffer.alloc(5000, winners[0]));
     }
@@ -217,7 +319,9 @@ function racing(open: Open): void {
       }
     };
     const readers = Promise.all([read(), read()]);
-    for (let n = 2; n < 32; n++) await storage.put('lease', [Buffer.alloc(100_000, n), Buffer.alloc(200_000, n)], { replace: true });
+    for (let n = 2; n < 32; n++) {
+      await storage.put('lease', [Buffer.alloc(100_000, n), Buffer.alloc(200_000, n)], { replace: true });
+    }
     writer.done = true;
     await readers;
   });

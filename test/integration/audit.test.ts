@@ -1,6 +1,19 @@
-/** The audit log by whole commands: what is recorded, what is not told to strangers, and that nothing in it can be changed unseen. */
+/**
+ * The audit log by whole commands: what is recorded, what is not told to strangers, and that nothing in it can be
+ * changed unseen.
+ */
 import assert from 'node:assert/strict';
-import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
@@ -41,38 +54,59 @@ test('each command that changes something leaves one record, with who, what and 
   await bench.json('unlock');
   const { records, findings, total } = await log();
   assert.deepEqual(findings, []);
-  assert.deepEqual(records.map(({ number, command, outcome, exitCode }) => [number, command, outcome, exitCode]), [
-    [1, 'init', 'ok', 0],
-    [2, 'backup', 'ok', 0],
-    [3, 'backup', 'ok', 0],
-    [4, 'restore', 'ok', 0],
-    [5, 'export', 'ok', 0],
-    [6, 'restore', 'failed', 10],
-    [7, 'keys rotate', 'ok', 0],
-    [8, 'unlock', 'ok', 0],
-  ]);
+  assert.deepEqual(
+    records.map(({ number, command, outcome, exitCode }) => [number, command, outcome, exitCode]),
+    [
+      [1, 'init', 'ok', 0],
+      [2, 'backup', 'ok', 0],
+      [3, 'backup', 'ok', 0],
+      [4, 'restore', 'ok', 0],
+      [5, 'export', 'ok', 0],
+      [6, 'restore', 'failed', 10],
+      [7, 'keys rotate', 'ok', 0],
+      [8, 'unlock', 'ok', 0],
+    ],
+  );
   assert.equal(total, 8);
-  assert.deepEqual(records.map(({ ids }) => ids), [[], [first.id], [second.id], [first.id], [first.id], ['20200101T000000Z-main-full-00000000'], [], []]);
+  assert.deepEqual(
+    records.map(({ ids }) => ids),
+    [[], [first.id], [second.id], [first.id], [first.id], ['20200101T000000Z-main-full-00000000'], [], []],
+  );
   assert.equal(records[2]?.arguments?.['label'], 'a secret plan');
   assert.match(records[5]?.message ?? '', /there is no backup/);
-  for (const { user, uid, host, target } of records.slice(1, 4)) assert.deepEqual([user !== '', uid, host !== '', target], [true, process.getuid?.(), true, 'main']);
+  for (const { user, uid, host, target } of records.slice(1, 4)) {
+    assert.deepEqual([user !== '', uid, host !== '', target], [true, process.getuid?.(), true, 'main']);
+  }
 });
 
 test('the manifest says how far the log had come', () => {
   const [, second = ''] = bench.recorded();
-  const { head } = JSON.parse(readFileSync(join(bench.repository, 'manifests', `${second}.json`), 'utf8')) as { head: { number: number; host: string; seal: string } };
+  const { head } = JSON.parse(readFileSync(join(bench.repository, 'manifests', `${second}.json`), 'utf8')) as {
+    head: { number: number; host: string; seal: string };
+  };
   assert.deepEqual([head.host, head.number], [auditHost(), 2]);
   assert.equal((JSON.parse(readFileSync(nameOf(2), 'utf8')) as { seal: string }).seal, head.seal);
 });
 
 test('whoever reads the bucket learns neither paths nor messages', () => {
-  for (const name of readdirSync(chain)) assert.doesNotMatch(readFileSync(join(chain, name), 'utf8'), /secret plan|private-place|there is no backup/);
+  for (const name of readdirSync(chain)) {
+    assert.doesNotMatch(readFileSync(join(chain, name), 'utf8'), /secret plan|private-place|there is no backup/);
+  }
 });
 
 test('filters, and comma-separated values', async () => {
-  assert.deepEqual((await log('audit --command restore')).records.map(({ number }) => number), [4, 6]);
-  assert.deepEqual((await log('audit --outcome failed')).records.map(({ number }) => number), [6]);
-  assert.deepEqual((await log('audit --limit 2')).records.map(({ number }) => number), [7, 8]);
+  assert.deepEqual(
+    (await log('audit --command restore')).records.map(({ number }) => number),
+    [4, 6],
+  );
+  assert.deepEqual(
+    (await log('audit --outcome failed')).records.map(({ number }) => number),
+    [6],
+  );
+  assert.deepEqual(
+    (await log('audit --limit 2')).records.map(({ number }) => number),
+    [7, 8],
+  );
   assert.deepEqual((await log('audit --since 2099-01-01T00:00:00Z')).records, []);
   assert.equal((await log('audit --since 1h')).records.length, 8);
   assert.deepEqual((await log('audit --host elsewhere')).records, []);
@@ -85,7 +119,8 @@ test('filters, and comma-separated values', async () => {
 });
 
 describe('what somebody who can write to the repository does to the log is found', () => {
-  const kinds = async (): Promise<string[]> => (await log('audit', 14)).findings.map(({ kind, object }) => `${kind} ${Number(object.slice(-25, -5))}`);
+  const kinds = async (): Promise<string[]> =>
+    (await log('audit', 14)).findings.map(({ kind, object }) => `${kind} ${Number(object.slice(-25, -5))}`);
   const damage = async (change: () => void, expected: string[]): Promise<void> => {
     const kept = join(bench.folder, 'kept');
     cpSync(chain, kept, { recursive: true });
@@ -97,7 +132,11 @@ describe('what somebody who can write to the repository does to the log is found
       renameSync(kept, chain);
     }
   };
-  test('a record is changed', async () => damage(() => writeFileSync(nameOf(4), readFileSync(nameOf(4), 'utf8').replace('"exitCode": 0', '"exitCode": 1')), ['damaged 4']));
+  test('a record is changed', async () =>
+    damage(
+      () => writeFileSync(nameOf(4), readFileSync(nameOf(4), 'utf8').replace('"exitCode": 0', '"exitCode": 1')),
+      ['damaged 4'],
+    ));
   test('a record is removed', async () => damage(() => rmSync(nameOf(4)), ['missing 4']));
   test('the first is removed', async () => damage(() => rmSync(nameOf(1)), ['missing 1']));
   test('two change places', async () =>
@@ -130,28 +169,51 @@ describe('what somebody who can write to the repository does to the log is found
 
 test('what cleanup deletes for good is recorded before it goes, so that integrity misses nothing', async () => {
   const [first = '', second = ''] = bench.recorded();
-  const seal = (JSON.parse(readFileSync(join(bench.repository, 'manifests', `${first}.json`), 'utf8')) as { seal: string }).seal;
+  const seal = (
+    JSON.parse(readFileSync(join(bench.repository, 'manifests', `${first}.json`), 'utf8')) as { seal: string }
+  ).seal;
   const trash = join(bench.repository, 'trash');
   mkdirSync(trash, { recursive: true });
   // As a cleanup of two days ago would have left it.
   renameSync(join(bench.repository, 'manifests', `${first}.json`), join(trash, `${first}.json`));
   utimesSync(join(trash, `${first}.json`), new Date(), new Date(Date.now() - 2 * 86_400_000));
   await bench.json('cleanup');
-  assert.deepEqual(bench.recorded().filter((id) => id === first), []);
+  assert.deepEqual(
+    bench.recorded().filter((id) => id === first),
+    [],
+  );
   const { records, findings } = await log('audit --command cleanup');
   assert.deepEqual(findings, []);
-  assert.deepEqual(records.map(({ deleted, ids }) => [deleted, ids]), [[[{ id: first, seal }], [first]], [undefined, []]]);
+  assert.deepEqual(
+    records.map(({ deleted, ids }) => [deleted, ids]),
+    [
+      [[{ id: first, seal }], [first]],
+      [undefined, []],
+    ],
+  );
   const account = await bench.json<{ findings: { kind: string; object: string }[] }>('integrity --repository-only');
-  assert.deepEqual(account.findings.filter(({ kind }) => kind === 'chain' || kind === 'rollback'), []);
+  assert.deepEqual(
+    account.findings.filter(({ kind }) => kind === 'chain' || kind === 'rollback'),
+    [],
+  );
   assert.equal((await bench.run(`hold ${second} --reason because`)).exitCode, 0);
   assert.equal((await bench.run(`release ${second}`)).exitCode, 0);
-  assert.deepEqual((await log('audit --limit 2')).records.map(({ command, ids }) => [command, ids]), [['hold', [second]], ['release', [second]]]);
+  assert.deepEqual(
+    (await log('audit --limit 2')).records.map(({ command, ids }) => [command, ids]),
+    [
+      ['hold', [second]],
+      ['release', [second]],
+    ],
+  );
 });
 
 test('runs of one host at the same time lose no record and keep the chain', async () => {
   const { total } = await log();
   const results = await Promise.all([1, 2, 3, 4].map(async () => bench.run('unlock')));
-  assert.deepEqual(results.map(({ exitCode }) => exitCode), [0, 0, 0, 0]);
+  assert.deepEqual(
+    results.map(({ exitCode }) => exitCode),
+    [0, 0, 0, 0],
+  );
   const after = await log();
   assert.deepEqual([after.total, after.findings], [total + 4, []]);
 });

@@ -1,8 +1,21 @@
-/** Base backups of a real cluster: what is stored is what pg_basebackup wrote, its WAL is there, and a second one stores little. */
+/**
+ * Base backups of a real cluster: what is stored is what pg_basebackup wrote, its WAL is there, and a second one stores
+ * little.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -31,10 +44,27 @@ let loaded: LoadedConfig;
 let systemId: string;
 
 before(async () => {
-  server = await startPostgres({ initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1', '--data-checksums'], settings: { archive_mode: 'on', archive_command: shipper.command, autovacuum: 'off', max_prepared_transactions: '7' } });
-  systemId = (await server.query('postgres', 'SELECT system_identifier AS id FROM pg_control_system()'))[0]?.['id'] ?? '';
-  const document = { repository: `file://${folder}/repository`, targets: { main: { postgres: { url: server.url(), databases: ['postgres'], base: {} } } } };
-  loaded = await loadConfig({ cwd: folder, env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) }, document, need: { repository: true, encryption: true, targets: 'all' } });
+  server = await startPostgres({
+    initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1', '--data-checksums'],
+    settings: {
+      archive_mode: 'on',
+      archive_command: shipper.command,
+      autovacuum: 'off',
+      max_prepared_transactions: '7',
+    },
+  });
+  systemId =
+    (await server.query('postgres', 'SELECT system_identifier AS id FROM pg_control_system()'))[0]?.['id'] ?? '';
+  const document = {
+    repository: `file://${folder}/repository`,
+    targets: { main: { postgres: { url: server.url(), databases: ['postgres'], base: {} } } },
+  };
+  loaded = await loadConfig({
+    cwd: folder,
+    env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) },
+    document,
+    need: { repository: true, encryption: true, targets: 'all' },
+  });
 });
 
 after(async () => {
@@ -44,7 +74,11 @@ after(async () => {
 });
 
 async function takeBase(): Promise<Extract<BackupResult, { outcome: 'done' }>> {
-  const result = await backup(loaded, { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false }, context);
+  const result = await backup(
+    loaded,
+    { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
+    context,
+  );
   assert.ok(result.outcome === 'done');
   return result;
 }
@@ -52,13 +86,16 @@ async function takeBase(): Promise<Extract<BackupResult, { outcome: 'done' }>> {
 test('without WAL in the repository a base backup is refused, with the line to set', async () => {
   await init(loaded, { configPath: undefined }, context);
   await withRepository(loaded, context, async (repository) => {
-    await assert.rejects(requireWal(repository, systemId, async () => {}, context, 1), (error) => error instanceof LifeboatError && error.code === 'source' && /archive_command/.test(error.hint ?? ''));
+    await assert.rejects(
+      requireWal(repository, systemId, async () => {}, context, 1),
+      (error) => error instanceof LifeboatError && error.code === 'source' && /archive_command/.test(error.hint ?? ''),
+    );
   });
 });
 
 test('what is stored is the cluster as pg_basebackup wrote it, and all its WAL opens; a second one stores little', async () => {
   shipper.begin(loaded, systemId);
-  await server.query('postgres', "CREATE TABLE t AS SELECT n, md5(n::text) AS v FROM generate_series(1, 100000) n");
+  await server.query('postgres', 'CREATE TABLE t AS SELECT n, md5(n::text) AS v FROM generate_series(1, 100000) n');
   // So that no page is written anew only because somebody has read it.
   await server.query('postgres', 'VACUUM (FREEZE)');
   const first = await takeBase();
@@ -66,7 +103,16 @@ test('what is stored is the cluster as pg_basebackup wrote it, and all its WAL o
     const { backup: listed } = await repository.resolve(first.id);
     assert.ok(listed.manifest);
     const found = baseFacts.parse((await readComponentFacts(repository, listed.manifest)).get('base'));
-    assert.equal((await readWal(repository, systemId, `00000001${'0'.repeat(8)}${(Number.parseInt(found.startLsn.split('/')[1] ?? '', 16) >> 20).toString(16).toUpperCase().padStart(8, '0')}`)).length, 1024 * 1024);
+    assert.equal(
+      (
+        await readWal(
+          repository,
+          systemId,
+          `00000001${'0'.repeat(8)}${(Number.parseInt(found.startLsn.split('/')[1] ?? '', 16) >> 20).toString(16).toUpperCase().padStart(8, '0')}`,
+        )
+      ).length,
+      1024 * 1024,
+    );
     return found;
   });
   assert.equal(facts.systemIdentifier, systemId);
@@ -91,18 +137,30 @@ test('what is stored is the cluster as pg_basebackup wrote it, and all its WAL o
 });
 
 test('damaged pages are named and no backup is recorded', async () => {
-  const [row] = await server.query('postgres', "CREATE TABLE bad AS SELECT n FROM generate_series(1, 5000) n; CHECKPOINT; SELECT pg_relation_filepath('bad') AS path");
+  const [row] = await server.query(
+    'postgres',
+    'CREATE TABLE bad AS SELECT n FROM generate_series(1, 5000) n; ' +
+      "CHECKPOINT; SELECT pg_relation_filepath('bad') AS path",
+  );
   const file = openSync(join(server.dataDir, row?.['path'] ?? ''), 'r+');
   writeSync(file, Buffer.from('damage'), 0, 6, 8192 * 2 + 5000);
   closeSync(file);
-  const recorded = (): string[] => readdirSync(join(folder, 'repository/manifests')).filter((name) => !name.startsWith('.'));
+  const recorded = (): string[] =>
+    readdirSync(join(folder, 'repository/manifests')).filter((name) => !name.startsWith('.'));
   const before = recorded();
-  await assert.rejects(takeBase(), (error) => error instanceof LifeboatError && error.code === 'integrity' && error.message.includes(row?.['path'] ?? '?') && /block 2/.test(error.message));
+  await assert.rejects(
+    takeBase(),
+    (error) =>
+      error instanceof LifeboatError &&
+      error.code === 'integrity' &&
+      error.message.includes(row?.['path'] ?? '?') &&
+      /block 2/.test(error.message),
+  );
   assert.deepEqual(recorded(), before);
   await server.query('postgres', 'DROP TABLE bad');
 });
 
-test('what is restored is held against PostgreSQL\'s own list, file by file', async () => {
+test("what is restored is held against PostgreSQL's own list, file by file", async () => {
   const data = join(folder, 'data');
   const list = join(data, 'backup_manifest');
   const files = (): Map<string, RestoredFile> => {
@@ -110,7 +168,10 @@ test('what is restored is held against PostgreSQL\'s own list, file by file', as
     for (const entry of readdirSync(data, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile() || entry.name === 'backup_manifest') continue;
       const content = readFileSync(join(entry.parentPath, entry.name));
-      found.set(join(entry.parentPath, entry.name).slice(data.length + 1), { bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') });
+      found.set(join(entry.parentPath, entry.name).slice(data.length + 1), {
+        bytes: content.length,
+        sha256: createHash('sha256').update(content).digest('hex'),
+      });
     }
     return found;
   };
@@ -118,14 +179,26 @@ test('what is restored is held against PostgreSQL\'s own list, file by file', as
     const found = files();
     change(found);
     let message = '';
-    await assert.rejects(checkManifest(list, found), (error) => error instanceof LifeboatError && error.code === 'integrity' && (message = error.message) !== '');
+    await assert.rejects(
+      checkManifest(list, found),
+      (error) => error instanceof LifeboatError && error.code === 'integrity' && (message = error.message) !== '',
+    );
     return message;
   };
   await checkManifest(list, files());
   assert.match(await differing((found) => found.delete('PG_VERSION')), /PG_VERSION is missing/);
-  assert.match(await differing((found) => found.set('base/stray', { bytes: 0, sha256: '' })), /base\/stray is not listed/);
-  assert.match(await differing((found) => found.set('PG_VERSION', { bytes: 2, sha256: '' })), /PG_VERSION has 2 bytes, not 3/);
-  assert.match(await differing((found) => found.set('PG_VERSION', { bytes: 3, sha256: 'ff' })), /PG_VERSION has another content/);
+  assert.match(
+    await differing((found) => found.set('base/stray', { bytes: 0, sha256: '' })),
+    /base\/stray is not listed/,
+  );
+  assert.match(
+    await differing((found) => found.set('PG_VERSION', { bytes: 2, sha256: '' })),
+    /PG_VERSION has 2 bytes, not 3/,
+  );
+  assert.match(
+    await differing((found) => found.set('PG_VERSION', { bytes: 3, sha256: 'ff' })),
+    /PG_VERSION has another content/,
+  );
   const text = readFileSync(list, 'utf8');
   writeFileSync(list, text.replace('"Last-Modified": "2', '"Last-Modified": "1'));
   assert.match(await differing(() => {}), /backup_manifest itself is damaged/);
@@ -135,13 +208,24 @@ test('a server that does not archive is waited for only so long', async () => {
   await server.query('postgres', "ALTER SYSTEM SET archive_command = 'false'");
   await server.query('postgres', 'SELECT pg_reload_conf()');
   try {
-    const source = baseSource({ url: new Secret(server.url()), scratchDir: folder, hangTimeoutMs: 60_000, archiveTimeoutMs: 1000 });
+    const source = baseSource({
+      url: new Secret(server.url()),
+      scratchDir: folder,
+      hangTimeoutMs: 60_000,
+      archiveTimeoutMs: 1000,
+    });
     for await (const { body } of source.dump(context)) {
       assert.ok(body.from === 'tool');
       const nowhere = openSync('/dev/null', 'w');
       const { done } = await body.run(nowhere, context.signal);
       closeSync(nowhere);
-      await assert.rejects(done, (error) => error instanceof LifeboatError && error.code === 'source' && /not archived the WAL .* within 1 s/.test(error.message));
+      await assert.rejects(
+        done,
+        (error) =>
+          error instanceof LifeboatError &&
+          error.code === 'source' &&
+          /not archived the WAL .* within 1 s/.test(error.message),
+      );
     }
   } finally {
     await server.query('postgres', 'ALTER SYSTEM RESET archive_command');

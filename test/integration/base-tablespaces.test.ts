@@ -1,7 +1,20 @@
-/** A cluster with several tablespaces: backed up by way of a scratch folder, recovered into places of their own, the old ones untouched. */
+/**
+ * A cluster with several tablespaces: backed up by way of a scratch folder, recovered into places of their own, the old
+ * ones untouched.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -26,7 +39,9 @@ import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 const folder = mkdtempSync(join(tmpdir(), 'spaces-test-'));
 const shipper = walShipper();
 const context = { signal: new AbortController().signal, emit: () => {} };
-const sums = "SELECT (SELECT count(*) || ' ' || sum(hashtextextended(t::text, 0)) FROM public.fast_rows t) AS fast, (SELECT count(*) || ' ' || sum(hashtextextended(t::text, 0)) FROM public.slow_rows t) AS slow";
+const sums =
+  "SELECT (SELECT count(*) || ' ' || sum(hashtextextended(t::text, 0)) FROM public.fast_rows t) AS fast, (SELECT " +
+  "count(*) || ' ' || sum(hashtextextended(t::text, 0)) FROM public.slow_rows t) AS slow";
 let server: TestPostgres;
 let loaded: LoadedConfig;
 /** Old places, by name. */
@@ -34,18 +49,32 @@ const old: Record<string, string> = {};
 
 before(async () => {
   chmodSync(folder, 0o755);
-  server = await startPostgres({ initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1', '--data-checksums'], settings: { archive_mode: 'on', archive_command: shipper.command, autovacuum: 'off' } });
+  server = await startPostgres({
+    initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1', '--data-checksums'],
+    settings: { archive_mode: 'on', archive_command: shipper.command, autovacuum: 'off' },
+  });
   const [row] = await server.query('postgres', 'SELECT system_identifier AS id FROM pg_control_system()');
-  const document = { repository: `file://${folder}/repository`, targets: { main: { postgres: { url: server.url(), databases: ['postgres'], base: {} } } } };
-  loaded = await loadConfig({ cwd: folder, env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) }, document, need: { repository: true, encryption: true, targets: 'all' } });
+  const document = {
+    repository: `file://${folder}/repository`,
+    targets: { main: { postgres: { url: server.url(), databases: ['postgres'], base: {} } } },
+  };
+  loaded = await loadConfig({
+    cwd: folder,
+    env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) },
+    document,
+    need: { repository: true, encryption: true, targets: 'all' },
+  });
   await init(loaded, { configPath: undefined }, context);
   shipper.begin(loaded, row?.['id'] ?? '');
   for (const name of ['fast', 'slow']) await addTablespace(name);
-  await server.psql('postgres', `
+  await server.psql(
+    'postgres',
+    `
     CREATE TABLE fast_rows TABLESPACE fast AS SELECT n, md5(n::text) AS v FROM generate_series(1, 20000) n;
     CREATE TABLE slow_rows TABLESPACE slow AS SELECT n, repeat(md5(n::text), 3) AS v FROM generate_series(1, 10000) n;
     CREATE INDEX ON fast_rows (v) TABLESPACE slow;
-    CREATE TABLE plain_rows AS SELECT n FROM generate_series(1, 100) n;`);
+    CREATE TABLE plain_rows AS SELECT n FROM generate_series(1, 100) n;`,
+  );
 });
 
 after(async () => {
@@ -61,13 +90,20 @@ async function addTablespace(name: string): Promise<void> {
 }
 
 async function shipAll(): Promise<void> {
-  const [row] = await server.query('postgres', 'SELECT pg_walfile_name(pg_current_wal_lsn()) AS name FROM pg_current_xact_id()');
+  const [row] = await server.query(
+    'postgres',
+    'SELECT pg_walfile_name(pg_current_wal_lsn()) AS name FROM pg_current_xact_id()',
+  );
   await server.query('postgres', 'SELECT pg_switch_wal()');
   await shipper.shipped(row?.['name'] ?? '');
 }
 
 async function run(more: Partial<PitrRequest>): Promise<PitrResult> {
-  return pitr(loaded, { to: 'latest', inclusive: true, action: 'promote', check: false, dryRun: false, ...more }, context);
+  return pitr(
+    loaded,
+    { to: 'latest', inclusive: true, action: 'promote', check: false, dryRun: false, ...more },
+    context,
+  );
 }
 
 async function end(pid: number): Promise<void> {
@@ -87,19 +123,45 @@ function traceOf(path: string): string {
 }
 
 test('tables in two tablespaces come back in other places, row by row, and nothing points to or touches the old ones', async () => {
-  const result = await backup(loaded, { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false }, context);
+  const result = await backup(
+    loaded,
+    { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
+    context,
+  );
   assert.ok(result.outcome === 'done');
-  assert.deepEqual(readdirSync(tmpdir()).filter((name) => name.startsWith('lifeboat-') && existsSync(join(tmpdir(), name, 'base.tar'))), []);
+  assert.deepEqual(
+    readdirSync(tmpdir()).filter(
+      (name) => name.startsWith('lifeboat-') && existsSync(join(tmpdir(), name, 'base.tar')),
+    ),
+    [],
+  );
   const { facts, artifacts } = await withRepository(loaded, context, async (repository) => {
     const { backup: listed } = await repository.resolve(result.id);
     assert.ok(listed.manifest);
-    return { facts: baseFacts.parse((await readComponentFacts(repository, listed.manifest)).get('base')), artifacts: listed.manifest.components[0]?.artifacts.map(({ name }) => name) };
+    return {
+      facts: baseFacts.parse((await readComponentFacts(repository, listed.manifest)).get('base')),
+      artifacts: listed.manifest.components[0]?.artifacts.map(({ name }) => name),
+    };
   });
-  assert.deepEqual(facts.tablespaces.map(({ name, path }) => [name, path]), Object.entries(old));
-  assert.ok(facts.tablespaces.every(({ bytes }) => bytes > 500_000), JSON.stringify(facts.tablespaces));
-  assert.deepEqual(artifacts, ['base.tar', ...facts.tablespaces.map(({ oid }) => `tablespace-${oid}.tar`), 'backup_manifest']);
+  assert.deepEqual(
+    facts.tablespaces.map(({ name, path }) => [name, path]),
+    Object.entries(old),
+  );
+  assert.ok(
+    facts.tablespaces.every(({ bytes }) => bytes > 500_000),
+    JSON.stringify(facts.tablespaces),
+  );
+  assert.deepEqual(artifacts, [
+    'base.tar',
+    ...facts.tablespaces.map(({ oid }) => `tablespace-${oid}.tar`),
+    'backup_manifest',
+  ]);
 
-  await server.psql('postgres', "INSERT INTO fast_rows SELECT n, 'later' FROM generate_series(1, 500) n; UPDATE slow_rows SET v = 'changed' WHERE n % 10 = 0;");
+  await server.psql(
+    'postgres',
+    "INSERT INTO fast_rows SELECT n, 'later' FROM generate_series(1, 500) n; UPDATE slow_rows SET v = 'changed' " +
+      'WHERE n % 10 = 0;',
+  );
   const [expected] = await server.query('postgres', sums);
   await server.query('postgres', 'CHECKPOINT');
   await shipAll();
@@ -112,12 +174,20 @@ test('tables in two tablespaces come back in other places, row by row, and nothi
   try {
     const found = await withConnection(url, {}, async (connection) => ({
       sums: await connection.query(sums),
-      places: await connection.query("SELECT spcname AS name, pg_tablespace_location(oid) AS path FROM pg_tablespace WHERE spcname IN ('fast', 'slow') ORDER BY 1"),
+      places: await connection.query(
+        "SELECT spcname AS name, pg_tablespace_location(oid) AS path FROM pg_tablespace WHERE spcname IN ('fast', " +
+          "'slow') ORDER BY 1",
+      ),
       // By way of the index in the other tablespace.
-      indexed: await connection.query("SET enable_seqscan = off; SELECT count(*) AS n FROM public.fast_rows WHERE v = 'later'"),
+      indexed: await connection.query(
+        "SET enable_seqscan = off; SELECT count(*) AS n FROM public.fast_rows WHERE v = 'later'",
+      ),
     }));
     assert.deepEqual(found.sums, [expected]);
-    assert.deepEqual(found.places, [{ name: 'fast', path: join(`${dataDir}-tablespaces`, facts.tablespaces[0]?.oid ?? '') }, { name: 'slow', path: mapped }]);
+    assert.deepEqual(found.places, [
+      { name: 'fast', path: join(`${dataDir}-tablespaces`, facts.tablespaces[0]?.oid ?? '') },
+      { name: 'slow', path: mapped },
+    ]);
     assert.equal(found.indexed[0]?.['n'], '500');
     await withConnection(url, {}, async (connection) => connection.query('UPDATE public.fast_rows SET v = v'));
   } finally {
@@ -125,7 +195,10 @@ test('tables in two tablespaces come back in other places, row by row, and nothi
     rmSync(parsePostgresUrl(url).host, { recursive: true, force: true });
   }
   const links = readdirSync(join(dataDir, 'pg_tblspc')).map((name) => readlinkSync(join(dataDir, 'pg_tblspc', name)));
-  assert.deepEqual(links.filter((link) => Object.values(old).includes(link)), []);
+  assert.deepEqual(
+    links.filter((link) => Object.values(old).includes(link)),
+    [],
+  );
   assert.equal(links.length, 2);
   assert.deepEqual(Object.values(old).map(traceOf), before, 'the original was touched');
 });
@@ -133,8 +206,17 @@ test('tables in two tablespaces come back in other places, row by row, and nothi
 test('places that would do harm are refused before anything is written', async () => {
   const dataDir = join(folder, 'refused');
   const refused = async (tablespaceMap: Record<string, string>, message: RegExp): Promise<void> => {
-    await assert.rejects(run({ dataDir, tablespaceMap }), (error) => error instanceof LifeboatError && error.code === 'usage' && message.test(`${error.message}; ${error.hint ?? ''}`));
-    assert.deepEqual([dataDir, `${dataDir}-tablespaces`].filter((path) => existsSync(path)), []);
+    await assert.rejects(
+      run({ dataDir, tablespaceMap }),
+      (error) =>
+        error instanceof LifeboatError &&
+        error.code === 'usage' &&
+        message.test(`${error.message}; ${error.hint ?? ''}`),
+    );
+    assert.deepEqual(
+      [dataDir, `${dataDir}-tablespaces`].filter((path) => existsSync(path)),
+      [],
+    );
   };
   await refused({ fast: old['fast'] ?? '' }, /place-fast: it is not empty/);
   await refused({ other: join(folder, 'x') }, /no tablespace other.*fast \(/);
@@ -142,7 +224,10 @@ test('places that would do harm are refused before anything is written', async (
   await refused({ fast: join(folder, 'x'), slow: join(folder, 'x/y') }, /tablespace fast goes to/);
   const planned = await run({ dataDir, dryRun: true });
   assert.ok(planned.outcome === 'planned');
-  assert.deepEqual(planned.tablespaces.map(({ name, from, to }) => [name, from, to?.startsWith(`${dataDir}-tablespaces/`)]), Object.entries(old).map(([name, from]) => [name, from, true]));
+  assert.deepEqual(
+    planned.tablespaces.map(({ name, from, to }) => [name, from, to?.startsWith(`${dataDir}-tablespaces/`)]),
+    Object.entries(old).map(([name, from]) => [name, from, true]),
+  );
 });
 
 test('a recovery that fails leaves no folder of a tablespace', async () => {
@@ -155,22 +240,40 @@ test('a recovery that fails leaves no folder of a tablespace', async () => {
   } finally {
     renameSync(away, objects);
   }
-  assert.deepEqual([dataDir, `${dataDir}-tablespaces`].filter((path) => existsSync(path)), []);
+  assert.deepEqual(
+    [dataDir, `${dataDir}-tablespaces`].filter((path) => existsSync(path)),
+    [],
+  );
 });
 
 test('without room for the scratch folder nothing is read', async () => {
-  const options = { tablespaces: [{ oid: '16384', name: 'fast', path: '/x' }], expectedBytes: 2 ** 60, scratchDir: folder, hangTimeoutMs: 1000, onSizes: () => {} };
+  const options = {
+    tablespaces: [{ oid: '16384', name: 'fast', path: '/x' }],
+    expectedBytes: 2 ** 60,
+    scratchDir: folder,
+    hangTimeoutMs: 1000,
+    onSizes: () => {},
+  };
   const spool = spoolTablespaces({ ...options, run: async () => Promise.reject(new Error('it ran')) }, context);
-  await assert.rejects(spool.next(), (error) => error instanceof LifeboatError && error.code === 'space' && /TMPDIR/.test(error.hint ?? ''));
+  await assert.rejects(
+    spool.next(),
+    (error) => error instanceof LifeboatError && error.code === 'space' && /TMPDIR/.test(error.hint ?? ''),
+  );
 });
 
 test('log that creates a tablespace in a folder that is in use is not replayed', async () => {
   await addTablespace('late');
-  await server.query('postgres', 'CREATE TABLE late_rows TABLESPACE late AS SELECT n FROM generate_series(1, 1000) n; CHECKPOINT');
+  await server.query(
+    'postgres',
+    'CREATE TABLE late_rows TABLESPACE late AS SELECT n FROM generate_series(1, 1000) n; CHECKPOINT',
+  );
   await shipAll();
   const before = traceOf(old['late'] ?? '');
   const dataDir = join(folder, 'late');
-  await assert.rejects(run({ dataDir }), (error) => error instanceof LifeboatError && error.message.includes(`a tablespace is created in ${old['late']}`));
+  await assert.rejects(
+    run({ dataDir }),
+    (error) => error instanceof LifeboatError && error.message.includes(`a tablespace is created in ${old['late']}`),
+  );
   assert.equal(traceOf(old['late'] ?? ''), before, 'the original was touched');
   assert.equal(existsSync(dataDir), false);
 });

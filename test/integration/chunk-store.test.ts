@@ -9,7 +9,13 @@ import { LifeboatError } from '../../src/lib/errors.ts';
 import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';
 import { boxKind, chunkIdKey, chunkIdOf, openBox, sealBox } from '../../src/repository/box/box.ts';
 import type { ManifestArtifact } from '../../src/repository/manifests/manifest.ts';
-import { openChunkRepository as openRepository, type ChunkRepository, readAll, streamArtifact, toolArtifact } from '../helpers/repository/chunk-repository.ts';
+import {
+  openChunkRepository as openRepository,
+  type ChunkRepository,
+  readAll,
+  streamArtifact,
+  toolArtifact,
+} from '../helpers/repository/chunk-repository.ts';
 
 const opened: ChunkRepository[] = [];
 after(async () => {
@@ -48,11 +54,20 @@ describe('a stream through the chunk store', () => {
         const text = sample(9_000_000, compression.method);
         const noise = randomBytes(5_000_001);
         const pieces = [text.subarray(0, 3), text.subarray(3, 4_000_000), text.subarray(4_000_000)];
-        const backup = await repository.store([streamArtifact('a', pieces), streamArtifact('b', [noise]), streamArtifact('empty', [])]);
+        const backup = await repository.store([
+          streamArtifact('a', pieces),
+          streamArtifact('b', [noise]),
+          streamArtifact('empty', []),
+        ]);
         assert.deepEqual(await readAll(backup.reader.open('a')), text);
         assert.deepEqual(await readAll(backup.reader.open('b')), noise);
         assert.deepEqual(await readAll(backup.reader.open('empty')), Buffer.alloc(0));
-        for (const [start, end] of [[0, 1], [1_000_000, 5_000_123], [8_999_999, 9_000_000], [77, 77]] as const) {
+        for (const [start, end] of [
+          [0, 1],
+          [1_000_000, 5_000_123],
+          [8_999_999, 9_000_000],
+          [77, 77],
+        ] as const) {
           assert.deepEqual(await readAll(backup.reader.open('a', { start, end })), text.subarray(start, end));
         }
       });
@@ -75,10 +90,17 @@ describe('a stream through the chunk store', () => {
     const repository = await openChunkRepository({ encrypted: true });
     const data = sample(60_000_000, 'parent');
     const first = await repository.store([streamArtifact('a', [data])]);
-    const changed = Buffer.concat([data.subarray(0, 20_000_000), sample(300_000, 'inserted'), data.subarray(20_000_001)]);
+    const changed = Buffer.concat([
+      data.subarray(0, 20_000_000),
+      sample(300_000, 'inserted'),
+      data.subarray(20_000_001),
+    ]);
     const second = await repository.store([streamArtifact('a', [changed])], { parent: first });
     // What was inserted, and a chunk of the largest size on each side of it and at the end.
-    assert.ok(second.totals.newBytes > 300_000 && second.totals.newBytes < 300_000 + 3 * 4 * 1024 * 1024, `${second.totals.newBytes} new bytes`);
+    assert.ok(
+      second.totals.newBytes > 300_000 && second.totals.newBytes < 300_000 + 3 * 4 * 1024 * 1024,
+      `${second.totals.newBytes} new bytes`,
+    );
     assert.deepEqual(await readAll(second.reader.open('a')), changed);
     assert.deepEqual(await readAll(first.reader.open('a')), data);
   });
@@ -93,7 +115,13 @@ describe('a stream through the chunk store', () => {
   test('many streams side by side share packs', async () => {
     const repository = await openChunkRepository({ encrypted: true });
     const data = Array.from({ length: 12 }, (_, n) => sample(1_500_000, `stream ${n}`));
-    const backup = await repository.store(data.map((each, n) => (n % 2 === 0 ? streamArtifact(`s${n}`, [each]) : toolArtifact(`s${n}`, 'printf', ['%s', each.toString('latin1').slice(0, 100_000)]))));
+    const backup = await repository.store(
+      data.map((each, n) =>
+        n % 2 === 0
+          ? streamArtifact(`s${n}`, [each])
+          : toolArtifact(`s${n}`, 'printf', ['%s', each.toString('latin1').slice(0, 100_000)]),
+      ),
+    );
     for (const [n, each] of data.entries()) {
       assert.deepEqual(await readAll(backup.reader.open(`s${n}`)), n % 2 === 0 ? each : each.subarray(0, 100_000));
     }
@@ -117,7 +145,12 @@ describe('a stream that fails', () => {
   test('a program that hangs is ended', async () => {
     const repository = await openChunkRepository({ encrypted: true });
     const started = performance.now();
-    await assert.rejects(repository.store([toolArtifact('a', 'sh', ['-c', 'head -c 70000 /dev/zero; exec sleep 1000'])], { hangTimeoutMs: 300 }), { code: 'source', message: /hung/ });
+    await assert.rejects(
+      repository.store([toolArtifact('a', 'sh', ['-c', 'head -c 70000 /dev/zero; exec sleep 1000'])], {
+        hangTimeoutMs: 300,
+      }),
+      { code: 'source', message: /hung/ },
+    );
     assert.ok(performance.now() - started < 100_000);
   });
 
@@ -125,12 +158,17 @@ describe('a stream that fails', () => {
     const repository = await openChunkRepository({ encrypted: true });
     const stop = new AbortController();
     setTimeout(() => stop.abort(new LifeboatError('source', 'stop it')), 200);
-    await assert.rejects(repository.store([toolArtifact('a', 'cat', ['/dev/zero'])], { signal: stop.signal }), { message: 'stop it' });
+    await assert.rejects(repository.store([toolArtifact('a', 'cat', ['/dev/zero'])], { signal: stop.signal }), {
+      message: 'stop it',
+    });
   });
 
   test('a size guard ends it', async () => {
     const repository = await openChunkRepository({ encrypted: true });
-    await assert.rejects(repository.store([streamArtifact('a', [randomBytes(30_000_000)])], { maxStoredBytes: 5_000_000 }), { code: 'space' });
+    await assert.rejects(
+      repository.store([streamArtifact('a', [randomBytes(30_000_000)])], { maxStoredBytes: 5_000_000 }),
+      { code: 'space' },
+    );
   });
 });
 
@@ -150,7 +188,9 @@ test('every flipped byte and every truncation of every object is noticed', async
         const flipped = Buffer.from(whole);
         flipped[at] = (flipped[at] as number) ^ (1 << (at % 8));
         await writeFile(path, flipped);
-        for (const reader of [backup.reader, trusting]) await assert.rejects(readAll(reader.open('a')), { code: 'integrity' }, `${path} byte ${at}`);
+        for (const reader of [backup.reader, trusting]) {
+          await assert.rejects(readAll(reader.open('a')), { code: 'integrity' }, `${path} byte ${at}`);
+        }
       }
       for (const length of [0, 1, 63, 64, 100, reach - 1]) {
         await writeFile(path, whole.subarray(0, length));
@@ -168,18 +208,33 @@ test('an index that names another chunk is noticed, but by a reader that trusts 
     for (const compression of methods) {
       const repository = await openChunkRepository({ encrypted, compression });
       const plain = sample(200_000, 'trust');
-      const artifacts = await nameAnotherChunk(repository, await repository.store([streamArtifact('a', [plain])]), plain);
+      const artifacts = await nameAnotherChunk(
+        repository,
+        await repository.store([streamArtifact('a', [plain])]),
+        plain,
+      );
       const { storage, dataKey } = repository;
       const read = async (trustChecksums: boolean): Promise<unknown> =>
-        readAll(openArtifacts({ storage, dataKey, artifacts, trustChecksums }).open('a')).then((bytes) => bytes.equals(plain) && 'read', (error: unknown) => (error instanceof LifeboatError ? error.code : error));
+        readAll(openArtifacts({ storage, dataKey, artifacts, trustChecksums }).open('a')).then(
+          (bytes) => bytes.equals(plain) && 'read',
+          (error: unknown) => (error instanceof LifeboatError ? error.code : error),
+        );
       assert.equal(await read(false), 'integrity');
-      assert.equal(await read(true), wanted[compression.method], `${compression.method}, ${encrypted ? 'encrypted' : 'plain'}`);
+      assert.equal(
+        await read(true),
+        wanted[compression.method],
+        `${compression.method}, ${encrypted ? 'encrypted' : 'plain'}`,
+      );
     }
   }
 });
 
 /** The same artifact, whose only chunk has another id in an index that is sealed anew. */
-async function nameAnotherChunk({ storage, dataKey }: ChunkRepository, { artifacts }: { artifacts: readonly ManifestArtifact[] }, plain: Buffer): Promise<ManifestArtifact[]> {
+async function nameAnotherChunk(
+  { storage, dataKey }: ChunkRepository,
+  { artifacts }: { artifacts: readonly ManifestArtifact[] },
+  plain: Buffer,
+): Promise<ManifestArtifact[]> {
   const [artifact] = artifacts;
   const [part] = artifact?.index ?? [];
   assert.ok(artifact !== undefined && part !== undefined);
@@ -191,5 +246,7 @@ async function nameAnotherChunk({ storage, dataKey }: ChunkRepository, { artifac
   await storage.remove([part.object]);
   await storage.put(part.object, sealed);
   const box = Buffer.concat(sealed);
-  return [{ ...artifact, index: [{ ...part, bytes: box.length, sha256: createHash('sha256').update(box).digest('hex') }] }];
+  return [
+    { ...artifact, index: [{ ...part, bytes: box.length, sha256: createHash('sha256').update(box).digest('hex') }] },
+  ];
 }

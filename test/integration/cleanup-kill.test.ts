@@ -52,30 +52,45 @@ async function orphan(home: CleanupHome): Promise<void> {
 async function writerOf(home: CleanupHome, backupId: string): Promise<BackupWriter> {
   const { storage, repositoryId, ...repository } = await home.open();
   const { dataKey } = await (repository.keyring ?? assert.fail()).writeKey();
-  return new BackupWriter({ storage, repositoryId, backupId, dataKey, compression: { method: 'none', level: 0 }, hangTimeoutMs: 60_000, maxStoredBytes: undefined, parent: undefined, compressors: 2, context: quiet() });
+  return new BackupWriter({
+    storage,
+    repositoryId,
+    backupId,
+    dataKey,
+    compression: { method: 'none', level: 0 },
+    hangTimeoutMs: 60_000,
+    maxStoredBytes: undefined,
+    parent: undefined,
+    compressors: 2,
+    context: quiet(),
+  });
 }
 
-test('killed at each call that changes something: what is listed can be read, and the next cleanup ends as if nothing had been', async () => {
-  let call = 0;
-  for (let ended = false; !ended; ) {
-    call++;
-    using home = copyHome(full);
-    await using worker = startWorker(home);
-    ended = await worker.ask(`clean ${call}`).then(
-      (answer) => answer === 'done' || assert.fail(answer),
-      () => false,
-    );
-    if (!ended) assert.equal(worker.child.signalCode, 'SIGKILL');
-    const listed = await home.readAll();
-    assert.ok(listed >= 2 && listed <= 4, `${listed} backups after call ${call}`);
-    await home.cleanup();
-    // What moved to trash in the killed run stays there no longer than in one that was not killed.
-    assert.deepEqual(home.keys(), whole, `killed at call ${call}`);
-    assert.equal(await home.readAll(), 2);
-    assert.deepEqual(leases(home), []);
-  }
-  assert.ok(call > 15, `only ${call - 1} calls changed something`);
-});
+test(
+  'killed at each call that changes something: what is listed can be ' +
+    'read, and the next cleanup ends as if nothing had been',
+  async () => {
+    let call = 0;
+    for (let ended = false; !ended;) {
+      call++;
+      using home = copyHome(full);
+      await using worker = startWorker(home);
+      ended = await worker.ask(`clean ${call}`).then(
+        (answer) => answer === 'done' || assert.fail(answer),
+        () => false,
+      );
+      if (!ended) assert.equal(worker.child.signalCode, 'SIGKILL');
+      const listed = await home.readAll();
+      assert.ok(listed >= 2 && listed <= 4, `${listed} backups after call ${call}`);
+      await home.cleanup();
+      // What moved to trash in the killed run stays there no longer than in one that was not killed.
+      assert.deepEqual(home.keys(), whole, `killed at call ${call}`);
+      assert.equal(await home.readAll(), 2);
+      assert.deepEqual(leases(home), []);
+    }
+    assert.ok(call > 15, `only ${call - 1} calls changed something`);
+  },
+);
 
 test('two cleanups at once: each ends well or finds the other, and the end is the same', async () => {
   using home = copyHome(full);
@@ -105,7 +120,10 @@ test('a suspended backup that was passed over fails when it comes back, and reco
   // What it had stored after that cleanup rests for the grace time; then it goes, too.
   home.age(2 * dayMs);
   await home.cleanup();
-  const folders = home.keys().filter((key) => key.startsWith('backups/')).map((key) => key.split('/')[1]);
+  const folders = home
+    .keys()
+    .filter((key) => key.startsWith('backups/'))
+    .map((key) => key.split('/')[1]);
   assert.deepEqual([...new Set(folders)], await home.ids());
 });
 
@@ -135,11 +153,35 @@ test('passed over between its last look and its manifest: the manifest is taken 
   const sums = await writer.finish({ of: id });
   const key = await repository.writeKey();
   const time = new Date().toISOString();
-  const component = { name: 'files', kind: 'files' as const, startedAt: time, finishedAt: time, ...writer.totals('files'), artifacts };
-  const draft = { id, target: 'main', type: 'files' as const, host: 'test', versions: {}, startedAt: time, finishedAt: time, warnings: 0, ...sums, components: [component] };
-  await assert.rejects(repository.publishManifest(draft, key, () => lease.check()), /lost the lease/);
+  const component = {
+    name: 'files',
+    kind: 'files' as const,
+    startedAt: time,
+    finishedAt: time,
+    ...writer.totals('files'),
+    artifacts,
+  };
+  const draft = {
+    id,
+    target: 'main',
+    type: 'files' as const,
+    host: 'test',
+    versions: {},
+    startedAt: time,
+    finishedAt: time,
+    warnings: 0,
+    ...sums,
+    components: [component],
+  };
+  await assert.rejects(
+    repository.publishManifest(draft, key, () => lease.check()),
+    /lost the lease/,
+  );
   // Without its lease: the packs are looked for as well.
-  await assert.rejects(repository.publishManifest(draft, key, () => writer.checkPacks()), /is missing/);
+  await assert.rejects(
+    repository.publishManifest(draft, key, () => writer.checkPacks()),
+    /is missing/,
+  );
   await writer.close();
   assert.ok(!(await home.ids()).includes(id));
   assert.equal(await home.readAll(), 2);
@@ -163,7 +205,9 @@ test('a lease pins what is younger than it; one that nobody renews is passed ove
 });
 
 function leases({ root }: CleanupHome): string[] {
-  return existsSync(join(root, 'locks')) ? readdirSync(join(root, 'locks'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json')) : [];
+  return existsSync(join(root, 'locks'))
+    ? readdirSync(join(root, 'locks'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json'))
+    : [];
 }
 
 /** Stopped by a signal, as /proc tells. */

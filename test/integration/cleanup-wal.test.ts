@@ -1,6 +1,23 @@
-/** Cleanup of a real cluster's write-ahead log: what goes is what no base backup can use, and what the shown window promises can be recovered. */
+/**
+ * Cleanup of a real cluster's write-ahead log: what goes is what no base backup can use, and what the shown window
+ * promises can be recovered.
+ */
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,10 +52,21 @@ const moments: string[] = [];
 
 before(async () => {
   chmodSync(folder, 0o755);
-  server = await startPostgres({ initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1'], settings: { archive_mode: 'on', archive_command: shipper.command, autovacuum: 'off', track_commit_timestamp: 'on' } });
+  server = await startPostgres({
+    initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1'],
+    settings: { archive_mode: 'on', archive_command: shipper.command, autovacuum: 'off', track_commit_timestamp: 'on' },
+  });
   systemId = await value('SELECT system_identifier AS v FROM pg_control_system()');
-  const document = { repository: `file://${folder}/repository`, targets: { main: { postgres: { url: server.url(), databases: ['postgres'], base: {} } } } };
-  loaded = await loadConfig({ cwd: folder, env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) }, document, need: { repository: true, encryption: true, targets: 'all' } });
+  const document = {
+    repository: `file://${folder}/repository`,
+    targets: { main: { postgres: { url: server.url(), databases: ['postgres'], base: {} } } },
+  };
+  loaded = await loadConfig({
+    cwd: folder,
+    env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) },
+    document,
+    need: { repository: true, encryption: true, targets: 'all' },
+  });
   await init(loaded, { configPath: undefined }, context);
   shipper.begin(loaded, systemId);
   await server.query('postgres', 'CREATE TABLE w (n int)');
@@ -63,13 +91,20 @@ async function value(sql: string): Promise<string> {
 async function write(n: number): Promise<void> {
   for (let segment = 0; segment < 3; segment++) {
     await server.query('postgres', `INSERT INTO w VALUES (${n})`);
-    moments[n] ??= await value("SELECT to_char(max(pg_xact_commit_timestamp(xmin)) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS v FROM w");
+    moments[n] ??= await value(
+      "SELECT to_char(max(pg_xact_commit_timestamp(xmin)) AT TIME ZONE 'UTC', " +
+        '\'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS v FROM w',
+    );
     await shipper.shipped(await value('SELECT pg_walfile_name(pg_switch_wal()) AS v'));
   }
 }
 
 async function takeBase(): Promise<void> {
-  const result = await backup(loaded, { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false }, context);
+  const result = await backup(
+    loaded,
+    { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
+    context,
+  );
   assert.ok(result.outcome === 'done');
   bases.push(result.id);
 }
@@ -78,18 +113,29 @@ async function takeBase(): Promise<void> {
 function segments(timeline = 1): string[] {
   const root = join(folder, 'repository', 'wal', systemId, `0000000${timeline}`);
   if (!existsSync(root)) return [];
-  return readdirSync(root, { recursive: true, encoding: 'utf8' }).map((name) => name.replace(/^.*\//, '')).filter((name) => /^[0-9A-F]{24}\.wal$/.test(name)).map((name) => name.slice(0, 24)).toSorted();
+  return readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .map((name) => name.replace(/^.*\//, ''))
+    .filter((name) => /^[0-9A-F]{24}\.wal$/.test(name))
+    .map((name) => name.slice(0, 24))
+    .toSorted();
 }
 
 /** The segment in which each base backup begins, by the label that the server archives beside it. */
 function firstSegments(): string[] {
   const names = readdirSync(join(folder, 'repository', 'wal', systemId, 'history'));
-  return names.filter((name) => name.endsWith('.backup.wal')).map((name) => name.slice(0, 24)).toSorted();
+  return names
+    .filter((name) => name.endsWith('.backup.wal'))
+    .map((name) => name.slice(0, 24))
+    .toSorted();
 }
 
 async function clean(request: Partial<CleanupRequest>, internals: CleanupInternals): Promise<CleanupResult> {
   return withRepository(loaded, context, async (repository) =>
-    cleanRepository(repository, { dryRun: false, acknowledge: [], maxDelete: 100, graceMs: 1, ...request }, context, { policies: keepLast(1), leastGraceMs: 0, ...internals }),
+    cleanRepository(repository, { dryRun: false, acknowledge: [], maxDelete: 100, graceMs: 1, ...request }, context, {
+      policies: keepLast(1),
+      leastGraceMs: 0,
+      ...internals,
+    }),
   );
 }
 
@@ -101,7 +147,11 @@ function walOf({ wal }: CleanupResult): CleanupWal {
 }
 
 async function run(to: string, more: Partial<PitrRequest> = {}): Promise<PitrResult> {
-  return pitr(loaded, { to, inclusive: true, action: 'shutdown', check: true, dryRun: false, dataDir: undefined, ...more }, context);
+  return pitr(
+    loaded,
+    { to, inclusive: true, action: 'shutdown', check: true, dryRun: false, dataDir: undefined, ...more },
+    context,
+  );
 }
 
 function momentOf(n: number): string {
@@ -113,10 +163,28 @@ test('a dry run tells what the window becomes and what goes, and changes nothing
   const [first = '', second = ''] = firstSegments();
   const result = await clean({ dryRun: true }, { policies: keepLast(2) });
   const { from, becomes, segments: now, bytes, laterSegments, laterBytes, targets, stays } = walOf(result);
-  assert.deepEqual({ targets, stays, now, laterSegments }, { targets: ['main'], stays: undefined, now: all.filter((name) => name < first).length, laterSegments: all.filter((name) => name >= first && name < second).length });
+  assert.deepEqual(
+    { targets, stays, now, laterSegments },
+    {
+      targets: ['main'],
+      stays: undefined,
+      now: all.filter((name) => name < first).length,
+      laterSegments: all.filter((name) => name >= first && name < second).length,
+    },
+  );
   assert.ok(now >= 3 && laterSegments >= 3 && bytes > 0 && laterBytes > 0);
-  assert.ok(from !== undefined && becomes !== undefined && from < momentOf(1) && momentOf(1) < becomes && becomes < momentOf(2), `${from} ${moments.join(' ')} ${becomes}`);
-  assert.match(await text(result), new RegExp(`^window of cluster ${systemId} \\(main\\): from .*Z would become from .*Z; ${now} segments, .* would go now, ${laterSegments} segments, .* with the base backups in trash$`, 'm'));
+  assert.ok(
+    from !== undefined && becomes !== undefined && from < momentOf(1) && momentOf(1) < becomes && becomes < momentOf(2),
+    `${from} ${moments.join(' ')} ${becomes}`,
+  );
+  assert.match(
+    await text(result),
+    new RegExp(
+      `^window of cluster ${systemId} \\(main\\): from .*Z would become from .*Z; ${now} segments, .* would go ` +
+        `now, ${laterSegments} segments, .* with the base backups in trash$`,
+      'm',
+    ),
+  );
   assert.deepEqual(segments(), all);
 });
 
@@ -132,7 +200,11 @@ test('log stays for as many days as are configured, beside work that runs, and w
   assert.equal(walOf(await clean({}, { policies: days })).segments, 0);
   assert.match(walOf(await clean({}, { policies: new Map() })).stays ?? '', /target main is not configured here/);
   await withRepository(loaded, context, async ({ storage }) => {
-    await using _ = await acquireLease(storage, { scope: 'backup-other', command: 'backup', parents: ['20200101T000000Z-main-base-00000000'] });
+    await using _ = await acquireLease(storage, {
+      scope: 'backup-other',
+      command: 'backup',
+      parents: ['20200101T000000Z-main-base-00000000'],
+    });
     const { stopped } = await clean({}, { policies: keepAll });
     assert.match(stopped ?? '', /needs backup 20200101T000000Z-main-base-00000000/);
   });
@@ -153,7 +225,10 @@ test('the oldest base backup goes: its log stays while it can be taken back', as
   await undelete(loaded, { id: bases[0] ?? '', hold: false }, context);
   const moved = walOf(await clean({}, { policies: keepLast(2) }));
   assert.equal(moved.segments, all.filter((name) => name < first).length);
-  assert.deepEqual(segments(), all.filter((name) => name >= first));
+  assert.deepEqual(
+    segments(),
+    all.filter((name) => name >= first),
+  );
   await undelete(loaded, { id: bases[0] ?? '', hold: false }, context);
   assert.equal((await run(momentOf(1))).outcome, 'planned');
 });
@@ -163,8 +238,16 @@ test('what is unfinished goes beside the whole segment, or beside something long
   const [first = '', inside = ''] = firstSegments();
   const last = all.at(-1) ?? '';
   const beyond = `${last.slice(0, 16)}${(Number.parseInt(last.slice(16), 16) + 1).toString(16).toUpperCase().padStart(8, '0')}`;
-  const place = (name: string): string => join(folder, 'repository', 'wal', systemId, '00000001', name.slice(8, 16), `${name}.wal`);
-  const begun = [`${first}.0000000000000100.partial`, `${inside}.partial`, `${inside}.0000000000000100.partial`, `${inside}.0000000000000200.partial`, `${beyond}.0000000000000300.partial`, `${beyond}.0000000000000400.partial`];
+  const place = (name: string): string =>
+    join(folder, 'repository', 'wal', systemId, '00000001', name.slice(8, 16), `${name}.wal`);
+  const begun = [
+    `${first}.0000000000000100.partial`,
+    `${inside}.partial`,
+    `${inside}.0000000000000100.partial`,
+    `${inside}.0000000000000200.partial`,
+    `${beyond}.0000000000000300.partial`,
+    `${beyond}.0000000000000400.partial`,
+  ];
   const { from } = walOf(await clean({ dryRun: true }, { policies: keepLast(9) }));
   for (const name of begun) {
     copyFileSync(place(inside), place(name));
@@ -172,7 +255,10 @@ test('what is unfinished goes beside the whole segment, or beside something long
     utimesSync(place(name), new Date(Date.now() - 60_000), new Date(Date.now() - 60_000));
   }
   const result = walOf(await clean({}, { policies: keepLast(9) }));
-  assert.deepEqual(begun.filter((name) => existsSync(place(name))), [`${beyond}.0000000000000400.partial`]);
+  assert.deepEqual(
+    begun.filter((name) => existsSync(place(name))),
+    [`${beyond}.0000000000000400.partial`],
+  );
   assert.deepEqual([result.from, result.becomes, result.segments, result.bytes > 0], [from, from, 0, true]);
   assert.deepEqual(segments(), all);
   // Of a segment of the oldest base backup only the beginning is left: it opens no window.
@@ -189,7 +275,10 @@ test('once it is gone for good, so is its log; moments in the window can be reco
   const result = await clean({}, { policies: keepLast(2) });
   const { from, becomes: stillFrom } = walOf(result);
   assert.deepEqual([from, stillFrom], [becomes, becomes]);
-  assert.deepEqual(result.deleted.map(({ id }) => id), [bases[0]]);
+  assert.deepEqual(
+    result.deleted.map(({ id }) => id),
+    [bases[0]],
+  );
   const left = segments();
   assert.equal(left[0], second, 'the segment in which the oldest base backup begins is the first');
   assert.ok(left.includes(third));
@@ -218,7 +307,10 @@ test('cleanups beside archiving and a base backup: it can be recovered from, to 
   await write(5);
   await clean({}, { policies: keepLast(1) });
   const last = await clean({}, { policies: keepLast(1) });
-  assert.deepEqual(last.backups.map(({ id }) => id), [bases.at(-1)]);
+  assert.deepEqual(
+    last.backups.map(({ id }) => id),
+    [bases.at(-1)],
+  );
   const planned = await run('latest');
   assert.ok(planned.outcome === 'planned' && planned.id === bases.at(-1) && (planned.checked ?? 0) >= 3);
   assert.equal(segments()[0], firstSegments()[0]);
@@ -256,7 +348,10 @@ test('over a promotion: the old timeline stays while a base backup of it does, t
   for (let n = 0; n < 2; n++) await clean({}, {});
   assert.ok(existsSync(history) && segments(1).length > 0 && segments(2).length > 0);
   const over = await run(momentOf(7), { inclusive: false });
-  assert.deepEqual([over.outcome === 'planned' && over.timeline, over.outcome === 'planned' && over.id], [2, bases.at(-1)]);
+  assert.deepEqual(
+    [over.outcome === 'planned' && over.timeline, over.outcome === 'planned' && over.id],
+    [2, bases.at(-1)],
+  );
   await takeBase();
   await write(8);
   for (let n = 0; n < 2; n++) await clean({}, {});
@@ -268,9 +363,25 @@ test('over a promotion: the old timeline stays while a base backup of it does, t
 test('the program itself: the grace time and the days come from the configuration', async () => {
   const path = join(folder, 'lifeboat.config.json');
   writeFileSync(path, JSON.stringify({ trashHours: 2, retention: { walDays: 5 } }));
-  const document = { ...(JSON.parse(readFileSync(path, 'utf8')) as object), repository: `file://${folder}/repository`, targets: { main: { postgres: { url: server.url(), base: {} } } } };
-  const configured = await loadConfig({ cwd: folder, env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) }, document, need: { repository: true, encryption: true, targets: 'all' } });
-  assert.deepEqual([configured.config.trashMs, configured.config.retention.walDays, configured.config.targets.get('main')?.retention?.walDays], [7_200_000, 5, undefined]);
+  const document = {
+    ...(JSON.parse(readFileSync(path, 'utf8')) as object),
+    repository: `file://${folder}/repository`,
+    targets: { main: { postgres: { url: server.url(), base: {} } } },
+  };
+  const configured = await loadConfig({
+    cwd: folder,
+    env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) },
+    document,
+    need: { repository: true, encryption: true, targets: 'all' },
+  });
+  assert.deepEqual(
+    [
+      configured.config.trashMs,
+      configured.config.retention.walDays,
+      configured.config.targets.get('main')?.retention?.walDays,
+    ],
+    [7_200_000, 5, undefined],
+  );
   const { graceMs } = await cleanup(configured, { dryRun: true, acknowledge: [] }, context);
   assert.equal(graceMs, 7_200_000);
   const bad = loadConfig({ cwd: folder, env: {}, document: { ...document, trashHours: 0.5 }, need: {} });

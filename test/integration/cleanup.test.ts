@@ -29,7 +29,10 @@ async function homeWith(count: number): Promise<{ home: CleanupHome; ids: string
 const packs = (keys: readonly string[]): string[] => keys.filter((key) => key.startsWith('packs/'));
 
 async function failure(work: Promise<unknown>): Promise<LifeboatError> {
-  const error = await work.then(() => assert.fail('it did not fail'), (thrown: unknown) => thrown);
+  const error = await work.then(
+    () => assert.fail('it did not fail'),
+    (thrown: unknown) => thrown,
+  );
   assert.ok(error instanceof LifeboatError, String(error));
   return error;
 }
@@ -41,8 +44,14 @@ test('into trash, after the grace time for good; a dry run says so before, to th
   const planned = await home.cleanup({ dryRun: true });
   assert.deepEqual(home.keys(), before);
   assert.ok(!existsSync(join(home.root, 'locks', 'cleanup')));
-  assert.deepEqual(planned.backups.map(({ id, keep }) => [id, keep]), ids.map((id, n) => [id, n === 3]));
-  assert.deepEqual([planned.outcome, planned.freed, planned.deleted, planned.stopped], ['planned', { packs: 0, bytes: 0 }, [], undefined]);
+  assert.deepEqual(
+    planned.backups.map(({ id, keep }) => [id, keep]),
+    ids.map((id, n) => [id, n === 3]),
+  );
+  assert.deepEqual(
+    [planned.outcome, planned.freed, planned.deleted, planned.stopped],
+    ['planned', { packs: 0, bytes: 0 }, [], undefined],
+  );
 
   const done = await home.cleanup();
   assert.deepEqual([done.backups, done.laterBytes], [planned.backups, planned.laterBytes]);
@@ -56,34 +65,61 @@ test('into trash, after the grace time for good; a dry run says so before, to th
   const bytesOf = (keys: readonly string[]): number => keys.reduce((sum, key) => sum + (sizes.get(key) ?? 0), 0);
   const told: string[] = [];
   const foretold = await home.cleanup({ dryRun: true });
-  const ended = await home.cleanup({}, {
-    onDeleted: async (deleted) => {
-      for (const { id, seal } of deleted) {
-        assert.ok(readFileSync(join(home.root, 'trash', `${id}.json`), 'utf8').includes(seal), 'told before it goes');
-        told.push(id);
-      }
+  const ended = await home.cleanup(
+    {},
+    {
+      onDeleted: async (deleted) => {
+        for (const { id, seal } of deleted) {
+          assert.ok(readFileSync(join(home.root, 'trash', `${id}.json`), 'utf8').includes(seal), 'told before it goes');
+          told.push(id);
+        }
+      },
     },
-  });
+  );
   const gone = trashed.filter((key) => !home.keys().includes(key));
   assert.deepEqual(told.toSorted(), ids.slice(0, 3).toSorted());
   assert.deepEqual([foretold.deleted, foretold.freed, foretold.laterBytes], [ended.deleted, ended.freed, 0]);
-  assert.deepEqual(ended.freed, { packs: packs(gone).length, bytes: bytesOf(gone.filter((key) => !key.startsWith('trash/'))) });
+  assert.deepEqual(ended.freed, {
+    packs: packs(gone).length,
+    bytes: bytesOf(gone.filter((key) => !key.startsWith('trash/'))),
+  });
   assert.equal(planned.laterBytes, bytesOf(packs(gone)));
   assert.ok(packs(gone).length > 0 && packs(home.keys()).length > 0);
-  for (const id of ids.slice(0, 3)) assert.deepEqual(home.keys().filter((key) => key.includes(id)), []);
+  for (const id of ids.slice(0, 3)) {
+    assert.deepEqual(
+      home.keys().filter((key) => key.includes(id)),
+      [],
+    );
+  }
   assert.equal(await home.readAll(), 1);
 });
 
-test('evidence and notes go with their backup; what is no backup\'s is left alone; windows of one pack end the same', async () => {
+test("evidence and notes go with their backup; what is no backup's is left alone; windows of one pack end the same", async () => {
   const { home, ids } = await homeWith(3);
   using _ = home;
   const repository = await home.open();
   const first = await repository.readManifest(ids[0] ?? '');
-  await writeEvidence(repository, first, { level: 'stored', result: 'ok', startedMs: Date.now(), finishedMs: Date.now(), compared: [], counts: {}, bytes: 1, steps: [] });
+  await writeEvidence(repository, first, {
+    level: 'stored',
+    result: 'ok',
+    startedMs: Date.now(),
+    finishedMs: Date.now(),
+    compared: [],
+    counts: {},
+    bytes: 1,
+    steps: [],
+  });
   const loaded = await configOf(home.folder);
   await hold(loaded, { id: first.id, tags: ['deploy'] }, quiet());
   await release(loaded, { id: first.id, tags: [] }, quiet());
-  const strangers = ['packs/README', 'packs/00/00.pack', 'backups/notes.txt', 'evidence/x/y', 'wal/1/00000001/00000000/000000010000000000000001.wal', 'audit/host/00000000000000000001.json'];
+  const strangers = [
+    'packs/README',
+    'packs/00/00.pack',
+    'backups/notes.txt',
+    'evidence/x/y',
+    'wal/1/00000001/00000000/000000010000000000000001.wal',
+    'audit/host/00000000000000000001.json',
+  ];
   for (const key of strangers) await repository.storage.put(key, [Buffer.from('ours?')]);
   const mine = (): string[] => home.keys().filter((key) => /^(evidence|notes)\/2/.test(key));
   assert.equal(mine().length, 3);
@@ -94,7 +130,10 @@ test('evidence and notes go with their backup; what is no backup\'s is left alon
   const { freed, deleted, laterBytes } = await home.cleanup({}, { window: 1 });
   assert.deepEqual([freed, deleted, laterBytes], [once.freed, once.deleted, once.laterBytes]);
   assert.deepEqual(mine(), []);
-  assert.deepEqual(strangers.filter((key) => !home.keys().includes(key)), []);
+  assert.deepEqual(
+    strangers.filter((key) => !home.keys().includes(key)),
+    [],
+  );
   assert.equal(await home.readAll(), 1);
 });
 
@@ -110,12 +149,23 @@ test('undelete brings a backup back, on hold, until it is released; not when a p
   assert.deepEqual([unknown.code, unknown.state], ['not_found', 'nothing was changed']);
   assert.ok(unknown.hint?.includes(first));
 
-  assert.deepEqual(await undelete(loaded, { id: second, hold: true }, quiet()), { id: second, target: 'main', held: true, warnings: [] });
+  assert.deepEqual(await undelete(loaded, { id: second, hold: true }, quiet()), {
+    id: second,
+    target: 'main',
+    held: true,
+    warnings: [],
+  });
   assert.deepEqual(await home.ids(), [second, third]);
   assert.ok(!home.keys().includes(`trash/${second}.json`));
   assert.equal(await home.readAll(), 2);
   const again = await home.cleanup();
-  assert.deepEqual(again.backups.map(({ keep, reasons }) => [keep, reasons[0]]), [[true, 'on hold: taken back from trash'], [true, 'newest files backup of main']]);
+  assert.deepEqual(
+    again.backups.map(({ keep, reasons }) => [keep, reasons[0]]),
+    [
+      [true, 'on hold: taken back from trash'],
+      [true, 'newest files backup of main'],
+    ],
+  );
   await release(loaded, { id: second, tags: [] }, quiet());
   await home.cleanup();
   assert.deepEqual(await home.ids(), [third]);
@@ -161,11 +211,25 @@ test('held and tagged backups stay; only authentic notes count, and the greatest
   await hold(loaded, { id: third, tags: [] }, quiet());
   await release(loaded, { id: third, tags: [] }, quiet());
   const repository = await home.open();
-  const reasons = async (): Promise<Record<string, string | undefined>> => Object.fromEntries((await home.cleanup({ dryRun: true })).backups.map(({ id, keep, reasons: why }) => [id, keep ? why.join('; ') : 'goes']));
-  assert.deepEqual(await reasons(), { [first]: 'on hold: court case', [second]: 'tagged keep', [third]: 'goes', [ids[3] ?? '']: 'newest files backup of main; the last one' });
+  const reasons = async (): Promise<Record<string, string | undefined>> =>
+    Object.fromEntries(
+      (await home.cleanup({ dryRun: true })).backups.map(({ id, keep, reasons: why }) => [
+        id,
+        keep ? why.join('; ') : 'goes',
+      ]),
+    );
+  assert.deepEqual(await reasons(), {
+    [first]: 'on hold: court case',
+    [second]: 'tagged keep',
+    [third]: 'goes',
+    [ids[3] ?? '']: 'newest files backup of main; the last one',
+  });
 
   // A release of another backup under this one's name, and one that was changed.
-  const [newest = ''] = home.keys().filter((key) => key.startsWith(`notes/${third}/`)).toReversed();
+  const [newest = ''] = home
+    .keys()
+    .filter((key) => key.startsWith(`notes/${third}/`))
+    .toReversed();
   await repository.storage.put(`notes/${first}/29990101T000000Z-ffff.json`, [await repository.storage.get(newest)]);
   assert.equal((await readNotes(repository, first)).note?.hold?.reason, 'court case');
   const { warnings } = await home.cleanup({ dryRun: true });
@@ -175,8 +239,14 @@ test('held and tagged backups stay; only authentic notes count, and the greatest
   assert.equal((await readNotes(repository, first)).note?.hold, undefined);
   assert.equal((await reasons())[first], 'goes');
   // One that cannot be read may have said "hold".
-  const [ahead = ''] = home.keys().filter((key) => key.startsWith(`notes/${first}/`)).toReversed();
-  writeFileSync(join(home.root, ahead), readFileSync(join(home.root, ahead), 'utf8').replace('"tags": []', '"tags": [ ]'));
+  const [ahead = ''] = home
+    .keys()
+    .filter((key) => key.startsWith(`notes/${first}/`))
+    .toReversed();
+  writeFileSync(
+    join(home.root, ahead),
+    readFileSync(join(home.root, ahead), 'utf8').replace('"tags": []', '"tags": [ ]'),
+  );
   assert.equal((await reasons())[first], 'on hold: court case; it has a note that cannot be read: it may be on hold');
 });
 
@@ -185,9 +255,21 @@ test('the newest proven stays; a collapse stops deletion until it is acknowledge
   using _ = home;
   const repository = await home.open();
   const proven = await repository.readManifest(ids[0] ?? '');
-  await writeEvidence(repository, proven, { level: 'drill', result: 'ok', startedMs: Date.now(), finishedMs: Date.now(), compared: [], counts: {}, bytes: 1, steps: [] });
+  await writeEvidence(repository, proven, {
+    level: 'drill',
+    result: 'ok',
+    startedMs: Date.now(),
+    finishedMs: Date.now(),
+    compared: [],
+    counts: {},
+    bytes: 1,
+    steps: [],
+  });
   const { backups, warnings } = await home.cleanup({ dryRun: true, maxDelete: undefined });
-  assert.deepEqual(backups.map(({ keep, reasons }) => (keep ? reasons[0] : 'goes')), ['newest proven files backup of main', 'goes', 'goes', 'newest files backup of main']);
+  assert.deepEqual(
+    backups.map(({ keep, reasons }) => (keep ? reasons[0] : 'goes')),
+    ['newest proven files backup of main', 'goes', 'goes', 'newest files backup of main'],
+  );
   assert.deepEqual(warnings, []);
   assert.equal((await home.cleanup({ dryRun: true, maxDelete: 1 })).backups.filter(({ keep }) => !keep).length, 1);
 
@@ -195,10 +277,16 @@ test('the newest proven stays; a collapse stops deletion until it is acknowledge
   const { id } = await home.backup();
   const stopped = await home.cleanup();
   assert.equal(stopped.backups.filter(({ keep }) => !keep).length, 0);
-  assert.match(stopped.warnings[0] ?? '', new RegExp(`deletion is stopped: the newest files backup, ${id}, has read .* lifeboat cleanup --acknowledge ${id}`));
+  assert.match(
+    stopped.warnings[0] ?? '',
+    new RegExp(`deletion is stopped: the newest files backup, ${id}, has read .* lifeboat cleanup --acknowledge ${id}`),
+  );
   assert.equal((await home.ids()).length, 5);
   const { backups: after } = await home.cleanup({ acknowledge: [id] });
-  assert.deepEqual(after.filter(({ keep }) => keep).map((each) => each.id), [ids[0], id]);
+  assert.deepEqual(
+    after.filter(({ keep }) => keep).map((each) => each.id),
+    [ids[0], id],
+  );
   assert.equal(await home.readAll(), 2);
 });
 
@@ -225,43 +313,57 @@ test('a manifest that cannot be read stops the freeing of space, not the rest', 
   assert.equal(await home.readAll(), 1);
 });
 
-test('refused with nothing changed: clocks that differ, too short a grace time, another cleanup, a key that does not open all', async () => {
-  const { home } = await homeWith(2);
-  using _ = home;
-  const before = home.keys();
-  const storage = openLocalStorage(home.root);
-  const skewed = await home.open({
-    location: storage.location,
-    capabilities: storage.capabilities,
-    put: async (...call) => storage.put(...call),
-    get: async (...call) => storage.get(...call),
-    stat: async (key) => ({ ...(await storage.stat(key)), modifiedMs: Date.now() - 11 * 60_000 }),
-    list: (...call) => storage.list(...call),
-    remove: async (...call) => storage.remove(...call),
-    space: async () => storage.space(),
-    removeStaleTemporaries: async (...call) => storage.removeStaleTemporaries(...call),
-    close: async () => storage.close(),
-  });
-  const late = await failure(home.cleanup({}, {}, skewed.storage));
-  assert.match(late.message, /differ by 11 minutes/);
-  assert.deepEqual([late.code, late.state], ['usage', 'nothing was changed']);
-  assert.match((await failure(home.cleanup({ graceMs: 3_599_000 }))).hint ?? '', /at least 1h/);
-  {
-    await using _lease = await acquireLease(storage, { scope: 'cleanup', command: 'undelete' });
-    assert.equal((await failure(home.cleanup())).code, 'locked');
-    assert.equal((await home.cleanup({ dryRun: true })).outcome, 'planned');
-    assert.equal((await failure(hold(await configOf(home.folder), { id: 'latest', tags: [] }, quiet()))).code, 'locked');
-  }
-  const { files } = keepLast(1).get('main') ?? assert.fail();
-  assert.deepEqual((await home.cleanup({}, { policies: new Map([['other', { database: files, redis: files, files }]]) })).backups.map(({ keep }) => keep), [true, true]);
-  const isData = (key: string): boolean => !key.startsWith('audit/') && !key.includes('key');
-  const id = (await home.ids())[0] ?? '';
-  rmSync(join(home.root, 'backups', id, 'keys.json'));
-  for (const key of home.keys().filter((each) => each.startsWith('keys/') || each.endsWith('/keys.json'))) renameSync(join(home.root, key), join(home.folder, key.replaceAll('/', '-')));
-  const blind = await failure(home.cleanup());
-  assert.deepEqual([blind.code, blind.state], ['key', 'nothing was changed']);
-  assert.deepEqual(home.keys().filter(isData), before.filter(isData));
-});
+test(
+  'refused with nothing changed: clocks that differ, too short a ' +
+    'grace time, another cleanup, a key that does not open all',
+  async () => {
+    const { home } = await homeWith(2);
+    using _ = home;
+    const before = home.keys();
+    const storage = openLocalStorage(home.root);
+    const skewed = await home.open({
+      location: storage.location,
+      capabilities: storage.capabilities,
+      put: async (...call) => storage.put(...call),
+      get: async (...call) => storage.get(...call),
+      stat: async (key) => ({ ...(await storage.stat(key)), modifiedMs: Date.now() - 11 * 60_000 }),
+      list: (...call) => storage.list(...call),
+      remove: async (...call) => storage.remove(...call),
+      space: async () => storage.space(),
+      removeStaleTemporaries: async (...call) => storage.removeStaleTemporaries(...call),
+      close: async () => storage.close(),
+    });
+    const late = await failure(home.cleanup({}, {}, skewed.storage));
+    assert.match(late.message, /differ by 11 minutes/);
+    assert.deepEqual([late.code, late.state], ['usage', 'nothing was changed']);
+    assert.match((await failure(home.cleanup({ graceMs: 3_599_000 }))).hint ?? '', /at least 1h/);
+    {
+      await using _lease = await acquireLease(storage, { scope: 'cleanup', command: 'undelete' });
+      assert.equal((await failure(home.cleanup())).code, 'locked');
+      assert.equal((await home.cleanup({ dryRun: true })).outcome, 'planned');
+      assert.equal(
+        (await failure(hold(await configOf(home.folder), { id: 'latest', tags: [] }, quiet()))).code,
+        'locked',
+      );
+    }
+    const { files } = keepLast(1).get('main') ?? assert.fail();
+    assert.deepEqual(
+      (
+        await home.cleanup({}, { policies: new Map([['other', { database: files, redis: files, files }]]) })
+      ).backups.map(({ keep }) => keep),
+      [true, true],
+    );
+    const isData = (key: string): boolean => !key.startsWith('audit/') && !key.includes('key');
+    const id = (await home.ids())[0] ?? '';
+    rmSync(join(home.root, 'backups', id, 'keys.json'));
+    for (const key of home.keys().filter((each) => each.startsWith('keys/') || each.endsWith('/keys.json'))) {
+      renameSync(join(home.root, key), join(home.folder, key.replaceAll('/', '-')));
+    }
+    const blind = await failure(home.cleanup());
+    assert.deepEqual([blind.code, blind.state], ['key', 'nothing was changed']);
+    assert.deepEqual(home.keys().filter(isData), before.filter(isData));
+  },
+);
 
 test('by the command line: the table, JSON by its schema, exit codes, an audit record of what was deleted', async () => {
   const { home, ids } = await homeWith(3);
@@ -269,23 +371,35 @@ test('by the command line: the table, JSON by its schema, exit codes, an audit r
   const [first = '', second = '', third = ''] = ids;
   writeFileSync(
     join(home.folder, 'lifeboat.config.json'),
-    JSON.stringify({ repository: `file://${home.root}`, encryption: { key: 'ab'.repeat(32) }, stateDir: join(home.folder, 'state'), targets: { main: { files: { paths: ['data'] }, retention: { files: { keepLast: 1, minBackups: 1 } } } } }),
+    JSON.stringify({
+      repository: `file://${home.root}`,
+      encryption: { key: 'ab'.repeat(32) },
+      stateDir: join(home.folder, 'state'),
+      targets: { main: { files: { paths: ['data'] }, retention: { files: { keepLast: 1, minBackups: 1 } } } },
+    }),
   );
   const cli = async (line: string, exitCode = 0): Promise<CliResult> => {
     const result = await runCli(line.split(' '), { cwd: home.folder });
     assert.equal(result.exitCode, exitCode, `${line}: ${result.stdout}${result.stderr}`);
     return result;
   };
-  const documentOf = async (line: string, name: 'cleanup' | 'undelete' | 'hold' | 'release'): Promise<unknown> => documents[name].parse(JSON.parse((await cli(`${line} --json`)).stdout));
+  const documentOf = async (line: string, name: 'cleanup' | 'undelete' | 'hold' | 'release'): Promise<unknown> =>
+    documents[name].parse(JSON.parse((await cli(`${line} --json`)).stdout));
   await cli('cleanup --grace 30m', 2);
   // Half of three is one.
   const dry = await cli('cleanup --dry-run --max-delete 1', 3);
   // What the first shares with the later ones depends on where the random data was cut.
   const planned = documents.cleanup.parse(JSON.parse((await cli('cleanup --dry-run --max-delete 1 --json', 3)).stdout));
   const freed = formatBytes(planned.backups.find(({ id }) => id === first)?.bytes ?? assert.fail());
-  assert.match(dry.stdout, new RegExp(`^${first} .* would delete +${freed.replace('.', '\\.')} +not one of the last 1$`, 'm'));
+  assert.match(
+    dry.stdout,
+    new RegExp(`^${first} .* would delete +${freed.replace('.', '\\.')} +not one of the last 1$`, 'm'),
+  );
   assert.match(dry.stdout, new RegExp(`^${second} .* keep +one run deletes no more; the next one goes on$`, 'm'));
-  assert.match(dry.stdout, /^1 backup would move to trash; for 24 h 00 min they can be taken back with: lifeboat undelete <id>$/m);
+  assert.match(
+    dry.stdout,
+    /^1 backup would move to trash; for 24 h 00 min they can be taken back with: lifeboat undelete <id>$/m,
+  );
   assert.match(dry.stderr, /raise --max-delete/);
   assert.deepEqual(await home.ids(), ids);
   await documentOf(`hold ${second} --reason audit --tag deploy`, 'hold');
@@ -301,6 +415,9 @@ test('by the command line: the table, JSON by its schema, exit codes, an audit r
   const { deleted } = (await documentOf('cleanup --max-delete 9', 'cleanup')) as { deleted: readonly { id: string }[] };
   assert.deepEqual(deleted.map(({ id }) => id).toSorted(), [first, second].toSorted());
   const { records } = documents.audit.parse(JSON.parse((await cli('audit --json')).stdout));
-  assert.deepEqual(records.flatMap((each) => each.deleted ?? []), deleted);
+  assert.deepEqual(
+    records.flatMap((each) => each.deleted ?? []),
+    deleted,
+  );
   assert.equal(await home.readAll(), 1);
 });

@@ -1,4 +1,7 @@
-/** Restores that are broken from outside: the right exit code, nothing left that looks complete, and the next restore works. */
+/**
+ * Restores that are broken from outside: the right exit code, nothing left that looks complete, and the next restore
+ * works.
+ */
 import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +21,12 @@ after(async () => {
   await targets?.stop();
 });
 
-async function broken(fault: (command: RunningCommand) => Promise<void>, exitCodes: readonly number[], message: RegExp, repair: () => Promise<void> = async () => {}): Promise<void> {
+async function broken(
+  fault: (command: RunningCommand) => Promise<void>,
+  exitCodes: readonly number[],
+  message: RegExp,
+  repair: () => Promise<void> = async () => {},
+): Promise<void> {
   await targets.clear();
   const before = await targets.look();
   const command = await bench.start(`${targets.restoreLine} --only database`);
@@ -38,7 +46,11 @@ async function broken(fault: (command: RunningCommand) => Promise<void>, exitCod
 }
 
 test('pg_restore killed: 13, the unfinished database is dropped', async () => {
-  await broken(async () => void process.kill(await toolThatMoves(bench, 'pg_restore', 5_000_000), 'SIGKILL'), [13, 14], /pg_restore was killed by SIGKILL/);
+  await broken(
+    async () => void process.kill(await toolThatMoves(bench, 'pg_restore', 5_000_000), 'SIGKILL'),
+    [13, 14],
+    /pg_restore was killed by SIGKILL/,
+  );
 });
 
 test('the repository goes away during a restore: 14 or 20, nothing is left', async () => {
@@ -73,7 +85,12 @@ test('a database of that name, a folder with files: refused, nothing changed', a
   await targets.clear();
   await bench.restore(targets.restoreLine);
   const before = await targets.look();
-  assertFailed(await bench.run(`${targets.restoreLine} --only database`), 18, /database "back" exists/, /swap|another name/);
+  assertFailed(
+    await bench.run(`${targets.restoreLine} --only database`),
+    18,
+    /database "back" exists/,
+    /swap|another name/,
+  );
   assertFailed(await bench.run(`${targets.restoreLine} --only files`), 2, /it contains files/, /empty/);
   assertFailed(await bench.run(`${targets.restoreLine} --only redis`), 18, /holds 20000 keys/, /--into-live/);
   assert.deepEqual(await targets.look(), before);

@@ -1,4 +1,7 @@
-/** SIGINT, SIGTERM, SIGHUP and SIGKILL during backups and restores: exit codes, nothing left, and the next run finds its way. */
+/**
+ * SIGINT, SIGTERM, SIGHUP and SIGKILL during backups and restores: exit codes, nothing left, and the next run finds its
+ * way.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +21,11 @@ after(async () => {
   await targets?.stop();
 });
 
-for (const [signal, exitCode] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+for (const [signal, exitCode] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
   test(`${signal} during a backup: ${exitCode}, children and lease gone, nothing recorded`, async () => {
     const before = bench.recorded();
     const command = await bench.start('backup');
@@ -50,7 +57,11 @@ test('SIGTERM before anything was done, and a second signal', async () => {
   await bench.nothingLeft();
 });
 
-for (const [signal, exitCode] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+for (const [signal, exitCode] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
   test(`${signal} during a restore: ${exitCode}, and nothing is there that looks restored`, async () => {
     await targets.clear();
     const before = await targets.look();
@@ -66,7 +77,10 @@ for (const [signal, exitCode] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 
 
 test('SIGTERM during a restore of Redis or of files: 143, and the target holds all of it or nothing', async () => {
   const to = join(bench.folder, 'back');
-  for (const [line, said] of [[`restore latest --only files --to-dir ${to}`, /restoring files to/], ['restore latest --only redis --to-url-env OTHER_REDIS', /copies the backup from a scratch server/]] as const) {
+  for (const [line, said] of [
+    [`restore latest --only files --to-dir ${to}`, /restoring files to/],
+    ['restore latest --only redis --to-url-env OTHER_REDIS', /copies the backup from a scratch server/],
+  ] as const) {
     await targets.clear();
     const command = await bench.start(line);
     await command.said(said);
@@ -86,7 +100,9 @@ test('kill -9 while Redis copies the backup: the next restore makes it a primary
   await command.said(/copies the backup from a scratch server/);
   command.kill('SIGKILL');
   await command.result;
-  await bench.restore('restore latest --only redis --to-url-env OTHER_REDIS --into-live --confirm 127.0.0.1:' + targets.redis.port);
+  await bench.restore(
+    'restore latest --only redis --to-url-env OTHER_REDIS --into-live --confirm 127.0.0.1:' + targets.redis.port,
+  );
   await targets.assertWhole();
   assert.equal((await targets.look()).role, 'master');
   assert.equal(targets.redis.cli(['CONFIG', 'GET', 'masterauth']), 'masterauth\nits own');
@@ -105,12 +121,17 @@ test('kill -9 at five moments of a restore: nothing that looks complete, and the
 test('kill -9 while an export is written: its folder does not have the name', async () => {
   const out = join(bench.folder, 'out');
   const command = await bench.start(['export', 'latest', out]);
-  while (!readdirSync(bench.folder).some((name) => name.startsWith('.out.exporting'))) await new Promise((resolve) => setTimeout(resolve, 2));
+  while (!readdirSync(bench.folder).some((name) => name.startsWith('.out.exporting'))) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
   command.kill('SIGKILL');
   await command.result;
   mkdirSync(join(bench.folder, 'elsewhere'));
   await bench.json(['export', 'latest', join(bench.folder, 'elsewhere', 'out')]);
-  assert.deepEqual(readdirSync(bench.folder).filter((name) => name.includes('out')), []);
+  assert.deepEqual(
+    readdirSync(bench.folder).filter((name) => name.includes('out')),
+    [],
+  );
   // A reader's lease is in nobody's way: it stays until a cleanup, or this.
   await bench.json('unlock');
   await bench.nothingLeft();

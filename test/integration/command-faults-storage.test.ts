@@ -1,4 +1,7 @@
-/** Storage that is full, read-only, away for a while or for good, or that refuses us: the right exit code, no manifest, nothing left. */
+/**
+ * Storage that is full, read-only, away for a while or for good, or that refuses us: the right exit code, no manifest,
+ * nothing left.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -18,7 +21,10 @@ import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 const toMicroseconds = { mtimeToleranceNs: 1000n };
 
 let server: TestS3Server;
-/** Killed in the middle of a backup, for good, while the other tests run: nobody waits twice for the time that is ridden out. */
+/**
+ * Killed in the middle of a backup, for good, while the other tests run: nobody waits twice for the time that is ridden
+ * out.
+ */
 let doomed: TestS3Server;
 let bench: Bench;
 let doomedBench: Bench;
@@ -45,11 +51,30 @@ after(async () => {
 });
 
 /** A new repository in a new bucket: the environment of its commands, and a look at it. */
-async function bucketOn(s3: TestS3Server, used = bench): Promise<{ env: Record<string, string | undefined>; keys: (prefix: string) => Promise<string[]>; packs: () => Promise<number> }> {
+async function bucketOn(
+  s3: TestS3Server,
+  used = bench,
+): Promise<{
+  env: Record<string, string | undefined>;
+  keys: (prefix: string) => Promise<string[]>;
+  packs: () => Promise<number>;
+}> {
   const bucket = await s3.makeBucket();
-  const env = { BACKUP_REPOSITORY: `s3://${bucket}/some/where`, BACKUP_S3_ENDPOINT: s3.endpoint, BACKUP_S3_REGION: 'us-east-1', BACKUP_S3_PATH_STYLE: 'true', BACKUP_S3_ACCESS_KEY: s3.accessKey, BACKUP_S3_SECRET_KEY: s3.secretKey, BACKUP_STATE_DIR: join(used.folder, `state-${bucket}`) };
+  const env = {
+    BACKUP_REPOSITORY: `s3://${bucket}/some/where`,
+    BACKUP_S3_ENDPOINT: s3.endpoint,
+    BACKUP_S3_REGION: 'us-east-1',
+    BACKUP_S3_PATH_STYLE: 'true',
+    BACKUP_S3_ACCESS_KEY: s3.accessKey,
+    BACKUP_S3_SECRET_KEY: s3.secretKey,
+    BACKUP_STATE_DIR: join(used.folder, `state-${bucket}`),
+  };
   await used.json('init', { env });
-  const keys = async (prefix: string): Promise<string[]> => ((await s3.client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: `some/where/${prefix}` }))).Contents ?? []).map(({ Key = '' }) => Key);
+  const keys = async (prefix: string): Promise<string[]> =>
+    (
+      (await s3.client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: `some/where/${prefix}` }))).Contents ??
+      []
+    ).map(({ Key = '' }) => Key);
   return { env, keys, packs: async () => (await keys('packs/')).length };
 }
 
@@ -73,7 +98,10 @@ test('the S3 server stands still for 20 s in the middle of a backup: ridden out,
   const result = await command.result;
   assert.equal(result.exitCode, 0, result.stderr);
   assert.ok(result.durationMs > 20_000);
-  assert.deepEqual((await keys('locks/')).filter((key) => key.endsWith('.json')), []);
+  assert.deepEqual(
+    (await keys('locks/')).filter((key) => key.endsWith('.json')),
+    [],
+  );
   const to = join(bench.folder, 'from-s3');
   await bench.restore(['restore', 'latest', '--to-dir', to], { env });
   assert.deepEqual(compareTrees(readTree(files), readTree(join(to, files)), toMicroseconds), []);
@@ -89,14 +117,26 @@ test('refused credentials: 20 at once', async () => {
   }
   assert.deepEqual(await keys('manifests/'), []);
   const { accessKey, secretKey } = await server.makeUser();
-  assertFailed(await bench.run('backup', { env: { ...env, BACKUP_S3_ACCESS_KEY: accessKey, BACKUP_S3_SECRET_KEY: secretKey } }), 20, /denied|refused/i, /./);
+  assertFailed(
+    await bench.run('backup', { env: { ...env, BACKUP_S3_ACCESS_KEY: accessKey, BACKUP_S3_SECRET_KEY: secretKey } }),
+    20,
+    /denied|refused/i,
+    /./,
+  );
   assert.deepEqual(await keys('locks/'), []);
   assert.equal((await bench.backup('backup', { env })).outcome, 'done');
 });
 
 test('a bucket that is not there: 20, and says which', async () => {
   const { env } = await bucketOn(server);
-  for (const line of ['backup', 'list', 'restore latest', 'init']) assertFailed(await bench.run(line, { env: { ...env, BACKUP_REPOSITORY: 's3://no-such-bucket/x' } }), 20, /no-such-bucket/, /./);
+  for (const line of ['backup', 'list', 'restore latest', 'init']) {
+    assertFailed(
+      await bench.run(line, { env: { ...env, BACKUP_REPOSITORY: 's3://no-such-bucket/x' } }),
+      20,
+      /no-such-bucket/,
+      /./,
+    );
+  }
 });
 
 test('the disk of the repository is full: 15, and the next backup works once there is room', async () => {
@@ -131,7 +171,12 @@ test('the disk of a restore is full: 15, and nothing is there that looks restore
   await bench.backup();
   using disk = mountAt(join(bench.folder, 'small'), '30m');
   const to = join(bench.folder, 'small', 'files');
-  assertFailed(await bench.run(['restore', 'latest', '--to-dir', to]), 15, /76\.\d MiB are needed and 30\.0 MiB are free/, /./);
+  assertFailed(
+    await bench.run(['restore', 'latest', '--to-dir', to]),
+    15,
+    /76\.\d MiB are needed and 30\.0 MiB are free/,
+    /./,
+  );
   assertFailed(await bench.run(['export', 'latest', join(bench.folder, 'small', 'out')]), 15, /space|full/, /./);
   assert.deepEqual(namesBelow(join(bench.folder, 'small')), []);
   disk.remount('size=300m');
@@ -169,7 +214,9 @@ test('a pack that a new backup would use again is lost: a warning, and what it h
   using _ = mountAt(bench.repository, '300m');
   await bench.json('init');
   const first = await bench.backup();
-  const [pack = '', other = ''] = namesBelow(join(bench.repository, 'packs')).map((name) => join(bench.repository, 'packs', name));
+  const [pack = '', other = ''] = namesBelow(join(bench.repository, 'packs')).map((name) =>
+    join(bench.repository, 'packs', name),
+  );
   truncateSync(pack, 1000);
   rmSync(other);
   const second = await bench.json<BackupResult>('backup', { exitCode: 3 });

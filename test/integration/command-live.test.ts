@@ -31,7 +31,10 @@ before(async () => {
   await bench.json('init');
   ({ id } = await bench.backup());
   saved = await look();
-  await postgres.psql('sample', `DELETE FROM app.visits; UPDATE app.customers SET name = 'destroyed'; DROP TABLE app.wide`);
+  await postgres.psql(
+    'sample',
+    `DELETE FROM app.visits; UPDATE app.customers SET name = 'destroyed'; DROP TABLE app.wide`,
+  );
   redis.cli(['FLUSHALL']);
   redis.cli(['SET', 'after', 'the disaster']);
   writeFileSync(join(uploads, 'picture'), 'destroyed');
@@ -42,11 +45,23 @@ after(async () => {
 });
 
 /** All data that is live, and everything that lies beside it. */
-async function look(): Promise<{ customers: unknown; tables: unknown; databases: (string | null | undefined)[]; digest: string; picture: string; folders: string[] }> {
+async function look(): Promise<{
+  customers: unknown;
+  tables: unknown;
+  databases: (string | null | undefined)[];
+  digest: string;
+  picture: string;
+  folders: string[];
+}> {
   return {
-    customers: await postgres.query('sample', 'SELECT count(*), sum(hashtextextended(c::text, 0)) FROM app.customers c'),
+    customers: await postgres.query(
+      'sample',
+      'SELECT count(*), sum(hashtextextended(c::text, 0)) FROM app.customers c',
+    ),
     tables: await postgres.query('sample', `SELECT count(*) FROM pg_class WHERE relnamespace = 'app'::regnamespace`),
-    databases: (await postgres.query('postgres', 'SELECT datname AS name FROM pg_database ORDER BY 1')).map(({ name }) => name),
+    databases: (await postgres.query('postgres', 'SELECT datname AS name FROM pg_database ORDER BY 1')).map(
+      ({ name }) => name,
+    ),
     digest: digestOf(redis),
     picture: readFileSync(join(uploads, 'picture'), 'utf8'),
     folders: readdirSync(bench.folder).filter((name) => name.startsWith('uploads')),
@@ -56,9 +71,19 @@ async function look(): Promise<{ customers: unknown; tables: unknown; databases:
 test('without --confirm, or with a wrong one: 18, and nothing is changed', async () => {
   const before = await look();
   const backups = bench.recorded();
-  for (const [line, what] of [['--only database', 'sample'], ['--only redis', `127.0.0.1:${redis.port}`], ['--only files', uploads], ['', 'main']] as const) {
+  for (const [line, what] of [
+    ['--only database', 'sample'],
+    ['--only redis', `127.0.0.1:${redis.port}`],
+    ['--only files', uploads],
+    ['', 'main'],
+  ] as const) {
     assertFailed(await bench.run(`restore ${id} --into-live ${line}`), 18, /confirm/, new RegExp(`--confirm.*${what}`));
-    assertFailed(await bench.run(`restore ${id} --into-live ${line} --confirm someone-else`), 18, /./, new RegExp(what));
+    assertFailed(
+      await bench.run(`restore ${id} --into-live ${line} --confirm someone-else`),
+      18,
+      /./,
+      new RegExp(what),
+    );
   }
   assert.deepEqual(await look(), before);
   assert.deepEqual(bench.recorded(), backups, 'no safety backup for what is not done');
@@ -68,7 +93,10 @@ test('without --confirm, or with a wrong one: 18, and nothing is changed', async
 test('--dry-run tells what would be replaced, and changes nothing', async () => {
   const before = await look();
   const planned = await bench.json<{ steps: { action: string; to: string }[] }>(`restore ${id} --into-live --dry-run`);
-  assert.deepEqual(planned.steps.map(({ action }) => action), ['restore beside, compare, swap', 'restore all keys and compare', 'restore beside, compare, swap']);
+  assert.deepEqual(
+    planned.steps.map(({ action }) => action),
+    ['restore beside, compare, swap', 'restore all keys and compare', 'restore beside, compare, swap'],
+  );
   assert.deepEqual(await look(), before);
   assert.equal(bench.recorded().length, 1);
 });
@@ -109,15 +137,23 @@ test('into live: everything is what it was, the old is kept and saved, sessions 
   renameSync(uploads, `${uploads}_undone`);
   renameSync(files?.kept ?? '', uploads);
   assert.equal((await look()).picture, 'destroyed');
-  await bench.restore(`restore ${restored.safetyBackupId} --only redis --into-live --no-backup --confirm 127.0.0.1:${redis.port}`);
+  await bench.restore(
+    `restore ${restored.safetyBackupId} --only redis --into-live --no-backup --confirm 127.0.0.1:${redis.port}`,
+  );
   assert.equal((await look()).digest, destroyed.digest);
   await bench.nothingLeft();
 });
 
 test('a swap that cannot be done leaves the live database as it is, and says so', async () => {
-  await postgres.psql('postgres', `CREATE ROLE limited LOGIN CREATEDB; GRANT pg_read_all_data TO limited; GRANT CONNECT ON DATABASE sample TO limited`);
+  await postgres.psql(
+    'postgres',
+    'CREATE ROLE limited LOGIN CREATEDB; GRANT pg_read_all_data TO ' +
+      'limited; GRANT CONNECT ON DATABASE sample TO limited',
+  );
   const before = await look();
-  const result = await bench.run(`restore ${id} --only database --into-live --no-backup --confirm sample`, { env: { DATABASE_URL: postgres.url('sample', 'limited') } });
+  const result = await bench.run(`restore ${id} --only database --into-live --no-backup --confirm sample`, {
+    env: { DATABASE_URL: postgres.url('sample', 'limited') },
+  });
   assert.notEqual(result.exitCode, 0);
   const now = await look();
   assert.deepEqual({ ...now, databases: [] }, { ...before, databases: [] });

@@ -46,8 +46,15 @@ test('a second backup of the same target: 11, skipped with 0, or it waits', asyn
   const second = await bench.run('backup --target one');
   assertFailed(second, 11, /backup/, /./);
   assert.match(second.stderr, new RegExp(`\\b${first.command.pid}\\b`), 'who holds it');
-  const document = JSON.parse((await bench.run('backup --target one --json')).stdout) as { code: string; retryable: boolean; facts: { lease: { pid: number; command: string } } };
-  assert.deepEqual([document.code, document.retryable, document.facts.lease.pid, document.facts.lease.command], ['locked', true, first.command.pid, 'backup']);
+  const document = JSON.parse((await bench.run('backup --target one --json')).stdout) as {
+    code: string;
+    retryable: boolean;
+    facts: { lease: { pid: number; command: string } };
+  };
+  assert.deepEqual(
+    [document.code, document.retryable, document.facts.lease.pid, document.facts.lease.command],
+    ['locked', true, first.command.pid, 'backup'],
+  );
   const skipped = await bench.json<BackupResult>('backup --target one --if-running=skip');
   assert.equal(skipped.outcome, 'skipped');
   assertFailed(await bench.run('backup --target one --if-running=wait=1s'), 11, /backup/);
@@ -63,14 +70,19 @@ test('a second backup of the same target: 11, skipped with 0, or it waits', asyn
 
 test('more backups at once than maxConcurrentBackups: 11, and says which run', async () => {
   const [one, two] = [await standing('one'), await standing('two')];
-  assertFailed(await bench.run('backup --target three'), 11, /2 backups run already in this repository \(backup-one, backup-two\); at most 2 may/, /maxConcurrentBackups/);
+  assertFailed(
+    await bench.run('backup --target three'),
+    11,
+    /2 backups run already in this repository \(backup-one, backup-two\); at most 2 may/,
+    /maxConcurrentBackups/,
+  );
   await one.goOn();
   await bench.backup('backup --target three');
   await two.goOn();
   await bench.nothingLeft();
 });
 
-test('the lease of a killed backup is in nobody\'s way', async () => {
+test("the lease of a killed backup is in nobody's way", async () => {
   const { command } = await standing('two');
   command.kill('SIGKILL');
   await command.result;

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +38,11 @@ let redis: TestRedis;
 let s3: TestS3Server;
 
 before(async () => {
-  [postgres, redis, s3] = await Promise.all([startPostgres({ port: 0, password: 'super' }), startRedis({ password: 'secret', aclUsers: ['limited on >limited ~* +@all -sync -psync'] }), startS3Server()]);
+  [postgres, redis, s3] = await Promise.all([
+    startPostgres({ port: 0, password: 'super' }),
+    startRedis({ password: 'secret', aclUsers: ['limited on >limited ~* +@all -sync -psync'] }),
+    startS3Server(),
+  ]);
   await postgres.psql('postgres', 'CREATE DATABASE shop');
   await postgres.psql('shop', 'CREATE TABLE item (id int PRIMARY KEY); INSERT INTO item VALUES (1)');
   fillMany(redis, 100);
@@ -46,7 +59,13 @@ type Document = Record<string, unknown>;
 
 /** Settings of a local repository of that name with one small file tree. */
 function local(name: string, more: Document = {}): Document {
-  return { repository: `file://${at(name)}`, stateDir: at(`${name}-state`), encryption: { key: { file: at('key') } }, targets: { main: { files: { paths: [at('uploads')] } } }, ...more };
+  return {
+    repository: `file://${at(name)}`,
+    stateDir: at(`${name}-state`),
+    encryption: { key: { file: at('key') } },
+    targets: { main: { files: { paths: [at('uploads')] } } },
+    ...more,
+  };
 }
 
 /** The same written down, as the commands need it. */
@@ -67,15 +86,27 @@ async function made(name: string, settings = local(name)): Promise<Document> {
 async function diagnose(settings: Document): Promise<readonly DoctorCheck[]> {
   const loaded = await loadConfig({ cwd: work, env: {}, document: settings });
   const { checks } = await doctor(loaded, {}, { signal: new AbortController().signal, emit: () => {} });
-  assert.ok(checks.every(({ ok, hint }) => ok === 'ok' || (hint ?? '') !== ''), `each fault says what to do: ${JSON.stringify(checks.filter(({ ok, hint }) => ok !== 'ok' && hint === undefined))}`);
+  assert.ok(
+    checks.every(({ ok, hint }) => ok === 'ok' || (hint ?? '') !== ''),
+    `each fault says what to do: ${JSON.stringify(checks.filter(({ ok, hint }) => ok !== 'ok' && hint === undefined))}`,
+  );
   return checks;
 }
 
 /** One check by name must be of that kind and say that; others of the same name may say more. */
-function expect(checks: readonly DoctorCheck[], name: string, ok: DoctorCheck['ok'], message: RegExp, code?: string): void {
+function expect(
+  checks: readonly DoctorCheck[],
+  name: string,
+  ok: DoctorCheck['ok'],
+  message: RegExp,
+  code?: string,
+): void {
   const named = checks.filter((check) => check.name === name);
   const found = named.find((check) => check.ok === ok && message.test(check.message));
-  assert.ok(found !== undefined, `${name} is not ${ok} ${message}: ${JSON.stringify(named.length > 0 ? named : checks, null, 1)}`);
+  assert.ok(
+    found !== undefined,
+    `${name} is not ${ok} ${message}: ${JSON.stringify(named.length > 0 ? named : checks, null, 1)}`,
+  );
   assert.equal(found.code, code);
 }
 
@@ -94,10 +125,18 @@ const minuteMs = 60_000;
 test('all green: exit code 0, everything said once, nothing left', async () => {
   const { bucket, endpoint, prefix } = await s3.location({ prefix: 'green' });
   const settings = {
-    repository: { url: `s3://${bucket}/${prefix}`, endpoint, pathStyle: true, accessKey: s3.accessKey, secretKey: s3.secretKey },
+    repository: {
+      url: `s3://${bucket}/${prefix}`,
+      endpoint,
+      pathStyle: true,
+      accessKey: s3.accessKey,
+      secretKey: s3.secretKey,
+    },
     stateDir: at('green-state'),
     encryption: { key: { file: 'key' } },
-    targets: { main: { postgres: { url: postgres.url('shop') }, redis: { url: redis.url() }, files: { paths: ['uploads'] } } },
+    targets: {
+      main: { postgres: { url: postgres.url('shop') }, redis: { url: redis.url() }, files: { paths: ['uploads'] } },
+    },
   };
   await made('green', settings);
   const result = await runCli(['doctor', ...configured(settings, 'green'), '--json']);
@@ -105,16 +144,42 @@ test('all green: exit code 0, everything said once, nothing left', async () => {
   assert.deepEqual(faultyNames(checks), [], result.stdout);
   assert.equal(result.exitCode, 0);
   assert.deepEqual(rest, { schema: 'lifeboat.doctor/v1' });
-  assert.deepEqual(checks.map(({ name }) => name), [
-    'program', 'configuration', 'jobs', 'secret files', 'state folder', 'temporary folder',
-    'main: PostgreSQL', 'main: PostgreSQL tools', 'main: PostgreSQL clock', 'main: Redis', 'main: Redis tools', 'main: Redis spool', 'main: files',
-    'repository', 'repository writing', 'repository clock', 'repository leases', 'repository bucket', 'repository rescue script', 'key', 'main: newest backup',
-  ]);
+  assert.deepEqual(
+    checks.map(({ name }) => name),
+    [
+      'program',
+      'configuration',
+      'jobs',
+      'secret files',
+      'state folder',
+      'temporary folder',
+      'main: PostgreSQL',
+      'main: PostgreSQL tools',
+      'main: PostgreSQL clock',
+      'main: Redis',
+      'main: Redis tools',
+      'main: Redis spool',
+      'main: files',
+      'repository',
+      'repository writing',
+      'repository clock',
+      'repository leases',
+      'repository bucket',
+      'repository rescue script',
+      'key',
+      'main: newest backup',
+    ],
+  );
   expect(checks, 'main: PostgreSQL', 'ok', /version 15\.\d+ at 127\.0\.0\.1.*shop/);
   expect(checks, 'main: PostgreSQL tools', 'ok', /pg_dump, pg_dumpall, pg_restore and psql 15\.\d+ in \//);
   expect(checks, 'main: Redis', 'ok', /Redis 7\.\S+ at 127\.0\.0\.1.*replication/);
   expect(checks, 'main: newest backup', 'ok', /-main-full-.* old, opens with the configured key/);
-  assert.doesNotMatch(result.stdout, new RegExp(`super|secret|${testKey}|${s3.secretKey}`.replace('super', '[:"]super').replace('|secret|', '|[:"]secret[@"]|')));
+  assert.doesNotMatch(
+    result.stdout,
+    new RegExp(
+      `super|secret|${testKey}|${s3.secretKey}`.replace('super', '[:"]super').replace('|secret|', '|[:"]secret[@"]|'),
+    ),
+  );
   const text = await runCli(['doctor', '--target', 'main', ...configured(settings, 'green')]);
   assert.equal(text.stdout.split('\n').filter((line) => line.startsWith('ok    ')).length, checks.length);
 });
@@ -141,10 +206,21 @@ test('all that is named is silent or gone: each is told, none hides another, and
       encryption: { enabled: false },
       targets: {
         silent: { postgres: { url: `postgres://u@127.0.0.1:${port}/x` }, redis: { url: `redis://127.0.0.1:${port}` } },
-        gone: { postgres: { url: 'postgres://u@127.0.0.1:1/x' }, redis: { url: 'redis://127.0.0.1:1' }, files: { paths: [at('gone')] } },
+        gone: {
+          postgres: { url: 'postgres://u@127.0.0.1:1/x' },
+          redis: { url: 'redis://127.0.0.1:1' },
+          files: { paths: [at('gone')] },
+        },
       },
     });
-    assert.deepEqual(faultyNames(checks), ['silent: PostgreSQL', 'silent: Redis', 'gone: PostgreSQL', 'gone: Redis', 'gone: files', 'repository']);
+    assert.deepEqual(faultyNames(checks), [
+      'silent: PostgreSQL',
+      'silent: Redis',
+      'gone: PostgreSQL',
+      'gone: Redis',
+      'gone: files',
+      'repository',
+    ]);
     expect(checks, 'silent: PostgreSQL', 'fail', /./, 'source');
     expect(checks, 'silent: Redis', 'fail', /./, 'source');
     expect(checks, 'gone: PostgreSQL', 'fail', /127\.0\.0\.1:1/, 'source');
@@ -158,10 +234,14 @@ test('all that is named is silent or gone: each is told, none hides another, and
 });
 
 test('PostgreSQL: a wrong password, missing rights, hidden rows, large objects, roles without passwords', async () => {
-  await postgres.psql('shop', `
+  await postgres.psql(
+    'shop',
+    `
     CREATE ROLE weak LOGIN PASSWORD 'weak'; CREATE SCHEMA closed; CREATE TABLE closed.t (a int); CREATE TABLE hidden (a int); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
-    GRANT SELECT ON hidden TO weak; SELECT lo_create(4711)`);
-  const withUrl = (url: string): Document => local('pg', { targets: { main: { postgres: { url, databases: ['shop'] } } } });
+    GRANT SELECT ON hidden TO weak; SELECT lo_create(4711)`,
+  );
+  const withUrl = (url: string): Document =>
+    local('pg', { targets: { main: { postgres: { url, databases: ['shop'] } } } });
   try {
     const checks = await diagnose(withUrl(postgres.url('shop', 'weak', 'weak')));
     const name = 'main: PostgreSQL';
@@ -172,17 +252,35 @@ test('PostgreSQL: a wrong password, missing rights, hidden rows, large objects, 
     expect(checks, name, 'warn', /roles are backed up without them/);
     expect(checks, `${name} tools`, 'ok', /15\./);
     expect(await diagnose(withUrl(postgres.url('shop', 'weak', 'wrong'))), name, 'fail', /password/, 'source');
-    expect(await diagnose(local('pg', { targets: { main: { postgres: { url: postgres.url('postgres'), databases: ['nosuch'] } } } })), name, 'fail', /nosuch/, 'source');
+    expect(
+      await diagnose(
+        local('pg', { targets: { main: { postgres: { url: postgres.url('postgres'), databases: ['nosuch'] } } } }),
+      ),
+      name,
+      'fail',
+      /nosuch/,
+      'source',
+    );
   } finally {
-    await postgres.psql('shop', 'SELECT lo_unlink(4711); DROP SCHEMA closed CASCADE; DROP TABLE hidden; DROP OWNED BY weak; DROP ROLE weak');
+    await postgres.psql(
+      'shop',
+      'SELECT lo_unlink(4711); DROP SCHEMA closed CASCADE; DROP TABLE hidden; DROP OWNED BY weak; DROP ROLE weak',
+    );
   }
 });
 
 test('Redis: replication refused, a wrong password, a spool that is too small', async () => {
-  const withUrl = (url: string, method = 'auto'): Document => local('redis', { targets: { main: { redis: { url, method } } } });
+  const withUrl = (url: string, method = 'auto'): Document =>
+    local('redis', { targets: { main: { redis: { url, method } } } });
   const name = 'main: Redis';
   expect(await diagnose(withUrl(redis.url('limited', 'limited'))), name, 'warn', /limited may not replicate/);
-  expect(await diagnose(withUrl(redis.url('limited', 'limited'), 'replication')), name, 'fail', /limited may not replicate/, 'source');
+  expect(
+    await diagnose(withUrl(redis.url('limited', 'limited'), 'replication')),
+    name,
+    'fail',
+    /limited may not replicate/,
+    'source',
+  );
   expect(await diagnose(withUrl(redis.url('', 'wrong'))), name, 'fail', /password is wrong/, 'source');
   expect(await diagnose(withUrl(redis.url(), 'scan')), name, 'ok', /key by key/);
 });
@@ -191,8 +289,17 @@ test('programs that are missing: 16', async () => {
   await using bench = makeBench({ DATABASE_URL: postgres.url('shop'), REDIS_URL: redis.url() });
   mkdirSync(join(bench.folder, 'bin'));
   const node = join(process.execPath, '..');
-  const wrapper = ['/usr/bin/unshare', '-m', '/bin/sh', '-c', `/bin/mount -t tmpfs none /usr/lib/postgresql && PATH=${node} exec "$0" "$@"`];
-  const { checks } = await bench.json<DoctorResult>('doctor', { wrapper: [...wrapper, process.execPath], exitCode: 16 });
+  const wrapper = [
+    '/usr/bin/unshare',
+    '-m',
+    '/bin/sh',
+    '-c',
+    `/bin/mount -t tmpfs none /usr/lib/postgresql && PATH=${node} exec "$0" "$@"`,
+  ];
+  const { checks } = await bench.json<DoctorResult>('doctor', {
+    wrapper: [...wrapper, process.execPath],
+    exitCode: 16,
+  });
   expect(checks, 'main: PostgreSQL', 'ok', /version 15/);
   expect(checks, 'main: PostgreSQL tools', 'fail', /none is installed/, 'tool');
   expect(checks, 'main: Redis', 'ok', /./);
@@ -211,8 +318,15 @@ test('files: an empty root, a root in the repository, a repository in a root or 
   expect(checks, 'repository place', 'fail', /packs lies inside the repository/, 'usage');
   expect(checks, 'repository place', 'warn', /same disk as .*uploads/);
   expect(await diagnose(withPaths(work)), 'repository place', 'warn', /the repository lies inside/);
-  const servers = await diagnose(local('places', { targets: { main: { postgres: { url: postgres.url('shop') }, redis: { url: redis.url() } } } }));
-  expect(servers, 'repository place', 'warn', /same disk as the data of main's PostgreSQL and the data of main's Redis/);
+  const servers = await diagnose(
+    local('places', { targets: { main: { postgres: { url: postgres.url('shop') }, redis: { url: redis.url() } } } }),
+  );
+  expect(
+    servers,
+    'repository place',
+    'warn',
+    /same disk as the data of main's PostgreSQL and the data of main's Redis/,
+  );
 });
 
 test('the repository: none, a wrong key, no encryption against encryption, no rights', async () => {
@@ -228,7 +342,10 @@ test('the repository: none, a wrong key, no encryption against encryption, no ri
   expect(off, 'repository', 'fail', /switched off/, 'key');
   const stranger = await s3.makeUser();
   const bucket = await s3.makeBucket();
-  const refused = await diagnose({ ...local('s3'), repository: { url: `s3://${bucket}/x`, endpoint: s3.endpoint, pathStyle: true, ...stranger } });
+  const refused = await diagnose({
+    ...local('s3'),
+    repository: { url: `s3://${bucket}/x`, endpoint: s3.endpoint, pathStyle: true, ...stranger },
+  });
   expect(refused, 'repository', 'fail', /may not/, 'storage');
   // A file where the folder of leases should be: nothing can be written there.
   rmSync(at('keyed', 'locks'), { recursive: true, force: true });
@@ -241,23 +358,51 @@ test('the repository: none, a wrong key, no encryption against encryption, no ri
 test('a storage that does not show what was written, keeps what was removed, or gives back other bytes', async () => {
   const real = openLocalStorage(at('lying'), { create: true });
   const context = { signal: new AbortController().signal, emit: () => {} };
-  const check = async (change: Partial<Storage>): Promise<readonly DoctorCheck[]> => checkStorage({ location: real.location, capabilities: real.capabilities, put: (...a) => real.put(...a), get: (...a) => real.get(...a), stat: (key) => real.stat(key), list: (...a) => real.list(...a), remove: (...a) => real.remove(...a), space: () => real.space(), removeStaleTemporaries: (ms) => real.removeStaleTemporaries(ms), close: () => real.close(), ...change }, { kind: 'local', path: at('lying') }, context);
+  const check = async (change: Partial<Storage>): Promise<readonly DoctorCheck[]> =>
+    checkStorage(
+      {
+        location: real.location,
+        capabilities: real.capabilities,
+        put: (...a) => real.put(...a),
+        get: (...a) => real.get(...a),
+        stat: (key) => real.stat(key),
+        list: (...a) => real.list(...a),
+        remove: (...a) => real.remove(...a),
+        space: () => real.space(),
+        removeStaleTemporaries: (ms) => real.removeStaleTemporaries(ms),
+        close: () => real.close(),
+        ...change,
+      },
+      { kind: 'local', path: at('lying') },
+      context,
+    );
   const forgetful = async function* (): AsyncGenerator<never> {};
   expect(await check({ list: forgetful }), 'repository writing', 'warn', /just written does not show/);
   const late: Storage['list'] = async function* (prefix) {
     yield* kept.filter(({ key }) => key.startsWith(prefix));
-    for await (const info of real.list(prefix)) if (!kept.some(({ key }) => key === info.key)) yield (kept.push(info), info);
+    for await (const info of real.list(prefix)) {
+      if (!kept.some(({ key }) => key === info.key)) yield (kept.push(info), info);
+    }
   };
   const kept: Awaited<ReturnType<Storage['stat']>>[] = [];
   expect(await check({ list: late }), 'repository writing', 'warn', /just removed still shows/);
-  expect(await check({ get: async (key) => Buffer.from(await real.get(key)).fill(0) }), 'repository writing', 'fail', /other bytes/, 'integrity');
+  expect(
+    await check({ get: async (key) => Buffer.from(await real.get(key)).fill(0) }),
+    'repository writing',
+    'fail',
+    /other bytes/,
+    'integrity',
+  );
   expect(await check({ get: (key) => real.get(key) }), 'repository writing', 'fail', /another range/, 'integrity');
   expect(await check({}), 'repository writing', 'ok', /./);
   assert.deepEqual(readdirSync(at('lying'), { recursive: true }), [], 'nothing is left');
 });
 
 test('clocks: 3 minutes warn, 11 minutes fail, of the storage and of the server', async (t) => {
-  const settings = await made('clock', local('clock', { targets: { main: { postgres: { url: postgres.url('shop') } } } }));
+  const settings = await made(
+    'clock',
+    local('clock', { targets: { main: { postgres: { url: postgres.url('shop') } } } }),
+  );
   shiftClock(t, 3 * minuteMs);
   const some = await diagnose(settings);
   expect(some, 'repository clock', 'warn', /3 min .* ahead of that of the storage/);
@@ -275,7 +420,10 @@ test('space: for the next backup, for a full one, and for the Redis snapshot', a
   const tmp = process.env['TMPDIR'];
   try {
     execFileSync('sh', ['-c', `head -c 9000000 /dev/urandom > ${at('noise', 'file')}`]);
-    const settings = { ...local('small-repository', { targets: { main: { files: { paths: [at('noise')] } } } }), repository: `file://${at('small', 'repository')}` };
+    const settings = {
+      ...local('small-repository', { targets: { main: { files: { paths: [at('noise')] } } } }),
+      repository: `file://${at('small', 'repository')}`,
+    };
     await made('small-repository', settings);
     expect(await diagnose(settings), 'repository space', 'fail', /the newest backup stored 8\.6 MiB/, 'space');
     // Ids sort by their second.
@@ -285,7 +433,13 @@ test('space: for the next backup, for a full one, and for the Redis snapshot', a
     redis.cli(['SET', 'big', 'x'], undefined);
     redis.cli(['SETRANGE', 'big', '30000000', 'x']);
     process.env['TMPDIR'] = at('small');
-    expect(await diagnose(local('spool', { targets: { main: { redis: { url: redis.url() } } } })), 'main: Redis spool', 'fail', /free in .*small/, 'space');
+    expect(
+      await diagnose(local('spool', { targets: { main: { redis: { url: redis.url() } } } })),
+      'main: Redis spool',
+      'fail',
+      /free in .*small/,
+      'space',
+    );
   } finally {
     if (tmp === undefined) delete process.env['TMPDIR'];
     else process.env['TMPDIR'] = tmp;
@@ -309,20 +463,39 @@ test('files and folders that others can read; a state folder that is none; too m
   }
   writeFileSync(at('secret.json'), JSON.stringify({ ...settings, encryption: { key: testKey } }), { mode: 0o644 });
   const result = await runCli(['doctor', '--config', at('secret.json'), '--json']);
-  expect((JSON.parse(result.stdout) as DoctorResult).checks, 'configuration', 'warn', /holds secrets and others can read it/);
+  expect(
+    (JSON.parse(result.stdout) as DoctorResult).checks,
+    'configuration',
+    'warn',
+    /holds secrets and others can read it/,
+  );
   writeFileSync(at('no-folder'), '');
   expect(await diagnose({ ...settings, stateDir: at('no-folder') }), 'state folder', 'fail', /is no folder/, 'usage');
-  expect(await diagnose({ ...settings, stateDir: at('no-folder', 'state') }), 'state folder', 'fail', /cannot use/, 'usage');
+  expect(
+    await diagnose({ ...settings, stateDir: at('no-folder', 'state') }),
+    'state folder',
+    'fail',
+    /cannot use/,
+    'usage',
+  );
 });
 
 test('leases of dead runs are named, those of living ones too; abandoned trial objects go', async () => {
   const settings = await made('leases');
   const write = (scope: string, id: string, change: object): void => {
     mkdirSync(at('leases', 'locks', scope), { recursive: true });
-    writeFileSync(at('leases', 'locks', scope, `${id}.json`), JSON.stringify({ id, scope, command: 'backup', ...ownIdentity(), parents: [], ...change }));
+    writeFileSync(
+      at('leases', 'locks', scope, `${id}.json`),
+      JSON.stringify({ id, scope, command: 'backup', ...ownIdentity(), parents: [], ...change }),
+    );
   };
   write('backup-main', 'aaaa', {});
-  expect(await diagnose(settings), 'repository leases', 'ok', new RegExp(`running now: backup-main .*pid ${process.pid}`));
+  expect(
+    await diagnose(settings),
+    'repository leases',
+    'ok',
+    new RegExp(`running now: backup-main .*pid ${process.pid}`),
+  );
   write('cleanup', 'bbbb', { processStart: '1' });
   mkdirSync(at('leases', 'locks', 'doctor'), { recursive: true });
   writeFileSync(at('leases', 'locks', 'doctor', 'feedfeed'), '');
@@ -343,21 +516,31 @@ test('the rescue script: another one, or none; init puts the one of this version
   expect(await diagnose(settings), 'repository rescue script', 'warn', /has no rescue/);
   const put = await runCli(['init', '--rescue-script', ...configured(settings, 'rescue'), '--json']);
   const { created, rescueSha256 } = JSON.parse(put.stdout) as InitResult;
-  assert.deepEqual([put.exitCode, created, rescueSha256], [0, ['rescue/rescue.mjs', 'rescue/README.md'], createHash('sha256').update(readFileSync(script)).digest('hex')]);
+  assert.deepEqual(
+    [put.exitCode, created, rescueSha256],
+    [0, ['rescue/rescue.mjs', 'rescue/README.md'], createHash('sha256').update(readFileSync(script)).digest('hex')],
+  );
   expect(await diagnose(settings), 'repository rescue script', 'ok', /the one of this version/);
 });
 
 test('archiving: told where base backups want the log, or a slot holds much back', async () => {
-  const target = (base: object): Document => local('archiving', { targets: { main: { postgres: { url: postgres.url('shop'), ...base } } } });
+  const target = (base: object): Document =>
+    local('archiving', { targets: { main: { postgres: { url: postgres.url('shop'), ...base } } } });
   await made('archiving', target({}));
-  assert.ok(!(await diagnose(target({}))).some(({ name }) => name === 'main: PostgreSQL archiving'), 'nobody asked for it');
+  assert.ok(
+    !(await diagnose(target({}))).some(({ name }) => name === 'main: PostgreSQL archiving'),
+    'nobody asked for it',
+  );
   expect(await diagnose(target({ base: {} })), 'main: PostgreSQL archiving', 'warn', /archive_mode is off/);
 });
 
 test('the newest backup: none, old, damaged, taken away', async (t) => {
   const settings = await made('newest');
   const [id = ''] = readdirSync(at('newest', 'manifests'));
-  const other = { ...settings, targets: { ...(settings['targets'] as object), other: { files: { paths: [at('uploads')] } } } };
+  const other = {
+    ...settings,
+    targets: { ...(settings['targets'] as object), other: { files: { paths: [at('uploads')] } } },
+  };
   expect(await diagnose(other), 'other: newest backup', 'warn', /none of target other/);
   const facts = at('newest', 'backups', id.replace('.json', ''), 'facts');
   const whole = readFileSync(facts);
@@ -375,16 +558,48 @@ test('the newest backup: none, old, damaged, taken away', async (t) => {
   expect(await diagnose(settings), 'main: newest backup', 'warn', /72 h .* old/);
 });
 
-test('buckets: versions are mentioned, a default retention is warned of, object lock without a bucket that has it is a fault', async () => {
-  const bucket = await s3.makeBucket({ objectLock: true });
-  const settings = { ...local('bucket'), repository: { url: `s3://${bucket}`, endpoint: s3.endpoint, pathStyle: true, accessKey: s3.accessKey, secretKey: s3.secretKey } };
-  await made('bucket', settings);
-  expect(await diagnose(settings), 'repository bucket', 'ok', /object lock is on, but backups are not retained .*; versions are kept/);
-  const locked = { ...settings, repository: { ...settings.repository, objectLock: { days: 3, mode: 'governance' } } };
-  expect(await diagnose(locked), 'repository bucket', 'ok', /backups are retained for 3 days \(governance\)/);
-  const other = { ...settings.repository, url: `s3://${await s3.makeBucket({ versions: true })}` };
-  await made('unlocked', { ...local('unlocked'), repository: other });
-  expect(await diagnose({ ...local('unlocked'), repository: { ...other, objectLock: { days: 3 } } }), 'repository bucket', 'fail', /bucket without it/, 'usage');
-  await s3.client.send(new PutObjectLockConfigurationCommand({ Bucket: bucket, ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention: { Mode: 'GOVERNANCE', Days: 1 } } } }));
-  expect(await diagnose(settings), 'repository bucket', 'warn', /GOVERNANCE, 1 days/);
-});
+test(
+  'buckets: versions are mentioned, a default retention is warned ' +
+    'of, object lock without a bucket that has it is a fault',
+  async () => {
+    const bucket = await s3.makeBucket({ objectLock: true });
+    const settings = {
+      ...local('bucket'),
+      repository: {
+        url: `s3://${bucket}`,
+        endpoint: s3.endpoint,
+        pathStyle: true,
+        accessKey: s3.accessKey,
+        secretKey: s3.secretKey,
+      },
+    };
+    await made('bucket', settings);
+    expect(
+      await diagnose(settings),
+      'repository bucket',
+      'ok',
+      /object lock is on, but backups are not retained .*; versions are kept/,
+    );
+    const locked = { ...settings, repository: { ...settings.repository, objectLock: { days: 3, mode: 'governance' } } };
+    expect(await diagnose(locked), 'repository bucket', 'ok', /backups are retained for 3 days \(governance\)/);
+    const other = { ...settings.repository, url: `s3://${await s3.makeBucket({ versions: true })}` };
+    await made('unlocked', { ...local('unlocked'), repository: other });
+    expect(
+      await diagnose({ ...local('unlocked'), repository: { ...other, objectLock: { days: 3 } } }),
+      'repository bucket',
+      'fail',
+      /bucket without it/,
+      'usage',
+    );
+    await s3.client.send(
+      new PutObjectLockConfigurationCommand({
+        Bucket: bucket,
+        ObjectLockConfiguration: {
+          ObjectLockEnabled: 'Enabled',
+          Rule: { DefaultRetention: { Mode: 'GOVERNANCE', Days: 1 } },
+        },
+      }),
+    );
+    expect(await diagnose(settings), 'repository bucket', 'warn', /GOVERNANCE, 1 days/);
+  },
+);

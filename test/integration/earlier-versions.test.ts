@@ -1,11 +1,20 @@
-/** What an intruder with the right to write and delete did to a bucket that keeps versions, on a real S3 server: the backups are still there. */
+/**
+ * What an intruder with the right to write and delete did to a bucket that keeps versions, on a real S3 server: the
+ * backups are still there.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { DeleteObjectCommand, HeadObjectCommand, ListObjectsV2Command, ListObjectVersionsCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
 import { openRepository } from '../../src/repository/repository.ts';
 import { retaining } from '../../src/repository/retained-storage.ts';
@@ -29,8 +38,19 @@ after(async () => {
 });
 
 async function open(bucket: string, warnings: string[] = []): Promise<Lifeboat> {
-  const repository = { url: `s3://${bucket}`, endpoint: server.endpoint, accessKey: server.accessKey, secretKey: server.secretKey, objectLock: { days: 3 } };
-  const lifeboat = await openLifeboat({ config: { repository, encryption: { key: 'ab'.repeat(32) }, targets: { main: { files: { paths: ['uploads'] } } } }, env: {}, cwd: work, stateDir: join(work, `state-${bucket}`) });
+  const repository = {
+    url: `s3://${bucket}`,
+    endpoint: server.endpoint,
+    accessKey: server.accessKey,
+    secretKey: server.secretKey,
+    objectLock: { days: 3 },
+  };
+  const lifeboat = await openLifeboat({
+    config: { repository, encryption: { key: 'ab'.repeat(32) }, targets: { main: { files: { paths: ['uploads'] } } } },
+    env: {},
+    cwd: work,
+    stateDir: join(work, `state-${bucket}`),
+  });
   lifeboat.on('warning', ({ message }) => warnings.push(message));
   return lifeboat;
 }
@@ -60,23 +80,41 @@ async function restores(bucket: string, id: string, warnings: string[] = []): Pr
 
 const ofBackup = /^(manifests|packs|backups|keys)\//;
 
-test('every object of a backup is overwritten, with other bytes of the same length: listed and restored all the same, and told', async () => {
-  const { bucket, id } = await made();
-  const hit = (await objects(bucket)).filter(({ key }) => ofBackup.test(key));
-  for (const { key, bytes } of hit) await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: randomBytes(bytes) }));
-  const warnings: string[] = [];
-  const { backups, damaged } = await (await open(bucket, warnings)).list();
-  assert.deepEqual([backups.map((backup) => backup.id), damaged], [[id], []]);
-  assert.ok(warnings.some((message) => message.startsWith(`manifests/${id}.json was overwritten`)), warnings.join('\n'));
-  await restores(bucket, id, warnings);
-  const read = hit.map(({ key }) => key).filter((key) => !/\/(packs|keys\.json)$/.test(key));
-  assert.deepEqual(read.filter((key) => !warnings.some((message) => message.startsWith(`${key} was overwritten`))), [], 'each object that is read is named');
-});
+test(
+  'every object of a backup is overwritten, with other bytes of the ' +
+    'same length: listed and restored all the same, and told',
+  async () => {
+    const { bucket, id } = await made();
+    const hit = (await objects(bucket)).filter(({ key }) => ofBackup.test(key));
+    for (const { key, bytes } of hit) {
+      await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: randomBytes(bytes) }));
+    }
+    const warnings: string[] = [];
+    const { backups, damaged } = await (await open(bucket, warnings)).list();
+    assert.deepEqual([backups.map((backup) => backup.id), damaged], [[id], []]);
+    assert.ok(
+      warnings.some((message) => message.startsWith(`manifests/${id}.json was overwritten`)),
+      warnings.join('\n'),
+    );
+    await restores(bucket, id, warnings);
+    const read = hit.map(({ key }) => key).filter((key) => !/\/(packs|keys\.json)$/.test(key));
+    assert.deepEqual(
+      read.filter((key) => !warnings.some((message) => message.startsWith(`${key} was overwritten`))),
+      [],
+      'each object that is read is named',
+    );
+  },
+);
 
 test('everything but the manifest is deleted: a plain DELETE only hides', async () => {
   const { bucket, id } = await made();
-  for (const { key } of await objects(bucket)) if (!key.startsWith('manifests/')) await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
-  assert.deepEqual((await objects(bucket)).map(({ key }) => key), [`manifests/${id}.json`]);
+  for (const { key } of await objects(bucket)) {
+    if (!key.startsWith('manifests/')) await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+  }
+  assert.deepEqual(
+    (await objects(bucket)).map(({ key }) => key),
+    [`manifests/${id}.json`],
+  );
   const warnings: string[] = [];
   await restores(bucket, id, warnings);
   assert.ok(warnings.some((message) => message.startsWith('repository.json was overwritten or deleted')));
@@ -86,27 +124,45 @@ test('what is locked cannot be deleted by its version either; what never was who
   const { bucket, id } = await made();
   const { Versions = [] } = await server.client.send(new ListObjectVersionsCommand({ Bucket: bucket }));
   for (const { Key = '', VersionId } of Versions.filter((each) => ofBackup.test(each.Key ?? ''))) {
-    await assert.rejects(server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key, VersionId })), `${Key} can be deleted`);
+    await assert.rejects(
+      server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key, VersionId })),
+      `${Key} can be deleted`,
+    );
   }
   await restores(bucket, id);
   const forged = `manifests/${id.slice(0, -4)}0000.json`;
   await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: forged, Body: randomBytes(900) }));
   const { damaged } = await (await open(bucket)).list();
-  assert.deepEqual(damaged.map(({ object }) => object), [forged]);
+  assert.deepEqual(
+    damaged.map(({ object }) => object),
+    [forged],
+  );
 });
 
 /** Settings of a bucket for the command line; the flags that name them. */
 function configured(bucket: string): readonly string[] {
   const file = join(work, `${bucket}.json`);
-  const repository = { url: `s3://${bucket}`, endpoint: server.endpoint, accessKey: server.accessKey, secretKey: server.secretKey };
-  const settings = { repository, stateDir: join(work, `state-${bucket}`), encryption: { key: 'ab'.repeat(32) }, targets: { main: { files: { paths: [join(work, 'uploads')] } } } };
+  const repository = {
+    url: `s3://${bucket}`,
+    endpoint: server.endpoint,
+    accessKey: server.accessKey,
+    secretKey: server.secretKey,
+  };
+  const settings = {
+    repository,
+    stateDir: join(work, `state-${bucket}`),
+    encryption: { key: 'ab'.repeat(32) },
+    targets: { main: { files: { paths: [join(work, 'uploads')] } } },
+  };
   writeFileSync(file, JSON.stringify(settings), { mode: 0o600 });
   return ['--config', file, '--json'];
 }
 
 /** The newest stamp in the bucket: the server's clock, whole seconds. */
 async function stampOf(bucket: string): Promise<number> {
-  const { Versions = [], DeleteMarkers = [] } = await server.client.send(new ListObjectVersionsCommand({ Bucket: bucket }));
+  const { Versions = [], DeleteMarkers = [] } = await server.client.send(
+    new ListObjectVersionsCommand({ Bucket: bucket }),
+  );
   return Math.max(...[...Versions, ...DeleteMarkers].map(({ LastModified }) => LastModified?.getTime() ?? 0));
 }
 
@@ -118,8 +174,17 @@ test('write-ahead log is locked, but for unfinished segments, and read past what
   const body = randomBytes(5000);
   const options = { sealing: await repository.writeKey(), compression: { method: 'none', level: 0 } } as const;
   const segment = '000000010000000000000001';
-  for (const name of [segment, `${segment}.0000000001000028.partial`]) await putWal(repository, '7', name, body, options);
-  const modes = await Promise.all((await objects(bucket)).filter(({ key }) => key.startsWith('wal/')).map(async ({ key }) => (await server.client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ObjectLockMode));
+  for (const name of [segment, `${segment}.0000000001000028.partial`]) {
+    await putWal(repository, '7', name, body, options);
+  }
+  const modes = await Promise.all(
+    (await objects(bucket))
+      .filter(({ key }) => key.startsWith('wal/'))
+      .map(
+        async ({ key }) =>
+          (await server.client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ObjectLockMode,
+      ),
+  );
   assert.deepEqual(modes, [undefined, 'GOVERNANCE'], 'the unfinished one sorts first');
   const where = { Bucket: bucket, Key: `wal/7/00000001/00000000/${segment}.wal` };
   await server.client.send(new PutObjectCommand({ ...where, Body: randomBytes(5200) }));
@@ -135,15 +200,25 @@ test('--as-of: a backup of which all was deleted is listed, validated and restor
   const flags = configured(bucket);
   const goodMs = await stampOf(bucket);
   // Until the server's stamps have moved on.
-  for (let now = goodMs; now <= goodMs + 1000; now = await stampOf(bucket)) await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: 'packs/clock', Body: 'x' }));
+  for (let now = goodMs; now <= goodMs + 1000; now = await stampOf(bucket)) {
+    await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: 'packs/clock', Body: 'x' }));
+  }
   const all = await objects(bucket);
-  for (const { key, bytes } of all.filter((each) => each.key.startsWith('packs/'))) await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: randomBytes(bytes) }));
-  for (const { key } of all.filter((each) => !/^(packs|repository)/.test(each.key))) await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+  for (const { key, bytes } of all.filter((each) => each.key.startsWith('packs/'))) {
+    await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: randomBytes(bytes) }));
+  }
+  for (const { key } of all.filter((each) => !/^(packs|repository)/.test(each.key))) {
+    await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+  }
   const at = ['--as-of', new Date(goodMs + 1000).toISOString()];
   const now = await runCli(['list', ...flags]);
   assert.deepEqual((JSON.parse(now.stdout) as { backups: unknown[] }).backups, [], 'hidden now');
   const then = await runCli(['list', ...flags, ...at]);
-  assert.deepEqual((JSON.parse(then.stdout) as { backups: { id: string }[] }).backups.map((backup) => backup.id), [id], then.stderr);
+  assert.deepEqual(
+    (JSON.parse(then.stdout) as { backups: { id: string }[] }).backups.map((backup) => backup.id),
+    [id],
+    then.stderr,
+  );
   const shown = await runCli(['show', 'latest', ...flags, ...at]);
   assert.equal(shown.exitCode, 0, shown.stderr);
   const before = await objects(bucket);
@@ -156,8 +231,14 @@ test('--as-of: a backup of which all was deleted is listed, validated and restor
   assert.ok(readFileSync(join(folder, work, 'uploads', 'one')).equals(content));
   const exported = await runCli(['export', id, join(work, 'exported'), ...flags, ...at]);
   assert.equal(exported.exitCode, 0, exported.stderr);
-  const added = (await objects(bucket)).filter(({ key }) => !before.some((each) => each.key === key)).map(({ key }) => key.replace(/\/.*/, ''));
-  assert.deepEqual(added.filter((each) => each !== 'audit'), [], 'nothing but the audit log was written');
+  const added = (await objects(bucket))
+    .filter(({ key }) => !before.some((each) => each.key === key))
+    .map(({ key }) => key.replace(/\/.*/, ''));
+  assert.deepEqual(
+    added.filter((each) => each !== 'audit'),
+    [],
+    'nothing but the audit log was written',
+  );
 });
 
 test('--as-of without versions, or with no time, is refused', async () => {

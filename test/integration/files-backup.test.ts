@@ -1,7 +1,23 @@
 /** Backups of file trees, judged by system tar and GNU find. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,14 +50,30 @@ function folder(): string {
 
 function untar(from: string): string {
   const into = folder();
-  const ran = spawnSync('tar', ['-x', '-p', '--numeric-owner', '--same-owner', '--delay-directory-restore', '-f', join(from, 'files.tar'), '-C', into], { encoding: 'utf8', env: { LC_ALL: 'C.UTF-8', PATH: process.env['PATH'] ?? '' } });
+  const ran = spawnSync(
+    'tar',
+    [
+      '-x',
+      '-p',
+      '--numeric-owner',
+      '--same-owner',
+      '--delay-directory-restore',
+      '-f',
+      join(from, 'files.tar'),
+      '-C',
+      into,
+    ],
+    { encoding: 'utf8', env: { LC_ALL: 'C.UTF-8', PATH: process.env['PATH'] ?? '' } },
+  );
   assert.equal(ran.status, 0, ran.stderr);
   return into;
 }
 
 async function catalogOf(dump: string): Promise<string[]> {
   const paths: string[] = [];
-  for await (const entry of readCatalog(folderReader(dump).open('files.catalog'))) paths.push(entry.path.toString('latin1'));
+  for await (const entry of readCatalog(folderReader(dump).open('files.catalog'))) {
+    paths.push(entry.path.toString('latin1'));
+  }
   return paths;
 }
 
@@ -82,7 +114,21 @@ test('the catalog names each member at its place, and two backups of one tree ar
     assert.equal(entry.offset, end);
     end = entry.endOffset;
     const member = decodeTarHeader(tar.subarray(entry.offset, entry.dataOffset));
-    for (const key of ['path', 'type', 'mode', 'uid', 'gid', 'user', 'group', 'size', 'mtimeNs', 'link', 'device'] as const) assert.deepEqual(member[key], entry[key], `${key} of ${entry.path.toString()}`);
+    for (const key of [
+      'path',
+      'type',
+      'mode',
+      'uid',
+      'gid',
+      'user',
+      'group',
+      'size',
+      'mtimeNs',
+      'link',
+      'device',
+    ] as const) {
+      assert.deepEqual(member[key], entry[key], `${key} of ${entry.path.toString()}`);
+    }
     if (entry.path.length <= tree.length) continue;
     seen++;
     const found = expected.get(entry.path.toString('latin1').slice(tree.length));
@@ -103,7 +149,10 @@ test('one changed file changes one line of the catalog', async () => {
   await dumpFiles({ paths: [tree] }, dump);
   const after = readFileSync(join(dump, 'files.catalog'), 'utf8').split('\n');
   assert.equal(after.length, before.length);
-  assert.deepEqual(after.filter((line, index) => line !== before[index]).map((line) => (JSON.parse(line) as { path: string }).path), [`${tree.slice(1)}/-rf`]);
+  assert.deepEqual(
+    after.filter((line, index) => line !== before[index]).map((line) => (JSON.parse(line) as { path: string }).path),
+    [`${tree.slice(1)}/-rf`],
+  );
 });
 
 test('several roots, one of them a file and one a symlink to a folder', async () => {
@@ -115,15 +164,33 @@ test('several roots, one of them a file and one a symlink to a folder', async ()
   writeFileSync(join(top, 'single'), '3');
   symlinkSync('real', join(top, 'current'));
   const dump = folder();
-  const facts = await dumpFiles({ paths: [join(top, 'single'), `${join(top, 'one')}/`, join(top, 'current'), join(top, 'one')] }, dump);
-  assert.deepEqual((await catalogOf(dump)).map((path) => path.slice(top.length)), ['current', 'current/g', 'one', 'one/f', 'single']);
-  assert.deepEqual(facts.roots.map((root) => root.realPath), [join(top, 'real'), undefined, undefined]);
+  const facts = await dumpFiles(
+    { paths: [join(top, 'single'), `${join(top, 'one')}/`, join(top, 'current'), join(top, 'one')] },
+    dump,
+  );
+  assert.deepEqual(
+    (await catalogOf(dump)).map((path) => path.slice(top.length)),
+    ['current', 'current/g', 'one', 'one/f', 'single'],
+  );
+  assert.deepEqual(
+    facts.roots.map((root) => root.realPath),
+    [join(top, 'real'), undefined, undefined],
+  );
   assert.equal(readFileSync(join(untar(dump), top, 'current/g'), 'utf8'), '2');
 });
 
 test('include and exclude patterns; folders count only as the way to what is included', async () => {
   const tree = folder();
-  for (const path of ['src/a.ts', 'src/a.js', 'src/deep/b.ts', 'logs/x.log', 'logs/keep.log', 'docs/r.md', 'node_modules/m/i.ts', 'cache']) {
+  for (const path of [
+    'src/a.ts',
+    'src/a.js',
+    'src/deep/b.ts',
+    'logs/x.log',
+    'logs/keep.log',
+    'docs/r.md',
+    'node_modules/m/i.ts',
+    'cache',
+  ]) {
     mkdirSync(join(tree, path, '..'), { recursive: true });
     writeFileSync(join(tree, path), path);
   }
@@ -132,9 +199,26 @@ test('include and exclude patterns; folders count only as the way to what is inc
     await dumpFiles({ paths: [tree], ...patterns }, dump);
     return (await catalogOf(dump)).map((path) => path.slice(tree.length)).filter((path) => path !== '');
   };
-  assert.deepEqual(await listed({ include: ['*.ts'], exclude: ['node_modules/'] }), ['src', 'src/a.ts', 'src/deep', 'src/deep/b.ts']);
-  assert.deepEqual(await listed({ exclude: ['*.log', '!keep.log', '/src', 'node_modules', 'cache/'] }), ['cache', 'docs', 'docs/r.md', 'logs', 'logs/keep.log']);
-  assert.deepEqual(await listed({ include: ['docs/', 'src/deep'] }), ['docs', 'docs/r.md', 'src', 'src/deep', 'src/deep/b.ts']);
+  assert.deepEqual(await listed({ include: ['*.ts'], exclude: ['node_modules/'] }), [
+    'src',
+    'src/a.ts',
+    'src/deep',
+    'src/deep/b.ts',
+  ]);
+  assert.deepEqual(await listed({ exclude: ['*.log', '!keep.log', '/src', 'node_modules', 'cache/'] }), [
+    'cache',
+    'docs',
+    'docs/r.md',
+    'logs',
+    'logs/keep.log',
+  ]);
+  assert.deepEqual(await listed({ include: ['docs/', 'src/deep'] }), [
+    'docs',
+    'docs/r.md',
+    'src',
+    'src/deep',
+    'src/deep/b.ts',
+  ]);
 });
 
 test('the repository folder is left out under every path that leads to it', async () => {
@@ -145,15 +229,24 @@ test('the repository folder is left out under every path that leads to it', asyn
   symlinkSync(join(tree, 'backups'), join(work, 'repository-link'));
   const dump = folder();
   await dumpFiles({ paths: [tree], excludeFolders: [join(work, 'repository-link')] }, dump);
-  assert.deepEqual((await catalogOf(dump)).map((path) => path.slice(tree.length)), ['', 'data']);
-  await assert.rejects(dumpFiles({ paths: [join(tree, 'backups')], excludeFolders: [join(work, 'repository-link')] }, dump), (error) => error instanceof LifeboatError && error.code === 'usage');
+  assert.deepEqual(
+    (await catalogOf(dump)).map((path) => path.slice(tree.length)),
+    ['', 'data'],
+  );
+  await assert.rejects(
+    dumpFiles({ paths: [join(tree, 'backups')], excludeFolders: [join(work, 'repository-link')] }, dump),
+    (error) => error instanceof LifeboatError && error.code === 'usage',
+  );
 });
 
 test('a path that is missing, relative or inside another one fails the backup', async () => {
   const tree = folder();
   mkdirSync(join(tree, 'in'));
   const fails = (paths: string[], code: string, text: RegExp): Promise<void> =>
-    assert.rejects(dumpFiles({ paths }, folder()), (error) => error instanceof LifeboatError && error.code === code && text.test(error.message));
+    assert.rejects(
+      dumpFiles({ paths }, folder()),
+      (error) => error instanceof LifeboatError && error.code === code && text.test(error.message),
+    );
   await fails([tree, join(tree, 'gone')], 'source', /gone: it does not exist/);
   await fails(['relative'], 'usage', /not an absolute path/);
   await fails([tree, join(tree, 'in')], 'usage', /lies inside/);
@@ -163,7 +256,9 @@ test('a path that is missing, relative or inside another one fails the backup', 
 test('files that grow, shrink, vanish or change while read: a warning each, and a tar that still extracts', async () => {
   const tree = folder();
   const size = 6_000_000;
-  for (const name of ['a-first', 'b-grows', 'c-shrinks', 'd-rewritten', 'e-steady']) writeFileSync(join(tree, name), Buffer.alloc(size, name));
+  for (const name of ['a-first', 'b-grows', 'c-shrinks', 'd-rewritten', 'e-steady']) {
+    writeFileSync(join(tree, name), Buffer.alloc(size, name));
+  }
   mkdirSync(join(tree, 'f'));
   // More than is looked at ahead: the last ones go before their turn.
   for (let index = 100; index < 200; index++) writeFileSync(join(tree, 'f', String(index)), 'small');
@@ -178,9 +273,15 @@ test('files that grow, shrink, vanish or change while read: a warning each, and 
   const facts = await dumpFiles({ paths: [tree] }, dump, context, (bytes) => {
     while (steps[0] !== undefined && bytes > steps[0].at) steps.shift()?.act();
   });
-  assert.deepEqual(facts.changed.paths, ['b-grows', 'c-shrinks', 'd-rewritten'].map((name) => join(tree, name)));
+  assert.deepEqual(
+    facts.changed.paths,
+    ['b-grows', 'c-shrinks', 'd-rewritten'].map((name) => join(tree, name)),
+  );
   assert.deepEqual(facts.vanished.paths, [join(tree, 'f')]);
-  assert.match(context.warnings().join('\n'), /b-grows changed while it was read: it grew[^]*c-shrinks changed while it was read: it became shorter[^]*d-rewritten changed[^]*\/f vanished before it was read/);
+  assert.match(
+    context.warnings().join('\n'),
+    /b-grows changed while it was read: it grew[^]*c-shrinks changed while it was read: it became shorter[^]*d-rewritten changed[^]*\/f vanished before it was read/,
+  );
   const extracted = join(untar(dump), tree);
   assert.ok(readFileSync(join(extracted, 'a-first')).equals(Buffer.alloc(size, 'a-first')));
   assert.ok(readFileSync(join(extracted, 'b-grows')).equals(Buffer.alloc(size, 'b-grows')));
@@ -190,7 +291,9 @@ test('files that grow, shrink, vanish or change while read: a warning each, and 
   assert.ok(shrunk.subarray(0, 3_000_000).equals(Buffer.alloc(size, 'c-shrinks').subarray(0, 3_000_000)));
   assert.ok(shrunk.subarray(5_000_000).every((byte) => byte === 0));
   const changed: string[] = [];
-  for await (const entry of readCatalog(folderReader(dump).open('files.catalog'))) if (entry.changed) changed.push(entry.path.toString());
+  for await (const entry of readCatalog(folderReader(dump).open('files.catalog'))) {
+    if (entry.changed) changed.push(entry.path.toString());
+  }
   assert.equal(changed.length, 3);
 });
 
@@ -224,7 +327,10 @@ test('sockets and pipes are named in warnings; devices are stored', async () => 
   server.close();
   assert.deepEqual(facts.unsupported, { count: 2, paths: [join(tree, 'pipe'), join(tree, 'socket')] });
   assert.equal(facts.devices, 2);
-  assert.match(execFileSync('tar', ['-tvf', join(dump, 'files.tar')], { encoding: 'utf8' }), /^b.* 259,300000 .*disk\n.*file\nc.* 1,3 .*null$/m);
+  assert.match(
+    execFileSync('tar', ['-tvf', join(dump, 'files.tar')], { encoding: 'utf8' }),
+    /^b.* 259,300000 .*disk\n.*file\nc.* 1,3 .*null$/m,
+  );
 });
 
 test('what another user may not read is named, and the rest is backed up', async () => {
@@ -240,9 +346,19 @@ test('what another user may not read is named, and the rest is backed up', async
   const script = `import { dumpFiles } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
     const facts = await dumpFiles({ paths: [process.argv[1]] }, process.argv[2]);
     console.log(JSON.stringify(facts.unreadable));`;
-  const out = execFileSync(process.execPath, ['--input-type=module', '-e', script, tree, dump], { uid: 65534, gid: 65534, encoding: 'utf8' });
-  assert.deepEqual(JSON.parse(out), { count: 3, paths: ['big-closed', 'closed', 'small-closed'].map((name) => join(tree, name)) });
-  assert.deepEqual((await catalogOf(dump)).map((path) => path.slice(tree.length)), ['', 'closed', 'open']);
+  const out = execFileSync(process.execPath, ['--input-type=module', '-e', script, tree, dump], {
+    uid: 65534,
+    gid: 65534,
+    encoding: 'utf8',
+  });
+  assert.deepEqual(JSON.parse(out), {
+    count: 3,
+    paths: ['big-closed', 'closed', 'small-closed'].map((name) => join(tree, name)),
+  });
+  assert.deepEqual(
+    (await catalogOf(dump)).map((path) => path.slice(tree.length)),
+    ['', 'closed', 'open'],
+  );
 });
 
 test('other file systems are entered, or not, as asked; access times stay', async () => {
@@ -255,9 +371,15 @@ test('other file systems are entered, or not, as asked; access times stay', asyn
     writeFileSync(join(tree, 'mounted/in'), 'x');
     const dump = folder();
     await dumpFiles({ paths: [tree] }, dump);
-    assert.deepEqual((await catalogOf(dump)).map((path) => path.slice(tree.length)), ['', 'file', 'mounted', 'mounted/in']);
+    assert.deepEqual(
+      (await catalogOf(dump)).map((path) => path.slice(tree.length)),
+      ['', 'file', 'mounted', 'mounted/in'],
+    );
     await dumpFiles({ paths: [tree], oneFileSystem: true }, dump);
-    assert.deepEqual((await catalogOf(dump)).map((path) => path.slice(tree.length)), ['', 'file', 'mounted']);
+    assert.deepEqual(
+      (await catalogOf(dump)).map((path) => path.slice(tree.length)),
+      ['', 'file', 'mounted'],
+    );
   } finally {
     execFileSync('umount', [join(tree, 'mounted')]);
   }
@@ -266,9 +388,18 @@ test('other file systems are entered, or not, as asked; access times stay', asyn
 
 test('a probe names the roots, and fails for one that is missing', async () => {
   const tree = folder();
-  const probe = (paths: string[]): Promise<SourceInfo> => filesSource({ paths, include: [], exclude: [] }).probe(listener());
-  assert.deepEqual(await probe([tree]), { serverVersion: undefined, identity: { paths: tree }, estimatedBytes: undefined, problems: [] });
-  await assert.rejects(probe([join(tree, 'gone')]), (error) => error instanceof LifeboatError && error.code === 'source');
+  const probe = (paths: string[]): Promise<SourceInfo> =>
+    filesSource({ paths, include: [], exclude: [] }).probe(listener());
+  assert.deepEqual(await probe([tree]), {
+    serverVersion: undefined,
+    identity: { paths: tree },
+    estimatedBytes: undefined,
+    problems: [],
+  });
+  await assert.rejects(
+    probe([join(tree, 'gone')]),
+    (error) => error instanceof LifeboatError && error.code === 'source',
+  );
 });
 
 test('with more linked files than it can remember, contents are stored again, with a warning', async () => {
@@ -316,7 +447,9 @@ test('leaving a dump early, by the loop or by an abort, releases its descriptors
 test('whoever asks for the catalog before the tar has ended gets it when it has', async () => {
   const tree = folder();
   makeSampleTree(tree);
-  const artifacts = filesSource({ paths: [tree], include: [], exclude: [] }).dump(listener())[Symbol.asyncIterator]();
+  const source = filesSource({ paths: [tree], include: [], exclude: [] });
+  const dump = source.dump(listener());
+  const artifacts = dump[Symbol.asyncIterator]();
   const first = await artifacts.next();
   const asked = artifacts.next();
   let tarEnded = false;

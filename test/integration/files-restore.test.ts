@@ -2,7 +2,21 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -48,12 +62,23 @@ function freshTarget(): string {
   return join(folder(), 'target');
 }
 
-function restore(targetDir: string, options: Partial<FilesRestoreRequest> = {}, context = listener()): Promise<FilesRestoreReport> {
+function restore(
+  targetDir: string,
+  options: Partial<FilesRestoreRequest> = {},
+  context = listener(),
+): Promise<FilesRestoreReport> {
   return restoreFiles({ reader: folderReader(dump), facts, targetDir, ...options }, context);
 }
 
 async function rejects(work: Promise<unknown>, code: ErrorCode, text: RegExp): Promise<void> {
-  await assert.rejects(work, (error) => error instanceof LifeboatError && error.code === code && text.test(error.message) && !error.message.includes('/proc/'));
+  await assert.rejects(
+    work,
+    (error) =>
+      error instanceof LifeboatError &&
+      error.code === code &&
+      text.test(error.message) &&
+      !error.message.includes('/proc/'),
+  );
 }
 
 test('all of a backup comes back equal, holes and hard links too, in one pass', async () => {
@@ -61,7 +86,10 @@ test('all of a backup comes back equal, holes and hard links too, in one pass', 
   const reader = folderReader(dump);
   const report = await restore(target, { reader });
   assert.deepEqual(compareTrees(readTree(tree), readTree(join(target, tree)), sampleTolerance), []);
-  assert.deepEqual([report.files, report.folders, report.symlinks, report.hardlinks, report.contentBytes, report.isComplete], [facts.files, facts.folders, facts.symlinks, facts.hardlinks, facts.contentBytes, true]);
+  assert.deepEqual(
+    [report.files, report.folders, report.symlinks, report.hardlinks, report.contentBytes, report.isComplete],
+    [facts.files, facts.folders, facts.symlinks, facts.hardlinks, facts.contentBytes, true],
+  );
   assert.deepEqual(readdirSync(dirname(target)), ['target']);
   assert.deepEqual(reader.opened.map((opened) => opened.name).sort(), ['files.catalog', 'files.tar']);
   const verified = await verifyTree({ targetDir: target, catalog: reader.open('files.catalog') }, listener());
@@ -75,7 +103,15 @@ test('without the prefix, into an empty folder that keeps its place', async () =
   await restore(target, { stripPrefix: `${tree}/` });
   assert.deepEqual(compareTrees(readTree(tree), readTree(target), sampleTolerance), []);
   assert.ok(Math.abs(statSync(target).mtimeMs - statSync(tree).mtimeMs) < 0.001);
-  assert.deepEqual((await verifyTree({ targetDir: target, stripPrefix: tree, catalog: folderReader(dump).open('files.catalog') }, listener())).differences, []);
+  assert.deepEqual(
+    (
+      await verifyTree(
+        { targetDir: target, stripPrefix: tree, catalog: folderReader(dump).open('files.catalog') },
+        listener(),
+      )
+    ).differences,
+    [],
+  );
 });
 
 test('verification names every kind of difference', async () => {
@@ -93,22 +129,40 @@ test('verification names every kind of difference', async () => {
   rmSync(at('a/two'));
   execFileSync('mv', [at('many/copy'), at('a/two')]);
   rmSync(at('empty'), { recursive: true });
-  const { differences, differenceCount } = await verifyTree({ targetDir: target, stripPrefix: tree, catalog: folderReader(dump).open('files.catalog') }, listener());
+  const { differences, differenceCount } = await verifyTree(
+    { targetDir: target, stripPrefix: tree, catalog: folderReader(dump).open('files.catalog') },
+    listener(),
+  );
   assert.equal(differenceCount, differences.length);
   const text = differences.join('\n');
-  for (const part of ['/a/plain.txt has other content', '/a/plain.txt was changed at another time', '/many/3: mode is 0600, not 0644', '/many/4 is missing', '/many/extra is not in the backup', '/zz is not in the backup', '/a/link leads elsewhere', '/a/two is no hard link to', '/empty is missing']) {
+  for (const part of [
+    '/a/plain.txt has other content',
+    '/a/plain.txt was changed at another time',
+    '/many/3: mode is 0600, not 0644',
+    '/many/4 is missing',
+    '/many/extra is not in the backup',
+    '/zz is not in the backup',
+    '/a/link leads elsewhere',
+    '/a/two is no hard link to',
+    '/empty is missing',
+  ]) {
     assert.ok(text.includes(part), `${part}\n${text}`);
   }
 });
 
 test('a single file of a large backup takes its own bytes only', async () => {
   const big = folder();
-  for (let index = 0; index < 40; index++) writeFileSync(join(big, `f${String(index).padStart(2, '0')}`), Buffer.alloc(2_000_000, index));
+  for (let index = 0; index < 40; index++) {
+    writeFileSync(join(big, `f${String(index).padStart(2, '0')}`), Buffer.alloc(2_000_000, index));
+  }
   const out = folder();
   const bigFacts = await dumpFiles({ paths: [big] }, out);
   const reader: CountingReader = folderReader(out);
   const target = freshTarget();
-  const report = await restoreFiles({ reader, facts: bigFacts, targetDir: target, paths: [join(big, 'f20'), join(big, 'f3[01]')] }, listener());
+  const report = await restoreFiles(
+    { reader, facts: bigFacts, targetDir: target, paths: [join(big, 'f20'), join(big, 'f3[01]')] },
+    listener(),
+  );
   assert.equal(report.files, 3);
   assert.deepEqual(readdirSync(join(target, big)), ['f20', 'f30', 'f31']);
   assert.ok(readFileSync(join(target, big, 'f31')).equals(Buffer.alloc(2_000_000, 31)));
@@ -121,7 +175,10 @@ test('a single file of a large backup takes its own bytes only', async () => {
 
 test('sub-trees and patterns; hard links whose content lies outside of them', async () => {
   const expected = readTree(tree);
-  const part = (keep: (path: string) => boolean): Map<string, ReturnType<typeof readTree> extends Map<string, infer T> ? T : never> => new Map([...expected].filter(([path]) => keep(path)));
+  const part = (
+    keep: (path: string) => boolean,
+  ): Map<string, ReturnType<typeof readTree> extends Map<string, infer T> ? T : never> =>
+    new Map([...expected].filter(([path]) => keep(path)));
   const check = async (paths: string[], keep: (path: string) => boolean): Promise<void> => {
     const target = freshTarget();
     const report = await restore(target, { paths, stripPrefix: tree });
@@ -135,7 +192,11 @@ test('sub-trees and patterns; hard links whose content lies outside of them', as
   const target = freshTarget();
   await restore(target, { paths: [`${tree}/many/three`, `${tree}/a/two`] });
   assert.equal(statSync(join(target, tree, 'a/two')).ino, statSync(join(target, tree, 'many/three')).ino);
-  await rejects(restore(freshTarget(), { paths: [`${tree}/a`, '/not/there', '/nor*/this'] }), 'not_found', /\/not\/there, \/nor\*\/this: no such path/);
+  await rejects(
+    restore(freshTarget(), { paths: [`${tree}/a`, '/not/there', '/nor*/this'] }),
+    'not_found',
+    /\/not\/there, \/nor\*\/this: no such path/,
+  );
 });
 
 test('a target that holds files is refused, and left alone', async () => {
@@ -148,7 +209,11 @@ test('a target that holds files is refused, and left alone', async () => {
 
 test('into a folder with files: what has the same name is replaced, all else stays', async () => {
   const target = folder();
-  cpSync(tree, target, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.includes('many') && !/[\ufffd]/.test(path) });
+  cpSync(tree, target, {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: (path) => !path.includes('many') && !/[\ufffd]/.test(path),
+  });
   writeFileSync(join(target, 'a/plain.txt'), 'newer and wrong');
   writeFileSync(join(target, 'a/mine'), 'mine');
   rmSync(join(target, '-rf'));
@@ -167,7 +232,11 @@ test('into a folder with files: what cannot be put in place stops it before anyt
   symlinkSync(outside, join(target, 'many'));
   writeFileSync(join(target, 'empty'), 'a file');
   const before = readTree(target);
-  await rejects(restore(target, { into: 'existing', stripPrefix: tree }), 'usage', /a\/plain.txt is a folder there.*empty is no folder there.*many is a symlink there/);
+  await rejects(
+    restore(target, { into: 'existing', stripPrefix: tree }),
+    'usage',
+    /a\/plain.txt is a folder there.*empty is no folder there.*many is a symlink there/,
+  );
   assert.deepEqual(compareTrees(before, readTree(target), { ignore: ['mtimeNs'] }), []);
   assert.deepEqual(readdirSync(outside), []);
 });
@@ -198,7 +267,11 @@ test('a disk that fills up: foreseen where it can be, else cleaned up', async ()
     const out = folder();
     const bigFacts = await dumpFiles({ paths: [big] }, out);
     const reader = folderReader(out);
-    await rejects(restoreFiles({ reader, facts: bigFacts, targetDir: join(disk, 'target') }, listener()), 'space', /7\.6 MiB are needed and .* free/);
+    await rejects(
+      restoreFiles({ reader, facts: bigFacts, targetDir: join(disk, 'target') }, listener()),
+      'space',
+      /7\.6 MiB are needed and .* free/,
+    );
     assert.ok(!reader.opened.some((opened) => opened.name === 'files.tar'));
     assert.deepEqual(readdirSync(disk), []);
   } finally {
@@ -214,7 +287,11 @@ test('every flipped bit and every truncation is noticed, and no target is left',
   const attempt = async (newTar: Buffer, newCatalog: Buffer, what: string): Promise<void> => {
     writeFileSync(join(broken, 'files.tar'), newTar);
     writeFileSync(join(broken, 'files.catalog'), newCatalog);
-    await assert.rejects(restore(target, { reader: folderReader(broken) }), (error) => error instanceof LifeboatError && error.code === 'integrity', what);
+    await assert.rejects(
+      restore(target, { reader: folderReader(broken) }),
+      (error) => error instanceof LifeboatError && error.code === 'integrity',
+      what,
+    );
     assert.deepEqual(readdirSync(dirname(target)), [], what);
   };
   const flipped = (bytes: Buffer, at: number): Buffer => {
@@ -223,11 +300,19 @@ test('every flipped bit and every truncation is noticed, and no target is left',
     return copy;
   };
   // Headers, contents; not the padding between, which holds nothing.
-  for (const text of ['PaxHeaders', '1700000000.123456789', 'plain\n', 'over a hundred', 'begin', 'middle']) await attempt(flipped(tar, tar.indexOf(text)), catalog, `flip in ${text}`);
-  for (const length of [0, 511, 512, 100_000, tar.length - 20_480]) await attempt(tar.subarray(0, length), catalog, `tar of ${length} bytes`);
-  for (const at of [5, Math.floor(catalog.length / 2), catalog.length - 10]) await attempt(tar, flipped(catalog, at), `flip in catalog at ${at}`);
+  for (const text of ['PaxHeaders', '1700000000.123456789', 'plain\n', 'over a hundred', 'begin', 'middle']) {
+    await attempt(flipped(tar, tar.indexOf(text)), catalog, `flip in ${text}`);
+  }
+  for (const length of [0, 511, 512, 100_000, tar.length - 20_480]) {
+    await attempt(tar.subarray(0, length), catalog, `tar of ${length} bytes`);
+  }
+  for (const at of [5, Math.floor(catalog.length / 2), catalog.length - 10]) {
+    await attempt(tar, flipped(catalog, at), `flip in catalog at ${at}`);
+  }
   const line = catalog.indexOf(0x0a) + 1;
-  for (const length of [0, line, catalog.length - 1]) await attempt(tar, catalog.subarray(0, length), `catalog of ${length} bytes`);
+  for (const length of [0, line, catalog.length - 1]) {
+    await attempt(tar, catalog.subarray(0, length), `catalog of ${length} bytes`);
+  }
 });
 
 /** A member for a crafted archive: name, and what differs from a plain file. */
@@ -246,15 +331,39 @@ function craft(members: readonly Crafted[]): { reader: CountingReader; facts: Fi
   let catalog = '';
   for (const { path, type = 'file', link, content = '', mode = 0o644 } of members) {
     const device = type === 'char' ? { device: { major: 1, minor: 3 } } : {};
-    const member: TarMember = { path: Buffer.from(path), type, mode, uid: 0, gid: 0, user: '', group: '', size: content.length, mtimeNs: 0n, ...(link === undefined ? {} : { link: Buffer.from(link) }), ...device };
+    const member: TarMember = {
+      path: Buffer.from(path),
+      type,
+      mode,
+      uid: 0,
+      gid: 0,
+      user: '',
+      group: '',
+      size: content.length,
+      mtimeNs: 0n,
+      ...(link === undefined ? {} : { link: Buffer.from(link) }),
+      ...device,
+    };
     const header = encodeTarHeader(member);
     tar.push(header, Buffer.from(content), Buffer.alloc(paddingOf(content.length)));
-    const entry: CatalogEntry = { device: undefined, link: undefined, ...member, sha256: type === 'file' ? createHash('sha256').update(content).digest('hex') : undefined, headerBytes: header.length, root: 0, sparse: false, changed: false };
+    const entry: CatalogEntry = {
+      device: undefined,
+      link: undefined,
+      ...member,
+      sha256: type === 'file' ? createHash('sha256').update(content).digest('hex') : undefined,
+      headerBytes: header.length,
+      root: 0,
+      sparse: false,
+      changed: false,
+    };
     catalog += encodeCatalogLine(entry);
   }
   writeFileSync(join(out, 'files.tar'), Buffer.concat([...tar, Buffer.alloc(1024)]));
   writeFileSync(join(out, 'files.catalog'), catalog);
-  return { reader: folderReader(out), facts: { ...facts, fingerprint: createHash('sha256').update(catalog).digest('hex'), contentBytes: 0 } };
+  return {
+    reader: folderReader(out),
+    facts: { ...facts, fingerprint: createHash('sha256').update(catalog).digest('hex'), contentBytes: 0 },
+  };
 }
 
 test('hostile archives: nothing is written outside of the target, and no target is left', async () => {
@@ -281,7 +390,11 @@ test('hostile archives: nothing is written outside of the target, and no target 
       { path: 'a', type: 'symlink', link: join(outside, 'victim') },
       { path: 'a', content: 'x' },
     ],
-    'twice, others between': [{ path: 'a', content: 'x' }, { path: 'b', content: 'x' }, { path: 'a', content: 'y' }],
+    'twice, others between': [
+      { path: 'a', content: 'x' },
+      { path: 'b', content: 'x' },
+      { path: 'a', content: 'y' },
+    ],
     'hard link outward': [{ path: 'a', type: 'hardlink', link: `../../../../../../..${outside}/victim` }],
     'hard link by an absolute name': [{ path: 'z', type: 'hardlink', link: join(outside, 'victim') }],
     'hard link through a symlink': [
@@ -308,10 +421,18 @@ test('hostile archives: nothing is written outside of the target, and no target 
   for (const [name, members] of Object.entries(hostile)) {
     for (const into of ['empty', 'existing'] as const) {
       const target = into === 'empty' ? freshTarget() : folder();
-      await assert.rejects(restoreFiles({ ...craft(members), targetDir: target, into }, listener()), (error) => error instanceof LifeboatError && error.code === 'integrity', name);
+      await assert.rejects(
+        restoreFiles({ ...craft(members), targetDir: target, into }, listener()),
+        (error) => error instanceof LifeboatError && error.code === 'integrity',
+        name,
+      );
       assert.deepEqual(into === 'empty' ? readdirSync(dirname(target)) : readdirSync(target), [], name);
     }
-    assert.deepEqual([readdirSync(outside), readFileSync(join(outside, 'victim'), 'utf8'), statSync(join(outside, 'victim')).nlink], [['victim'], 'victim', 1], name);
+    assert.deepEqual(
+      [readdirSync(outside), readFileSync(join(outside, 'victim'), 'utf8'), statSync(join(outside, 'victim')).nlink],
+      [['victim'], 'victim', 1],
+      name,
+    );
     assert.ok(!existsSync(join(work, 'escaped')), name);
   }
 });
@@ -319,7 +440,16 @@ test('hostile archives: nothing is written outside of the target, and no target 
 test('symlinks that lead outward are restored as they are; device nodes are not made', async () => {
   const target = freshTarget();
   const context = listener();
-  const report = await restoreFiles({ ...craft([{ path: 'a', type: 'symlink', link: '/etc/passwd' }, { path: 'null', type: 'char' }]), targetDir: target }, context);
+  const report = await restoreFiles(
+    {
+      ...craft([
+        { path: 'a', type: 'symlink', link: '/etc/passwd' },
+        { path: 'null', type: 'char' },
+      ]),
+      targetDir: target,
+    },
+    context,
+  );
   assert.equal(readlinkSync(join(target, 'a')), '/etc/passwd');
   assert.deepEqual(readdirSync(target), ['a']);
   assert.deepEqual(report.skippedDevices, ['/null (c 1 3)']);
@@ -327,10 +457,24 @@ test('symlinks that lead outward are restored as they are; device nodes are not 
 });
 
 test('an entry that only the tar has is noticed', async () => {
-  const { reader, facts: crafted } = craft([{ path: 'a', content: 'x' }, { path: 'b', content: 'y' }]);
+  const { reader, facts: crafted } = craft([
+    { path: 'a', content: 'x' },
+    { path: 'b', content: 'y' },
+  ]);
   const one = craft([{ path: 'a', content: 'x' }]);
-  const mixed = { ...reader, open: (name: string, range?: { start: number; end: number }) => (name === 'files.tar' ? reader.open(name, range) : one.reader.open(name)) };
-  await rejects(restoreFiles({ reader: mixed, facts: { ...crafted, fingerprint: one.facts.fingerprint }, targetDir: freshTarget() }, listener()), 'integrity', /holds more than/);
+  const mixed = {
+    ...reader,
+    open: (name: string, range?: { start: number; end: number }) =>
+      name === 'files.tar' ? reader.open(name, range) : one.reader.open(name),
+  };
+  await rejects(
+    restoreFiles(
+      { reader: mixed, facts: { ...crafted, fingerprint: one.facts.fingerprint }, targetDir: freshTarget() },
+      listener(),
+    ),
+    'integrity',
+    /holds more than/,
+  );
 });
 
 test('setuid comes back only with its owner; another user gets files of its own', async () => {
@@ -350,12 +494,27 @@ test('setuid comes back only with its owner; another user gets files of its own'
     import { folderReader, listener } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
     const facts = JSON.parse(process.argv[2]);
     await restoreFiles({ reader: folderReader(process.argv[1]), facts, targetDir: process.argv[3], stripPrefix: process.argv[4] }, listener());`;
-  execFileSync(process.execPath, ['--input-type=module', '-e', script, out, JSON.stringify(oddFacts), join(place, 'target'), odd], { uid: 65534, gid: 65534 });
+  execFileSync(
+    process.execPath,
+    ['--input-type=module', '-e', script, out, JSON.stringify(oddFacts), join(place, 'target'), odd],
+    { uid: 65534, gid: 65534 },
+  );
   const restored = readTree(join(place, 'target'));
-  assert.deepEqual([...restored].map(([path, entry]) => `${path} ${entry.mode} ${entry.owner}`).sort(), ['closed 555 65534:65534', 'closed/in 644 65534:65534', 'closed/in2 644 65534:65534', 'suid 755 65534:65534']);
-  await restoreFiles({ reader: folderReader(out), facts: oddFacts, targetDir: join(place, 'none'), stripPrefix: odd, owners: 'none' }, listener());
+  assert.deepEqual([...restored].map(([path, entry]) => `${path} ${entry.mode} ${entry.owner}`).sort(), [
+    'closed 555 65534:65534',
+    'closed/in 644 65534:65534',
+    'closed/in2 644 65534:65534',
+    'suid 755 65534:65534',
+  ]);
+  await restoreFiles(
+    { reader: folderReader(out), facts: oddFacts, targetDir: join(place, 'none'), stripPrefix: odd, owners: 'none' },
+    listener(),
+  );
   assert.equal(readTree(join(place, 'none')).get('suid')?.mode, '755');
-  await restoreFiles({ reader: folderReader(out), facts: oddFacts, targetDir: join(place, 'root'), stripPrefix: odd, owners: 'numeric' }, listener());
+  await restoreFiles(
+    { reader: folderReader(out), facts: oddFacts, targetDir: join(place, 'root'), stripPrefix: odd, owners: 'numeric' },
+    listener(),
+  );
   assert.equal(readTree(join(place, 'root')).get('suid')?.mode, '6755');
 });
 
@@ -379,11 +538,18 @@ test('another user than root can merge read-only folders, and clean them up', as
       const facts = JSON.parse(process.argv[2]);
       try { await restoreFiles({ reader: folderReader(process.argv[1]), facts, targetDir: process.argv[3], into: 'existing', stripPrefix: process.argv[4] }, listener()); }
       catch (error) { console.log(error.code + ' ' + error.message); }`;
-    return execFileSync(process.execPath, ['--input-type=module', '-e', script, source, JSON.stringify(oddFacts), target, odd], { uid: 65534, gid: 65534, encoding: 'utf8' });
+    return execFileSync(
+      process.execPath,
+      ['--input-type=module', '-e', script, source, JSON.stringify(oddFacts), target, odd],
+      { uid: 65534, gid: 65534, encoding: 'utf8' },
+    );
   };
   assert.equal(run(place, out), '');
   const restored = readTree(place);
-  assert.deepEqual(['new', 'new/in', 'there', 'there/closed', 'there/closed/in', 'zzz'].map((path) => restored.get(path)?.mode), ['555', '644', '755', '555', '644', '644']);
+  assert.deepEqual(
+    ['new', 'new/in', 'there', 'there/closed', 'there/closed/in', 'zzz'].map((path) => restored.get(path)?.mode),
+    ['555', '644', '755', '555', '644', '644'],
+  );
   assert.ok(![...restored.keys()].some((path) => path.includes('.restoring-')));
   // Damaged in its last file: all before it was written already, read-only folders too.
   const tar = readFileSync(join(out, 'files.tar'));
@@ -400,15 +566,25 @@ test('trees deeper than the longest path come back', async () => {
   const deepFacts = await dumpFiles({ paths: [deep] }, out);
   const target = freshTarget();
   await restoreFiles({ reader: folderReader(out), facts: deepFacts, targetDir: target }, listener());
-  assert.equal(execFileSync('find', ['.', '-name', 'bottom', '-execdir', 'cat', '{}', ';'], { cwd: target, encoding: 'utf8' }), 'deep');
-  assert.deepEqual((await verifyTree({ targetDir: target, catalog: folderReader(out).open('files.catalog') }, listener())).differences, []);
+  assert.equal(
+    execFileSync('find', ['.', '-name', 'bottom', '-execdir', 'cat', '{}', ';'], { cwd: target, encoding: 'utf8' }),
+    'deep',
+  );
+  assert.deepEqual(
+    (await verifyTree({ targetDir: target, catalog: folderReader(out).open('files.catalog') }, listener())).differences,
+    [],
+  );
   // A failing restore can clean such a tree up too.
   const tar = readFileSync(join(out, 'files.tar'));
   const at = tar.lastIndexOf('deep');
   tar[at] = 0x44;
   writeFileSync(join(out, 'files.tar'), tar);
   const second = freshTarget();
-  await rejects(restoreFiles({ reader: folderReader(out), facts: deepFacts, targetDir: second }, listener()), 'integrity', /content of/);
+  await rejects(
+    restoreFiles({ reader: folderReader(out), facts: deepFacts, targetDir: second }, listener()),
+    'integrity',
+    /content of/,
+  );
   assert.deepEqual(readdirSync(dirname(second)), []);
   execFileSync('rm', ['-rf', deep, target]);
 });
@@ -447,7 +623,11 @@ test('killed at any moment, a restore leaves no target that looks complete, and 
   const target = freshTarget();
   let killed = 0;
   for (const delayMs of [0, 20, 60, 100, 150, 250]) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script, dump, JSON.stringify(facts), target, state, tree], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const child = spawn(
+      process.execPath,
+      ['--input-type=module', '-e', script, dump, JSON.stringify(facts), target, state, tree],
+      { stdio: ['ignore', 'pipe', 'ignore'] },
+    );
     const ended = new Promise((resolve) => child.once('exit', resolve));
     await new Promise((resolve) => child.stdout.once('data', resolve));
     await new Promise((resolve) => setTimeout(resolve, delayMs));

@@ -1,10 +1,22 @@
-/** Object lock on a real S3 server: what is retained and until when, and what a later backup does about the locks of what it uses again. */
+/**
+ * Object lock on a real S3 server: what is retained and until when, and what a later backup does about the locks of
+ * what it uses again.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectVersionsCommand, ListObjectsV2Command, PutBucketPolicyCommand, PutObjectCommand, PutObjectRetentionCommand } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectVersionsCommand,
+  ListObjectsV2Command,
+  PutBucketPolicyCommand,
+  PutObjectCommand,
+  PutObjectRetentionCommand,
+} from '@aws-sdk/client-s3';
 import { loadConfig } from '../../src/config/load.ts';
 import { openLifeboat, type Lifeboat } from '../../src/index.ts';
 import { Secret } from '../../src/lib/secret.ts';
@@ -33,9 +45,24 @@ interface Access {
   readonly secretKey: string;
 }
 
-async function open(bucket: string, objectLock: { days: number; mode?: string } | undefined, { accessKey, secretKey }: Access = server): Promise<Lifeboat> {
-  const repository = { url: `s3://${bucket}`, endpoint: server.endpoint, accessKey, secretKey, ...(objectLock === undefined ? {} : { objectLock }) };
-  return openLifeboat({ config: { repository, encryption: { key: 'ab'.repeat(32) }, targets: { main: { files: { paths: ['uploads'] } } } }, env: {}, cwd: work, stateDir: join(work, `state-${bucket}`) });
+async function open(
+  bucket: string,
+  objectLock: { days: number; mode?: string } | undefined,
+  { accessKey, secretKey }: Access = server,
+): Promise<Lifeboat> {
+  const repository = {
+    url: `s3://${bucket}`,
+    endpoint: server.endpoint,
+    accessKey,
+    secretKey,
+    ...(objectLock === undefined ? {} : { objectLock }),
+  };
+  return openLifeboat({
+    config: { repository, encryption: { key: 'ab'.repeat(32) }, targets: { main: { files: { paths: ['uploads'] } } } },
+    env: {},
+    cwd: work,
+    stateDir: join(work, `state-${bucket}`),
+  });
 }
 
 async function backUp(lifeboat: Lifeboat): Promise<string> {
@@ -48,7 +75,9 @@ async function backUp(lifeboat: Lifeboat): Promise<string> {
 async function locks(bucket: string): Promise<Map<string, string>> {
   const { Contents = [] } = await server.client.send(new ListObjectsV2Command({ Bucket: bucket }));
   const heads = Contents.map(async ({ Key = '' }) => {
-    const { ObjectLockMode, ObjectLockRetainUntilDate } = await server.client.send(new HeadObjectCommand({ Bucket: bucket, Key }));
+    const { ObjectLockMode, ObjectLockRetainUntilDate } = await server.client.send(
+      new HeadObjectCommand({ Bucket: bucket, Key }),
+    );
     const days = ((ObjectLockRetainUntilDate?.getTime() ?? 0) - Date.now()) / dayMs;
     return [Key, ObjectLockMode === undefined ? 'none' : `${ObjectLockMode}, ${Math.round(days)} days`] as const;
   });
@@ -62,7 +91,10 @@ function foldersOf(objects: readonly (readonly [key: string, lock: string])[]): 
 async function packsOf(bucket: string, id: string): Promise<{ key: string; lockedUntil: number }[]> {
   const { storage, close } = await raw(bucket);
   try {
-    return [...decodePackTable(await storage.get(`backups/${id}/packs`))].map(({ packId, lockedUntil }) => ({ key: packKey(packId), lockedUntil }));
+    return [...decodePackTable(await storage.get(`backups/${id}/packs`))].map(({ packId, lockedUntil }) => ({
+      key: packKey(packId),
+      lockedUntil,
+    }));
   } finally {
     await close();
   }
@@ -70,12 +102,18 @@ async function packsOf(bucket: string, id: string): Promise<{ key: string; locke
 
 async function raw(bucket: string, { accessKey, secretKey }: Access = server) {
   const { openStorage } = await import('../../src/storage/open.ts');
-  const storage = await openStorage({ ...(await server.location({ bucket })), accessKey: new Secret(accessKey), secretKey: new Secret(secretKey) });
+  const storage = await openStorage({
+    ...(await server.location({ bucket })),
+    accessKey: new Secret(accessKey),
+    secretKey: new Secret(secretKey),
+  });
   return { storage, close: async () => storage.close() };
 }
 
 async function untilOf(bucket: string, key: string): Promise<number | undefined> {
-  return (await server.client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ObjectLockRetainUntilDate?.getTime();
+  return (
+    await server.client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))
+  ).ObjectLockRetainUntilDate?.getTime();
 }
 
 test('what belongs to a backup is retained, and the keys; leases, records and the rest are not', async () => {
@@ -88,7 +126,12 @@ test('what belongs to a backup is retained, and the keys; leases, records and th
   const withLock = found.filter(([, lock]) => lock !== 'none');
   assert.deepEqual([...new Set(withLock.map(([, lock]) => lock))], ['GOVERNANCE, 3 days']);
   assert.deepEqual(foldersOf(withLock), ['backups', 'keys', 'manifests', 'packs']);
-  assert.deepEqual(foldersOf(found.filter(([, lock]) => lock === 'none')), ['audit', 'evidence', 'repository.json', 'rescue']);
+  assert.deepEqual(foldersOf(found.filter(([, lock]) => lock === 'none')), [
+    'audit',
+    'evidence',
+    'repository.json',
+    'rescue',
+  ]);
   const [manifest] = found.map(([key]) => key).filter((key) => key.startsWith('manifests/'));
   const untilMs = await untilOf(bucket, `${manifest}`);
   for (const { key, lockedUntil } of await packsOf(bucket, id)) {
@@ -103,7 +146,11 @@ test('the lock of a pack that is used again is extended before the manifest, and
   const first = await backUp(await open(bucket, { days: 2 }));
   const second = await backUp(await open(bucket, { days: 9 }));
   const [before, now] = [await packsOf(bucket, first), await packsOf(bucket, second)];
-  assert.deepEqual(now.map(({ key }) => key).filter((key) => !before.some((each) => each.key === key)), [], 'nothing was stored anew');
+  assert.deepEqual(
+    now.map(({ key }) => key).filter((key) => !before.some((each) => each.key === key)),
+    [],
+    'nothing was stored anew',
+  );
   const untilMs = await untilOf(bucket, `manifests/${second}.json`);
   for (const { key, lockedUntil } of now) {
     assert.equal(lockedUntil * 1000, untilMs);
@@ -128,7 +175,15 @@ test('where extending is refused the chunks are stored anew, in packs that are r
   await server.client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }));
   const [{ key: old } = { key: '' }] = await packsOf(bucket, first);
   const oldUntil = await untilOf(bucket, old);
-  await assert.rejects(server.client.send(new PutObjectRetentionCommand({ Bucket: bucket, Key: old, Retention: { Mode: 'COMPLIANCE', RetainUntilDate: new Date(Date.now() + 9 * dayMs) } })));
+  await assert.rejects(
+    server.client.send(
+      new PutObjectRetentionCommand({
+        Bucket: bucket,
+        Key: old,
+        Retention: { Mode: 'COMPLIANCE', RetainUntilDate: new Date(Date.now() + 9 * dayMs) },
+      }),
+    ),
+  );
   const second = await backUp(await open(bucket, { days: 3 }, user));
   const packs = await packsOf(bucket, second);
   assert.ok(packs.length > 0 && packs.every(({ key }) => key !== old), 'the old pack is not used');
@@ -138,11 +193,23 @@ test('where extending is refused the chunks are stored anew, in packs that are r
 test('object lock configured for a bucket without it: backup refuses before it writes anything', async () => {
   const bucket = await server.makeBucket({ versions: true });
   await (await open(bucket, undefined)).init();
-  const count = async (): Promise<number> => [...(await locks(bucket)).keys()].filter((key) => !key.startsWith('audit/')).length;
+  const count = async (): Promise<number> =>
+    [...(await locks(bucket)).keys()].filter((key) => !key.startsWith('audit/')).length;
   const before = await count();
-  await assert.rejects((await open(bucket, { days: 2 })).backup(), { code: 'usage', message: /object lock is configured, but s3:\/\/.* is in a bucket without it/ });
+  await assert.rejects((await open(bucket, { days: 2 })).backup(), {
+    code: 'usage',
+    message: /object lock is configured, but s3:\/\/.* is in a bucket without it/,
+  });
   assert.equal(await count(), before);
-  await assert.rejects(openLifeboat({ config: { repository: { url: `file://${work}/local`, objectLock: { days: 1 } } }, env: {}, cwd: work, stateDir: work }).then((lifeboat) => lifeboat.list()), { code: 'usage', message: /repository\.objectLock/ });
+  await assert.rejects(
+    openLifeboat({
+      config: { repository: { url: `file://${work}/local`, objectLock: { days: 1 } } },
+      env: {},
+      cwd: work,
+      stateDir: work,
+    }).then((lifeboat) => lifeboat.list()),
+    { code: 'usage', message: /repository\.objectLock/ },
+  );
 });
 
 async function bytesOf(bucket: string, key: string): Promise<Buffer> {
@@ -153,7 +220,9 @@ async function bytesOf(bucket: string, key: string): Promise<Buffer> {
 /** Of every version of an object, oldest first: until when it is locked, 0: not; markers left out. */
 async function locksOfVersions(bucket: string, key: string): Promise<number[]> {
   const { Versions = [] } = await server.client.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: key }));
-  const heads = Versions.toReversed().map(async ({ Key, VersionId }) => server.client.send(new HeadObjectCommand({ Bucket: bucket, Key, VersionId })));
+  const heads = Versions.toReversed().map(async ({ Key, VersionId }) =>
+    server.client.send(new HeadObjectCommand({ Bucket: bucket, Key, VersionId })),
+  );
   return (await Promise.all(heads)).map(({ ObjectLockRetainUntilDate }) => ObjectLockRetainUntilDate?.getTime() ?? 0);
 }
 
@@ -163,9 +232,19 @@ test('a pack that somebody put another one over: the lock of the true version is
   const first = await backUp(await open(bucket, { days: 2 }));
   const [{ key } = { key: '' }] = await packsOf(bucket, first);
   const bytes = await bytesOf(bucket, key);
-  await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: Buffer.alloc(bytes.length, 'junk'), ChecksumAlgorithm: 'CRC32' }));
+  await server.client.send(
+    new PutObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      Body: Buffer.alloc(bytes.length, 'junk'),
+      ChecksumAlgorithm: 'CRC32',
+    }),
+  );
   const second = await backUp(await open(bucket, { days: 9 }));
-  assert.ok((await packsOf(bucket, second)).some((pack) => pack.key === key), 'it is used again');
+  assert.ok(
+    (await packsOf(bucket, second)).some((pack) => pack.key === key),
+    'it is used again',
+  );
   const untilMs = (await untilOf(bucket, `manifests/${second}.json`)) ?? -1;
   const [oldest, newest] = await locksOfVersions(bucket, key);
   assert.deepEqual([oldest, newest], [untilMs, 0]);
@@ -182,7 +261,9 @@ test('a pack that somebody hid, or put one of another size over, is not used aga
   const second = await backUp(await open(bucket, { days: 9 }));
   const [{ key: anew } = { key: '' }] = await packsOf(bucket, second);
   assert.notEqual(anew, key);
-  await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: anew, Body: 'junk', ChecksumAlgorithm: 'CRC32' }));
+  await server.client.send(
+    new PutObjectCommand({ Bucket: bucket, Key: anew, Body: 'junk', ChecksumAlgorithm: 'CRC32' }),
+  );
   const third = await backUp(await open(bucket, { days: 12 }));
   assert.ok((await packsOf(bucket, third)).every((pack) => pack.key !== key && pack.key !== anew));
   assert.equal((await locksOfVersions(bucket, anew)).at(-1), 0);
@@ -194,7 +275,9 @@ test('the key file is retained as long as the newest backup under it, in all its
   await short.init();
   const [key = ''] = [...(await locks(bucket)).keys()].filter((each) => each.startsWith('keys/'));
   const [before = 0] = await locksOfVersions(bucket, key);
-  await server.client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: await bytesOf(bucket, key), ChecksumAlgorithm: 'CRC32' }));
+  await server.client.send(
+    new PutObjectCommand({ Bucket: bucket, Key: key, Body: await bytesOf(bucket, key), ChecksumAlgorithm: 'CRC32' }),
+  );
   const id = await backUp(await open(bucket, { days: 9 }));
   const untilMs = await untilOf(bucket, `manifests/${id}.json`);
   assert.ok(before < (untilMs ?? 0));
@@ -205,27 +288,43 @@ test('the key file is retained as long as the newest backup under it, in all its
   assert.deepEqual(await locksOfVersions(bucket, key), [untilMs, untilMs]);
 });
 
-test('the policy of examples/s3 for object lock: a host with these rights retains what it writes and extends what it uses again, and can take no lock away', async () => {
-  const bucket = await server.makeBucket({ objectLock: true });
-  await (await open(bucket, { days: 2 })).init();
-  const user = await server.makeUser();
-  const text = readFileSync(new URL('../../examples/s3/write-only-object-lock-policy.json', import.meta.url), 'utf8');
-  const policy = JSON.parse(text.replaceAll('my-backups/shop', bucket).replaceAll('my-backups', bucket).replaceAll('"shop/', '"').replaceAll('web-1', hostname())) as { Statement: object[] };
-  const Statement = policy.Statement.map((each) => ({ ...each, Principal: { AWS: ['*'] } }));
-  await server.client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy: JSON.stringify({ ...policy, Statement }) }));
-  const first = await backUp(await open(bucket, { days: 2 }, user));
-  const second = await backUp(await open(bucket, { days: 9 }, user));
-  const [before, now] = [await packsOf(bucket, first), await packsOf(bucket, second)];
-  assert.deepEqual(now.map(({ key }) => key), before.map(({ key }) => key), 'its packs are used again');
-  const untilMs = await untilOf(bucket, `manifests/${second}.json`);
-  for (const { key } of now) {
-    assert.equal(await untilOf(bucket, key), untilMs);
-    const { storage, close } = await raw(bucket, user);
-    await assert.rejects(storage.remove([key]), { code: 'storage' });
-    assert.equal(await storage.extendRetention?.(key, Date.now() + dayMs, 1), false, 'not of that size');
-    await close();
-  }
-});
+test(
+  'the policy of examples/s3 for object lock: a host with these rights retains what it writes and extends what it ' +
+    'uses again, and can take no lock away',
+  async () => {
+    const bucket = await server.makeBucket({ objectLock: true });
+    await (await open(bucket, { days: 2 })).init();
+    const user = await server.makeUser();
+    const text = readFileSync(new URL('../../examples/s3/write-only-object-lock-policy.json', import.meta.url), 'utf8');
+    const policy = JSON.parse(
+      text
+        .replaceAll('my-backups/shop', bucket)
+        .replaceAll('my-backups', bucket)
+        .replaceAll('"shop/', '"')
+        .replaceAll('web-1', hostname()),
+    ) as { Statement: object[] };
+    const Statement = policy.Statement.map((each) => ({ ...each, Principal: { AWS: ['*'] } }));
+    await server.client.send(
+      new PutBucketPolicyCommand({ Bucket: bucket, Policy: JSON.stringify({ ...policy, Statement }) }),
+    );
+    const first = await backUp(await open(bucket, { days: 2 }, user));
+    const second = await backUp(await open(bucket, { days: 9 }, user));
+    const [before, now] = [await packsOf(bucket, first), await packsOf(bucket, second)];
+    assert.deepEqual(
+      now.map(({ key }) => key),
+      before.map(({ key }) => key),
+      'its packs are used again',
+    );
+    const untilMs = await untilOf(bucket, `manifests/${second}.json`);
+    for (const { key } of now) {
+      assert.equal(await untilOf(bucket, key), untilMs);
+      const { storage, close } = await raw(bucket, user);
+      await assert.rejects(storage.remove([key]), { code: 'storage' });
+      assert.equal(await storage.extendRetention?.(key, Date.now() + dayMs, 1), false, 'not of that size');
+      await close();
+    }
+  },
+);
 
 test('a backup that somebody hid: cleanup warns and keeps it, undelete shows it again', async () => {
   const bucket = await server.makeBucket({ objectLock: true });
@@ -234,17 +333,44 @@ test('a backup that somebody hid: cleanup warns and keeps it, undelete shows it 
   const id = await backUp(lifeboat);
   await server.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: `manifests/${id}.json` }));
   assert.deepEqual((await lifeboat.list()).backups, []);
-  const repository = { url: `s3://${bucket}`, endpoint: server.endpoint, accessKey: server.accessKey, secretKey: server.secretKey };
-  const document = { repository, encryption: { key: 'ab'.repeat(32) }, stateDir: join(work, `state-${bucket}`), targets: { main: { files: { paths: ['uploads'] } } } };
-  const loaded = await loadConfig({ cwd: work, env: {}, document, need: { repository: true, encryption: true, targets: 'all' } });
+  const repository = {
+    url: `s3://${bucket}`,
+    endpoint: server.endpoint,
+    accessKey: server.accessKey,
+    secretKey: server.secretKey,
+  };
+  const document = {
+    repository,
+    encryption: { key: 'ab'.repeat(32) },
+    stateDir: join(work, `state-${bucket}`),
+    targets: { main: { files: { paths: ['uploads'] } } },
+  };
+  const loaded = await loadConfig({
+    cwd: work,
+    env: {},
+    document,
+    need: { repository: true, encryption: true, targets: 'all' },
+  });
   const context = { signal: new AbortController().signal, emit: () => {} };
   const { hidden, warnings } = await cleanup(loaded, { dryRun: true, acknowledge: [] }, context);
-  assert.deepEqual(hidden.map((each) => each.id), [id]);
-  assert.ok(warnings.some((each) => each.includes(`lifeboat undelete ${id}`)), warnings.join());
-  const check = async (): Promise<string[]> => (await doctor(loaded, {}, context)).checks.filter(({ name }) => name === 'repository hidden backups').map(({ ok, message }) => `${ok}: ${message}`);
+  assert.deepEqual(
+    hidden.map((each) => each.id),
+    [id],
+  );
+  assert.ok(
+    warnings.some((each) => each.includes(`lifeboat undelete ${id}`)),
+    warnings.join(),
+  );
+  const check = async (): Promise<string[]> =>
+    (await doctor(loaded, {}, context)).checks
+      .filter(({ name }) => name === 'repository hidden backups')
+      .map(({ ok, message }) => `${ok}: ${message}`);
   assert.match((await check()).join(), new RegExp(`^warn: backup ${id} was hidden by a delete marker at `));
   await undelete(loaded, { id, hold: false }, context);
   assert.deepEqual(await check(), ['ok: none']);
-  assert.deepEqual((await lifeboat.list()).backups.map((each) => each.id), [id]);
+  assert.deepEqual(
+    (await lifeboat.list()).backups.map((each) => each.id),
+    [id],
+  );
   assert.deepEqual((await cleanup(loaded, { dryRun: true, acknowledge: [] }, context)).hidden, []);
 });

@@ -1,6 +1,21 @@
-/** Recovery of a real cluster to moments of every kind: exactly the rows committed up to there; and what cannot succeed is refused before a byte is written. */
+/**
+ * Recovery of a real cluster to moments of every kind: exactly the rows committed up to there; and what cannot succeed
+ * is refused before a byte is written.
+ */
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -35,19 +50,49 @@ before(async () => {
   chmodSync(folder, 0o755);
   server = await startPostgres({
     initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1', '--data-checksums'],
-    settings: { archive_mode: 'on', archive_command: shipper.command, autovacuum: 'off', track_commit_timestamp: 'on', synchronous_commit: 'on', max_prepared_transactions: '7' },
+    settings: {
+      archive_mode: 'on',
+      archive_command: shipper.command,
+      autovacuum: 'off',
+      track_commit_timestamp: 'on',
+      synchronous_commit: 'on',
+      max_prepared_transactions: '7',
+    },
   });
   systemId = (await one('SELECT system_identifier AS v FROM pg_control_system()')) ?? '';
-  const document = { repository: `file://${folder}/repository`, targets: { main: { postgres: { url: server.url(), databases: ['postgres'], base: {} } } } };
-  loaded = await loadConfig({ cwd: folder, env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) }, document, need: { repository: true, encryption: true, targets: 'all' } });
+  const document = {
+    repository: `file://${folder}/repository`,
+    targets: { main: { postgres: { url: server.url(), databases: ['postgres'], base: {} } } },
+  };
+  loaded = await loadConfig({
+    cwd: folder,
+    env: { BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32) },
+    document,
+    need: { repository: true, encryption: true, targets: 'all' },
+  });
   await init(loaded, { configPath: undefined }, context);
   shipper.begin(loaded, systemId);
-  await server.query('postgres', "CREATE TABLE w (n int PRIMARY KEY); CREATE TABLE bulk AS SELECT n, repeat(md5(n::text), 4) AS v FROM generate_series(1, 20000) n");
-  const base = await backup(loaded, { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false }, context);
+  await server.query(
+    'postgres',
+    'CREATE TABLE w (n int PRIMARY KEY); CREATE TABLE bulk AS SELECT n, repeat(md5(n::text), 4) AS v FROM ' +
+      'generate_series(1, 20000) n',
+  );
+  const base = await backup(
+    loaded,
+    { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
+    context,
+  );
   assert.equal(base.outcome, 'done');
   for (let n = 1; n <= 60; n++) {
-    const [row] = await server.query('postgres', `INSERT INTO w VALUES (${n}) RETURNING pg_current_xact_id()::text AS xid`);
-    const [more] = await server.query('postgres', `SELECT pg_current_wal_insert_lsn() AS lsn, to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at FROM w WHERE n = ${n}`);
+    const [row] = await server.query(
+      'postgres',
+      `INSERT INTO w VALUES (${n}) RETURNING pg_current_xact_id()::text AS xid`,
+    );
+    const [more] = await server.query(
+      'postgres',
+      "SELECT pg_current_wal_insert_lsn() AS lsn, to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', " +
+        `'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at FROM w WHERE n = ${n}`,
+    );
     rows.push({ n, at: more?.['at'] ?? '', xid: row?.['xid'] ?? '', lsn: more?.['lsn'] ?? '' });
     if (n === 30) await createRestorePoint(loaded, { name: 'before the change' }, context);
     // So that the log goes over several segments.
@@ -81,7 +126,19 @@ function row(n: number): (typeof rows)[number] {
 let places = 0;
 
 async function run(to: string, more: Partial<PitrRequest> = {}): Promise<PitrResult> {
-  return pitr(loaded, { to, inclusive: true, action: 'pause', check: false, dryRun: false, dataDir: join(folder, `data${++places}`), ...more }, context);
+  return pitr(
+    loaded,
+    {
+      to,
+      inclusive: true,
+      action: 'pause',
+      check: false,
+      dryRun: false,
+      dataDir: join(folder, `data${++places}`),
+      ...more,
+    },
+    context,
+  );
 }
 
 /** Recovers, and gives the numbers in the table while the server is held at the target. */
@@ -90,7 +147,11 @@ async function recovered(to: string, more: Partial<PitrRequest> = {}): Promise<n
   assert.ok(result.outcome === 'done' && result.url !== undefined && result.pid !== undefined);
   assert.deepEqual(result.databases, ['postgres', 'template1']);
   try {
-    return (await withConnection(new Secret(result.url), {}, async (connection) => connection.query('SELECT n FROM public.w ORDER BY n'))).map(({ n }) => Number(n));
+    return (
+      await withConnection(new Secret(result.url), {}, async (connection) =>
+        connection.query('SELECT n FROM public.w ORDER BY n'),
+      )
+    ).map(({ n }) => Number(n));
   } finally {
     await end(result.pid);
     rmSync(parsePostgresUrl(new Secret(result.url)).host, { recursive: true, force: true });
@@ -110,7 +171,9 @@ async function refused(promise: Promise<unknown>, code: ErrorCode, message: RegE
   let failure: unknown;
   await assert.rejects(promise, (error) => {
     failure = error;
-    return error instanceof LifeboatError && error.code === code && message.test(`${error.message}; ${error.hint ?? ''}`);
+    return (
+      error instanceof LifeboatError && error.code === code && message.test(`${error.message}; ${error.hint ?? ''}`)
+    );
   });
   return failure as LifeboatError;
 }
@@ -131,24 +194,53 @@ test('to a position, to a name, to the first consistent moment', async () => {
   assert.deepEqual(await recovered('immediate'), []);
 });
 
-test('to the end of the archive, promoted and shut down: the folder starts by itself, on a new timeline, with its own configuration, not archiving', async () => {
-  const result = await run('latest', { action: 'shutdown' });
-  assert.ok(result.outcome === 'done' && result.pid === undefined && result.dataDir !== undefined);
-  const { uid, gid } = statSync(result.dataDir);
-  const tool = { ...(process.getuid?.() === 0 ? { uid, gid } : {}), cwd: result.dataDir };
-  const socket = mkdtempSync(join(tmpdir(), 'pitr-sock-'));
-  chmodSync(socket, 0o777);
-  await runTool({ file: join(server.binDir, 'pg_ctl'), args: ['-D', result.dataDir, '-w', '-s', '-l', join(socket, 'log'), '-o', `-c unix_socket_directories=${socket}`, 'start'], ...tool, stdout: 'ignore' });
-  try {
-    const url = new Secret(`postgres://postgres@${encodeURIComponent(socket)}:${server.port}/postgres`);
-    const found = await withConnection(url, {}, async (connection) => connection.query("SELECT (SELECT count(*) FROM public.w) AS n, current_setting('archive_mode') AS archives, current_setting('max_prepared_transactions') AS prepared, (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline, pg_is_in_recovery() AS recovering"));
-    assert.deepEqual(found, [{ n: '60', archives: 'off', prepared: '7', timeline: '2', recovering: 'f' }]);
-  } finally {
-    await runTool({ file: join(server.binDir, 'pg_ctl'), args: ['-D', result.dataDir, '-w', '-s', '-m', 'immediate', 'stop'], ...tool });
-    rmSync(socket, { recursive: true, force: true });
-    rmSync(result.dataDir, { recursive: true, force: true });
-  }
-});
+test(
+  'to the end of the archive, promoted and shut down: the folder starts by itself, on a new timeline, with its own ' +
+    'configuration, not archiving',
+  async () => {
+    const result = await run('latest', { action: 'shutdown' });
+    assert.ok(result.outcome === 'done' && result.pid === undefined && result.dataDir !== undefined);
+    const { uid, gid } = statSync(result.dataDir);
+    const tool = { ...(process.getuid?.() === 0 ? { uid, gid } : {}), cwd: result.dataDir };
+    const socket = mkdtempSync(join(tmpdir(), 'pitr-sock-'));
+    chmodSync(socket, 0o777);
+    await runTool({
+      file: join(server.binDir, 'pg_ctl'),
+      args: [
+        '-D',
+        result.dataDir,
+        '-w',
+        '-s',
+        '-l',
+        join(socket, 'log'),
+        '-o',
+        `-c unix_socket_directories=${socket}`,
+        'start',
+      ],
+      ...tool,
+      stdout: 'ignore',
+    });
+    try {
+      const url = new Secret(`postgres://postgres@${encodeURIComponent(socket)}:${server.port}/postgres`);
+      const found = await withConnection(url, {}, async (connection) =>
+        connection.query(
+          "SELECT (SELECT count(*) FROM public.w) AS n, current_setting('archive_mode') AS archives, " +
+            "current_setting('max_prepared_transactions') AS prepared, (SELECT timeline_id FROM " +
+            'pg_control_checkpoint()) AS timeline, pg_is_in_recovery() AS recovering',
+        ),
+      );
+      assert.deepEqual(found, [{ n: '60', archives: 'off', prepared: '7', timeline: '2', recovering: 'f' }]);
+    } finally {
+      await runTool({
+        file: join(server.binDir, 'pg_ctl'),
+        args: ['-D', result.dataDir, '-w', '-s', '-m', 'immediate', 'stop'],
+        ...tool,
+      });
+      rmSync(socket, { recursive: true, force: true });
+      rmSync(result.dataDir, { recursive: true, force: true });
+    }
+  },
+);
 
 test('moments out of the window are refused with the nearest possible ones, and a time without a zone', async () => {
   const early = await refused(run('2020-01-01T00:00:00Z'), 'window', /earliest possible moment is 20/);
@@ -172,30 +264,46 @@ test('a folder with something in it is refused, and so is one of a running serve
   assert.deepEqual(readdirSync(full), ['x']);
 });
 
-test('a missing segment is known beforehand, a damaged one is named by --check; a recovery stops there with an error and leaves nothing', async () => {
-  const whole = await run('latest', { dryRun: true });
-  assert.ok(whole.outcome === 'planned');
-  const { last } = whole.segments;
-  const at = join(folder, 'repository/wal', systemId, '00000001/00000000');
-  const middle = readdirSync(at).filter((name) => /^[0-9A-F]{24}\.wal$/.test(name)).sort().at(-3) ?? '';
-  assert.notEqual(middle, `${last}.wal`);
-  renameSync(join(at, middle), join(folder, 'moved'));
-  await refused(run(row(60).at, { dryRun: true }), 'window', new RegExp(middle.replace('.wal', '')));
-  const content = readFileSync(join(folder, 'moved'));
-  content[content.length >> 1] = (content[content.length >> 1] ?? 0) ^ 1;
-  writeFileSync(join(at, middle), content);
-  await refused(run('latest', { check: true }), 'integrity', new RegExp(middle.replace('.wal', '')));
-  const dataDir = join(folder, 'stopped');
-  const failure = await refused(run('latest', { action: 'shutdown', dataDir }), 'integrity', new RegExp(middle.replace('.wal', '')));
-  assert.match(failure.state ?? '', /removed again/);
-  assert.equal(existsSync(dataDir), false);
-  renameSync(join(folder, 'moved'), join(at, middle));
-  const checked = await run('latest', { check: true });
-  assert.ok(checked.outcome === 'planned' && (checked.checked ?? 0) > 3);
-});
+test(
+  'a missing segment is known beforehand, a damaged one is named by --check; a recovery stops there with an error ' +
+    'and leaves nothing',
+  async () => {
+    const whole = await run('latest', { dryRun: true });
+    assert.ok(whole.outcome === 'planned');
+    const { last } = whole.segments;
+    const at = join(folder, 'repository/wal', systemId, '00000001/00000000');
+    const middle =
+      readdirSync(at)
+        .filter((name) => /^[0-9A-F]{24}\.wal$/.test(name))
+        .sort()
+        .at(-3) ?? '';
+    assert.notEqual(middle, `${last}.wal`);
+    renameSync(join(at, middle), join(folder, 'moved'));
+    await refused(run(row(60).at, { dryRun: true }), 'window', new RegExp(middle.replace('.wal', '')));
+    const content = readFileSync(join(folder, 'moved'));
+    content[content.length >> 1] = (content[content.length >> 1] ?? 0) ^ 1;
+    writeFileSync(join(at, middle), content);
+    await refused(run('latest', { check: true }), 'integrity', new RegExp(middle.replace('.wal', '')));
+    const dataDir = join(folder, 'stopped');
+    const failure = await refused(
+      run('latest', { action: 'shutdown', dataDir }),
+      'integrity',
+      new RegExp(middle.replace('.wal', '')),
+    );
+    assert.match(failure.state ?? '', /removed again/);
+    assert.equal(existsSync(dataDir), false);
+    renameSync(join(folder, 'moved'), join(at, middle));
+    const checked = await run('latest', { check: true });
+    assert.ok(checked.outcome === 'planned' && (checked.checked ?? 0) > 3);
+  },
+);
 
 test('killed while it restores, it leaves no folder that starts, and the next run clears it away', async () => {
-  const bench = makeBench({ BACKUP_REPOSITORY: `file://${folder}/repository`, BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32), BACKUP_TARGET: 'main' });
+  const bench = makeBench({
+    BACKUP_REPOSITORY: `file://${folder}/repository`,
+    BACKUP_ENCRYPTION_KEY: 'ab'.repeat(32),
+    BACKUP_TARGET: 'main',
+  });
   chmodSync(bench.folder, 0o755);
   try {
     const dataDir = join(bench.folder, 'data');
@@ -217,43 +325,64 @@ test('killed while it restores, it leaves no folder that starts, and the next ru
   }
 });
 
-test('after a promotion that was not archived the gap on the new timeline is named; along the old one all is there; a history file that is missing is named', async () => {
-  const { outcome, dataDir = '' } = await run('latest', { action: 'shutdown' });
-  assert.equal(outcome, 'done');
-  const { uid, gid } = statSync(dataDir);
-  const tool = { ...(process.getuid?.() === 0 ? { uid, gid } : {}), cwd: dataDir, stdout: 'ignore' as const };
-  const socket = mkdtempSync(join(tmpdir(), 'pitr-sock-'));
-  chmodSync(socket, 0o777);
-  writeFileSync(join(dataDir, 'archive.sh'), `#!/bin/sh\n${shipper.command.replaceAll('%p', '"$1"').replaceAll('%f', '"$2"')}\n`, { mode: 0o755 });
-  // It was promoted without archiving; the operator is told to push this file.
-  const ready = join(dataDir, 'pg_wal/archive_status/00000002.history.ready');
-  writeFileSync(ready, '');
-  chownSync(ready, uid, gid);
-  const settings = `-c unix_socket_directories=${socket} -c archive_mode=on -c archive_command='${join(dataDir, 'archive.sh')} %p %f'`;
-  await runTool({ file: join(server.binDir, 'pg_ctl'), args: ['-D', dataDir, '-w', '-s', '-l', join(socket, 'log'), '-o', settings, 'start'], ...tool });
-  const url = new Secret(`postgres://postgres@${encodeURIComponent(socket)}:${server.port}/postgres`);
-  let moment = '';
-  try {
-    const name = await withConnection(url, {}, async (connection) => {
-      await connection.query('INSERT INTO public.w VALUES (61)');
-      const [found] = await connection.query("SELECT to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS at FROM public.w WHERE n = 61");
-      moment = found?.['at'] ?? '';
-      await connection.query('INSERT INTO public.w VALUES (62)');
-      const [segment] = await connection.query('SELECT pg_walfile_name(pg_switch_wal()) AS name');
-      return segment?.['name'] ?? '';
+test(
+  'after a promotion that was not archived the gap on the new timeline is named; along the old one all is there; a ' +
+    'history file that is missing is named',
+  async () => {
+    const { outcome, dataDir = '' } = await run('latest', { action: 'shutdown' });
+    assert.equal(outcome, 'done');
+    const { uid, gid } = statSync(dataDir);
+    const tool = { ...(process.getuid?.() === 0 ? { uid, gid } : {}), cwd: dataDir, stdout: 'ignore' as const };
+    const socket = mkdtempSync(join(tmpdir(), 'pitr-sock-'));
+    chmodSync(socket, 0o777);
+    writeFileSync(
+      join(dataDir, 'archive.sh'),
+      `#!/bin/sh\n${shipper.command.replaceAll('%p', '"$1"').replaceAll('%f', '"$2"')}\n`,
+      { mode: 0o755 },
+    );
+    // It was promoted without archiving; the operator is told to push this file.
+    const ready = join(dataDir, 'pg_wal/archive_status/00000002.history.ready');
+    writeFileSync(ready, '');
+    chownSync(ready, uid, gid);
+    const settings =
+      `-c unix_socket_directories=${socket} -c archive_mode=on -c ` +
+      `archive_command='${join(dataDir, 'archive.sh')} %p %f'`;
+    await runTool({
+      file: join(server.binDir, 'pg_ctl'),
+      args: ['-D', dataDir, '-w', '-s', '-l', join(socket, 'log'), '-o', settings, 'start'],
+      ...tool,
     });
-    assert.match(name, /^00000002/);
-    await shipper.shipped(name);
-    await shipper.shipped('00000002.history');
-  } finally {
-    await runTool({ file: join(server.binDir, 'pg_ctl'), args: ['-D', dataDir, '-w', '-s', '-m', 'fast', 'stop'], ...tool });
-    for (const path of [socket, dataDir]) rmSync(path, { recursive: true, force: true });
-  }
-  // What it wrote before it archived is in no archive: that needs a base backup of its own, and is known beforehand.
-  await refused(run(moment, { dryRun: true }), 'window', /a gap before: 00000002[0-9A-F]{16} is missing/);
-  assert.deepEqual(await recovered(row(59).at, { timeline: 1 }), upTo(59));
-  await refused(run('latest', { dryRun: true, timeline: 3 }), 'window', /timeline 3/);
-  const history = join(folder, 'repository/wal', systemId, 'history/00000002.history.wal');
-  renameSync(history, join(folder, 'history'));
-  await refused(run(moment, { dryRun: true }), 'integrity', /00000002\.history is missing/);
-});
+    const url = new Secret(`postgres://postgres@${encodeURIComponent(socket)}:${server.port}/postgres`);
+    let moment = '';
+    try {
+      const name = await withConnection(url, {}, async (connection) => {
+        await connection.query('INSERT INTO public.w VALUES (61)');
+        const [found] = await connection.query(
+          'SELECT to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE \'UTC\', \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') ' +
+            'AS at FROM public.w WHERE n = 61',
+        );
+        moment = found?.['at'] ?? '';
+        await connection.query('INSERT INTO public.w VALUES (62)');
+        const [segment] = await connection.query('SELECT pg_walfile_name(pg_switch_wal()) AS name');
+        return segment?.['name'] ?? '';
+      });
+      assert.match(name, /^00000002/);
+      await shipper.shipped(name);
+      await shipper.shipped('00000002.history');
+    } finally {
+      await runTool({
+        file: join(server.binDir, 'pg_ctl'),
+        args: ['-D', dataDir, '-w', '-s', '-m', 'fast', 'stop'],
+        ...tool,
+      });
+      for (const path of [socket, dataDir]) rmSync(path, { recursive: true, force: true });
+    }
+    // What it wrote before it archived is in no archive: that needs a base backup of its own, and is known beforehand.
+    await refused(run(moment, { dryRun: true }), 'window', /a gap before: 00000002[0-9A-F]{16} is missing/);
+    assert.deepEqual(await recovered(row(59).at, { timeline: 1 }), upTo(59));
+    await refused(run('latest', { dryRun: true, timeline: 3 }), 'window', /timeline 3/);
+    const history = join(folder, 'repository/wal', systemId, 'history/00000002.history.wal');
+    renameSync(history, join(folder, 'history'));
+    await refused(run(moment, { dryRun: true }), 'integrity', /00000002\.history is missing/);
+  },
+);

@@ -42,7 +42,11 @@ test('each refusal is a source error (13) with a hint of its own, and never show
   for (const [url, message, hint] of cases) {
     await assert.rejects(openConnection(new Secret(url)), (error: unknown) => {
       assert.ok(error instanceof LifeboatError);
-      assert.deepEqual([error.exitCode, message.test(error.message), hint.test(error.hint ?? '')], [13, true, true], `${error.message} | ${error.hint}`);
+      assert.deepEqual(
+        [error.exitCode, message.test(error.message), hint.test(error.hint ?? '')],
+        [13, true, true],
+        `${error.message} | ${error.hint}`,
+      );
       assert.ok(!`${error.message}${error.hint}`.includes('hidden') && !error.message.includes(password));
       return true;
     });
@@ -63,16 +67,31 @@ test('a user without an entry in pg_hba.conf is told so', async () => {
 test('values come as text, by password or password file, with all time-outs off', async () => {
   const passfile = join(folder, 'pgpass');
   writeFileSync(passfile, `127.0.0.1:*:*:postgres:${password.replaceAll(':', '\\:')}\n`, { mode: 0o600 });
-  await server.psql('postgres', "ALTER ROLE postgres SET statement_timeout = '1s'; ALTER ROLE postgres SET lock_timeout = '1s'; ALTER ROLE postgres SET idle_in_transaction_session_timeout = '1s'; ALTER ROLE postgres SET idle_session_timeout = '1s'");
+  await server.psql(
+    'postgres',
+    "ALTER ROLE postgres SET statement_timeout = '1s'; ALTER ROLE postgres SET lock_timeout = '1s'; ALTER ROLE " +
+      "postgres SET idle_in_transaction_session_timeout = '1s'; ALTER ROLE postgres SET idle_session_timeout = '1s'",
+  );
   const url = `postgres://postgres@127.0.0.1:${server.port}/postgres?passfile=${encodeURIComponent(passfile)}`;
   const settings = await withConnection(new Secret(url), {}, async (connection) => {
-    assert.deepEqual(await connection.query("SELECT 1 AS n, true AS yes, NULL AS nothing, $1::text AS ö", ['ü']), [{ n: '1', yes: 't', nothing: null, ö: 'ü' }]);
+    assert.deepEqual(await connection.query('SELECT 1 AS n, true AS yes, NULL AS nothing, $1::text AS ö', ['ü']), [
+      { n: '1', yes: 't', nothing: null, ö: 'ü' },
+    ]);
     assert.deepEqual([connection.serverVersionNum >= 130000, connection.encoding], [true, 'UTF8']);
-    return connection.query("SELECT setting FROM pg_settings WHERE name ~ '^(statement_timeout|lock_timeout|idle_.*_timeout)$'");
+    return connection.query(
+      "SELECT setting FROM pg_settings WHERE name ~ '^(statement_timeout|lock_timeout|idle_.*_timeout)$'",
+    );
   });
-  assert.deepEqual(settings.map(({ setting }) => setting), ['0', '0', '0', '0']);
+  assert.deepEqual(
+    settings.map(({ setting }) => setting),
+    ['0', '0', '0', '0'],
+  );
   // libpq's programs read the same URL alike.
-  const psql = await runTool({ file: join(server.binDir, 'psql'), args: ['-XAtc', 'SELECT current_user'], env: libpqEnvironment(new Secret(url)) });
+  const psql = await runTool({
+    file: join(server.binDir, 'psql'),
+    args: ['-XAtc', 'SELECT current_user'],
+    env: libpqEnvironment(new Secret(url)),
+  });
   assert.equal(psql.stdout, 'postgres\n');
 });
 
@@ -92,7 +111,9 @@ test('a session that is ended from outside says so, and refuses queries; a close
   const connection = await openConnection(new Secret(server.url()));
   const pid = connection.announcedPid;
   await server.query('postgres', `SELECT pg_terminate_backend(${pid})`);
-  if (!connection.lost.aborted) await new Promise((resolve) => connection.lost.addEventListener('abort', resolve, { once: true }));
+  if (!connection.lost.aborted) {
+    await new Promise((resolve) => connection.lost.addEventListener('abort', resolve, { once: true }));
+  }
   assert.ok(connection.lost.reason instanceof LifeboatError && connection.lost.reason.exitCode === 13);
   await assert.rejects(connection.query('SELECT 1'), connection.lost.reason);
   await connection.close();
@@ -107,8 +128,11 @@ test('an abort ends a running query at the server too', async () => {
   const query = connection.query('SELECT pg_sleep(60)');
   setTimeout(() => stop.abort(new LifeboatError('space', 'enough')), 100);
   await assert.rejects(query);
-  const running = (): Promise<unknown[]> => server.query('postgres', `SELECT 1 FROM pg_stat_activity WHERE pid = ${connection.announcedPid}`);
-  for (let tries = 0; tries < 60 && (await running()).length > 0; tries++) await new Promise((resolve) => setTimeout(resolve, 100));
+  const running = (): Promise<unknown[]> =>
+    server.query('postgres', `SELECT 1 FROM pg_stat_activity WHERE pid = ${connection.announcedPid}`);
+  for (let tries = 0; tries < 60 && (await running()).length > 0; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
   assert.deepEqual(await running(), []);
   await assert.rejects(openConnection(new Secret(server.url()), { signal: stop.signal }), /enough/);
 });
@@ -126,8 +150,15 @@ test("client programs: the server's version, else the oldest newer one, else wha
   assert.ok(newest !== undefined);
   assert.equal((await findTools(newest.major)).major, newest.major);
   assert.equal((await findTools(9)).major, installed[0]?.major);
-  await assert.rejects(findTools(99), (error: unknown) => error instanceof LifeboatError && error.exitCode === 16 && /postgresql-client-99/.test(error.hint ?? ''));
-  await assert.rejects(findTools(15, { folder }), (error: unknown) => error instanceof LifeboatError && error.exitCode === 16);
+  await assert.rejects(
+    findTools(99),
+    (error: unknown) =>
+      error instanceof LifeboatError && error.exitCode === 16 && /postgresql-client-99/.test(error.hint ?? ''),
+  );
+  await assert.rejects(
+    findTools(15, { folder }),
+    (error: unknown) => error instanceof LifeboatError && error.exitCode === 16,
+  );
   const { major, pgDump } = await findTools(newest.major, { folder: newest.folder });
   assert.deepEqual([major, pgDump], [newest.major, join(newest.folder, 'pg_dump')]);
 });

@@ -21,7 +21,11 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lbfault-'));
   server = await startPostgres();
   await server.psql('postgres', 'CREATE DATABASE app');
-  await server.psql('app', "CREATE TABLE t AS SELECT g AS id, repeat('text of row ' || g, 20) AS v FROM generate_series(1, 20000) g; CREATE TABLE small (id int)");
+  await server.psql(
+    'app',
+    "CREATE TABLE t AS SELECT g AS id, repeat('text of row ' || g, 20) AS v FROM generate_series(1, 20000) g; " +
+      'CREATE TABLE small (id int)',
+  );
 });
 
 after(async () => {
@@ -44,7 +48,11 @@ describe('a dump fails with exit code 13 and leaves nothing', () => {
       before: async ({ name }) => {
         if (name !== 'schema.dump') return;
         // Not the sessions that count rows: the holder is the one that exported the snapshot.
-        await server.query('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lifeboat' AND datname = 'app'");
+        await server.query(
+          'postgres',
+          'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ' +
+            "application_name = 'lifeboat' AND datname = 'app'",
+        );
         await sleep(100);
       },
     });
@@ -54,10 +62,16 @@ describe('a dump fails with exit code 13 and leaves nothing', () => {
 
   test('when the consumer leaves early', async () => {
     const events: LifeboatEvent[] = [];
-    for await (const artifact of source().dump({ signal: new AbortController().signal, emit: (event) => events.push(event) })) {
+    for await (const artifact of source().dump({
+      signal: new AbortController().signal,
+      emit: (event) => events.push(event),
+    })) {
       if (artifact.name === 'data.dump') break;
     }
-    assert.deepEqual(events.map(({ type }) => type), ['snapshot', 'snapshot-end']);
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ['snapshot', 'snapshot-end'],
+    );
     await assertNothingLeft();
   });
 
@@ -80,20 +94,36 @@ describe('a dump fails with exit code 13 and leaves nothing', () => {
     const locker = lockTable('app', 'small', 3);
     await sleep(300);
     const failing = collectArtifacts(source({ lockWaitTimeoutMs: 200 }), folder);
-    await assert.rejects(failing, (error: unknown) => isSourceError(/cannot lock the tables of .*lock timeout/)(error) && /another session holds/.test((error as LifeboatError).hint ?? ''));
+    await assert.rejects(
+      failing,
+      (error: unknown) =>
+        isSourceError(/cannot lock the tables of .*lock timeout/)(error) &&
+        /another session holds/.test((error as LifeboatError).hint ?? ''),
+    );
     await locker;
     await assertNothingLeft();
   });
 
   test('when a table may not be read, or only in part', async () => {
-    await server.psql('app', 'CREATE ROLE weak LOGIN; GRANT pg_read_all_data TO weak; CREATE TABLE secret (id int); ALTER TABLE secret ENABLE ROW LEVEL SECURITY; SELECT lo_create(4711)');
+    await server.psql(
+      'app',
+      'CREATE ROLE weak LOGIN; GRANT pg_read_all_data TO weak; CREATE TABLE secret (id int); ALTER TABLE secret ' +
+        'ENABLE ROW LEVEL SECURITY; SELECT lo_create(4711)',
+    );
     const weak = postgresSource({ ...options, url: new Secret(server.url('app', 'weak')) });
     const { problems } = await weak.probe({ signal: new AbortController().signal, emit: () => {} });
-    assert.deepEqual(problems.map(({ message, fatal }) => `${fatal} ${message}`), [
-      'true database app: row-level security hides rows of these tables: public.secret',
-      'true database app: no right to read these large objects: 4711',
-    ]);
-    await assert.rejects(collectArtifacts(weak, folder), (error: unknown) => isSourceError(/row-level security/)(error) && /BYPASSRLS/.test((error as LifeboatError).hint ?? ''));
+    assert.deepEqual(
+      problems.map(({ message, fatal }) => `${fatal} ${message}`),
+      [
+        'true database app: row-level security hides rows of these tables: public.secret',
+        'true database app: no right to read these large objects: 4711',
+      ],
+    );
+    await assert.rejects(
+      collectArtifacts(weak, folder),
+      (error: unknown) =>
+        isSourceError(/row-level security/)(error) && /BYPASSRLS/.test((error as LifeboatError).hint ?? ''),
+    );
     await server.psql('app', 'SELECT lo_unlink(4711); DROP TABLE secret; REVOKE pg_read_all_data FROM weak');
     await assert.rejects(collectArtifacts(weak, folder), isSourceError(/permission denied for table/));
     await assertNothingLeft();
@@ -104,19 +134,28 @@ test('a user who is no superuser gets all but the passwords', async () => {
   await server.psql('app', 'CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader');
   const reader = postgresSource({ ...options, url: new Secret(server.url('app', 'reader')) });
   const { problems } = await reader.probe({ signal: new AbortController().signal, emit: () => {} });
-  assert.deepEqual(problems.map(({ message, fatal }) => `${fatal} ${message}`), ['false role passwords cannot be read, so roles are backed up without them']);
+  assert.deepEqual(
+    problems.map(({ message, fatal }) => `${fatal} ${message}`),
+    ['false role passwords cannot be read, so roles are backed up without them'],
+  );
   const { facts } = await collectArtifacts(reader, folder);
   assert.equal((facts.facts as { globals: { withPasswords: boolean } }).globals.withPasswords, false);
   assert.match(readFileSync(join(folder, 'globals.sql'), 'utf8'), /CREATE ROLE reader/);
 });
 
 test('time-outs of the role do not end a slow dump, and nobody truncates its tables meanwhile', async () => {
-  await server.psql('app', "ALTER ROLE postgres SET statement_timeout = '150ms'; ALTER ROLE postgres SET idle_in_transaction_session_timeout = '150ms'; ALTER ROLE postgres SET lock_timeout = '100ms'");
+  await server.psql(
+    'app',
+    "ALTER ROLE postgres SET statement_timeout = '150ms'; ALTER ROLE postgres SET " +
+      "idle_in_transaction_session_timeout = '150ms'; ALTER ROLE postgres SET lock_timeout = '100ms'",
+  );
   try {
     await collectArtifacts(source(), folder, {
       before: async ({ name }) => {
         if (name === 'schema.dump') await sleep(700);
-        if (name === 'data.dump') await assert.rejects(server.query('app', 'TRUNCATE small'), /lock timeout|statement timeout/);
+        if (name === 'data.dump') {
+          await assert.rejects(server.query('app', 'TRUNCATE small'), /lock timeout|statement timeout/);
+        }
       },
     });
   } finally {
@@ -127,13 +166,22 @@ test('time-outs of the role do not end a slow dump, and nobody truncates its tab
 test('a server that dies ends the dump with exit code 13', async () => {
   const own = await startPostgres();
   try {
-    await own.psql('postgres', "CREATE TABLE t AS SELECT g AS id, repeat('text of row ' || g, 20) AS v FROM generate_series(1, 20000) g");
-    await withStuckBody(postgresSource({ ...options, url: new Secret(own.url()), databases: ['postgres'] }), async (body) => {
-      await own.kill();
-      await assert.rejects(body.done, isSourceError(/lost the connection|pg_dump/));
-      await assert.rejects(body.source.facts(), isSourceError(/lost the connection|pg_dump/));
-    });
-    await assert.rejects(collectArtifacts(postgresSource({ ...options, url: new Secret(own.url()) }), folder), isSourceError(/cannot connect/));
+    await own.psql(
+      'postgres',
+      "CREATE TABLE t AS SELECT g AS id, repeat('text of row ' || g, 20) AS v FROM generate_series(1, 20000) g",
+    );
+    await withStuckBody(
+      postgresSource({ ...options, url: new Secret(own.url()), databases: ['postgres'] }),
+      async (body) => {
+        await own.kill();
+        await assert.rejects(body.done, isSourceError(/lost the connection|pg_dump/));
+        await assert.rejects(body.source.facts(), isSourceError(/lost the connection|pg_dump/));
+      },
+    );
+    await assert.rejects(
+      collectArtifacts(postgresSource({ ...options, url: new Secret(own.url()) }), folder),
+      isSourceError(/cannot connect/),
+    );
   } finally {
     await own.stop();
   }
@@ -151,7 +199,11 @@ interface StuckBody extends ToolProcess {
 }
 
 /** All artifacts are asked for; of data.dump the program runs, stuck on a pipe that nobody reads. */
-async function withStuckBody(from: Source, work: (body: StuckBody) => Promise<void>, signal = new AbortController().signal): Promise<void> {
+async function withStuckBody(
+  from: Source,
+  work: (body: StuckBody) => Promise<void>,
+  signal = new AbortController().signal,
+): Promise<void> {
   const artifacts: Artifact[] = [];
   for await (const artifact of from.dump({ signal, emit: () => {} })) artifacts.push(artifact);
   const data = artifacts.find(({ name }) => name === 'data.dump');

@@ -17,19 +17,72 @@ let folder: string;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lbtls-'));
   const openssl = (...args: string[]): Promise<unknown> => runTool({ file: 'openssl', args, cwd: folder });
-  for (const name of ['ca', 'other']) await openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}.key`, '-out', `${name}.pem`, '-subj', `/CN=${name}`, '-days', '2');
-  await openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=localhost');
+  for (const name of ['ca', 'other']) {
+    await openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.pem`,
+      '-subj',
+      `/CN=${name}`,
+      '-days',
+      '2',
+    );
+  }
+  await openssl(
+    'req',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-keyout',
+    'server.key',
+    '-out',
+    'server.csr',
+    '-subj',
+    '/CN=localhost',
+  );
   writeFileSync(join(folder, 'names'), 'subjectAltName=DNS:localhost\n');
-  await openssl('x509', '-req', '-in', 'server.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-extfile', 'names', '-out', 'server.pem', '-days', '2');
+  await openssl(
+    'x509',
+    '-req',
+    '-in',
+    'server.csr',
+    '-CA',
+    'ca.pem',
+    '-CAkey',
+    'ca.key',
+    '-CAcreateserial',
+    '-extfile',
+    'names',
+    '-out',
+    'server.pem',
+    '-days',
+    '2',
+  );
   server = await startPostgres({ port: 0, password: 'pw' });
   const { uid, gid } = statSync(server.dataDir);
-  for (const [from, to] of [['server.pem', 'server.crt'], ['server.key', 'server.key']] as const) {
+  for (const [from, to] of [
+    ['server.pem', 'server.crt'],
+    ['server.key', 'server.key'],
+  ] as const) {
     copyFileSync(join(folder, from), join(server.dataDir, to));
     chmodSync(join(server.dataDir, to), 0o600);
     chownSync(join(server.dataDir, to), uid, gid);
   }
   await server.query('postgres', 'ALTER SYSTEM SET ssl = on');
-  writeFileSync(join(server.dataDir, 'pg_hba.conf'), 'local all all trust\nhostssl all postgres all scram-sha-256\nhostnossl all plain all trust\n');
+  writeFileSync(
+    join(server.dataDir, 'pg_hba.conf'),
+    'local all all trust\nhostssl all postgres all scram-sha-256\nhostnossl all plain all trust\n',
+  );
   await server.query('postgres', 'CREATE ROLE plain LOGIN; SELECT pg_reload_conf()');
 });
 
@@ -42,8 +95,19 @@ after(async () => {
 async function encrypted(host: string, parameters: string, login = 'postgres:pw'): Promise<string> {
   const url = new Secret(`postgres://${login}@${host}:${server.port}/postgres?${parameters}`);
   const sql = 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
-  const libpq = await runTool({ file: join(server.binDir, 'psql'), args: ['-wXAtc', sql], env: libpqEnvironment(url) }).then(({ stdout }) => stdout.trim(), () => 'refused');
-  const ours = await withConnection(url, {}, async (connection) => (await connection.query(sql))[0]?.['ssl'] ?? '').catch((error: unknown) => {
+  const libpq = await runTool({
+    file: join(server.binDir, 'psql'),
+    args: ['-wXAtc', sql],
+    env: libpqEnvironment(url),
+  }).then(
+    ({ stdout }) => stdout.trim(),
+    () => 'refused',
+  );
+  const ours = await withConnection(
+    url,
+    {},
+    async (connection) => (await connection.query(sql))[0]?.['ssl'] ?? '',
+  ).catch((error: unknown) => {
     assert.ok(error instanceof LifeboatError && error.exitCode === 13, String(error));
     return 'refused';
   });
@@ -73,5 +137,8 @@ test('each mode does what libpq does', async () => {
 });
 
 test('a user who may only come without encryption is let in by "prefer", not by "require"', async () => {
-  assert.deepEqual([await encrypted('127.0.0.1', 'sslmode=prefer', 'plain'), await encrypted('127.0.0.1', 'sslmode=require', 'plain')], ['f', 'refused']);
+  assert.deepEqual(
+    [await encrypted('127.0.0.1', 'sslmode=prefer', 'plain'), await encrypted('127.0.0.1', 'sslmode=require', 'plain')],
+    ['f', 'refused'],
+  );
 });

@@ -1,4 +1,6 @@
-/** Logical dumps of PostgreSQL against real servers: what comes out, restored, equals what was there at the snapshot. */
+/**
+ * Logical dumps of PostgreSQL against real servers: what comes out, restored, equals what was there at the snapshot.
+ */
 import assert from 'node:assert/strict';
 import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +17,12 @@ import { type TocEntry, checkParts, readToc } from '../../src/source/postgres/re
 import { type CollectOptions, type Collected, collectArtifacts } from '../helpers/source/collect-artifacts.ts';
 import { assertSameText, comparableDump } from '../helpers/source/dump-text.ts';
 import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
-import { createEncodedDatabase, createSampleDatabase, oddNames, startWriter } from '../helpers/source/sample-database.ts';
+import {
+  createEncodedDatabase,
+  createSampleDatabase,
+  oddNames,
+  startWriter,
+} from '../helpers/source/sample-database.ts';
 
 let server: TestPostgres;
 let folder: string;
@@ -46,7 +53,10 @@ describe('a database with every kind of object', () => {
     assert.ok((await writer.stop()) > 1);
     const [database] = facts.databases;
     assert.ok(database !== undefined && text !== undefined);
-    assert.deepEqual(collected.events.map(({ type }) => type), ['snapshot', 'snapshot-end']);
+    assert.deepEqual(
+      collected.events.map(({ type }) => type),
+      ['snapshot', 'snapshot-end'],
+    );
     assert.deepEqual(await faultsOf(database, collected.names), []);
     assert.equal(database.artifacts.tables.length, 3);
     await restore('restored', collected.names);
@@ -62,7 +72,13 @@ describe('a database with every kind of object', () => {
     assert.ok(database?.grants.includes('GRANT CONNECT ON DATABASE :DATABASE: TO sample_reader'));
     assert.ok(database?.extensions.some(({ name, schema }) => name === 'hstore' && schema === 'ext'));
     assert.deepEqual(database?.publications, ['sample_pub']);
-    assert.deepEqual(database?.sequences.filter(({ name }) => /odd_|never/.test(name)), [{ schema: 'app', name: 'never_called' }, { schema: 'app', name: 'odd_sequence', lastValue: '17' }]);
+    assert.deepEqual(
+      database?.sequences.filter(({ name }) => /odd_|never/.test(name)),
+      [
+        { schema: 'app', name: 'never_called' },
+        { schema: 'app', name: 'odd_sequence', lastValue: '17' },
+      ],
+    );
     assert.equal(facts.globals?.withPasswords, true);
     assert.ok(facts.globals?.roles.includes('Od"d role'));
   });
@@ -82,7 +98,10 @@ describe('a database with every kind of object', () => {
     await server.psql('postgres', 'CREATE DATABASE "emp ty" TEMPLATE template0');
     const { facts, collected } = await dump('emp ty');
     const [database] = facts.databases;
-    assert.deepEqual([database?.tables, database?.sequences, database?.grants, database?.largeObjects], [[], [], [], { count: '0', bytes: '0' }]);
+    assert.deepEqual(
+      [database?.tables, database?.sequences, database?.grants, database?.largeObjects],
+      [[], [], [], { count: '0', bytes: '0' }],
+    );
     assert.deepEqual(collected.names, ['globals.sql', 'data.dump', 'schema.dump']);
     await restore('emp ty too', collected.names);
   });
@@ -107,27 +126,50 @@ describe('databases in other encodings', () => {
 });
 
 test('names that are not UTF-8, as SQL_ASCII allows, are dumped and counted', async () => {
-  await server.psql('postgres', "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
+  await server.psql(
+    'postgres',
+    "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+  );
   // Two names that look alike once they are decoded.
-  await server.query('bytes', String.raw`SET client_encoding = SQL_ASCII; DO $do$ BEGIN
+  await server.query(
+    'bytes',
+    String.raw`SET client_encoding = SQL_ASCII; DO $do$ BEGIN
     FOR i IN 1..2 LOOP EXECUTE format('CREATE TABLE %1$I AS SELECT %2$L::text AS v FROM generate_series(1, %3$s)', convert_from(decode('e' || i || '62', 'hex'), 'SQL_ASCII'), convert_from('\xff'::bytea, 'SQL_ASCII'), i * 10); END LOOP;
-    EXECUTE format('CREATE TABLE plain AS SELECT 1 AS %I', convert_from('\xfe'::bytea, 'SQL_ASCII')); END $do$`);
+    EXECUTE format('CREATE TABLE plain AS SELECT 1 AS %I', convert_from('\xfe'::bytea, 'SQL_ASCII')); END $do$`,
+  );
   const { facts, collected } = await dump('bytes', { bigTableBytes: 0 });
   const [database] = facts.databases;
   assert.ok(database !== undefined);
-  assert.deepEqual(database.tables.map(({ name, rows, method }) => `${name} ${rows} ${method}`).toSorted((a, b) => (a < b ? -1 : 1)), ['plain 1 count', '\ufffdb 10 count', '\ufffdb 20 count']);
+  assert.deepEqual(
+    database.tables.map(({ name, rows, method }) => `${name} ${rows} ${method}`).toSorted((a, b) => (a < b ? -1 : 1)),
+    ['plain 1 count', '\ufffdb 10 count', '\ufffdb 20 count'],
+  );
   assert.deepEqual(await faultsOf(database, collected.names), []);
   await restore('bytes restored', collected.names, "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
-  const names = (name: string): Promise<unknown> => server.query(name, "SELECT encode(relname::text::bytea, 'hex') FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1");
+  const names = (name: string): Promise<unknown> =>
+    server.query(
+      name,
+      "SELECT encode(relname::text::bytea, 'hex') FROM pg_class WHERE relkind = 'r' AND relnamespace = " +
+        "'public'::regnamespace ORDER BY 1",
+    );
   assert.deepEqual(await names('bytes restored'), await names('bytes'));
 });
 
 test('several databases are numbered, "*" takes all of the server', async () => {
-  const source = postgresSource({ url: new Secret(server.url()), databases: ['*'], jobs: 2, bigTableBytes: 1e9, lockWaitTimeoutMs: 5000 });
+  const source = postgresSource({
+    url: new Secret(server.url()),
+    databases: ['*'],
+    jobs: 2,
+    bigTableBytes: 1e9,
+    lockWaitTimeoutMs: 5000,
+  });
   const collected = await collectArtifacts(source, folder, { jobs: 2 });
   const facts = postgresFacts.parse(collected.facts.facts);
   const all = await server.query('postgres', 'SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY oid');
-  assert.deepEqual(facts.databases.map(({ name }) => name), all.map(({ datname }) => datname));
+  assert.deepEqual(
+    facts.databases.map(({ name }) => name),
+    all.map(({ datname }) => datname),
+  );
   assert.equal(facts.databases[1]?.artifacts.schema, '0002-schema.dump');
   assert.equal(collected.names.length, 1 + 2 * all.length);
 });
@@ -136,22 +178,37 @@ interface DumpOptions extends CollectOptions {
   readonly bigTableBytes?: number;
 }
 
-async function dump(database: string, options: DumpOptions = {}): Promise<{ facts: PostgresFacts; collected: Collected }> {
-  const source = postgresSource({ url: new Secret(server.url()), databases: [database], jobs: options.jobs ?? 1, bigTableBytes: options.bigTableBytes ?? 250_000, lockWaitTimeoutMs: 5000 });
+async function dump(
+  database: string,
+  options: DumpOptions = {},
+): Promise<{ facts: PostgresFacts; collected: Collected }> {
+  const source = postgresSource({
+    url: new Secret(server.url()),
+    databases: [database],
+    jobs: options.jobs ?? 1,
+    bigTableBytes: options.bigTableBytes ?? 250_000,
+    lockWaitTimeoutMs: 5000,
+  });
   const collected = await collectArtifacts(source, folder, options);
   return { facts: postgresFacts.parse(collected.facts.facts), collected };
 }
 
 async function faultsOf(database: DatabaseFacts, names: readonly string[]): Promise<string[]> {
   const tocs = new Map<string, TocEntry[]>();
-  for (const name of names.filter((each) => each.endsWith('.dump'))) tocs.set(name, await readToc(createReadStream(join(folder, name))));
+  for (const name of names.filter((each) => each.endsWith('.dump'))) {
+    tocs.set(name, await readToc(createReadStream(join(folder, name))));
+  }
   return checkParts(database, tocs);
 }
 
 async function restore(to: string, names: readonly string[], create = ''): Promise<void> {
   await server.psql('postgres', `CREATE DATABASE "${to}" TEMPLATE template0 ${create}`);
   const run = async (name: string, section: string): Promise<void> => {
-    await runTool({ file: join(server.binDir, 'pg_restore'), args: ['--exit-on-error', `--section=${section}`, `--dbname=${to}`, join(folder, name)], env: server.env });
+    await runTool({
+      file: join(server.binDir, 'pg_restore'),
+      args: ['--exit-on-error', `--section=${section}`, `--dbname=${to}`, join(folder, name)],
+      env: server.env,
+    });
   };
   await run('schema.dump', 'pre-data');
   for (const name of names.filter((each) => /^data.*\.dump$/.test(each))) await run(name, 'data');
@@ -160,13 +217,26 @@ async function restore(to: string, names: readonly string[], create = ''): Promi
 
 /** pg_dump moves the columns of inheritance children, so app.stray is compared by its fingerprint only. */
 async function plainText(database: string, snapshot?: string): Promise<string> {
-  const args = ['--restrict-key=test', '--exclude-table=app.stray', ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`])];
-  return (await runTool({ file: join(server.binDir, 'pg_dump'), args, env: { ...server.env, PGDATABASE: database, PGCLIENTENCODING: 'UTF8' } })).stdout;
+  const args = [
+    '--restrict-key=test',
+    '--exclude-table=app.stray',
+    ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`]),
+  ];
+  return (
+    await runTool({
+      file: join(server.binDir, 'pg_dump'),
+      args,
+      env: { ...server.env, PGDATABASE: database, PGCLIENTENCODING: 'UTF8' },
+    })
+  ).stdout;
 }
 
 async function assertEqualRows(database: DatabaseFacts, restored: string): Promise<void> {
   const url = new Secret(server.url(restored));
-  const rows = (tables: DatabaseFacts['tables']): string[] => tables.filter(({ kind }) => kind === 'r').map(({ schema, name, rows: n, method, fingerprint }) => [schema, name, n, method, fingerprint].join(' '));
+  const rows = (tables: DatabaseFacts['tables']): string[] =>
+    tables
+      .filter(({ kind }) => kind === 'r')
+      .map(({ schema, name, rows: n, method, fingerprint }) => [schema, name, n, method, fingerprint].join(' '));
   assert.deepEqual(rows(await fingerprintTables(url, { jobs: 2 })), rows(database.tables));
   assert.deepEqual(await withConnection(url, {}, readLargeObjects), database.largeObjects);
 }

@@ -17,14 +17,20 @@ const context = { signal: new AbortController().signal, emit: (event: LifeboatEv
 
 before(async () => {
   [from, to] = await Promise.all([startPostgres(), startPostgres()]);
-  await from.psql('postgres', String.raw`
+  await from.psql(
+    'postgres',
+    String.raw`
     CREATE ROLE "odd; ""role""" LOGIN PASSWORD 'pass''w\ord; --x' CREATEDB CONNECTION LIMIT 3 VALID UNTIL '2040-01-01';
     COMMENT ON ROLE "odd; ""role""" IS E'two\nlines; -- no comment\n\\restrict x';
     CREATE ROLE grp NOLOGIN; CREATE ROLE boss SUPERUSER REPLICATION BYPASSRLS LOGIN; CREATE ROLE kept LOGIN PASSWORD 'theirs';
     ALTER ROLE kept SET work_mem = '7MB'; ALTER ROLE grp SET search_path = "$user", public; GRANT grp TO "odd; ""role""" WITH ADMIN OPTION; GRANT grp TO kept; GRANT pg_monitor TO grp;
-    GRANT SET ON PARAMETER log_statement TO grp;`);
-  script = (await runTool({ file: join(from.binDir, 'pg_dumpall'), args: ['--globals-only'], env: { ...from.env } })).stdout;
-  script = `\\restrict abcdefgh\n${script}\nCREATE TABLESPACE far OWNER grp LOCATION '/nonexistent/far';\nALTER TABLESPACE far SET (seq_page_cost=2);\n\\unrestrict abcdefgh\n`;
+    GRANT SET ON PARAMETER log_statement TO grp;`,
+  );
+  script = (await runTool({ file: join(from.binDir, 'pg_dumpall'), args: ['--globals-only'], env: { ...from.env } }))
+    .stdout;
+  script =
+    `\\restrict abcdefgh\n${script}\nCREATE TABLESPACE far OWNER grp LOCATION '/nonexistent/far';\nALTER TABLESPACE ` +
+    'far SET (seq_page_cost=2);\n\\unrestrict abcdefgh\n';
 });
 
 after(async () => {
@@ -35,18 +41,29 @@ function replay(url = to.url(), overwrite = false): Promise<GlobalsReport> {
   const open = async function* (): AsyncIterable<Uint8Array> {
     yield Buffer.from(script);
   };
-  const facts = { serverVersion: '15', serverVersionNum: 150000, toolVersion: '15', globals: { artifact: 'globals.sql', roles: [], withPasswords: true }, databases: [] };
+  const facts = {
+    serverVersion: '15',
+    serverVersionNum: 150000,
+    toolVersion: '15',
+    globals: { artifact: 'globals.sql', roles: [], withPasswords: true },
+    databases: [],
+  };
   return replayGlobals({ reader: { artifacts: [], open }, facts, targetUrl: new Secret(url), overwrite }, context);
 }
 
 async function rolesOf(server: TestPostgres): Promise<string> {
-  return (await runTool({ file: join(server.binDir, 'pg_dumpall'), args: ['--roles-only'], env: { ...server.env } })).stdout.replaceAll(/^(--|\\).*$/gm, '');
+  return (
+    await runTool({ file: join(server.binDir, 'pg_dumpall'), args: ['--roles-only'], env: { ...server.env } })
+  ).stdout.replaceAll(/^(--|\\).*$/gm, '');
 }
 
 test('without the rights nothing is changed, and no password is shown', async () => {
   await to.query('postgres', 'CREATE ROLE weak LOGIN CREATEROLE');
   const original = await rolesOf(to);
-  const error = await replay(to.url('postgres', 'weak')).then(() => assert.fail('it succeeded'), (reason: unknown) => reason);
+  const error = await replay(to.url('postgres', 'weak')).then(
+    () => assert.fail('it succeeded'),
+    (reason: unknown) => reason,
+  );
   assert.ok(error instanceof LifeboatError && error.code === 'integrity', String(error));
   assert.match(error.message, /boss/);
   assert.doesNotMatch(JSON.stringify([error.message, error.facts]), /SCRAM/);

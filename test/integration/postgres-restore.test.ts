@@ -19,12 +19,24 @@ const context = { signal: new AbortController().signal, emit: (event: LifeboatEv
 before(async () => {
   server = await startPostgres();
   await createSampleDatabase(server, 'sample', { sizeBytes: 8_000_000 });
-  const biggest = (await server.query('sample', `SELECT n.nspname AS schema, relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind = 'r' AND nspname NOT LIKE 'pg%' ORDER BY pg_table_size(c.oid) DESC LIMIT 2`)) as { schema: string; name: string }[];
+  const biggest = (await server.query(
+    'sample',
+    'SELECT n.nspname AS schema, relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace ' +
+      "WHERE relkind = 'r' AND nspname NOT LIKE 'pg%' ORDER BY pg_table_size(c.oid) DESC LIMIT 2",
+  )) as { schema: string; name: string }[];
   parts = await dumpParts(server, 'sample', biggest);
   // What PostgreSQL's own tools make of it, one after the other: a restore moves columns of inheritance children.
   await server.query('postgres', 'CREATE DATABASE reference TEMPLATE template0');
-  await runTool({ file: join(server.binDir, 'pg_dump'), args: ['-Fc', '-f', join(parts.folder, 'whole.dump'), '-d', 'sample'], env: { ...server.env } });
-  await runTool({ file: join(server.binDir, 'pg_restore'), args: ['-d', 'reference', join(parts.folder, 'whole.dump')], env: { ...server.env } });
+  await runTool({
+    file: join(server.binDir, 'pg_dump'),
+    args: ['-Fc', '-f', join(parts.folder, 'whole.dump'), '-d', 'sample'],
+    env: { ...server.env },
+  });
+  await runTool({
+    file: join(server.binDir, 'pg_restore'),
+    args: ['-d', 'reference', join(parts.folder, 'whole.dump')],
+    env: { ...server.env },
+  });
 });
 
 after(async () => {
@@ -33,13 +45,28 @@ after(async () => {
 });
 
 function request(targetDatabase: string, more: Partial<PostgresRestoreRequest> = {}): PostgresRestoreRequest {
-  return { reader: parts.reader, facts: parts.facts, database: 'sample', targetUrl: new Secret(server.url()), targetDatabase, jobs: 4, ...more };
+  return {
+    reader: parts.reader,
+    facts: parts.facts,
+    database: 'sample',
+    targetUrl: new Secret(server.url()),
+    targetDatabase,
+    jobs: 4,
+    ...more,
+  };
 }
 
 /** The text of a plain dump, without what names the run. */
 async function dumpText(database: string, ...args: string[]): Promise<string> {
-  const { stdout } = await runTool({ file: join(server.binDir, 'pg_dump'), args: [...args, '-d', database], env: { ...server.env } });
-  return stdout.split('\n').filter((line) => !/^\\(un)?restrict |^-- (Started|Completed) on/.test(line)).join('\n');
+  const { stdout } = await runTool({
+    file: join(server.binDir, 'pg_dump'),
+    args: [...args, '-d', database],
+    env: { ...server.env },
+  });
+  return stdout
+    .split('\n')
+    .filter((line) => !/^\\(un)?restrict |^-- (Started|Completed) on/.test(line))
+    .join('\n');
 }
 
 /** Equal line by line; shows the first lines that differ, not megabytes. */
@@ -47,11 +74,16 @@ function assertSameText(actual: string, expected: string): void {
   if (actual === expected) return;
   const [a, b] = [actual.split('\n'), expected.split('\n')];
   const at = b.findIndex((line, i) => line !== a[i]);
-  assert.fail(`line ${at}: ${JSON.stringify(a.slice(at, at + 8))} instead of ${JSON.stringify(b.slice(at, at + 8))} (${a.length} and ${b.length} lines)`);
+  assert.fail(
+    `line ${at}: ${JSON.stringify(a.slice(at, at + 8))} instead of ${JSON.stringify(b.slice(at, at + 8))} ` +
+      `(${a.length} and ${b.length} lines)`,
+  );
 }
 
 async function databases(): Promise<string[]> {
-  return (await server.query('postgres', 'SELECT datname AS name FROM pg_database ORDER BY 1')).map(({ name }) => name ?? '');
+  return (await server.query('postgres', 'SELECT datname AS name FROM pg_database ORDER BY 1')).map(
+    ({ name }) => name ?? '',
+  );
 }
 
 describe('a whole database', () => {
@@ -64,7 +96,12 @@ describe('a whole database', () => {
       assert.ok((report.verified?.fingerprinted ?? 0) > 20);
       const pair = await Promise.all([dumpText('reference'), dumpText(`dbname='${name}'`)]);
       assertSameText(pair[1], pair[0]);
-      const facts = await server.query('postgres', `SELECT pg_get_userbyid(datdba) AS owner, shobj_description(oid, 'pg_database') AS comment, (SELECT setconfig::text FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0) AS settings FROM pg_database d WHERE datname IN ('sample', $$${name}$$)`);
+      const facts = await server.query(
+        'postgres',
+        "SELECT pg_get_userbyid(datdba) AS owner, shobj_description(oid, 'pg_database') AS comment, (SELECT " +
+          'setconfig::text FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0) AS settings FROM ' +
+          `pg_database d WHERE datname IN ('sample', $$${name}$$)`,
+      );
       assert.deepEqual(facts[0], facts[1]);
       assert.match(facts[0]?.['comment'] ?? '', /sample/);
     });
@@ -72,7 +109,10 @@ describe('a whole database', () => {
 
   test('an existing target is refused and untouched', async () => {
     const before = await databases();
-    await assert.rejects(restorePostgres(request('sample'), context), { code: 'confirmation', state: 'nothing was changed' });
+    await assert.rejects(restorePostgres(request('sample'), context), {
+      code: 'confirmation',
+      state: 'nothing was changed',
+    });
     assert.deepEqual(await databases(), before);
   });
 

@@ -27,12 +27,30 @@ interface Run {
   readonly stderr: string;
 }
 
-/** Starts it in an environment that names servers and a repository which must not be met; `during` sees each new piece of output. */
-async function run(argv: readonly string[], during: (stdout: string, kill: () => void) => void = () => {}): Promise<Run> {
-  const traps = { DATABASE_URL: 'postgres://trap@127.0.0.1:1/trap', REDIS_URL: 'redis://127.0.0.1:1', PGHOST: '/nowhere', BACKUP_REPOSITORY: 'file:///proc/trap', BACKUP_JOBS: 'no number' };
-  const outer = Object.entries(process.env).filter(([name]) => !/^npm_(package|lifecycle|command|execpath|node_execpath)/.test(name));
+/**
+ * Starts it in an environment that names servers and a repository which must not be met; `during` sees each new piece
+ * of output.
+ */
+async function run(
+  argv: readonly string[],
+  during: (stdout: string, kill: () => void) => void = () => {},
+): Promise<Run> {
+  const traps = {
+    DATABASE_URL: 'postgres://trap@127.0.0.1:1/trap',
+    REDIS_URL: 'redis://127.0.0.1:1',
+    PGHOST: '/nowhere',
+    BACKUP_REPOSITORY: 'file:///proc/trap',
+    BACKUP_JOBS: 'no number',
+  };
+  const outer = Object.entries(process.env).filter(
+    ([name]) => !/^npm_(package|lifecycle|command|execpath|node_execpath)/.test(name),
+  );
   const [file = '', ...args] = argv;
-  const child = spawn(file, args, { cwd: root, env: { ...Object.fromEntries(outer), ...traps, TMPDIR: work }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(file, args, {
+    cwd: root,
+    env: { ...Object.fromEntries(outer), ...traps, TMPDIR: work },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stdout = '';
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
@@ -48,19 +66,28 @@ function left(): string[] {
   return readdirSync(work).filter((name) => name.startsWith('lifeboat-quickstart'));
 }
 
-test('npm run quickstart: backs up, destroys, restores, proves; leaves nothing; the README shows its output', { timeout: 900_000 }, async () => {
-  const { code, stdout, stderr } = await run(['npm', 'run', '--silent', 'quickstart']);
-  assert.equal(code, 0, stdout + stderr);
-  assert.equal(stdout.match(/^ {2}equal {6}/gm)?.length, 5);
-  assert.match(stdout, /^\$ lifeboat init$[\s\S]*^\$ lifeboat backup$[\s\S]*^\$ lifeboat backup$[\s\S]*^\$ lifeboat list$[\s\S]*^\$ dropdb shop$[\s\S]*FLUSHALL$[\s\S]*^\$ rm -rf [\s\S]*^\$ lifeboat restore latest$/m);
-  const percent = Number(/took ([\d.]+) % of the room/.exec(stdout)?.[1]);
-  assert.ok(percent > 0 && percent < 10, `the second backup took ${percent} %`);
-  assert.doesNotMatch(stdout, new RegExp(String.fromCodePoint(27)), 'no colours where there is no terminal');
-  assert.deepEqual(left(), []);
-  const [sample] = fencesOf(readFileSync(join(root, 'README.md'), 'utf8')).filter(({ text }) => text.includes('Something to protect'));
-  assert.ok(sample, 'README.md shows the output of the quickstart');
-  assert.deepEqual(linesMissing(sample.text, stdout), []);
-});
+test(
+  'npm run quickstart: backs up, destroys, restores, proves; leaves nothing; the README shows its output',
+  { timeout: 900_000 },
+  async () => {
+    const { code, stdout, stderr } = await run(['npm', 'run', '--silent', 'quickstart']);
+    assert.equal(code, 0, stdout + stderr);
+    assert.equal(stdout.match(/^ {2}equal {6}/gm)?.length, 5);
+    assert.match(
+      stdout,
+      /^\$ lifeboat init$[\s\S]*^\$ lifeboat backup$[\s\S]*^\$ lifeboat backup$[\s\S]*^\$ lifeboat list$[\s\S]*^\$ dropdb shop$[\s\S]*FLUSHALL$[\s\S]*^\$ rm -rf [\s\S]*^\$ lifeboat restore latest$/m,
+    );
+    const percent = Number(/took ([\d.]+) % of the room/.exec(stdout)?.[1]);
+    assert.ok(percent > 0 && percent < 10, `the second backup took ${percent} %`);
+    assert.doesNotMatch(stdout, new RegExp(String.fromCodePoint(27)), 'no colours where there is no terminal');
+    assert.deepEqual(left(), []);
+    const [sample] = fencesOf(readFileSync(join(root, 'README.md'), 'utf8')).filter(({ text }) =>
+      text.includes('Something to protect'),
+    );
+    assert.ok(sample, 'README.md shows the output of the quickstart');
+    assert.deepEqual(linesMissing(sample.text, stdout), []);
+  },
+);
 
 test('Ctrl-C in the midst of the backup: 130, and nothing is left', async () => {
   let stopped = false;
@@ -103,8 +130,14 @@ test('its proof can fail: it names what differs by one row, one key, one time or
       await change();
       const now = await takeLikeness(stage, shop);
       const lines: string[] = [];
-      assert.equal(compare(before, now, (line) => lines.push(line)), false);
-      assert.deepEqual(lines.filter((line) => line.includes('DIFFERENT')).map((line) => line.slice(13, 29).trim()), [name]);
+      assert.equal(
+        compare(before, now, (line) => lines.push(line)),
+        false,
+      );
+      assert.deepEqual(
+        lines.filter((line) => line.includes('DIFFERENT')).map((line) => line.slice(13, 29).trim()),
+        [name],
+      );
       before = now;
     }
   } finally {

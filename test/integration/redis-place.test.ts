@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { placeRedisSnapshot } from '../../src/source/redis/place.ts';
 import type { TakenBackup, TestRedis } from '../helpers/servers/redis.ts';
-import { addressOf, backUp, collectingContext, digestOf, fillSample, readerOf, startRedis } from '../helpers/servers/redis.ts';
+import {
+  addressOf,
+  backUp,
+  collectingContext,
+  digestOf,
+  fillSample,
+  readerOf,
+  startRedis,
+} from '../helpers/servers/redis.ts';
 
 let source: TestRedis;
 let taken: TakenBackup;
@@ -30,7 +38,10 @@ async function inFolder(work: () => Promise<void>): Promise<void> {
 test('with snapshots: the next start holds the backup, what was there is kept', () =>
   inFolder(async () => {
     writeFileSync(join(dir, 'dump.rdb'), 'old');
-    const report = await placeRedisSnapshot({ reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: false }, collectingContext());
+    const report = await placeRedisSnapshot(
+      { reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: false },
+      collectingContext(),
+    );
     assert.equal(readFileSync(report.keptBefore ?? '', 'utf8'), 'old');
     assert.match(report.keptBefore ?? '', /dump\.rdb\.before_\d{8}T\d{6}$/);
     const server = await startRedis({ dir });
@@ -44,7 +55,10 @@ test('with an append-only file: the next start holds the backup, and so does the
     const first = await startRedis({ dir, config });
     first.cli(['SET', 'old', 'data']);
     await first.stop();
-    const report = await placeRedisSnapshot({ reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: true }, collectingContext());
+    const report = await placeRedisSnapshot(
+      { reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: true },
+      collectingContext(),
+    );
     assert.ok(readdirSync(report.keptBefore ?? '').some((name) => name.endsWith('.manifest')));
     const server = await startRedis({ dir, config });
     assert.equal(digestOf(server), digestOf(source));
@@ -60,7 +74,10 @@ test('with an append-only file: the next start holds the backup, and so does the
 
 test('a Redis before 7 gets one append-only file that begins with the snapshot', () =>
   inFolder(async () => {
-    const report = await placeRedisSnapshot({ reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: true, serverMajor: 6 }, collectingContext());
+    const report = await placeRedisSnapshot(
+      { reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: true, serverMajor: 6 },
+      collectingContext(),
+    );
     assert.deepEqual([report.placed, report.keptBefore], [join(dir, 'appendonly.aof'), undefined]);
     // Redis 7 takes over such a file, so it can prove the form.
     const server = await startRedis({ dir, config: { appendonly: 'yes' } });
@@ -72,20 +89,43 @@ test('files belong to the owner of the folder', () =>
   inFolder(async () => {
     const { chownSync } = await import('node:fs');
     if (process.getuid?.() === 0) chownSync(dir, 65_534, 65_534);
-    const { placed } = await placeRedisSnapshot({ reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: true }, collectingContext());
-    for (const path of [placed, ...readdirSync(placed).map((name) => join(placed, name))]) assert.equal(statSync(path).uid, statSync(dir).uid);
+    const { placed } = await placeRedisSnapshot(
+      { reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: true },
+      collectingContext(),
+    );
+    for (const path of [placed, ...readdirSync(placed).map((name) => join(placed, name))]) {
+      assert.equal(statSync(path).uid, statSync(dir).uid);
+    }
   }));
 
 test('refused while a server runs on the folder, and for a damaged snapshot: nothing changes', () =>
   inFolder(async () => {
     const server = await startRedis({ dir });
     const before = readdirSync(dir);
-    await assert.rejects(placeRedisSnapshot({ reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: false }, collectingContext()), { code: 'confirmation', message: /is running on/ });
+    await assert.rejects(
+      placeRedisSnapshot(
+        { reader: readerOf(taken.bytes), facts: taken.facts, dir, appendonly: false },
+        collectingContext(),
+      ),
+      { code: 'confirmation', message: /is running on/ },
+    );
     assert.deepEqual(readdirSync(dir), before);
     await server.stop();
     mkdirSync(join(dir, 'appendonlydir'));
     const listed = readdirSync(dir);
-    await assert.rejects(placeRedisSnapshot({ reader: readerOf(taken.bytes.subarray(0, -1)), facts: taken.facts, dir, appendonly: true }, collectingContext()), { code: 'integrity' });
+    await assert.rejects(
+      placeRedisSnapshot(
+        { reader: readerOf(taken.bytes.subarray(0, -1)), facts: taken.facts, dir, appendonly: true },
+        collectingContext(),
+      ),
+      { code: 'integrity' },
+    );
     assert.deepEqual(readdirSync(dir), listed);
-    await assert.rejects(placeRedisSnapshot({ reader: readerOf(taken.bytes), facts: taken.facts, dir: join(dir, 'absent'), appendonly: true }, collectingContext()), { code: 'usage' });
+    await assert.rejects(
+      placeRedisSnapshot(
+        { reader: readerOf(taken.bytes), facts: taken.facts, dir: join(dir, 'absent'), appendonly: true },
+        collectingContext(),
+      ),
+      { code: 'usage' },
+    );
   }));

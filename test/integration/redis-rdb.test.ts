@@ -31,7 +31,11 @@ test("each key's place in the file gives the very payload that DUMP gives", asyn
   let compared = 0;
   for (const key of keys) {
     await client.select(key.db);
-    const value = Buffer.concat([Buffer.from([key.typeCode]), whole.subarray(key.valueOffset, key.valueOffset + key.valueLength), Buffer.from([10, 0])]);
+    const value = Buffer.concat([
+      Buffer.from([key.typeCode]),
+      whole.subarray(key.valueOffset, key.valueOffset + key.valueLength),
+      Buffer.from([10, 0]),
+    ]);
     const payload = Buffer.concat([value, new Crc64().update(value).digest()]);
     // A set or hash in a table has no fixed order, so length and a RESTORE that digests equal are compared.
     const dumped = await client.dumpBuffer(key.key);
@@ -58,10 +62,17 @@ test('every flipped bit and every truncation is noticed', async () => {
   for (let at = 0; at < small.length; at++) {
     const damaged = Buffer.from(small);
     damaged[at] = (damaged[at] ?? 0) ^ (1 << (at % 8));
-    await assert.rejects(summarizeRdb(pieces(damaged, 4096)), (error: { code?: string }) => error.code === 'integrity' || error.code === 'tool', `byte ${at}`);
+    await assert.rejects(
+      summarizeRdb(pieces(damaged, 4096)),
+      (error: { code?: string }) => error.code === 'integrity' || error.code === 'tool',
+      `byte ${at}`,
+    );
     await assert.rejects(summarizeRdb(pieces(small.subarray(0, at), 4096)), { code: 'integrity' }, `cut at ${at}`);
   }
-  await assert.rejects(summarizeRdb(pieces(Buffer.concat([small, Buffer.from('x')]), 4096)), { code: 'integrity', message: /follows its end/ });
+  await assert.rejects(summarizeRdb(pieces(Buffer.concat([small, Buffer.from('x')]), 4096)), {
+    code: 'integrity',
+    message: /follows its end/,
+  });
 });
 
 test('key patterns mean what KEYS means, on 400 patterns', async () => {
@@ -78,7 +89,14 @@ test('key patterns mean what KEYS means, on 400 patterns', async () => {
     const pattern = n < 4 ? (['*', '', '[^a-c]*', 'a[b'] as const)[n as 0] : word(1 + random(7));
     const matches = compileGlob(pattern);
     const wanted = (await client.keysBuffer(pattern)).map((key) => key.toString('latin1')).sort();
-    assert.deepEqual(all.filter((key) => matches(key)).map((key) => key.toString('latin1')).sort(), wanted, JSON.stringify(pattern));
+    assert.deepEqual(
+      all
+        .filter((key) => matches(key))
+        .map((key) => key.toString('latin1'))
+        .sort(),
+      wanted,
+      JSON.stringify(pattern),
+    );
   }
 });
 

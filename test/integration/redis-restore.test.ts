@@ -8,7 +8,16 @@ import type { LifeboatError } from '../../src/lib/errors.ts';
 import type { RedisRestoreReport, RedisRestoreRequest } from '../../src/source/redis/restore.ts';
 import { restoreRedis } from '../../src/source/redis/restore.ts';
 import type { TakenBackup, TestRedis } from '../helpers/servers/redis.ts';
-import { addressOf, backUp, collectingContext, digestOf, fillMany, fillSample, readerOf, startRedis } from '../helpers/servers/redis.ts';
+import {
+  addressOf,
+  backUp,
+  collectingContext,
+  digestOf,
+  fillMany,
+  fillSample,
+  readerOf,
+  startRedis,
+} from '../helpers/servers/redis.ts';
 
 let source: TestRedis;
 let taken: TakenBackup;
@@ -28,7 +37,10 @@ after(async () => {
   rmSync(scratchDir, { recursive: true });
 });
 
-async function withTarget<T>(options: Parameters<typeof startRedis>[0], work: (target: TestRedis) => Promise<T>): Promise<T> {
+async function withTarget<T>(
+  options: Parameters<typeof startRedis>[0],
+  work: (target: TestRedis) => Promise<T>,
+): Promise<T> {
   const target = await startRedis(options);
   try {
     return await work(target);
@@ -37,13 +49,33 @@ async function withTarget<T>(options: Parameters<typeof startRedis>[0], work: (t
   }
 }
 
-function restore(target: TestRedis, more: Partial<RedisRestoreRequest> = {}, context = collectingContext()): Promise<RedisRestoreReport> {
-  return restoreRedis({ reader: readerOf(taken.bytes), facts: taken.facts, target: addressOf(target), method: 'auto', replace: false, safetySnapshot: undefined, scratchDir, ...more }, context);
+function restore(
+  target: TestRedis,
+  more: Partial<RedisRestoreRequest> = {},
+  context = collectingContext(),
+): Promise<RedisRestoreReport> {
+  return restoreRedis(
+    {
+      reader: readerOf(taken.bytes),
+      facts: taken.facts,
+      target: addressOf(target),
+      method: 'auto',
+      replace: false,
+      safetySnapshot: undefined,
+      scratchDir,
+      ...more,
+    },
+    context,
+  );
 }
 
 /** FUNCTION LIST has no order. */
 function functionsOf(server: TestRedis): string[] {
-  return server.cli(['FUNCTION', 'LIST', 'WITHCODE']).split('library_name').map((text) => text.trim()).sort();
+  return server
+    .cli(['FUNCTION', 'LIST', 'WITHCODE'])
+    .split('library_name')
+    .map((text) => text.trim())
+    .sort();
 }
 
 function role(target: TestRedis): string {
@@ -57,7 +89,10 @@ for (const method of ['replica', 'pipeline'] as const) {
       assert.equal(digestOf(target), digestOf(source));
       assert.deepEqual(functionsOf(target), functionsOf(source));
       assert.equal(target.cli(['PEXPIRETIME', 'expire:string']), source.cli(['PEXPIRETIME', 'expire:string']));
-      assert.equal(target.cli(['XINFO', 'STREAM', 'stream', 'FULL']).replaceAll(/seen-time\n\d+/g, ''), source.cli(['XINFO', 'STREAM', 'stream', 'FULL']).replaceAll(/seen-time\n\d+/g, ''));
+      assert.equal(
+        target.cli(['XINFO', 'STREAM', 'stream', 'FULL']).replaceAll(/seen-time\n\d+/g, ''),
+        source.cli(['XINFO', 'STREAM', 'stream', 'FULL']).replaceAll(/seen-time\n\d+/g, ''),
+      );
       assert.equal(report.method, method);
       assert.equal(report.restoredKeys, taken.facts.keys);
       assert.ok(report.comparedKeys > 500);
@@ -67,25 +102,37 @@ for (const method of ['replica', 'pipeline'] as const) {
     }));
 
   test(`${method}: replaces what was there after confirmation, having saved it, and keeps ACL users and settings`, () =>
-    withTarget({ aclUsers: ['app on >pw ~* +@all'], password: 'secret', config: { masterauth: 'production', masteruser: 'repl' } }, async (target) => {
-      target.cli(['SET', 'old', 'data']);
-      target.cli(['SET', 'string:plain', 'other']);
-      target.cli(['-n', '7', 'SET', 'old', 'data']);
-      target.cli(['FUNCTION', 'LOAD', "#!lua name=oldlib\nredis.register_function('old', function() return 1 end)"]);
-      const before = digestOf(target);
-      await assert.rejects(restore(target, { method }), { code: 'confirmation', exitCode: 18 });
-      assert.equal(digestOf(target), before);
-      const saved = join(target.dir, 'saved.rdb');
-      const report = await restore(target, { method, replace: true, safetySnapshot: saved });
-      assert.equal(digestOf(target), digestOf(source));
-      assert.deepEqual(functionsOf(target), functionsOf(source));
-      assert.deepEqual([target.cli(['CONFIG', 'GET', 'masterauth']), target.cli(['CONFIG', 'GET', 'masteruser'])], ['masterauth\nproduction', 'masteruser\nrepl']);
-      assert.match(target.cli(['ACL', 'LIST']), /user app on/);
-      assert.equal(report.keysBefore, 3);
-      assert.equal(report.removedKeys, method === 'replica' ? 3 : 2);
-      assert.equal(statSync(saved).mode & 0o777, 0o600);
-      await withTarget({ config: { dir: target.dir, dbfilename: 'saved.rdb' } }, async (check) => assert.equal(digestOf(check), before));
-    }));
+    withTarget(
+      {
+        aclUsers: ['app on >pw ~* +@all'],
+        password: 'secret',
+        config: { masterauth: 'production', masteruser: 'repl' },
+      },
+      async (target) => {
+        target.cli(['SET', 'old', 'data']);
+        target.cli(['SET', 'string:plain', 'other']);
+        target.cli(['-n', '7', 'SET', 'old', 'data']);
+        target.cli(['FUNCTION', 'LOAD', "#!lua name=oldlib\nredis.register_function('old', function() return 1 end)"]);
+        const before = digestOf(target);
+        await assert.rejects(restore(target, { method }), { code: 'confirmation', exitCode: 18 });
+        assert.equal(digestOf(target), before);
+        const saved = join(target.dir, 'saved.rdb');
+        const report = await restore(target, { method, replace: true, safetySnapshot: saved });
+        assert.equal(digestOf(target), digestOf(source));
+        assert.deepEqual(functionsOf(target), functionsOf(source));
+        assert.deepEqual(
+          [target.cli(['CONFIG', 'GET', 'masterauth']), target.cli(['CONFIG', 'GET', 'masteruser'])],
+          ['masterauth\nproduction', 'masteruser\nrepl'],
+        );
+        assert.match(target.cli(['ACL', 'LIST']), /user app on/);
+        assert.equal(report.keysBefore, 3);
+        assert.equal(report.removedKeys, method === 'replica' ? 3 : 2);
+        assert.equal(statSync(saved).mode & 0o777, 0o600);
+        await withTarget({ config: { dir: target.dir, dbfilename: 'saved.rdb' } }, async (check) =>
+          assert.equal(digestOf(check), before),
+        );
+      },
+    ));
 
   test(`${method}: through TLS with client certificates`, () =>
     withTarget({ tls: 'required', config: { 'tls-replication': 'yes' } }, async (target) => {
@@ -96,14 +143,17 @@ for (const method of ['replica', 'pipeline'] as const) {
 
   for (const persistence of ['appendonly', 'save'] as const) {
     test(`${method}: what is reported restored outlives a kill -9 (${persistence})`, () =>
-      withTarget({ config: persistence === 'save' ? { save: '3600 1' } : { appendonly: 'yes', appendfsync: 'no' } }, async (target) => {
-        const report = await restore(target, { method });
-        assert.equal(report.durable, persistence === 'save' ? 'rdb' : 'aof');
-        await target.kill();
-        const again = await target.restart();
-        assert.equal(digestOf(again), digestOf(source));
-        await again.stop();
-      }));
+      withTarget(
+        { config: persistence === 'save' ? { save: '3600 1' } : { appendonly: 'yes', appendfsync: 'no' } },
+        async (target) => {
+          const report = await restore(target, { method });
+          assert.equal(report.durable, persistence === 'save' ? 'rdb' : 'aof');
+          await target.kill();
+          const again = await target.restart();
+          assert.equal(digestOf(again), digestOf(source));
+          await again.stop();
+        },
+      ));
   }
 }
 
@@ -139,15 +189,21 @@ test('chosen keys: only those, beside what is there; replaced only when confirme
   }));
 
 test('a managed server (no REPLICAOF, no CONFIG): by pipeline, and it says why', () =>
-  withTarget({ aclUsers: ['app on >pw ~* &* +@all -replicaof -slaveof -config -bgsave -bgrewriteaof -acl'], config: { appendonly: 'yes' } }, async (target) => {
-    const context = collectingContext();
-    const report = await restore(target, { target: addressOf(target, 'app', 'pw') }, context);
-    assert.equal(report.method, 'pipeline');
-    assert.match(report.methodReason ?? '', /CONFIG and REPLICAOF/);
-    assert.equal(report.durable, 'unknown');
-    assert.ok(context.events.some((event) => event.type === 'step' && /not atomic/.test(event.message)));
-    assert.equal(digestOf(target), digestOf(source));
-  }));
+  withTarget(
+    {
+      aclUsers: ['app on >pw ~* &* +@all -replicaof -slaveof -config -bgsave -bgrewriteaof -acl'],
+      config: { appendonly: 'yes' },
+    },
+    async (target) => {
+      const context = collectingContext();
+      const report = await restore(target, { target: addressOf(target, 'app', 'pw') }, context);
+      assert.equal(report.method, 'pipeline');
+      assert.match(report.methodReason ?? '', /CONFIG and REPLICAOF/);
+      assert.equal(report.durable, 'unknown');
+      assert.ok(context.events.some((event) => event.type === 'step' && /not atomic/.test(event.message)));
+      assert.equal(digestOf(target), digestOf(source));
+    },
+  ));
 
 test('a damaged or cut artifact, or one that is not the recorded one, never touches the target', () =>
   withTarget({}, async (target) => {
@@ -156,9 +212,22 @@ test('a damaged or cut artifact, or one that is not the recorded one, never touc
     const flipped = Buffer.from(taken.bytes);
     flipped[flipped.length >> 1] = (flipped[flipped.length >> 1] ?? 0) ^ 1;
     const other = await backUp(addressOf(target));
-    const failing = { ...readerOf(taken.bytes), open: async function* () { yield taken.bytes.subarray(0, 500_000); throw new Error('the storage is gone'); } };
-    for (const reader of [readerOf(flipped), readerOf(taken.bytes.subarray(0, -9)), readerOf(Buffer.concat([taken.bytes, Buffer.alloc(1)])), readerOf(other.bytes)]) {
-      for (const method of ['replica', 'pipeline'] as const) await assert.rejects(restore(target, { reader, method, replace: true }), { code: 'integrity', exitCode: 14 });
+    const failing = {
+      ...readerOf(taken.bytes),
+      open: async function* () {
+        yield taken.bytes.subarray(0, 500_000);
+        throw new Error('the storage is gone');
+      },
+    };
+    for (const reader of [
+      readerOf(flipped),
+      readerOf(taken.bytes.subarray(0, -9)),
+      readerOf(Buffer.concat([taken.bytes, Buffer.alloc(1)])),
+      readerOf(other.bytes),
+    ]) {
+      for (const method of ['replica', 'pipeline'] as const) {
+        await assert.rejects(restore(target, { reader, method, replace: true }), { code: 'integrity', exitCode: 14 });
+      }
     }
     await assert.rejects(restore(target, { reader: failing, replace: true }), /the storage is gone/);
     assert.equal(digestOf(target), before);
@@ -169,7 +238,10 @@ test('the target keeps its data and its settings when it cannot reach the scratc
   withTarget({ config: { masterauth: 'production' } }, async (target) => {
     target.cli(['SET', 'old', 'data']);
     const before = digestOf(target);
-    await assert.rejects(restore(target, { method: 'replica', replicaAddress: 'no-such-host.invalid', replace: true }), (error: LifeboatError) => error.code === 'source' && /cannot reach/.test(error.message));
+    await assert.rejects(
+      restore(target, { method: 'replica', replicaAddress: 'no-such-host.invalid', replace: true }),
+      (error: LifeboatError) => error.code === 'source' && /cannot reach/.test(error.message),
+    );
     assert.equal(digestOf(target), before);
     assert.equal(role(target), 'master');
     assert.equal(target.cli(['CONFIG', 'GET', 'masterauth']), 'masterauth\nproduction');
@@ -185,30 +257,59 @@ test('stopped in the middle: the target is a primary again with its settings, no
     const watching = {
       ...context,
       emit: (event: Parameters<typeof emit>[0]): void => {
-        if (event.type === 'step' && /copies the backup/.test(event.message)) setTimeout(() => {
-          port = /master_port:(\d+)/.exec(target.cli(['INFO', 'replication']))?.[1] ?? '';
-          stop.abort(new Error('stopped'));
-        }, 5);
+        if (event.type === 'step' && /copies the backup/.test(event.message)) {
+          setTimeout(() => {
+            port = /master_port:(\d+)/.exec(target.cli(['INFO', 'replication']))?.[1] ?? '';
+            stop.abort(new Error('stopped'));
+          }, 5);
+        }
       },
     };
     await assert.rejects(restore(target, { method: 'replica', replace: true }, { ...watching, events: [] }), /stopped/);
     assert.equal(role(target), 'master');
     assert.equal(target.cli(['CONFIG', 'GET', 'masterauth']), 'masterauth\nproduction');
-    assert.ok(!readFileSync('/proc/net/tcp', 'utf8').includes(`:${Number(port || 1).toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`));
+    assert.ok(
+      !readFileSync('/proc/net/tcp', 'utf8').includes(
+        `:${Number(port || 1)
+          .toString(16)
+          .toUpperCase()
+          .padStart(4, '0')} 00000000:0000 0A`,
+      ),
+    );
   }));
 
 test('the target dies in the middle: source (13), and nothing of ours is left', () =>
   withTarget({}, async (target) => {
     const context = collectingContext();
-    const killing = { ...context, emit: (event: { type: string; message?: string }): void => { if (/not atomic/.test(event.message ?? '')) setTimeout(() => void target.kill(), 30); } };
-    await assert.rejects(restore(target, { method: 'pipeline' }, { ...killing, events: [] }), { code: 'source', exitCode: 13 });
+    const killing = {
+      ...context,
+      emit: (event: { type: string; message?: string }): void => {
+        if (/not atomic/.test(event.message ?? '')) setTimeout(() => void target.kill(), 30);
+      },
+    };
+    await assert.rejects(restore(target, { method: 'pipeline' }, { ...killing, events: [] }), {
+      code: 'source',
+      exitCode: 13,
+    });
   }));
 
 test('refused with a reason: a replica, a cluster node, too little memory', async () => {
-  await withTarget({ config: { replicaof: `127.0.0.1 ${source.port}` } }, (target) => assert.rejects(restore(target), { code: 'source', message: /is a replica of/ }));
-  await withTarget({ config: { 'cluster-enabled': 'yes' } }, (target) => assert.rejects(restore(target), { code: 'source', message: /cluster mode/ }));
-  await withTarget({ config: { maxmemory: '3mb' } }, (target) => assert.rejects(restore(target, { method: 'replica' }), { code: 'space', message: /maxmemory/ }));
-  await withTarget({ config: { maxmemory: '3mb' } }, (target) => assert.rejects(restore(target, { method: 'pipeline' }), { code: 'source', message: /no memory left/, state: /keys were restored/ }));
+  await withTarget({ config: { replicaof: `127.0.0.1 ${source.port}` } }, (target) =>
+    assert.rejects(restore(target), { code: 'source', message: /is a replica of/ }),
+  );
+  await withTarget({ config: { 'cluster-enabled': 'yes' } }, (target) =>
+    assert.rejects(restore(target), { code: 'source', message: /cluster mode/ }),
+  );
+  await withTarget({ config: { maxmemory: '3mb' } }, (target) =>
+    assert.rejects(restore(target, { method: 'replica' }), { code: 'space', message: /maxmemory/ }),
+  );
+  await withTarget({ config: { maxmemory: '3mb' } }, (target) =>
+    assert.rejects(restore(target, { method: 'pipeline' }), {
+      code: 'source',
+      message: /no memory left/,
+      state: /keys were restored/,
+    }),
+  );
   await withTarget({ config: { databases: '4' } }, async (target) => {
     await assert.rejects(restore(target, { method: 'pipeline' }), { code: 'source', message: /no database 15/ });
     assert.equal(target.cli(['DBSIZE']), '0');

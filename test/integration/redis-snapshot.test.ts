@@ -9,14 +9,28 @@ import { Secret } from '../../src/lib/secret.ts';
 import { summarizeRdb } from '../../src/source/redis/rdb/summary.ts';
 import { redisSource } from '../../src/source/redis/snapshot.ts';
 import type { TestRedis } from '../helpers/servers/redis.ts';
-import { addressOf, backUp, collectingContext, digestOf, fillMany, fillSample, readerOf, startRedis } from '../helpers/servers/redis.ts';
+import {
+  addressOf,
+  backUp,
+  collectingContext,
+  digestOf,
+  fillMany,
+  fillSample,
+  readerOf,
+  startRedis,
+} from '../helpers/servers/redis.ts';
 
 let server: TestRedis;
 let scratchDir: string;
 
 before(async () => {
   scratchDir = mkdtempSync(join(tmpdir(), 'lbtest-scratch-'));
-  const aclUsers = ['whole on >pw ~* &* +@all', 'norep on >pw ~* &* +@all -sync -psync', 'half on >pw ~key:* &* +@all -sync -psync', 'blind on >pw ~* +sync +psync +replconf +ping'];
+  const aclUsers = [
+    'whole on >pw ~* &* +@all',
+    'norep on >pw ~* &* +@all -sync -psync',
+    'half on >pw ~key:* &* +@all -sync -psync',
+    'blind on >pw ~* +sync +psync +replconf +ping',
+  ];
   server = await startRedis({ tls: 'required', password: 'se:cr@t/', aclUsers });
   await fillSample(server);
   fillMany(server, 100_000, 2);
@@ -45,12 +59,23 @@ test('a snapshot over TLS and replication holds all of it, and the facts say wha
   const { bytes, facts } = await backUp(addressOf(server), 'auto', undefined, scratchDir);
   assert.equal(await digestOfFile(bytes), digestOf(server));
   assert.equal(facts.consistency, 'snapshot');
-  assert.deepEqual([facts.crc, facts.checkedBy, facts.rdbVersion, facts.serverVersion], ['verified', 'redis-check-rdb', 10, /redis_version:(\S+)/.exec(server.cli(['INFO', 'server']))?.[1]]);
+  assert.deepEqual(
+    [facts.crc, facts.checkedBy, facts.rdbVersion, facts.serverVersion],
+    ['verified', 'redis-check-rdb', 10, /redis_version:(\S+)/.exec(server.cli(['INFO', 'server']))?.[1]],
+  );
   assert.equal(facts.bytes, bytes.length);
-  const keyspace = [...server.cli(['INFO', 'keyspace']).matchAll(/db(\d+):keys=(\d+),expires=(\d+)/g)].map(([, ...numbers]) => numbers.map(Number));
-  assert.deepEqual(facts.databases.map(({ db, keys, expires }) => [db, keys, expires]), keyspace);
+  const keyspace = [...server.cli(['INFO', 'keyspace']).matchAll(/db(\d+):keys=(\d+),expires=(\d+)/g)].map(
+    ([, ...numbers]) => numbers.map(Number),
+  );
+  assert.deepEqual(
+    facts.databases.map(({ db, keys, expires }) => [db, keys, expires]),
+    keyspace,
+  );
   assert.deepEqual(facts.databases[0]?.types, { string: 17, list: 3, set: 4, zset: 3, hash: 2, stream: 4 });
-  assert.deepEqual(facts.functions.map(({ name }) => name), ['libone', 'libtwo']);
+  assert.deepEqual(
+    facts.functions.map(({ name }) => name),
+    ['libone', 'libtwo'],
+  );
   assert.equal(facts.config?.['databases'], '16');
   assert.ok(facts.aclUsers?.some((line) => line.startsWith('user norep on')));
   assert.doesNotMatch(JSON.stringify(facts), /#[0-9a-f]{64}|se:cr@t/);
@@ -61,19 +86,34 @@ test('without the right to replicate: by scan, the same content, the same finger
   const whole = await backUp(addressOf(server), 'replication', undefined, scratchDir);
   const { bytes, facts } = await backUp(addressOf(server, 'norep', 'pw'), 'auto', context, scratchDir);
   assert.equal(await digestOfFile(bytes), digestOf(server));
-  assert.deepEqual([facts.consistency, facts.crc, facts.checkedBy, facts.vanishedKeys], ['scan', 'verified', 'redis-check-rdb', 0]);
+  assert.deepEqual(
+    [facts.consistency, facts.crc, facts.checkedBy, facts.vanishedKeys],
+    ['scan', 'verified', 'redis-check-rdb', 0],
+  );
   assert.match(facts.scanReason ?? '', /'sync' command/);
   assert.ok(context.events.some((event) => event.type === 'step' && /not of one moment/.test(event.message)));
   assert.ok(!context.events.some((event) => event.type === 'warning'));
-  assert.deepEqual([facts.keyFingerprint, facts.functions, facts.databases.map(({ keys }) => keys)], [whole.facts.keyFingerprint, whole.facts.functions, whole.facts.databases.map(({ keys }) => keys)]);
-  await assert.rejects(backUp(addressOf(server, 'norep', 'pw'), 'replication', undefined, scratchDir), { code: 'source', exitCode: 13, hint: /\+sync/ });
-  await assert.rejects(backUp(addressOf(server, 'half', 'pw'), 'auto', undefined, scratchDir), { code: 'source', message: /no right to it/ });
+  assert.deepEqual(
+    [facts.keyFingerprint, facts.functions, facts.databases.map(({ keys }) => keys)],
+    [whole.facts.keyFingerprint, whole.facts.functions, whole.facts.databases.map(({ keys }) => keys)],
+  );
+  await assert.rejects(backUp(addressOf(server, 'norep', 'pw'), 'replication', undefined, scratchDir), {
+    code: 'source',
+    exitCode: 13,
+    hint: /\+sync/,
+  });
+  await assert.rejects(backUp(addressOf(server, 'half', 'pw'), 'auto', undefined, scratchDir), {
+    code: 'source',
+    message: /no right to it/,
+  });
 });
 
 test('a scan while keys come, go and the tables are resized: a file that loads, with every key that stayed, each once', async () => {
   const busy = await startRedis();
   fillMany(busy, 60_000);
-  const script = `for i=1,4000 do local n=redis.call('incr','n')%60000+60001 redis.call('set','key:'..n,n) redis.call('del','key:'..(n-2000)) end`;
+  const script =
+    "for i=1,4000 do local n=redis.call('incr','n')%60000+60001 redis.call('set','key:'..n,n) " +
+    "redis.call('del','key:'..(n-2000)) end";
   let going = true;
   const client = busy.client();
   const churn = (async () => {
@@ -84,7 +124,9 @@ test('a scan while keys come, go and the tables are resized: a file that loads, 
   await churn;
   await busy.stop();
   const seen = new Map<string, number>();
-  await summarizeRdb(readerOf(bytes).open('dump.rdb'), { onKey: (key) => void seen.set(key.key.toString(), (seen.get(key.key.toString()) ?? 0) + 1) });
+  await summarizeRdb(readerOf(bytes).open('dump.rdb'), {
+    onKey: (key) => void seen.set(key.key.toString(), (seen.get(key.key.toString()) ?? 0) + 1),
+  });
   for (let n = 1; n <= 58_000; n++) assert.equal(seen.get(`key:${n}`), 1, `key:${n}`);
   assert.ok([...seen.values()].every((times) => times === 1));
   assert.equal(facts.keys, seen.size);
@@ -131,15 +173,21 @@ test('wrong logins and addresses: source (13), with what to do, and never the pa
     [untrusted, /not trusted/, /caFile/],
     [plain, /./, /./],
   ] as const) {
-    await assert.rejects(backUp(address, 'auto', undefined, scratchDir), (error: Error & { code: string; exitCode: number; hint: string }) => {
-      assert.deepEqual([error.code, error.exitCode], ['source', 13], error.message);
-      assert.match(error.message, message);
-      assert.match(error.hint, hint);
-      assert.doesNotMatch(`${error.message} ${error.hint} ${String(error.cause)}`, /WRONGWORD|se:cr/);
-      return true;
-    });
+    await assert.rejects(
+      backUp(address, 'auto', undefined, scratchDir),
+      (error: Error & { code: string; exitCode: number; hint: string }) => {
+        assert.deepEqual([error.code, error.exitCode], ['source', 13], error.message);
+        assert.match(error.message, message);
+        assert.match(error.hint, hint);
+        assert.doesNotMatch(`${error.message} ${error.hint} ${String(error.cause)}`, /WRONGWORD|se:cr/);
+        return true;
+      },
+    );
   }
-  await assert.rejects(backUp(addressOf(server, 'blind', 'pw'), 'auto', undefined, scratchDir), { code: 'source', hint: /\+info/ });
+  await assert.rejects(backUp(addressOf(server, 'blind', 'pw'), 'auto', undefined, scratchDir), {
+    code: 'source',
+    hint: /\+info/,
+  });
 });
 
 test('redis-server killed, redis-cli killed, or the run stopped in the middle: fails, and nothing is left', async () => {
@@ -157,7 +205,10 @@ test('redis-server killed, redis-cli killed, or the run stopped in the middle: f
       else stop.abort(new Error('stopped by hand'));
     };
     const acting = act();
-    await assert.rejects(backUp(addressOf(victim), 'auto', context, scratchDir), how === 'abort' ? /stopped by hand/ : { code: 'source', exitCode: 13 });
+    await assert.rejects(
+      backUp(addressOf(victim), 'auto', context, scratchDir),
+      how === 'abort' ? /stopped by hand/ : { code: 'source', exitCode: 13 },
+    );
     await acting;
     assert.deepEqual(readdirSync(scratchDir), []);
     assert.throws(() => readFileSync(`/proc/${cliPid}/cmdline`), 'redis-cli is gone');
@@ -177,7 +228,9 @@ test('the password is in no command line, and the spooled file is for its owner 
 });
 
 test('leaving the dump early removes the spool', async () => {
-  for await (const artifact of redisSource({ ...addressOf(server), method: 'auto', scratchDir }).dump(collectingContext())) {
+  for await (const artifact of redisSource({ ...addressOf(server), method: 'auto', scratchDir }).dump(
+    collectingContext(),
+  )) {
     if (artifact.body.from !== 'stream') throw new Error('not a stream');
     for await (const bytes of artifact.body.stream) if (bytes.length > 0) break;
     break;
@@ -186,7 +239,8 @@ test('leaving the dump early removes the spool', async () => {
 });
 
 test('probe tells version, identity and what stands in the way, and changes nothing', async () => {
-  const probe = (address: Parameters<typeof backUp>[0], method: 'auto' | 'replication') => redisSource({ ...address, method, scratchDir }).probe(collectingContext());
+  const probe = (address: Parameters<typeof backUp>[0], method: 'auto' | 'replication') =>
+    redisSource({ ...address, method, scratchDir }).probe(collectingContext());
   const good = await probe(addressOf(server), 'auto');
   assert.deepEqual([good.serverVersion, good.problems, good.identity['role']], ['7.0.15', [], 'master']);
   assert.ok((good.estimatedBytes ?? 0) > 10e6);
@@ -213,4 +267,3 @@ async function cliOf(folder: string): Promise<string> {
   }
   throw new Error('no redis-cli was started');
 }
-

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
@@ -23,11 +32,18 @@ const identity = await newIdentity();
 const recipient = await recipientOf(identity);
 
 /** Runs the script; `secret` goes into a key file. */
-function rescue(args: readonly string[], secret?: string, env: Record<string, string> = {}): { code: number | null; out: string; err: string } {
+function rescue(
+  args: readonly string[],
+  secret?: string,
+  env: Record<string, string> = {},
+): { code: number | null; out: string; err: string } {
   const keyFile = join(base, `key-${runs++}`);
   if (secret !== undefined) writeFileSync(keyFile, secret);
   const script = new URL('../../src/repository/rescue/rescue.mjs', import.meta.url).pathname;
-  const run = spawnSync(process.execPath, [script, ...args, ...(secret === undefined ? [] : ['--key-file', keyFile])], { env, encoding: 'utf8' });
+  const run = spawnSync(process.execPath, [script, ...args, ...(secret === undefined ? [] : ['--key-file', keyFile])], {
+    env,
+    encoding: 'utf8',
+  });
   return { code: run.status, out: run.stdout, err: run.stderr };
 }
 
@@ -35,14 +51,21 @@ const outFolder = (): string => join(base, `out-${runs++}`);
 
 /** Text that compresses, noise that does not, an empty stream, one of several chunks with long repetitions. */
 const contents: Record<string, Buffer> = {
-  'schema.dump': Buffer.from(Array.from({ length: 40_000 }, (_, i) => `line ${i} ${i % 7 === 0 ? 'again and again and again' : i * 31}\n`).join('')),
+  'schema.dump': Buffer.from(
+    Array.from({ length: 40_000 }, (_, i) => `line ${i} ${i % 7 === 0 ? 'again and again and again' : i * 31}\n`).join(
+      '',
+    ),
+  ),
   'data-0a0b0c0d.dump': randomBytes(5 * 1024 * 1024 + 17),
   'empty.tar': Buffer.alloc(0),
   'dump.rdb': Buffer.concat([Buffer.alloc(3 * 1024 * 1024, 'ab'), randomBytes(1000), Buffer.alloc(700_000)]),
   'globals.sql': Buffer.from('x'),
 };
 
-async function filled(config: EncryptionConfig, compression: CompressionConfig): Promise<{ home: TestRepository; manifest: Manifest }> {
+async function filled(
+  config: EncryptionConfig,
+  compression: CompressionConfig,
+): Promise<{ home: TestRepository; manifest: Manifest }> {
   const home = testRepository();
   after(() => home[Symbol.dispose]());
   const repository = await home.create(config);
@@ -59,7 +82,12 @@ function checkExtracted(out: string): void {
   assert.equal(statSync(join(out, 'globals.sql')).mode & 0o777, 0o600);
 }
 
-const compressions: CompressionConfig[] = [{ method: 'none', level: 0 }, { method: 'gzip', level: 6 }, { method: 'zstd', level: 3 }, { method: 'lz4', level: 0 }];
+const compressions: CompressionConfig[] = [
+  { method: 'none', level: 0 },
+  { method: 'gzip', level: 6 },
+  { method: 'zstd', level: 3 },
+  { method: 'lz4', level: 0 },
+];
 
 for (const compression of compressions) {
   test(`extracts everything, ${compression.method}, with a raw key`, async () => {
@@ -76,7 +104,10 @@ for (const compression of compressions) {
 
 test('the copy in the repository is the same script, and works without encryption', async () => {
   const { home, manifest } = await filled(encryption({ enabled: false }), { method: 'lz4', level: 0 });
-  assert.deepEqual(readFileSync(join(home.root, 'rescue/rescue.mjs')), readFileSync(new URL('../../src/repository/rescue/rescue.mjs', import.meta.url)));
+  assert.deepEqual(
+    readFileSync(join(home.root, 'rescue/rescue.mjs')),
+    readFileSync(new URL('../../src/repository/rescue/rescue.mjs', import.meta.url)),
+  );
   const out = outFolder();
   assert.equal(rescue(['extract', home.root, manifest.id, out]).code, 0);
   checkExtracted(out);
@@ -84,9 +115,16 @@ test('the copy in the repository is the same script, and works without encryptio
 });
 
 test('a passphrase from the environment; the wrong one, none, and a damaged key are told apart from damage', async () => {
-  const { home, manifest } = await filled(encryption({ passphrase: 'gr\u00fcn und blau' }), { method: 'zstd', level: 1 });
+  const { home, manifest } = await filled(encryption({ passphrase: 'gr\u00fcn und blau' }), {
+    method: 'zstd',
+    level: 1,
+  });
   const out = outFolder();
-  assert.equal(rescue(['extract', home.root, manifest.id, out], undefined, { BACKUP_ENCRYPTION_PASSPHRASE: 'gru\u0308n und blau' }).code, 0);
+  assert.equal(
+    rescue(['extract', home.root, manifest.id, out], undefined, { BACKUP_ENCRYPTION_PASSPHRASE: 'gru\u0308n und blau' })
+      .code,
+    0,
+  );
   checkExtracted(out);
   assert.equal(rescue(['extract', home.root, manifest.id, outFolder()], 'gelb').code, 12);
   const none = rescue(['extract', home.root, manifest.id, outFolder()]);
@@ -105,30 +143,55 @@ test('an age identity: only what a trusted writer signed, unless forced; the cop
   assert.equal(rescue(['extract', home.root, manifest.id, out, '--trust', signer], identity).code, 0);
   checkExtracted(out);
   const forced = outFolder();
-  assert.equal(rescue(['extract', home.root, manifest.id, forced, '--force'], undefined, { BACKUP_ENCRYPTION_IDENTITY: identity }).code, 0);
+  assert.equal(
+    rescue(['extract', home.root, manifest.id, forced, '--force'], undefined, { BACKUP_ENCRYPTION_IDENTITY: identity })
+      .code,
+    0,
+  );
   checkExtracted(forced);
   assert.equal(rescue(['extract', home.root, manifest.id, outFolder(), '--force'], await newIdentity()).code, 12);
-  assert.match(rescue(['list', home.root], identity.replace(/.$/, (last) => (last === 'Q' ? 'P' : 'Q'))).err, /mistyped/);
+  assert.match(
+    rescue(
+      ['list', home.root],
+      identity.replace(/.$/, (last) => (last === 'Q' ? 'P' : 'Q')),
+    ).err,
+    /mistyped/,
+  );
 });
 
 test('flipped bytes and truncations of every object it reads are noticed, and no artifact looks complete', async () => {
   const home = testRepository();
   after(() => home[Symbol.dispose]());
-  const manifest = await backUp(await home.create(encryption({ key: rawKey })), [streamArtifact('one.bin', [Buffer.from('some content, twice: some content')])]);
-  const objects = readdirSync(home.root, { recursive: true, encoding: 'utf8' }).filter((name) => /^(packs|manifests|backups)\//.test(name) && statSync(join(home.root, name)).isFile());
+  const manifest = await backUp(await home.create(encryption({ key: rawKey })), [
+    streamArtifact('one.bin', [Buffer.from('some content, twice: some content')]),
+  ]);
+  const objects = readdirSync(home.root, { recursive: true, encoding: 'utf8' }).filter(
+    (name) => /^(packs|manifests|backups)\//.test(name) && statSync(join(home.root, name)).isFile(),
+  );
   const pack = objects.find((name) => name.startsWith('packs/')) ?? '';
   const packBytes = statSync(join(home.root, pack)).size;
-  // A pack's directory and trailer are no part of what a restore reads; nor is the table of packs, nor (while keys/ is whole) the copy of the key.
-  const readUpTo = (name: string): number => (name === pack ? 64 + readFileSync(join(home.root, pack)).readUInt32LE(packBytes - 24) - 64 : statSync(join(home.root, name)).size);
+  // A pack's directory and trailer are no part of what a restore reads; nor is the table of packs, nor (while keys/ is
+  // whole) the copy of the key.
+  const readUpTo = (name: string): number =>
+    name === pack
+      ? 64 + readFileSync(join(home.root, pack)).readUInt32LE(packBytes - 24) - 64
+      : statSync(join(home.root, name)).size;
   for (const name of objects.filter((each) => !/\/(packs|keys\.json)$/.test(each))) {
     const path = join(home.root, name);
     const bytes = readFileSync(path);
     const end = readUpTo(name);
     const from = name === pack ? 64 : 0;
-    for (const at of new Set([from, end - 1, ...Array.from({ length: 3 }, () => from + Math.floor(Math.random() * (end - from)))])) {
+    for (const at of new Set([
+      from,
+      end - 1,
+      ...Array.from({ length: 3 }, () => from + Math.floor(Math.random() * (end - from))),
+    ])) {
       const flipped = Buffer.from(bytes);
       flipped[at] = (flipped[at] as number) ^ (1 << Math.floor(Math.random() * 8));
-      for (const [what, harmed] of [['flipped', flipped], ['cut', bytes.subarray(0, at)]] as const) {
+      for (const [what, harmed] of [
+        ['flipped', flipped],
+        ['cut', bytes.subarray(0, at)],
+      ] as const) {
         writeFileSync(path, harmed);
         const out = outFolder();
         const { code, err } = rescue(['extract', home.root, manifest.id, out], rawKey);
@@ -166,7 +229,10 @@ for (const encrypted of [true, false]) {
     const put = async (name: string, folder: string, content: string, sealing = key): Promise<void> => {
       const object = `wal/7001/${folder}/${name}.wal`;
       mkdirSync(dirname(join(home.root, object)), { recursive: true });
-      writeFileSync(join(home.root, object), Buffer.concat(await sealWalBox(object, Buffer.from(content), sealing, { method: 'zstd', level: 3 })));
+      writeFileSync(
+        join(home.root, object),
+        Buffer.concat(await sealWalBox(object, Buffer.from(content), sealing, { method: 'zstd', level: 3 })),
+      );
     };
     await put('000000010000000000000001', '00000001/00000000', 'one');
     await put('000000010000000000000002', '00000001/00000000', 'two');
@@ -179,7 +245,9 @@ for (const encrypted of [true, false]) {
     const secret = encrypted ? rawKey : undefined;
     const { code, err } = rescue(['extract', home.root, 'wal', out], secret);
     assert.equal(code, 0, err);
-    const found = Object.fromEntries(readdirSync(join(out, '7001')).map((name) => [name, readFileSync(join(out, '7001', name), 'utf8')]));
+    const found = Object.fromEntries(
+      readdirSync(join(out, '7001')).map((name) => [name, readFileSync(join(out, '7001', name), 'utf8')]),
+    );
     assert.deepEqual(found, {
       '000000010000000000000001': 'one',
       '000000010000000000000002': 'two',
@@ -190,7 +258,10 @@ for (const encrypted of [true, false]) {
     assert.match(rescue(['list', home.root], secret).out, /^wal /m);
     if (!encrypted) return;
     const signer = signerFromSeed(Buffer.alloc(32, 9));
-    await put('000000010000000000000002', '00000001/00000000', 'two', { dataKey: key.dataKey, signer: { publicKey: key.signer?.publicKey ?? Buffer.alloc(32), sign: (bytes) => signer.sign(bytes) } });
+    await put('000000010000000000000002', '00000001/00000000', 'two', {
+      dataKey: key.dataKey,
+      signer: { publicKey: key.signer?.publicKey ?? Buffer.alloc(32), sign: (bytes) => signer.sign(bytes) },
+    });
     assert.equal(rescue(['extract', home.root, 'wal', outFolder()], secret).code, 14, 'a signature that does not fit');
   });
 }

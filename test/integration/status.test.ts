@@ -1,4 +1,7 @@
-/** status and acknowledge on a real repository: the verdict follows what happens to it, with the servers down, and from the repository and this host's state alone. */
+/**
+ * status and acknowledge on a real repository: the verdict follows what happens to it, with the servers down, and from
+ * the repository and this host's state alone.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +22,10 @@ before(async () => {
   for (let n = 0; n < 20; n++) writeFileSync(join(folder, `f${n}`), `content ${n} `.repeat(1000));
   bench.env = { ...bench.env, BACKUP_FILES: folder };
   // The disk of the test machine is none of the test's business.
-  writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ monitoring: { storagePercent: 100 }, schedules: [{ id: 'nightly', cronExpression: '@daily' }] }));
+  writeFileSync(
+    join(bench.folder, 'lifeboat.config.json'),
+    JSON.stringify({ monitoring: { storagePercent: 100 }, schedules: [{ id: 'nightly', cronExpression: '@daily' }] }),
+  );
   await bench.json('init');
 });
 after(() => bench?.[Symbol.asyncDispose]());
@@ -29,7 +35,8 @@ const look = async (exitCode: number, line = 'status'): Promise<StatusResult> =>
   documents.status.parse(result);
   return result;
 };
-const ids = ({ reasons }: StatusResult): string[] => reasons.filter(({ acknowledged }) => acknowledged === undefined).map(({ id }) => id.replace(/:\d{4}.*$/, ''));
+const ids = ({ reasons }: StatusResult): string[] =>
+  reasons.filter(({ acknowledged }) => acknowledged === undefined).map(({ id }) => id.replace(/:\d{4}.*$/, ''));
 
 test('no backup: unhealthy; one: degraded until a drill has proven it; then healthy, with a measured restore time', async () => {
   const empty = await look(19);
@@ -41,7 +48,10 @@ test('no backup: unhealthy; one: degraded until a drill has proven it; then heal
   const fresh = await look(3);
   assert.deepEqual(ids(fresh), ['unproven:main']);
   assert.equal(fresh.targets[0]?.newest?.state, 'stored');
-  assert.deepEqual([fresh.targets[0]?.restoreTime?.basis, fresh.targets[0]?.restoreTime?.assumption !== undefined], ['assumed', true]);
+  assert.deepEqual(
+    [fresh.targets[0]?.restoreTime?.basis, fresh.targets[0]?.restoreTime?.assumption !== undefined],
+    ['assumed', true],
+  );
 
   const { backups } = await bench.json<DrillResult>('integrity --drill');
   const proven = await look(0);
@@ -51,28 +61,46 @@ test('no backup: unhealthy; one: degraded until a drill has proven it; then heal
   assert.deepEqual([target?.newest?.id, target?.newest?.state, target?.newestProven?.id], [id, 'proven', id]);
   assert.equal(target?.restoreTime?.basis, 'measured');
   assert.ok(Math.abs((target?.restoreTime?.ms ?? 0) - (backups[0]?.restoreMs ?? -99)) <= 2);
-  assert.deepEqual(target?.moments.map((moment) => [moment.id, moment.state, moment.isDamaged]), [[id, 'proven', false]]);
+  assert.deepEqual(
+    target?.moments.map((moment) => [moment.id, moment.state, moment.isDamaged]),
+    [[id, 'proven', false]],
+  );
   assert.deepEqual([target?.analytics.successes, target?.analytics.failures, target?.analytics.successRate], [1, 0, 1]);
   const text = await bench.run('status');
   assert.equal(text.exitCode, 0);
-  assert.match(text.stdout, /^healthy\ntarget main\n  newest .*proven \d{4}-.*\n  scheduled files: nightly, was due .*, next .*\n  proven .*\n  restore   about .*measured by the drill/);
+  assert.match(
+    text.stdout,
+    /^healthy\ntarget main\n  newest .*proven \d{4}-.*\n  scheduled files: nightly, was due .*, next .*\n  proven .*\n  restore   about .*measured by the drill/,
+  );
   assert.match(text.stdout, /packs \S+ \S+, of that at most [0-5] % dead/);
   const [component] = target?.components ?? [];
   assert.deepEqual(component?.schedules, ['nightly']);
   const midnight = (days: number): string => new Date(new Date().setHours(24 * days, 0, 0, 0)).toISOString();
-  assert.ok([midnight(0), midnight(-1)].includes(component?.dueAt ?? '') && component?.nextAt === midnight(1), JSON.stringify(component));
+  assert.ok(
+    [midnight(0), midnight(-1)].includes(component?.dueAt ?? '') && component?.nextAt === midnight(1),
+    JSON.stringify(component),
+  );
   assert.deepEqual(proven.wal, []);
 });
 
 test('list and show tell states with time and duration, holds, and tags that were added later', async () => {
   await bench.run(['hold', 'latest', '--reason', 'before the audit', '--tag', 'audit']);
-  const { backups: [held] } = await bench.json<ListResult>('list --tag audit');
+  const {
+    backups: [held],
+  } = await bench.json<ListResult>('list --tag audit');
   assert.ok(held !== undefined);
   documents.list.parse(await bench.json('list'));
   assert.deepEqual([held.tags, held.hold?.reason, held.standing?.state], [['audit'], 'before the audit', 'proven']);
-  assert.ok((held.standing?.checked?.durationMs ?? 0) > 0 && (held.standing?.decoded?.durationMs ?? 0) > 0 && (held.standing?.proven?.durationMs ?? 0) > 0);
+  assert.ok(
+    (held.standing?.checked?.durationMs ?? 0) > 0 &&
+      (held.standing?.decoded?.durationMs ?? 0) > 0 &&
+      (held.standing?.proven?.durationMs ?? 0) > 0,
+  );
   assert.deepEqual((await bench.json<ListResult>('list --tag other')).backups, []);
-  assert.match((await bench.run('list')).stdout, /proven \d{4}-\d\d-\d\d \S+ \([\d.]+ m?s\) +on hold: before the audit, #audit/);
+  assert.match(
+    (await bench.run('list')).stdout,
+    /proven \d{4}-\d\d-\d\d \S+ \([\d.]+ m?s\) +on hold: before the audit, #audit/,
+  );
   const shown = await bench.json<ShowResult>('show latest');
   documents.show.parse(shown);
   assert.deepEqual(shown.backup.hold, held.hold);
@@ -96,7 +124,10 @@ test('a failed run is remembered with its reason; the source may be gone', async
   assert.deepEqual(ids(result), ['last-run:main', 'failure-rate:main']);
   assert.ok(result.reasons[0]?.message.includes(`exit code ${failed.exitCode}`));
   assert.equal(result.targets[0]?.analytics.failures, 1);
-  const lines = readFileSync(join(bench.stateDir, 'runs.ndjson'), 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as { outcome: string }).outcome);
+  const lines = readFileSync(join(bench.stateDir, 'runs.ndjson'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { outcome: string }).outcome);
   assert.deepEqual(lines, ['ok', 'failed']);
 });
 
@@ -107,7 +138,10 @@ test('a warning that is meant to be counts no more; one that cannot be meant, or
   }
   const result = await look(0);
   assert.equal(result.verdict, 'healthy');
-  assert.deepEqual(result.reasons.map(({ acknowledged }) => acknowledged?.reason), ['moved the folder', 'moved the folder']);
+  assert.deepEqual(
+    result.reasons.map(({ acknowledged }) => acknowledged?.reason),
+    ['moved the folder', 'moved the folder'],
+  );
   assertFailed(await bench.run('acknowledge nothing'), 10, /has no warning "nothing"/);
 });
 
@@ -118,7 +152,10 @@ test('a backup much smaller than the ones before is told, and its acknowledgemen
   writeFileSync(join(folder, 'big'), 'small');
   const { id } = await bench.backup();
   const result = await look(3);
-  assert.deepEqual(result.reasons.filter(({ acknowledged }) => acknowledged === undefined).map((each) => each.id), [`size:${id}`]);
+  assert.deepEqual(
+    result.reasons.filter(({ acknowledged }) => acknowledged === undefined).map((each) => each.id),
+    [`size:${id}`],
+  );
   await bench.json(`acknowledge size:${id}`);
   rmSync(join(bench.stateDir, 'repositories'), { recursive: true });
   assert.ok(!(await look(3)).reasons.some((each) => each.id === `size:${id}`));
@@ -134,7 +171,10 @@ test('a damaged manifest and a repository that was put back are unhealthy', asyn
   assertFailed(await bench.run(['acknowledge', `damaged:${id}`]), 2, /cannot be acknowledged/);
   rmSync(path);
   const gone = await look(19);
-  assert.ok(gone.reasons.some((each) => each.id === `rollback:manifests/${id}.json`), JSON.stringify(gone.reasons));
+  assert.ok(
+    gone.reasons.some((each) => each.id === `rollback:manifests/${id}.json`),
+    JSON.stringify(gone.reasons),
+  );
   writeFileSync(path, bytes);
   assert.ok(!(await look(3)).reasons.some(({ weight }) => weight === 'unhealthy'));
 });

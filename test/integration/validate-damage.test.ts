@@ -3,7 +3,19 @@
  * touches exactly what cannot be read any more, which is found by reading everything.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { Damage } from '../../src/operations/validate/request.ts';
@@ -22,9 +34,14 @@ before(async () => {
   const second = await home.backup('main');
   ids = [first, second, await home.backup('other')];
   await home.validate();
-  const packs = readdirSync(join(home.root, 'packs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.pack')).map((name) => `packs/${name}`);
-  const uses = await home.use(async ({ storage }) => Promise.all(ids.map(async (id) => (await storage.get(`backups/${id}/packs`)).toString('hex'))));
-  const users = (pack: string): string => uses.map((table) => (table.includes(pack.slice(-37, -5)) ? 'x' : '-')).join('');
+  const packs = readdirSync(join(home.root, 'packs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.pack'))
+    .map((name) => `packs/${name}`);
+  const uses = await home.use(async ({ storage }) =>
+    Promise.all(ids.map(async (id) => (await storage.get(`backups/${id}/packs`)).toString('hex'))),
+  );
+  const users = (pack: string): string =>
+    uses.map((table) => (table.includes(pack.slice(-37, -5)) ? 'x' : '-')).join('');
   chosen['shared'] = packs.find((pack) => users(pack) === 'xx-') ?? '';
   chosen['own'] = packs.find((pack) => users(pack) === '-x-') ?? '';
   chosen['foreign'] = packs.find((pack) => users(pack) === '--x') ?? '';
@@ -64,20 +81,75 @@ interface Kind {
 }
 
 const kinds: readonly Kind[] = [
-  { name: 'a pack that two backups share', object: () => chosen['shared'] ?? '', other: () => chosen['own'] ?? '', backups: [0, 1], sizeOnly: true },
-  { name: 'a pack of one backup', object: () => chosen['own'] ?? '', other: () => chosen['foreign'] ?? '', backups: [1], sizeOnly: true },
-  { name: 'an index', object: () => `backups/${ids[0]}/files.tar.0.index`, other: () => `backups/${ids[1]}/files.tar.0.index`, backups: [0], sizeOnly: true },
-  { name: 'facts', object: () => `backups/${ids[1]}/facts`, other: () => `backups/${ids[0]}/facts`, backups: [1], whole: true },
-  { name: 'a table of packs', object: () => `backups/${ids[1]}/packs`, other: () => `backups/${ids[0]}/packs`, backups: [1] },
-  { name: 'a copy of the key file', object: () => `backups/${ids[0]}/keys.json`, other: () => `manifests/${ids[0]}.json`, backups: [0] },
-  { name: 'the key file', object: () => `keys/${readdirSync(at('keys'))[0] ?? ''}`, other: () => `manifests/${ids[0]}.json`, backups: [0, 1, 2] },
-  { name: 'a manifest', object: () => `manifests/${ids[0]}.json`, other: () => `manifests/${ids[1]}.json`, backups: [0], whole: true },
-  { name: 'the newest manifest', object: () => `manifests/${ids[1]}.json`, other: () => `manifests/${ids[0]}.json`, backups: [1], whole: true },
+  {
+    name: 'a pack that two backups share',
+    object: () => chosen['shared'] ?? '',
+    other: () => chosen['own'] ?? '',
+    backups: [0, 1],
+    sizeOnly: true,
+  },
+  {
+    name: 'a pack of one backup',
+    object: () => chosen['own'] ?? '',
+    other: () => chosen['foreign'] ?? '',
+    backups: [1],
+    sizeOnly: true,
+  },
+  {
+    name: 'an index',
+    object: () => `backups/${ids[0]}/files.tar.0.index`,
+    other: () => `backups/${ids[1]}/files.tar.0.index`,
+    backups: [0],
+    sizeOnly: true,
+  },
+  {
+    name: 'facts',
+    object: () => `backups/${ids[1]}/facts`,
+    other: () => `backups/${ids[0]}/facts`,
+    backups: [1],
+    whole: true,
+  },
+  {
+    name: 'a table of packs',
+    object: () => `backups/${ids[1]}/packs`,
+    other: () => `backups/${ids[0]}/packs`,
+    backups: [1],
+  },
+  {
+    name: 'a copy of the key file',
+    object: () => `backups/${ids[0]}/keys.json`,
+    other: () => `manifests/${ids[0]}.json`,
+    backups: [0],
+  },
+  {
+    name: 'the key file',
+    object: () => `keys/${readdirSync(at('keys'))[0] ?? ''}`,
+    other: () => `manifests/${ids[0]}.json`,
+    backups: [0, 1, 2],
+  },
+  {
+    name: 'a manifest',
+    object: () => `manifests/${ids[0]}.json`,
+    other: () => `manifests/${ids[1]}.json`,
+    backups: [0],
+    whole: true,
+  },
+  {
+    name: 'the newest manifest',
+    object: () => `manifests/${ids[1]}.json`,
+    other: () => `manifests/${ids[0]}.json`,
+    backups: [1],
+    whole: true,
+  },
 ];
 
 /** "<backup>:<artifact>" of what the report says cannot be read. */
 function lostIn(damaged: readonly Damage[]): Set<string> {
-  return new Set(damaged.flatMap(({ backups }) => backups.flatMap(({ id, artifacts }) => artifacts.map(({ name }) => `${id}:${name}`))));
+  return new Set(
+    damaged.flatMap(({ backups }) =>
+      backups.flatMap(({ id, artifacts }) => artifacts.map(({ name }) => `${id}:${name}`)),
+    ),
+  );
 }
 
 describe('every kind of object, damaged in every way', () => {
@@ -91,21 +163,38 @@ describe('every kind of object, damaged in every way', () => {
         const { damaged } = await home.validate();
         // A manifest that is gone is no backup: that it was one is told by what remembers it.
         const isGone = kind.whole === true && object.startsWith('manifests/') && harm === 'missing';
-        assert.deepEqual(damaged.map((each) => each.object), isGone ? [] : [object]);
+        assert.deepEqual(
+          damaged.map((each) => each.object),
+          isGone ? [] : [object],
+        );
         assert.deepEqual(lostIn(damaged), lost);
         const [found] = damaged;
         if (found !== undefined) {
           assert.deepEqual(new Set(found.backups.map(({ id }) => id)), new Set(kind.backups.map((n) => ids[n])));
           assert.ok(found.backups.every(({ whole }) => whole === (kind.whole === true)));
-          assert.equal(found.kind, harm === 'missing' ? 'missing' : kind.sizeOnly === true && statSync(at(object)).size !== sizeBefore ? 'size' : 'damaged');
+          assert.equal(
+            found.kind,
+            harm === 'missing'
+              ? 'missing'
+              : kind.sizeOnly === true && statSync(at(object)).size !== sizeBefore
+                ? 'size'
+                : 'damaged',
+          );
         }
         const quick = await home.validate({ level: 'quick' });
-        const isHidden = object.startsWith('packs/') && statSync(at(object), { throwIfNoEntry: false })?.size === sizeBefore;
-        assert.deepEqual(quick.damaged.map((each) => each.object), isGone || isHidden ? [] : [object]);
+        const isHidden =
+          object.startsWith('packs/') && statSync(at(object), { throwIfNoEntry: false })?.size === sizeBefore;
+        assert.deepEqual(
+          quick.damaged.map((each) => each.object),
+          isGone || isHidden ? [] : [object],
+        );
 
         const account = await home.integrity();
         const isSeen = kind.sizeOnly !== true || !existsSync(at(object)) || statSync(at(object)).size !== sizeBefore;
-        assert.deepEqual(account.findings.map((each) => each.object), isSeen ? [object] : []);
+        assert.deepEqual(
+          account.findings.map((each) => each.object),
+          isSeen ? [object] : [],
+        );
         assert.ok(account.findings.every(({ weight }) => weight === 'fault'));
       });
     }
@@ -140,11 +229,23 @@ describe('the repository as a whole', () => {
 
   test('strays, orphans, a manifest in trash that is damaged, a changed rescue script', async () => {
     // The last one is doctor's.
-    for (const stray of ['what', 'packs/00/short.pack', 'backups/nobody/facts', 'manifests/README', 'wal/1/x.wal', 'locks/doctor/0123456789abcdef']) {
+    for (const stray of [
+      'what',
+      'packs/00/short.pack',
+      'backups/nobody/facts',
+      'manifests/README',
+      'wal/1/x.wal',
+      'locks/doctor/0123456789abcdef',
+    ]) {
       mkdirSync(dirname(at(stray)), { recursive: true });
       writeFileSync(at(stray), 'x');
     }
-    assert.deepEqual(await account(), ['backups/nobody/facts', 'manifests/README', 'packs/00/short.pack', 'wal/1/x.wal', 'what'].map((name) => `warning stray ${name}`));
+    assert.deepEqual(
+      await account(),
+      ['backups/nobody/facts', 'manifests/README', 'packs/00/short.pack', 'wal/1/x.wal', 'what'].map(
+        (name) => `warning stray ${name}`,
+      ),
+    );
     mkdirSync(at('trash'));
     writeFileSync(at(`trash/${ids[0]}.json`), '{}');
     assert.deepEqual(await account(), [`fault damaged trash/${ids[0]}.json`]);
@@ -157,7 +258,13 @@ describe('the repository as a whole', () => {
     const [piece = ''] = readdirSync(at(`evidence/${ids[0]}`));
     harms['flipped']?.(`evidence/${ids[0]}/${piece}`, '');
     copyFileSync(at(`evidence/${ids[0]}/${piece}`), at(`evidence/${ids[1]}/20991231T000000Z-drill-ok.json`));
-    assert.deepEqual(await account(), [`warning untrusted evidence/${ids[0]}/${piece}`, `warning untrusted evidence/${ids[1]}/20991231T000000Z-drill-ok.json`].toSorted());
+    assert.deepEqual(
+      await account(),
+      [
+        `warning untrusted evidence/${ids[0]}/${piece}`,
+        `warning untrusted evidence/${ids[1]}/20991231T000000Z-drill-ok.json`,
+      ].toSorted(),
+    );
   });
 
   test('what no backup names is young at first, an orphan later', async () => {
@@ -175,7 +282,9 @@ describe('the repository as a whole', () => {
 
   test('an audit log with a gap, with a record that was changed, and one that ends too early', async () => {
     const [host = ''] = readdirSync(at('audit'));
-    const records = readdirSync(at(`audit/${host}`)).map((name) => `audit/${host}/${name}`).toSorted();
+    const records = readdirSync(at(`audit/${host}`))
+      .map((name) => `audit/${host}/${name}`)
+      .toSorted();
     const [first = '', last = ''] = [records[0], records.at(-1)];
     assert.ok(records.length > 1);
     rmSync(at(first));

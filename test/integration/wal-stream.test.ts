@@ -1,4 +1,7 @@
-/** The receiver of a real server's log: seconds behind, through outages of server and storage, and a recovery from the repository alone. */
+/**
+ * The receiver of a real server's log: seconds behind, through outages of server and storage, and a recovery from the
+ * repository alone.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +13,13 @@ import { parseLsn } from '../../src/repository/wal/names.ts';
 import { walDocuments } from '../../src/ui/json/wal-documents.ts';
 import { assertFailed, namesBelow, toolsOf } from '../helpers/cli/command-run.ts';
 import { startPostgres } from '../helpers/servers/postgres.ts';
-import { checkArchived, recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/cluster/wal-stream-bench.ts';
+import {
+  checkArchived,
+  recoverLatest,
+  startStreamBench,
+  startWriter,
+  type StreamBench,
+} from '../helpers/cluster/wal-stream-bench.ts';
 
 let lab: StreamBench;
 /** The first segment that the slot keeps. */
@@ -21,9 +30,16 @@ before(async () => {
 });
 after(async () => lab?.stop());
 
-const rows = (n: number): string => `INSERT INTO w SELECT n, now(), repeat(md5(n::text), 60) FROM generate_series((SELECT coalesce(max(n), 0) + 1 FROM w), (SELECT coalesce(max(n), 0) + ${n} FROM w)) n`;
-const unfinishedNames = (): string[] => namesBelow(join(lab.bench.repository, 'wal')).filter((name) => /\.[0-9A-F]{16}\.partial\.wal$/.test(name));
-const lines = (stdout: string): WalStreamReport[] => stdout.trim().split('\n').map((line) => walDocuments['wal-stream'].parse(JSON.parse(line)) as WalStreamReport & { schema: string });
+const rows = (n: number): string =>
+  'INSERT INTO w SELECT n, now(), repeat(md5(n::text), 60) FROM generate_series((SELECT coalesce(max(n), 0) + 1 ' +
+  `FROM w), (SELECT coalesce(max(n), 0) + ${n} FROM w)) n`;
+const unfinishedNames = (): string[] =>
+  namesBelow(join(lab.bench.repository, 'wal')).filter((name) => /\.[0-9A-F]{16}\.partial\.wal$/.test(name));
+const lines = (stdout: string): WalStreamReport[] =>
+  stdout
+    .trim()
+    .split('\n')
+    .map((line) => walDocuments['wal-stream'].parse(JSON.parse(line)) as WalStreamReport & { schema: string });
 
 async function lsn(): Promise<bigint> {
   const [row] = await lab.server.query('postgres', 'SELECT pg_current_wal_flush_lsn() AS lsn');
@@ -36,14 +52,25 @@ async function archivedUpTo(position: bigint): Promise<void> {
     const system = (await lab.status()).systems.find(({ systemId }) => systemId === lab.systemId);
     const end = system?.timelines.at(-1);
     if (end?.unfinished !== undefined && parseLsn(end.unfinished.lsn) + 64n >= position) return;
-    if (end !== undefined && end.last > first && BigInt(`0x${end.last.slice(8, 16)}${end.last.slice(18, 24)}00000`) >= position) return;
+    if (
+      end !== undefined &&
+      end.last > first &&
+      BigInt(`0x${end.last.slice(8, 16)}${end.last.slice(18, 24)}00000`) >= position
+    ) {
+      return;
+    }
     await sleep(200);
   }
 }
 
-test('without its slot it says how to make one; a cluster that is not the target\'s is refused, and gets no slot', async () => {
+test("without its slot it says how to make one; a cluster that is not the target's is refused, and gets no slot", async () => {
   const { bench, server } = lab;
-  assertFailed(await bench.run('wal stream'), 13, /the server has no replication slot lifeboat/, /wal stream --create-slot/);
+  assertFailed(
+    await bench.run('wal stream'),
+    13,
+    /the server has no replication slot lifeboat/,
+    /wal stream --create-slot/,
+  );
   assertFailed(await bench.run('wal stream --slot A-b'), 2, /no name of a replication slot/);
   const stream = await lab.stream('--create-slot', '--json');
   const again = await bench.run('wal stream');
@@ -56,13 +83,24 @@ test('without its slot it says how to make one; a cluster that is not the target
   assert.equal(ended.exitCode, 0, ended.stderr);
   const told = lines(ended.stdout);
   assert.deepEqual([told[0]?.state, told.at(-1)?.state], ['streaming', 'ended']);
-  const [slot] = await server.query('postgres', 'SELECT pg_walfile_name(restart_lsn) AS first, active FROM pg_replication_slots');
+  const [slot] = await server.query(
+    'postgres',
+    'SELECT pg_walfile_name(restart_lsn) AS first, active FROM pg_replication_slots',
+  );
   assert.equal(slot?.['active'], 'f');
-  first = readdirSync(join(server.dataDir, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name)).toSorted()[0] ?? '';
+  first =
+    readdirSync(join(server.dataDir, 'pg_wal'))
+      .filter((name) => /^[0-9A-F]{24}$/.test(name))
+      .toSorted()[0] ?? '';
   await bench.nothingLeft();
   const other = await startPostgres();
   try {
-    assertFailed(await bench.run('wal stream --create-slot', { env: { DATABASE_URL: other.url() } }), 2, /cluster with system identifier \d+, but the archive of target main is that of \d+/, /--accept-new-system/);
+    assertFailed(
+      await bench.run('wal stream --create-slot', { env: { DATABASE_URL: other.url() } }),
+      2,
+      /cluster with system identifier \d+, but the archive of target main is that of \d+/,
+      /--accept-new-system/,
+    );
     assert.deepEqual(await other.query('postgres', 'SELECT 1 FROM pg_replication_slots'), []);
   } finally {
     await other.stop();
@@ -82,7 +120,11 @@ test('the server and the receiver are killed: the repository alone gives every r
   const numbers = await recoverLatest(bench);
   const safe = [...writer.acknowledged].filter(([, at]) => at < killedMs - 3000).map(([n]) => n);
   assert.ok(safe.length > 50, `${safe.length}`);
-  assert.deepEqual(numbers, Array.from({ length: numbers.length }, (_, i) => i + 1), 'a row is missing in between');
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: numbers.length }, (_, i) => i + 1),
+    'a row is missing in between',
+  );
   assert.ok(numbers.length >= safe.length, `${numbers.length} of ${safe.length}`);
   assert.ok(unfinishedNames().length <= 2);
 });
@@ -105,39 +147,50 @@ test('after kill -9 the next start goes on without a gap; what it had is shipped
   assert.ok((await checkArchived(lab, first)) > 5);
   assert.equal(unfinishedNames().length, 1, 'of finished segments nothing unfinished is left');
   const spool = join(bench.stateDir, 'repositories');
-  const folder = namesBelow(spool).find((name) => name.endsWith('.partial'))?.replace(/\/[^/]*$/, '') ?? '';
+  const folder =
+    namesBelow(spool)
+      .find((name) => name.endsWith('.partial'))
+      ?.replace(/\/[^/]*$/, '') ?? '';
   assert.equal(statSync(join(spool, folder)).mode & 0o777, 0o700);
-  assert.equal(readdirSync(join(spool, folder)).filter((name) => /^[0-9A-F]{24}$/.test(name)).length, 1, 'only the newest shipped segment stays');
+  assert.equal(
+    readdirSync(join(spool, folder)).filter((name) => /^[0-9A-F]{24}$/.test(name)).length,
+    1,
+    'only the newest shipped segment stays',
+  );
 });
 
-test('storage and server away for a while: nothing is dropped, and it goes on by itself; what waits on the host is bounded', async () => {
-  const { bench, server } = lab;
-  const stream = await lab.stream('--max-spool', '5MB');
-  const away = `${bench.repository}-away`;
-  renameSync(bench.repository, away);
-  await server.query('postgres', rows(3000));
-  await stream.said(/what is received cannot be shipped/);
-  await stream.said(/what comes is left to the server for now/);
-  await server.kill();
-  await server.start();
-  await server.query('postgres', rows(3000));
-  const position = await lsn();
-  assert.equal(existsSync(bench.repository), false, 'a repository that is gone is not made anew');
-  renameSync(away, bench.repository);
-  await stream.said(/the repository takes it again/);
-  await archivedUpTo(position);
-  await server.kill();
-  await stream.said(/no log is received, the slot keeps it/);
-  await server.start();
-  await server.query('postgres', rows(100));
-  await archivedUpTo(await lsn());
-  stream.kill('SIGTERM');
-  const { exitCode, stderr } = await stream.result;
-  assert.equal(exitCode, 0, stderr);
-  assert.ok((await checkArchived(lab, first)) > 15);
-  assert.deepEqual((await lab.status()).systems[0]?.gaps, []);
-  await bench.nothingLeft();
-});
+test(
+  'storage and server away for a while: nothing is dropped, and it ' +
+    'goes on by itself; what waits on the host is bounded',
+  async () => {
+    const { bench, server } = lab;
+    const stream = await lab.stream('--max-spool', '5MB');
+    const away = `${bench.repository}-away`;
+    renameSync(bench.repository, away);
+    await server.query('postgres', rows(3000));
+    await stream.said(/what is received cannot be shipped/);
+    await stream.said(/what comes is left to the server for now/);
+    await server.kill();
+    await server.start();
+    await server.query('postgres', rows(3000));
+    const position = await lsn();
+    assert.equal(existsSync(bench.repository), false, 'a repository that is gone is not made anew');
+    renameSync(away, bench.repository);
+    await stream.said(/the repository takes it again/);
+    await archivedUpTo(position);
+    await server.kill();
+    await stream.said(/no log is received, the slot keeps it/);
+    await server.start();
+    await server.query('postgres', rows(100));
+    await archivedUpTo(await lsn());
+    stream.kill('SIGTERM');
+    const { exitCode, stderr } = await stream.result;
+    assert.equal(exitCode, 0, stderr);
+    assert.ok((await checkArchived(lab, first)) > 15);
+    assert.deepEqual((await lab.status()).systems[0]?.gaps, []);
+    await bench.nothingLeft();
+  },
+);
 
 test('wal fetch serves the newest unfinished segment at the end only', async () => {
   const { bench, systemId } = lab;
@@ -145,17 +198,28 @@ test('wal fetch serves the newest unfinished segment at the end only', async () 
   const segment = end?.unfinished?.segment ?? '';
   const to = join(bench.folder, 'RECOVERYXLOG');
   const fetch = async (name: string): Promise<{ code: number; from?: string | undefined }> => {
-    const { exitCode, stdout } = await bench.run(['wal', 'fetch', name, to, '--system-id', systemId, '--json'], { env: { BACKUP_STATE_DIR: join(bench.folder, `fetch-${Math.random()}`) } });
-    return { code: exitCode, from: exitCode === 0 ? z.looseObject({ from: z.string() }).parse(JSON.parse(stdout)).from : undefined };
+    const { exitCode, stdout } = await bench.run(['wal', 'fetch', name, to, '--system-id', systemId, '--json'], {
+      env: { BACKUP_STATE_DIR: join(bench.folder, `fetch-${Math.random()}`) },
+    });
+    return {
+      code: exitCode,
+      from: exitCode === 0 ? z.looseObject({ from: z.string() }).parse(JSON.parse(stdout)).from : undefined,
+    };
   };
   assert.deepEqual(await fetch(end?.last ?? ''), { code: 0, from: 'repository' });
   assert.deepEqual(await fetch(segment), { code: 0, from: 'unfinished' });
   assert.equal(readFileSync(to).length, 1024 * 1024);
   const path = join(bench.repository, unfinishedNames().length === 1 ? `wal/${unfinishedNames()[0]}` : '');
-  renameSync(join(bench.repository, `wal/${systemId}/00000001/${(end?.last ?? '').slice(8, 16)}/${end?.last}.wal`), join(bench.folder, 'aside'));
+  renameSync(
+    join(bench.repository, `wal/${systemId}/00000001/${(end?.last ?? '').slice(8, 16)}/${end?.last}.wal`),
+    join(bench.folder, 'aside'),
+  );
   assert.equal((await fetch(end?.last ?? '')).code, 200, 'a gap, although only an unfinished one comes after');
   assert.equal((await bench.run('wal status')).exitCode, 14);
-  renameSync(join(bench.folder, 'aside'), join(bench.repository, `wal/${systemId}/00000001/${(end?.last ?? '').slice(8, 16)}/${end?.last}.wal`));
+  renameSync(
+    join(bench.folder, 'aside'),
+    join(bench.repository, `wal/${systemId}/00000001/${(end?.last ?? '').slice(8, 16)}/${end?.last}.wal`),
+  );
   assert.ok(existsSync(path));
 });
 
@@ -168,7 +232,12 @@ test('a slot is removed when asked for; log that is lost by then is told, and be
   await server.query('postgres', 'SELECT pg_reload_conf()');
   await server.query('postgres', rows(3000));
   for (let n = 0; n < 3; n++) await server.query('postgres', 'SELECT pg_switch_wal(); CHECKPOINT');
-  assertFailed(await bench.run('wal stream --create-slot'), 17, /no longer has the log that comes next/, /--accept-gap/);
+  assertFailed(
+    await bench.run('wal stream --create-slot'),
+    17,
+    /no longer has the log that comes next/,
+    /--accept-gap/,
+  );
   // One that may do no more than it must, and cannot see what log the server has.
   await server.query('postgres', 'CREATE ROLE streamer LOGIN REPLICATION');
   bench.env = { ...bench.env, DATABASE_URL: server.url('postgres', 'streamer') };

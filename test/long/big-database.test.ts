@@ -37,7 +37,10 @@ after(async () => {
 
 /** Last values by name, as text. */
 async function sequences(database: string): Promise<Map<string, number>> {
-  const rows = await server.query(database, "SELECT schemaname || '.' || sequencename AS name, coalesce(last_value, start_value) AS value FROM pg_sequences");
+  const rows = await server.query(
+    database,
+    "SELECT schemaname || '.' || sequencename AS name, coalesce(last_value, start_value) AS value FROM pg_sequences",
+  );
   return new Map(rows.map(({ name, value }) => [name ?? '', Number(value)]));
 }
 
@@ -47,16 +50,32 @@ interface Combination {
   readonly repository: object;
 }
 
-/** Fingerprints were equal; the sample has a table without columns and a materialized view, of which only rows are counted. */
+/**
+ * Fingerprints were equal; the sample has a table without columns and a materialized view, of which only rows are
+ * counted.
+ */
 function assertVerified(result: RestoreResult): void {
   assert.ok(result.outcome === 'done');
-  assert.deepEqual(result.components.map(({ verified }) => verified !== 'not-checked'), [true]);
+  assert.deepEqual(
+    result.components.map(({ verified }) => verified !== 'not-checked'),
+    [true],
+  );
 }
 
 /** Backs up under writes, restores, compares every row and definition with the snapshot. */
 async function provesEqual(t: TestContext, name: string, { jobs, encryption, repository }: Combination): Promise<void> {
   const restored = `restored_${name}`;
-  await using lifeboat = await openLifeboat({ config: { repository, encryption, jobs, stateDir: join(work, `${name}-state`), targets: { main: { postgres: { url: server.url('big'), databases: ['big'] } } } }, env: {}, cwd: work });
+  await using lifeboat = await openLifeboat({
+    config: {
+      repository,
+      encryption,
+      jobs,
+      stateDir: join(work, `${name}-state`),
+      targets: { main: { postgres: { url: server.url('big'), databases: ['big'] } } },
+    },
+    env: {},
+    cwd: work,
+  });
   await lifeboat.init();
   const atFirst = await sequences('big');
   const writer = await startWriter(server, 'big');
@@ -82,10 +101,16 @@ async function provesEqual(t: TestContext, name: string, { jobs, encryption, rep
   assertSameText(await dumpDigest(server, restored), (await source) ?? 'no snapshot was told');
   for (const [sequence, value] of await sequences(restored)) {
     const [low, high] = [atFirst.get(sequence) ?? Number.NaN, atLast.get(sequence) ?? Number.NaN];
-    assert.ok(value >= Math.min(low, high) && value <= Math.max(low, high), `${sequence} is ${value}, not from ${low} to ${high}`);
+    assert.ok(
+      value >= Math.min(low, high) && value <= Math.max(low, high),
+      `${sequence} is ${value}, not from ${low} to ${high}`,
+    );
   }
   const read = taken.components.reduce((sum, { readBytes }) => sum + readBytes, 0);
-  t.diagnostic(`${name}: ${formatBytes(read)} backed up in ${(taken.durationMs / 1000).toFixed(1)} s while ${changes} rounds of changes were written, restored in ${(result.durationMs / 1000).toFixed(1)} s`);
+  t.diagnostic(
+    `${name}: ${formatBytes(read)} backed up in ${(taken.durationMs / 1000).toFixed(1)} s while ${changes} rounds ` +
+      `of changes were written, restored in ${(result.durationMs / 1000).toFixed(1)} s`,
+  );
   await server.query('postgres', `DROP DATABASE ${restored}`);
 }
 
@@ -105,9 +130,22 @@ test('over 1 GB, written to meanwhile: local, not encrypted, 1 job: equal', asyn
 test('over 1 GB, written to meanwhile: S3, encrypted with 1 job and not with 4: equal', async (t) => {
   const s3 = await startS3Server();
   try {
-    for (const [name, jobs, encryption] of [['three', 1, encrypted], ['four', 4, plain]] as const) {
+    for (const [name, jobs, encryption] of [
+      ['three', 1, encrypted],
+      ['four', 4, plain],
+    ] as const) {
       const bucket = await s3.makeBucket();
-      await provesEqual(t, name, { jobs, encryption, repository: { url: `s3://${bucket}`, endpoint: s3.endpoint, pathStyle: true, accessKey: s3.accessKey, secretKey: s3.secretKey } });
+      await provesEqual(t, name, {
+        jobs,
+        encryption,
+        repository: {
+          url: `s3://${bucket}`,
+          endpoint: s3.endpoint,
+          pathStyle: true,
+          accessKey: s3.accessKey,
+          secretKey: s3.secretKey,
+        },
+      });
     }
   } finally {
     await s3.stop();
@@ -117,7 +155,16 @@ test('over 1 GB, written to meanwhile: S3, encrypted with 1 job and not with 4: 
 function envFor(name: string, database: string): Record<string, string> {
   const folder = join(work, name);
   for (const each of ['tmp', 'home']) mkdirSync(join(folder, each), { recursive: true });
-  return { PATH: process.env['PATH'] ?? '', HOME: join(folder, 'home'), TMPDIR: join(folder, 'tmp'), BACKUP_STATE_DIR: join(folder, 'state'), BACKUP_REPOSITORY: `file://${join(folder, 'repository')}`, BACKUP_ENCRYPTION_KEY: key, BACKUP_JOBS: '2', DATABASE_URL: server.url(database) };
+  return {
+    PATH: process.env['PATH'] ?? '',
+    HOME: join(folder, 'home'),
+    TMPDIR: join(folder, 'tmp'),
+    BACKUP_STATE_DIR: join(folder, 'state'),
+    BACKUP_REPOSITORY: `file://${join(folder, 'repository')}`,
+    BACKUP_ENCRYPTION_KEY: key,
+    BACKUP_JOBS: '2',
+    DATABASE_URL: server.url(database),
+  };
 }
 
 function storedBy({ document }: MeasuredRun): number {
@@ -146,12 +193,18 @@ test('as it is shipped, 2 jobs: at most 300 MiB, as for a tenth of it; a second 
   }
   const env = envFor('big', 'big');
   const unchanged = storedBy(await run('backup big, unchanged', ['backup'], env));
-  await server.psql('big', `
+  await server.psql(
+    'big',
+    `
     WITH bounds AS (SELECT min(id) AS low, max(id) AS high, count(*) AS rows FROM app.events)
     UPDATE app.events SET body = 'changed: ' || body, amount = amount + 1 FROM bounds WHERE id >= (low + high) / 2 AND id < (low + high) / 2 + rows / 100;
-    INSERT INTO app.events (customer_id, kind, body, amount) SELECT customer_id, kind, 'appended ' || md5(id::text) || body, amount FROM app.events WHERE id <= (SELECT min(id) + count(*) / 100 FROM app.events)`);
+    INSERT INTO app.events (customer_id, kind, body, amount) SELECT customer_id, kind, 'appended ' || md5(id::text) || body, amount FROM app.events WHERE id <= (SELECT min(id) + count(*) / 100 FROM app.events)`,
+  );
   const changed = storedBy(await run('backup big, 1 % changed and 1 % appended', ['backup'], env));
-  t.diagnostic(`stored: first ${formatBytes(first)}, unchanged ${formatBytes(unchanged)} (${percent(unchanged, first)}), changed ${formatBytes(changed)} (${percent(changed, first)})`);
+  t.diagnostic(
+    `stored: first ${formatBytes(first)}, unchanged ${formatBytes(unchanged)} (${percent(unchanged, first)}), ` +
+      `changed ${formatBytes(changed)} (${percent(changed, first)})`,
+  );
   assert.ok(unchanged < first * 0.005, `unchanged: ${unchanged} of ${first}`);
   assert.ok(changed < first * 0.1, `changed: ${changed} of ${first}`);
   for (const act of ['backup', 'restore']) {

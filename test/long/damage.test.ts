@@ -22,5 +22,8 @@ test('no damage makes a restore succeed with other data, or leaves a target that
   }
   context.diagnostic([...counts].map(([said, count]) => `${said}: ${count}`).join(', '));
   assert.ok((counts.get('integrity') ?? 0) > 100);
-  assert.deepEqual(await bench.judge('repository.json', { what: 'nothing', apply: (whole) => whole }), ['equal', 'equal']);
+  assert.deepEqual(await bench.judge('repository.json', { what: 'nothing', apply: (whole) => whole }), [
+    'equal',
+    'equal',
+  ]);
 });

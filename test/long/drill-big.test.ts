@@ -1,4 +1,7 @@
-/** A drill of a database of 1 GB, a Redis of 200,000 keys and 10,000 files: everything compared, its evidence and durations kept, and the machine left as it was. */
+/**
+ * A drill of a database of 1 GB, a Redis of 200,000 keys and 10,000 files: everything compared, its evidence and
+ * durations kept, and the machine left as it was.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -44,13 +47,23 @@ after(async () => {
 
 /** What a server may leave: processes of the bench (nothingLeft() looks at them), shared memory, folders. */
 function traces(): unknown {
-  const segments = execFileSync('ipcs', ['-m'], { encoding: 'utf8' }).split('\n').filter((line) => line.startsWith('0x')).map((line) => line.split(/\s+/)[1]);
-  return { segments: segments.filter((id) => isOurs(id ?? '')), folders: readdirSync('/var/tmp').filter((name) => name.startsWith('lifeboat-pg-')), tmp: readdirSync(bench.tmp) };
+  const segments = execFileSync('ipcs', ['-m'], { encoding: 'utf8' })
+    .split('\n')
+    .filter((line) => line.startsWith('0x'))
+    .map((line) => line.split(/\s+/)[1]);
+  return {
+    segments: segments.filter((id) => isOurs(id ?? '')),
+    folders: readdirSync('/var/tmp').filter((name) => name.startsWith('lifeboat-pg-')),
+    tmp: readdirSync(bench.tmp),
+  };
 }
 
 /** Other tests' servers come and go: only segments whose maker is gone are left-overs. */
 function isOurs(id: string): boolean {
-  const line = readFileSync('/proc/sysvipc/shm', 'utf8').split('\n').map((each) => each.trim().split(/\s+/)).find((fields) => fields[1] === id);
+  const line = readFileSync('/proc/sysvipc/shm', 'utf8')
+    .split('\n')
+    .map((each) => each.trim().split(/\s+/))
+    .find((fields) => fields[1] === id);
   return line !== undefined && line[6] === '0';
 }
 
@@ -59,11 +72,18 @@ test('is proven, and nothing of the drill stays', async (t) => {
   const before = traces();
   const started = performance.now();
   const { backups } = await bench.json<DrillResult>('integrity --drill');
-  t.diagnostic(`backup ${Math.round(durationMs / 1000)} s, drill ${Math.round((performance.now() - started) / 1000)} s`);
+  t.diagnostic(
+    `backup ${Math.round(durationMs / 1000)} s, drill ${Math.round((performance.now() - started) / 1000)} s`,
+  );
   const [drilled] = backups;
   assert.deepEqual([drilled?.id, drilled?.result], [id, 'proven']);
-  for (const { name, steps } of drilled?.components ?? []) t.diagnostic(`${name}: ${steps.map((step) => `${step.name} ${step.durationMs} ms`).join(', ')}`);
-  const counts = Object.assign({}, ...(drilled?.components ?? []).map((component) => component.counts)) as Record<string, number>;
+  for (const { name, steps } of drilled?.components ?? []) {
+    t.diagnostic(`${name}: ${steps.map((step) => `${step.name} ${step.durationMs} ms`).join(', ')}`);
+  }
+  const counts = Object.assign({}, ...(drilled?.components ?? []).map((component) => component.counts)) as Record<
+    string,
+    number
+  >;
   assert.deepEqual([counts['keys'], counts['files']], [keys, files]);
   assert.ok((counts['rows'] ?? 0) > 3_000_000 && (counts['fingerprints'] ?? 0) > 60);
   assert.deepEqual(traces(), before);

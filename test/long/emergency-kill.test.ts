@@ -1,4 +1,7 @@
-/** kill -9 of an emergency restore before and after every entry of its journal, and between the renames of each swap; then --resume. What is live in the end equals what was backed up, and nothing was swapped twice. */
+/**
+ * kill -9 of an emergency restore before and after every entry of its journal, and between the renames of each swap;
+ * then --resume. What is live in the end equals what was backed up, and nothing was swapped twice.
+ */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
@@ -42,12 +45,22 @@ test('all is there, but wrong', async () => {
   for (const side of ['before', 'after']) {
     for (let n = 1; await round(targets.makeWrong, line, `${side} ${n} ${journal}`, 4); n++) points++;
   }
-  for (const side of ['before', 'after']) for (let n = 1; await round(targets.makeWrong, line, `${side} ${n} /(one|two)(_(before|restored)_[^/]*)?$`, 4); n++) points++;
+  for (const side of ['before', 'after']) {
+    for (
+      let n = 1;
+      await round(targets.makeWrong, line, `${side} ${n} /(one|two)(_(before|restored)_[^/]*)?$`, 4);
+      n++
+    ) {
+      points++;
+    }
+  }
   assert.ok(points > 50, String(points));
 });
 
 test('all is lost', async () => {
   const line = 'emergency-restore restore --confirm main';
   for (let n = 1; await round(targets.makeLost, line, `before ${n} ${journal}`, 0); n++);
-  for (const side of ['before', 'after']) for (let n = 1; await round(targets.makeLost, line, `${side} ${n} /(one|two)(_restored_[^/]*)?$`, 0); n++);
+  for (const side of ['before', 'after']) {
+    for (let n = 1; await round(targets.makeLost, line, `${side} ${n} /(one|two)(_restored_[^/]*)?$`, 0); n++);
+  }
 });

@@ -11,7 +11,12 @@ test('100,000 files: the heap needs no more than 64 MiB, the process stays under
   try {
     for (let folder = 0; folder < 100; folder++) {
       mkdirSync(join(work, 'tree', String(folder)), { recursive: true });
-      for (let file = 0; file < 1000; file++) writeFileSync(join(work, 'tree', String(folder), `file-${file}`), `content ${folder} ${file} `.repeat(file % 20));
+      for (let file = 0; file < 1000; file++) {
+        writeFileSync(
+          join(work, 'tree', String(folder), `file-${file}`),
+          `content ${folder} ${file} `.repeat(file % 20),
+        );
+      }
     }
     mkdirSync(join(work, 'dump'));
     const script = `import { restoreFiles } from '${import.meta.dirname}/../../src/source/files/restore.ts';
@@ -20,7 +25,9 @@ test('100,000 files: the heap needs no more than 64 MiB, the process stays under
       const facts = await dumpFiles({ paths: [work + '/tree'] }, work + '/dump');
       await restoreFiles({ reader: folderReader(work + '/dump'), facts, targetDir: work + '/restored', stripPrefix: work + '/tree' }, listener());
       console.log(JSON.stringify({ files: facts.files, peakKiB: process.resourceUsage().maxRSS }));`;
-    const out = execFileSync(process.execPath, ['--max-old-space-size=64', '--input-type=module', '-e', script, work], { encoding: 'utf8' });
+    const out = execFileSync(process.execPath, ['--max-old-space-size=64', '--input-type=module', '-e', script, work], {
+      encoding: 'utf8',
+    });
     const { files, peakKiB } = JSON.parse(out) as { files: number; peakKiB: number };
     assert.equal(files, 100_000);
     assert.ok(peakKiB < 300 * 1024, `${Math.round(peakKiB / 1024)} MiB`);

@@ -1,4 +1,7 @@
-/** kill -9 at ten moments each of a push, a base backup and a recovery: nothing acknowledged is lost, nothing half-done counts or starts. */
+/**
+ * kill -9 at ten moments each of a push, a base backup and a recovery: nothing acknowledged is lost, nothing half-done
+ * counts or starts.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -23,11 +26,19 @@ let bench: Bench;
 
 before(async () => {
   cluster = await startPitrCluster({ segmentMegabytes: 16 });
-  await cluster.server.query('postgres', `CREATE TABLE w AS SELECT n, repeat(md5(n::text), 20) AS v FROM generate_series(1, ${rowCount}) n`);
+  await cluster.server.query(
+    'postgres',
+    `CREATE TABLE w AS SELECT n, repeat(md5(n::text), 20) AS v FROM generate_series(1, ${rowCount}) n`,
+  );
   bench = makeBench({ BACKUP_REPOSITORY: `file://${cluster.home}/repository`, BACKUP_ENCRYPTION_KEY: rawKey });
   chmodSync(bench.folder, 0o755);
   chmodSync(bench.tmp, 0o755);
-  writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ targets: { main: { postgres: { url: cluster.server.url(), databases: ['postgres'], base: {} } } } }));
+  writeFileSync(
+    join(bench.folder, 'lifeboat.config.json'),
+    JSON.stringify({
+      targets: { main: { postgres: { url: cluster.server.url(), databases: ['postgres'], base: {} } } },
+    }),
+  );
 });
 after(async () => {
   await bench?.[Symbol.asyncDispose]();
@@ -37,7 +48,14 @@ after(async () => {
 /** Fails unless these are in the archive as the server still has them. */
 async function assertStored(names: readonly string[]): Promise<void> {
   await withRepository(cluster.loaded, quiet, async (repository) => {
-    for (const name of names) assert.ok((await readWal(repository, cluster.systemId, name)).equals(readFileSync(join(cluster.server.dataDir, 'pg_wal', name))), `${name} differs`);
+    for (const name of names) {
+      assert.ok(
+        (await readWal(repository, cluster.systemId, name)).equals(
+          readFileSync(join(cluster.server.dataDir, 'pg_wal', name)),
+        ),
+        `${name} differs`,
+      );
+    }
   });
 }
 
@@ -49,11 +67,22 @@ async function setArchiveCommand(line: string): Promise<void> {
 test('push: what it acknowledged or noted is in the archive, in order; the next calls complete it', async () => {
   const { server, owner, home, config } = cluster;
   await setArchiveCommand("archive_command = ''");
-  for (let n = 0; n < 12; n++) await server.query('postgres', `UPDATE w SET v = v || '${n}' WHERE n % 12 = ${n}; SELECT pg_switch_wal()`);
+  for (let n = 0; n < 12; n++) {
+    await server.query('postgres', `UPDATE w SET v = v || '${n}' WHERE n % 12 = ${n}; SELECT pg_switch_wal()`);
+  }
   const status = join(server.dataDir, 'pg_wal/archive_status');
   const notes = join(home, 'notes');
-  const push = (first: string): ReturnType<typeof spawn> => spawn(program, ['wal', 'push', '--config', config, '--shipped', notes, `pg_wal/${first}`], { ...owner, cwd: server.dataDir, env: { PATH: '/usr/bin:/bin' }, stdio: 'ignore' });
-  const ready = readdirSync(status).filter((name) => /^[0-9A-F]{24}\.ready$/.test(name)).map((name) => name.slice(0, 24)).toSorted();
+  const push = (first: string): ReturnType<typeof spawn> =>
+    spawn(program, ['wal', 'push', '--config', config, '--shipped', notes, `pg_wal/${first}`], {
+      ...owner,
+      cwd: server.dataDir,
+      env: { PATH: '/usr/bin:/bin' },
+      stdio: 'ignore',
+    });
+  const ready = readdirSync(status)
+    .filter((name) => /^[0-9A-F]{24}\.ready$/.test(name))
+    .map((name) => name.slice(0, 24))
+    .toSorted();
   assert.ok(ready.length >= 12, `${ready.length} ready`);
   let killed = 0;
   for (let round = 0; round < rounds; round++) {
@@ -88,9 +117,21 @@ test('base backup: a killed one is not listed, or recovers; no session, child or
     await command.result;
     const [added, ...more] = (await ids()).filter((id) => !before.includes(id));
     assert.deepEqual(more, []);
-    if (added !== undefined) assert.equal((await bench.json<PitrResult>('pitr --to immediate --check')).outcome, 'planned');
+    if (added !== undefined) {
+      assert.equal((await bench.json<PitrResult>('pitr --to immediate --check')).outcome, 'planned');
+    }
     let sessions: unknown[] = [];
-    for (let tries = 0; tries < 500; tries++, await sleep(20)) if ((sessions = await server.query('postgres', "SELECT application_name FROM pg_stat_activity WHERE backend_type IN ('walsender', 'client backend') AND pid <> pg_backend_pid()")).length === 0) break;
+    for (let tries = 0; tries < 500; tries++, await sleep(20)) {
+      if (
+        (sessions = await server.query(
+          'postgres',
+          "SELECT application_name FROM pg_stat_activity WHERE backend_type IN ('walsender', 'client backend') " +
+            'AND pid <> pg_backend_pid()',
+        )).length === 0
+      ) {
+        break;
+      }
+    }
     assert.deepEqual(sessions, []);
     assert.deepEqual(toolsOf(bench, 'pg_basebackup'), []);
     assert.deepEqual(namesBelow(bench.tmp), []);
@@ -137,7 +178,15 @@ test('recovery: no folder of a killed one starts unless it is whole; the next ru
 
 async function assertDoesNotStart(dataDir: string): Promise<void> {
   const { uid, gid } = statSync(dataDir);
-  const { exitCode } = await runTool({ file: join(cluster.server.binDir, 'pg_ctl'), args: ['-D', dataDir, '-w', '-s', '-t', '20', 'start'], uid, gid, cwd: '/', okExitCodes: [0, 1], stdout: 'ignore' });
+  const { exitCode } = await runTool({
+    file: join(cluster.server.binDir, 'pg_ctl'),
+    args: ['-D', dataDir, '-w', '-s', '-t', '20', 'start'],
+    uid,
+    gid,
+    cwd: '/',
+    okExitCodes: [0, 1],
+    stdout: 'ignore',
+  });
   assert.equal(exitCode, 1, `${dataDir} starts`);
 }
 

@@ -1,11 +1,20 @@
-/** kill -9 of the receiver at ten moments, while rows are committed: no segment is lost, nothing differs, no gap, and the recovered rows have no hole. */
+/**
+ * kill -9 of the receiver at ten moments, while rows are committed: no segment is lost, nothing differs, no gap, and
+ * the recovered rows have no hole.
+ */
 import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseLsn } from '../../src/repository/wal/names.ts';
 import { toolsOf } from '../helpers/cli/command-run.ts';
-import { checkArchived, recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/cluster/wal-stream-bench.ts';
+import {
+  checkArchived,
+  recoverLatest,
+  startStreamBench,
+  startWriter,
+  type StreamBench,
+} from '../helpers/cluster/wal-stream-bench.ts';
 
 const rounds = 10;
 let lab: StreamBench;
@@ -17,7 +26,10 @@ after(async () => lab?.stop());
 test('killed at ten moments, it goes on without a gap, and what was acknowledged is recovered', async () => {
   const { bench, server } = lab;
   let stream = await lab.stream('--create-slot');
-  const [slot] = await server.query('postgres', "SELECT pg_walfile_name(restart_lsn) AS first FROM pg_replication_slots");
+  const [slot] = await server.query(
+    'postgres',
+    'SELECT pg_walfile_name(restart_lsn) AS first FROM pg_replication_slots',
+  );
   const first = slot?.['first'] ?? '';
   await bench.backup('backup base');
   const writer = startWriter(server, 1);
@@ -40,7 +52,10 @@ test('killed at ten moments, it goes on without a gap, and what was acknowledged
   stream.kill('SIGKILL');
   await Promise.all([stream.result, server.kill()]);
   const numbers = await recoverLatest(bench);
-  assert.deepEqual(numbers, Array.from({ length: writer.acknowledged.size }, (_, i) => i + 1));
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: writer.acknowledged.size }, (_, i) => i + 1),
+  );
 });
 
 test('stopped while the repository is away it says what is left, keeps it, and the next start ships it', async () => {
@@ -49,12 +64,18 @@ test('stopped while the repository is away it says what is left, keeps it, and t
   const stream = await lab.stream();
   const away = `${bench.repository}-away`;
   renameSync(bench.repository, away);
-  const [row] = await server.query('postgres', "INSERT INTO w SELECT max(n) + 1, now(), 'last' FROM w; SELECT pg_current_wal_flush_lsn() AS lsn");
+  const [row] = await server.query(
+    'postgres',
+    "INSERT INTO w SELECT max(n) + 1, now(), 'last' FROM w; SELECT pg_current_wal_flush_lsn() AS lsn",
+  );
   await sleep(1000);
   stream.kill('SIGTERM');
   const { exitCode, stderr, durationMs } = await stream.result;
   assert.equal(exitCode, 3, stderr);
-  assert.match(stderr, /warn wal: the last of the log that was received is not in the repository: .*the next start ships it/);
+  assert.match(
+    stderr,
+    /warn wal: the last of the log that was received is not in the repository: .*the next start ships it/,
+  );
   assert.ok(durationMs < 60_000);
   renameSync(away, bench.repository);
   const again = await lab.stream();

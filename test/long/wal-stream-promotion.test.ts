@@ -1,4 +1,7 @@
-/** The receiver of a standby that is promoted follows it to the new timeline; a server that does not go on from there is told. */
+/**
+ * The receiver of a standby that is promoted follows it to the new timeline; a server that does not go on from there is
+ * told.
+ */
 import assert from 'node:assert/strict';
 import { appendFileSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,9 +26,23 @@ before(async () => {
   const { server } = lab;
   const { uid, gid } = statSync(server.dataDir);
   const folder = serverFolder(server, 'standby');
-  await runTool({ file: join(server.binDir, 'pg_basebackup'), args: ['-D', join(folder, 'data'), '-R', '-X', 'stream', '-c', 'fast', '--no-sync'], env: server.env, uid, gid, cwd: folder });
+  await runTool({
+    file: join(server.binDir, 'pg_basebackup'),
+    args: ['-D', join(folder, 'data'), '-R', '-X', 'stream', '-c', 'fast', '--no-sync'],
+    env: server.env,
+    uid,
+    gid,
+    cwd: folder,
+  });
   appendFileSync(join(folder, 'data/postgresql.auto.conf'), `unix_socket_directories = '${folder}'\n`);
-  standby = await startTool({ file: join(server.binDir, 'postgres'), args: ['-D', join(folder, 'data')], uid, gid, cwd: folder, stdout: 'ignore' });
+  standby = await startTool({
+    file: join(server.binDir, 'postgres'),
+    args: ['-D', join(folder, 'data')],
+    uid,
+    gid,
+    cwd: folder,
+    stdout: 'ignore',
+  });
   standby.result.catch(() => {});
   standbyUrl = server.url().replace(encodeURIComponent(server.socketDir), encodeURIComponent(folder));
   while ((await onStandby('SELECT 1 AS v').catch(() => '')) !== '1') await sleep(100);
@@ -37,7 +54,11 @@ after(async () => {
 });
 
 async function onStandby(sql: string): Promise<string> {
-  return withConnection(new Secret(standbyUrl), {}, async (connection) => (await connection.query(sql))[0]?.['v'] ?? '');
+  return withConnection(
+    new Secret(standbyUrl),
+    {},
+    async (connection) => (await connection.query(sql))[0]?.['v'] ?? '',
+  );
 }
 
 test('over a promotion: the history, both timelines, no gap, and all rows of both', async () => {
@@ -49,7 +70,10 @@ test('over a promotion: the history, both timelines, no gap, and all rows of bot
   primary.kill('SIGTERM');
   assert.equal((await primary.result).exitCode, 0);
   // On a standby a slot can be made, too.
-  const stream = await bench.start(['wal', 'stream', '--debug', '--interval', '0.5s', '--report', '0.5s', '--create-slot', '--if-running=skip'], { env: fromStandby });
+  const stream = await bench.start(
+    ['wal', 'stream', '--debug', '--interval', '0.5s', '--report', '0.5s', '--create-slot', '--if-running=skip'],
+    { env: fromStandby },
+  );
   await stream.said(/shipped up to/);
   const writer = startWriter(server, 1);
   await sleep(2500);
@@ -58,7 +82,10 @@ test('over a promotion: the history, both timelines, no gap, and all rows of bot
   while ((await onStandby('SELECT max(n) AS v FROM public.w')) !== String(written)) await sleep(50);
   server.kill().catch(() => {});
   assert.equal(await onStandby('SELECT pg_promote() AS v'), 't');
-  await onStandby(`INSERT INTO public.w SELECT n, now(), (SELECT string_agg(md5(n || '-' || i), '' ORDER BY i) FROM generate_series(1, 190) i) FROM generate_series(${written + 1}, ${written + 500}) n`);
+  await onStandby(
+    "INSERT INTO public.w SELECT n, now(), (SELECT string_agg(md5(n || '-' || i), '' ORDER BY i) FROM " +
+      `generate_series(1, 190) i) FROM generate_series(${written + 1}, ${written + 500}) n`,
+  );
   const lsn = parseLsn(await onStandby('SELECT pg_current_wal_flush_lsn() AS v'));
   for (let tries = 0; ; tries++) {
     const { systems } = await lab.status().catch(() => ({ systems: [] }));
@@ -73,7 +100,10 @@ test('over a promotion: the history, both timelines, no gap, and all rows of bot
   const [system] = (await lab.status()).systems;
   assert.deepEqual([system?.gaps, system?.missingHistories], [[], []]);
   assert.ok(namesBelow(join(bench.repository, 'wal')).some((name) => name.endsWith('history/00000002.history.wal')));
-  assert.deepEqual(await recoverLatest(bench), Array.from({ length: written + 500 }, (_, i) => i + 1));
+  assert.deepEqual(
+    await recoverLatest(bench),
+    Array.from({ length: written + 500 }, (_, i) => i + 1),
+  );
   await bench.nothingLeft();
 });
 
@@ -96,7 +126,10 @@ test('an empty folder that is seeded begins where the slot does', async () => {
   const [before, first] = (await spool.list()).finished.filter((name) => !name.endsWith('.history'));
   // Of its timeline the control file may still tell the old one.
   const at = (name: string): string => name.slice(8);
-  assert.deepEqual([at(before ?? ''), at(first ?? '')], [at(segmentAt(timeline, start - BigInt(segmentBytes), segmentBytes)), at(segmentAt(timeline, start, segmentBytes))]);
+  assert.deepEqual(
+    [at(before ?? ''), at(first ?? '')],
+    [at(segmentAt(timeline, start - BigInt(segmentBytes), segmentBytes)), at(segmentAt(timeline, start, segmentBytes))],
+  );
   assert.equal(statSync(join(folder, before ?? '')).blocks, 0);
   rmSync(folder, { recursive: true });
 });

@@ -32,7 +32,13 @@ const outputTailLength = 32 * 1024;
 const silenceBeyondTimeoutMs = 15_000;
 
 /** Runs it to its end; whatever happens, neither process, mount nor file of it is left. */
-export async function runFile(root: string, file: string, folder: string, plan: Plan, signal: AbortSignal): Promise<FileResult> {
+export async function runFile(
+  root: string,
+  file: string,
+  folder: string,
+  plan: Plan,
+  signal: AbortSignal,
+): Promise<FileResult> {
   const began = Date.now();
   const events = `${folder}.events`;
   mkdirSync(folder);
@@ -60,7 +66,11 @@ export async function runFile(root: string, file: string, folder: string, plan: 
 }
 
 function startTestProcess(root: string, file: string, folder: string, events: string, plan: Plan): ChildProcess {
-  const flags = [`--test-timeout=${plan.testTimeoutMs}`, `--test-reporter=${reporter}`, '--test-reporter-destination=stdout'];
+  const flags = [
+    `--test-timeout=${plan.testTimeoutMs}`,
+    `--test-reporter=${reporter}`,
+    '--test-reporter-destination=stdout',
+  ];
   if (plan.namePattern !== undefined) flags.push(`--test-name-pattern=${plan.namePattern}`);
   return spawn(process.execPath, [...flags, file], {
     cwd: root,
@@ -77,7 +87,12 @@ interface End {
 }
 
 /** Waits for the exit; kills the process when it has recorded nothing for too long, or on abort. */
-async function endOf(child: ChildProcess, progress: () => number, silenceMs: number, signal: AbortSignal): Promise<End> {
+async function endOf(
+  child: ChildProcess,
+  progress: () => number,
+  silenceMs: number,
+  signal: AbortSignal,
+): Promise<End> {
   let hung = false;
   let last = { progress: progress(), atMs: Date.now() };
   const watch = setInterval(() => {
@@ -95,7 +110,9 @@ async function endOf(child: ChildProcess, progress: () => number, silenceMs: num
     // Not 'close': a server that was left behind may hold our pipes open.
     return await new Promise<End>((resolve, reject) => {
       child.once('error', reject);
-      child.once('exit', (code, name) => resolve({ hung, how: code === null ? `was killed by ${name}` : `exited with code ${code}`, ok: code === 0 }));
+      child.once('exit', (code, name) =>
+        resolve({ hung, how: code === null ? `was killed by ${name}` : `exited with code ${code}`, ok: code === 0 }),
+      );
     });
   } finally {
     clearInterval(watch);
@@ -106,7 +123,9 @@ async function endOf(child: ChildProcess, progress: () => number, silenceMs: num
 function failuresIn(events: readonly RecordedEvent[]): Failure[] {
   return events.flatMap((event): Failure[] => {
     if (event.kind === 'failed') return [{ name: event.name, error: event.error }];
-    if (event.kind === 'passed' && event.omitted) return [{ name: event.name, error: 'skipped or marked as todo: a test runs, or is not there' }];
+    if (event.kind === 'passed' && event.omitted) {
+      return [{ name: event.name, error: 'skipped or marked as todo: a test runs, or is not there' }];
+    }
     return [];
   });
 }
@@ -116,9 +135,13 @@ function failuresOfFile(events: readonly RecordedEvent[], end: End, plan: Plan):
   const finished = events.some((event) => event.kind === 'finished');
   if (end.hung) return [{ name: 'ends by itself', error: `nothing happened for too long; ${whereItWas(events)}` }];
   if (!finished) return [{ name: 'runs to its end', error: `the process ${end.how}; ${whereItWas(events)}` }];
-  if (!end.ok && !events.some((event) => event.kind === 'failed')) return [{ name: 'ends well', error: `the process ${end.how}` }];
+  if (!end.ok && !events.some((event) => event.kind === 'failed')) {
+    return [{ name: 'ends well', error: `the process ${end.how}` }];
+  }
   const ran = events.some((event) => event.kind === 'failed' || event.kind === 'passed');
-  if (!ran && plan.namePattern === undefined) return [{ name: 'holds a test', error: 'no test was found in this file' }];
+  if (!ran && plan.namePattern === undefined) {
+    return [{ name: 'holds a test', error: 'no test was found in this file' }];
+  }
   return [];
 }
 

@@ -30,7 +30,9 @@ export async function endProcesses(folder: string): Promise<string[]> {
 
 /** Unmounts what is still mounted below the folder, and says what it was. */
 export function endMounts(folder: string): string[] {
-  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n').map((line) => line.split(' ')[1] ?? '');
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '');
   const left = mounts.filter((point) => point.startsWith(`${folder}/`)).toReversed();
   for (const point of left) spawnSync('umount', ['-l', point]);
   return left.map((point) => `mount ${point}`);
@@ -38,7 +40,9 @@ export function endMounts(folder: string): string[] {
 
 /** Names in the folder; compile caches are there on purpose: ours without HOME, npm's and tsc's always. */
 export function filesLeft(folder: string): string[] {
-  return readdirSync(folder).filter((name) => !/^(lifeboat-\d+|node-compile-cache)$/.test(name)).map((name) => `file ${folder}/${name}`);
+  return readdirSync(folder)
+    .filter((name) => !/^(lifeboat-\d+|node-compile-cache)$/.test(name))
+    .map((name) => `file ${folder}/${name}`);
 }
 
 interface ProcessInfo {
@@ -53,7 +57,8 @@ function processesOf(folder: string): ProcessInfo[] {
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     const command = readQuietly(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim();
     const environment = readQuietly(`/proc/${pid}/environ`).split('\0');
-    const named = environment.includes(`TMPDIR=${folder}`) || isInside(folder, folderOf(pid)) || command.includes(`${folder}/`);
+    const named =
+      environment.includes(`TMPDIR=${folder}`) || isInside(folder, folderOf(pid)) || command.includes(`${folder}/`);
     if (named && !isZombie(pid)) found.push({ pid, command: command.slice(0, 200) });
   }
   return found;

@@ -18,7 +18,9 @@ export interface Plan {
   readonly strictAboutFiles: boolean;
 }
 
-const usage = `usage: npm test -- [--unit|--long] [--jobs=N] [--timeout=SECONDS] [--name=PATTERN] [--tolerate-files] [part of a path]…`;
+const usage =
+  'usage: npm test -- [--unit|--long] [--jobs=N] [--timeout=SECONDS] ' +
+  '[--name=PATTERN] [--tolerate-files] [part of a path]…';
 
 /** Parses the arguments; throws with the usage text on a wrong one. */
 export function makePlan(root: string, args: readonly string[]): Plan {

@@ -38,7 +38,12 @@ function recordOf(event: TestEvent): RecordedEvent | undefined {
       return { kind: 'ended', name: event.data.name, nesting: event.data.nesting };
     case 'test:pass': {
       const { name, skip, todo, details } = event.data;
-      return { kind: 'passed', name, isSuite: details.type === 'suite', omitted: (skip ?? false) !== false || (todo ?? false) !== false };
+      return {
+        kind: 'passed',
+        name,
+        isSuite: details.type === 'suite',
+        omitted: (skip ?? false) !== false || (todo ?? false) !== false,
+      };
     }
     case 'test:fail':
       return failure(event.data.name, event.data.details.error);

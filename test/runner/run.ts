@@ -29,7 +29,10 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     prepareEnvironment(folder);
     const results = await runAll(plan, folder, stop.signal);
-    rememberDurations(root, new Map(results.filter((each) => each.failures.length === 0).map((each) => [each.file, each.durationMs])));
+    rememberDurations(
+      root,
+      new Map(results.filter((each) => each.failures.length === 0).map((each) => [each.file, each.durationMs])),
+    );
     return summary(results, stop.signal.aborted);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -44,7 +47,8 @@ function prepareEnvironment(folder: string): void {
   const home = homedir();
   process.env['NPM_CONFIG_CACHE'] ??= process.env['npm_config_cache'] ?? join(home, '.npm');
   process.env['NPM_CONFIG_USERCONFIG'] ??= process.env['npm_config_userconfig'] ?? join(home, '.npmrc');
-  const foreign = /^(PG|AWS_|BACKUP_|XDG_|LIFEBOAT_|DATABASE_URL|REDIS|MAX_BACKUP_SIZE_MB|SLACK_|SMTP_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|CI$)/;
+  const foreign =
+    /^(PG|AWS_|BACKUP_|XDG_|LIFEBOAT_|DATABASE_URL|REDIS|MAX_BACKUP_SIZE_MB|SLACK_|SMTP_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|CI$)/;
   for (const name of Object.keys(process.env)) if (foreign.test(name)) delete process.env[name];
   process.env['HOME'] = join(folder, 'home');
   mkdirSync(process.env['HOME']);
@@ -69,7 +73,10 @@ async function runAll(plan: Plan, folder: string, signal: AbortSignal): Promise<
 function print(result: FileResult): void {
   const { file, passed, failures, remarks, output } = result;
   const seconds = (result.durationMs / 1000).toFixed(1).padStart(6);
-  console.log(`${failures.length === 0 ? 'ok  ' : 'FAIL'} ${seconds} s  ${file} (${passed} passed${failures.length === 0 ? '' : `, ${failures.length} failed`})`);
+  console.log(
+    `${failures.length === 0 ? 'ok  ' : 'FAIL'} ${seconds} s  ${file} (${passed} ` +
+      `passed${failures.length === 0 ? '' : `, ${failures.length} failed`})`,
+  );
   for (const remark of remarks) console.log(`       left: ${remark}`);
   for (const { name, error } of failures) console.log(indent(`✖ ${name}\n${indent(error)}`));
   if (failures.length > 0 && output.trim() !== '') console.log(indent(`what it wrote:\n${indent(output.trim())}`));

@@ -9,9 +9,18 @@ const root = new URL('../../', import.meta.url);
 
 test('manual pages and JSON Schemas are those of this version (npm run man)', async () => {
   const files = await generatedFiles();
-  for (const [path, text] of files) assert.equal(await readFile(new URL(path, root), 'utf8').catch(() => 'missing'), text, `${path} is stale: run npm run man`);
+  for (const [path, text] of files) {
+    assert.equal(
+      await readFile(new URL(path, root), 'utf8').catch(() => 'missing'),
+      text,
+      `${path} is stale: run npm run man`,
+    );
+  }
   const schemas = (await readdir(new URL('src/schemas', root))).map((name) => `src/schemas/${name}`);
-  assert.deepEqual(schemas.filter((path) => !files.has(path)), []);
+  assert.deepEqual(
+    schemas.filter((path) => !files.has(path)),
+    [],
+  );
 });
 
 test('every flag, key and environment variable has a description', async () => {

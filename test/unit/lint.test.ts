@@ -15,7 +15,19 @@ const copy = mkdtempSync(join(tmpdir(), 'lint-'));
 after(() => rmSync(copy, { recursive: true, force: true }));
 
 /** One exported name in each folder, to import from elsewhere. */
-const folders = ['lib', 'config', 'storage', 'source/postgres', 'source/redis', 'repository', 'operations', 'ui', 'report', 'commands', 'commands/shared'];
+const folders = [
+  'lib',
+  'config',
+  'storage',
+  'source/postgres',
+  'source/redis',
+  'repository',
+  'operations',
+  'ui',
+  'report',
+  'commands',
+  'commands/shared',
+];
 
 /** What must not be imported from where: [file, import]. */
 const upward: readonly (readonly [string, string])[] = [
@@ -51,7 +63,9 @@ const forms: Readonly<Record<string, (from: string) => string>> = {
 const planted: Record<string, { rule: string; text: string }> = {};
 
 for (const [number, [file, from]] of upward.entries()) {
-  for (const [form, write] of Object.entries(forms)) plant(file.replace('bad', `bad-${number}-${form.replaceAll(' ', '-')}`), 'lifeboat(floors)', write(from));
+  for (const [form, write] of Object.entries(forms)) {
+    plant(file.replace('bad', `bad-${number}-${form.replaceAll(' ', '-')}`), 'lifeboat(floors)', write(from));
+  }
 }
 for (const [file, from] of [
   ['operations/bad-chalk.ts', 'chalk'],
@@ -67,7 +81,11 @@ for (const [file, from] of [
   ['commands/bad-zod.ts', 'zod'],
 ] as const) {
   plant(file, 'lifeboat(packages-in-place)', `import * as all from '${from}';\nexport const two = all;\n`);
-  plant(file.replace('.ts', '-late.ts'), 'lifeboat(packages-in-place)', `export const two = async (): Promise<unknown> => await import('${from}');\n`);
+  plant(
+    file.replace('.ts', '-late.ts'),
+    'lifeboat(packages-in-place)',
+    `export const two = async (): Promise<unknown> => await import('${from}');\n`,
+  );
 }
 const environment = 'lifeboat(environment-in-place)';
 plant('operations/bad-env.ts', environment, `export const home = process.env['HOME'];\n`);
@@ -78,35 +96,91 @@ plant('lib/bad-barrel.ts', 'lifeboat(no-barrel)', `export * from './one.ts';\n`)
 plant('lib/bad-export.ts', 'lifeboat(no-barrel)', `export { one } from './one.ts';\n`);
 plant('lib/utils.ts', 'lifeboat(file-name)', `export const three = 3;\n`);
 plant('lib/badName.ts', 'lifeboat(file-name)', `export const three = 3;\n`);
-plant('lib/bad-cycle.ts', 'import(no-cycle)', `import { back } from './bad-cycle-back.ts';\nexport const there = (): string => back();\n`);
-plant('lib/bad-cycle-back.ts', 'import(no-cycle)', `import { there } from './bad-cycle.ts';\nexport const back = (): string => there();\n`);
+plant(
+  'lib/bad-cycle.ts',
+  'import(no-cycle)',
+  `import { back } from './bad-cycle-back.ts';\nexport const there = (): string => back();\n`,
+);
+plant(
+  'lib/bad-cycle-back.ts',
+  'import(no-cycle)',
+  `import { there } from './bad-cycle.ts';\nexport const back = (): string => there();\n`,
+);
 plant('lib/bad-default.ts', 'import(no-default-export)', `export default 3;\n`);
 const promised = 'const later = async (): Promise<boolean> => await Promise.resolve(true);\n';
-plant('lib/bad-floating.ts', 'typescript(no-floating-promises)', `${promised}export function start(): void {\n  later();\n}\n`);
-plant('lib/bad-misused.ts', 'typescript(no-misused-promises)', `${promised}export const three = (): number => (later() ? 3 : 4);\n`);
+plant(
+  'lib/bad-floating.ts',
+  'typescript(no-floating-promises)',
+  `${promised}export function start(): void {\n  later();\n}\n`,
+);
+plant(
+  'lib/bad-misused.ts',
+  'typescript(no-misused-promises)',
+  `${promised}export const three = (): number => (later() ? 3 : 4);\n`,
+);
 plant('lib/bad-listener.ts', 'typescript(no-misused-promises)', `${promised}process.on('exit', later);\n`);
 plant('lib/bad-await.ts', 'typescript(await-thenable)', `export const three = async (): Promise<number> => await 3;\n`);
 plant('lib/bad-any.ts', 'typescript(no-explicit-any)', `export const three = (all: any): unknown => all;\n`);
-plant('lib/bad-null.ts', 'typescript(no-non-null-assertion)', `export const three = (all: readonly string[]): string => all[0]!;\n`);
-plant('lib/bad-throw.ts', 'typescript(only-throw-error)', `export const three = (): never => {\n  throw 'three';\n};\n`);
-plant('lib/bad-type-import.ts', 'typescript(consistent-type-imports)', `import { One } from './one.ts';\nexport type Two = One;\n`);
-plant('lib/bad-return.ts', 'typescript(return-await)', `${promised}export async function three(): Promise<boolean> {\n  try {\n    return later();\n  } catch {\n    return false;\n  }\n}\n`);
-plant('lib/bad-switch.ts', 'typescript(switch-exhaustiveness-check)', `export function three(of: 'a' | 'b'): number {\n  switch (of) {\n    case 'a':\n      return 3;\n  }\n  return 4;\n}\n`);
+plant(
+  'lib/bad-null.ts',
+  'typescript(no-non-null-assertion)',
+  `export const three = (all: readonly string[]): string => all[0]!;\n`,
+);
+plant(
+  'lib/bad-throw.ts',
+  'typescript(only-throw-error)',
+  `export const three = (): never => {\n  throw 'three';\n};\n`,
+);
+plant(
+  'lib/bad-type-import.ts',
+  'typescript(consistent-type-imports)',
+  `import { One } from './one.ts';\nexport type Two = One;\n`,
+);
+plant(
+  'lib/bad-return.ts',
+  'typescript(return-await)',
+  `${promised}export async function three(): Promise<boolean> {\n  try {\n    return later();\n  } catch {\n    ` +
+    'return false;\n  }\n}\n',
+);
+plant(
+  'lib/bad-switch.ts',
+  'typescript(switch-exhaustiveness-check)',
+  "export function three(of: 'a' | 'b'): number {\n  switch (of) " +
+    "{\n    case 'a':\n      return 3;\n  }\n  return 4;\n}\n",
+);
 
 let found: Map<string, string[]>;
 
 before(() => {
-  for (const name of ['.oxlintrc.json', 'tsconfig.json', '.ci/lint']) cpSync(join(root, name), join(copy, name), { recursive: true });
+  for (const name of ['.oxlintrc.json', 'tsconfig.json', '.ci/lint']) {
+    cpSync(join(root, name), join(copy, name), { recursive: true });
+  }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   const one = 'export const one = 1;\nexport type One = 1;\n';
   for (const folder of [...folders, '../test', '../examples']) write(join('src', folder, 'one.ts'), one);
   write('src/program.ts', one);
   write('package.json', '{"type":"module"}');
   // What is allowed, beside what is not: a rule that reports everything is no rule.
-  write('src/repository/good.ts', `import type { One } from '../storage/one.ts';\nimport { one } from '../source/redis/one.ts';\nexport const two: One = one;\n`);
-  write('src/commands/good.ts', `import { one } from '../operations/one.ts';\nimport type { One } from './shared/one.ts';\nexport const two: One = one;\n`);
-  write('src/ui/good.ts', `import type { One } from '../operations/one.ts';\nexport const two = async (): Promise<One> => {\n  await import('chalk');\n  return 1;\n};\n`);
-  write('src/lib/exec.ts', `import { spawn } from 'node:child_process';\nexport const path = process.env['PATH'];\nexport const start = spawn;\n`);
+  write(
+    'src/repository/good.ts',
+    "import type { One } from '../storage/one.ts';\nimport { one } from '../source/redis/one.ts';\nexport const " +
+      'two: One = one;\n',
+  );
+  write(
+    'src/commands/good.ts',
+    "import { one } from '../operations/one.ts';\nimport type { One } from './shared/one.ts';\nexport const two: " +
+      'One = one;\n',
+  );
+  write(
+    'src/ui/good.ts',
+    "import type { One } from '../operations/one.ts';\nexport const two = async (): Promise<One> => {\n  await " +
+      "import('chalk');\n  return 1;\n};\n",
+  );
+  write(
+    'src/lib/exec.ts',
+    "import { spawn } from 'node:child_process';\nexport const path " +
+      "= process.env['PATH'];\nexport const start = spawn;\n",
+  );
   write('src/index.ts', `export { one } from './lib/one.ts';\n`);
   for (const [file, { text }] of Object.entries(planted)) write(join('src', file), text);
   found = lint();
@@ -115,12 +189,18 @@ before(() => {
 test('each planted violation is found, by the rule that is there for it', () => {
   const wanted = Object.entries(planted).map(([file, { rule }]) => `${file}: ${rule}`);
   const missed = Object.entries(planted).filter(([file, { rule }]) => !(found.get(`src/${file}`) ?? []).includes(rule));
-  assert.deepEqual(missed.map(([file, { rule }]) => `${file}: ${rule}, found: ${found.get(`src/${file}`)?.join() ?? 'nothing'}`), []);
+  assert.deepEqual(
+    missed.map(([file, { rule }]) => `${file}: ${rule}, found: ${found.get(`src/${file}`)?.join() ?? 'nothing'}`),
+    [],
+  );
   assert.ok(wanted.length > 100);
 });
 
 test('what is allowed is not reported', () => {
-  assert.deepEqual([...found.keys()].filter((file) => !(file.slice('src/'.length) in planted)), []);
+  assert.deepEqual(
+    [...found.keys()].filter((file) => !(file.slice('src/'.length) in planted)),
+    [],
+  );
 });
 
 test('a warning fails the run, and so does a rule that is switched off without need', () => {

@@ -12,13 +12,17 @@ export const componentNames = ['database', 'redis', 'files', 'base'] as const sa
 export function oneOf<T extends string>(words: readonly T[]): (text: string) => T {
   return (text) => {
     const found = words.find((word) => word === text);
-    if (found === undefined) throw new InvalidArgumentError(`It is none of ${words.join(', ')}${didYouMean(text, words)}.`);
+    if (found === undefined) {
+      throw new InvalidArgumentError(`It is none of ${words.join(', ')}${didYouMean(text, words)}.`);
+    }
     return found;
   };
 }
 
 /** The same for a flag or argument that may stand several times. */
-export function severalOf<T extends string>(words: readonly T[]): (text: string, before: readonly T[] | undefined) => T[] {
+export function severalOf<T extends string>(
+  words: readonly T[],
+): (text: string, before: readonly T[] | undefined) => T[] {
   const parse = oneOf(words);
   return (text, before) => [...(before ?? []), parse(text)];
 }
@@ -51,7 +55,8 @@ export function duration(text: string): number {
 
 /** `2026-01-02`, `2026-01-02T03:04`, with seconds and zone if need be (default UTC), in milliseconds since 1970. */
 export function moment(text: string): number {
-  const [, day, time = '00:00', zone = 'Z'] = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text.trim()) ?? [];
+  const [, day, time = '00:00', zone = 'Z'] =
+    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text.trim()) ?? [];
   const ms = Date.parse(`${day}T${time}${zone}`);
   if (Number.isNaN(ms)) throw new InvalidArgumentError('It is no time: write 2026-01-02T03:04:05Z.');
   return ms;
@@ -59,7 +64,10 @@ export function moment(text: string): number {
 
 /** For commands that only read the repository. */
 export function asOfFlag(): Option {
-  return new Option('--as-of <time>', 'read the repository as it was then, what was deleted or overwritten since included (buckets that keep versions)').argParser(moment);
+  return new Option(
+    '--as-of <time>',
+    'read the repository as it was then, what was deleted or overwritten since included (buckets that keep versions)',
+  ).argParser(moment);
 }
 
 /** `500MB`, `2GB`, `1.5GiB` in bytes; a bare number counts 10^6 bytes, as MAX_BACKUP_SIZE_MB does. */
@@ -68,26 +76,42 @@ export function size(text: string): number {
   const unit = (match?.[2] ?? '').toUpperCase();
   const power = ['K', 'M', 'G', 'T'].indexOf(unit === '' ? 'M' : unit.charAt(0)) + 1;
   const bytes = Math.round(Number(match?.[1]) * (unit.includes('I') ? 1024 : 1000) ** power);
-  if (match === null || bytes < 1_000_000) throw new InvalidArgumentError('It is no size: write 500MB or 2GB, at least 1MB.');
+  if (match === null || bytes < 1_000_000) {
+    throw new InvalidArgumentError('It is no size: write 500MB or 2GB, at least 1MB.');
+  }
   return bytes;
 }
 
 /** `zstd:3` as the configuration has it. */
 export function compression(text: string): { method: string; level?: number } {
   const match = /^(none|gzip|zstd|lz4)(?::(\d{1,2}))?$/.exec(text);
-  if (match === null) throw new InvalidArgumentError(`It is no method and level such as zstd:3${didYouMean(text.replace(/:.*/, ''), ['none', 'gzip', 'zstd', 'lz4'])}.`);
+  if (match === null) {
+    throw new InvalidArgumentError(
+      'It is no method and level such as ' +
+        `zstd:3${didYouMean(text.replace(/:.*/, ''), ['none', 'gzip', 'zstd', 'lz4'])}.`,
+    );
+  }
   return { method: match[1] ?? '', ...(match[2] === undefined ? {} : { level: Number(match[2]) }) };
 }
 
 export const jobsFlag = (): Option => new Option('--jobs <number>', 'streams side by side').argParser(count);
 export const dryRunFlag = (): Option => new Option('--dry-run', 'only say what would be done');
-export const confirmFlag = (): Option => new Option('--confirm <name>', 'the name that would be asked for on a terminal');
+export const confirmFlag = (): Option =>
+  new Option('--confirm <name>', 'the name that would be asked for on a terminal');
 
 /** Flags that stand for configuration values. */
-export function overridesOf(flags: { readonly jobs?: number; readonly compression?: object; readonly maxSize?: number }): Layer[] {
+export function overridesOf(flags: {
+  readonly jobs?: number;
+  readonly compression?: object;
+  readonly maxSize?: number;
+}): Layer[] {
   const layers: Layer[] = [];
   if (flags.jobs !== undefined) layers.push({ path: 'jobs', value: flags.jobs, origin: '--jobs' });
-  if (flags.compression !== undefined) layers.push({ path: 'compression', value: flags.compression, origin: '--compression' });
-  if (flags.maxSize !== undefined) layers.push({ path: 'maxBackupSizeMb', value: Math.round(flags.maxSize / 1_000_000), origin: '--max-size' });
+  if (flags.compression !== undefined) {
+    layers.push({ path: 'compression', value: flags.compression, origin: '--compression' });
+  }
+  if (flags.maxSize !== undefined) {
+    layers.push({ path: 'maxBackupSizeMb', value: Math.round(flags.maxSize / 1_000_000), origin: '--max-size' });
+  }
   return layers;
 }

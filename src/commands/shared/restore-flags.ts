@@ -68,7 +68,11 @@ export function restoreRequest(id: string, flags: RestoreFlags, session: Session
       dataDir: flags.rdbDir === undefined ? undefined : session.path(flags.rdbDir),
       intoLive,
     },
-    files: { paths: flags.path ?? [], toDir: flags.toDir === undefined ? undefined : session.path(flags.toDir), intoLive },
+    files: {
+      paths: flags.path ?? [],
+      toDir: flags.toDir === undefined ? undefined : session.path(flags.toDir),
+      intoLive,
+    },
     safetyBackup: flags.backup !== false,
     force: flags.force === true,
     dryRun: flags.dryRun === true,
@@ -80,17 +84,35 @@ function refuseContradictions(flags: RestoreFlags): void {
     ['--schema-only', flags.schemaOnly === true, '--data-only', flags.dataOnly === true],
     ['--into-live', flags.intoLive === true, '--to-database', flags.toDatabase !== undefined],
     ['--into-live', flags.intoLive === true, '--to-dir', flags.toDir !== undefined],
-    ['--database-only', flags.databaseOnly === true, '--only', flags.only?.some((each) => each !== 'database') === true],
-    ['--rdb-dir', flags.rdbDir !== undefined, `--redis-method ${flags.redisMethod}`, flags.redisMethod !== 'file' && flags.redisMethod !== 'auto'],
+    [
+      '--database-only',
+      flags.databaseOnly === true,
+      '--only',
+      flags.only?.some((each) => each !== 'database') === true,
+    ],
+    [
+      '--rdb-dir',
+      flags.rdbDir !== undefined,
+      `--redis-method ${flags.redisMethod}`,
+      flags.redisMethod !== 'file' && flags.redisMethod !== 'auto',
+    ],
     ['--to-database', flags.toDatabase !== undefined, 'several --database', (flags.database?.length ?? 0) > 1],
   ];
-  for (const [one, isOne, other, isOther] of pairs) if (isOne && isOther) throw new LifeboatError('usage', `${one} and ${other} contradict each other`);
+  for (const [one, isOne, other, isOther] of pairs) {
+    if (isOne && isOther) throw new LifeboatError('usage', `${one} and ${other} contradict each other`);
+  }
 }
 
 /** Secrets never stand on a command line: the flag names a variable. */
 function urlFrom(name: string, { io }: Session): Secret {
   const value = io.env[name];
   if (value !== undefined && /^(postgres(ql)?|rediss?|unix):\/\//.test(value)) return new Secret(value);
-  const why = value === undefined ? `the environment variable ${name} is not set` : `${name} holds no postgres:// or redis:// URL`;
-  throw new LifeboatError('usage', `--to-url-env: ${/:\/\//.test(name) ? 'give the name of a variable, not the URL itself' : why}`);
+  const why =
+    value === undefined
+      ? `the environment variable ${name} is not set`
+      : `${name} holds no postgres:// or redis:// URL`;
+  throw new LifeboatError(
+    'usage',
+    `--to-url-env: ${/:\/\//.test(name) ? 'give the name of a variable, not the URL itself' : why}`,
+  );
 }

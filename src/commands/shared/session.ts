@@ -50,11 +50,16 @@ export class Session {
   }
 
   /** The configuration with the secrets that are needed. Its warnings are told unless --quiet. */
-  async load(need: SecretNeeds, more: Pick<LoadOptions, 'overrides' | 'configMayBeMissing' | 'signal'> = {}): Promise<LoadedConfig> {
+  async load(
+    need: SecretNeeds,
+    more: Pick<LoadOptions, 'overrides' | 'configMayBeMissing' | 'signal'> = {},
+  ): Promise<LoadedConfig> {
     const { loadConfig } = await import('../../config/load.ts');
     const { config, envFile } = this.flags;
     const loaded = await loadConfig({ cwd: this.io.cwd, env: this.io.env, configPath: config, envFile, need, ...more });
-    if (this.flags.quiet !== true) for (const warning of loaded.warnings) await write(this.io.stderr, `warning: ${warning}\n`);
+    if (this.flags.quiet !== true) {
+      for (const warning of loaded.warnings) await write(this.io.stderr, `warning: ${warning}\n`);
+    }
     return loaded;
   }
 
@@ -67,7 +72,11 @@ export class Session {
   /** Loads the configuration, runs one operation under signals and progress, prints its result. */
   async perform<Q, R>(task: Task<Q, R>): Promise<void> {
     await withSignals(async (signal) => {
-      const loaded = await this.load(task.need, { overrides: task.overrides ?? [], configMayBeMissing: task.writesConfig === true, signal });
+      const loaded = await this.load(task.need, {
+        overrides: task.overrides ?? [],
+        configMayBeMissing: task.writesConfig === true,
+        signal,
+      });
       const operation = await task.operation();
       const listener = await this.#listen(loaded.config.logLevel);
       const confirm: Confirm = async (question) => {
@@ -77,7 +86,10 @@ export class Session {
       };
       let result: R;
       try {
-        result = await operation({ ...loaded, asOfMs: task.asOfMs }, task.request(confirm), { signal, emit: listener.emit });
+        result = await operation({ ...loaded, asOfMs: task.asOfMs }, task.request(confirm), {
+          signal,
+          emit: listener.emit,
+        });
       } finally {
         listener.end();
       }
@@ -85,14 +97,22 @@ export class Session {
     });
   }
 
-  /** Progress on a terminal, plain lines elsewhere, only warnings under --quiet. SIGUSR1 gets the totals in one line. */
+  /**
+   * Progress on a terminal, plain lines elsewhere, only warnings under --quiet. SIGUSR1 gets the totals in one line.
+   */
   async #listen(configured: LogLevel): Promise<Listener> {
     const { quiet = false, debug = false, json = false, color } = this.flags;
     const level: LogLevel = debug ? 'debug' : quiet ? 'warn' : configured;
     const book = new ProgressBook();
     const { stderr } = this.io;
     const draws = isInteractive(this.io) && !quiet && !json;
-    const display = draws ? await drawProgress(stderr, book, { steps: level !== 'warn' && level !== 'error', debug, colour: hasColours(stderr, this.io.env, color) }) : undefined;
+    const display = draws
+      ? await drawProgress(stderr, book, {
+          steps: level !== 'warn' && level !== 'error',
+          debug,
+          colour: hasColours(stderr, this.io.env, color),
+        })
+      : undefined;
     const sink: EventSink = display?.emit ?? logSink((line) => void write(stderr, `${line}\n`), level);
     const status = onStatusRequest(() => void write(stderr, `${book.lines().join('; ') || 'nothing read yet'}\n`));
     let warnings = 0;

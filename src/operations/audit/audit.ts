@@ -51,19 +51,49 @@ export interface AuditResult {
 
 export async function auditLog(loaded: LoadedConfig, request: AuditRequest, context: RunContext): Promise<AuditResult> {
   return withRepository(loaded, context, async (repository) => {
-    const { entries, findings } = await readAuditLog(repository, context.signal, request.host === undefined ? undefined : auditHost(request.host));
-    const chosen = entries.filter((entry) => isChosen(entry, request)).toSorted((a, b) => Date.parse(a.record.finishedAt) - Date.parse(b.record.finishedAt));
-    const records = chosen.slice(request.limit === undefined ? 0 : Math.max(0, chosen.length - request.limit)).map(shown);
+    const { entries, findings } = await readAuditLog(
+      repository,
+      context.signal,
+      request.host === undefined ? undefined : auditHost(request.host),
+    );
+    const chosen = entries
+      .filter((entry) => isChosen(entry, request))
+      .toSorted((a, b) => Date.parse(a.record.finishedAt) - Date.parse(b.record.finishedAt));
+    const records = chosen
+      .slice(request.limit === undefined ? 0 : Math.max(0, chosen.length - request.limit))
+      .map(shown);
     return { repository: repository.storage.location, records, findings, total: entries.length };
   });
 }
 
 function isChosen({ record }: AuditEntry, { command, target, sinceMs, outcome }: AuditRequest): boolean {
   const isCommand = command === undefined || record.command === command || record.command.startsWith(`${command} `);
-  return isCommand && (target === undefined || record.target === target) && (outcome === undefined || record.outcome === outcome) && (sinceMs === undefined || Date.parse(record.finishedAt) >= sinceMs);
+  return (
+    isCommand &&
+    (target === undefined || record.target === target) &&
+    (outcome === undefined || record.outcome === outcome) &&
+    (sinceMs === undefined || Date.parse(record.finishedAt) >= sinceMs)
+  );
 }
 
 function shown({ object, number, record }: AuditEntry): AuditedRun {
   const { host, user, uid, command, target, ids, outcome, exitCode, startedAt, finishedAt, deleted, details } = record;
-  return { object, number, host, user, uid, command, target, ids, outcome, exitCode, startedAt, finishedAt, arguments: details?.arguments, message: details?.message, step: details?.step, deleted };
+  return {
+    object,
+    number,
+    host,
+    user,
+    uid,
+    command,
+    target,
+    ids,
+    outcome,
+    exitCode,
+    startedAt,
+    finishedAt,
+    arguments: details?.arguments,
+    message: details?.message,
+    step: details?.step,
+    deleted,
+  };
 }

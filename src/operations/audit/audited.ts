@@ -24,8 +24,15 @@ export interface AuditVerdict {
   readonly message?: string | undefined;
 }
 
-/** The same operation with a record of each run. `command` is what an operator would call it; without `verdictOf` a run that does not throw is a good one. */
-export function audited<Q extends object, R extends object>(command: string, operation: Operation<Q, R>, verdictOf?: (result: R) => AuditVerdict): Operation<Q, R> {
+/**
+ * The same operation with a record of each run. `command` is what an operator would call it; without `verdictOf` a run
+ * that does not throw is a good one.
+ */
+export function audited<Q extends object, R extends object>(
+  command: string,
+  operation: Operation<Q, R>,
+  verdictOf?: (result: R) => AuditVerdict,
+): Operation<Q, R> {
   return async (loaded, request, context) => {
     const startedMs = Date.now();
     const asked = argumentsOf(request);
@@ -34,15 +41,41 @@ export function audited<Q extends object, R extends object>(command: string, ope
     try {
       result = await operation(loaded, request, context);
     } catch (error) {
-      const draft = { ...base, ids: idsOf(request), outcome: 'failed' as const, exitCode: exitCodeOf(error), finishedMs: Date.now(), details: { arguments: asked, message: messageOf(error) } };
+      const draft = {
+        ...base,
+        ids: idsOf(request),
+        outcome: 'failed' as const,
+        exitCode: exitCodeOf(error),
+        finishedMs: Date.now(),
+        details: { arguments: asked, message: messageOf(error) },
+      };
       // A storage that has just failed would only be waited for once more.
-      if (!isOn(request, 'dryRun') && !(error instanceof LifeboatError && error.code === 'storage')) await record(loaded, draft, context);
+      if (!isOn(request, 'dryRun') && !(error instanceof LifeboatError && error.code === 'storage')) {
+        await record(loaded, draft, context);
+      }
       throw error;
     }
-    if (isOn(request, 'dryRun') || ['planned', 'fallback-planned', 'skipped'].includes(textOf(result, 'outcome') ?? '')) return result;
+    if (
+      isOn(request, 'dryRun') ||
+      ['planned', 'fallback-planned', 'skipped'].includes(textOf(result, 'outcome') ?? '')
+    ) {
+      return result;
+    }
     const { ids, exitCode, message } = verdictOf?.(result) ?? { ids: idsOf(result), exitCode: 0 };
     const details = { arguments: asked, ...(message === undefined ? {} : { message }) };
-    await record(loaded, { ...base, target: textOf(result, 'target') ?? base.target, ids: [...ids], outcome: exitCode === 0 ? 'ok' : 'failed', exitCode, finishedMs: Date.now(), details }, context);
+    await record(
+      loaded,
+      {
+        ...base,
+        target: textOf(result, 'target') ?? base.target,
+        ids: [...ids],
+        outcome: exitCode === 0 ? 'ok' : 'failed',
+        exitCode,
+        finishedMs: Date.now(),
+        details,
+      },
+      context,
+    );
     return result;
   };
 }
@@ -51,7 +84,10 @@ export function audited<Q extends object, R extends object>(command: string, ope
 export async function record(loaded: LoadedConfig, draft: AuditDraft, context: RunContext): Promise<void> {
   if (loaded.config.repository === undefined) return;
   const limit = AbortSignal.timeout(limitMs[draft.outcome]);
-  const quiet: RunContext = { signal: limit, emit: (event) => (event.type === 'warning' ? undefined : context.emit(event)) };
+  const quiet: RunContext = {
+    signal: limit,
+    emit: (event) => (event.type === 'warning' ? undefined : context.emit(event)),
+  };
   try {
     await withRepository(loaded, quiet, async (repository) => appendAudit(repository, draft));
   } catch (error) {
@@ -87,7 +123,9 @@ function plainOf(value: unknown): Json | undefined {
 /** Full ids that a request or a result names, in whatever place. */
 function idsOf(value: object): string[] {
   const { id, safetyBackupId, backups } = value as { id?: unknown; safetyBackupId?: unknown; backups?: unknown };
-  const gone = Array.isArray(backups) ? (backups as { id?: unknown; keep?: unknown }[]).flatMap((each) => (each.keep === false ? each.id : [])) : [];
+  const gone = Array.isArray(backups)
+    ? (backups as { id?: unknown; keep?: unknown }[]).flatMap((each) => (each.keep === false ? each.id : []))
+    : [];
   return [id, safetyBackupId, ...gone].filter((each): each is string => typeof each === 'string' && isBackupId(each));
 }
 

@@ -5,11 +5,22 @@
  */
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import { distrustOf } from '../../repository/keys/sealed-records.ts';
-import { auditHost, auditKey, parseAuditKey, readAudit, zeroSeal, type AuditHead, type AuditRecord } from '../../repository/audit.ts';
+import {
+  auditHost,
+  auditKey,
+  parseAuditKey,
+  readAudit,
+  zeroSeal,
+  type AuditHead,
+  type AuditRecord,
+} from '../../repository/audit.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 
-/** `missing`: a number has no record. `damaged`: its seal does not hold. `broken`: it does not follow the one before it. `cut`: the log had come further. `untrusted`: nobody who counts has signed it, or no key opens it. */
+/**
+ * `missing`: a number has no record. `damaged`: its seal does not hold. `broken`: it does not follow the one before it.
+ * `cut`: the log had come further. `untrusted`: nobody who counts has signed it, or no key opens it.
+ */
 export interface AuditFinding {
   readonly kind: 'missing' | 'damaged' | 'broken' | 'cut' | 'untrusted';
   readonly weight: 'fault' | 'warning';
@@ -59,7 +70,13 @@ interface Reading {
   readonly seals: Map<string, string | undefined>;
 }
 
-async function readChain(repository: Repository, host: string, numbers: readonly number[], { entries, findings, seals }: Reading, signal: AbortSignal): Promise<void> {
+async function readChain(
+  repository: Repository,
+  host: string,
+  numbers: readonly number[],
+  { entries, findings, seals }: Reading,
+  signal: AbortSignal,
+): Promise<void> {
   let before: string | undefined = zeroSeal;
   let expected = 1;
   for (let at = 0; at < numbers.length; at += parallelGets) {
@@ -71,13 +88,25 @@ async function readChain(repository: Repository, host: string, numbers: readonly
       const object = auditKey(host, number);
       if (number !== expected) {
         const which = number - expected === 1 ? `record ${expected} is` : `records ${expected} to ${number - 1} are`;
-        findings.push({ kind: 'missing', weight: 'fault', object: auditKey(host, expected), problem: `${which} missing` });
+        findings.push({
+          kind: 'missing',
+          weight: 'fault',
+          object: auditKey(host, expected),
+          problem: `${which} missing`,
+        });
         before = undefined;
       }
       expected = number + 1;
       if ('finding' in read) findings.push(read.finding);
       else {
-        if (before !== undefined && read.record.before !== before) findings.push({ kind: 'broken', weight: 'fault', object, problem: 'it does not follow the record before it: one of them was replaced' });
+        if (before !== undefined && read.record.before !== before) {
+          findings.push({
+            kind: 'broken',
+            weight: 'fault',
+            object,
+            problem: 'it does not follow the record before it: one of them was replaced',
+          });
+        }
         entries.push({ object, chain: host, number, record: read.record });
       }
       before = 'finding' in read ? undefined : read.seal;
@@ -93,19 +122,31 @@ async function readOne(repository: Repository, object: string): Promise<Read> {
     if (distrust === undefined) return { seal: opened.seal, record: opened.record };
     return { finding: { kind: 'untrusted', weight: 'warning', object, problem: distrust } };
   } catch (error) {
-    if (error instanceof NotFoundError) return { finding: { kind: 'missing', weight: 'fault', object, problem: 'it is gone' } };
+    if (error instanceof NotFoundError) {
+      return { finding: { kind: 'missing', weight: 'fault', object, problem: 'it is gone' } };
+    }
     if (!(error instanceof LifeboatError) || !['integrity', 'key'].includes(error.code)) throw error;
     const problem = messageOf(error).replace(`${object} is damaged: `, '');
-    return { finding: error.code === 'key' ? { kind: 'untrusted', weight: 'warning', object, problem } : { kind: 'damaged', weight: 'fault', object, problem } };
+    return {
+      finding:
+        error.code === 'key'
+          ? { kind: 'untrusted', weight: 'warning', object, problem }
+          : { kind: 'damaged', weight: 'fault', object, problem },
+    };
   }
 }
 
 /** How far chains had come, by those who have seen it. */
-async function knownHeads(repository: Repository, only: string | undefined): Promise<{ readonly head: AuditHead; readonly says: string }[]> {
+async function knownHeads(
+  repository: Repository,
+  only: string | undefined,
+): Promise<{ readonly head: AuditHead; readonly says: string }[]> {
   const heads: { head: AuditHead; says: string }[] = [];
   for (const folder of ['manifests/', 'trash/'] as const) {
     for await (const { manifest, trust } of repository.listManifests({ folder })) {
-      if (trust === 'sealed' && manifest?.head !== undefined) heads.push({ head: manifest.head, says: `backup ${manifest.id} was taken when the log had come` });
+      if (trust === 'sealed' && manifest?.head !== undefined) {
+        heads.push({ head: manifest.head, says: `backup ${manifest.id} was taken when the log had come` });
+      }
     }
   }
   const own = await repository.state.newestAudit(auditHost());
@@ -113,12 +154,32 @@ async function knownHeads(repository: Repository, only: string | undefined): Pro
   return heads.filter(({ head }) => only === undefined || head.host === only);
 }
 
-function checkHead({ host, number, seal }: AuditHead, says: string, numbers: ReadonlyMap<string, readonly number[]>, seals: ReadonlyMap<string, string | undefined>, findings: AuditFinding[]): void {
+function checkHead(
+  { host, number, seal }: AuditHead,
+  says: string,
+  numbers: ReadonlyMap<string, readonly number[]>,
+  seals: ReadonlyMap<string, string | undefined>,
+  findings: AuditFinding[],
+): void {
   const object = auditKey(host, number);
   const last = numbers.get(host)?.at(-1) ?? 0;
-  if (last < number) findings.push({ kind: 'cut', weight: 'fault', object: auditKey(host, last + 1), problem: `${says} to number ${number}, but it ends at ${last}` });
+  if (last < number) {
+    findings.push({
+      kind: 'cut',
+      weight: 'fault',
+      object: auditKey(host, last + 1),
+      problem: `${says} to number ${number}, but it ends at ${last}`,
+    });
+  }
   const found = seals.get(object);
-  if (found !== undefined && found !== seal) findings.push({ kind: 'broken', weight: 'fault', object, problem: `${says} to number ${number}, with another record` });
+  if (found !== undefined && found !== seal) {
+    findings.push({
+      kind: 'broken',
+      weight: 'fault',
+      object,
+      problem: `${says} to number ${number}, with another record`,
+    });
+  }
 }
 
 /** Many backups tell the same of one record: once is enough, the first. */

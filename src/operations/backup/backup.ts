@@ -53,7 +53,12 @@ async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context:
   return withRepository(loaded, watched, async (repository) => {
     requireObjectLock(repository.storage, repositoryLocation(loaded));
     const key = await repository.writeKey();
-    const ancestry = await findAncestry(repository, plan.target, plan.components.map(({ source }) => source.kind), key.dataKey?.id.toString('hex'));
+    const ancestry = await findAncestry(
+      repository,
+      plan.target,
+      plan.components.map(({ source }) => source.kind),
+      key.dataKey?.id.toString('hex'),
+    );
     const lost = new AbortController();
     const working: RunContext = { ...watched, signal: AbortSignal.any([watched.signal, lost.signal]) };
     const lease = await leaseFor(repository, plan, ancestry, working, (error) => lost.abort(error));
@@ -69,7 +74,9 @@ async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context:
 async function planBackup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<Plan> {
   const target = chooseTarget(loaded, request.target);
   const components = await sourcesOf(loaded.config, target, request.components);
-  const infos = await Promise.all(components.map(async ({ name, source }) => [name, await source.probe(context)] as const));
+  const infos = await Promise.all(
+    components.map(async ({ name, source }) => [name, await source.probe(context)] as const),
+  );
   const [only] = request.components;
   const type = request.components.length === 1 && only !== undefined ? only : 'full';
   return { loaded, request, target: target.name, type, components, infos: new Map(infos) };
@@ -90,11 +97,18 @@ function refuseFatal({ infos }: Plan): void {
   const fatal = [...infos.values()].flatMap(({ problems }) => problems).filter((problem) => problem.fatal);
   const [first, ...others] = fatal;
   if (first === undefined) return;
-  throw new LifeboatError('source', [first, ...others].map(({ message }) => message).join('; '), { hint: first.hint, state: 'no backup was made' });
+  throw new LifeboatError('source', [first, ...others].map(({ message }) => message).join('; '), {
+    hint: first.hint,
+    state: 'no backup was made',
+  });
 }
 
 /** Before the hours that a base backup may take. */
-async function requireWalOf({ components, infos, loaded, target }: Plan, repository: Repository, context: RunContext): Promise<void> {
+async function requireWalOf(
+  { components, infos, loaded, target }: Plan,
+  repository: Repository,
+  context: RunContext,
+): Promise<void> {
   const base = components.find(({ component }) => component === 'base');
   const url = loaded.config.targets.get(target)?.postgres?.url;
   const systemId = base === undefined ? undefined : infos.get(base.name)?.identity['systemIdentifier'];
@@ -104,21 +118,45 @@ async function requireWalOf({ components, infos, loaded, target }: Plan, reposit
 }
 
 /** The lease of the target's backups, or the reason why this run is skipped. */
-async function leaseFor(repository: Repository, { target, request }: Plan, { parents }: Ancestry, { signal }: RunContext, onLost: (error: LifeboatError) => void): Promise<Lease | string> {
+async function leaseFor(
+  repository: Repository,
+  { target, request }: Plan,
+  { parents }: Ancestry,
+  { signal }: RunContext,
+  onLost: (error: LifeboatError) => void,
+): Promise<Lease | string> {
   const { ifRunning } = request;
   try {
-    return await acquireLease(repository.storage, { scope: `backup-${target}`, command: 'backup', parents, signal, onLost, waitMs: ifRunning.action === 'wait' ? ifRunning.waitMs : 0 });
+    return await acquireLease(repository.storage, {
+      scope: `backup-${target}`,
+      command: 'backup',
+      parents,
+      signal,
+      onLost,
+      waitMs: ifRunning.action === 'wait' ? ifRunning.waitMs : 0,
+    });
   } catch (error) {
     if (ifRunning.action === 'skip' && error instanceof LifeboatError && error.code === 'locked') return error.message;
     throw error;
   }
 }
 
-async function runBackup(plan: Plan, repository: Repository, key: SealingKey, ancestry: Ancestry, lease: Lease, warnings: readonly string[], context: RunContext): Promise<BackupResult> {
+async function runBackup(
+  plan: Plan,
+  repository: Repository,
+  key: SealingKey,
+  ancestry: Ancestry,
+  lease: Lease,
+  warnings: readonly string[],
+  context: RunContext,
+): Promise<BackupResult> {
   const { config } = plan.loaded;
   const started = new Date();
   const id = newBackupId(plan.target, plan.type, started, ancestry.previous?.id);
-  context.emit({ type: 'step', message: `backup ${id} of ${plan.components.map(({ name }) => name).join(', ')} to ${repository.storage.location}` });
+  context.emit({
+    type: 'step',
+    message: `backup ${id} of ${plan.components.map(({ name }) => name).join(', ')} to ${repository.storage.location}`,
+  });
   const writer = new BackupWriter({
     storage: repository.storage,
     repositoryId: repository.repositoryId,
@@ -138,7 +176,12 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
     for (const component of streamed) await checkDump(repository.storage, key.dataKey, component);
     const dumped: DumpedComponent[] = [];
     for (const component of streamed) dumped.push(await completeBase(repository, key.dataKey, component, context));
-    const sealed = await writer.finish(factsDocument(dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })), runbookOf(plan.loaded, plan.target)));
+    const sealed = await writer.finish(
+      factsDocument(
+        dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })),
+        runbookOf(plan.loaded, plan.target),
+      ),
+    );
     if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));
     const head = await knownAuditHead(repository);
     const draft: ManifestDraft = {
@@ -158,7 +201,8 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
       components: dumped.map(({ entry }) => entry),
     };
     context.signal.throwIfAborted();
-    // The commit point. Checked before and after it: a cleanup elsewhere that passed over our lease may have deleted what we name.
+    // The commit point. Checked before and after it: a cleanup elsewhere that passed over our lease may have deleted
+    // what we name.
     await repository.publishManifest(draft, key, async () => {
       await lease.check();
       await writer.checkPacks();
@@ -170,7 +214,10 @@ async function runBackup(plan: Plan, repository: Repository, key: SealingKey, an
   }
 }
 
-/** How far this host's audit log has come: a manifest that says so keeps its end from being cut off. A host that may not look at the log does without. */
+/**
+ * How far this host's audit log has come: a manifest that says so keeps its end from being cut off. A host that may not
+ * look at the log does without.
+ */
 async function knownAuditHead(repository: Repository): Promise<AuditHead | undefined> {
   return auditHead(repository).catch((error: unknown) => {
     if (!(error instanceof LifeboatError) || !['storage', 'not_found'].includes(error.code)) throw error;
@@ -178,7 +225,14 @@ async function knownAuditHead(repository: Repository): Promise<AuditHead | undef
   });
 }
 
-function done(draft: ManifestDraft, dumped: readonly DumpedComponent[], plan: Plan, repository: Repository, ancestry: Ancestry, warnings: readonly string[]): BackupResult {
+function done(
+  draft: ManifestDraft,
+  dumped: readonly DumpedComponent[],
+  plan: Plan,
+  repository: Repository,
+  ancestry: Ancestry,
+  warnings: readonly string[],
+): BackupResult {
   return {
     outcome: 'done',
     id: draft.id,
@@ -206,7 +260,15 @@ function done(draft: ManifestDraft, dumped: readonly DumpedComponent[], plan: Pl
 
 function timeLimit(timeoutMs: number): AbortSignal {
   const limit = new AbortController();
-  const error = new LifeboatError('source', `the backup took longer than ${Math.round(timeoutMs / 1000)} s, the limit that is set`, { state: 'no backup was recorded', hint: 'raise --timeout, or find out what slows it down: lifeboat backup --debug', retryable: true });
+  const error = new LifeboatError(
+    'source',
+    `the backup took longer than ${Math.round(timeoutMs / 1000)} s, the limit that is set`,
+    {
+      state: 'no backup was recorded',
+      hint: 'raise --timeout, or find out what slows it down: lifeboat backup --debug',
+      retryable: true,
+    },
+  );
   setTimeout(() => limit.abort(error), timeoutMs).unref();
   return limit.signal;
 }

@@ -1,4 +1,7 @@
-/** Dumps several components into one backup: all begin at once, so that they are close together in time; their streams share `jobs` places. */
+/**
+ * Dumps several components into one backup: all begin at once, so that they are close together in time; their streams
+ * share `jobs` places.
+ */
 import type { RunContext } from '../../lib/events.ts';
 import type { BackupWriter } from '../../repository/packs/backup-writer.ts';
 import type { ManifestArtifact, ManifestComponent } from '../../repository/manifests/manifest.ts';
@@ -12,7 +15,13 @@ export interface DumpedComponent {
 }
 
 /** Rejects with the first failure once everything has been ended. `versions`: server version by component name. */
-export async function dumpComponents(components: readonly ComponentSource[], writer: BackupWriter, jobs: number, versions: ReadonlyMap<string, string | undefined>, context: RunContext): Promise<DumpedComponent[]> {
+export async function dumpComponents(
+  components: readonly ComponentSource[],
+  writer: BackupWriter,
+  jobs: number,
+  versions: ReadonlyMap<string, string | undefined>,
+  context: RunContext,
+): Promise<DumpedComponent[]> {
   const failure = new AbortController();
   const signal = AbortSignal.any([context.signal, failure.signal]);
   const places = new Semaphore(jobs);
@@ -30,7 +39,13 @@ export async function dumpComponents(components: readonly ComponentSource[], wri
   return settled.map((each) => (each as PromiseFulfilledResult<DumpedComponent>).value);
 }
 
-async function dumpOne({ name, source }: ComponentSource, writer: BackupWriter, places: Semaphore, serverVersion: string | undefined, context: RunContext): Promise<DumpedComponent> {
+async function dumpOne(
+  { name, source }: ComponentSource,
+  writer: BackupWriter,
+  places: Semaphore,
+  serverVersion: string | undefined,
+  context: RunContext,
+): Promise<DumpedComponent> {
   const startedAt = new Date().toISOString();
   const failure = new AbortController();
   const inner = { ...context, signal: AbortSignal.any([context.signal, failure.signal]) };
@@ -45,7 +60,15 @@ async function dumpOne({ name, source }: ComponentSource, writer: BackupWriter, 
     }
     const artifacts = await Promise.all(storing);
     const { facts } = await source.facts();
-    const entry = { name, kind: source.kind, ...(serverVersion === undefined ? {} : { serverVersion }), startedAt, finishedAt: new Date().toISOString(), ...writer.totals(name), artifacts };
+    const entry = {
+      name,
+      kind: source.kind,
+      ...(serverVersion === undefined ? {} : { serverVersion }),
+      startedAt,
+      finishedAt: new Date().toISOString(),
+      ...writer.totals(name),
+      artifacts,
+    };
     return { entry, facts };
   } catch (error) {
     failure.abort(error);

@@ -34,13 +34,23 @@ const keptRuns = 400;
 /** Trimmed only now and then: of two runs that do it at once one may lose its line. */
 const trimAbove = 500;
 
-/** The same operation, each real run of it written down. Dry runs, and runs that found another one at work, are none. */
+/**
+ * The same operation, each real run of it written down. Dry runs, and runs that found another one at work, are none.
+ */
 export function remembered(operation: Operation<BackupRequest, BackupResult>): Operation<BackupRequest, BackupResult> {
   return async (loaded, request, context) => {
     const startedAt = new Date().toISOString();
     try {
       const result = await operation(loaded, request, context);
-      if (result.outcome === 'done') await remember(loaded, request, context, { startedAt, id: result.id, target: result.target, outcome: 'ok', exitCode: 0 });
+      if (result.outcome === 'done') {
+        await remember(loaded, request, context, {
+          startedAt,
+          id: result.id,
+          target: result.target,
+          outcome: 'ok',
+          exitCode: 0,
+        });
+      }
       return result;
     } catch (error) {
       const isNone = request.dryRun || (error instanceof LifeboatError && ['locked', 'usage'].includes(error.code));
@@ -66,12 +76,26 @@ export function repositoryName({ repository }: Pick<Config, 'repository'>): stri
 
 function failureOf(error: unknown): Pick<RecordedRun, 'outcome' | 'exitCode' | 'message'> {
   const exitCode = error instanceof LifeboatError || error instanceof AbortedError ? error.exitCode : 1;
-  return { outcome: error instanceof AbortedError ? 'aborted' : 'failed', exitCode, message: messageOf(error).slice(0, 1000) };
+  return {
+    outcome: error instanceof AbortedError ? 'aborted' : 'failed',
+    exitCode,
+    message: messageOf(error).slice(0, 1000),
+  };
 }
 
-async function remember({ config }: LoadedConfig, request: BackupRequest, { emit }: RunContext, run: Omit<RecordedRun, 'repository' | 'target' | 'finishedAt'> & { readonly target?: string }): Promise<void> {
+async function remember(
+  { config }: LoadedConfig,
+  request: BackupRequest,
+  { emit }: RunContext,
+  run: Omit<RecordedRun, 'repository' | 'target' | 'finishedAt'> & { readonly target?: string },
+): Promise<void> {
   const target = run.target ?? request.target ?? config.defaultTarget ?? [...config.targets.keys()][0] ?? '';
-  const record: RecordedRun = { repository: repositoryName(config), ...run, target, finishedAt: new Date().toISOString() };
+  const record: RecordedRun = {
+    repository: repositoryName(config),
+    ...run,
+    target,
+    finishedAt: new Date().toISOString(),
+  };
   try {
     const path = pathOf(config.stateDir);
     await ensureFolder(dirname(path));

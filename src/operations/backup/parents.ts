@@ -1,4 +1,7 @@
-/** The earlier backups whose chunks a new one may use: for each component the target's newest that has it, sealed under the key we write with. */
+/**
+ * The earlier backups whose chunks a new one may use: for each component the target's newest that has it, sealed under
+ * the key we write with.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
@@ -19,7 +22,12 @@ export interface Ancestry {
 }
 
 /** `kinds`: of the components that will be stored; `dataKeyId` in hex, undefined without encryption. */
-export async function findAncestry(repository: Repository, target: string, kinds: readonly string[], dataKeyId: string | undefined): Promise<Ancestry> {
+export async function findAncestry(
+  repository: Repository,
+  target: string,
+  kinds: readonly string[],
+  dataKeyId: string | undefined,
+): Promise<Ancestry> {
   let previous: ListedManifest | undefined;
   const parents = new Set<string>();
   const wanted = new Set(kinds);
@@ -33,11 +41,18 @@ export async function findAncestry(repository: Repository, target: string, kinds
     if (fits.length > 0 && (await standingOf(repository, listed))?.failing !== true) parents.add(manifest.id);
     if (wanted.size === 0) break;
   }
-  return { previous: previous?.seal === undefined ? undefined : { id: previous.id, seal: previous.seal }, parents: [...parents] };
+  return {
+    previous: previous?.seal === undefined ? undefined : { id: previous.id, seal: previous.seal },
+    parents: [...parents],
+  };
 }
 
 /** What the writer needs of them, read anew under our lease: one that has gone meanwhile is no parent. */
-export async function readParents(repository: Repository, parents: readonly string[], emit: EventSink): Promise<ParentBackup | undefined> {
+export async function readParents(
+  repository: Repository,
+  parents: readonly string[],
+  emit: EventSink,
+): Promise<ParentBackup | undefined> {
   const artifacts = new Map<string, ManifestArtifact>();
   const packTables: Buffer[] = [];
   for (const id of parents) {
@@ -45,23 +60,39 @@ export async function readParents(repository: Repository, parents: readonly stri
       const { manifest, trust } = await repository.readManifest(id);
       if (manifest === undefined || trust !== 'sealed') continue;
       packTables.push(await usablePacks(repository, manifest, emit));
-      for (const artifact of manifest.components.flatMap((component) => component.artifacts)) if (!artifacts.has(artifact.name)) artifacts.set(artifact.name, artifact);
+      for (const artifact of manifest.components.flatMap((component) => component.artifacts)) {
+        if (!artifacts.has(artifact.name)) artifacts.set(artifact.name, artifact);
+      }
     } catch (error) {
       if (!(error instanceof LifeboatError) || !['integrity', 'not_found'].includes(error.code)) throw error;
-      emit({ type: 'warning', message: `backup ${id} cannot be used to save space (${error.message}); everything is stored anew; run: lifeboat validate ${id}` });
+      emit({
+        type: 'warning',
+        message:
+          `backup ${id} cannot be used to save space (${error.message}); everything is stored anew; run: lifeboat ` +
+          `validate ${id}`,
+      });
     }
   }
   return packTables.length === 0 ? undefined : { artifacts: [...artifacts.values()], packTables };
 }
 
-/** The manifest's table of packs without those that are lost: what they held is stored anew, or every later backup would fail for them. */
+/**
+ * The manifest's table of packs without those that are lost: what they held is stored anew, or every later backup would
+ * fail for them.
+ */
 async function usablePacks(repository: Repository, manifest: Manifest, emit: EventSink): Promise<Buffer> {
   const table = await readTable(repository.storage, manifest);
   const packs = [...decodePackTable(table)];
   const lost = await findLostPacks(repository.storage, packs);
   const [first] = lost;
   if (first === undefined) return table;
-  emit({ type: 'warning', message: `backup ${manifest.id} is damaged: ${first.key} ${first.what}${lost.length > 1 ? `, and ${lost.length - 1} more` : ''}; what was lost is stored anew; run: lifeboat validate ${manifest.id}` });
+  emit({
+    type: 'warning',
+    message:
+      `backup ${manifest.id} is damaged: ${first.key} ` +
+      `${first.what}${lost.length > 1 ? `, and ${lost.length - 1} more` : ''}; what was lost is stored anew; run: ` +
+      `lifeboat validate ${manifest.id}`,
+  });
   const keys = new Set(lost.map(({ key }) => key));
   return encodePackTable(packs.filter(({ packId }) => !keys.has(packKey(packId))));
 }

@@ -27,10 +27,13 @@ const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
     rpoMinutes: 15,
     steps: [
       'Stop what writes to the data, so that it gets no worse. Find out when it began.',
-      'See which backups there are: `{lifeboat} list --target {target}`. Take one from before it began; its id is meant by <id>.',
-      'If only a part is wrong, restore it beside what is live and copy from there: `{lifeboat} restore <id> --target {target} --only database --database <name> --tables <schema.table>`',
+      'See which backups there are: `{lifeboat} list --target {target}`. Take one from before it began; its id is ' +
+        'meant by <id>.',
+      'If only a part is wrong, restore it beside what is live and copy from there: `{lifeboat} restore <id> ' +
+        '--target {target} --only database --database <name> --tables <schema.table>`',
       'Look at the plan, change nothing: `{lifeboat} emergency-restore restore <id> --target {target} --dry-run`',
-      'Restore: `{lifeboat} emergency-restore restore <id> --target {target}`. What is there is backed up first, and a replaced database is kept.',
+      'Restore: `{lifeboat} emergency-restore restore <id> --target {target}`. What is there is backed up first, ' +
+        'and a replaced database is kept.',
     ],
   },
   'hardware-failure': {
@@ -38,10 +41,12 @@ const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
     rtoMinutes: 120,
     rpoMinutes: 60,
     steps: [
-      'Set up a machine with the same major versions of PostgreSQL and Redis, empty, and with Node.js and lifeboat. Bring the configuration and the key from the recovery sheet.',
+      'Set up a machine with the same major versions of PostgreSQL and Redis, empty, and with Node.js and ' +
+        'lifeboat. Bring the configuration and the key from the recovery sheet.',
       'See whether it can reach everything: `{lifeboat} doctor --target {target}`',
       'See what can be had: `{lifeboat} emergency-restore status --target {target}`',
-      'Restore: `{lifeboat} emergency-restore restore --target {target}`. Missing roles are created; set their passwords where the backup has none.',
+      'Restore: `{lifeboat} emergency-restore restore --target {target}`. Missing roles are created; set their ' +
+        'passwords where the backup has none.',
       'Take a backup of the new machine and prove it: `{lifeboat} backup --target {target}`',
     ],
   },
@@ -53,8 +58,10 @@ const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
       'Cut the machine off the network; do not switch it off. Use another, clean machine for what follows.',
       'From there, see whether the log and the repository are whole: `{lifeboat} audit` and `{lifeboat} integrity`',
       'Withdraw the credentials that the repository is written with, and all passwords of the servers.',
-      'Restore a backup from before the breach to clean servers: `{lifeboat} emergency-restore restore <id> --target {target}`',
-      'Start a new data key, under a new encryption key: `{lifeboat} keys rotate`. What the intruder could read remains known.',
+      'Restore a backup from before the breach to clean servers: `{lifeboat} emergency-restore restore <id> ' +
+        '--target {target}`',
+      'Start a new data key, under a new encryption key: `{lifeboat} keys rotate`. What the intruder could read ' +
+        'remains known.',
     ],
   },
 };
@@ -70,7 +77,9 @@ export function runbookOf(loaded: LoadedConfig, target: string): string | undefi
 
 /** To the state folder, after each backup; that it fails does no harm to the backup. */
 export async function refreshRunbook(loaded: LoadedConfig, context: RunContext): Promise<void> {
-  await writeRunbook(loaded, runbookText(loaded, undefined, undefined)).catch((error: unknown) => context.emit({ type: 'debug', message: `the runbook was not written: ${messageOf(error)}` }));
+  await writeRunbook(loaded, runbookText(loaded, undefined, undefined)).catch((error: unknown) =>
+    context.emit({ type: 'debug', message: `the runbook was not written: ${messageOf(error)}` }),
+  );
 }
 
 /** `<state>/runbook.md`; returns its path. */
@@ -82,7 +91,11 @@ export async function writeRunbook({ config }: LoadedConfig, text: string): Prom
 }
 
 /** Pure but for the clock and the host's name. */
-export function runbookText(loaded: LoadedConfig, only: string | undefined, status: EmergencyStatusResult | undefined): string {
+export function runbookText(
+  loaded: LoadedConfig,
+  only: string | undefined,
+  status: EmergencyStatusResult | undefined,
+): string {
   const { config, file } = loaded;
   const program = fileURLToPath(new URL('../../../bin/lifeboat.js', import.meta.url));
   const lifeboat = [program, ...(file === undefined ? [] : ['--config', file])].map(shellWord).join(' ');
@@ -90,7 +103,8 @@ export function runbookText(loaded: LoadedConfig, only: string | undefined, stat
   return [
     '# When everything is lost: the runbook of this installation',
     '',
-    `Made on ${hostname()}, ${new Date().toISOString()}. Print it, and keep it with the recovery sheet. It holds no secret.`,
+    `Made on ${hostname()}, ${new Date().toISOString()}. Print it, ` +
+      'and keep it with the recovery sheet. It holds no secret.',
     '',
     ...needsOf(loaded),
     ...protectedOf(loaded, targets),
@@ -100,11 +114,15 @@ export function runbookText(loaded: LoadedConfig, only: string | undefined, stat
     `- What can be had, how old it is, how long it takes: \`${lifeboat} emergency-restore status\``,
     '',
     ...targets.flatMap((target) => commandsOf(target, lifeboat, targets.length > 1)),
-    ...Object.entries(scenariosOf(loaded)).flatMap(([name, scenario]) => scenarioLines(name, scenario, lifeboat, targets)),
+    ...Object.entries(scenariosOf(loaded)).flatMap(([name, scenario]) =>
+      scenarioLines(name, scenario, lifeboat, targets),
+    ),
     ...peopleOf(loaded),
     '## Without this program',
     '',
-    `The repository holds \`rescue/rescue.mjs\`; Node.js and the key are enough: \`node rescue.mjs list <folder>\`, then \`node rescue.mjs extract …\`. Compare its SHA-256 with the recovery sheet first. \`rescue/README.md\` says more.`,
+    `The repository holds \`rescue/rescue.mjs\`; Node.js and the key are enough: \`node rescue.mjs list ` +
+      `<folder>\`, then \`node rescue.mjs extract …\`. Compare its SHA-256 with the recovery sheet first. ` +
+      `\`rescue/README.md\` says more.`,
     '',
   ].join('\n');
 }
@@ -116,7 +134,12 @@ function protectedOf({ config }: LoadedConfig, targets: readonly string[]): stri
     if (target === undefined) return [];
     const { postgres, redis, files } = target;
     return [
-      ...(postgres === undefined ? [] : [`- ${name}: PostgreSQL${at(() => describeServer(parsePostgresUrl(postgres.url)))}, databases ${postgres.databases.join(', ')}`]),
+      ...(postgres === undefined
+        ? []
+        : [
+            `- ${name}: PostgreSQL${at(() => describeServer(parsePostgresUrl(postgres.url)))}, databases ` +
+              postgres.databases.join(', '),
+          ]),
       ...(redis === undefined ? [] : [`- ${name}: Redis${at(() => parseRedisUrl(redis).text)}`]),
       ...(files === undefined ? [] : [`- ${name}: files in ${files.paths.join(', ')}`]),
     ];
@@ -140,8 +163,10 @@ function commandsOf(target: string, lifeboat: string, isOneOfMany: boolean): str
     `- The plan, without changing anything: \`${restore} --dry-run\``,
     `- Carry it out (asks for the name ${target}): \`${restore}\``,
     `- A run that was interrupted goes on with: \`${restore} --resume\``,
-    `- Two people: one writes the plan, \`${restore} --plan-out plan.json\`, the other reads it and carries it out, \`${restore} --apply plan.json\``,
-    `- Read every byte of a backup first, if there is time: \`${lifeboat} emergency-restore validate latest --target ${target}\``,
+    `- Two people: one writes the plan, \`${restore} --plan-out plan.json\`, the other reads it and carries it ` +
+      `out, \`${restore} --apply plan.json\``,
+    `- Read every byte of a backup first, if there is time: \`${lifeboat} emergency-restore validate latest ` +
+      `--target ${target}\``,
     '',
   ];
 }
@@ -149,27 +174,55 @@ function commandsOf(target: string, lifeboat: string, isOneOfMany: boolean): str
 function needsOf(loaded: LoadedConfig): string[] {
   const { config, file, origins, envFile } = loaded;
   const location = repositoryLocation(loaded);
-  const where = location.kind === 'local' ? `file://${location.path}` : `s3://${location.bucket}/${location.prefix}${location.endpoint === undefined ? '' : ` at ${location.endpoint}`}`;
-  const keys = (['key', 'passphrase', 'identity'] as const).filter((name) => config.encryption[name] !== undefined).map((name) => `the encryption ${name} (here from ${originOf(origins, `encryption.${name}`) ?? 'the configuration'})`);
-  const key = config.encryption.enabled ? (keys.length === 0 ? 'the key on the recovery sheet' : keys.join(', ')) : 'no key: backups are not encrypted';
+  const where =
+    location.kind === 'local'
+      ? `file://${location.path}`
+      : `s3://${location.bucket}/${location.prefix}${location.endpoint === undefined ? '' : ` at ${location.endpoint}`}`;
+  const keys = (['key', 'passphrase', 'identity'] as const)
+    .filter((name) => config.encryption[name] !== undefined)
+    .map(
+      (name) => `the encryption ${name} (here from ${originOf(origins, `encryption.${name}`) ?? 'the configuration'})`,
+    );
+  const key = config.encryption.enabled
+    ? keys.length === 0
+      ? 'the key on the recovery sheet'
+      : keys.join(', ')
+    : 'no key: backups are not encrypted';
   return [
     '## What is needed',
     '',
     `- The repository: ${where}`,
     `- ${key}`,
-    ...(file === undefined ? ['- The configuration: it stands in the environment only; write it down'] : [`- The configuration: ${file}`]),
+    ...(file === undefined
+      ? ['- The configuration: it stands in the environment only; write it down']
+      : [`- The configuration: ${file}`]),
     ...(envFile === undefined ? [] : [`- The environment file: ${envFile}`]),
-    ...(config.emergency.stopServices === undefined ? [] : [`- Services are stopped by: \`${commandLine(config.emergency.stopServices)}\``]),
-    ...(config.emergency.startServices === undefined ? [] : [`- Services are started by: \`${commandLine(config.emergency.startServices)}\``]),
+    ...(config.emergency.stopServices === undefined
+      ? []
+      : [`- Services are stopped by: \`${commandLine(config.emergency.stopServices)}\``]),
+    ...(config.emergency.startServices === undefined
+      ? []
+      : [`- Services are started by: \`${commandLine(config.emergency.startServices)}\``]),
     '',
   ];
 }
 
 function statusOf({ targets }: EmergencyStatusResult): string[] {
   const rows = targets.flatMap(({ target, components }) =>
-    components.map(({ component, id, takenAt, provenAt, expectedMs }) => `| ${target} | ${component} | ${id ?? 'none is whole'} | ${takenAt ?? ''} | ${provenAt ?? 'never'} | ${expectedMs === undefined ? 'not measured' : formatDuration(expectedMs)} |`),
+    components.map(
+      ({ component, id, takenAt, provenAt, expectedMs }) =>
+        `| ${target} | ${component} | ${id ?? 'none is whole'} | ${takenAt ?? ''} | ${provenAt ?? 'never'} | ` +
+        `${expectedMs === undefined ? 'not measured' : formatDuration(expectedMs)} |`,
+    ),
   );
-  return ['## What could be had when this was made', '', '| target | component | newest whole backup | taken | proven | restore took |', '|---|---|---|---|---|---|', ...rows, ''];
+  return [
+    '## What could be had when this was made',
+    '',
+    '| target | component | newest whole backup | taken | proven | restore took |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+    '',
+  ];
 }
 
 /** The configured ones over those that the program has. */
@@ -177,20 +230,43 @@ function scenariosOf({ config }: LoadedConfig): Record<string, EmergencyScenario
   const all: Record<string, EmergencyScenario> = { ...scenarios };
   for (const [name, given] of Object.entries(config.emergency.scenarios)) {
     const known: EmergencyScenario = all[name] ?? { title: name };
-    all[name] = { title: given.title ?? known.title, rtoMinutes: given.rtoMinutes ?? known.rtoMinutes, rpoMinutes: given.rpoMinutes ?? known.rpoMinutes, steps: given.steps ?? known.steps };
+    all[name] = {
+      title: given.title ?? known.title,
+      rtoMinutes: given.rtoMinutes ?? known.rtoMinutes,
+      rpoMinutes: given.rpoMinutes ?? known.rpoMinutes,
+      steps: given.steps ?? known.steps,
+    };
   }
   return all;
 }
 
-function scenarioLines(name: string, { title = name, rtoMinutes, rpoMinutes, steps = [] }: EmergencyScenario, lifeboat: string, targets: readonly string[]): string[] {
-  const promise = [rtoMinutes === undefined ? undefined : `back within ${rtoMinutes} minutes (RTO)`, rpoMinutes === undefined ? undefined : `at most ${rpoMinutes} minutes of writing lost (RPO)`].filter((each) => each !== undefined);
+function scenarioLines(
+  name: string,
+  { title = name, rtoMinutes, rpoMinutes, steps = [] }: EmergencyScenario,
+  lifeboat: string,
+  targets: readonly string[],
+): string[] {
+  const promise = [
+    rtoMinutes === undefined ? undefined : `back within ${rtoMinutes} minutes (RTO)`,
+    rpoMinutes === undefined ? undefined : `at most ${rpoMinutes} minutes of writing lost (RPO)`,
+  ].filter((each) => each !== undefined);
   const target = targets.length === 1 ? (targets[0] ?? '<target>') : '<target>';
-  return [`## ${title}`, '', ...(promise.length === 0 ? [] : [`Goal: ${promise.join(', ')}.`, '']), ...steps.map((step, n) => `${n + 1}. ${step.replaceAll('{lifeboat}', () => lifeboat).replaceAll('{target}', () => target)}`), ''];
+  return [
+    `## ${title}`,
+    '',
+    ...(promise.length === 0 ? [] : [`Goal: ${promise.join(', ')}.`, '']),
+    ...steps.map(
+      (step, n) => `${n + 1}. ${step.replaceAll('{lifeboat}', () => lifeboat).replaceAll('{target}', () => target)}`,
+    ),
+    '',
+  ];
 }
 
 function peopleOf({ config }: LoadedConfig): string[] {
   const { contacts, escalation } = config.emergency;
-  const people = contacts.map(({ name, role, reach }) => `- ${name}${role === undefined ? '' : ` (${role})`}: ${reach}`);
+  const people = contacts.map(
+    ({ name, role, reach }) => `- ${name}${role === undefined ? '' : ` (${role})`}: ${reach}`,
+  );
   return [
     '## Whom to call',
     '',

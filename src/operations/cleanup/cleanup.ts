@@ -45,29 +45,65 @@ export const cleanup = audited('cleanup', cleanUp);
 
 async function cleanUp(loaded: LoadedConfig, request: CleanupRequest, context: RunContext): Promise<CleanupResult> {
   const { config } = loaded;
-  const internals = { policies: policiesOf(loaded, request.target), orphanWalDays: request.target === undefined ? config.retention.walDays : undefined };
+  const internals = {
+    policies: policiesOf(loaded, request.target),
+    orphanWalDays: request.target === undefined ? config.retention.walDays : undefined,
+  };
   const graceMs = request.graceMs ?? config.trashMs;
-  return withRepository(loaded, context, async (repository) => cleanRepository(repository, { ...request, graceMs }, context, { ...internals, onDeleted: async (deleted) => recordDeleted(repository, request, deleted) }));
+  return withRepository(loaded, context, async (repository) =>
+    cleanRepository(repository, { ...request, graceMs }, context, {
+      ...internals,
+      onDeleted: async (deleted) => recordDeleted(repository, request, deleted),
+    }),
+  );
 }
 
 /** The same for an opened repository. */
-export async function cleanRepository(repository: Repository, request: CleanupRequest, context: RunContext, internals: Internals): Promise<CleanupResult> {
+export async function cleanRepository(
+  repository: Repository,
+  request: CleanupRequest,
+  context: RunContext,
+  internals: Internals,
+): Promise<CleanupResult> {
   const { context: noting, warnings } = noteWarnings(context);
   const graceMs = request.graceMs ?? defaultGraceMs;
   const least = internals.leastGraceMs ?? leastGraceMs;
-  if (graceMs < least) throw new LifeboatError('usage', 'the grace time is too short: running backups may need what it protects', { state: 'nothing was changed', hint: 'give one of at least 1h' });
+  if (graceMs < least) {
+    throw new LifeboatError('usage', 'the grace time is too short: running backups may need what it protects', {
+      state: 'nothing was changed',
+      hint: 'give one of at least 1h',
+    });
+  }
   if (request.dryRun) {
-    const plan = await planCleanup(repository, { policies: internals.policies, nowMs: Date.now(), maxDelete: request.maxDelete }, noting);
-    const collected = await collect(repository, plan, { graceMs, nowMs: Date.now(), lease: undefined, internals }, noting);
+    const plan = await planCleanup(
+      repository,
+      { policies: internals.policies, nowMs: Date.now(), maxDelete: request.maxDelete },
+      noting,
+    );
+    const collected = await collect(
+      repository,
+      plan,
+      { graceMs, nowMs: Date.now(), lease: undefined, internals },
+      noting,
+    );
     return resultOf('planned', repository, plan, collected, graceMs, warnings);
   }
   const lost = new AbortController();
   const working: RunContext = { ...noting, signal: AbortSignal.any([context.signal, lost.signal]) };
   const before = Date.now();
-  await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command: 'cleanup', signal: context.signal, onLost: (error) => lost.abort(error) });
+  await using lease = await acquireLease(repository.storage, {
+    scope: 'cleanup',
+    command: 'cleanup',
+    signal: context.signal,
+    onLost: (error) => lost.abort(error),
+  });
   refuseClockDifference(lease.sinceMs, before);
   await acknowledge(repository, request, working);
-  const plan = await planCleanup(repository, { policies: internals.policies, nowMs: Date.now(), maxDelete: request.maxDelete }, working);
+  const plan = await planCleanup(
+    repository,
+    { policies: internals.policies, nowMs: Date.now(), maxDelete: request.maxDelete },
+    working,
+  );
   for (const backup of plan.backups.filter(({ keep }) => !keep)) {
     working.signal.throwIfAborted();
     working.emit({ type: 'step', message: `moving backup ${backup.id} to trash: ${backup.reasons.join('; ')}` });
@@ -78,9 +114,14 @@ export async function cleanRepository(repository: Repository, request: CleanupRe
   return resultOf('done', repository, plan, collected, graceMs, warnings);
 }
 
-/** Each configured target's policy; of a target that is named but not configured here, the general one. Backups of others are left alone: their own host may keep them longer. */
+/**
+ * Each configured target's policy; of a target that is named but not configured here, the general one. Backups of
+ * others are left alone: their own host may keep them longer.
+ */
 function policiesOf({ config }: LoadedConfig, only: string | undefined): Map<string, RetentionByComponent> {
-  const named = [...config.targets.values()].map(({ name, retention }) => [name, retention ?? config.retention] as const);
+  const named = [...config.targets.values()].map(
+    ({ name, retention }) => [name, retention ?? config.retention] as const,
+  );
   if (only === undefined) return new Map(named);
   return new Map([[only, config.targets.get(only)?.retention ?? config.retention]]);
 }
@@ -88,10 +129,18 @@ function policiesOf({ config }: LoadedConfig, only: string | undefined): Map<str
 function refuseClockDifference(storageMs: number, beforeMs: number): void {
   const offMs = storageMs < beforeMs ? beforeMs - storageMs : Math.max(0, storageMs - Date.now());
   if (offMs <= clockToleranceMs) return;
-  throw new LifeboatError('usage', `the clocks of this host and of the storage differ by ${Math.round(offMs / 60_000)} minutes: ages cannot be told`, { state: 'nothing was changed', hint: 'set the clock (NTP), then run it again' });
+  throw new LifeboatError(
+    'usage',
+    `the clocks of this host and of the storage differ by ${Math.round(offMs / 60_000)} minutes: ages cannot be told`,
+    { state: 'nothing was changed', hint: 'set the clock (NTP), then run it again' },
+  );
 }
 
-async function acknowledge(repository: Repository, { acknowledge: ids, target }: CleanupRequest, context: RunContext): Promise<void> {
+async function acknowledge(
+  repository: Repository,
+  { acknowledge: ids, target }: CleanupRequest,
+  context: RunContext,
+): Promise<void> {
   for (const id of ids) {
     const { manifest } = await chooseBackup(repository, { id, target }, context.emit);
     await writeNote(repository, manifest, { acknowledged: true });
@@ -106,7 +155,12 @@ interface Collecting {
 }
 
 /** Garbage is not collected where it cannot be told what is needed: that is a warning, and the reason. */
-async function collect(repository: Repository, plan: CleanupPlan, { graceMs, nowMs, lease, internals }: Collecting, context: RunContext): Promise<Collected | string> {
+async function collect(
+  repository: Repository,
+  plan: CleanupPlan,
+  { graceMs, nowMs, lease, internals }: Collecting,
+  context: RunContext,
+): Promise<Collected | string> {
   const going = new Set(plan.backups.filter(({ keep }) => !keep).map(({ id }) => id));
   try {
     return await collectGarbage(repository, {
@@ -122,7 +176,9 @@ async function collect(repository: Repository, plan: CleanupPlan, { graceMs, now
       context,
     });
   } catch (error) {
-    if (!(error instanceof LifeboatError) || !['integrity', 'locked'].includes(error.code) || context.signal.aborted) throw error;
+    if (!(error instanceof LifeboatError) || !['integrity', 'locked'].includes(error.code) || context.signal.aborted) {
+      throw error;
+    }
     // A lease that is lost ends the run; one that pins what is gone only this step.
     await lease?.check();
     const reason = `space is not freed: ${error.message}`;
@@ -131,9 +187,24 @@ async function collect(repository: Repository, plan: CleanupPlan, { graceMs, now
   }
 }
 
-function resultOf(outcome: CleanupResult['outcome'], repository: Repository, plan: CleanupPlan, collected: Collected | string, graceMs: number, warnings: readonly string[]): CleanupResult {
+function resultOf(
+  outcome: CleanupResult['outcome'],
+  repository: Repository,
+  plan: CleanupPlan,
+  collected: Collected | string,
+  graceMs: number,
+  warnings: readonly string[],
+): CleanupResult {
   const found = typeof collected === 'string' ? undefined : collected;
-  const shown = ({ id, target, type, startedAt, keep, reasons }: PlannedBackup): CleanupResult['backups'][number] => ({ id, target, type, startedAt, keep, reasons, bytes: keep ? undefined : (found?.laterBytesOf.get(id) ?? 0) });
+  const shown = ({ id, target, type, startedAt, keep, reasons }: PlannedBackup): CleanupResult['backups'][number] => ({
+    id,
+    target,
+    type,
+    startedAt,
+    keep,
+    reasons,
+    bytes: keep ? undefined : (found?.laterBytesOf.get(id) ?? 0),
+  });
   return {
     outcome,
     repository: repository.storage.location,
@@ -142,7 +213,10 @@ function resultOf(outcome: CleanupResult['outcome'], repository: Repository, pla
     deleted: found?.deleted ?? [],
     freed: { packs: found?.packs ?? 0, bytes: found?.bytes ?? 0 },
     laterBytes: found?.laterBytes ?? 0,
-    retained: (found?.retained ?? []).map(({ key, untilMs }) => ({ object: key, until: untilMs === undefined ? undefined : new Date(untilMs).toISOString() })),
+    retained: (found?.retained ?? []).map(({ key, untilMs }) => ({
+      object: key,
+      until: untilMs === undefined ? undefined : new Date(untilMs).toISOString(),
+    })),
     wal: (found?.wal ?? []).map(shownWal),
     hidden: (found?.hidden ?? []).map(({ id, hiddenMs }) => ({ id, hiddenAt: new Date(hiddenMs).toISOString() })),
     stopped: typeof collected === 'string' ? collected : undefined,

@@ -12,22 +12,45 @@ import type { HoldRequest, HoldResult, ReleaseRequest } from './request.ts';
 export const hold = audited('hold', putOnHold);
 export const release = audited('release', letGo);
 
-async function putOnHold(loaded: LoadedConfig, { reason, tags, ...chosen }: HoldRequest, context: RunContext): Promise<HoldResult> {
+async function putOnHold(
+  loaded: LoadedConfig,
+  { reason, tags, ...chosen }: HoldRequest,
+  context: RunContext,
+): Promise<HoldResult> {
   return change(loaded, chosen, 'hold', { hold: { reason: reason ?? '' }, addTags: tags }, context);
 }
 
-async function letGo(loaded: LoadedConfig, { tags, ...chosen }: ReleaseRequest, context: RunContext): Promise<HoldResult> {
+async function letGo(
+  loaded: LoadedConfig,
+  { tags, ...chosen }: ReleaseRequest,
+  context: RunContext,
+): Promise<HoldResult> {
   return change(loaded, chosen, 'release', { hold: null, removeTags: tags }, context);
 }
 
-/** Under the lease of cleanups: one that runs has made up its mind already, and of two notes at once one would be lost. */
-async function change(loaded: LoadedConfig, chosen: { readonly id: string; readonly target?: string | undefined }, command: 'hold' | 'release', noteChange: NoteChange, context: RunContext): Promise<HoldResult> {
+/**
+ * Under the lease of cleanups: one that runs has made up its mind already, and of two notes at once one would be lost.
+ */
+async function change(
+  loaded: LoadedConfig,
+  chosen: { readonly id: string; readonly target?: string | undefined },
+  command: 'hold' | 'release',
+  noteChange: NoteChange,
+  context: RunContext,
+): Promise<HoldResult> {
   const { context: noting, warnings } = noteWarnings(context);
   return withRepository(loaded, noting, async (repository) => {
     await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command, signal: context.signal });
     const { manifest } = await chooseBackup(repository, chosen, noting.emit);
     await lease.check();
     const note = await writeNote(repository, manifest, noteChange);
-    return { id: manifest.id, target: manifest.target, held: note.hold !== undefined, reason: note.hold?.reason, tags: [...(manifest.tags ?? []), ...note.tags], warnings };
+    return {
+      id: manifest.id,
+      target: manifest.target,
+      held: note.hold !== undefined,
+      reason: note.hold?.reason,
+      tags: [...(manifest.tags ?? []), ...note.tags],
+      warnings,
+    };
   });
 }

@@ -45,19 +45,45 @@ interface Known {
 }
 
 /** Throws `key` unless every backup can be checked, in trash too. */
-export async function planCleanup(repository: Repository, { policies, nowMs, maxDelete }: PlanOptions, context: RunContext): Promise<CleanupPlan> {
+export async function planCleanup(
+  repository: Repository,
+  { policies, nowMs, maxDelete }: PlanOptions,
+  context: RunContext,
+): Promise<CleanupPlan> {
   const known = await readBackups(repository, context);
-  const judge = (all: readonly Known[]): PolicyOutcome => applyPolicy(all.map(({ policy }) => policy), policies, nowMs, maxDelete);
+  const judge = (all: readonly Known[]): PolicyOutcome =>
+    applyPolicy(
+      all.map(({ policy }) => policy),
+      policies,
+      nowMs,
+      maxDelete,
+    );
   const byId = new Map(known.map((each) => [each.policy.id, each]));
   const first = judge(known);
   // Counting means reading facts: only for targets of which something would go.
   const leaving = new Set(first.verdicts.filter(({ keep }) => !keep).map(({ id }) => byId.get(id)?.policy.target));
   const outcome = leaving.size === 0 ? first : judge(await countItems(repository, known, leaving, context));
-  for (const stop of outcome.stops) context.emit({ type: 'warning', message: `nothing of target ${stop.target} is deleted: ${stop.reason}; if it is meant to be: lifeboat cleanup --acknowledge ${stop.backupId}` });
-  if (outcome.overLimit > 0) context.emit({ type: 'warning', message: `the policy lets ${outcome.overLimit} more backups go than one run may delete; if that is meant to be, run it again, or raise --max-delete` });
+  for (const stop of outcome.stops) {
+    context.emit({
+      type: 'warning',
+      message:
+        `nothing of target ${stop.target} is deleted: ${stop.reason}; if it is meant to be: lifeboat cleanup ` +
+        `--acknowledge ${stop.backupId}`,
+    });
+  }
+  if (outcome.overLimit > 0) {
+    context.emit({
+      type: 'warning',
+      message:
+        `the policy lets ${outcome.overLimit} more backups go than one run may delete; if that is meant to be, run ` +
+        'it again, or raise --max-delete',
+    });
+  }
   const backups = outcome.verdicts.flatMap((verdict) => {
     const found = byId.get(verdict.id);
-    return found === undefined ? [] : [{ ...verdict, seal: found.seal, type: found.type, startedAt: found.startedAt, target: found.policy.target }];
+    return found === undefined
+      ? []
+      : [{ ...verdict, seal: found.seal, type: found.type, startedAt: found.startedAt, target: found.policy.target }];
   });
   return { backups, stops: outcome.stops };
 }
@@ -76,7 +102,9 @@ async function readBackups(repository: Repository, context: RunContext): Promise
     }
     const standing = await standingOf(listed);
     const { note, passedOver } = await readNotes(repository, manifest.id, notes.get(manifest.id) ?? []);
-    for (const each of passedOver) context.emit({ type: 'warning', message: `${each.object} does not count: ${each.reason}` });
+    for (const each of passedOver) {
+      context.emit({ type: 'warning', message: `${each.object} does not count: ${each.reason}` });
+    }
     const policy: PolicyBackup = {
       id: manifest.id,
       target: manifest.target,
@@ -105,19 +133,36 @@ function requireKey({ id, trust, reason }: ListedManifest): void {
 }
 
 function partOf({ kind, readBytes }: ManifestComponent): PolicyPart {
-  const components: Record<ManifestComponent['kind'], PolicyComponent> = { postgres: 'database', base: 'database', redis: 'redis', files: 'files' };
+  const components: Record<ManifestComponent['kind'], PolicyComponent> = {
+    postgres: 'database',
+    base: 'database',
+    redis: 'redis',
+    files: 'files',
+  };
   return { kind, component: components[kind], readBytes, items: undefined };
 }
 
 /** The same, with rows, keys and files of the newest few of these targets. */
-async function countItems(repository: Repository, known: readonly Known[], targets: ReadonlySet<string | undefined>, context: RunContext): Promise<Known[]> {
+async function countItems(
+  repository: Repository,
+  known: readonly Known[],
+  targets: ReadonlySet<string | undefined>,
+  context: RunContext,
+): Promise<Known[]> {
   const counted = new Map<string, ReadonlyMap<string, number>>();
   for (const target of targets) {
-    const newest = known.filter(({ policy }) => policy.target === target).toSorted((a, b) => b.policy.takenMs - a.policy.takenMs);
-    for (const { policy } of newest.slice(0, countedBefore + 1)) counted.set(policy.id, await itemsOf(repository, policy.id, context));
+    const newest = known
+      .filter(({ policy }) => policy.target === target)
+      .toSorted((a, b) => b.policy.takenMs - a.policy.takenMs);
+    for (const { policy } of newest.slice(0, countedBefore + 1)) {
+      counted.set(policy.id, await itemsOf(repository, policy.id, context));
+    }
   }
   return known.map((each) => {
-    const components = each.policy.components.map((part) => ({ ...part, items: counted.get(each.policy.id)?.get(part.kind) }));
+    const components = each.policy.components.map((part) => ({
+      ...part,
+      items: counted.get(each.policy.id)?.get(part.kind),
+    }));
     return { ...each, policy: { ...each.policy, components } };
   });
 }
@@ -141,8 +186,17 @@ async function itemsOf(repository: Repository, id: string, context: RunContext):
 }
 
 function countOf(kind: string, facts: unknown): number | undefined {
-  const record = facts as { readonly databases?: readonly { readonly tables: readonly { readonly rows: string }[] }[]; readonly keys?: number; readonly files?: number } | undefined;
+  const record = facts as
+    | {
+        readonly databases?: readonly { readonly tables: readonly { readonly rows: string }[] }[];
+        readonly keys?: number;
+        readonly files?: number;
+      }
+    | undefined;
   if (kind === 'redis') return record?.keys;
   if (kind === 'files') return record?.files;
-  return record?.databases?.reduce((sum, { tables }) => sum + tables.reduce((rows, table) => rows + Number(table.rows), 0), 0);
+  return record?.databases?.reduce(
+    (sum, { tables }) => sum + tables.reduce((rows, table) => rows + Number(table.rows), 0),
+    0,
+  );
 }

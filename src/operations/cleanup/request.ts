@@ -1,4 +1,6 @@
-/** What cleanup, undelete, hold and release are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
+/**
+ * What cleanup, undelete, hold and release are asked and what they answer. Times, sizes and secrets: as in requests.ts.
+ */
 import type { BackupType } from '../operation.ts';
 
 export interface CleanupRequest {
@@ -8,7 +10,10 @@ export interface CleanupRequest {
   readonly dryRun: boolean;
   /** The most backups that this run may delete; undefined: half of each target's. */
   readonly maxDelete?: number | undefined;
-  /** How long deleted backups can be taken back, in milliseconds; undefined: as configured (trashHours). At least one hour. */
+  /**
+   * How long deleted backups can be taken back, in milliseconds; undefined: as configured (trashHours). At least one
+   * hour.
+   */
   readonly graceMs?: number | undefined;
   /** Backups whose small size is meant to be. */
   readonly acknowledge: readonly string[];

@@ -1,4 +1,7 @@
-/** Takes a deleted backup back within its grace time, or shows one again that somebody hid; and puts it on hold: the next cleanup might delete it again. */
+/**
+ * Takes a deleted backup back within its grace time, or shows one again that somebody hid; and puts it on hold: the
+ * next cleanup might delete it again.
+ */
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -16,13 +19,30 @@ export const undelete = audited('undelete', takeOut);
 async function takeOut(loaded: LoadedConfig, request: UndeleteRequest, context: RunContext): Promise<UndeleteResult> {
   const { context: noting, warnings } = noteWarnings(context);
   return withRepository(loaded, noting, async (repository) => {
-    await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command: 'undelete', signal: context.signal });
+    await using lease = await acquireLease(repository.storage, {
+      scope: 'cleanup',
+      command: 'undelete',
+      signal: context.signal,
+    });
     const hidden = ((await findUnexplained(repository)) ?? []).map(({ listed }) => listed);
     const found = await findInTrash(repository, request.id, request.target, hidden);
     const { id, manifest, trust, reason } = found;
-    if (manifest === undefined) throw new LifeboatError('integrity', `backup ${id} cannot be taken back: ${reason ?? 'its manifest is damaged'}`, { state: 'nothing was changed' });
-    if (trust === 'unchecked') throw new LifeboatError('key', `backup ${id} cannot be checked: ${reason ?? 'no key opens it'}`, { state: 'nothing was changed', hint: 'configure the key on the recovery sheet' });
-    if (trust !== 'sealed') noting.emit({ type: 'warning', message: `backup ${id} cannot be trusted: ${reason ?? 'unknown'}` });
+    if (manifest === undefined) {
+      throw new LifeboatError(
+        'integrity',
+        `backup ${id} cannot be taken back: ${reason ?? 'its manifest is damaged'}`,
+        { state: 'nothing was changed' },
+      );
+    }
+    if (trust === 'unchecked') {
+      throw new LifeboatError('key', `backup ${id} cannot be checked: ${reason ?? 'no key opens it'}`, {
+        state: 'nothing was changed',
+        hint: 'configure the key on the recovery sheet',
+      });
+    }
+    if (trust !== 'sealed') {
+      noting.emit({ type: 'warning', message: `backup ${id} cannot be trusted: ${reason ?? 'unknown'}` });
+    }
     // Before it is live: a note of a backup that is in trash does no harm.
     if (request.hold) await writeNote(repository, manifest, { hold: { reason: 'taken back from trash' } });
     const isHidden = hidden.includes(found);

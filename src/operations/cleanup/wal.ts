@@ -12,7 +12,10 @@ import type { CleanupWal } from './request.ts';
 const dayMs = 86_400_000;
 
 /** Undefined for a backup without a physical part. Throws `integrity` or `key` where its facts cannot be read. */
-export async function readWalBase(repository: Repository, manifest: Manifest): Promise<Omit<WalBase, 'state'> | undefined> {
+export async function readWalBase(
+  repository: Repository,
+  manifest: Manifest,
+): Promise<Omit<WalBase, 'state'> | undefined> {
   const component = manifest.components.find(({ kind }) => kind === 'base');
   if (component === undefined) return undefined;
   const facts = factsOf(baseFacts, await readComponentFacts(repository, manifest), component, manifest.id);
@@ -33,13 +36,23 @@ export interface WalPolicies {
   readonly orphanWalDays?: number | undefined;
 }
 
-/** The rule of a cluster by the targets of its base backups: the longest of theirs. Another host may have a longer one for a target that is not known here. */
-export function walRules({ policies, orphanWalDays }: WalPolicies, nowMs: number): (targets: readonly string[]) => WalRule {
+/**
+ * The rule of a cluster by the targets of its base backups: the longest of theirs. Another host may have a longer one
+ * for a target that is not known here.
+ */
+export function walRules(
+  { policies, orphanWalDays }: WalPolicies,
+  nowMs: number,
+): (targets: readonly string[]) => WalRule {
   const since = (days: number): WalRule => ({ keepSinceMs: nowMs - days * dayMs });
   return (targets) => {
     const unknown = targets.find((name) => !policies.has(name));
     if (unknown !== undefined) return { stays: `target ${unknown} is not configured here, or not cleaned up now` };
-    if (targets.length === 0) return orphanWalDays === undefined ? { stays: 'no base backup of it is in the repository; to let it go nevertheless: retention.walDays' } : since(orphanWalDays);
+    if (targets.length === 0) {
+      return orphanWalDays === undefined
+        ? { stays: 'no base backup of it is in the repository; to let it go nevertheless: retention.walDays' }
+        : since(orphanWalDays);
+    }
     const days = targets.flatMap((name) => policies.get(name)?.walDays ?? []);
     return days.length === 0 ? { keepSinceMs: Infinity } : since(Math.max(...days));
   };

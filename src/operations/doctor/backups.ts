@@ -33,14 +33,21 @@ export async function findNewest(repository: Repository, targets: readonly strin
   return { byTarget, damaged };
 }
 
-export async function checkBackups(repository: Repository, newest: Promise<NewestBackups>, targets: readonly string[], context: RunContext): Promise<readonly DoctorCheck[]> {
+export async function checkBackups(
+  repository: Repository,
+  newest: Promise<NewestBackups>,
+  targets: readonly string[],
+  context: RunContext,
+): Promise<readonly DoctorCheck[]> {
   const all = await Promise.all([
     attempt('key', context, () => checkKey(repository)),
     attempt('manifests', context, async () => checkManifests((await newest).damaged)),
     ...targets.map(async (target) =>
       attempt(`${target}: newest backup`, context, async () => {
         const found = await newest.catch(() => undefined);
-        return found === undefined ? [] : checkNewest(`${target}: newest backup`, repository, target, found.byTarget.get(target));
+        return found === undefined
+          ? []
+          : checkNewest(`${target}: newest backup`, repository, target, found.byTarget.get(target));
       }),
     ),
   ]);
@@ -54,32 +61,79 @@ async function checkKey(repository: Repository): Promise<DoctorCheck | DoctorChe
   if (!hasSymmetricKey(keyring.material)) {
     const reads = canDecrypt(keyring.material);
     const writes = keyring.material.recipients.length > 0;
-    return passed('key', writes ? `backups are written for ${keyring.material.recipients.length} public recipients${reads ? '' : '; this host cannot read them'}` : 'this host reads and cannot write: it has an identity, but no recipient');
+    return passed(
+      'key',
+      writes
+        ? `backups are written for ${keyring.material.recipients.length} public ` +
+            `recipients${reads ? '' : '; this host cannot read them'}`
+        : 'this host reads and cannot write: it has an identity, but no recipient',
+    );
   }
   const { dataKey } = await keyring.writeKey();
   return passed('key', `opens the newest data key, ${dataKey.id.toString('hex')}`);
 }
 
 function checkManifests(damaged: readonly ListedManifest[]): DoctorCheck[] {
-  return damaged.slice(0, 5).map(({ id, reason }) => failed('manifests', `backup ${id} cannot be used: ${reason ?? 'its manifest is damaged'}`, 'lifeboat list shows the others', 'integrity'));
+  return damaged
+    .slice(0, 5)
+    .map(({ id, reason }) =>
+      failed(
+        'manifests',
+        `backup ${id} cannot be used: ${reason ?? 'its manifest is damaged'}`,
+        'lifeboat list shows the others',
+        'integrity',
+      ),
+    );
 }
 
-async function checkNewest(name: string, repository: Repository, target: string, listed: ListedManifest | undefined): Promise<DoctorCheck> {
+async function checkNewest(
+  name: string,
+  repository: Repository,
+  target: string,
+  listed: ListedManifest | undefined,
+): Promise<DoctorCheck> {
   const lost = await repository.state.rolledBackFrom(target, listed?.manifest);
   if (lost !== undefined) {
-    return failed(name, `this host remembers a newer one, ${lost.id}, which is gone: it was removed, or an older state of the repository was put back`, 'find out who did that; if it was meant to be, the next backup ends this', 'integrity');
+    return failed(
+      name,
+      `this host remembers a newer one, ${lost.id}, which is gone: it was removed, or an older state of the ` +
+        'repository was put back',
+      'find out who did that; if it was meant to be, the next backup ends this',
+      'integrity',
+    );
   }
-  if (listed?.manifest === undefined) return warned(name, `there is none of target ${target}`, `lifeboat backup${targetFlag(target)}`);
+  if (listed?.manifest === undefined) {
+    return warned(name, `there is none of target ${target}`, `lifeboat backup${targetFlag(target)}`);
+  }
   const { manifest, trust, reason, id } = listed;
-  if (trust === 'untrusted') return warned(name, `${id} does not count: ${reason}`, 'if you know who wrote it, list its key in encryption.trustedKeys');
+  if (trust === 'untrusted') {
+    return warned(
+      name,
+      `${id} does not count: ${reason}`,
+      'if you know who wrote it, list its key in encryption.trustedKeys',
+    );
+  }
   if (trust === 'unchecked') {
-    if (!repository.canRead) return passed(name, `${id}, ${ageOf(manifest.finishedAt)} old; this host has no key to read it`);
-    return failed(name, `${id} cannot be opened: ${reason}`, 'configure the key that is on the recovery sheet of this repository; without it this backup is lost', 'key');
+    if (!repository.canRead) {
+      return passed(name, `${id}, ${ageOf(manifest.finishedAt)} old; this host has no key to read it`);
+    }
+    return failed(
+      name,
+      `${id} cannot be opened: ${reason}`,
+      'configure the key that is on the recovery sheet of this repository; without it this backup is lost',
+      'key',
+    );
   }
   await readFacts(repository, manifest);
-  const message = `${id}, ${ageOf(manifest.finishedAt)} old${repository.encryption === 'none' ? '' : ', opens with the configured key'}`;
+  const message =
+    `${id}, ${ageOf(manifest.finishedAt)} ` +
+    `old${repository.encryption === 'none' ? '' : ', opens with the configured key'}`;
   if (Date.now() - Date.parse(manifest.finishedAt) < oldMs) return passed(name, message);
-  return warned(name, message, `is it scheduled, and does it succeed? Take one now: lifeboat backup${targetFlag(target)}`);
+  return warned(
+    name,
+    message,
+    `is it scheduled, and does it succeed? Take one now: lifeboat backup${targetFlag(target)}`,
+  );
 }
 
 function ageOf(finishedAt: string): string {

@@ -1,4 +1,6 @@
-/** What the checks of `lifeboat doctor` have in common: how one is told, and that none of them lasts or hides another. */
+/**
+ * What the checks of `lifeboat doctor` have in common: how one is told, and that none of them lasts or hides another.
+ */
 import { LifeboatError, messageOf, type ErrorCode } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { DoctorCheck } from '../setup/request.ts';
@@ -36,8 +38,21 @@ export function failed(name: string, message: string, hint: string, code: ErrorC
 
 /** A failed check from what was thrown. */
 export function failedBy(name: string, error: unknown): DoctorCheck {
-  if (error instanceof LifeboatError) return { name, ok: 'fail', message: error.message, hint: error.hint ?? hintFor[error.code] ?? 'lifeboat doctor --debug tells more', code: error.code };
-  return { name, ok: 'fail', message: `the check itself failed: ${messageOf(error)}`, hint: 'run it again with --debug, and report it' };
+  if (error instanceof LifeboatError) {
+    return {
+      name,
+      ok: 'fail',
+      message: error.message,
+      hint: error.hint ?? hintFor[error.code] ?? 'lifeboat doctor --debug tells more',
+      code: error.code,
+    };
+  }
+  return {
+    name,
+    ok: 'fail',
+    message: `the check itself failed: ${messageOf(error)}`,
+    hint: 'run it again with --debug, and report it',
+  };
 }
 
 /** For errors that have no better one. */
@@ -47,8 +62,16 @@ const hintFor: Partial<Readonly<Record<ErrorCode, string>>> = {
   integrity: 'lifeboat validate tells what is damaged; an earlier backup may be whole',
 };
 
-/** Runs checks; what they throw, or that they take too long, becomes a failed one of that name. Only an aborted context is thrown. */
-export async function attempt(name: string, context: RunContext, work: (context: RunContext) => Promise<DoctorCheck | readonly DoctorCheck[]>, limitMs = checkLimitMs): Promise<readonly DoctorCheck[]> {
+/**
+ * Runs checks; what they throw, or that they take too long, becomes a failed one of that name. Only an aborted context
+ * is thrown.
+ */
+export async function attempt(
+  name: string,
+  context: RunContext,
+  work: (context: RunContext) => Promise<DoctorCheck | readonly DoctorCheck[]>,
+  limitMs = checkLimitMs,
+): Promise<readonly DoctorCheck[]> {
   try {
     const found = await limited(context, work, limitMs);
     return Array.isArray(found) ? (found as readonly DoctorCheck[]) : [found as DoctorCheck];
@@ -62,9 +85,16 @@ export async function attempt(name: string, context: RunContext, work: (context:
  * Runs `work` with a signal that also ends it after the time limit. Does not wait for work that does not
  * heed it. The signal stays good afterwards: only the limit is lifted.
  */
-export async function limited<T>(context: RunContext, work: (context: RunContext) => Promise<T>, limitMs = checkLimitMs): Promise<T> {
+export async function limited<T>(
+  context: RunContext,
+  work: (context: RunContext) => Promise<T>,
+  limitMs = checkLimitMs,
+): Promise<T> {
   const limit = new AbortController();
-  const late = new LifeboatError('source', `no answer within ${limitMs / 1000} s`, { hint: 'see whether it is up and whether a firewall lets this host through', retryable: true });
+  const late = new LifeboatError('source', `no answer within ${limitMs / 1000} s`, {
+    hint: 'see whether it is up and whether a firewall lets this host through',
+    retryable: true,
+  });
   const timer = setTimeout(() => limit.abort(late), limitMs);
   const signal = AbortSignal.any([context.signal, limit.signal]);
   const ended = Promise.withResolvers<never>();

@@ -1,4 +1,7 @@
-/** Two clocks: that of this host and that of a server or storage. Retention, leases and recovery to a moment rest on them. */
+/**
+ * Two clocks: that of this host and that of a server or storage. Retention, leases and recovery to a moment rest on
+ * them.
+ */
 import { formatDuration } from '../../lib/time.ts';
 import { failed, passed, warned } from './check.ts';
 import type { DoctorCheck } from '../setup/request.ts';
@@ -22,8 +25,15 @@ export async function clockDifference(read: () => Promise<number>, resolutionMs:
 /** `what`: "the storage", "the server". */
 export function judgeClock(name: string, what: string, differenceMs: number): DoctorCheck {
   const difference = Math.abs(differenceMs);
-  if (difference <= warnAboveMs) return passed(name, difference < 1000 ? `agrees with that of ${what}` : `${formatDuration(difference)} from that of ${what}`);
+  if (difference <= warnAboveMs) {
+    return passed(
+      name,
+      difference < 1000 ? `agrees with that of ${what}` : `${formatDuration(difference)} from that of ${what}`,
+    );
+  }
   const message = `this host's clock is ${formatDuration(difference)} ${differenceMs > 0 ? 'behind' : 'ahead of'} that of ${what}`;
   const hint = 'set both by NTP (timedatectl set-ntp true)';
-  return difference > failAboveMs ? failed(name, `${message}; cleanup and recovery to a moment would go by wrong times`, hint, 'usage') : warned(name, message, hint);
+  return difference > failAboveMs
+    ? failed(name, `${message}; cleanup and recovery to a moment would go by wrong times`, hint, 'usage')
+    : warned(name, message, hint);
 }

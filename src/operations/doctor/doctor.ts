@@ -20,10 +20,19 @@ export async function doctor(loaded: LoadedConfig, request: DoctorRequest, conte
   const targets = targetsOf(loaded, request.target);
   const [host, repository, components] = await Promise.all([
     checkHost(loaded, context),
-    checkRepository(loaded, targets.map(({ name }) => name), context),
+    checkRepository(
+      loaded,
+      targets.map(({ name }) => name),
+      context,
+    ),
     Promise.all(targets.flatMap((target) => checkComponents(target, context))),
   ]);
-  const places = await attempt('repository place', context, () => checkPlaces(loaded, components.flatMap(({ folders }) => folders)));
+  const places = await attempt('repository place', context, () =>
+    checkPlaces(
+      loaded,
+      components.flatMap(({ folders }) => folders),
+    ),
+  );
   return { checks: [...host, ...components.flatMap(({ checks }) => checks), ...repository, ...places] };
 }
 
@@ -31,11 +40,21 @@ function targetsOf({ config }: LoadedConfig, wanted: string | undefined): readon
   const all = [...config.targets.values()];
   if (wanted === undefined) return all;
   const target = config.targets.get(wanted);
-  if (target === undefined) throw new LifeboatError('usage', `there is no target ${wanted}`, { hint: all.length === 0 ? 'none is configured: lifeboat init' : `configured: ${all.map(({ name }) => name).join(', ')}` });
+  if (target === undefined) {
+    throw new LifeboatError('usage', `there is no target ${wanted}`, {
+      hint:
+        all.length === 0
+          ? 'none is configured: lifeboat init'
+          : `configured: ${all.map(({ name }) => name).join(', ')}`,
+    });
+  }
   return [target];
 }
 
-function checkComponents({ name, postgres, redis, files }: TargetConfig, context: RunContext): Promise<ComponentFindings>[] {
+function checkComponents(
+  { name, postgres, redis, files }: TargetConfig,
+  context: RunContext,
+): Promise<ComponentFindings>[] {
   const checks: Promise<ComponentFindings>[] = [];
   if (postgres !== undefined) checks.push(checkPostgres(name, postgres, context));
   if (redis !== undefined) checks.push(checkRedis(name, redis, context));

@@ -1,4 +1,7 @@
-/** What `lifeboat doctor` checks of file trees: that each is there, can be read, and does not lie in the repository's way. */
+/**
+ * What `lifeboat doctor` checks of file trees: that each is there, can be read, and does not lie in the repository's
+ * way.
+ */
 import { opendir } from 'node:fs/promises';
 import type { FilesConfig } from '../../config/config.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -14,9 +17,15 @@ export async function checkFiles(target: string, config: FilesConfig, context: R
     const roots = await resolveRoots(config.paths);
     folders.push(...roots.map((root) => ({ what: displayPath(root.path), path: root.realPath.toString() })));
     const { problems } = await filesSource(config).probe(limited);
-    const found = problems.map(({ message, hint, fatal }) => (fatal ? failed(name, message, hint, 'source') : warned(name, message, hint)));
-    for (const root of roots) if (await isEmpty(root)) found.push(warned(name, `${displayPath(root.path)} is empty`, 'is its disk mounted?'));
-    return found.length > 0 ? found : passed(name, `${roots.map((root) => displayPath(root.path)).join(', ')} can be read`);
+    const found = problems.map(({ message, hint, fatal }) =>
+      fatal ? failed(name, message, hint, 'source') : warned(name, message, hint),
+    );
+    for (const root of roots) {
+      if (await isEmpty(root)) found.push(warned(name, `${displayPath(root.path)} is empty`, 'is its disk mounted?'));
+    }
+    return found.length > 0
+      ? found
+      : passed(name, `${roots.map((root) => displayPath(root.path)).join(', ')} can be read`);
   });
   return { checks, folders };
 }

@@ -1,4 +1,7 @@
-/** What `lifeboat doctor` checks on this host alone: the program, the configuration, and the files and folders that it uses. */
+/**
+ * What `lifeboat doctor` checks on this host alone: the program, the configuration, and the files and folders that it
+ * uses.
+ */
 import { randomBytes } from 'node:crypto';
 import { access, constants, stat, unlink, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -27,34 +30,66 @@ export async function checkHost(loaded: LoadedConfig, context: RunContext): Prom
 
 async function checkProgram({ config }: LoadedConfig): Promise<DoctorCheck> {
   const message = `lifeboat ${programVersion()} on Node ${process.versions.node}, ${process.platform}-${process.arch}`;
-  if (typeof createZstdCompress !== 'function') return failed('program', `${message}: this Node has no zstd`, 'install Node 22.15 or newer', 'tool');
+  if (typeof createZstdCompress !== 'function') {
+    return failed('program', `${message}: this Node has no zstd`, 'install Node 22.15 or newer', 'tool');
+  }
   if (config.compression.method !== 'lz4') return passed('program', message);
   try {
     await import('lz4-napi');
     return passed('program', message);
   } catch {
-    return failed('program', `${message}: the optional package lz4-napi, which compression lz4 needs, is not installed`, 'npm install lz4-napi, or choose zstd', 'tool');
+    return failed(
+      'program',
+      `${message}: the optional package lz4-napi, which compression lz4 needs, is not installed`,
+      'npm install lz4-napi, or choose zstd',
+      'tool',
+    );
   }
 }
 
 function checkConfiguration(loaded: LoadedConfig): DoctorCheck[] {
   const name = 'configuration';
   const { config, file, warnings } = loaded;
-  const checks = warnings.map((warning) => warned(name, warning, 'lifeboat config show prints each value with its origin'));
-  if (config.targets.size === 0) return [...checks, failed(name, 'nothing to back up is configured', 'set DATABASE_URL, REDIS_URL or BACKUP_FILES, or run: lifeboat init', 'usage')];
+  const checks = warnings.map((warning) =>
+    warned(name, warning, 'lifeboat config show prints each value with its origin'),
+  );
+  if (config.targets.size === 0) {
+    return [
+      ...checks,
+      failed(
+        name,
+        'nothing to back up is configured',
+        'set DATABASE_URL, REDIS_URL or BACKUP_FILES, or run: lifeboat init',
+        'usage',
+      ),
+    ];
+  }
   const from = overriding(loaded);
-  const parts = [file ?? 'no configuration file', ...(from.length === 0 ? [] : [`from elsewhere: ${from.join(', ')}`]), ...[...config.targets.values()].map(partsOf)];
+  const parts = [
+    file ?? 'no configuration file',
+    ...(from.length === 0 ? [] : [`from elsewhere: ${from.join(', ')}`]),
+    ...[...config.targets.values()].map(partsOf),
+  ];
   return [...checks, passed(name, parts.join('; '))];
 }
 
-/** What stands in the environment or on the command line and decides where to and from: easily forgotten, hence told. */
+/**
+ * What stands in the environment or on the command line and decides where to and from: easily forgotten, hence told.
+ */
 function overriding({ origins, file }: LoadedConfig): string[] {
-  const told = /^(repository(\.url)?|encryption\.(enabled|key|passphrase|identity|recipients)|stateDir|targets(\.[^.]+\.(postgres|redis)\.url|\.[^.]+\.files\.paths)?)$/;
-  return [...origins].filter(([path, origin]) => origin !== file && told.test(path)).map(([path, origin]) => `${path} (${origin})`);
+  const told =
+    /^(repository(\.url)?|encryption\.(enabled|key|passphrase|identity|recipients)|stateDir|targets(\.[^.]+\.(postgres|redis)\.url|\.[^.]+\.files\.paths)?)$/;
+  return [...origins]
+    .filter(([path, origin]) => origin !== file && told.test(path))
+    .map(([path, origin]) => `${path} (${origin})`);
 }
 
 function partsOf(target: TargetConfig): string {
-  const parts = [target.postgres === undefined ? undefined : 'database', target.redis === undefined ? undefined : 'redis', target.files === undefined ? undefined : 'files'];
+  const parts = [
+    target.postgres === undefined ? undefined : 'database',
+    target.redis === undefined ? undefined : 'redis',
+    target.files === undefined ? undefined : 'files',
+  ];
   return `target ${target.name}: ${parts.filter((part) => part !== undefined).join(', ')}`;
 }
 
@@ -62,7 +97,11 @@ function checkJobs({ config: { jobs } }: LoadedConfig): DoctorCheck {
   const cores = availableParallelism();
   const message = `${jobs} streams side by side on ${cores} ${cores === 1 ? 'core' : 'cores'}`;
   if (jobs <= 2 * cores) return passed('jobs', message);
-  return warned('jobs', `${message}: they wait for each other, and the server bears them all`, `set jobs (BACKUP_JOBS) to ${Math.min(4, cores)}`);
+  return warned(
+    'jobs',
+    `${message}: they wait for each other, and the server bears them all`,
+    `set jobs (BACKUP_JOBS) to ${Math.min(4, cores)}`,
+  );
 }
 
 /** Files that hold keys and passwords: nobody but us and our group may read them. */
@@ -73,7 +112,9 @@ async function checkSecretFiles(loaded: LoadedConfig): Promise<DoctorCheck[]> {
   for (const path of files) {
     const { mode } = await stat(path);
     if ((mode & 0o026) === 0) continue;
-    open.push(warned(name, `${path} can be ${(mode & 0o004) === 0 ? 'changed' : 'read'} by others`, `chmod 600 ${path}`));
+    open.push(
+      warned(name, `${path} can be ${(mode & 0o004) === 0 ? 'changed' : 'read'} by others`, `chmod 600 ${path}`),
+    );
   }
   if (open.length > 0) return open;
   return [passed(name, files.length === 0 ? 'none is configured' : `${files.join(', ')}: not open to others`)];
@@ -100,19 +141,36 @@ async function checkStateFolder(path: string): Promise<DoctorCheck> {
   } catch (error) {
     if (systemCodeOf(error) !== 'ENOENT') return failed(name, `cannot use ${path}: ${messageOf(error)}`, hint, 'usage');
     const parent = await nearestFolder(path);
-    const writable = await access(parent, constants.W_OK).then(() => true, () => false);
-    return writable ? passed(name, `${path} (not there yet)`) : failed(name, `cannot make ${path}: ${parent} cannot be written`, hint, 'usage');
+    const writable = await access(parent, constants.W_OK).then(
+      () => true,
+      () => false,
+    );
+    return writable
+      ? passed(name, `${path} (not there yet)`)
+      : failed(name, `cannot make ${path}: ${parent} cannot be written`, hint, 'usage');
   }
   if (!there.isDirectory()) return failed(name, `${path} is no folder`, hint, 'usage');
   const problem = await writingProblem(path);
   if (problem !== undefined) return failed(name, `cannot write in ${path}: ${problem}`, hint, 'usage');
-  if ((there.mode & 0o077) !== 0) return warned(name, `${path} is open to others; keys may lie in it`, `chmod 700 ${path}`);
+  if ((there.mode & 0o077) !== 0) {
+    return warned(name, `${path} is open to others; keys may lie in it`, `chmod 700 ${path}`);
+  }
   if (there.uid !== process.getuid?.()) return warned(name, `${path} belongs to another user (uid ${there.uid})`, hint);
   return passed(name, path);
 }
 
 async function nearestFolder(path: string): Promise<string> {
-  for (let folder = dirname(path); ; folder = dirname(folder)) if (folder === dirname(folder) || (await stat(folder).then((found) => found.isDirectory(), () => false))) return folder;
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    if (
+      folder === dirname(folder) ||
+      (await stat(folder).then(
+        (found) => found.isDirectory(),
+        () => false,
+      ))
+    ) {
+      return folder;
+    }
+  }
 }
 
 /** Streams of tools, the Redis snapshot and the catalog of files go through it. */

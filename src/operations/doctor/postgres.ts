@@ -7,12 +7,25 @@ import { withConnection } from '../../source/postgres/server/connection.ts';
 import { probeServer } from '../../source/postgres/dump/probe.ts';
 import { findTools, installedTools } from '../../source/postgres/server/tools.ts';
 import { parsePostgresUrl } from '../../source/postgres/server/url.ts';
-import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './check.ts';
+import {
+  attempt,
+  contactLimitMs,
+  failed,
+  limited,
+  passed,
+  warned,
+  type ComponentFindings,
+  type DataFolder,
+} from './check.ts';
 import { clockDifference, judgeClock } from './clock.ts';
 import { judgeArchiving } from './archiving.ts';
 import type { DoctorCheck } from '../setup/request.ts';
 
-export async function checkPostgres(target: string, config: PostgresConfig, context: RunContext): Promise<ComponentFindings> {
+export async function checkPostgres(
+  target: string,
+  config: PostgresConfig,
+  context: RunContext,
+): Promise<ComponentFindings> {
   const name = `${target}: PostgreSQL`;
   const contact = limited(context, async ({ signal }) => meet(config, signal), contactLimitMs);
   // Whoever needs it tells its failure.
@@ -26,9 +39,19 @@ export async function checkPostgres(target: string, config: PostgresConfig, cont
     }),
     attempt(`${name} archiving`, context, async ({ signal }) => {
       const met = await contact.catch(() => undefined);
-      return met === undefined ? [] : judgeArchiving(`${name} archiving`, await askArchiver(config.url, { signal }), config);
+      return met === undefined
+        ? []
+        : judgeArchiving(`${name} archiving`, await askArchiver(config.url, { signal }), config);
     }),
-    attempt(`${name} tools`, context, async () => checkTools(`${name} tools`, contact.then(({ major }) => major, () => undefined))),
+    attempt(`${name} tools`, context, async () =>
+      checkTools(
+        `${name} tools`,
+        contact.then(
+          ({ major }) => major,
+          () => undefined,
+        ),
+      ),
+    ),
     attempt(`${name} clock`, context, async () => {
       const met = await contact.catch(() => undefined);
       return met === undefined ? [] : judgeClock(`${name} clock`, 'the server', met.clockDifferenceMs);
@@ -46,28 +69,70 @@ interface Met {
 
 function meet({ url }: PostgresConfig, signal: AbortSignal): Promise<Met> {
   return withConnection(url, { signal }, async (connection) => {
-    const clockDifferenceMs = await clockDifference(async () => Number((await connection.query('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now'))[0]?.['now']), 0);
+    const clockDifferenceMs = await clockDifference(
+      async () =>
+        Number((await connection.query('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now'))[0]?.['now']),
+      0,
+    );
     const { host } = parsePostgresUrl(url);
     const isHere = host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.');
     // Not everybody may know it.
-    const rows = isHere ? await connection.query("SELECT current_setting('data_directory') AS folder").catch(() => []) : [];
-    return { major: Math.floor(connection.serverVersionNum / 10000), clockDifferenceMs, folder: rows[0]?.['folder'] ?? undefined };
+    const rows = isHere
+      ? await connection.query("SELECT current_setting('data_directory') AS folder").catch(() => [])
+      : [];
+    return {
+      major: Math.floor(connection.serverVersionNum / 10000),
+      clockDifferenceMs,
+      folder: rows[0]?.['folder'] ?? undefined,
+    };
   });
 }
 
-async function checkServer(name: string, { url, databases }: PostgresConfig, { signal }: RunContext): Promise<DoctorCheck | DoctorCheck[]> {
-  const { serverVersion, identity, estimatedBytes, problems } = await probeServer({ url, databases, withoutTools: true }, signal);
-  if (problems.length > 0) return problems.map(({ message, hint, fatal }) => (fatal ? failed(name, message, hint, 'source') : warned(name, message, hint)));
-  return passed(name, `version ${serverVersion} at ${identity['server']}; ${identity['databases']}: ${formatBytes(estimatedBytes ?? 0)}, all of it and all roles can be read`);
+async function checkServer(
+  name: string,
+  { url, databases }: PostgresConfig,
+  { signal }: RunContext,
+): Promise<DoctorCheck | DoctorCheck[]> {
+  const { serverVersion, identity, estimatedBytes, problems } = await probeServer(
+    { url, databases, withoutTools: true },
+    signal,
+  );
+  if (problems.length > 0) {
+    return problems.map(({ message, hint, fatal }) =>
+      fatal ? failed(name, message, hint, 'source') : warned(name, message, hint),
+    );
+  }
+  return passed(
+    name,
+    `version ${serverVersion} at ${identity['server']}; ${identity['databases']}: ` +
+      `${formatBytes(estimatedBytes ?? 0)}, all of it and all roles can be read`,
+  );
 }
 
 async function checkTools(name: string, server: Promise<number | undefined>): Promise<DoctorCheck> {
   const [found, serverMajor] = await Promise.all([installedTools(), server]);
   if (serverMajor === undefined) {
-    if (found.length === 0) return failed(name, 'no PostgreSQL client programs are installed', 'install pg_dump, pg_dumpall, pg_restore and psql of the server\'s version (Debian, Ubuntu: apt-get install postgresql-client)', 'tool');
-    return passed(name, `client programs of version ${found.map(({ version }) => version).join(', ')}; whether they fit, the server would have to tell`);
+    if (found.length === 0) {
+      return failed(
+        name,
+        'no PostgreSQL client programs are installed',
+        "install pg_dump, pg_dumpall, pg_restore and psql of the server's version (Debian, Ubuntu: apt-get " +
+          'install postgresql-client)',
+        'tool',
+      );
+    }
+    return passed(
+      name,
+      `client programs of version ${found.map(({ version }) => version).join(', ')}; whether they fit, the server ` +
+        'would have to tell',
+    );
   }
   const { version, major, folder } = await findTools(serverMajor);
   const message = `pg_dump, pg_dumpall, pg_restore and psql ${version} in ${folder}`;
-  return passed(name, major === serverMajor ? message : `${message}, newer than the server (${serverMajor}): a restore needs programs as new`);
+  return passed(
+    name,
+    major === serverMajor
+      ? message
+      : `${message}, newer than the server (${serverMajor}): a restore needs programs as new`,
+  );
 }

@@ -1,4 +1,6 @@
-/** What `lifeboat doctor` checks of a Redis: reachability and rights, the programs beside it, and room for the snapshot. */
+/**
+ * What `lifeboat doctor` checks of a Redis: reachability and rights, the programs beside it, and room for the snapshot.
+ */
 import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import type { RedisConfig } from '../../config/config.ts';
@@ -12,7 +14,16 @@ import { probeRedis } from '../../source/redis/probe.ts';
 import { rdbVersionOf, whyNotLoadable } from '../../source/redis/rdb/versions.ts';
 import { findServerBinaries } from '../../source/redis/scratch-server.ts';
 import { readConfig, readInfo, versionFrom, type ServerVersion } from '../../source/redis/server-info.ts';
-import { attempt, contactLimitMs, failed, limited, passed, warned, type ComponentFindings, type DataFolder } from './check.ts';
+import {
+  attempt,
+  contactLimitMs,
+  failed,
+  limited,
+  passed,
+  warned,
+  type ComponentFindings,
+  type DataFolder,
+} from './check.ts';
 import type { DoctorCheck } from '../setup/request.ts';
 
 export async function checkRedis(target: string, config: RedisConfig, context: RunContext): Promise<ComponentFindings> {
@@ -27,7 +38,17 @@ export async function checkRedis(target: string, config: RedisConfig, context: R
       if (folder !== undefined) folders.push({ what: `the data of ${target}'s Redis`, path: folder });
       return checkServer(name, config, limit);
     }),
-    attempt(`${name} tools`, context, async (limit) => checkTools(`${name} tools`, config, contact.then(({ version }) => version, () => undefined), limit)),
+    attempt(`${name} tools`, context, async (limit) =>
+      checkTools(
+        `${name} tools`,
+        config,
+        contact.then(
+          ({ version }) => version,
+          () => undefined,
+        ),
+        limit,
+      ),
+    ),
     attempt(`${name} spool`, context, async () => {
       const met = await contact.catch(() => undefined);
       return met === undefined ? [] : checkSpool(`${name} spool`, met.dataBytes);
@@ -54,14 +75,33 @@ function meet(endpoint: RedisEndpoint, signal: AbortSignal): Promise<Met> {
   });
 }
 
-async function checkServer(name: string, config: RedisConfig, context: RunContext): Promise<DoctorCheck | DoctorCheck[]> {
+async function checkServer(
+  name: string,
+  config: RedisConfig,
+  context: RunContext,
+): Promise<DoctorCheck | DoctorCheck[]> {
   const { identity, estimatedBytes, problems } = await probeRedis(parseRedisUrl(config), config.method, context);
-  if (problems.length > 0) return problems.map(({ message, hint, fatal }) => (fatal ? failed(name, message, hint, 'source') : warned(name, message, hint)));
-  const how = config.method === 'scan' ? 'read key by key, which is not of one moment, as configured' : 'snapshots over replication';
-  return passed(name, `${identity['make']} at ${identity['server']}, ${formatBytes(estimatedBytes ?? 0)} of data, ${how}`);
+  if (problems.length > 0) {
+    return problems.map(({ message, hint, fatal }) =>
+      fatal ? failed(name, message, hint, 'source') : warned(name, message, hint),
+    );
+  }
+  const how =
+    config.method === 'scan'
+      ? 'read key by key, which is not of one moment, as configured'
+      : 'snapshots over replication';
+  return passed(
+    name,
+    `${identity['make']} at ${identity['server']}, ${formatBytes(estimatedBytes ?? 0)} of data, ${how}`,
+  );
 }
 
-async function checkTools(name: string, { method }: RedisConfig, met: Promise<ServerVersion | undefined>, context: RunContext): Promise<DoctorCheck[]> {
+async function checkTools(
+  name: string,
+  { method }: RedisConfig,
+  met: Promise<ServerVersion | undefined>,
+  context: RunContext,
+): Promise<DoctorCheck[]> {
   const [cli, binaries, checker, server] = await Promise.all([
     versionOf('redis-cli', /^redis-cli (\S+)/, context),
     findServerBinaries(context),
@@ -69,14 +109,42 @@ async function checkTools(name: string, { method }: RedisConfig, met: Promise<Se
     met,
   ]);
   const checks: DoctorCheck[] = [];
-  if (cli === undefined && method !== 'scan') checks.push(failed(name, 'redis-cli, which takes the snapshot, is not installed', 'install it (Debian, Ubuntu: apt-get install redis-tools)', 'tool'));
-  const fitting = binaries.find(({ version }) => server === undefined || whyNotLoadable(snapshotOf(server), version) === undefined);
+  if (cli === undefined && method !== 'scan') {
+    checks.push(
+      failed(
+        name,
+        'redis-cli, which takes the snapshot, is not installed',
+        'install it (Debian, Ubuntu: apt-get install redis-tools)',
+        'tool',
+      ),
+    );
+  }
+  const fitting = binaries.find(
+    ({ version }) => server === undefined || whyNotLoadable(snapshotOf(server), version) === undefined,
+  );
   if (fitting === undefined) {
-    const have = binaries.length === 0 ? 'no redis-server is installed here' : `the ${binaries.map(({ version }) => version.text).join(' and ')} here cannot load a snapshot of ${server?.text}`;
-    checks.push(warned(name, `${have}: restores go key by key, and snapshots cannot be proven`, 'install redis-server of the same release or newer; it need not run (Debian, Ubuntu: apt-get install redis-server)'));
+    const have =
+      binaries.length === 0
+        ? 'no redis-server is installed here'
+        : `the ${binaries.map(({ version }) => version.text).join(' and ')} here cannot load a snapshot of ` +
+          `${server?.text}`;
+    checks.push(
+      warned(
+        name,
+        `${have}: restores go key by key, and snapshots cannot be proven`,
+        'install redis-server of the same release or newer; it need not run (Debian, Ubuntu: apt-get install ' +
+          'redis-server)',
+      ),
+    );
   }
   if (checks.length > 0) return checks;
-  const parts = [...(cli === undefined ? [] : [`redis-cli ${cli}`]), fitting?.version.text, checker === undefined ? 'no redis-check-rdb (snapshots are checked by our own reader)' : `redis-check-rdb ${checker}`];
+  const parts = [
+    ...(cli === undefined ? [] : [`redis-cli ${cli}`]),
+    fitting?.version.text,
+    checker === undefined
+      ? 'no redis-check-rdb (snapshots are checked by our own reader)'
+      : `redis-check-rdb ${checker}`,
+  ];
   return [passed(name, `${parts.join(', ')}${server === undefined ? '' : `, for ${server.text}`}`)];
 }
 

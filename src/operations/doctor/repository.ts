@@ -1,4 +1,7 @@
-/** What `lifeboat doctor` checks of the repository: reachability, agreement on encryption, and then all that rests on it. */
+/**
+ * What `lifeboat doctor` checks of the repository: reachability, agreement on encryption, and then all that rests on
+ * it.
+ */
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -18,13 +21,19 @@ import { repositoryLocation } from '../open-repository.ts';
 import type { DoctorCheck } from '../setup/request.ts';
 
 /** `targets`: whose backups are looked at. */
-export async function checkRepository(loaded: LoadedConfig, targets: readonly string[], context: RunContext): Promise<readonly DoctorCheck[]> {
+export async function checkRepository(
+  loaded: LoadedConfig,
+  targets: readonly string[],
+  context: RunContext,
+): Promise<readonly DoctorCheck[]> {
   const name = 'repository';
   let storage: Storage;
   try {
     const onRetry = (message: string): void => context.emit({ type: 'step', message });
     // The fault itself is to be told, not ridden out.
-    storage = await limited(context, ({ signal }) => openStorage(repositoryLocation(loaded), { signal, onRetry, retryBudgetMs: 3000, idleTimeoutMs: 10_000 }));
+    storage = await limited(context, ({ signal }) =>
+      openStorage(repositoryLocation(loaded), { signal, onRetry, retryBudgetMs: 3000, idleTimeoutMs: 10_000 }),
+    );
   } catch (error) {
     context.signal.throwIfAborted();
     return [failedBy(name, error)];
@@ -36,11 +45,19 @@ export async function checkRepository(loaded: LoadedConfig, targets: readonly st
   }
 }
 
-async function checkOpened(name: string, loaded: LoadedConfig, storage: Storage, targets: readonly string[], context: RunContext): Promise<readonly DoctorCheck[]> {
+async function checkOpened(
+  name: string,
+  loaded: LoadedConfig,
+  storage: Storage,
+  targets: readonly string[],
+  context: RunContext,
+): Promise<readonly DoctorCheck[]> {
   const location = repositoryLocation(loaded);
   let repository: Repository;
   try {
-    repository = await limited(context, () => openRepository(storage, loaded.config.encryption, loaded.config.stateDir));
+    repository = await limited(context, () =>
+      openRepository(storage, loaded.config.encryption, loaded.config.stateDir),
+    );
   } catch (error) {
     context.signal.throwIfAborted();
     // Into a place that is no repository nothing is written, not even to try.
@@ -51,15 +68,26 @@ async function checkOpened(name: string, loaded: LoadedConfig, storage: Storage,
   newest.catch(() => {});
   const all = await Promise.all([
     checkStorage(storage, location, context),
-    attempt(`${name} space`, context, async () => checkSpace(`${name} space`, repository, await newest.catch(() => undefined))),
+    attempt(`${name} space`, context, async () =>
+      checkSpace(`${name} space`, repository, await newest.catch(() => undefined)),
+    ),
     attempt(`${name} rescue script`, context, () => checkRescue(`${name} rescue script`, storage)),
     attempt(`${name} hidden backups`, context, () => checkHidden(`${name} hidden backups`, repository)),
     checkBackups(repository, newest, targets, context),
   ]);
-  return [passed(name, `${storage.location}, ${repository.encryption === 'none' ? 'not encrypted' : 'encrypted'}, as configured`), ...all.flat()];
+  return [
+    passed(
+      name,
+      `${storage.location}, ${repository.encryption === 'none' ? 'not encrypted' : 'encrypted'}, as configured`,
+    ),
+    ...all.flat(),
+  ];
 }
 
-/** Where versions are kept: somebody may have put delete markers over backups, which no list shows. Nothing to say to whoever may not look. */
+/**
+ * Where versions are kept: somebody may have put delete markers over backups, which no list shows. Nothing to say to
+ * whoever may not look.
+ */
 async function checkHidden(name: string, repository: Repository): Promise<DoctorCheck[]> {
   const unexplained = await findUnexplained(repository);
   if (unexplained?.length === 0) return [passed(name, 'none')];
@@ -67,7 +95,11 @@ async function checkHidden(name: string, repository: Repository): Promise<Doctor
 }
 
 /** The next backup stores little if little has changed, but after a change of the key all of it anew. */
-async function checkSpace(name: string, { storage }: Repository, newest: NewestBackups | undefined): Promise<DoctorCheck | DoctorCheck[]> {
+async function checkSpace(
+  name: string,
+  { storage }: Repository,
+  newest: NewestBackups | undefined,
+): Promise<DoctorCheck | DoctorCheck[]> {
   const space = await storage.space();
   if (space === undefined) return [];
   const free = `${formatBytes(space.freeBytes)} free of ${formatBytes(space.totalBytes)}`;
@@ -75,14 +107,32 @@ async function checkSpace(name: string, { storage }: Repository, newest: NewestB
   const manifests = [...(newest?.byTarget.values() ?? [])].flatMap(({ manifest }) => manifest ?? []);
   const sizes = await Promise.all(manifests.map((manifest) => fullSize(storage, manifest)));
   const fullBytes = sizes.reduce((sum, size) => sum + size, 0);
-  const lastBytes = manifests.flatMap(({ components }) => components).reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-  if (space.freeBytes < lastBytes) return failed(name, `${free}; the newest ${manifests.length === 1 ? 'backup' : 'backups'} stored ${formatBytes(lastBytes)}`, hint, 'space');
-  if (space.freeBytes < fullBytes) return warned(name, `${free}; a full backup, as after a change of the key, takes about ${formatBytes(fullBytes)}`, hint);
+  const lastBytes = manifests
+    .flatMap(({ components }) => components)
+    .reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  if (space.freeBytes < lastBytes) {
+    return failed(
+      name,
+      `${free}; the newest ${manifests.length === 1 ? 'backup' : 'backups'} stored ${formatBytes(lastBytes)}`,
+      hint,
+      'space',
+    );
+  }
+  if (space.freeBytes < fullBytes) {
+    return warned(
+      name,
+      `${free}; a full backup, as after a change of the key, takes about ${formatBytes(fullBytes)}`,
+      hint,
+    );
+  }
   if (manifests.length === 0 && space.freeBytes < 100 * 1024 * 1024) return warned(name, free, hint);
   return passed(name, manifests.length === 0 ? free : `${free}; a full backup takes about ${formatBytes(fullBytes)}`);
 }
 
-/** What a backup takes in the repository by itself, in bytes; 0 where its table of packs cannot be read (validate tells). */
+/**
+ * What a backup takes in the repository by itself, in bytes; 0 where its table of packs cannot be read (validate
+ * tells).
+ */
 async function fullSize(storage: Storage, { id }: Manifest): Promise<number> {
   try {
     let bytes = 0;
@@ -101,9 +151,16 @@ async function checkRescue(name: string, storage: Storage): Promise<DoctorCheck>
   try {
     sum = sha256(await storage.get(object)).toString('hex');
   } catch (error) {
-    if (error instanceof NotFoundError) return warned(name, `the repository has no ${object}`, `put it there: ${replace}`);
+    if (error instanceof NotFoundError) {
+      return warned(name, `the repository has no ${object}`, `put it there: ${replace}`);
+    }
     return warned(name, messageOf(error), 'it is needed only where lifeboat cannot be installed');
   }
   if (sum === ours) return passed(name, `${object} is the one of this version, SHA-256 ${ours}`);
-  return warned(name, `${object} (SHA-256 ${sum}) is not the one of this version: it is of another one, or somebody changed it`, `compare it with the recovery sheet; if that has it, too, it is of an older version, which may not read what newer ones write: ${replace}`);
+  return warned(
+    name,
+    `${object} (SHA-256 ${sum}) is not the one of this version: it is of another one, or somebody changed it`,
+    'compare it with the recovery sheet; if that has it, too, it is of an older version, which may not read what ' +
+      `newer ones write: ${replace}`,
+  );
 }

@@ -1,4 +1,7 @@
-/** What `lifeboat doctor` checks of the storage below a repository: that it keeps what leases rest on, its clock, dead leases, traits of a bucket. */
+/**
+ * What `lifeboat doctor` checks of the storage below a repository: that it keeps what leases rest on, its clock, dead
+ * leases, traits of a bucket.
+ */
 import { randomBytes } from 'node:crypto';
 import type { RepositoryLocation, S3Location } from '../../config/config.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -11,21 +14,32 @@ import { attempt, failedBy, passed, warned } from './check.ts';
 import { clockDifference, judgeClock } from './clock.ts';
 import type { DoctorCheck } from '../setup/request.ts';
 
-export async function checkStorage(storage: Storage, location: RepositoryLocation, context: RunContext): Promise<readonly DoctorCheck[]> {
+export async function checkStorage(
+  storage: Storage,
+  location: RepositoryLocation,
+  context: RunContext,
+): Promise<readonly DoctorCheck[]> {
   let stampMs: number | undefined;
   const written = await attempt('repository writing', context, async () => {
     const { checks, nowMs } = await tryObject(storage);
     stampMs = nowMs;
     return checks;
   });
-  return [...written, ...(await attempt('repository leases', context, async () => checkLeases(await leasesOf(storage, stampMs)))), ...checkBucket(storage, location)];
+  return [
+    ...written,
+    ...(await attempt('repository leases', context, async () => checkLeases(await leasesOf(storage, stampMs)))),
+    ...checkBucket(storage, location),
+  ];
 }
 
 /** Trial objects of runs that were killed are removed by a later one once they are so old. */
 const abandonedMs = 3_600_000;
 const folder = 'locks/doctor/';
 
-/** Writes a small object where leases lie, finds it, reads it, removes it and misses it. Throws where that cannot be done at all. */
+/**
+ * Writes a small object where leases lie, finds it, reads it, removes it and misses it. Throws where that cannot be
+ * done at all.
+ */
 async function tryObject(storage: Storage): Promise<{ checks: DoctorCheck[]; nowMs: number }> {
   const key = `${folder}${randomBytes(8).toString('hex')}`;
   const content = randomBytes(64);
@@ -35,26 +49,53 @@ async function tryObject(storage: Storage): Promise<{ checks: DoctorCheck[]; now
   try {
     await storage.put(key, [content]);
     const listed = await trials(storage);
-    if (!listed.some((each) => each.key === key)) faults.push('an object just written does not show in the next listing');
+    if (!listed.some((each) => each.key === key)) {
+      faults.push('an object just written does not show in the next listing');
+    }
     // Measured on a second writing: the first one may have had to open a connection.
     differenceMs = await clockDifference(async () => {
       await storage.put(key, [content], { replace: true });
       return (await storage.stat(key)).modifiedMs;
     }, 1000);
     info = await storage.stat(key);
-    if (!content.equals(await storage.get(key))) throw new LifeboatError('integrity', `${storage.location} gives back other bytes than were written`, { hint: 'do not trust this storage; see whether something between it and this host changes data' });
-    if (!content.subarray(16, 48).equals(await storage.get(key, { start: 16, end: 48 }))) throw new LifeboatError('integrity', `${storage.location} gives back another range than was asked for`, { hint: 'do not trust this storage' });
+    if (!content.equals(await storage.get(key))) {
+      throw new LifeboatError('integrity', `${storage.location} gives back other bytes than were written`, {
+        hint: 'do not trust this storage; see whether something between it and this host changes data',
+      });
+    }
+    if (!content.subarray(16, 48).equals(await storage.get(key, { start: 16, end: 48 }))) {
+      throw new LifeboatError('integrity', `${storage.location} gives back another range than was asked for`, {
+        hint: 'do not trust this storage',
+      });
+    }
     const nowMs = info.modifiedMs;
     const old = listed.filter((each) => each.modifiedMs < nowMs - abandonedMs).map((each) => each.key);
     await storage.remove([key, ...old]);
-    if ((await trials(storage)).some((each) => each.key === key)) faults.push('an object just removed still shows in the next listing');
+    if ((await trials(storage)).some((each) => each.key === key)) {
+      faults.push('an object just removed still shows in the next listing');
+    }
   } catch (error) {
     await storage.remove([key], { afterAbort: true, budgetMs: 1000 }).catch(() => {});
     throw error;
   }
   const clock = judgeClock('repository clock', 'the storage', differenceMs);
-  if (faults.length === 0) return { checks: [passed('repository writing', 'an object was written, listed, read and removed'), clock], nowMs: info.modifiedMs };
-  return { checks: [warned('repository writing', faults.join('; '), 'leases cannot keep several hosts apart there: let only one host write to this repository'), clock], nowMs: info.modifiedMs };
+  if (faults.length === 0) {
+    return {
+      checks: [passed('repository writing', 'an object was written, listed, read and removed'), clock],
+      nowMs: info.modifiedMs,
+    };
+  }
+  return {
+    checks: [
+      warned(
+        'repository writing',
+        faults.join('; '),
+        'leases cannot keep several hosts apart there: let only one host write to this repository',
+      ),
+      clock,
+    ],
+    nowMs: info.modifiedMs,
+  };
 }
 
 async function trials(storage: Storage): Promise<ObjectInfo[]> {
@@ -70,7 +111,13 @@ async function leasesOf(storage: Storage, nowMs: number | undefined): Promise<re
 function checkLeases(leases: readonly ListedLease[]): DoctorCheck {
   const name = 'repository leases';
   const dead = leases.filter(({ status }) => status === 'gone' || status === 'stale');
-  if (dead.length > 0) return warned(name, `left by runs that are dead: ${dead.map(described).join(', ')}`, 'lifeboat unlock takes them away; the next run passes over them anyway');
+  if (dead.length > 0) {
+    return warned(
+      name,
+      `left by runs that are dead: ${dead.map(described).join(', ')}`,
+      'lifeboat unlock takes them away; the next run passes over them anyway',
+    );
+  }
   const live = leases.filter(({ status }) => status === 'live');
   return passed(name, live.length === 0 ? 'nothing is locked' : `running now: ${live.map(described).join(', ')}`);
 }
@@ -92,12 +139,25 @@ function checkBucket(storage: Storage, configured: RepositoryLocation): DoctorCh
     return [failedBy(name, error)];
   }
   if (defaultRetention !== undefined) {
-    return [warned(name, `the bucket retains every object (${defaultRetention}), leases and other short-lived ones included`, "remove the bucket's default retention: retention is set on each object that needs it")];
+    return [
+      warned(
+        name,
+        `the bucket retains every object (${defaultRetention}), leases and other short-lived ones included`,
+        "remove the bucket's default retention: retention is set on each object that needs it",
+      ),
+    ];
   }
-  const traits = [objectLock ? `object lock is on${retained(configured)}` : 'no object lock', versions ? 'versions are kept: what is deleted takes space until a lifecycle rule ends its old versions' : 'no versions are kept'];
+  const traits = [
+    objectLock ? `object lock is on${retained(configured)}` : 'no object lock',
+    versions
+      ? 'versions are kept: what is deleted takes space until a lifecycle rule ends its old versions'
+      : 'no versions are kept',
+  ];
   return [passed(name, traits.join('; '))];
 }
 
 function retained({ objectLock }: S3Location): string {
-  return objectLock === undefined ? ', but backups are not retained (repository.objectLock)' : `, backups are retained for ${objectLock.days} days (${objectLock.mode})`;
+  return objectLock === undefined
+    ? ', but backups are not retained (repository.objectLock)'
+    : `, backups are retained for ${objectLock.days} days (${objectLock.mode})`;
 }

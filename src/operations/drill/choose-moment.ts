@@ -1,4 +1,7 @@
-/** Chooses the moment of a drill: a random one of the window, by a seed, with something to hold the recovery against on either side. */
+/**
+ * Chooses the moment of a drill: a random one of the window, by a seed, with something to hold the recovery against on
+ * either side.
+ */
 import { createHash } from 'node:crypto';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
@@ -29,7 +32,13 @@ const draws = 8;
 const moves = 4;
 
 /** Throws `window` (17) where no moment has a commit on either side, and what planPitr throws but for that. */
-export async function chooseMoment(loaded: LoadedConfig, repository: Repository, window: MomentWindow, seed: string, context: RunContext): Promise<ChosenMoment> {
+export async function chooseMoment(
+  loaded: LoadedConfig,
+  repository: Repository,
+  window: MomentWindow,
+  seed: string,
+  context: RunContext,
+): Promise<ChosenMoment> {
   const starts = await startsOf(repository, window);
   const [from, to] = await limitsOf(loaded, repository, window, starts, context);
   let best: ChosenMoment | undefined;
@@ -49,11 +58,22 @@ export async function chooseMoment(loaded: LoadedConfig, repository: Repository,
     if (found !== undefined) return found;
   }
   if (best !== undefined) return best;
-  throw new LifeboatError('window', `there is no moment of target ${window.target} to prove by: after no base backup are there two transactions in the archive`, { state: 'nothing was found out about the backup', hint: 'lifeboat wal status shows what is archived; a commit becomes part of it with its segment' });
+  throw new LifeboatError(
+    'window',
+    `there is no moment of target ${window.target} to prove by: after no base backup are there two transactions ` +
+      'in the archive',
+    {
+      state: 'nothing was found out about the backup',
+      hint: 'lifeboat wal status shows what is archived; a commit becomes part of it with its segment',
+    },
+  );
 }
 
 /** When each base backup ended, newest first. */
-async function startsOf(repository: Repository, { bases, only }: MomentWindow): Promise<{ readonly id: string; readonly atUs: bigint }[]> {
+async function startsOf(
+  repository: Repository,
+  { bases, only }: MomentWindow,
+): Promise<{ readonly id: string; readonly atUs: bigint }[]> {
   const starts: { id: string; atUs: bigint }[] = [];
   for (const { manifest, component } of only === undefined ? bases : bases.slice(0, bases.indexOf(only) + 1)) {
     const facts = factsOf(baseFacts, await readComponentFacts(repository, manifest), component, manifest.id);
@@ -63,21 +83,42 @@ async function startsOf(repository: Repository, { bases, only }: MomentWindow): 
 }
 
 /** Microseconds since 1970, the end excluded. */
-async function limitsOf(loaded: LoadedConfig, repository: Repository, { target, only }: MomentWindow, starts: readonly { readonly id: string; readonly atUs: bigint }[], context: RunContext): Promise<readonly [bigint, bigint]> {
+async function limitsOf(
+  loaded: LoadedConfig,
+  repository: Repository,
+  { target, only }: MomentWindow,
+  starts: readonly { readonly id: string; readonly atUs: bigint }[],
+  context: RunContext,
+): Promise<readonly [bigint, bigint]> {
   const from = starts.at(-1)?.atUs ?? 0n;
   const next = only === undefined ? undefined : starts.at(-2)?.atUs;
   if (next !== undefined) return [from, next];
-  const { shown } = await planPitr(loaded, { to: 'latest', target, inclusive: true, action: 'pause', check: false, dryRun: true }, repository, context);
+  const { shown } = await planPitr(
+    loaded,
+    { to: 'latest', target, inclusive: true, action: 'pause', check: false, dryRun: true },
+    repository,
+    context,
+  );
   return [from, shown.window.to === undefined ? from : parseTime(shown.window.to)];
 }
 
 /** The moment, or one a little later that has a commit on either side; undefined if there is none. */
-async function tryMoment(loaded: LoadedConfig, repository: Repository, { target, only }: MomentWindow, atUs: bigint, context: RunContext, isDrawn: boolean): Promise<ChosenMoment | undefined> {
+async function tryMoment(
+  loaded: LoadedConfig,
+  repository: Repository,
+  { target, only }: MomentWindow,
+  atUs: bigint,
+  context: RunContext,
+  isDrawn: boolean,
+): Promise<ChosenMoment | undefined> {
   let moment = atUs;
   for (let move = 0; move <= moves; move++) {
     const plan = await planned(loaded, repository, target, moment, context, move === 0 && isDrawn);
     if (plan === undefined || (only !== undefined && plan.manifest.id !== only.manifest.id)) return undefined;
-    const found = await lookAround({ repository, facts: plan.facts, run: plan.run, programs: plan.place.programs, signal: context.signal }, moment);
+    const found = await lookAround(
+      { repository, facts: plan.facts, run: plan.run, programs: plan.place.programs, signal: context.signal },
+      moment,
+    );
     if (found === undefined) return undefined;
     if (!('nextUs' in found)) return { plan, moment: found };
     moment = found.nextUs;
@@ -86,12 +127,29 @@ async function tryMoment(loaded: LoadedConfig, repository: Repository, { target,
 }
 
 /** Undefined for a moment that cannot be recovered: a gap, or the end of the archive. */
-async function planned(loaded: LoadedConfig, repository: Repository, target: string, atUs: bigint, context: RunContext, isDrawn: boolean): Promise<PitrPlan | undefined> {
+async function planned(
+  loaded: LoadedConfig,
+  repository: Repository,
+  target: string,
+  atUs: bigint,
+  context: RunContext,
+  isDrawn: boolean,
+): Promise<PitrPlan | undefined> {
   try {
-    return await planPitr(loaded, { to: formatMicroseconds(atUs), target, inclusive: true, action: 'pause', check: false, dryRun: true }, repository, context);
+    return await planPitr(
+      loaded,
+      { to: formatMicroseconds(atUs), target, inclusive: true, action: 'pause', check: false, dryRun: true },
+      repository,
+      context,
+    );
   } catch (error) {
     if (!(error instanceof LifeboatError) || error.code !== 'window') throw error;
-    if (isDrawn) context.emit({ type: 'warning', message: `another moment was taken than ${formatMicroseconds(atUs)}: ${error.message}` });
+    if (isDrawn) {
+      context.emit({
+        type: 'warning',
+        message: `another moment was taken than ${formatMicroseconds(atUs)}: ${error.message}`,
+      });
+    }
     return undefined;
   }
 }

@@ -1,4 +1,7 @@
-/** A recovered cluster looked at as a whole: it is the one that was backed up, every table of every database can be read, and its structure is sound. */
+/**
+ * A recovered cluster looked at as a whole: it is the one that was backed up, every table of every database can be
+ * read, and its structure is sound.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
@@ -21,13 +24,28 @@ export interface RecoveredCluster {
 export async function checkCluster(cluster: RecoveredCluster, record: DrillRecord, context: RunContext): Promise<void> {
   const { server } = cluster;
   await record.step('compare', () => compareFacts(cluster, context));
-  record.compared.push('system identifier, version, timeline, checksums, segment size, superuser and tablespaces with what was recorded');
-  const databases = await record.step('read', () => blaming('a table of the recovered cluster cannot be read', () => server.readAll(context), context));
+  record.compared.push(
+    'system identifier, version, timeline, checksums, segment size, superuser and tablespaces with what was recorded',
+  );
+  const databases = await record.step('read', () =>
+    blaming('a table of the recovered cluster cannot be read', () => server.readAll(context), context),
+  );
   record.compared.push('every table of every database, read to its end');
   record.count('databases', databases.length);
   for (const database of databases) record.count('tables', await countTables(server, database, context));
   await server.promote();
-  await recordStructure({ url: server.url, databases, named: (database) => `database "${database}" of the recovered cluster`, component: 'base', programs: cluster.programs, jobs: cluster.jobs }, record, context);
+  await recordStructure(
+    {
+      url: server.url,
+      databases,
+      named: (database) => `database "${database}" of the recovered cluster`,
+      component: 'base',
+      programs: cluster.programs,
+      jobs: cluster.jobs,
+    },
+    record,
+    context,
+  );
 }
 
 async function compareFacts({ server, facts, isAtBase }: RecoveredCluster, { signal }: RunContext): Promise<void> {
@@ -46,13 +64,30 @@ async function compareFacts({ server, facts, isAtBase }: RecoveredCluster, { sig
     superuser: facts.superuser,
     isConsistent: 'true',
     // Later ones may have been made, or dropped.
-    ...(isAtBase ? { timeline: String(facts.timeline), tablespaces: facts.tablespaces.map(({ name }) => name).toSorted((a, b) => (a < b ? -1 : 1)).join(', ') } : {}),
+    ...(isAtBase
+      ? {
+          timeline: String(facts.timeline),
+          tablespaces: facts.tablespaces
+            .map(({ name }) => name)
+            .toSorted((a, b) => (a < b ? -1 : 1))
+            .join(', '),
+        }
+      : {}),
   };
-  const different = Object.entries(expected).flatMap(([name, value]) => (row[name] === value ? [] : [`${name} is ${row[name] ?? 'unknown'}, not ${value}`]));
-  if (different.length > 0) throw new LifeboatError('integrity', `the recovered cluster is not what was recorded: ${different.join('; ')}`);
+  const different = Object.entries(expected).flatMap(([name, value]) =>
+    row[name] === value ? [] : [`${name} is ${row[name] ?? 'unknown'}, not ${value}`],
+  );
+  if (different.length > 0) {
+    throw new LifeboatError('integrity', `the recovered cluster is not what was recorded: ${different.join('; ')}`);
+  }
 }
 
 async function countTables({ url }: RecoveringServer, database: string, { signal }: RunContext): Promise<number> {
-  const [row] = await withConnection(url, { database, signal }, async (client) => client.query("SELECT count(*)::text AS tables FROM pg_class WHERE relkind IN ('r', 'm') AND relpersistence = 'p' AND oid >= 16384"));
+  const [row] = await withConnection(url, { database, signal }, async (client) =>
+    client.query(
+      'SELECT count(*)::text AS tables FROM pg_class WHERE relkind IN ' +
+        "('r', 'm') AND relpersistence = 'p' AND oid >= 16384",
+    ),
+  );
   return Number(row?.['tables'] ?? 0);
 }

@@ -7,7 +7,13 @@ import type { DrillRecord } from './subject.ts';
 import type { DrilledComponent } from '../integrity/request.ts';
 
 /** A fault of the backup ends its component, not the drill; so does what is missing here. */
-export async function drillComponent({ name, kind }: ManifestComponent, record: DrillRecord, bytes: () => number, work: (context: RunContext) => Promise<void>, context: RunContext): Promise<DrilledComponent> {
+export async function drillComponent(
+  { name, kind }: ManifestComponent,
+  record: DrillRecord,
+  bytes: () => number,
+  work: (context: RunContext) => Promise<void>,
+  context: RunContext,
+): Promise<DrilledComponent> {
   const started = performance.now();
   let impossible: LifeboatError | undefined;
   try {
@@ -48,7 +54,10 @@ function demoting(record: DrillRecord, context: RunContext): RunContext {
 }
 
 /** The same reader, and how many bytes it has given. */
-export function countingReader(reader: ArtifactReader): { readonly reader: ArtifactReader; readonly bytes: () => number } {
+export function countingReader(reader: ArtifactReader): {
+  readonly reader: ArtifactReader;
+  readonly bytes: () => number;
+} {
   let bytes = 0;
   async function* counted(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const piece of stream) {
@@ -56,5 +65,8 @@ export function countingReader(reader: ArtifactReader): { readonly reader: Artif
       yield piece;
     }
   }
-  return { reader: { artifacts: reader.artifacts, open: (name, range) => counted(reader.open(name, range)) }, bytes: () => bytes };
+  return {
+    reader: { artifacts: reader.artifacts, open: (name, range) => counted(reader.open(name, range)) },
+    bytes: () => bytes,
+  };
 }

@@ -35,7 +35,11 @@ export async function drillDatabase(subject: DrillSubject, record: DrillRecord, 
   }
   const place = await findScratchPlace(Number.parseInt(facts.toolVersion, 10));
   await requireSpace(place.parent, neededBytes(facts), 'a throwaway PostgreSQL server');
-  context.emit({ type: 'step', component: subject.component.name, message: `starting a throwaway PostgreSQL ${place.version} below ${place.parent}` });
+  context.emit({
+    type: 'step',
+    component: subject.component.name,
+    message: `starting a throwaway PostgreSQL ${place.version} below ${place.parent}`,
+  });
   await using cluster = await record.step('start a server', () => startScratchCluster(place, context));
   record.versions['postgres'] = cluster.version;
   await drillIn({ subject, facts, url: cluster.url, programs: cluster.programs, isOurs: true }, record, context);
@@ -72,80 +76,168 @@ async function drillIn(drill: Drill, record: DrillRecord, context: RunContext): 
   } finally {
     if (!isOurs) await clearing(`roles ${created.join(', ')}`, context, () => dropRoles(url, created));
   }
-  record.compared.push('the row count and fingerprint of every table with what was recorded', 'extensions, sequences and large objects with what was recorded');
-  record.summary = `${count(record.counts['databases'] ?? 0, 'database')}, ${count(record.counts['tables'] ?? 0, 'table')}, ${count(record.counts['rows'] ?? 0, 'row')}`;
+  record.compared.push(
+    'the row count and fingerprint of every table with what was recorded',
+    'extensions, sequences and large objects with what was recorded',
+  );
+  record.summary =
+    `${count(record.counts['databases'] ?? 0, 'database')}, ${count(record.counts['tables'] ?? 0, 'table')}, ` +
+    count(record.counts['rows'] ?? 0, 'row');
 }
 
 /** The names of those that were made. */
-async function makeRoles({ subject, facts, url, isOurs }: Drill, record: DrillRecord, context: RunContext): Promise<readonly string[]> {
+async function makeRoles(
+  { subject, facts, url, isOurs }: Drill,
+  record: DrillRecord,
+  context: RunContext,
+): Promise<readonly string[]> {
   if (facts.globals === undefined) {
     record.notes.push('the backup holds no roles: owners and grants were left out');
     return [];
   }
   const { replayGlobals } = await import('../../source/postgres/restore/globals-replay.ts');
   try {
-    const { created, existing } = await replayGlobals({ reader: subject.reader, facts, targetUrl: url, drill: true }, context);
+    const { created, existing } = await replayGlobals(
+      { reader: subject.reader, facts, targetUrl: url, drill: true },
+      context,
+    );
     record.count('roles', created.length + existing.length);
-    if (!isOurs) await withMaintenance({ url, except: [], signal: context.signal }, async (client) => comment(client, 'ROLE', created));
+    if (!isOurs) {
+      await withMaintenance({ url, except: [], signal: context.signal }, async (client) =>
+        comment(client, 'ROLE', created),
+      );
+    }
     return created;
   } catch (error) {
-    // What a server of the operator's does not allow is no fault of the backup; damage of the repository has no such list.
+    // What a server of the operator's does not allow is no fault of the backup; damage of the repository has no such
+    // list.
     if (isOurs || !(error instanceof LifeboatError) || error.facts?.['failures'] === undefined) throw error;
-    throw new LifeboatError('tool', `the scratch server does not take the roles of the backup: ${error.message}`, { hint: 'BACKUP_DRILL_DATABASE_URL must be of a superuser', cause: error });
+    throw new LifeboatError('tool', `the scratch server does not take the roles of the backup: ${error.message}`, {
+      hint: 'BACKUP_DRILL_DATABASE_URL must be of a superuser',
+      cause: error,
+    });
   }
 }
 
 async function dropRoles(url: Secret, roles: readonly string[]): Promise<void> {
   await withMaintenance({ url, except: [] }, async (client) => {
     // What one role granted another goes with the first of them.
-    for (const role of roles) await client.query(`DROP OWNED BY ${quoteIdentifier(role)}; DROP ROLE IF EXISTS ${quoteIdentifier(role)}`);
+    for (const role of roles) {
+      await client.query(`DROP OWNED BY ${quoteIdentifier(role)}; DROP ROLE IF EXISTS ${quoteIdentifier(role)}`);
+    }
   });
 }
 
-async function drillOne(drill: Drill, facts: DatabaseFacts, withRoles: boolean, record: DrillRecord, context: RunContext): Promise<void> {
+async function drillOne(
+  drill: Drill,
+  facts: DatabaseFacts,
+  withRoles: boolean,
+  record: DrillRecord,
+  context: RunContext,
+): Promise<void> {
   const { url, subject, isOurs } = drill;
-  const name = isOurs ? suffixedName(facts.name, '_drill') : suffixedName(facts.name, `_drill_${randomBytes(4).toString('hex')}`);
-  context.emit({ type: 'step', component: subject.component.name, message: `restoring database ${facts.name} and comparing it` });
+  const name = isOurs
+    ? suffixedName(facts.name, '_drill')
+    : suffixedName(facts.name, `_drill_${randomBytes(4).toString('hex')}`);
+  context.emit({
+    type: 'step',
+    component: subject.component.name,
+    message: `restoring database ${facts.name} and comparing it`,
+  });
   try {
-    const report = await restorePostgres({ reader: subject.reader, facts: drill.facts, database: facts.name, targetUrl: url, targetDatabase: name, jobs: subject.config.jobs, drill: true, noOwner: !withRoles, noAcl: !withRoles, toolsFolder: drill.programs }, context);
-    if (!isOurs) await withMaintenance({ url, except: [name], signal: context.signal }, async (client) => comment(client, 'DATABASE', [name]));
+    const report = await restorePostgres(
+      {
+        reader: subject.reader,
+        facts: drill.facts,
+        database: facts.name,
+        targetUrl: url,
+        targetDatabase: name,
+        jobs: subject.config.jobs,
+        drill: true,
+        noOwner: !withRoles,
+        noAcl: !withRoles,
+        toolsFolder: drill.programs,
+      },
+      context,
+    );
+    if (!isOurs) {
+      await withMaintenance({ url, except: [name], signal: context.signal }, async (client) =>
+        comment(client, 'DATABASE', [name]),
+      );
+    }
     take(report, record);
     record.count('databases', 1);
     await checkIndexes(drill, facts, name, record, context);
   } finally {
     // Without the run's signal, which may be what ended it. Ours goes as a whole.
-    if (!isOurs || !context.signal.aborted) await clearing(`database "${name}"`, context, () => withMaintenance({ url, except: [name] }, (client) => dropDatabase(client, name)));
+    if (!isOurs || !context.signal.aborted) {
+      await clearing(`database "${name}"`, context, () =>
+        withMaintenance({ url, except: [name] }, (client) => dropDatabase(client, name)),
+      );
+    }
   }
 }
 
 function take({ seconds, verified, notes }: PostgresRestoreReport, record: DrillRecord): void {
-  for (const [name, value] of Object.entries(seconds)) record.took(name === 'verify' ? 'compare' : `${restoreStep} ${name}`, value * 1000);
+  for (const [name, value] of Object.entries(seconds)) {
+    record.took(name === 'verify' ? 'compare' : `${restoreStep} ${name}`, value * 1000);
+  }
   record.notes.push(...notes);
   record.count('tables', verified?.tables ?? 0);
   record.count('rows', Number(verified?.rows ?? 0));
   record.count('fingerprints', verified?.fingerprinted ?? 0);
 }
 
-async function checkIndexes({ url, programs, subject }: Drill, facts: DatabaseFacts, name: string, record: DrillRecord, context: RunContext): Promise<void> {
-  await recordStructure({ url, databases: [name], named: () => `the restored database "${facts.name}"`, component: subject.component.name, programs, jobs: subject.config.jobs }, record, context);
+async function checkIndexes(
+  { url, programs, subject }: Drill,
+  facts: DatabaseFacts,
+  name: string,
+  record: DrillRecord,
+  context: RunContext,
+): Promise<void> {
+  await recordStructure(
+    {
+      url,
+      databases: [name],
+      named: () => `the restored database "${facts.name}"`,
+      component: subject.component.name,
+      programs,
+      jobs: subject.config.jobs,
+    },
+    record,
+    context,
+  );
 }
 
-/** Makes every extension in a database of its own: one that is not installed, or wants to be preloaded, is no fault of the backup. Throws `tool` (16). */
+/**
+ * Makes every extension in a database of its own: one that is not installed, or wants to be preloaded, is no fault of
+ * the backup. Throws `tool` (16).
+ */
 async function refuseMissingExtensions(url: Secret, { databases }: PostgresFacts, context: RunContext): Promise<void> {
   const { signal } = context;
-  const wanted = [...new Set(databases.flatMap(({ extensions }) => extensions.map(({ name }) => name)))].filter((name) => name !== 'plpgsql');
+  const wanted = [...new Set(databases.flatMap(({ extensions }) => extensions.map(({ name }) => name)))].filter(
+    (name) => name !== 'plpgsql',
+  );
   if (wanted.length === 0) return;
   const probe = `lifeboat_probe_${randomBytes(4).toString('hex')}`;
-  await withMaintenance({ url, except: [], signal }, async (client) => client.query(`CREATE DATABASE ${probe} TEMPLATE template0`));
+  await withMaintenance({ url, except: [], signal }, async (client) =>
+    client.query(`CREATE DATABASE ${probe} TEMPLATE template0`),
+  );
   try {
     const missing = await withConnection(url, { database: probe, signal }, async (client) => failing(client, wanted));
     if (missing.length === 0) return;
-    throw new LifeboatError('tool', `the throwaway server cannot have the extensions of the backup: ${missing.join('; ')}`, {
-      hint: 'install them on this machine, or name a scratch server that has them by BACKUP_DRILL_DATABASE_URL',
-      state: 'nothing was found out about the backup',
-    });
+    throw new LifeboatError(
+      'tool',
+      `the throwaway server cannot have the extensions of the backup: ${missing.join('; ')}`,
+      {
+        hint: 'install them on this machine, or name a scratch server that has them by BACKUP_DRILL_DATABASE_URL',
+        state: 'nothing was found out about the backup',
+      },
+    );
   } finally {
-    await clearing(`database "${probe}"`, context, () => withMaintenance({ url, except: [probe] }, (client) => dropDatabase(client, probe)));
+    await clearing(`database "${probe}"`, context, () =>
+      withMaintenance({ url, except: [probe] }, (client) => dropDatabase(client, probe)),
+    );
   }
 }
 
@@ -170,7 +262,11 @@ async function clearing(what: string, { emit }: RunContext, work: () => Promise<
   try {
     await work();
   } catch (error) {
-    emit({ type: 'warning', component: 'postgres', message: `${what} may be left on the scratch server: ${serverWords(error)}` });
+    emit({
+      type: 'warning',
+      component: 'postgres',
+      message: `${what} may be left on the scratch server: ${serverWords(error)}`,
+    });
   }
 }
 
@@ -186,22 +282,37 @@ async function comment(client: Queries, kind: 'DATABASE' | 'ROLE', names: readon
 async function dropLeft(client: Queries, { emit }: RunContext): Promise<void> {
   // Those that were still being filled first: a role that owns one cannot be dropped.
   await dropDeadRestores(client, emit);
-  const isLeft = ({ mark }: Readonly<Record<string, string | null>>): boolean => mark?.startsWith(markPrefix) === true && isGone(JSON.parse(mark.slice(markPrefix.length)) as ProcessIdentity, ownIdentity());
-  for (const { name } of (await client.query("SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database")).filter(isLeft)) {
+  const isLeft = ({ mark }: Readonly<Record<string, string | null>>): boolean =>
+    mark?.startsWith(markPrefix) === true &&
+    isGone(JSON.parse(mark.slice(markPrefix.length)) as ProcessIdentity, ownIdentity());
+  for (const { name } of (
+    await client.query("SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database")
+  ).filter(isLeft)) {
     await dropDatabase(client, name ?? '');
     emit({ type: 'step', message: `dropped database "${name}", which a killed drill had left on the scratch server` });
   }
-  const roles = (await client.query("SELECT rolname::text AS name, shobj_description(oid, 'pg_authid') AS mark FROM pg_roles")).filter(isLeft);
-  for (const { name } of roles) await client.query(`DROP OWNED BY ${quoteIdentifier(name ?? '')}; DROP ROLE ${quoteIdentifier(name ?? '')}`);
+  const roles = (
+    await client.query("SELECT rolname::text AS name, shobj_description(oid, 'pg_authid') AS mark FROM pg_roles")
+  ).filter(isLeft);
+  for (const { name } of roles) {
+    await client.query(`DROP OWNED BY ${quoteIdentifier(name ?? '')}; DROP ROLE ${quoteIdentifier(name ?? '')}`);
+  }
 }
 
 /** Its version. Refuses the server that the backup is of; drops what killed drills of this host left there. */
 async function readScratchServer(url: Secret, facts: PostgresFacts, context: RunContext): Promise<string> {
   return withMaintenance({ url, except: [], signal: context.signal }, async (client) => {
     const [server] = await client.query("SELECT current_setting('server_version') AS version");
-    const identifier = await client.query('SELECT system_identifier::text AS id FROM pg_control_system()').then((rows) => rows[0]?.['id'], () => undefined);
+    const identifier = await client.query('SELECT system_identifier::text AS id FROM pg_control_system()').then(
+      (rows) => rows[0]?.['id'],
+      () => undefined,
+    );
     if (facts.systemIdentifier !== undefined && identifier === facts.systemIdentifier) {
-      throw new LifeboatError('usage', 'BACKUP_DRILL_DATABASE_URL names the very server that the backup was taken from', { hint: 'name a scratch server, or unset it: then a throwaway one is made', state: 'nothing was changed' });
+      throw new LifeboatError(
+        'usage',
+        'BACKUP_DRILL_DATABASE_URL names the very server that the backup was taken from',
+        { hint: 'name a scratch server, or unset it: then a throwaway one is made', state: 'nothing was changed' },
+      );
     }
     await dropLeft(client, context);
     return (server?.['version'] ?? '').split(' ')[0] ?? '';

@@ -23,11 +23,19 @@ import { chooseBackups } from '../validate/choose.ts';
 import { DamageBook } from '../validate/damage.ts';
 import type { OpenBackup } from '../validate/objects.ts';
 
-/** What differs is in the result, not thrown. Throws what keeps every drill from being made (`not_found`, `key`, `locked`…). */
-export const drill = audited('integrity --drill', drillAll, ({ backups }) => ({ ids: backups.map(({ id }) => id), exitCode: exitCodeOfDrills(backups), message: messageOfDrills(backups) }));
+/**
+ * What differs is in the result, not thrown. Throws what keeps every drill from being made (`not_found`, `key`,
+ * `locked`…).
+ */
+export const drill = audited('integrity --drill', drillAll, ({ backups }) => ({
+  ids: backups.map(({ id }) => id),
+  exitCode: exitCodeOfDrills(backups),
+  message: messageOfDrills(backups),
+}));
 
 function messageOfDrills(backups: readonly DrilledBackup[]): string | undefined {
-  return backups.find(({ result }) => result !== 'proven')?.components.find(({ result }) => result !== 'equal')?.problems[0];
+  return backups.find(({ result }) => result !== 'proven')?.components.find(({ result }) => result !== 'equal')
+    ?.problems[0];
 }
 
 async function drillAll(loaded: LoadedConfig, request: DrillRequest, told: RunContext): Promise<DrillResult> {
@@ -35,52 +43,121 @@ async function drillAll(loaded: LoadedConfig, request: DrillRequest, told: RunCo
   collectLeftovers(loaded, context);
   const startedMs = Date.now();
   return withRepository(loaded, context, async (repository) => {
-    const backups = request.pitr === true ? await moments(loaded, repository, request, context) : await wholeBackups(loaded, repository, request, context);
-    return { repository: repository.storage.location, startedAt: new Date(startedMs).toISOString(), durationMs: Date.now() - startedMs, backups, warnings };
+    const backups =
+      request.pitr === true
+        ? await moments(loaded, repository, request, context)
+        : await wholeBackups(loaded, repository, request, context);
+    return {
+      repository: repository.storage.location,
+      startedAt: new Date(startedMs).toISOString(),
+      durationMs: Date.now() - startedMs,
+      backups,
+      warnings,
+    };
   });
 }
 
-async function wholeBackups(loaded: LoadedConfig, repository: Repository, request: DrillRequest, context: RunContext): Promise<DrilledBackup[]> {
+async function wholeBackups(
+  loaded: LoadedConfig,
+  repository: Repository,
+  request: DrillRequest,
+  context: RunContext,
+): Promise<DrilledBackup[]> {
   const backups: DrilledBackup[] = [];
-  for (const backup of await choose(repository, request, context)) backups.push(await drillBackup(loaded, repository, backup, context));
+  for (const backup of await choose(repository, request, context)) {
+    backups.push(await drillBackup(loaded, repository, backup, context));
+  }
   return backups;
 }
 
-async function moments(loaded: LoadedConfig, repository: Repository, request: DrillRequest, context: RunContext): Promise<DrilledBackup[]> {
+async function moments(
+  loaded: LoadedConfig,
+  repository: Repository,
+  request: DrillRequest,
+  context: RunContext,
+): Promise<DrilledBackup[]> {
   const { drillMoments } = await import('./pitr.ts');
   return drillMoments(loaded, repository, request, request.seed ?? randomBytes(4).toString('hex'), context);
 }
 
-async function choose(repository: Repository, { ids, target }: DrillRequest, context: RunContext): Promise<readonly OpenBackup[]> {
+async function choose(
+  repository: Repository,
+  { ids, target }: DrillRequest,
+  context: RunContext,
+): Promise<readonly OpenBackup[]> {
   const book = new DamageBook();
-  const { backups, unchecked } = await chooseBackups(repository, { ids, target, all: false, level: 'deep' }, book, context.emit);
-  for (const { object, problem } of book.entries()) context.emit({ type: 'warning', message: `${object} is passed over: ${problem}` });
-  for (const { id, reason } of unchecked) context.emit({ type: 'warning', message: `backup ${id} is passed over: ${reason ?? 'no key opens it'}` });
-  if (backups.length === 0) throw new LifeboatError('integrity', 'there is no whole backup to make a drill of', { hint: 'lifeboat validate --all tells what is damaged' });
+  const { backups, unchecked } = await chooseBackups(
+    repository,
+    { ids, target, all: false, level: 'deep' },
+    book,
+    context.emit,
+  );
+  for (const { object, problem } of book.entries()) {
+    context.emit({ type: 'warning', message: `${object} is passed over: ${problem}` });
+  }
+  for (const { id, reason } of unchecked) {
+    context.emit({ type: 'warning', message: `backup ${id} is passed over: ${reason ?? 'no key opens it'}` });
+  }
+  if (backups.length === 0) {
+    throw new LifeboatError('integrity', 'there is no whole backup to make a drill of', {
+      hint: 'lifeboat validate --all tells what is damaged',
+    });
+  }
   return backups;
 }
 
-async function drillBackup(loaded: LoadedConfig, repository: Repository, backup: OpenBackup, context: RunContext): Promise<DrilledBackup> {
+async function drillBackup(
+  loaded: LoadedConfig,
+  repository: Repository,
+  backup: OpenBackup,
+  context: RunContext,
+): Promise<DrilledBackup> {
   const { id, manifest, dataKey } = backup;
   context.emit({ type: 'step', message: `drill of ${id}: ${manifest.components.map(({ name }) => name).join(', ')}` });
   await using _ = await pinned(repository, { scope: 'read', command: 'drill', backupId: id }, context);
   const startedMs = Date.now();
   const parts: DrilledPart[] = [];
   for (const component of manifest.components) {
-    const counting = countingReader(openArtifacts({ storage: repository.storage, dataKey, artifacts: component.artifacts }));
+    const counting = countingReader(
+      openArtifacts({ storage: repository.storage, dataKey, artifacts: component.artifacts }),
+    );
     const record = new DrillRecord();
     const work = async (inner: RunContext): Promise<void> => {
       const facts = await readComponentFacts(repository, manifest);
-      await (await drillOf(component))({ repository, config: loaded.config, manifest, component, facts, reader: counting.reader } satisfies DrillSubject, record, inner);
+      await (
+        await drillOf(component)
+      )(
+        {
+          repository,
+          config: loaded.config,
+          manifest,
+          component,
+          facts,
+          reader: counting.reader,
+        } satisfies DrillSubject,
+        record,
+        inner,
+      );
     };
     parts.push({ record, drilled: await drillComponent(component, record, counting.bytes, work, context) });
   }
   const isImpossible = parts.some(({ drilled }) => drilled.result === 'impossible');
   const isFailed = parts.some(({ drilled }) => drilled.result === 'failed');
   // Evidence of a success is one of all components; a failure is one whatever else could not be tried.
-  const evidence = isImpossible && !isFailed ? undefined : await recordDrill(repository, backup, parts, { level: 'drill', startedMs, notes: [] }, context);
+  const evidence =
+    isImpossible && !isFailed
+      ? undefined
+      : await recordDrill(repository, backup, parts, { level: 'drill', startedMs, notes: [] }, context);
   const components = parts.map(({ drilled }) => drilled);
-  return { id, target: manifest.target, result: isFailed ? 'failed' : isImpossible ? 'impossible' : 'proven', durationMs: Date.now() - startedMs, restoreMs: restoreTimeMs(components.flatMap(({ steps }) => steps)), components, evidence };
+  return {
+    id,
+    target: manifest.target,
+    result: isFailed ? 'failed' : isImpossible ? 'impossible' : 'proven',
+    durationMs: Date.now() - startedMs,
+    restoreMs: restoreTimeMs(components.flatMap(({ steps }) => steps)),
+    components,
+    evidence,
+  };
 }
 
 async function drillOf({ kind }: ManifestComponent): Promise<ComponentDrill> {

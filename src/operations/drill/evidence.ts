@@ -1,4 +1,7 @@
-/** The evidence of a drill. It can be read without a key, so it tells counts and kinds; names of tables, keys and files stand in the drill's own result. */
+/**
+ * The evidence of a drill. It can be read without a key, so it tells counts and kinds; names of tables, keys and files
+ * stand in the drill's own result.
+ */
 import { type LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { writeEvidence, type EvidencedBackup } from '../../repository/backups/evidence.ts';
@@ -21,7 +24,13 @@ export interface DrillEvidence {
 }
 
 /** Writes it; the object's name, or undefined where nothing may be written. */
-export async function recordDrill(repository: Repository, backup: EvidencedBackup, parts: readonly DrilledPart[], { level, startedMs, notes }: DrillEvidence, { emit }: RunContext): Promise<string | undefined> {
+export async function recordDrill(
+  repository: Repository,
+  backup: EvidencedBackup,
+  parts: readonly DrilledPart[],
+  { level, startedMs, notes }: DrillEvidence,
+  { emit }: RunContext,
+): Promise<string | undefined> {
   const failed = parts.some(({ drilled }) => drilled.result === 'failed');
   try {
     const { object, warning } = await writeEvidence(repository, backup, {
@@ -33,15 +42,22 @@ export async function recordDrill(repository: Repository, backup: EvidencedBacku
       compared: parts.flatMap(({ record }) => record.compared),
       counts: Object.assign({}, ...parts.map(({ drilled }) => drilled.counts)) as Record<string, number>,
       bytes: parts.reduce((sum, { drilled }) => sum + drilled.bytes, 0),
-      steps: parts.flatMap(({ drilled }) => drilled.steps.map((step) => ({ ...step, name: `${drilled.name} ${step.name}` }))),
-      damaged: parts.flatMap(({ drilled, record }) => record.failures.flatMap((failure) => damageOf(drilled.name, failure))),
+      steps: parts.flatMap(({ drilled }) =>
+        drilled.steps.map((step) => ({ ...step, name: `${drilled.name} ${step.name}` })),
+      ),
+      damaged: parts.flatMap(({ drilled, record }) =>
+        record.failures.flatMap((failure) => damageOf(drilled.name, failure)),
+      ),
       notes,
     });
     if (warning !== undefined) emit({ type: 'warning', message: warning });
     return object;
   } catch (error) {
     if (!(error instanceof StorageError) || error.retryable) throw error;
-    emit({ type: 'warning', message: `no evidence is recorded, since the repository cannot be written to: ${messageOf(error)}` });
+    emit({
+      type: 'warning',
+      message: `no evidence is recorded, since the repository cannot be written to: ${messageOf(error)}`,
+    });
     return undefined;
   }
 }
@@ -53,5 +69,10 @@ function damageOf(component: string, failure: LifeboatError): { object: string; 
   const mismatches = failure.facts?.['mismatches'];
   const kinds = Array.isArray(mismatches) ? (mismatches as { kind?: unknown }[]).map(({ kind }) => String(kind)) : [];
   const told = [...Map.groupBy(kinds, (kind) => kind)].map(([kind, { length }]) => `${kind}: ${length}`).join(', ');
-  return [{ object: component, problem: told === '' ? 'the restore failed' : `what was restored differs from what was recorded (${told})` }];
+  return [
+    {
+      object: component,
+      problem: told === '' ? 'the restore failed' : `what was restored differs from what was recorded (${told})`,
+    },
+  ];
 }

@@ -1,4 +1,7 @@
-/** Drill of files: all of them restored into a scratch folder, then read again and compared with the catalog: content, modes, times, links, and nothing too many. */
+/**
+ * Drill of files: all of them restored into a scratch folder, then read again and compared with the catalog: content,
+ * modes, times, links, and nothing too many.
+ */
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,24 +21,51 @@ import { count } from '../component.ts';
 /** A file takes whole blocks, and its name some room. */
 const bytesPerFile = 4096;
 
-export async function drillFiles({ facts: all, component, manifest, reader }: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
+export async function drillFiles(
+  { facts: all, component, manifest, reader }: DrillSubject,
+  record: DrillRecord,
+  context: RunContext,
+): Promise<void> {
   const facts = factsOf(filesFacts, all, component, manifest.id);
-  await requireSpace(tmpdir(), facts.contentBytes + bytesPerFile * (facts.files + facts.folders), 'the files of the backup');
+  await requireSpace(
+    tmpdir(),
+    facts.contentBytes + bytesPerFile * (facts.files + facts.folders),
+    'the files of the backup',
+  );
   await withScratchFolder(async (folder) => {
     const targetDir = join(folder, 'files');
     await mkdir(targetDir);
-    context.emit({ type: 'step', component: component.name, message: `restoring ${count(facts.files, 'file')} into ${targetDir} and comparing them` });
-    const restored = await record.step(`${restoreStep} files`, () => restoreFiles({ reader, facts, targetDir }, context));
-    const report = await record.step('compare files', () => verifyTree({ targetDir, catalog: reader.open(catalogName) }, context));
+    context.emit({
+      type: 'step',
+      component: component.name,
+      message: `restoring ${count(facts.files, 'file')} into ${targetDir} and comparing them`,
+    });
+    const restored = await record.step(`${restoreStep} files`, () =>
+      restoreFiles({ reader, facts, targetDir }, context),
+    );
+    const report = await record.step('compare files', () =>
+      verifyTree({ targetDir, catalog: reader.open(catalogName) }, context),
+    );
     record.count('files', restored.files);
     record.count('entries', report.entries);
     record.count('fileBytes', report.contentBytes);
     if (restored.skippedDevices.length > 0) record.notes.push('device nodes were not made');
-    record.compared.push('content, mode, owner, time and links of every file with the catalog', 'that nothing else is there');
+    record.compared.push(
+      'content, mode, owner, time and links of every file with the catalog',
+      'that nothing else is there',
+    );
     record.summary = `${count(restored.files, 'file')}, ${formatBytes(restored.contentBytes)}`;
-    const wrong = restored.files === facts.files ? report.differences : [`${restored.files} files were restored, not ${facts.files}`, ...report.differences];
+    const wrong =
+      restored.files === facts.files
+        ? report.differences
+        : [`${restored.files} files were restored, not ${facts.files}`, ...report.differences];
     if (wrong.length === 0) return;
     const named = wrong.slice(0, 8).join('; ');
-    throw new LifeboatError('integrity', `the restored files differ from the catalog: ${named}${report.differenceCount > 8 ? ` and ${report.differenceCount - 8} more` : ''}`, { hint: 'try an older backup, and run: lifeboat validate --deep' });
+    throw new LifeboatError(
+      'integrity',
+      'the restored files differ from the catalog: ' +
+        `${named}${report.differenceCount > 8 ? ` and ${report.differenceCount - 8} more` : ''}`,
+      { hint: 'try an older backup, and run: lifeboat validate --deep' },
+    );
   });
 }

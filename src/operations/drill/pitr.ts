@@ -23,8 +23,15 @@ import { momentNote } from '../proof/proven-moment.ts';
 import { count } from '../component.ts';
 
 /** One for each target with base backups, or for each id. Throws `not_found` (10) without any. */
-export async function drillMoments(loaded: LoadedConfig, repository: Repository, request: DrillRequest, seed: string, context: RunContext): Promise<DrilledBackup[]> {
-  const windows = request.ids.length > 0 ? await windowsOf(repository, request) : await windowsOfTargets(repository, request.target);
+export async function drillMoments(
+  loaded: LoadedConfig,
+  repository: Repository,
+  request: DrillRequest,
+  seed: string,
+  context: RunContext,
+): Promise<DrilledBackup[]> {
+  const windows =
+    request.ids.length > 0 ? await windowsOf(repository, request) : await windowsOfTargets(repository, request.target);
   const drilled: DrilledBackup[] = [];
   for (const window of windows) drilled.push(await drillMoment(loaded, repository, window, seed, context));
   return drilled;
@@ -36,7 +43,11 @@ async function windowsOf(repository: Repository, { ids, target }: DrillRequest):
     const { backup } = await repository.resolve(wanted, { target });
     const all = await baseBackups(repository, backup.manifest?.target ?? target);
     const base = all.find(({ manifest }) => manifest.id === backup.id);
-    if (base === undefined) throw new LifeboatError('usage', `backup ${backup.id} holds no base backup that counts`, { hint: 'lifeboat list shows which do; without an id the drill chooses' });
+    if (base === undefined) {
+      throw new LifeboatError('usage', `backup ${backup.id} holds no base backup that counts`, {
+        hint: 'lifeboat list shows which do; without an id the drill chooses',
+      });
+    }
     windows.push({ target: base.manifest.target, bases: all, only: base });
   }
   return windows;
@@ -45,13 +56,33 @@ async function windowsOf(repository: Repository, { ids, target }: DrillRequest):
 async function windowsOfTargets(repository: Repository, target: string | undefined): Promise<MomentWindow[]> {
   const names = new Set<string>();
   for await (const { manifest, trust } of repository.listManifests()) {
-    if (trust === 'sealed' && manifest?.components.some(({ kind }) => kind === 'base') === true && (target === undefined || manifest.target === target)) names.add(manifest.target);
+    if (
+      trust === 'sealed' &&
+      manifest?.components.some(({ kind }) => kind === 'base') === true &&
+      (target === undefined || manifest.target === target)
+    ) {
+      names.add(manifest.target);
+    }
   }
-  if (names.size === 0) throw new LifeboatError('not_found', `there is no base backup${target === undefined ? '' : ` of target ${target}`} to recover from`, { hint: 'lifeboat backup base takes one' });
-  return Promise.all([...names].map(async (name) => ({ target: name, bases: await baseBackups(repository, name), only: undefined })));
+  if (names.size === 0) {
+    throw new LifeboatError(
+      'not_found',
+      `there is no base backup${target === undefined ? '' : ` of target ${target}`} to recover from`,
+      { hint: 'lifeboat backup base takes one' },
+    );
+  }
+  return Promise.all(
+    [...names].map(async (name) => ({ target: name, bases: await baseBackups(repository, name), only: undefined })),
+  );
 }
 
-async function drillMoment(loaded: LoadedConfig, repository: Repository, window: MomentWindow, seed: string, context: RunContext): Promise<DrilledBackup> {
+async function drillMoment(
+  loaded: LoadedConfig,
+  repository: Repository,
+  window: MomentWindow,
+  seed: string,
+  context: RunContext,
+): Promise<DrilledBackup> {
   const startedMs = Date.now();
   context.emit({ type: 'step', message: `drill of a recovery to a moment: target ${window.target}, seed ${seed}` });
   const record = new DrillRecord();
@@ -60,35 +91,83 @@ async function drillMoment(loaded: LoadedConfig, repository: Repository, window:
   if (base === undefined) throw new LifeboatError('not_found', `there is no base backup of target ${window.target}`);
   let chosen: ChosenMoment | undefined;
   let bytes = (): number => 0;
-  const drilled = await drillComponent(base.component, record, () => bytes(), async (inner) => {
-    chosen = await record.step('choose the moment', () => chooseMoment(loaded, repository, window, seed, inner));
-    const { manifest, component } = chosen.plan;
-    base = window.bases.find((each) => each.manifest.id === manifest.id) ?? base;
-    await using _ = await pinned(repository, { scope: 'read', command: 'drill', backupId: manifest.id }, inner);
-    const counting = countingReader(openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(manifest), artifacts: component.artifacts }));
-    bytes = counting.bytes;
-    await recoverTo(loaded, repository, chosen, counting.reader, record, inner);
-  }, context);
+  const drilled = await drillComponent(
+    base.component,
+    record,
+    () => bytes(),
+    async (inner) => {
+      chosen = await record.step('choose the moment', () => chooseMoment(loaded, repository, window, seed, inner));
+      const { manifest, component } = chosen.plan;
+      base = window.bases.find((each) => each.manifest.id === manifest.id) ?? base;
+      await using _ = await pinned(repository, { scope: 'read', command: 'drill', backupId: manifest.id }, inner);
+      const counting = countingReader(
+        openArtifacts({
+          storage: repository.storage,
+          dataKey: await repository.dataKeyOf(manifest),
+          artifacts: component.artifacts,
+        }),
+      );
+      bytes = counting.bytes;
+      await recoverTo(loaded, repository, chosen, counting.reader, record, inner);
+    },
+    context,
+  );
   const moment = chosen === undefined ? undefined : formatMicroseconds(chosen.moment.atUs);
   const part: DrilledPart = { record, drilled };
   const { manifest, seal } = base;
   const { id, target } = manifest;
   const notes = [...(moment === undefined ? [] : [momentNote(moment)]), `seed ${seed}`];
-  const evidence = drilled.result === 'impossible' ? undefined : await recordDrill(repository, { id, seal, manifest }, [part], { level: 'pitr', startedMs, notes }, context);
-  return { id, target, moment, seed, result: drilled.result === 'equal' ? 'proven' : drilled.result, durationMs: Date.now() - startedMs, restoreMs: restoreTimeMs(drilled.steps), components: [drilled], evidence };
+  const evidence =
+    drilled.result === 'impossible'
+      ? undefined
+      : await recordDrill(repository, { id, seal, manifest }, [part], { level: 'pitr', startedMs, notes }, context);
+  return {
+    id,
+    target,
+    moment,
+    seed,
+    result: drilled.result === 'equal' ? 'proven' : drilled.result,
+    durationMs: Date.now() - startedMs,
+    restoreMs: restoreTimeMs(drilled.steps),
+    components: [drilled],
+    evidence,
+  };
 }
 
 type Reader = Parameters<typeof withRecovered>[0]['reader'];
 
-async function recoverTo({ config }: LoadedConfig, repository: Repository, { plan, moment }: ChosenMoment, reader: Reader, record: DrillRecord, context: RunContext): Promise<void> {
+async function recoverTo(
+  { config }: LoadedConfig,
+  repository: Repository,
+  { plan, moment }: ChosenMoment,
+  reader: Reader,
+  record: DrillRecord,
+  context: RunContext,
+): Promise<void> {
   const { facts, inventory, run, place, shown } = plan;
   const at = formatMicroseconds(moment.atUs);
   context.emit({ type: 'step', component: 'base', message: `recovering ${plan.manifest.id} to ${at}` });
   // While it reads its configuration the server knows no names of zones, not even Z.
-  const target = { recovery_target_time: at.replace('T', ' ').replace('Z', '+00'), recovery_target_inclusive: 'on', recovery_target_timeline: String(run.timeline) };
-  await withRecovered({ repository, reader, facts, inventory, run, place, target, walBytes: shown.segments.bytes }, record, context, async (server) => {
-    await record.step('compare moment', () => proveMoment(server, moment, record, context));
-    await checkCluster({ server, facts, programs: place.programs, jobs: config.jobs, isAtBase: false }, record, context);
-  });
-  record.summary = `recovered to ${at}: ${count(record.counts['transactionsThere'] ?? 0, 'transaction')} before it and ${count(record.counts['rowsThere'] ?? 0, 'row')} of them there, ${count(record.counts['transactionsAbsent'] ?? 0, 'transaction')} after it not`;
+  const target = {
+    recovery_target_time: at.replace('T', ' ').replace('Z', '+00'),
+    recovery_target_inclusive: 'on',
+    recovery_target_timeline: String(run.timeline),
+  };
+  await withRecovered(
+    { repository, reader, facts, inventory, run, place, target, walBytes: shown.segments.bytes },
+    record,
+    context,
+    async (server) => {
+      await record.step('compare moment', () => proveMoment(server, moment, record, context));
+      await checkCluster(
+        { server, facts, programs: place.programs, jobs: config.jobs, isAtBase: false },
+        record,
+        context,
+      );
+    },
+  );
+  record.summary =
+    `recovered to ${at}: ${count(record.counts['transactionsThere'] ?? 0, 'transaction')} before it and ` +
+    `${count(record.counts['rowsThere'] ?? 0, 'row')} of them there, ` +
+    `${count(record.counts['transactionsAbsent'] ?? 0, 'transaction')} after it not`;
 }

@@ -35,7 +35,12 @@ export interface ScratchRecovery {
 }
 
 /** Runs `work` with the server at rest at its target. What the backup is to blame for is thrown as `integrity` (14). */
-export async function withRecovered<T>(recovery: ScratchRecovery, record: DrillRecord, context: RunContext, work: (server: RecoveringServer) => Promise<T>): Promise<T> {
+export async function withRecovered<T>(
+  recovery: ScratchRecovery,
+  record: DrillRecord,
+  context: RunContext,
+  work: (server: RecoveringServer) => Promise<T>,
+): Promise<T> {
   const { repository, reader, facts, inventory, run, place, target } = recovery;
   const { owner, programs } = place;
   const bytes = reader.artifacts.reduce((sum, artifact) => sum + artifact.bytes, 0);
@@ -44,10 +49,23 @@ export async function withRecovered<T>(recovery: ScratchRecovery, record: DrillR
     const dataDir = join(folder, 'data');
     await mkdir(dataDir, { mode: 0o700 });
     if (owner !== undefined) for (const path of [folder, dataDir]) await chown(path, owner.uid, owner.gid);
-    context.emit({ type: 'step', component: 'base', message: `restoring the base backup (${formatBytes(bytes)}) to ${dataDir}` });
-    await record.step(`${restoreStep} base backup`, () => restoreBase({ reader, dataDir, tablespaces: placeTablespaces(facts, dataDir), owner }, context));
+    context.emit({
+      type: 'step',
+      component: 'base',
+      message: `restoring the base backup (${formatBytes(bytes)}) to ${dataDir}`,
+    });
+    await record.step(`${restoreStep} base backup`, () =>
+      restoreBase({ reader, dataDir, tablespaces: placeTablespaces(facts, dataDir), owner }, context),
+    );
     record.compared.push("every file of the cluster with PostgreSQL's own manifest");
-    await using wal = await serveWal({ repository, inventory, run, segmentBytes: facts.walSegmentBytes, folder, owner });
+    await using wal = await serveWal({
+      repository,
+      inventory,
+      run,
+      segmentBytes: facts.walSegmentBytes,
+      folder,
+      owner,
+    });
     context.emit({ type: 'step', component: 'base', message: 'recovering it on a private socket' });
     let server: RecoveringServer | undefined;
     try {
@@ -65,21 +83,40 @@ export async function withRecovered<T>(recovery: ScratchRecovery, record: DrillR
 }
 
 /** Errors of the server are faults of the backup, unless they tell of something that is missing here. */
-export async function blaming<T>(what: string, work: () => Promise<T>, { signal }: Pick<RunContext, 'signal'>): Promise<T> {
+export async function blaming<T>(
+  what: string,
+  work: () => Promise<T>,
+  { signal }: Pick<RunContext, 'signal'>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof LifeboatError) || !['source', 'window'].includes(error.code)) throw error;
-    if (/No space left|Disk quota/.test(error.message)) throw new LifeboatError('space', error.message, { hint: 'make room, or name another folder by TMPDIR', cause: error });
-    if (missingHere.test(error.message)) throw new LifeboatError('tool', `it cannot be tried on this machine: ${error.message}`, { hint: error.hint ?? 'install what the server misses, or make the drill on a machine like that of the backup', cause: error });
+    if (/No space left|Disk quota/.test(error.message)) {
+      throw new LifeboatError('space', error.message, {
+        hint: 'make room, or name another folder by TMPDIR',
+        cause: error,
+      });
+    }
+    if (missingHere.test(error.message)) {
+      throw new LifeboatError('tool', `it cannot be tried on this machine: ${error.message}`, {
+        hint: error.hint ?? 'install what the server misses, or make the drill on a machine like that of the backup',
+        cause: error,
+      });
+    }
     throw new LifeboatError('integrity', `${what}: ${error.message}`, { cause: error });
   }
 }
 
-const missingHere = /could not (?:load library|access file "|create shared memory|map anonymous|open extension)|incompatible with operating system|collation .* not supported|Cannot allocate memory|out of memory|terminated by signal 9|was killed by SIGKILL|insufficient parameter/;
+const missingHere =
+  /could not (?:load library|access file "|create shared memory|map anonymous|open extension)|incompatible with operating system|collation .* not supported|Cannot allocate memory|out of memory|terminated by signal 9|was killed by SIGKILL|insufficient parameter/;
 
-async function reachedBy(server: RecoveringServer | undefined, wal: { failure(): unknown }, context: RunContext): Promise<void> {
+async function reachedBy(
+  server: RecoveringServer | undefined,
+  wal: { failure(): unknown },
+  context: RunContext,
+): Promise<void> {
   const stopped = await server?.reached(context).catch((error: unknown) => {
     // Why the server got no WAL tells more than that it ended.
     throw context.signal.aborted ? error : (wal.failure() ?? error);

@@ -1,4 +1,7 @@
-/** Drill of Redis: the snapshot loaded by a throwaway server; what it loaded and what had expired must add up to what was recorded, and a sample of keys must be as the file has them. */
+/**
+ * Drill of Redis: the snapshot loaded by a throwaway server; what it loaded and what had expired must add up to what
+ * was recorded, and a sample of keys must be as the file has them.
+ */
 import { createWriteStream } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,26 +26,50 @@ export async function drillRedis(subject: DrillSubject, record: DrillRecord, con
   await requireSpace(tmpdir(), facts.bytes, 'the Redis snapshot');
   await using folder = await openScratch(tmpdir());
   const path = join(folder.path, fileName);
-  await record.step(`${restoreStep} snapshot`, () => pipeline(subject.reader.open(facts.artifact), createWriteStream(path, { mode: 0o600 }), { signal: context.signal }));
+  await record.step(`${restoreStep} snapshot`, () =>
+    pipeline(subject.reader.open(facts.artifact), createWriteStream(path, { mode: 0o600 }), { signal: context.signal }),
+  );
   const sample = new KeySample(facts.keys);
-  const summary = await record.step('compare snapshot', () => summarizeFile(path, context, { onKey: (key) => sample.offer(key) }));
+  const summary = await record.step('compare snapshot', () =>
+    summarizeFile(path, context, { onKey: (key) => sample.offer(key) }),
+  );
   compareFile(summary, facts);
   const binary = await fittingServer(summary, context);
-  context.emit({ type: 'step', component: subject.component.name, message: `loading the snapshot into a throwaway ${binary.version.text}` });
+  context.emit({
+    type: 'step',
+    component: subject.component.name,
+    message: `loading the snapshot into a throwaway ${binary.version.text}`,
+  });
   const databases = Math.max(16, (summary.databases.at(-1)?.db ?? 0) + 1);
-  await using server = await record.step(`${restoreStep} load`, () => startScratchServer({ binary, folder: folder.path, fileName, databases }, context));
+  await using server = await record.step(`${restoreStep} load`, () =>
+    startScratchServer({ binary, folder: folder.path, fileName, databases }, context),
+  );
   record.versions['redis'] = server.version.version;
   const loaded = server.loadedKeys + server.expiredKeys;
-  if (!Number.isNaN(loaded) && loaded !== facts.keys) throw differs(`the throwaway server loaded ${server.loadedKeys} keys and passed over ${server.expiredKeys} that had expired; recorded are ${facts.keys}`);
+  if (!Number.isNaN(loaded) && loaded !== facts.keys) {
+    throw differs(
+      `the throwaway server loaded ${server.loadedKeys} keys and passed over ${server.expiredKeys} that had ` +
+        `expired; recorded are ${facts.keys}`,
+    );
+  }
   const compared = await record.step('compare keys', () => compareSample(server.connection, sample.keys));
   const functions = await functionNames(server.connection);
   const wanted = facts.functions.map(({ name }) => name).toSorted();
-  if (functions !== undefined && functions.join('\n') !== wanted.join('\n')) throw differs(`it has the functions ${functions.join(', ') || 'none'}; recorded are ${wanted.join(', ') || 'none'}`);
+  if (functions !== undefined && functions.join('\n') !== wanted.join('\n')) {
+    throw differs(
+      `it has the functions ${functions.join(', ') || 'none'}; recorded are ${wanted.join(', ') || 'none'}`,
+    );
+  }
   record.count('keys', facts.keys);
   record.count('keysExpired', Number.isNaN(server.expiredKeys) ? 0 : server.expiredKeys);
   record.count('keysSampled', compared.compared);
   record.count('functions', wanted.length);
-  record.compared.push('the fingerprint and counts of all keys with what was recorded', 'keys loaded and keys expired with the count of the file', 'types and expiry of a sample of keys with the file', 'functions with what was recorded');
+  record.compared.push(
+    'the fingerprint and counts of all keys with what was recorded',
+    'keys loaded and keys expired with the count of the file',
+    'types and expiry of a sample of keys with the file',
+    'functions with what was recorded',
+  );
   record.summary = `${count(facts.keys, 'key')}${server.expiredKeys > 0 ? `, ${server.expiredKeys.toLocaleString('en-US')} expired since` : ''}`;
 }
 
@@ -53,21 +80,35 @@ function compareFile(summary: RdbSummary, facts: RedisFacts): void {
     ['keys', summary.keys, facts.keys],
     ['keys with an expiry', summary.expires, facts.expires],
     ['key fingerprint', summary.fingerprint, facts.keyFingerprint.value],
-    ...facts.databases.map(({ db, keys }) => [`keys of database ${db}`, summary.databases.find((each) => each.db === db)?.keys ?? 0, keys] as const),
-    ...facts.functions.map(({ name, sha256 }) => [`function library ${name}`, summary.functions.find((each) => each.name === name)?.sha256, sha256] as const),
+    ...facts.databases.map(
+      ({ db, keys }) =>
+        [`keys of database ${db}`, summary.databases.find((each) => each.db === db)?.keys ?? 0, keys] as const,
+    ),
+    ...facts.functions.map(
+      ({ name, sha256 }) =>
+        [`function library ${name}`, summary.functions.find((each) => each.name === name)?.sha256, sha256] as const,
+    ),
   ];
   const [wrong] = pairs.filter(([, found, expected]) => found !== expected);
   if (wrong !== undefined) throw differs(`${wrong[0]}: recorded ${wrong[2]}, found ${wrong[1] ?? 'none'}`);
 }
 
 function differs(what: string): LifeboatError {
-  return new LifeboatError('integrity', `the restored Redis is not what the backup recorded: ${what}`, { hint: 'try an older backup, and run: lifeboat validate --deep' });
+  return new LifeboatError('integrity', `the restored Redis is not what the backup recorded: ${what}`, {
+    hint: 'try an older backup, and run: lifeboat validate --deep',
+  });
 }
 
 async function fittingServer(file: RdbSummary, context: RunContext): Promise<ServerBinary> {
   const binaries = await findServerBinaries(context);
   const found = binaries.find(({ version }) => whyNotLoadable(file, version) === undefined);
   if (found !== undefined) return found;
-  const why = binaries.length === 0 ? 'no redis-server is installed here' : `${binaries.map(({ version }) => version.text).join(' and ')} cannot load RDB version ${file.version}`;
-  throw new LifeboatError('tool', `a drill of Redis needs a server that loads the snapshot: ${why}`, { hint: 'install redis-server of the version that the backup is of, or newer', state: 'nothing was found out about the backup' });
+  const why =
+    binaries.length === 0
+      ? 'no redis-server is installed here'
+      : `${binaries.map(({ version }) => version.text).join(' and ')} cannot load RDB version ${file.version}`;
+  throw new LifeboatError('tool', `a drill of Redis needs a server that loads the snapshot: ${why}`, {
+    hint: 'install redis-server of the version that the backup is of, or newer',
+    state: 'nothing was found out about the backup',
+  });
 }

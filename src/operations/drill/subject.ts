@@ -64,7 +64,9 @@ interface Step {
 
 /** Those steps of a drill that a real restore has too. */
 export function restoreSteps(steps: readonly Step[]): Step[] {
-  return steps.filter(({ name }) => / restore\b|^restore\b/.test(name)).map(({ name, durationMs }) => ({ name, durationMs }));
+  return steps
+    .filter(({ name }) => / restore\b|^restore\b/.test(name))
+    .map(({ name, durationMs }) => ({ name, durationMs }));
 }
 
 /** What they took, in milliseconds. */

@@ -1,4 +1,7 @@
-/** How long a restore will take, from what was measured: this very backup's drill or restore, else another one's of the same target, reckoned by size. */
+/**
+ * How long a restore will take, from what was measured: this very backup's drill or restore, else another one's of the
+ * same target, reckoned by size.
+ */
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -20,7 +23,12 @@ export interface ExpectedTime {
 const lookedAt = 30;
 
 /** Undefined: nothing of the target was ever measured. */
-export async function expectedTime(repository: Repository, listed: ListedManifest, manifest: Manifest, components: readonly ComponentName[]): Promise<ExpectedTime | undefined> {
+export async function expectedTime(
+  repository: Repository,
+  listed: ListedManifest,
+  manifest: Manifest,
+  components: readonly ComponentName[],
+): Promise<ExpectedTime | undefined> {
   const own = await measuredOf(repository, listed);
   const wanted = bytesOf(manifest, components);
   if (own !== undefined) return scaled(own, manifest.id, wanted, bytesOf(manifest));
@@ -35,12 +43,20 @@ export async function expectedTime(repository: Repository, listed: ListedManifes
   return undefined;
 }
 
-async function measuredOf(repository: Repository, listed: ListedManifest): Promise<{ readonly at: string; readonly durationMs: number } | undefined> {
+async function measuredOf(
+  repository: Repository,
+  listed: ListedManifest,
+): Promise<{ readonly at: string; readonly durationMs: number } | undefined> {
   const standing = await standingOf(repository, listed);
   return standing?.restored ?? standing?.proven;
 }
 
-function scaled({ at, durationMs }: { readonly at: string; readonly durationMs: number }, id: string, wanted: number, of: number): ExpectedTime {
+function scaled(
+  { at, durationMs }: { readonly at: string; readonly durationMs: number },
+  id: string,
+  wanted: number,
+  of: number,
+): ExpectedTime {
   return { ms: of === 0 ? durationMs : Math.round((durationMs * wanted) / of), id, at, measuredMs: durationMs };
 }
 

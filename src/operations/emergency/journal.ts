@@ -53,11 +53,17 @@ export class JournalFile {
   async read(): Promise<Journal | undefined> {
     try {
       const journal = JSON.parse(await readFile(this.path, 'utf8')) as Journal;
-      if (journal.version !== 1 || !Array.isArray(journal.steps) || journal.repositoryId !== this.#repositoryId) throw new Error('it is not of a shape that this version knows');
+      if (journal.version !== 1 || !Array.isArray(journal.steps) || journal.repositoryId !== this.#repositoryId) {
+        throw new Error('it is not of a shape that this version knows');
+      }
       return journal;
     } catch (error) {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
-      throw new LifeboatError('integrity', `the journal ${this.path} cannot be read: ${messageOf(error)}`, { state: 'nothing was changed by this run', hint: `move it away and start anew: mv ${this.path} ${this.path}.damaged; lifeboat emergency-restore restore`, cause: error });
+      throw new LifeboatError('integrity', `the journal ${this.path} cannot be read: ${messageOf(error)}`, {
+        state: 'nothing was changed by this run',
+        hint: `move it away and start anew: mv ${this.path} ${this.path}.damaged; lifeboat emergency-restore restore`,
+        cause: error,
+      });
     }
   }
 
@@ -66,7 +72,10 @@ export class JournalFile {
       await ensureFolder(this.#folder);
       await writeFileAtomic(this.path, `${JSON.stringify(journal, undefined, 2)}\n`);
     } catch (cause) {
-      throw new LifeboatError('usage', `cannot write the journal ${this.path}: ${messageOf(cause)}`, { hint: 'set BACKUP_STATE_DIR to a folder that this user may write', cause });
+      throw new LifeboatError('usage', `cannot write the journal ${this.path}: ${messageOf(cause)}`, {
+        hint: 'set BACKUP_STATE_DIR to a folder that this user may write',
+        cause,
+      });
     }
   }
 
@@ -81,9 +90,22 @@ export class JournalFile {
 /** True if the process that works at a journal is proven alive, and is not this one. */
 export function isAtWork({ by, finishedAt }: Pick<Journal, 'by' | 'finishedAt'>): boolean {
   const own = ownIdentity();
-  return finishedAt === undefined && by.pid !== own.pid && isSameSystem(by, own) && by.processStart !== '' && !isGone(by, own);
+  return (
+    finishedAt === undefined &&
+    by.pid !== own.pid &&
+    isSameSystem(by, own) &&
+    by.processStart !== '' &&
+    !isGone(by, own)
+  );
 }
 
 export function newJournal(plan: EmergencyPlan, repositoryId: string): Journal {
-  return { version: 1, repositoryId, by: ownIdentity(), plan, startedAt: new Date().toISOString(), steps: plan.steps.map((step) => ({ ...step, state: 'pending', notes: [] })) };
+  return {
+    version: 1,
+    repositoryId,
+    by: ownIdentity(),
+    plan,
+    startedAt: new Date().toISOString(),
+    steps: plan.steps.map((step) => ({ ...step, state: 'pending', notes: [] })),
+  };
 }

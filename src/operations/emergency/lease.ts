@@ -1,4 +1,7 @@
-/** One emergency restore of a target at a time, over all hosts: a second one would swap what the first has just restored. */
+/**
+ * One emergency restore of a target at a time, over all hosts: a second one would swap what the first has just
+ * restored.
+ */
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { acquireLease, type Lease } from '../../repository/leases/lease.ts';
@@ -9,19 +12,39 @@ import { StorageError } from '../../storage/storage.ts';
  * Runs `work` while the lease is held; losing it stops the work. Throws `locked` (11) if another run has it. Where
  * we may not write (a repository that was made read-only for its protection) it goes on without, with a warning.
  */
-export async function withEmergencyLease<T>(repository: Repository, target: string, context: RunContext, work: (context: RunContext) => Promise<T>): Promise<T> {
+export async function withEmergencyLease<T>(
+  repository: Repository,
+  target: string,
+  context: RunContext,
+  work: (context: RunContext) => Promise<T>,
+): Promise<T> {
   const lost = new AbortController();
   await using _ = await take(repository, target, context, (error) => lost.abort(error));
   return await work({ ...context, signal: AbortSignal.any([context.signal, lost.signal]) });
 }
 
-async function take({ storage }: Repository, target: string, context: RunContext, onLost: (error: LifeboatError) => void): Promise<Lease | undefined> {
+async function take(
+  { storage }: Repository,
+  target: string,
+  context: RunContext,
+  onLost: (error: LifeboatError) => void,
+): Promise<Lease | undefined> {
   try {
-    return await acquireLease(storage, { scope: `emergency-${target}`, command: 'emergency-restore', signal: context.signal, onLost });
+    return await acquireLease(storage, {
+      scope: `emergency-${target}`,
+      command: 'emergency-restore',
+      signal: context.signal,
+      onLost,
+    });
   } catch (error) {
     if (error instanceof LifeboatError && error.code === 'locked') throw alreadyRunning(error, target);
     if (!(error instanceof StorageError) || error.retryable) throw error;
-    context.emit({ type: 'warning', message: `going on without a lease: make sure that nobody restores target ${target} from another host (${messageOf(error)})` });
+    context.emit({
+      type: 'warning',
+      message:
+        `going on without a lease: make sure that nobody restores target ${target} from another host ` +
+        `(${messageOf(error)})`,
+    });
     return undefined;
   }
 }
@@ -30,7 +53,9 @@ function alreadyRunning(error: LifeboatError, target: string): LifeboatError {
   const lease = error.facts?.['lease'] as { readonly id?: string } | undefined;
   return new LifeboatError('locked', `another emergency restore of target ${target} is under way: ${error.message}`, {
     state: 'nothing was changed by this run',
-    hint: `wait until it has ended. If its process is surely dead, take its lease away, then go on on that host: lifeboat unlock ${lease?.id ?? '<lease>'}; lifeboat emergency-restore restore --resume --target ${target}`,
+    hint:
+      'wait until it has ended. If its process is surely dead, take its lease away, then go on on that host: ' +
+      `lifeboat unlock ${lease?.id ?? '<lease>'}; lifeboat emergency-restore restore --resume --target ${target}`,
     retryable: true,
     facts: error.facts,
     cause: error,

@@ -1,4 +1,7 @@
-/** What is live where an emergency restore would write: can it be reached, does it hold anything, which server is it, when was it last written to. Nothing is changed to learn it. */
+/**
+ * What is live where an emergency restore would write: can it be reached, does it hold anything, which server is it,
+ * when was it last written to. Nothing is changed to learn it.
+ */
 import { readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Config, TargetConfig } from '../../config/config.ts';
@@ -39,20 +42,41 @@ export interface LiveComponent {
 }
 
 /** One component by what a plan says of it. Undefined for what is not looked at. */
-export async function lookAt(component: ComponentName, target: TargetConfig, { databases = [], roots = [] }: { readonly databases?: readonly string[] | undefined; readonly roots?: readonly string[] | undefined }, context: RunContext): Promise<LiveComponent | undefined> {
-  if (component === 'database') return lookAtDatabase(target, databases.map((name) => ({ name })), context);
+export async function lookAt(
+  component: ComponentName,
+  target: TargetConfig,
+  {
+    databases = [],
+    roots = [],
+  }: { readonly databases?: readonly string[] | undefined; readonly roots?: readonly string[] | undefined },
+  context: RunContext,
+): Promise<LiveComponent | undefined> {
+  if (component === 'database') {
+    return lookAtDatabase(
+      target,
+      databases.map((name) => ({ name })),
+      context,
+    );
+  }
   if (component === 'redis') return lookAtRedis(target, context);
   return component === 'files' ? lookAtFiles(roots) : undefined;
 }
 
-export async function lookAtDatabase(target: TargetConfig, databases: readonly Pick<DatabaseFacts, 'name'>[], { signal }: RunContext): Promise<LiveComponent> {
+export async function lookAtDatabase(
+  target: TargetConfig,
+  databases: readonly Pick<DatabaseFacts, 'name'>[],
+  { signal }: RunContext,
+): Promise<LiveComponent> {
   const url = target.postgres?.url;
   if (url === undefined) return unreachable('database', 'no PostgreSQL', 'none is configured');
   const parsed = parsePostgresUrl(url);
   const where = describeServer(parsed);
   try {
     return await withMaintenance({ url, except: [], signal }, async (client) => {
-      const rows = await client.query('SELECT datname AS name, pg_database_size(oid) AS bytes FROM pg_database WHERE datallowconn AND NOT datistemplate');
+      const rows = await client.query(
+        'SELECT datname AS name, pg_database_size(oid) AS bytes FROM pg_database WHERE datallowconn AND NOT ' +
+          'datistemplate',
+      );
       const there = rows.filter((row) => databases.some(({ name }) => name === row['name']));
       const bytes = there.reduce((sum, row) => sum + Number(row['bytes']), 0);
       const writes: string[] = [];
@@ -61,7 +85,12 @@ export async function lookAtDatabase(target: TargetConfig, databases: readonly P
         if (at !== undefined) writes.push(at);
       }
       const isLocal = parsed.host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(parsed.host);
-      const folder = isLocal ? await client.query('SHOW data_directory').then(([row]) => row?.['data_directory'] ?? undefined, () => undefined) : undefined;
+      const folder = isLocal
+        ? await client.query('SHOW data_directory').then(
+            ([row]) => row?.['data_directory'] ?? undefined,
+            () => undefined,
+          )
+        : undefined;
       return {
         component: 'database' as const,
         where,
@@ -79,13 +108,21 @@ export async function lookAtDatabase(target: TargetConfig, databases: readonly P
   }
 }
 
-/** The last commit where the server keeps their times, else when a table's file was last written to; undefined where neither may be seen. */
+/**
+ * The last commit where the server keeps their times, else when a table's file was last written to; undefined where
+ * neither may be seen.
+ */
 async function lastWrite(connection: Connection): Promise<string | undefined> {
-  const asTime = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at`;
+  const asTime = (column: string): string =>
+    `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS at`;
   const commits = await connection.query(`SELECT ${asTime('timestamp')} FROM pg_last_committed_xact()`).catch(() => []);
   if (commits[0]?.['at'] !== null && commits[0]?.['at'] !== undefined) return commits[0]['at'];
   const files = await connection
-    .query(`SELECT ${asTime('max((pg_stat_file(pg_relation_filepath(c.oid), true)).modification)')} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|information_schema$)'`)
+    .query(
+      `SELECT ${asTime('max((pg_stat_file(pg_relation_filepath(c.oid), true)).modification)')} FROM pg_class c ` +
+        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname !~ " +
+        "'^(pg_|information_schema$)'",
+    )
     .catch(() => []);
   return files[0]?.['at'] ?? undefined;
 }
@@ -114,12 +151,17 @@ export async function lookAtRedis(target: TargetConfig, { signal }: RunContext):
   }
 }
 
-/** A restore that was killed in the middle may have left the target's Redis a replica of a server that is gone: it could neither be looked at nor saved. */
+/**
+ * A restore that was killed in the middle may have left the target's Redis a replica of a server that is gone: it could
+ * neither be looked at nor saved.
+ */
 export async function freeRedis({ targets, stateDir }: Config, target: string, context: RunContext): Promise<void> {
   const address = targets.get(target)?.redis;
   if (address === undefined) return;
   // One that cannot be reached is told of by the plan.
-  await recoverTarget(redisNotesDir(stateDir), parseRedisUrl(address), context).catch(() => context.signal.throwIfAborted());
+  await recoverTarget(redisNotesDir(stateDir), parseRedisUrl(address), context).catch(() =>
+    context.signal.throwIfAborted(),
+  );
 }
 
 /** So many files are looked at for the newest. */

@@ -1,4 +1,7 @@
-/** Which backups can be had in an emergency: the newest that is whole, and why newer ones are not. Whole means sealed, no failed check that still counts, and every object there with its size. */
+/**
+ * Which backups can be had in an emergency: the newest that is whole, and why newer ones are not. Whole means sealed,
+ * no failed check that still counts, and every object there with its size.
+ */
 import type { Config } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -33,23 +36,64 @@ export interface ChosenForEmergency {
   readonly passedOver: readonly PassedOver[];
 }
 
-/** Throws `not_found` where nothing fits, `integrity` for a named backup that is not whole, with the newest that is in its hint. */
-export async function chooseForEmergency(repository: Repository, config: Config, choice: EmergencyChoice, context: RunContext): Promise<ChosenForEmergency> {
+/**
+ * Throws `not_found` where nothing fits, `integrity` for a named backup that is not whole, with the newest that is in
+ * its hint.
+ */
+export async function chooseForEmergency(
+  repository: Repository,
+  config: Config,
+  choice: EmergencyChoice,
+  context: RunContext,
+): Promise<ChosenForEmergency> {
   if (choice.id === undefined || choice.id === 'latest') {
     const { found, passedOver, areSealedFromUs } = await newestWhole(repository, config, choice, context);
     if (found?.manifest !== undefined) return { listed: found, manifest: found.manifest, passedOver };
-    const why = passedOver.slice(0, 3).map(({ id, reason }) => `${id}: ${reason}`).join('; ');
-    if (areSealedFromUs) throw new LifeboatError('key', `no configured key opens any backup${ofTarget(choice)} in ${repository.storage.location} (${why})`, { state: 'nothing was changed', hint: 'take the key, the passphrase or the age identity from the recovery sheet: BACKUP_ENCRYPTION_KEY, BACKUP_ENCRYPTION_PASSPHRASE or BACKUP_ENCRYPTION_IDENTITY' });
-    throw new LifeboatError('not_found', `no whole backup${ofTarget(choice)} is in ${repository.storage.location}${why === '' ? '' : ` (${why})`}`, { state: 'nothing was changed', hint: 'lifeboat list shows all; lifeboat export may still get parts out of a damaged one' });
+    const why = passedOver
+      .slice(0, 3)
+      .map(({ id, reason }) => `${id}: ${reason}`)
+      .join('; ');
+    if (areSealedFromUs) {
+      throw new LifeboatError(
+        'key',
+        `no configured key opens any backup${ofTarget(choice)} in ${repository.storage.location} (${why})`,
+        {
+          state: 'nothing was changed',
+          hint:
+            'take the key, the passphrase or the age identity from the recovery sheet: BACKUP_ENCRYPTION_KEY, ' +
+            'BACKUP_ENCRYPTION_PASSPHRASE or BACKUP_ENCRYPTION_IDENTITY',
+        },
+      );
+    }
+    throw new LifeboatError(
+      'not_found',
+      `no whole backup${ofTarget(choice)} is in ${repository.storage.location}${why === '' ? '' : ` (${why})`}`,
+      {
+        state: 'nothing was changed',
+        hint: 'lifeboat list shows all; lifeboat export may still get parts out of a damaged one',
+      },
+    );
   }
-  const { listed, manifest } = await chooseBackup(repository, { id: choice.id, target: choice.target, force: choice.force }, context.emit);
+  const { listed, manifest } = await chooseBackup(
+    repository,
+    { id: choice.id, target: choice.target, force: choice.force },
+    context.emit,
+  );
   const problem = listed.trust === 'sealed' ? await whyNotWhole(repository, config, listed, context) : undefined;
-  if (problem !== undefined && choice.force) context.emit({ type: 'warning', message: `--force: backup ${listed.id} is used although it is not whole: ${problem}` });
+  if (problem !== undefined && choice.force) {
+    context.emit({
+      type: 'warning',
+      message: `--force: backup ${listed.id} is used although it is not whole: ${problem}`,
+    });
+  }
   if (problem === undefined || choice.force) return { listed, manifest, passedOver: [] };
   const { found } = await newestWhole(repository, config, choice, context);
   throw new LifeboatError('integrity', `backup ${listed.id} is not whole: ${problem}`, {
     state: 'nothing was changed',
-    hint: found === undefined ? 'no other backup is whole; lifeboat export may still get parts out of it' : `the newest that is whole is of ${found.manifest?.startedAt}: lifeboat emergency-restore restore ${found.id}`,
+    hint:
+      found === undefined
+        ? 'no other backup is whole; lifeboat export may still get parts out of it'
+        : `the newest that is whole is of ${found.manifest?.startedAt}: lifeboat emergency-restore restore ${found.id}`,
   });
 }
 
@@ -65,8 +109,24 @@ export function judgeOnce(repository: Repository, config: Config, context: RunCo
   };
 }
 
-/** `besides`: ids that are out of the question. Safety backups hold what was wrong before a restore: they count only if there is nothing else. */
-export async function newestWhole(repository: Repository, config: Config, { target, only }: Pick<EmergencyChoice, 'target' | 'only'>, context: RunContext, { besides = [], judge = judgeOnce(repository, config, context) }: { readonly besides?: readonly string[]; readonly judge?: JudgeWhole } = {}): Promise<{ readonly found: ListedManifest | undefined; readonly passedOver: readonly PassedOver[]; readonly areSealedFromUs: boolean }> {
+/**
+ * `besides`: ids that are out of the question. Safety backups hold what was wrong before a restore: they count only if
+ * there is nothing else.
+ */
+export async function newestWhole(
+  repository: Repository,
+  config: Config,
+  { target, only }: Pick<EmergencyChoice, 'target' | 'only'>,
+  context: RunContext,
+  {
+    besides = [],
+    judge = judgeOnce(repository, config, context),
+  }: { readonly besides?: readonly string[]; readonly judge?: JudgeWhole } = {},
+): Promise<{
+  readonly found: ListedManifest | undefined;
+  readonly passedOver: readonly PassedOver[];
+  readonly areSealedFromUs: boolean;
+}> {
   const passedOver: PassedOver[] = [];
   const safety: ListedManifest[] = [];
   let unopened = 0;
@@ -74,7 +134,12 @@ export async function newestWhole(repository: Repository, config: Config, { targ
     context.signal.throwIfAborted();
     const { manifest, id } = listed;
     if ((manifest !== undefined && manifest.target !== target) || besides.includes(id)) continue;
-    if (manifest !== undefined && !(only.length === 0 ? manifest.type === 'full' || manifest.components.length > 0 : hasAll(manifest, only))) continue;
+    if (
+      manifest !== undefined &&
+      !(only.length === 0 ? manifest.type === 'full' || manifest.components.length > 0 : hasAll(manifest, only))
+    ) {
+      continue;
+    }
     if (manifest?.tags?.includes(safetyTag) === true) {
       safety.push(listed);
       continue;
@@ -84,7 +149,9 @@ export async function newestWhole(repository: Repository, config: Config, { targ
     if (listed.trust === 'unchecked') unopened++;
     passedOver.push({ id, reason });
   }
-  for (const listed of safety) if ((await judge(listed)) === undefined) return { found: listed, passedOver, areSealedFromUs: false };
+  for (const listed of safety) {
+    if ((await judge(listed)) === undefined) return { found: listed, passedOver, areSealedFromUs: false };
+  }
   return { found: undefined, passedOver, areSealedFromUs: unopened > 0 && unopened === passedOver.length };
 }
 
@@ -93,15 +160,32 @@ function hasAll({ components }: Manifest, only: readonly ComponentName[]): boole
 }
 
 /** One sentence; undefined for a backup that is whole as far as can be told without reading all of it. */
-export async function whyNotWhole(repository: Repository, config: Config, listed: ListedManifest, context: RunContext): Promise<string | undefined> {
+export async function whyNotWhole(
+  repository: Repository,
+  config: Config,
+  listed: ListedManifest,
+  context: RunContext,
+): Promise<string | undefined> {
   if (listed.trust !== 'sealed') return listed.reason ?? 'its manifest cannot be trusted';
   const standing = await standingOf(repository, listed);
-  if (standing?.failing === true) return `its last check failed (${standing.lastFailure?.level} of ${standing.lastFailure?.at})`;
+  if (standing?.failing === true) {
+    return `its last check failed (${standing.lastFailure?.level} of ${standing.lastFailure?.at})`;
+  }
   // What it finds is told here, once; it is no warning of this run.
-  const quiet: RunContext = { ...context, emit: (event) => (event.type === 'warning' ? undefined : context.emit(event)) };
-  const { damaged, backups } = await validateRepository(repository, { ids: [listed.id], all: false, level: 'quick' }, config.jobs, quiet);
+  const quiet: RunContext = {
+    ...context,
+    emit: (event) => (event.type === 'warning' ? undefined : context.emit(event)),
+  };
+  const { damaged, backups } = await validateRepository(
+    repository,
+    { ids: [listed.id], all: false, level: 'quick' },
+    config.jobs,
+    quiet,
+  );
   const [first, ...others] = damaged;
-  if (first !== undefined) return `${first.object}: ${first.problem}${others.length === 0 ? '' : `, and ${others.length} more objects`}`;
+  if (first !== undefined) {
+    return `${first.object}: ${first.problem}${others.length === 0 ? '' : `, and ${others.length} more objects`}`;
+  }
   return backups[0]?.result === 'ok' ? undefined : 'no configured key opens it';
 }
 

@@ -1,4 +1,7 @@
-/** A plan for four eyes: one makes it, another looks at it and applies it. The file is sealed like a record of the repository, and what it says is looked at again before it is carried out. */
+/**
+ * A plan for four eyes: one makes it, another looks at it and applies it. The file is sealed like a record of the
+ * repository, and what it says is looked at again before it is carried out.
+ */
 import { readFile, writeFile } from 'node:fs/promises';
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import { openRecord, sealRecord } from '../../repository/keys/sealed-records.ts';
@@ -10,25 +13,47 @@ import type { EmergencyPlan } from './plan.ts';
 const planName = 'emergency-plan';
 
 /** Writes a new file (0600). Throws `usage` if there is one, or it cannot be written. */
-export async function writePlan(repository: Repository, manifest: Manifest, plan: EmergencyPlan, file: string): Promise<void> {
+export async function writePlan(
+  repository: Repository,
+  manifest: Manifest,
+  plan: EmergencyPlan,
+  file: string,
+): Promise<void> {
   const key = { dataKey: await repository.dataKeyOf(manifest), signer: await repository.keyring?.signer() };
   try {
-    await writeFile(file, sealRecord(planName, { repository: repository.repositoryId, plan }, key), { flag: 'wx', mode: 0o600, flush: true });
+    await writeFile(file, sealRecord(planName, { repository: repository.repositoryId, plan }, key), {
+      flag: 'wx',
+      mode: 0o600,
+      flush: true,
+    });
   } catch (cause) {
     const why = systemCodeOf(cause) === 'EEXIST' ? 'it exists already' : messageOf(cause);
-    throw new LifeboatError('usage', `cannot write the plan to ${file}: ${why}`, { state: 'nothing was changed', hint: 'name another file with --plan-out', cause });
+    throw new LifeboatError('usage', `cannot write the plan to ${file}: ${why}`, {
+      state: 'nothing was changed',
+      hint: 'name another file with --plan-out',
+      cause,
+    });
   }
 }
 
 /** Throws `usage` if it cannot be read, `integrity` if it was changed or is of another repository. */
 export async function readPlan(repository: Repository, file: string): Promise<EmergencyPlan> {
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new LifeboatError('usage', `cannot read the plan ${file}: ${messageOf(cause)}`, { state: 'nothing was changed', cause });
+    throw new LifeboatError('usage', `cannot read the plan ${file}: ${messageOf(cause)}`, {
+      state: 'nothing was changed',
+      cause,
+    });
   });
   const { members } = await openRecord(bytes, planName, repository.keyring).catch((cause: unknown) => {
-    throw new LifeboatError('integrity', `the plan ${file} is not what was written: ${messageOf(cause)}`, { state: 'nothing was changed', hint: 'make a new one: lifeboat emergency-restore restore --plan-out', cause });
+    throw new LifeboatError('integrity', `the plan ${file} is not what was written: ${messageOf(cause)}`, {
+      state: 'nothing was changed',
+      hint: 'make a new one: lifeboat emergency-restore restore --plan-out',
+      cause,
+    });
   });
-  if (members['repository'] !== repository.repositoryId) throw new LifeboatError('integrity', `the plan ${file} is of another repository`, { state: 'nothing was changed' });
+  if (members['repository'] !== repository.repositoryId) {
+    throw new LifeboatError('integrity', `the plan ${file} is of another repository`, { state: 'nothing was changed' });
+  }
   return members['plan'] as EmergencyPlan;
 }
 
@@ -36,7 +61,9 @@ export async function readPlan(repository: Repository, file: string): Promise<Em
 export function changesSince(before: EmergencyPlan, now: EmergencyPlan): string[] {
   const changes: string[] = [];
   const compare = (what: string, was: unknown, is: unknown): void => {
-    if (JSON.stringify(was) !== JSON.stringify(is)) changes.push(`${what} was ${JSON.stringify(was)}, now it is ${JSON.stringify(is)}`);
+    if (JSON.stringify(was) !== JSON.stringify(is)) {
+      changes.push(`${what} was ${JSON.stringify(was)}, now it is ${JSON.stringify(is)}`);
+    }
   };
   compare('the backup', [before.id, before.seal], [now.id, now.seal]);
   compare('the target', before.target, now.target);
@@ -46,7 +73,12 @@ export function changesSince(before: EmergencyPlan, now: EmergencyPlan): string[
   compare('why it may be the wrong place', before.mismatches, now.mismatches);
   for (const live of before.live) {
     const found = now.live.find(({ component }) => component === live.component);
-    const place = (each: typeof found): unknown => [each?.where, each?.systemIdentifier ?? null, each?.hasData, each?.component === 'database' ? each.holds : null];
+    const place = (each: typeof found): unknown => [
+      each?.where,
+      each?.systemIdentifier ?? null,
+      each?.hasData,
+      each?.component === 'database' ? each.holds : null,
+    ];
     compare(`${live.component} there`, place(live), place(found));
   }
   return changes;

@@ -23,7 +23,14 @@ import { commandLine } from '../shell-words.ts';
 import { standingOf, type BackupState } from '../proof/standing.ts';
 import { componentOf } from '../component.ts';
 
-export type StepName = 'safety-backup' | 'stop-services' | 'restore-database' | 'restore-redis' | 'restore-files' | 'start-services' | 'check';
+export type StepName =
+  | 'safety-backup'
+  | 'stop-services'
+  | 'restore-database'
+  | 'restore-redis'
+  | 'restore-files'
+  | 'start-services'
+  | 'check';
 
 export interface PlannedStep {
   readonly name: StepName;
@@ -54,7 +61,11 @@ export interface EmergencyPlan {
   readonly mismatches: readonly string[];
   /** What is written there now and is not in the backup. */
   readonly losses: readonly string[];
-  readonly needs: readonly { readonly component: ComponentName; readonly neededBytes: number; readonly freeBytes?: number | undefined }[];
+  readonly needs: readonly {
+    readonly component: ComponentName;
+    readonly neededBytes: number;
+    readonly freeBytes?: number | undefined;
+  }[];
   /** What was asked for was the newest whole one. */
   readonly isNewest: boolean;
   /** From what was measured. */
@@ -76,20 +87,39 @@ export interface PlanOptions extends EmergencyChoice {
   readonly safetyBackup: boolean;
 }
 
-/** Throws `not_found`, `integrity` (no whole backup), `usage` (nowhere to restore to), `source` (a server that is needed is down), `space`. */
-export async function planEmergency(loaded: LoadedConfig, repository: Repository, options: PlanOptions, context: RunContext): Promise<EmergencyPlan> {
+/**
+ * Throws `not_found`, `integrity` (no whole backup), `usage` (nowhere to restore to), `source` (a server that is needed
+ * is down), `space`.
+ */
+export async function planEmergency(
+  loaded: LoadedConfig,
+  repository: Repository,
+  options: PlanOptions,
+  context: RunContext,
+): Promise<EmergencyPlan> {
   const { config } = loaded;
   const chosen = await chooseForEmergency(repository, config, options, context);
   const { manifest, listed } = chosen;
-  const components = manifest.components.map(({ kind }) => componentOf(kind)).filter((name) => name !== 'base' && (options.only.length === 0 || options.only.includes(name)));
+  const components = manifest.components
+    .map(({ kind }) => componentOf(kind))
+    .filter((name) => name !== 'base' && (options.only.length === 0 || options.only.includes(name)));
   const missing = options.only.find((name) => !components.includes(name));
-  if (missing !== undefined) throw new LifeboatError('not_found', `backup ${manifest.id} has no ${missing}`, { state: 'nothing was changed', hint: 'leave the id out: the newest backup that has it is taken' });
+  if (missing !== undefined) {
+    throw new LifeboatError('not_found', `backup ${manifest.id} has no ${missing}`, {
+      state: 'nothing was changed',
+      hint: 'leave the id out: the newest backup that has it is taken',
+    });
+  }
   const looked = await lookAround(repository, config, manifest, components, context);
   refuseDown(looked.live, config.targets.get(options.target));
   const standing = await standingOf(repository, listed);
   const expected = await expectedTime(repository, listed, manifest, components);
   const mismatches = mismatchesOf(manifest, looked);
-  const wrongServer = looked.live.some((live) => live.component === 'database' && (live.systemIdentifier === undefined || live.systemIdentifier !== looked.systemIdentifier));
+  const wrongServer = looked.live.some(
+    (live) =>
+      live.component === 'database' &&
+      (live.systemIdentifier === undefined || live.systemIdentifier !== looked.systemIdentifier),
+  );
   const plan: EmergencyPlan = {
     id: manifest.id,
     seal: listed.seal ?? '',
@@ -130,9 +160,24 @@ interface Looked {
   readonly roots: readonly string[];
 }
 
-async function lookAround(repository: Repository, config: Config, manifest: Manifest, wanted: readonly ComponentName[], context: RunContext): Promise<Looked> {
+async function lookAround(
+  repository: Repository,
+  config: Config,
+  manifest: Manifest,
+  wanted: readonly ComponentName[],
+  context: RunContext,
+): Promise<Looked> {
   const target = config.targets.get(manifest.target);
-  if (target === undefined) throw new LifeboatError('usage', `target ${manifest.target} is not configured here: there is nowhere to restore to`, { state: 'nothing was changed', hint: 'set DATABASE_URL, REDIS_URL or BACKUP_FILES (and BACKUP_TARGET), or name a configuration with --config' });
+  if (target === undefined) {
+    throw new LifeboatError(
+      'usage',
+      `target ${manifest.target} is not configured here: there is nowhere to restore to`,
+      {
+        state: 'nothing was changed',
+        hint: 'set DATABASE_URL, REDIS_URL or BACKUP_FILES (and BACKUP_TARGET), or name a configuration with --config',
+      },
+    );
+  }
   const facts = await readComponentFacts(repository, manifest);
   const live: LiveComponent[] = [];
   const needs: { component: ComponentName; neededBytes: number; freeBytes?: number | undefined }[] = [];
@@ -141,7 +186,11 @@ async function lookAround(repository: Repository, config: Config, manifest: Mani
   const roots: string[] = [];
   const need = (found: LiveComponent, neededBytes: number): void => {
     live.push(found);
-    needs.push({ component: found.component, neededBytes, ...(found.freeBytes === undefined ? {} : { freeBytes: found.freeBytes }) });
+    needs.push({
+      component: found.component,
+      neededBytes,
+      ...(found.freeBytes === undefined ? {} : { freeBytes: found.freeBytes }),
+    });
   };
   for (const component of manifest.components.filter(({ kind }) => wanted.includes(componentOf(kind)))) {
     if (component.kind === 'postgres') {
@@ -170,10 +219,17 @@ function sumOf({ artifacts }: ManifestComponent): number {
 function refuseDown(live: readonly LiveComponent[], target: TargetConfig | undefined): void {
   const down = live.find(({ reachable }) => !reachable);
   if (down === undefined || target === undefined) return;
-  throw new LifeboatError('source', `${down.component} cannot be restored: ${down.where}: ${down.problem ?? 'unreachable'}`, {
-    state: 'nothing was changed',
-    hint: `start an empty server there (or point ${down.component === 'redis' ? 'REDIS_URL' : 'DATABASE_URL'} to another one), or restore the rest first: ${live.filter(({ reachable }) => reachable).map(({ component }) => `--${component}-only`).join(' ')}`,
-  });
+  throw new LifeboatError(
+    'source',
+    `${down.component} cannot be restored: ${down.where}: ${down.problem ?? 'unreachable'}`,
+    {
+      state: 'nothing was changed',
+      hint: `start an empty server there (or point ${down.component === 'redis' ? 'REDIS_URL' : 'DATABASE_URL'} to another one), or restore the rest first: ${live
+        .filter(({ reachable }) => reachable)
+        .map(({ component }) => `--${component}-only`)
+        .join(' ')}`,
+    },
+  );
 }
 
 /** Where nothing is there to be replaced, no place is the wrong one. */
@@ -183,45 +239,89 @@ function mismatchesOf(manifest: Manifest, { live, systemIdentifier }: Looked): s
   for (const { component, where, hasData, holds, systemIdentifier: found } of live) {
     if (!hasData) continue;
     const knowsServer = component === 'database' && found !== undefined && systemIdentifier !== undefined;
-    if (knowsServer && found !== systemIdentifier) mismatches.push(`the backup is of PostgreSQL with the system identifier ${systemIdentifier}; ${where} has ${found} and holds ${holds}`);
-    if (!knowsServer && isOtherHost) mismatches.push(`the backup was taken on host ${manifest.host}, this is ${hostname()}, and ${where} holds ${holds}`);
+    if (knowsServer && found !== systemIdentifier) {
+      mismatches.push(
+        `the backup is of PostgreSQL with the system identifier ${systemIdentifier}; ${where} has ${found} and ` +
+          `holds ${holds}`,
+      );
+    }
+    if (!knowsServer && isOtherHost) {
+      mismatches.push(
+        `the backup was taken on host ${manifest.host}, this is ${hostname()}, and ${where} holds ${holds}`,
+      );
+    }
   }
   return mismatches;
 }
 
 function lossOf({ component, where, hasData, lastWriteAt, holds }: LiveComponent, manifest: Manifest): string[] {
   if (!hasData) return [];
-  if (lastWriteAt === undefined) return [`${component}: all that was written to ${where} (${holds}) since the backup, ${manifest.startedAt}; when that was last cannot be told`];
+  if (lastWriteAt === undefined) {
+    return [
+      `${component}: all that was written to ${where} (${holds}) since the backup, ${manifest.startedAt}; when ` +
+        'that was last cannot be told',
+    ];
+  }
   const taken = `the backup, ${manifest.startedAt}`;
   const behindMs = Date.parse(lastWriteAt) - Date.parse(manifest.startedAt);
-  if (behindMs <= 0) return [`${component}: nothing that is seen: ${where} (${holds}) is replaced, but was last written to before ${taken}`];
-  return [`${component}: ${formatDuration(behindMs)} of writing to ${where} (${holds}), from ${taken}, to the last write, ${lastWriteAt}`];
+  if (behindMs <= 0) {
+    return [
+      `${component}: nothing that is seen: ${where} (${holds}) is replaced, but was last written to before ${taken}`,
+    ];
+  }
+  return [
+    `${component}: ${formatDuration(behindMs)} of writing to ${where} (${holds}), from ${taken}, to the last ` +
+      `write, ${lastWriteAt}`,
+  ];
 }
 
 function refuseFull({ needs }: EmergencyPlan): void {
   for (const { component, neededBytes, freeBytes } of needs) {
     if (freeBytes === undefined || freeBytes >= neededBytes) continue;
-    throw new LifeboatError('space', `${component} takes about ${formatBytes(neededBytes)} beside what is there, and only ${formatBytes(freeBytes)} are free`, {
-      state: 'nothing was changed',
-      hint: 'make room there, or point the configuration to a larger disk or another server',
-      facts: { component, neededBytes, freeBytes },
-    });
+    throw new LifeboatError(
+      'space',
+      `${component} takes about ${formatBytes(neededBytes)} beside what is there, and only ` +
+        `${formatBytes(freeBytes)} are free`,
+      {
+        state: 'nothing was changed',
+        hint: 'make room there, or point the configuration to a larger disk or another server',
+        facts: { component, neededBytes, freeBytes },
+      },
+    );
   }
 }
 
-function stepsOf({ emergency }: Config, components: readonly ComponentName[], live: readonly LiveComponent[], { safetyBackup }: PlanOptions): PlannedStep[] {
+function stepsOf(
+  { emergency }: Config,
+  components: readonly ComponentName[],
+  live: readonly LiveComponent[],
+  { safetyBackup }: PlanOptions,
+): PlannedStep[] {
   const saved = live.filter(({ hasData }) => hasData).map(({ component }) => component);
   const steps: PlannedStep[] = [];
-  if (emergency.stopServices !== undefined) steps.push({ name: 'stop-services', title: `stop services: ${commandLine(emergency.stopServices)}` });
+  if (emergency.stopServices !== undefined) {
+    steps.push({ name: 'stop-services', title: `stop services: ${commandLine(emergency.stopServices)}` });
+  }
   // After the services: what they wrote last is in it.
-  if (safetyBackup && saved.length > 0) steps.push({ name: 'safety-backup', title: `back up what is still there (${saved.join(', ')})` });
-  for (const component of components) if (component !== 'base') steps.push({ name: `restore-${component}`, title: `restore ${component}: beside, compare, swap` });
-  if (emergency.startServices !== undefined) steps.push({ name: 'start-services', title: `start services: ${commandLine(emergency.startServices)}` });
+  if (safetyBackup && saved.length > 0) {
+    steps.push({ name: 'safety-backup', title: `back up what is still there (${saved.join(', ')})` });
+  }
+  for (const component of components) {
+    if (component !== 'base') {
+      steps.push({ name: `restore-${component}`, title: `restore ${component}: beside, compare, swap` });
+    }
+  }
+  if (emergency.startServices !== undefined) {
+    steps.push({ name: 'start-services', title: `start services: ${commandLine(emergency.startServices)}` });
+  }
   steps.push({ name: 'check', title: 'look at what is live now' });
   return steps;
 }
 
-/** What an interrupted run must not be gone on with: the configuration now leads to other servers than were planned and confirmed. */
+/**
+ * What an interrupted run must not be gone on with: the configuration now leads to other servers than were planned and
+ * confirmed.
+ */
 export async function movedSince({ targets }: Config, plan: EmergencyPlan, context: RunContext): Promise<string[]> {
   const target = targets.get(plan.target);
   if (target === undefined) return [`target ${plan.target} is no longer configured`];
@@ -229,8 +329,11 @@ export async function movedSince({ targets }: Config, plan: EmergencyPlan, conte
   for (const before of plan.live) {
     const now = await lookAt(before.component, target, plan, context);
     if (now === undefined) continue;
-    if (now.where !== before.where) moved.push(`${before.component} was to be restored to ${before.where}, now ${now.where} is configured`);
-    else if (now.reachable && now.systemIdentifier !== before.systemIdentifier) moved.push(`${now.where} is another server than the one that was planned for`);
+    if (now.where !== before.where) {
+      moved.push(`${before.component} was to be restored to ${before.where}, now ${now.where} is configured`);
+    } else if (now.reachable && now.systemIdentifier !== before.systemIdentifier) {
+      moved.push(`${now.where} is another server than the one that was planned for`);
+    }
   }
   return moved;
 }

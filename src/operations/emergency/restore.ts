@@ -42,7 +42,15 @@ export interface EmergencyRequest {
 }
 
 export type EmergencyResult =
-  | { readonly outcome: 'planned'; readonly id: string; readonly target: string; readonly plan: EmergencyPlan; readonly lines: readonly string[]; readonly planFile?: string | undefined; readonly warnings: readonly string[] }
+  | {
+      readonly outcome: 'planned';
+      readonly id: string;
+      readonly target: string;
+      readonly plan: EmergencyPlan;
+      readonly lines: readonly string[];
+      readonly planFile?: string | undefined;
+      readonly warnings: readonly string[];
+    }
   | {
       readonly outcome: 'done';
       readonly id: string;
@@ -63,14 +71,32 @@ async function restoreAll(loaded: LoadedConfig, request: EmergencyRequest, told:
   const { context, warnings } = noteWarnings(told);
   return withRepository(loaded, context, async (repository) => {
     const target = chooseTarget(loaded, request.target).name;
-    if (request.dryRun || request.planOut !== undefined) return planOnly(loaded, repository, request, target, warnings, context);
+    if (request.dryRun || request.planOut !== undefined) {
+      return planOnly(loaded, repository, request, target, warnings, context);
+    }
     return withEmergencyLease(repository, target, context, async (held) => {
       const file = new JournalFile(loaded.config.stateDir, repository.repositoryId, target);
       const earlier = await file.read();
       if (earlier !== undefined) refuseAtWork(earlier, file);
       await freeRedis(loaded.config, target, held);
-      if (request.resume) return runAll(loaded, repository, file, await unfinished(loaded, repository, file, earlier, request, target, held), warnings, held);
-      if (earlier !== undefined && earlier.finishedAt === undefined) held.emit({ type: 'warning', message: `the emergency restore of ${earlier.plan.id}, begun ${earlier.startedAt}, was not finished: to go on with it instead of starting anew: lifeboat emergency-restore restore --resume --target ${target}` });
+      if (request.resume) {
+        return runAll(
+          loaded,
+          repository,
+          file,
+          await unfinished(loaded, repository, file, earlier, request, target, held),
+          warnings,
+          held,
+        );
+      }
+      if (earlier !== undefined && earlier.finishedAt === undefined) {
+        held.emit({
+          type: 'warning',
+          message:
+            `the emergency restore of ${earlier.plan.id}, begun ${earlier.startedAt}, was not finished: to go on ` +
+            `with it instead of starting anew: lifeboat emergency-restore restore --resume --target ${target}`,
+        });
+      }
       const plan = await planOf(loaded, repository, request, target, held);
       for (const message of planLines(plan)) held.emit({ type: 'step', message });
       await confirmPlan(plan, request, held);
@@ -80,76 +106,200 @@ async function restoreAll(loaded: LoadedConfig, request: EmergencyRequest, told:
   });
 }
 
-async function planOnly(loaded: LoadedConfig, repository: Repository, request: EmergencyRequest, target: string, warnings: readonly string[], context: RunContext): Promise<EmergencyResult> {
+async function planOnly(
+  loaded: LoadedConfig,
+  repository: Repository,
+  request: EmergencyRequest,
+  target: string,
+  warnings: readonly string[],
+  context: RunContext,
+): Promise<EmergencyResult> {
   const plan = await planOf(loaded, repository, request, target, context);
-  if (request.planOut !== undefined) await writePlan(repository, (await repository.readManifest(plan.id)).manifest ?? unknownBackup(plan.id), plan, request.planOut);
+  if (request.planOut !== undefined) {
+    await writePlan(
+      repository,
+      (await repository.readManifest(plan.id)).manifest ?? unknownBackup(plan.id),
+      plan,
+      request.planOut,
+    );
+  }
   return { outcome: 'planned', id: plan.id, target, plan, lines: planLines(plan), planFile: request.planOut, warnings };
 }
 
 function refuseContradictions({ id, only, force, resume, apply, planOut, dryRun }: EmergencyRequest): void {
-  if (resume && (id !== undefined || only.length > 0 || apply !== undefined || planOut !== undefined || dryRun)) throw new LifeboatError('usage', '--resume goes on with what was planned: it takes no id and no other choice');
-  if (apply !== undefined && (id !== undefined || only.length > 0 || planOut !== undefined)) throw new LifeboatError('usage', '--apply carries out a plan: id and components stand in it');
-  if (force && (id === undefined || id.startsWith('latest'))) throw new LifeboatError('usage', '--force wants the id of the backup spelled out', { state: 'nothing was changed', hint: 'lifeboat emergency-restore status shows the ids; without --force the name of the target is asked for' });
+  if (resume && (id !== undefined || only.length > 0 || apply !== undefined || planOut !== undefined || dryRun)) {
+    throw new LifeboatError('usage', '--resume goes on with what was planned: it takes no id and no other choice');
+  }
+  if (apply !== undefined && (id !== undefined || only.length > 0 || planOut !== undefined)) {
+    throw new LifeboatError('usage', '--apply carries out a plan: id and components stand in it');
+  }
+  if (force && (id === undefined || id.startsWith('latest'))) {
+    throw new LifeboatError('usage', '--force wants the id of the backup spelled out', {
+      state: 'nothing was changed',
+      hint: 'lifeboat emergency-restore status shows the ids; without --force the name of the target is asked for',
+    });
+  }
 }
 
 /** A new plan; with --apply the one in the file, if everything is still as it says. */
-async function planOf(loaded: LoadedConfig, repository: Repository, request: EmergencyRequest, target: string, context: RunContext): Promise<EmergencyPlan> {
+async function planOf(
+  loaded: LoadedConfig,
+  repository: Repository,
+  request: EmergencyRequest,
+  target: string,
+  context: RunContext,
+): Promise<EmergencyPlan> {
   if (request.apply === undefined) {
-    const options: PlanOptions = { id: request.id, target, only: request.only, force: request.force, safetyBackup: request.safetyBackup };
+    const options: PlanOptions = {
+      id: request.id,
+      target,
+      only: request.only,
+      force: request.force,
+      safetyBackup: request.safetyBackup,
+    };
     const plan = await planEmergency(loaded, repository, options, context);
-    if (request.force && request.id !== plan.id) throw new LifeboatError('usage', '--force wants the id of the backup spelled out', { state: 'nothing was changed', hint: `it is ${plan.id}` });
+    if (request.force && request.id !== plan.id) {
+      throw new LifeboatError('usage', '--force wants the id of the backup spelled out', {
+        state: 'nothing was changed',
+        hint: `it is ${plan.id}`,
+      });
+    }
     return plan;
   }
   const before = await readPlan(repository, request.apply);
-  if (before.target !== target) throw new LifeboatError('usage', `the plan is for target ${before.target}, not for ${target}`, { state: 'nothing was changed', hint: `add --target ${before.target}` });
+  if (before.target !== target) {
+    throw new LifeboatError('usage', `the plan is for target ${before.target}, not for ${target}`, {
+      state: 'nothing was changed',
+      hint: `add --target ${before.target}`,
+    });
+  }
   // A plan for the newest whole backup no longer fits when there is a newer one.
-  const now = await planEmergency(loaded, repository, { id: before.isNewest ? undefined : before.id, target, only: before.components, force: before.forced, safetyBackup: before.safetyBackup }, context);
+  const now = await planEmergency(
+    loaded,
+    repository,
+    {
+      id: before.isNewest ? undefined : before.id,
+      target,
+      only: before.components,
+      force: before.forced,
+      safetyBackup: before.safetyBackup,
+    },
+    context,
+  );
   const changes = changesSince(before, now);
   if (changes.length === 0) return now;
-  throw new LifeboatError('confirmation', `the plan no longer fits: ${changes.join('; ')}`, { state: 'nothing was changed', hint: `make a new plan: lifeboat emergency-restore restore --target ${target} --plan-out <file>${before.id === now.id ? '' : `; to insist on the backup that was planned, name it: lifeboat emergency-restore restore ${before.id} --target ${target} --plan-out <file>`}` });
+  const newPlan = `lifeboat emergency-restore restore --target ${target} --plan-out <file>`;
+  const samePlan = `lifeboat emergency-restore restore ${before.id} --target ${target} --plan-out <file>`;
+  const insisting = before.id === now.id ? '' : `; to insist on the backup that was planned, name it: ${samePlan}`;
+  throw new LifeboatError('confirmation', `the plan no longer fits: ${changes.join('; ')}`, {
+    state: 'nothing was changed',
+    hint: `make a new plan: ${newPlan}${insisting}`,
+  });
 }
 
-/** A wrong place is confirmed by a name of its own, so that what stands in an old script does not do; --force does not override that. */
+/**
+ * A wrong place is confirmed by a name of its own, so that what stands in an old script does not do; --force does not
+ * override that.
+ */
 async function confirmPlan(plan: EmergencyPlan, request: EmergencyRequest, { emit }: RunContext): Promise<void> {
   const consequences = [...plan.mismatches, ...plan.losses];
   if (plan.mismatches.length === 0 && request.force) {
-    emit({ type: 'warning', message: `--force: not asked whether ${plan.losses.length === 0 ? 'nothing live is replaced' : plan.losses.join('; ')}` });
+    emit({
+      type: 'warning',
+      message:
+        '--force: not asked whether ' +
+        (plan.losses.length === 0 ? 'nothing live is replaced' : plan.losses.join('; ')),
+    });
     return;
   }
-  await request.confirm({ name: plan.confirmName, consequences: consequences.length === 0 ? [`target ${plan.target} is restored from ${plan.id}; nothing live is replaced`] : consequences });
+  await request.confirm({
+    name: plan.confirmName,
+    consequences:
+      consequences.length === 0
+        ? [`target ${plan.target} is restored from ${plan.id}; nothing live is replaced`]
+        : consequences,
+  });
 }
 
 async function putAside(file: JournalFile, earlier: Journal, { emit }: RunContext): Promise<void> {
   const aside = await file.putAside(earlier);
-  if (earlier.finishedAt === undefined) emit({ type: 'warning', message: `started anew; the journal of the emergency restore that was not finished is ${aside}` });
+  if (earlier.finishedAt === undefined) {
+    emit({
+      type: 'warning',
+      message: `started anew; the journal of the emergency restore that was not finished is ${aside}`,
+    });
+  }
 }
 
 /** The lease keeps other hosts away; this one those of this host that could not take one. */
 function refuseAtWork(journal: Journal, file: JournalFile): void {
   if (!isAtWork(journal)) return;
   const { by, plan, startedAt } = journal;
-  throw new LifeboatError('locked', `an emergency restore of target ${plan.target} runs on this host: process ${by.pid} of ${by.user}, from ${plan.id}, begun ${startedAt}`, {
-    state: 'nothing was changed by this run',
-    hint: `wait for it; its journal is ${file.path}. If it hangs, end it (kill ${by.pid}), then go on: lifeboat emergency-restore restore --resume --target ${plan.target}`,
-    retryable: true,
-  });
+  throw new LifeboatError(
+    'locked',
+    `an emergency restore of target ${plan.target} runs on this host: process ${by.pid} of ${by.user}, from ` +
+      `${plan.id}, begun ${startedAt}`,
+    {
+      state: 'nothing was changed by this run',
+      hint:
+        `wait for it; its journal is ${file.path}. If it hangs, end it (kill ${by.pid}), then go on: lifeboat ` +
+        `emergency-restore restore --resume --target ${plan.target}`,
+      retryable: true,
+    },
+  );
 }
 
-async function unfinished(loaded: LoadedConfig, repository: Repository, file: JournalFile, journal: Journal | undefined, request: EmergencyRequest, target: string, context: RunContext): Promise<Journal> {
+async function unfinished(
+  loaded: LoadedConfig,
+  repository: Repository,
+  file: JournalFile,
+  journal: Journal | undefined,
+  request: EmergencyRequest,
+  target: string,
+  context: RunContext,
+): Promise<Journal> {
   if (journal === undefined || journal.finishedAt !== undefined) {
-    throw new LifeboatError('not_found', `no emergency restore of target ${target} from ${repository.storage.location} was interrupted on this host`, { state: 'nothing was changed', hint: `the journal would be ${file.path}; start with: lifeboat emergency-restore restore --target ${target}` });
+    throw new LifeboatError(
+      'not_found',
+      `no emergency restore of target ${target} from ${repository.storage.location} was interrupted on this host`,
+      {
+        state: 'nothing was changed',
+        hint: `the journal would be ${file.path}; start with: lifeboat emergency-restore restore --target ${target}`,
+      },
+    );
   }
   const { plan } = journal;
   const { seal } = await repository.readManifest(plan.id);
-  if (seal !== plan.seal) throw new LifeboatError('integrity', `backup ${plan.id} is no longer the one that was planned`, { state: 'nothing was changed by this run', hint: `start anew: lifeboat emergency-restore restore --target ${target}` });
+  if (seal !== plan.seal) {
+    throw new LifeboatError('integrity', `backup ${plan.id} is no longer the one that was planned`, {
+      state: 'nothing was changed by this run',
+      hint: `start anew: lifeboat emergency-restore restore --target ${target}`,
+    });
+  }
   const moved = await movedSince(loaded.config, plan, context);
-  if (moved.length > 0) throw new LifeboatError('confirmation', `this is not what was planned: ${moved.join('; ')}`, { state: 'nothing was changed by this run', hint: `put the configuration back, or start anew: lifeboat emergency-restore restore --target ${target}` });
+  if (moved.length > 0) {
+    throw new LifeboatError('confirmation', `this is not what was planned: ${moved.join('; ')}`, {
+      state: 'nothing was changed by this run',
+      hint: `put the configuration back, or start anew: lifeboat emergency-restore restore --target ${target}`,
+    });
+  }
   journal.by = ownIdentity();
-  if (!request.safetyBackup) for (const step of journal.steps) if (step.name === 'safety-backup' && step.state !== 'done') step.state = 'skipped';
-  context.emit({ type: 'step', message: `going on with the emergency restore of ${plan.id}, begun ${journal.startedAt}: ${journal.steps.filter(({ state }) => state === 'done').length} of ${journal.steps.length} steps are done` });
+  if (!request.safetyBackup) {
+    for (const step of journal.steps) {
+      if (step.name === 'safety-backup' && step.state !== 'done') step.state = 'skipped';
+    }
+  }
+  context.emit({
+    type: 'step',
+    message:
+      `going on with the emergency restore of ${plan.id}, begun ${journal.startedAt}: ` +
+      `${journal.steps.filter(({ state }) => state === 'done').length} of ${journal.steps.length} steps are done`,
+  });
   return journal;
 }
 
 function unknownBackup(id: string): never {
-  throw new LifeboatError('integrity', `the manifest of ${id} cannot be read any more`, { state: 'nothing was changed' });
+  throw new LifeboatError('integrity', `the manifest of ${id} cannot be read any more`, {
+    state: 'nothing was changed',
+  });
 }

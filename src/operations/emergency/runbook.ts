@@ -1,4 +1,7 @@
-/** The runbook, with what a reachable repository can tell (newest backups, measured times): printed, and written to the state folder; or the one that a backup holds. */
+/**
+ * The runbook, with what a reachable repository can tell (newest backups, measured times): printed, and written to the
+ * state folder; or the one that a backup holds.
+ */
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -24,13 +27,19 @@ export interface RunbookResult {
   readonly warnings: readonly string[];
 }
 
-export async function runbook(loaded: LoadedConfig, request: RunbookRequest, context: RunContext): Promise<RunbookResult> {
+export async function runbook(
+  loaded: LoadedConfig,
+  request: RunbookRequest,
+  context: RunContext,
+): Promise<RunbookResult> {
   const warnings: string[] = [];
   const warn = (message: string): void => {
     warnings.push(message);
     context.emit({ type: 'warning', message });
   };
-  if (request.from !== undefined) return { text: await stored(loaded, request.from, request.target, context), warnings };
+  if (request.from !== undefined) {
+    return { text: await stored(loaded, request.from, request.target, context), warnings };
+  }
   let status: EmergencyStatusResult | undefined;
   if (!request.offline) {
     status = await emergencyStatus(loaded, { target: request.target }, context).catch((error: unknown) => {
@@ -40,15 +49,28 @@ export async function runbook(loaded: LoadedConfig, request: RunbookRequest, con
     });
   }
   const text = runbookText(loaded, request.target, status);
-  const file = await writeRunbook(loaded, text).catch((error: unknown) => warn(`the runbook cannot be written to the state folder: ${messageOf(error)}`));
+  const file = await writeRunbook(loaded, text).catch((error: unknown) =>
+    warn(`the runbook cannot be written to the state folder: ${messageOf(error)}`),
+  );
   return { text, file: file ?? undefined, warnings };
 }
 
-async function stored(loaded: LoadedConfig, id: string, target: string | undefined, context: RunContext): Promise<string> {
+async function stored(
+  loaded: LoadedConfig,
+  id: string,
+  target: string | undefined,
+  context: RunContext,
+): Promise<string> {
   return withReadRepository(loaded, context, async (repository) => {
-    const { manifest } = await chooseBackup(repository, { id, target: target ?? loaded.config.defaultTarget, force: false }, context.emit);
+    const { manifest } = await chooseBackup(
+      repository,
+      { id, target: target ?? loaded.config.defaultTarget, force: false },
+      context.emit,
+    );
     const text = await readRunbook(repository, manifest);
     if (text !== undefined) return text;
-    throw new LifeboatError('not_found', `backup ${manifest.id} holds no runbook`, { hint: 'make one from the configuration: lifeboat runbook' });
+    throw new LifeboatError('not_found', `backup ${manifest.id} holds no runbook`, {
+      hint: 'make one from the configuration: lifeboat runbook',
+    });
   });
 }

@@ -14,26 +14,52 @@ import { foreignOwner, give } from '../../lib/owners.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { commandLine } from '../shell-words.ts';
 
-/** Returns a line with what it did. Throws `tool` (16) when it fails or takes too long, `usage` when none is configured. */
-export async function runService(what: 'stop' | 'start', emergency: EmergencyConfig, log: string, { signal }: RunContext): Promise<string[]> {
+/**
+ * Returns a line with what it did. Throws `tool` (16) when it fails or takes too long, `usage` when none is configured.
+ */
+export async function runService(
+  what: 'stop' | 'start',
+  emergency: EmergencyConfig,
+  log: string,
+  { signal }: RunContext,
+): Promise<string[]> {
   const argv = what === 'stop' ? emergency.stopServices : emergency.startServices;
   const [file, ...args] = argv ?? [];
-  if (argv === undefined || file === undefined) throw new LifeboatError('usage', `no command to ${what} services is configured any more`, { hint: `configure emergency.${what}Services, or ${what} them by hand and configure ["true"]` });
+  if (argv === undefined || file === undefined) {
+    throw new LifeboatError('usage', `no command to ${what} services is configured any more`, {
+      hint: `configure emergency.${what}Services, or ${what} them by hand and configure ["true"]`,
+    });
+  }
   const limit = AbortSignal.timeout(emergency.serviceTimeoutMs);
   await ensureFolder(dirname(log));
   await using output = await open(log, 'w', 0o600);
   give(output.fd, foreignOwner(dirname(log)));
   try {
-    await runTool({ file, args, stdout: output.fd, stderr: output.fd, detached: true, signal: AbortSignal.any([signal, limit]) });
+    await runTool({
+      file,
+      args,
+      stdout: output.fd,
+      stderr: output.fd,
+      detached: true,
+      signal: AbortSignal.any([signal, limit]),
+    });
     return [];
   } catch (error) {
     signal.throwIfAborted();
-    const why = limit.aborted ? `it ran longer than ${formatDuration(emergency.serviceTimeoutMs)} and was ended` : messageOf(error);
+    const why = limit.aborted
+      ? `it ran longer than ${formatDuration(emergency.serviceTimeoutMs)} and was ended`
+      : messageOf(error);
     const said = await lastLines(log);
-    throw new LifeboatError('tool', `services cannot be ${what === 'stop' ? 'stopped' : 'started'}: ${why}${said === '' ? '' : `: ${said}`}`, {
-      hint: `run it by hand to see why: ${commandLine(argv)}; what it printed is in ${log}${limit.aborted ? '; if it needs longer, raise emergency.serviceTimeoutSeconds' : ''}`,
-      cause: error,
-    });
+    throw new LifeboatError(
+      'tool',
+      `services cannot be ${what === 'stop' ? 'stopped' : 'started'}: ${why}${said === '' ? '' : `: ${said}`}`,
+      {
+        hint:
+          `run it by hand to see why: ${commandLine(argv)}; what it printed is in ` +
+          `${log}${limit.aborted ? '; if it needs longer, raise emergency.serviceTimeoutSeconds' : ''}`,
+        cause: error,
+      },
+    );
   }
 }
 

@@ -1,4 +1,7 @@
-/** What can be had in an emergency, by target and component: the newest whole backup, how old it is, when it was proven, how long it would take. Needs the repository and a key, no server. */
+/**
+ * What can be had in an emergency, by target and component: the newest whole backup, how old it is, when it was proven,
+ * how long it would take. Needs the repository and a key, no server.
+ */
 import type { LoadedConfig } from '../../config/load.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
@@ -55,7 +58,11 @@ export interface EmergencyStatusResult {
   readonly warnings: readonly string[];
 }
 
-export async function emergencyStatus(loaded: LoadedConfig, request: EmergencyStatusRequest, told: RunContext): Promise<EmergencyStatusResult> {
+export async function emergencyStatus(
+  loaded: LoadedConfig,
+  request: EmergencyStatusRequest,
+  told: RunContext,
+): Promise<EmergencyStatusResult> {
   const { context, warnings } = noteWarnings(told);
   return withRepository(loaded, context, async (repository) => {
     const found = await componentsByTarget(repository, request.target);
@@ -63,14 +70,23 @@ export async function emergencyStatus(loaded: LoadedConfig, request: EmergencySt
     const targets: EmergencyStatusResult['targets'][number][] = [];
     for (const [target, components] of [...found].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
       const newest: EmergencyComponent[] = [];
-      for (const component of components) newest.push(await newestOf(loaded, repository, target, component, judge, context));
-      targets.push({ target, components: newest, unfinished: await unfinishedOf(loaded, repository.repositoryId, target) });
+      for (const component of components) {
+        newest.push(await newestOf(loaded, repository, target, component, judge, context));
+      }
+      targets.push({
+        target,
+        components: newest,
+        unfinished: await unfinishedOf(loaded, repository.repositoryId, target),
+      });
     }
     return { repository: repository.storage.location, targets, warnings };
   });
 }
 
-async function componentsByTarget(repository: Repository, only: string | undefined): Promise<Map<string, Set<ComponentName>>> {
+async function componentsByTarget(
+  repository: Repository,
+  only: string | undefined,
+): Promise<Map<string, Set<ComponentName>>> {
   const found = new Map<string, Set<ComponentName>>();
   for await (const { manifest } of repository.listManifests()) {
     if (manifest === undefined || (only !== undefined && manifest.target !== only)) continue;
@@ -81,8 +97,17 @@ async function componentsByTarget(repository: Repository, only: string | undefin
   return found;
 }
 
-async function newestOf({ config }: LoadedConfig, repository: Repository, target: string, component: ComponentName, judge: JudgeWhole, context: RunContext): Promise<EmergencyComponent> {
-  const { found, passedOver } = await newestWhole(repository, config, { target, only: [component] }, context, { judge });
+async function newestOf(
+  { config }: LoadedConfig,
+  repository: Repository,
+  target: string,
+  component: ComponentName,
+  judge: JudgeWhole,
+  context: RunContext,
+): Promise<EmergencyComponent> {
+  const { found, passedOver } = await newestWhole(repository, config, { target, only: [component] }, context, {
+    judge,
+  });
   if (found?.manifest === undefined) return { component, passedOver };
   const { manifest } = found;
   const standing = await standingOf(repository, found);
@@ -100,14 +125,29 @@ async function newestOf({ config }: LoadedConfig, repository: Repository, target
 }
 
 function bytesOf({ components }: Manifest, wanted: ComponentName): number {
-  return components.filter(({ kind }) => componentOf(kind) === wanted).flatMap(({ artifacts }) => artifacts).reduce((sum, { bytes }) => sum + bytes, 0);
+  return components
+    .filter(({ kind }) => componentOf(kind) === wanted)
+    .flatMap(({ artifacts }) => artifacts)
+    .reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-async function unfinishedOf({ config }: LoadedConfig, repositoryId: string, target: string): Promise<UnfinishedRun | undefined> {
+async function unfinishedOf(
+  { config }: LoadedConfig,
+  repositoryId: string,
+  target: string,
+): Promise<UnfinishedRun | undefined> {
   const file = new JournalFile(config.stateDir, repositoryId, target);
   const journal = await file.read().catch(() => undefined);
   if (journal === undefined || journal.finishedAt !== undefined) return undefined;
   const { plan, startedAt, steps, by } = journal;
-  const named = (isDone: boolean): string[] => steps.filter(({ state }) => (state === 'done') === isDone && state !== 'skipped').map(({ name }) => name);
-  return { id: plan.id, startedAt, journal: file.path, pid: isAtWork(journal) ? by.pid : undefined, done: named(true), left: named(false) };
+  const named = (isDone: boolean): string[] =>
+    steps.filter(({ state }) => (state === 'done') === isDone && state !== 'skipped').map(({ name }) => name);
+  return {
+    id: plan.id,
+    startedAt,
+    journal: file.path,
+    pid: isAtWork(journal) ? by.pid : undefined,
+    done: named(true),
+    left: named(false),
+  };
 }

@@ -1,4 +1,7 @@
-/** The doing of each step of an emergency restore. Each can be repeated after it was cut short: restores go on by their marks, and commands are run again. */
+/**
+ * The doing of each step of an emergency restore. Each can be repeated after it was cut short: restores go on by their
+ * marks, and commands are run again.
+ */
 import type { Config } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
@@ -15,7 +18,13 @@ import type { ComponentName } from '../operation.ts';
 import type { RestoredComponent } from '../restore/request.ts';
 
 /** Returns what came of it, one line each. */
-export async function runEmergencyStep(loaded: LoadedConfig, file: JournalFile, journal: Journal, step: JournalStep, context: RunContext): Promise<string[]> {
+export async function runEmergencyStep(
+  loaded: LoadedConfig,
+  file: JournalFile,
+  journal: Journal,
+  step: JournalStep,
+  context: RunContext,
+): Promise<string[]> {
   const { plan } = journal;
   const { emergency } = loaded.config;
   switch (step.name) {
@@ -43,7 +52,18 @@ async function saveAll(loaded: LoadedConfig, journal: Journal, context: RunConte
   for (const { component, hasData } of plan.live) {
     if (!hasData) continue;
     try {
-      const result = await backup(loaded, { target: plan.target, components: [component], label: `before the emergency restore of ${plan.id}`, tags: [safetyTag], ifRunning: { action: 'wait', waitMs: 600_000 }, dryRun: false }, context);
+      const result = await backup(
+        loaded,
+        {
+          target: plan.target,
+          components: [component],
+          label: `before the emergency restore of ${plan.id}`,
+          tags: [safetyTag],
+          ifRunning: { action: 'wait', waitMs: 600_000 },
+          dryRun: false,
+        },
+        context,
+      );
       if (result.outcome !== 'done') continue;
       journal.safetyBackupId = result.id;
       notes.push(`${component} as it was is backup ${result.id}`);
@@ -70,7 +90,13 @@ function marksOf(file: JournalFile, journal: Journal, step: JournalStep): Restor
   };
 }
 
-async function restoreOne(loaded: LoadedConfig, plan: EmergencyPlan, component: ComponentName, marks: RestoreMarks, context: RunContext): Promise<string[]> {
+async function restoreOne(
+  loaded: LoadedConfig,
+  plan: EmergencyPlan,
+  component: ComponentName,
+  marks: RestoreMarks,
+  context: RunContext,
+): Promise<string[]> {
   const request = {
     id: plan.id,
     target: plan.target,
@@ -90,9 +116,17 @@ async function restoreOne(loaded: LoadedConfig, plan: EmergencyPlan, component: 
 }
 
 function noteOf({ name, to, verified, summary, kept, undo }: RestoredComponent): string {
-  const verdict = verified === 'equal' ? 'equal to the backup' : verified === 'partial' ? 'equal where it could be compared' : 'not compared';
+  const verdict =
+    verified === 'equal'
+      ? 'equal to the backup'
+      : verified === 'partial'
+        ? 'equal where it could be compared'
+        : 'not compared';
   const old = kept === undefined ? '' : `; the old one is kept as ${kept}`;
-  return `${name} is restored to ${to}, ${verdict}${summary === undefined ? '' : ` (${summary})`}${old}${undo === undefined ? '' : `; to take it back: ${undo}`}`;
+  return (
+    `${name} is restored to ${to}, ` +
+    `${verdict}${summary === undefined ? '' : ` (${summary})`}${old}${undo === undefined ? '' : `; to take it back: ${undo}`}`
+  );
 }
 
 /** Everything that was restored, and compared then, must be there now that services run. */
@@ -103,7 +137,13 @@ async function check({ targets }: Config, plan: EmergencyPlan, context: RunConte
   for (const component of plan.components) {
     const live = await lookAt(component, target, plan, context);
     if (live === undefined) continue;
-    if (!live.reachable) throw new LifeboatError('source', `${component} was restored, but cannot be reached now: ${live.where}: ${live.problem ?? ''}`, { retryable: true });
+    if (!live.reachable) {
+      throw new LifeboatError(
+        'source',
+        `${component} was restored, but cannot be reached now: ${live.where}: ${live.problem ?? ''}`,
+        { retryable: true },
+      );
+    }
     notes.push(`${component}: ${live.where} holds ${live.holds}`);
   }
   return notes;

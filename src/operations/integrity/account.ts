@@ -20,7 +20,11 @@ import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './requ
 import { DamageBook } from '../validate/damage.ts';
 
 /** Findings are in the result, not thrown. */
-export async function accountRepository(loaded: LoadedConfig, _: IntegrityRequest, told: RunContext): Promise<RepositoryAccount> {
+export async function accountRepository(
+  loaded: LoadedConfig,
+  _: IntegrityRequest,
+  told: RunContext,
+): Promise<RepositoryAccount> {
   return withRepository(loaded, told, async (repository) => {
     const lost = new AbortController();
     const { context, warnings } = noteWarnings({ ...told, signal: AbortSignal.any([told.signal, lost.signal]) });
@@ -34,7 +38,11 @@ export async function accountRepository(loaded: LoadedConfig, _: IntegrityReques
       onLost: (error) => lost.abort(error),
       onWarning: (message) => context.emit({ type: 'warning', message }),
     });
-    const accounting = new Accounting(repository, { nowMs: lease?.sinceMs ?? startedMs, youngMs: loaded.config.trashMs }, context);
+    const accounting = new Accounting(
+      repository,
+      { nowMs: lease?.sinceMs ?? startedMs, youngMs: loaded.config.trashMs },
+      context,
+    );
     await accounting.run([...loaded.config.targets.keys()]);
     return {
       repository: repository.storage.location,
@@ -68,7 +76,11 @@ class Accounting {
   readonly #audit = new Map<string, number[]>();
 
   /** `youngMs`: objects younger than this stay in a cleanup, for they may belong to a backup that is being taken. */
-  constructor(repository: Repository, { nowMs, youngMs }: { readonly nowMs: number; readonly youngMs: number }, context: RunContext) {
+  constructor(
+    repository: Repository,
+    { nowMs, youngMs }: { readonly nowMs: number; readonly youngMs: number },
+    context: RunContext,
+  ) {
     this.#repository = repository;
     this.#nowMs = nowMs;
     this.#youngMs = youngMs;
@@ -76,7 +88,11 @@ class Accounting {
   }
 
   objects(): CountedObjects {
-    return Object.fromEntries(objectKinds.flatMap((kind) => (this.#byKind.has(kind) ? [[kind, this.#byKind.get(kind) ?? { count: 0, bytes: 0 }]] : [])));
+    return Object.fromEntries(
+      objectKinds.flatMap((kind) =>
+        this.#byKind.has(kind) ? [[kind, this.#byKind.get(kind) ?? { count: 0, bytes: 0 }]] : [],
+      ),
+    );
   }
 
   async run(targets: readonly string[]): Promise<void> {
@@ -97,7 +113,13 @@ class Accounting {
     }
     await this.#missing(expected, backups);
     this.#distrust(expected.backups);
-    await checkKeys(this.#repository, expected.backups, this.#keys, new Set(book.entries().map(({ object }) => object)), this.ledger);
+    await checkKeys(
+      this.#repository,
+      expected.backups,
+      this.#keys,
+      new Set(book.entries().map(({ object }) => object)),
+      this.ledger,
+    );
     await checkRecords(this.#repository, backups, this.#evidence, this.#notes, this.ledger);
     await checkLeases(this.#repository, this.#nowMs, this.ledger);
     await checkRescue(this.#repository, this.ledger);
@@ -134,7 +156,9 @@ class Accounting {
       return;
     }
     expected.packs.delete(packId);
-    if (pack.bytes !== undefined && pack.bytes !== info.sizeBytes) this.ledger.fault('size', info.key, `it has ${info.sizeBytes} bytes, not ${pack.bytes}`, pack.backups);
+    if (pack.bytes !== undefined && pack.bytes !== info.sizeBytes) {
+      this.ledger.fault('size', info.key, `it has ${info.sizeBytes} bytes, not ${pack.bytes}`, pack.backups);
+    }
   }
 
   #part(info: ObjectInfo, backupId: string, expected: Expectation, backups: ReadonlyMap<string, KnownBackup>): void {
@@ -147,7 +171,9 @@ class Accounting {
       return;
     }
     expected.objects.delete(info.key);
-    if (part.bytes !== undefined && part.bytes !== info.sizeBytes) this.ledger.fault('size', info.key, `it has ${info.sizeBytes} bytes, not ${part.bytes}`, [backupId]);
+    if (part.bytes !== undefined && part.bytes !== info.sizeBytes) {
+      this.ledger.fault('size', info.key, `it has ${info.sizeBytes} bytes, not ${part.bytes}`, [backupId]);
+    }
   }
 
   #unnamed(info: ObjectInfo): void {
@@ -157,7 +183,10 @@ class Accounting {
     if (where.first.length < maxNamed) where.first.push(info.key);
   }
 
-  /** What the listing did not show is asked for once more, and so is the manifest that names it: a cleanup may have been at work. */
+  /**
+   * What the listing did not show is asked for once more, and so is the manifest that names it: a cleanup may have been
+   * at work.
+   */
   async #missing(expected: Expectation, backups: ReadonlyMap<string, KnownBackup>): Promise<void> {
     const still = async (ids: readonly string[]): Promise<string[]> => {
       const kept: string[] = [];
@@ -167,7 +196,10 @@ class Accounting {
       }
       return kept;
     };
-    const lost = [...[...expected.objects].map(([key, { backupId }]) => ({ key, ids: [backupId] })), ...[...expected.packs].map(([id, pack]) => ({ key: `packs/${id.slice(0, 2)}/${id}.pack`, ids: pack.backups }))];
+    const lost = [
+      ...[...expected.objects].map(([key, { backupId }]) => ({ key, ids: [backupId] })),
+      ...[...expected.packs].map(([id, pack]) => ({ key: `packs/${id.slice(0, 2)}/${id}.pack`, ids: pack.backups })),
+    ];
     for (const { key, ids } of lost) {
       if (await this.#exists(key)) continue;
       const kept = await still(ids);
@@ -178,7 +210,8 @@ class Accounting {
   /** Every record is opened, and each must follow the one before it. */
   async #auditLog(): Promise<void> {
     this.#context.emit({ type: 'step', message: 'reading the audit log' });
-    for (const { kind, weight, object, problem } of (await readAuditLog(this.#repository, this.#context.signal)).findings) {
+    for (const { kind, weight, object, problem } of (await readAuditLog(this.#repository, this.#context.signal))
+      .findings) {
       if (weight === 'warning') this.ledger.warning('untrusted', object, problem);
       else this.ledger.fault(kind === 'damaged' ? 'damaged' : 'chain', object, problem, []);
     }
@@ -186,8 +219,17 @@ class Accounting {
 
   #distrust(backups: readonly KnownBackup[]): void {
     for (const backup of backups) {
-      if (backup.trust === 'untrusted') this.ledger.warning('untrusted', objectOf(backup), 'nobody who is trusted has signed it', [backup.id]);
-      if (backup.trust === 'unchecked') this.ledger.warning('untrusted', objectOf(backup), 'no configured key opens its data key, so it was not checked', [backup.id]);
+      if (backup.trust === 'untrusted') {
+        this.ledger.warning('untrusted', objectOf(backup), 'nobody who is trusted has signed it', [backup.id]);
+      }
+      if (backup.trust === 'unchecked') {
+        this.ledger.warning(
+          'untrusted',
+          objectOf(backup),
+          'no configured key opens its data key, so it was not checked',
+          [backup.id],
+        );
+      }
     }
   }
 

@@ -2,7 +2,14 @@
 import { sha256 } from '../../repository/box/crypto.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
-import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } from '../../repository/manifests/manifest.ts';
+import {
+  factsKey,
+  keyCopyKey,
+  manifestKey,
+  packsKey,
+  trashKey,
+  type Manifest,
+} from '../../repository/manifests/manifest.ts';
 import { decodePackTable } from '../../repository/packs/pack-usage.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { damaged } from '../../repository/box/seal.ts';
@@ -34,7 +41,12 @@ export interface Expectation {
 }
 
 /** Reads all manifests and what they name directly; what is wrong with those goes into the book. */
-export async function readExpectation(repository: Repository, book: DamageBook, tally: Tally, signal: AbortSignal): Promise<Expectation> {
+export async function readExpectation(
+  repository: Repository,
+  book: DamageBook,
+  tally: Tally,
+  signal: AbortSignal,
+): Promise<Expectation> {
   const expected: Expectation = { objects: new Map(), packs: new Map(), backups: [], isComplete: true };
   const live = new Set<string>();
   for (const folder of ['manifests/', 'trash/'] as const) {
@@ -48,7 +60,9 @@ export async function readExpectation(repository: Repository, book: DamageBook, 
       // One that is in both is a move that was cut short: byte for byte the same.
       const isCopy = folder === 'trash/' && live.has(listed.id);
       if (folder === 'manifests/') live.add(listed.id);
-      if (isCopy && listed.trust === 'damaged') book.add(listed.object, { kind: 'damaged', problem: listed.reason ?? 'it cannot be read' });
+      if (isCopy && listed.trust === 'damaged') {
+        book.add(listed.object, { kind: 'damaged', problem: listed.reason ?? 'it cannot be read' });
+      }
       if (!isCopy) await expectOf(repository, listed, expected, book, tally);
     }
   }
@@ -61,13 +75,32 @@ export function objectOf({ id, folder }: Pick<KnownBackup, 'id' | 'folder'>): st
 }
 
 function known({ id, trust, seal, manifest }: ListedManifest, folder: KnownBackup['folder']): KnownBackup {
-  return { id, folder, trust, seal, target: manifest?.target, startedAt: manifest?.startedAt, previous: manifest?.previous, dataKey: manifest?.dataKey, head: manifest?.head };
+  return {
+    id,
+    folder,
+    trust,
+    seal,
+    target: manifest?.target,
+    startedAt: manifest?.startedAt,
+    previous: manifest?.previous,
+    dataKey: manifest?.dataKey,
+    head: manifest?.head,
+  };
 }
 
-async function expectOf(repository: Repository, listed: ListedManifest, expected: Expectation, book: DamageBook, tally: Tally): Promise<void> {
+async function expectOf(
+  repository: Repository,
+  listed: ListedManifest,
+  expected: Expectation,
+  book: DamageBook,
+  tally: Tally,
+): Promise<void> {
   const { id, manifest } = listed;
   if (manifest === undefined) {
-    book.add(listed.object, { kind: 'damaged', problem: (listed.reason ?? 'it cannot be read').replace(`${listed.object} is damaged: `, '') });
+    book.add(listed.object, {
+      kind: 'damaged',
+      problem: (listed.reason ?? 'it cannot be read').replace(`${listed.object} is damaged: `, ''),
+    });
     book.touchWhole(listed.object, id);
     expected.isComplete = false;
     return;
@@ -75,7 +108,9 @@ async function expectOf(repository: Repository, listed: ListedManifest, expected
   const names = [factsKey(id), packsKey(id), ...(manifest.dataKey === undefined ? [] : [keyCopyKey(id)])];
   for (const object of names) expected.objects.set(object, { backupId: id, bytes: undefined });
   for (const { artifacts } of manifest.components) {
-    for (const part of artifacts.flatMap(({ index }) => index)) expected.objects.set(part.object, { backupId: id, bytes: part.bytes });
+    for (const part of artifacts.flatMap(({ index }) => index)) {
+      expected.objects.set(part.object, { backupId: id, bytes: part.bytes });
+    }
   }
   for (const { packId, objectBytes } of await packsOf(repository, listed, manifest, expected, book, tally)) {
     const key = packId.toString('hex');
@@ -94,7 +129,14 @@ interface NamedPack {
 }
 
 /** The table of packs needs no key; the check of what lies beside it does. */
-async function packsOf(repository: Repository, listed: ListedManifest, manifest: Manifest, expected: Expectation, book: DamageBook, tally: Tally): Promise<readonly NamedPack[]> {
+async function packsOf(
+  repository: Repository,
+  listed: ListedManifest,
+  manifest: Manifest,
+  expected: Expectation,
+  book: DamageBook,
+  tally: Tally,
+): Promise<readonly NamedPack[]> {
   const { storage } = repository;
   const open = await openBackup(repository, listed);
   if (open !== undefined) {
@@ -107,7 +149,9 @@ async function packsOf(repository: Repository, listed: ListedManifest, manifest:
   }
   const packs: NamedPack[] = [];
   const fault = await faultOf(storage, packsKey(listed.id), (bytes) => {
-    if (sha256(bytes).toString('hex') !== manifest.packsSha256) throw damaged(packsKey(listed.id), 'it is not what the manifest names');
+    if (sha256(bytes).toString('hex') !== manifest.packsSha256) {
+      throw damaged(packsKey(listed.id), 'it is not what the manifest names');
+    }
     packs.push(...decodePackTable(bytes));
   });
   if (fault !== undefined) {

@@ -1,8 +1,25 @@
-/** What an object of the repository is, by its name: layout in man lifeboat-repository(7). A name that fits nothing is a stray. */
+/**
+ * What an object of the repository is, by its name: layout in man lifeboat-repository(7). A name that fits nothing is a
+ * stray.
+ */
 import { parseEvidenceName } from '../../repository/backups/evidence-record.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 
-export const objectKinds = ['repository', 'keys', 'manifests', 'backups', 'packs', 'wal', 'evidence', 'notes', 'audit', 'locks', 'trash', 'rescue', 'strays'] as const;
+export const objectKinds = [
+  'repository',
+  'keys',
+  'manifests',
+  'backups',
+  'packs',
+  'wal',
+  'evidence',
+  'notes',
+  'audit',
+  'locks',
+  'trash',
+  'rescue',
+  'strays',
+] as const;
 export type ObjectKind = (typeof objectKinds)[number];
 
 export interface NamedObject {
@@ -29,7 +46,11 @@ const namers: Readonly<Record<string, Namer>> = {
   'keys/': (rest) => (/^[0-9a-f]{32}\.json$/.test(rest) ? { kind: 'keys' } : undefined),
   'manifests/': (rest) => ofBackup('manifests', /^([^/]+)\.json$/.exec(rest)?.[1]),
   'trash/': (rest) => ofBackup('trash', /^([^/]+)\.json$/.exec(rest)?.[1]),
-  'backups/': (rest) => ofBackup('backups', /^([^/]+)\/(?:facts|packs|keys\.json|(?!\.)[A-Za-z0-9._-]{1,100}\.(?:0|[1-9]\d*)\.index)$/.exec(rest)?.[1]),
+  'backups/': (rest) =>
+    ofBackup(
+      'backups',
+      /^([^/]+)\/(?:facts|packs|keys\.json|(?!\.)[A-Za-z0-9._-]{1,100}\.(?:0|[1-9]\d*)\.index)$/.exec(rest)?.[1],
+    ),
   'packs/': (rest) => {
     const [, head, id] = /^([0-9a-f]{2})\/([0-9a-f]{32})\.pack$/.exec(rest) ?? [];
     return id === undefined || head === undefined || !id.startsWith(head) ? undefined : { kind: 'packs', packId: id };
@@ -42,7 +63,8 @@ const namers: Readonly<Record<string, Namer>> = {
     return host === undefined ? undefined : { kind: 'audit', audit: { host, number: Number(number) } };
   },
   // Those of doctor are trial objects.
-  'locks/': (rest) => (/^(?:[a-z0-9-]+\/[^/]+\.(?:json|broken)|doctor\/[0-9a-f]{16})$/.test(rest) ? { kind: 'locks' } : undefined),
+  'locks/': (rest) =>
+    /^(?:[a-z0-9-]+\/[^/]+\.(?:json|broken)|doctor\/[0-9a-f]{16})$/.test(rest) ? { kind: 'locks' } : undefined,
   'rescue/': (rest) => (rest === 'README.md' || rest === 'rescue.mjs' ? { kind: 'rescue' } : undefined),
 };
 
@@ -50,9 +72,13 @@ function ofBackup(kind: ObjectKind, id: string | undefined): NamedObject | undef
   return id !== undefined && isBackupId(id) ? { kind, backupId: id } : undefined;
 }
 
-/** Segments lie in folders named after their own timeline and log; an unfinished one bears the place up to which it is valid. */
+/**
+ * Segments lie in folders named after their own timeline and log; an unfinished one bears the place up to which it is
+ * valid.
+ */
 function isWalName(rest: string): boolean {
   if (/^\d+\/history\/[0-9A-F]{8}(?:\.history|[0-9A-F]{16}\.[0-9A-F]{8}\.backup)\.wal$/.test(rest)) return true;
-  const [, timeline, log, name] = /^\d+\/([0-9A-F]{8})\/([0-9A-F]{8})\/([0-9A-F]{24})(?:(?:\.[0-9A-F]{16})?\.partial)?\.wal$/.exec(rest) ?? [];
+  const [, timeline, log, name] =
+    /^\d+\/([0-9A-F]{8})\/([0-9A-F]{8})\/([0-9A-F]{24})(?:(?:\.[0-9A-F]{16})?\.partial)?\.wal$/.exec(rest) ?? [];
   return name !== undefined && timeline !== undefined && log !== undefined && name.startsWith(timeline + log);
 }

@@ -15,7 +15,17 @@ export interface IntegrityRequest {
  * - stale: the lease of a dead run
  */
 export interface IntegrityFinding {
-  readonly kind: 'missing' | 'size' | 'damaged' | 'content' | 'chain' | 'rollback' | 'stray' | 'untrusted' | 'differs' | 'stale';
+  readonly kind:
+    | 'missing'
+    | 'size'
+    | 'damaged'
+    | 'content'
+    | 'chain'
+    | 'rollback'
+    | 'stray'
+    | 'untrusted'
+    | 'differs'
+    | 'stale';
   /** A fault makes the repository unsound; a warning wants a look. */
   readonly weight: 'fault' | 'warning';
   readonly object: string;

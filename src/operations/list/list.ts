@@ -28,5 +28,9 @@ export async function list(loaded: LoadedConfig, request: ListRequest, context: 
 }
 
 function isWanted(backup: BackupSummary, { target, type, tag }: ListRequest): boolean {
-  return (target === undefined || backup.target === target) && (type === undefined || backup.type === type) && (tag === undefined || backup.tags.includes(tag));
+  return (
+    (target === undefined || backup.target === target) &&
+    (type === undefined || backup.type === type) &&
+    (tag === undefined || backup.tags.includes(tag))
+  );
 }

@@ -62,7 +62,12 @@ export interface ShowResult {
     readonly serverVersion?: string | undefined;
     readonly startedAt: string;
     readonly finishedAt: string;
-    readonly artifacts: readonly { readonly name: string; readonly mediaType: string; readonly bytes: number; readonly chunks: number }[];
+    readonly artifacts: readonly {
+      readonly name: string;
+      readonly mediaType: string;
+      readonly bytes: number;
+      readonly chunks: number;
+    }[];
     /** Undefined without a key. */
     readonly facts?: Json | undefined;
   })[];
@@ -81,6 +86,8 @@ export interface ShownEvidence {
   readonly bytes?: number | undefined;
   readonly counts?: Readonly<Record<string, number>> | undefined;
   readonly compared?: readonly string[] | undefined;
-  readonly steps?: readonly { readonly name: string; readonly durationMs: number; readonly bytes?: number | undefined }[] | undefined;
+  readonly steps?:
+    | readonly { readonly name: string; readonly durationMs: number; readonly bytes?: number | undefined }[]
+    | undefined;
   readonly damaged?: readonly { readonly object: string; readonly problem: string }[] | undefined;
 }

@@ -12,9 +12,17 @@ import { backupSummary } from '../component.ts';
 
 export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {
   return withReadRepository(loaded, context, async (repository) => {
-    const { backup: listed } = await repository.resolve(request.id, { target: request.target, isProven: provenIn(repository) });
+    const { backup: listed } = await repository.resolve(request.id, {
+      target: request.target,
+      isProven: provenIn(repository),
+    });
     const { manifest } = listed;
-    if (manifest === undefined) throw new LifeboatError('integrity', `backup ${listed.id} cannot be shown: ${listed.reason ?? 'its manifest is damaged'}`);
+    if (manifest === undefined) {
+      throw new LifeboatError(
+        'integrity',
+        `backup ${listed.id} cannot be shown: ${listed.reason ?? 'its manifest is damaged'}`,
+      );
+    }
     const facts = listed.trust === 'unchecked' ? undefined : await readComponentFacts(repository, manifest);
     const [standing, { note }] = await Promise.all([standingOf(repository, listed), readNotes(repository, listed.id)]);
     return {

@@ -10,28 +10,56 @@ import { segmentFault } from './wal-inventory.ts';
 import { positionOfFault, WalDump, type DumpedWal } from '../wal/waldump.ts';
 import { readSegment } from '../wal/segment.ts';
 
-/** Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged. */
-export async function checkWal(repository: Repository, { needed, facts, inventory, run, place }: PitrPlan, { signal, emit }: RunContext): Promise<number> {
+/**
+ * Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged.
+ */
+export async function checkWal(
+  repository: Repository,
+  { needed, facts, inventory, run, place }: PitrPlan,
+  { signal, emit }: RunContext,
+): Promise<number> {
   const faults: string[] = [];
-  const records = new WalDump({ programs: place.programs, args: ['--quiet'], segmentBytes: facts.walSegmentBytes }, { signal });
-  const noteRecords = (dumped: DumpedWal | undefined): void => void (dumped?.fault !== undefined && faults.push(recordFault(dumped.fault, dumped.first, facts)));
+  const records = new WalDump(
+    { programs: place.programs, args: ['--quiet'], segmentBytes: facts.walSegmentBytes },
+    { signal },
+  );
+  const noteRecords = (dumped: DumpedWal | undefined): void =>
+    void (dumped?.fault !== undefined && faults.push(recordFault(dumped.fault, dumped.first, facts)));
   for (const [n, name] of needed.entries()) {
     signal.throwIfAborted();
-    if (n % 100 === 0) emit({ type: 'step', component: 'base', message: `opening WAL segment ${n + 1} of ${needed.length}` });
+    if (n % 100 === 0) {
+      emit({ type: 'step', component: 'base', message: `opening WAL segment ${n + 1} of ${needed.length}` });
+    }
     try {
       const content = await readSegment(repository, inventory.systemId, name);
       const fault = segmentFault(content, facts, (run.first + BigInt(n)) * BigInt(facts.walSegmentBytes));
       if (fault !== undefined) faults.push(`${name}: ${fault}`);
-      noteRecords(fault === undefined ? await records.add(name, content, { isUnfinished: !inventory.segments.has(name) }) : await records.end());
+      noteRecords(
+        fault === undefined
+          ? await records.add(name, content, { isUnfinished: !inventory.segments.has(name) })
+          : await records.end(),
+      );
     } catch (error) {
       noteRecords(await records.end());
       if (error instanceof NotFoundError) faults.push(`${name}: it is missing`);
-      else if (error instanceof LifeboatError && error.code === 'integrity') faults.push(`${name}: ${messageOf(error)}`);
-      else throw error;
+      else if (error instanceof LifeboatError && error.code === 'integrity') {
+        faults.push(`${name}: ${messageOf(error)}`);
+      } else throw error;
     }
   }
   noteRecords(await records.end());
-  if (faults.length > 0) throw new LifeboatError('integrity', `the WAL that is needed is not whole: ${faults.slice(0, 10).join('; ')}${faults.length > 10 ? ` and ${faults.length - 10} more` : ''}`, { state: 'nothing was changed', hint: 'recover to a moment before it, or start from a later base backup', facts: { faults } });
+  if (faults.length > 0) {
+    throw new LifeboatError(
+      'integrity',
+      'the WAL that is needed is not whole: ' +
+        `${faults.slice(0, 10).join('; ')}${faults.length > 10 ? ` and ${faults.length - 10} more` : ''}`,
+      {
+        state: 'nothing was changed',
+        hint: 'recover to a moment before it, or start from a later base backup',
+        facts: { faults },
+      },
+    );
+  }
   return needed.length;
 }
 

@@ -1,4 +1,7 @@
-/** Base backups as recoveries choose among them: those that count, whether one can serve a moment at all, and where its cluster can be made. */
+/**
+ * Base backups as recoveries choose among them: those that count, whether one can serve a moment at all, and where its
+ * cluster can be made.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -15,19 +18,33 @@ export interface Candidate {
   readonly component: ManifestComponent;
 }
 
-/** Those that count, newest first. Throws `usage` (2) if they are of several targets and none is named, `key` (12) if none can be told to be genuine. */
+/**
+ * Those that count, newest first. Throws `usage` (2) if they are of several targets and none is named, `key` (12) if
+ * none can be told to be genuine.
+ */
 export async function baseBackups(repository: Repository, target: string | undefined): Promise<Candidate[]> {
   const found: Candidate[] = [];
   let unchecked: LifeboatError | undefined;
   for await (const { manifest, trust, reason, seal } of repository.listManifests()) {
     const component = manifest?.components.find(({ kind }) => kind === 'base');
-    if (manifest === undefined || component === undefined || (target !== undefined && manifest.target !== target)) continue;
+    if (manifest === undefined || component === undefined || (target !== undefined && manifest.target !== target)) {
+      continue;
+    }
     if (trust === 'sealed') found.push({ manifest, component, seal });
-    else if (trust === 'unchecked') unchecked ??= new LifeboatError('key', `cannot tell whether base backup ${manifest.id} is genuine: ${reason}`, { state: 'nothing was changed', hint: 'configure the key of the repository' });
+    else if (trust === 'unchecked') {
+      unchecked ??= new LifeboatError('key', `cannot tell whether base backup ${manifest.id} is genuine: ${reason}`, {
+        state: 'nothing was changed',
+        hint: 'configure the key of the repository',
+      });
+    }
   }
   if (found.length === 0 && unchecked !== undefined) throw unchecked;
   const targets = [...new Set(found.map(({ manifest }) => manifest.target))];
-  if (targets.length > 1) throw new LifeboatError('usage', 'there are base backups of several targets', { hint: `choose one with --target: ${targets.join(', ')}` });
+  if (targets.length > 1) {
+    throw new LifeboatError('usage', 'there are base backups of several targets', {
+      hint: `choose one with --target: ${targets.join(', ')}`,
+    });
+  }
   return found;
 }
 
@@ -44,7 +61,12 @@ export async function placeFor(facts: BaseFacts): Promise<ScratchPlace> {
   const major = Math.floor(facts.serverVersionNum / 10000);
   const place = await findScratchPlace(major);
   if (Number.parseInt(place.version, 10) === major) return place;
-  throw new LifeboatError('tool', `a base backup of PostgreSQL ${facts.serverVersion} is recovered by version ${major} only; installed is ${place.version}`, { state: 'nothing was changed', hint: `Debian, Ubuntu: apt-get install postgresql-${major}` });
+  throw new LifeboatError(
+    'tool',
+    `a base backup of PostgreSQL ${facts.serverVersion} is recovered by version ${major} only; installed is ` +
+      place.version,
+    { state: 'nothing was changed', hint: `Debian, Ubuntu: apt-get install postgresql-${major}` },
+  );
 }
 
 /** Transaction ids may be given with 32 bits, which come round. */

@@ -36,13 +36,33 @@ export interface IntoPlan {
 
 const component = 'database';
 
-/** Asks the live server what is there. Throws `usage` (2), `source` (13), `confirmation` (18) for tables that would have to be replaced. */
-export async function planInto(loaded: LoadedConfig, targetName: string, wanted: Wanted, at: Date, context: RunContext): Promise<IntoPlan> {
+/**
+ * Asks the live server what is there. Throws `usage` (2), `source` (13), `confirmation` (18) for tables that would have
+ * to be replaced.
+ */
+export async function planInto(
+  loaded: LoadedConfig,
+  targetName: string,
+  wanted: Wanted,
+  at: Date,
+  context: RunContext,
+): Promise<IntoPlan> {
   const target = loaded.config.targets.get(targetName);
   const url = wanted.toUrl ?? target?.postgres?.url;
   if (url === undefined) throw nowhere('PostgreSQL', 'DATABASE_URL');
-  if (wanted.databases.length === 0) throw new LifeboatError('usage', 'no database was named to copy', { state: 'nothing was changed', hint: 'name one: --into-database app' });
-  if (wanted.toDatabase !== undefined && wanted.databases.length > 1) throw new LifeboatError('usage', `one name (${wanted.toDatabase}) cannot serve ${wanted.databases.length} databases`, { state: 'nothing was changed', hint: 'name one with --into-database' });
+  if (wanted.databases.length === 0) {
+    throw new LifeboatError('usage', 'no database was named to copy', {
+      state: 'nothing was changed',
+      hint: 'name one: --into-database app',
+    });
+  }
+  if (wanted.toDatabase !== undefined && wanted.databases.length > 1) {
+    throw new LifeboatError(
+      'usage',
+      `one name (${wanted.toDatabase}) cannot serve ${wanted.databases.length} databases`,
+      { state: 'nothing was changed', hint: 'name one with --into-database' },
+    );
+  }
   const steps: PitrStep[] = [];
   const replaces: Replaced[] = [];
   for (const database of wanted.databases) {
@@ -52,7 +72,14 @@ export async function planInto(loaded: LoadedConfig, targetName: string, wanted:
       continue;
     }
     const place = await placeDatabase(wanted, database, url, at, context);
-    steps.push({ component, to: place.to, action: place.action.replace(/^restore/, `copy ${wanted.tables.length === 0 ? 'it' : `tables ${wanted.tables.join(', ')}`}`) });
+    steps.push({
+      component,
+      to: place.to,
+      action: place.action.replace(
+        /^restore/,
+        `copy ${wanted.tables.length === 0 ? 'it' : `tables ${wanted.tables.join(', ')}`}`,
+      ),
+    });
     if (place.replaces !== undefined) replaces.push(place.replaces);
   }
   return { wanted, url, target, steps, replaces, at };
@@ -63,15 +90,34 @@ function isInPlace({ tables, intoLive }: Wanted): boolean {
   return tables.length > 0 && intoLive;
 }
 
-async function refuseExistingTables(url: Secret, database: string, tables: readonly string[], { signal }: RunContext): Promise<void> {
+async function refuseExistingTables(
+  url: Secret,
+  database: string,
+  tables: readonly string[],
+  { signal }: RunContext,
+): Promise<void> {
   const patterns = tables.map(parsePattern);
-  const rows = await withConnection(url, { database, signal }, async (client) => client.query("SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"));
-  const there = rows.filter((row) => patterns.some((pattern) => pattern.matches(row['schema'] ?? '', row['name'] ?? ''))).map((row) => quoteQualified(row['schema'] ?? '', row['name'] ?? ''));
+  const rows = await withConnection(url, { database, signal }, async (client) =>
+    client.query(
+      'SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = ' +
+        "c.relnamespace WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> " +
+        "'information_schema'",
+    ),
+  );
+  const there = rows
+    .filter((row) => patterns.some((pattern) => pattern.matches(row['schema'] ?? '', row['name'] ?? '')))
+    .map((row) => quoteQualified(row['schema'] ?? '', row['name'] ?? ''));
   if (there.length === 0) return;
-  throw new LifeboatError('confirmation', `${there.slice(0, 5).join(', ')} ${there.length === 1 ? 'exists' : 'exist'} in database "${database}"`, {
-    state: 'nothing was changed',
-    hint: 'leave out --into-live: the tables come into a new database beside it, to copy from; or rename them first: ALTER TABLE … RENAME TO …',
-  });
+  throw new LifeboatError(
+    'confirmation',
+    `${there.slice(0, 5).join(', ')} ${there.length === 1 ? 'exists' : 'exist'} in database "${database}"`,
+    {
+      state: 'nothing was changed',
+      hint:
+        'leave out --into-live: the tables come into a new database beside it, to copy from; or rename them first: ' +
+        'ALTER TABLE … RENAME TO …',
+    },
+  );
 }
 
 export interface CopyOptions {
@@ -90,36 +136,84 @@ export interface Copied {
   readonly safetyBackupId: string | undefined;
 }
 
-/** Copies, compares, swaps. Throws `not_found` (10) for a database that the recovered cluster does not have, `integrity` (14) for a copy that differs. */
+/**
+ * Copies, compares, swaps. Throws `not_found` (10) for a database that the recovered cluster does not have, `integrity`
+ * (14) for a copy that differs.
+ */
 export async function copyInto(options: CopyOptions, context: RunContext): Promise<Copied> {
   const { loaded, repository, request, manifest, into, from } = options;
   await refuseMissing(from.url, into.wanted.databases, context);
-  await using _ = await pinned(repository, { scope: `restore-${manifest.target}`, command: 'pitr', backupId: manifest.id }, context);
+  await using _ = await pinned(
+    repository,
+    { scope: `restore-${manifest.target}`, command: 'pitr', backupId: manifest.id },
+    context,
+  );
   const { bigTableBytes = 256 * 1024 * 1024, lockWaitTimeoutMs = 60_000 } = into.target?.postgres ?? {};
-  await using dump = await openLiveDump({ ...from, databases: into.wanted.databases, jobs: loaded.config.jobs, bigTableBytes, lockWaitTimeoutMs }, context);
+  await using dump = await openLiveDump(
+    { ...from, databases: into.wanted.databases, jobs: loaded.config.jobs, bigTableBytes, lockWaitTimeoutMs },
+    context,
+  );
   const steps = await stepsOf(options, dump, context);
-  const safetyBackupId = await saveWhatIsReplaced(loaded, { safetyBackup: request.safetyBackup !== false }, manifest.target, manifest.id, steps, context);
+  const safetyBackupId = await saveWhatIsReplaced(
+    loaded,
+    { safetyBackup: request.safetyBackup !== false },
+    manifest.target,
+    manifest.id,
+    steps,
+    context,
+  );
   const copied: RestoredComponent[] = [];
   for (const step of steps) copied.push(await runStep(step, copied, context));
   return { copied, safetyBackupId };
 }
 
 async function refuseMissing(url: Secret, databases: readonly string[], { signal }: RunContext): Promise<void> {
-  const there = await withConnection(url, { signal }, async (client) => (await client.query('SELECT datname AS name FROM pg_database WHERE datallowconn ORDER BY 1')).map(({ name }) => name ?? ''));
+  const there = await withConnection(url, { signal }, async (client) =>
+    (await client.query('SELECT datname AS name FROM pg_database WHERE datallowconn ORDER BY 1')).map(
+      ({ name }) => name ?? '',
+    ),
+  );
   const missing = databases.find((name) => !there.includes(name));
-  if (missing !== undefined) throw new LifeboatError('not_found', `the recovered cluster holds no database "${missing}"`, { hint: `it holds: ${there.join(', ')}` });
+  if (missing !== undefined) {
+    throw new LifeboatError('not_found', `the recovered cluster holds no database "${missing}"`, {
+      hint: `it holds: ${there.join(', ')}`,
+    });
+  }
 }
 
-async function stepsOf({ loaded, manifest, into }: CopyOptions, { facts, reader }: LiveDump, context: RunContext): Promise<RestoreStep[]> {
+async function stepsOf(
+  { loaded, manifest, into }: CopyOptions,
+  { facts, reader }: LiveDump,
+  context: RunContext,
+): Promise<RestoreStep[]> {
   const { wanted, at, target, url } = into;
   const none = { keys: [], method: 'auto', intoLive: false } as const;
-  const request: RestoreRequest = { id: manifest.id, only: [], postgres: wanted, redis: none, files: { paths: [], intoLive: false }, safetyBackup: false, force: false, dryRun: false, confirm: async () => {} };
+  const request: RestoreRequest = {
+    id: manifest.id,
+    only: [],
+    postgres: wanted,
+    redis: none,
+    files: { paths: [], intoLive: false },
+    safetyBackup: false,
+    force: false,
+    dryRun: false,
+    confirm: async () => {},
+  };
   const subject: RestoreSubject = {
     config: loaded.config,
     target,
     request,
     manifest,
-    component: { name: component, kind: 'postgres', startedAt: manifest.startedAt, finishedAt: manifest.finishedAt, readBytes: 0, newBytes: 0, storedBytes: 0, artifacts: [] },
+    component: {
+      name: component,
+      kind: 'postgres',
+      startedAt: manifest.startedAt,
+      finishedAt: manifest.finishedAt,
+      readBytes: 0,
+      newBytes: 0,
+      storedBytes: 0,
+      artifacts: [],
+    },
     facts: new Map([[component, facts]]),
     reader,
     at,
@@ -133,7 +227,20 @@ async function stepsOf({ loaded, manifest, into }: CopyOptions, { facts, reader 
     replaces: undefined,
     run: async (inner) => {
       const started = performance.now();
-      const report = await restoreIntoExisting({ reader, facts, database, targetUrl: url, targetDatabase: wanted.toDatabase ?? database, selection: { tables: wanted.tables }, jobs: loaded.config.jobs, noOwner: wanted.noOwner === true, noAcl: wanted.noAcl === true }, inner);
+      const report = await restoreIntoExisting(
+        {
+          reader,
+          facts,
+          database,
+          targetUrl: url,
+          targetDatabase: wanted.toDatabase ?? database,
+          selection: { tables: wanted.tables },
+          jobs: loaded.config.jobs,
+          noOwner: wanted.noOwner === true,
+          noAcl: wanted.noAcl === true,
+        },
+        inner,
+      );
       return restoredTables(subject.component, report, performance.now() - started);
     },
   }));

@@ -40,39 +40,102 @@ export interface FallbackWork {
   readonly ask: (replaced: readonly Replaced[], target: string, context: RunContext) => Promise<void>;
 }
 
-/** Throws the error that says why where there is no logical backup before the moment either, or where the moment is no time. */
+/**
+ * Throws the error that says why where there is no logical backup before the moment either, or where the moment is no
+ * time.
+ */
 export async function fallBack(work: FallbackWork, context: RunContext): Promise<PitrResult> {
   const { loaded, repository, request, why, at } = work;
   const startedMs = performance.now();
   const moment = parseTarget(request.to, at.getTime());
   if (moment.kind !== 'time' && moment.kind !== 'latest') throw why;
   const momentUs = moment.kind === 'time' ? moment.atUs : BigInt(at.getTime()) * 1000n;
-  if (request.intoDatabase?.intoLive === true && request.intoDatabase.tables.length > 0) throw new LifeboatError('usage', `${why.message}, and tables of a logical backup are not put into a live database`, { state: 'nothing was changed', hint: 'leave out --into-live: they come into a new database beside it' });
+  if (request.intoDatabase?.intoLive === true && request.intoDatabase.tables.length > 0) {
+    throw new LifeboatError(
+      'usage',
+      `${why.message}, and tables of a logical backup are not put into a live database`,
+      { state: 'nothing was changed', hint: 'leave out --into-live: they come into a new database beside it' },
+    );
+  }
   const found = await newestBefore(repository, why.target, momentUs);
-  if (found === undefined) throw new LifeboatError('window', `${why.message}, and no logical backup from before that moment`, { state: 'nothing was changed', hint: 'lifeboat list shows what there is' });
+  if (found === undefined) {
+    throw new LifeboatError('window', `${why.message}, and no logical backup from before that moment`, {
+      state: 'nothing was changed',
+      hint: 'lifeboat list shows what there is',
+    });
+  }
   const { manifest } = found;
   const lostMs = Math.max(0, Number(momentUs - parseTime(found.at)) / 1000);
-  const into = request.intoDatabase === undefined ? undefined : await planInto(loaded, manifest.target, request.intoDatabase, at, context);
-  const others = (request.with?.length ?? 0) === 0 ? undefined : await planOthers(loaded, request, manifest.target, repository, momentUs, context);
-  const plan: PitrFallback = { id: manifest.id, target: manifest.target, to: moment.text, reason: why.message, at: found.at, lostMs, dataDir: request.dataDir, copies: into?.steps, others };
-  context.emit({ type: 'warning', message: `${why.message}: the newest logical backup before that moment takes its place, ${manifest.id} of ${found.at}; what was written in the ${formatDuration(lostMs)} after it is lost` });
+  const into =
+    request.intoDatabase === undefined
+      ? undefined
+      : await planInto(loaded, manifest.target, request.intoDatabase, at, context);
+  const others =
+    (request.with?.length ?? 0) === 0
+      ? undefined
+      : await planOthers(loaded, request, manifest.target, repository, momentUs, context);
+  const plan: PitrFallback = {
+    id: manifest.id,
+    target: manifest.target,
+    to: moment.text,
+    reason: why.message,
+    at: found.at,
+    lostMs,
+    dataDir: request.dataDir,
+    copies: into?.steps,
+    others,
+  };
+  context.emit({
+    type: 'warning',
+    message:
+      `${why.message}: the newest logical backup before that moment takes its place, ${manifest.id} of ${found.at}; ` +
+      `what was written in the ${formatDuration(lostMs)} after it is lost`,
+  });
   if (request.check || request.dryRun) return { ...plan, outcome: 'fallback-planned', warnings: [] };
   await work.ask(into?.replaces ?? [], manifest.target, context);
   const made = await carryOut(work, found, others ?? [], context);
   return { ...plan, ...made, outcome: 'fallback', durationMs: performance.now() - startedMs, warnings: [] };
 }
 
-type Made = Pick<Extract<PitrResult, { outcome: 'fallback' }>, 'copied' | 'restored' | 'safetyBackupId' | 'url' | 'pid' | 'nextSteps'>;
+type Made = Pick<
+  Extract<PitrResult, { outcome: 'fallback' }>,
+  'copied' | 'restored' | 'safetyBackupId' | 'url' | 'pid' | 'nextSteps'
+>;
 
-async function carryOut({ loaded, repository, request }: FallbackWork, found: LogicalBackup, planned: readonly PitrOtherPlanned[], context: RunContext): Promise<Made> {
+async function carryOut(
+  { loaded, repository, request }: FallbackWork,
+  found: LogicalBackup,
+  planned: readonly PitrOtherPlanned[],
+  context: RunContext,
+): Promise<Made> {
   const { manifest } = found;
   const { dataDir, intoDatabase, action } = request;
-  const cluster = dataDir === undefined ? undefined : await restoreIntoNewCluster({ loaded, repository, ...found, dataDir, action }, context);
+  const cluster =
+    dataDir === undefined
+      ? undefined
+      : await restoreIntoNewCluster({ loaded, repository, ...found, dataDir, action }, context);
   const copied: RestoredComponent[] = [...(cluster?.components ?? [])];
   const saved: (string | undefined)[] = [];
   if (intoDatabase !== undefined) {
-    const others = { redis: { keys: [], method: 'auto', intoLive: false }, files: { paths: [], intoLive: false } } as const;
-    const result = await restore(loaded, { id: manifest.id, target: manifest.target, only: ['database'], postgres: intoDatabase, ...others, safetyBackup: request.safetyBackup !== false, force: false, dryRun: false, confirm: async () => {} }, context);
+    const others = {
+      redis: { keys: [], method: 'auto', intoLive: false },
+      files: { paths: [], intoLive: false },
+    } as const;
+    const result = await restore(
+      loaded,
+      {
+        id: manifest.id,
+        target: manifest.target,
+        only: ['database'],
+        postgres: intoDatabase,
+        ...others,
+        safetyBackup: request.safetyBackup !== false,
+        force: false,
+        dryRun: false,
+        confirm: async () => {},
+      },
+      context,
+    );
     if (result.outcome === 'done') {
       copied.push(...result.components);
       saved.push(result.safetyBackupId);
@@ -86,20 +149,54 @@ async function carryOut({ loaded, repository, request }: FallbackWork, found: Lo
     safetyBackupId: saved.find((id) => id !== undefined),
     url: cluster?.url,
     pid: cluster?.pid,
-    nextSteps: dataDir === undefined || cluster === undefined ? [] : [...(cluster.url === undefined ? [] : [`use it: psql '${cluster.url}'`, `end it before you start it by its own configuration: kill -INT ${cluster.pid}`]), `start it: ${join(cluster.programs, 'pg_ctl')} -D ${dataDir} start`, 'its configuration is that of a new cluster: take over what the old one had'],
+    nextSteps:
+      dataDir === undefined || cluster === undefined
+        ? []
+        : [
+            ...(cluster.url === undefined
+              ? []
+              : [
+                  `use it: psql '${cluster.url}'`,
+                  `end it before you start it by its own configuration: kill -INT ${cluster.pid}`,
+                ]),
+            `start it: ${join(cluster.programs, 'pg_ctl')} -D ${dataDir} start`,
+            'its configuration is that of a new cluster: take over what the old one had',
+          ],
   };
 }
 
 /** The snapshot of every database in it must be from before the moment. */
-async function newestBefore(repository: Repository, target: string | undefined, momentUs: bigint): Promise<LogicalBackup | undefined> {
+async function newestBefore(
+  repository: Repository,
+  target: string | undefined,
+  momentUs: bigint,
+): Promise<LogicalBackup | undefined> {
   let best: LogicalBackup | undefined;
   for await (const { manifest, trust } of repository.listManifests()) {
     const component = manifest?.components.find(({ kind }) => kind === 'postgres');
-    if (manifest === undefined || component === undefined || trust !== 'sealed' || (target !== undefined && manifest.target !== target)) continue;
-    if (parseTime(component.startedAt) > momentUs || (best !== undefined && parseTime(component.finishedAt) < parseTime(best.at))) continue;
+    if (
+      manifest === undefined ||
+      component === undefined ||
+      trust !== 'sealed' ||
+      (target !== undefined && manifest.target !== target)
+    ) {
+      continue;
+    }
+    if (
+      parseTime(component.startedAt) > momentUs ||
+      (best !== undefined && parseTime(component.finishedAt) < parseTime(best.at))
+    ) {
+      continue;
+    }
     const facts = factsOf(postgresFacts, await readComponentFacts(repository, manifest), component, manifest.id);
-    const at = facts.databases.map(({ snapshot }) => snapshot.takenAt).toSorted().at(-1) ?? component.startedAt;
-    if (parseTime(at) <= momentUs && (best === undefined || parseTime(at) > parseTime(best.at))) best = { manifest, component, facts, at };
+    const at =
+      facts.databases
+        .map(({ snapshot }) => snapshot.takenAt)
+        .toSorted()
+        .at(-1) ?? component.startedAt;
+    if (parseTime(at) <= momentUs && (best === undefined || parseTime(at) > parseTime(best.at))) {
+      best = { manifest, component, facts, at };
+    }
   }
   return best;
 }

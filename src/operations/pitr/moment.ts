@@ -1,4 +1,7 @@
-/** The moment that an operator means: a time with its zone, a position, a transaction, a name, the end of the archive, or the first consistent one. */
+/**
+ * The moment that an operator means: a time with its zone, a position, a transaction, a name, the end of the archive,
+ * or the first consistent one.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import { parseDuration } from '../../lib/time.ts';
 import { parseLsn } from '../../repository/wal/names.ts';
@@ -18,7 +21,11 @@ export function parseTarget(text: string, now = Date.now()): PitrTarget {
   if (kind === 'lsn') return { kind, lsn: parseLsn(value), text: value };
   if (kind === 'xid' && /^[1-9]\d{0,19}$/.test(value)) return { kind, xid: BigInt(value), text: value };
   if (kind === 'name' && value !== '' && Buffer.byteLength(value) < 64) return { kind, name: value, text: value };
-  if (kind !== undefined) throw new LifeboatError('usage', `"${text}" names no ${kind}`, { hint: 'write xid:742 or name:before-migration (at most 63 bytes)' });
+  if (kind !== undefined) {
+    throw new LifeboatError('usage', `"${text}" names no ${kind}`, {
+      hint: 'write xid:742 or name:before-migration (at most 63 bytes)',
+    });
+  }
   const ago = /^(?:now-(\S+)|(\S+) ago)$/.exec(text);
   if (ago !== null) return timeTarget(BigInt(now - parseDuration(ago[1] ?? ago[2] ?? '')) * 1000n);
   return timeTarget(parseTime(text));
@@ -31,11 +38,18 @@ export function formatMicroseconds(us: bigint): string {
 
 /** "2026-01-02T03:04:05.123456+01:00" (or a blank for the T) in microseconds since 1970. */
 export function parseTime(text: string): bigint {
-  const [, date, time = '', fraction = '', zone] = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,6}))?\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?$/i.exec(text.trim()) ?? [];
-  const hint = 'write a time with its zone (2026-01-02T03:04:05Z, 2026-01-02 04:04:05+01:00), 15m ago, lsn:16/B374D848, xid:742, name:before-migration, latest or immediate';
+  const [, date, time = '', fraction = '', zone] =
+    /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,6}))?\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?$/i.exec(
+      text.trim(),
+    ) ?? [];
+  const hint =
+    'write a time with its zone (2026-01-02T03:04:05Z, 2026-01-02 04:04:05+01:00), 15m ago, lsn:16/B374D848, ' +
+    'xid:742, name:before-migration, latest or immediate';
   if (date === undefined) throw new LifeboatError('usage', `"${text}" is no moment`, { hint });
   if (zone === undefined) throw new LifeboatError('usage', `the time "${text}" has no zone`, { hint });
-  const offset = /^[+-]/.test(zone) ? zone.replace(/^([+-]\d\d):?(\d\d)?$/, (_, hours: string, minutes = '00') => `${hours}:${minutes}`) : 'Z';
+  const offset = /^[+-]/.test(zone)
+    ? zone.replace(/^([+-]\d\d):?(\d\d)?$/, (_, hours: string, minutes = '00') => `${hours}:${minutes}`)
+    : 'Z';
   const ms = Date.parse(`${date}T${time.length === 5 ? `${time}:00` : time}${offset}`);
   if (Number.isNaN(ms)) throw new LifeboatError('usage', `"${text}" is no moment`, { hint });
   return BigInt(ms) * 1000n + BigInt(fraction.padEnd(6, '0'));

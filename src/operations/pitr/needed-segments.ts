@@ -1,4 +1,7 @@
-/** Which segments a recovery needs: up to its target, as far as that is known beforehand; and what is said of a target behind their end. */
+/**
+ * Which segments a recovery needs: up to its target, as far as that is known beforehand; and what is said of a target
+ * behind their end.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -20,7 +23,11 @@ export interface Reach {
 }
 
 /** Segments up to the target; undefined if it is not in this run. Throws `window` for what lies behind its end. */
-export async function neededFor(repository: Repository, reach: Reach, context: RunContext): Promise<readonly string[] | undefined> {
+export async function neededFor(
+  repository: Repository,
+  reach: Reach,
+  context: RunContext,
+): Promise<readonly string[] | undefined> {
   const { facts, run, end, target, inclusive, programs } = reach;
   const size = BigInt(facts.walSegmentBytes);
   const upTo = (number: bigint): readonly string[] => run.names.slice(0, Number(number - run.first) + 1);
@@ -28,7 +35,13 @@ export async function neededFor(repository: Repository, reach: Reach, context: R
   // The server would ask for what is missing, and the recovery fail after hours.
   if (target.kind === 'latest' && run.missing !== undefined) throw behindTheEnd(reach);
   if (target.kind === 'name') {
-    const place = await findRestorePoint(repository, facts.systemIdentifier, run, { name: target.name, afterLsn: parseLsn(facts.stopLsn), segmentBytes: facts.walSegmentBytes }, context);
+    const place = await findRestorePoint(
+      repository,
+      facts.systemIdentifier,
+      run,
+      { name: target.name, afterLsn: parseLsn(facts.stopLsn), segmentBytes: facts.walSegmentBytes },
+      context,
+    );
     if (place === undefined && run.missing !== undefined) throw behindTheEnd(reach);
     return place === undefined ? undefined : run.names.slice(0, place + 1);
   }
@@ -42,18 +55,36 @@ export async function neededFor(repository: Repository, reach: Reach, context: R
     return upTo(target.lsn / size);
   }
   // Recovery stops at the first commit that is later; without one it would run out of WAL.
-  if (target.kind === 'time' && (end.lastCommitUs === undefined || target.atUs > end.lastCommitUs || (inclusive && target.atUs === end.lastCommitUs))) throw behindTheEnd(reach);
+  if (
+    target.kind === 'time' &&
+    (end.lastCommitUs === undefined ||
+      target.atUs > end.lastCommitUs ||
+      (inclusive && target.atUs === end.lastCommitUs))
+  ) {
+    throw behindTheEnd(reach);
+  }
   return run.names;
 }
 
 function behindTheEnd({ run, end, target, facts }: Reach): LifeboatError {
   const last = end.lastCommitUs === undefined ? undefined : formatMicroseconds(end.lastCommitUs - 1n);
   const lsn = end.lastRecordLsn === undefined ? undefined : formatLsn(end.lastRecordLsn);
-  const why = run.damage?.message ?? (run.missing === undefined ? 'the archived WAL ends before' : `the archived WAL has a gap before: ${run.missing} is missing`);
-  const nearest = target.kind === 'lsn' || target.kind === 'latest' ? (lsn === undefined ? undefined : `lsn:${lsn}`) : last;
-  return new LifeboatError(run.damage === undefined ? 'window' : 'integrity', `cannot recover to ${target.text}: ${why}`, {
-    state: 'nothing was changed',
-    hint: `the latest possible moment is ${nearest ?? `the end of the base backup (${facts.stoppedAt}): --to immediate`}${nearest === undefined || run.missing !== undefined ? '' : '; or all that there is: --to latest'}`,
-    facts: { earliest: facts.stoppedAt, latest: last, latestLsn: lsn, missing: run.missing },
-  });
+  const why =
+    run.damage?.message ??
+    (run.missing === undefined
+      ? 'the archived WAL ends before'
+      : `the archived WAL has a gap before: ${run.missing} is missing`);
+  const nearest =
+    target.kind === 'lsn' || target.kind === 'latest' ? (lsn === undefined ? undefined : `lsn:${lsn}`) : last;
+  return new LifeboatError(
+    run.damage === undefined ? 'window' : 'integrity',
+    `cannot recover to ${target.text}: ${why}`,
+    {
+      state: 'nothing was changed',
+      hint:
+        'the latest possible moment is ' +
+        `${nearest ?? `the end of the base backup (${facts.stoppedAt}): --to immediate`}${nearest === undefined || run.missing !== undefined ? '' : '; or all that there is: --to latest'}`,
+      facts: { earliest: facts.stoppedAt, latest: last, latestLsn: lsn, missing: run.missing },
+    },
+  );
 }

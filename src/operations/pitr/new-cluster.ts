@@ -1,4 +1,7 @@
-/** A logical backup of a whole server as a cluster of its own: initdb, roles, every database, compared. Startable only when all of it is there. */
+/**
+ * A logical backup of a whole server as a cluster of its own: initdb, roles, every database, compared. Startable only
+ * when all of it is there.
+ */
 import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
@@ -61,7 +64,11 @@ export async function restoreIntoNewCluster(options: NewClusterOptions, context:
     // The commit point: from here on nothing is taken away any more.
     server.release();
     goesOn = action !== 'shutdown';
-    return { components, programs: place.programs, ...(goesOn ? { url: server.url.reveal(), pid: server.pid } : { url: undefined, pid: undefined }) };
+    return {
+      components,
+      programs: place.programs,
+      ...(goesOn ? { url: server.url.reveal(), pid: server.pid } : { url: undefined, pid: undefined }),
+    };
   } catch (error) {
     await server?.kill().catch(() => {});
     throw withState(error, await claimed.clear());
@@ -72,14 +79,28 @@ export async function restoreIntoNewCluster(options: NewClusterOptions, context:
   }
 }
 
-async function startNew({ programs }: ScratchPlace, { dataDir, owner }: RecoveryPlaces, folder: string, { serverVersionNum }: PostgresFacts, context: RunContext): Promise<RecoveringServer> {
+async function startNew(
+  { programs }: ScratchPlace,
+  { dataDir, owner }: RecoveryPlaces,
+  folder: string,
+  { serverVersionNum }: PostgresFacts,
+  context: RunContext,
+): Promise<RecoveringServer> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   await chmod(dataDir, 0o700);
   if (owner !== undefined) for (const path of [folder, dataDir]) await chown(path, owner.uid, owner.gid);
   context.emit({ type: 'step', component: 'database', message: `making a new cluster in ${dataDir}` });
   await makeCluster({ dataDir, programs, owner }, context);
   await setConfigurationAside(dataDir);
-  const server = await startRecovery({ dataDir, folder, owner, programs, facts: { minima: {}, serverVersionNum, superuser: 'postgres' }, restoreCommand: '', target: {} });
+  const server = await startRecovery({
+    dataDir,
+    folder,
+    owner,
+    programs,
+    facts: { minima: {}, serverVersionNum, superuser: 'postgres' },
+    restoreCommand: '',
+    target: {},
+  });
   try {
     await server.ready(context);
     return server;
@@ -89,19 +110,46 @@ async function startNew({ programs }: ScratchPlace, { dataDir, owner }: Recovery
   }
 }
 
-async function fill({ loaded, repository, manifest, component, facts }: NewClusterOptions, { url }: RecoveringServer, place: ScratchPlace, context: RunContext): Promise<RestoredComponent[]> {
-  const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(manifest), artifacts: component.artifacts, trustChecksums: true });
+async function fill(
+  { loaded, repository, manifest, component, facts }: NewClusterOptions,
+  { url }: RecoveringServer,
+  place: ScratchPlace,
+  context: RunContext,
+): Promise<RestoredComponent[]> {
+  const reader = openArtifacts({
+    storage: repository.storage,
+    dataKey: await repository.dataKeyOf(manifest),
+    artifacts: component.artifacts,
+    trustChecksums: true,
+  });
   if (facts.globals !== undefined) {
     const { replayGlobals } = await import('../../source/postgres/restore/globals-replay.ts');
     await replayGlobals({ reader, facts, targetUrl: url }, context);
   }
   // The new one is empty, and stands in the way of that of the backup.
-  if (facts.databases.some(({ name }) => name === 'postgres')) await withConnection(url, { database: 'template1', signal: context.signal }, async (client) => client.query('DROP DATABASE postgres'));
+  if (facts.databases.some(({ name }) => name === 'postgres')) {
+    await withConnection(url, { database: 'template1', signal: context.signal }, async (client) =>
+      client.query('DROP DATABASE postgres'),
+    );
+  }
   const done: RestoredComponent[] = [];
   for (const { name } of facts.databases) {
     const started = performance.now();
     context.emit({ type: 'step', component: component.name, message: `restoring database ${name}` });
-    const report = await restorePostgres({ reader, facts, database: name, targetUrl: url, targetDatabase: name, jobs: loaded.config.jobs, toolsFolder: place.programs, noOwner: facts.globals === undefined, noAcl: facts.globals === undefined }, context);
+    const report = await restorePostgres(
+      {
+        reader,
+        facts,
+        database: name,
+        targetUrl: url,
+        targetDatabase: name,
+        jobs: loaded.config.jobs,
+        toolsFolder: place.programs,
+        noOwner: facts.globals === undefined,
+        noAcl: facts.globals === undefined,
+      },
+      context,
+    );
     done.push(restoredTables(component, report, performance.now() - started));
   }
   return done;

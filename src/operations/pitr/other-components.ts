@@ -9,13 +9,26 @@ import type { RestoredComponent, RestoreRequest } from '../restore/request.ts';
 import { restore } from '../restore/restore.ts';
 import { kindOf } from '../component.ts';
 
-/** Chooses the backups and plans their restores. Throws `window` (17) where a component has none before the moment, and whatever keeps it from being restored. */
-export async function planOthers(loaded: LoadedConfig, request: PitrRequest, target: string, repository: Repository, momentUs: bigint, context: RunContext): Promise<PitrOtherPlanned[]> {
+/**
+ * Chooses the backups and plans their restores. Throws `window` (17) where a component has none before the moment, and
+ * whatever keeps it from being restored.
+ */
+export async function planOthers(
+  loaded: LoadedConfig,
+  request: PitrRequest,
+  target: string,
+  repository: Repository,
+  momentUs: bigint,
+  context: RunContext,
+): Promise<PitrOtherPlanned[]> {
   const planned: PitrOtherPlanned[] = [];
   for (const component of new Set(request.with)) {
     const { id, at } = await newestBefore(repository, target, component, momentUs);
     const result = await restore(loaded, { ...requestOf(request, target, component, id), dryRun: true }, context);
-    const steps = result.outcome === 'planned' ? result.steps.map((step) => ({ component: step.component, to: step.to, action: step.action })) : [];
+    const steps =
+      result.outcome === 'planned'
+        ? result.steps.map((step) => ({ component: step.component, to: step.to, action: step.action }))
+        : [];
     planned.push({ component, id, at, distanceMs: Math.max(0, Number(momentUs / 1000n) - Date.parse(at)), steps });
   }
   return planned;
@@ -27,7 +40,13 @@ export interface RestoredOthers {
 }
 
 /** Restores them one after the other. */
-export async function restoreOthers(loaded: LoadedConfig, request: PitrRequest, target: string, planned: readonly PitrOtherPlanned[], context: RunContext): Promise<RestoredOthers> {
+export async function restoreOthers(
+  loaded: LoadedConfig,
+  request: PitrRequest,
+  target: string,
+  planned: readonly PitrOtherPlanned[],
+  context: RunContext,
+): Promise<RestoredOthers> {
   const restored: RestoredComponent[] = [];
   const safetyBackupIds: string[] = [];
   for (const { component, id } of planned) {
@@ -39,7 +58,12 @@ export async function restoreOthers(loaded: LoadedConfig, request: PitrRequest, 
   return { restored, safetyBackupIds };
 }
 
-async function newestBefore(repository: Repository, target: string, component: PitrOther, momentUs: bigint): Promise<{ readonly id: string; readonly at: string }> {
+async function newestBefore(
+  repository: Repository,
+  target: string,
+  component: PitrOther,
+  momentUs: bigint,
+): Promise<{ readonly id: string; readonly at: string }> {
   let oldest: string | undefined;
   let best: { readonly id: string; readonly at: string; readonly endUs: bigint } | undefined;
   for await (const { manifest, trust } of repository.listManifests()) {
@@ -48,12 +72,17 @@ async function newestBefore(repository: Repository, target: string, component: P
     const endUs = parseTime(found.finishedAt);
     if (oldest === undefined || found.finishedAt < oldest) oldest = found.finishedAt;
     // What was read while it was taken may be of its end.
-    if (endUs <= momentUs && (best === undefined || endUs > best.endUs)) best = { id: manifest.id, at: found.startedAt, endUs };
+    if (endUs <= momentUs && (best === undefined || endUs > best.endUs)) {
+      best = { id: manifest.id, at: found.startedAt, endUs };
+    }
   }
   if (best !== undefined) return best;
   throw new LifeboatError('window', `there is no backup of ${component} before ${formatMicroseconds(momentUs)}`, {
     state: 'nothing was changed',
-    hint: oldest === undefined ? `target ${target} has none at all: leave it out of --with` : `the oldest is of ${oldest}: leave ${component} out of --with, or restore that one by lifeboat restore`,
+    hint:
+      oldest === undefined
+        ? `target ${target} has none at all: leave it out of --with`
+        : `the oldest is of ${oldest}: leave ${component} out of --with, or restore that one by lifeboat restore`,
   });
 }
 

@@ -36,7 +36,13 @@ async function recover(loaded: LoadedConfig, request: PitrRequest, told: RunCont
     } catch (why) {
       if (!(why instanceof NoBaseError)) throw why;
       const { fallBack } = await import('./fallback.ts');
-      return { ...(await fallBack({ loaded, repository, request, why, at, ask: async (replaced, target) => ask(request, replaced, target) }, context)), warnings };
+      return {
+        ...(await fallBack(
+          { loaded, repository, request, why, at, ask: async (replaced, target) => ask(request, replaced, target) },
+          context,
+        )),
+        warnings,
+      };
     }
     await using _ = await pinned(repository, { scope: 'read', command: 'pitr', backupId: plan.manifest.id }, context);
     return { ...(await withPlan({ loaded, repository, request, plan, at }, context)), warnings };
@@ -44,10 +50,27 @@ async function recover(loaded: LoadedConfig, request: PitrRequest, told: RunCont
 }
 
 function refuseContradictions({ check, dryRun, action, to, dataDir, intoDatabase }: PitrRequest): void {
-  if (intoDatabase !== undefined && action === 'pause') throw new LifeboatError('usage', 'what is copied must not change, nor be locked by what had not ended at the moment: a recovery that is held cannot be copied from', { hint: 'leave out --action pause' });
+  if (intoDatabase !== undefined && action === 'pause') {
+    throw new LifeboatError(
+      'usage',
+      'what is copied must not change, nor be locked by what had not ended at the moment: a recovery that is held ' +
+        'cannot be copied from',
+      { hint: 'leave out --action pause' },
+    );
+  }
   if (check || dryRun) return;
-  if (action === 'pause' && to === 'latest') throw new LifeboatError('usage', 'there is no moment to pause at with --to latest', { hint: 'leave out --action, or name a moment' });
-  if (dataDir === undefined && intoDatabase === undefined) throw new LifeboatError('usage', 'no place to recover to was named', { hint: 'name a folder that is empty or not there: --data-dir /path; or what is to be copied back into the live server: --into-database app; or only plan: --dry-run, --check' });
+  if (action === 'pause' && to === 'latest') {
+    throw new LifeboatError('usage', 'there is no moment to pause at with --to latest', {
+      hint: 'leave out --action, or name a moment',
+    });
+  }
+  if (dataDir === undefined && intoDatabase === undefined) {
+    throw new LifeboatError('usage', 'no place to recover to was named', {
+      hint:
+        'name a folder that is empty or not there: --data-dir /path; or what is to be copied back into the live ' +
+        'server: --into-database app; or only plan: --dry-run, --check',
+    });
+  }
 }
 
 interface Work {
@@ -61,19 +84,40 @@ interface Work {
 async function withPlan(work: Work, context: RunContext): Promise<PitrResult> {
   const { loaded, repository, request, plan, at } = work;
   const target = plan.manifest.target;
-  const places = request.dataDir === undefined ? undefined : await findPlaces(plan, request.dataDir, request.tablespaceMap);
-  const into = request.intoDatabase === undefined ? undefined : await planInto(loaded, target, request.intoDatabase, at, context);
-  const others = (request.with?.length ?? 0) === 0 ? undefined : await planOthers(loaded, request, target, repository, await momentOf(repository, plan, context), context);
+  const places =
+    request.dataDir === undefined ? undefined : await findPlaces(plan, request.dataDir, request.tablespaceMap);
+  const into =
+    request.intoDatabase === undefined ? undefined : await planInto(loaded, target, request.intoDatabase, at, context);
+  const others =
+    (request.with?.length ?? 0) === 0
+      ? undefined
+      : await planOthers(loaded, request, target, repository, await momentOf(repository, plan, context), context);
   const shown = { ...plan.shown, copies: into?.steps, others };
   const checked = request.check ? await checkWal(repository, plan, context) : undefined;
   if (request.check || request.dryRun) return { ...shown, outcome: 'planned', checked, warnings: [] };
   await ask(request, into?.replaces ?? [], target);
   const started = performance.now();
   let copied: Copied | undefined;
-  const use = into === undefined ? undefined : async (server: { readonly url: IntoPlan['url'] }, inner: RunContext): Promise<void> => {
-    copied = await copyInto({ loaded, repository, request, manifest: plan.manifest, into, from: { url: server.url, programs: plan.place.programs } }, inner);
-  };
-  const recovered = await recoverCluster({ repository, plan, inclusive: request.inclusive, places, action: request.action, jobs: loaded.config.jobs, use }, context);
+  const use =
+    into === undefined
+      ? undefined
+      : async (server: { readonly url: IntoPlan['url'] }, inner: RunContext): Promise<void> => {
+          copied = await copyInto(
+            {
+              loaded,
+              repository,
+              request,
+              manifest: plan.manifest,
+              into,
+              from: { url: server.url, programs: plan.place.programs },
+            },
+            inner,
+          );
+        };
+  const recovered = await recoverCluster(
+    { repository, plan, inclusive: request.inclusive, places, action: request.action, jobs: loaded.config.jobs, use },
+    context,
+  );
   const durationMs = performance.now() - started;
   await recordRecovery(repository, plan, { ...recovered, durationMs }, context);
   const { restored, safetyBackupIds } = await afterwards(work, others ?? [], recovered, copied, context);
@@ -91,23 +135,55 @@ async function withPlan(work: Work, context: RunContext): Promise<PitrResult> {
 }
 
 /** What fails here leaves the recovered cluster as it is, and says so. */
-async function afterwards({ loaded, request, plan }: Work, others: readonly PitrOtherPlanned[], { pid }: Pick<PitrRecovered, 'pid'>, copied: Copied | undefined, context: RunContext): ReturnType<typeof restoreOthers> {
+async function afterwards(
+  { loaded, request, plan }: Work,
+  others: readonly PitrOtherPlanned[],
+  { pid }: Pick<PitrRecovered, 'pid'>,
+  copied: Copied | undefined,
+  context: RunContext,
+): ReturnType<typeof restoreOthers> {
   try {
     return await restoreOthers(loaded, request, plan.manifest.target, others, context);
   } catch (error) {
-    const cluster = request.dataDir === undefined ? [] : [`the recovered cluster is complete in ${request.dataDir}${pid === undefined ? '' : `; its server runs as process ${pid}`}`];
-    const copies = (copied?.copied ?? []).map(({ to, undo }) => `the recovered database is ${to}${undo === undefined ? '' : ` (to take it back: ${undo})`}`);
+    const cluster =
+      request.dataDir === undefined
+        ? []
+        : [
+            'the recovered cluster is complete in ' +
+              `${request.dataDir}${pid === undefined ? '' : `; its server runs as process ${pid}`}`,
+          ];
+    const copies = (copied?.copied ?? []).map(
+      ({ to, undo }) => `the recovered database is ${to}${undo === undefined ? '' : ` (to take it back: ${undo})`}`,
+    );
     throw withState(error, [...cluster, ...copies].join('; '));
   }
 }
 
 /** One question, before the recovery begins: nobody waits for it in the night. */
-async function ask({ intoDatabase, others, with: names, confirm }: PitrRequest, replaced: readonly Replaced[], target: string): Promise<void> {
+async function ask(
+  { intoDatabase, others, with: names, confirm }: PitrRequest,
+  replaced: readonly Replaced[],
+  target: string,
+): Promise<void> {
   const consequences = replaced.flatMap((each) => each.consequences);
-  for (const name of new Set(names)) if (others?.[name].intoLive === true) consequences.push(`${name} of target ${target} is replaced by what its backup holds`);
+  for (const name of new Set(names)) {
+    if (others?.[name].intoLive === true) {
+      consequences.push(`${name} of target ${target} is replaced by what its backup holds`);
+    }
+  }
   if (consequences.length === 0) return;
   const [only, ...more] = replaced;
-  const name = only !== undefined && more.length === 0 && replaced.flatMap((each) => each.consequences).length === consequences.length ? only.name : target;
-  if (confirm === undefined) throw new LifeboatError('confirmation', `confirmation is needed: ${consequences.join('; ')}`, { state: 'nothing was changed', hint: `--confirm=${intoDatabase === undefined ? target : name}` });
+  const name =
+    only !== undefined &&
+    more.length === 0 &&
+    replaced.flatMap((each) => each.consequences).length === consequences.length
+      ? only.name
+      : target;
+  if (confirm === undefined) {
+    throw new LifeboatError('confirmation', `confirmation is needed: ${consequences.join('; ')}`, {
+      state: 'nothing was changed',
+      hint: `--confirm=${intoDatabase === undefined ? target : name}`,
+    });
+  }
   await confirm({ name, consequences });
 }

@@ -17,7 +17,16 @@ import { baseBackups, placeFor, startsTooLate } from './choose-base.ts';
 import { neededFor } from './needed-segments.ts';
 import type { PitrPlanned, PitrRequest } from './request.ts';
 import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './moment.ts';
-import { chooseTimeline, endOfRun, readableRun, runOf, takeInventory, type RunEnd, type WalInventory, type WalRun } from './wal-inventory.ts';
+import {
+  chooseTimeline,
+  endOfRun,
+  readableRun,
+  runOf,
+  takeInventory,
+  type RunEnd,
+  type WalInventory,
+  type WalRun,
+} from './wal-inventory.ts';
 
 export interface PitrPlan {
   readonly manifest: Manifest;
@@ -41,15 +50,26 @@ export class NoBaseError extends LifeboatError {
   readonly target: string | undefined;
 
   constructor(message: string, target: string | undefined) {
-    super('window', message, { state: 'nothing was changed', hint: 'lifeboat list shows what there is; lifeboat backup base takes one' });
+    super('window', message, {
+      state: 'nothing was changed',
+      hint: 'lifeboat list shows what there is; lifeboat backup base takes one',
+    });
     this.target = target;
   }
 }
 
 /** Throws `window` (17) with the nearest moments, `integrity` (14) naming what is missing, `tool` (16), `usage` (2). */
-export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repository: Repository, context: RunContext): Promise<PitrPlan> {
+export async function planPitr(
+  loaded: LoadedConfig,
+  request: PitrRequest,
+  repository: Repository,
+  context: RunContext,
+): Promise<PitrPlan> {
   const target = parseTarget(request.to);
-  const name = request.target ?? loaded.config.defaultTarget ?? (loaded.config.targets.size === 1 ? [...loaded.config.targets.keys()][0] : undefined);
+  const name =
+    request.target ??
+    loaded.config.defaultTarget ??
+    (loaded.config.targets.size === 1 ? [...loaded.config.targets.keys()][0] : undefined);
   const candidates = await baseBackups(repository, name);
   if (candidates.length === 0) throw new NoBaseError('there is no base backup to recover from', name);
   const inventories = new Map<string, WalInventory>();
@@ -65,7 +85,8 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
       reasons.push(`${manifest.id} ${early}`);
       continue;
     }
-    const inventory = inventories.get(facts.systemIdentifier) ?? (await takeInventory(repository, facts.systemIdentifier));
+    const inventory =
+      inventories.get(facts.systemIdentifier) ?? (await takeInventory(repository, facts.systemIdentifier));
     inventories.set(facts.systemIdentifier, inventory);
     const timeline = timelineFrom(inventory, facts, request.timeline);
     if (timeline instanceof LifeboatError) {
@@ -74,28 +95,67 @@ export async function planPitr(loaded: LoadedConfig, request: PitrRequest, repos
     }
     const run = await readableRun(repository, facts.systemIdentifier, runOf(inventory, facts, timeline));
     if (run.last < segmentsOfBase(facts).last) {
-      reasons.push(`${manifest.id} ${lacksLog}: ${run.missing ?? segmentAt(facts.timeline, (run.last + 1n) * BigInt(facts.walSegmentBytes), facts.walSegmentBytes)} is ${run.damage === undefined ? 'missing' : 'damaged'}`);
+      reasons.push(
+        `${manifest.id} ${lacksLog}: ` +
+          `${run.missing ?? segmentAt(facts.timeline, (run.last + 1n) * BigInt(facts.walSegmentBytes), facts.walSegmentBytes)} ` +
+          `is ${run.damage === undefined ? 'missing' : 'damaged'}`,
+      );
       continue;
     }
     const place = await placeFor(facts);
     const end = await endOfRun(repository, facts.systemIdentifier, run, place.programs, context);
-    const needed = await neededFor(repository, { facts, run, end, target, inclusive: request.inclusive, programs: place.programs }, context);
+    const needed = await neededFor(
+      repository,
+      { facts, run, end, target, inclusive: request.inclusive, programs: place.programs },
+      context,
+    );
     if (needed === undefined) {
-      reasons.push(`after ${manifest.id} there is no ${target.kind === 'name' ? 'restore point of that name' : 'end of that transaction in the archived WAL'}`);
+      reasons.push(
+        `after ${manifest.id} there is no ` +
+          (target.kind === 'name' ? 'restore point of that name' : 'end of that transaction in the archived WAL'),
+      );
       continue;
     }
     if (newest !== undefined && newest.systemIdentifier !== facts.systemIdentifier) {
-      context.emit({ type: 'warning', component: 'base', message: `base backup ${manifest.id} is of the cluster with system identifier ${facts.systemIdentifier}; the newest of target ${manifest.target} is of another one, ${newest.systemIdentifier}, which has taken its place` });
+      context.emit({
+        type: 'warning',
+        component: 'base',
+        message:
+          `base backup ${manifest.id} is of the cluster with system identifier ` +
+          `${facts.systemIdentifier}; the newest of target ${manifest.target} is of ` +
+          `another one, ${newest.systemIdentifier}, which has taken its place`,
+      });
     }
-    return { manifest, component, facts, inventory, run, end, needed, target, place, shown: shownPlan(manifest, component, facts, run, needed, end, request, target) };
+    return {
+      manifest,
+      component,
+      facts,
+      inventory,
+      run,
+      end,
+      needed,
+      target,
+      place,
+      shown: shownPlan(manifest, component, facts, run, needed, end, request, target),
+    };
   }
-  if (reasons.length > 0 && reasons.every((reason) => reason.includes(lacksLog))) throw new NoBaseError(`no base backup has its write-ahead log: ${reasons.slice(0, 5).join('; ')}`, name);
+  if (reasons.length > 0 && reasons.every((reason) => reason.includes(lacksLog))) {
+    throw new NoBaseError(`no base backup has its write-ahead log: ${reasons.slice(0, 5).join('; ')}`, name);
+  }
   const logical = target.kind === 'time' ? await logicalBefore(repository, name, target.atUs) : undefined;
-  throw new LifeboatError('window', `no base backup can be recovered to ${request.to}: ${reasons.slice(0, 5).join('; ')}`, {
-    state: 'nothing was changed',
-    hint: oldest === undefined ? undefined : `the earliest possible moment is ${oldest.stoppedAt} (lsn:${oldest.stopLsn})${logical === undefined ? '' : `; a logical backup from before: lifeboat restore ${logical}`}`,
-    facts: oldest === undefined ? undefined : { earliest: oldest.stoppedAt, earliestLsn: oldest.stopLsn, logical },
-  });
+  throw new LifeboatError(
+    'window',
+    `no base backup can be recovered to ${request.to}: ${reasons.slice(0, 5).join('; ')}`,
+    {
+      state: 'nothing was changed',
+      hint:
+        oldest === undefined
+          ? undefined
+          : `the earliest possible moment is ${oldest.stoppedAt} ` +
+            `(lsn:${oldest.stopLsn})${logical === undefined ? '' : `; a logical backup from before: lifeboat restore ${logical}`}`,
+      facts: oldest === undefined ? undefined : { earliest: oldest.stoppedAt, earliestLsn: oldest.stopLsn, logical },
+    },
+  );
 }
 
 /** Or why none: an earlier base backup may be from before the timelines parted. */
@@ -109,30 +169,58 @@ function timelineFrom(inventory: WalInventory, facts: BaseFacts, wanted: number 
 }
 
 /** Id of the newest logical backup that was complete by then. */
-async function logicalBefore(repository: Repository, target: string | undefined, atUs: bigint): Promise<string | undefined> {
+async function logicalBefore(
+  repository: Repository,
+  target: string | undefined,
+  atUs: bigint,
+): Promise<string | undefined> {
   let best: { readonly id: string; readonly at: string } | undefined;
   for await (const { manifest, trust } of repository.listManifests()) {
     const component = manifest?.components.find(({ kind }) => kind === 'postgres');
-    if (manifest === undefined || component === undefined || trust !== 'sealed' || (target !== undefined && manifest.target !== target)) continue;
-    if (parseTime(component.finishedAt) <= atUs && (best === undefined || component.finishedAt > best.at)) best = { id: manifest.id, at: component.finishedAt };
+    if (
+      manifest === undefined ||
+      component === undefined ||
+      trust !== 'sealed' ||
+      (target !== undefined && manifest.target !== target)
+    ) {
+      continue;
+    }
+    if (parseTime(component.finishedAt) <= atUs && (best === undefined || component.finishedAt > best.at)) {
+      best = { id: manifest.id, at: component.finishedAt };
+    }
   }
   return best?.id;
 }
 
-function shownPlan(manifest: Manifest, component: ManifestComponent, facts: BaseFacts, run: WalRun, needed: readonly string[], end: RunEnd, request: PitrRequest, target: PitrTarget): PitrPlanned {
+function shownPlan(
+  manifest: Manifest,
+  component: ManifestComponent,
+  facts: BaseFacts,
+  run: WalRun,
+  needed: readonly string[],
+  end: RunEnd,
+  request: PitrRequest,
+  target: PitrTarget,
+): PitrPlanned {
   const baseBytes = component.artifacts.reduce((sum, { bytes }) => sum + bytes, 0);
   const walBytes = needed.length * facts.walSegmentBytes;
   return {
     id: manifest.id,
     target: manifest.target,
-    to: target.kind === 'time' || target.kind === 'latest' || target.kind === 'immediate' ? target.text : `${target.kind}:${target.text}`,
+    to:
+      target.kind === 'time' || target.kind === 'latest' || target.kind === 'immediate'
+        ? target.text
+        : `${target.kind}:${target.text}`,
     systemIdentifier: facts.systemIdentifier,
     serverVersion: facts.serverVersion,
     timeline: run.timeline,
     baseAt: facts.stoppedAt,
     baseBytes,
     segments: { count: needed.length, first: needed[0] ?? '', last: needed.at(-1) ?? '', bytes: walBytes },
-    window: { from: facts.stoppedAt, to: end.lastCommitUs === undefined ? undefined : formatMicroseconds(end.lastCommitUs) },
+    window: {
+      from: facts.stoppedAt,
+      to: end.lastCommitUs === undefined ? undefined : formatMicroseconds(end.lastCommitUs),
+    },
     // Orders of magnitude of one disk: 100 MB/s to write and sync the base backup, 30 MB/s to replay.
     estimatedMs: 5000 + baseBytes / 100_000 + walBytes / 30_000,
     dataDir: request.dataDir,
@@ -142,5 +230,10 @@ function shownPlan(manifest: Manifest, component: ManifestComponent, facts: Base
 
 function shownTablespaces(facts: BaseFacts, { dataDir, tablespaceMap = {} }: PitrRequest): PitrPlanned['tablespaces'] {
   if (dataDir === undefined) return facts.tablespaces.map(({ name, path, bytes }) => ({ name, from: path, bytes }));
-  return placeTablespaces(facts, dataDir, new Map(Object.entries(tablespaceMap))).map(({ name, from, to, bytes }) => ({ name, from, bytes, to }));
+  return placeTablespaces(facts, dataDir, new Map(Object.entries(tablespaceMap))).map(({ name, from, to, bytes }) => ({
+    name,
+    from,
+    bytes,
+    to,
+  }));
 }

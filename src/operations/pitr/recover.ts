@@ -35,9 +35,15 @@ export interface RecoverOptions {
   readonly use?: ((server: RecoveringServer, context: RunContext) => Promise<void>) | undefined;
 }
 
-export type Recovered = Pick<PitrRecovered, 'stopped' | 'lsn' | 'lastCommitAt' | 'databases' | 'structure' | 'segmentsReplayed' | 'url' | 'pid' | 'nextSteps'>;
+export type Recovered = Pick<
+  PitrRecovered,
+  'stopped' | 'lsn' | 'lastCommitAt' | 'databases' | 'structure' | 'segmentsReplayed' | 'url' | 'pid' | 'nextSteps'
+>;
 
-/** Throws `integrity` (14) for a damaged archive or cluster, `window` (17), `source` (13), `space` (15); what is left then stands in the error's state. */
+/**
+ * Throws `integrity` (14) for a damaged archive or cluster, `window` (17), `source` (13), `space` (15); what is left
+ * then stands in the error's state.
+ */
 export async function recoverCluster(options: RecoverOptions, context: RunContext): Promise<Recovered> {
   const { plan } = options;
   const folder = await mkdtemp(join(plan.place.parent, 'lifeboat-pitr-'));
@@ -79,7 +85,12 @@ class LateFailure extends Error {
   }
 }
 
-async function inFolder(options: RecoverOptions, places: RecoveryPlaces, folder: string, context: RunContext): Promise<Recovered> {
+async function inFolder(
+  options: RecoverOptions,
+  places: RecoveryPlaces,
+  folder: string,
+  context: RunContext,
+): Promise<Recovered> {
   const { action, plan } = options;
   const { dataDir, owner } = places;
   const isThrowaway = options.places === undefined;
@@ -92,12 +103,20 @@ async function inFolder(options: RecoverOptions, places: RecoveryPlaces, folder:
     const { server, late, ...rest } = await carryOut(options, places, { folder, started }, context);
     if (isThrowaway) await server.kill();
     const goesOn = !isThrowaway && action !== 'shutdown';
-    if (late !== undefined) throw new LateFailure(isThrowaway ? late : withState(late, lateState(action, dataDir, server)), goesOn);
-    return { ...rest, ...(goesOn ? { url: server.url.reveal(), pid: server.pid } : {}), nextSteps: isThrowaway ? [] : nextSteps(action, dataDir, server, plan) };
+    if (late !== undefined) {
+      throw new LateFailure(isThrowaway ? late : withState(late, lateState(action, dataDir, server)), goesOn);
+    }
+    return {
+      ...rest,
+      ...(goesOn ? { url: server.url.reveal(), pid: server.pid } : {}),
+      nextSteps: isThrowaway ? [] : nextSteps(action, dataDir, server, plan),
+    };
   } catch (error) {
     if (error instanceof LateFailure) throw error;
     await started.server?.kill().catch(() => {});
-    if (!isThrowaway && error instanceof DamagedCluster && !context.signal.aborted) throw withState(error.cause, keptState(dataDir));
+    if (!isThrowaway && error instanceof DamagedCluster && !context.signal.aborted) {
+      throw withState(error.cause, keptState(dataDir));
+    }
     const state = await claimed.clear();
     const cause = error instanceof DamagedCluster ? error.cause : error;
     throw isThrowaway ? cause : withState(cause, state);
@@ -116,40 +135,108 @@ interface Running {
   readonly started: { server?: RecoveringServer };
 }
 
-type CarriedOut = Omit<Recovered, 'url' | 'pid' | 'nextSteps'> & { readonly server: RecoveringServer; /** What `use` failed with. */ readonly late: unknown };
+type CarriedOut = Omit<Recovered, 'url' | 'pid' | 'nextSteps'> & {
+  readonly server: RecoveringServer;
+  /** What `use` failed with. */ readonly late: unknown;
+};
 
-async function carryOut(options: RecoverOptions, { dataDir, tablespaces, owner }: RecoveryPlaces, { folder, started }: Running, context: RunContext): Promise<CarriedOut> {
+async function carryOut(
+  options: RecoverOptions,
+  { dataDir, tablespaces, owner }: RecoveryPlaces,
+  { folder, started }: Running,
+  context: RunContext,
+): Promise<CarriedOut> {
   const { repository, plan, action } = options;
   const isThrowaway = options.places === undefined;
   const { signal, emit } = context;
-  emit({ type: 'step', component: 'base', message: `restoring base backup ${plan.manifest.id} (${formatBytes(plan.shown.baseBytes)}) to ${dataDir}` });
-  const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(plan.manifest), artifacts: plan.component.artifacts, trustChecksums: true });
+  emit({
+    type: 'step',
+    component: 'base',
+    message: `restoring base backup ${plan.manifest.id} (${formatBytes(plan.shown.baseBytes)}) to ${dataDir}`,
+  });
+  const reader = openArtifacts({
+    storage: repository.storage,
+    dataKey: await repository.dataKeyOf(plan.manifest),
+    artifacts: plan.component.artifacts,
+    trustChecksums: true,
+  });
   const restoring = performance.now();
   await restoreBase({ reader, dataDir, tablespaces, owner }, context);
-  emit({ type: 'timing', component: 'base', name: 'restore of the base backup', seconds: (performance.now() - restoring) / 1000 });
-  await using wal = await serveWal({ repository, inventory: plan.inventory, run: plan.run, segmentBytes: plan.facts.walSegmentBytes, folder, owner });
+  emit({
+    type: 'timing',
+    component: 'base',
+    name: 'restore of the base backup',
+    seconds: (performance.now() - restoring) / 1000,
+  });
+  await using wal = await serveWal({
+    repository,
+    inventory: plan.inventory,
+    run: plan.run,
+    segmentBytes: plan.facts.walSegmentBytes,
+    folder,
+    owner,
+  });
   emit({ type: 'step', component: 'base', message: `replaying up to ${plan.shown.segments.count} WAL segments` });
-  const server = await startRecovery({ dataDir, folder, owner, programs: plan.place.programs, facts: plan.facts, restoreCommand: wal.command, target: recoveryTarget(plan, options.inclusive) });
+  const server = await startRecovery({
+    dataDir,
+    folder,
+    owner,
+    programs: plan.place.programs,
+    facts: plan.facts,
+    restoreCommand: wal.command,
+    target: recoveryTarget(plan, options.inclusive),
+  });
   started.server = server;
   const { stopped, position } = await replay(server, wal, plan, context);
   emit({ type: 'step', component: 'base', message: stopped });
-  // First of all: it ends what had not ended at the moment, a DROP TABLE say, and holds locks for ever while the replay is held.
+  // First of all: it ends what had not ended at the moment, a DROP TABLE say, and holds locks for ever while the replay
+  // is held.
   const writable = action !== 'pause';
   if (writable) await server.promote(signal);
   const databases = await server.readAll(context);
-  const structure = await checkStructure({ url: server.url, databases, named: (database) => `database "${database}" of the recovered cluster`, component: 'base', programs: plan.place.programs, jobs: options.jobs, writable }, context).catch((error: unknown) => {
-    throw error instanceof LifeboatError && error.code === 'integrity' ? new DamagedCluster('damaged', { cause: error }) : error;
+  const structure = await checkStructure(
+    {
+      url: server.url,
+      databases,
+      named: (database) => `database "${database}" of the recovered cluster`,
+      component: 'base',
+      programs: plan.place.programs,
+      jobs: options.jobs,
+      writable,
+    },
+    context,
+  ).catch((error: unknown) => {
+    throw error instanceof LifeboatError && error.code === 'integrity'
+      ? new DamagedCluster('damaged', { cause: error })
+      : error;
   });
-  const late = await options.use?.(server, context).then(() => undefined, (error: unknown) => error ?? new Error('unknown'));
+  const late = await options.use?.(server, context).then(
+    () => undefined,
+    (error: unknown) => error ?? new Error('unknown'),
+  );
   signal.throwIfAborted();
   if (!isThrowaway && action === 'shutdown') await server.shutDown(signal);
   if (!isThrowaway && action !== 'pause') await takeIntoUse(dataDir);
   // The commit point: from here on nothing is taken away any more.
   if (!isThrowaway) server.release();
-  return { stopped, lsn: position.lsn, lastCommitAt: position.lastCommitAt, databases, structure, segmentsReplayed: wal.delivered(), server, late };
+  return {
+    stopped,
+    lsn: position.lsn,
+    lastCommitAt: position.lastCommitAt,
+    databases,
+    structure,
+    segmentsReplayed: wal.delivered(),
+    server,
+    late,
+  };
 }
 
-async function replay(server: RecoveringServer, wal: WalServer, plan: PitrPlan, context: RunContext): Promise<{ stopped: string; position: RecoveryPosition }> {
+async function replay(
+  server: RecoveringServer,
+  wal: WalServer,
+  plan: PitrPlan,
+  context: RunContext,
+): Promise<{ stopped: string; position: RecoveryPosition }> {
   const { facts, target, needed, run } = plan;
   const size = BigInt(facts.walSegmentBytes);
   const end = target.kind === 'lsn' ? target.lsn : (run.first + BigInt(needed.length)) * size;
@@ -177,7 +264,9 @@ function recoveryTarget({ target, run }: PitrPlan, inclusive: boolean): Record<s
   const common = { ...timeline, recovery_target_inclusive: inclusive ? 'on' : 'off' };
   if (target.kind === 'latest') return timeline;
   // While it reads its configuration the server knows no names of zones, not even Z.
-  if (target.kind === 'time') return { ...common, recovery_target_time: formatMicroseconds(target.atUs).replace('T', ' ').replace('Z', '+00') };
+  if (target.kind === 'time') {
+    return { ...common, recovery_target_time: formatMicroseconds(target.atUs).replace('T', ' ').replace('Z', '+00') };
+  }
   if (target.kind === 'name') return { ...timeline, recovery_target_name: target.name };
   return { ...common, [`recovery_target_${target.kind}`]: target.text };
 }
@@ -185,24 +274,51 @@ function recoveryTarget({ target, run }: PitrPlan, inclusive: boolean): Record<s
 /** The same error, telling the state things are in. */
 export function withState(error: unknown, state: string): unknown {
   if (!(error instanceof LifeboatError)) return error;
-  return new LifeboatError(error.code, error.message, { hint: error.hint, state: [error.state, state].filter((each) => each !== undefined).join('; '), retryable: error.retryable, facts: error.facts, cause: error });
+  return new LifeboatError(error.code, error.message, {
+    hint: error.hint,
+    state: [error.state, state].filter((each) => each !== undefined).join('; '),
+    retryable: error.retryable,
+    facts: error.facts,
+    cause: error,
+  });
 }
 
 function lateState(action: PitrAction, dataDir: string, { pid, url }: RecoveringServer): string {
-  return `the recovered cluster is complete in ${dataDir}${action === 'shutdown' ? ', shut down' : `; its server runs as process ${pid}: psql '${url.reveal()}'`}`;
+  return (
+    'the recovered cluster is complete in ' +
+    `${dataDir}${action === 'shutdown' ? ', shut down' : `; its server runs as process ${pid}: psql '${url.reveal()}'`}`
+  );
 }
 
 function keptState(dataDir: string): string {
-  return `the recovered cluster is kept in ${dataDir}, its configuration under names that end in .until-recovered, so that no server starts from it unasked; rename them back to start it all the same, or remove the folder`;
+  return (
+    `the recovered cluster is kept in ${dataDir}, its configuration under names that end in .until-recovered, so ` +
+    'that no server starts from it unasked; rename them back to start it all the same, or remove the folder'
+  );
 }
 
-function nextSteps(action: PitrAction, dataDir: string, { pid, url }: RecoveringServer, { place, facts }: PitrPlan): string[] {
+function nextSteps(
+  action: PitrAction,
+  dataDir: string,
+  { pid, url }: RecoveringServer,
+  { place, facts }: PitrPlan,
+): string[] {
   const outside = Object.values(facts.outsideFiles);
-  if (action === 'pause') return [`look at it: psql '${url.reveal()}'`, `end it: kill -INT ${pid}, then remove ${dataDir}`, 'to take the cluster into use: the same command with --action shutdown and another --data-dir'];
+  if (action === 'pause') {
+    return [
+      `look at it: psql '${url.reveal()}'`,
+      `end it: kill -INT ${pid}, then remove ${dataDir}`,
+      'to take the cluster into use: the same command with --action shutdown and another --data-dir',
+    ];
+  }
   return [
-    ...(action === 'promote' ? [`use it: psql '${url.reveal()}'`, `end it before you start it by its own configuration: kill -INT ${pid}`] : []),
+    ...(action === 'promote'
+      ? [`use it: psql '${url.reveal()}'`, `end it before you start it by its own configuration: kill -INT ${pid}`]
+      : []),
     ...(outside.length === 0 ? [] : [`its configuration lay outside of the data directory: ${outside.join(', ')}`]),
     `start it: ${join(place.programs, 'pg_ctl')} -D ${dataDir} start`,
-    'it does not archive (archive_mode = off in postgresql.auto.conf, so that it cannot disturb the archive of the old one): ALTER SYSTEM RESET archive_mode and restart once it takes over; then push the .history file of its new timeline in pg_wal (lifeboat wal push), and lifeboat backup base',
+    'it does not archive (archive_mode = off in postgresql.auto.conf, so that it cannot disturb the archive of ' +
+      'the old one): ALTER SYSTEM RESET archive_mode and restart once it takes over; then push the .history file of ' +
+      'its new timeline in pg_wal (lifeboat wal push), and lifeboat backup base',
   ];
 }

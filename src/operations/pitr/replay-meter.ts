@@ -13,8 +13,15 @@ export interface ReplayMeter {
 const lineEveryMs = 5000;
 const lineEveryPart = 0.05;
 
-/** From where to where (bytes of log). The end is an estimate for targets of which the position is not known beforehand. */
-export function replayMeter(from: bigint, to: bigint, { emit }: Pick<RunContext, 'emit'>, now: () => number = () => performance.now()): ReplayMeter {
+/**
+ * From where to where (bytes of log). The end is an estimate for targets of which the position is not known beforehand.
+ */
+export function replayMeter(
+  from: bigint,
+  to: bigint,
+  { emit }: Pick<RunContext, 'emit'>,
+  now: () => number = () => performance.now(),
+): ReplayMeter {
   const totalBytes = Math.max(1, Number(to - from));
   const startedMs = now();
   let reached = from;
@@ -30,7 +37,14 @@ export function replayMeter(from: bigint, to: bigint, { emit }: Pick<RunContext,
       if (now() - toldMs < lineEveryMs || readBytes - toldBytes < totalBytes * lineEveryPart) return;
       [toldMs, toldBytes] = [now(), readBytes];
       const bytesPerMs = readBytes / elapsedMs;
-      emit({ type: 'step', component: 'base', message: `replayed ${Math.floor((readBytes / totalBytes) * 100)} % of the log, up to ${formatLsn(reached)}, ${formatBytes(Math.round(bytesPerMs * 1000))}/s, at most about ${formatDuration((totalBytes - readBytes) / bytesPerMs)} left` });
+      emit({
+        type: 'step',
+        component: 'base',
+        message:
+          `replayed ${Math.floor((readBytes / totalBytes) * 100)} % of the log, up to ${formatLsn(reached)}, ` +
+          `${formatBytes(Math.round(bytesPerMs * 1000))}/s, at most about ` +
+          `${formatDuration((totalBytes - readBytes) / bytesPerMs)} left`,
+      });
     },
   };
 }

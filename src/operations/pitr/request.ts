@@ -12,16 +12,25 @@ export interface PitrRequest {
   readonly timeline?: number | undefined;
   /** Stop behind the target (default) or directly before it. */
   readonly inclusive: boolean;
-  /** Absolute; must be absent or empty. Undefined only for plans, and with intoDatabase: then the recovered cluster is a throwaway one. */
+  /**
+   * Absolute; must be absent or empty. Undefined only for plans, and with intoDatabase: then the recovered cluster is a
+   * throwaway one.
+   */
   readonly dataDir?: string | undefined;
   /** Old path or name of a tablespace → new path, absolute. Others go to `<dataDir>-tablespaces/<oid>`. */
   readonly tablespaceMap?: Readonly<Record<string, string>> | undefined;
-  /** pause: left at the target, read-only, on a private socket; promote: left running there; shutdown: promoted and shut down, ready to be started. */
+  /**
+   * pause: left at the target, read-only, on a private socket; promote: left running there; shutdown: promoted and shut
+   * down, ready to be started.
+   */
   readonly action: PitrAction;
   /** Open every segment that will be needed, and change nothing. */
   readonly check: boolean;
   readonly dryRun: boolean;
-  /** Copy databases (empty: all but postgres), or tables of them, from the recovered cluster into a live server. `content` must be `all`. */
+  /**
+   * Copy databases (empty: all but postgres), or tables of them, from the recovered cluster into a live server.
+   * `content` must be `all`.
+   */
   readonly intoDatabase?: RestoreRequest['postgres'] | undefined;
   /** Restore these too, from their newest backups before the moment: they have no log. */
   readonly with?: readonly PitrOther[] | undefined;
@@ -97,7 +106,12 @@ export interface PitrPlanned extends PitrMore {
   readonly estimatedMs: number;
   readonly dataDir?: string | undefined;
   /** Those outside of the data directory; `to` where a place for them is known. */
-  readonly tablespaces: readonly { readonly name: string; readonly from: string; readonly bytes: number; readonly to?: string | undefined }[];
+  readonly tablespaces: readonly {
+    readonly name: string;
+    readonly from: string;
+    readonly bytes: number;
+    readonly to?: string | undefined;
+  }[];
 }
 
 export type PitrRecovered = PitrPlanned &
@@ -138,10 +152,22 @@ export interface PitrFallback extends PitrMore {
 }
 
 export type PitrResult =
-  | (PitrPlanned & { readonly outcome: 'planned'; /** How many segments were opened. */ readonly checked?: number | undefined; readonly warnings: readonly string[] })
+  | (PitrPlanned & {
+      readonly outcome: 'planned';
+      /** How many segments were opened. */ readonly checked?: number | undefined;
+      readonly warnings: readonly string[];
+    })
   | PitrRecovered
   | (PitrFallback & { readonly outcome: 'fallback-planned'; readonly warnings: readonly string[] })
-  | (PitrFallback & PitrMade & { readonly outcome: 'fallback'; readonly durationMs: number; readonly url?: string | undefined; readonly pid?: number | undefined; readonly nextSteps: readonly string[]; readonly warnings: readonly string[] });
+  | (PitrFallback &
+      PitrMade & {
+        readonly outcome: 'fallback';
+        readonly durationMs: number;
+        readonly url?: string | undefined;
+        readonly pid?: number | undefined;
+        readonly nextSteps: readonly string[];
+        readonly warnings: readonly string[];
+      });
 
 export interface RestorePointRequest {
   readonly name: string;

@@ -11,17 +11,36 @@ import { chooseTarget } from '../targets.ts';
 
 export const createRestorePoint = audited('create-restore-point', create);
 
-async function create(loaded: LoadedConfig, { name, target: wanted }: RestorePointRequest, context: RunContext): Promise<RestorePointResult> {
+async function create(
+  loaded: LoadedConfig,
+  { name, target: wanted }: RestorePointRequest,
+  context: RunContext,
+): Promise<RestorePointResult> {
   const { context: watched, warnings } = noteWarnings(context);
   const target = chooseTarget(loaded, wanted);
   const url = target.postgres?.url;
-  if (url === undefined) throw new LifeboatError('usage', `target ${target.name} has no PostgreSQL`, { hint: 'set DATABASE_URL' });
-  if (name === '' || Buffer.byteLength(name) > 63) throw new LifeboatError('usage', 'the name of a restore point has 1 to 63 bytes');
+  if (url === undefined) {
+    throw new LifeboatError('usage', `target ${target.name} has no PostgreSQL`, { hint: 'set DATABASE_URL' });
+  }
+  if (name === '' || Buffer.byteLength(name) > 63) {
+    throw new LifeboatError('usage', 'the name of a restore point has 1 to 63 bytes');
+  }
   const row = await withConnection(url, { signal: watched.signal }, async (connection) => {
-    const [found] = await connection.query("SELECT pg_create_restore_point($1) AS lsn, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS at, current_setting('archive_mode') AS archives", [name]);
+    const [found] = await connection.query(
+      "SELECT pg_create_restore_point($1) AS lsn, to_char(clock_timestamp() AT TIME ZONE 'UTC', " +
+        '\'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS at, current_setting(\'archive_mode\') AS archives',
+      [name],
+    );
     return found;
   });
-  if (row?.['archives'] === 'off') watched.emit({ type: 'warning', message: 'the server does not archive its WAL by archive_command; the restore point can be reached only if the WAL is received otherwise' });
+  if (row?.['archives'] === 'off') {
+    watched.emit({
+      type: 'warning',
+      message:
+        'the server does not archive its WAL by archive_command; the restore point can be reached only if the WAL ' +
+        'is received otherwise',
+    });
+  }
   // So that the segment with it is archived soon.
   await switchWal(url, watched.signal);
   return { name, target: target.name, lsn: row?.['lsn'] ?? '', at: row?.['at'] ?? '', warnings };

@@ -45,7 +45,10 @@ export interface WalRun {
 
 /** With a push under way it is what will be there once that is done. */
 export async function takeInventory(repository: Repository, systemId: string): Promise<WalInventory> {
-  return settled(() => listInventory(repository, systemId), ({ segments }) => hasHoleAtEnd([...segments]));
+  return settled(
+    () => listInventory(repository, systemId),
+    ({ segments }) => hasHoleAtEnd([...segments]),
+  );
 }
 
 /** Within the last segments of a timeline, as many as a push may have under way; names in their order. */
@@ -54,7 +57,8 @@ function hasHoleAtEnd(names: readonly string[]): boolean {
   return names.some((name, n) => {
     const before = names[n - 1];
     if (before === undefined || before.slice(0, 8) !== name.slice(0, 8) || low(name) === low(before) + 1) return false;
-    const isNextLog = low(name) === 0 && Number.parseInt(name.slice(8, 16), 16) === Number.parseInt(before.slice(8, 16), 16) + 1;
+    const isNextLog =
+      low(name) === 0 && Number.parseInt(name.slice(8, 16), 16) === Number.parseInt(before.slice(8, 16), 16) + 1;
     return !isNextLog && (names[n + pushedAtOnce] ?? '').slice(0, 8) !== name.slice(0, 8);
   });
 }
@@ -78,7 +82,10 @@ async function listInventory(repository: Repository, systemId: string): Promise<
     }
     if (file.kind !== 'history') continue;
     try {
-      histories.set(file.timeline, parseHistory((await readSegment(repository, systemId, file.name)).toString('utf8'), file.name));
+      histories.set(
+        file.timeline,
+        parseHistory((await readSegment(repository, systemId, file.name)).toString('utf8'), file.name),
+      );
     } catch (error) {
       // It may be that of a timeline which is not needed.
       damagedHistories.set(file.timeline, damageOf(error));
@@ -93,18 +100,48 @@ function damageOf(error: unknown): LifeboatError {
   throw error;
 }
 
-/** The timeline to recover along. Throws `window` (17) if the wanted one does not descend from the base backup's, `integrity` (14) naming a history file that is missing. */
+/**
+ * The timeline to recover along. Throws `window` (17) if the wanted one does not descend from the base backup's,
+ * `integrity` (14) naming a history file that is missing.
+ */
 export function chooseTimeline(inventory: WalInventory, base: BaseFacts, wanted: number | undefined): number {
-  const descends = (timeline: number): boolean => timeline === base.timeline || inventory.histories.get(timeline)?.some((line) => line.timeline === base.timeline && line.switchLsn >= parseLsn(base.stopLsn)) === true;
-  const damaged = [...inventory.damagedHistories].find(([timeline]) => timeline > base.timeline && (wanted === undefined || wanted === timeline));
-  if (damaged !== undefined) throw new LifeboatError('integrity', damaged[1].message, { state: 'nothing was changed', hint: 'stay on an older timeline with --timeline', cause: damaged[1] });
-  const orphan = [...inventory.timelines].find((timeline) => timeline > base.timeline && !inventory.histories.has(timeline) && (wanted === undefined || wanted === timeline));
+  const descends = (timeline: number): boolean =>
+    timeline === base.timeline ||
+    inventory.histories
+      .get(timeline)
+      ?.some((line) => line.timeline === base.timeline && line.switchLsn >= parseLsn(base.stopLsn)) === true;
+  const damaged = [...inventory.damagedHistories].find(
+    ([timeline]) => timeline > base.timeline && (wanted === undefined || wanted === timeline),
+  );
+  if (damaged !== undefined) {
+    throw new LifeboatError('integrity', damaged[1].message, {
+      state: 'nothing was changed',
+      hint: 'stay on an older timeline with --timeline',
+      cause: damaged[1],
+    });
+  }
+  const orphan = [...inventory.timelines].find(
+    (timeline) =>
+      timeline > base.timeline && !inventory.histories.has(timeline) && (wanted === undefined || wanted === timeline),
+  );
   if (orphan !== undefined) {
-    throw new LifeboatError('integrity', `the history file ${orphan.toString(16).toUpperCase().padStart(8, '0')}.history is missing, although there is WAL of timeline ${orphan}`, { state: 'nothing was changed', hint: 'push it again from pg_wal of the server; or stay on an older timeline with --timeline' });
+    throw new LifeboatError(
+      'integrity',
+      `the history file ${orphan.toString(16).toUpperCase().padStart(8, '0')}.history is missing, although there ` +
+        `is WAL of timeline ${orphan}`,
+      {
+        state: 'nothing was changed',
+        hint: 'push it again from pg_wal of the server; or stay on an older timeline with --timeline',
+      },
+    );
   }
   if (wanted === undefined) return Math.max(base.timeline, ...[...inventory.histories.keys()].filter(descends));
   if (descends(wanted)) return wanted;
-  throw new LifeboatError('window', `timeline ${wanted} does not come from timeline ${base.timeline} after ${base.stopLsn}, where the base backup ends`, { state: 'nothing was changed' });
+  throw new LifeboatError(
+    'window',
+    `timeline ${wanted} does not come from timeline ${base.timeline} after ${base.stopLsn}, where the base backup ends`,
+    { state: 'nothing was changed' },
+  );
 }
 
 /** All that can be replayed from the base backup on. */
@@ -112,14 +149,22 @@ export function runOf({ segments, unfinished, histories }: WalInventory, base: B
   const size = BigInt(base.walSegmentBytes);
   const lines = timeline === base.timeline ? [] : (histories.get(timeline) ?? []);
   // Oldest first; each from the segment in which its ancestor ended.
-  const path = [...lines, { timeline }].map((line, n) => ({ timeline: line.timeline, from: n === 0 ? 0n : (lines[n - 1]?.switchLsn ?? 0n) / size }));
+  const path = [...lines, { timeline }].map((line, n) => ({
+    timeline: line.timeline,
+    from: n === 0 ? 0n : (lines[n - 1]?.switchLsn ?? 0n) / size,
+  }));
   const { first } = segmentsOfBase(base);
   const names: string[] = [];
-  // The segment of a switch is that of the new timeline, which begins with what the old one had up to there: the old one's own may go on into another history.
-  const nameOf = (number: bigint): string => segmentName(path.findLast(({ from }) => number >= from)?.timeline ?? base.timeline, number, base.walSegmentBytes);
+  // The segment of a switch is that of the new timeline, which begins with what the old one had up to there: the old
+  // one's own may go on into another history.
+  const nameOf = (number: bigint): string =>
+    segmentName(path.findLast(({ from }) => number >= from)?.timeline ?? base.timeline, number, base.walSegmentBytes);
   let number = first;
   for (; segments.has(nameOf(number)); number++) names.push(nameOf(number));
-  const isLater = [...segments, ...unfinished].some((name) => segmentNumber(name, base.walSegmentBytes) > number && nameOf(segmentNumber(name, base.walSegmentBytes)) === name);
+  const isLater = [...segments, ...unfinished].some(
+    (name) =>
+      segmentNumber(name, base.walSegmentBytes) > number && nameOf(segmentNumber(name, base.walSegmentBytes)) === name,
+  );
   // With anything behind it, what is only begun is a gap.
   if (!isLater && unfinished.has(nameOf(number))) names.push(nameOf(number++));
   return { timeline, names, first, last: number - 1n, missing: isLater ? nameOf(number) : undefined };
@@ -138,7 +183,9 @@ export async function readableRun(repository: Repository, systemId: string, run:
       names = names.slice(0, -1);
     }
   }
-  return damage === undefined ? run : { ...run, names, last: run.first + BigInt(names.length) - 1n, missing: run.names[names.length], damage };
+  return damage === undefined
+    ? run
+    : { ...run, names, last: run.first + BigInt(names.length) - 1n, missing: run.names[names.length], damage };
 }
 
 /** What the end of a run holds. Times in microseconds since 1970. */
@@ -148,15 +195,27 @@ export interface RunEnd {
   readonly lastRecordLsn: bigint | undefined;
 }
 
-/** Looks from the end backwards until a commit is found. `programs`: folder with pg_waldump of the cluster's version. */
-export async function endOfRun(repository: Repository, systemId: string, run: WalRun, programs: string, { signal }: RunContext): Promise<RunEnd> {
+/**
+ * Looks from the end backwards until a commit is found. `programs`: folder with pg_waldump of the cluster's version.
+ */
+export async function endOfRun(
+  repository: Repository,
+  systemId: string,
+  run: WalRun,
+  programs: string,
+  { signal }: RunContext,
+): Promise<RunEnd> {
   let lastRecordLsn: bigint | undefined;
   for (const name of run.names.toReversed()) {
     signal.throwIfAborted();
     const text = await dumpSegment(await readSegment(repository, systemId, name), name, programs, signal);
     const last = [...text.matchAll(/ lsn: ([0-9A-F]+\/[0-9A-F]+),/g)].at(-1)?.[1];
     lastRecordLsn ??= last === undefined ? undefined : parseLsn(last);
-    const times = [...text.matchAll(/^rmgr: Transaction .* desc: (?:COMMIT|ABORT)(?:_PREPARED)? (?:\d+: )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/gm)].map(([, time]) => parseTime(`${time ?? ''} UTC`));
+    const times = [
+      ...text.matchAll(
+        /^rmgr: Transaction .* desc: (?:COMMIT|ABORT)(?:_PREPARED)? (?:\d+: )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/gm,
+      ),
+    ].map(([, time]) => parseTime(`${time ?? ''} UTC`));
     if (times.length > 0) return { lastRecordLsn, lastCommitUs: times.reduce((a, b) => (a > b ? a : b)) };
   }
   return { lastRecordLsn, lastCommitUs: undefined };
@@ -167,12 +226,27 @@ export async function dumpSegment(bytes: Buffer, name: string, programs: string,
   return withScratchFolder(async (folder) => {
     await writeFile(join(folder, name), bytes, { mode: 0o600 });
     // It exits with 1 at the end of the WAL that it is given.
-    return (await runTool({ file: join(programs, 'pg_waldump'), args: [join(folder, name)], env: { TZ: 'UTC' }, okExitCodes: [0, 1], signal })).stdout;
+    return (
+      await runTool({
+        file: join(programs, 'pg_waldump'),
+        args: [join(folder, name)],
+        env: { TZ: 'UTC' },
+        okExitCodes: [0, 1],
+        signal,
+      })
+    ).stdout;
   });
 }
 
-/** What is wrong with the header of a segment's first page: who wrote it, and where it belongs. `position`: where it should begin. */
-export function segmentFault(segment: Buffer, { systemIdentifier, walSegmentBytes }: Pick<BaseFacts, 'systemIdentifier' | 'walSegmentBytes'>, position: bigint): string | undefined {
+/**
+ * What is wrong with the header of a segment's first page: who wrote it, and where it belongs. `position`: where it
+ * should begin.
+ */
+export function segmentFault(
+  segment: Buffer,
+  { systemIdentifier, walSegmentBytes }: Pick<BaseFacts, 'systemIdentifier' | 'walSegmentBytes'>,
+  position: bigint,
+): string | undefined {
   if (segment.length !== walSegmentBytes) return `it has ${segment.length} bytes, not ${walSegmentBytes}`;
   const [address, system] = [segment.readBigUInt64LE(8), segment.readBigUInt64LE(24)];
   if (String(system) !== systemIdentifier) return `it comes from another cluster (${system})`;
@@ -182,15 +256,26 @@ export function segmentFault(segment: Buffer, { systemIdentifier, walSegmentByte
 const pageBytes = 8192;
 const [longHeaderBytes, shortHeaderBytes] = [40, 24];
 
-/** In which segment of the run (its place in it) a named restore point lies, behind `afterLsn`; the last one of that name. Undefined: none. */
-export async function findRestorePoint(repository: Repository, systemId: string, run: WalRun, point: { readonly name: string; readonly afterLsn: bigint; readonly segmentBytes: number }, { signal }: RunContext): Promise<number | undefined> {
+/**
+ * In which segment of the run (its place in it) a named restore point lies, behind `afterLsn`; the last one of that
+ * name. Undefined: none.
+ */
+export async function findRestorePoint(
+  repository: Repository,
+  systemId: string,
+  run: WalRun,
+  point: { readonly name: string; readonly afterLsn: bigint; readonly segmentBytes: number },
+  { signal }: RunContext,
+): Promise<number | undefined> {
   let found: number | undefined;
   let before: Buffer = Buffer.alloc(0);
   for (const [place, name] of run.names.entries()) {
     signal.throwIfAborted();
     const start = (run.first + BigInt(place)) * BigInt(point.segmentBytes);
     const payload = Buffer.concat([before, withoutPageHeaders(await readSegment(repository, systemId, name))]);
-    if (positionsOf(payload, point.name).some((at) => start + BigInt(at - before.length) >= point.afterLsn)) found ??= place;
+    if (positionsOf(payload, point.name).some((at) => start + BigInt(at - before.length) >= point.afterLsn)) {
+      found ??= place;
+    }
     // A record may go on in the next segment.
     before = Buffer.from(payload.subarray(-256));
   }
@@ -200,11 +285,16 @@ export async function findRestorePoint(repository: Repository, systemId: string,
 /** The records of a segment as one stream, from where its first page says. */
 export function withoutPageHeaders(segment: Buffer): Buffer {
   const pages: Buffer[] = [];
-  for (let at = 0; at < segment.length; at += pageBytes) pages.push(segment.subarray(at + (at === 0 ? longHeaderBytes : shortHeaderBytes), at + pageBytes));
+  for (let at = 0; at < segment.length; at += pageBytes) {
+    pages.push(segment.subarray(at + (at === 0 ? longHeaderBytes : shortHeaderBytes), at + pageBytes));
+  }
   return Buffer.concat(pages);
 }
 
-/** XLOG (resource manager 0), info 0x70: header of 24 bytes, 0xFF and the length, 8 bytes of time, the name with zeros behind it. */
+/**
+ * XLOG (resource manager 0), info 0x70: header of 24 bytes, 0xFF and the length, 8 bytes of time, the name with zeros
+ * behind it.
+ */
 function positionsOf(payload: Buffer, name: string): number[] {
   const wanted = Buffer.from(`${name}\0`);
   const found: number[] = [];

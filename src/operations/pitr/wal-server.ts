@@ -43,7 +43,9 @@ export async function serveWal(options: WalServerOptions): Promise<WalServer> {
   const script = join(options.folder, 'restore-wal');
   await mkdir(spool, { mode: 0o700 });
   await writeFile(script, scriptText(spool), { mode: 0o500 });
-  if (options.owner !== undefined) for (const path of [spool, script]) await chown(path, options.owner.uid, options.owner.gid);
+  if (options.owner !== undefined) {
+    for (const path of [spool, script]) await chown(path, options.owner.uid, options.owner.gid);
+  }
   const server = new Server(options, spool);
   const serving = server.serve();
   return {
@@ -90,7 +92,9 @@ class Server {
 
   async serve(): Promise<void> {
     while (!this.ended) {
-      for (const entry of await readdir(this.#spool).catch(() => [])) if (entry.endsWith('.want')) await this.#answer(entry.slice(0, -'.want'.length));
+      for (const entry of await readdir(this.#spool).catch(() => [])) {
+        if (entry.endsWith('.want')) await this.#answer(entry.slice(0, -'.want'.length));
+      }
       await sleep(10);
     }
     await writeFile(join(this.#spool, 'ended'), '').catch(() => {});
@@ -119,22 +123,39 @@ class Server {
   #has(name: string): boolean {
     const { run, inventory, segmentBytes } = this.#options;
     const file = parseWalName(name);
-    if (file?.kind === 'history') return inventory.histories.has(file.timeline) || inventory.damagedHistories.has(file.timeline);
+    if (file?.kind === 'history') {
+      return inventory.histories.has(file.timeline) || inventory.damagedHistories.has(file.timeline);
+    }
     if (file?.kind !== 'segment') return false;
     if (run.names.includes(name)) return true;
-    if (name === run.missing || (run.missing !== undefined && segmentNumber(name, segmentBytes) > run.last)) throw run.damage ?? new LifeboatError('integrity', `WAL segment ${run.missing} is missing, although later ones are there`);
+    if (name === run.missing || (run.missing !== undefined && segmentNumber(name, segmentBytes) > run.last)) {
+      throw (
+        run.damage ??
+        new LifeboatError('integrity', `WAL segment ${run.missing} is missing, although later ones are there`)
+      );
+    }
     return false;
   }
 
   async #read(name: string): Promise<Buffer> {
     const { repository, inventory, run, segmentBytes } = this.#options;
     // None that we go along: the server only looks whether it is there, so as not to take its number.
-    if (inventory.damagedHistories.has(parseWalName(name)?.timeline ?? 0) && name.endsWith('.history')) return Buffer.from('# damaged in the archive\n');
+    if (inventory.damagedHistories.has(parseWalName(name)?.timeline ?? 0) && name.endsWith('.history')) {
+      return Buffer.from('# damaged in the archive\n');
+    }
     const read = async (each: string): Promise<Buffer> => {
       const content = await readSegment(repository, inventory.systemId, each);
       const place = run.names.indexOf(each);
-      // A server takes a segment that is not its own for the end of the log, and an unbounded recovery would end there and call it a success.
-      const fault = place === -1 ? undefined : segmentFault(content, { systemIdentifier: inventory.systemId, walSegmentBytes: segmentBytes }, (run.first + BigInt(place)) * BigInt(segmentBytes));
+      // A server takes a segment that is not its own for the end of the log, and an unbounded recovery would end there
+      // and call it a success.
+      const fault =
+        place === -1
+          ? undefined
+          : segmentFault(
+              content,
+              { systemIdentifier: inventory.systemId, walSegmentBytes: segmentBytes },
+              (run.first + BigInt(place)) * BigInt(segmentBytes),
+            );
       if (fault !== undefined) throw new LifeboatError('integrity', `WAL segment ${each}: ${fault}`);
       return content;
     };
@@ -142,7 +163,10 @@ class Server {
     const bytes = await (this.#ahead.get(name) ?? read(name));
     this.#ahead.delete(name);
     if (at !== -1) await this.#guard.check(name, bytes);
-    const next = at === -1 ? [] : run.names.slice(at + 1, at + 1 + Math.max(1, Math.min(8, Math.floor(aheadBytes / segmentBytes))));
+    const next =
+      at === -1
+        ? []
+        : run.names.slice(at + 1, at + 1 + Math.max(1, Math.min(8, Math.floor(aheadBytes / segmentBytes))));
     for (const each of next) {
       if (this.#ahead.has(each)) continue;
       const reading = read(each);

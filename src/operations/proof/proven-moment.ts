@@ -25,12 +25,28 @@ export function momentNote(moment: string): string {
 }
 
 /** The newest among these backups; only evidence that counts. `names`: all evidence by backup. */
-export async function newestProvenMoment(repository: Repository, backups: readonly EvidencedBackup[], names: ReadonlyMap<string, readonly EvidenceName[]>): Promise<ProvenMoment | undefined> {
-  const pieces = backups.flatMap((backup) => (names.get(backup.id) ?? []).filter(({ level, result }) => level === 'pitr' && result === 'ok').map((name) => ({ backup, name })));
+export async function newestProvenMoment(
+  repository: Repository,
+  backups: readonly EvidencedBackup[],
+  names: ReadonlyMap<string, readonly EvidenceName[]>,
+): Promise<ProvenMoment | undefined> {
+  const pieces = backups.flatMap((backup) =>
+    (names.get(backup.id) ?? [])
+      .filter(({ level, result }) => level === 'pitr' && result === 'ok')
+      .map((name) => ({ backup, name })),
+  );
   for (const { backup, name } of pieces.toSorted((a, b) => Date.parse(b.name.at) - Date.parse(a.name.at))) {
     const { evidence } = await readEvidence(repository, backup, name);
     const moment = evidence?.notes.find((note) => note.startsWith(noted))?.slice(noted.length);
-    if (evidence !== undefined && moment !== undefined) return { id: backup.id, moment, provenAt: evidence.finishedAt, restoreMs: restoreTimeMs(evidence.steps), object: name.object };
+    if (evidence !== undefined && moment !== undefined) {
+      return {
+        id: backup.id,
+        moment,
+        provenAt: evidence.finishedAt,
+        restoreMs: restoreTimeMs(evidence.steps),
+        object: name.object,
+      };
+    }
   }
   return undefined;
 }

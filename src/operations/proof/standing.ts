@@ -2,8 +2,20 @@
  * How far a backup has been proven: stored → checked → decoded → proven, from evidence that counts. A
  * failure overrides what was found before it; what it cannot tell anything of stays.
  */
-import { allEvidenceNames, evidenceNames, readEvidence, type EvidencedBackup, type ReadEvidence } from '../../repository/backups/evidence.ts';
-import { evidenceLevels, type Evidence, type EvidenceLevel, type EvidenceName, type EvidenceResult } from '../../repository/backups/evidence-record.ts';
+import {
+  allEvidenceNames,
+  evidenceNames,
+  readEvidence,
+  type EvidencedBackup,
+  type ReadEvidence,
+} from '../../repository/backups/evidence.ts';
+import {
+  evidenceLevels,
+  type Evidence,
+  type EvidenceLevel,
+  type EvidenceName,
+  type EvidenceResult,
+} from '../../repository/backups/evidence-record.ts';
 import type { Repository } from '../../repository/repository.ts';
 
 /** In rising order. */
@@ -36,32 +48,55 @@ export interface Standing {
 }
 
 /** The newest of each level that count. */
-export type NewestEvidence = ReadonlyMap<EvidenceLevel, Readonly<Partial<Record<EvidenceResult, { readonly object: string; readonly evidence: Evidence }>>>>;
+export type NewestEvidence = ReadonlyMap<
+  EvidenceLevel,
+  Readonly<Partial<Record<EvidenceResult, { readonly object: string; readonly evidence: Evidence }>>>
+>;
 
 /** What a success of a level shows: 2 checked, 3 decoded, 4 proven. A sample shows no more than a quick check does… */
 const shows: Record<EvidenceLevel, number> = { quick: 1, sample: 1, stored: 2, deep: 3, drill: 4, pitr: 0, restore: 0 };
 /** …but what it found takes a full reading to be refuted. */
-const refutedBy: Record<EvidenceLevel, number> = { quick: 1, sample: 2, stored: 2, deep: 3, drill: 4, pitr: 0, restore: 0 };
+const refutedBy: Record<EvidenceLevel, number> = {
+  quick: 1,
+  sample: 2,
+  stored: 2,
+  deep: 3,
+  drill: 4,
+  pitr: 0,
+  restore: 0,
+};
 
 /** The standing of one backup. Undefined where no key can tell. */
-export async function standingOf(repository: Repository, backup: EvidencedBackup & { readonly trust: string }, names?: readonly EvidenceName[]): Promise<Standing | undefined> {
+export async function standingOf(
+  repository: Repository,
+  backup: EvidencedBackup & { readonly trust: string },
+  names?: readonly EvidenceName[],
+): Promise<Standing | undefined> {
   if (backup.trust === 'unchecked' || backup.manifest === undefined) return undefined;
   return judge(await newestEvidence(repository, backup, names ?? (await evidenceNames(repository, backup.id))));
 }
 
 /** What `latest:proven` asks of a backup. */
-export function provenIn(repository: Repository): (backup: EvidencedBackup & { readonly trust: string }) => Promise<boolean> {
+export function provenIn(
+  repository: Repository,
+): (backup: EvidencedBackup & { readonly trust: string }) => Promise<boolean> {
   return async (backup) => (await standingOf(repository, backup))?.state === 'proven';
 }
 
 /** The same for many backups with one listing. */
-export async function standings(repository: Repository): Promise<(backup: EvidencedBackup & { readonly trust: string }) => Promise<Standing | undefined>> {
+export async function standings(
+  repository: Repository,
+): Promise<(backup: EvidencedBackup & { readonly trust: string }) => Promise<Standing | undefined>> {
   const names = await allEvidenceNames(repository);
   return async (backup) => standingOf(repository, backup, names.get(backup.id) ?? []);
 }
 
 /** Opens no more than it takes: for each level the newest success and the newest failure. `names` oldest first. */
-export async function newestEvidence(repository: Repository, backup: EvidencedBackup, names: readonly EvidenceName[]): Promise<NewestEvidence> {
+export async function newestEvidence(
+  repository: Repository,
+  backup: EvidencedBackup,
+  names: readonly EvidenceName[],
+): Promise<NewestEvidence> {
   const found = await Promise.all(
     evidenceLevels.map(async (level) => {
       const newest = async (result: EvidenceResult): Promise<ReadEvidence | undefined> => {
@@ -84,17 +119,27 @@ function entryOf(result: EvidenceResult, read: ReadEvidence | undefined): object
 
 /** Pure: what the newest evidence of each level comes to. */
 export function judge(newest: NewestEvidence): Standing {
-  const all = (result: EvidenceResult): Milestone[] => evidenceLevels.flatMap((level) => milestone(newest.get(level)?.[result])).toSorted(byTime);
+  const all = (result: EvidenceResult): Milestone[] =>
+    evidenceLevels.flatMap((level) => milestone(newest.get(level)?.[result])).toSorted(byTime);
   const isStep = ({ level }: Milestone): boolean => level !== 'restore' && level !== 'pitr';
   const successes = all('ok').filter(isStep);
   const failures = all('failed').filter(isStep);
-  const open = failures.filter((failure) => !successes.some((success) => isLater(success, failure) && shows[success.level] >= refutedBy[failure.level]));
-  // A pack that is lost breaks every level above, too, until it is found again; a failed drill stays one until the next.
-  const counts = (success: Milestone): boolean => !failures.some((failure) => isLater(failure, success) && (refutedBy[failure.level] >= shows[success.level] || open.includes(failure)));
+  const open = failures.filter(
+    (failure) =>
+      !successes.some((success) => isLater(success, failure) && shows[success.level] >= refutedBy[failure.level]),
+  );
+  // A pack that is lost breaks every level above, too, until it is found again; a failed drill stays one until the
+  // next.
+  const counts = (success: Milestone): boolean =>
+    !failures.some(
+      (failure) =>
+        isLater(failure, success) && (refutedBy[failure.level] >= shows[success.level] || open.includes(failure)),
+    );
   const counting = successes.filter(counts);
   const reached = (rank: number): Milestone | undefined => counting.findLast(({ level }) => shows[level] >= rank);
   const [checked, decoded, proven] = [reached(2), reached(3), reached(4)];
-  const state = proven !== undefined ? 'proven' : decoded !== undefined ? 'decoded' : checked !== undefined ? 'checked' : 'stored';
+  const state =
+    proven !== undefined ? 'proven' : decoded !== undefined ? 'decoded' : checked !== undefined ? 'checked' : 'stored';
   const [restored] = milestone(newest.get('restore')?.ok);
   const [recovered] = milestone(newest.get('pitr')?.ok);
   const [astray] = milestone(newest.get('pitr')?.failed);

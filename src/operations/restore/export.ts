@@ -1,4 +1,6 @@
-/** Writes the parts of a backup as plain files that need no lifeboat: .dump for pg_restore, .rdb, .tar, with SHA256SUMS. */
+/**
+ * Writes the parts of a backup as plain files that need no lifeboat: .dump for pg_restore, .rdb, .tar, with SHA256SUMS.
+ */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -30,17 +32,29 @@ async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context:
   await refuseFilled(request.folder);
   return withReadRepository(loaded, context, async (repository) => {
     const { manifest } = await chooseBackup(repository, request, context.emit);
-    const wanted = manifest.components.filter(({ kind }) => request.only.length === 0 || request.only.includes(componentOf(kind)));
-    if (wanted.length === 0) throw new LifeboatError('not_found', `backup ${manifest.id} has no ${request.only.join(' or ')}`, { hint: `it has: ${manifest.components.map(({ name }) => name).join(', ')}` });
+    const wanted = manifest.components.filter(
+      ({ kind }) => request.only.length === 0 || request.only.includes(componentOf(kind)),
+    );
+    if (wanted.length === 0) {
+      throw new LifeboatError('not_found', `backup ${manifest.id} has no ${request.only.join(' or ')}`, {
+        hint: `it has: ${manifest.components.map(({ name }) => name).join(', ')}`,
+      });
+    }
     await using _ = await pinned(repository, { scope: 'read', command: 'export', backupId: manifest.id }, context);
     const working = join(dirname(request.folder), `.${basename(request.folder)}.exporting-${manifest.id.slice(-8)}`);
     using __ = rememberPath(working);
     try {
       await mkdir(working, { recursive: true, mode: 0o700 });
       const files: ExportedFile[] = [];
-      for (const component of wanted) files.push(...(await exportComponent(repository, component, await repository.dataKeyOf(manifest), working, context)));
+      for (const component of wanted) {
+        files.push(
+          ...(await exportComponent(repository, component, await repository.dataKeyOf(manifest), working, context)),
+        );
+      }
       const facts = await readComponentFacts(repository, manifest);
-      files.push(await writeText(working, 'facts.json', `${JSON.stringify(Object.fromEntries(facts), undefined, 2)}\n`));
+      files.push(
+        await writeText(working, 'facts.json', `${JSON.stringify(Object.fromEntries(facts), undefined, 2)}\n`),
+      );
       await writeText(working, 'SHA256SUMS', files.map(({ path, sha256 }) => `${sha256}  ${path}\n`).join(''));
       await syncFolder(working);
       await rmdir(request.folder).catch((error: unknown) => {
@@ -63,10 +77,19 @@ async function refuseFilled(folder: string): Promise<void> {
     if (systemCodeOf(error) === 'ENOENT') return;
     throw new LifeboatError('usage', `cannot export to ${folder}`, { cause: error, state: 'nothing was changed' });
   }
-  throw new LifeboatError('confirmation', `${folder} is not empty`, { state: 'nothing was changed', hint: 'export to a folder that is empty or not there yet' });
+  throw new LifeboatError('confirmation', `${folder} is not empty`, {
+    state: 'nothing was changed',
+    hint: 'export to a folder that is empty or not there yet',
+  });
 }
 
-async function exportComponent(repository: Repository, component: ManifestComponent, dataKey: Parameters<typeof openArtifacts>[0]['dataKey'], folder: string, context: RunContext): Promise<ExportedFile[]> {
+async function exportComponent(
+  repository: Repository,
+  component: ManifestComponent,
+  dataKey: Parameters<typeof openArtifacts>[0]['dataKey'],
+  folder: string,
+  context: RunContext,
+): Promise<ExportedFile[]> {
   const reader = openArtifacts({ storage: repository.storage, dataKey, artifacts: component.artifacts });
   const files: ExportedFile[] = [];
   let readBytes = 0;
@@ -81,7 +104,12 @@ async function exportComponent(repository: Repository, component: ManifestCompon
   return files;
 }
 
-async function writeArtifact(reader: ArtifactReader, name: string, path: string, onBytes: (bytes: number) => void): Promise<{ bytes: number; sha256: string }> {
+async function writeArtifact(
+  reader: ArtifactReader,
+  name: string,
+  path: string,
+  onBytes: (bytes: number) => void,
+): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   let bytes = 0;
   await using file = await open(path, 'wx', 0o600);
@@ -97,5 +125,10 @@ async function writeArtifact(reader: ArtifactReader, name: string, path: string,
 
 async function writeText(folder: string, name: string, text: string): Promise<ExportedFile> {
   await writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600, flush: true });
-  return { path: name, component: '', bytes: Buffer.byteLength(text), sha256: createHash('sha256').update(text).digest('hex') };
+  return {
+    path: name,
+    component: '',
+    bytes: Buffer.byteLength(text),
+    sha256: createHash('sha256').update(text).digest('hex'),
+  };
 }

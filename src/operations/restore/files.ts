@@ -1,4 +1,7 @@
-/** Restores of files: each root to its own place where that is free, else beside it; into a live one by a swap of folders. */
+/**
+ * Restores of files: each root to its own place where that is free, else beside it; into a live one by a swap of
+ * folders.
+ */
 import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
@@ -17,7 +20,9 @@ export async function planFiles(subject: RestoreSubject): Promise<RestoreStep[]>
   const { request } = subject;
   const facts = factsOf(filesFacts, subject.facts, subject.component, subject.manifest.id);
   const { paths, toDir, intoLive } = request.files;
-  if (toDir !== undefined) return [plain(subject, facts, toDir, { targetDir: toDir, ...(paths.length === 0 ? {} : { paths }) })];
+  if (toDir !== undefined) {
+    return [plain(subject, facts, toDir, { targetDir: toDir, ...(paths.length === 0 ? {} : { paths }) })];
+  }
   if (paths.length > 0 && intoLive) return [inPlace(subject, facts)];
   if (paths.length > 0) {
     const targetDir = await besideFirst(subject, facts);
@@ -46,14 +51,31 @@ function inPlace(subject: RestoreSubject, facts: FilesFacts): RestoreStep {
   return {
     ...plain(subject, facts, '/', { targetDir: '/', paths, into: 'existing' }),
     action: 'replace chosen paths',
-    replaces: { name: subject.manifest.target, consequences: [`files and folders at ${paths.join(', ')} are replaced where the backup has them`], saveBy: 'files' },
+    replaces: {
+      name: subject.manifest.target,
+      consequences: [`files and folders at ${paths.join(', ')} are replaced where the backup has them`],
+      saveBy: 'files',
+    },
   };
 }
 
-async function planRoot(subject: RestoreSubject, facts: FilesFacts, root: FilesFacts['roots'][number]): Promise<RestoreStep> {
+async function planRoot(
+  subject: RestoreSubject,
+  facts: FilesFacts,
+  root: FilesFacts['roots'][number],
+): Promise<RestoreStep> {
   const { component, request } = subject;
   const found = await findFolder(request.marks, root.path);
-  if (found !== undefined) return { component: component.name, to: root.path, action: 'finish what an earlier attempt has made', bytes: 0, replaces: undefined, run: () => finishFolder(subject, root.path, found) };
+  if (found !== undefined) {
+    return {
+      component: component.name,
+      to: root.path,
+      action: 'finish what an earlier attempt has made',
+      bytes: 0,
+      replaces: undefined,
+      run: () => finishFolder(subject, root.path, found),
+    };
+  }
   const state = await stateOf(root.path);
   const beside = await freeName(`${root.path}_restored_${stampOf(subject.at)}`);
   const wanted = (targetDir: string): Wanted => ({ targetDir, stripPrefix: root.member });
@@ -61,19 +83,38 @@ async function planRoot(subject: RestoreSubject, facts: FilesFacts, root: FilesF
     const targetDir = await freeName(`${dirname(root.path)}/restored_${stampOf(subject.at)}`);
     return plain(subject, facts, targetDir, { targetDir, paths: [root.path] });
   }
-  // Whole under a name of its own first: so the next attempt can tell what this one has done. A mount point can take no other's place.
-  if (state === 'free' && request.marks !== undefined && !(await isMountPoint(root.path))) return { ...plain(subject, facts, root.path, wanted(beside)), run: (context) => restoreAndSwap(subject, facts, root.path, wanted(beside), context) };
+  // Whole under a name of its own first: so the next attempt can tell what this one has done. A mount point can take no
+  // other's place.
+  if (state === 'free' && request.marks !== undefined && !(await isMountPoint(root.path))) {
+    return {
+      ...plain(subject, facts, root.path, wanted(beside)),
+      run: (context) => restoreAndSwap(subject, facts, root.path, wanted(beside), context),
+    };
+  }
   if (state === 'free') return plain(subject, facts, root.path, wanted(root.path));
   if (!request.files.intoLive) return plain(subject, facts, beside, wanted(beside));
   return {
     ...plain(subject, facts, root.path, wanted(beside)),
     action: 'restore beside, compare, swap',
-    replaces: { name: root.path, consequences: [`${root.path} is renamed and the restored folder takes its place; programs that have it open go on in the old one`], saveBy: 'files' },
+    replaces: {
+      name: root.path,
+      consequences: [
+        `${root.path} is renamed and the restored folder takes its ` +
+          'place; programs that have it open go on in the old one',
+      ],
+      saveBy: 'files',
+    },
     run: (context) => restoreAndSwap(subject, facts, root.path, wanted(beside), context),
   };
 }
 
-async function restoreAndSwap(subject: RestoreSubject, facts: FilesFacts, live: string, wanted: Wanted, context: RunContext): Promise<RestoredComponent> {
+async function restoreAndSwap(
+  subject: RestoreSubject,
+  facts: FilesFacts,
+  live: string,
+  wanted: Wanted,
+  context: RunContext,
+): Promise<RestoredComponent> {
   const { marks } = subject.request;
   const kept = (await stateOf(live)) === 'free' ? undefined : `${live}_before_${stampOf(subject.at)}`;
   const mark = { kind: 'files', root: live, beside: wanted.targetDir, kept } as const;
@@ -84,33 +125,58 @@ async function restoreAndSwap(subject: RestoreSubject, facts: FilesFacts, live: 
   return { ...restored, ...keptAs(live, kept) };
 }
 
-/** Two renames, since there is no exchange: killed between them, the live one is missing, and the next attempt does the second. */
+/**
+ * Two renames, since there is no exchange: killed between them, the live one is missing, and the next attempt does the
+ * second.
+ */
 async function swapFolders(live: string, beside: string, kept: string | undefined): Promise<void> {
   const state = `the restored folder is complete: ${beside}`;
   try {
     if (kept !== undefined) await rename(live, kept);
   } catch (cause) {
-    throw new LifeboatError('usage', `cannot rename ${live}: ${messageOf(cause)}`, { state, hint: 'a mount point cannot be swapped: copy the restored folder into it', cause });
+    throw new LifeboatError('usage', `cannot rename ${live}: ${messageOf(cause)}`, {
+      state,
+      hint: 'a mount point cannot be swapped: copy the restored folder into it',
+      cause,
+    });
   }
   try {
     await rename(beside, live);
   } catch (cause) {
     if (kept !== undefined) await rename(kept, live);
-    throw new LifeboatError('usage', `cannot rename ${beside}: ${messageOf(cause)}`, { state: `${live} is as it was; ${state}`, cause });
+    throw new LifeboatError('usage', `cannot rename ${beside}: ${messageOf(cause)}`, {
+      state: `${live} is as it was; ${state}`,
+      cause,
+    });
   }
   await syncFolder(dirname(live));
 }
 
 /** What was whole when the earlier attempt was cut short is only put in place, if it is not. */
-async function finishFolder({ component: { name, kind }, request, at }: RestoreSubject, live: string, found: FoundFolder): Promise<RestoredComponent> {
+async function finishFolder(
+  { component: { name, kind }, request, at }: RestoreSubject,
+  live: string,
+  found: FoundFolder,
+): Promise<RestoredComponent> {
   let { kept } = found;
   if (found.beside !== undefined) {
     const isThere = (await stateOf(live)) !== 'free';
-    if (isThere && (kept === undefined || (await stateOf(kept)) !== 'free')) kept = await freeName(`${live}_before_${stampOf(at)}`);
+    if (isThere && (kept === undefined || (await stateOf(kept)) !== 'free')) {
+      kept = await freeName(`${live}_before_${stampOf(at)}`);
+    }
     await request.marks?.note({ kind: 'files', root: live, beside: found.beside, kept, whole: true });
     await swapFolders(live, found.beside, isThere ? kept : undefined);
   }
-  return { name, kind, to: live, bytes: 0, durationMs: 0, verified: 'equal', summary: 'compared before the interruption', ...keptAs(live, kept) };
+  return {
+    name,
+    kind,
+    to: live,
+    bytes: 0,
+    durationMs: 0,
+    verified: 'equal',
+    summary: 'compared before the interruption',
+    ...keptAs(live, kept),
+  };
 }
 
 function keptAs(live: string, kept: string | undefined): Pick<RestoredComponent, 'kept' | 'undo'> {
@@ -118,22 +184,51 @@ function keptAs(live: string, kept: string | undefined): Pick<RestoredComponent,
 }
 
 async function isMountPoint(path: string): Promise<boolean> {
-  const [own, parent] = await Promise.all([stat(path).catch(() => undefined), stat(dirname(path)).catch(() => undefined)]);
+  const [own, parent] = await Promise.all([
+    stat(path).catch(() => undefined),
+    stat(dirname(path)).catch(() => undefined),
+  ]);
   return own !== undefined && (own.dev !== parent?.dev || own.ino === parent.ino);
 }
 
-async function restoreTo({ reader, component }: RestoreSubject, facts: FilesFacts, wanted: Wanted, to: string, context: RunContext): Promise<RestoredComponent> {
+async function restoreTo(
+  { reader, component }: RestoreSubject,
+  facts: FilesFacts,
+  wanted: Wanted,
+  to: string,
+  context: RunContext,
+): Promise<RestoredComponent> {
   const started = performance.now();
   context.emit({ type: 'step', component: component.name, message: `restoring files to ${wanted.targetDir}` });
   await mkdir(dirname(wanted.targetDir), { recursive: true });
   const report = await restoreFiles({ reader, facts, ...wanted }, context);
   warnOf(report, context);
-  return { name: component.name, kind: component.kind, to, bytes: report.contentBytes, durationMs: performance.now() - started, verified: 'equal', summary: `${count(report.files, 'file')}, ${formatBytes(report.contentBytes)}` };
+  return {
+    name: component.name,
+    kind: component.kind,
+    to,
+    bytes: report.contentBytes,
+    durationMs: performance.now() - started,
+    verified: 'equal',
+    summary: `${count(report.files, 'file')}, ${formatBytes(report.contentBytes)}`,
+  };
 }
 
 function warnOf({ skippedDevices, changedFiles }: FilesRestoreReport, { emit }: RunContext): void {
-  if (skippedDevices.length > 0) emit({ type: 'warning', component: 'files', message: `device nodes are not made: ${skippedDevices.slice(0, 5).join(', ')}` });
-  if (changedFiles.length > 0) emit({ type: 'warning', component: 'files', message: `had changed while they were backed up: ${changedFiles.slice(0, 5).join(', ')}` });
+  if (skippedDevices.length > 0) {
+    emit({
+      type: 'warning',
+      component: 'files',
+      message: `device nodes are not made: ${skippedDevices.slice(0, 5).join(', ')}`,
+    });
+  }
+  if (changedFiles.length > 0) {
+    emit({
+      type: 'warning',
+      component: 'files',
+      message: `had changed while they were backed up: ${changedFiles.slice(0, 5).join(', ')}`,
+    });
+  }
 }
 
 async function stateOf(path: string): Promise<'free' | 'file' | 'filled'> {
@@ -142,7 +237,10 @@ async function stateOf(path: string): Promise<'free' | 'file' | 'filled'> {
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return 'free';
     if (systemCodeOf(error) === 'ENOTDIR') return 'file';
-    throw new LifeboatError('usage', `cannot read ${path}: ${messageOf(error)}`, { cause: error, state: 'nothing was changed' });
+    throw new LifeboatError('usage', `cannot read ${path}: ${messageOf(error)}`, {
+      cause: error,
+      state: 'nothing was changed',
+    });
   }
 }
 

@@ -54,28 +54,54 @@ export interface MarkedRestoreRequest extends RestoreRequest {
   readonly marks?: RestoreMarks | undefined;
 }
 
-export type FoundDatabase = { readonly is: 'in-place'; readonly kept: string | undefined } | { readonly is: 'beside'; readonly name: string; readonly oid: string };
+export type FoundDatabase =
+  | { readonly is: 'in-place'; readonly kept: string | undefined }
+  | { readonly is: 'beside'; readonly name: string; readonly oid: string };
 
 /** The copy that an earlier attempt has made of a database. Undefined: none that is whole. */
-export async function findDatabase(url: Secret, marks: RestoreMarks | undefined, name: string, live: string, signal: AbortSignal): Promise<FoundDatabase | undefined> {
-  const ours = (marks?.earlier ?? []).filter((mark): mark is DatabaseMark => mark.kind === 'database' && mark.name === name);
+export async function findDatabase(
+  url: Secret,
+  marks: RestoreMarks | undefined,
+  name: string,
+  live: string,
+  signal: AbortSignal,
+): Promise<FoundDatabase | undefined> {
+  const ours = (marks?.earlier ?? []).filter(
+    (mark): mark is DatabaseMark => mark.kind === 'database' && mark.name === name,
+  );
   if (ours.length === 0) return undefined;
   return withMaintenance({ url, except: [live], signal }, async (client) => {
     const unfinished = new Set((await findUnfinishedRestores(client)).map(({ database }) => database));
-    const named = async (oid: string | undefined): Promise<string | undefined> => (oid === undefined ? undefined : ((await client.query('SELECT datname FROM pg_database WHERE oid = $1', [oid]))[0]?.['datname'] ?? undefined));
+    const named = async (oid: string | undefined): Promise<string | undefined> =>
+      oid === undefined
+        ? undefined
+        : ((await client.query('SELECT datname FROM pg_database WHERE oid = $1', [oid]))[0]?.['datname'] ?? undefined);
     for (const { oid, replaced } of ours.toReversed()) {
       const called = await named(oid);
       if (called === undefined || unfinished.has(called)) continue;
-      return called === live ? { is: 'in-place' as const, kept: await named(replaced) } : { is: 'beside' as const, name: called, oid };
+      return called === live
+        ? { is: 'in-place' as const, kept: await named(replaced) }
+        : { is: 'beside' as const, name: called, oid };
     }
     return undefined;
   });
 }
 
 /** Notes a copy with its oid, and what is live now under the name that it will have. */
-export async function noteDatabase(marks: RestoreMarks | undefined, url: Secret, name: string, { live }: { readonly live: string }, oid: string, signal: AbortSignal): Promise<void> {
+export async function noteDatabase(
+  marks: RestoreMarks | undefined,
+  url: Secret,
+  name: string,
+  { live }: { readonly live: string },
+  oid: string,
+  signal: AbortSignal,
+): Promise<void> {
   if (marks === undefined) return;
-  const replaced = await withMaintenance({ url, except: [live], signal }, async (client) => (await client.query('SELECT oid FROM pg_database WHERE datname = $1', [live]))[0]?.['oid'] ?? undefined);
+  const replaced = await withMaintenance(
+    { url, except: [live], signal },
+    async (client) =>
+      (await client.query('SELECT oid FROM pg_database WHERE datname = $1', [live]))[0]?.['oid'] ?? undefined,
+  );
   await marks.note({ kind: 'database', name, oid, replaced });
 }
 
@@ -90,17 +116,24 @@ export async function findFolder(marks: RestoreMarks | undefined, root: string):
   const ours = (marks?.earlier ?? []).filter((mark): mark is FolderMark => mark.kind === 'files' && mark.root === root);
   for (const { beside, kept, whole } of ours.toReversed()) {
     if (beside !== root && (await exists(beside))) return { beside, kept };
-    if (whole && (await exists(root)) && (kept === undefined || (await exists(kept)))) return { beside: undefined, kept };
+    if (whole && (await exists(root)) && (kept === undefined || (await exists(kept)))) {
+      return { beside: undefined, kept };
+    }
   }
   return undefined;
 }
 
 /** True if the server has copied all of what an earlier attempt gave it. */
 export async function hasCopied(marks: RestoreMarks | undefined, connection: RedisConnection): Promise<boolean> {
-  const ours = (marks?.earlier ?? []).flatMap((mark) => (mark.kind === 'redis' && mark.replicationId !== '' ? [mark.replicationId] : []));
+  const ours = (marks?.earlier ?? []).flatMap((mark) =>
+    mark.kind === 'redis' && mark.replicationId !== '' ? [mark.replicationId] : [],
+  );
   if (ours.length === 0) return false;
   const info = await readInfo(connection, 'replication');
-  return info.get('role') === 'master' && ours.some((id) => id === info.get('master_replid') || id === info.get('master_replid2'));
+  return (
+    info.get('role') === 'master' &&
+    ours.some((id) => id === info.get('master_replid') || id === info.get('master_replid2'))
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,4 +1,6 @@
-/** Restores of Redis: into an empty server, into a live one (saved first), chosen keys, or a stopped server's folder. */
+/**
+ * Restores of Redis: into an empty server, into a live one (saved first), chosen keys, or a stopped server's folder.
+ */
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,28 +27,55 @@ export async function planRedis(subject: RestoreSubject, context: RunContext): P
   const address = addressOf(subject);
   const endpoint = parseRedisUrl(address);
   if (!request.dryRun) await recoverTarget(redisNotesDir(subject.config.stateDir), endpoint, context);
-  const { keys, copied } = await withRedis(endpoint, context.signal, async (connection) => ({ keys: (await inspectTarget(connection)).keys, copied: await hasCopied(request.marks, connection) }));
-  if (copied) return [{ component: component.name, to: endpoint.text, action: 'finish what an earlier attempt has copied', bytes: 0, replaces: undefined, run: (inner) => finishCopy(subject, facts, endpoint, inner) }];
+  const { keys, copied } = await withRedis(endpoint, context.signal, async (connection) => ({
+    keys: (await inspectTarget(connection)).keys,
+    copied: await hasCopied(request.marks, connection),
+  }));
+  if (copied) {
+    return [
+      {
+        component: component.name,
+        to: endpoint.text,
+        action: 'finish what an earlier attempt has copied',
+        bytes: 0,
+        replaces: undefined,
+        run: (inner) => finishCopy(subject, facts, endpoint, inner),
+      },
+    ];
+  }
   const chosen = request.redis.keys.length > 0;
   if (keys > 0 && !request.redis.intoLive && !chosen) {
-    throw new LifeboatError('confirmation', `Redis at ${endpoint.text} holds ${keys} keys`, { state: 'nothing was changed', hint: 'replace them with --into-live, restore chosen keys with --keys, or name an empty server with --to-url-env' });
+    throw new LifeboatError('confirmation', `Redis at ${endpoint.text} holds ${keys} keys`, {
+      state: 'nothing was changed',
+      hint: 'replace them with --into-live, restore chosen keys with --keys, or name an empty server with --to-url-env',
+    });
   }
   const isOurs = request.redis.toUrl === undefined;
-  const what = chosen ? `keys like ${request.redis.keys.join(', ')} at ${endpoint.text} are replaced` : `all ${keys} keys at ${endpoint.text} are replaced`;
+  const what = chosen
+    ? `keys like ${request.redis.keys.join(', ')} at ${endpoint.text} are replaced`
+    : `all ${keys} keys at ${endpoint.text} are replaced`;
   return [
     {
       component: component.name,
       to: endpoint.text,
       action: chosen ? 'restore chosen keys' : 'restore all keys and compare',
       bytes: sizeOf(component),
-      replaces: keys === 0 ? undefined : { name: endpoint.text, consequences: [what], saveBy: isOurs ? 'redis' : undefined },
+      replaces:
+        keys === 0 ? undefined : { name: endpoint.text, consequences: [what], saveBy: isOurs ? 'redis' : undefined },
       run: (inner) => restoreKeys(subject, facts, address, endpoint.text, inner),
     },
   ];
 }
 
 function addressOf({ request, target }: RestoreSubject): RedisAddress {
-  if (request.redis.toUrl !== undefined) return { url: request.redis.toUrl, caFile: target?.redis?.caFile, certFile: target?.redis?.certFile, keyFile: target?.redis?.keyFile };
+  if (request.redis.toUrl !== undefined) {
+    return {
+      url: request.redis.toUrl,
+      caFile: target?.redis?.caFile,
+      certFile: target?.redis?.certFile,
+      keyFile: target?.redis?.keyFile,
+    };
+  }
   if (target?.redis === undefined) throw nowhere('Redis', 'REDIS_URL');
   return target.redis;
 }
@@ -54,7 +83,12 @@ function addressOf({ request, target }: RestoreSubject): RedisAddress {
 function placeStep(subject: RestoreSubject, facts: RedisFacts): RestoreStep {
   const { request, component, reader } = subject;
   const dir = request.redis.dataDir;
-  if (dir === undefined) throw new LifeboatError('usage', 'the folder of the stopped server is not named', { hint: 'name it with --rdb-dir', state: 'nothing was changed' });
+  if (dir === undefined) {
+    throw new LifeboatError('usage', 'the folder of the stopped server is not named', {
+      hint: 'name it with --rdb-dir',
+      state: 'nothing was changed',
+    });
+  }
   return {
     component: component.name,
     to: dir,
@@ -63,44 +97,109 @@ function placeStep(subject: RestoreSubject, facts: RedisFacts): RestoreStep {
     replaces: undefined,
     run: async (context) => {
       const started = performance.now();
-      const report = await placeRedisSnapshot({ reader, facts, dir, appendonly: facts.config?.['appendonly'] === 'yes' }, context);
-      return { name: component.name, kind: component.kind, to: report.placed, bytes: facts.bytes, durationMs: performance.now() - started, verified: 'equal', summary: `${count(report.keys, 'key')}, loaded at the server's next start`, kept: report.keptBefore };
+      const report = await placeRedisSnapshot(
+        { reader, facts, dir, appendonly: facts.config?.['appendonly'] === 'yes' },
+        context,
+      );
+      return {
+        name: component.name,
+        kind: component.kind,
+        to: report.placed,
+        bytes: facts.bytes,
+        durationMs: performance.now() - started,
+        verified: 'equal',
+        summary: `${count(report.keys, 'key')}, loaded at the server's next start`,
+        kept: report.keptBefore,
+      };
     },
   };
 }
 
-async function restoreKeys(subject: RestoreSubject, facts: RedisFacts, target: RedisAddress, to: string, context: RunContext): Promise<RestoredComponent> {
+async function restoreKeys(
+  subject: RestoreSubject,
+  facts: RedisFacts,
+  target: RedisAddress,
+  to: string,
+  context: RunContext,
+): Promise<RestoredComponent> {
   const { request, component, reader } = subject;
   const started = performance.now();
-  const method = request.redis.method === 'commands' ? 'pipeline' : request.redis.method === 'replica' ? 'replica' : 'auto';
+  const method =
+    request.redis.method === 'commands' ? 'pipeline' : request.redis.method === 'replica' ? 'replica' : 'auto';
   const patterns = request.redis.keys.length === 0 ? [undefined] : request.redis.keys;
   let restored = 0;
   let expired = 0;
   let kept: string | undefined;
   for (const [n, keys] of patterns.entries()) {
-    const onSource = async (replicationId: string): Promise<void> => request.marks?.note({ kind: 'redis', replicationId });
-    const report = await restoreRedis({ onSource, reader, facts, target, method, keys, replace: true, replicaAddress: request.redis.replicaAddress, safetySnapshot: n === 0 ? await safetyFile(subject) : undefined, scratchDir: tmpdir(), notesDir: redisNotesDir(subject.config.stateDir) }, context);
-    if (report.methodReason !== undefined) context.emit({ type: 'step', component: component.name, message: `restored by commands, key by key: ${report.methodReason}` });
+    const onSource = async (replicationId: string): Promise<void> =>
+      request.marks?.note({ kind: 'redis', replicationId });
+    const report = await restoreRedis(
+      {
+        onSource,
+        reader,
+        facts,
+        target,
+        method,
+        keys,
+        replace: true,
+        replicaAddress: request.redis.replicaAddress,
+        safetySnapshot: n === 0 ? await safetyFile(subject) : undefined,
+        scratchDir: tmpdir(),
+        notesDir: redisNotesDir(subject.config.stateDir),
+      },
+      context,
+    );
+    if (report.methodReason !== undefined) {
+      context.emit({
+        type: 'step',
+        component: component.name,
+        message: `restored by commands, key by key: ${report.methodReason}`,
+      });
+    }
     restored += report.restoredKeys;
     expired += report.expiredKeys;
     kept ??= report.safetySnapshot;
   }
   const summary = `${count(restored, 'key')}${expired === 0 ? '' : `, ${expired.toLocaleString('en-US')} had expired`}`;
-  return { name: component.name, kind: component.kind, to, bytes: facts.bytes, durationMs: performance.now() - started, verified: patterns[0] === undefined ? 'equal' : 'partial', summary, kept };
+  return {
+    name: component.name,
+    kind: component.kind,
+    to,
+    bytes: facts.bytes,
+    durationMs: performance.now() - started,
+    verified: patterns[0] === undefined ? 'equal' : 'partial',
+    summary,
+    kept,
+  };
 }
 
 /** All keys had come before the interruption; whether they are on the server's disk is asked for anew. */
-async function finishCopy({ component: { name, kind } }: RestoreSubject, facts: RedisFacts, endpoint: RedisEndpoint, context: RunContext): Promise<RestoredComponent> {
+async function finishCopy(
+  { component: { name, kind } }: RestoreSubject,
+  facts: RedisFacts,
+  endpoint: RedisEndpoint,
+  context: RunContext,
+): Promise<RestoredComponent> {
   const started = performance.now();
   const keys = await withRedis(endpoint, context.signal, async (connection) => {
     const state = await inspectTarget(connection);
     await awaitDurable(connection, state, false, context);
     return state.keys;
   });
-  return { name, kind, to: endpoint.text, bytes: 0, durationMs: performance.now() - started, verified: 'partial', summary: `${count(keys, 'key')} of ${facts.keys.toLocaleString('en-US')}, copied before the interruption` };
+  return {
+    name,
+    kind,
+    to: endpoint.text,
+    bytes: 0,
+    durationMs: performance.now() - started,
+    verified: 'partial',
+    summary: `${count(keys, 'key')} of ${facts.keys.toLocaleString('en-US')}, copied before the interruption`,
+  };
 }
 
-/** Where a server that is not the target's own is saved before it is overwritten; the target's own is saved by a backup. */
+/**
+ * Where a server that is not the target's own is saved before it is overwritten; the target's own is saved by a backup.
+ */
 async function safetyFile({ config, request, at }: RestoreSubject): Promise<string | undefined> {
   if (!request.safetyBackup || request.redis.toUrl === undefined) return undefined;
   const folder = join(config.stateDir, 'safety');

@@ -1,4 +1,7 @@
-/** What a restore, its undoing and an export are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
+/**
+ * What a restore, its undoing and an export are asked and what they answer. Times, sizes and secrets: as in
+ * requests.ts.
+ */
 import type { Secret } from '../../lib/secret.ts';
 import type { ComponentName, Confirm } from '../operation.ts';
 
@@ -89,7 +92,12 @@ export type RestoreResult =
       readonly id: string;
       readonly target: string;
       /** What would be done, in order. */
-      readonly steps: readonly { readonly component: string; readonly to: string; readonly action: string; readonly bytes: number }[];
+      readonly steps: readonly {
+        readonly component: string;
+        readonly to: string;
+        readonly action: string;
+        readonly bytes: number;
+      }[];
       readonly warnings: readonly string[];
     };
 
@@ -122,6 +130,11 @@ export interface ExportRequest {
 export interface ExportResult {
   readonly id: string;
   readonly folder: string;
-  readonly files: readonly { readonly path: string; readonly component: string; readonly bytes: number; readonly sha256: string }[];
+  readonly files: readonly {
+    readonly path: string;
+    readonly component: string;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
   readonly warnings: readonly string[];
 }

@@ -25,38 +25,107 @@ import { componentOf } from '../component.ts';
 
 export const restore = audited('restore', restoreBackup);
 
-async function restoreBackup(loaded: LoadedConfig, request: MarkedRestoreRequest, context: RunContext): Promise<RestoreResult> {
+async function restoreBackup(
+  loaded: LoadedConfig,
+  request: MarkedRestoreRequest,
+  context: RunContext,
+): Promise<RestoreResult> {
   const { context: watched, warnings } = noteWarnings(context);
   collectLeftovers(loaded, watched);
   const started = new Date();
   return withReadRepository(loaded, watched, async (repository) => {
-    const chosen = await chooseBackup(repository, { id: request.id, target: request.target ?? loaded.config.defaultTarget, force: request.force, only: request.only }, watched.emit);
+    const chosen = await chooseBackup(
+      repository,
+      {
+        id: request.id,
+        target: request.target ?? loaded.config.defaultTarget,
+        force: request.force,
+        only: request.only,
+      },
+      watched.emit,
+    );
     const { manifest } = chosen;
-    await using _ = await pinned(repository, { scope: `restore-${manifest.target}`, command: 'restore', backupId: manifest.id }, watched);
+    await using _ = await pinned(
+      repository,
+      { scope: `restore-${manifest.target}`, command: 'restore', backupId: manifest.id },
+      watched,
+    );
     const steps = await plan(loaded, request, repository, chosen, started, watched);
-    if (request.dryRun) return { outcome: 'planned', id: manifest.id, target: manifest.target, steps: steps.map(({ component, to, action, bytes }) => ({ component, to, action, bytes })), warnings };
+    if (request.dryRun) {
+      return {
+        outcome: 'planned',
+        id: manifest.id,
+        target: manifest.target,
+        steps: steps.map(({ component, to, action, bytes }) => ({ component, to, action, bytes })),
+        warnings,
+      };
+    }
     await confirmAll(request, chosen, steps, watched);
     const safetyBackupId = await saveWhatIsReplaced(loaded, request, manifest.target, manifest.id, steps, watched);
     const components: RestoredComponent[] = [];
     for (const step of steps) components.push(await runStep(step, components, watched));
-    return { outcome: 'done', id: manifest.id, target: manifest.target, startedAt: started.toISOString(), durationMs: Date.now() - started.getTime(), components, safetyBackupId, warnings };
+    return {
+      outcome: 'done',
+      id: manifest.id,
+      target: manifest.target,
+      startedAt: started.toISOString(),
+      durationMs: Date.now() - started.getTime(),
+      components,
+      safetyBackupId,
+      warnings,
+    };
   });
 }
 
-async function plan(loaded: LoadedConfig, request: MarkedRestoreRequest, repository: Repository, { manifest }: ChosenBackup, at: Date, context: RunContext): Promise<RestoreStep[]> {
+async function plan(
+  loaded: LoadedConfig,
+  request: MarkedRestoreRequest,
+  repository: Repository,
+  { manifest }: ChosenBackup,
+  at: Date,
+  context: RunContext,
+): Promise<RestoreStep[]> {
   const facts = await readComponentFacts(repository, manifest);
   const dataKey = await repository.dataKeyOf(manifest);
   const steps: RestoreStep[] = [];
   for (const component of wantedComponents(manifest.components, request.only, manifest.id)) {
-    const reader = openArtifacts({ storage: repository.storage, dataKey, artifacts: component.artifacts, trustChecksums: true });
-    steps.push(...(await planComponent({ config: loaded.config, target: loaded.config.targets.get(manifest.target), request, manifest, component, facts, reader, at }, context)));
+    const reader = openArtifacts({
+      storage: repository.storage,
+      dataKey,
+      artifacts: component.artifacts,
+      trustChecksums: true,
+    });
+    steps.push(
+      ...(await planComponent(
+        {
+          config: loaded.config,
+          target: loaded.config.targets.get(manifest.target),
+          request,
+          manifest,
+          component,
+          facts,
+          reader,
+          at,
+        },
+        context,
+      )),
+    );
   }
   return steps;
 }
 
-function wantedComponents(components: readonly ManifestComponent[], only: readonly ComponentName[], id: string): readonly ManifestComponent[] {
+function wantedComponents(
+  components: readonly ManifestComponent[],
+  only: readonly ComponentName[],
+  id: string,
+): readonly ManifestComponent[] {
   const missing = only.find((name) => !components.some(({ kind }) => componentOf(kind) === name));
-  if (missing !== undefined) throw new LifeboatError('not_found', `backup ${id} has no ${missing}`, { state: 'nothing was changed', hint: `it has: ${components.map(({ name }) => name).join(', ')}` });
+  if (missing !== undefined) {
+    throw new LifeboatError('not_found', `backup ${id} has no ${missing}`, {
+      state: 'nothing was changed',
+      hint: `it has: ${components.map(({ name }) => name).join(', ')}`,
+    });
+  }
   return components.filter(({ kind }) => only.length === 0 || only.includes(componentOf(kind)));
 }
 
@@ -65,11 +134,19 @@ async function planComponent(subject: RestoreSubject, context: RunContext): Prom
   if (kind === 'postgres') return (await import('./databases.ts')).planDatabases(subject, context);
   if (kind === 'redis') return (await import('./redis.ts')).planRedis(subject, context);
   if (kind === 'files') return (await import('./files.ts')).planFiles(subject);
-  throw new LifeboatError('usage', `${name} is not restored by this command`, { state: 'nothing was changed', hint: 'a base backup is restored by: lifeboat pitr' });
+  throw new LifeboatError('usage', `${name} is not restored by this command`, {
+    state: 'nothing was changed',
+    hint: 'a base backup is restored by: lifeboat pitr',
+  });
 }
 
 /** One question for everything that is replaced: by its own name if it is one thing, else by the target's. */
-async function confirmAll(request: MarkedRestoreRequest, { manifest }: ChosenBackup, steps: readonly RestoreStep[], { emit }: RunContext): Promise<void> {
+async function confirmAll(
+  request: MarkedRestoreRequest,
+  { manifest }: ChosenBackup,
+  steps: readonly RestoreStep[],
+  { emit }: RunContext,
+): Promise<void> {
   const replaced = steps.flatMap(({ replaces }) => replaces ?? []);
   const [first, ...others] = replaced;
   if (first === undefined) return;
@@ -82,26 +159,62 @@ async function confirmAll(request: MarkedRestoreRequest, { manifest }: ChosenBac
 }
 
 /** A backup of what the steps replace; its id, or undefined where none is wanted or needed. */
-export async function saveWhatIsReplaced(loaded: LoadedConfig, request: Pick<MarkedRestoreRequest, 'safetyBackup'>, target: string, id: string, steps: readonly Pick<RestoreStep, 'replaces'>[], context: RunContext): Promise<string | undefined> {
+export async function saveWhatIsReplaced(
+  loaded: LoadedConfig,
+  request: Pick<MarkedRestoreRequest, 'safetyBackup'>,
+  target: string,
+  id: string,
+  steps: readonly Pick<RestoreStep, 'replaces'>[],
+  context: RunContext,
+): Promise<string | undefined> {
   const components = [...new Set(steps.flatMap(({ replaces }) => replaces?.saveBy ?? []))];
   if (!request.safetyBackup || components.length === 0) return undefined;
-  context.emit({ type: 'step', message: `saving what is there (${components.join(', ')}) by a backup first; --no-backup leaves it out` });
+  context.emit({
+    type: 'step',
+    message: `saving what is there (${components.join(', ')}) by a backup first; --no-backup leaves it out`,
+  });
   try {
-    const result = await backup(loaded, { target, components, label: `before the restore of ${id}`, tags: [safetyTag], ifRunning: { action: 'wait', waitMs: 600_000 }, dryRun: false }, context);
+    const result = await backup(
+      loaded,
+      {
+        target,
+        components,
+        label: `before the restore of ${id}`,
+        tags: [safetyTag],
+        ifRunning: { action: 'wait', waitMs: 600_000 },
+        dryRun: false,
+      },
+      context,
+    );
     return result.outcome === 'done' ? result.id : undefined;
   } catch (error) {
     if (!(error instanceof LifeboatError)) throw error;
-    throw new LifeboatError(error.code, `the backup of what is there failed: ${error.message}`, { state: 'nothing was changed', hint: `if it cannot be saved (${error.hint ?? 'see above'}): --no-backup`, cause: error, facts: error.facts });
+    throw new LifeboatError(error.code, `the backup of what is there failed: ${error.message}`, {
+      state: 'nothing was changed',
+      hint: `if it cannot be saved (${error.hint ?? 'see above'}): --no-backup`,
+      cause: error,
+      facts: error.facts,
+    });
   }
 }
 
 /** A later part that fails does not take back the earlier ones; the error says what is done already. */
-export async function runStep(step: RestoreStep, before: readonly RestoredComponent[], context: RunContext): Promise<RestoredComponent> {
+export async function runStep(
+  step: RestoreStep,
+  before: readonly RestoredComponent[],
+  context: RunContext,
+): Promise<RestoredComponent> {
   try {
     return await step.run(context);
   } catch (error) {
     if (before.length === 0 || !(error instanceof LifeboatError)) throw error;
     const done = before.map(({ name, to }) => `${name} is restored to ${to}`).join(', ');
-    throw new LifeboatError(error.code, error.message, { hint: error.hint, state: [done, error.state].filter((each) => each !== undefined).join('; '), retryable: error.retryable, facts: error.facts, cause: error });
+    throw new LifeboatError(error.code, error.message, {
+      hint: error.hint,
+      state: [done, error.state].filter((each) => each !== undefined).join('; '),
+      retryable: error.retryable,
+      facts: error.facts,
+      cause: error,
+    });
   }
 }

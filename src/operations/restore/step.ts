@@ -60,5 +60,8 @@ export function sizeOf(component: ManifestComponent): number {
 
 /** Said when there is nowhere to restore to. */
 export function nowhere(what: string, name: string): LifeboatError {
-  return new LifeboatError('usage', `no ${what} is configured to restore into`, { state: 'nothing was changed', hint: `set ${name}, or name another variable with --to-url-env` });
+  return new LifeboatError('usage', `no ${what} is configured to restore into`, {
+    state: 'nothing was changed',
+    hint: `set ${name}, or name another variable with --to-url-env`,
+  });
 }

@@ -12,14 +12,26 @@ import { chooseTarget } from '../targets.ts';
 
 export const undoRestore = audited('restore --undo', takeBack);
 
-async function takeBack(loaded: LoadedConfig, request: UndoRestoreRequest, context: RunContext): Promise<UndoRestoreResult> {
+async function takeBack(
+  loaded: LoadedConfig,
+  request: UndoRestoreRequest,
+  context: RunContext,
+): Promise<UndoRestoreResult> {
   const url = chooseTarget(loaded, request.target).postgres?.url;
   if (url === undefined) throw nowhere('PostgreSQL', 'DATABASE_URL');
-  const names = await withMaintenance({ url, except: [request.kept], signal: context.signal }, async (client) => (await client.query('SELECT datname FROM pg_database')).map((row) => row['datname'] ?? ''));
+  const names = await withMaintenance({ url, except: [request.kept], signal: context.signal }, async (client) =>
+    (await client.query('SELECT datname FROM pg_database')).map((row) => row['datname'] ?? ''),
+  );
   const live = liveNameOf(request.kept, names);
   const at = new Date();
   if (request.dryRun) return { outcome: 'planned', database: live, setAside: undoneName(live, at) };
-  await request.confirm({ name: live, consequences: [`sessions in database "${live}" are ended`, `"${request.kept}" takes its place; what was written to "${live}" since the restore is put aside`] });
+  await request.confirm({
+    name: live,
+    consequences: [
+      `sessions in database "${live}" are ended`,
+      `"${request.kept}" takes its place; what was written to "${live}" since the restore is put aside`,
+    ],
+  });
   const { keptAs } = await undoSwap({ url, live, keptAs: request.kept, at }, context);
   return { outcome: 'done', database: live, setAside: keptAs };
 }
@@ -28,13 +40,25 @@ async function takeBack(loaded: LoadedConfig, request: UndoRestoreRequest, conte
 function liveNameOf(kept: string, names: readonly string[]): string {
   if (!names.includes(kept)) {
     const others = names.filter((name) => /_before_\d{8}T\d{6}$/.test(name));
-    throw new LifeboatError('not_found', `there is no database "${kept}"`, { state: 'nothing was changed', hint: others.length === 0 ? 'no swap has kept one on this server' : `kept are: ${others.join(', ')}` });
+    throw new LifeboatError('not_found', `there is no database "${kept}"`, {
+      state: 'nothing was changed',
+      hint: others.length === 0 ? 'no swap has kept one on this server' : `kept are: ${others.join(', ')}`,
+    });
   }
   const stamp = /_before_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)$/.exec(kept);
-  if (stamp === null) throw new LifeboatError('usage', `"${kept}" is not the name of a database that a swap has kept`, { state: 'nothing was changed' });
+  if (stamp === null) {
+    throw new LifeboatError('usage', `"${kept}" is not the name of a database that a swap has kept`, {
+      state: 'nothing was changed',
+    });
+  }
   const [, year, month, day, hour, minute, second] = stamp;
   const at = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
   const [live, other] = names.filter((name) => name !== kept && beforeName(name, at) === kept);
-  if (live === undefined || other !== undefined) throw new LifeboatError('usage', `cannot tell which database "${kept}" was`, { state: 'nothing was changed', hint: 'rename by hand: ALTER DATABASE … RENAME TO …' });
+  if (live === undefined || other !== undefined) {
+    throw new LifeboatError('usage', `cannot tell which database "${kept}" was`, {
+      state: 'nothing was changed',
+      hint: 'rename by hand: ALTER DATABASE … RENAME TO …',
+    });
+  }
   return live;
 }

@@ -29,25 +29,46 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
     await writeFileAtomic(request.configPath, initialConfig(loaded, key.file), 0o600);
     created.push(request.configPath);
   }
-  if (request.npmScriptsIn !== undefined && (await addNpmScripts(request.npmScriptsIn))) created.push(join(request.npmScriptsIn, 'package.json'));
-  const made = await withStorage(loaded, context, async (storage) => {
-    const { stateDir } = loaded.config;
-    if ((await readRepositoryInfo(storage)) !== undefined) {
-      const repository = await openRepository(storage, key.encryption, stateDir);
-      if (request.rescueScript === true) {
-        await installRescue(storage);
-        created.push('rescue/rescue.mjs', 'rescue/README.md');
+  if (request.npmScriptsIn !== undefined && (await addNpmScripts(request.npmScriptsIn))) {
+    created.push(join(request.npmScriptsIn, 'package.json'));
+  }
+  const made = await withStorage(
+    loaded,
+    context,
+    async (storage) => {
+      const { stateDir } = loaded.config;
+      if ((await readRepositoryInfo(storage)) !== undefined) {
+        const repository = await openRepository(storage, key.encryption, stateDir);
+        if (request.rescueScript === true) {
+          await installRescue(storage);
+          created.push('rescue/rescue.mjs', 'rescue/README.md');
+        }
+        const publicKey = (await repository.keyring?.signer())?.publicKey.toString('base64');
+        return { id: repository.repositoryId, location: storage.location, rescueSha256: await rescueSum(), publicKey };
       }
-      const publicKey = (await repository.keyring?.signer())?.publicKey.toString('base64');
-      return { id: repository.repositoryId, location: storage.location, rescueSha256: await rescueSum(), publicKey };
-    }
-    const { repository, rescueSha256, signingKey } = await createRepository(storage, key.encryption, stateDir);
-    created.push(storage.location);
-    return { id: repository.repositoryId, location: storage.location, rescueSha256, publicKey: signingKey };
-  }, true);
+      const { repository, rescueSha256, signingKey } = await createRepository(storage, key.encryption, stateDir);
+      created.push(storage.location);
+      return { id: repository.repositoryId, location: storage.location, rescueSha256, publicKey: signingKey };
+    },
+    true,
+  );
   // With the key that was made just now, which the loaded configuration does not know.
   const withKey = { ...loaded, config: { ...loaded.config, encryption: key.encryption } };
-  if (created.length > 0) await record(withKey, { command: 'init', ids: [], outcome: 'ok', exitCode: 0, startedMs, finishedMs: Date.now(), details: { arguments: argumentsOf(request) } }, context);
+  if (created.length > 0) {
+    await record(
+      withKey,
+      {
+        command: 'init',
+        ids: [],
+        outcome: 'ok',
+        exitCode: 0,
+        startedMs,
+        finishedMs: Date.now(),
+        details: { arguments: argumentsOf(request) },
+      },
+      context,
+    );
+  }
   return {
     repository: made.location,
     repositoryId: made.id,
@@ -69,15 +90,22 @@ interface Key {
 }
 
 /** The configured key, or a new one in a file of its own. */
-async function ensureKey({ config, file: configFile }: LoadedConfig, request: InitRequest, created: string[]): Promise<Key> {
+async function ensureKey(
+  { config, file: configFile }: LoadedConfig,
+  request: InitRequest,
+  created: string[],
+): Promise<Key> {
   const { encryption } = config;
-  const isConfigured = encryption.key !== undefined || encryption.passphrase !== undefined || encryption.recipients.length > 0;
+  const isConfigured =
+    encryption.key !== undefined || encryption.passphrase !== undefined || encryption.recipients.length > 0;
   if (!encryption.enabled || isConfigured) return { encryption, file: undefined };
   const file = request.keyFile ?? join(dirname(request.configPath ?? configFile ?? resolve('.')), 'lifeboat.key');
   if (configFile !== undefined || request.configPath === undefined) {
     throw new LifeboatError('key', 'encryption is on, but no key is configured', {
       state: 'nothing was changed',
-      hint: `make one with: lifeboat keys generate --file ${file}  and name it in ${configFile ?? 'the configuration'}: "encryption": {"key": {"file": "${file}"}}; or set BACKUP_ENCRYPTION_ENABLED=false`,
+      hint:
+        `make one with: lifeboat keys generate --file ${file}  and name it in ${configFile ?? 'the configuration'}: ` +
+        `"encryption": {"key": {"file": "${file}"}}; or set BACKUP_ENCRYPTION_ENABLED=false`,
     });
   }
   const key = await existingKey(file);
@@ -95,24 +123,57 @@ async function existingKey(file: string): Promise<string | undefined> {
 }
 
 async function refuseExisting(path: string): Promise<void> {
-  const exists = await access(path).then(() => true, () => false);
-  if (exists) throw new LifeboatError('usage', `${path} exists already, but is not the configuration that was read`, { state: 'nothing was changed', hint: `use it with --config ${path}, or move it away` });
+  const exists = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (exists) {
+    throw new LifeboatError('usage', `${path} exists already, but is not the configuration that was read`, {
+      state: 'nothing was changed',
+      hint: `use it with --config ${path}, or move it away`,
+    });
+  }
 }
 
 /** Recipes name absolute paths: cron has neither our folder nor our PATH. */
-function nextSteps({ config, file, envFile, origins }: LoadedConfig, configPath: string | undefined, keyFile: string | undefined): string[] {
+function nextSteps(
+  { config, file, envFile, origins }: LoadedConfig,
+  configPath: string | undefined,
+  keyFile: string | undefined,
+): string[] {
   const program = fileURLToPath(new URL('../../../bin/lifeboat.js', import.meta.url));
-  const steps = keyFile === undefined ? [] : [`copy ${keyFile} to a safe place that is not this machine: without it no backup can be read`];
-  if (config.targets.size === 0) steps.push(`say what to protect: set DATABASE_URL, REDIS_URL or BACKUP_FILES, or add "targets" to ${configPath ?? 'the configuration'}`);
+  const steps =
+    keyFile === undefined
+      ? []
+      : [`copy ${keyFile} to a safe place that is not this machine: without it no backup can be read`];
+  if (config.targets.size === 0) {
+    steps.push(
+      'say what to protect: set DATABASE_URL, REDIS_URL or BACKUP_FILES, or add "targets" to ' +
+        (configPath ?? 'the configuration'),
+    );
+  }
   if (configPath === undefined) return steps;
   const unknown = file === undefined && envFile === undefined ? unknownToCron(origins) : [];
-  if (unknown.length > 0) steps.push(`cron does not know ${unknown.join(' and ')}: write NAME=value lines into a file (chmod 600), and name it in ${configPath}: "envFile": "/path"`);
-  return [...steps, 'lifeboat doctor', 'lifeboat backup', `for crontab -e: 15 2 * * * ${program} backup --config ${configPath} --quiet`];
+  if (unknown.length > 0) {
+    steps.push(
+      `cron does not know ${unknown.join(' and ')}: write NAME=value lines into a file (chmod 600), and name it ` +
+        `in ${configPath}: "envFile": "/path"`,
+    );
+  }
+  return [
+    ...steps,
+    'lifeboat doctor',
+    'lifeboat backup',
+    `for crontab -e: 15 2 * * * ${program} backup --config ${configPath} --quiet`,
+  ];
 }
 
 /** Variables that stay the only place of a secret: URLs given by NAME_FILE or NAME_COMMAND are in the new file. */
 function unknownToCron(origins: LoadedConfig['origins']): string[] {
   const isOnlyThere = (path: string, origin: string): boolean =>
-    /^targets\..*\.url$/.test(path) ? /^[A-Z_]+(?<!_FILE|_COMMAND)$/.test(origin) : /^(encryption|repository)\.(key|passphrase|identity|accessKey|secretKey|sessionToken)$/.test(path) && /^[A-Z0-9_]+$/.test(origin);
+    /^targets\..*\.url$/.test(path)
+      ? /^[A-Z_]+(?<!_FILE|_COMMAND)$/.test(origin)
+      : /^(encryption|repository)\.(key|passphrase|identity|accessKey|secretKey|sessionToken)$/.test(path) &&
+        /^[A-Z0-9_]+$/.test(origin);
   return [...origins].filter(([path, origin]) => isOnlyThere(path, origin)).map(([, origin]) => origin);
 }

@@ -9,7 +9,12 @@ export function initialConfig(loaded: LoadedConfig, keyFile: string | undefined)
   const document = {
     ...(loaded.envFile === undefined ? {} : { envFile: loaded.envFile }),
     repository: repositoryMember(loaded),
-    encryption: encryption.enabled ? { ...(keyFile === undefined ? {} : { key: { file: keyFile } }), ...(encryption.recipients.length === 0 ? {} : { recipients: encryption.recipients }) } : { enabled: false },
+    encryption: encryption.enabled
+      ? {
+          ...(keyFile === undefined ? {} : { key: { file: keyFile } }),
+          ...(encryption.recipients.length === 0 ? {} : { recipients: encryption.recipients }),
+        }
+      : { enabled: false },
     ...(targets === undefined ? {} : { targets }),
   };
   return `${JSON.stringify(document, undefined, 2)}\n`;
@@ -23,11 +28,19 @@ function repositoryMember(loaded: LoadedConfig): unknown {
   return region === undefined && endpoint === undefined ? url : { url, region, endpoint };
 }
 
-/** Secrets stay where they are; the file only says where. Undefined if that is in PG* variables, which make a target only where the file names none. */
+/**
+ * Secrets stay where they are; the file only says where. Undefined if that is in PG* variables, which make a target
+ * only where the file names none.
+ */
 function targetsMember(loaded: LoadedConfig): unknown {
   const { targets } = loaded.config;
   const names = [...targets.keys()];
-  if (names.length === 0 || names.some((name) => loaded.origins.get(`targets.${name}.postgres.url`)?.startsWith('PG'))) return undefined;
+  if (
+    names.length === 0 ||
+    names.some((name) => loaded.origins.get(`targets.${name}.postgres.url`)?.startsWith('PG'))
+  ) {
+    return undefined;
+  }
   return Object.fromEntries(names.map((name) => [name, targetMember(loaded, name)]));
 }
 
@@ -36,7 +49,14 @@ function targetMember(loaded: LoadedConfig, name: string): unknown {
   return {
     ...(target?.postgres === undefined ? {} : { postgres: { url: urlReference(loaded, name, 'postgres') } }),
     ...(target?.redis === undefined ? {} : { redis: { url: urlReference(loaded, name, 'redis') } }),
-    ...(target?.files === undefined ? {} : { files: { paths: target.files.paths, ...(target.files.exclude.length === 0 ? {} : { exclude: target.files.exclude }) } }),
+    ...(target?.files === undefined
+      ? {}
+      : {
+          files: {
+            paths: target.files.paths,
+            ...(target.files.exclude.length === 0 ? {} : { exclude: target.files.exclude }),
+          },
+        }),
   };
 }
 

@@ -6,10 +6,24 @@ import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { newIdentity, recipientOf } from '../../repository/keys/age.ts';
 import { parseEncryptionKey, parseKeyMaterial } from '../../repository/keys/key-material.ts';
-import { describeKeys, rewrapKeys, rotateKey as startDataKey, type KeyDescription, type RewrapReport, type WrapFor } from '../../repository/rekey.ts';
+import {
+  describeKeys,
+  rewrapKeys,
+  rotateKey as startDataKey,
+  type KeyDescription,
+  type RewrapReport,
+  type WrapFor,
+} from '../../repository/rekey.ts';
 import { audited } from '../audit/audited.ts';
 import { withRepository } from '../open-repository.ts';
-import type { KeysAddRequest, KeysChangeResult, KeysGenerateRequest, KeysGenerateResult, KeysListResult, KeysRemoveRequest } from './request.ts';
+import type {
+  KeysAddRequest,
+  KeysChangeResult,
+  KeysGenerateRequest,
+  KeysGenerateResult,
+  KeysListResult,
+  KeysRemoveRequest,
+} from './request.ts';
 
 /** A new key, printed or in a new 0600 file; needs no configuration. */
 export async function generateKey({ kind, file }: KeysGenerateRequest): Promise<KeysGenerateResult> {
@@ -24,21 +38,40 @@ export async function writeNewSecret(file: string, secret: string): Promise<void
   try {
     await writeFile(file, `${secret}\n`, { flag: 'wx', mode: 0o600, flush: true });
   } catch (cause) {
-    if (systemCodeOf(cause) === 'EEXIST') throw new LifeboatError('usage', `${file} exists already`, { state: 'nothing was changed', hint: 'choose another file: a key that is overwritten is lost, and with it all backups under it', cause });
-    throw new LifeboatError('usage', `cannot write ${file}`, { hint: 'is its folder there, and may this user write to it?', cause });
+    if (systemCodeOf(cause) === 'EEXIST') {
+      throw new LifeboatError('usage', `${file} exists already`, {
+        state: 'nothing was changed',
+        hint: 'choose another file: a key that is overwritten is lost, and with it all backups under it',
+        cause,
+      });
+    }
+    throw new LifeboatError('usage', `cannot write ${file}`, {
+      hint: 'is its folder there, and may this user write to it?',
+      cause,
+    });
   }
 }
 
 export async function listKeys(loaded: LoadedConfig, _request: object, context: RunContext): Promise<KeysListResult> {
   return withRepository(loaded, context, async (repository) => {
-    if (repository.keyring === undefined) return { repository: repository.storage.location, keys: [], warnings: ['this repository is not encrypted'] };
+    if (repository.keyring === undefined) {
+      return { repository: repository.storage.location, keys: [], warnings: ['this repository is not encrypted'] };
+    }
     const described = await describeKeys(repository);
     const current = described[0];
     const warnings = described.flatMap(warningsOf);
     for (const message of warnings) context.emit({ type: 'warning', message });
     return {
       repository: repository.storage.location,
-      keys: described.toReversed().map((key) => ({ id: key.id, createdAt: key.createdAt, recipients: key.recipients.map(({ type, recipient }) => recipient ?? type), opens: key.openedBy !== undefined, current: key === current })),
+      keys: described
+        .toReversed()
+        .map((key) => ({
+          id: key.id,
+          createdAt: key.createdAt,
+          recipients: key.recipients.map(({ type, recipient }) => recipient ?? type),
+          opens: key.openedBy !== undefined,
+          current: key === current,
+        })),
       warnings,
     };
   });
@@ -47,29 +80,49 @@ export async function listKeys(loaded: LoadedConfig, _request: object, context: 
 function warningsOf(key: KeyDescription): string[] {
   const warnings: string[] = [];
   if (key.openedBy === undefined) warnings.push(`data key ${key.id} does not open: ${key.reason ?? 'unknown'}`);
-  if (key.differsFromConfiguration) warnings.push(`data key ${key.id} is wrapped for others than the key and recipients that are configured`);
+  if (key.differsFromConfiguration) {
+    warnings.push(`data key ${key.id} is wrapped for others than the key and recipients that are configured`);
+  }
   return warnings;
 }
 
 export const addKey = audited('keys add', wrapForOneMore);
 
-async function wrapForOneMore(loaded: LoadedConfig, { add }: KeysAddRequest, context: RunContext): Promise<KeysChangeResult> {
-  return withRepository(loaded, context, async (repository) => changed(await rewrapKeys(repository, { add: readerOf(add) })));
+async function wrapForOneMore(
+  loaded: LoadedConfig,
+  { add }: KeysAddRequest,
+  context: RunContext,
+): Promise<KeysChangeResult> {
+  return withRepository(loaded, context, async (repository) =>
+    changed(await rewrapKeys(repository, { add: readerOf(add) })),
+  );
 }
 
 function readerOf(add: KeysAddRequest['add']): WrapFor {
   if (add.type === 'age') return { rawKey: undefined, passphrases: [], recipients: [add.recipient] };
   const text = add.secret.reveal();
   const key = add.type === 'key' ? parseEncryptionKey(text) : text.normalize('NFC');
-  return typeof key === 'string' ? { rawKey: undefined, passphrases: [key], recipients: [] } : { rawKey: key, passphrases: [], recipients: [] };
+  return typeof key === 'string'
+    ? { rawKey: undefined, passphrases: [key], recipients: [] }
+    : { rawKey: key, passphrases: [], recipients: [] };
 }
 
 export const removeKey = audited('keys remove', takeOff);
 
-async function takeOff(loaded: LoadedConfig, { recipient, confirm }: KeysRemoveRequest, context: RunContext): Promise<KeysChangeResult> {
+async function takeOff(
+  loaded: LoadedConfig,
+  { recipient, confirm }: KeysRemoveRequest,
+  context: RunContext,
+): Promise<KeysChangeResult> {
   return withRepository(loaded, context, async (repository) => {
     const remove = removedReader(loaded, recipient);
-    await confirm({ name: recipient, consequences: [`${recipient} will no longer open the data keys of ${repository.storage.location}`, 'what it could read before, it may have copied: run lifeboat keys rotate afterwards'] });
+    await confirm({
+      name: recipient,
+      consequences: [
+        `${recipient} will no longer open the data keys of ${repository.storage.location}`,
+        'what it could read before, it may have copied: run lifeboat keys rotate afterwards',
+      ],
+    });
     return changed(await rewrapKeys(repository, { remove }));
   });
 }
@@ -79,13 +132,23 @@ function removedReader({ config }: LoadedConfig, recipient: string): WrapFor {
   const material = parseKeyMaterial(config.encryption);
   const none: WrapFor = { rawKey: undefined, passphrases: [], recipients: [] };
   if (recipient === 'raw' && material?.rawKey !== undefined) return { ...none, rawKey: material.rawKey };
-  if (recipient === 'passphrase' && material !== undefined && material.passphrases.length > 0) return { ...none, passphrases: material.passphrases };
+  if (recipient === 'passphrase' && material !== undefined && material.passphrases.length > 0) {
+    return { ...none, passphrases: material.passphrases };
+  }
   if (/^age1[0-9a-z]+$/i.test(recipient)) return { ...none, recipients: [recipient.toLowerCase()] };
-  throw new LifeboatError('usage', `"${recipient}" is neither an age recipient nor the configured raw key or passphrase`, { hint: 'lifeboat keys list shows who can open the repository; configure the key that is to be removed' });
+  throw new LifeboatError(
+    'usage',
+    `"${recipient}" is neither an age recipient nor the configured raw key or passphrase`,
+    { hint: 'lifeboat keys list shows who can open the repository; configure the key that is to be removed' },
+  );
 }
 
 function changed(report: RewrapReport): KeysChangeResult {
-  return { changed: report.changed, unchanged: report.unopened.map(({ id }) => id), warnings: report.unopened.map(({ id, reason }) => `data key ${id} was not changed: ${reason}`) };
+  return {
+    changed: report.changed,
+    unchanged: report.unopened.map(({ id }) => id),
+    warnings: report.unopened.map(({ id, reason }) => `data key ${id} was not changed: ${reason}`),
+  };
 }
 
 export const rotateKey = audited('keys rotate', startAnew);

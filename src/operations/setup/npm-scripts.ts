@@ -16,7 +16,9 @@ export const npmScripts: Readonly<Record<string, string>> = {
   'backup:cleanup:dry-run': 'lifeboat cleanup --dry-run',
 };
 
-/** Adds those that are missing, keeps what is there; true if something was added. Throws `usage` without a package.json. */
+/**
+ * Adds those that are missing, keeps what is there; true if something was added. Throws `usage` without a package.json.
+ */
 export async function addNpmScripts(folder: string): Promise<boolean> {
   const path = join(folder, 'package.json');
   let text: string;
@@ -25,7 +27,11 @@ export async function addNpmScripts(folder: string): Promise<boolean> {
     text = await readFile(path, 'utf8');
     project = JSON.parse(text) as typeof project;
   } catch (cause) {
-    throw new LifeboatError('usage', `cannot add scripts to ${path}: it is not there or not JSON`, { state: 'nothing was changed', hint: 'run npm init first, or leave out --npm-scripts', cause });
+    throw new LifeboatError('usage', `cannot add scripts to ${path}: it is not there or not JSON`, {
+      state: 'nothing was changed',
+      hint: 'run npm init first, or leave out --npm-scripts',
+      cause,
+    });
   }
   const missing = Object.entries(npmScripts).filter(([name]) => project.scripts?.[name] === undefined);
   if (missing.length === 0) return false;

@@ -4,7 +4,10 @@ import type { Secret } from '../../lib/secret.ts';
 import type { Confirm } from '../operation.ts';
 
 export interface InitRequest {
-  /** Absolute path of the file to write if there is no configuration yet; undefined: none is written, and the key must be configured. */
+  /**
+   * Absolute path of the file to write if there is no configuration yet; undefined: none is written, and the key must
+   * be configured.
+   */
   readonly configPath: string | undefined;
   /** Absolute path for a new key; undefined: beside the configuration file. Unused where a key is configured. */
   readonly keyFile?: string | undefined;
@@ -65,7 +68,9 @@ export interface KeysListResult {
 
 /** Wraps every data key that opens for one more reader. */
 export interface KeysAddRequest {
-  readonly add: { readonly type: 'age'; readonly recipient: string } | { readonly type: 'key' | 'passphrase'; readonly secret: Secret };
+  readonly add:
+    | { readonly type: 'age'; readonly recipient: string }
+    | { readonly type: 'key' | 'passphrase'; readonly secret: Secret };
 }
 
 export interface KeysRemoveRequest {

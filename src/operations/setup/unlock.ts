@@ -11,13 +11,26 @@ export const unlock = audited('unlock', breakLeases);
 
 async function breakLeases(loaded: LoadedConfig, request: UnlockRequest, context: RunContext): Promise<UnlockResult> {
   return withStorage(loaded, context, async (storage) => {
-    const leases = (await judgedLeases(storage, 'unlock')).filter(({ status, scope }) => status !== 'broken' && (request.scope === undefined || request.scope === scope));
+    const leases = (await judgedLeases(storage, 'unlock')).filter(
+      ({ status, scope }) => status !== 'broken' && (request.scope === undefined || request.scope === scope),
+    );
     const alive = leases.filter(({ status }) => status === 'live');
     if (request.alive && alive.length > 0) {
-      await request.confirm({ name: request.scope ?? 'all', consequences: alive.map((lease) => `${lease.record?.command ?? 'the run'} that holds ${lease.scope} (${lease.id}) will stop within minutes and fail`) });
+      await request.confirm({
+        name: request.scope ?? 'all',
+        consequences: alive.map(
+          (lease) =>
+            `${lease.record?.command ?? 'the run'} that holds ${lease.scope} (${lease.id}) will stop within ` +
+            'minutes and fail',
+        ),
+      });
     }
     const broken: ListedLease[] = [];
-    for (const lease of leases) if (request.alive || lease.status !== 'live') broken.push(await breakLease(storage, lease.id, { force: request.alive }));
+    for (const lease of leases) {
+      if (request.alive || lease.status !== 'live') {
+        broken.push(await breakLease(storage, lease.id, { force: request.alive }));
+      }
+    }
     return { broken: broken.map(shown), alive: request.alive ? [] : alive.map(shown) };
   });
 }

@@ -1,4 +1,7 @@
-/** Says of a warning that it is meant to be: status goes on showing it, but it counts no more. A backup's small size is noted in the repository, so that cleanup hears of it too. */
+/**
+ * Says of a warning that it is meant to be: status goes on showing it, but it counts no more. A backup's small size is
+ * noted in the repository, so that cleanup hears of it too.
+ */
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -17,17 +20,41 @@ import { survey } from './survey.ts';
 export const acknowledge = audited('acknowledge', acknowledgeWarning);
 
 /** Throws `not_found` for a warning that is not there, `usage` for one that cannot be meant to be. */
-async function acknowledgeWarning(loaded: LoadedConfig, { warning, reason = '', days }: AcknowledgeRequest, context: RunContext): Promise<AcknowledgeResult> {
+async function acknowledgeWarning(
+  loaded: LoadedConfig,
+  { warning, reason = '', days }: AcknowledgeRequest,
+  context: RunContext,
+): Promise<AcknowledgeResult> {
   const { config } = loaded;
   return withRepository(loaded, context, async (repository) => {
-    const found = judge(await survey(loaded, repository, undefined, Date.now(), context), { ...config.monitoring, maxAgeMs: undefined, days });
+    const found = judge(await survey(loaded, repository, undefined, Date.now(), context), {
+      ...config.monitoring,
+      maxAgeMs: undefined,
+      days,
+    });
     const names = found.map(({ id }) => id);
     const meant = found.find(({ id }) => id === warning);
-    if (meant === undefined) throw new LifeboatError('not_found', `status has no warning "${warning}" now`, { state: 'nothing was changed', hint: names.length === 0 ? 'there is nothing to acknowledge' : `it has: ${names.join(', ')}` });
-    if (!mayBeAcknowledged(meant)) throw new LifeboatError('usage', `"${warning}" cannot be acknowledged: ${meant.message}`, { state: 'nothing was changed', hint: `what helps: ${meant.next}` });
+    if (meant === undefined) {
+      throw new LifeboatError('not_found', `status has no warning "${warning}" now`, {
+        state: 'nothing was changed',
+        hint: names.length === 0 ? 'there is nothing to acknowledge' : `it has: ${names.join(', ')}`,
+      });
+    }
+    if (!mayBeAcknowledged(meant)) {
+      throw new LifeboatError('usage', `"${warning}" cannot be acknowledged: ${meant.message}`, {
+        state: 'nothing was changed',
+        hint: `what helps: ${meant.next}`,
+      });
+    }
     const smallBackup = /^size:(.+)$/.exec(warning)?.[1];
     if (smallBackup !== undefined) await noteSize(repository, smallBackup, context);
-    await keepAcknowledged(config.stateDir, repository.repositoryId, warning, { at: new Date().toISOString(), by: ownIdentity().user, reason }, new Set(names));
+    await keepAcknowledged(
+      config.stateDir,
+      repository.repositoryId,
+      warning,
+      { at: new Date().toISOString(), by: ownIdentity().user, reason },
+      new Set(names),
+    );
     return { warning, message: meant.message, reason };
   });
 }

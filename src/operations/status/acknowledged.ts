@@ -1,4 +1,7 @@
-/** Warnings of status that are meant to be, by their names, in this host's state: `<state>/repositories/<id>/acknowledged.json`. */
+/**
+ * Warnings of status that are meant to be, by their names, in this host's state:
+ * `<state>/repositories/<id>/acknowledged.json`.
+ */
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readStateFile, writeStateFile } from '../../repository/host-state.ts';
@@ -10,13 +13,22 @@ const fileSchema = z.record(z.string(), acknowledgementSchema);
 export type Acknowledgement = z.infer<typeof acknowledgementSchema>;
 
 /** What was acknowledged, by the name of the warning. A file that makes no sense counts as none: warnings come back. */
-export async function readAcknowledged(stateDir: string, repositoryId: string): Promise<ReadonlyMap<string, Acknowledgement>> {
+export async function readAcknowledged(
+  stateDir: string,
+  repositoryId: string,
+): Promise<ReadonlyMap<string, Acknowledgement>> {
   const parsed = fileSchema.safeParse(await readStateFile(pathOf(stateDir, repositoryId)));
   return new Map(Object.entries(parsed.data ?? {}));
 }
 
 /** Keeps it beside those in `present`; what names a warning that is gone is forgotten. */
-export async function keepAcknowledged(stateDir: string, repositoryId: string, warning: string, said: Acknowledgement, present: ReadonlySet<string>): Promise<void> {
+export async function keepAcknowledged(
+  stateDir: string,
+  repositoryId: string,
+  warning: string,
+  said: Acknowledgement,
+  present: ReadonlySet<string>,
+): Promise<void> {
   const before = await readAcknowledged(stateDir, repositoryId);
   const kept = [...before].filter(([id]) => present.has(id) && id !== warning);
   await writeStateFile(pathOf(stateDir, repositoryId), Object.fromEntries([...kept, [warning, said]]));

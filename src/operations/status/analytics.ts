@@ -3,8 +3,13 @@ import type { StatusAnalytics } from './request.ts';
 import type { SurveyedTarget } from './survey.ts';
 
 /** Of one target. What was deleted meanwhile is not in it; failures are those that this host knows of. */
-export function analyse({ backups, runs }: Pick<SurveyedTarget, 'backups' | 'runs'>, nowMs: number, days: number): StatusAnalytics {
-  const isRecent = ({ startedAt }: { readonly startedAt: string }): boolean => nowMs - Date.parse(startedAt) <= days * 86_400_000;
+export function analyse(
+  { backups, runs }: Pick<SurveyedTarget, 'backups' | 'runs'>,
+  nowMs: number,
+  days: number,
+): StatusAnalytics {
+  const isRecent = ({ startedAt }: { readonly startedAt: string }): boolean =>
+    nowMs - Date.parse(startedAt) <= days * 86_400_000;
   const recent = backups.filter(isRecent);
   const failures = runs.filter((run) => run.outcome === 'failed' && isRecent(run)).length;
   // Other hosts' backups are in the repository, their failures are not known here.

@@ -1,4 +1,7 @@
-/** How much of the packs no backup needs any more. Packs are never rewritten: what is dead in one stays until all of it is. */
+/**
+ * How much of the packs no backup needs any more. Packs are never rewritten: what is dead in one stays until all of it
+ * is.
+ */
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import { packsKey } from '../../repository/manifests/manifest.ts';
 import { decodePackTable } from '../../repository/packs/pack-usage.ts';
@@ -16,8 +19,14 @@ export interface PackShares {
 const mostTableBytes = 32 * 1024 * 1024;
 const sideBySide = 16;
 
-/** By the tables of the backups that are given, newest first. Undefined where they are too large to read in passing, or not all can be read. */
-export async function packShares(storage: Storage, backups: readonly ListedManifest[]): Promise<PackShares | undefined> {
+/**
+ * By the tables of the backups that are given, newest first. Undefined where they are too large to read in passing, or
+ * not all can be read.
+ */
+export async function packShares(
+  storage: Storage,
+  backups: readonly ListedManifest[],
+): Promise<PackShares | undefined> {
   const packs = new Map<string, { objectBytes: number; usedBytes: number }>();
   let tableBytes = 0;
   let isWhole = true;
@@ -35,7 +44,9 @@ export async function packShares(storage: Storage, backups: readonly ListedManif
           else pack.usedBytes = Math.max(pack.usedBytes, usedBytes);
         }
       } catch (error) {
-        if (!(error instanceof NotFoundError) && !(error instanceof LifeboatError && error.code === 'integrity')) throw error;
+        if (!(error instanceof NotFoundError) && !(error instanceof LifeboatError && error.code === 'integrity')) {
+          throw error;
+        }
         isWhole = false;
       }
     }

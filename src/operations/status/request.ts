@@ -113,13 +113,27 @@ export interface StatusTarget {
   readonly name: string;
   /** The configured ones. */
   readonly components: readonly StatusComponent[];
-  readonly newest?: { readonly id: string; readonly takenAt: string; readonly ageMs: number; readonly state?: string | undefined; readonly standing?: Standing | undefined } | undefined;
+  readonly newest?:
+    | {
+        readonly id: string;
+        readonly takenAt: string;
+        readonly ageMs: number;
+        readonly state?: string | undefined;
+        readonly standing?: Standing | undefined;
+      }
+    | undefined;
   readonly newestProven?: { readonly id: string; readonly provenAt: string } | undefined;
   /** The recovery to a moment that a drill has proven last. */
   readonly provenMoment?: ProvenMoment | undefined;
   readonly restoreTime?: RestoreEstimate | undefined;
   /** What can be restored, newest first. */
-  readonly moments: readonly { readonly id: string; readonly at: string; readonly components: readonly string[]; readonly state?: string | undefined; readonly isDamaged?: boolean | undefined }[];
+  readonly moments: readonly {
+    readonly id: string;
+    readonly at: string;
+    readonly components: readonly string[];
+    readonly state?: string | undefined;
+    readonly isDamaged?: boolean | undefined;
+  }[];
   readonly analytics: StatusAnalytics;
 }
 
@@ -139,7 +153,10 @@ export interface StatusResult {
     readonly freeBytes?: number | undefined;
     readonly capacityBytes?: number | undefined;
     readonly budgetBytes?: number | undefined;
-    /** All packs that backups use, and at most how much of them no backup needs; undefined where that cannot be told in passing. */
+    /**
+     * All packs that backups use, and at most how much of them no backup needs; undefined where that cannot be told in
+     * passing.
+     */
     readonly packBytes?: number | undefined;
     readonly deadBytes?: number | undefined;
   };

@@ -18,23 +18,47 @@ export interface DueTimes {
 export function configuredComponents(target: TargetConfig | undefined): string[] {
   if (target === undefined) return [];
   const { postgres, redis, files } = target;
-  return [postgres === undefined ? [] : 'database', redis === undefined ? [] : 'redis', files === undefined ? [] : 'files', postgres?.base === undefined ? [] : 'base'].flat();
+  return [
+    postgres === undefined ? [] : 'database',
+    redis === undefined ? [] : 'redis',
+    files === undefined ? [] : 'files',
+    postgres?.base === undefined ? [] : 'base',
+  ].flat();
 }
 
-/** Undefined where no schedule that a clock tells is for it. Expressions that are none count as no schedule: the configuration refuses them. */
-export function dueTimes(config: Pick<Config, 'schedules' | 'defaultTarget' | 'targets'>, target: string, component: string, nowMs: number): DueTimes | undefined {
+/**
+ * Undefined where no schedule that a clock tells is for it. Expressions that are none count as no schedule: the
+ * configuration refuses them.
+ */
+export function dueTimes(
+  config: Pick<Config, 'schedules' | 'defaultTarget' | 'targets'>,
+  target: string,
+  component: string,
+  nowMs: number,
+): DueTimes | undefined {
   const timed = config.schedules.flatMap((schedule) => {
     const cron = isFor(schedule, config, target, component) ? parsed(schedule.cronExpression) : undefined;
-    return cron === undefined ? [] : [{ name: schedule.name, due: lastMoment(cron, nowMs - scheduleGraceMs), next: nextMoment(cron, nowMs) }];
+    return cron === undefined
+      ? []
+      : [{ name: schedule.name, due: lastMoment(cron, nowMs - scheduleGraceMs), next: nextMoment(cron, nowMs) }];
   });
   if (timed.length === 0) return undefined;
   const due = timed.flatMap((each) => each.due ?? []);
   const next = timed.flatMap((each) => each.next ?? []);
-  return { schedules: timed.map(({ name }) => name), dueMs: due.length === 0 ? undefined : Math.max(...due), nextMs: next.length === 0 ? undefined : Math.min(...next) };
+  return {
+    schedules: timed.map(({ name }) => name),
+    dueMs: due.length === 0 ? undefined : Math.max(...due),
+    nextMs: next.length === 0 ? undefined : Math.min(...next),
+  };
 }
 
 /** A schedule that names no target is for the default one, else for all. */
-function isFor({ enabled, type, options }: Schedule, { defaultTarget }: Pick<Config, 'defaultTarget'>, target: string, component: string): boolean {
+function isFor(
+  { enabled, type, options }: Schedule,
+  { defaultTarget }: Pick<Config, 'defaultTarget'>,
+  target: string,
+  component: string,
+): boolean {
   const wanted = typeof options['target'] === 'string' ? options['target'] : defaultTarget;
   return enabled && (type === 'full' || type === component) && (wanted === undefined || wanted === target);
 }

@@ -1,6 +1,7 @@
 /**
- * One verdict on the backups, why, and what to do next; which moments can be restored, how long it would take,
- * when that was last proven. Reads the repository and this host's state; servers whose log is archived are asked how far they are, all may be down.
+ * One verdict on the backups, why, and what to do next; which moments can be restored, how long it would take, when
+ * that was last proven. Reads the repository and this host's state; servers whose log is archived are asked how far
+ * they are, all may be down.
  */
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
@@ -22,21 +23,38 @@ export async function status(loaded: LoadedConfig, request: StatusRequest, conte
   return withRepository(loaded, context, async (repository) => {
     const { config } = loaded;
     const found = await survey(loaded, repository, request.target, Date.now(), context);
-    if (request.target !== undefined && found.targets.length === 0) throw new LifeboatError('usage', `there is no target ${request.target}`, { hint: `configured: ${[...config.targets.keys()].join(', ') || 'none'}` });
+    if (request.target !== undefined && found.targets.length === 0) {
+      throw new LifeboatError('usage', `there is no target ${request.target}`, {
+        hint: `configured: ${[...config.targets.keys()].join(', ') || 'none'}`,
+      });
+    }
     const acknowledged = await readAcknowledged(config.stateDir, repository.repositoryId);
-    const reasons = judge(found, { ...config.monitoring, maxAgeMs: request.maxAgeMs, days: request.days }).map((reason) => withAcknowledgement(reason, acknowledged));
+    const reasons = judge(found, { ...config.monitoring, maxAgeMs: request.maxAgeMs, days: request.days }).map(
+      (reason) => withAcknowledgement(reason, acknowledged),
+    );
     const open = reasons.filter((reason) => reason.acknowledged === undefined);
     const { storedBytes, freeBytes, capacityBytes, packs } = found.storage;
     return {
       repository: repository.storage.location,
       at: new Date(found.nowMs).toISOString(),
-      verdict: open.some(({ weight }) => weight === 'unhealthy') ? 'unhealthy' : open.length > 0 ? 'degraded' : 'healthy',
+      verdict: open.some(({ weight }) => weight === 'unhealthy')
+        ? 'unhealthy'
+        : open.length > 0
+          ? 'degraded'
+          : 'healthy',
       reasons,
       next: open[0]?.next,
       targets: found.targets.map((target) => targetOf(target, found, request.days)),
       wal: found.wal.map(walOf),
       running: found.running,
-      storage: { storedBytes, freeBytes, capacityBytes, budgetBytes: config.monitoring.storageBudgetBytes, packBytes: packs?.packBytes, deadBytes: packs?.deadBytes },
+      storage: {
+        storedBytes,
+        freeBytes,
+        capacityBytes,
+        budgetBytes: config.monitoring.storageBudgetBytes,
+        packBytes: packs?.packBytes,
+        deadBytes: packs?.deadBytes,
+      },
     };
   });
 }
@@ -69,23 +87,58 @@ function targetOf(target: SurveyedTarget, { nowMs }: Survey, days: number): Stat
         nextAt: due?.nextMs === undefined ? undefined : new Date(due.nextMs).toISOString(),
       };
     }),
-    newest: newest === undefined ? undefined : { id: newest.id, takenAt: newest.startedAt, ageMs: nowMs - Date.parse(newest.startedAt), state: newest.standing?.state, standing: newest.standing },
+    newest:
+      newest === undefined
+        ? undefined
+        : {
+            id: newest.id,
+            takenAt: newest.startedAt,
+            ageMs: nowMs - Date.parse(newest.startedAt),
+            state: newest.standing?.state,
+            standing: newest.standing,
+          },
     newestProven: proof === undefined ? undefined : { id: proof.id, provenAt: proof.at },
     provenMoment: target.recovery,
     restoreTime: estimate(target),
-    moments: backups.map(({ id, startedAt, components, standing }) => ({ id, at: startedAt, components, state: standing?.state, isDamaged: standing?.failing })),
+    moments: backups.map(({ id, startedAt, components, standing }) => ({
+      id,
+      at: startedAt,
+      components,
+      state: standing?.state,
+      isDamaged: standing?.failing,
+    })),
     analytics: analyse(target, nowMs, days),
   };
 }
 
-function walOf({ systemId, targets, isCurrent, bases, windows, timelines, gaps, missingHistories, archived, server, problem }: SurveyedWal): StatusWal {
+function walOf({
+  systemId,
+  targets,
+  isCurrent,
+  bases,
+  windows,
+  timelines,
+  gaps,
+  missingHistories,
+  archived,
+  server,
+  problem,
+}: SurveyedWal): StatusWal {
   return { systemId, targets, isCurrent, bases, windows, timelines, gaps, missingHistories, archived, server, problem };
 }
 
 /** As measured by the newest drill that proved something, in proportion to what the newest backup holds. */
 function estimate({ backups: [newest], proof }: SurveyedTarget): RestoreEstimate | undefined {
   if (newest === undefined) return undefined;
-  if (proof === undefined) return { ms: Math.round((newest.readBytes / assumedBytesPerSecond) * 1000), basis: 'assumed', assumption };
+  if (proof === undefined) {
+    return { ms: Math.round((newest.readBytes / assumedBytesPerSecond) * 1000), basis: 'assumed', assumption };
+  }
   const factor = proof.id === newest.id || proof.readBytes === 0 ? 1 : Math.max(1, newest.readBytes / proof.readBytes);
-  return { ms: Math.round(proof.restoreMs * factor), basis: 'measured', ofBackup: proof.id, measuredAt: proof.at, steps: proof.steps };
+  return {
+    ms: Math.round(proof.restoreMs * factor),
+    basis: 'measured',
+    ofBackup: proof.id,
+    measuredAt: proof.at,
+    steps: proof.steps,
+  };
 }

@@ -8,7 +8,14 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { listHistories, listWal, listWalSystems, parseHistory, readWalObject, type HistoryLine } from '../../repository/wal/archive.ts';
+import {
+  listHistories,
+  listWal,
+  listWalSystems,
+  parseHistory,
+  readWalObject,
+  type HistoryLine,
+} from '../../repository/wal/archive.ts';
 import { formatLsn, needWalName, parseLsn, segmentName, segmentNumber, walKey } from '../../repository/wal/names.ts';
 import type { ArchiverState } from '../../source/postgres/server/archiver.ts';
 import { baseFacts } from '../../source/postgres/base/facts.ts';
@@ -39,7 +46,10 @@ export interface SurveyedWal extends WalSystem {
 }
 
 /** What its server said. */
-export interface SurveyedServer extends Pick<ArchiverState, 'currentLsn' | 'archiveMode' | 'failures' | 'lastFailed' | 'lastFailedAt' | 'isFailing'> {
+export interface SurveyedServer extends Pick<
+  ArchiverState,
+  'currentLsn' | 'archiveMode' | 'failures' | 'lastFailed' | 'lastFailedAt' | 'isFailing'
+> {
   /** From the end of the archive to the server's. */
   readonly behindBytes: number;
   /** Of these, whole segments. */
@@ -52,7 +62,12 @@ const answerWithinMs = 2500;
 const basesAtEachEnd = 30;
 
 /** `listed`: the backups that count, newest first. */
-export async function surveyWal(loaded: LoadedConfig, repository: Repository, listed: readonly ListedManifest[], context: RunContext): Promise<SurveyedWal[]> {
+export async function surveyWal(
+  loaded: LoadedConfig,
+  repository: Repository,
+  listed: readonly ListedManifest[],
+  context: RunContext,
+): Promise<SurveyedWal[]> {
   const systems = await listWalSystems(repository.storage);
   if (systems.length === 0) return [];
   const [servers, bases] = await Promise.all([askServers(loaded, context), readBases(repository, listed)]);
@@ -60,31 +75,67 @@ export async function surveyWal(loaded: LoadedConfig, repository: Repository, li
     systems.map(async (systemId) => {
       const server = servers.find(({ state }) => state.systemId === systemId);
       const own = bases.filter(({ facts }) => facts.systemIdentifier === systemId);
-      const targets = [...new Set([...own.map(({ target }) => target), ...(server === undefined ? [] : [server.target])])];
+      const targets = [
+        ...new Set([...own.map(({ target }) => target), ...(server === undefined ? [] : [server.target])]),
+      ];
       const isCurrent = systems.length === 1 || targets.some((name) => isNewestOf(name, systemId, bases, servers));
       try {
         return await surveyOne(repository, systemId, own, targets, isCurrent, server?.state);
       } catch (error) {
         if (!isUnreadable(error)) throw error;
-        return { systemId, timelines: [], gaps: [], missingHistories: [], targets, isCurrent, bases: own.length, windows: [], newest: undefined, harmfulGaps: [], archived: undefined, server: undefined, problem: error.message };
+        return {
+          systemId,
+          timelines: [],
+          gaps: [],
+          missingHistories: [],
+          targets,
+          isCurrent,
+          bases: own.length,
+          windows: [],
+          newest: undefined,
+          harmfulGaps: [],
+          archived: undefined,
+          server: undefined,
+          problem: error.message,
+        };
       }
     }),
   );
 }
 
 /** A cluster that was replaced (an upgrade) stays in the archive for a while, and is not expected to go on. */
-function isNewestOf(target: string, systemId: string, bases: readonly KnownBase[], servers: readonly AskedServer[]): boolean {
-  const now = servers.find((each) => each.target === target)?.state.systemId ?? bases.findLast((each) => each.target === target)?.facts.systemIdentifier;
+function isNewestOf(
+  target: string,
+  systemId: string,
+  bases: readonly KnownBase[],
+  servers: readonly AskedServer[],
+): boolean {
+  const now =
+    servers.find((each) => each.target === target)?.state.systemId ??
+    bases.findLast((each) => each.target === target)?.facts.systemIdentifier;
   return now === systemId;
 }
 
-async function surveyOne(repository: Repository, systemId: string, bases: readonly KnownBase[], targets: readonly string[], isCurrent: boolean, server: ArchiverState | undefined): Promise<SurveyedWal> {
-  const [system, histories] = await Promise.all([surveySystem(repository, systemId), readHistories(repository, systemId)]);
+async function surveyOne(
+  repository: Repository,
+  systemId: string,
+  bases: readonly KnownBase[],
+  targets: readonly string[],
+  isCurrent: boolean,
+  server: ArchiverState | undefined,
+): Promise<SurveyedWal> {
+  const [system, histories] = await Promise.all([
+    surveySystem(repository, systemId),
+    readHistories(repository, systemId),
+  ]);
   const end = await endOf(repository, system);
   const reaches = bases.map((base) => reachOf(base, system, histories));
-  const windows = await Promise.all(reaches.filter(({ isBroken }) => !isBroken).map(async (reach) => windowOf(repository, systemId, reach, end)));
+  const windows = await Promise.all(
+    reaches.filter(({ isBroken }) => !isBroken).map(async (reach) => windowOf(repository, systemId, reach, end)),
+  );
   const [oldest] = bases;
-  const startOf = (size: number): bigint => (oldest === undefined ? 0n : parseLsn(oldest.facts.startLsn) / BigInt(size));
+  const startOf = (size: number): bigint =>
+    oldest === undefined ? 0n : parseLsn(oldest.facts.startLsn) / BigInt(size);
   return {
     ...system,
     targets,
@@ -92,7 +143,14 @@ async function surveyOne(repository: Repository, systemId: string, bases: readon
     bases: bases.length,
     windows: mergeWindows(windows.flatMap((window) => window ?? [])),
     newest: reaches.at(-1),
-    harmfulGaps: oldest === undefined ? [] : system.gaps.filter(({ last }) => system.segmentBytes !== undefined && segmentNumber(last, system.segmentBytes) >= startOf(system.segmentBytes)),
+    harmfulGaps:
+      oldest === undefined
+        ? []
+        : system.gaps.filter(
+            ({ last }) =>
+              system.segmentBytes !== undefined &&
+              segmentNumber(last, system.segmentBytes) >= startOf(system.segmentBytes),
+          ),
     archived: end === undefined ? undefined : { lsn: formatLsn(end.lsn), at: new Date(end.atMs).toISOString() },
     server: server === undefined || server.isStandby ? undefined : serverOf(server, end),
   };
@@ -107,22 +165,40 @@ interface ArchiveEnd {
 }
 
 /** Of the newest timeline; what a stream has of an unfinished segment counts. */
-async function endOf({ storage }: Repository, { systemId, timelines, segmentBytes }: WalSystem): Promise<ArchiveEnd | undefined> {
+async function endOf(
+  { storage }: Repository,
+  { systemId, timelines, segmentBytes }: WalSystem,
+): Promise<ArchiveEnd | undefined> {
   const newest = timelines.toSorted((a, b) => a.timeline - b.timeline).at(-1);
   if (newest === undefined || segmentBytes === undefined) return undefined;
   const last = segmentNumber(newest.last, segmentBytes);
   let end: ArchiveEnd | undefined;
-  for await (const { file, modifiedMs } of listWal(storage, systemId, { timeline: newest.timeline, from: newest.last })) {
-    if (file.kind === 'segment') end = { timeline: newest.timeline, last, lsn: (last + 1n) * BigInt(segmentBytes), atMs: modifiedMs };
-    if (file.kind === 'unfinished' && file.lsn !== undefined && file.lsn > (end?.lsn ?? 0n)) end = { timeline: newest.timeline, last, lsn: file.lsn, atMs: modifiedMs };
+  for await (const { file, modifiedMs } of listWal(storage, systemId, {
+    timeline: newest.timeline,
+    from: newest.last,
+  })) {
+    if (file.kind === 'segment') {
+      end = { timeline: newest.timeline, last, lsn: (last + 1n) * BigInt(segmentBytes), atMs: modifiedMs };
+    }
+    if (file.kind === 'unfinished' && file.lsn !== undefined && file.lsn > (end?.lsn ?? 0n)) {
+      end = { timeline: newest.timeline, last, lsn: file.lsn, atMs: modifiedMs };
+    }
   }
   return end;
 }
 
 /** Up to when: the stamp of the last segment that can be replayed; its last commit was a little before. */
-async function windowOf({ storage }: Repository, systemId: string, { base: { facts }, last, lastTimeline, isCut }: BaseReach, end: ArchiveEnd | undefined): Promise<Window | undefined> {
+async function windowOf(
+  { storage }: Repository,
+  systemId: string,
+  { base: { facts }, last, lastTimeline, isCut }: BaseReach,
+  end: ArchiveEnd | undefined,
+): Promise<Window | undefined> {
   const from = facts.stoppedAt;
-  const toMs = !isCut && end?.timeline === lastTimeline ? end.atMs : await stampOf(storage, walKey(systemId, needWalName(segmentName(lastTimeline, last, facts.walSegmentBytes))));
+  const toMs =
+    !isCut && end?.timeline === lastTimeline
+      ? end.atMs
+      : await stampOf(storage, walKey(systemId, needWalName(segmentName(lastTimeline, last, facts.walSegmentBytes))));
   return toMs === undefined ? undefined : { from, to: new Date(Math.max(toMs, Date.parse(from))).toISOString() };
 }
 
@@ -135,19 +211,36 @@ async function stampOf(storage: Repository['storage'], key: string): Promise<num
   }
 }
 
-function serverOf({ currentLsn, segmentBytes, archiveMode, failures, lastFailed, lastFailedAt, isFailing }: ArchiverState, end: ArchiveEnd | undefined): SurveyedServer {
+function serverOf(
+  { currentLsn, segmentBytes, archiveMode, failures, lastFailed, lastFailedAt, isFailing }: ArchiverState,
+  end: ArchiveEnd | undefined,
+): SurveyedServer {
   const size = BigInt(segmentBytes);
   const current = parseLsn(currentLsn);
   const archived = end?.lsn ?? 0n;
   const whole = end === undefined ? 0n : current / size - archived / size;
-  return { currentLsn, archiveMode, failures, lastFailed, lastFailedAt, isFailing, behindBytes: Math.max(0, Number(current - archived)), behindSegments: Math.max(0, Number(whole)) };
+  return {
+    currentLsn,
+    archiveMode,
+    failures,
+    lastFailed,
+    lastFailedAt,
+    isFailing,
+    behindBytes: Math.max(0, Number(current - archived)),
+    behindSegments: Math.max(0, Number(whole)),
+  };
 }
 
 /** Those that can be read; one that cannot is told by what judges timelines and gaps. */
-async function readHistories(repository: Repository, systemId: string): Promise<ReadonlyMap<number, readonly HistoryLine[]>> {
+async function readHistories(
+  repository: Repository,
+  systemId: string,
+): Promise<ReadonlyMap<number, readonly HistoryLine[]>> {
   const found = new Map<number, readonly HistoryLine[]>();
   for (const { key, file } of await listHistories(repository.storage, systemId)) {
-    const lines = await readable(async () => parseHistory((await readWalObject(repository, key, { force: true })).toString(), key));
+    const lines = await readable(async () =>
+      parseHistory((await readWalObject(repository, key, { force: true })).toString(), key),
+    );
     if (lines !== undefined) found.set(file.timeline, lines);
   }
   return found;
@@ -159,10 +252,13 @@ async function readBases(repository: Repository, listed: readonly ListedManifest
     const component = manifest?.components.find(({ kind }) => kind === 'base');
     return manifest === undefined || component === undefined ? [] : [{ manifest, component }];
   });
-  const chosen = all.length <= 2 * basesAtEachEnd ? all : [...all.slice(0, basesAtEachEnd), ...all.slice(-basesAtEachEnd)];
+  const chosen =
+    all.length <= 2 * basesAtEachEnd ? all : [...all.slice(0, basesAtEachEnd), ...all.slice(-basesAtEachEnd)];
   const read = await Promise.all(
     chosen.map(async ({ manifest, component }) => {
-      const facts = await readable(async () => factsOf(baseFacts, await readComponentFacts(repository, manifest), component, manifest.id));
+      const facts = await readable(async () =>
+        factsOf(baseFacts, await readComponentFacts(repository, manifest), component, manifest.id),
+      );
       return facts === undefined ? [] : [{ id: manifest.id, target: manifest.target, facts }];
     }),
   );
@@ -197,7 +293,12 @@ async function askServers({ config }: LoadedConfig, { signal, emit }: RunContext
       return [{ target, state: await askArchiver(postgres.url, { signal: limit, connectTimeoutMs: answerWithinMs }) }];
     } catch (error) {
       signal.throwIfAborted();
-      emit({ type: 'debug', message: `the PostgreSQL of ${target} is not asked how far it is ahead: ${error instanceof Error ? error.message : String(error)}` });
+      emit({
+        type: 'debug',
+        message:
+          `the PostgreSQL of ${target} is not asked how far it is ahead: ` +
+          (error instanceof Error ? error.message : String(error)),
+      });
       return [];
     }
   });

@@ -1,4 +1,7 @@
-/** What status judges: all that the repository and this host's state tell of the backups. Of the servers only those whose log is archived are asked, and nothing depends on their answer. */
+/**
+ * What status judges: all that the repository and this host's state tell of the backups. Of the servers only those
+ * whose log is archived are asked, and nothing depends on their answer.
+ */
 import { statfs } from 'node:fs/promises';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
@@ -97,15 +100,29 @@ export interface Survey {
 const standingsOf = 20;
 
 /** Throws what the storage throws. */
-export async function survey(loaded: LoadedConfig, repository: Repository, only: string | undefined, nowMs: number, context: RunContext): Promise<Survey> {
+export async function survey(
+  loaded: LoadedConfig,
+  repository: Repository,
+  only: string | undefined,
+  nowMs: number,
+  context: RunContext,
+): Promise<Survey> {
   const [listed, trashed] = await Promise.all([listAll(repository, 'manifests/'), listAll(repository, 'trash/')]);
-  const known = [...listed.map((each) => knownOf(each, 'manifests/')), ...trashed.map((each) => knownOf(each, 'trash/'))];
+  const known = [
+    ...listed.map((each) => knownOf(each, 'manifests/')),
+    ...trashed.map((each) => knownOf(each, 'trash/')),
+  ];
   const evidence = await allEvidenceNames(repository);
-  const names = [...new Set([...loaded.config.targets.keys(), ...listed.flatMap(({ manifest }) => manifest?.target ?? [])])].filter((name) => only === undefined || name === only);
+  const names = [
+    ...new Set([...loaded.config.targets.keys(), ...listed.flatMap(({ manifest }) => manifest?.target ?? [])]),
+  ].filter((name) => only === undefined || name === only);
   const runs = await readRuns(loaded.config.stateDir, repositoryName(loaded.config));
   const running = await runningIn(repository);
   const counting = listed.filter(({ trust }) => trust === 'sealed');
-  const idsOf = (trust: ListedManifest['trust']): string[] => listed.filter((each) => each.trust === trust && (only === undefined || each.manifest?.target === only)).map(({ id }) => id);
+  const idsOf = (trust: ListedManifest['trust']): string[] =>
+    listed
+      .filter((each) => each.trust === trust && (only === undefined || each.manifest?.target === only))
+      .map(({ id }) => id);
   const [surveyed, hidden, past, keys, storage, wal] = await Promise.all([
     Promise.all(names.map((name) => surveyTarget(loaded, repository, name, counting, runs, evidence, nowMs))),
     findUnexplained(repository),
@@ -116,11 +133,18 @@ export async function survey(loaded: LoadedConfig, repository: Repository, only:
   ]);
   return {
     nowMs,
-    targets: surveyed.map((target) => ({ ...target, isBackingUp: running.some(({ scope, isAlive }) => isAlive && scope === `backup-${target.name}`) })),
-    damaged: listed.filter(({ trust }) => trust === 'damaged').map(({ id, object, reason }) => ({ id, object, reason: reason ?? 'it cannot be read' })),
+    targets: surveyed.map((target) => ({
+      ...target,
+      isBackingUp: running.some(({ scope, isAlive }) => isAlive && scope === `backup-${target.name}`),
+    })),
+    damaged: listed
+      .filter(({ trust }) => trust === 'damaged')
+      .map(({ id, object, reason }) => ({ id, object, reason: reason ?? 'it cannot be read' })),
     untrusted: idsOf('untrusted'),
     unchecked: idsOf('unchecked'),
-    hidden: (hidden ?? []).filter(({ listed: { manifest } }) => only === undefined || manifest === undefined || manifest.target === only),
+    hidden: (hidden ?? []).filter(
+      ({ listed: { manifest } }) => only === undefined || manifest === undefined || manifest.target === only,
+    ),
     past,
     keys,
     running,
@@ -136,15 +160,39 @@ async function listAll(repository: Repository, folder: 'manifests/' | 'trash/'):
 }
 
 function knownOf({ id, trust, seal, manifest }: ListedManifest, folder: KnownBackup['folder']): KnownBackup {
-  return { id, folder, trust, seal, target: manifest?.target, startedAt: manifest?.startedAt, previous: manifest?.previous, dataKey: manifest?.dataKey, head: manifest?.head };
+  return {
+    id,
+    folder,
+    trust,
+    seal,
+    target: manifest?.target,
+    startedAt: manifest?.startedAt,
+    previous: manifest?.previous,
+    dataKey: manifest?.dataKey,
+    head: manifest?.head,
+  };
 }
 
 type EvidenceByBackup = Awaited<ReturnType<typeof allEvidenceNames>>;
 
-async function surveyTarget({ config }: LoadedConfig, repository: Repository, name: string, listed: readonly ListedManifest[], runs: readonly RecordedRun[], evidence: EvidenceByBackup, nowMs: number): Promise<Omit<SurveyedTarget, 'isBackingUp'>> {
+async function surveyTarget(
+  { config }: LoadedConfig,
+  repository: Repository,
+  name: string,
+  listed: readonly ListedManifest[],
+  runs: readonly RecordedRun[],
+  evidence: EvidenceByBackup,
+  nowMs: number,
+): Promise<Omit<SurveyedTarget, 'isBackingUp'>> {
   const configured = configuredComponents(config.targets.get(name));
   const own = listed.filter(({ manifest }) => manifest?.target === name && manifest.tags?.includes(safetyTag) !== true);
-  const standings = new Map(await Promise.all(own.slice(0, standingsOf).map(async (each) => [each.id, await standingOf(repository, each, evidence.get(each.id) ?? [])] as const)));
+  const standings = new Map(
+    await Promise.all(
+      own
+        .slice(0, standingsOf)
+        .map(async (each) => [each.id, await standingOf(repository, each, evidence.get(each.id) ?? [])] as const),
+    ),
+  );
   const [newest] = own;
   const due = configured.flatMap((component) => {
     const times = dueTimes(config, name, component, nowMs);
@@ -177,20 +225,36 @@ function backupOf(manifest: Manifest, standing: Standing | undefined): SurveyedB
   };
 }
 
-async function newestProof(repository: Repository, listed: readonly ListedManifest[], standings: ReadonlyMap<string, Standing | undefined>, evidence: EvidenceByBackup): Promise<SurveyedProof | undefined> {
+async function newestProof(
+  repository: Repository,
+  listed: readonly ListedManifest[],
+  standings: ReadonlyMap<string, Standing | undefined>,
+  evidence: EvidenceByBackup,
+): Promise<SurveyedProof | undefined> {
   for (const each of listed) {
     const names = (evidence.get(each.id) ?? []).filter(({ level, result }) => level === 'drill' && result === 'ok');
     if (names.length === 0 || each.manifest === undefined) continue;
-    const proven = (standings.get(each.id) ?? (await standingOf(repository, each, evidence.get(each.id) ?? [])))?.proven;
+    const proven = (standings.get(each.id) ?? (await standingOf(repository, each, evidence.get(each.id) ?? [])))
+      ?.proven;
     const name = names.find(({ object }) => object === proven?.object);
     const read = name === undefined ? undefined : await readEvidence(repository, each, name);
     if (read?.evidence === undefined) continue;
-    return { id: each.id, at: read.evidence.finishedAt, restoreMs: restoreTimeMs(read.evidence.steps), steps: restoreSteps(read.evidence.steps), readBytes: sumSizes(each.manifest.components).readBytes };
+    return {
+      id: each.id,
+      at: read.evidence.finishedAt,
+      restoreMs: restoreTimeMs(read.evidence.steps),
+      steps: restoreSteps(read.evidence.steps),
+      readBytes: sumSizes(each.manifest.components).readBytes,
+    };
   }
   return undefined;
 }
 
-async function pastOf(repository: Repository, known: readonly KnownBackup[], targets: readonly string[]): Promise<IntegrityFinding[]> {
+async function pastOf(
+  repository: Repository,
+  known: readonly KnownBackup[],
+  targets: readonly string[],
+): Promise<IntegrityFinding[]> {
   const numbers = new Map<string, number[]>();
   for await (const { key } of repository.storage.list('audit/')) {
     const match = /^audit\/([^/]+)\/(\d{20})\.json$/.exec(key);
@@ -208,7 +272,9 @@ async function keysOf(repository: Repository): Promise<{ id: string; problem: st
   try {
     return (await describeKeys(repository)).flatMap(({ id, openedBy, reason, differsFromConfiguration }) => {
       if (openedBy === undefined) return [{ id, problem: `does not open: ${reason ?? 'unknown'}` }];
-      return differsFromConfiguration ? [{ id, problem: 'is wrapped for others than the key and recipients that are configured' }] : [];
+      return differsFromConfiguration
+        ? [{ id, problem: 'is wrapped for others than the key and recipients that are configured' }]
+        : [];
     });
   } catch (error) {
     if (!(error instanceof LifeboatError) || !['integrity', 'key'].includes(error.code)) throw error;
@@ -229,8 +295,16 @@ async function runningIn({ storage }: Repository): Promise<StatusRunning[]> {
 }
 
 /** `all`: what still needs its packs, in trash too. */
-async function storageOf({ config: { repository } }: LoadedConfig, { storage }: Repository, listed: readonly ListedManifest[], all: readonly ListedManifest[]): Promise<SurveyedStorage> {
-  const storedBytes = listed.reduce((sum, { manifest }) => sum + (manifest === undefined ? 0 : sumSizes(manifest.components).storedBytes), 0);
+async function storageOf(
+  { config: { repository } }: LoadedConfig,
+  { storage }: Repository,
+  listed: readonly ListedManifest[],
+  all: readonly ListedManifest[],
+): Promise<SurveyedStorage> {
+  const storedBytes = listed.reduce(
+    (sum, { manifest }) => sum + (manifest === undefined ? 0 : sumSizes(manifest.components).storedBytes),
+    0,
+  );
   const packs = await packShares(storage, all);
   if (repository?.kind !== 'local') return { storedBytes, freeBytes: undefined, capacityBytes: undefined, packs };
   const { bavail, bfree, blocks, bsize } = await statfs(repository.path);

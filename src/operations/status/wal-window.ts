@@ -35,7 +35,11 @@ interface Range {
 }
 
 /** By the summary that `wal status` gives: segments from first to last but for the gaps. */
-export function reachOf(base: KnownBase, system: Pick<WalSystem, 'timelines' | 'gaps'>, histories: Histories): BaseReach {
+export function reachOf(
+  base: KnownBase,
+  system: Pick<WalSystem, 'timelines' | 'gaps'>,
+  histories: Histories,
+): BaseReach {
   const { facts } = base;
   const size = facts.walSegmentBytes;
   const numberOf = (name: string): bigint => segmentNumber(name, size);
@@ -50,7 +54,7 @@ export function reachOf(base: KnownBase, system: Pick<WalSystem, 'timelines' | '
   const first = parseLsn(facts.startLsn) / BigInt(size);
   let next = first;
   let lastTimeline = facts.timeline;
-  for (let isMoving = true; isMoving; ) {
+  for (let isMoving = true; isMoving;) {
     isMoving = false;
     for (const part of parts) {
       if (next < part.from || (part.to !== undefined && next > part.to)) continue;
@@ -61,17 +65,32 @@ export function reachOf(base: KnownBase, system: Pick<WalSystem, 'timelines' | '
       isMoving = true;
     }
   }
-  const isCut = parts.some(({ ranges, to }) => ranges.some((range) => range.to > next && (to === undefined || next <= to)));
-  return { base, timeline, last: next - 1n, lastTimeline, isBroken: next <= (parseLsn(facts.stopLsn) - 1n) / BigInt(size), isCut };
+  const isCut = parts.some(({ ranges, to }) =>
+    ranges.some((range) => range.to > next && (to === undefined || next <= to)),
+  );
+  return {
+    base,
+    timeline,
+    last: next - 1n,
+    lastTimeline,
+    isBroken: next <= (parseLsn(facts.stopLsn) - 1n) / BigInt(size),
+    isCut,
+  };
 }
 
-function rangesOf({ timelines, gaps }: Pick<WalSystem, 'timelines' | 'gaps'>, timeline: number, numberOf: (name: string) => bigint): Range[] {
+function rangesOf(
+  { timelines, gaps }: Pick<WalSystem, 'timelines' | 'gaps'>,
+  timeline: number,
+  numberOf: (name: string) => bigint,
+): Range[] {
   const all = timelines.find((each) => each.timeline === timeline);
   if (all === undefined || all.segments === 0) return [];
   const end = numberOf(all.last);
   const ranges: Range[] = [];
   let from = numberOf(all.first);
-  const own = gaps.filter(({ first }) => Number.parseInt(first.slice(0, 8), 16) === timeline).map(({ first, last }) => ({ from: numberOf(first), to: numberOf(last) }));
+  const own = gaps
+    .filter(({ first }) => Number.parseInt(first.slice(0, 8), 16) === timeline)
+    .map(({ first, last }) => ({ from: numberOf(first), to: numberOf(last) }));
   for (const gap of own.toSorted((a, b) => (a.from < b.from ? -1 : 1))) {
     // Where timelines meet, gaps lie before the first segment or behind the last one.
     if (gap.to < from || gap.from > end) continue;
@@ -81,9 +100,14 @@ function rangesOf({ timelines, gaps }: Pick<WalSystem, 'timelines' | 'gaps'>, ti
   return from > end ? ranges : [...ranges, { from, to: end }];
 }
 
-function newestDescendant({ timeline, stopLsn }: BaseFacts, { timelines }: Pick<WalSystem, 'timelines'>, histories: Histories): number {
+function newestDescendant(
+  { timeline, stopLsn }: BaseFacts,
+  { timelines }: Pick<WalSystem, 'timelines'>,
+  histories: Histories,
+): number {
   const stop = parseLsn(stopLsn);
-  const descends = (each: number): boolean => histories.get(each)?.some((line) => line.timeline === timeline && line.switchLsn >= stop) === true;
+  const descends = (each: number): boolean =>
+    histories.get(each)?.some((line) => line.timeline === timeline && line.switchLsn >= stop) === true;
   return Math.max(timeline, ...timelines.map((each) => each.timeline).filter(descends));
 }
 
@@ -99,7 +123,9 @@ export function mergeWindows(windows: readonly Window[]): Window[] {
   for (const window of windows.toSorted((a, b) => Date.parse(a.from) - Date.parse(b.from))) {
     const before = merged.at(-1);
     if (before === undefined || Date.parse(window.from) > Date.parse(before.to)) merged.push(window);
-    else if (Date.parse(window.to) > Date.parse(before.to)) merged[merged.length - 1] = { from: before.from, to: window.to };
+    else if (Date.parse(window.to) > Date.parse(before.to)) {
+      merged[merged.length - 1] = { from: before.from, to: window.to };
+    }
   }
   return merged;
 }

@@ -50,13 +50,20 @@ export class ArchiveCheck {
     this.#onBytes = onBytes;
   }
 
-  /** Checks all of a backup but for `damaged`, artifacts that are known not to be readable. Throws `tool` (16) without a pg_restore that fits. */
+  /**
+   * Checks all of a backup but for `damaged`, artifacts that are known not to be readable. Throws `tool` (16) without a
+   * pg_restore that fits.
+   */
   async check(backup: OpenBackup, damaged: ReadonlySet<string>): Promise<ArchiveReport> {
     const facts = await readComponentFacts(this.#repository, backup.manifest);
     const digests = await this.#digests(backup);
     const report = { archives: 0, faults: [] as ArchiveFault[], versions: {} as Record<string, string> };
     for (const component of backup.manifest.components) {
-      const reader = openArtifacts({ storage: this.#repository.storage, dataKey: backup.dataKey, artifacts: component.artifacts });
+      const reader = openArtifacts({
+        storage: this.#repository.storage,
+        dataKey: backup.dataKey,
+        artifacts: component.artifacts,
+      });
       const one: OneComponent = { backup, component, facts, reader: this.#counting(reader), damaged, digests, report };
       if (component.kind === 'postgres') await this.#postgres(one);
       else if (component.kind === 'redis') await this.#redis(one);
@@ -67,14 +74,24 @@ export class ArchiveCheck {
   }
 
   async #postgres(one: OneComponent): Promise<void> {
-    const [{ postgresFacts }, { findTools }, { Inlets }] = await Promise.all([import('../../source/postgres/facts/facts.ts'), import('../../source/postgres/server/tools.ts'), import('../../lib/inlets.ts')]);
+    const [{ postgresFacts }, { findTools }, { Inlets }] = await Promise.all([
+      import('../../source/postgres/facts/facts.ts'),
+      import('../../source/postgres/server/tools.ts'),
+      import('../../lib/inlets.ts'),
+    ]);
     const facts = factsOf(postgresFacts, one.facts, one.component, one.backup.id);
     const tools = await findTools(Number.parseInt(facts.toolVersion, 10));
     one.report.versions['pg_restore'] = tools.version;
     await using inlets = new Inlets();
     for (const artifact of one.component.artifacts) {
       if (artifact.name === facts.globals?.artifact) await this.#globals(one, artifact, facts.globals.roles);
-      else await this.#guard(one, [artifact.name], async () => this.#once(one, [artifact.name], async () => readDump(tools, inlets, one.reader, artifact.name, this.#context.signal)));
+      else {
+        await this.#guard(one, [artifact.name], async () =>
+          this.#once(one, [artifact.name], async () =>
+            readDump(tools, inlets, one.reader, artifact.name, this.#context.signal),
+          ),
+        );
+      }
     }
     await this.#contents(one, facts);
   }
@@ -85,13 +102,19 @@ export class ArchiveCheck {
     for (const database of facts.databases) {
       const { schema, data, tables } = database.artifacts;
       const names = [schema, data, ...tables.map(({ artifact }) => artifact)];
-      const isBad = (name: string): boolean => one.damaged.has(name) || one.report.faults.some(({ artifact }) => artifact === name);
+      const isBad = (name: string): boolean =>
+        one.damaged.has(name) || one.report.faults.some(({ artifact }) => artifact === name);
       if (names.some(isBad)) continue;
       await this.#guard(one, [data], async () => {
         const tocs = new Map<string, Awaited<ReturnType<typeof readToc>>>();
         for (const name of names) tocs.set(name, await readToc(one.reader.open(name)));
         const faults = checkParts(database, tocs);
-        if (faults.length > 0) throw new LifeboatError('integrity', `the archives of database ${database.name} do not hold what was recorded: ${faults.slice(0, 3).join('; ')}`);
+        if (faults.length > 0) {
+          throw new LifeboatError(
+            'integrity',
+            `the archives of database ${database.name} do not hold what was recorded: ${faults.slice(0, 3).join('; ')}`,
+          );
+        }
       });
     }
   }
@@ -107,23 +130,43 @@ export class ArchiveCheck {
   }
 
   async #redis(one: OneComponent): Promise<void> {
-    const [{ redisFacts }, { summarizeRdb }] = await Promise.all([import('../../source/redis/facts.ts'), import('../../source/redis/rdb/summary.ts')]);
+    const [{ redisFacts }, { summarizeRdb }] = await Promise.all([
+      import('../../source/redis/facts.ts'),
+      import('../../source/redis/rdb/summary.ts'),
+    ]);
     const facts = factsOf(redisFacts, one.facts, one.component, one.backup.id);
     await this.#guard(one, [facts.artifact], async () => {
-      const { keys, expires, bytes, fingerprint } = await this.#once(one, [facts.artifact], async () => summarizeRdb(one.reader.open(facts.artifact)));
-      if (keys !== facts.keys || expires !== facts.expires || bytes !== facts.bytes || fingerprint !== facts.keyFingerprint.value) {
-        throw new LifeboatError('integrity', `it holds ${keys} keys (${expires} with an expiry) in ${bytes} bytes; ${facts.keys} (${facts.expires}) in ${facts.bytes} bytes were recorded${keys === facts.keys ? ', and other keys' : ''}`);
+      const { keys, expires, bytes, fingerprint } = await this.#once(one, [facts.artifact], async () =>
+        summarizeRdb(one.reader.open(facts.artifact)),
+      );
+      if (
+        keys !== facts.keys ||
+        expires !== facts.expires ||
+        bytes !== facts.bytes ||
+        fingerprint !== facts.keyFingerprint.value
+      ) {
+        throw new LifeboatError(
+          'integrity',
+          `it holds ${keys} keys (${expires} with an expiry) in ${bytes} bytes; ${facts.keys} (${facts.expires}) ` +
+            `in ${facts.bytes} bytes were recorded${keys === facts.keys ? ', and other keys' : ''}`,
+        );
       }
     });
   }
 
   async #files(one: OneComponent): Promise<void> {
-    const [{ filesFacts }, { walkTar }, { catalogName, tarName }] = await Promise.all([import('../../source/files/facts.ts'), import('./tar.ts'), import('../../source/files/source.ts')]);
+    const [{ filesFacts }, { walkTar }, { catalogName, tarName }] = await Promise.all([
+      import('../../source/files/facts.ts'),
+      import('./tar.ts'),
+      import('../../source/files/source.ts'),
+    ]);
     const facts = factsOf(filesFacts, one.facts, one.component, one.backup.id);
     await this.#guard(one, [tarName, catalogName], async () => {
       const { signal } = this.#context;
       const walked = await this.#once(one, [tarName, catalogName], async () => walkTar(one.reader, signal, () => {}));
-      if (walked.fingerprint !== facts.fingerprint) throw new LifeboatError('integrity', 'files.catalog is not the one that was recorded');
+      if (walked.fingerprint !== facts.fingerprint) {
+        throw new LifeboatError('integrity', 'files.catalog is not the one that was recorded');
+      }
     });
   }
 
@@ -137,7 +180,11 @@ export class ArchiveCheck {
   }
 
   /** Runs one check; damage becomes a fault of the first artifact. */
-  async #guard({ damaged, report }: OneComponent, artifacts: readonly string[], check: () => Promise<unknown>): Promise<void> {
+  async #guard(
+    { damaged, report }: OneComponent,
+    artifacts: readonly string[],
+    check: () => Promise<unknown>,
+  ): Promise<void> {
     if (artifacts.some((name) => damaged.has(name))) return;
     this.#context.signal.throwIfAborted();
     report.archives++;
@@ -146,7 +193,11 @@ export class ArchiveCheck {
     } catch (error) {
       if (!(error instanceof LifeboatError) || error.code !== 'integrity') throw error;
       const object = error.facts?.['object'];
-      report.faults.push({ artifact: artifacts[0] ?? '', object: typeof object === 'string' ? object : undefined, problem: messageOf(error) });
+      report.faults.push({
+        artifact: artifacts[0] ?? '',
+        object: typeof object === 'string' ? object : undefined,
+        problem: messageOf(error),
+      });
     }
   }
 
@@ -159,11 +210,28 @@ export class ArchiveCheck {
 
   /** Of each artifact's chunks and their places. */
   async #digests(backup: OpenBackup): Promise<Map<string, string>> {
-    const hashes = new Map(backup.manifest.components.flatMap(({ artifacts }) => artifacts.map(({ name }) => [name, createHash('sha256')] as const)));
-    const onRecord = ({ name }: ManifestArtifact, _: string, { record }: { record: { id: Buffer; packId: Buffer; frame: number } }): void => {
-      hashes.get(name)?.update(record.id).update(`${packKey(record.packId)}:${record.frame};`);
+    const hashes = new Map(
+      backup.manifest.components.flatMap(({ artifacts }) =>
+        artifacts.map(({ name }) => [name, createHash('sha256')] as const),
+      ),
+    );
+    const onRecord = (
+      { name }: ManifestArtifact,
+      _: string,
+      { record }: { record: { id: Buffer; packId: Buffer; frame: number } },
+    ): void => {
+      hashes
+        .get(name)
+        ?.update(record.id)
+        .update(`${packKey(record.packId)}:${record.frame};`);
     };
-    await visitIndexes(this.#repository.storage, backup, this.#tally, { onFault: () => {}, onRecord }, this.#context.signal);
+    await visitIndexes(
+      this.#repository.storage,
+      backup,
+      this.#tally,
+      { onFault: () => {}, onRecord },
+      this.#context.signal,
+    );
     return new Map([...hashes].map(([name, hash]) => [name, hash.digest('hex')]));
   }
 
@@ -192,9 +260,26 @@ interface OneComponent {
 }
 
 /** All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) */
-async function readDump(tools: PostgresTools, inlets: Inlets, reader: ArtifactReader, name: string, signal: AbortSignal): Promise<void> {
-  const [{ runFed }, { startTool, ToolError }] = await Promise.all([import('../../source/postgres/restore/data.ts'), import('../../lib/exec.ts')]);
-  const start = async (stdin: number, until: AbortSignal): Promise<{ tool: RunningTool }> => ({ tool: await startTool({ file: tools.pgRestore, args: ['--file=/dev/null'], stdin, stdout: 'ignore', signal: until }) });
+async function readDump(
+  tools: PostgresTools,
+  inlets: Inlets,
+  reader: ArtifactReader,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const [{ runFed }, { startTool, ToolError }] = await Promise.all([
+    import('../../source/postgres/restore/data.ts'),
+    import('../../lib/exec.ts'),
+  ]);
+  const start = async (stdin: number, until: AbortSignal): Promise<{ tool: RunningTool }> => ({
+    tool: await startTool({
+      file: tools.pgRestore,
+      args: ['--file=/dev/null'],
+      stdin,
+      stdout: 'ignore',
+      signal: until,
+    }),
+  });
   const { tool } = await runFed(inlets, start, reader.open(name), () => {}, signal);
   try {
     await tool.result;

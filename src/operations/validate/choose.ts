@@ -1,4 +1,7 @@
-/** Which backups a validation is of. One that is damaged, untrusted or without a key is told, never passed over in silence. */
+/**
+ * Which backups a validation is of. One that is damaged, untrusted or without a key is told, never passed over in
+ * silence.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
@@ -16,40 +19,83 @@ export interface Chosen {
   readonly unchecked: readonly ListedManifest[];
 }
 
-/** Throws `not_found`, `usage`, and `key` when nothing of what was asked for can be opened. Damaged manifests go into the book. */
-export async function chooseBackups(repository: Repository, request: ValidateRequest, book: DamageBook, emit: EventSink): Promise<Chosen> {
-  const listed = request.ids.length > 0 ? await named(repository, request, emit) : await fromListing(repository, request);
+/**
+ * Throws `not_found`, `usage`, and `key` when nothing of what was asked for can be opened. Damaged manifests go into
+ * the book.
+ */
+export async function chooseBackups(
+  repository: Repository,
+  request: ValidateRequest,
+  book: DamageBook,
+  emit: EventSink,
+): Promise<Chosen> {
+  const listed =
+    request.ids.length > 0 ? await named(repository, request, emit) : await fromListing(repository, request);
   const unchecked = listed.filter(({ trust }) => trust === 'unchecked');
   for (const each of listed) {
     if (each.trust === 'damaged') {
-      book.add(each.object, { kind: 'damaged', problem: (each.reason ?? 'it cannot be read').replace(`${each.object} is damaged: `, '') });
+      book.add(each.object, {
+        kind: 'damaged',
+        problem: (each.reason ?? 'it cannot be read').replace(`${each.object} is damaged: `, ''),
+      });
       book.touchWhole(each.object, each.id);
     }
-    if (each.trust === 'untrusted') emit({ type: 'warning', message: `backup ${each.id} is not checked, since it cannot be trusted: ${each.reason ?? 'unknown'}` });
+    if (each.trust === 'untrusted') {
+      emit({
+        type: 'warning',
+        message: `backup ${each.id} is not checked, since it cannot be trusted: ${each.reason ?? 'unknown'}`,
+      });
+    }
   }
   const backups: OpenBackup[] = [];
   for (const each of listed) {
     const open = await openBackup(repository, each);
     if (open !== undefined) backups.push(open);
   }
-  if (backups.length === 0 && unchecked[0] !== undefined) throw new LifeboatError('key', `backup ${unchecked[0].id} cannot be checked: ${unchecked[0].reason ?? 'no key opens it'}`, { hint: 'configure the key on the recovery sheet' });
-  if (listed.length === 0) throw new LifeboatError('not_found', `there is no backup${request.target === undefined ? '' : ` of target ${request.target}`} in ${repository.storage.location}`, { hint: 'lifeboat backup takes one' });
+  if (backups.length === 0 && unchecked[0] !== undefined) {
+    throw new LifeboatError(
+      'key',
+      `backup ${unchecked[0].id} cannot be checked: ${unchecked[0].reason ?? 'no key opens it'}`,
+      { hint: 'configure the key on the recovery sheet' },
+    );
+  }
+  if (listed.length === 0) {
+    throw new LifeboatError(
+      'not_found',
+      `there is no backup${request.target === undefined ? '' : ` of target ${request.target}`} in ` +
+        repository.storage.location,
+      { hint: 'lifeboat backup takes one' },
+    );
+  }
   return { backups, unchecked };
 }
 
 /** Undefined unless the manifest is sealed by a writer that is trusted. */
-export async function openBackup(repository: Repository, { id, trust, seal, manifest }: ListedManifest): Promise<OpenBackup | undefined> {
+export async function openBackup(
+  repository: Repository,
+  { id, trust, seal, manifest }: ListedManifest,
+): Promise<OpenBackup | undefined> {
   if (trust !== 'sealed' || manifest === undefined || seal === undefined) return undefined;
   return { id, seal, manifest, dataKey: await repository.dataKeyOf(manifest) };
 }
 
-async function named(repository: Repository, { ids, target }: ValidateRequest, emit: EventSink): Promise<ListedManifest[]> {
+async function named(
+  repository: Repository,
+  { ids, target }: ValidateRequest,
+  emit: EventSink,
+): Promise<ListedManifest[]> {
   const found = new Map<string, ListedManifest>();
   for (const id of ids) {
     const { backup, passedOver } = await repository.resolve(id, { target, isProven: provenIn(repository) });
-    for (const other of passedOver) emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
+    for (const other of passedOver) {
+      emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
+    }
     if (id !== backup.id) emit({ type: 'step', message: `${id} is ${backup.id}` });
-    if (backup.trust === 'untrusted') throw new LifeboatError('integrity', `backup ${backup.id} cannot be trusted: ${backup.reason ?? 'unknown'}`, { hint: 'if you know who wrote it, put its key into encryption.trustedKeys' });
+    if (backup.trust === 'untrusted') {
+      throw new LifeboatError('integrity', `backup ${backup.id} cannot be trusted: ${backup.reason ?? 'unknown'}`, {
+        hint: 'if you know who wrote it, put its key into encryption.trustedKeys',
+      });
+    }
     found.set(backup.id, backup);
   }
   return [...found.values()];

@@ -83,8 +83,15 @@ export class DamageBook {
   }
 }
 
-/** Reads an object and checks it; resolves to what is wrong with it. Throws what is a failure of the storage, not of the object. */
-export async function faultOf(storage: Storage, object: string, check: (bytes: Buffer) => void | Promise<void>): Promise<Fault | undefined> {
+/**
+ * Reads an object and checks it; resolves to what is wrong with it. Throws what is a failure of the storage, not of the
+ * object.
+ */
+export async function faultOf(
+  storage: Storage,
+  object: string,
+  check: (bytes: Buffer) => void | Promise<void>,
+): Promise<Fault | undefined> {
   try {
     await check(await storage.get(object));
     return undefined;
@@ -98,8 +105,12 @@ export function asFault(error: unknown, object: string): Fault {
   if (error instanceof SizeError) return { kind: 'size', problem: error.message };
   if (error instanceof NotFoundError) return { kind: 'missing', problem: 'it is missing' };
   // A disk that cannot read one file is damage of that file; the others may be fine.
-  if (error instanceof StorageError && systemCodeOf(error.cause) === 'EIO') return { kind: 'damaged', problem: messageOf(error) };
-  if (error instanceof LifeboatError && error.code === 'integrity') return { kind: 'damaged', problem: messageOf(error).replace(`${object} is damaged: `, '') };
+  if (error instanceof StorageError && systemCodeOf(error.cause) === 'EIO') {
+    return { kind: 'damaged', problem: messageOf(error) };
+  }
+  if (error instanceof LifeboatError && error.code === 'integrity') {
+    return { kind: 'damaged', problem: messageOf(error).replace(`${object} is damaged: `, '') };
+  }
   throw error;
 }
 

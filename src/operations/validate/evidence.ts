@@ -11,8 +11,16 @@ import type { DamageBook } from './damage.ts';
 import type { OpenBackup } from './objects.ts';
 import type { Validation } from './stages.ts';
 
-/** A backup that was deleted while it was read is not damaged: what was found of it is forgotten. Returns the ids of such. */
-export async function dropDeleted({ storage }: Repository, backups: readonly OpenBackup[], book: DamageBook, { emit }: RunContext): Promise<Set<string>> {
+/**
+ * A backup that was deleted while it was read is not damaged: what was found of it is forgotten. Returns the ids of
+ * such.
+ */
+export async function dropDeleted(
+  { storage }: Repository,
+  backups: readonly OpenBackup[],
+  book: DamageBook,
+  { emit }: RunContext,
+): Promise<Set<string>> {
   const gone = new Set<string>();
   for (const { id } of backups) {
     if (book.of(id).length === 0) continue;
@@ -34,7 +42,13 @@ export async function dropDeleted({ storage }: Repository, backups: readonly Ope
  */
 export async function touchedOthers(repository: Repository, run: Validation): Promise<OpenBackup[]> {
   const checked = new Set(run.backups.map(({ id }) => id));
-  const ids = new Set(run.book.entries().flatMap(({ touched }) => [...touched].flatMap(([id, { artifacts }]) => (artifacts.size > 0 && !checked.has(id) ? [id] : []))));
+  const ids = new Set(
+    run.book
+      .entries()
+      .flatMap(({ touched }) =>
+        [...touched].flatMap(([id, { artifacts }]) => (artifacts.size > 0 && !checked.has(id) ? [id] : [])),
+      ),
+  );
   const others: OpenBackup[] = [];
   for (const id of ids) {
     const open = await openBackup(repository, await repository.readManifest(id));
@@ -44,7 +58,13 @@ export async function touchedOthers(repository: Repository, run: Validation): Pr
 }
 
 /** Writes the evidence; by backup id the object, undefined where nothing may be written (said once). */
-export async function recordEvidence(repository: Repository, run: Validation, backups: readonly OpenBackup[], startedMs: number, { emit }: RunContext): Promise<Map<string, string | undefined>> {
+export async function recordEvidence(
+  repository: Repository,
+  run: Validation,
+  backups: readonly OpenBackup[],
+  startedMs: number,
+  { emit }: RunContext,
+): Promise<Map<string, string | undefined>> {
   const written = new Map<string, string | undefined>();
   const finishedMs = Date.now();
   let isRefused = false;
@@ -58,7 +78,10 @@ export async function recordEvidence(repository: Repository, run: Validation, ba
     } catch (error) {
       if (!(error instanceof StorageError) || error.retryable) throw error;
       isRefused = true;
-      emit({ type: 'warning', message: `no evidence is recorded, since the repository cannot be written to: ${messageOf(error)}` });
+      emit({
+        type: 'warning',
+        message: `no evidence is recorded, since the repository cannot be written to: ${messageOf(error)}`,
+      });
     }
   }
   return written;
@@ -75,7 +98,9 @@ function draftOf(run: Validation, backup: OpenBackup, startedMs: number, finishe
     startedMs,
     finishedMs,
     versions: run.versions.get(backup.id) ?? {},
-    compared: backups.includes(backup) ? comparedBy[level] : ['chunks in packs that were found damaged while another backup was checked'],
+    compared: backups.includes(backup)
+      ? comparedBy[level]
+      : ['chunks in packs that were found damaged while another backup was checked'],
     counts: {
       artifacts: artifacts.length,
       chunks: artifacts.reduce((sum, { chunks }) => sum + chunks, 0),
@@ -86,7 +111,10 @@ function draftOf(run: Validation, backup: OpenBackup, startedMs: number, finishe
     bytes: run.tally.bytes,
     steps: run.steps,
     damaged,
-    notes: backups.length === 1 && backups.includes(backup) ? [] : [`durations and bytes are those of a check of ${backups.length} backups`],
+    notes:
+      backups.length === 1 && backups.includes(backup)
+        ? []
+        : [`durations and bytes are those of a check of ${backups.length} backups`],
   };
 }
 

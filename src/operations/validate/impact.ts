@@ -64,7 +64,14 @@ export class BadPack {
 }
 
 /** Enters into the book which backups and artifacts the damaged packs touch. `bad` by packId as latin1 text. */
-export async function findTouched(storage: Storage, backups: AsyncIterable<OpenBackup>, bad: ReadonlyMap<string, BadPack>, book: DamageBook, tally: Tally, signal: AbortSignal): Promise<void> {
+export async function findTouched(
+  storage: Storage,
+  backups: AsyncIterable<OpenBackup>,
+  bad: ReadonlyMap<string, BadPack>,
+  book: DamageBook,
+  tally: Tally,
+  signal: AbortSignal,
+): Promise<void> {
   if (bad.size === 0) return;
   for await (const backup of backups) {
     const packs = await packIdsOf(storage, backup, tally);
@@ -77,17 +84,30 @@ export async function findTouched(storage: Storage, backups: AsyncIterable<OpenB
 async function packIdsOf(storage: Storage, backup: OpenBackup, tally: Tally): Promise<Buffer[]> {
   const ids: Buffer[] = [];
   const fault = await faultOf(storage, packsKey(backup.id), (bytes) => {
-    if (sha256(bytes).toString('hex') !== backup.manifest.packsSha256) throw damaged(packsKey(backup.id), 'it is not what the manifest names');
+    if (sha256(bytes).toString('hex') !== backup.manifest.packsSha256) {
+      throw damaged(packsKey(backup.id), 'it is not what the manifest names');
+    }
     for (const { packId } of decodePackTable(bytes)) ids.push(packId);
   });
   return fault === undefined ? ids : packsOfIndexes(storage, backup, tally);
 }
 
-async function findInIndexes(storage: Storage, backup: OpenBackup, bad: ReadonlyMap<string, BadPack>, book: DamageBook, tally: Tally, signal: AbortSignal): Promise<void> {
+async function findInIndexes(
+  storage: Storage,
+  backup: OpenBackup,
+  bad: ReadonlyMap<string, BadPack>,
+  book: DamageBook,
+  tally: Tally,
+  signal: AbortSignal,
+): Promise<void> {
   const visitor = {
     // An index that cannot be read is told where that backup is checked itself.
     onFault: () => {},
-    onRecord: (artifact: { readonly name: string }, _part: string, { record, start, end }: { record: ChunkRecord; start: number; end: number }) => {
+    onRecord: (
+      artifact: { readonly name: string },
+      _part: string,
+      { record, start, end }: { record: ChunkRecord; start: number; end: number },
+    ) => {
       const pack = bad.get(record.packId.toString('latin1'));
       if (pack === undefined) return undefined;
       return pack.opens(record, backup.dataKey).then((opens) => {

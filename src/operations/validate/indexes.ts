@@ -26,7 +26,13 @@ export interface IndexVisitor {
 }
 
 /** Every record of every artifact; one part in memory at a time. */
-export async function visitIndexes(storage: Storage, backup: OpenBackup, tally: Tally, visitor: IndexVisitor, signal: AbortSignal): Promise<void> {
+export async function visitIndexes(
+  storage: Storage,
+  backup: OpenBackup,
+  tally: Tally,
+  visitor: IndexVisitor,
+  signal: AbortSignal,
+): Promise<void> {
   for (const { artifact } of artifactsOf(backup.manifest)) {
     let at: number | undefined = 0;
     for (const part of artifact.index) {
@@ -50,8 +56,19 @@ export async function visitIndexes(storage: Storage, backup: OpenBackup, tally: 
   }
 }
 
-/** Compares the indexes of a backup with the packs in `tables`; records of other packs are passed over. Returns the number of chunks. */
-export async function compareIndexes(storage: Storage, backup: OpenBackup, packs: PackSet, tables: ReadonlyMap<string, FrameTable>, book: DamageBook, tally: Tally, signal: AbortSignal): Promise<number> {
+/**
+ * Compares the indexes of a backup with the packs in `tables`; records of other packs are passed over. Returns the
+ * number of chunks.
+ */
+export async function compareIndexes(
+  storage: Storage,
+  backup: OpenBackup,
+  packs: PackSet,
+  tables: ReadonlyMap<string, FrameTable>,
+  book: DamageBook,
+  tally: Tally,
+  signal: AbortSignal,
+): Promise<number> {
   const { id, dataKey } = backup;
   let chunks = 0;
   const wrong = (artifact: ManifestArtifact, part: string, problem: string): void => {
@@ -68,17 +85,24 @@ export async function compareIndexes(storage: Storage, backup: OpenBackup, packs
       const pack = record.packId.toString('latin1');
       const table = tables.get(pack);
       if (table === undefined) {
-        if (!packs.has(pack)) wrong(artifact, part, `it names ${packKey(record.packId)}, which the table of packs does not have`);
+        if (!packs.has(pack)) {
+          wrong(artifact, part, `it names ${packKey(record.packId)}, which the table of packs does not have`);
+        }
       } else if (!table.agrees(record) || (dataKey !== undefined && !dataKey.id.equals(table.header.subarray(8, 24)))) {
-        wrong(artifact, part, `it says otherwise of frame ${record.frame} of ${packKey(record.packId)} than that pack itself`);
+        wrong(
+          artifact,
+          part,
+          `it says otherwise of frame ${record.frame} of ${packKey(record.packId)} than that pack itself`,
+        );
       }
     },
     onEnd: (artifact, bytes) => {
       const last = artifact.index.at(-1)?.object ?? '';
-      if (bytes !== artifact.bytes) wrong(artifact, last, `its chunks have ${bytes} bytes, not the ${artifact.bytes} of the artifact`);
+      if (bytes !== artifact.bytes) {
+        wrong(artifact, last, `its chunks have ${bytes} bytes, not the ${artifact.bytes} of the artifact`);
+      }
     },
   };
   await visitIndexes(storage, backup, tally, visitor, signal);
   return chunks;
 }
-

@@ -7,7 +7,14 @@ import { sha256 } from '../../repository/box/crypto.ts';
 import { boxKind, openBox } from '../../repository/box/box.ts';
 import { IndexPart, packKey } from '../../repository/packs/index-part.ts';
 import { parseKeyFile } from '../../repository/keys/key-file.ts';
-import { factsKey, keyCopyKey, packsKey, type Manifest, type ManifestArtifact, type ManifestIndexPart } from '../../repository/manifests/manifest.ts';
+import {
+  factsKey,
+  keyCopyKey,
+  packsKey,
+  type Manifest,
+  type ManifestArtifact,
+  type ManifestIndexPart,
+} from '../../repository/manifests/manifest.ts';
 import { decodePackTable, type PackUse } from '../../repository/packs/pack-usage.ts';
 import { checkSeal, damaged } from '../../repository/box/seal.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -32,7 +39,12 @@ export interface Tally {
  * Facts, table of packs and key files. Returns the packs it uses; undefined where the table cannot be had.
  * The faults go into the book.
  */
-export async function checkBeside(storage: Storage, backup: OpenBackup, book: DamageBook, tally: Tally): Promise<PackUse[] | undefined> {
+export async function checkBeside(
+  storage: Storage,
+  backup: OpenBackup,
+  book: DamageBook,
+  tally: Tally,
+): Promise<PackUse[] | undefined> {
   const { id, manifest, dataKey } = backup;
   const look = async (object: string, check: (bytes: Buffer) => void | Promise<void>): Promise<Fault | undefined> => {
     tally.objects++;
@@ -49,7 +61,9 @@ export async function checkBeside(storage: Storage, backup: OpenBackup, book: Da
   let packs: PackUse[] | undefined;
   const table = packsKey(id);
   const tableFault = await look(table, (bytes) => {
-    if (sha256(bytes).toString('hex') !== manifest.packsSha256) throw damaged(table, 'it is not what the manifest names');
+    if (sha256(bytes).toString('hex') !== manifest.packsSha256) {
+      throw damaged(table, 'it is not what the manifest names');
+    }
     packs = [...decodePackTable(bytes)];
   });
   if (tableFault !== undefined) book.touch(table, id);
@@ -60,8 +74,15 @@ export async function checkBeside(storage: Storage, backup: OpenBackup, book: Da
   return packs;
 }
 
-async function checkFacts(bytes: Buffer, object: string, manifest: Manifest, dataKey: DataKey | undefined): Promise<void> {
-  if (sha256(bytes).toString('hex') !== manifest.factsSha256) throw damaged(object, 'it is not what the manifest names');
+async function checkFacts(
+  bytes: Buffer,
+  object: string,
+  manifest: Manifest,
+  dataKey: DataKey | undefined,
+): Promise<void> {
+  if (sha256(bytes).toString('hex') !== manifest.factsSha256) {
+    throw damaged(object, 'it is not what the manifest names');
+  }
   await openBox(bytes, boxKind.document, object, dataKey);
 }
 
@@ -71,7 +92,12 @@ export async function checkKeyFile(bytes: Buffer, object: string, dataKey: DataK
 }
 
 /** Opens one part of an artifact's chunk list, or tells what is wrong with it. */
-export async function readIndexPart(storage: Storage, dataKey: DataKey | undefined, part: ManifestIndexPart, tally: Tally): Promise<IndexPart | Fault> {
+export async function readIndexPart(
+  storage: Storage,
+  dataKey: DataKey | undefined,
+  part: ManifestIndexPart,
+  tally: Tally,
+): Promise<IndexPart | Fault> {
   const { object } = part;
   try {
     const bytes = await storage.get(object);
@@ -93,11 +119,18 @@ function checkIndexBytes(bytes: Buffer, part: ManifestIndexPart): void {
 
 /** Every artifact of a backup with its component's name. */
 export function artifactsOf(manifest: Manifest): { readonly component: string; readonly artifact: ManifestArtifact }[] {
-  return manifest.components.flatMap(({ name, artifacts }) => artifacts.map((artifact) => ({ component: name, artifact })));
+  return manifest.components.flatMap(({ name, artifacts }) =>
+    artifacts.map((artifact) => ({ component: name, artifact })),
+  );
 }
 
 /** Hashes the index parts of a backup; nothing in them is opened. */
-export async function hashIndexes(storage: Storage, { id, manifest }: OpenBackup, book: DamageBook, tally: Tally): Promise<void> {
+export async function hashIndexes(
+  storage: Storage,
+  { id, manifest }: OpenBackup,
+  book: DamageBook,
+  tally: Tally,
+): Promise<void> {
   for (const { artifact } of artifactsOf(manifest)) {
     for (const part of artifact.index) {
       tally.objects++;
@@ -113,7 +146,11 @@ export async function hashIndexes(storage: Storage, { id, manifest }: OpenBackup
 }
 
 /** The packs that the indexes of a backup name, for want of its table; sizes are not known then. */
-export async function packsOfIndexes(storage: Storage, { manifest, dataKey }: OpenBackup, tally: Tally): Promise<Buffer[]> {
+export async function packsOfIndexes(
+  storage: Storage,
+  { manifest, dataKey }: OpenBackup,
+  tally: Tally,
+): Promise<Buffer[]> {
   const packs = new Map<string, Buffer>();
   for (const { artifact } of artifactsOf(manifest)) {
     for (const part of artifact.index) {

@@ -32,11 +32,17 @@ const listFrom = 300;
 const sideBySide = 16;
 
 /** Which packs are missing or have another size. */
-export async function checkPresence(storage: Storage, packs: PackSet, signal: AbortSignal): Promise<Map<PackEntry, Fault>> {
+export async function checkPresence(
+  storage: Storage,
+  packs: PackSet,
+  signal: AbortSignal,
+): Promise<Map<PackEntry, Fault>> {
   const faults = new Map<PackEntry, Fault>();
   const seen = (pack: PackEntry, { sizeBytes }: ObjectInfo): void => {
     pack.isPresent = true;
-    if (pack.bytes !== undefined && pack.bytes !== sizeBytes) faults.set(pack, asFault(new SizeError(sizeBytes, pack.bytes), ''));
+    if (pack.bytes !== undefined && pack.bytes !== sizeBytes) {
+      faults.set(pack, asFault(new SizeError(sizeBytes, pack.bytes), ''));
+    }
     pack.bytes ??= sizeBytes;
   };
   if (packs.size > listFrom) {
@@ -87,8 +93,17 @@ export class FrameTable {
 
 const scratch = Buffer.alloc(16);
 
-/** Offsets lie below 64 MiB, plain lengths up to 16 MiB; four bytes of the chunk id tell slips apart (both sides are authenticated). */
-function writeFrame(target: Buffer, at: number, offset: number, chunkId: Buffer, { storedLength, plainLength, codec }: Pick<FrameEntry, 'storedLength' | 'plainLength' | 'codec'>): void {
+/**
+ * Offsets lie below 64 MiB, plain lengths up to 16 MiB; four bytes of the chunk id tell slips apart (both sides are
+ * authenticated).
+ */
+function writeFrame(
+  target: Buffer,
+  at: number,
+  offset: number,
+  chunkId: Buffer,
+  { storedLength, plainLength, codec }: Pick<FrameEntry, 'storedLength' | 'plainLength' | 'codec'>,
+): void {
   target.writeUInt32LE(offset % 2 ** 32, at);
   target.writeUInt32LE(storedLength, at + 4);
   target.writeUInt32LE(((codec << 28) | plainLength) >>> 0, at + 8);
@@ -101,7 +116,9 @@ export function verifyPack(bytes: Buffer, pack: PackEntry): FrameTable {
   if (pack.bytes !== undefined && bytes.length !== pack.bytes) throw new SizeError(bytes.length, pack.bytes);
   const { cipher, frames, rest } = openWholeBox(bytes, boxKind.pack, key, pack.dataKey);
   if (rest.length > 0) throw damaged(key, 'its directory is too long');
-  for (const [n, frame] of frames.entries()) cipher.open(n, bytes.subarray(frame.offset, frame.offset + frame.storedLength));
+  for (const [n, frame] of frames.entries()) {
+    cipher.open(n, bytes.subarray(frame.offset, frame.offset + frame.storedLength));
+  }
   return new FrameTable(bytes.subarray(0, headerBytes), frames);
 }
 
@@ -115,7 +132,11 @@ export interface PackReading {
 }
 
 /** Reads packs until `queue` is empty or so many frames are known that the caller should use them. */
-export async function readPacks(reading: PackReading, queue: Iterator<PackEntry>, maxFrames: number): Promise<Map<string, FrameTable>> {
+export async function readPacks(
+  reading: PackReading,
+  queue: Iterator<PackEntry>,
+  maxFrames: number,
+): Promise<Map<string, FrameTable>> {
   const tables = new Map<string, FrameTable>();
   let frames = 0;
   let hasFailed = false;

@@ -1,6 +1,8 @@
 /** What validate is asked and what it answers. Times, sizes and secrets: as in requests.ts. */
 
-/** How closely validate looks: presence, sizes and hashes of indexes; every stored byte; every archive decoded and read. */
+/**
+ * How closely validate looks: presence, sizes and hashes of indexes; every stored byte; every archive decoded and read.
+ */
 export type ValidateLevel = 'quick' | 'stored' | 'deep';
 
 export interface ValidateRequest {

@@ -1,4 +1,7 @@
-/** The stages of one validation, each measured: small objects, presence of packs, packs and indexes, archives, and what the damage touches. */
+/**
+ * The stages of one validation, each measured: small objects, presence of packs, packs and indexes, archives, and what
+ * the damage touches.
+ */
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { packKey } from '../../repository/packs/index-part.ts';
@@ -46,7 +49,14 @@ export class Validation {
   #readBytes = 0;
   #totalBytes = 0;
 
-  constructor(repository: Repository, backups: readonly OpenBackup[], request: ValidateRequest, jobs: number, book: DamageBook, context: RunContext) {
+  constructor(
+    repository: Repository,
+    backups: readonly OpenBackup[],
+    request: ValidateRequest,
+    jobs: number,
+    book: DamageBook,
+    context: RunContext,
+  ) {
     this.#repository = repository;
     this.backups = backups;
     this.request = request;
@@ -72,7 +82,14 @@ export class Validation {
 
   counts(): Record<string, number> {
     const archives = [...this.archivesOf.values()].reduce((sum, each) => sum + each, 0);
-    return { backups: this.backups.length, objects: this.tally.objects, packs: this.#packs.size, packsRead: this.#packsRead, chunks: this.#chunks, archives };
+    return {
+      backups: this.backups.length,
+      objects: this.tally.objects,
+      packs: this.#packs.size,
+      packsRead: this.#packsRead,
+      chunks: this.#chunks,
+      archives,
+    };
   }
 
   async #step(name: string, work: () => Promise<void>): Promise<void> {
@@ -89,7 +106,9 @@ export class Validation {
       for (const backup of queue) {
         this.#context.signal.throwIfAborted();
         const table = await checkBeside(storage, backup, this.book, this.tally);
-        const packs = table ?? (await packsOfIndexes(storage, backup, this.tally)).map((packId) => ({ packId, objectBytes: undefined }));
+        const packs =
+          table ??
+          (await packsOfIndexes(storage, backup, this.tally)).map((packId) => ({ packId, objectBytes: undefined }));
         for (const { packId, objectBytes } of packs) addPack(this.#packs, packId, objectBytes, backup.dataKey);
         this.packsOf.set(backup.id, packs.length);
         // The other levels open the indexes when the packs are known.
@@ -107,7 +126,10 @@ export class Validation {
       const object = `keys/${dataKey.id.toString('hex')}.json`;
       if (!checked.has(object)) {
         this.tally.objects++;
-        checked.set(object, await faultOf(this.#repository.storage, object, async (bytes) => checkKeyFile(bytes, object, dataKey)));
+        checked.set(
+          object,
+          await faultOf(this.#repository.storage, object, async (bytes) => checkKeyFile(bytes, object, dataKey)),
+        );
       }
       const fault = checked.get(object);
       if (fault === undefined) continue;
@@ -117,7 +139,9 @@ export class Validation {
   }
 
   async #presence(): Promise<void> {
-    for (const [pack, fault] of await checkPresence(this.#repository.storage, this.#packs, this.#context.signal)) this.#badPack(pack.id, fault);
+    for (const [pack, fault] of await checkPresence(this.#repository.storage, this.#packs, this.#context.signal)) {
+      this.#badPack(pack.id, fault);
+    }
     this.#totalBytes = this.#packs.values().reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
   }
 
@@ -131,16 +155,25 @@ export class Validation {
     const { storage } = this.#repository;
     const { signal } = this.#context;
     const { sample } = this;
-    const isWanted = (pack: PackEntry): boolean => !this.#bad.has(pack.id.toString('latin1')) && (sample === undefined || isInSample(pack.id, sample));
+    const isWanted = (pack: PackEntry): boolean =>
+      !this.#bad.has(pack.id.toString('latin1')) && (sample === undefined || isInSample(pack.id, sample));
     const wanted = [...this.#packs.values()].filter(isWanted);
     this.#totalBytes = wanted.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
     const queue = wanted.values();
-    const reading = { storage, jobs: this.#jobs, signal, onBytes: (bytes: number) => this.#progress(bytes), onFault: (pack: PackEntry, fault: Fault) => this.#badPack(pack.id, fault) };
+    const reading = {
+      storage,
+      jobs: this.#jobs,
+      signal,
+      onBytes: (bytes: number) => this.#progress(bytes),
+      onFault: (pack: PackEntry, fault: Fault) => this.#badPack(pack.id, fault),
+    };
     for (let isFirst = true; ; isFirst = false) {
       const tables = await readPacks(reading, queue, maxFrames);
       if (tables.size === 0 && !isFirst) return;
       this.#chunks = 0;
-      for (const backup of this.backups) this.#chunks += await compareIndexes(storage, backup, this.#packs, tables, this.book, this.tally, signal);
+      for (const backup of this.backups) {
+        this.#chunks += await compareIndexes(storage, backup, this.#packs, tables, this.book, this.tally, signal);
+      }
     }
   }
 
@@ -149,12 +182,26 @@ export class Validation {
     this.tally.objects++;
     this.tally.bytes += bytes;
     this.#readBytes += bytes;
-    this.#context.emit({ type: 'progress', component: 'validate', readBytes: this.#readBytes, newBytes: 0, storedBytes: 0, totalBytes: this.#totalBytes });
+    this.#context.emit({
+      type: 'progress',
+      component: 'validate',
+      readBytes: this.#readBytes,
+      newBytes: 0,
+      storedBytes: 0,
+      totalBytes: this.#totalBytes,
+    });
   }
 
   /** Every backup of the repository that uses a damaged pack is named, whichever were asked for. */
   async #impact(): Promise<void> {
-    await findTouched(this.#repository.storage, this.#allBackups(), this.#bad, this.book, this.tally, this.#context.signal);
+    await findTouched(
+      this.#repository.storage,
+      this.#allBackups(),
+      this.#bad,
+      this.book,
+      this.tally,
+      this.#context.signal,
+    );
   }
 
   async *#allBackups(): AsyncGenerator<OpenBackup> {
@@ -166,10 +213,19 @@ export class Validation {
 
   async #archives(): Promise<void> {
     let readBytes = 0;
-    const totalBytes = this.backups.flatMap(({ manifest }) => manifest.components.flatMap(({ artifacts }) => artifacts)).reduce((sum, { bytes }) => sum + bytes, 0);
+    const totalBytes = this.backups
+      .flatMap(({ manifest }) => manifest.components.flatMap(({ artifacts }) => artifacts))
+      .reduce((sum, { bytes }) => sum + bytes, 0);
     const check = new ArchiveCheck(this.#repository, this.#context, this.tally, (bytes) => {
       readBytes += bytes;
-      this.#context.emit({ type: 'progress', component: 'archives', readBytes, newBytes: 0, storedBytes: 0, totalBytes });
+      this.#context.emit({
+        type: 'progress',
+        component: 'archives',
+        readBytes,
+        newBytes: 0,
+        storedBytes: 0,
+        totalBytes,
+      });
     });
     const found = this.#bad.size;
     for (const backup of this.backups) {
@@ -199,7 +255,9 @@ export class Validation {
     const packId = /^packs\/[0-9a-f]{2}\/([0-9a-f]{32})\.pack$/.exec(object ?? '')?.[1];
     if (packId !== undefined) return this.#badPack(Buffer.from(packId, 'hex'), { kind: 'damaged', problem });
     // What is bad lies in no single object: the artifact is named by the first part of its index.
-    const index = backup.manifest.components.flatMap(({ artifacts }) => artifacts).find(({ name }) => name === artifact)?.index[0]?.object ?? `backups/${backup.id}/${artifact}`;
+    const index =
+      backup.manifest.components.flatMap(({ artifacts }) => artifacts).find(({ name }) => name === artifact)?.index[0]
+        ?.object ?? `backups/${backup.id}/${artifact}`;
     this.book.add(index, { kind: 'content', problem });
     this.book.touchArtifact(index, backup.id, artifact, 'all');
   }

@@ -1,4 +1,7 @@
-/** Walks through the tar of a file tree beside its catalog: every header, every content's SHA-256, nothing more and nothing less. */
+/**
+ * Walks through the tar of a file tree beside its catalog: every header, every content's SHA-256, nothing more and
+ * nothing less.
+ */
 import { createHash } from 'node:crypto';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { ArtifactReader } from '../../source/source.ts';
@@ -18,7 +21,11 @@ export interface TarSummary {
 }
 
 /** Throws (integrity) at the first thing that is not as the catalog says. */
-export async function walkTar(reader: ArtifactReader, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<TarSummary> {
+export async function walkTar(
+  reader: ArtifactReader,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<TarSummary> {
   const fingerprint = createHash('sha256');
   const second = await openSecondReader();
   const tar = told(reader.open(tarName), (bytes, piece) => {
@@ -37,18 +44,32 @@ export async function walkTar(reader: ArtifactReader, signal: AbortSignal, onByt
       if (entry.type !== 'file') continue;
       const sha256 = createHash('sha256');
       for await (const piece of cursor.pieces(entry.size)) sha256.update(piece);
-      if (sha256.digest('hex') !== entry.sha256) throw new LifeboatError('integrity', `the content of ${displayPath(entry.path)} is not the one that its catalog names`);
+      if (sha256.digest('hex') !== entry.sha256) {
+        throw new LifeboatError(
+          'integrity',
+          `the content of ${displayPath(entry.path)} is not the one that its catalog names`,
+        );
+      }
     }
     await cursor.finish();
   } finally {
     await cursor.close();
   }
   const { members, contentBytes: secondBytes } = await second.finish();
-  if (members !== entries || secondBytes !== contentBytes) throw new LifeboatError('integrity', `a second reader finds ${members} members of ${secondBytes} bytes in ${tarName}, where the catalog has ${entries} of ${contentBytes}`);
+  if (members !== entries || secondBytes !== contentBytes) {
+    throw new LifeboatError(
+      'integrity',
+      `a second reader finds ${members} members of ${secondBytes} bytes in ${tarName}, where the catalog has ` +
+        `${entries} of ${contentBytes}`,
+    );
+  }
   return { entries, contentBytes, fingerprint: fingerprint.digest('hex') };
 }
 
-async function* told(stream: AsyncIterable<Uint8Array>, tell: (bytes: number, piece: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+async function* told(
+  stream: AsyncIterable<Uint8Array>,
+  tell: (bytes: number, piece: Uint8Array) => void,
+): AsyncGenerator<Uint8Array> {
   for await (const piece of stream) {
     tell(piece.length, piece);
     yield piece;

@@ -17,13 +17,27 @@ import { dropDeleted, recordEvidence, touchedOthers } from './evidence.ts';
 import { tellDamage } from './report.ts';
 import { Validation } from './stages.ts';
 
-/** Damage is in the result, not thrown. Throws `not_found`, `key`, `tool` (deep, without a pg_restore that fits), `storage`. */
-export async function validate(loaded: LoadedConfig, request: ValidateRequest, context: RunContext): Promise<ValidateResult> {
-  return withReadRepository(loaded, context, async (repository) => validateRepository(repository, request, loaded.config.jobs, context));
+/**
+ * Damage is in the result, not thrown. Throws `not_found`, `key`, `tool` (deep, without a pg_restore that fits),
+ * `storage`.
+ */
+export async function validate(
+  loaded: LoadedConfig,
+  request: ValidateRequest,
+  context: RunContext,
+): Promise<ValidateResult> {
+  return withReadRepository(loaded, context, async (repository) =>
+    validateRepository(repository, request, loaded.config.jobs, context),
+  );
 }
 
 /** The same for an open repository; up to `jobs` packs are read side by side. */
-export async function validateRepository(repository: Repository, request: ValidateRequest, jobs: number, told: RunContext): Promise<ValidateResult> {
+export async function validateRepository(
+  repository: Repository,
+  request: ValidateRequest,
+  jobs: number,
+  told: RunContext,
+): Promise<ValidateResult> {
   refuseContradictions(request);
   const lost = new AbortController();
   const { context, warnings } = noteWarnings({ ...told, signal: AbortSignal.any([told.signal, lost.signal]) });
@@ -41,7 +55,13 @@ export async function validateRepository(repository: Repository, request: Valida
   await run.all();
   const gone = await dropDeleted(repository, backups, book, context);
   const kept = backups.filter(({ id }) => !gone.has(id));
-  const evidence = await recordEvidence(repository, run, [...kept, ...(await touchedOthers(repository, run))], startedMs, context);
+  const evidence = await recordEvidence(
+    repository,
+    run,
+    [...kept, ...(await touchedOthers(repository, run))],
+    startedMs,
+    context,
+  );
   const damaged = await tellDamage(repository, book, context.emit);
   return {
     repository: repository.storage.location,
@@ -49,7 +69,12 @@ export async function validateRepository(repository: Repository, request: Valida
     startedAt: new Date(startedMs).toISOString(),
     durationMs: Date.now() - startedMs,
     backups: [
-      ...kept.map(({ id, manifest }) => ({ id, target: manifest.target, result: run.isDamaged(id) ? ('failed' as const) : ('ok' as const), evidence: evidence.get(id) })),
+      ...kept.map(({ id, manifest }) => ({
+        id,
+        target: manifest.target,
+        result: run.isDamaged(id) ? ('failed' as const) : ('ok' as const),
+        evidence: evidence.get(id),
+      })),
       ...unchecked.map(({ id, manifest }) => ({ id, target: manifest?.target ?? '', result: 'unchecked' as const })),
     ].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     counts: run.counts(),
@@ -63,7 +88,12 @@ export async function validateRepository(repository: Repository, request: Valida
 function refuseContradictions({ ids, all, level, samplePercent }: ValidateRequest): void {
   if (all && ids.length > 0) throw new LifeboatError('usage', 'validate takes ids or --all, not both');
   if (samplePercent === undefined) return;
-  if (level !== 'stored') throw new LifeboatError('usage', `a sample cannot be ${level}`, { hint: 'a sample reads some of the packs: leave --quick and --deep out' });
-  if (!(samplePercent > 0 && samplePercent <= 100)) throw new LifeboatError('usage', `a sample of ${samplePercent} % is none`, { hint: 'write --sample 5%' });
+  if (level !== 'stored') {
+    throw new LifeboatError('usage', `a sample cannot be ${level}`, {
+      hint: 'a sample reads some of the packs: leave --quick and --deep out',
+    });
+  }
+  if (!(samplePercent > 0 && samplePercent <= 100)) {
+    throw new LifeboatError('usage', `a sample of ${samplePercent} % is none`, { hint: 'write --sample 5%' });
+  }
 }
-

@@ -18,8 +18,14 @@ export interface ExpectedSystem {
   readonly accept: boolean;
 }
 
-/** Rejects with LifeboatError `usage` for a cluster that is not the one expected; remembers the first one, and one that is accepted. */
-export async function expectSystem(repository: Repository, { stateDir, cluster, systemId, accept }: ExpectedSystem): Promise<void> {
+/**
+ * Rejects with LifeboatError `usage` for a cluster that is not the one expected; remembers the first one, and one that
+ * is accepted.
+ */
+export async function expectSystem(
+  repository: Repository,
+  { stateDir, cluster, systemId, accept }: ExpectedSystem,
+): Promise<void> {
   const file = join(stateDir, 'repositories', repository.repositoryId, `wal-system-${cluster}.json`);
   const known = await readExpected(file);
   if (known === systemId) return;
@@ -36,8 +42,15 @@ async function readExpected(file: string): Promise<string | undefined> {
 }
 
 function refusal(systemId: string, others: readonly string[], cluster: string): LifeboatError {
-  return new LifeboatError('usage', `this log is of the cluster with system identifier ${systemId}, but the archive of target ${cluster} is that of ${others.join(', ')}`, {
-    state: 'nothing was archived; the server keeps its log',
-    hint: 'if two servers share a configuration by mistake, give this one another target or repository; if it is the new cluster of this target, run it once by hand with --accept-new-system',
-  });
+  return new LifeboatError(
+    'usage',
+    `this log is of the cluster with system identifier ${systemId}, but the archive of target ${cluster} is that ` +
+      `of ${others.join(', ')}`,
+    {
+      state: 'nothing was archived; the server keeps its log',
+      hint:
+        'if two servers share a configuration by mistake, give this one another target or repository; if it is the ' +
+        'new cluster of this target, run it once by hand with --accept-new-system',
+    },
+  );
 }

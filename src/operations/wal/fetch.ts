@@ -8,7 +8,15 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { openRepository, type Repository } from '../../repository/repository.ts';
-import { listHistories, listWal, listWalSystems, parseHistory, readWal, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
+import {
+  listHistories,
+  listWal,
+  listWalSystems,
+  parseHistory,
+  readWal,
+  readWalObject,
+  type WalObject,
+} from '../../repository/wal/archive.ts';
 import { needWalName, segmentAt, type WalName } from '../../repository/wal/names.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { openStorage } from '../../storage/open.ts';
@@ -24,7 +32,11 @@ const gapPausesMs = [500, 2000];
 const firstPauseMs = 1000;
 const maxPauseMs = 30_000;
 
-export async function walFetch(loaded: LoadedConfig, request: WalFetchRequest, context: RunContext): Promise<WalFetchResult> {
+export async function walFetch(
+  loaded: LoadedConfig,
+  request: WalFetchRequest,
+  context: RunContext,
+): Promise<WalFetchResult> {
   if (!request.standby) return fetchSettled(loaded, request, context);
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
     try {
@@ -32,14 +44,21 @@ export async function walFetch(loaded: LoadedConfig, request: WalFetchRequest, c
     } catch (error) {
       if (error instanceof AbortedError || context.signal.aborted) throw error;
       if (error instanceof GapError) return { name: request.name, outcome: 'absent' };
-      context.emit({ type: 'step', message: `${messageOf(error)}; a standby waits: trying again in ${pauseMs / 1000} s` });
+      context.emit({
+        type: 'step',
+        message: `${messageOf(error)}; a standby waits: trying again in ${pauseMs / 1000} s`,
+      });
       await sleep(pauseMs, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
     }
   }
 }
 
 /** Several segments are pushed side by side: one that is missing before others may be there a moment later. */
-async function fetchSettled(loaded: LoadedConfig, request: WalFetchRequest, context: RunContext): Promise<WalFetchResult> {
+async function fetchSettled(
+  loaded: LoadedConfig,
+  request: WalFetchRequest,
+  context: RunContext,
+): Promise<WalFetchResult> {
   for (const pauseMs of gapPausesMs) {
     try {
       return await fetchOnce(loaded, request, context);
@@ -67,9 +86,18 @@ class GapError extends LifeboatError {
 async function fetchOnce(loaded: LoadedConfig, request: WalFetchRequest, context: RunContext): Promise<WalFetchResult> {
   const file = needWalName(request.name);
   const { config } = loaded;
-  const local = request.systemId === undefined ? await systemIdBeside(request.path, request.cwd) : checkSystemId(request.systemId);
-  const spool = new WalSpool(config.stateDir, [repositoryLocation(loaded), config.encryption.enabled, request.force, local, request.path]);
-  if (file.kind === 'segment' && (await spool.take(file.name, request.path))) return { name: file.name, outcome: 'delivered', from: 'spool', systemId: local };
+  const local =
+    request.systemId === undefined ? await systemIdBeside(request.path, request.cwd) : checkSystemId(request.systemId);
+  const spool = new WalSpool(config.stateDir, [
+    repositoryLocation(loaded),
+    config.encryption.enabled,
+    request.force,
+    local,
+    request.path,
+  ]);
+  if (file.kind === 'segment' && (await spool.take(file.name, request.path))) {
+    return { name: file.name, outcome: 'delivered', from: 'spool', systemId: local };
+  }
   const onRetry = (message: string): void => context.emit({ type: 'step', message });
   const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry });
   try {
@@ -92,10 +120,17 @@ interface Order {
 }
 
 /** Undefined: absent, and so is all that could come after it. */
-async function deliverSegment(order: Order, spool: WalSpool, jobs: number): Promise<'repository' | 'unfinished' | undefined> {
+async function deliverSegment(
+  order: Order,
+  spool: WalSpool,
+  jobs: number,
+): Promise<'repository' | 'unfinished' | undefined> {
   const { repository, systemId, file, request } = order;
   await spool.clear();
-  const [body, following] = await Promise.all([readIfThere(repository, systemId, file, request.force), followingOf(repository, systemId, file)]);
+  const [body, following] = await Promise.all([
+    readIfThere(repository, systemId, file, request.force),
+    followingOf(repository, systemId, file),
+  ]);
   if (body === undefined) {
     const later = following.find((each) => each.file.segment !== file.segment);
     if (later !== undefined) throw new GapError(file.name, later.file.name);
@@ -109,25 +144,39 @@ async function deliverSegment(order: Order, spool: WalSpool, jobs: number): Prom
   }
   await placeFile(request.path, body);
   const ahead = following.filter((each) => each.file.kind === 'segment' && each.file.name !== file.name);
-  await fetchAhead(ahead, async (each) => spool.keep(each.file.name, await readWalObject(repository, each.key, request)), jobs);
+  await fetchAhead(
+    ahead,
+    async (each) => spool.keep(each.file.name, await readWalObject(repository, each.key, request)),
+    jobs,
+  );
   return 'repository';
 }
 
 /**
  * Where a timeline begins a server that does not get its segment takes the older timeline's of the same number. If that
- * one is whole, the old timeline went on after the new one had left it, and the recovery would follow the wrong history.
+ * one is whole, the old timeline went on after the new one had left it, and the recovery would follow the wrong
+ * history.
  */
 async function refuseOtherHistory({ repository, systemId, file, request }: Order): Promise<void> {
-  const history = (await listHistories(repository.storage, systemId)).find((each) => each.file.timeline === file.timeline);
+  const history = (await listHistories(repository.storage, systemId)).find(
+    (each) => each.file.timeline === file.timeline,
+  );
   if (history === undefined) return;
   const parent = parseHistory((await readWalObject(repository, history.key, request)).toString(), history.key).at(-1);
   if (parent === undefined) return;
   const older = needWalName(`${parent.timeline.toString(16).toUpperCase().padStart(8, '0')}${file.name.slice(8)}`);
   const body = await readIfThere(repository, systemId, older, request.force);
-  if (body !== undefined && segmentAt(file.timeline, parent.switchLsn, body.length) === file.name) throw new GapError(file.name, older.name);
+  if (body !== undefined && segmentAt(file.timeline, parent.switchLsn, body.length) === file.name) {
+    throw new GapError(file.name, older.name);
+  }
 }
 
-async function readIfThere(repository: Repository, systemId: string, file: WalName, force: boolean): Promise<Buffer | undefined> {
+async function readIfThere(
+  repository: Repository,
+  systemId: string,
+  file: WalName,
+  force: boolean,
+): Promise<Buffer | undefined> {
   try {
     return await readWal(repository, systemId, file.name, { force });
   } catch (error) {
@@ -136,7 +185,10 @@ async function readIfThere(repository: Repository, systemId: string, file: WalNa
   }
 }
 
-/** What the archive has from that segment on, in order: as many segments as are worth fetching ahead. Of each only what reaches farthest. */
+/**
+ * What the archive has from that segment on, in order: as many segments as are worth fetching ahead. Of each only what
+ * reaches farthest.
+ */
 async function followingOf({ storage }: Repository, systemId: string, file: WalName): Promise<WalObject[]> {
   const found: WalObject[] = [];
   for await (const each of listWal(storage, systemId, { timeline: file.timeline, from: file.name })) {
@@ -149,7 +201,11 @@ async function followingOf({ storage }: Repository, systemId: string, file: WalN
 }
 
 /** What goes wrong here the call for that segment will tell. */
-async function fetchAhead(ahead: readonly WalObject[], fetch: (each: WalObject) => Promise<void>, jobs: number): Promise<void> {
+async function fetchAhead(
+  ahead: readonly WalObject[],
+  fetch: (each: WalObject) => Promise<void>,
+  jobs: number,
+): Promise<void> {
   const queue = [...ahead];
   const worker = async (): Promise<void> => {
     for (let each = queue.shift(); each !== undefined; each = queue.shift()) {
@@ -175,7 +231,9 @@ async function deliverOther(order: Order): Promise<'repository' | undefined> {
 
 /** Without its history a timeline that exists would be passed over in silence, and the recovery end before it. */
 async function refuseMissingHistory({ repository, systemId, file, request }: Order): Promise<void> {
-  for await (const each of listWal(repository.storage, systemId, { timeline: file.timeline })) throw new GapError(file.name, each.file.name);
+  for await (const each of listWal(repository.storage, systemId, { timeline: file.timeline })) {
+    throw new GapError(file.name, each.file.name);
+  }
   for (const later of await listHistories(repository.storage, systemId)) {
     if (later.file.timeline <= file.timeline) continue;
     const lines = parseHistory((await readWalObject(repository, later.key, request)).toString(), later.key);
@@ -183,9 +241,13 @@ async function refuseMissingHistory({ repository, systemId, file, request }: Ord
   }
 }
 
-/** The archive's only system; undefined where there is none yet. Throws LifeboatError `usage` where there are several. */
+/**
+ * The archive's only system; undefined where there is none yet. Throws LifeboatError `usage` where there are several.
+ */
 async function onlySystem({ storage }: Repository): Promise<string | undefined> {
   const [only, ...others] = await listWalSystems(storage);
   if (others.length === 0) return only;
-  throw new LifeboatError('usage', `the archive holds the log of several clusters: ${[only, ...others].join(', ')}`, { hint: 'run it in the data directory, or say which one with --system-id' });
+  throw new LifeboatError('usage', `the archive holds the log of several clusters: ${[only, ...others].join(', ')}`, {
+    hint: 'run it in the data directory, or say which one with --system-id',
+  });
 }

@@ -29,7 +29,11 @@ const retryBudgetMs = 20_000;
 
 type PutOutcome = Awaited<ReturnType<typeof putWal>>;
 
-export async function walPush(loaded: LoadedConfig, request: WalPushRequest, context: RunContext): Promise<WalPushResult> {
+export async function walPush(
+  loaded: LoadedConfig,
+  request: WalPushRequest,
+  context: RunContext,
+): Promise<WalPushResult> {
   const { path, cwd } = request;
   const { config } = loaded;
   const name = basename(path);
@@ -42,20 +46,38 @@ export async function walPush(loaded: LoadedConfig, request: WalPushRequest, con
   const onRetry = (message: string): void => context.emit({ type: 'step', message });
   const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry, retryBudgetMs });
   try {
-    const repository = await openRepository(retaining(storage, repositoryLocation(loaded)), config.encryption, config.stateDir);
+    const repository = await openRepository(
+      retaining(storage, repositoryLocation(loaded)),
+      config.encryption,
+      config.stateDir,
+    );
     const first = await readFileToArchive(path, await systemIdBeside(path, cwd));
     const cluster = clusterName(config, request.target);
-    await expectSystem(repository, { stateDir: config.stateDir, cluster, systemId: first.systemId, accept: request.acceptNewSystem });
+    await expectSystem(repository, {
+      stateDir: config.stateDir,
+      cluster,
+      systemId: first.systemId,
+      accept: request.acceptNewSystem,
+    });
     const options: PutWalOptions = { sealing: await repository.writeKey(), compression: config.compression };
     const ship = async (each: string, room: ReadRoom): Promise<PutOutcome> => {
       const { body } = each === name ? first : await readFileToArchive(join(dirname(path), each), first.systemId, room);
       return putWal(repository, first.systemId, each, body, options);
     };
-    const [own, ...along] = await shipInOrder([name, ...others.slice(0, batchFiles - 1)], ship, Math.max(config.jobs, filesAtOnce), context);
+    const [own, ...along] = await shipInOrder(
+      [name, ...others.slice(0, batchFiles - 1)],
+      ship,
+      Math.max(config.jobs, filesAtOnce),
+      context,
+    );
     if (own === undefined) throw new LifeboatError('storage', `${name} was not archived`);
     const names = others.slice(0, along.length);
     // A note that cannot be written costs a comparison later.
-    for (const each of names) await noteShipped(folder, each).catch((error: unknown) => context.emit({ type: 'debug', message: messageOf(error) }));
+    for (const each of names) {
+      await noteShipped(folder, each).catch((error: unknown) =>
+        context.emit({ type: 'debug', message: messageOf(error) }),
+      );
+    }
     return { name, outcome: own, systemId: first.systemId, along: names };
   } finally {
     await storage.close();
@@ -67,7 +89,9 @@ async function readyBeside(path: string): Promise<string[]> {
   const names = await readdir(join(dirname(path), 'archive_status')).catch(() => []);
   const ready = names.filter((name) => name.endsWith('.ready')).map((name) => name.slice(0, -'.ready'.length));
   const rank = (name: string): string => (name.endsWith('.history') ? `0${name}` : `1${name}`);
-  return ready.filter((name) => name !== basename(path) && isArchivable(name)).toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1));
+  return ready
+    .filter((name) => name !== basename(path) && isArchivable(name))
+    .toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
 
 interface FileToArchive {
@@ -85,26 +109,45 @@ class ReadRoom {
     const { size } = await file.stat();
     if (size > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(size);
     let length = 0;
-    for (let read = -1; read !== 0 && length < size; length += read) read = (await file.read(this.#buffer, length, size - length, length)).bytesRead;
+    for (let read = -1; read !== 0 && length < size; length += read) {
+      read = (await file.read(this.#buffer, length, size - length, length)).bytesRead;
+    }
     return this.#buffer.subarray(0, length);
   }
 }
 
 /** Reads and checks one file. Throws LifeboatError when it is not what its name says or belongs to another cluster. */
-async function readFileToArchive(path: string, clusterId: string | undefined, room = new ReadRoom()): Promise<FileToArchive> {
+async function readFileToArchive(
+  path: string,
+  clusterId: string | undefined,
+  room = new ReadRoom(),
+): Promise<FileToArchive> {
   const name = basename(path);
   let body: Buffer;
   try {
     body = await room.read(path);
   } catch (cause) {
-    throw new LifeboatError('source', `cannot read ${path}: ${messageOf(cause)}`, { cause, hint: 'run it as the user of the server' });
+    throw new LifeboatError('source', `cannot read ${path}: ${messageOf(cause)}`, {
+      cause,
+      hint: 'run it as the user of the server',
+    });
   }
   const header = checkWalFile(needWalName(name), body);
   if (header !== undefined && clusterId !== undefined && header.systemId !== clusterId) {
-    throw new LifeboatError('integrity', `${name} was written by the cluster with system identifier ${header.systemId}, but lies in that of ${clusterId}`, { state: 'it was not archived' });
+    throw new LifeboatError(
+      'integrity',
+      `${name} was written by the cluster with system identifier ${header.systemId}, but lies in that of ${clusterId}`,
+      { state: 'it was not archived' },
+    );
   }
   const systemId = clusterId ?? header?.systemId;
-  if (systemId === undefined) throw new LifeboatError('usage', `cannot tell which cluster ${name} belongs to: there is no global/pg_control beside its folder`, { hint: 'pass it as it lies in pg_wal of a data directory' });
+  if (systemId === undefined) {
+    throw new LifeboatError(
+      'usage',
+      `cannot tell which cluster ${name} belongs to: there is no global/pg_control beside its folder`,
+      { hint: 'pass it as it lies in pg_wal of a data directory' },
+    );
+  }
   return { body, systemId };
 }
 
@@ -112,7 +155,12 @@ async function readFileToArchive(path: string, clusterId: string | undefined, ro
  * Ships the first file and, by several workers, those after it. Resolves to the outcomes up to the first that failed;
  * rejects if that is the first of all. The others' failures are only noted: the call for that file will say why.
  */
-async function shipInOrder(names: readonly string[], ship: (name: string, room: ReadRoom) => Promise<PutOutcome>, atOnce: number, { signal, emit }: RunContext): Promise<PutOutcome[]> {
+async function shipInOrder(
+  names: readonly string[],
+  ship: (name: string, room: ReadRoom) => Promise<PutOutcome>,
+  atOnce: number,
+  { signal, emit }: RunContext,
+): Promise<PutOutcome[]> {
   const outcomes: (PutOutcome | undefined)[] = [];
   let next = 0;
   let end = names.length;

@@ -10,22 +10,35 @@ import type { WalRecipeRequest, WalRecipeResult } from './request.ts';
  * The archive_command looks for a note of an earlier call before it starts the program: what a batch took along costs
  * a few milliseconds. The note lies in a folder of that data directory and must be younger than the file.
  */
-export async function walRecipe(loaded: LoadedConfig, { configPath, target }: WalRecipeRequest): Promise<WalRecipeResult> {
+export async function walRecipe(
+  loaded: LoadedConfig,
+  { configPath, target }: WalRecipeRequest,
+): Promise<WalRecipeResult> {
   repositoryLocation(loaded);
   const config = configPath ?? loaded.file;
   const program = fileURLToPath(new URL('../../../bin/lifeboat.js', import.meta.url));
-  const flags = [...(config === undefined ? [] : ['--config', quoted(config)]), ...(target === undefined ? [] : ['--target', target])].join(' ');
+  const flags = [
+    ...(config === undefined ? [] : ['--config', quoted(config)]),
+    ...(target === undefined ? [] : ['--target', target]),
+  ].join(' ');
   const call = (words: string): string => `${quoted(program)} wal ${words}${flags === '' ? '' : ` ${flags}`}`;
   const notes = quoted(join(loaded.config.stateDir, 'wal', 'shipped'));
   return {
-    archiveCommand: setting('archive_command', `d=${notes}"$PWD"; test "$d/%f" -nt "%p" || exec ${call('push')} --shipped "$d" "%p"`),
+    archiveCommand: setting(
+      'archive_command',
+      `d=${notes}"$PWD"; test "$d/%f" -nt "%p" || exec ${call('push')} --shipped "$d" "%p"`,
+    ),
     restoreCommand: setting('restore_command', `${call('fetch')} "%f" "%p"`),
   };
 }
 
 /** For the shell, and with PostgreSQL's own sign doubled. */
 function quoted(path: string): string {
-  if (/['\n]/.test(path)) throw new LifeboatError('usage', `cannot write a command with the path ${JSON.stringify(path)}`, { hint: 'use paths without quotes and line breaks' });
+  if (/['\n]/.test(path)) {
+    throw new LifeboatError('usage', `cannot write a command with the path ${JSON.stringify(path)}`, {
+      hint: 'use paths without quotes and line breaks',
+    });
+  }
   const escaped = path.replaceAll('%', '%%');
   return /^[\w./%+:@-]+$/.test(path) ? escaped : `"${escaped.replaceAll(/[\\$`"]/g, String.raw`\$&`)}"`;
 }

@@ -6,8 +6,16 @@ import { NotFoundError } from '../../storage/storage.ts';
 
 const tries = 3;
 
-/** Reads and verifies it; an unfinished one is padded with zeros. Throws NotFoundError when there is neither, else as readWal. */
-export async function readSegment(repository: Repository, systemId: string, name: string, options: { readonly force?: boolean } = {}): Promise<Buffer> {
+/**
+ * Reads and verifies it; an unfinished one is padded with zeros. Throws NotFoundError when there is neither, else as
+ * readWal.
+ */
+export async function readSegment(
+  repository: Repository,
+  systemId: string,
+  name: string,
+  options: { readonly force?: boolean } = {},
+): Promise<Buffer> {
   for (let left = tries; ; left--) {
     try {
       return await readWal(repository, systemId, name, options);
@@ -26,7 +34,11 @@ export async function readSegment(repository: Repository, systemId: string, name
 }
 
 /** What a stream had last of a segment; undefined: nothing. */
-export async function newestUnfinished({ storage }: Repository, systemId: string, segment: string): Promise<WalObject | undefined> {
+export async function newestUnfinished(
+  { storage }: Repository,
+  systemId: string,
+  segment: string,
+): Promise<WalObject | undefined> {
   let newest: WalObject | undefined;
   for await (const each of listWal(storage, systemId, { timeline: needWalName(segment).timeline, from: segment })) {
     if (each.file.segment !== segment) break;

@@ -15,7 +15,10 @@ export function shippedFolder(stateDir: string, dataDir: string): string {
 /** True if the file at `path` was archived by an earlier call. */
 export async function isShipped(folder: string, path: string): Promise<boolean> {
   try {
-    const [note, file] = await Promise.all([stat(join(folder, basename(path)), { bigint: true }), stat(path, { bigint: true })]);
+    const [note, file] = await Promise.all([
+      stat(join(folder, basename(path)), { bigint: true }),
+      stat(path, { bigint: true }),
+    ]);
     return note.mtimeNs > file.mtimeNs;
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) return false;
@@ -33,5 +36,7 @@ export async function noteShipped(folder: string, name: string): Promise<void> {
 /** Removes the notes of files that nobody will ask for again. */
 export async function pruneShipped(folder: string, ready: ReadonlySet<string>): Promise<void> {
   const names = await readdir(folder).catch(() => []);
-  await Promise.all(names.filter((name) => !ready.has(name)).map(async (name) => rm(join(folder, name), { force: true })));
+  await Promise.all(
+    names.filter((name) => !ready.has(name)).map(async (name) => rm(join(folder, name), { force: true })),
+  );
 }

@@ -1,4 +1,7 @@
-/** What log the archive holds: a window for each timeline of each cluster, what is missing in it, and how far the server is ahead. */
+/**
+ * What log the archive holds: a window for each timeline of each cluster, what is missing in it, and how far the server
+ * is ahead.
+ */
 import type { LoadedConfig } from '../../config/load.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -10,13 +13,24 @@ import { pushedAtOnce, settled, type Seen } from './settled.ts';
 import { shownLsn } from './stream/ship.ts';
 import type { WalGap, WalServerLag, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './request.ts';
 
-export async function walStatus(loaded: LoadedConfig, request: WalStatusRequest, context: RunContext): Promise<WalStatusResult> {
+export async function walStatus(
+  loaded: LoadedConfig,
+  request: WalStatusRequest,
+  context: RunContext,
+): Promise<WalStatusResult> {
   return withRepository(loaded, context, async (repository) => {
     const systems: WalSystem[] = [];
-    for (const systemId of await listWalSystems(repository.storage)) systems.push(await surveySystem(repository, systemId));
+    for (const systemId of await listWalSystems(repository.storage)) {
+      systems.push(await surveySystem(repository, systemId));
+    }
     const { lag, warning } = await lagOf(loaded, request, context);
     const system = systems.find(({ systemId }) => systemId === lag?.systemId);
-    return { repository: repository.storage.location, systems, lag: lag === undefined ? undefined : { ...lag, ...behind(system, lag.currentLsn) }, warnings: warning === undefined ? [] : [warning] };
+    return {
+      repository: repository.storage.location,
+      systems,
+      lag: lag === undefined ? undefined : { ...lag, ...behind(system, lag.currentLsn) },
+      warnings: warning === undefined ? [] : [warning],
+    };
   });
 }
 
@@ -30,7 +44,11 @@ function hasGapAtEnd({ segmentBytes, timelines, gaps }: WalSystem): boolean {
   return gaps.some((gap) => {
     const of = timelines.find(({ timeline }) => timeline === Number.parseInt(gap.last.slice(0, 8), 16));
     const end = of?.unfinished?.segment ?? of?.last;
-    return segmentBytes !== undefined && end !== undefined && segmentNumber(end, segmentBytes) - segmentNumber(gap.last, segmentBytes) <= pushedAtOnce;
+    return (
+      segmentBytes !== undefined &&
+      end !== undefined &&
+      segmentNumber(end, segmentBytes) - segmentNumber(gap.last, segmentBytes) <= pushedAtOnce
+    );
   });
 }
 
@@ -53,7 +71,13 @@ async function lookAtSystem(repository: Repository, systemId: string): Promise<S
     segmentBytes ??= (await readWalObject(repository, each.key, { force: true })).length;
     const before = timelines.get(timeline);
     if (before !== undefined) gaps.push(...gapBetween(before.last, name, segmentBytes));
-    timelines.set(timeline, { timeline, first: before?.first ?? name, last: name, segments: (before?.segments ?? 0) + 1, storedBytes: (before?.storedBytes ?? 0) + each.sizeBytes });
+    timelines.set(timeline, {
+      timeline,
+      first: before?.first ?? name,
+      last: name,
+      segments: (before?.segments ?? 0) + 1,
+      storedBytes: (before?.storedBytes ?? 0) + each.sizeBytes,
+    });
   }
   for (const each of unfinished.values()) {
     segmentBytes ??= (await readWalObject(repository, each.key, { force: true })).length;
@@ -61,14 +85,20 @@ async function lookAtSystem(repository: Repository, systemId: string): Promise<S
     const before = timelines.get(timeline);
     if (before !== undefined) gaps.push(...gapBetween(before.last, segment, segmentBytes));
     const end = { segment, lsn: shownLsn(lsn), at: new Date(each.modifiedMs).toISOString() };
-    timelines.set(timeline, { ...(before ?? { timeline, first: segment, last: segment, segments: 0, storedBytes: 0 }), unfinished: end });
+    timelines.set(timeline, {
+      ...(before ?? { timeline, first: segment, last: segment, segments: 0, storedBytes: 0 }),
+      unfinished: end,
+    });
   }
   const missingHistories: string[] = [];
   for (const { timeline, first } of timelines.values()) {
     const history = histories.find((each) => each.file.timeline === timeline);
     if (history === undefined && timeline > 1) missingHistories.push(first.slice(0, 8).concat('.history'));
     if (history === undefined || segmentBytes === undefined) continue;
-    const parent = parseHistory((await readWalObject(repository, history.key, { force: true })).toString(), history.key).at(-1);
+    const parent = parseHistory(
+      (await readWalObject(repository, history.key, { force: true })).toString(),
+      history.key,
+    ).at(-1);
     const last = parent === undefined ? undefined : timelines.get(parent.timeline)?.last;
     if (parent === undefined || last === undefined) continue;
     gaps.push(...gapAtSwitch(timeline, parent.switchLsn, last, first, segmentBytes));
@@ -81,25 +111,48 @@ async function lookAtSystem(repository: Repository, systemId: string): Promise<S
 function gapBetween(before: string, after: string, segmentBytes: number): WalGap[] {
   const timeline = Number.parseInt(after.slice(0, 8), 16);
   const [from, to] = [segmentNumber(before, segmentBytes) + 1n, segmentNumber(after, segmentBytes) - 1n];
-  return from > to ? [] : [{ first: segmentName(timeline, from, segmentBytes), last: segmentName(timeline, to, segmentBytes), segments: Number(to - from + 1n) }];
+  return from > to
+    ? []
+    : [
+        {
+          first: segmentName(timeline, from, segmentBytes),
+          last: segmentName(timeline, to, segmentBytes),
+          segments: Number(to - from + 1n),
+        },
+      ];
 }
 
 /** The new timeline must begin with the segment of the switch, the old one reach the segment before it. */
-function gapAtSwitch(timeline: number, switchLsn: bigint, parentLast: string, first: string, segmentBytes: number): WalGap[] {
+function gapAtSwitch(
+  timeline: number,
+  switchLsn: bigint,
+  parentLast: string,
+  first: string,
+  segmentBytes: number,
+): WalGap[] {
   const at = segmentNumber(segmentAt(timeline, switchLsn, segmentBytes), segmentBytes);
   const parent = Number.parseInt(parentLast.slice(0, 8), 16);
-  return [...gapBetween(parentLast, segmentName(parent, at, segmentBytes), segmentBytes), ...gapBetween(segmentName(timeline, at - 1n, segmentBytes), first, segmentBytes)];
+  return [
+    ...gapBetween(parentLast, segmentName(parent, at, segmentBytes), segmentBytes),
+    ...gapBetween(segmentName(timeline, at - 1n, segmentBytes), first, segmentBytes),
+  ];
 }
 
 /** How far the archive reaches on its newest timeline, and what the server has written since. */
 function behind(system: WalSystem | undefined, currentLsn: string): Pick<WalServerLag, 'archivedLsn' | 'behindBytes'> {
   const newest = system?.timelines.at(-1);
   if (newest === undefined || system?.segmentBytes === undefined) return {};
-  const archivedLsn = newest.unfinished?.lsn ?? formatLsn((segmentNumber(newest.last, system.segmentBytes) + 1n) * BigInt(system.segmentBytes));
+  const archivedLsn =
+    newest.unfinished?.lsn ??
+    formatLsn((segmentNumber(newest.last, system.segmentBytes) + 1n) * BigInt(system.segmentBytes));
   return { archivedLsn, behindBytes: Math.max(0, Number(parseLsn(currentLsn) - parseLsn(archivedLsn))) };
 }
 
-async function lagOf({ config }: LoadedConfig, { target }: WalStatusRequest, { signal }: RunContext): Promise<{ lag?: WalServerLag | undefined; warning?: string }> {
+async function lagOf(
+  { config }: LoadedConfig,
+  { target }: WalStatusRequest,
+  { signal }: RunContext,
+): Promise<{ lag?: WalServerLag | undefined; warning?: string }> {
   const name = target ?? config.defaultTarget ?? [...config.targets.keys()][0];
   const url = name === undefined ? undefined : config.targets.get(name)?.postgres?.url;
   if (url === undefined) return {};
@@ -109,7 +162,15 @@ async function lagOf({ config }: LoadedConfig, { target }: WalStatusRequest, { s
       connection.query(`SELECT (SELECT system_identifier FROM pg_control_system()) AS system, lsn, pg_walfile_name(lsn) AS current, last_archived_wal, failed_count, last_failed_wal,
         extract(epoch FROM now() - last_archived_time) AS age FROM pg_stat_archiver, (SELECT pg_current_wal_lsn() AS lsn) AS position`),
     );
-    const { system, lsn, current, last_archived_wal: last, failed_count: failures, last_failed_wal: failed, age } = row ?? {};
+    const {
+      system,
+      lsn,
+      current,
+      last_archived_wal: last,
+      failed_count: failures,
+      last_failed_wal: failed,
+      age,
+    } = row ?? {};
     return {
       lag: {
         systemId: system ?? '',

@@ -1,4 +1,6 @@
-/** What the files of a cluster tell of it: PostgreSQL calls archive_command and restore_command in its data directory. */
+/**
+ * What the files of a cluster tell of it: PostgreSQL calls archive_command and restore_command in its data directory.
+ */
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Config } from '../../config/config.ts';
@@ -15,7 +17,9 @@ export async function systemIdBeside(walFile: string, cwd: string): Promise<stri
 /** A system identifier given by hand. Throws LifeboatError `usage`. */
 export function checkSystemId(text: string): string {
   if (/^[1-9]\d{0,19}$/.test(text)) return text;
-  throw new LifeboatError('usage', `"${text}" is no system identifier`, { hint: 'it is the number that pg_controldata prints as "Database system identifier"' });
+  throw new LifeboatError('usage', `"${text}" is no system identifier`, {
+    hint: 'it is the number that pg_controldata prints as "Database system identifier"',
+  });
 }
 
 /** What this host remembers a cluster under: the target's name, also where no target is configured. */
@@ -26,7 +30,11 @@ export function clusterName({ targets, defaultTarget }: Config, wanted: string |
     throw new LifeboatError('usage', `"${name}" is no name of a target`);
   }
   const [only = 'main', ...others] = targets.keys();
-  if (others.length > 0) throw new LifeboatError('usage', 'several targets are configured', { hint: `say which one's log this is with --target: ${[only, ...others].join(', ')}` });
+  if (others.length > 0) {
+    throw new LifeboatError('usage', 'several targets are configured', {
+      hint: `say which one's log this is with --target: ${[only, ...others].join(', ')}`,
+    });
+  }
   return only;
 }
 

@@ -48,7 +48,11 @@ export class WalDump {
   }
 
   /** `isUnfinished`: the server was still writing it, so it ends in zeros. */
-  async add(name: string, bytes: Buffer, { isUnfinished = false }: { readonly isUnfinished?: boolean } = {}): Promise<DumpedWal | undefined> {
+  async add(
+    name: string,
+    bytes: Buffer,
+    { isUnfinished = false }: { readonly isUnfinished?: boolean } = {},
+  ): Promise<DumpedWal | undefined> {
     const before = this.#batch.at(-1);
     const { segmentBytes, batchBytes = defaultBatchBytes } = this.#options;
     const isFull = this.#batch.length > 1 && this.#batch.length * segmentBytes >= batchBytes;
@@ -69,12 +73,19 @@ export class WalDump {
     const { programs, args } = this.#options;
     const { stdout, stderr } = await withScratchFolder(async (folder) => {
       for (const { name, bytes } of this.#batch) await writeFile(join(folder, name), bytes, { mode: 0o600 });
-      return runTool({ file: join(programs, 'pg_waldump'), args: [...args, '--path', folder, first.name, last.name], env: { TZ: 'UTC' }, okExitCodes: [0, 1], signal: this.#signal });
+      return runTool({
+        file: join(programs, 'pg_waldump'),
+        args: [...args, '--path', folder, first.name, last.name],
+        env: { TZ: 'UTC' },
+        okExitCodes: [0, 1],
+        signal: this.#signal,
+      });
     });
     this.#batch = [];
     this.#isRead = true;
     const fault = /error in WAL record at (.*)/.exec(stderr)?.[0];
-    const isEnd = last.isUnfinished && fault !== undefined && /wanted \d+, got 0$|invalid magic number 0000/.test(fault);
+    const isEnd =
+      last.isUnfinished && fault !== undefined && /wanted \d+, got 0$|invalid magic number 0000/.test(fault);
     return { first: first.name, last: last.name, text: stdout, fault: isEnd ? undefined : fault };
   }
 }

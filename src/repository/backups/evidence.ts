@@ -8,7 +8,15 @@ import { compactUtc } from '../../lib/time.ts';
 import { programVersion } from '../../lib/version.ts';
 import { AlreadyExistsError, NotFoundError, StorageError } from '../../storage/storage.ts';
 import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
-import { evidenceSchema, maxNamed, parseEvidenceName, type Evidence, type EvidenceLevel, type EvidenceName, type EvidenceResult } from './evidence-record.ts';
+import {
+  evidenceSchema,
+  maxNamed,
+  parseEvidenceName,
+  type Evidence,
+  type EvidenceLevel,
+  type EvidenceName,
+  type EvidenceResult,
+} from './evidence-record.ts';
 import type { Manifest } from '../manifests/manifest.ts';
 import type { Repository } from '../repository.ts';
 
@@ -32,7 +40,11 @@ export interface EvidenceDraft {
   readonly counts: Readonly<Record<string, number>>;
   /** Read from the repository. */
   readonly bytes: number;
-  readonly steps: readonly { readonly name: string; readonly durationMs: number; readonly bytes?: number | undefined }[];
+  readonly steps: readonly {
+    readonly name: string;
+    readonly durationMs: number;
+    readonly bytes?: number | undefined;
+  }[];
   readonly damaged?: readonly { readonly object: string; readonly problem: string }[];
   readonly notes?: readonly string[];
 }
@@ -56,9 +68,15 @@ const keptPerLevel = 3;
  * Writes one piece of evidence under the backup's data key, signed by us, and removes what is then too old.
  * Throws StorageError where nothing may be written, LifeboatError `key` without the key.
  */
-export async function writeEvidence(repository: Repository, backup: EvidencedBackup, draft: EvidenceDraft): Promise<WrittenEvidence> {
+export async function writeEvidence(
+  repository: Repository,
+  backup: EvidencedBackup,
+  draft: EvidenceDraft,
+): Promise<WrittenEvidence> {
   const { manifest, seal } = backup;
-  if (manifest === undefined || seal === undefined) throw new LifeboatError('integrity', `nothing can be recorded of backup ${backup.id}: its manifest is damaged`);
+  if (manifest === undefined || seal === undefined) {
+    throw new LifeboatError('integrity', `nothing can be recorded of backup ${backup.id}: its manifest is damaged`);
+  }
   const key = { dataKey: await repository.dataKeyOf(manifest), signer: await repository.keyring?.signer() };
   const members = { backup: manifest.id, manifestSeal: seal, ...membersOf(draft) };
   // The name has whole seconds: of two in one second the later takes the next one.
@@ -74,7 +92,19 @@ export async function writeEvidence(repository: Repository, backup: EvidencedBac
 }
 
 function membersOf(draft: EvidenceDraft): Omit<Evidence, 'backup' | 'manifestSeal'> {
-  const { level, result, startedMs, finishedMs, versions = {}, compared, counts, bytes, steps, damaged = [], notes = [] } = draft;
+  const {
+    level,
+    result,
+    startedMs,
+    finishedMs,
+    versions = {},
+    compared,
+    counts,
+    bytes,
+    steps,
+    damaged = [],
+    notes = [],
+  } = draft;
   return {
     level,
     result,
@@ -86,7 +116,11 @@ function membersOf(draft: EvidenceDraft): Omit<Evidence, 'backup' | 'manifestSea
     compared: [...compared],
     counts: { ...counts },
     bytes,
-    steps: steps.map(({ name, durationMs, bytes: stepBytes }) => ({ name, durationMs: Math.round(durationMs), ...(stepBytes === undefined ? {} : { bytes: stepBytes }) })),
+    steps: steps.map(({ name, durationMs, bytes: stepBytes }) => ({
+      name,
+      durationMs: Math.round(durationMs),
+      ...(stepBytes === undefined ? {} : { bytes: stepBytes }),
+    })),
     damaged: damaged.slice(0, maxNamed).map(({ object, problem }) => ({ object, problem: problem.slice(0, 1000) })),
     damagedCount: damaged.length,
     notes: notes.map((note) => note.slice(0, 1000)),
@@ -94,7 +128,11 @@ function membersOf(draft: EvidenceDraft): Omit<Evidence, 'backup' | 'manifestSea
 }
 
 /** Only what counts is counted, so that a forged piece pushes no good one out. Returns why nothing could be removed. */
-async function prune(repository: Repository, backup: EvidencedBackup, level: EvidenceLevel): Promise<string | undefined> {
+async function prune(
+  repository: Repository,
+  backup: EvidencedBackup,
+  level: EvidenceLevel,
+): Promise<string | undefined> {
   try {
     const pieces = (await evidenceNames(repository, backup.id)).filter((name) => name.level === level).toReversed();
     const counting: string[] = [];
@@ -111,7 +149,10 @@ async function prune(repository: Repository, backup: EvidencedBackup, level: Evi
 }
 
 /** The evidence of one backup by its names, oldest first. */
-export async function evidenceNames({ storage }: Pick<Repository, 'storage'>, backupId: string): Promise<EvidenceName[]> {
+export async function evidenceNames(
+  { storage }: Pick<Repository, 'storage'>,
+  backupId: string,
+): Promise<EvidenceName[]> {
   const names: EvidenceName[] = [];
   for await (const { key } of storage.list(`evidence/${backupId}/`)) {
     const name = parseEvidenceName(key);
@@ -134,7 +175,11 @@ export async function allEvidenceNames({ storage }: Pick<Repository, 'storage'>)
 }
 
 /** Opens one piece and says whether it counts for `backup`. Throws only what the storage throws. */
-export async function readEvidence({ storage, keyring }: Pick<Repository, 'storage' | 'keyring'>, backup: EvidencedBackup, name: EvidenceName): Promise<ReadEvidence> {
+export async function readEvidence(
+  { storage, keyring }: Pick<Repository, 'storage' | 'keyring'>,
+  backup: EvidencedBackup,
+  name: EvidenceName,
+): Promise<ReadEvidence> {
   const refused = (reason: string): ReadEvidence => ({ ...name, evidence: undefined, reason });
   try {
     const opened = await openRecord(await storage.get(name.object), name.object, keyring);
@@ -143,12 +188,18 @@ export async function readEvidence({ storage, keyring }: Pick<Repository, 'stora
     const parsed = evidenceSchema.safeParse(opened.members);
     if (!parsed.success) return refused('it is not of a shape that this version knows');
     const evidence = parsed.data;
-    if (evidence.backup !== backup.id || evidence.manifestSeal !== backup.seal) return refused('it is of another manifest than the one that is there');
-    if (evidence.level !== name.level || evidence.result !== name.result) return refused('it says something else than its name');
+    if (evidence.backup !== backup.id || evidence.manifestSeal !== backup.seal) {
+      return refused('it is of another manifest than the one that is there');
+    }
+    if (evidence.level !== name.level || evidence.result !== name.result) {
+      return refused('it says something else than its name');
+    }
     return { ...name, evidence, reason: undefined };
   } catch (error) {
     if (error instanceof NotFoundError) return refused('it is gone');
-    if (error instanceof LifeboatError && (error.code === 'integrity' || error.code === 'key')) return refused(error.message);
+    if (error instanceof LifeboatError && (error.code === 'integrity' || error.code === 'key')) {
+      return refused(error.message);
+    }
     throw error;
   }
 }

@@ -1,4 +1,6 @@
-/** Facts: one sealed JSON document beside each backup, with all that would tell of its content. No secret stands in it. */
+/**
+ * Facts: one sealed JSON document beside each backup, with all that would tell of its content. No secret stands in it.
+ */
 import type { Json } from '../../source/source.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { boxKind, openBox } from '../box/box.ts';
@@ -8,12 +10,16 @@ import { factsKey, type Manifest } from '../manifests/manifest.ts';
 import { damaged } from '../box/seal.ts';
 import type { Repository } from '../repository.ts';
 
-/** Reads the facts that a manifest names. Throws LifeboatError `integrity`, or `key` when the data key cannot be opened. */
+/**
+ * Reads the facts that a manifest names. Throws LifeboatError `integrity`, or `key` when the data key cannot be opened.
+ */
 export async function readFacts(repository: Repository, manifest: Manifest): Promise<Json> {
   const object = factsKey(manifest.id);
   const dataKey = await repository.dataKeyOf(manifest);
   const checked = (stored: Buffer): Buffer => {
-    if (sha256(stored).toString('hex') !== manifest.factsSha256) throw damaged(object, 'it is not what the manifest says');
+    if (sha256(stored).toString('hex') !== manifest.factsSha256) {
+      throw damaged(object, 'it is not what the manifest says');
+    }
     return stored;
   };
   const bytes = await openTrue(repository.storage, object, checked).catch((error: unknown) => {

@@ -48,7 +48,11 @@ export interface ReadNotes {
 }
 
 /** What is said of a backup now. Throws only what the storage throws. */
-export async function readNotes(repository: Pick<Repository, 'storage' | 'keyring'>, backupId: string, names?: readonly string[]): Promise<ReadNotes> {
+export async function readNotes(
+  repository: Pick<Repository, 'storage' | 'keyring'>,
+  backupId: string,
+  names?: readonly string[],
+): Promise<ReadNotes> {
   const passedOver: { object: string; reason: string; damaged: boolean }[] = [];
   for (const object of (names ?? (await noteNames(repository, backupId))).toReversed()) {
     try {
@@ -56,7 +60,11 @@ export async function readNotes(repository: Pick<Repository, 'storage' | 'keyrin
       const distrust = distrustOf(opened);
       const parsed = noteSchema.safeParse(opened.members, uncompiled);
       if (distrust === undefined && parsed.success) return { note: parsed.data, passedOver };
-      passedOver.push({ object, reason: distrust ?? 'it is not of a shape that this version knows', damaged: distrust === undefined });
+      passedOver.push({
+        object,
+        reason: distrust ?? 'it is not of a shape that this version knows',
+        damaged: distrust === undefined,
+      });
     } catch (error) {
       if (error instanceof NotFoundError) continue;
       if (!(error instanceof LifeboatError) || !['integrity', 'key'].includes(error.code)) throw error;
@@ -80,13 +88,23 @@ export async function allNoteNames({ storage }: Pick<Repository, 'storage'>): Pr
  * Says something more of a backup; to be called under the `cleanup` lease, or of two at once one is lost. Returns
  * what is said now. Older records go: the newest holds all. Throws `key` without the backup's key.
  */
-export async function writeNote(repository: Repository, manifest: Manifest, change: NoteChange, now = new Date()): Promise<Note> {
+export async function writeNote(
+  repository: Repository,
+  manifest: Manifest,
+  change: NoteChange,
+  now = new Date(),
+): Promise<Note> {
   const names = await noteNames(repository, manifest.id);
   const { note: before } = await readNotes(repository, manifest.id, names);
   const object = nextName(manifest.id, names.at(-1), now);
   const at = now.toISOString();
   const { host, user } = ownIdentity();
-  const hold = change.hold === undefined ? before?.hold : change.hold === null ? undefined : { since: before?.hold?.since ?? at, reason: change.hold.reason };
+  const hold =
+    change.hold === undefined
+      ? before?.hold
+      : change.hold === null
+        ? undefined
+        : { since: before?.hold?.since ?? at, reason: change.hold.reason };
   const tags = new Set([...(before?.tags ?? []), ...(change.addTags ?? [])]);
   for (const tag of change.removeTags ?? []) tags.delete(tag);
   const note: Note = {
@@ -117,7 +135,8 @@ function noteOf(key: string): string | undefined {
 
 /** Greater than the newest there is, also where that was written by a clock that is ahead of ours. */
 function nextName(backupId: string, newest: string | undefined, now: Date): string {
-  const name = (at: number): string => `notes/${backupId}/${compactUtc(new Date(at))}-${randomBytes(2).toString('hex')}.json`;
+  const name = (at: number): string =>
+    `notes/${backupId}/${compactUtc(new Date(at))}-${randomBytes(2).toString('hex')}.json`;
   const wanted = name(now.getTime());
   if (newest === undefined || wanted > newest) return wanted;
   const time = /(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{4}\.json$/.exec(newest);

@@ -48,7 +48,8 @@ export class BoxCipher {
   constructor(header: Buffer, dataKey: DataKey | undefined) {
     this.header = header;
     const kind = header[5] ?? 0;
-    this.#key = dataKey === undefined ? undefined : derive(dataKey.key, header.subarray(24, 56), `lifeboat/1/box/${kind}`);
+    this.#key =
+      dataKey === undefined ? undefined : derive(dataKey.key, header.subarray(24, 56), `lifeboat/1/box/${kind}`);
   }
 
   /** Writes body and tag into `target` at `at`; returns the number of bytes written. */
@@ -125,23 +126,37 @@ export function newHeader(kind: BoxKind, dataKey: DataKey | undefined): Buffer {
   return header;
 }
 
-/** Checks a header; returns the id of its data key (undefined without encryption). Throws (integrity) on anything unknown. */
+/**
+ * Checks a header; returns the id of its data key (undefined without encryption). Throws (integrity) on anything
+ * unknown.
+ */
 export function parseHeader(header: Buffer, kind: BoxKind): Buffer | undefined {
-  if (header.length !== headerBytes || header.toString('latin1', 0, 4) !== 'LFBT') throw damaged('this is not a sealed box');
+  if (header.length !== headerBytes || header.toString('latin1', 0, 4) !== 'LFBT') {
+    throw damaged('this is not a sealed box');
+  }
   if (header[4] !== 1) throw damaged(`box version ${header[4]} is unknown`);
   if (header[5] !== kind) throw damaged(`box of kind ${header[5]} where kind ${kind} belongs`);
-  if (header[7] !== 0 || header.readBigUInt64LE(56) !== 0n) throw damaged('reserved bytes of a box header are not zero');
+  if (header[7] !== 0 || header.readBigUInt64LE(56) !== 0n) {
+    throw damaged('reserved bytes of a box header are not zero');
+  }
   const keyId = header.subarray(8, 24);
   if (header[6] === 1) return keyId;
-  if (header[6] !== 0 || !keyId.equals(zeros)) throw damaged(`box cipher ${header[6]} is unknown or names a key it does not use`);
+  if (header[6] !== 0 || !keyId.equals(zeros)) {
+    throw damaged(`box cipher ${header[6]} is unknown or names a key it does not use`);
+  }
   return undefined;
 }
 
-/** The cipher to open a box with: checks the header against `kind` and that it was sealed under exactly `dataKey` (or without encryption). */
+/**
+ * The cipher to open a box with: checks the header against `kind` and that it was sealed under exactly `dataKey` (or
+ * without encryption).
+ */
 export function cipherFor(header: Buffer, kind: BoxKind, dataKey: DataKey | undefined): BoxCipher {
   const keyId = parseHeader(header, kind);
   if (keyId === undefined && dataKey !== undefined) throw damaged('a box is not encrypted although its backup is');
-  if (keyId !== undefined && dataKey?.id.equals(keyId) !== true) throw damaged('a box was sealed under another key than its backup');
+  if (keyId !== undefined && dataKey?.id.equals(keyId) !== true) {
+    throw damaged('a box was sealed under another key than its backup');
+  }
   return new BoxCipher(header, dataKey);
 }
 
@@ -156,11 +171,15 @@ export function encodeTrailer(trailer: Trailer): Buffer {
 
 /** Checks the trailer against the object's size. */
 export function parseTrailer(bytes: Buffer, objectBytes: number): Trailer {
-  if (bytes.length !== trailerBytes || bytes.toString('latin1', 20) !== 'TBFL' || bytes.readUInt32LE(16) !== 0) throw damaged('a box has no trailer: it is truncated or damaged');
+  if (bytes.length !== trailerBytes || bytes.toString('latin1', 20) !== 'TBFL' || bytes.readUInt32LE(16) !== 0) {
+    throw damaged('a box has no trailer: it is truncated or damaged');
+  }
   const directoryOffset = Number(bytes.readBigUInt64LE(0));
   const directoryLength = bytes.readUInt32LE(8);
   const frameCount = bytes.readUInt32LE(12);
-  if (directoryOffset < headerBytes || directoryOffset + directoryLength + trailerBytes !== objectBytes) throw damaged('a box has another size than its trailer says');
+  if (directoryOffset < headerBytes || directoryOffset + directoryLength + trailerBytes !== objectBytes) {
+    throw damaged('a box has another size than its trailer says');
+  }
   return { directoryOffset, directoryLength, frameCount };
 }
 
@@ -183,12 +202,20 @@ export function encodeDirectory(key: string, frames: readonly FrameEntry[]): Buf
  * The frames of an opened directory, without gaps from byte 64 to the directory. `rest` is what follows
  * the entries (the signature of WAL boxes; empty in all others).
  */
-export function parseDirectory(bytes: Uint8Array, key: string, trailer: Trailer): { readonly frames: FrameEntry[]; readonly rest: Buffer; readonly signedLength: number } {
+export function parseDirectory(
+  bytes: Uint8Array,
+  key: string,
+  trailer: Trailer,
+): { readonly frames: FrameEntry[]; readonly rest: Buffer; readonly signedLength: number } {
   const directory = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const nameLength = directory.length < 2 ? 0 : directory.readUInt16LE(0);
   const entriesEnd = 2 + nameLength + trailer.frameCount * directoryEntryBytes;
   if (directory.length < entriesEnd) throw damaged('a box directory is too short');
-  if (directory.toString('utf8', 2, 2 + nameLength) !== key) throw damaged(`a box was written as ${JSON.stringify(directory.toString('utf8', 2, 2 + nameLength))}, not under this name`);
+  if (directory.toString('utf8', 2, 2 + nameLength) !== key) {
+    throw damaged(
+      `a box was written as ${JSON.stringify(directory.toString('utf8', 2, 2 + nameLength))}, not under this name`,
+    );
+  }
   const frames: FrameEntry[] = [];
   let expected = headerBytes;
   for (let at = 2 + nameLength; at < entriesEnd; at += directoryEntryBytes) {
@@ -199,7 +226,14 @@ export function parseDirectory(bytes: Uint8Array, key: string, trailer: Trailer)
       codec: directory.readUInt8(at + 16),
       chunkId: Buffer.from(directory.subarray(at + 17, at + directoryEntryBytes)),
     };
-    if (frame.offset !== expected || frame.storedLength < tagBytes || frame.codec > codec.lz4 || frame.plainLength > maxFramePlainBytes) throw damaged('a box directory is inconsistent');
+    if (
+      frame.offset !== expected ||
+      frame.storedLength < tagBytes ||
+      frame.codec > codec.lz4 ||
+      frame.plainLength > maxFramePlainBytes
+    ) {
+      throw damaged('a box directory is inconsistent');
+    }
     expected += frame.storedLength;
     frames.push(frame);
   }
@@ -218,7 +252,13 @@ export function chunkIdOf(idKey: Buffer | undefined, plain: Uint8Array): Buffer 
 }
 
 /** Seals a whole body (index part, document) in frames of 1 MiB. Returns the parts of the object. */
-export async function sealBox(kind: BoxKind, key: string, dataKey: DataKey | undefined, body: Uint8Array, compression: CompressionConfig): Promise<Uint8Array[]> {
+export async function sealBox(
+  kind: BoxKind,
+  key: string,
+  dataKey: DataKey | undefined,
+  body: Uint8Array,
+  compression: CompressionConfig,
+): Promise<Uint8Array[]> {
   const cipher = new BoxCipher(newHeader(kind, dataKey), dataKey);
   const idKey = chunkIdKey(dataKey);
   const parts: Uint8Array[] = [cipher.header];
@@ -229,7 +269,13 @@ export async function sealBox(kind: BoxKind, key: string, dataKey: DataKey | und
     const encoded = await encode(plain, compression);
     const stored = Buffer.allocUnsafe(encoded.body.length + tagBytes);
     cipher.sealInto(stored, 0, frames.length, encoded.body);
-    frames.push({ offset, storedLength: stored.length, plainLength: plain.length, codec: encoded.codec, chunkId: chunkIdOf(idKey, plain) });
+    frames.push({
+      offset,
+      storedLength: stored.length,
+      plainLength: plain.length,
+      codec: encoded.codec,
+      chunkId: chunkIdOf(idKey, plain),
+    });
     offset += stored.length;
     parts.push(stored);
   }
@@ -238,36 +284,68 @@ export async function sealBox(kind: BoxKind, key: string, dataKey: DataKey | und
 }
 
 /** The sealed directory and the trailer that end a box whose frames end at `directoryOffset`. */
-export function closing(cipher: BoxCipher, key: string, frames: readonly FrameEntry[], directoryOffset: number): [Buffer, Buffer] {
+export function closing(
+  cipher: BoxCipher,
+  key: string,
+  frames: readonly FrameEntry[],
+  directoryOffset: number,
+): [Buffer, Buffer] {
   const directory = cipher.sealDirectory(frames.length, encodeDirectory(key, frames));
   return [directory, encodeTrailer({ directoryOffset, directoryLength: directory.length, frameCount: frames.length })];
 }
 
 /** Opens and checks the directory of a box held as a whole. `signed`: the plain directory up to `rest`. */
-export function openWholeBox(bytes: Buffer, kind: BoxKind, key: string, dataKey: DataKey | undefined): { cipher: BoxCipher; frames: FrameEntry[]; rest: Buffer; signed: Uint8Array } {
+export function openWholeBox(
+  bytes: Buffer,
+  kind: BoxKind,
+  key: string,
+  dataKey: DataKey | undefined,
+): { cipher: BoxCipher; frames: FrameEntry[]; rest: Buffer; signed: Uint8Array } {
   if (bytes.length < headerBytes + trailerBytes) throw damaged('a box is truncated');
   const cipher = cipherFor(bytes.subarray(0, headerBytes), kind, dataKey);
   const trailer = parseTrailer(bytes.subarray(bytes.length - trailerBytes), bytes.length);
-  const directory = cipher.openDirectory(trailer.frameCount, bytes.subarray(trailer.directoryOffset, bytes.length - trailerBytes));
+  const directory = cipher.openDirectory(
+    trailer.frameCount,
+    bytes.subarray(trailer.directoryOffset, bytes.length - trailerBytes),
+  );
   const { frames, rest, signedLength } = parseDirectory(directory, key, trailer);
   return { cipher, frames, rest, signed: directory.subarray(0, signedLength) };
 }
 
-/** Opens a box held as a whole: every frame authenticated, decoded, and equal to its chunk id, which only frames of write-ahead log may lack. Yields the plain frames. */
-export async function* openBoxFrames(bytes: Buffer, kind: BoxKind, key: string, dataKey: DataKey | undefined): AsyncGenerator<Uint8Array> {
+/**
+ * Opens a box held as a whole: every frame authenticated, decoded, and equal to its chunk id, which only frames of
+ * write-ahead log may lack. Yields the plain frames.
+ */
+export async function* openBoxFrames(
+  bytes: Buffer,
+  kind: BoxKind,
+  key: string,
+  dataKey: DataKey | undefined,
+): AsyncGenerator<Uint8Array> {
   const { cipher, frames, rest } = openWholeBox(bytes, kind, key, dataKey);
   if (kind !== boxKind.wal && rest.length > 0) throw damaged('a box directory is too long');
   const idKey = chunkIdKey(dataKey);
   for (const [n, frame] of frames.entries()) {
-    const plain = await decode(cipher.open(n, bytes.subarray(frame.offset, frame.offset + frame.storedLength)), frame.codec, frame.plainLength);
+    const plain = await decode(
+      cipher.open(n, bytes.subarray(frame.offset, frame.offset + frame.storedLength)),
+      frame.codec,
+      frame.plainLength,
+    );
     const hasId = kind !== boxKind.wal || !frame.chunkId.equals(noChunkId);
-    if (hasId && !chunkIdOf(idKey, plain).equals(frame.chunkId)) throw damaged('a frame does not have the chunk id its directory says');
+    if (hasId && !chunkIdOf(idKey, plain).equals(frame.chunkId)) {
+      throw damaged('a frame does not have the chunk id its directory says');
+    }
     yield plain;
   }
 }
 
 /** The whole body of a box held as a whole (documents, index parts). */
-export async function openBox(bytes: Buffer, kind: BoxKind, key: string, dataKey: DataKey | undefined): Promise<Buffer> {
+export async function openBox(
+  bytes: Buffer,
+  kind: BoxKind,
+  key: string,
+  dataKey: DataKey | undefined,
+): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   for await (const plain of openBoxFrames(bytes, kind, key, dataKey)) parts.push(plain);
   return Buffer.concat(parts);

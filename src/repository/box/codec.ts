@@ -44,7 +44,10 @@ export async function decode(body: Uint8Array, which: number, plainLength: numbe
   return plain;
 }
 
-/** Whether decode() has compared what it gave back with a checksum in the body; of one that is stored as it is nothing else can come. */
+/**
+ * Whether decode() has compared what it gave back with a checksum in the body; of one that is stored as it is nothing
+ * else can come.
+ */
 export function isCheckedBody(body: Uint8Array, which: number): boolean {
   return which === codec.raw || (which === codec.zstd && isCheckedFrame(body));
 }
@@ -69,7 +72,10 @@ async function lz4(): Promise<typeof import('lz4-napi')> {
   try {
     return await import('lz4-napi');
   } catch (cause) {
-    throw new LifeboatError('tool', 'lz4 is not available: the optional package lz4-napi is not installed', { hint: 'npm install lz4-napi, or choose zstd', cause });
+    throw new LifeboatError('tool', 'lz4 is not available: the optional package lz4-napi is not installed', {
+      hint: 'npm install lz4-napi, or choose zstd',
+      cause,
+    });
   }
 }
 

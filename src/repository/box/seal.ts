@@ -30,15 +30,26 @@ export interface SplitDocument {
   readonly signedBytes: Buffer | undefined;
 }
 
-/** Serialises, signs (with a signer) and seals. Without a data key the seal is a plain SHA-256. Members "seal" and "signature" must not be there yet. */
-export function sealDocument(document: object, dataKey: DataKey | undefined, signer: Signer | undefined, purpose: SealPurpose = 'manifest'): Buffer {
+/**
+ * Serialises, signs (with a signer) and seals. Without a data key the seal is a plain SHA-256. Members "seal" and
+ * "signature" must not be there yet.
+ */
+export function sealDocument(
+  document: object,
+  dataKey: DataKey | undefined,
+  signer: Signer | undefined,
+  purpose: SealPurpose = 'manifest',
+): Buffer {
   if ('seal' in document || 'signature' in document) throw new TypeError('the document is sealed already');
   const open = Buffer.from(`${JSON.stringify(document, undefined, 2).slice(0, -2)},\n`);
   const signed = signer === undefined ? open : Buffer.concat([open, signatureMember(signer, open)]);
   return Buffer.concat([signed, Buffer.from(`  "seal": "${sealOf(signed, dataKey, purpose).toString('hex')}"\n}\n`)]);
 }
 
-/** Takes a document apart. Throws LifeboatError `integrity` ("… is damaged: …", named by `object`) if it is not laid out as a sealed document. */
+/**
+ * Takes a document apart. Throws LifeboatError `integrity` ("… is damaged: …", named by `object`) if it is not laid out
+ * as a sealed document.
+ */
 export function splitDocument(bytes: Buffer, object: string): SplitDocument {
   const tail = bytes.subarray(Math.max(0, bytes.length - tailBytes)).toString('latin1');
   const sealed = sealPattern.exec(tail);
@@ -47,21 +58,43 @@ export function splitDocument(bytes: Buffer, object: string): SplitDocument {
   const seal = sealed[1] ?? '';
   if (sealMember !== seal) throw damaged(object, 'it holds two seals');
   const sealedBytes = bytes.subarray(0, bytes.length - tail.length + sealed.index + 1);
-  if (signatureMember === undefined) return { members, seal, sealedBytes, signature: undefined, signedBytes: undefined };
+  if (signatureMember === undefined) {
+    return { members, seal, sealedBytes, signature: undefined, signedBytes: undefined };
+  }
   const line = signaturePattern.exec(tail.slice(0, sealed.index + 1));
   const signature = parseSignature(signatureMember);
-  if (line === null || signature === undefined || line[1] !== signature.key.toString('base64') || line[2] !== signature.value.toString('base64')) {
+  if (
+    line === null ||
+    signature === undefined ||
+    line[1] !== signature.key.toString('base64') ||
+    line[2] !== signature.value.toString('base64')
+  ) {
     throw damaged(object, 'its signature is malformed');
   }
-  return { members, seal, sealedBytes, signature, signedBytes: bytes.subarray(0, bytes.length - tail.length + line.index + 1) };
+  return {
+    members,
+    seal,
+    sealedBytes,
+    signature,
+    signedBytes: bytes.subarray(0, bytes.length - tail.length + line.index + 1),
+  };
 }
 
 /** Rejects with LifeboatError `integrity` unless the seal is right and the signature, if there is one, verifies. */
-export async function checkSeal(document: SplitDocument, dataKey: DataKey | undefined, object: string, purpose: SealPurpose = 'manifest'): Promise<void> {
-  if (!timingSafeEqual(sealOf(document.sealedBytes, dataKey, purpose), Buffer.from(document.seal, 'hex'))) throw damaged(object, 'its seal does not match');
+export async function checkSeal(
+  document: SplitDocument,
+  dataKey: DataKey | undefined,
+  object: string,
+  purpose: SealPurpose = 'manifest',
+): Promise<void> {
+  if (!timingSafeEqual(sealOf(document.sealedBytes, dataKey, purpose), Buffer.from(document.seal, 'hex'))) {
+    throw damaged(object, 'its seal does not match');
+  }
   const { signature, signedBytes } = document;
   if (signature === undefined || signedBytes === undefined) return;
-  if (!(await isSignedBy(signature.key, signedBytes, signature.value))) throw damaged(object, 'its signature does not match');
+  if (!(await isSignedBy(signature.key, signedBytes, signature.value))) {
+    throw damaged(object, 'its signature does not match');
+  }
 }
 
 /** The failure of everything that is not as it was written. */

@@ -31,7 +31,10 @@ export function signingSeed(recipientKey: Uint8Array): Buffer {
   return derive(recipientKey, '', 'lifeboat/1/sign');
 }
 
-/** True if `value` is the signature of `bytes` by `publicKey`; false for malformed ones too. Off the main thread: 0.1 ms each, and `list` has hundreds. */
+/**
+ * True if `value` is the signature of `bytes` by `publicKey`; false for malformed ones too. Off the main thread: 0.1 ms
+ * each, and `list` has hundreds.
+ */
 export async function isSignedBy(publicKey: Uint8Array, bytes: Uint8Array, value: Uint8Array): Promise<boolean> {
   if (publicKey.length !== 32 || value.length !== 64) return false;
   try {

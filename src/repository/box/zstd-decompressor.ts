@@ -19,11 +19,19 @@ const maxKeptWindowBytes = 8 * 1024 * 1024;
 const running = new Semaphore(libuvThreads);
 const idle: FrameDecompressor[] = [];
 
-/** Decompressed on libuv's threads. Never holds more than a buffer beyond `plainLength` bytes of output; gives back at most these, or throws. */
+/**
+ * Decompressed on libuv's threads. Never holds more than a buffer beyond `plainLength` bytes of output; gives back at
+ * most these, or throws.
+ */
 export async function decompressFrame(body: Uint8Array, plainLength: number): Promise<Uint8Array> {
   await running.acquire();
   try {
-    if (!isOneFrame(body)) return await zstdDecompress(body, { chunkSize: Math.max(64, plainLength), maxOutputLength: Math.max(1, plainLength) });
+    if (!isOneFrame(body)) {
+      return await zstdDecompress(body, {
+        chunkSize: Math.max(64, plainLength),
+        maxOutputLength: Math.max(1, plainLength),
+      });
+    }
     const decompressor = idle.pop() ?? new FrameDecompressor();
     const plain = await decompressor.decompress(body, plainLength);
     // Not after a failure: a broken stream is thrown away.
@@ -40,7 +48,10 @@ export function isCheckedFrame(body: Uint8Array): boolean {
 }
 
 class FrameDecompressor {
-  readonly #stream = zlib.createZstdDecompress({ chunkSize: outputBytes, writableHighWaterMark: 2 ** 30 } as zlib.ZstdOptions);
+  readonly #stream = zlib.createZstdDecompress({
+    chunkSize: outputBytes,
+    writableHighWaterMark: 2 ** 30,
+  } as zlib.ZstdOptions);
 
   async decompress(body: Uint8Array, plainLength: number): Promise<Uint8Array> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -68,17 +79,21 @@ class FrameDecompressor {
     this.#stream.off('error', reject);
     const plain = Buffer.concat(parts, bytes);
     // A part that ends an output buffer is its last: the stream has a new one by then.
-    for (const { buffer, byteOffset, byteLength } of parts) if (byteOffset + byteLength === buffer.byteLength) discard(new Uint8Array(buffer));
+    for (const { buffer, byteOffset, byteLength } of parts) {
+      if (byteOffset + byteLength === buffer.byteLength) discard(new Uint8Array(buffer));
+    }
     return plain;
   }
 }
 
-/** By its block headers, RFC 8878: nothing behind the frame, nothing of it missing, and a window that a stream may keep. */
+/**
+ * By its block headers, RFC 8878: nothing behind the frame, nothing of it missing, and a window that a stream may keep.
+ */
 function isOneFrame(body: Uint8Array): boolean {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
   let at = endOfHeader(bytes);
   if (at === undefined) return false;
-  for (let isLast = false; !isLast; ) {
+  for (let isLast = false; !isLast;) {
     if (at + 3 > bytes.length) return false;
     const header = bytes.readUIntLE(at, 3);
     const type = (header >> 1) & 3;

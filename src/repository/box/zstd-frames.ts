@@ -30,7 +30,11 @@ class FrameCompressor {
   constructor(level: number) {
     const unlimited = 2 ** 30;
     this.#stream = zlib.createZstdCompress({
-      params: { [zlib.constants.ZSTD_c_compressionLevel]: level, [zlib.constants.ZSTD_c_checksumFlag]: 1, ...(level === 3 ? { [zlib.constants.ZSTD_c_hashLog]: hashLogOfLevel3 } : {}) },
+      params: {
+        [zlib.constants.ZSTD_c_compressionLevel]: level,
+        [zlib.constants.ZSTD_c_checksumFlag]: 1,
+        ...(level === 3 ? { [zlib.constants.ZSTD_c_hashLog]: hashLogOfLevel3 } : {}),
+      },
       chunkSize: 512 * 1024,
       // Output is fetched once a frame is complete; the stream must not wait for us before.
       readableHighWaterMark: unlimited,
@@ -46,7 +50,7 @@ class FrameCompressor {
     await promise;
     this.#stream.off('error', reject);
     const parts: Buffer[] = [];
-    for (let part: Buffer | null; (part = this.#stream.read() as Buffer | null) !== null; ) parts.push(part);
+    for (let part: Buffer | null; (part = this.#stream.read() as Buffer | null) !== null;) parts.push(part);
     return parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
   }
 }

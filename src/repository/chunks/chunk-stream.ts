@@ -71,7 +71,14 @@ class ChunkThread {
       }
       new Int32Array(this.#states).fill(0);
       reading = true;
-      this.#worker.postMessage({ fd: readFd, slabs: this.#slabs, states: this.#states, counter: this.#counter, gear: options.gear, sizes: options.sizes } satisfies ReadJob);
+      this.#worker.postMessage({
+        fd: readFd,
+        slabs: this.#slabs,
+        states: this.#states,
+        counter: this.#counter,
+        gear: options.gear,
+        sizes: options.sizes,
+      } satisfies ReadJob);
       yield* this.#slabsFrom(inbox, options);
       reading = false;
       await running.done;
@@ -94,7 +101,14 @@ class ChunkThread {
         Atomics.store(states, n, slabFree);
         Atomics.notify(states, n);
       }
-      if (!(await inbox.ready().then(() => true, () => false))) return;
+      if (
+        !(await inbox.ready().then(
+          () => true,
+          () => false,
+        ))
+      ) {
+        return;
+      }
       const message = inbox.take();
       if (message?.type === 'failed' || message?.isLast === true) return;
     }
@@ -104,8 +118,9 @@ class ChunkThread {
     const states = new Int32Array(this.#states);
     const counter = new BigInt64Array(this.#counter);
     // Silence of a thread that waits for a slab of ours is not the producer's.
-    const progress = (): string => `${Atomics.load(counter, 0)} ${states.subarray(0, slabsPerStream).every((state) => state !== slabFree)}`;
-    for (let isLast = false; !isLast; ) {
+    const progress = (): string =>
+      `${Atomics.load(counter, 0)} ${states.subarray(0, slabsPerStream).every((state) => state !== slabFree)}`;
+    for (let isLast = false; !isLast;) {
       await withHangAlarm(inbox.ready(), options, progress);
       const message = inbox.take();
       if (message === undefined) continue;
@@ -119,7 +134,10 @@ class ChunkThread {
   }
 }
 
-/** Touched as a whole at once: neither the length of a stream nor that of its longest chunk shall decide what memory a backup needs. */
+/**
+ * Touched as a whole at once: neither the length of a stream nor that of its longest chunk shall decide what memory a
+ * backup needs.
+ */
 function newSlab(): SharedArrayBuffer {
   const slab = new SharedArrayBuffer(slabBytes);
   new Uint8Array(slab).fill(0);
@@ -174,15 +192,25 @@ class Inbox {
 }
 
 /** Rejects when the run is aborted, or when `progress` says the same for the whole hang time-out. */
-async function withHangAlarm<T>(next: Promise<T>, { hangTimeoutMs, signal }: ChunkingOptions, progress: () => string): Promise<T> {
+async function withHangAlarm<T>(
+  next: Promise<T>,
+  { hangTimeoutMs, signal }: ChunkingOptions,
+  progress: () => string,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;
   const alarm = new Promise<never>((_, reject) => {
     const watch = (last: string): void => {
       timer = setTimeout(() => {
         const now = progress();
-        if (now === last) reject(new LifeboatError('source', `hung: no byte came for ${Math.round(hangTimeoutMs / 1000)} s`, { retryable: true, hint: 'look for locks and a full disk on the server; hangTimeoutSeconds sets the limit' }));
-        else watch(now);
+        if (now === last) {
+          reject(
+            new LifeboatError('source', `hung: no byte came for ${Math.round(hangTimeoutMs / 1000)} s`, {
+              retryable: true,
+              hint: 'look for locks and a full disk on the server; hangTimeoutSeconds sets the limit',
+            }),
+          );
+        } else watch(now);
       }, hangTimeoutMs);
     };
     watch(progress());

@@ -32,7 +32,16 @@ const memory = 32;
  * those before `from` have been scanned already. Returns the end of the chunk, or -1 if more bytes are
  * needed. All state is in arguments: V8 compiles this loop three times faster than a closure.
  */
-export function findCut(buffer: Uint8Array, start: number, from: number, end: number, gear: Uint32Array, sizes: ChunkSizes, strict: number, loose: number): number {
+export function findCut(
+  buffer: Uint8Array,
+  start: number,
+  from: number,
+  end: number,
+  gear: Uint32Array,
+  sizes: ChunkSizes,
+  strict: number,
+  loose: number,
+): number {
   const min = start + sizes.minBytes;
   const avg = Math.min(end, start + sizes.avgBytes);
   const max = Math.min(end, start + sizes.maxBytes);

@@ -26,7 +26,9 @@ export class SlabCutter {
     this.#masks = cutMasks(sizes);
   }
 
-  /** The next slab, whose data begins at headBytes. The one before must not have been written to since it was finished. */
+  /**
+   * The next slab, whose data begins at headBytes. The one before must not have been written to since it was finished.
+   */
   begin(slab: Buffer): void {
     const start = headBytes - (this.#end - this.#start);
     this.#slab.copy(slab, start, this.#start, this.#end);
@@ -38,7 +40,9 @@ export class SlabCutter {
 
   /** There is data up to `end` now. */
   advance(end: number): void {
-    for (let scanned = this.#end, cut = 0; (cut = this.#nextCut(scanned, end)) !== -1; this.#start = scanned = cut) this.#places.push(this.#start, cut);
+    for (let scanned = this.#end, cut = 0; (cut = this.#nextCut(scanned, end)) !== -1; this.#start = scanned = cut) {
+      this.#places.push(this.#start, cut);
+    }
     this.#end = end;
   }
 
@@ -49,6 +53,15 @@ export class SlabCutter {
   }
 
   #nextCut(scanned: number, end: number): number {
-    return findCut(this.#slab, this.#start, scanned, end, this.#gear, this.#sizes, this.#masks.strict, this.#masks.loose);
+    return findCut(
+      this.#slab,
+      this.#start,
+      scanned,
+      end,
+      this.#gear,
+      this.#sizes,
+      this.#masks.strict,
+      this.#masks.loose,
+    );
   }
 }

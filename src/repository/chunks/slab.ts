@@ -1,4 +1,6 @@
-/** Chunks as they lie in the buffer that they came in, and the making of such slabs of bytes that our own code makes. */
+/**
+ * Chunks as they lie in the buffer that they came in, and the making of such slabs of bytes that our own code makes.
+ */
 import { chunkIdOf } from '../box/box.ts';
 import { headBytes, slabBytes, slabsPerStream } from './chunk-protocol.ts';
 import { SlabCutter, type CutOptions } from './slab-cutter.ts';
@@ -9,7 +11,10 @@ export interface Chunk {
   readonly plain: Uint8Array;
 }
 
-/** Chunks that lie in one buffer, hashed as they are asked for, to be walked once; `release` lets the buffer be used again. */
+/**
+ * Chunks that lie in one buffer, hashed as they are asked for, to be walked once; `release` lets the buffer be used
+ * again.
+ */
 export interface Slab {
   readonly count: number;
   readonly chunks: Iterable<Chunk>;
@@ -17,7 +22,12 @@ export interface Slab {
 }
 
 /** `places`: begin and end of each chunk in the buffer, one after the other. */
-export function slabOf(buffer: Buffer, places: readonly number[], idKey: Buffer | undefined, release: () => void): Slab {
+export function slabOf(
+  buffer: Buffer,
+  places: readonly number[],
+  idKey: Buffer | undefined,
+  release: () => void,
+): Slab {
   return { count: places.length / 2, chunks: chunksOf(buffer, places, idKey), release };
 }
 
@@ -45,7 +55,9 @@ export class OwnSlabs {
     return this.#current.free;
   }
 
-  /** Takes what fits and gives back the rest; where there is one, the slab is full: `handOver`, then wait for `free`. */
+  /**
+   * Takes what fits and gives back the rest; where there is one, the slab is full: `handOver`, then wait for `free`.
+   */
   fill(data: Uint8Array): Uint8Array {
     return this.#current.fill(data, this.#cutter);
   }

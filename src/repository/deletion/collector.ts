@@ -14,7 +14,8 @@ import { manifestKey } from '../manifests/manifest.ts';
 import type { Repository } from '../repository.ts';
 import { parseWalKey } from '../wal/names.ts';
 
-export interface GarbageOptions extends Omit<SurveyOptions, 'act' | 'ownLease' | 'signal'>, Pick<WalGarbageOptions, 'ruleOf'> {
+export interface GarbageOptions
+  extends Omit<SurveyOptions, 'act' | 'ownLease' | 'signal'>, Pick<WalGarbageOptions, 'ruleOf'> {
   /** The `cleanup` lease; undefined: nothing is written, only told what would go. */
   readonly lease: Lease | undefined;
   /** Told of backups directly before their manifests leave trash: for the audit log, which must not miss one. */
@@ -65,14 +66,30 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
     const remover = new Remover(repository.storage, lease, context.signal);
     if (after === undefined) {
       hidden = survey.hidden.unexplained;
-      for (const each of hidden) context.emit({ type: 'warning', message: `${hiddenWarning(each).message}: all that it needs stays; ${hiddenWarning(each).hint}` });
+      for (const each of hidden) {
+        context.emit({
+          type: 'warning',
+          message: `${hiddenWarning(each).message}: all that it needs stays; ${hiddenWarning(each).hint}`,
+        });
+      }
       deleted.push(...(await removeExpired(survey, remover, options)));
       total.bytes += await removeFolders(survey, remover, repository.storage);
     }
     if (survey.bases !== undefined) {
       const { found, unreadable } = survey.bases;
       const walRemover = new Remover(repository.storage, lease, context.signal);
-      wal = await collectWal(repository, { bases: found, unreadable, beforeMs: survey.beforeMs, ruleOf: options.ruleOf, signal: context.signal, warn: (message) => context.emit({ type: 'warning', message }) }, walRemover);
+      wal = await collectWal(
+        repository,
+        {
+          bases: found,
+          unreadable,
+          beforeMs: survey.beforeMs,
+          ruleOf: options.ruleOf,
+          signal: context.signal,
+          warn: (message) => context.emit({ type: 'warning', message }),
+        },
+        walRemover,
+      );
       retained.push(...walRemover.retained);
       total.bytes += wal.reduce((sum, { bytes }) => sum + bytes, 0);
     }
@@ -87,7 +104,9 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
     retained.push(...remover.retained);
     const going = survey.packs.goingBytes();
     total.laterBytes += going.all;
-    for (const [n, bytes] of going.by) later.set(survey.going[n] ?? '', (later.get(survey.going[n] ?? '') ?? 0) + bytes);
+    for (const [n, bytes] of going.by) {
+      later.set(survey.going[n] ?? '', (later.get(survey.going[n] ?? '') ?? 0) + bytes);
+    }
     after = survey.packs.next;
   } while (after !== undefined);
   return { deleted, ...total, laterBytesOf: later, retained, wal, hidden };
@@ -152,7 +171,11 @@ class Remover implements WalRemover {
 }
 
 /** Manifests first: what only they named goes when they are gone. */
-async function removeExpired({ expired, copies, hidden }: Survey, remover: Remover, { lease, onDeleted, context }: GarbageOptions): Promise<DeletedBackup[]> {
+async function removeExpired(
+  { expired, copies, hidden }: Survey,
+  remover: Remover,
+  { lease, onDeleted, context }: GarbageOptions,
+): Promise<DeletedBackup[]> {
   const deleted = expired.map(({ id, seal }: ListedManifest) => ({ id, seal: seal ?? '' }));
   if (lease === undefined) return deleted;
   await lease.check();
@@ -169,11 +192,17 @@ async function removeExpired({ expired, copies, hidden }: Survey, remover: Remov
 }
 
 /** Returns their bytes. */
-async function removeFolders({ folders, known, beforeMs }: Survey, remover: Remover, storage: Storage): Promise<number> {
+async function removeFolders(
+  { folders, known, beforeMs }: Survey,
+  remover: Remover,
+  storage: Storage,
+): Promise<number> {
   const unneeded: UnneededFolder[] = [...(folders?.unneeded(known, beforeMs) ?? [])];
   for (const { prefix } of unneeded) {
     // Names are not held for all: listed again, and only what was there before.
-    for await (const { key, sizeBytes, modifiedMs } of storage.list(prefix)) if (modifiedMs < beforeMs) await remover.add(key, sizeBytes);
+    for await (const { key, sizeBytes, modifiedMs } of storage.list(prefix)) {
+      if (modifiedMs < beforeMs) await remover.add(key, sizeBytes);
+    }
   }
   await remover.flush();
   return unneeded.reduce((sum, { bytes }) => sum + bytes, 0);

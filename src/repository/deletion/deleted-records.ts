@@ -1,4 +1,6 @@
-/** What the audit log says was deleted for good: a backup that is gone without a record was taken away by somebody else. */
+/**
+ * What the audit log says was deleted for good: a backup that is gone without a record was taken away by somebody else.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { openRecord } from '../keys/sealed-records.ts';
@@ -8,7 +10,10 @@ import { Semaphore } from '../../lib/semaphore.ts';
 /** Most of the time of reading one is waiting for the storage. */
 const sideBySide = 16;
 
-/** "<id> <seal>" of every backup that one of these audit records (keys of objects) says was deleted; only records that are authentic count. */
+/**
+ * "<id> <seal>" of every backup that one of these audit records (keys of objects) says was deleted; only records that
+ * are authentic count.
+ */
 export async function readDeleted(repository: Repository, objects: Iterable<string>): Promise<Set<string>> {
   const places = new Semaphore(sideBySide);
   const read = async (object: string): Promise<string[]> => {
@@ -24,11 +29,22 @@ export async function readDeleted(repository: Repository, objects: Iterable<stri
 
 async function deletedBy(repository: Repository, object: string): Promise<string[]> {
   try {
-    const { members, authenticity } = await openRecord(await repository.storage.get(object), object, repository.keyring);
+    const { members, authenticity } = await openRecord(
+      await repository.storage.get(object),
+      object,
+      repository.keyring,
+    );
     if (authenticity !== 'authentic' || !Array.isArray(members['deleted'])) return [];
-    return (members['deleted'] as { id?: unknown; seal?: unknown }[]).map(({ id, seal }) => `${String(id)} ${String(seal)}`);
+    return (members['deleted'] as { id?: unknown; seal?: unknown }[]).map(
+      ({ id, seal }) => `${String(id)} ${String(seal)}`,
+    );
   } catch (error) {
-    if (error instanceof NotFoundError || (error instanceof LifeboatError && ['integrity', 'key'].includes(error.code))) return [];
+    if (
+      error instanceof NotFoundError ||
+      (error instanceof LifeboatError && ['integrity', 'key'].includes(error.code))
+    ) {
+      return [];
+    }
     throw error;
   }
 }

@@ -1,4 +1,6 @@
-/** What lies beside packs and manifests in one folder for each backup: its indexes and facts, its evidence, its notes. */
+/**
+ * What lies beside packs and manifests in one folder for each backup: its indexes and facts, its evidence, its notes.
+ */
 import type { Storage } from '../../storage/storage.ts';
 import { isBackupId } from '../manifests/ids.ts';
 

@@ -41,16 +41,22 @@ export async function findHiddenManifests(repository: Repository): Promise<Hidde
     const id = /^manifests\/(.+)\.json$/.exec(key)?.[1] ?? '';
     const [newest] = versions;
     const stored = storedOf(versions);
-    if (newest?.isMarker !== true || stored.length === 0 || !isBackupId(id) || (await isThere(storage, trashKey(id)))) continue;
+    if (newest?.isMarker !== true || stored.length === 0 || !isBackupId(id) || (await isThere(storage, trashKey(id)))) {
+      continue;
+    }
     found.push({ id, hiddenMs: newest.modifiedMs, listed: await readHiddenManifest(repository, key, stored) });
   }
   if (found.length === 0) return { unexplained: [], recorded: [] };
   const deleted = await recordedSince(repository, Math.min(...found.map(({ listed }) => listed.modifiedMs)));
-  const isRecorded = ({ id, listed: { seal } }: HiddenManifest): boolean => seal !== undefined && deleted.has(`${id} ${seal}`);
+  const isRecorded = ({ id, listed: { seal } }: HiddenManifest): boolean =>
+    seal !== undefined && deleted.has(`${id} ${seal}`);
   return { unexplained: found.filter((each) => !isRecorded(each)), recorded: found.filter(isRecorded) };
 }
 
-/** Those that nothing explains; undefined where that cannot be told: no versions are kept, or these credentials may not list them. */
+/**
+ * Those that nothing explains; undefined where that cannot be told: no versions are kept, or these credentials may not
+ * list them.
+ */
 export async function findUnexplained(repository: Repository): Promise<readonly HiddenManifest[] | undefined> {
   if (repository.storage.history === undefined) return undefined;
   try {
@@ -62,21 +68,32 @@ export async function findUnexplained(repository: Repository): Promise<readonly 
 }
 
 /** What to tell of one, and what to do about it. */
-export function hiddenWarning({ id, hiddenMs }: Pick<HiddenManifest, 'id' | 'hiddenMs'>): { readonly message: string; readonly hint: string } {
+export function hiddenWarning({ id, hiddenMs }: Pick<HiddenManifest, 'id' | 'hiddenMs'>): {
+  readonly message: string;
+  readonly hint: string;
+} {
   return {
-    message: `backup ${id} was hidden by a delete marker at ${new Date(hiddenMs).toISOString()}, and nothing records that lifeboat deleted it`,
-    hint: `to have it back: lifeboat undelete ${id}; if it is meant to be gone: delete every version of manifests/${id}.json`,
+    message:
+      `backup ${id} was hidden by a delete marker at ${new Date(hiddenMs).toISOString()}, and nothing records that ` +
+      'lifeboat deleted it',
+    hint:
+      `to have it back: lifeboat undelete ${id}; if it is meant to be gone: delete every version of ` +
+      `manifests/${id}.json`,
   };
 }
 
 /** Shows again whatever of a backup is hidden beside its manifest: in its folder, and its packs. */
 export async function unhideContents(storage: Storage, manifest: Manifest): Promise<void> {
   if (storage.history === undefined) return;
-  for await (const { key, versions } of storage.history.list(`backups/${manifest.id}/`)) await unhide(storage, key, versions);
+  for await (const { key, versions } of storage.history.list(`backups/${manifest.id}/`)) {
+    await unhide(storage, key, versions);
+  }
   for (const { packId } of decodePackTable(await readTable(storage, manifest))) {
     const key = packKey(packId);
     if (await isThere(storage, key)) continue;
-    for await (const found of storage.history.list(key)) if (found.key === key) await unhide(storage, key, found.versions);
+    for await (const found of storage.history.list(key)) {
+      if (found.key === key) await unhide(storage, key, found.versions);
+    }
   }
 }
 
@@ -105,6 +122,8 @@ async function isThere(storage: Storage, key: string): Promise<boolean> {
 /** A backup is recorded as deleted only after it was written. */
 async function recordedSince(repository: Repository, sinceMs: number): Promise<Set<string>> {
   const objects: string[] = [];
-  for await (const { key, modifiedMs } of repository.storage.list('audit/')) if (modifiedMs >= sinceMs) objects.push(key);
+  for await (const { key, modifiedMs } of repository.storage.list('audit/')) {
+    if (modifiedMs >= sinceMs) objects.push(key);
+  }
   return readDeleted(repository, objects);
 }

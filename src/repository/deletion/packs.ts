@@ -61,7 +61,9 @@ export class PackWindow {
     }
   }
 
-  /** Bytes of packs that only backups name which are to go: by its number what only that one names, and all together. */
+  /**
+   * Bytes of packs that only backups name which are to go: by its number what only that one names, and all together.
+   */
   goingBytes(): { readonly by: ReadonlyMap<number, number>; readonly all: number } {
     const by = new Map<number, number>();
     let all = 0;
@@ -89,7 +91,11 @@ export class PackWindow {
 }
 
 /** The next packs in the listing after the key `after`, at most `window`. Other objects below packs/ are left alone. */
-export async function listPacks(storage: Storage, after: string | undefined, window: number = defaultWindow): Promise<PackWindow> {
+export async function listPacks(
+  storage: Storage,
+  after: string | undefined,
+  window: number = defaultWindow,
+): Promise<PackWindow> {
   let room = Math.min(window, 4096);
   let ids = Buffer.alloc(room * 16);
   let sizes = new Uint32Array(room);
@@ -116,7 +122,12 @@ export async function listPacks(storage: Storage, after: string | undefined, win
     count++;
     last = key;
   }
-  return new PackWindow(ids.subarray(0, count * 16), sizes.slice(0, count), stamps.slice(0, count), more ? last : undefined);
+  return new PackWindow(
+    ids.subarray(0, count * 16),
+    sizes.slice(0, count),
+    stamps.slice(0, count),
+    more ? last : undefined,
+  );
 }
 
 function enlarged<T extends Uint32Array | Float64Array>(before: T, after: T): T {

@@ -15,14 +15,18 @@ export interface Pins {
  * lease counts as too old: that takes the storage's time. `ownId`: our own lease, which pins nothing.
  */
 export async function readPins(storage: Storage, ownId: string | undefined, act: boolean): Promise<Pins> {
-  const live = act ? await markDeadLeases(storage, 'cleanup') : (await listLeases(storage)).leases.filter(({ status }) => status === 'live');
+  const live = act
+    ? await markDeadLeases(storage, 'cleanup')
+    : (await listLeases(storage)).leases.filter(({ status }) => status === 'live');
   let sinceMs = Infinity;
   const parents = new Map<string, string>();
   for (const lease of live) {
     if (lease.id === ownId) continue;
     // A receiver of write-ahead log runs for months, and all that it writes lasts by rules of its own.
     if (lease.record === undefined || !lease.scope.startsWith('wal-')) sinceMs = Math.min(sinceMs, sinceOf(lease));
-    for (const id of lease.record?.parents ?? []) parents.set(id, `"${lease.record?.command}" on ${lease.record?.host} (${lease.scope})`);
+    for (const id of lease.record?.parents ?? []) {
+      parents.set(id, `"${lease.record?.command}" on ${lease.record?.host} (${lease.scope})`);
+    }
   }
   return { sinceMs, parents };
 }

@@ -30,7 +30,9 @@ export interface SurveyOptions {
   readonly leaving: ReadonlySet<string>;
   /** Backups in trash that were live when this run began. */
   readonly left?: ReadonlySet<string> | undefined;
-  /** Reads what a base backup needs of the log; undefined: it has none. Throws LifeboatErrors where it cannot be told. */
+  /**
+   * Reads what a base backup needs of the log; undefined: it has none. Throws LifeboatErrors where it cannot be told.
+   */
   readonly readBase: (manifest: Manifest) => Promise<Omit<WalBase, 'state'> | undefined>;
   /** Packs held at once. */
   readonly window?: number | undefined;
@@ -66,8 +68,15 @@ export interface SurveyedBases {
 /** The packs of a lease may have been stamped by another machine of the storage than the lease itself. */
 const stampToleranceMs = 10 * 60_000;
 
-/** One pass, over packs after the key `after`. Throws `integrity` or `locked` where it cannot be told what is needed, `key` without a key. */
-export async function takeSurvey(repository: Repository, options: SurveyOptions, after: string | undefined): Promise<Survey> {
+/**
+ * One pass, over packs after the key `after`. Throws `integrity` or `locked` where it cannot be told what is needed,
+ * `key` without a key.
+ */
+export async function takeSurvey(
+  repository: Repository,
+  options: SurveyOptions,
+  after: string | undefined,
+): Promise<Survey> {
   const { storage } = repository;
   const { graceMs, nowMs, signal } = options;
   const packs = await listPacks(storage, after, options.window);
@@ -136,7 +145,9 @@ class BaseReader implements SurveyedBases {
       const base = await this.#readBase(manifest);
       if (base !== undefined) this.found.push({ ...base, state });
     } catch (error) {
-      if (!(error instanceof LifeboatError) || !['integrity', 'key', 'not_found', 'usage'].includes(error.code)) throw error;
+      if (!(error instanceof LifeboatError) || !['integrity', 'key', 'not_found', 'usage'].includes(error.code)) {
+        throw error;
+      }
       this.unreadable ??= `it cannot be told what base backup ${manifest.id} needs: ${error.message}`;
     }
   }
@@ -144,11 +155,22 @@ class BaseReader implements SurveyedBases {
 
 /** One that nobody we trust has signed needs its packs all the same. */
 function requireReadable({ object, manifest, trust, reason }: ListedManifest): Manifest {
-  if (trust === 'unchecked') throw new LifeboatError('key', `${object} cannot be checked: ${reason ?? 'no key opens it'}`, { hint: 'configure keys that open every data key: lifeboat keys list' });
-  if (manifest === undefined) throw new LifeboatError('integrity', `it cannot be told what ${object} needs: ${reason ?? 'it is damaged'}`, { hint: 'run: lifeboat validate --all --quick; a manifest that is lost for good is to be removed by hand' });
+  if (trust === 'unchecked') {
+    throw new LifeboatError('key', `${object} cannot be checked: ${reason ?? 'no key opens it'}`, {
+      hint: 'configure keys that open every data key: lifeboat keys list',
+    });
+  }
+  if (manifest === undefined) {
+    throw new LifeboatError('integrity', `it cannot be told what ${object} needs: ${reason ?? 'it is damaged'}`, {
+      hint: 'run: lifeboat validate --all --quick; a manifest that is lost for good is to be removed by hand',
+    });
+  }
   return manifest;
 }
 
 function lostParent(id: string, who: string): LifeboatError {
-  return new LifeboatError('locked', `${who} needs backup ${id}, which is neither live nor in trash`, { hint: 'run cleanup again when that has ended', retryable: true });
+  return new LifeboatError('locked', `${who} needs backup ${id}, which is neither live nor in trash`, {
+    hint: 'run cleanup again when that has ended',
+    retryable: true,
+  });
 }

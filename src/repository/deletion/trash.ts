@@ -20,7 +20,11 @@ import { takeBack } from '../manifests/take-back.ts';
  * then deleted. `stillHolds` (the lease) is asked before each step. Can be killed and repeated. Throws `integrity` if
  * the manifest is no longer the one with that seal, `not_found` if it is gone.
  */
-export async function moveToTrash(storage: Storage, backup: Pick<ListedManifest, 'id' | 'seal'>, stillHolds: () => Promise<void>): Promise<void> {
+export async function moveToTrash(
+  storage: Storage,
+  backup: Pick<ListedManifest, 'id' | 'seal'>,
+  stillHolds: () => Promise<void>,
+): Promise<void> {
   const object = manifestKey(backup.id);
   const bytes = await openTrue(storage, object, (stored) => {
     if (splitDocument(stored, object).seal !== backup.seal) throw damaged(object, 'it has changed since it was read');
@@ -32,32 +36,61 @@ export async function moveToTrash(storage: Storage, backup: Pick<ListedManifest,
   await storage.remove([object]);
 }
 
-/** One deleted backup, in trash or of those that are hidden, by its full id or the unique beginning of one. Throws `not_found` with the nearest ids, `usage` for an ambiguous one. */
-export async function findInTrash(repository: Repository, text: string, target: string | undefined, hidden: readonly ListedManifest[] = []): Promise<ListedManifest> {
+/**
+ * One deleted backup, in trash or of those that are hidden, by its full id or the unique beginning of one. Throws
+ * `not_found` with the nearest ids, `usage` for an ambiguous one.
+ */
+export async function findInTrash(
+  repository: Repository,
+  text: string,
+  target: string | undefined,
+  hidden: readonly ListedManifest[] = [],
+): Promise<ListedManifest> {
   const all: ListedManifest[] = [...hidden];
-  for await (const listed of repository.listManifests({ folder: 'trash/' })) if (target === undefined || listed.manifest === undefined || listed.manifest.target === target) all.push(listed);
+  for await (const listed of repository.listManifests({ folder: 'trash/' })) {
+    if (target === undefined || listed.manifest === undefined || listed.manifest.target === target) all.push(listed);
+  }
   const exact = all.find(({ id }) => id === text);
   const [found, other] = exact === undefined ? all.filter(({ id }) => text !== '' && id.startsWith(text)) : [exact];
   if (found === undefined) {
-    const nearest = nearestIds(text, all.map(({ id }) => id));
+    const nearest = nearestIds(
+      text,
+      all.map(({ id }) => id),
+    );
     throw new LifeboatError('not_found', `there is no deleted backup "${text}" in ${repository.storage.location}`, {
       state: 'nothing was changed',
-      hint: nearest.length === 0 ? 'nothing is in trash; lifeboat list shows the backups that are there' : `in trash: ${nearest.join(', ')}`,
+      hint:
+        nearest.length === 0
+          ? 'nothing is in trash; lifeboat list shows the backups that are there'
+          : `in trash: ${nearest.join(', ')}`,
       facts: { nearest },
     });
   }
-  if (other !== undefined) throw new LifeboatError('usage', `"${text}" begins the ids of several deleted backups: ${found.id}, ${other.id}, …`, { hint: 'give more of the id' });
+  if (other !== undefined) {
+    throw new LifeboatError(
+      'usage',
+      `"${text}" begins the ids of several deleted backups: ${found.id}, ${other.id}, …`,
+      { hint: 'give more of the id' },
+    );
+  }
   return found;
 }
 
 /**
  * Puts a manifest back, then removes its copy in trash. `stillHolds` (the lease) is asked before the manifest is put
  * and once more after it, packs included: if it rejects then, the manifest is taken back. Throws `integrity` if
- * anything that it names is missing. `hiddenSeal`: it is not in trash, but hidden by a delete marker, and has that seal.
+ * anything that it names is missing. `hiddenSeal`: it is not in trash, but hidden by a delete marker, and has that
+ * seal.
  */
-export async function takeFromTrash(storage: Storage, manifest: Manifest, stillHolds: () => Promise<void>, hiddenSeal?: string): Promise<void> {
+export async function takeFromTrash(
+  storage: Storage,
+  manifest: Manifest,
+  stillHolds: () => Promise<void>,
+  hiddenSeal?: string,
+): Promise<void> {
   const object = manifestKey(manifest.id);
-  const bytes = hiddenSeal === undefined ? await storage.get(trashKey(manifest.id)) : await readHidden(storage, object, hiddenSeal);
+  const bytes =
+    hiddenSeal === undefined ? await storage.get(trashKey(manifest.id)) : await readHidden(storage, object, hiddenSeal);
   await requireWhole(storage, manifest);
   await stillHolds();
   try {
@@ -88,24 +121,36 @@ async function readHidden(storage: Storage, object: string, seal: string): Promi
 /** Everything the manifest names is there, with its size. Nothing is decrypted. */
 async function requireWhole(storage: Storage, manifest: Manifest): Promise<void> {
   const missing = (object: string, what: string): LifeboatError =>
-    new LifeboatError('integrity', `backup ${manifest.id} cannot be taken back whole: ${object} ${what}`, { state: 'nothing was changed', hint: 'lifeboat list shows the backups that are there' });
+    new LifeboatError('integrity', `backup ${manifest.id} cannot be taken back whole: ${object} ${what}`, {
+      state: 'nothing was changed',
+      hint: 'lifeboat list shows the backups that are there',
+    });
   const sizes = new Map<string, number>();
   for await (const { key, sizeBytes } of storage.list(`backups/${manifest.id}/`)) sizes.set(key, sizeBytes);
   const named = manifest.components.flatMap(({ artifacts }) => artifacts.flatMap(({ index }) => index));
-  for (const { object, bytes } of named) if (sizes.get(object) !== bytes) throw missing(object, sizes.has(object) ? 'has another size' : 'is missing');
+  for (const { object, bytes } of named) {
+    if (sizes.get(object) !== bytes) throw missing(object, sizes.has(object) ? 'has another size' : 'is missing');
+  }
   const copies = manifest.dataKey === undefined ? [] : [keyCopyKey(manifest.id)];
-  for (const object of [factsKey(manifest.id), packsKey(manifest.id), ...copies]) if (!sizes.has(object)) throw missing(object, 'is missing');
+  for (const object of [factsKey(manifest.id), packsKey(manifest.id), ...copies]) {
+    if (!sizes.has(object)) throw missing(object, 'is missing');
+  }
   const table = await readTable(storage, manifest);
   const [lost] = await findLostPacks(storage, [...decodePackTable(table)]);
   if (lost !== undefined) throw missing(lost.key, lost.what);
 }
 
-/** The table of packs that a manifest names. Throws (integrity) when it is missing or another one: nobody can tell then what the backup needs. */
+/**
+ * The table of packs that a manifest names. Throws (integrity) when it is missing or another one: nobody can tell then
+ * what the backup needs.
+ */
 export async function readTable(storage: Storage, manifest: Manifest): Promise<Buffer> {
   const object = packsKey(manifest.id);
   try {
     return await openTrue(storage, object, (table) => {
-      if (sha256(table).toString('hex') !== manifest.packsSha256) throw damaged(object, 'it is not what the manifest names');
+      if (sha256(table).toString('hex') !== manifest.packsSha256) {
+        throw damaged(object, 'it is not what the manifest names');
+      }
       return table;
     });
   } catch (error) {

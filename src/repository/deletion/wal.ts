@@ -6,7 +6,16 @@
  */
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { listHistories, listWal, listWalSystems, parseHistory, readWalObject, type HistoryLine, type WalHome, type WalObject } from '../wal/archive.ts';
+import {
+  listHistories,
+  listWal,
+  listWalSystems,
+  parseHistory,
+  readWalObject,
+  type HistoryLine,
+  type WalHome,
+  type WalObject,
+} from '../wal/archive.ts';
 import { segmentNumber } from '../wal/names.ts';
 import { earliestMoment, WalJudge, type WalBase, type WalRules, type WalVerdict } from '../wal/retention.ts';
 
@@ -42,27 +51,47 @@ export interface WalGarbageOptions {
   readonly warn: (message: string) => void;
 }
 
-/** Whoever removes: told of each object that goes, then of the end of a cluster. Resolves to what stayed all the same. */
+/**
+ * Whoever removes: told of each object that goes, then of the end of a cluster. Resolves to what stayed all the same.
+ */
 export interface WalRemover {
   add(key: string, bytes: number): Promise<void>;
   /** Of what was added since the last time: how many segments, and bytes, are still there. */
   finish(): Promise<{ readonly segments: number; readonly bytes: number }>;
 }
 
-export async function collectWal(home: WalHome, options: WalGarbageOptions, remover: WalRemover): Promise<CollectedWal[]> {
+export async function collectWal(
+  home: WalHome,
+  options: WalGarbageOptions,
+  remover: WalRemover,
+): Promise<CollectedWal[]> {
   const found: CollectedWal[] = [];
-  for (const systemId of await listWalSystems(home.storage)) found.push(await collectSystem(home, systemId, options, remover));
+  for (const systemId of await listWalSystems(home.storage)) {
+    found.push(await collectSystem(home, systemId, options, remover));
+  }
   return found;
 }
 
-async function collectSystem(home: WalHome, systemId: string, options: WalGarbageOptions, remover: WalRemover): Promise<CollectedWal> {
+async function collectSystem(
+  home: WalHome,
+  systemId: string,
+  options: WalGarbageOptions,
+  remover: WalRemover,
+): Promise<CollectedWal> {
   const bases = options.bases.filter((each) => each.systemId === systemId);
   const targets = [...new Set(bases.map(({ target }) => target))].toSorted();
   const sizes = new Set(bases.map(({ segmentBytes }) => segmentBytes));
   const rule = options.ruleOf(targets);
-  const stays = options.unreadable ?? (sizes.size > 1 ? 'its base backups have segments of different sizes' : 'stays' in rule ? rule.stays : undefined);
+  const stays =
+    options.unreadable ??
+    (sizes.size > 1 ? 'its base backups have segments of different sizes' : 'stays' in rule ? rule.stays : undefined);
   const keepSinceMs = stays !== undefined || 'stays' in rule ? -Infinity : rule.keepSinceMs;
-  const rules: WalRules = { bases, histories: await readHistories(home, systemId, options.warn), keepSinceMs, beforeMs: options.beforeMs };
+  const rules: WalRules = {
+    bases,
+    histories: await readHistories(home, systemId, options.warn),
+    keepSinceMs,
+    beforeMs: options.beforeMs,
+  };
   const whole = new WholeBases(bases);
   const total = { segments: 0, bytes: 0, laterSegments: 0, laterBytes: 0 };
   for await (const [verdict, { key, file, sizeBytes }] of judgeAll(home.storage, systemId, rules, whole)) {
@@ -92,7 +121,12 @@ async function collectSystem(home: WalHome, systemId: string, options: WalGarbag
 }
 
 /** Each object with what becomes of it; histories come last in the listing. */
-async function* judgeAll(storage: Storage, systemId: string, rules: WalRules, whole: WholeBases): AsyncGenerator<readonly [WalVerdict, WalObject]> {
+async function* judgeAll(
+  storage: Storage,
+  systemId: string,
+  rules: WalRules,
+  whole: WholeBases,
+): AsyncGenerator<readonly [WalVerdict, WalObject]> {
   const judge = new WalJudge(rules);
   let group: WalObject[] = [];
   for await (const each of listWal(storage, systemId)) {
@@ -140,7 +174,11 @@ class WholeBases {
 }
 
 /** Those that cannot be read, or that nobody we trust has signed, stand as undefined. */
-async function readHistories(home: WalHome, systemId: string, warn: (message: string) => void): Promise<Map<number, readonly HistoryLine[] | undefined>> {
+async function readHistories(
+  home: WalHome,
+  systemId: string,
+  warn: (message: string) => void,
+): Promise<Map<number, readonly HistoryLine[] | undefined>> {
   const histories = new Map<number, readonly HistoryLine[] | undefined>([[1, []]]);
   for (const { key, file } of await listHistories(home.storage, systemId)) {
     try {

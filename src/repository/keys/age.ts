@@ -1,7 +1,12 @@
-/** Wrapping a data key to age recipients. The library is loaded when the first age entry is met: most runs have none. */
+/**
+ * Wrapping a data key to age recipients. The library is loaded when the first age entry is met: most runs have none.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 
-/** A binary age file that holds `plain`, for one recipient (age1…). A recipient with a wrong checksum: LifeboatError `usage`. */
+/**
+ * A binary age file that holds `plain`, for one recipient (age1…). A recipient with a wrong checksum: LifeboatError
+ * `usage`.
+ */
 export async function encryptToRecipient(plain: Uint8Array, recipient: string): Promise<Buffer> {
   const { Encrypter } = await import('age-encryption');
   const encrypter = new Encrypter();
@@ -13,15 +18,24 @@ export async function encryptToRecipient(plain: Uint8Array, recipient: string): 
   return Buffer.from(await encrypter.encrypt(plain));
 }
 
-/** The plain text of a binary age file, or undefined if no identity opens it. A malformed identity: LifeboatError `key`. */
-export async function decryptWithIdentities(file: Uint8Array, identities: readonly string[]): Promise<Buffer | undefined> {
+/**
+ * The plain text of a binary age file, or undefined if no identity opens it. A malformed identity: LifeboatError `key`.
+ */
+export async function decryptWithIdentities(
+  file: Uint8Array,
+  identities: readonly string[],
+): Promise<Buffer | undefined> {
   const { Decrypter } = await import('age-encryption');
   const decrypter = new Decrypter();
   for (const [index, identity] of identities.entries()) {
     try {
       decrypter.addIdentity(identity);
     } catch (cause) {
-      throw new LifeboatError('key', `age identity ${index + 1} of ${identities.length} is mistyped: its checksum does not match`, { cause });
+      throw new LifeboatError(
+        'key',
+        `age identity ${index + 1} of ${identities.length} is mistyped: its checksum does not match`,
+        { cause },
+      );
     }
   }
   try {

@@ -12,12 +12,23 @@ import { derive, type DataKey } from '../box/crypto.ts';
 import type { KeyMaterial } from './key-material.ts';
 import { checkSeal, damaged, sealDocument, splitDocument, type SplitDocument } from '../box/seal.ts';
 
-const scrypt = promisify<string, Buffer, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(scryptCallback);
+const scrypt = promisify<string, Buffer, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(
+  scryptCallback,
+);
 
-const base64Of = (bytes: number): z.ZodString => z.string().regex(new RegExp(`^[A-Za-z0-9+/]{${Math.ceil((bytes * 4) / 3)}}={0,2}$`)).length(Math.ceil(bytes / 3) * 4);
+const base64Of = (bytes: number): z.ZodString =>
+  z
+    .string()
+    .regex(new RegExp(`^[A-Za-z0-9+/]{${Math.ceil((bytes * 4) / 3)}}={0,2}$`))
+    .length(Math.ceil(bytes / 3) * 4);
 const entrySchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('raw'), salt: base64Of(32), wrapped: base64Of(48) }),
-  z.strictObject({ type: z.literal('passphrase'), scryptSalt: base64Of(16), salt: base64Of(32), wrapped: base64Of(48) }),
+  z.strictObject({
+    type: z.literal('passphrase'),
+    scryptSalt: base64Of(16),
+    salt: base64Of(32),
+    wrapped: base64Of(48),
+  }),
   z.strictObject({ type: z.literal('age'), recipient: z.string().max(4096), file: z.base64().max(65_536) }),
 ]);
 const keyFileSchema = z.strictObject({
@@ -55,32 +66,53 @@ export function newDataKey(): DataKey {
 }
 
 /** Wraps a data key for the raw key, each passphrase and each recipient of the material. */
-export async function wrapDataKey(dataKey: DataKey, material: Pick<KeyMaterial, 'rawKey' | 'passphrases' | 'recipients'>): Promise<KeyEntry[]> {
+export async function wrapDataKey(
+  dataKey: DataKey,
+  material: Pick<KeyMaterial, 'rawKey' | 'passphrases' | 'recipients'>,
+): Promise<KeyEntry[]> {
   const entries: KeyEntry[] = [];
   if (material.rawKey !== undefined) entries.push({ type: 'raw', ...wrap(dataKey, material.rawKey) });
   for (const passphrase of material.passphrases) {
     const scryptSalt = randomBytes(16);
-    entries.push({ type: 'passphrase', scryptSalt: scryptSalt.toString('base64'), ...wrap(dataKey, await stretchPassphrase(passphrase, scryptSalt)) });
+    entries.push({
+      type: 'passphrase',
+      scryptSalt: scryptSalt.toString('base64'),
+      ...wrap(dataKey, await stretchPassphrase(passphrase, scryptSalt)),
+    });
   }
   for (const recipient of material.recipients) {
-    entries.push({ type: 'age', recipient, file: (await encryptToRecipient(dataKey.key, recipient)).toString('base64') });
+    entries.push({
+      type: 'age',
+      recipient,
+      file: (await encryptToRecipient(dataKey.key, recipient)).toString('base64'),
+    });
   }
   return entries;
 }
 
 /** The bytes of a key file, sealed under the data key itself. */
 export function encodeKeyFile(file: KeyFile, dataKey: DataKey): Buffer {
-  return sealDocument({ format: 1, id: file.id, createdAt: file.createdAt, recipients: file.recipients }, dataKey, undefined, 'key-file');
+  return sealDocument(
+    { format: 1, id: file.id, createdAt: file.createdAt, recipients: file.recipients },
+    dataKey,
+    undefined,
+    'key-file',
+  );
 }
 
-/** Parses a key file that was read as `object` (for messages); `expectedId` is the id its name gives, if the name gives one. Throws LifeboatError `integrity`. */
+/**
+ * Parses a key file that was read as `object` (for messages); `expectedId` is the id its name gives, if the name gives
+ * one. Throws LifeboatError `integrity`.
+ */
 export function parseKeyFile(bytes: Buffer, object: string, expectedId: string | undefined): ReadKeyFile {
   if (bytes.length > maxKeyFileBytes) throw damaged(object, `${bytes.length} bytes are too many`);
   const split = splitDocument(bytes, object);
   if (split.signature !== undefined) throw damaged(object, 'a key file has no signature');
   const parsed = keyFileSchema.safeParse(split.members, uncompiled);
   if (!parsed.success) throw damaged(object, unknownFormat(split.members) ?? 'it is no key file', parsed.error);
-  if (expectedId !== undefined && parsed.data.id !== expectedId) throw damaged(object, `it is the key file of ${parsed.data.id}`);
+  if (expectedId !== undefined && parsed.data.id !== expectedId) {
+    throw damaged(object, `it is the key file of ${parsed.data.id}`);
+  }
   return { id: parsed.data.id, createdAt: parsed.data.createdAt, recipients: parsed.data.recipients, object, split };
 }
 
@@ -88,7 +120,10 @@ export function parseKeyFile(bytes: Buffer, object: string, expectedId: string |
  * Opens a key file with whatever of the material fits: raw key, then passphrases, then age identities.
  * Undefined when no entry opens; throws LifeboatError `integrity` when one opens but the file's seal is wrong.
  */
-export async function openKeyFile(file: ReadKeyFile, material: KeyMaterial): Promise<{ readonly dataKey: DataKey; readonly openedBy: OpenedBy } | undefined> {
+export async function openKeyFile(
+  file: ReadKeyFile,
+  material: KeyMaterial,
+): Promise<{ readonly dataKey: DataKey; readonly openedBy: OpenedBy } | undefined> {
   for (const type of ['raw', 'passphrase', 'age'] as const) {
     for (const entry of file.recipients) {
       if (entry.type !== type) continue;
@@ -108,7 +143,9 @@ export async function entryBelongsTo(entry: KeyEntry, keyId: string, material: K
   return (await openEntry(entry, keyId, { ...material, identities: [] })) !== undefined;
 }
 
-/** The recipient key of a passphrase in normal form C: scrypt, 250 ms and 128 MiB. Results are kept for this process. */
+/**
+ * The recipient key of a passphrase in normal form C: scrypt, 250 ms and 128 MiB. Results are kept for this process.
+ */
 export async function stretchPassphrase(passphrase: string, salt: Buffer): Promise<Buffer> {
   const name = `${salt.toString('hex')}:${passphrase}`;
   const known = stretched.get(name) ?? scrypt(passphrase, salt, 32, { N: 2 ** 17, r: 8, p: 1, maxmem: 2 ** 28 });
@@ -143,10 +180,19 @@ function wrap(dataKey: DataKey, recipientKey: Buffer): { salt: string; wrapped: 
   return { salt: salt.toString('base64'), wrapped: wrapped.toString('base64') };
 }
 
-function unwrap(entry: { readonly salt: string; readonly wrapped: string }, keyId: string, recipientKey: Buffer): Buffer | undefined {
+function unwrap(
+  entry: { readonly salt: string; readonly wrapped: string },
+  keyId: string,
+  recipientKey: Buffer,
+): Buffer | undefined {
   const wrapped = Buffer.from(entry.wrapped, 'base64');
   if (wrapped.length !== 48) return undefined;
-  const decipher = createDecipheriv('aes-256-gcm', derive(recipientKey, Buffer.from(entry.salt, 'base64'), 'lifeboat/1/wrap'), wrapNonce, { authTagLength: 16 });
+  const decipher = createDecipheriv(
+    'aes-256-gcm',
+    derive(recipientKey, Buffer.from(entry.salt, 'base64'), 'lifeboat/1/wrap'),
+    wrapNonce,
+    { authTagLength: 16 },
+  );
   decipher.setAAD(Buffer.from(keyId, 'hex'));
   decipher.setAuthTag(wrapped.subarray(32));
   const key = decipher.update(wrapped.subarray(0, 32));
@@ -160,5 +206,7 @@ function unwrap(entry: { readonly salt: string; readonly wrapped: string }, keyI
 
 /** Tells a later format from damage: the hint differs. */
 function unknownFormat(members: Readonly<Record<string, unknown>>): string | undefined {
-  return typeof members['format'] === 'number' && members['format'] !== 1 ? `format ${members['format']} is unknown to this version` : undefined;
+  return typeof members['format'] === 'number' && members['format'] !== 1
+    ? `format ${members['format']} is unknown to this version`
+    : undefined;
 }

@@ -33,7 +33,9 @@ export function parseKeyMaterial(encryption: EncryptionConfig): KeyMaterial | un
     if (typeof key === 'string') passphrases.push(key);
     else rawKey = key;
   }
-  if (encryption.passphrase !== undefined) passphrases.push(parsePassphrase(encryption.passphrase.reveal(), 'BACKUP_ENCRYPTION_PASSPHRASE'));
+  if (encryption.passphrase !== undefined) {
+    passphrases.push(parsePassphrase(encryption.passphrase.reveal(), 'BACKUP_ENCRYPTION_PASSPHRASE'));
+  }
   return {
     rawKey,
     passphrases: [...new Set(passphrases)],
@@ -49,15 +51,24 @@ export function parseKeyMaterial(encryption: EncryptionConfig): KeyMaterial | un
  */
 export function parseEncryptionKey(text: string): Buffer | string {
   const trimmed = text.replaceAll(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
-  if (trimmed === '') throw new LifeboatError('usage', 'the encryption key is set, but blank', { hint: 'set BACKUP_ENCRYPTION_KEY to a key, or leave it out' });
+  if (trimmed === '') {
+    throw new LifeboatError('usage', 'the encryption key is set, but blank', {
+      hint: 'set BACKUP_ENCRYPTION_KEY to a key, or leave it out',
+    });
+  }
   if (/^[0-9a-fA-F]{64}$/.test(trimmed)) return Buffer.from(trimmed, 'hex');
   const bytes = Buffer.from(trimmed, 'base64');
   // The comparison also refuses a last digit whose unused bits are set: no encoder writes it.
   if (bytes.length === 32 && bytes.toString('base64') === trimmed) return bytes;
   if (/^[A-Za-z0-9+/=]{40,70}$/.test(trimmed)) {
-    throw new LifeboatError('key', `the encryption key is damaged: ${trimmed.length} characters of a key's alphabet are neither 64 hex digits nor base64 of 32 bytes`, {
-      hint: 'compare it with the recovery sheet; a passphrase of this kind belongs into BACKUP_ENCRYPTION_PASSPHRASE',
-    });
+    throw new LifeboatError(
+      'key',
+      `the encryption key is damaged: ${trimmed.length} characters of a key's alphabet are neither 64 hex digits ` +
+        'nor base64 of 32 bytes',
+      {
+        hint: 'compare it with the recovery sheet; a passphrase of this kind belongs into BACKUP_ENCRYPTION_PASSPHRASE',
+      },
+    );
   }
   return trimmed.normalize('NFC');
 }
@@ -73,18 +84,34 @@ export function hasSymmetricKey(material: KeyMaterial): boolean {
 }
 
 function parsePassphrase(text: string, name: string): string {
-  if (text.trim() === '') throw new LifeboatError('usage', `${name} is set, but blank`, { hint: `set ${name} to a passphrase, or leave it out` });
+  if (text.trim() === '') {
+    throw new LifeboatError('usage', `${name} is set, but blank`, {
+      hint: `set ${name} to a passphrase, or leave it out`,
+    });
+  }
   return text.normalize('NFC');
 }
 
 function parseIdentities(text: string): string[] {
-  const lines = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
-  if (lines.length === 0) throw new LifeboatError('usage', 'the age identity is set, but holds no AGE-SECRET-KEY-1… line', { hint: 'age-keygen writes such a file' });
+  const lines = text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  if (lines.length === 0) {
+    throw new LifeboatError('usage', 'the age identity is set, but holds no AGE-SECRET-KEY-1… line', {
+      hint: 'age-keygen writes such a file',
+    });
+  }
   for (const [index, line] of lines.entries()) {
     if (!/^AGE-SECRET-KEY-1[A-Z0-9]{58}$/i.test(line)) {
-      throw new LifeboatError('key', `age identity ${index + 1} of ${lines.length} is not usable: it is no X25519 identity (AGE-SECRET-KEY-1 and 58 characters)`, {
-        hint: 'plugin, ssh and post-quantum identities are not supported; age-keygen without options makes one that is',
-      });
+      throw new LifeboatError(
+        'key',
+        `age identity ${index + 1} of ${lines.length} is not usable: it is no X25519 identity (AGE-SECRET-KEY-1 ` +
+          'and 58 characters)',
+        {
+          hint: 'plugin, ssh and post-quantum identities are not supported; age-keygen without options makes one that is',
+        },
+      );
     }
   }
   return lines.map((line) => line.toUpperCase());
@@ -93,7 +120,9 @@ function parseIdentities(text: string): string[] {
 function parseRecipient(text: string): string {
   const recipient = text.trim().toLowerCase();
   if (!/^age1[a-z0-9]{58}$/.test(recipient)) {
-    throw new LifeboatError('usage', `"${text}" is no age recipient (age1 and 58 characters)`, { hint: 'age-keygen prints it as "public key"; plugin, ssh and post-quantum recipients are not supported' });
+    throw new LifeboatError('usage', `"${text}" is no age recipient (age1 and 58 characters)`, {
+      hint: 'age-keygen prints it as "public key"; plugin, ssh and post-quantum recipients are not supported',
+    });
   }
   return recipient;
 }
@@ -101,7 +130,9 @@ function parseRecipient(text: string): string {
 function parsePublicKey(text: string): Buffer {
   const bytes = Buffer.from(text.trim(), 'base64');
   if (bytes.length !== 32 || bytes.toString('base64') !== text.trim()) {
-    throw new LifeboatError('usage', `"${text}" in encryption.trustedKeys is no public key (base64 of 32 bytes)`, { hint: 'lifeboat init prints the key of each writer' });
+    throw new LifeboatError('usage', `"${text}" in encryption.trustedKeys is no public key (base64 of 32 bytes)`, {
+      hint: 'lifeboat init prints the key of each writer',
+    });
   }
   return bytes;
 }

@@ -7,7 +7,16 @@ import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import { NotFoundError, type Storage } from '../../storage/storage.ts';
 import { sha256, type DataKey } from '../box/crypto.ts';
 import { openTrue } from '../earlier-versions.ts';
-import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile, stretchPassphrase, wrapDataKey, type OpenedBy, type ReadKeyFile } from './key-file.ts';
+import {
+  encodeKeyFile,
+  newDataKey,
+  openKeyFile,
+  parseKeyFile,
+  stretchPassphrase,
+  wrapDataKey,
+  type OpenedBy,
+  type ReadKeyFile,
+} from './key-file.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './key-material.ts';
 import { keyCopyKey } from '../manifests/manifest.ts';
 import { checkSeal, type DocumentSignature } from '../box/seal.ts';
@@ -50,8 +59,8 @@ export class Keyring {
   }
 
   /**
-   * The data key `id` (32 hex digits). `backupId` names a backup that holds a copy of the key file, should keys/ have lost it.
-   * Throws LifeboatError `key` when nothing configured opens it.
+   * The data key `id` (32 hex digits). `backupId` names a backup that holds a copy of the key file, should keys/ have
+   * lost it. Throws LifeboatError `key` when nothing configured opens it.
    */
   async open(id: string, backupId?: string): Promise<OpenedKey> {
     const known = this.#opened.get(id);
@@ -66,9 +75,15 @@ export class Keyring {
     return opening;
   }
 
-  /** The newest usable data key and our signing key; a host with only public recipients may make a new one. Throws LifeboatError `key`. */
+  /**
+   * The newest usable data key and our signing key; a host with only public recipients may make a new one. Throws
+   * LifeboatError `key`.
+   */
   async writeKey(): Promise<WriteKey> {
-    return { dataKey: hasSymmetricKey(this.material) ? await this.#newestOpened() : await this.#ownKey(), signer: await this.signer() };
+    return {
+      dataKey: hasSymmetricKey(this.material) ? await this.#newestOpened() : await this.#ownKey(),
+      signer: await this.signer(),
+    };
   }
 
   /** Our signing key: derived from the raw key or passphrase, else this host's own. */
@@ -96,7 +111,10 @@ export class Keyring {
     return opened;
   }
 
-  /** Every key file under keys/, newest first, none of them opened; and the failures of those that cannot even be parsed. */
+  /**
+   * Every key file under keys/, newest first, none of them opened; and the failures of those that cannot even be
+   * parsed.
+   */
   async keyFiles(): Promise<{ readonly files: ReadKeyFile[]; readonly damaged: LifeboatError[] }> {
     const files: ReadKeyFile[] = [];
     const damaged: LifeboatError[] = [];
@@ -131,11 +149,14 @@ export class Keyring {
           return await openTrue(this.storage, object, async (bytes) => {
             const file = parseKeyFile(bytes, object, id);
             const opened = (await this.#openCached(file)) ?? (await this.#openFile(file));
-            if (opened === undefined) throw new LifeboatError('integrity', `the configured key does not open ${object}`);
+            if (opened === undefined) {
+              throw new LifeboatError('integrity', `the configured key does not open ${object}`);
+            }
             return opened;
           });
         } catch (error) {
-          // Damaged or absent: the backup's copy may still be good. Anything else is a failure of the storage or of the key itself.
+          // Damaged or absent: the backup's copy may still be good. Anything else is a failure of the storage or of the
+          // key itself.
           if (!(error instanceof NotFoundError) && !isDamage(error)) throw error;
           failures.push(messageOf(error));
         }
@@ -156,7 +177,10 @@ export class Keyring {
     return { ...opened.dataKey, createdAt: file.createdAt, openedBy: opened.openedBy };
   }
 
-  /** Spares stretching the passphrase (250 ms), which `wal push` could not afford. The file's seal proves the cached key. */
+  /**
+   * Spares stretching the passphrase (250 ms), which `wal push` could not afford. The file's seal proves the cached
+   * key.
+   */
   async #openCached(file: ReadKeyFile): Promise<OpenedKey | undefined> {
     const passphrase = this.material.passphrases[0];
     if (passphrase === undefined || !file.recipients.some((entry) => entry.type === 'passphrase')) return undefined;
@@ -173,23 +197,37 @@ export class Keyring {
     const newest = files.find((file) => file.recipients.some((entry) => entry.type !== 'age'));
     if (newest === undefined && damaged[0] !== undefined) throw damaged[0];
     if (newest === undefined) {
-      throw new LifeboatError('key', `no data key in ${this.storage.location} is wrapped for a raw key or a passphrase`, {
-        hint: 'start one for the configured key: lifeboat keys rotate',
-      });
+      throw new LifeboatError(
+        'key',
+        `no data key in ${this.storage.location} is wrapped for a raw key or a passphrase`,
+        { hint: 'start one for the configured key: lifeboat keys rotate' },
+      );
     }
     const opened = await this.open(newest.id);
-    if (opened.openedBy !== 'raw' && opened.openedBy !== 'passphrase') throw cannotOpen(newest.id, ['only an age identity opens it, so somebody else may have made it'], this.material);
+    if (opened.openedBy !== 'raw' && opened.openedBy !== 'passphrase') {
+      throw cannotOpen(newest.id, ['only an age identity opens it, so somebody else may have made it'], this.material);
+    }
     const seen = await this.state.newestDataKey();
     if (seen !== undefined && seen.id !== newest.id && Date.parse(seen.createdAt) > Date.parse(opened.createdAt)) {
-      throw new LifeboatError('key', `the newest data key in ${this.storage.location} is ${newest.id}, but this host has seen a newer one, ${seen.id}: its key file is gone`, {
-        hint: `find out who removed keys/${seen.id}.json; each backup under it holds a copy (backups/<id>/keys.json). Or start a new one: lifeboat keys rotate`,
-      });
+      throw new LifeboatError(
+        'key',
+        `the newest data key in ${this.storage.location} is ${newest.id}, but this host has seen a newer one, ` +
+          `${seen.id}: its key file is gone`,
+        {
+          hint:
+            `find out who removed keys/${seen.id}.json; each backup under it holds a copy (backups/<id>/keys.json). ` +
+            'Or start a new one: lifeboat keys rotate',
+        },
+      );
     }
     await this.state.rememberDataKey(newest);
     return opened;
   }
 
-  /** The data key of a host that holds only public recipients: its own one, while it is young, in place, and wrapped for who is configured now. */
+  /**
+   * The data key of a host that holds only public recipients: its own one, while it is young, in place, and wrapped for
+   * who is configured now.
+   */
   async #ownKey(): Promise<DataKey> {
     if (this.material.recipients.length === 0) throw noKeyToWrite();
     const own = await this.state.ownDataKey();
@@ -213,7 +251,9 @@ export class Keyring {
     if (passphrase === undefined) return ownSigner(this.state.stateDir);
     const cached = await this.state.cachedSecret('signing', passphrase);
     if (cached !== undefined) return signerFromSeed(cached);
-    const seed = signingSeed(await stretchPassphrase(passphrase, sha256(Buffer.from(this.#repositoryId)).subarray(0, 16)));
+    const seed = signingSeed(
+      await stretchPassphrase(passphrase, sha256(Buffer.from(this.#repositoryId)).subarray(0, 16)),
+    );
     await this.state.cacheSecret('signing', passphrase, seed);
     return signerFromSeed(seed);
   }
@@ -230,9 +270,11 @@ function openedByOwner(material: KeyMaterial): OpenedKey['openedBy'] {
 
 function cannotOpen(id: string, failures: readonly string[], material: KeyMaterial): LifeboatError {
   if (!canDecrypt(material)) {
-    return new LifeboatError('key', `data key ${id} cannot be opened: no key, passphrase or age identity is configured`, {
-      hint: 'set BACKUP_ENCRYPTION_KEY (or _PASSPHRASE, or _IDENTITY) to the one on the recovery sheet',
-    });
+    return new LifeboatError(
+      'key',
+      `data key ${id} cannot be opened: no key, passphrase or age identity is configured`,
+      { hint: 'set BACKUP_ENCRYPTION_KEY (or _PASSPHRASE, or _IDENTITY) to the one on the recovery sheet' },
+    );
   }
   return new LifeboatError('key', `data key ${id} cannot be opened: ${failures.join('; ')}`, {
     hint: 'compare the configured key with the recovery sheet of this repository',
@@ -242,6 +284,8 @@ function cannotOpen(id: string, failures: readonly string[], material: KeyMateri
 /** The refusal to write with encryption on and nothing to encrypt with; names the two ways out. */
 export function noKeyToWrite(): LifeboatError {
   return new LifeboatError('key', 'encryption is on, but no key to encrypt with is configured', {
-    hint: 'make one with: lifeboat keys generate, and set BACKUP_ENCRYPTION_KEY; or switch encryption off: BACKUP_ENCRYPTION_ENABLED=false',
+    hint:
+      'make one with: lifeboat keys generate, and set BACKUP_ENCRYPTION_KEY; or switch encryption off: ' +
+      'BACKUP_ENCRYPTION_ENABLED=false',
   });
 }

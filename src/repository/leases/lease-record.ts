@@ -27,10 +27,19 @@ const recordSchema = z.object({
 export type LeaseRecord = z.infer<typeof recordSchema>;
 
 /**
- * - backup-<target>, restore-<target>, emergency-<target>, wal-<systemId>, cleanup, keys, repository: one holder at a time
+ * - backup-<target>, restore-<target>, emergency-<target>, wal-<systemId>, cleanup, keys, repository: one holder at a
+ *   time
  * - read: any number
  */
-export type LeaseScope = `backup-${string}` | `restore-${string}` | `emergency-${string}` | `wal-${string}` | 'cleanup' | 'keys' | 'repository' | 'read';
+export type LeaseScope =
+  | `backup-${string}`
+  | `restore-${string}`
+  | `emergency-${string}`
+  | `wal-${string}`
+  | 'cleanup'
+  | 'keys'
+  | 'repository'
+  | 'read';
 
 /** Not renewed for so long, a lease no longer holds. */
 export const staleAfterMs = 30 * 60_000;
@@ -60,7 +69,11 @@ export interface LeaseListing {
  * The leases of one scope (or of all). `nowMs` gives the storage's present stamp from the listing itself,
  * if it can: without it nothing is called stale for its age.
  */
-export async function listLeases(storage: Storage, scope?: string, nowMs?: (objects: readonly ObjectInfo[]) => number | undefined): Promise<LeaseListing> {
+export async function listLeases(
+  storage: Storage,
+  scope?: string,
+  nowMs?: (objects: readonly ObjectInfo[]) => number | undefined,
+): Promise<LeaseListing> {
   const objects: ObjectInfo[] = [];
   for await (const info of storage.list(scope === undefined ? 'locks/' : `locks/${scope}/`)) objects.push(info);
   const now = nowMs?.(objects);
@@ -80,17 +93,28 @@ export async function listLeases(storage: Storage, scope?: string, nowMs?: (obje
       if (!(await exists(storage, info.key))) continue;
       status = 'gone';
     } else if (now !== undefined && now - info.modifiedMs > staleAfterMs) status = 'stale';
-    leases.push({ scope: name[1] ?? '', id: name[2] ?? '', object: info.key, renewedMs: info.modifiedMs, status, record });
+    leases.push({
+      scope: name[1] ?? '',
+      id: name[2] ?? '',
+      object: info.key,
+      renewedMs: info.modifiedMs,
+      status,
+      record,
+    });
   }
   return { leases, marks };
 }
 
-/** Marks a lease so that its holder stops, whatever it renews; then takes it away. To be done before passing over it. */
+/**
+ * Marks a lease so that its holder stops, whatever it renews; then takes it away. To be done before passing over it.
+ */
 export async function markBroken(storage: Storage, lease: ListedLease, by: string): Promise<void> {
   const { host, pid, user } = ownIdentity();
   const mark = { id: lease.id, scope: lease.scope, was: lease.status, by: { command: by, host, pid, user } };
   try {
-    await storage.put(`locks/${lease.scope}/${lease.id}.broken`, [Buffer.from(`${JSON.stringify(mark, undefined, 2)}\n`)]);
+    await storage.put(`locks/${lease.scope}/${lease.id}.broken`, [
+      Buffer.from(`${JSON.stringify(mark, undefined, 2)}\n`),
+    ]);
   } catch (error) {
     if (!(error instanceof AlreadyExistsError)) throw error;
   }
@@ -100,12 +124,18 @@ export async function markBroken(storage: Storage, lease: ListedLease, by: strin
 /** "locked", with all that is known of the holder. */
 export function lockedError(lease: ListedLease): LifeboatError {
   const { record } = lease;
-  const holder = record === undefined ? 'a lease that cannot be read' : `"${record.command}" of ${record.user}@${record.host} (pid ${record.pid}${record.since === undefined ? '' : `, since ${record.since}`})`;
+  const holder =
+    record === undefined
+      ? 'a lease that cannot be read'
+      : `"${record.command}" of ${record.user}@${record.host} (pid ` +
+        `${record.pid}${record.since === undefined ? '' : `, since ${record.since}`})`;
   return new LifeboatError('locked', `${lease.scope} is locked by ${holder}`, {
     state: 'nothing was changed',
     hint: `wait for it (--if-running=wait=5m), or, if it is surely dead: lifeboat unlock ${lease.id}`,
     retryable: true,
-    facts: { lease: { ...record, id: lease.id, scope: lease.scope, renewedAt: new Date(lease.renewedMs).toISOString() } },
+    facts: {
+      lease: { ...record, id: lease.id, scope: lease.scope, renewedAt: new Date(lease.renewedMs).toISOString() },
+    },
   });
 }
 

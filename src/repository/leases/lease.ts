@@ -8,7 +8,15 @@ import { uptime } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import { StorageError, type Storage } from '../../storage/storage.ts';
-import { keepMarksMs, listLeases, lockedError, markBroken, type LeaseRecord, type LeaseScope, type ListedLease } from './lease-record.ts';
+import {
+  keepMarksMs,
+  listLeases,
+  lockedError,
+  markBroken,
+  type LeaseRecord,
+  type LeaseScope,
+  type ListedLease,
+} from './lease-record.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
 
 export interface LeaseOptions {
@@ -78,12 +86,17 @@ export async function acquireLease(storage: Storage, options: LeaseOptions): Pro
  * The shared lease of a reader. One that may not write to the storage goes on without: `onWarning` is told,
  * and nothing pins what it reads.
  */
-export async function acquireReadLease(storage: Storage, options: Omit<LeaseOptions, 'scope'> & { readonly onWarning: (message: string) => void }): Promise<Lease | undefined> {
+export async function acquireReadLease(
+  storage: Storage,
+  options: Omit<LeaseOptions, 'scope'> & { readonly onWarning: (message: string) => void },
+): Promise<Lease | undefined> {
   try {
     return await acquireLease(storage, { ...options, scope: 'read' });
   } catch (error) {
     if (!(error instanceof StorageError) || error.retryable) throw error;
-    options.onWarning(`reading without a lease, so that a cleanup elsewhere may delete what is being read: ${messageOf(error)}`);
+    options.onWarning(
+      `reading without a lease, so that a cleanup elsewhere may delete what is being read: ${messageOf(error)}`,
+    );
     return undefined;
   }
 }
@@ -104,7 +117,14 @@ export class Lease implements AsyncDisposable {
   #lost: LifeboatError | undefined;
 
   /** Use acquireLease. `renewedAt`: by the times' clock, before the last writing began. */
-  constructor(storage: Storage, record: LeaseRecord, sinceMs: number, times: LeaseTimes, renewedAt: number, onLost: ((error: LifeboatError) => void) | undefined) {
+  constructor(
+    storage: Storage,
+    record: LeaseRecord,
+    sinceMs: number,
+    times: LeaseTimes,
+    renewedAt: number,
+    onLost: ((error: LifeboatError) => void) | undefined,
+  ) {
     this.id = record.id;
     this.scope = record.scope;
     this.sinceMs = sinceMs;
@@ -117,7 +137,10 @@ export class Lease implements AsyncDisposable {
     this.#timer.unref();
   }
 
-  /** Throws LifeboatError `locked` if the lease is lost. To be called directly before the commit point of the work, and once more after it. */
+  /**
+   * Throws LifeboatError `locked` if the lease is lost. To be called directly before the commit point of the work, and
+   * once more after it.
+   */
   async check(): Promise<void> {
     this.#lookAtClock();
     if (this.#lost === undefined) await this.#look();
@@ -134,7 +157,13 @@ export class Lease implements AsyncDisposable {
 
   #tick(): void {
     this.#lookAtClock();
-    if (this.#lost !== undefined || this.#renewing !== undefined || this.#times.clock() - this.#renewedAt < this.#times.renewMs) return;
+    if (
+      this.#lost !== undefined ||
+      this.#renewing !== undefined ||
+      this.#times.clock() - this.#renewedAt < this.#times.renewMs
+    ) {
+      return;
+    }
     this.#renewing = this.#renew()
       // The storage is away: the next tick tries again, until it is too late.
       .catch(() => {})
@@ -165,10 +194,11 @@ export class Lease implements AsyncDisposable {
   #lose(why: string): void {
     if (this.#lost !== undefined) return;
     clearInterval(this.#timer);
-    this.#lost = new LifeboatError('locked', `lost the lease ${this.id} of ${this.scope}: ${why}, so others may be at work now`, {
-      hint: 'look who: lifeboat audit, lifeboat status; then run it again',
-      retryable: true,
-    });
+    this.#lost = new LifeboatError(
+      'locked',
+      `lost the lease ${this.id} of ${this.scope}: ${why}, so others may be at work now`,
+      { hint: 'look who: lifeboat audit, lifeboat status; then run it again', retryable: true },
+    );
     this.#onLost?.(this.#lost);
   }
 }
@@ -193,7 +223,12 @@ async function acquireNow(storage: Storage, options: LeaseOptions, times: LeaseT
 }
 
 async function writeLease(storage: Storage, options: LeaseOptions, times: LeaseTimes): Promise<Lease> {
-  const first = { id: randomBytes(8).toString('hex'), scope: options.scope, command: options.command, ...ownIdentity() };
+  const first = {
+    id: randomBytes(8).toString('hex'),
+    scope: options.scope,
+    command: options.command,
+    ...ownIdentity(),
+  };
   const object = leaseObject(first);
   const parents = [...(options.parents ?? [])];
   try {
@@ -209,14 +244,24 @@ async function writeLease(storage: Storage, options: LeaseOptions, times: LeaseT
   }
 }
 
-/** Lists once more, now that ours is there and tells the storage's time; marks what does not live; clears away old marks. */
+/**
+ * Lists once more, now that ours is there and tells the storage's time; marks what does not live; clears away old
+ * marks.
+ */
 async function liveRivals(storage: Storage, lease: Lease, options: LeaseOptions): Promise<ListedLease[]> {
   if (options.scope === 'read') return [];
   const own = `locks/${lease.scope}/${lease.id}.json`;
   let nowMs: number | undefined;
-  const { leases, marks } = await listLeases(storage, lease.scope, (objects) => (nowMs = objects.find(({ key }) => key === own)?.modifiedMs));
+  const { leases, marks } = await listLeases(
+    storage,
+    lease.scope,
+    (objects) => (nowMs = objects.find(({ key }) => key === own)?.modifiedMs),
+  );
   if (nowMs === undefined) {
-    throw new StorageError(`the lease just written does not show in the listing of ${storage.location}`, { hint: 'only one host may write to such a storage; lifeboat doctor tests it', retryable: true });
+    throw new StorageError(`the lease just written does not show in the listing of ${storage.location}`, {
+      hint: 'only one host may write to such a storage; lifeboat doctor tests it',
+      retryable: true,
+    });
   }
   const live: ListedLease[] = [];
   for (const each of leases) {

@@ -1,4 +1,7 @@
-/** Names of backups. A backup id sorts by time and is read by eye, but never parsed: what it seems to say stands in the manifest. */
+/**
+ * Names of backups. A backup id sorts by time and is read by eye, but never parsed: what it seems to say stands in the
+ * manifest.
+ */
 import { randomBytes } from 'node:crypto';
 import { compactUtc } from '../../lib/time.ts';
 
@@ -42,7 +45,10 @@ export const backupIdPattern = /^\d{8}T\d{6}Z-[a-z0-9][a-z0-9-]{0,62}-[a-z]{1,16
 /** Of `candidates` the ones most like `text`, best first: for "did you mean". */
 export function nearestIds(text: string, candidates: readonly string[], count = 3): string[] {
   const scored = candidates.map((id) => ({ id, score: likeness(text, id) }));
-  return scored.toSorted((a, b) => b.score - a.score || (a.id < b.id ? 1 : -1)).slice(0, count).map(({ id }) => id);
+  return scored
+    .toSorted((a, b) => b.score - a.score || (a.id < b.id ? 1 : -1))
+    .slice(0, count)
+    .map(({ id }) => id);
 }
 
 /** Length of what both begin with, then of what both end with: a slip in one place costs little. */

@@ -58,7 +58,9 @@ const parallelGets = 16;
 /** Every manifest there is, by id. Ids begin with their time, so this is the order in time. */
 export async function* listManifests(home: ManifestHome, options: ListOptions = {}): AsyncGenerator<ListedManifest> {
   const objects: ObjectInfo[] = [];
-  for await (const info of home.storage.list(`${options.folder ?? 'manifests/'}${options.idPrefix ?? ''}`)) objects.push(info);
+  for await (const info of home.storage.list(`${options.folder ?? 'manifests/'}${options.idPrefix ?? ''}`)) {
+    objects.push(info);
+  }
   if (options.order !== 'oldest-first') objects.reverse();
   const reading: Promise<ListedManifest | undefined>[] = [];
   for (const info of objects) {
@@ -97,34 +99,65 @@ type Base = Pick<ListedManifest, 'id' | 'object' | 'sizeBytes' | 'modifiedMs'>;
 
 /** Could an earlier version be more than that? Without a key nobody can tell. */
 function isWorse({ keyring }: ManifestHome, { trust }: Judged): boolean {
-  return trust === 'damaged' || trust === 'untrusted' || (trust === 'unchecked' && keyring !== undefined && canDecrypt(keyring.material));
+  return (
+    trust === 'damaged' ||
+    trust === 'untrusted' ||
+    (trust === 'unchecked' && keyring !== undefined && canDecrypt(keyring.material))
+  );
 }
 
 /** The oldest version whose seal holds; undefined when there is none. */
 async function earlier(home: ManifestHome, base: Base): Promise<ListedManifest | undefined> {
   if (!isBackupId(base.id)) return undefined;
-  const found = await openEarlier(home.storage, base.object, async (bytes, { sizeBytes, modifiedMs }): Promise<ListedManifest> => {
-    if (sizeBytes > maxManifestBytes) throw damaged(base.object, `${sizeBytes} bytes are too many`);
-    const judged = await judge(home, bytes, base.id, base.object);
-    if (judged.trust !== 'sealed') throw damaged(base.object, judged.reason ?? 'its seal does not hold');
-    return { ...base, sizeBytes, modifiedMs, ...judged };
-  });
-  if (found !== undefined) home.storage.history?.fellBack(`${base.object} was overwritten; an earlier version of it, whose seal holds, is used`);
+  const found = await openEarlier(
+    home.storage,
+    base.object,
+    async (bytes, { sizeBytes, modifiedMs }): Promise<ListedManifest> => {
+      if (sizeBytes > maxManifestBytes) throw damaged(base.object, `${sizeBytes} bytes are too many`);
+      const judged = await judge(home, bytes, base.id, base.object);
+      if (judged.trust !== 'sealed') throw damaged(base.object, judged.reason ?? 'its seal does not hold');
+      return { ...base, sizeBytes, modifiedMs, ...judged };
+    },
+  );
+  if (found !== undefined) {
+    home.storage.history?.fellBack(
+      `${base.object} was overwritten; an earlier version of it, whose seal holds, is used`,
+    );
+  }
   return found?.opened;
 }
 
-/** One manifest that a delete marker hides: its oldest version whose seal holds, else the oldest that is a manifest at all; one that is damaged when none is. `versions` oldest first, without markers. */
-export async function readHiddenManifest(home: ManifestHome, object: string, versions: readonly ObjectVersion[]): Promise<ListedManifest> {
+/**
+ * One manifest that a delete marker hides: its oldest version whose seal holds, else the oldest that is a manifest at
+ * all; one that is damaged when none is. `versions` oldest first, without markers.
+ */
+export async function readHiddenManifest(
+  home: ManifestHome,
+  object: string,
+  versions: readonly ObjectVersion[],
+): Promise<ListedManifest> {
   const id = /\/([^/]*)\.json$/.exec(object)?.[1] ?? object;
   const judged: ListedManifest[] = [];
   for (const { id: versionId, sizeBytes, modifiedMs } of versions) {
     if (sizeBytes > maxManifestBytes || home.storage.history === undefined) continue;
-    const each = { id, object, sizeBytes, modifiedMs, ...(await judge(home, await home.storage.history.get(object, versionId), id, object)) };
+    const each = {
+      id,
+      object,
+      sizeBytes,
+      modifiedMs,
+      ...(await judge(home, await home.storage.history.get(object, versionId), id, object)),
+    };
     if (each.trust === 'sealed') return each;
     judged.push(each);
   }
   const [first] = versions;
-  const lost = { id, object, sizeBytes: first?.sizeBytes ?? 0, modifiedMs: first?.modifiedMs ?? 0, ...asDamaged(damaged(object, 'no version of it can be read')) };
+  const lost = {
+    id,
+    object,
+    sizeBytes: first?.sizeBytes ?? 0,
+    modifiedMs: first?.modifiedMs ?? 0,
+    ...asDamaged(damaged(object, 'no version of it can be read')),
+  };
   return judged.find(({ trust }) => trust !== 'damaged') ?? lost;
 }
 
@@ -140,7 +173,9 @@ async function judge(home: ManifestHome, bytes: Buffer, id: string, object: stri
       const reason = distrustOf(document);
       return { ...shown, trust: reason === undefined ? 'sealed' : 'untrusted', reason };
     } catch (error) {
-      if (error instanceof LifeboatError && error.code === 'key') return { ...shown, trust: 'unchecked', reason: error.message };
+      if (error instanceof LifeboatError && error.code === 'key') {
+        return { ...shown, trust: 'unchecked', reason: error.message };
+      }
       throw error;
     }
   } catch (error) {

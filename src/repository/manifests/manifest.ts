@@ -54,7 +54,10 @@ export const manifestSchema = z.strictObject({
   finishedAt: time,
   warnings: size,
   previous: z.strictObject({ id: z.string().regex(backupIdPattern), seal: hex64 }).optional(),
-  dataKey: z.string().regex(/^[0-9a-f]{32}$/).optional(),
+  dataKey: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional(),
   factsSha256: hex64,
   packsSha256: hex64,
   head: z.strictObject({ host: z.string().regex(/^[a-z0-9.-]{1,63}$/), number: size, seal: hex64 }).optional(),
@@ -98,15 +101,27 @@ export function keyCopyKey(backupId: string): string {
   return `backups/${backupId}/keys.json`;
 }
 
-/** Checks the members of a sealed document that should be the manifest of `backupId` in `repositoryId`. Throws LifeboatError `integrity`. */
-export function parseManifest(members: Readonly<Record<string, unknown>>, backupId: string, repositoryId: string, object: string): Manifest {
+/**
+ * Checks the members of a sealed document that should be the manifest of `backupId` in `repositoryId`. Throws
+ * LifeboatError `integrity`.
+ */
+export function parseManifest(
+  members: Readonly<Record<string, unknown>>,
+  backupId: string,
+  repositoryId: string,
+  object: string,
+): Manifest {
   const { format } = members;
-  if (typeof format === 'number' && format > 1) throw damaged(object, `format ${format} is newer than this version of lifeboat knows`);
+  if (typeof format === 'number' && format > 1) {
+    throw damaged(object, `format ${format} is newer than this version of lifeboat knows`);
+  }
   const parsed = manifestSchema.safeParse(members, uncompiled);
   if (!parsed.success) throw damaged(object, `it is no manifest: ${firstIssue(parsed.error)}`, parsed.error);
   const manifest = parsed.data;
   if (manifest.id !== backupId) throw damaged(object, `it is the manifest of ${manifest.id}`);
-  if (manifest.repository !== repositoryId) throw damaged(object, `it belongs to repository ${manifest.repository}, not to this one (${repositoryId})`);
+  if (manifest.repository !== repositoryId) {
+    throw damaged(object, `it belongs to repository ${manifest.repository}, not to this one (${repositoryId})`);
+  }
   const fault = inconsistency(manifest);
   if (fault !== undefined) throw damaged(object, fault);
   return manifest;
@@ -120,7 +135,9 @@ function inconsistency(manifest: Manifest): string | undefined {
     names.add(artifact.name);
     let chunks = 0;
     for (const [k, part] of artifact.index.entries()) {
-      if (part.object !== indexKey(manifest.id, artifact.name, k)) return `index part ${k} of ${artifact.name} is named ${part.object}`;
+      if (part.object !== indexKey(manifest.id, artifact.name, k)) {
+        return `index part ${k} of ${artifact.name} is named ${part.object}`;
+      }
       chunks += part.chunks;
     }
     if (chunks !== artifact.chunks) return `the index parts of ${artifact.name} do not add up`;

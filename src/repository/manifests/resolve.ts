@@ -1,4 +1,7 @@
-/** From what an operator types to one backup: a full id, a unique prefix, `latest`, `latest~1`, `latest:proven`. Always within the target. */
+/**
+ * From what an operator types to one backup: a full id, a unique prefix, `latest`, `latest~1`, `latest:proven`. Always
+ * within the target.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import { nearestIds } from './ids.ts';
 import { listManifests, type ListedManifest, type ManifestHome } from './listing.ts';
@@ -26,14 +29,23 @@ export interface ResolvedBackup {
  * the caller decides by `trust`. Throws LifeboatError `not_found` with the nearest ids, `usage` for an
  * ambiguous prefix, `key` when `latest` cannot be told without a key.
  */
-export async function resolveBackup(home: ManifestHome, text: string, options: ResolveOptions = {}): Promise<ResolvedBackup> {
+export async function resolveBackup(
+  home: ManifestHome,
+  text: string,
+  options: ResolveOptions = {},
+): Promise<ResolvedBackup> {
   const latest = /^latest(?:~(\d{1,6})|(:proven))?$/.exec(text);
   if (latest === null) return resolvePrefix(home, text, options.target);
   const { isProven = unavailable, ...others } = options;
   return resolveLatest(home, text, Number(latest[1] ?? 0), latest[2] === undefined ? others : { ...others, isProven });
 }
 
-async function resolveLatest(home: ManifestHome, text: string, back: number, { target, isProven, kinds = [] }: ResolveOptions): Promise<ResolvedBackup> {
+async function resolveLatest(
+  home: ManifestHome,
+  text: string,
+  back: number,
+  { target, isProven, kinds = [] }: ResolveOptions,
+): Promise<ResolvedBackup> {
   const passedOver: ListedManifest[] = [];
   let found = 0;
   for await (const backup of listManifests(home)) {
@@ -41,31 +53,62 @@ async function resolveLatest(home: ManifestHome, text: string, back: number, { t
     if (backup.manifest !== undefined && target !== undefined && backup.manifest.target !== target) continue;
     // What a restore has saved before it replaced it: who restores again wants the good state, not the bad one.
     if (backup.manifest?.tags?.includes(safetyTag) === true) continue;
-    if (backup.manifest !== undefined && !kinds.every((kind) => backup.manifest?.components.some((component) => component.kind === kind))) continue;
+    if (
+      backup.manifest !== undefined &&
+      !kinds.every((kind) => backup.manifest?.components.some((component) => component.kind === kind))
+    ) {
+      continue;
+    }
     if (backup.trust !== 'sealed') passedOver.push(backup);
     else if (isProven !== undefined && !(await isProven(backup))) continue;
     else if (found++ === back) return { backup, byFullId: false, passedOver };
   }
   const unchecked = passedOver.filter(({ trust }) => trust === 'unchecked');
-  if (found === 0 && unchecked[0] !== undefined) throw new LifeboatError('key', `cannot tell which backup is ${text}: ${unchecked[0].reason}`, { hint: 'configure the key, or give the full id' });
-  const bad = passedOver.length === 0 ? '' : ` (${passedOver.length} that cannot be trusted: ${passedOver.map(({ id }) => id).slice(0, 3).join(', ')})`;
-  throw new LifeboatError('not_found', `there is no backup ${text}${ofTarget(target)} in ${home.storage.location}: it has ${found} that count${kinds.length === 0 ? '' : ` and hold ${kinds.join(', ')}`}${bad}`, { hint: 'lifeboat list shows what is there' });
+  if (found === 0 && unchecked[0] !== undefined) {
+    throw new LifeboatError('key', `cannot tell which backup is ${text}: ${unchecked[0].reason}`, {
+      hint: 'configure the key, or give the full id',
+    });
+  }
+  const bad =
+    passedOver.length === 0
+      ? ''
+      : ` (${passedOver.length} that cannot be trusted: ${passedOver
+          .map(({ id }) => id)
+          .slice(0, 3)
+          .join(', ')})`;
+  throw new LifeboatError(
+    'not_found',
+    `there is no backup ${text}${ofTarget(target)} in ${home.storage.location}: it has ${found} that ` +
+      `count${kinds.length === 0 ? '' : ` and hold ${kinds.join(', ')}`}${bad}`,
+    { hint: 'lifeboat list shows what is there' },
+  );
 }
 
 async function resolvePrefix(home: ManifestHome, text: string, target: string | undefined): Promise<ResolvedBackup> {
   const found: ListedManifest[] = [];
-  if (/^[0-9A-Za-z-]+$/.test(text)) for await (const backup of listManifests(home, { idPrefix: text })) found.push(backup);
+  if (/^[0-9A-Za-z-]+$/.test(text)) {
+    for await (const backup of listManifests(home, { idPrefix: text })) found.push(backup);
+  }
   const exact = found.find(({ id }) => id === text);
   const fitting = exact === undefined ? found.filter((backup) => isOfTarget(backup, target)) : [exact];
   const [backup, other] = fitting;
   if (backup === undefined) throw await unknownBackup(home, text, target);
   if (other !== undefined) {
-    throw new LifeboatError('usage', `"${text}" begins the ids of ${fitting.length} backups: ${fitting.slice(0, 5).map(({ id }) => id).join(', ')}${fitting.length > 5 ? ', …' : ''}`, {
-      hint: 'give more of the id',
-    });
+    throw new LifeboatError(
+      'usage',
+      `"${text}" begins the ids of ${fitting.length} backups: ${fitting
+        .slice(0, 5)
+        .map(({ id }) => id)
+        .join(', ')}${fitting.length > 5 ? ', …' : ''}`,
+      { hint: 'give more of the id' },
+    );
   }
   if (!isOfTarget(backup, target)) {
-    throw new LifeboatError('not_found', `backup ${text} is one of target ${backup.manifest?.target}, not of ${target}`, { hint: `add --target ${backup.manifest?.target}` });
+    throw new LifeboatError(
+      'not_found',
+      `backup ${text} is one of target ${backup.manifest?.target}, not of ${target}`,
+      { hint: `add --target ${backup.manifest?.target}` },
+    );
   }
   return { backup, byFullId: exact !== undefined, passedOver: [] };
 }
@@ -79,7 +122,8 @@ async function unknownBackup(home: ManifestHome, text: string, target: string | 
   for await (const backup of listManifests(home)) if (isOfTarget(backup, target)) ids.push(backup.id);
   const nearest = nearestIds(text, ids);
   return new LifeboatError('not_found', `there is no backup "${text}"${ofTarget(target)} in ${home.storage.location}`, {
-    hint: nearest.length === 0 ? 'the repository holds no backup yet: lifeboat backup' : `nearest: ${nearest.join(', ')}`,
+    hint:
+      nearest.length === 0 ? 'the repository holds no backup yet: lifeboat backup' : `nearest: ${nearest.join(', ')}`,
     facts: { nearest },
   });
 }

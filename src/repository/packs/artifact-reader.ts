@@ -1,7 +1,7 @@
 /**
- * Reads stored artifacts back: index parts → range reads ahead of need → authenticated, decompressed and
- * checked against their chunk ids (or checksums, see trustChecksums) side by side → yielded in order. It never ends early: what cannot be
- * proven whole is thrown.
+ * Reads stored artifacts back: index parts → range reads ahead of need → authenticated, decompressed and checked
+ * against their chunk ids (or checksums, see trustChecksums) side by side → yielded in order. It never ends early: what
+ * cannot be proven whole is thrown.
  */
 import { countGarbage, discard } from '../../lib/collect.ts';
 import { LifeboatError } from '../../lib/errors.ts';
@@ -18,7 +18,10 @@ import type { ManifestArtifact } from '../manifests/manifest.ts';
 /** One request reads neighbouring chunks of so many plain bytes at most… */
 const runPlainBytes = 2 * 1024 * 1024;
 const firstRunPlainBytes = 1024 * 1024;
-/** …and so many of them are under way or waiting to be used: of each artifact, and more of whichever are read first. What a restore holds shall hardly depend on how many artifacts it reads side by side. */
+/**
+ * …and so many of them are under way or waiting to be used: of each artifact, and more of whichever are read first.
+ * What a restore holds shall hardly depend on how many artifacts it reads side by side.
+ */
 const runsAhead = 2;
 const spareRuns = 2;
 
@@ -71,8 +74,14 @@ async function* readWhole(options: Reading, artifact: ManifestArtifact): AsyncGe
   if (bytes !== artifact.bytes) throw damaged(artifact.name, `it yields ${bytes} bytes, not ${artifact.bytes}`);
 }
 
-async function* readRange(options: Reading, artifact: ManifestArtifact, range: { start: number; end: number }): AsyncGenerator<Uint8Array> {
-  if (range.start < 0 || range.end > artifact.bytes || range.start > range.end) throw damaged(artifact.name, `it has no bytes ${range.start} to ${range.end}`);
+async function* readRange(
+  options: Reading,
+  artifact: ManifestArtifact,
+  range: { start: number; end: number },
+): AsyncGenerator<Uint8Array> {
+  if (range.start < 0 || range.end > artifact.bytes || range.start > range.end) {
+    throw damaged(artifact.name, `it has no bytes ${range.start} to ${range.end}`);
+  }
   let at = 0;
   const wanted = async function* (): AsyncGenerator<ChunkRecord> {
     let offset = 0;
@@ -94,20 +103,29 @@ async function* readRange(options: Reading, artifact: ManifestArtifact, range: {
     given += part.length;
     yield part;
   }
-  if (given !== range.end - range.start) throw damaged(artifact.name, `it yields ${given} bytes where ${range.end - range.start} were asked for`);
+  if (given !== range.end - range.start) {
+    throw damaged(artifact.name, `it yields ${given} bytes where ${range.end - range.start} were asked for`);
+  }
 }
 
 /** Every chunk of an artifact in stream order, one index part in memory at a time. */
-export async function* records({ storage, dataKey }: ArtifactReaderOptions, artifact: ManifestArtifact): AsyncGenerator<ChunkRecord> {
+export async function* records(
+  { storage, dataKey }: ArtifactReaderOptions,
+  artifact: ManifestArtifact,
+): AsyncGenerator<ChunkRecord> {
   for (const part of artifact.index) {
     const opening = openTrue(storage, part.object, async (stored) => {
-      if (stored.length !== part.bytes || sha256(stored).toString('hex') !== part.sha256) throw damaged(artifact.name, `${part.object} is not what the manifest names`);
+      if (stored.length !== part.bytes || sha256(stored).toString('hex') !== part.sha256) {
+        throw damaged(artifact.name, `${part.object} is not what the manifest names`);
+      }
       return new IndexPart(await openBox(stored, boxKind.index, part.object, dataKey));
     });
     const index = await opening.catch((error: unknown) => {
       throw error instanceof NotFoundError ? located(error, part.object) : error;
     });
-    if (index.chunks !== part.chunks) throw damaged(artifact.name, `${part.object} lists ${index.chunks} chunks, not ${part.chunks}`);
+    if (index.chunks !== part.chunks) {
+      throw damaged(artifact.name, `${part.object} lists ${index.chunks} chunks, not ${part.chunks}`);
+    }
     for (let n = 0; n < index.chunks; n++) yield index.record(n);
   }
 }
@@ -118,7 +136,12 @@ async function* runsOf(chunks: AsyncIterable<ChunkRecord>): AsyncGenerator<Run> 
   let limit = firstRunPlainBytes;
   for await (const chunk of chunks) {
     const end = chunk.offset + chunk.storedLength;
-    if (run !== undefined && run.chunks[0]?.packId.equals(chunk.packId) === true && run.end === chunk.offset && run.plainBytes + chunk.plainLength <= limit) {
+    if (
+      run !== undefined &&
+      run.chunks[0]?.packId.equals(chunk.packId) === true &&
+      run.end === chunk.offset &&
+      run.plainBytes + chunk.plainLength <= limit
+    ) {
       run.chunks.push(chunk);
       run.end = end;
       run.plainBytes += chunk.plainLength;
@@ -142,7 +165,16 @@ async function* plainChunks(options: Reading, runs: AsyncIterable<Run>): AsyncGe
     try {
       const openAll = async (stored: Buffer): Promise<Uint8Array[]> => {
         const cipher = cipherFor(first.packHeader, boxKind.pack, dataKey);
-        const chunks = await Promise.all(run.chunks.map((chunk) => openChunk(cipher, chunk, stored.subarray(chunk.offset - run.start, chunk.offset - run.start + chunk.storedLength), check)));
+        const chunks = await Promise.all(
+          run.chunks.map((chunk) =>
+            openChunk(
+              cipher,
+              chunk,
+              stored.subarray(chunk.offset - run.start, chunk.offset - run.start + chunk.storedLength),
+              check,
+            ),
+          ),
+        );
         // Without a key, a chunk that was stored as it is lies in it.
         if (dataKey === undefined) countGarbage(stored.length);
         else discard(stored);
@@ -167,23 +199,44 @@ interface ChunkCheck {
   readonly trustChecksums: boolean;
 }
 
-async function openChunk(cipher: BoxCipher, chunk: ChunkRecord, stored: Uint8Array, { idKey, trustChecksums }: ChunkCheck): Promise<Uint8Array> {
+async function openChunk(
+  cipher: BoxCipher,
+  chunk: ChunkRecord,
+  stored: Uint8Array,
+  { idKey, trustChecksums }: ChunkCheck,
+): Promise<Uint8Array> {
   const opened = cipher.open(chunk.frame, stored);
   const isChecked = trustChecksums && isCheckedBody(opened, chunk.codec);
   const plain = await decode(opened, chunk.codec, chunk.plainLength);
   if (plain !== opened) discard(opened);
-  if (!isChecked && !chunkIdOf(idKey, plain).equals(chunk.id)) throw new LifeboatError('integrity', 'a chunk is not the one the index names');
+  if (!isChecked && !chunkIdOf(idKey, plain).equals(chunk.id)) {
+    throw new LifeboatError('integrity', 'a chunk is not the one the index names');
+  }
   return plain;
 }
 
 /** Names the object; a missing or shortened one is damage of the backup, not a storage's failure. */
 function located(error: unknown, key: string): unknown {
   if (!(error instanceof LifeboatError)) return error;
-  if (error instanceof NotFoundError) return new LifeboatError('integrity', `the repository has lost ${key}`, { hint: 'run: lifeboat validate --all --quick', cause: error, facts: { object: key } });
-  if (error.code === 'integrity' || error instanceof TooShortError) return new LifeboatError('integrity', `${key} is damaged: ${error.message}`, { hint: 'run: lifeboat validate --all', cause: error, facts: { object: key } });
+  if (error instanceof NotFoundError) {
+    return new LifeboatError('integrity', `the repository has lost ${key}`, {
+      hint: 'run: lifeboat validate --all --quick',
+      cause: error,
+      facts: { object: key },
+    });
+  }
+  if (error.code === 'integrity' || error instanceof TooShortError) {
+    return new LifeboatError('integrity', `${key} is damaged: ${error.message}`, {
+      hint: 'run: lifeboat validate --all',
+      cause: error,
+      facts: { object: key },
+    });
+  }
   return error;
 }
 
 function damaged(name: string, why: string): LifeboatError {
-  return new LifeboatError('integrity', `artifact ${name} cannot be read: ${why}`, { hint: 'run: lifeboat validate --all' });
+  return new LifeboatError('integrity', `artifact ${name} cannot be read: ${why}`, {
+    hint: 'run: lifeboat validate --all',
+  });
 }

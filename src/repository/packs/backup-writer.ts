@@ -75,8 +75,13 @@ export class BackupWriter {
     this.#gear = gearTable(dataKey, options.repositoryId);
     this.#idKey = chunkIdKey(dataKey);
     this.#compressing = new Semaphore(options.compressors);
-    this.#parent = parent === undefined ? undefined : new ParentIndex(storage, dataKey, parent, (message) => context.emit({ type: 'warning', message }));
-    this.#packer = new Packer({ storage, dataKey }, (pack) => this.#storedPacks.set(pack.packId.toString('latin1'), pack));
+    this.#parent =
+      parent === undefined
+        ? undefined
+        : new ParentIndex(storage, dataKey, parent, (message) => context.emit({ type: 'warning', message }));
+    this.#packer = new Packer({ storage, dataKey }, (pack) =>
+      this.#storedPacks.set(pack.packId.toString('latin1'), pack),
+    );
   }
 
   /** Totals of a component, live. */
@@ -87,9 +92,15 @@ export class BackupWriter {
   }
 
   /** Stores one artifact to its end. Rejects if its body fails; what was stored by then is garbage for cleanup. */
-  async store(component: string, artifact: Artifact, signal: AbortSignal = this.#options.context.signal): Promise<ManifestArtifact> {
+  async store(
+    component: string,
+    artifact: Artifact,
+    signal: AbortSignal = this.#options.context.signal,
+  ): Promise<ManifestArtifact> {
     const failure = new AbortController();
-    const artifactIndex = new ArtifactIndex((part, body) => this.#seal(indexKey(this.#options.backupId, artifact.name, part), body));
+    const artifactIndex = new ArtifactIndex((part, body) =>
+      this.#seal(indexKey(this.#options.backupId, artifact.name, part), body),
+    );
     let tail = Promise.resolve();
     try {
       const slabs = this.#threads.cut(artifact.body, {
@@ -111,11 +122,20 @@ export class BackupWriter {
       await tail;
     }
     const stored = { name: artifact.name, mediaType: artifact.mediaType, ...(await artifactIndex.finish()) };
-    this.#options.context.emit({ type: 'artifact', component, name: artifact.name, bytes: stored.bytes, storedBytes: artifactIndex.newStoredBytes });
+    this.#options.context.emit({
+      type: 'artifact',
+      component,
+      name: artifact.name,
+      bytes: stored.bytes,
+      storedBytes: artifactIndex.newStoredBytes,
+    });
     return stored;
   }
 
-  /** Puts what is still held back: packs first, then the indexes that name them. From then on what was stored can be read. */
+  /**
+   * Puts what is still held back: packs first, then the indexes that name them. From then on what was stored can be
+   * read.
+   */
   async flush(): Promise<void> {
     await this.#packing.acquire();
     try {
@@ -134,7 +154,13 @@ export class BackupWriter {
     const { storage, backupId } = this.#options;
     await this.flush();
     const object = factsKey(backupId);
-    const factsBox = await sealBox(boxKind.document, object, this.#options.dataKey, Buffer.from(JSON.stringify(facts)), this.#options.compression);
+    const factsBox = await sealBox(
+      boxKind.document,
+      object,
+      this.#options.dataKey,
+      Buffer.from(JSON.stringify(facts)),
+      this.#options.compression,
+    );
     await this.#putBox(object, boxKind.document, factsBox);
     const table = encodePackTable([...this.#packUses()]);
     await putOnce(storage, packsKey(backupId), [table]);
@@ -159,7 +185,10 @@ export class BackupWriter {
     const encoding = known === undefined ? this.#encode(chunk.plain) : undefined;
     encoding?.catch(() => {});
     return before.then(async () => {
-      const place = (await known) ?? this.#own.find(chunk.id) ?? (await this.#pack(component, chunk, await (encoding ?? this.#encode(chunk.plain)), index));
+      const place =
+        (await known) ??
+        this.#own.find(chunk.id) ??
+        (await this.#pack(component, chunk, await (encoding ?? this.#encode(chunk.plain)), index));
       this.#usage.add(place);
       const totals = this.totals(component);
       totals.readBytes += chunk.plain.length;
@@ -173,7 +202,9 @@ export class BackupWriter {
     const own = this.#own.find(id);
     if (own !== undefined) return Promise.resolve(own);
     const place = this.#parent?.find(id);
-    return place === undefined ? undefined : this.#parent?.retain(place.packId).then((retained) => (retained ? place : undefined));
+    return place === undefined
+      ? undefined
+      : this.#parent?.retain(place.packId).then((retained) => (retained ? place : undefined));
   }
 
   async #encode(plain: Uint8Array): Promise<Encoded> {
@@ -206,7 +237,12 @@ export class BackupWriter {
     if (limit === undefined) return;
     let stored = 0;
     for (const totals of this.#totals.values()) stored += totals.storedBytes;
-    if (stored > limit) throw new LifeboatError('space', `the backup stores more than ${limit} bytes, the limit that is set`, { state: 'no backup was recorded', hint: 'raise MAX_BACKUP_SIZE_MB or --max-size if this growth is meant' });
+    if (stored > limit) {
+      throw new LifeboatError('space', `the backup stores more than ${limit} bytes, the limit that is set`, {
+        state: 'no backup was recorded',
+        hint: 'raise MAX_BACKUP_SIZE_MB or --max-size if this growth is meant',
+      });
+    }
   }
 
   async #seal(key: string, body: Buffer): Promise<{ object: string; bytes: number; sha256: string }> {
@@ -222,7 +258,13 @@ export class BackupWriter {
     const { storage, dataKey } = this.#options;
     await putOnce(storage, key, parts);
     const objectBytes = parts.reduce((sum, part) => sum + part.length, 0);
-    await checkStoredBox(storage, key, { kind, dataKey, objectBytes, directoryBytes: (parts.at(-2) as Uint8Array).length, frame: 0 });
+    await checkStoredBox(storage, key, {
+      kind,
+      dataKey,
+      objectBytes,
+      directoryBytes: (parts.at(-2) as Uint8Array).length,
+      frame: 0,
+    });
   }
 
   *#packUses(): Generator<PackUse> {
@@ -230,8 +272,15 @@ export class BackupWriter {
     for (const { packId, usedBytes } of this.#usage.packs()) {
       const own = this.#storedPacks.get(packId.toString('latin1'));
       const pack = own ?? this.#parent?.pack(packId);
-      if (pack === undefined) throw new Error(`pack ${packId.toString('hex')} is referenced, but was neither stored nor found`);
-      yield { packId, objectBytes: pack.objectBytes, usedBytes, lockedUntil: own === undefined ? (this.#parent?.pack(packId)?.lockedUntil ?? 0) : ownUntil };
+      if (pack === undefined) {
+        throw new Error(`pack ${packId.toString('hex')} is referenced, but was neither stored nor found`);
+      }
+      yield {
+        packId,
+        objectBytes: pack.objectBytes,
+        usedBytes,
+        lockedUntil: own === undefined ? (this.#parent?.pack(packId)?.lockedUntil ?? 0) : ownUntil,
+      };
     }
   }
 }
@@ -277,6 +326,9 @@ async function putOnce(storage: Storage, key: string, parts: readonly Uint8Array
     await storage.put(key, parts);
   } catch (error) {
     if (!(error instanceof AlreadyExistsError)) throw error;
-    throw new LifeboatError('storage', `${key} exists already`, { hint: 'two backups cannot share an id; run the backup again', cause: error });
+    throw new LifeboatError('storage', `${key} exists already`, {
+      hint: 'two backups cannot share an id; run the backup again',
+      cause: error,
+    });
   }
 }

@@ -62,7 +62,10 @@ export class IndexPartBuilder {
   }
 }
 
-/** One part as it was stored, opened; reads records in place. Throws (integrity) on anything that is not exactly such a part. */
+/**
+ * One part as it was stored, opened; reads records in place. Throws (integrity) on anything that is not exactly such a
+ * part.
+ */
 export class IndexPart {
   readonly bytes: Buffer;
   readonly chunks: number;
@@ -75,7 +78,10 @@ export class IndexPart {
     const countAt = 4 + packCount * packRecordBytes;
     if (packCount < 0 || countAt + 4 > bytes.length) throw damaged();
     for (let at = 4; at < countAt; at += packRecordBytes) {
-      this.#packs.push({ packId: bytes.subarray(at, at + 16), packHeader: bytes.subarray(at + 16, at + packRecordBytes) });
+      this.#packs.push({
+        packId: bytes.subarray(at, at + 16),
+        packHeader: bytes.subarray(at + 16, at + packRecordBytes),
+      });
     }
     this.chunks = bytes.readUInt32LE(countAt);
     this.#recordsAt = countAt + 4;
@@ -102,7 +108,14 @@ export class IndexPart {
       plainLength: this.bytes.readUInt32LE(at + 52),
       codec: this.bytes.readUInt8(at + 56),
     };
-    if (record.codec > codec.lz4 || record.plainLength > maxFramePlainBytes || record.storedLength < tagBytes || record.offset < headerBytes) throw damaged();
+    if (
+      record.codec > codec.lz4 ||
+      record.plainLength > maxFramePlainBytes ||
+      record.storedLength < tagBytes ||
+      record.offset < headerBytes
+    ) {
+      throw damaged();
+    }
     return record;
   }
 }

@@ -1,8 +1,14 @@
-/** Which packs a backup uses and how much of each: the `packs` table beside its indexes, which cleanup and the next backup read. */
+/**
+ * Which packs a backup uses and how much of each: the `packs` table beside its indexes, which cleanup and the next
+ * backup read.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { ChunkPlace } from './index-part.ts';
 
-/** One line of the table. Bytes used: stored length of each referenced frame, once. `lockedUntil` in seconds since 1970, 0 none. */
+/**
+ * One line of the table. Bytes used: stored length of each referenced frame, once. `lockedUntil` in seconds since 1970,
+ * 0 none.
+ */
 export interface PackUse {
   readonly packId: Buffer;
   readonly objectBytes: number;
@@ -27,7 +33,9 @@ export function encodePackTable(packs: readonly PackUse[]): Buffer {
 /** Throws (integrity) unless the bytes are exactly one table. */
 export function* decodePackTable(bytes: Buffer): Generator<PackUse> {
   const count = bytes.length < 4 ? -1 : bytes.readUInt32LE(0);
-  if (bytes.length !== 4 + count * entryBytes) throw new LifeboatError('integrity', 'a table of packs is not well formed');
+  if (bytes.length !== 4 + count * entryBytes) {
+    throw new LifeboatError('integrity', 'a table of packs is not well formed');
+  }
   for (let at = 4; at < bytes.length; at += entryBytes) {
     yield {
       packId: Buffer.from(bytes.subarray(at, at + 16)),
@@ -52,7 +60,9 @@ export class PackUsage {
   add(place: ChunkPlace): void {
     const id = place.packId.toString('latin1');
     let pack = this.#packs.get(id);
-    if (pack === undefined) this.#packs.set(id, (pack = { packId: Buffer.from(place.packId), usedBytes: 0, seen: new Uint8Array(8) }));
+    if (pack === undefined) {
+      this.#packs.set(id, (pack = { packId: Buffer.from(place.packId), usedBytes: 0, seen: new Uint8Array(8) }));
+    }
     const byte = place.frame >> 3;
     const bit = 1 << (place.frame & 7);
     if (byte >= pack.seen.length) {

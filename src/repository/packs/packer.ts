@@ -7,7 +7,16 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { countGarbage } from '../../lib/collect.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { BoxCipher, boxKind, closing, headerBytes, newHeader, tagBytes, trailerBytes, type FrameEntry } from '../box/box.ts';
+import {
+  BoxCipher,
+  boxKind,
+  closing,
+  headerBytes,
+  newHeader,
+  tagBytes,
+  trailerBytes,
+  type FrameEntry,
+} from '../box/box.ts';
 import type { Encoded } from '../box/codec.ts';
 import type { DataKey } from '../box/crypto.ts';
 import { packKey, type ChunkPlace } from './index-part.ts';
@@ -66,7 +75,15 @@ export class Packer {
     // The compressor's output and the cipher's.
     countGarbage(2 * storedLength);
     pack.frames.push({ offset, storedLength, plainLength, codec: encoded.codec, chunkId: Buffer.from(id) });
-    return { packId: pack.id, packHeader: pack.cipher.header, frame, offset, storedLength, plainLength, codec: encoded.codec };
+    return {
+      packId: pack.id,
+      packHeader: pack.cipher.header,
+      frame,
+      offset,
+      storedLength,
+      plainLength,
+      codec: encoded.codec,
+    };
   }
 
   /** Stores the open pack and waits for all that are on their way. */
@@ -82,7 +99,13 @@ export class Packer {
     const buffer = this.#free.pop() as Buffer;
     const header = newHeader(boxKind.pack, this.#options.dataKey);
     header.copy(buffer);
-    return { id: randomBytes(16), buffer, cipher: new BoxCipher(header, this.#options.dataKey), frames: [], length: headerBytes };
+    return {
+      id: randomBytes(16),
+      buffer,
+      cipher: new BoxCipher(header, this.#options.dataKey),
+      frames: [],
+      length: headerBytes,
+    };
   }
 
   #store(pack: OpenPack): void {
@@ -105,7 +128,13 @@ export class Packer {
     const [directory, trailer] = closing(pack.cipher, key, pack.frames, pack.length);
     await storage.put(key, [pack.buffer.subarray(0, pack.length), directory, trailer], { randomName: true });
     const objectBytes = pack.length + directory.length + trailerBytes;
-    await checkStoredBox(storage, key, { kind: boxKind.pack, dataKey, objectBytes, directoryBytes: directory.length, frame: randomInt(pack.frames.length) });
+    await checkStoredBox(storage, key, {
+      kind: boxKind.pack,
+      dataKey,
+      objectBytes,
+      directoryBytes: directory.length,
+      frame: randomInt(pack.frames.length),
+    });
     this.#onStored({ packId: pack.id, objectBytes });
   }
 }

@@ -10,9 +10,15 @@ import type { DataKey } from '../box/crypto.ts';
 import { IndexPart, packKey, type ChunkPlace } from './index-part.ts';
 import { decodePackTable, type PackUse } from './pack-usage.ts';
 
-/** What earlier backups must tell: their artifacts (each name once) with the objects of their index parts, and their tables of packs. */
+/**
+ * What earlier backups must tell: their artifacts (each name once) with the objects of their index parts, and their
+ * tables of packs.
+ */
 export interface ParentBackup {
-  readonly artifacts: readonly { readonly name: string; readonly index: readonly { readonly object: string; readonly chunks: number }[] }[];
+  readonly artifacts: readonly {
+    readonly name: string;
+    readonly index: readonly { readonly object: string; readonly chunks: number }[];
+  }[];
   readonly packTables: readonly Buffer[];
 }
 
@@ -37,12 +43,18 @@ export class ParentIndex {
   #records = 0;
 
   /** `onDamage` is told of index parts that cannot be read; their chunks are then stored anew. */
-  constructor(storage: Storage, dataKey: DataKey | undefined, parent: ParentBackup, onDamage: (message: string) => void) {
+  constructor(
+    storage: Storage,
+    dataKey: DataKey | undefined,
+    parent: ParentBackup,
+    onDamage: (message: string) => void,
+  ) {
     this.#onDamage = onDamage;
     this.#storage = storage;
     this.#dataKey = dataKey;
     this.#artifacts = new Map(parent.artifacts.map((artifact) => [artifact.name, artifact.index]));
-    this.#fitsWhole = parent.artifacts.flatMap((artifact) => artifact.index).reduce((sum, part) => sum + part.chunks, 0) <= maxRecords;
+    this.#fitsWhole =
+      parent.artifacts.flatMap((artifact) => artifact.index).reduce((sum, part) => sum + part.chunks, 0) <= maxRecords;
     for (const pack of parent.packTables.flatMap((table) => [...decodePackTable(table)])) {
       // A mostly dead pack is not kept alive any longer: its few chunks are stored anew.
       if (pack.usedBytes * 4 >= pack.objectBytes) this.#usable.set(pack.packId.toString('latin1'), pack);
@@ -98,7 +110,9 @@ export class ParentIndex {
     const parts = this.#artifacts.get(artifact) ?? [];
     let first = 0;
     let n = 0;
-    while (n < parts.length - 1 && first + (parts[n] as PartRef).chunks <= position) first += (parts[n++] as PartRef).chunks;
+    while (n < parts.length - 1 && first + (parts[n] as PartRef).chunks <= position) {
+      first += (parts[n++] as PartRef).chunks;
+    }
     return parts.slice(Math.max(0, n - 1), n + 2);
   }
 

@@ -19,8 +19,16 @@ export class SparePlaces {
   }
 }
 
-/** At most `own` results, and as many more as there are spare places, are under way or waiting. On early exit or failure the work under way is awaited, its outcome ignored. */
-export async function* readAhead<T, R>(items: AsyncIterable<T>, work: (item: T) => Promise<R>, own: number, spare: SparePlaces): AsyncGenerator<R> {
+/**
+ * At most `own` results, and as many more as there are spare places, are under way or waiting. On early exit or failure
+ * the work under way is awaited, its outcome ignored.
+ */
+export async function* readAhead<T, R>(
+  items: AsyncIterable<T>,
+  work: (item: T) => Promise<R>,
+  own: number,
+  spare: SparePlaces,
+): AsyncGenerator<R> {
   const queue: Promise<R>[] = [];
   let places = own;
   try {

@@ -18,13 +18,18 @@ export interface LostPack {
 export async function checkReusedPacks(storage: Storage, packs: readonly PackUse[]): Promise<void> {
   const [lost] = await findLostPacks(storage, packs);
   if (lost === undefined) return;
-  throw new LifeboatError('integrity', `pack ${lost.key} ${lost.what}`, { state: 'no backup was recorded', hint: 'run: lifeboat validate --all --quick; then lifeboat backup again, which stores anew what is lost' });
+  throw new LifeboatError('integrity', `pack ${lost.key} ${lost.what}`, {
+    state: 'no backup was recorded',
+    hint: 'run: lifeboat validate --all --quick; then lifeboat backup again, which stores anew what is lost',
+  });
 }
 
 /** Those that are missing or have another size than the table says. */
 export async function findLostPacks(storage: Storage, packs: readonly PackUse[]): Promise<LostPack[]> {
   const expected = new Map(packs.map((pack) => [packKey(pack.packId), pack.objectBytes]));
-  const sizes = await (expected.size > listFrom ? sizesByListing(storage, expected) : sizesOfEach(storage, [...expected.keys()]));
+  const sizes = await (expected.size > listFrom
+    ? sizesByListing(storage, expected)
+    : sizesOfEach(storage, [...expected.keys()]));
   const lost: LostPack[] = [];
   for (const [key, bytes] of expected) {
     const sizeBytes = sizes.get(key);

@@ -1,4 +1,7 @@
-/** Puts into a repository what gets everything back without this program: one script for plain Node and a page that says how to use it. */
+/**
+ * Puts into a repository what gets everything back without this program: one script for plain Node and a page that says
+ * how to use it.
+ */
 import { readFile } from 'node:fs/promises';
 import type { Storage } from '../../storage/storage.ts';
 import { sha256 } from '../box/crypto.ts';
@@ -13,7 +16,10 @@ export async function rescueSum(): Promise<string> {
   return sha256(await rescueScript()).toString('hex');
 }
 
-/** Writes rescue/; returns the script's SHA-256 (hex), which belongs on the recovery sheet: who can write to the bucket can change the script. */
+/**
+ * Writes rescue/; returns the script's SHA-256 (hex), which belongs on the recovery sheet: who can write to the bucket
+ * can change the script.
+ */
 export async function installRescue(storage: Storage): Promise<string> {
   const script = await rescueScript();
   await storage.put('rescue/rescue.mjs', [script], { replace: true });

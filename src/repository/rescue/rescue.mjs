@@ -44,7 +44,10 @@ function main(argv) {
     makeEmptyFolder(out);
     return id === 'wal' ? extractWal(repository, out) : extractBackup(repository, id, out);
   }
-  throw usage('usage: node rescue.mjs list <repository> | extract <repository> <backup id>|wal <empty folder>   [--key-file FILE] [--trust KEY] [--force]');
+  throw usage(
+    'usage: node rescue.mjs list <repository> | extract <repository> <backup id>|wal <empty folder>   [--key-file ' +
+      'FILE] [--trust KEY] [--force]',
+  );
 }
 
 function parseArguments(argv) {
@@ -57,7 +60,11 @@ function parseArguments(argv) {
       const value = argv[++i];
       if (value === undefined) throw usage(`${word} needs a value`);
       if (word === '--key-file') options.keyFile = value;
-      else options.trusted.push(fromBase64(value, 32) ?? fail(usage(`--trust ${value}: no public key (base64 of 32 bytes)`)));
+      else {
+        options.trusted.push(
+          fromBase64(value, 32) ?? fail(usage(`--trust ${value}: no public key (base64 of 32 bytes)`)),
+        );
+      }
     } else if (word.startsWith('-')) throw usage(`unknown option ${word}`);
     else words.push(word);
   }
@@ -76,26 +83,39 @@ function makeEmptyFolder(out) {
 // ---------------------------------------------------------------- repository
 
 function openRepository(root, options) {
-  const bytes = readObject(root, 'repository.json') ?? fail(notFound(`${root} is no repository: it has no repository.json`));
+  const bytes =
+    readObject(root, 'repository.json') ?? fail(notFound(`${root} is no repository: it has no repository.json`));
   const info = parseJson(bytes, 'repository.json');
   if (info.format !== 1) throw damaged('repository.json', `format ${info.format} is unknown to this script`);
-  if (typeof info.id !== 'string' || (info.encryption !== 'none' && info.encryption !== 'aes-256-gcm')) throw damaged('repository.json', 'it does not describe a repository');
+  if (typeof info.id !== 'string' || (info.encryption !== 'none' && info.encryption !== 'aes-256-gcm')) {
+    throw damaged('repository.json', 'it does not describe a repository');
+  }
   const encrypted = info.encryption !== 'none';
   const material = readKeyMaterial(options.keyFile);
   // Who can write to the repository must not be able to make us take forgeries for unencrypted backups.
-  if (!encrypted && material.count > 0) throw badKey('a key is given, but repository.json says that nothing is encrypted: if that is meant to be, run again without the key');
+  if (!encrypted && material.count > 0) {
+    throw badKey(
+      'a key is given, but repository.json says that nothing is encrypted: if that is meant to be, run again ' +
+        'without the key',
+    );
+  }
   return { root, id: info.id, encrypted, material, options, keys: new Map() };
 }
 
 function list(repository) {
-  const names = readNames(path.join(repository.root, 'manifests')).filter((name) => name.endsWith('.json')).sort();
+  const names = readNames(path.join(repository.root, 'manifests'))
+    .filter((name) => name.endsWith('.json'))
+    .sort();
   if (names.length === 0) console.log('no backups');
   for (const name of names) {
     const id = name.slice(0, -5);
     try {
       const backup = readManifest(repository, id);
       const sizes = artifactsOf(backup.manifest).reduce((sum, artifact) => sum + artifact.bytes, 0);
-      console.log(`${id}  ${sizes} bytes  ${backup.manifest.components.map((each) => each.name).join(', ')}  ${backup.doubt === undefined ? 'sealed' : `NOT TRUSTED: ${backup.doubt}`}`);
+      console.log(
+        `${id}  ${sizes} bytes  ${backup.manifest.components.map((each) => each.name).join(', ')}  ` +
+          (backup.doubt === undefined ? 'sealed' : `NOT TRUSTED: ${backup.doubt}`),
+      );
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       console.log(`${id}  ${error.exitCode === 12 ? 'not checked' : 'UNUSABLE'}: ${error.message}`);
@@ -125,11 +145,17 @@ function checkManifestShape(manifest, object) {
   if (!Array.isArray(manifest.components)) throw damaged(object, 'it has no components');
   const names = new Set();
   for (const artifact of artifactsOf(manifest)) {
-    if (!/^(?!\.)[A-Za-z0-9._-]{1,100}$/.test(artifact.name) || names.has(artifact.name)) throw damaged(object, `artifact ${artifact.name} has no proper name of its own`);
+    if (!/^(?!\.)[A-Za-z0-9._-]{1,100}$/.test(artifact.name) || names.has(artifact.name)) {
+      throw damaged(object, `artifact ${artifact.name} has no proper name of its own`);
+    }
     names.add(artifact.name);
-    if (!Number.isSafeInteger(artifact.bytes) || !Array.isArray(artifact.index) || artifact.index.length === 0) throw damaged(object, `artifact ${artifact.name} is incomplete`);
+    if (!Number.isSafeInteger(artifact.bytes) || !Array.isArray(artifact.index) || artifact.index.length === 0) {
+      throw damaged(object, `artifact ${artifact.name} is incomplete`);
+    }
     artifact.index.forEach((part, k) => {
-      if (part.object !== `backups/${manifest.id}/${artifact.name}.${k}.index`) throw damaged(object, `part ${k} of ${artifact.name} is called ${part.object}`);
+      if (part.object !== `backups/${manifest.id}/${artifact.name}.${k}.index`) {
+        throw damaged(object, `part ${k} of ${artifact.name} is called ${part.object}`);
+      }
     });
   }
 }
@@ -145,7 +171,9 @@ function extractBackup(repository, id, out) {
   refuseDoubt(repository, doubt, `backup ${id}`);
   const sums = [];
   for (const artifact of artifactsOf(manifest)) {
-    const sha256 = writeWhole(out, artifact.name, (write) => extractArtifact(repository, manifest, key, artifact, write));
+    const sha256 = writeWhole(out, artifact.name, (write) =>
+      extractArtifact(repository, manifest, key, artifact, write),
+    );
     sums.push(`${sha256}  ${artifact.name}\n`);
     console.log(`${artifact.name}  ${artifact.bytes} bytes`);
   }
@@ -167,7 +195,9 @@ function extractArtifact(repository, manifest, key, artifact, write) {
   try {
     for (const part of artifact.index) {
       const stored = needObject(repository, part.object);
-      if (stored.length !== part.bytes || sha256Hex(stored) !== part.sha256) throw damaged(part.object, 'it is not what the manifest says');
+      if (stored.length !== part.bytes || sha256Hex(stored) !== part.sha256) {
+        throw damaged(part.object, 'it is not what the manifest says');
+      }
       for (const chunk of parseIndex(Buffer.concat(openBox(stored, 2, part.object, key)), part)) {
         const plain = packs.read(chunk);
         write(plain);
@@ -178,7 +208,9 @@ function extractArtifact(repository, manifest, key, artifact, write) {
   } finally {
     packs.close();
   }
-  if (bytes !== artifact.bytes || chunks !== artifact.chunks) throw damaged(`backup ${manifest.id}`, `${artifact.name} has ${bytes} bytes, not ${artifact.bytes}`);
+  if (bytes !== artifact.bytes || chunks !== artifact.chunks) {
+    throw damaged(`backup ${manifest.id}`, `${artifact.name} has ${bytes} bytes, not ${artifact.bytes}`);
+  }
 }
 
 function* parseIndex(bytes, part) {
@@ -220,7 +252,7 @@ class PackReader {
     const pack = this.packOf(object, chunk.packHeader);
     if (chunk.storedLength > 17 * 1024 * 1024) throw damaged(object, 'a frame is too large');
     const stored = Buffer.allocUnsafe(chunk.storedLength);
-    for (let got = 0; got < stored.length; ) {
+    for (let got = 0; got < stored.length;) {
       const read = fs.readSync(pack.fd, stored, got, stored.length - got, chunk.offset + got);
       if (read === 0) throw damaged(object, 'it is truncated');
       got += read;
@@ -317,7 +349,7 @@ function writeWhole(folder, name, fill) {
   try {
     fill((bytes) => {
       hash.update(bytes);
-      for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at, bytes.length - at);
+      for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at, bytes.length - at);
     });
     fs.fsyncSync(fd);
   } catch (error) {
@@ -336,7 +368,9 @@ function writeWhole(folder, name, fill) {
 /** Checks a header; gives the id of its data key in hex, undefined without encryption. */
 function headerKeyId(bytes, kind, object) {
   if (bytes.length < 64 || bytes.toString('latin1', 0, 4) !== 'LFBT') throw damaged(object, 'it is no sealed box');
-  if (bytes[4] !== 1 || bytes[5] !== kind || bytes[6] > 1 || bytes[7] !== 0 || bytes.readBigUInt64LE(56) !== 0n) throw damaged(object, 'its header is unknown');
+  if (bytes[4] !== 1 || bytes[5] !== kind || bytes[6] > 1 || bytes[7] !== 0 || bytes.readBigUInt64LE(56) !== 0n) {
+    throw damaged(object, 'its header is unknown');
+  }
   const id = bytes.toString('hex', 8, 24);
   if (bytes[6] === 1) return id;
   if (!/^0{32}$/.test(id)) throw damaged(object, 'its header names a key that it does not use');
@@ -345,8 +379,13 @@ function headerKeyId(bytes, kind, object) {
 
 /** A box to open frames with: `key` must be the one its header names. */
 function boxOf(header, kind, key, object) {
-  if (headerKeyId(header, kind, object) !== key?.id) throw damaged(object, 'it was sealed under another key than its backup');
-  return { header, key: key === undefined ? undefined : hkdf(key.bytes, header.subarray(24, 56), `lifeboat/1/box/${kind}`) };
+  if (headerKeyId(header, kind, object) !== key?.id) {
+    throw damaged(object, 'it was sealed under another key than its backup');
+  }
+  return {
+    header,
+    key: key === undefined ? undefined : hkdf(key.bytes, header.subarray(24, 56), `lifeboat/1/box/${kind}`),
+  };
 }
 
 function unseal(box, firstWord, n, stored, object) {
@@ -377,7 +416,10 @@ function openFrame(box, n, stored, entry, object, idKey) {
   const plain = decompress(unseal(box, 0, n, stored, object), entry.codec, entry.plainLength, object);
   // Only write-ahead log may lack chunk ids.
   if (box.header[5] === 3 && entry.id.equals(Buffer.alloc(32))) return plain;
-  const id = idKey === undefined ? crypto.createHash('sha256').update(plain).digest() : crypto.createHmac('sha256', idKey).update(plain).digest();
+  const id =
+    idKey === undefined
+      ? crypto.createHash('sha256').update(plain).digest()
+      : crypto.createHmac('sha256', idKey).update(plain).digest();
   if (!id.equals(entry.id)) throw damaged(object, `frame ${n} holds another chunk than it should`);
   return plain;
 }
@@ -390,7 +432,14 @@ function openDirectory(bytes, kind, object, key) {
   const offset = Number(trailer.readBigUInt64LE(0));
   const length = trailer.readUInt32LE(8);
   const count = trailer.readUInt32LE(12);
-  if (trailer.readUInt32LE(16) !== 0 || trailer.toString('latin1', 20) !== 'TBFL' || offset + length + 24 !== bytes.length || offset < 64) throw damaged(object, 'its trailer is wrong');
+  if (
+    trailer.readUInt32LE(16) !== 0 ||
+    trailer.toString('latin1', 20) !== 'TBFL' ||
+    offset + length + 24 !== bytes.length ||
+    offset < 64
+  ) {
+    throw damaged(object, 'its trailer is wrong');
+  }
   const directory = unseal(box, 1, count, bytes.subarray(offset, offset + length), object);
   const nameEnd = directory.length < 2 ? Infinity : 2 + directory.readUInt16LE(0);
   const end = nameEnd + count * 49;
@@ -412,7 +461,10 @@ function openDirectory(bytes, kind, object, key) {
   }
   if (expected !== offset) throw damaged(object, 'its frames have gaps');
   const idKey = chunkIdKey(key);
-  const frames = () => entries.map((entry, n) => openFrame(box, n, bytes.subarray(entry.offset, entry.offset + entry.storedLength), entry, object, idKey));
+  const frames = () =>
+    entries.map((entry, n) =>
+      openFrame(box, n, bytes.subarray(entry.offset, entry.offset + entry.storedLength), entry, object, idKey),
+    );
   return { frames, directory, end };
 }
 
@@ -425,7 +477,9 @@ function openBox(bytes, kind, object, key) {
 
 function openWalBox(bytes, object, key, trusted) {
   const { frames, directory, end } = openDirectory(bytes, 3, object, key);
-  if (directory.length !== end + (key === undefined ? 0 : 96)) throw damaged(object, 'its directory has a wrong length');
+  if (directory.length !== end + (key === undefined ? 0 : 96)) {
+    throw damaged(object, 'its directory has a wrong length');
+  }
   if (key === undefined) return { frames, doubt: undefined };
   const publicKey = directory.subarray(end, end + 32);
   const signed = Buffer.concat([bytes.subarray(0, 64), directory.subarray(0, end + 32)]);
@@ -450,8 +504,12 @@ function splitDocument(bytes, object) {
   const document = { value, seal, sealed: bytes.subarray(0, sealAt), signature: undefined, signed: undefined };
   if (value.signature === undefined) return document;
   const signatureAt = text.lastIndexOf('\n  "signature": {', sealAt) + 1;
-  const line = /^ {2}"signature": (\{\s*"key": "[^"]*",\s*"value": "[^"]*"\s*\}),\n$/.exec(text.slice(signatureAt, sealAt))?.[1];
-  if (signatureAt === 0 || line === undefined || JSON.stringify(JSON.parse(line)) !== JSON.stringify(value.signature)) throw damaged(object, 'its signature is malformed');
+  const line = /^ {2}"signature": (\{\s*"key": "[^"]*",\s*"value": "[^"]*"\s*\}),\n$/.exec(
+    text.slice(signatureAt, sealAt),
+  )?.[1];
+  if (signatureAt === 0 || line === undefined || JSON.stringify(JSON.parse(line)) !== JSON.stringify(value.signature)) {
+    throw damaged(object, 'its signature is malformed');
+  }
   const key = fromBase64(value.signature.key, 32);
   const signature = fromBase64(value.signature.value, 64);
   if (key === undefined || signature === undefined) throw damaged(object, 'its signature is malformed');
@@ -460,10 +518,20 @@ function splitDocument(bytes, object) {
 
 /** Checks seal and signature; returns why the writer may be somebody else, if so. */
 function checkDocument(document, key, info, object, trusted) {
-  const seal = key === undefined ? crypto.createHash('sha256').update(document.sealed).digest() : crypto.createHmac('sha256', hkdf(key.bytes, '', info)).update(document.sealed).digest();
-  if (!crypto.timingSafeEqual(seal, Buffer.from(document.seal, 'hex'))) throw damaged(object, 'its seal does not match');
+  const seal =
+    key === undefined
+      ? crypto.createHash('sha256').update(document.sealed).digest()
+      : crypto
+          .createHmac('sha256', hkdf(key.bytes, '', info))
+          .update(document.sealed)
+          .digest();
+  if (!crypto.timingSafeEqual(seal, Buffer.from(document.seal, 'hex'))) {
+    throw damaged(object, 'its seal does not match');
+  }
   const { signature } = document;
-  if (signature !== undefined && !isSignedBy(signature.key, document.signed, signature.value)) throw damaged(object, 'its signature is wrong');
+  if (signature !== undefined && !isSignedBy(signature.key, document.signed, signature.value)) {
+    throw damaged(object, 'its signature is wrong');
+  }
   return doubtOf(key, signature?.key, trusted);
 }
 
@@ -475,7 +543,11 @@ function doubtOf(key, publicKey, trusted) {
 }
 
 function isSignedBy(publicKey, bytes, value) {
-  const key = crypto.createPublicKey({ key: Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), publicKey]), format: 'der', type: 'spki' });
+  const key = crypto.createPublicKey({
+    key: Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), publicKey]),
+    format: 'der',
+    type: 'spki',
+  });
   return crypto.verify(null, bytes, key, value);
 }
 
@@ -483,12 +555,18 @@ function isSignedBy(publicKey, bytes, value) {
 
 function readKeyMaterial(keyFile) {
   const material = { raw: [], passphrases: [], identities: [], count: 0 };
-  const { BACKUP_ENCRYPTION_KEY: key, BACKUP_ENCRYPTION_PASSPHRASE: passphrase, BACKUP_ENCRYPTION_IDENTITY: identity } = process.env;
+  const {
+    BACKUP_ENCRYPTION_KEY: key,
+    BACKUP_ENCRYPTION_PASSPHRASE: passphrase,
+    BACKUP_ENCRYPTION_IDENTITY: identity,
+  } = process.env;
   if (keyFile !== undefined) addKey(material, fs.readFileSync(keyFile, 'utf8'));
   else {
     if (key !== undefined) addKey(material, key);
     if (passphrase !== undefined) material.passphrases.push(passphrase.normalize('NFC'));
-    if (identity !== undefined) addIdentities(material, identity.includes('AGE-SECRET-KEY-') ? identity : fs.readFileSync(identity, 'utf8'));
+    if (identity !== undefined) {
+      addIdentities(material, identity.includes('AGE-SECRET-KEY-') ? identity : fs.readFileSync(identity, 'utf8'));
+    }
   }
   material.count = material.raw.length + material.passphrases.length + material.identities.length;
   return material;
@@ -500,8 +578,9 @@ function addKey(material, text) {
   if (key === '') throw badKey('the key is blank');
   if (/^[0-9a-fA-F]{64}$/.test(key)) material.raw.push(Buffer.from(key, 'hex'));
   else if (fromBase64(key, 32) !== undefined) material.raw.push(fromBase64(key, 32));
-  else if (/^[A-Za-z0-9+/=]{40,70}$/.test(key)) throw badKey(`the key is damaged: ${key.length} characters, neither 64 hex digits nor base64 of 32 bytes`);
-  else material.passphrases.push(key.normalize('NFC'));
+  else if (/^[A-Za-z0-9+/=]{40,70}$/.test(key)) {
+    throw badKey(`the key is damaged: ${key.length} characters, neither 64 hex digits nor base64 of 32 bytes`);
+  } else material.passphrases.push(key.normalize('NFC'));
 }
 
 function addIdentities(material, text) {
@@ -516,7 +595,9 @@ function dataKeyOf(repository, id, backupId, object) {
     if (id !== undefined) throw damaged(object, 'it says that it is encrypted, repository.json that nothing is');
     return undefined;
   }
-  if (typeof id !== 'string' || !/^[0-9a-f]{32}$/.test(id)) throw damaged(object, 'it names no data key, in an encrypted repository');
+  if (typeof id !== 'string' || !/^[0-9a-f]{32}$/.test(id)) {
+    throw damaged(object, 'it names no data key, in an encrypted repository');
+  }
   if (repository.material.count === 0) throw badKey('the repository is encrypted: give the key with --key-file');
   const known = repository.keys.get(id);
   if (known !== undefined) return known;
@@ -539,7 +620,9 @@ function openKeyFile(repository, id, object) {
   const bytes = readObject(repository.root, object) ?? fail(notFound(`${object} is missing`));
   const document = splitDocument(bytes, object);
   const file = document.value;
-  if (file.format !== 1 || file.id !== id || !Array.isArray(file.recipients)) throw damaged(object, 'it is no key file of this data key');
+  if (file.format !== 1 || file.id !== id || !Array.isArray(file.recipients)) {
+    throw damaged(object, 'it is no key file of this data key');
+  }
   for (const openedBy of ['raw', 'passphrase', 'age']) {
     for (const entry of file.recipients.filter(({ type }) => type === openedBy)) {
       const key = openEntry(repository.material, entry, id);
@@ -553,17 +636,31 @@ function openKeyFile(repository, id, object) {
 
 function openEntry(material, entry, id) {
   const [salt, wrapped] = [fromBase64(entry.salt, 32), fromBase64(entry.wrapped, 48)];
-  if (entry.type === 'age') return material.identities.map((identity) => decryptAge(Buffer.from(entry.file, 'base64'), identity)).find((key) => key?.length === 32);
+  if (entry.type === 'age') {
+    return material.identities
+      .map((identity) => decryptAge(Buffer.from(entry.file, 'base64'), identity))
+      .find((key) => key?.length === 32);
+  }
   if (salt === undefined || wrapped === undefined) return undefined;
-  if (entry.type === 'raw') return material.raw.map((key) => unwrap(key, salt, wrapped, id)).find((key) => key !== undefined);
+  if (entry.type === 'raw') {
+    return material.raw.map((key) => unwrap(key, salt, wrapped, id)).find((key) => key !== undefined);
+  }
   const scryptSalt = fromBase64(entry.scryptSalt, 16);
   if (scryptSalt === undefined) return undefined;
-  const stretch = (passphrase) => crypto.scryptSync(passphrase, scryptSalt, 32, { N: 2 ** 17, r: 8, p: 1, maxmem: 2 ** 28 });
-  return material.passphrases.map((passphrase) => unwrap(stretch(passphrase), salt, wrapped, id)).find((key) => key !== undefined);
+  const stretch = (passphrase) =>
+    crypto.scryptSync(passphrase, scryptSalt, 32, { N: 2 ** 17, r: 8, p: 1, maxmem: 2 ** 28 });
+  return material.passphrases
+    .map((passphrase) => unwrap(stretch(passphrase), salt, wrapped, id))
+    .find((key) => key !== undefined);
 }
 
 function unwrap(recipientKey, salt, wrapped, id) {
-  const decipher = crypto.createDecipheriv('aes-256-gcm', hkdf(recipientKey, salt, 'lifeboat/1/wrap'), Buffer.alloc(12), { authTagLength: 16 });
+  const decipher = crypto.createDecipheriv(
+    'aes-256-gcm',
+    hkdf(recipientKey, salt, 'lifeboat/1/wrap'),
+    Buffer.alloc(12),
+    { authTagLength: 16 },
+  );
   decipher.setAAD(Buffer.from(id, 'hex'));
   decipher.setAuthTag(wrapped.subarray(32));
   try {
@@ -591,7 +688,10 @@ function decryptAge(file, identity) {
     if (type !== 'X25519') continue;
     const fileKey = unwrapFileKey(Buffer.from(share, 'base64'), Buffer.from(bodyLines.join(''), 'base64'), identity);
     if (fileKey === undefined) continue;
-    const mac = crypto.createHmac('sha256', hkdf(fileKey, '', 'header')).update(file.subarray(0, macAt + 3)).digest();
+    const mac = crypto
+      .createHmac('sha256', hkdf(fileKey, '', 'header'))
+      .update(file.subarray(0, macAt + 3))
+      .digest();
     if (!mac.equals(Buffer.from(text.slice(macAt + 4, headerEnd), 'base64'))) return undefined;
     return openAgePayload(file.subarray(headerEnd), fileKey);
   }
@@ -600,9 +700,17 @@ function decryptAge(file, identity) {
 
 function unwrapFileKey(share, body, identity) {
   if (share.length !== 32 || body.length !== 32) return undefined;
-  const publicKey = crypto.createPublicKey({ key: Buffer.concat([Buffer.from('302a300506032b656e032100', 'hex'), share]), format: 'der', type: 'spki' });
+  const publicKey = crypto.createPublicKey({
+    key: Buffer.concat([Buffer.from('302a300506032b656e032100', 'hex'), share]),
+    format: 'der',
+    type: 'spki',
+  });
   const secret = crypto.diffieHellman({ privateKey: identity.privateKey, publicKey });
-  return openChaCha(hkdf(secret, Buffer.concat([share, identity.recipient]), 'age-encryption.org/v1/X25519'), Buffer.alloc(12), body);
+  return openChaCha(
+    hkdf(secret, Buffer.concat([share, identity.recipient]), 'age-encryption.org/v1/X25519'),
+    Buffer.alloc(12),
+    body,
+  );
 }
 
 /** The payload of one chunk at most (a data key has 32 bytes). */
@@ -627,8 +735,12 @@ function openChaCha(key, nonce, sealed) {
 function decodeIdentity(text) {
   const lower = text.toLowerCase();
   const human = 'age-secret-key-';
-  const values = Array.from(lower.slice(human.length + 1), (digit) => 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'.indexOf(digit));
-  if (!lower.startsWith(`${human}1`) || values.length !== 58 || values.includes(-1)) throw badKey('the age identity is none that this script knows (AGE-SECRET-KEY-1 and 58 characters)');
+  const values = Array.from(lower.slice(human.length + 1), (digit) =>
+    'qpzry9x8gf2tvdw0s3jn54khce6mua7l'.indexOf(digit),
+  );
+  if (!lower.startsWith(`${human}1`) || values.length !== 58 || values.includes(-1)) {
+    throw badKey('the age identity is none that this script knows (AGE-SECRET-KEY-1 and 58 characters)');
+  }
   let checksum = 1;
   const codes = Array.from(human, (letter) => letter.charCodeAt(0));
   for (const value of [...codes.map((code) => code >> 5), 0, ...codes.map((code) => code & 31), ...values]) {
@@ -639,10 +751,25 @@ function decodeIdentity(text) {
     });
   }
   if (checksum !== 1) throw badKey('the age identity is mistyped: its checksum does not match');
-  const bits = values.slice(0, 52).map((value) => value.toString(2).padStart(5, '0')).join('');
-  const scalar = Buffer.from(bits.slice(0, 256).match(/.{8}/g).map((byte) => parseInt(byte, 2)));
-  const privateKey = crypto.createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b656e04220420', 'hex'), scalar]), format: 'der', type: 'pkcs8' });
-  return { privateKey, recipient: crypto.createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(12) };
+  const bits = values
+    .slice(0, 52)
+    .map((value) => value.toString(2).padStart(5, '0'))
+    .join('');
+  const scalar = Buffer.from(
+    bits
+      .slice(0, 256)
+      .match(/.{8}/g)
+      .map((byte) => parseInt(byte, 2)),
+  );
+  const privateKey = crypto.createPrivateKey({
+    key: Buffer.concat([Buffer.from('302e020100300506032b656e04220420', 'hex'), scalar]),
+    format: 'der',
+    type: 'pkcs8',
+  });
+  return {
+    privateKey,
+    recipient: crypto.createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(12),
+  };
 }
 
 // ---------------------------------------------------------------- compression
@@ -665,7 +792,12 @@ function decompress(body, codec, plainLength, object) {
 }
 
 function zstd(body, plainLength) {
-  if (typeof zlib.zstdDecompressSync !== 'function') throw new Failure(16, `this backup is compressed with zstd: it needs Node.js 22.15 or newer, this is ${process.version}`);
+  if (typeof zlib.zstdDecompressSync !== 'function') {
+    throw new Failure(
+      16,
+      `this backup is compressed with zstd: it needs Node.js 22.15 or newer, this is ${process.version}`,
+    );
+  }
   return zlib.zstdDecompressSync(body, { maxOutputLength: Math.max(1, plainLength) });
 }
 
@@ -758,7 +890,9 @@ function parseJson(bytes, object) {
   } catch {
     throw damaged(object, 'it is not JSON');
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw damaged(object, 'it is not a JSON object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw damaged(object, 'it is not a JSON object');
+  }
   return value;
 }
 
@@ -777,6 +911,9 @@ try {
   main(process.argv.slice(2));
 } catch (error) {
   if (error instanceof Failure) process.exitCode = error.exitCode;
-  else process.exitCode = error.code === 'ENOSPC' ? 15 : typeof error.code === 'string' && /^E[A-Z]+$/.test(error.code) ? 20 : 1;
+  else {
+    process.exitCode =
+      error.code === 'ENOSPC' ? 15 : typeof error.code === 'string' && /^E[A-Z]+$/.test(error.code) ? 20 : 1;
+  }
   console.error(`rescue: ${process.exitCode === 1 ? error.stack : error.message}`);
 }

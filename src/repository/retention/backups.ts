@@ -63,16 +63,25 @@ export function dateAll(backups: readonly PolicyBackup[], nowMs: number): Dated[
     // Not recursive: a chain may have thousands of links.
     const chain: PolicyBackup[] = [];
     const seen = new Set<string>();
-    for (let each: PolicyBackup | undefined = backup; each !== undefined && !known.has(each.id) && !seen.has(each.id); each = byId.get(each.previousId ?? '')) {
+    for (
+      let each: PolicyBackup | undefined = backup;
+      each !== undefined && !known.has(each.id) && !seen.has(each.id);
+      each = byId.get(each.previousId ?? '')
+    ) {
       chain.push(each);
       seen.add(each.id);
     }
     for (const each of chain.toReversed()) {
       const before = byId.get(each.previousId ?? '');
-      const floor = before === undefined || before.target !== each.target || isFuture(before) ? 0 : (known.get(before.id) ?? 0) + 1;
+      const floor =
+        before === undefined || before.target !== each.target || isFuture(before) ? 0 : (known.get(before.id) ?? 0) + 1;
       known.set(each.id, Math.max(each.takenMs, floor));
     }
   }
-  const dated = backups.map((each) => ({ ...each, takenMs: known.get(each.id) ?? each.takenMs, future: isFuture(each) }));
+  const dated = backups.map((each) => ({
+    ...each,
+    takenMs: known.get(each.id) ?? each.takenMs,
+    future: isFuture(each),
+  }));
   return dated.toSorted((a, b) => a.takenMs - b.takenMs || (a.id < b.id ? -1 : 1));
 }

@@ -22,14 +22,27 @@ const comparedWith = 10;
 export function findCollapses(target: string, backups: readonly Dated[]): Stop[] {
   const kinds = new Set(backups.flatMap(({ components }) => components.map(({ kind }) => kind)));
   return [...kinds].flatMap((kind) => {
-    const having = backups.filter((each) => !each.tags.includes(safetyTag) && each.components.some((part) => part.kind === kind)).toReversed();
+    const having = backups
+      .filter((each) => !each.tags.includes(safetyTag) && each.components.some((part) => part.kind === kind))
+      .toReversed();
     const [newest, ...before] = having;
     if (newest === undefined || newest.acknowledged) return [];
     const acknowledged = before.findIndex((each) => each.acknowledged);
     const usual = (acknowledged === -1 ? before : before.slice(0, acknowledged + 1)).slice(0, comparedWith);
     const partOf = ({ components }: Dated): PolicyPart | undefined => components.find((part) => part.kind === kind);
-    const fall = fallOf(partOf(newest), usual.map(partOf).filter((part) => part !== undefined));
-    return fall === undefined ? [] : [{ target, backupId: newest.id, reason: `deletion is stopped: the newest ${kind} backup, ${newest.id}, ${fall}` }];
+    const fall = fallOf(
+      partOf(newest),
+      usual.map(partOf).filter((part) => part !== undefined),
+    );
+    return fall === undefined
+      ? []
+      : [
+          {
+            target,
+            backupId: newest.id,
+            reason: `deletion is stopped: the newest ${kind} backup, ${newest.id}, ${fall}`,
+          },
+        ];
   });
 }
 
@@ -37,13 +50,17 @@ export function findCollapses(target: string, backups: readonly Dated[]): Stop[]
 export function overLimit(all: readonly Dated[], leaving: readonly Dated[], maxDelete: number | undefined): Dated[] {
   if (maxDelete !== undefined) return leaving.slice(maxDelete);
   const totals = Map.groupBy(all, ({ target }) => target);
-  return [...Map.groupBy(leaving, ({ target }) => target)].flatMap(([target, going]) => going.slice(Math.max(1, Math.floor((totals.get(target)?.length ?? 0) / 2))));
+  return [...Map.groupBy(leaving, ({ target }) => target)].flatMap(([target, going]) =>
+    going.slice(Math.max(1, Math.floor((totals.get(target)?.length ?? 0) / 2))),
+  );
 }
 
 function fallOf(newest: PolicyPart | undefined, usual: readonly PolicyPart[]): string | undefined {
   if (newest === undefined || usual.length === 0) return undefined;
   const bytes = median(usual.map(({ readBytes }) => readBytes));
-  if (newest.readBytes * 2 < bytes) return `has read ${formatBytes(newest.readBytes)}, the ones before ${formatBytes(bytes)}`;
+  if (newest.readBytes * 2 < bytes) {
+    return `has read ${formatBytes(newest.readBytes)}, the ones before ${formatBytes(bytes)}`;
+  }
   const items = usual.map((part) => part.items).filter((count) => count !== undefined);
   const usualItems = median(items);
   if (newest.items === undefined || newest.items * 2 >= usualItems) return undefined;

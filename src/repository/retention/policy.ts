@@ -6,7 +6,15 @@
  */
 import type { RetentionByComponent } from '../../config/config.ts';
 import { findCollapses, overLimit, type Stop } from './guards.ts';
-import { dateAll, keepTag, safetyTag, type Dated, type PolicyBackup, type PolicyComponent, type PolicyPart } from './backups.ts';
+import {
+  dateAll,
+  keepTag,
+  safetyTag,
+  type Dated,
+  type PolicyBackup,
+  type PolicyComponent,
+  type PolicyPart,
+} from './backups.ts';
 import { keptByRules, hasRules, rulesInWords } from './rules.ts';
 
 export interface Verdict {
@@ -29,10 +37,15 @@ const dayMs = 86_400_000;
 const safetyDays = 7;
 
 /**
- * Judges every backup. `policies` by target: backups of a target that it lacks stay. `nowMs` is milliseconds since 1970;
- * `maxDelete` the most that may go now (default: half of each target's, rounded down, but one at least).
+ * Judges every backup. `policies` by target: backups of a target that it lacks stay. `nowMs` is milliseconds since
+ * 1970; `maxDelete` the most that may go now (default: half of each target's, rounded down, but one at least).
  */
-export function applyPolicy(backups: readonly PolicyBackup[], policies: ReadonlyMap<string, RetentionByComponent>, nowMs: number, maxDelete?: number): PolicyOutcome {
+export function applyPolicy(
+  backups: readonly PolicyBackup[],
+  policies: ReadonlyMap<string, RetentionByComponent>,
+  nowMs: number,
+  maxDelete?: number,
+): PolicyOutcome {
   const dated = dateAll(backups, nowMs);
   const keep = new Map<string, string[]>(dated.map(({ id }) => [id, []]));
   const stops: Stop[] = [];
@@ -43,10 +56,21 @@ export function applyPolicy(backups: readonly PolicyBackup[], policies: Readonly
       continue;
     }
     judgeTarget(target, all, policy, nowMs, keep);
-    stops.push(...findCollapses(target, all.filter(({ future }) => !future)));
+    stops.push(
+      ...findCollapses(
+        target,
+        all.filter(({ future }) => !future),
+      ),
+    );
   }
   const leaving = dated.filter(({ id }) => keep.get(id)?.length === 0);
-  for (const stop of stops) note(keep, leaving.filter(({ target }) => target === stop.target), stop.reason);
+  for (const stop of stops) {
+    note(
+      keep,
+      leaving.filter(({ target }) => target === stop.target),
+      stop.reason,
+    );
+  }
   const free = leaving.filter(({ id }) => keep.get(id)?.length === 0);
   const tooMany = overLimit(dated, free, maxDelete);
   note(keep, tooMany, 'one run deletes no more; the next one goes on');
@@ -56,16 +80,31 @@ export function applyPolicy(backups: readonly PolicyBackup[], policies: Readonly
 
 /**
  * What has rules, and is counted, by itself. A base backup follows the rules of the database, but neither does a dump
- * stand in for it nor it for a dump: only from the one is there a way to any moment, only the other is restored in parts.
+ * stand in for it nor it for a dump: only from the one is there a way to any moment, only the other is restored in
+ * parts.
  */
-const judged: readonly { readonly name: string; readonly component: PolicyComponent; readonly isOf: (part: PolicyPart) => boolean }[] = [
-  { name: 'database', component: 'database', isOf: ({ component, kind }) => component === 'database' && kind !== 'base' },
+const judged: readonly {
+  readonly name: string;
+  readonly component: PolicyComponent;
+  readonly isOf: (part: PolicyPart) => boolean;
+}[] = [
+  {
+    name: 'database',
+    component: 'database',
+    isOf: ({ component, kind }) => component === 'database' && kind !== 'base',
+  },
   { name: 'base', component: 'database', isOf: ({ kind }) => kind === 'base' },
   { name: 'redis', component: 'redis', isOf: ({ component }) => component === 'redis' },
   { name: 'files', component: 'files', isOf: ({ component }) => component === 'files' },
 ];
 
-function judgeTarget(target: string, all: readonly Dated[], policy: RetentionByComponent, nowMs: number, keep: Map<string, string[]>): void {
+function judgeTarget(
+  target: string,
+  all: readonly Dated[],
+  policy: RetentionByComponent,
+  nowMs: number,
+  keep: Map<string, string[]>,
+): void {
   for (const backup of all) for (const reason of keptForItself(backup, nowMs)) note(keep, [backup], reason);
   for (const { name, component, isOf } of judged) {
     const having = all.filter((each) => each.components.some(isOf));
@@ -75,7 +114,12 @@ function judgeTarget(target: string, all: readonly Dated[], policy: RetentionByC
     if (newest !== undefined) note(keep, [newest], `newest ${name} backup of ${target}`);
     const proven = having.findLast((each) => each.proven && !each.failing);
     if (proven !== undefined) note(keep, [proven], `newest proven ${name} backup of ${target}`);
-    for (const [id, reasons] of keptByRules(having.filter(({ future }) => !future), new Set(counting), policy[component], nowMs)) {
+    for (const [id, reasons] of keptByRules(
+      having.filter(({ future }) => !future),
+      new Set(counting),
+      policy[component],
+      nowMs,
+    )) {
       const several = new Set(all.find((each) => each.id === id)?.components.map((part) => part.component)).size > 1;
       for (const reason of reasons) keep.get(id)?.push(several ? `${name}: ${reason}` : reason);
     }
@@ -84,10 +128,17 @@ function judgeTarget(target: string, all: readonly Dated[], policy: RetentionByC
 }
 
 /** Log is kept for so many days: without the base backup before them the oldest of it could not be replayed. */
-function keepForLog(bases: readonly Dated[], { walDays }: RetentionByComponent, nowMs: number, keep: Map<string, string[]>): void {
+function keepForLog(
+  bases: readonly Dated[],
+  { walDays }: RetentionByComponent,
+  nowMs: number,
+  keep: Map<string, string[]>,
+): void {
   if (walDays === undefined) return;
   const first = bases.findLast(({ takenMs }) => takenMs <= nowMs - walDays * dayMs) ?? bases[0];
-  if (first !== undefined) note(keep, [first], `the log of the last ${walDays === 1 ? 'day' : `${walDays} days`} is replayed from it`);
+  if (first !== undefined) {
+    note(keep, [first], `the log of the last ${walDays === 1 ? 'day' : `${walDays} days`} is replayed from it`);
+  }
 }
 
 function keptForItself({ hold, unreadableNote, tags, future, takenMs }: Dated, nowMs: number): string[] {
@@ -96,7 +147,9 @@ function keptForItself({ hold, unreadableNote, tags, future, takenMs }: Dated, n
   if (unreadableNote) reasons.push('it has a note that cannot be read: it may be on hold');
   if (tags.includes(keepTag)) reasons.push(`tagged ${keepTag}`);
   if (future) reasons.push('dated in the future: its age cannot be told');
-  if (tags.includes(safetyTag) && takenMs > nowMs - safetyDays * dayMs) reasons.push(`safety backup of the last ${safetyDays} days`);
+  if (tags.includes(safetyTag) && takenMs > nowMs - safetyDays * dayMs) {
+    reasons.push(`safety backup of the last ${safetyDays} days`);
+  }
   return reasons;
 }
 
@@ -104,9 +157,15 @@ function note(keep: Map<string, string[]>, backups: readonly Dated[], reason: st
   for (const { id } of backups) keep.get(id)?.push(reason);
 }
 
-function verdict({ id, components, failing }: Dated, kept: readonly string[], policy: RetentionByComponent | undefined): Verdict {
+function verdict(
+  { id, components, failing }: Dated,
+  kept: readonly string[],
+  policy: RetentionByComponent | undefined,
+): Verdict {
   if (kept.length > 0) return { id, keep: true, reasons: kept };
   const names = [...new Set(components.map(({ component }) => component))];
-  const rules = names.map((name) => (policy === undefined ? '' : `${names.length > 1 ? `${name}: ` : ''}${rulesInWords(policy[name])}`));
+  const rules = names.map((name) =>
+    policy === undefined ? '' : `${names.length > 1 ? `${name}: ` : ''}${rulesInWords(policy[name])}`,
+  );
   return { id, keep: false, reasons: [...(failing ? ['a check found it damaged'] : []), ...rules] };
 }

@@ -15,21 +15,34 @@ export function hasRules(policy: RetentionPolicy): boolean {
  * calendar only at the `counting` ones, so that a damaged or a safety backup takes no other's place. Periods
  * without a backup do not count: seven days are the last seven that have one.
  */
-export function keptByRules(backups: readonly Dated[], counting: ReadonlySet<Dated>, policy: RetentionPolicy, nowMs: number): Map<string, string[]> {
+export function keptByRules(
+  backups: readonly Dated[],
+  counting: ReadonlySet<Dated>,
+  policy: RetentionPolicy,
+  nowMs: number,
+): Map<string, string[]> {
   const kept = new Map<string, string[]>();
   const keep = ({ id }: Dated, reason: string): void => void kept.set(id, [...(kept.get(id) ?? []), reason]);
   const newestFirst = backups.filter((each) => counting.has(each)).toReversed();
   for (const backup of backups) {
-    if (policy.days !== undefined && nowMs - backup.takenMs < policy.days * dayMs) keep(backup, `younger than ${days(policy.days)}`);
-    if (policy.keepWithinMs !== undefined && nowMs - backup.takenMs < policy.keepWithinMs) keep(backup, `within ${span(policy.keepWithinMs)}`);
+    if (policy.days !== undefined && nowMs - backup.takenMs < policy.days * dayMs) {
+      keep(backup, `younger than ${days(policy.days)}`);
+    }
+    if (policy.keepWithinMs !== undefined && nowMs - backup.takenMs < policy.keepWithinMs) {
+      keep(backup, `within ${span(policy.keepWithinMs)}`);
+    }
   }
-  for (const backup of newestFirst.slice(0, policy.keepLast ?? 0)) keep(backup, policy.keepLast === 1 ? 'the last one' : `one of the last ${policy.keepLast}`);
+  for (const backup of newestFirst.slice(0, policy.keepLast ?? 0)) {
+    keep(backup, policy.keepLast === 1 ? 'the last one' : `one of the last ${policy.keepLast}`);
+  }
   for (const { rule, name, period } of calendar) {
     const first = new Map<string, Dated>();
     for (const backup of newestFirst) if (!first.has(period(backup.takenMs))) first.set(period(backup.takenMs), backup);
     for (const [label, backup] of [...first].slice(0, policy[rule] ?? 0)) keep(backup, `newest of ${name} ${label}`);
   }
-  for (const backup of newestFirst.slice(0, policy.minBackups ?? 0)) if (!kept.has(backup.id)) keep(backup, `one of at least ${policy.minBackups}`);
+  for (const backup of newestFirst.slice(0, policy.minBackups ?? 0)) {
+    if (!kept.has(backup.id)) keep(backup, `one of at least ${policy.minBackups}`);
+  }
   return kept;
 }
 
@@ -39,7 +52,9 @@ export function rulesInWords(policy: RetentionPolicy): string {
   if (policy.days !== undefined) words.push(`older than ${days(policy.days)}`);
   if (policy.keepWithinMs !== undefined) words.push(`not within ${span(policy.keepWithinMs)}`);
   if (policy.keepLast !== undefined) words.push(`not one of the last ${policy.keepLast}`);
-  for (const { rule, name } of calendar) if (policy[rule] !== undefined) words.push(`not newest of one of the last ${policy[rule]} ${name}s`);
+  for (const { rule, name } of calendar) {
+    if (policy[rule] !== undefined) words.push(`not newest of one of the last ${policy[rule]} ${name}s`);
+  }
   return words.join(', ');
 }
 

@@ -35,10 +35,16 @@ export interface PutWalOptions {
 }
 
 /**
- * Puts one file; durable when it resolves. 'present': it was there with the same content. Throws LifeboatError `integrity`
- * if another content has that name already (which stays), and what the storage throws.
+ * Puts one file; durable when it resolves. 'present': it was there with the same content. Throws LifeboatError
+ * `integrity` if another content has that name already (which stays), and what the storage throws.
  */
-export async function putWal(home: WalHome, systemId: string, name: string, body: Uint8Array, { sealing, compression }: PutWalOptions): Promise<'stored' | 'present'> {
+export async function putWal(
+  home: WalHome,
+  systemId: string,
+  name: string,
+  body: Uint8Array,
+  { sealing, compression }: PutWalOptions,
+): Promise<'stored' | 'present'> {
   const key = walKey(systemId, needWalName(name));
   const before = await getIfThere(home.storage, key);
   if (before !== undefined) return compare(home, key, before, body);
@@ -55,19 +61,28 @@ export async function putWal(home: WalHome, systemId: string, name: string, body
 }
 
 /** One file, verified whole. Throws NotFoundError when it is proven absent, else as openWalBox. */
-export async function readWal(home: WalHome, systemId: string, name: string, options: { readonly force?: boolean } = {}): Promise<Buffer> {
+export async function readWal(
+  home: WalHome,
+  systemId: string,
+  name: string,
+  options: { readonly force?: boolean } = {},
+): Promise<Buffer> {
   return readWalObject(home, walKey(systemId, needWalName(name)), options);
 }
 
 /** The same by key. */
-export async function readWalObject(home: WalHome, key: string, options: { readonly force?: boolean } = {}): Promise<Buffer> {
+export async function readWalObject(
+  home: WalHome,
+  key: string,
+  options: { readonly force?: boolean } = {},
+): Promise<Buffer> {
   return openTrue(home.storage, key, async (stored) => openWalBox(stored, key, home.keyring, options));
 }
 
 /** The system identifiers that have something in the archive, a request each. */
 export async function listWalSystems(storage: Storage): Promise<string[]> {
   const found: string[] = [];
-  for (let after: string | undefined = 'wal/'; after !== undefined; ) {
+  for (let after: string | undefined = 'wal/'; after !== undefined;) {
     let next: string | undefined;
     for await (const { key } of storage.list('wal/', after)) {
       const systemId = /^wal\/(\d{1,20})\//.exec(key)?.[1];
@@ -86,7 +101,11 @@ export async function listWalSystems(storage: Storage): Promise<string[]> {
  * All files of a system, streamed: segments and unfinished ones by timeline and position, then histories and backup
  * labels. With `timeline` only the segments of that one; with `from` (a name) those from that position on.
  */
-export async function* listWal(storage: Storage, systemId: string, { timeline, from }: { readonly timeline?: number; readonly from?: string } = {}): AsyncGenerator<WalObject> {
+export async function* listWal(
+  storage: Storage,
+  systemId: string,
+  { timeline, from }: { readonly timeline?: number; readonly from?: string } = {},
+): AsyncGenerator<WalObject> {
   const prefix = timeline === undefined ? `wal/${systemId}/` : timelinePrefix(systemId, timeline);
   // Everything of a segment begins with its name: the name itself sorts directly before all of it.
   const after = from === undefined ? undefined : walKey(systemId, needWalName(from)).slice(0, -'.wal'.length);
@@ -118,7 +137,9 @@ export function parseHistory(text: string, name: string): HistoryLine[] {
   const lines = text.split('\n').filter((line) => !/^\s*(#|$)/.test(line));
   return lines.map((line) => {
     const [, timeline, high, low] = /^\s*(\d+)\s+([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})(\s|$)/.exec(line) ?? [];
-    if (timeline === undefined || high === undefined || low === undefined) throw new LifeboatError('integrity', `${name} is damaged: a line of it is none of a timeline's history`);
+    if (timeline === undefined || high === undefined || low === undefined) {
+      throw new LifeboatError('integrity', `${name} is damaged: a line of it is none of a timeline's history`);
+    }
     return { timeline: Number(timeline), switchLsn: BigInt(`0x${high}`) * 2n ** 32n + BigInt(`0x${low}`) };
   });
 }
@@ -137,6 +158,8 @@ async function compare(home: WalHome, key: string, stored: Buffer, body: Uint8Ar
   if ((await openWalBox(stored, key, home.keyring)).equals(body)) return 'present';
   throw new LifeboatError('integrity', `${key} is in the repository already, with another content`, {
     state: 'what is stored stays as it is; this file was not archived',
-    hint: 'two servers write to one archive: a clone that still has its archive_command, or a server put back to an older state; give one of them archive_mode=off or another repository',
+    hint:
+      'two servers write to one archive: a clone that still has its archive_command, or a server put back to an ' +
+      'older state; give one of them archive_mode=off or another repository',
   });
 }

@@ -20,21 +20,35 @@ export interface WalName {
   readonly lsn: bigint | undefined;
 }
 
-const pattern = /^(?:([0-9A-F]{8})\.history|([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial|\.([0-9A-F]{16})\.partial|\.[0-9A-F]{8}\.backup)?)$/;
+const pattern =
+  /^(?:([0-9A-F]{8})\.history|([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial|\.([0-9A-F]{16})\.partial|\.[0-9A-F]{8}\.backup)?)$/;
 
 /** What a file name stands for; undefined if it is none of write-ahead log. */
 export function parseWalName(name: string): WalName | undefined {
   const [, history, timeline, log, low, suffix, lsn] = pattern.exec(name) ?? [];
-  if (history !== undefined) return { name, kind: 'history', timeline: Number.parseInt(history, 16), segment: undefined, lsn: undefined };
+  if (history !== undefined) {
+    return { name, kind: 'history', timeline: Number.parseInt(history, 16), segment: undefined, lsn: undefined };
+  }
   if (timeline === undefined || log === undefined || low === undefined) return undefined;
-  const kind: WalKind = suffix === undefined ? 'segment' : lsn !== undefined ? 'unfinished' : suffix === '.partial' ? 'partial' : 'backup';
-  return { name, kind, timeline: Number.parseInt(timeline, 16), segment: `${timeline}${log}${low}`, lsn: lsn === undefined ? undefined : BigInt(`0x${lsn}`) };
+  const kind: WalKind =
+    suffix === undefined ? 'segment' : lsn !== undefined ? 'unfinished' : suffix === '.partial' ? 'partial' : 'backup';
+  return {
+    name,
+    kind,
+    timeline: Number.parseInt(timeline, 16),
+    segment: `${timeline}${log}${low}`,
+    lsn: lsn === undefined ? undefined : BigInt(`0x${lsn}`),
+  };
 }
 
 /** The same for a name that must be one. Throws LifeboatError `usage`. */
 export function needWalName(name: string): WalName {
   const parsed = parseWalName(name);
-  if (parsed === undefined) throw new LifeboatError('usage', `${JSON.stringify(name)} is no name of a write-ahead log file`, { hint: 'PostgreSQL passes it: %p to wal push, %f and %p to wal fetch' });
+  if (parsed === undefined) {
+    throw new LifeboatError('usage', `${JSON.stringify(name)} is no name of a write-ahead log file`, {
+      hint: 'PostgreSQL passes it: %p to wal push, %f and %p to wal fetch',
+    });
+  }
   return parsed;
 }
 
@@ -53,12 +67,16 @@ export function timelinePrefix(systemId: string, timeline: number): string {
 export function parseWalKey(key: string): { readonly systemId: string; readonly file: WalName } | undefined {
   const [, systemId, name] = /^wal\/(\d{1,20})\/(?:history|[0-9A-F]{8}\/[0-9A-F]{8})\/([^/]+)\.wal$/.exec(key) ?? [];
   const file = name === undefined ? undefined : parseWalName(name);
-  return systemId === undefined || file === undefined || walKey(systemId, file) !== key ? undefined : { systemId, file };
+  return systemId === undefined || file === undefined || walKey(systemId, file) !== key
+    ? undefined
+    : { systemId, file };
 }
 
 /** Number of a segment, counted from the start of the log; it goes on over timelines. */
 export function segmentNumber(segment: string, segmentBytes: number): bigint {
-  return BigInt(`0x${segment.slice(8, 16)}`) * (2n ** 32n / BigInt(segmentBytes)) + BigInt(`0x${segment.slice(16, 24)}`);
+  return (
+    BigInt(`0x${segment.slice(8, 16)}`) * (2n ** 32n / BigInt(segmentBytes)) + BigInt(`0x${segment.slice(16, 24)}`)
+  );
 }
 
 /** Name of the segment with that number. */
@@ -75,7 +93,11 @@ export function segmentAt(timeline: number, lsn: bigint, segmentBytes: number): 
 /** "16/B374D848" as a number. Throws LifeboatError `usage`. */
 export function parseLsn(text: string): bigint {
   const [, high, low] = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/.exec(text) ?? [];
-  if (high === undefined || low === undefined) throw new LifeboatError('usage', `"${text}" is no position in the write-ahead log`, { hint: 'write it as PostgreSQL does: 16/B374D848' });
+  if (high === undefined || low === undefined) {
+    throw new LifeboatError('usage', `"${text}" is no position in the write-ahead log`, {
+      hint: 'write it as PostgreSQL does: 16/B374D848',
+    });
+  }
   return BigInt(`0x${high}`) * 2n ** 32n + BigInt(`0x${low}`);
 }
 

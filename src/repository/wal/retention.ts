@@ -30,7 +30,10 @@ export interface WalRules {
   readonly bases: readonly WalBase[];
   /** By timeline; undefined: there is one, but it cannot be read. */
   readonly histories: ReadonlyMap<number, readonly HistoryLine[] | undefined>;
-  /** Log that was stored since then stays, needed or not; milliseconds since 1970. Infinity: there is no such rule; -Infinity: all of it stays. */
+  /**
+   * Log that was stored since then stays, needed or not; milliseconds since 1970. Infinity: there is no such rule;
+   * -Infinity: all of it stays.
+   */
   readonly keepSinceMs: number;
   /** Only what was stored before this moment may go; milliseconds since 1970. */
   readonly beforeMs: number;
@@ -45,7 +48,10 @@ interface NeededRange {
 /** Judges the log of one cluster: first all segments, then histories. */
 export class WalJudge {
   readonly #rules: WalRules;
-  readonly #ranges = new Map<number, { readonly live: readonly NeededRange[]; readonly gone: readonly NeededRange[] }>();
+  readonly #ranges = new Map<
+    number,
+    { readonly live: readonly NeededRange[]; readonly gone: readonly NeededRange[] }
+  >();
   readonly #staying: Set<number>;
 
   constructor(rules: WalRules) {
@@ -56,11 +62,16 @@ export class WalJudge {
   /** Everything that lies there of one segment: itself, `.partial` ones, unfinished ones. */
   judgeSegment(group: readonly WalObject[]): WalVerdict[] {
     const isWhole = group.some(({ file }) => file.kind === 'segment');
-    const newest = group.reduce((highest, { file }) => (file.lsn !== undefined && file.lsn > highest ? file.lsn : highest), -1n);
+    const newest = group.reduce(
+      (highest, { file }) => (file.lsn !== undefined && file.lsn > highest ? file.lsn : highest),
+      -1n,
+    );
     return group.map((each) => {
       const { kind, lsn } = each.file;
       const isSuperseded = kind !== 'segment' && (isWhole || (lsn !== undefined && lsn < newest));
-      return isSuperseded && each.modifiedMs < this.#rules.beforeMs && this.#rules.keepSinceMs !== -Infinity ? 'goes' : this.judgeOne(each);
+      return isSuperseded && each.modifiedMs < this.#rules.beforeMs && this.#rules.keepSinceMs !== -Infinity
+        ? 'goes'
+        : this.judgeOne(each);
     });
   }
 
@@ -79,7 +90,9 @@ export class WalJudge {
       lines === undefined ||
       this.#staying.has(timeline) ||
       lines.some((line) => this.#staying.has(line.timeline)) ||
-      [...this.#staying].some((each) => each > timeline && (histories.get(each)?.some((line) => line.timeline === timeline) ?? true));
+      [...this.#staying].some(
+        (each) => each > timeline && (histories.get(each)?.some((line) => line.timeline === timeline) ?? true),
+      );
     return isOfUse || modifiedMs >= Math.min(beforeMs, keepSinceMs) ? 'stays' : 'goes';
   }
 
@@ -97,7 +110,10 @@ export class WalJudge {
   #rangesOf(timeline: number): { readonly live: readonly NeededRange[]; readonly gone: readonly NeededRange[] } {
     const known = this.#ranges.get(timeline);
     if (known !== undefined) return known;
-    const of = (isLive: boolean): NeededRange[] => this.#rules.bases.filter(({ state }) => ['live', 'hidden'].includes(state) === isLive).flatMap((base) => neededOf(base, timeline, this.#rules.histories) ?? []);
+    const of = (isLive: boolean): NeededRange[] =>
+      this.#rules.bases
+        .filter(({ state }) => ['live', 'hidden'].includes(state) === isLive)
+        .flatMap((base) => neededOf(base, timeline, this.#rules.histories) ?? []);
     const ranges = { live: of(true), gone: of(false) };
     this.#ranges.set(timeline, ranges);
     return ranges;
@@ -122,7 +138,10 @@ function neededOf(base: WalBase, timeline: number, histories: WalRules['historie
   return from <= to ? { from, to } : undefined;
 }
 
-/** The earliest moment that base backups of some states reach; undefined: none. Only those whose own log is whole are to be given. */
+/**
+ * The earliest moment that base backups of some states reach; undefined: none. Only those whose own log is whole are to
+ * be given.
+ */
 export function earliestMoment(bases: readonly WalBase[], states: readonly WalBase['state'][]): string | undefined {
   const moments = bases.filter(({ state }) => states.includes(state)).map(({ stoppedAt }) => stoppedAt);
   return moments.toSorted((a, b) => Date.parse(a) - Date.parse(b))[0];

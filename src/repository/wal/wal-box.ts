@@ -5,7 +5,20 @@
  */
 import type { CompressionConfig } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
-import { BoxCipher, boxKind, encodeDirectory, encodeTrailer, headerBytes, newHeader, noChunkId, openBoxFrames, openWholeBox, parseHeader, tagBytes, type FrameEntry } from '../box/box.ts';
+import {
+  BoxCipher,
+  boxKind,
+  encodeDirectory,
+  encodeTrailer,
+  headerBytes,
+  newHeader,
+  noChunkId,
+  openBoxFrames,
+  openWholeBox,
+  parseHeader,
+  tagBytes,
+  type FrameEntry,
+} from '../box/box.ts';
 import { encode, type Encoded } from '../box/codec.ts';
 import { distrustOf, keyNeeded, type SealingKey } from '../keys/sealed-records.ts';
 import type { Keyring, OpenedKey } from '../keys/keyring.ts';
@@ -19,12 +32,24 @@ const compressing = new Semaphore(libuvThreads);
 const publicKeyBytes = 32;
 const signatureBytes = 64;
 
-/** Seals a file of write-ahead log under the name `key`; the frames are compressed side by side. Returns the parts of the object, its header first. */
-export async function sealWalBox(key: string, body: Uint8Array, sealing: SealingKey, compression: CompressionConfig): Promise<Uint8Array[]> {
+/**
+ * Seals a file of write-ahead log under the name `key`; the frames are compressed side by side. Returns the parts of
+ * the object, its header first.
+ */
+export async function sealWalBox(
+  key: string,
+  body: Uint8Array,
+  sealing: SealingKey,
+  compression: CompressionConfig,
+): Promise<Uint8Array[]> {
   const { dataKey, signer } = sealing;
-  if (dataKey !== undefined && signer === undefined) throw new TypeError('an encrypted box of write-ahead log needs a signer');
+  if (dataKey !== undefined && signer === undefined) {
+    throw new TypeError('an encrypted box of write-ahead log needs a signer');
+  }
   const cipher = new BoxCipher(newHeader(boxKind.wal, dataKey), dataKey);
-  const plain = Array.from({ length: Math.ceil(body.length / frameBytes) }, (_, n) => body.subarray(n * frameBytes, (n + 1) * frameBytes));
+  const plain = Array.from({ length: Math.ceil(body.length / frameBytes) }, (_, n) =>
+    body.subarray(n * frameBytes, (n + 1) * frameBytes),
+  );
   const encoded = await Promise.all(plain.map(async (each) => encodeFrame(each, compression)));
   const parts: Uint8Array[] = [cipher.header];
   const frames: FrameEntry[] = [];
@@ -42,7 +67,11 @@ export async function sealWalBox(key: string, body: Uint8Array, sealing: Sealing
     directory = Buffer.concat([signed, signer.sign(Buffer.concat([cipher.header, signed]))]);
   }
   const sealed = cipher.sealDirectory(frames.length, directory);
-  return [...parts, sealed, encodeTrailer({ directoryOffset: offset, directoryLength: sealed.length, frameCount: frames.length })];
+  return [
+    ...parts,
+    sealed,
+    encodeTrailer({ directoryOffset: offset, directoryLength: sealed.length, frameCount: frames.length }),
+  ];
 }
 
 async function encodeFrame(plain: Uint8Array, compression: CompressionConfig): Promise<Encoded> {
@@ -60,10 +89,16 @@ export function saltOf(header: Uint8Array): Buffer {
 }
 
 /**
- * Opens a box that was read as `key`; every frame and the signature are checked. `keyring` is undefined without encryption.
- * Throws LifeboatError `integrity` for damage, `key` when its data key cannot be opened or, without `force`, when no trusted writer signed it.
+ * Opens a box that was read as `key`; every frame and the signature are checked. `keyring` is undefined without
+ * encryption. Throws LifeboatError `integrity` for damage, `key` when its data key cannot be opened or, without
+ * `force`, when no trusted writer signed it.
  */
-export async function openWalBox(bytes: Buffer, key: string, keyring: Keyring | undefined, { force = false }: { readonly force?: boolean } = {}): Promise<Buffer> {
+export async function openWalBox(
+  bytes: Buffer,
+  key: string,
+  keyring: Keyring | undefined,
+  { force = false }: { readonly force?: boolean } = {},
+): Promise<Buffer> {
   try {
     const dataKey = await dataKeyOf(bytes, key, keyring);
     await checkSignature(bytes, key, dataKey, keyring, force);
@@ -71,7 +106,9 @@ export async function openWalBox(bytes: Buffer, key: string, keyring: Keyring | 
     for await (const plain of openBoxFrames(bytes, boxKind.wal, key, dataKey)) parts.push(plain);
     return Buffer.concat(parts);
   } catch (error) {
-    if (error instanceof LifeboatError && error.code === 'integrity' && !error.message.startsWith(key)) throw damaged(key, error.message, error);
+    if (error instanceof LifeboatError && error.code === 'integrity' && !error.message.startsWith(key)) {
+      throw damaged(key, error.message, error);
+    }
     throw error;
   }
 }
@@ -87,7 +124,13 @@ async function dataKeyOf(bytes: Buffer, key: string, keyring: Keyring | undefine
   return keyring.open(id.toString('hex'));
 }
 
-async function checkSignature(bytes: Buffer, key: string, dataKey: OpenedKey | undefined, keyring: Keyring | undefined, force: boolean): Promise<void> {
+async function checkSignature(
+  bytes: Buffer,
+  key: string,
+  dataKey: OpenedKey | undefined,
+  keyring: Keyring | undefined,
+  force: boolean,
+): Promise<void> {
   const { rest, signed } = openWholeBox(bytes, boxKind.wal, key, dataKey);
   if (dataKey === undefined || keyring === undefined) {
     if (rest.length > 0) throw damaged(key, 'its directory is too long');
@@ -96,8 +139,15 @@ async function checkSignature(bytes: Buffer, key: string, dataKey: OpenedKey | u
   if (rest.length !== publicKeyBytes + signatureBytes) throw damaged(key, 'it holds no signature');
   const publicKey = rest.subarray(0, publicKeyBytes);
   const value = rest.subarray(publicKeyBytes);
-  if (!(await isSignedBy(publicKey, Buffer.concat([bytes.subarray(0, headerBytes), signed, publicKey]), value))) throw damaged(key, 'its signature does not match');
-  const doubt = distrustOf({ authenticity: await keyring.authenticity(dataKey, { key: publicKey, value }), signedBy: publicKey.toString('base64') });
+  if (!(await isSignedBy(publicKey, Buffer.concat([bytes.subarray(0, headerBytes), signed, publicKey]), value))) {
+    throw damaged(key, 'its signature does not match');
+  }
+  const doubt = distrustOf({
+    authenticity: await keyring.authenticity(dataKey, { key: publicKey, value }),
+    signedBy: publicKey.toString('base64'),
+  });
   if (doubt === undefined || force) return;
-  throw new LifeboatError('key', `${key} is not trusted: ${doubt}`, { hint: 'add the writer to encryption.trustedKeys, or take it as it is with --force' });
+  throw new LifeboatError('key', `${key} is not trusted: ${doubt}`, {
+    hint: 'add the writer to encryption.trustedKeys, or take it as it is with --force',
+  });
 }

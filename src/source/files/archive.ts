@@ -50,7 +50,16 @@ export async function* writeArchive(parts: ArchiveParts): AsyncGenerator<Uint8Ar
 async function* writeEntry(parts: ArchiveParts, entry: WalkedEntry, out: Gatherer): AsyncGenerator<Uint8Array> {
   if (entry.type !== 'file') {
     const device = entry.type === 'char' || entry.type === 'block' ? deviceOf(entry.stat.rdev) : undefined;
-    yield* writeMember(parts, entry, { ...memberOf(parts, entry, entry.stat, 0), ...(entry.link === undefined ? {} : { link: entry.link }), ...(device === undefined ? {} : { device }) }, out);
+    yield* writeMember(
+      parts,
+      entry,
+      {
+        ...memberOf(parts, entry, entry.stat, 0),
+        ...(entry.link === undefined ? {} : { link: entry.link }),
+        ...(device === undefined ? {} : { device }),
+      },
+      out,
+    );
     return;
   }
   const first = entry.stat.nlink > 1n ? parts.links.find(entry.stat) : undefined;
@@ -58,19 +67,32 @@ async function* writeEntry(parts: ArchiveParts, entry: WalkedEntry, out: Gathere
     yield* writeMember(parts, entry, { ...memberOf(parts, entry, entry.stat, 0), type: 'hardlink', link: first }, out);
     return;
   }
-  const stored = entry.small === undefined ? yield* writeBigFile(parts, entry, out) : yield* writeSmallFile(parts, entry, entry.small, out);
+  const stored =
+    entry.small === undefined
+      ? yield* writeBigFile(parts, entry, out)
+      : yield* writeSmallFile(parts, entry, entry.small, out);
   if (stored && entry.stat.nlink > 1n && !parts.links.add(entry.stat, entry.member)) {
     parts.tally.trouble('unlinked', entry.member, '');
   }
 }
 
-async function* writeMember(parts: ArchiveParts, entry: WalkedEntry, member: TarMember, out: Gatherer): AsyncGenerator<Uint8Array> {
+async function* writeMember(
+  parts: ArchiveParts,
+  entry: WalkedEntry,
+  member: TarMember,
+  out: Gatherer,
+): AsyncGenerator<Uint8Array> {
   const header = encodeTarHeader(member);
   yield* out.add(header);
   await record(parts, entry, member, header.length, {});
 }
 
-async function* writeSmallFile(parts: ArchiveParts, entry: WalkedEntry, small: NonNullable<WalkedEntry['small']>, out: Gatherer): AsyncGenerator<Uint8Array, boolean> {
+async function* writeSmallFile(
+  parts: ArchiveParts,
+  entry: WalkedEntry,
+  small: NonNullable<WalkedEntry['small']>,
+  out: Gatherer,
+): AsyncGenerator<Uint8Array, boolean> {
   const { content, stat, changed } = small;
   const member = memberOf(parts, entry, stat, content.length);
   const header = encodeTarHeader(member);
@@ -78,12 +100,23 @@ async function* writeSmallFile(parts: ArchiveParts, entry: WalkedEntry, small: N
   yield* out.add(content);
   yield* out.add(Buffer.alloc(paddingOf(content.length)));
   if (changed) parts.tally.trouble('changed', entry.member, '');
-  await record(parts, entry, member, header.length, { sha256: hash('sha256', content, 'hex'), sparse: isSparse(stat), changed });
+  await record(parts, entry, member, header.length, {
+    sha256: hash('sha256', content, 'hex'),
+    sparse: isSparse(stat),
+    changed,
+  });
   return true;
 }
 
-/** Reads a file while it is written to the tar, exactly as many bytes as its header announces. False: it could not be opened and was left out. */
-async function* writeBigFile(parts: ArchiveParts, entry: WalkedEntry, out: Gatherer): AsyncGenerator<Uint8Array, boolean> {
+/**
+ * Reads a file while it is written to the tar, exactly as many bytes as its header announces. False: it could not be
+ * opened and was left out.
+ */
+async function* writeBigFile(
+  parts: ArchiveParts,
+  entry: WalkedEntry,
+  out: Gatherer,
+): AsyncGenerator<Uint8Array, boolean> {
   let opened: { fd: number; stat: BigIntStats };
   try {
     opened = await openForBackup(entry.path, entry.stat);
@@ -98,11 +131,17 @@ async function* writeBigFile(parts: ArchiveParts, entry: WalkedEntry, out: Gathe
     const header = encodeTarHeader(member);
     yield* out.add(header);
     const sha256 = createHash('sha256');
-    const read = yield* size <= pieceBytes / 4 ? readGathered(opened.fd, size, sha256, out) : readPieces(parts, opened.fd, size, sha256, out);
+    const read = yield* size <= pieceBytes / 4
+      ? readGathered(opened.fd, size, sha256, out)
+      : readPieces(parts, opened.fd, size, sha256, out);
     yield* out.add(Buffer.alloc(paddingOf(size)));
     const why = read.problem ?? (await changeSince(opened, read.bytes));
     if (why !== undefined) parts.tally.trouble('changed', entry.member, why);
-    await record(parts, entry, member, header.length, { sha256: sha256.digest('hex'), sparse: isSparse(opened.stat), changed: why !== undefined });
+    await record(parts, entry, member, header.length, {
+      sha256: sha256.digest('hex'),
+      sparse: isSparse(opened.stat),
+      changed: why !== undefined,
+    });
     return true;
   } finally {
     await closeFile(opened.fd);
@@ -123,7 +162,12 @@ interface ReadOutcome {
   readonly problem?: string;
 }
 
-async function* readGathered(fd: number, size: number, sha256: Hash, out: Gatherer): AsyncGenerator<Uint8Array, ReadOutcome> {
+async function* readGathered(
+  fd: number,
+  size: number,
+  sha256: Hash,
+  out: Gatherer,
+): AsyncGenerator<Uint8Array, ReadOutcome> {
   const content = Buffer.alloc(size);
   const { bytes, problem } = await fill(fd, content, size);
   sha256.update(content);
@@ -132,7 +176,13 @@ async function* readGathered(fd: number, size: number, sha256: Hash, out: Gather
 }
 
 /** Two blocks in turn: while one is with the consumer, the other is being filled. */
-async function* readPieces(parts: ArchiveParts, fd: number, size: number, sha256: Hash, out: Gatherer): AsyncGenerator<Uint8Array, ReadOutcome> {
+async function* readPieces(
+  parts: ArchiveParts,
+  fd: number,
+  size: number,
+  sha256: Hash,
+  out: Gatherer,
+): AsyncGenerator<Uint8Array, ReadOutcome> {
   yield* out.flush();
   let total = 0;
   let problem: string | undefined;
@@ -181,7 +231,7 @@ class Gatherer {
   #length = 0;
 
   *add(bytes: Buffer): Generator<Uint8Array> {
-    for (let from = 0; from < bytes.length; ) {
+    for (let from = 0; from < bytes.length;) {
       const copied = bytes.copy(this.#block, this.#length, from);
       this.#length += copied;
       from += copied;
@@ -217,7 +267,13 @@ function memberOf(parts: ArchiveParts, entry: WalkedEntry, stat: BigIntStats, si
   };
 }
 
-async function record(parts: ArchiveParts, entry: WalkedEntry, member: TarMember, headerBytes: number, content: { sha256?: string; sparse?: boolean; changed?: boolean }): Promise<void> {
+async function record(
+  parts: ArchiveParts,
+  entry: WalkedEntry,
+  member: TarMember,
+  headerBytes: number,
+  content: { sha256?: string; sparse?: boolean; changed?: boolean },
+): Promise<void> {
   const line: CatalogEntry = {
     path: member.path,
     type: member.type,
@@ -241,7 +297,10 @@ async function record(parts: ArchiveParts, entry: WalkedEntry, member: TarMember
   await parts.spool.append(encodeCatalogLine(line));
 }
 
-/** Fewer blocks on disk than bytes: it has holes (or lies compressed, where holes do no harm either). Inline data of tiny files is no hole. */
+/**
+ * Fewer blocks on disk than bytes: it has holes (or lies compressed, where holes do no harm either). Inline data of
+ * tiny files is no hole.
+ */
 function isSparse(stat: BigIntStats): boolean {
   return stat.size >= 4096n && stat.blocks * 512n < stat.size;
 }

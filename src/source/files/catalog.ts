@@ -28,7 +28,10 @@ const catalogLine = z.strictObject({
   /** RFC 3339 with nanoseconds, or "@<seconds>.<9 digits>" outside of the years 0 to 9999. */
   mtime: z.string(),
   /** Of a file's content, as stored. */
-  sha256: z.string().regex(/^[0-9a-f]{64}$/).optional(),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
   /** Length of the member's header blocks in the tar, bytes. */
   header: count,
   /** Which of the backup's roots it belongs to. */
@@ -45,7 +48,10 @@ const catalogLine = z.strictObject({
 export type EntryType = z.infer<typeof entryType>;
 export type Device = z.infer<typeof deviceNumbers>;
 
-/** One member of files.tar, and what is known of it besides. `path` and `link` are bytes without a leading slash (symlinks: whatever the link says). */
+/**
+ * One member of files.tar, and what is known of it besides. `path` and `link` are bytes without a leading slash
+ * (symlinks: whatever the link says).
+ */
 export interface CatalogEntry extends Omit<TarMember, 'link' | 'device'> {
   readonly sha256: string | undefined;
   readonly headerBytes: number;
@@ -93,7 +99,10 @@ export function encodeCatalogLine(entry: CatalogEntry): string {
   return `${JSON.stringify(line)}\n`;
 }
 
-/** Reads a catalog as a stream, each entry with its place. Throws (integrity) for a line that cannot be read or an end without newline. */
+/**
+ * Reads a catalog as a stream, each entry with its place. Throws (integrity) for a line that cannot be read or an end
+ * without newline.
+ */
 export async function* readCatalog(stream: AsyncIterable<Uint8Array>): AsyncGenerator<PlacedEntry> {
   let offset = 0;
   let lineNumber = 0;

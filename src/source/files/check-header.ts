@@ -10,10 +10,23 @@ const maxHeaderBytes = 16 * 1024 * 1024;
 
 /** Reads a member's header blocks, up to its content. Throws (integrity) unless they say what the catalog says. */
 export async function checkHeader(entry: PlacedEntry, cursor: TarCursor): Promise<void> {
-  if (entry.headerBytes > maxHeaderBytes) throw new LifeboatError('integrity', 'cannot read files.catalog: a header is too long');
+  if (entry.headerBytes > maxHeaderBytes) {
+    throw new LifeboatError('integrity', 'cannot read files.catalog: a header is too long');
+  }
   await cursor.skipTo(entry.offset);
   const member = decodeTarHeader(await cursor.read(entry.headerBytes));
   const sameLink = entry.link === undefined ? member.link === undefined : (member.link?.equals(entry.link) ?? false);
-  const isSame = member.path.equals(entry.path) && member.type === entry.type && member.size === entry.size && member.mode === entry.mode && member.mtimeNs === entry.mtimeNs && sameLink;
-  if (!isSame) throw new LifeboatError('integrity', `cannot restore ${displayPath(entry.path)}: files.tar and files.catalog do not agree about it`);
+  const isSame =
+    member.path.equals(entry.path) &&
+    member.type === entry.type &&
+    member.size === entry.size &&
+    member.mode === entry.mode &&
+    member.mtimeNs === entry.mtimeNs &&
+    sameLink;
+  if (!isSame) {
+    throw new LifeboatError(
+      'integrity',
+      `cannot restore ${displayPath(entry.path)}: files.tar and files.catalog do not agree about it`,
+    );
+  }
 }

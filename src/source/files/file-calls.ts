@@ -28,7 +28,13 @@ export function statFile(fd: number): Promise<BigIntStats> {
 }
 
 /** Reads at most `length` bytes from `position`, or from where the descriptor stands; 0 is the end. */
-export function readSome(fd: number, buffer: Buffer, offset: number, length: number, position: number | null = null): Promise<number> {
+export function readSome(
+  fd: number,
+  buffer: Buffer,
+  offset: number,
+  length: number,
+  position: number | null = null,
+): Promise<number> {
   return new Promise((resolve, reject) => {
     fs.read(fd, buffer, offset, length, position, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
   });
@@ -39,7 +45,9 @@ export async function writeAll(fd: number, bytes: Uint8Array, position: number):
   let done = 0;
   while (done < bytes.length) {
     done += await new Promise<number>((resolve, reject) => {
-      fs.write(fd, bytes, done, bytes.length - done, position + done, (error, written) => (error === null ? resolve(written) : reject(error)));
+      fs.write(fd, bytes, done, bytes.length - done, position + done, (error, written) =>
+        error === null ? resolve(written) : reject(error),
+      );
     });
   }
 }

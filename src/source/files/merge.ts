@@ -28,7 +28,10 @@ export async function checkMerge(staging: string, target: string): Promise<void>
     await check(top, dev, conflicts);
   });
   if (conflicts.length === 0) return;
-  throw new LifeboatError('usage', `cannot restore into ${target}: ${conflicts.join('; ')}`, { state: 'nothing was changed', hint: 'restore into an empty folder, and move what you need from there' });
+  throw new LifeboatError('usage', `cannot restore into ${target}: ${conflicts.join('; ')}`, {
+    state: 'nothing was changed',
+    hint: 'restore into an empty folder, and move what you need from there',
+  });
 }
 
 async function check(pair: Pair, device: bigint, conflicts: string[]): Promise<void> {
@@ -42,15 +45,27 @@ async function check(pair: Pair, device: bigint, conflicts: string[]): Promise<v
     if (moved.isDirectory() && there.isDirectory() && there.dev === device) {
       await withPair(pair.from.child(name), pair.to.child(name), path, (below) => check(below, device, conflicts));
     } else if (moved.isDirectory()) {
-      conflicts.push(`${displayPath(path)} is ${there.isDirectory() ? 'on another file system' : there.isSymbolicLink() ? 'a symlink' : 'no folder'} there, and a folder in the backup`);
+      conflicts.push(
+        `${displayPath(path)} is ` +
+          `${there.isDirectory() ? 'on another file system' : there.isSymbolicLink() ? 'a symlink' : 'no folder'} ` +
+          'there, and a folder in the backup',
+      );
     } else if (there.isDirectory()) {
       conflicts.push(`${displayPath(path)} is a folder there, and none in the backup`);
     }
   }
 }
 
-/** Moves all there is. `top`: what the target itself gets; `implicit`: folders (latin1 paths) whose rights stay as they are. */
-export async function merge(staging: string, target: string, top: Rights | undefined, implicit: ReadonlySet<string>): Promise<void> {
+/**
+ * Moves all there is. `top`: what the target itself gets; `implicit`: folders (latin1 paths) whose rights stay as they
+ * are.
+ */
+export async function merge(
+  staging: string,
+  target: string,
+  top: Rights | undefined,
+  implicit: ReadonlySet<string>,
+): Promise<void> {
   await withPair(Buffer.from(staging), Buffer.from(target), Buffer.alloc(0), async (pair) => {
     await move(pair, implicit);
     if (top !== undefined) await applyRights(pair.to.fd, top);
@@ -91,10 +106,16 @@ async function isWritable(folder: Folder): Promise<boolean> {
 }
 
 function rightsOf(stat: BigIntStats): Rights {
-  return { owner: { uid: Number(stat.uid), gid: Number(stat.gid) }, mode: Number(stat.mode) & 0o7777, mtimeSeconds: secondsOf(stat.mtimeNs) };
+  return {
+    owner: { uid: Number(stat.uid), gid: Number(stat.gid) },
+    mode: Number(stat.mode) & 0o7777,
+    mtimeSeconds: secondsOf(stat.mtimeNs),
+  };
 }
 
-async function* namesOf(pair: Pair): AsyncGenerator<{ name: Buffer; moved: BigIntStats; there: BigIntStats | undefined }> {
+async function* namesOf(
+  pair: Pair,
+): AsyncGenerator<{ name: Buffer; moved: BigIntStats; there: BigIntStats | undefined }> {
   const names = await listFolder(pair.from);
   for (let index = 0; index < names.length; index++) {
     const name = names.name(index);

@@ -6,14 +6,18 @@ import { isUtf8 } from 'node:buffer';
 
 const slash = 0x2f;
 
-/** Text of a name in JSON: `text` is for reading; `bytes` (base64) is there when the text alone would lose something. */
+/**
+ * Text of a name in JSON: `text` is for reading; `bytes` (base64) is there when the text alone would lose something.
+ */
 export interface NameText {
   readonly text: string;
   readonly bytes?: string;
 }
 
 export function nameText(name: Buffer): NameText {
-  return isUtf8(name) ? { text: name.toString('utf8') } : { text: name.toString('utf8'), bytes: name.toString('base64') };
+  return isUtf8(name)
+    ? { text: name.toString('utf8') }
+    : { text: name.toString('utf8'), bytes: name.toString('base64') };
 }
 
 /** The inverse of nameText. */
@@ -28,16 +32,20 @@ export function displayPath(path: Buffer): string {
   const escaped = text.replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029"\\]/gu, (character) => {
     if (character === '"' || character === '\\') return `\\${character}`;
     const code = character.charCodeAt(0);
-    return code > 0xff && code < 0xdc00 ? `\\u${code.toString(16)}` : `\\x${(code & 0xff).toString(16).padStart(2, '0')}`;
+    return code > 0xff && code < 0xdc00
+      ? `\\u${code.toString(16)}`
+      : `\\x${(code & 0xff).toString(16).padStart(2, '0')}`;
   });
   return `"${escaped}"`;
 }
 
-/** A one-to-one text for a name: UTF-8 where it is, and a lone surrogate (U+DC80 to U+DCFF) for each byte that is not. */
+/**
+ * A one-to-one text for a name: UTF-8 where it is, and a lone surrogate (U+DC80 to U+DCFF) for each byte that is not.
+ */
 export function decodeName(name: Buffer): string {
   if (isUtf8(name)) return name.toString('utf8');
   let text = '';
-  for (let at = 0; at < name.length; ) {
+  for (let at = 0; at < name.length;) {
     const length = sequenceLength(name, at);
     text += length === 0 ? String.fromCharCode(0xdc00 + (name[at] ?? 0)) : name.toString('utf8', at, at + length);
     at += Math.max(1, length);
@@ -92,5 +100,9 @@ export function compareTreeOrder(left: Buffer, right: Buffer): number {
 /** True if `path` is `folder` or lies in it. */
 export function isWithin(path: Buffer, folder: Buffer): boolean {
   if (folder.length === 0) return true;
-  return path.length >= folder.length && path.subarray(0, folder.length).equals(folder) && (path.length === folder.length || path[folder.length] === slash);
+  return (
+    path.length >= folder.length &&
+    path.subarray(0, folder.length).equals(folder) &&
+    (path.length === folder.length || path[folder.length] === slash)
+  );
 }

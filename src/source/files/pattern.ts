@@ -26,7 +26,10 @@ interface Pattern {
 /** Decides about one path: components of its text (decodeName) below the root, whether it is a folder. */
 export type PathMatcher = (components: readonly string[], isFolder: boolean) => boolean;
 
-/** Compiles patterns, in order; throws (usage) for one that cannot be read. Empty lines and lines that begin with `#` match nothing. */
+/**
+ * Compiles patterns, in order; throws (usage) for one that cannot be read. Empty lines and lines that begin with `#`
+ * match nothing.
+ */
 export function compilePatterns(patterns: readonly string[]): PathMatcher {
   const compiled = patterns.filter((text) => text !== '' && !text.startsWith('#')).map(compile);
   return (components, isFolder) => {
@@ -51,7 +54,9 @@ function compile(text: string): Pattern {
   if (foldersOnly) rest = rest.replace(/\/+$/, '');
   const anchored = rest.includes('/');
   const names = rest.replace(/^\/+/, '').split(/\/+/);
-  if (names.length === 1 && names[0] === '') throw new LifeboatError('usage', `"${text}" is not a pattern: it names nothing`);
+  if (names.length === 1 && names[0] === '') {
+    throw new LifeboatError('usage', `"${text}" is not a pattern: it names nothing`);
+  }
   const levels: Level[] = anchored ? [] : ['**'];
   for (const name of names) levels.push(name === '**' ? '**' : parseName(name, text));
   return { negated, foldersOnly, levels };
@@ -73,7 +78,11 @@ function parseName(name: string, pattern: string): Token[] {
     } else {
       if (character === '\\') at++;
       const literal = characters[at];
-      if (literal === undefined) throw new LifeboatError('usage', `"${pattern}" is not a pattern: it ends in a backslash`, { hint: 'write \\\\ for a backslash' });
+      if (literal === undefined) {
+        throw new LifeboatError('usage', `"${pattern}" is not a pattern: it ends in a backslash`, {
+          hint: 'write \\\\ for a backslash',
+        });
+      }
       tokens.push({ kind: 'character', character: literal });
     }
   }
@@ -96,7 +105,9 @@ function parseSet(characters: readonly string[], start: number, pattern: string)
     ranges.push([from, to]);
     if (isRange) at += 2;
   }
-  throw new LifeboatError('usage', `"${pattern}" is not a pattern: "[" without "]"`, { hint: 'write \\[ for a bracket in a name' });
+  throw new LifeboatError('usage', `"${pattern}" is not a pattern: "[" without "]"`, {
+    hint: 'write \\[ for a bracket in a name',
+  });
 }
 
 /** Greedy with one point to come back to, as for `*` in a name: the newest `**` takes one more level. */

@@ -46,9 +46,17 @@ async function openUntouched(path: Buffer, seen: BigIntStats): Promise<number> {
   }
 }
 
-/** Differences that mean other content. The time of the last status change is left out: a chmod or a new link is no change of content. */
+/**
+ * Differences that mean other content. The time of the last status change is left out: a chmod or a new link is no
+ * change of content.
+ */
 export function contentChanged(before: BigIntStats, after: BigIntStats): boolean {
-  return before.size !== after.size || before.mtimeNs !== after.mtimeNs || before.ino !== after.ino || before.dev !== after.dev;
+  return (
+    before.size !== after.size ||
+    before.mtimeNs !== after.mtimeNs ||
+    before.ino !== after.ino ||
+    before.dev !== after.dev
+  );
 }
 
 export interface SmallFile {
@@ -59,7 +67,10 @@ export interface SmallFile {
   readonly changed: boolean;
 }
 
-/** Reads a small file whole; one that changes meanwhile is read again, three times in all. Undefined: it grew past the limit. */
+/**
+ * Reads a small file whole; one that changes meanwhile is read again, three times in all. Undefined: it grew past the
+ * limit.
+ */
 export async function readSmallFile(path: Buffer, seen: BigIntStats): Promise<SmallFile | undefined> {
   let { fd, stat: before } = await openForBackup(path, seen);
   try {

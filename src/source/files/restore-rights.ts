@@ -13,7 +13,10 @@ export interface Rights {
   /** Undefined: left to whoever runs this. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
   readonly mode: number;
-  /** Seconds since 1970. A double holds today's times to a quarter of a microsecond, and Node's calls take nothing finer. */
+  /**
+   * Seconds since 1970. A double holds today's times to a quarter of a microsecond, and Node's calls take nothing
+   * finer.
+   */
   readonly mtimeSeconds: number;
 }
 
@@ -27,7 +30,11 @@ export function rightsPolicy(policy: OwnersPolicy): (entry: CatalogEntry) => Rig
     const gid = (byName ? names.gid(entry.group) : undefined) ?? entry.gid;
     // A setuid file must not become one of somebody else's.
     const bits = keepsOwner ? 0o7777 : entry.type === 'folder' ? 0o1777 : 0o777;
-    return { owner: keepsOwner ? { uid, gid } : undefined, mode: entry.mode & bits, mtimeSeconds: secondsOf(entry.mtimeNs) };
+    return {
+      owner: keepsOwner ? { uid, gid } : undefined,
+      mode: entry.mode & bits,
+      mtimeSeconds: secondsOf(entry.mtimeNs),
+    };
   };
 }
 

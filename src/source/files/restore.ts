@@ -27,11 +27,20 @@ import { type FileToWrite, writeBig, writeSmall } from './write-content.ts';
 export interface FilesRestoreRequest {
   readonly reader: ArtifactReader;
   readonly facts: FilesFacts;
-  /** Absolute. Members go below it under their whole path (srv/uploads/a.txt), unless `stripPrefix` shortens it. `/` with into 'existing' is the original places. */
+  /**
+   * Absolute. Members go below it under their whole path (srv/uploads/a.txt), unless `stripPrefix` shortens it. `/`
+   * with into 'existing' is the original places.
+   */
   readonly targetDir: string;
-  /** 'empty' (default): absent or empty. 'existing': what has the same name is replaced, all else stays; the caller has had it confirmed. */
+  /**
+   * 'empty' (default): absent or empty. 'existing': what has the same name is replaced, all else stays; the caller has
+   * had it confirmed.
+   */
   readonly into?: 'empty' | 'existing';
-  /** Paths of files, of folders with all that is in them, or patterns; with or without a leading slash. Undefined: everything. */
+  /**
+   * Paths of files, of folders with all that is in them, or patterns; with or without a leading slash. Undefined:
+   * everything.
+   */
   readonly paths?: readonly string[];
   /** A path whose content goes directly into the target; all else is left out. */
   readonly stripPrefix?: string;
@@ -60,10 +69,17 @@ export interface FilesRestoreReport {
 const workers = 16;
 const maxNamed = 1000;
 
-/** Restores into a folder; until it returns, the target is as it was (into 'existing': until all is written and checked). */
+/**
+ * Restores into a folder; until it returns, the target is as it was (into 'existing': until all is written and
+ * checked).
+ */
 export async function restoreFiles(request: FilesRestoreRequest, context: RunContext): Promise<FilesRestoreReport> {
   const owners = request.owners ?? 'auto';
-  if (owners === 'numeric' && process.geteuid?.() !== 0) throw new LifeboatError('usage', 'cannot restore owners by number: only root can', { hint: 'run as root, or restore without owners' });
+  if (owners === 'numeric' && process.geteuid?.() !== 0) {
+    throw new LifeboatError('usage', 'cannot restore owners by number: only root can', {
+      hint: 'run as root, or restore without owners',
+    });
+  }
   const prefix = Buffer.from((request.stripPrefix ?? '').replace(/^\/+|\/+$/g, ''));
   const isComplete = request.paths === undefined && prefix.length === 0;
   const catalog = (): AsyncIterable<PlacedEntry> => checkedCatalog(request);
@@ -72,12 +88,31 @@ export async function restoreFiles(request: FilesRestoreRequest, context: RunCon
     const selection = isComplete ? undefined : await Selection.plan(catalog, request.paths, prefix);
     const { targetDir, into = 'empty', keepOnFailure = false } = request;
     return await withStaging({ targetDir, into, keepOnFailure }, async (staging) => {
-      checkSpace(staging, selection?.totals ?? { contentBytes: request.facts.contentBytes, hasSparse: request.facts.sparseFiles > 0 });
-      const run = new RestoreRun(request, context, staging, prefix, rightsPolicy(owners), await TargetTree.open(staging.path));
-      const batches = selection === undefined ? [{ range: undefined, entries: everything(catalog()) }] : batchesOf(selection.wanted(catalog));
+      checkSpace(
+        staging,
+        selection?.totals ?? { contentBytes: request.facts.contentBytes, hasSparse: request.facts.sparseFiles > 0 },
+      );
+      const run = new RestoreRun(
+        request,
+        context,
+        staging,
+        prefix,
+        rightsPolicy(owners),
+        await TargetTree.open(staging.path),
+      );
+      const batches =
+        selection === undefined
+          ? [{ range: undefined, entries: everything(catalog()) }]
+          : batchesOf(selection.wanted(catalog));
       await run.write(batches);
       await staging.commit(run.top, run.implicit);
-      return { targetDir, ...run.counts, skippedDevices: run.skippedDevices, changedFiles: run.changedFiles, isComplete };
+      return {
+        targetDir,
+        ...run.counts,
+        skippedDevices: run.skippedDevices,
+        changedFiles: run.changedFiles,
+        isComplete,
+      };
     });
   } catch (error) {
     throw explain(error, request.targetDir);
@@ -92,7 +127,9 @@ async function* everything(entries: AsyncIterable<PlacedEntry>): AsyncGenerator<
 async function* checkedCatalog(request: FilesRestoreRequest): AsyncGenerator<PlacedEntry> {
   const sha256 = createHash('sha256');
   yield* readCatalog(hashed(request.reader.open(catalogName), sha256));
-  if (sha256.digest('hex') !== request.facts.fingerprint) throw new LifeboatError('integrity', 'cannot restore files: files.catalog is not the one that was recorded');
+  if (sha256.digest('hex') !== request.facts.fingerprint) {
+    throw new LifeboatError('integrity', 'cannot restore files: files.catalog is not the one that was recorded');
+  }
 }
 
 async function* hashed(stream: AsyncIterable<Uint8Array>, sha256: Hash): AsyncGenerator<Uint8Array> {
@@ -105,7 +142,12 @@ async function* hashed(stream: AsyncIterable<Uint8Array>, sha256: Hash): AsyncGe
 /** Files with holes may take less than they are long, so nothing is foretold with one of them. */
 function checkSpace(staging: Staging, totals: { contentBytes: number; hasSparse: boolean }): void {
   if (totals.hasSparse || totals.contentBytes <= staging.freeBytes) return;
-  throw new LifeboatError('space', `cannot restore files: ${formatBytes(totals.contentBytes)} are needed and ${formatBytes(staging.freeBytes)} are free`, { state: 'nothing was changed', hint: 'make room there, or name another folder with --to-dir' });
+  throw new LifeboatError(
+    'space',
+    `cannot restore files: ${formatBytes(totals.contentBytes)} are ` +
+      `needed and ${formatBytes(staging.freeBytes)} are free`,
+    { state: 'nothing was changed', hint: 'make room there, or name another folder with --to-dir' },
+  );
 }
 
 /** One restore into a staging folder. */
@@ -124,7 +166,14 @@ class RestoreRun {
   readonly #pool = new TaskPool(workers);
   #last: Buffer | undefined;
 
-  constructor(request: FilesRestoreRequest, context: RunContext, staging: Staging, prefix: Buffer, rightsOf: (entry: PlacedEntry) => Rights, tree: TargetTree) {
+  constructor(
+    request: FilesRestoreRequest,
+    context: RunContext,
+    staging: Staging,
+    prefix: Buffer,
+    rightsOf: (entry: PlacedEntry) => Rights,
+    tree: TargetTree,
+  ) {
     this.#request = request;
     this.#context = context;
     this.#staging = staging;
@@ -164,7 +213,9 @@ class RestoreRun {
 
   async #writeEntry(wanted: WantedEntry, cursor: TarCursor): Promise<void> {
     const { entry, path } = wanted;
-    if (this.#last !== undefined && compareTreeOrder(this.#last, path) >= 0) throw new LifeboatError('integrity', `cannot restore ${displayPath(path)}: it is there twice or out of order`);
+    if (this.#last !== undefined && compareTreeOrder(this.#last, path) >= 0) {
+      throw new LifeboatError('integrity', `cannot restore ${displayPath(path)}: it is there twice or out of order`);
+    }
     this.#last = path;
     // Checked in full, before the part that is stripped goes.
     safeComponents(path);
@@ -173,7 +224,11 @@ class RestoreRun {
     if (components === undefined) return;
     const name = components.at(-1);
     if (entry.type === 'folder') return this.#writeFolder(entry, components);
-    if (name === undefined) throw new LifeboatError('usage', `cannot restore ${displayPath(path)} as a folder: it is none`, { hint: 'strip the path of the folder that it lies in' });
+    if (name === undefined) {
+      throw new LifeboatError('usage', `cannot restore ${displayPath(path)} as a folder: it is none`, {
+        hint: 'strip the path of the folder that it lies in',
+      });
+    }
     const parent = await this.#tree.enter(components.slice(0, -1));
     const target = parent.folder.child(name);
     if (entry.type === 'file') await this.#writeFile(entry, parent, target, cursor);
@@ -188,7 +243,12 @@ class RestoreRun {
     this.counts.folders++;
   }
 
-  async #writeFile(entry: PlacedEntry, parent: Awaited<ReturnType<TargetTree['enter']>>, path: Buffer, cursor: TarCursor): Promise<void> {
+  async #writeFile(
+    entry: PlacedEntry,
+    parent: Awaited<ReturnType<TargetTree['enter']>>,
+    path: Buffer,
+    cursor: TarCursor,
+  ): Promise<void> {
     const file: FileToWrite = { path, entry, rights: this.#rightsOf(entry), sync: this.#staging.syncEach };
     if (entry.changed) this.#note(this.changedFiles, displayPath(entry.path));
     this.counts.files++;
@@ -213,9 +273,18 @@ class RestoreRun {
     this.counts.symlinks++;
   }
 
-  async #writeHardLink({ link, path }: WantedEntry, parent: Awaited<ReturnType<TargetTree['enter']>>, name: Buffer): Promise<void> {
+  async #writeHardLink(
+    { link, path }: WantedEntry,
+    parent: Awaited<ReturnType<TargetTree['enter']>>,
+    name: Buffer,
+  ): Promise<void> {
     const target = link === undefined ? undefined : this.#place(link);
-    if (link === undefined || target === undefined || compareTreeOrder(link, path) >= 0) throw new LifeboatError('integrity', `cannot restore ${displayPath(path)}: it is a link to a file that is not in the backup`);
+    if (link === undefined || target === undefined || compareTreeOrder(link, path) >= 0) {
+      throw new LifeboatError(
+        'integrity',
+        `cannot restore ${displayPath(path)}: it is a link to a file that is not in the backup`,
+      );
+    }
     safeComponents(link);
     // The file may still be on its way.
     await this.#pool.drain();
@@ -225,9 +294,15 @@ class RestoreRun {
 
   #skipDevice(entry: PlacedEntry): void {
     const letter = entry.type === 'char' ? 'c' : 'b';
-    const text = `${displayPath(Buffer.concat([Buffer.from('/'), entry.path]))} (${letter} ${entry.device?.major} ${entry.device?.minor})`;
+    const text =
+      `${displayPath(Buffer.concat([Buffer.from('/'), entry.path]))} (${letter} ${entry.device?.major} ` +
+      `${entry.device?.minor})`;
     this.#note(this.skippedDevices, text);
-    this.#context.emit({ type: 'warning', component: 'files', message: `the device node ${text} was not made: use mknod if it is needed` });
+    this.#context.emit({
+      type: 'warning',
+      component: 'files',
+      message: `the device node ${text} was not made: use mknod if it is needed`,
+    });
   }
 
   #note(list: string[], text: string): void {
@@ -247,8 +322,19 @@ function explain(error: unknown, targetDir: string): unknown {
   const code = systemCodeOf(error);
   if (error instanceof LifeboatError || error instanceof AbortedError || code === undefined) return error;
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new LifeboatError('space', `cannot restore files into ${targetDir}: no space left`, { state: 'what was written so far was removed', cause: error });
+    return new LifeboatError('space', `cannot restore files into ${targetDir}: no space left`, {
+      state: 'what was written so far was removed',
+      cause: error,
+    });
   }
-  if (code === 'EEXIST') return new LifeboatError('integrity', 'cannot restore files: two entries of the backup have the same place', { cause: error });
-  return new LifeboatError('source', `cannot restore files into ${targetDir}: ${messageOf(error).replaceAll(/\/proc\/self\/fd\/\d+/g, '…')}`, { cause: error });
+  if (code === 'EEXIST') {
+    return new LifeboatError('integrity', 'cannot restore files: two entries of the backup have the same place', {
+      cause: error,
+    });
+  }
+  return new LifeboatError(
+    'source',
+    `cannot restore files into ${targetDir}: ${messageOf(error).replaceAll(/\/proc\/self\/fd\/\d+/g, '…')}`,
+    { cause: error },
+  );
 }

@@ -19,15 +19,26 @@ export interface Root {
   readonly stat: BigIntStats;
 }
 
-/** Checks and orders the configured paths. Throws usage for relative or nested ones, source for one that is missing or cannot be reached. */
+/**
+ * Checks and orders the configured paths. Throws usage for relative or nested ones, source for one that is missing or
+ * cannot be reached.
+ */
 export async function resolveRoots(paths: readonly string[]): Promise<Root[]> {
-  if (paths.length === 0) throw new LifeboatError('usage', 'cannot back up files: no path is configured', { hint: 'set files.paths, or BACKUP_FILES' });
+  if (paths.length === 0) {
+    throw new LifeboatError('usage', 'cannot back up files: no path is configured', {
+      hint: 'set files.paths, or BACKUP_FILES',
+    });
+  }
   const roots = await Promise.all([...new Set(paths.map(normalise))].map(resolveRoot));
   roots.sort((a, b) => compareTreeOrder(a.member, b.member));
   for (const [index, root] of roots.entries()) {
     const before = roots[index - 1];
     if (before !== undefined && isWithin(root.member, before.member)) {
-      throw new LifeboatError('usage', `cannot back up ${displayPath(root.path)} by itself: it lies inside ${displayPath(before.path)}`, { hint: `leave ${displayPath(root.path)} out of the configured paths` });
+      throw new LifeboatError(
+        'usage',
+        `cannot back up ${displayPath(root.path)} by itself: it lies inside ${displayPath(before.path)}`,
+        { hint: `leave ${displayPath(root.path)} out of the configured paths` },
+      );
     }
   }
   return roots;
@@ -35,7 +46,11 @@ export async function resolveRoots(paths: readonly string[]): Promise<Root[]> {
 
 function normalise(path: string): string {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  if (!path.startsWith('/') || parts.includes('..')) throw new LifeboatError('usage', `"${path}" is not an absolute path`, { hint: 'write paths of files from the root, without ".."' });
+  if (!path.startsWith('/') || parts.includes('..')) {
+    throw new LifeboatError('usage', `"${path}" is not an absolute path`, {
+      hint: 'write paths of files from the root, without ".."',
+    });
+  }
   return `/${parts.join('/')}`;
 }
 
@@ -45,12 +60,20 @@ async function resolveRoot(path: string): Promise<Root> {
     const link = await statLink(bytes);
     const followed = link.isSymbolicLink();
     const realPath = followed ? await realpath(bytes, { encoding: 'buffer' }) : bytes;
-    return { path: bytes, member: bytes.subarray(1), realPath, followed, stat: followed ? await statLink(realPath) : link };
+    return {
+      path: bytes,
+      member: bytes.subarray(1),
+      realPath,
+      followed,
+      stat: followed ? await statLink(realPath) : link,
+    };
   } catch (error) {
     const missing = systemCodeOf(error) === 'ENOENT' || systemCodeOf(error) === 'ENOTDIR';
     const why = missing ? 'it does not exist' : messageOf(error);
     throw new LifeboatError('source', `cannot back up ${displayPath(Buffer.from(path))}: ${why}`, {
-      hint: missing ? 'is its disk mounted? If it is gone for good, take it out of the configured paths' : 'run lifeboat as a user who can read it',
+      hint: missing
+        ? 'is its disk mounted? If it is gone for good, take it out of the configured paths'
+        : 'run lifeboat as a user who can read it',
       cause: error,
     });
   }

@@ -34,7 +34,9 @@ export async function openSecondReader(): Promise<SecondReader> {
     finish: async () => {
       parser.end();
       await ended.promise;
-      if (complaint !== undefined) throw new LifeboatError('integrity', `a second reader does not take the archive: ${complaint}`);
+      if (complaint !== undefined) {
+        throw new LifeboatError('integrity', `a second reader does not take the archive: ${complaint}`);
+      }
       return { members, contentBytes };
     },
   };

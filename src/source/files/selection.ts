@@ -12,7 +12,10 @@ import { compilePatterns, hasWildcard } from './pattern.ts';
 export interface WantedEntry {
   /** Where its header and content lie. */
   readonly entry: PlacedEntry;
-  /** Where it goes; differs from the entry's own path when a hard link's content is fetched from outside of the selection. */
+  /**
+   * Where it goes; differs from the entry's own path when a hard link's content is fetched from outside of the
+   * selection.
+   */
   readonly path: Buffer;
   readonly link: Buffer | undefined;
   /** Not selected itself, only the way to what is; written from the catalog alone. */
@@ -70,12 +73,17 @@ export class Selection {
       totals.entries++;
       totals.contentBytes += entry.size;
       totals.hasSparse ||= entry.sparse;
-      if (entry.type === 'hardlink' && entry.link !== undefined && !isSelected(entry.link)) outside.add(entry.link.toString('latin1'));
+      if (entry.type === 'hardlink' && entry.link !== undefined && !isSelected(entry.link)) {
+        outside.add(entry.link.toString('latin1'));
+      }
     }
     const missing = paths?.filter((_, index) => !used.has(index)) ?? [];
     if (missing.length > 0 || totals.entries === 0) {
       const names = missing.length > 0 ? missing.join(', ') : displayPath(within);
-      throw new LifeboatError('not_found', `cannot restore ${names}: no such path in the backup`, { state: 'nothing was changed', hint: 'paths are those of the backed-up host, such as /srv/uploads/a.txt; patterns need quotes' });
+      throw new LifeboatError('not_found', `cannot restore ${names}: no such path in the backup`, {
+        state: 'nothing was changed',
+        hint: 'paths are those of the backed-up host, such as /srv/uploads/a.txt; patterns need quotes',
+      });
     }
     return new Selection(isSelected, outside, totals);
   }
@@ -96,13 +104,23 @@ export class Selection {
     }
   }
 
-  /** A hard link to something that is not selected: the first such link gets the content, the others link to the first. */
+  /**
+   * A hard link to something that is not selected: the first such link gets the content, the others link to the first.
+   */
   #resolve(entry: PlacedEntry): WantedEntry {
     const plain = { entry, path: entry.path, link: entry.link, isWay: false };
-    const outside = entry.type === 'hardlink' && entry.link !== undefined ? this.#outside.get(entry.link.toString('latin1')) : undefined;
+    const outside =
+      entry.type === 'hardlink' && entry.link !== undefined
+        ? this.#outside.get(entry.link.toString('latin1'))
+        : undefined;
     if (outside === undefined) return plain;
     if (outside.writtenAs !== undefined) return { ...plain, link: outside.writtenAs };
-    if (outside.placed?.type !== 'file') throw new LifeboatError('integrity', `cannot restore ${displayPath(entry.path)}: it is a link to a file that is not in the backup`);
+    if (outside.placed?.type !== 'file') {
+      throw new LifeboatError(
+        'integrity',
+        `cannot restore ${displayPath(entry.path)}: it is a link to a file that is not in the backup`,
+      );
+    }
     outside.writtenAs = entry.path;
     return { entry: outside.placed, path: entry.path, link: undefined, isWay: false };
   }

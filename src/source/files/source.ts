@@ -71,11 +71,19 @@ async function unreadableRoot(root: Root): Promise<Problem | undefined> {
     await closeFile((await openFolder(root.realPath)).fd);
     return undefined;
   } catch {
-    return { message: `${displayPath(root.path)} cannot be read`, hint: 'run lifeboat as a user who can read it', fatal: true };
+    return {
+      message: `${displayPath(root.path)} cannot be read`,
+      hint: 'run lifeboat as a user who can read it',
+      fatal: true,
+    };
   }
 }
 
-async function* dump(options: FilesSourceOptions, context: RunContext, complete: (facts: FilesFacts) => void): AsyncGenerator<Artifact> {
+async function* dump(
+  options: FilesSourceOptions,
+  context: RunContext,
+  complete: (facts: FilesFacts) => void,
+): AsyncGenerator<Artifact> {
   const roots = await resolveRoots(options.paths);
   const excludedFolders = await identify(options.excludeFolders ?? [], roots);
   const tally = new Tally(context.emit);
@@ -95,12 +103,27 @@ async function* dump(options: FilesSourceOptions, context: RunContext, complete:
       signal,
       problem: ({ kind, member, reason }) => tally.trouble(kind, member, reason),
     });
-    const archive = writeArchive({ entries, links: createLinkTable(options.linkLimit ?? defaultLinkLimit), owners: readOwnerNames(), spool, tally, signal });
-    yield { name: tarName, mediaType: 'application/x-tar', body: { from: 'stream', stream: settling(archive, tarEnd) } };
+    const archive = writeArchive({
+      entries,
+      links: createLinkTable(options.linkLimit ?? defaultLinkLimit),
+      owners: readOwnerNames(),
+      spool,
+      tally,
+      signal,
+    });
+    yield {
+      name: tarName,
+      mediaType: 'application/x-tar',
+      body: { from: 'stream', stream: settling(archive, tarEnd) },
+    };
     // The catalog is complete when the tar is: whoever asks for it early waits for that.
     await tarEnd.promise;
     complete({ roots: roots.map(rootFacts), ...tally.facts(), fingerprint: spool.digest() });
-    yield { name: catalogName, mediaType: 'application/x-ndjson', body: { from: 'stream', stream: settling(spool.read(), catalogEnd) } };
+    yield {
+      name: catalogName,
+      mediaType: 'application/x-ndjson',
+      body: { from: 'stream', stream: settling(spool.read(), catalogEnd) },
+    };
     await catalogEnd.promise;
   } finally {
     left.abort(new Error('the dump of files was ended early'));
@@ -117,7 +140,10 @@ function outcomeOf(signal: AbortSignal): PromiseWithResolvers<void> {
 }
 
 /** The same stream; `outcome` tells how it ended, also when its reader leaves before the end. */
-async function* settling(stream: AsyncIterable<Uint8Array>, outcome: PromiseWithResolvers<void>): AsyncGenerator<Uint8Array> {
+async function* settling(
+  stream: AsyncIterable<Uint8Array>,
+  outcome: PromiseWithResolvers<void>,
+): AsyncGenerator<Uint8Array> {
   try {
     yield* stream;
     outcome.resolve();
@@ -130,7 +156,11 @@ async function* settling(stream: AsyncIterable<Uint8Array>, outcome: PromiseWith
 }
 
 function rootFacts(root: Root): FilesFacts['roots'][number] {
-  return { path: decodeName(root.path), member: decodeName(root.member), ...(root.followed ? { realPath: displayPath(root.realPath) } : {}) };
+  return {
+    path: decodeName(root.path),
+    member: decodeName(root.member),
+    ...(root.followed ? { realPath: displayPath(root.realPath) } : {}),
+  };
 }
 
 /** Folders by device and inode: so they are known under any path, through symlinks and bind mounts. */
@@ -141,7 +171,11 @@ async function identify(folders: readonly string[], roots: readonly Root[]): Pro
     if (stat !== undefined) ids.add(`${stat.dev}:${stat.ino}`);
   }
   const inside = roots.find((root) => ids.has(`${root.stat.dev}:${root.stat.ino}`));
-  if (inside !== undefined) throw new LifeboatError('usage', `cannot back up ${displayPath(inside.path)}: the repository lies there`, { hint: 'put the repository elsewhere, best on another machine' });
+  if (inside !== undefined) {
+    throw new LifeboatError('usage', `cannot back up ${displayPath(inside.path)}: the repository lies there`, {
+      hint: 'put the repository elsewhere, best on another machine',
+    });
+  }
   return ids;
 }
 

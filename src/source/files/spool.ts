@@ -25,7 +25,8 @@ export class Spool {
 
   /** Makes an empty one in a scratch folder (default: that of the system). */
   static async open(scratchDir: string | undefined): Promise<Spool> {
-    const make = (folder: string): Promise<number> => openFile(join(folder, 'catalog'), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+    const make = (folder: string): Promise<number> =>
+      openFile(join(folder, 'catalog'), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
     return new Spool(await (scratchDir === undefined ? withScratchFolder(make) : withScratchFolder(make, scratchDir)));
   }
 
@@ -50,7 +51,10 @@ export class Spool {
       await writeAll(this.#fd, bytes, this.#length);
     } catch (error) {
       if (systemCodeOf(error) !== 'ENOSPC' && systemCodeOf(error) !== 'EDQUOT') throw error;
-      throw new LifeboatError('space', 'cannot write the list of files: no space in the scratch folder', { hint: 'set TMPDIR to a folder with more space', cause: error });
+      throw new LifeboatError('space', 'cannot write the list of files: no space in the scratch folder', {
+        hint: 'set TMPDIR to a folder with more space',
+        cause: error,
+      });
     }
     this.#length += bytes.length;
   }
@@ -63,7 +67,7 @@ export class Spool {
   /** All of it from the start; the buffer is used again. */
   async *read(): AsyncGenerator<Uint8Array> {
     const buffer = Buffer.allocUnsafe(batchBytes);
-    for (let at = 0; at < this.#length; ) {
+    for (let at = 0; at < this.#length;) {
       const bytes = await readSome(this.#fd, buffer, 0, buffer.length, at);
       if (bytes === 0) throw new Error('the spooled list of files is shorter than it was written');
       yield buffer.subarray(0, bytes);

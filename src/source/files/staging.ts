@@ -84,7 +84,10 @@ async function inspect(target: string, into: 'empty' | 'existing'): Promise<Stat
 }
 
 function refused(target: string, why: string): LifeboatError {
-  return new LifeboatError('usage', `cannot restore into ${target}: ${why}`, { state: 'nothing was changed', hint: 'name a folder that is empty or not there yet' });
+  return new LifeboatError('usage', `cannot restore into ${target}: ${why}`, {
+    state: 'nothing was changed',
+    hint: 'name a folder that is empty or not there yet',
+  });
 }
 
 function isMountPoint(target: string, stat: Stats): boolean {
@@ -93,7 +96,12 @@ function isMountPoint(target: string, stat: Stats): boolean {
 }
 
 /** A rename takes the place of an absent or empty folder, all or nothing. */
-async function replace(path: string, target: string, existing: Stats | undefined, top: Rights | undefined): Promise<void> {
+async function replace(
+  path: string,
+  target: string,
+  existing: Stats | undefined,
+  top: Rights | undefined,
+): Promise<void> {
   if (top === undefined) {
     if (existing !== undefined) chownSync(path, existing.uid, existing.gid);
     chmodSync(path, existing === undefined ? 0o755 : existing.mode & 0o7777);
@@ -101,13 +109,20 @@ async function replace(path: string, target: string, existing: Stats | undefined
   try {
     await rename(path, target);
   } catch (error) {
-    if (systemCodeOf(error) === 'ENOTEMPTY' || systemCodeOf(error) === 'EEXIST') throw refused(target, 'files were put there during the restore');
+    if (systemCodeOf(error) === 'ENOTEMPTY' || systemCodeOf(error) === 'EEXIST') {
+      throw refused(target, 'files were put there during the restore');
+    }
     throw error;
   }
   await syncFolder(dirname(target));
 }
 
-async function mergeInto(path: string, target: string, top: Rights | undefined, implicit: ReadonlySet<string>): Promise<void> {
+async function mergeInto(
+  path: string,
+  target: string,
+  top: Rights | undefined,
+  implicit: ReadonlySet<string>,
+): Promise<void> {
   await checkMerge(path, target);
   await merge(path, target, top, implicit);
   await rmdir(path);
@@ -128,7 +143,10 @@ async function syncFileSystem(path: string): Promise<boolean> {
   }
 }
 
-/** Node's own removal goes by path and fails in trees deeper than the longest path, and in our own folders that got a read-only mode. */
+/**
+ * Node's own removal goes by path and fails in trees deeper than the longest path, and in our own folders that got a
+ * read-only mode.
+ */
 async function removeTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true });
@@ -140,5 +158,10 @@ async function removeTree(path: string): Promise<void> {
 
 function kept(error: unknown, path: string): unknown {
   if (!(error instanceof LifeboatError)) return error;
-  return new LifeboatError(error.code, error.message, { hint: error.hint, state: `what was restored so far is in ${path}`, retryable: error.retryable, cause: error });
+  return new LifeboatError(error.code, error.message, {
+    hint: error.hint,
+    state: `what was restored so far is in ${path}`,
+    retryable: error.retryable,
+    cause: error,
+  });
 }

@@ -21,7 +21,17 @@ const wording: Readonly<Record<TroubleKind, string>> = {
 export class Tally {
   readonly #emit: EventSink;
   readonly #troubles: Record<TroubleKind, { count: number; paths: string[] }>;
-  readonly counts = { files: 0, folders: 0, symlinks: 0, hardlinks: 0, devices: 0, sparseFiles: 0, contentBytes: 0, tarBytes: 0, catalogBytes: 0 };
+  readonly counts = {
+    files: 0,
+    folders: 0,
+    symlinks: 0,
+    hardlinks: 0,
+    devices: 0,
+    sparseFiles: 0,
+    contentBytes: 0,
+    tarBytes: 0,
+    catalogBytes: 0,
+  };
 
   constructor(emit: EventSink) {
     this.#emit = emit;
@@ -45,12 +55,24 @@ export class Tally {
   /** Tells how many warnings were held back. */
   end(): void {
     for (const [kind, { count }] of Object.entries(this.#troubles)) {
-      if (count > maxWarnings) this.warn(`${count - maxWarnings} more paths: ${wording[kind as TroubleKind]}; the backup's facts name up to ${maxNames}`);
+      if (count > maxWarnings) {
+        this.warn(
+          `${count - maxWarnings} more paths: ` +
+            `${wording[kind as TroubleKind]}; the backup's facts name up to ${maxNames}`,
+        );
+      }
     }
   }
 
   entry(entry: CatalogEntry): void {
-    const names = { file: 'files', folder: 'folders', symlink: 'symlinks', hardlink: 'hardlinks', char: 'devices', block: 'devices' } as const;
+    const names = {
+      file: 'files',
+      folder: 'folders',
+      symlink: 'symlinks',
+      hardlink: 'hardlinks',
+      char: 'devices',
+      block: 'devices',
+    } as const;
     this.counts[names[entry.type]]++;
     this.counts.contentBytes += entry.size;
     if (entry.sparse) this.counts.sparseFiles++;

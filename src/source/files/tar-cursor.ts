@@ -30,10 +30,15 @@ export class TarCursor {
     return bytes;
   }
 
-  /** The next `length` bytes as they come; each piece is good until the next is asked for. Throws (integrity) if the stream ends before. */
+  /**
+   * The next `length` bytes as they come; each piece is good until the next is asked for. Throws (integrity) if the
+   * stream ends before.
+   */
   async *pieces(length: number): AsyncGenerator<Uint8Array> {
-    for (let left = length; left > 0; ) {
-      if (this.#at === this.#piece.length && !(await this.#next())) throw new LifeboatError('integrity', 'cannot read files.tar: it ends too early');
+    for (let left = length; left > 0;) {
+      if (this.#at === this.#piece.length && !(await this.#next())) {
+        throw new LifeboatError('integrity', 'cannot read files.tar: it ends too early');
+      }
       const part = this.#piece.subarray(this.#at, this.#at + left);
       this.#at += part.length;
       this.#offset += part.length;
@@ -45,7 +50,9 @@ export class TarCursor {
   /** Reads to the end, so that all of it has been checked by who delivers it; there must be nothing but zeros. */
   async finish(): Promise<void> {
     for (;;) {
-      if (this.#piece.subarray(this.#at).some((byte) => byte !== 0)) throw new LifeboatError('integrity', 'cannot read files.tar: it holds more than files.catalog names');
+      if (this.#piece.subarray(this.#at).some((byte) => byte !== 0)) {
+        throw new LifeboatError('integrity', 'cannot read files.tar: it holds more than files.catalog names');
+      }
       if (!(await this.#next())) return;
     }
   }

@@ -29,7 +29,14 @@ export interface TarMember {
   readonly device?: Device;
 }
 
-const typeFlags: Readonly<Record<EntryType, string>> = { file: '0', hardlink: '1', symlink: '2', char: '3', block: '4', folder: '5' };
+const typeFlags: Readonly<Record<EntryType, string>> = {
+  file: '0',
+  hardlink: '1',
+  symlink: '2',
+  char: '3',
+  block: '4',
+  folder: '5',
+};
 const paxFlag = 'x';
 const empty = Buffer.alloc(0);
 
@@ -38,7 +45,10 @@ export function paddingOf(size: number): number {
   return (blockBytes - (size % blockBytes)) % blockBytes;
 }
 
-/** The header blocks of a member: a pax header (when something does not fit the plain one, so for nearly all times) and the plain one. */
+/**
+ * The header blocks of a member: a pax header (when something does not fit the plain one, so for nearly all times) and
+ * the plain one.
+ */
 export function encodeTarHeader(member: TarMember): Buffer {
   const path = member.type === 'folder' ? Buffer.concat([member.path, Buffer.from('/')]) : member.path;
   const records = paxRecords(member, path);
@@ -47,12 +57,36 @@ export function encodeTarHeader(member: TarMember): Buffer {
   const seconds = Number(floorSeconds(member.mtimeNs));
   if (paxBytes > 0) {
     const name = Buffer.concat([Buffer.from('PaxHeaders/'), lastBytes(member.path, 80)]);
-    writeBlock(header.subarray(0, blockBytes), { name, typeFlag: paxFlag, mode: 0o644, uid: 0, gid: 0, size: records.length, seconds, link: empty, user: '', group: '', device: undefined });
+    writeBlock(header.subarray(0, blockBytes), {
+      name,
+      typeFlag: paxFlag,
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      size: records.length,
+      seconds,
+      link: empty,
+      user: '',
+      group: '',
+      device: undefined,
+    });
     records.copy(header, blockBytes);
   }
   const { mode, uid, gid, size, user, group, device } = member;
   const typeFlag = typeFlags[member.type];
-  writeBlock(header.subarray(paxBytes), { name: path, typeFlag, mode, uid, gid, size, seconds, link: member.link ?? empty, user, group, device });
+  writeBlock(header.subarray(paxBytes), {
+    name: path,
+    typeFlag,
+    mode,
+    uid,
+    gid,
+    size,
+    seconds,
+    link: member.link ?? empty,
+    user,
+    group,
+    device,
+  });
   return header;
 }
 
@@ -133,7 +167,10 @@ function writeBlock(block: Buffer, fields: Block): void {
   block.write(`${sumOf(block).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
 }
 
-/** What the plain header cannot hold. A name that is neither plain ASCII nor UTF-8 is marked as bytes (hdrcharset=BINARY). */
+/**
+ * What the plain header cannot hold. A name that is neither plain ASCII nor UTF-8 is marked as bytes
+ * (hdrcharset=BINARY).
+ */
 function paxRecords(member: TarMember, path: Buffer): Buffer {
   const records: Buffer[] = [];
   const link = member.link ?? empty;
@@ -145,7 +182,13 @@ function paxRecords(member: TarMember, path: Buffer): Buffer {
   if ((paxPath && !isUtf8(path)) || (paxLink && !isUtf8(link))) records.push(record('hdrcharset', 'BINARY'));
   if (paxPath) records.push(record('path', path));
   if (paxLink) records.push(record('linkpath', link));
-  if (member.mtimeNs < 0n || member.mtimeNs % 1_000_000_000n !== 0n || member.mtimeNs > 0o77777777777n * 1_000_000_000n) records.push(record('mtime', formatTime(member.mtimeNs)));
+  if (
+    member.mtimeNs < 0n ||
+    member.mtimeNs % 1_000_000_000n !== 0n ||
+    member.mtimeNs > 0o77777777777n * 1_000_000_000n
+  ) {
+    records.push(record('mtime', formatTime(member.mtimeNs)));
+  }
   if (member.size > 0o77777777777) records.push(record('size', String(member.size)));
   if (member.uid > 0o7777777) records.push(record('uid', String(member.uid)));
   if (member.gid > 0o7777777) records.push(record('gid', String(member.gid)));
@@ -168,12 +211,20 @@ function record(key: string, value: string | Buffer): Buffer {
 
 function parsePax(body: Buffer): Map<string, Buffer> {
   const records = new Map<string, Buffer>();
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const space = body.indexOf(0x20, at);
     const length = space === -1 ? Number.NaN : Number(body.toString('latin1', at, space));
     const equals = body.indexOf(0x3d, space);
     const end = at + length;
-    if (!Number.isSafeInteger(length) || equals === -1 || equals >= end || end > body.length || body[end - 1] !== 0x0a) throw damaged('a pax header cannot be read');
+    if (
+      !Number.isSafeInteger(length) ||
+      equals === -1 ||
+      equals >= end ||
+      end > body.length ||
+      body[end - 1] !== 0x0a
+    ) {
+      throw damaged('a pax header cannot be read');
+    }
     records.set(body.toString('utf8', space + 1, equals), body.subarray(equals + 1, end - 1));
     at = end;
   }
@@ -233,7 +284,9 @@ function sumOf(block: Buffer): number {
 }
 
 function checkSum(block: Buffer): void {
-  if (block.length !== blockBytes || readOctal(block, 148, 8) !== sumOf(block)) throw damaged('the checksum of a header is wrong');
+  if (block.length !== blockBytes || readOctal(block, 148, 8) !== sumOf(block)) {
+    throw damaged('the checksum of a header is wrong');
+  }
 }
 
 function floorSeconds(ns: bigint): bigint {
@@ -243,7 +296,9 @@ function floorSeconds(ns: bigint): bigint {
 /** Nanoseconds as decimal seconds, exactly: "-1.5". */
 function formatTime(ns: bigint): string {
   const absolute = ns < 0n ? -ns : ns;
-  const fraction = String(absolute % 1_000_000_000n).padStart(9, '0').replace(/0+$/, '');
+  const fraction = String(absolute % 1_000_000_000n)
+    .padStart(9, '0')
+    .replace(/0+$/, '');
   return `${ns < 0n ? '-' : ''}${absolute / 1_000_000_000n}${fraction === '' ? '' : `.${fraction}`}`;
 }
 

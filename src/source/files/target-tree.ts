@@ -35,13 +35,25 @@ export class TargetTree {
 
   static async open(path: string): Promise<TargetTree> {
     const folder = await openFolder(Buffer.from(path));
-    return new TargetTree({ folder, name: Buffer.alloc(0), parent: undefined, rights: undefined, pending: 0, isLeft: false });
+    return new TargetTree({
+      folder,
+      name: Buffer.alloc(0),
+      parent: undefined,
+      rights: undefined,
+      pending: 0,
+      isLeft: false,
+    });
   }
 
   /** The folder at these components, made where it is missing; folders that do not lead there are left. */
   async enter(components: readonly Buffer[]): Promise<OpenFolder> {
     let depth = 0;
-    while (depth < components.length && this.#stack[depth + 1]?.name.equals(components[depth] ?? Buffer.alloc(0)) === true) depth++;
+    while (
+      depth < components.length &&
+      this.#stack[depth + 1]?.name.equals(components[depth] ?? Buffer.alloc(0)) === true
+    ) {
+      depth++;
+    }
     await this.#leaveTo(depth);
     let current = this.#stack[depth] ?? this.#top;
     for (const [index, name] of components.slice(depth).entries()) {
@@ -72,10 +84,18 @@ export class TargetTree {
         opened.push(folder);
       }
       const existing = folder.child(last);
-      if (!(await statLink(existing)).isFile()) throw new LifeboatError('integrity', `cannot make a hard link to ${displayPath(last)}: it is no file`);
+      if (!(await statLink(existing)).isFile()) {
+        throw new LifeboatError('integrity', `cannot make a hard link to ${displayPath(last)}: it is no file`);
+      }
       await fs.promises.link(existing, parent.folder.child(name));
     } catch (error) {
-      if (['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) throw new LifeboatError('integrity', `cannot make a hard link to ${displayPath(last)}: it is not in the backup before its other name`, { cause: error });
+      if (['ENOENT', 'ELOOP', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) {
+        throw new LifeboatError(
+          'integrity',
+          `cannot make a hard link to ${displayPath(last)}: it is not in the backup before its other name`,
+          { cause: error },
+        );
+      }
       throw error;
     } finally {
       for (const folder of opened) await closeFile(folder.fd);
@@ -151,8 +171,12 @@ export function safeComponents(path: Buffer): Buffer[] {
   const parts = splitName(path);
   for (const part of parts) {
     const text = part.toString('latin1');
-    if (text === '' || text === '.' || text === '..' || part.includes(0)) throw new LifeboatError('integrity', `cannot restore ${displayPath(path)}: the path is not a plain one below the target`);
+    if (text === '' || text === '.' || text === '..' || part.includes(0)) {
+      throw new LifeboatError(
+        'integrity',
+        `cannot restore ${displayPath(path)}: the path is not a plain one below the target`,
+      );
+    }
   }
   return parts;
 }
-

@@ -1,4 +1,7 @@
-/** Runs small pieces of work side by side, a bounded number at a time; the first failure is kept and thrown to whoever asks next. */
+/**
+ * Runs small pieces of work side by side, a bounded number at a time; the first failure is kept and thrown to whoever
+ * asks next.
+ */
 export class TaskPool {
   readonly #limit: number;
   readonly #running = new Set<Promise<void>>();

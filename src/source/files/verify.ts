@@ -89,7 +89,12 @@ class VerifyRun {
   }
 
   report(): VerifyTreeReport {
-    return { entries: this.#entries, contentBytes: this.#contentBytes, differenceCount: this.#differenceCount, differences: this.#differences };
+    return {
+      entries: this.#entries,
+      contentBytes: this.#contentBytes,
+      differenceCount: this.#differenceCount,
+      differences: this.#differences,
+    };
   }
 
   async check(entry: PlacedEntry): Promise<void> {
@@ -107,7 +112,12 @@ class VerifyRun {
       await this.#compare(entry, await statLink(path), path);
     } catch (error) {
       if (systemCodeOf(error) === undefined) throw error;
-      this.#differ(entry.path, ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCodeOf(error) ?? '') ? 'is missing' : `cannot be read: ${messageOf(error)}`);
+      this.#differ(
+        entry.path,
+        ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCodeOf(error) ?? '')
+          ? 'is missing'
+          : `cannot be read: ${messageOf(error)}`,
+      );
     }
   }
 
@@ -132,7 +142,9 @@ class VerifyRun {
     if (entry.type === 'hardlink') return this.#compareLink(entry, stat);
     const { owner, mode } = this.#rightsOf(entry);
     const found = Number(stat.mode) & 0o7777;
-    if (entry.type !== 'symlink' && found !== mode) this.#differ(entry.path, `mode is ${octal(found)}, not ${octal(mode)}`);
+    if (entry.type !== 'symlink' && found !== mode) {
+      this.#differ(entry.path, `mode is ${octal(found)}, not ${octal(mode)}`);
+    }
     const isOwned = owner === undefined || (stat.uid === BigInt(owner.uid) && stat.gid === BigInt(owner.gid));
     if (!isOwned) this.#differ(entry.path, `owner is ${stat.uid}:${stat.gid}, not ${owner?.uid}:${owner?.gid}`);
     const apart = stat.mtimeNs - entry.mtimeNs;
@@ -151,7 +163,9 @@ class VerifyRun {
     if (!isWithin(link, this.#prefix)) return;
     const rest = this.#prefix.length === 0 ? link : link.subarray(this.#prefix.length + 1);
     const target = await statBelow(this.#levels[0]?.folder, safeComponents(rest));
-    if (target.ino !== stat.ino || target.dev !== stat.dev) this.#differ(entry.path, `is no hard link to ${displayPath(link)}`);
+    if (target.ino !== stat.ino || target.dev !== stat.dev) {
+      this.#differ(entry.path, `is no hard link to ${displayPath(link)}`);
+    }
   }
 
   async #hash(path: Buffer, stat: BigIntStats): Promise<string> {
@@ -171,7 +185,12 @@ class VerifyRun {
 
   async #enter(components: readonly Buffer[]): Promise<Level> {
     let depth = 0;
-    while (depth < components.length && this.#levels[depth + 1]?.name.equals(components[depth] ?? Buffer.alloc(0)) === true) depth++;
+    while (
+      depth < components.length &&
+      this.#levels[depth + 1]?.name.equals(components[depth] ?? Buffer.alloc(0)) === true
+    ) {
+      depth++;
+    }
     await this.leaveTo(depth + 1);
     for (const name of components.slice(depth)) {
       const parent = this.#current();
@@ -216,7 +235,11 @@ class VerifyRun {
 
   #differ(path: Buffer, what: string): void {
     this.#differenceCount++;
-    if (this.#differences.length < maxNamed) this.#differences.push(`${displayPath(Buffer.concat([Buffer.from('/'), path]))}${/^(mode|owner)/.test(what) ? ': ' : ' '}${what}`);
+    if (this.#differences.length < maxNamed) {
+      this.#differences.push(
+        `${displayPath(Buffer.concat([Buffer.from('/'), path]))}${/^(mode|owner)/.test(what) ? ': ' : ' '}${what}`,
+      );
+    }
   }
 }
 

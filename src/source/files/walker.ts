@@ -125,7 +125,8 @@ export async function* walk(options: WalkOptions): AsyncGenerator<WalkedEntry> {
     } else {
       waiting.push({ entry, depth: levels.length });
     }
-    const level = options.oneFileSystem && entry.stat.dev !== place.device ? undefined : await enter(options, entry, place);
+    const level =
+      options.oneFileSystem && entry.stat.dev !== place.device ? undefined : await enter(options, entry, place);
     if (level !== undefined) levels.push(level);
     else if (!wanted) waiting.pop();
   }
@@ -142,11 +143,17 @@ async function enter(options: WalkOptions, entry: WalkedEntry, place: Place): Pr
   try {
     folder = await openFolder(entry.path);
     const stat = await statFile(folder.fd);
-    if (stat.ino !== entry.stat.ino || stat.dev !== entry.stat.dev) throw Object.assign(new Error('it was replaced'), { code: 'ENOENT' });
+    if (stat.ino !== entry.stat.ino || stat.dev !== entry.stat.dev) {
+      throw Object.assign(new Error('it was replaced'), { code: 'ENOENT' });
+    }
     return { folder, names: await listFolder(folder), next: 0, ahead: [], place };
   } catch (error) {
     if (folder !== undefined) await closeFile(folder.fd);
-    options.problem({ ...problemOf(error), member: place.member, reason: `its content is missing: ${reasonOf(error)}` });
+    options.problem({
+      ...problemOf(error),
+      member: place.member,
+      reason: `its content is missing: ${reasonOf(error)}`,
+    });
     return undefined;
   }
 }
@@ -171,10 +178,13 @@ async function prepare(options: WalkOptions, path: Buffer, place: Place, budget:
     const isRoot = place.components.length === 0;
     if (isFolder && options.excludedFolders.has(`${stat.dev}:${stat.ino}`)) return undefined;
     if (!isRoot && options.exclude(place.components, isFolder)) return undefined;
-    const included = place.included || isRoot ? place.included : (options.include?.(place.components, isFolder) ?? false);
+    const included =
+      place.included || isRoot ? place.included : (options.include?.(place.components, isFolder) ?? false);
     if (type === undefined) {
       const isWanted = options.include === undefined || included;
-      return isWanted ? { kind: 'unsupported', member: place.member, reason: stat.isFIFO() ? 'it is a pipe' : 'it is a socket' } : undefined;
+      return isWanted
+        ? { kind: 'unsupported', member: place.member, reason: stat.isFIFO() ? 'it is a pipe' : 'it is a socket' }
+        : undefined;
     }
     const entry: WalkedEntry = { member: place.member, root: place.root, type, stat, path };
     const here = { ...place, included };
@@ -182,7 +192,9 @@ async function prepare(options: WalkOptions, path: Buffer, place: Place, budget:
     const size = Number(stat.size);
     const isWanted = options.include === undefined || included || isRoot;
     // A file with several names is read once only, when its turn comes.
-    if (type !== 'file' || !isWanted || stat.nlink > 1n || size > smallFileBytes || size > budget.bytes) return { entry, place: here, reservedBytes };
+    if (type !== 'file' || !isWanted || stat.nlink > 1n || size > smallFileBytes || size > budget.bytes) {
+      return { entry, place: here, reservedBytes };
+    }
     reservedBytes = size;
     budget.bytes -= reservedBytes;
     const small = await readSmallFile(path, stat);

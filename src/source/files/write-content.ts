@@ -1,4 +1,7 @@
-/** Writes one restored file: new, never followed or overwritten, its content checked against the catalog, holes where it had some. */
+/**
+ * Writes one restored file: new, never followed or overwritten, its content checked against the catalog, holes where it
+ * had some.
+ */
 import { createHash, hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { LifeboatError } from '../../lib/errors.ts';
@@ -20,7 +23,10 @@ export interface FileToWrite {
   readonly sync: boolean;
 }
 
-/** A file whose content is in memory. Throws (integrity) before anything is written if the content is not what was recorded. */
+/**
+ * A file whose content is in memory. Throws (integrity) before anything is written if the content is not what was
+ * recorded.
+ */
 export async function writeSmall(file: FileToWrite, content: Buffer): Promise<void> {
   checkHash(file.entry, hash('sha256', content, 'hex'));
   await withNewFile(file, async (fd) => {
@@ -60,7 +66,7 @@ async function withNewFile(file: FileToWrite, write: (fd: number) => Promise<voi
 async function writeSparse(fd: number, bytes: Uint8Array, position: number): Promise<void> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let from = 0;
-  for (let at = 0; at < buffer.length; ) {
+  for (let at = 0; at < buffer.length;) {
     // Up to the next page of the file, so that pages of zeros line up with blocks on the disk.
     const end = Math.min(buffer.length, at + pageBytes - ((position + at) % pageBytes));
     if (zeros.compare(buffer, at, end, 0, end - at) === 0) {
@@ -73,5 +79,9 @@ async function writeSparse(fd: number, bytes: Uint8Array, position: number): Pro
 }
 
 function checkHash(entry: CatalogEntry, found: string): void {
-  if (found !== entry.sha256) throw new LifeboatError('integrity', `the content of ${displayPath(entry.path)} is not what was backed up`, { hint: 'run lifeboat validate --deep on this backup, and restore another one' });
+  if (found !== entry.sha256) {
+    throw new LifeboatError('integrity', `the content of ${displayPath(entry.path)} is not what was backed up`, {
+      hint: 'run lifeboat validate --deep on this backup, and restore another one',
+    });
+  }
 }

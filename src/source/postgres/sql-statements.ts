@@ -1,10 +1,14 @@
-/** SQL scripts of pg_dumpall as single statements. Only what such scripts hold is understood: strings, quoted names, line comments, psql's \restrict lines. */
+/**
+ * SQL scripts of pg_dumpall as single statements. Only what such scripts hold is understood: strings, quoted names,
+ * line comments, psql's \restrict lines.
+ */
 
 /** Statements without their semicolon, comments and psql commands left out. */
 export function splitStatements(script: string): string[] {
   const statements: string[] = [];
   let current = '';
-  const token = /--[^\n]*|[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|;|\\[^\n]*|[A-Za-z_][A-Za-z_0-9$]*|[^]/gy;
+  const token =
+    /--[^\n]*|[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|;|\\[^\n]*|[A-Za-z_][A-Za-z_0-9$]*|[^]/gy;
   for (const [text] of script.matchAll(token)) {
     if (text === ';') {
       if (current.trim() !== '') statements.push(current.trim());

@@ -43,7 +43,13 @@ export class BulkConnection implements AsyncDisposable {
     const connection = new BulkConnection(socket, endpoint, signal);
     try {
       signal.throwIfAborted();
-      if (endpoint.password !== undefined) await connection.expectOk('AUTH', ...(endpoint.user === undefined ? [] : [endpoint.user]), endpoint.password.reveal());
+      if (endpoint.password !== undefined) {
+        await connection.expectOk(
+          'AUTH',
+          ...(endpoint.user === undefined ? [] : [endpoint.user]),
+          endpoint.password.reveal(),
+        );
+      }
       return connection;
     } catch (error) {
       await connection[Symbol.asyncDispose]();
@@ -106,7 +112,7 @@ export class BulkConnection implements AsyncDisposable {
 
   /** The body of a bulk reply in pieces, valid until the next call. Must be read to its end. */
   async *body(length: number): AsyncGenerator<Buffer> {
-    for (let left = length; left > 0; ) {
+    for (let left = length; left > 0;) {
       if (this.#at === this.#buffer.length) await this.#more();
       const piece = this.#buffer.subarray(this.#at, Math.min(this.#buffer.length, this.#at + left));
       this.#at += piece.length;
@@ -169,7 +175,8 @@ export class BulkConnection implements AsyncDisposable {
       return { done: true as const, value: undefined };
     });
     if (next.done === true || next.value === undefined) throw this.#lost();
-    this.#buffer = this.#at === this.#buffer.length ? next.value : Buffer.concat([this.#buffer.subarray(this.#at), next.value]);
+    this.#buffer =
+      this.#at === this.#buffer.length ? next.value : Buffer.concat([this.#buffer.subarray(this.#at), next.value]);
     this.#at = 0;
   }
 
@@ -192,8 +199,10 @@ function commandOf(words: readonly (string | Uint8Array)[]): Buffer {
 const crlf = Buffer.from('\r\n');
 
 async function openSocket(endpoint: RedisEndpoint): Promise<Socket> {
-  const place = endpoint.socketPath === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.socketPath };
-  const socket = endpoint.tls === undefined ? connectNet(place) : connectTls({ ...place, ...(await tlsOptions(endpoint.tls)) });
+  const place =
+    endpoint.socketPath === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.socketPath };
+  const socket =
+    endpoint.tls === undefined ? connectNet(place) : connectTls({ ...place, ...(await tlsOptions(endpoint.tls)) });
   await new Promise<void>((resolve, reject) => {
     socket.setTimeout(10_000, () => socket.destroy(new Error('it timed out')));
     socket.once('error', (error) => reject(redisError(error, 'cannot connect', endpoint)));

@@ -1,4 +1,7 @@
-/** The connection for commands and settings, by ioredis. It never reconnects by itself: a lost server is a failure to tell. */
+/**
+ * The connection for commands and settings, by ioredis. It never reconnects by itself: a lost server is a failure to
+ * tell.
+ */
 import { readFile } from 'node:fs/promises';
 import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
@@ -17,12 +20,17 @@ export interface RedisConnection extends AsyncDisposable {
 
 const connectTimeoutMs = 10_000;
 
-/** Connects and logs in; what an aborted signal interrupts fails with its reason. Throws LifeboatError (source) with a hint. */
+/**
+ * Connects and logs in; what an aborted signal interrupts fails with its reason. Throws LifeboatError (source) with a
+ * hint.
+ */
 export async function connectRedis(endpoint: RedisEndpoint, signal?: AbortSignal): Promise<RedisConnection> {
   signal?.throwIfAborted();
   const { Redis } = await import('ioredis');
   const client = new Redis({
-    ...(endpoint.socketPath === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.socketPath }),
+    ...(endpoint.socketPath === undefined
+      ? { host: endpoint.host, port: endpoint.port }
+      : { path: endpoint.socketPath }),
     ...(endpoint.user === undefined ? {} : { username: endpoint.user }),
     ...(endpoint.password === undefined ? {} : { password: endpoint.password.reveal() }),
     ...(endpoint.tls === undefined ? {} : { tls: await tlsOptions(endpoint.tls) }),
@@ -58,7 +66,11 @@ export async function connectRedis(endpoint: RedisEndpoint, signal?: AbortSignal
 }
 
 /** Runs `work` with a connection that is closed afterwards. */
-export async function withRedis<T>(endpoint: RedisEndpoint, signal: AbortSignal | undefined, work: (connection: RedisConnection) => Promise<T>): Promise<T> {
+export async function withRedis<T>(
+  endpoint: RedisEndpoint,
+  signal: AbortSignal | undefined,
+  work: (connection: RedisConnection) => Promise<T>,
+): Promise<T> {
   await using connection = await connectRedis(endpoint, signal);
   return await work(connection);
 }
@@ -78,11 +90,19 @@ async function pem(path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new LifeboatError('usage', `cannot read the TLS file ${path}: ${messageOf(error)}`, { hint: 'check redis.caFile, redis.certFile and redis.keyFile', cause: error });
+    throw new LifeboatError('usage', `cannot read the TLS file ${path}: ${messageOf(error)}`, {
+      hint: 'check redis.caFile, redis.certFile and redis.keyFile',
+      cause: error,
+    });
   }
 }
 
-function connectionOf(client: Redis, endpoint: RedisEndpoint, close: () => void, signal: AbortSignal | undefined): RedisConnection {
+function connectionOf(
+  client: Redis,
+  endpoint: RedisEndpoint,
+  close: () => void,
+  signal: AbortSignal | undefined,
+): RedisConnection {
   const act = async <T>(command: string, run: () => Promise<T>): Promise<T> => {
     try {
       return await run();

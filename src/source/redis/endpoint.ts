@@ -38,9 +38,14 @@ export interface RedisTls {
   readonly serverName: string | undefined;
 }
 
-/** `redis[s]://[user][:password]@host[:port][/db]`, `unix://[user][:password]@/path[?db=n]`; anything else is a usage error. */
+/**
+ * `redis[s]://[user][:password]@host[:port][/db]`, `unix://[user][:password]@/path[?db=n]`; anything else is a usage
+ * error.
+ */
 export function parseRedisUrl(address: RedisAddress): RedisEndpoint {
-  const match = /^(redis|rediss|unix|redis\+unix|redis\+socket):\/\/(?:([^@/]*)@)?([^?#]*)(?:\?([^#]*))?$/i.exec(address.url.reveal().trim());
+  const match = /^(redis|rediss|unix|redis\+unix|redis\+socket):\/\/(?:([^@/]*)@)?([^?#]*)(?:\?([^#]*))?$/i.exec(
+    address.url.reveal().trim(),
+  );
   if (match === null) throw badUrl();
   const [, scheme = '', login, rest = '', query = ''] = match;
   const [user, password] = loginOf(login);
@@ -49,19 +54,38 @@ export function parseRedisUrl(address: RedisAddress): RedisEndpoint {
   if (/unix|socket/i.test(scheme)) {
     const socketPath = decode(rest);
     if (!socketPath.startsWith('/')) throw badUrl();
-    return { ...common, socketPath, host: 'localhost', port: 0, db: databaseOf(options.get('db') ?? ''), tls: undefined, text: socketPath };
+    return {
+      ...common,
+      socketPath,
+      host: 'localhost',
+      port: 0,
+      db: databaseOf(options.get('db') ?? ''),
+      tls: undefined,
+      text: socketPath,
+    };
   }
   const place = /^(\[[0-9a-fA-F:.]+\]|[^:/[\]]*)(?::(\d{1,5}))?(?:\/(.*))?$/.exec(rest);
   if (place === null) throw badUrl();
   const host = decode((place[1] ?? '').replace(/^\[(.*)\]$/, '$1')) || '127.0.0.1';
   const port = Number(place[2] ?? 6379);
   const tls = scheme.toLowerCase() === 'rediss' ? tlsOf(address, host, options) : undefined;
-  return { ...common, socketPath: undefined, host, port, db: databaseOf(place[3] ?? ''), tls, text: `${host.includes(':') ? `[${host}]` : host}:${port}` };
+  return {
+    ...common,
+    socketPath: undefined,
+    host,
+    port,
+    db: databaseOf(place[3] ?? ''),
+    tls,
+    text: `${host.includes(':') ? `[${host}]` : host}:${port}`,
+  };
 }
 
 /** Arguments that make redis-cli connect there; the password is in redisCliEnvironment. */
 export function redisCliArguments(endpoint: RedisEndpoint): string[] {
-  const args = endpoint.socketPath === undefined ? ['-h', endpoint.host, '-p', String(endpoint.port)] : ['-s', endpoint.socketPath];
+  const args =
+    endpoint.socketPath === undefined
+      ? ['-h', endpoint.host, '-p', String(endpoint.port)]
+      : ['-s', endpoint.socketPath];
   if (endpoint.user !== undefined && endpoint.password !== undefined) args.push('--user', endpoint.user);
   const tls = endpoint.tls;
   if (tls === undefined) return args;
@@ -81,7 +105,12 @@ export function redisCliEnvironment(endpoint: RedisEndpoint): Record<string, str
 
 /** True for an address of this very host, as far as the URL tells. */
 export function isLoopback(endpoint: RedisEndpoint): boolean {
-  return endpoint.socketPath !== undefined || endpoint.host === 'localhost' || endpoint.host === '::1' || endpoint.host.startsWith('127.');
+  return (
+    endpoint.socketPath !== undefined ||
+    endpoint.host === 'localhost' ||
+    endpoint.host === '::1' ||
+    endpoint.host.startsWith('127.')
+  );
 }
 
 function loginOf(login: string | undefined): [string | undefined, Secret | undefined] {
@@ -122,6 +151,8 @@ function decode(text: string): string {
 /** Never quotes the URL: it holds a password. */
 function badUrl(): LifeboatError {
   return new LifeboatError('usage', 'the Redis URL cannot be understood', {
-    hint: 'write redis://user:password@host:6379, rediss://… for TLS, or unix:///path/to/redis.sock; special characters in the password as %XX',
+    hint:
+      'write redis://user:password@host:6379, rediss://… for TLS, or unix:///path/to/redis.sock; special characters ' +
+      'in the password as %XX',
   });
 }

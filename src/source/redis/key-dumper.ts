@@ -21,7 +21,9 @@ export class OtherRdbVersionError extends LifeboatError {
   readonly found: number;
 
   constructor(found: number) {
-    super('source', `the Redis server gives values of RDB version ${found}, not of the one expected`, { retryable: true });
+    super('source', `the Redis server gives values of RDB version ${found}, not of the one expected`, {
+      retryable: true,
+    });
     this.found = found;
   }
 }
@@ -56,7 +58,9 @@ export class KeyDumper {
     let sent: string[] = [];
     let batch: string[] = [];
     const exchange = async (): Promise<void> => {
-      if (batch.length > 0) await this.#bulk.send(Buffer.from(batch.map((key) => this.#request(key)).join(''), 'latin1'));
+      if (batch.length > 0) {
+        await this.#bulk.send(Buffer.from(batch.map((key) => this.#request(key)).join(''), 'latin1'));
+      }
       for (const key of sent) if (!this.#receiveAtOnce(key)) await this.#receive(key);
       sent = batch;
       batch = [];
@@ -71,11 +75,16 @@ export class KeyDumper {
 
   #request(key: string): string {
     const word = `$${key.length}\r\n${key}\r\n`;
-    const expiry = this.#absolute ? `*2\r\n$11\r\nPEXPIRETIME\r\n${word}` : `*2\r\n$4\r\nPTTL\r\n${word}*1\r\n$4\r\nTIME\r\n`;
+    const expiry = this.#absolute
+      ? `*2\r\n$11\r\nPEXPIRETIME\r\n${word}`
+      : `*2\r\n$4\r\nPTTL\r\n${word}*1\r\n$4\r\nTIME\r\n`;
     return `*1\r\n$5\r\nMULTI\r\n${expiry}*2\r\n$4\r\nDUMP\r\n${word}*1\r\n$4\r\nEXEC\r\n`;
   }
 
-  /** The common case without a promise: the whole answer is in the buffer, and there is room in the writer's. False: nothing was consumed. */
+  /**
+   * The common case without a promise: the whole answer is in the buffer, and there is room in the writer's. False:
+   * nothing was consumed.
+   */
   #receiveAtOnce(key: string): boolean {
     if (!this.#absolute) return false;
     const mark = this.#bulk.mark();
@@ -173,6 +182,8 @@ export class KeyDumper {
 
   #checkFooter(crc: Crc64, footer: Buffer): void {
     if (footer.readUInt16LE() !== this.#rdbVersion) throw new OtherRdbVersionError(footer.readUInt16LE());
-    if (!footer.subarray(2).equals(crc.digest())) throw new LifeboatError('integrity', 'a value arrived damaged from the Redis server', { retryable: true });
+    if (!footer.subarray(2).equals(crc.digest())) {
+      throw new LifeboatError('integrity', 'a value arrived damaged from the Redis server', { retryable: true });
+    }
   }
 }

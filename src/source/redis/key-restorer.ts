@@ -131,7 +131,13 @@ function wordOf(text: string): string {
 }
 
 function refused(error: string, bulk: BulkConnection): LifeboatError {
-  if (error.startsWith('BUSYKEY')) return new LifeboatError('confirmation', 'a key to restore is in the target already', { hint: 'confirm that keys may be replaced' });
-  if (/version or checksum|Bad data format/i.test(error)) return new LifeboatError('integrity', `Redis at ${bulk.endpoint.text} did not take a value: ${error}`);
+  if (error.startsWith('BUSYKEY')) {
+    return new LifeboatError('confirmation', 'a key to restore is in the target already', {
+      hint: 'confirm that keys may be replaced',
+    });
+  }
+  if (/version or checksum|Bad data format/i.test(error)) {
+    return new LifeboatError('integrity', `Redis at ${bulk.endpoint.text} did not take a value: ${error}`);
+  }
   return redisError(new Error(error), 'cannot restore a key', bulk.endpoint);
 }

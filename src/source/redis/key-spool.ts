@@ -78,13 +78,15 @@ export class KeySpool {
 }
 
 function grow(partition: Partition, needed: number): void {
-  const larger = Buffer.allocUnsafeSlow(Math.min(spillBytes, Math.max(needed, firstBytes, partition.buffer.length * 2)));
+  const larger = Buffer.allocUnsafeSlow(
+    Math.min(spillBytes, Math.max(needed, firstBytes, partition.buffer.length * 2)),
+  );
   larger.set(partition.buffer.subarray(0, partition.used));
   partition.buffer = larger;
 }
 
 function addRecords(keys: Set<string>, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const length = bytes.readUInt32LE(at);
     keys.add(bytes.toString('latin1', at + 4, at + 4 + length));
     at += 4 + length;

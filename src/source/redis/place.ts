@@ -3,7 +3,19 @@
  * With appendonly yes a Redis from 7.0 on ignores dump.rdb, starts empty and overwrites it at its end, so
  * there the snapshot becomes the base of the append-only file. What was there is renamed, never deleted.
  */
-import { chmod, chown, mkdir, readdir, readFile, readlink, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -26,7 +38,10 @@ export interface PlaceRequest {
   readonly dbFilename?: string | undefined;
   readonly appendFilename?: string | undefined;
   readonly appendDirname?: string | undefined;
-  /** Major version of the server that will load it: before 7 the append-only file is one file. Default: that of the backed up one. */
+  /**
+   * Major version of the server that will load it: before 7 the append-only file is one file. Default: that of the
+   * backed up one.
+   */
   readonly serverMajor?: number | undefined;
 }
 
@@ -38,7 +53,10 @@ export interface PlaceReport {
   readonly keys: number;
 }
 
-/** Places it; all or nothing. Throws LifeboatError: confirmation when a server runs on the folder, integrity, space, usage. */
+/**
+ * Places it; all or nothing. Throws LifeboatError: confirmation when a server runs on the folder, integrity, space,
+ * usage.
+ */
 export async function placeRedisSnapshot(request: PlaceRequest, context: RunContext): Promise<PlaceReport> {
   const dir = await realpath(request.dir).catch((error: unknown) => {
     throw new LifeboatError('usage', `there is no folder ${request.dir}`, { cause: error });
@@ -67,8 +85,16 @@ export async function placeRedisSnapshot(request: PlaceRequest, context: RunCont
 async function prepare(request: PlaceRequest, dir: string, fresh: string): Promise<{ source: string; final: string }> {
   const snapshot = join(fresh, 'snapshot');
   const aof = request.appendFilename ?? 'appendonly.aof';
-  const major = request.serverMajor ?? (request.facts.flavour === 'valkey' ? 7 : Number(request.facts.serverVersion.split('.')[0]));
-  const final = join(dir, !request.appendonly ? (request.dbFilename ?? 'dump.rdb') : major >= 7 ? (request.appendDirname ?? 'appendonlydir') : aof);
+  const major =
+    request.serverMajor ?? (request.facts.flavour === 'valkey' ? 7 : Number(request.facts.serverVersion.split('.')[0]));
+  const final = join(
+    dir,
+    !request.appendonly
+      ? (request.dbFilename ?? 'dump.rdb')
+      : major >= 7
+        ? (request.appendDirname ?? 'appendonlydir')
+        : aof,
+  );
   if (!request.appendonly || major < 7) {
     // An append-only file may begin with a snapshot, and end with it.
     await takeOverOwner(snapshot, dir, 0o640);
@@ -77,7 +103,10 @@ async function prepare(request: PlaceRequest, dir: string, fresh: string): Promi
   const folder = join(fresh, 'aof');
   await mkdir(folder, { mode: 0o750 });
   await rename(snapshot, join(folder, `${aof}.1.base.rdb`));
-  await writeFile(join(folder, `${aof}.manifest`), `file ${aof}.1.base.rdb seq 1 type b\n`, { mode: 0o640, flush: true });
+  await writeFile(join(folder, `${aof}.manifest`), `file ${aof}.1.base.rdb seq 1 type b\n`, {
+    mode: 0o640,
+    flush: true,
+  });
   for (const name of await readdir(folder)) await takeOverOwner(join(folder, name), dir, 0o640);
   await takeOverOwner(folder, dir, 0o750);
   await syncFolder(folder);
@@ -117,10 +146,17 @@ async function refuseRunningServer(dir: string, context: RunContext): Promise<vo
       if ((await readlink(`/proc/${pid}/cwd`)) !== dir) continue;
     } catch (error) {
       if (systemCodeOf(error) === 'EACCES') {
-        context.emit({ type: 'warning', component: 'redis', message: `cannot tell whether process ${pid} (${name.trim()}) uses ${dir}: make sure that the server is stopped` });
+        context.emit({
+          type: 'warning',
+          component: 'redis',
+          message: `cannot tell whether process ${pid} (${name.trim()}) uses ${dir}: make sure that the server is stopped`,
+        });
       }
       continue;
     }
-    throw new LifeboatError('confirmation', `a server (process ${pid}) is running on ${dir}`, { state: 'nothing was changed', hint: 'stop it first: it would overwrite the snapshot when it ends' });
+    throw new LifeboatError('confirmation', `a server (process ${pid}) is running on ${dir}`, {
+      state: 'nothing was changed',
+      hint: 'stop it first: it would overwrite the snapshot when it ends',
+    });
   }
 }

@@ -53,9 +53,12 @@ export class RdbFileWriter {
 
   async #flush(bytes: Uint8Array): Promise<void> {
     try {
-      for (let at = 0; at < bytes.length; ) at += (await this.#file.write(bytes, at)).bytesWritten;
+      for (let at = 0; at < bytes.length;) at += (await this.#file.write(bytes, at)).bytesWritten;
     } catch (error) {
-      throw new LifeboatError('space', 'cannot write the Redis snapshot to the scratch folder', { hint: 'free some space there, or name another folder by TMPDIR', cause: error });
+      throw new LifeboatError('space', 'cannot write the Redis snapshot to the scratch folder', {
+        hint: 'free some space there, or name another folder by TMPDIR',
+        cause: error,
+      });
     }
     this.#onBytes((this.#written += bytes.length));
   }

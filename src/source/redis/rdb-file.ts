@@ -37,7 +37,12 @@ export function summarizeFile(path: string, context: RunContext, also?: RdbVisit
  */
 export async function runRedisCheck(path: string, context: RunContext): Promise<true | undefined> {
   try {
-    const { exitCode, stdout, stderr } = await runTool({ file: 'redis-check-rdb', args: [path], signal: context.signal, okExitCodes: [0, 1] });
+    const { exitCode, stdout, stderr } = await runTool({
+      file: 'redis-check-rdb',
+      args: [path],
+      signal: context.signal,
+      okExitCodes: [0, 1],
+    });
     if (exitCode === 0) return true;
     const said = /^\[offset \d+\] (?!Checking|AUX|Selecting)(.*)$/m.exec(stdout)?.[1] ?? stderr.trim();
     // An older checker than the server, or data of modules that it does not have.
@@ -70,14 +75,18 @@ export class FileWindow implements AsyncDisposable {
       const { bytesRead } = await this.#file.read(this.#window, 0, pieceBytes, offset);
       this.#start = offset;
       this.#end = offset + bytesRead;
-      if (bytesRead < length) throw new LifeboatError('integrity', 'the spooled Redis snapshot became shorter while it was read');
+      if (bytesRead < length) {
+        throw new LifeboatError('integrity', 'the spooled Redis snapshot became shorter while it was read');
+      }
     }
     return this.#window.subarray(offset - this.#start, offset - this.#start + length);
   }
 
   /** A range of any length in pieces of at most 1 MiB. */
   async *pieces(offset: number, length: number): AsyncGenerator<Buffer> {
-    for (let done = 0; done < length; done += pieceBytes) yield await this.read(offset + done, Math.min(pieceBytes, length - done));
+    for (let done = 0; done < length; done += pieceBytes) {
+      yield await this.read(offset + done, Math.min(pieceBytes, length - done));
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -10,20 +10,74 @@ interface Known {
 }
 
 const known: readonly Known[] = [
-  { pattern: /WRONGPASS|invalid password/i, reason: 'user name or password is wrong', hint: 'check the login in the Redis URL; ACL users need redis://user:password@host' },
-  { pattern: /NOAUTH/, reason: 'it wants a password', hint: 'put the password into the Redis URL: redis://:password@host or redis://user:password@host' },
-  { pattern: /without any password configured/i, reason: 'it has no password, but the URL has one', hint: 'take the password out of the Redis URL, or set requirepass on the server' },
-  { pattern: /^LOADING/, reason: 'it is still loading its data', hint: 'wait until redis-cli info persistence shows loading:0, then repeat', retryable: true },
-  { pattern: /MASTERDOWN|link with MASTER is down/i, reason: 'it is a replica that has lost its primary', hint: 'name the primary in the Redis URL, or repair the replica', retryable: true },
-  { pattern: /^(MOVED|ASK|CLUSTERDOWN|CROSSSLOT)/, reason: 'it is part of a Redis Cluster', hint: 'a cluster is not supported: use a server that is not in cluster mode' },
+  {
+    pattern: /WRONGPASS|invalid password/i,
+    reason: 'user name or password is wrong',
+    hint: 'check the login in the Redis URL; ACL users need redis://user:password@host',
+  },
+  {
+    pattern: /NOAUTH/,
+    reason: 'it wants a password',
+    hint: 'put the password into the Redis URL: redis://:password@host or redis://user:password@host',
+  },
+  {
+    pattern: /without any password configured/i,
+    reason: 'it has no password, but the URL has one',
+    hint: 'take the password out of the Redis URL, or set requirepass on the server',
+  },
+  {
+    pattern: /^LOADING/,
+    reason: 'it is still loading its data',
+    hint: 'wait until redis-cli info persistence shows loading:0, then repeat',
+    retryable: true,
+  },
+  {
+    pattern: /MASTERDOWN|link with MASTER is down/i,
+    reason: 'it is a replica that has lost its primary',
+    hint: 'name the primary in the Redis URL, or repair the replica',
+    retryable: true,
+  },
+  {
+    pattern: /^(MOVED|ASK|CLUSTERDOWN|CROSSSLOT)/,
+    reason: 'it is part of a Redis Cluster',
+    hint: 'a cluster is not supported: use a server that is not in cluster mode',
+  },
   { pattern: /^OOM/, reason: 'it has no memory left (maxmemory)', hint: 'raise maxmemory on the server, then repeat' },
-  { pattern: /^MISCONF/, reason: 'it refuses writes because its last snapshot on disk failed', hint: 'look into the log of the Redis server; it is often a full disk' },
+  {
+    pattern: /^MISCONF/,
+    reason: 'it refuses writes because its last snapshot on disk failed',
+    hint: 'look into the log of the Redis server; it is often a full disk',
+  },
   { pattern: /^READONLY/, reason: 'it is a read-only replica', hint: 'name the primary in the Redis URL' },
-  { pattern: /max number of clients/i, reason: 'it has no free connection', hint: 'raise maxclients on the server, or repeat later', retryable: true },
-  { pattern: /Connection refused/, reason: 'nothing listens there', hint: 'check the address in the Redis URL and that the server runs', retryable: true },
-  { pattern: /protected mode/i, reason: 'it is in protected mode', hint: 'set a password on the server, or connect through its loopback address or socket' },
-  { pattern: /self.signed|unable to (verify|get)|certificate|UNABLE_TO|altname/i, reason: 'its TLS certificate is not trusted', hint: 'name the CA of the server in redis.caFile' },
-  { pattern: /wrong version number|packet length too long|SSL routines|tlsv1|EPROTO/i, reason: 'TLS does not fit', hint: 'rediss:// is for TLS ports, redis:// for plain ones; client certificates go into redis.certFile and redis.keyFile' },
+  {
+    pattern: /max number of clients/i,
+    reason: 'it has no free connection',
+    hint: 'raise maxclients on the server, or repeat later',
+    retryable: true,
+  },
+  {
+    pattern: /Connection refused/,
+    reason: 'nothing listens there',
+    hint: 'check the address in the Redis URL and that the server runs',
+    retryable: true,
+  },
+  {
+    pattern: /protected mode/i,
+    reason: 'it is in protected mode',
+    hint: 'set a password on the server, or connect through its loopback address or socket',
+  },
+  {
+    pattern: /self.signed|unable to (verify|get)|certificate|UNABLE_TO|altname/i,
+    reason: 'its TLS certificate is not trusted',
+    hint: 'name the CA of the server in redis.caFile',
+  },
+  {
+    pattern: /wrong version number|packet length too long|SSL routines|tlsv1|EPROTO/i,
+    reason: 'TLS does not fit',
+    hint:
+      'rediss:// is for TLS ports, redis:// for plain ones; client certificates go into redis.certFile and ' +
+      'redis.keyFile',
+  },
 ];
 
 const network: Readonly<Record<string, string>> = {
@@ -38,7 +92,10 @@ const network: Readonly<Record<string, string>> = {
   EPIPE: 'it cut the connection',
 };
 
-/** Any failure of a call or connection as a LifeboatError `source` (13); what already is one stays. `act`: e.g. "cannot connect". */
+/**
+ * Any failure of a call or connection as a LifeboatError `source` (13); what already is one stays. `act`: e.g. "cannot
+ * connect".
+ */
 export function redisError(error: unknown, act: string, endpoint: Pick<RedisEndpoint, 'text'>): LifeboatError {
   if (error instanceof LifeboatError) return error;
   const message = messageOf(error);
@@ -47,16 +104,29 @@ export function redisError(error: unknown, act: string, endpoint: Pick<RedisEndp
   if (message.includes('NOPERM')) {
     const command = right?.[1];
     return new LifeboatError('source', `${prefix}: the user has no right to it (${message})`, {
-      hint: command === undefined ? 'give the user the right by ACL SETUSER' : `give the user the right: ACL SETUSER <user> +${command}`,
+      hint:
+        command === undefined
+          ? 'give the user the right by ACL SETUSER'
+          : `give the user the right: ACL SETUSER <user> +${command}`,
       cause: error,
     });
   }
   const match = known.find(({ pattern }) => pattern.test(message));
-  if (match !== undefined) return new LifeboatError('source', `${prefix}: ${match.reason}`, { hint: match.hint, retryable: match.retryable ?? false, cause: error });
+  if (match !== undefined) {
+    return new LifeboatError('source', `${prefix}: ${match.reason}`, {
+      hint: match.hint,
+      retryable: match.retryable ?? false,
+      cause: error,
+    });
+  }
   const reason = network[systemCodeOf(error) ?? ''];
   const hint = 'check the address in the Redis URL and that the server runs';
-  if (reason !== undefined) return new LifeboatError('source', `${prefix}: ${reason}`, { hint, retryable: true, cause: error });
-  if (/Connection is closed|closed|timed? ?out/i.test(message)) return new LifeboatError('source', `${prefix}: the connection was lost`, { hint, retryable: true, cause: error });
+  if (reason !== undefined) {
+    return new LifeboatError('source', `${prefix}: ${reason}`, { hint, retryable: true, cause: error });
+  }
+  if (/Connection is closed|closed|timed? ?out/i.test(message)) {
+    return new LifeboatError('source', `${prefix}: the connection was lost`, { hint, retryable: true, cause: error });
+  }
   return new LifeboatError('source', `${prefix}: ${message}`, { cause: error });
 }
 

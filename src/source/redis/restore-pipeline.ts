@@ -78,8 +78,15 @@ export async function restoreByPipeline(request: PipelineRequest, context: RunCo
   } catch (error) {
     context.signal.throwIfAborted();
     if (!(error instanceof LifeboatError) || error.state !== undefined) throw error;
-    const state = `${restorer.restored} of ${request.summary.keys} keys were restored; repeating the restore with replacement completes it`;
-    throw new LifeboatError(error.code, error.message, { hint: error.hint, retryable: error.retryable, cause: error, state });
+    const state =
+      `${restorer.restored} of ${request.summary.keys} keys were restored; repeating the restore with replacement ` +
+      'completes it';
+    throw new LifeboatError(error.code, error.message, {
+      hint: error.hint,
+      retryable: error.retryable,
+      cause: error,
+      state,
+    });
   }
 }
 
@@ -90,12 +97,21 @@ async function requireDatabases(control: RedisConnection, { summary }: PipelineR
     await control.call('SELECT', highest);
     await control.call('SELECT', 0);
   } catch (error) {
-    throw new LifeboatError('source', `the target has no database ${highest}, which the backup uses: ${messageOf(error)}`, { state: 'nothing was changed', hint: 'raise "databases" on the target', cause: error });
+    throw new LifeboatError(
+      'source',
+      `the target has no database ${highest}, which the backup uses: ${messageOf(error)}`,
+      { state: 'nothing was changed', hint: 'raise "databases" on the target', cause: error },
+    );
   }
 }
 
 /** Before the first RESTORE: a later BUSYKEY would leave the work half done. */
-async function refuseTakenKeys(control: RedisConnection, request: PipelineRequest, nowMs: number, context: RunContext): Promise<void> {
+async function refuseTakenKeys(
+  control: RedisConnection,
+  request: PipelineRequest,
+  nowMs: number,
+  context: RunContext,
+): Promise<void> {
   let taken = 0;
   let db = 0;
   let batch: Buffer[] = [];
@@ -116,18 +132,30 @@ async function refuseTakenKeys(control: RedisConnection, request: PipelineReques
   });
   await check();
   if (db !== 0) await control.call('SELECT', 0);
-  if (taken > 0) throw new LifeboatError('confirmation', `${taken} of the keys to restore are in the target already`, { state: 'nothing was changed', hint: 'confirm that they may be replaced' });
+  if (taken > 0) {
+    throw new LifeboatError('confirmation', `${taken} of the keys to restore are in the target already`, {
+      state: 'nothing was changed',
+      hint: 'confirm that they may be replaced',
+    });
+  }
 }
 
 /** What is there before the restore; what clients add later stays. */
-async function listOldKeys(control: RedisConnection, request: PipelineRequest, context: RunContext): Promise<Map<number, KeySpool>> {
+async function listOldKeys(
+  control: RedisConnection,
+  request: PipelineRequest,
+  context: RunContext,
+): Promise<Map<number, KeySpool>> {
   const old = new Map<number, KeySpool>();
   for (const db of request.state.keyspace.keys()) {
     const spool = new KeySpool(request.folder, `old-${db}`);
     await control.call('SELECT', db);
-    for (let cursor = ''; cursor !== '0'; ) {
+    for (let cursor = ''; cursor !== '0';) {
       context.signal.throwIfAborted();
-      const [next, keys] = (await control.callBuffer('SCAN', cursor === '' ? '0' : cursor, 'COUNT', 1000)) as [Buffer, Buffer[]];
+      const [next, keys] = (await control.callBuffer('SCAN', cursor === '' ? '0' : cursor, 'COUNT', 1000)) as [
+        Buffer,
+        Buffer[],
+      ];
       for (const key of keys) await spool.add(key);
       cursor = next.toString('latin1');
     }
@@ -137,14 +165,22 @@ async function listOldKeys(control: RedisConnection, request: PipelineRequest, c
   return old;
 }
 
-async function removeOthers(control: RedisConnection, old: ReadonlyMap<number, KeySpool>, kept: ReadonlyMap<number, KeySpool>): Promise<number> {
+async function removeOthers(
+  control: RedisConnection,
+  old: ReadonlyMap<number, KeySpool>,
+  kept: ReadonlyMap<number, KeySpool>,
+): Promise<number> {
   let removed = 0;
   for (const [db, spool] of old) {
     await control.call('SELECT', db);
     for (let number = 0; number < KeySpool.partitionCount; number++) {
       const keep = (await kept.get(db)?.takePartition(number)) ?? new Set();
-      const gone = [...(await spool.takePartition(number))].filter((key) => !keep.has(key)).map((key) => Buffer.from(key, 'latin1'));
-      for (let at = 0; at < gone.length; at += 500) removed += Number(await control.call('UNLINK', ...gone.slice(at, at + 500)));
+      const gone = [...(await spool.takePartition(number))]
+        .filter((key) => !keep.has(key))
+        .map((key) => Buffer.from(key, 'latin1'));
+      for (let at = 0; at < gone.length; at += 500) {
+        removed += Number(await control.call('UNLINK', ...gone.slice(at, at + 500)));
+      }
     }
   }
   if (old.size > 0) await control.call('SELECT', 0);
@@ -152,17 +188,29 @@ async function removeOthers(control: RedisConnection, old: ReadonlyMap<number, K
 }
 
 /** FUNCTION RESTORE takes the libraries as they stand in the file, a version and a checksum. */
-async function restoreFunctions(control: RedisConnection, window: FileWindow, functions: readonly RdbFunction[], { summary, replace, state }: PipelineRequest): Promise<void> {
+async function restoreFunctions(
+  control: RedisConnection,
+  window: FileWindow,
+  functions: readonly RdbFunction[],
+  { summary, replace, state }: PipelineRequest,
+): Promise<void> {
   if (functions.length === 0) {
     if (replace && state.version.major >= 7) await control.call('FUNCTION', 'FLUSH', 'SYNC');
     return;
   }
   const parts: Buffer[] = [];
-  for (const { offset, length } of functions) for await (const piece of window.pieces(offset, length)) parts.push(Buffer.from(piece));
+  for (const { offset, length } of functions) {
+    for await (const piece of window.pieces(offset, length)) parts.push(Buffer.from(piece));
+  }
   const version = Buffer.alloc(2);
   version.writeUInt16LE(summary.version);
   const body = Buffer.concat([...parts, version]);
-  await control.call('FUNCTION', 'RESTORE', Buffer.concat([body, new Crc64().update(body).digest()]), replace ? 'FLUSH' : 'APPEND');
+  await control.call(
+    'FUNCTION',
+    'RESTORE',
+    Buffer.concat([body, new Crc64().update(body).digest()]),
+    replace ? 'FLUSH' : 'APPEND',
+  );
 }
 
 /** Each database must hold at least what is alive now; INFO still counts some that have just expired. */

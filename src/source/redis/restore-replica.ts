@@ -23,7 +23,9 @@ import type { SampleKey, SampleResult } from './verify.ts';
 import { removeTargetNote, writeTargetNote, type TargetNote } from './target-note.ts';
 import { compareSample, differs, functionNames } from './verify.ts';
 
-/** The target cannot be reached from its side, or does not take part; its data was not touched. A pipeline may still do. */
+/**
+ * The target cannot be reached from its side, or does not take part; its data was not touched. A pipeline may still do.
+ */
 export class ReplicaImpossibleError extends LifeboatError {
   override readonly name = 'ReplicaImpossibleError';
 }
@@ -43,7 +45,9 @@ export interface ReplicaRequest {
   readonly folder: string;
   readonly fileName: string;
   readonly sample: readonly SampleKey[];
-  /** Where it is noted what is changed on the target, for the next run should this one be killed; undefined: nowhere. */
+  /**
+   * Where it is noted what is changed on the target, for the next run should this one be killed; undefined: nowhere.
+   */
   readonly notesDir: string | undefined;
   /** Told the scratch server's replication id before the target hears of it. */
   readonly onSource: ((replicationId: string) => Promise<void>) | undefined;
@@ -56,14 +60,32 @@ export interface ReplicaResult {
 }
 
 /** Can it be done, and how? A string says why not; changes nothing. */
-export async function planReplica(endpoint: RedisEndpoint, state: TargetState, file: { version: number; valkey: boolean }, replicaAddress: string | undefined, context: RunContext): Promise<ReplicaPlan | string> {
-  if (!state.controllable) return 'the target does not allow CONFIG and REPLICAOF (a managed server, or a user without the rights)';
+export async function planReplica(
+  endpoint: RedisEndpoint,
+  state: TargetState,
+  file: { version: number; valkey: boolean },
+  replicaAddress: string | undefined,
+  context: RunContext,
+): Promise<ReplicaPlan | string> {
+  if (!state.controllable) {
+    return 'the target does not allow CONFIG and REPLICAOF (a managed server, or a user without the rights)';
+  }
   if (state.sentinel) return 'a Sentinel watches the target and would take it for a failure';
-  if (replicaAddress === undefined && !isLoopback(endpoint)) return 'the target is on another host: name an address of this host that it can reach (--replica-address)';
+  if (replicaAddress === undefined && !isLoopback(endpoint)) {
+    return 'the target is on another host: name an address of this host that it can reach (--replica-address)';
+  }
   const binaries = await findServerBinaries(context);
   if (binaries.length === 0) return 'no redis-server is installed here';
-  const binary = binaries.find(({ version }) => whyNotLoadable(file, version) === undefined && whyNotLoadable(writtenBy(version), state.version) === undefined);
-  if (binary === undefined) return `no redis-server is installed here that reads RDB version ${file.version} and that ${state.version.text} can replicate from`;
+  const binary = binaries.find(
+    ({ version }) =>
+      whyNotLoadable(file, version) === undefined && whyNotLoadable(writtenBy(version), state.version) === undefined,
+  );
+  if (binary === undefined) {
+    return (
+      `no redis-server is installed here that reads RDB version ${file.version} and that ${state.version.text} can ` +
+      'replicate from'
+    );
+  }
   return { binary, address: replicaAddress ?? '127.0.0.1', bind: bindFor(replicaAddress) };
 }
 
@@ -75,23 +97,39 @@ function writtenBy(version: ServerBinary['version']): { version: number; valkey:
 /** An address of this host is bound itself; behind a name or NAT it has to be all of them (the password guards it). */
 function bindFor(replicaAddress: string | undefined): string | undefined {
   if (replicaAddress === undefined || replicaAddress === '127.0.0.1') return undefined;
-  const own = Object.values(networkInterfaces()).flat().some((each) => each?.address === replicaAddress);
+  const own = Object.values(networkInterfaces())
+    .flat()
+    .some((each) => each?.address === replicaAddress);
   if (own) return replicaAddress;
   return isIP(replicaAddress) === 6 ? '::' : '0.0.0.0';
 }
 
-/** Carries it out; the target is a primary again when this returns or throws. Throws LifeboatError; ReplicaImpossibleError if nothing was touched. */
+/**
+ * Carries it out; the target is a primary again when this returns or throws. Throws LifeboatError;
+ * ReplicaImpossibleError if nothing was touched.
+ */
 export async function restoreByReplica(request: ReplicaRequest, context: RunContext): Promise<ReplicaResult> {
   const { plan, state, summary } = request;
   const databases = Math.max(state.databases ?? 16, (summary.databases.at(-1)?.db ?? 0) + 1);
-  await using scratch = await startScratchServer({ ...plan, folder: request.folder, fileName: request.fileName, databases }, context);
+  await using scratch = await startScratchServer(
+    { ...plan, folder: request.folder, fileName: request.fileName, databases },
+    context,
+  );
   const counted = scratch.loadedKeys + scratch.expiredKeys;
   if (!Number.isNaN(counted) && counted !== summary.keys) {
-    throw new LifeboatError('integrity', `a scratch redis-server loaded ${counted} keys of ${summary.keys} in the snapshot`, { state: 'nothing was changed' });
+    throw new LifeboatError(
+      'integrity',
+      `a scratch redis-server loaded ${counted} keys of ${summary.keys} in the snapshot`,
+      { state: 'nothing was changed' },
+    );
   }
   await refuseIfTooLarge(scratch, state);
   const sample = await synchronise(request, scratch, context);
-  return { restoredKeys: Number.isNaN(counted) ? summary.keys : scratch.loadedKeys, expiredKeys: Number.isNaN(counted) ? 0 : scratch.expiredKeys, sample };
+  return {
+    restoredKeys: Number.isNaN(counted) ? summary.keys : scratch.loadedKeys,
+    expiredKeys: Number.isNaN(counted) ? 0 : scratch.expiredKeys,
+    sample,
+  };
 }
 
 /** Evictions (or refused writes) would begin at once. */
@@ -99,19 +137,28 @@ async function refuseIfTooLarge(scratch: ScratchServer, state: TargetState): Pro
   if (state.maxMemory === 0) return;
   const used = Number((await readInfo(scratch.connection, 'memory')).get('used_memory') ?? 0);
   if (used <= state.maxMemory) return;
-  throw new LifeboatError('space', `the snapshot needs ${formatBytes(used)} of memory, but maxmemory of the target is ${formatBytes(state.maxMemory)}`, {
-    state: 'nothing was changed',
-    hint: 'raise maxmemory on the target',
-  });
+  throw new LifeboatError(
+    'space',
+    `the snapshot needs ${formatBytes(used)} of memory, but maxmemory of the target is ${formatBytes(state.maxMemory)}`,
+    { state: 'nothing was changed', hint: 'raise maxmemory on the target' },
+  );
 }
 
-async function synchronise(request: ReplicaRequest, scratch: ScratchServer, context: RunContext): Promise<SampleResult> {
+async function synchronise(
+  request: ReplicaRequest,
+  scratch: ScratchServer,
+  context: RunContext,
+): Promise<SampleResult> {
   const { endpoint } = request;
   await request.onSource?.((await readInfo(scratch.connection, 'replication')).get('master_replid') ?? '');
   const settings = await changeSettings(request, scratch, context);
   try {
     await using target = await connectRedis(endpoint, context.signal);
-    context.emit({ type: 'step', component: 'redis', message: `Redis at ${endpoint.text} copies the backup from a scratch server` });
+    context.emit({
+      type: 'step',
+      component: 'redis',
+      message: `Redis at ${endpoint.text} copies the backup from a scratch server`,
+    });
     await target.call('REPLICAOF', request.plan.address, scratch.port);
     await awaitSync(target, scratch, context);
     return await compareWithScratch(request, target, scratch);
@@ -125,7 +172,11 @@ async function synchronise(request: ReplicaRequest, scratch: ScratchServer, cont
 }
 
 /** Sets what replication from the scratch server needs; gives what was there before. */
-async function changeSettings({ endpoint, plan, notesDir }: ReplicaRequest, scratch: ScratchServer, context: RunContext): Promise<Map<string, string>> {
+async function changeSettings(
+  { endpoint, plan, notesDir }: ReplicaRequest,
+  scratch: ScratchServer,
+  context: RunContext,
+): Promise<Map<string, string>> {
   await using target = await connectRedis(endpoint, context.signal);
   const wanted: readonly (readonly [string, string])[] = [
     ['masteruser', ''],
@@ -138,7 +189,13 @@ async function changeSettings({ endpoint, plan, notesDir }: ReplicaRequest, scra
     const old = await readConfig(target, name);
     if (old !== undefined && old !== during) changes.push({ name, before: old, during });
   }
-  if (notesDir !== undefined) await writeTargetNote(notesDir, { endpoint: endpoint.text, master: { host: plan.address, port: String(scratch.port) }, settings: changes });
+  if (notesDir !== undefined) {
+    await writeTargetNote(notesDir, {
+      endpoint: endpoint.text,
+      master: { host: plan.address, port: String(scratch.port) },
+      settings: changes,
+    });
+  }
   const before = new Map<string, string>();
   try {
     for (const change of changes) {
@@ -167,7 +224,9 @@ async function putBack(endpoint: RedisEndpoint, settings: ReadonlyMap<string, st
         continue;
       }
       throw new LifeboatError('source', `cannot make Redis at ${endpoint.text} a primary again`, {
-        state: `it is still a replica of a server that is gone; its settings ${[...settings.keys()].join(', ')} may still be those of the restore`,
+        state:
+          `it is still a replica of a server that is gone; its settings ${[...settings.keys()].join(', ')} may ` +
+          'still be those of the restore',
         hint: 'run on it: redis-cli REPLICAOF NO ONE, and set masterauth and masteruser as they should be',
         cause: error,
       });
@@ -188,22 +247,49 @@ async function awaitSync(target: RedisConnection, scratch: ScratchServer, contex
     const here = await readInfo(scratch.connection, 'replication', 'stats', 'persistence');
     const there = await readInfo(target, 'replication', 'persistence');
     const synced = Number(here.get('sync_full') ?? 0) > 0;
-    if (synced && there.get('master_link_status') === 'up' && there.get('master_sync_in_progress') === '0' && there.get('loading') !== '1') {
+    if (
+      synced &&
+      there.get('master_link_status') === 'up' &&
+      there.get('master_sync_in_progress') === '0' &&
+      there.get('loading') !== '1'
+    ) {
       if (here.get('master_repl_offset') === there.get('slave_repl_offset')) return;
     }
-    const now = ['master_sync_left_bytes', 'master_sync_read_bytes', 'loading_loaded_bytes', 'slave_repl_offset', 'master_link_status'].map((name) => there.get(name)).join() + String(here.get('current_save_keys_processed'));
+    const now =
+      [
+        'master_sync_left_bytes',
+        'master_sync_read_bytes',
+        'loading_loaded_bytes',
+        'slave_repl_offset',
+        'master_link_status',
+      ]
+        .map((name) => there.get(name))
+        .join() + String(here.get('current_save_keys_processed'));
     if (now !== last) movedAt = Date.now();
     last = now;
     if (!synced && Date.now() - begun > firstContactMs) {
-      throw new ReplicaImpossibleError('source', `Redis at ${target.endpoint.text} cannot reach the scratch server`, { state: 'its data was not touched', hint: 'name an address of this host that the target can reach by --replica-address, or restore by pipeline' });
+      throw new ReplicaImpossibleError('source', `Redis at ${target.endpoint.text} cannot reach the scratch server`, {
+        state: 'its data was not touched',
+        hint: 'name an address of this host that the target can reach by --replica-address, or restore by pipeline',
+      });
     }
-    if (Date.now() - movedAt > stallMs) throw new LifeboatError('source', `the copy to Redis at ${target.endpoint.text} has not moved for ${stallMs / 1000} s`, { retryable: true });
+    if (Date.now() - movedAt > stallMs) {
+      throw new LifeboatError(
+        'source',
+        `the copy to Redis at ${target.endpoint.text} has not moved for ${stallMs / 1000} s`,
+        { retryable: true },
+      );
+    }
     await sleep(100);
   }
 }
 
 /** While the target is still a read-only replica: nobody else can have changed it. */
-async function compareWithScratch(request: ReplicaRequest, target: RedisConnection, scratch: ScratchServer): Promise<SampleResult> {
+async function compareWithScratch(
+  request: ReplicaRequest,
+  target: RedisConnection,
+  scratch: ScratchServer,
+): Promise<SampleResult> {
   for (let tries = 0; ; tries++) {
     const [here, there] = [await countsOf(scratch.connection), await countsOf(target)];
     if (here === there) break;
@@ -225,14 +311,21 @@ async function countsOf(connection: RedisConnection): Promise<string> {
 async function withState(error: unknown, request: ReplicaRequest): Promise<unknown> {
   if (!(error instanceof LifeboatError) || error.state !== undefined) return error;
   const state = await stateNow(request);
-  return new LifeboatError(error.code, error.message, { hint: error.hint, retryable: error.retryable, cause: error, state });
+  return new LifeboatError(error.code, error.message, {
+    hint: error.hint,
+    retryable: error.retryable,
+    cause: error,
+    state,
+  });
 }
 
 async function stateNow({ endpoint, state }: ReplicaRequest): Promise<string> {
   try {
     await using target = await connectRedis(endpoint);
     const keys = [...(await readKeyspace(target)).values()].reduce((sum, each) => sum + each.keys, 0);
-    return keys === state.keys ? 'the target holds its old data' : `the target holds ${keys} keys, not its old ${state.keys}: take the safety snapshot to go back`;
+    return keys === state.keys
+      ? 'the target holds its old data'
+      : `the target holds ${keys} keys, not its old ${state.keys}: take the safety snapshot to go back`;
   } catch {
     return 'the target does not answer';
   }

@@ -35,14 +35,22 @@ export interface RedisRestoreRequest {
   readonly method: 'auto' | 'replica' | 'pipeline';
   /** A pattern as KEYS takes it: only these keys, by pipeline; functions are left alone. */
   readonly keys?: string | undefined;
-  /** The caller has the operator's word that what is in the target may go. Without it a target that holds keys is refused (18). */
+  /**
+   * The caller has the operator's word that what is in the target may go. Without it a target that holds keys is
+   * refused (18).
+   */
   readonly replace: boolean;
   /** An address of this host that the target can reach, for the replica method on another host. */
   readonly replicaAddress?: string | undefined;
-  /** What to do first with a target that holds keys: a path for an RDB file (must not exist), a callback, or nothing. */
+  /**
+   * What to do first with a target that holds keys: a path for an RDB file (must not exist), a callback, or nothing.
+   */
   readonly safetySnapshot: string | ((endpoint: RedisEndpoint, context: RunContext) => Promise<void>) | undefined;
   readonly scratchDir: string;
-  /** Replica method: told before the target hears of it, the replication id of what it copies; one that has all of it shows that id as its own or its second. */
+  /**
+   * Replica method: told before the target hears of it, the replication id of what it copies; one that has all of it
+   * shows that id as its own or its second.
+   */
   readonly onSource?: ((replicationId: string) => Promise<void>) | undefined;
   /** Where changes of a target's settings are noted until they are taken back; see recoverTarget. */
   readonly notesDir?: string | undefined;
@@ -70,10 +78,16 @@ export interface RedisRestoreReport {
   readonly safetySnapshot: string | undefined;
 }
 
-/** Restores. Throws LifeboatError: integrity, source, tool, space, confirmation; its `state` says what the target holds. */
+/**
+ * Restores. Throws LifeboatError: integrity, source, tool, space, confirmation; its `state` says what the target holds.
+ */
 export async function restoreRedis(request: RedisRestoreRequest, context: RunContext): Promise<RedisRestoreReport> {
   const endpoint = parseRedisUrl(request.target);
-  if (request.keys !== undefined && request.method === 'replica') throw new LifeboatError('usage', 'chosen keys cannot be restored by the replica method', { hint: 'use the pipeline method' });
+  if (request.keys !== undefined && request.method === 'replica') {
+    throw new LifeboatError('usage', 'chosen keys cannot be restored by the replica method', {
+      hint: 'use the pipeline method',
+    });
+  }
   const state = await withRedis(endpoint, context.signal, inspectTarget);
   if (state.keys > 0 && !request.replace && request.keys === undefined) throw notEmpty(endpoint, state);
   refuseVersion({ version: request.facts.rdbVersion, valkey: request.facts.rdbVersion >= 80 }, state);
@@ -83,8 +97,17 @@ export async function restoreRedis(request: RedisRestoreRequest, context: RunCon
   const safetySnapshot = state.keys > 0 ? await saveTarget(request, endpoint, scratch.path, context) : undefined;
   const work: Work = { request, endpoint, state, folder: scratch.path, path, summary, sample };
   const done = await run(work, context);
-  const durable = await withRedis(endpoint, context.signal, (connection) => awaitDurable(connection, state, done.method === 'replica', context));
-  return { ...done, atomic: done.method === 'replica', durable, keysBefore: state.keys, safetySnapshot, functions: request.keys === undefined ? summary.functions.map(({ name }) => name) : [] };
+  const durable = await withRedis(endpoint, context.signal, (connection) =>
+    awaitDurable(connection, state, done.method === 'replica', context),
+  );
+  return {
+    ...done,
+    atomic: done.method === 'replica',
+    durable,
+    keysBefore: state.keys,
+    safetySnapshot,
+    functions: request.keys === undefined ? summary.functions.map(({ name }) => name) : [],
+  };
 }
 
 interface Work {
@@ -97,7 +120,10 @@ interface Work {
   readonly sample: KeySample;
 }
 
-type Done = Pick<RedisRestoreReport, 'method' | 'methodReason' | 'restoredKeys' | 'expiredKeys' | 'removedKeys' | 'comparedKeys' | 'comparedValues'>;
+type Done = Pick<
+  RedisRestoreReport,
+  'method' | 'methodReason' | 'restoredKeys' | 'expiredKeys' | 'removedKeys' | 'comparedKeys' | 'comparedValues'
+>;
 
 async function run(work: Work, context: RunContext): Promise<Done> {
   const { request, endpoint, state, summary } = work;
@@ -112,14 +138,41 @@ async function run(work: Work, context: RunContext): Promise<Done> {
     }
   }
   if (request.method === 'auto') return pipeline(work, plan, context);
-  throw new LifeboatError(plan.startsWith('no redis-server') ? 'tool' : 'source', `cannot restore by the replica method: ${plan}`, { state: 'nothing was changed', hint: 'use the pipeline method' });
+  throw new LifeboatError(
+    plan.startsWith('no redis-server') ? 'tool' : 'source',
+    `cannot restore by the replica method: ${plan}`,
+    { state: 'nothing was changed', hint: 'use the pipeline method' },
+  );
 }
 
 async function replica(work: Work, plan: ReplicaPlan, context: RunContext): Promise<Done> {
   const { state, sample } = work;
-  if (state.replicas > 0) context.emit({ type: 'step', component: 'redis', message: `the ${state.replicas} replicas of the target will copy the restored data too` });
-  const { sample: compared, ...done } = await restoreByReplica({ ...work, notesDir: work.request.notesDir, onSource: work.request.onSource, plan, fileName: redisArtifactName, sample: sample.keys }, context);
-  return { ...done, method: 'replica', methodReason: undefined, removedKeys: state.keys, comparedKeys: compared.compared, comparedValues: compared.values };
+  if (state.replicas > 0) {
+    context.emit({
+      type: 'step',
+      component: 'redis',
+      message: `the ${state.replicas} replicas of the target will copy the restored data too`,
+    });
+  }
+  const { sample: compared, ...done } = await restoreByReplica(
+    {
+      ...work,
+      notesDir: work.request.notesDir,
+      onSource: work.request.onSource,
+      plan,
+      fileName: redisArtifactName,
+      sample: sample.keys,
+    },
+    context,
+  );
+  return {
+    ...done,
+    method: 'replica',
+    methodReason: undefined,
+    removedKeys: state.keys,
+    comparedKeys: compared.compared,
+    comparedValues: compared.values,
+  };
 }
 
 async function pipeline(work: Work, methodReason: string | undefined, context: RunContext): Promise<Done> {
@@ -131,11 +184,21 @@ async function pipeline(work: Work, methodReason: string | undefined, context: R
   const done = await restoreByPipeline({ ...work, matches, replace: request.replace, sample }, context);
   await using target = await connectRedis(endpoint, context.signal);
   const compared = await compareSample(target, sample.keys);
-  return { ...done, method: 'pipeline', methodReason, comparedKeys: compared.compared, comparedValues: compared.values };
+  return {
+    ...done,
+    method: 'pipeline',
+    methodReason,
+    comparedKeys: compared.compared,
+    comparedValues: compared.values,
+  };
 }
 
 /** Brings the snapshot here, reads all of it and compares it with what was recorded. The target knows nothing yet. */
-async function fetchSnapshot(request: RedisRestoreRequest, folder: string, context: RunContext): Promise<{ path: string; summary: RdbSummary; sample: KeySample }> {
+async function fetchSnapshot(
+  request: RedisRestoreRequest,
+  folder: string,
+  context: RunContext,
+): Promise<{ path: string; summary: RdbSummary; sample: KeySample }> {
   const path = join(folder, redisArtifactName);
   await spoolArtifact(request.reader, request.facts, path, folder, context);
   const sample = new KeySample(request.facts.keys);
@@ -145,7 +208,13 @@ async function fetchSnapshot(request: RedisRestoreRequest, folder: string, conte
 }
 
 /** Writes the artifact to a new file (0600). */
-export async function spoolArtifact(reader: ArtifactReader, facts: RedisFacts, path: string, folder: string, context: RunContext): Promise<void> {
+export async function spoolArtifact(
+  reader: ArtifactReader,
+  facts: RedisFacts,
+  path: string,
+  folder: string,
+  context: RunContext,
+): Promise<void> {
   await requireSpace(folder, facts.bytes, 'the Redis snapshot');
   await using file = await open(path, 'wx', 0o600);
   for await (const bytes of reader.open(facts.artifact)) {
@@ -157,21 +226,44 @@ export async function spoolArtifact(reader: ArtifactReader, facts: RedisFacts, p
 
 /** Throws (integrity) when a snapshot is not the one that was recorded. */
 export function refuseDifference(summary: RdbSummary, facts: RedisFacts): void {
-  const same = summary.bytes === facts.bytes && summary.keys === facts.keys && summary.expires === facts.expires && summary.fingerprint === facts.keyFingerprint.value;
+  const same =
+    summary.bytes === facts.bytes &&
+    summary.keys === facts.keys &&
+    summary.expires === facts.expires &&
+    summary.fingerprint === facts.keyFingerprint.value;
   if (same) return;
-  throw new LifeboatError('integrity', `the Redis snapshot is not the one that was recorded: ${summary.keys} keys in ${summary.bytes} bytes instead of ${facts.keys} in ${facts.bytes}`, { state: 'nothing was changed' });
+  throw new LifeboatError(
+    'integrity',
+    `the Redis snapshot is not the one that was recorded: ${summary.keys} keys in ${summary.bytes} bytes instead ` +
+      `of ${facts.keys} in ${facts.bytes}`,
+    { state: 'nothing was changed' },
+  );
 }
 
 function refuseVersion(file: { version: number; valkey: boolean }, state: TargetState): void {
   const why = whyNotLoadable(file, state.version);
-  if (why !== undefined) throw new LifeboatError('tool', why, { state: 'nothing was changed', hint: 'restore into a server of the same release as the backed up one, or a newer one' });
+  if (why !== undefined) {
+    throw new LifeboatError('tool', why, {
+      state: 'nothing was changed',
+      hint: 'restore into a server of the same release as the backed up one, or a newer one',
+    });
+  }
 }
 
 function notEmpty(endpoint: RedisEndpoint, state: TargetState): LifeboatError {
-  return new LifeboatError('confirmation', `Redis at ${endpoint.text} holds ${state.keys} keys, which the restore would replace`, { state: 'nothing was changed', hint: 'confirm it, or restore into an empty server' });
+  return new LifeboatError(
+    'confirmation',
+    `Redis at ${endpoint.text} holds ${state.keys} keys, which the restore would replace`,
+    { state: 'nothing was changed', hint: 'confirm it, or restore into an empty server' },
+  );
 }
 
-async function saveTarget(request: RedisRestoreRequest, endpoint: RedisEndpoint, folder: string, context: RunContext): Promise<string | undefined> {
+async function saveTarget(
+  request: RedisRestoreRequest,
+  endpoint: RedisEndpoint,
+  folder: string,
+  context: RunContext,
+): Promise<string | undefined> {
   const how = request.safetySnapshot;
   if (how === undefined) return undefined;
   context.emit({ type: 'step', component: 'redis', message: `saving what Redis at ${endpoint.text} holds now` });

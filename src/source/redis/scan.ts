@@ -23,8 +23,17 @@ export interface ScanResult {
   readonly vanishedKeys: number;
 }
 
-/** Writes an RDB file to `path` (must not exist; 0600); `folder` takes lists of keys meanwhile. Throws LifeboatError: source, space. */
-export async function spoolByScan(endpoint: RedisEndpoint, path: string, folder: string, context: RunContext, onBytes: (bytes: number) => void = () => {}): Promise<ScanResult> {
+/**
+ * Writes an RDB file to `path` (must not exist; 0600); `folder` takes lists of keys meanwhile. Throws LifeboatError:
+ * source, space.
+ */
+export async function spoolByScan(
+  endpoint: RedisEndpoint,
+  path: string,
+  folder: string,
+  context: RunContext,
+  onBytes: (bytes: number) => void = () => {},
+): Promise<ScanResult> {
   const attempt = async (knownVersion?: number): Promise<ScanResult> => {
     await using connection = await connectRedis(endpoint, context.signal);
     await using bulk = await BulkConnection.open(endpoint, context.signal);
@@ -51,8 +60,14 @@ interface Work {
   readonly context: RunContext;
 }
 
-/** The file's version is that of the payloads: FUNCTION DUMP tells it, else the server's release, else the first payload that differs. */
-async function writeAll({ connection, bulk, out, folder, context }: Work, knownVersion: number | undefined): Promise<number> {
+/**
+ * The file's version is that of the payloads: FUNCTION DUMP tells it, else the server's release, else the first payload
+ * that differs.
+ */
+async function writeAll(
+  { connection, bulk, out, folder, context }: Work,
+  knownVersion: number | undefined,
+): Promise<number> {
   const info = await readInfo(connection, 'server');
   const server = versionFrom(info);
   const functions = await dumpFunctions(connection);
@@ -79,7 +94,10 @@ async function writeAll({ connection, bulk, out, folder, context }: Work, knownV
   return dumper.vanished;
 }
 
-/** FUNCTION DUMP: libraries as they stand in an RDB, then version and checksum; undefined before 7.0 or where it is not allowed. */
+/**
+ * FUNCTION DUMP: libraries as they stand in an RDB, then version and checksum; undefined before 7.0 or where it is not
+ * allowed.
+ */
 async function dumpFunctions(connection: RedisConnection): Promise<Buffer | undefined> {
   try {
     const reply = await connection.callBuffer('FUNCTION', 'DUMP');

@@ -57,7 +57,9 @@ export async function findServerBinaries(context: RunContext): Promise<ServerBin
     try {
       const { stdout } = await runTool({ file, args: ['--version'], signal: context.signal });
       const match = /^(Redis|Valkey) server v=(\S+)/m.exec(stdout);
-      if (match?.[2] !== undefined) found.push({ file, version: serverVersion(match[1] === 'Valkey' ? 'valkey' : 'redis', match[2]) });
+      if (match?.[2] !== undefined) {
+        found.push({ file, version: serverVersion(match[1] === 'Valkey' ? 'valkey' : 'redis', match[2]) });
+      }
     } catch (error) {
       if (!(error instanceof LifeboatError) || (error.code !== 'tool' && !(error instanceof ToolError))) throw error;
     }
@@ -65,7 +67,10 @@ export async function findServerBinaries(context: RunContext): Promise<ServerBin
   return found;
 }
 
-/** Starts one and waits until it has loaded the file. Throws LifeboatError: integrity if it does not take the file, tool. */
+/**
+ * Starts one and waits until it has loaded the file. Throws LifeboatError: integrity if it does not take the file,
+ * tool.
+ */
 export async function startScratchServer(options: ScratchServerOptions, context: RunContext): Promise<ScratchServer> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -84,9 +89,24 @@ async function startOnce(options: ScratchServerOptions, context: RunContext): Pr
   const configFile = join(options.folder, 'scratch.conf');
   await writeFile(configFile, configOf(options, { password, port, socketPath }), { mode: 0o600 });
   const ended = new AbortController();
-  const tool = await startTool({ file: options.binary.file, args: [configFile], cwd: options.folder, stdout: 'ignore', signal: AbortSignal.any([context.signal, ended.signal]) });
+  const tool = await startTool({
+    file: options.binary.file,
+    args: [configFile],
+    cwd: options.folder,
+    stdout: 'ignore',
+    signal: AbortSignal.any([context.signal, ended.signal]),
+  });
   const remembered = rememberProcess(tool.pid);
-  const endpoint: RedisEndpoint = { socketPath, host: '127.0.0.1', port, user: undefined, password, db: 0, tls: undefined, text: 'the scratch server' };
+  const endpoint: RedisEndpoint = {
+    socketPath,
+    host: '127.0.0.1',
+    port,
+    user: undefined,
+    password,
+    db: 0,
+    tls: undefined,
+    text: 'the scratch server',
+  };
   let connection: RedisConnection | undefined;
   const stop = async (): Promise<void> => {
     connection?.close();
@@ -141,7 +161,12 @@ function configOf(options: ScratchServerOptions, own: { password: Secret; port: 
   return `${lines.join('\n')}\n`;
 }
 
-async function waitUntilLoaded(endpoint: RedisEndpoint, result: Promise<unknown>, folder: string, context: RunContext): Promise<RedisConnection> {
+async function waitUntilLoaded(
+  endpoint: RedisEndpoint,
+  result: Promise<unknown>,
+  folder: string,
+  context: RunContext,
+): Promise<RedisConnection> {
   let exited: unknown;
   const watching = result.then(
     () => (exited = new Error('it exited')),
@@ -164,10 +189,17 @@ async function waitUntilLoaded(endpoint: RedisEndpoint, result: Promise<unknown>
 
 async function refusedFile(folder: string, cause: unknown): Promise<LifeboatError> {
   const log = await readFile(join(folder, 'scratch.log'), 'utf8').catch(() => '');
-  const why = log.trim().split('\n').slice(-3).map((line) => line.replace(/^\S+ \d+ \w+ \d+ [\d:.]+ \S /, '')).join('; ');
+  const why = log
+    .trim()
+    .split('\n')
+    .slice(-3)
+    .map((line) => line.replace(/^\S+ \d+ \w+ \d+ [\d:.]+ \S /, ''))
+    .join('; ');
   const text = why === '' ? messageOf(cause) : why;
   const details = { state: 'nothing was changed', cause };
-  if (/rdb|checksum|signature|loading|bad file/i.test(why)) return new LifeboatError('integrity', `a scratch redis-server did not load the snapshot: ${text}`, details);
+  if (/rdb|checksum|signature|loading|bad file/i.test(why)) {
+    return new LifeboatError('integrity', `a scratch redis-server did not load the snapshot: ${text}`, details);
+  }
   return new LifeboatError('tool', `a scratch redis-server did not start: ${text}`, details);
 }
 

@@ -22,7 +22,10 @@ export async function openScratch(parent: string): Promise<ScratchFolder> {
     await mkdir(path, { mode: 0o700 });
   } catch (error) {
     await dispose();
-    throw new LifeboatError('space', `cannot make a scratch folder in ${parent}`, { hint: 'name a writable folder by TMPDIR', cause: error });
+    throw new LifeboatError('space', `cannot make a scratch folder in ${parent}`, {
+      hint: 'name a writable folder by TMPDIR',
+      cause: error,
+    });
   }
   return { path, [Symbol.asyncDispose]: dispose };
 }
@@ -32,8 +35,9 @@ export async function requireSpace(folder: string, bytes: number, forWhat: strin
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (free >= bytes) return;
-  throw new LifeboatError('space', `not enough space in ${folder} for ${forWhat}: ${formatBytes(bytes)} needed, ${formatBytes(free)} free`, {
-    state: 'nothing was changed',
-    hint: 'free some space there, or name another folder by TMPDIR',
-  });
+  throw new LifeboatError(
+    'space',
+    `not enough space in ${folder} for ${forWhat}: ${formatBytes(bytes)} needed, ${formatBytes(free)} free`,
+    { state: 'nothing was changed', hint: 'free some space there, or name another folder by TMPDIR' },
+  );
 }

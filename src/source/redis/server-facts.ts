@@ -1,9 +1,15 @@
-/** The part of the facts that the server itself tells: ACL users, settings, modules, replication. Each is left out where it is not allowed. */
+/**
+ * The part of the facts that the server itself tells: ACL users, settings, modules, replication. Each is left out where
+ * it is not allowed.
+ */
 import type { RedisConnection } from './connection.ts';
 import type { RedisFacts } from './facts.ts';
 import { readInfo, versionFrom } from './server-info.ts';
 
-export type ServerFacts = Pick<RedisFacts, 'flavour' | 'serverVersion' | 'replication' | 'aclUsers' | 'config' | 'modules'>;
+export type ServerFacts = Pick<
+  RedisFacts,
+  'flavour' | 'serverVersion' | 'replication' | 'aclUsers' | 'config' | 'modules'
+>;
 
 /** Settings that a new server needs to serve the same data in the same way. No secret is among them. */
 const wanted = [

@@ -47,12 +47,16 @@ export async function hasCommands(connection: RedisConnection, ...names: readonl
 }
 
 /** Keys and expires for each database that has any, from INFO keyspace. */
-export async function readKeyspace(connection: RedisConnection): Promise<Map<number, { keys: number; expires: number }>> {
+export async function readKeyspace(
+  connection: RedisConnection,
+): Promise<Map<number, { keys: number; expires: number }>> {
   const found = new Map<number, { keys: number; expires: number }>();
   for (const [name, value] of await readInfo(connection, 'keyspace')) {
     const db = /^db(\d+)$/.exec(name)?.[1];
     const counts = /^keys=(\d+),expires=(\d+)/.exec(value);
-    if (db !== undefined && counts !== null) found.set(Number(db), { keys: Number(counts[1]), expires: Number(counts[2]) });
+    if (db !== undefined && counts !== null) {
+      found.set(Number(db), { keys: Number(counts[1]), expires: Number(counts[2]) });
+    }
   }
   return found;
 }

@@ -43,12 +43,21 @@ export function redisSource(options: RedisSourceOptions): Source {
   };
 }
 
-async function* dump(endpoint: RedisEndpoint, options: RedisSourceOptions, context: RunContext, done: (facts: RedisFacts) => void): AsyncGenerator<Artifact> {
+async function* dump(
+  endpoint: RedisEndpoint,
+  options: RedisSourceOptions,
+  context: RunContext,
+  done: (facts: RedisFacts) => void,
+): AsyncGenerator<Artifact> {
   await using scratch = await openScratch(options.scratchDir);
   const path = join(scratch.path, redisArtifactName);
   const facts = await takeRedisSnapshot({ endpoint, method: options.method, path, folder: scratch.path }, context);
   const body = oneReading(path, context.signal);
-  yield { name: redisArtifactName, mediaType: 'application/x-redis-rdb', body: { from: 'stream', stream: body.stream } };
+  yield {
+    name: redisArtifactName,
+    mediaType: 'application/x-redis-rdb',
+    body: { from: 'stream', stream: body.stream },
+  };
   // The next artifact may be asked for while this body is still read: the folder must not go before.
   await body.ended;
   done(facts);
@@ -63,7 +72,10 @@ export interface SnapshotRequest {
   readonly folder: string;
 }
 
-/** Makes a checked RDB file of all of a server. Throws LifeboatError: source (13), integrity (14), space (15), tool (16). */
+/**
+ * Makes a checked RDB file of all of a server. Throws LifeboatError: source (13), integrity (14), space (15), tool
+ * (16).
+ */
 export async function takeRedisSnapshot(request: SnapshotRequest, context: RunContext): Promise<RedisFacts> {
   const { endpoint, path } = request;
   const startedAt = new Date();
@@ -78,8 +90,17 @@ export async function takeRedisSnapshot(request: SnapshotRequest, context: RunCo
   const summary = await summarizeFile(path, context);
   const checked = await runRedisCheck(path, context);
   const { size } = await stat(path);
-  if (size !== summary.bytes) throw new LifeboatError('integrity', 'the spooled Redis snapshot changed while it was read');
-  return factsOf({ server, summary, how, startedAt, endedAt, checkedBy: checked === true ? 'redis-check-rdb' : 'lifeboat' });
+  if (size !== summary.bytes) {
+    throw new LifeboatError('integrity', 'the spooled Redis snapshot changed while it was read');
+  }
+  return factsOf({
+    server,
+    summary,
+    how,
+    startedAt,
+    endedAt,
+    checkedBy: checked === true ? 'redis-check-rdb' : 'lifeboat',
+  });
 }
 
 type Spooled = Pick<RedisFacts, 'consistency' | 'scanReason' | 'vanishedKeys'>;
@@ -87,11 +108,16 @@ type Spooled = Pick<RedisFacts, 'consistency' | 'scanReason' | 'vanishedKeys'>;
 async function spool(request: SnapshotRequest, context: RunContext): Promise<Spooled> {
   const { endpoint, method, path, folder } = request;
   // The spool is no part of the artifact's bytes, but a run in which it grows is not hung.
-  const onBytes = (readBytes: number): void => context.emit({ type: 'progress', component: 'redis', readBytes, newBytes: 0, storedBytes: 0 });
+  const onBytes = (readBytes: number): void =>
+    context.emit({ type: 'progress', component: 'redis', readBytes, newBytes: 0, storedBytes: 0 });
   let scanReason: string | undefined;
   if (method !== 'scan') {
     try {
-      context.emit({ type: 'step', component: 'redis', message: `taking a snapshot of Redis at ${endpoint.text} over replication` });
+      context.emit({
+        type: 'step',
+        component: 'redis',
+        message: `taking a snapshot of Redis at ${endpoint.text} over replication`,
+      });
       await spoolSnapshot(endpoint, path, context, onBytes);
       return { consistency: 'snapshot' };
     } catch (error) {
@@ -100,13 +126,20 @@ async function spool(request: SnapshotRequest, context: RunContext): Promise<Spo
     }
   }
   const why = scanReason === undefined ? '' : ` (${scanReason})`;
-  context.emit({ type: 'step', component: 'redis', message: `reading Redis at ${endpoint.text} key by key; the copy is not of one moment${why}` });
+  context.emit({
+    type: 'step',
+    component: 'redis',
+    message: `reading Redis at ${endpoint.text} key by key; the copy is not of one moment${why}`,
+  });
   await rm(path, { force: true });
   const { vanishedKeys } = await spoolByScan(endpoint, path, folder, context, onBytes);
   return { consistency: 'scan', vanishedKeys, ...(scanReason === undefined ? {} : { scanReason }) };
 }
 
-/** Half of the data in memory: an RDB is rarely larger, often far smaller; running out of space later is told as such too. */
+/**
+ * Half of the data in memory: an RDB is rarely larger, often far smaller; running out of space later is told as such
+ * too.
+ */
 function expectedBytes(info: ReadonlyMap<string, string>): number {
   return Math.ceil(Number(info.get('used_memory_dataset') ?? 0) / 2);
 }

@@ -34,18 +34,32 @@ export async function removeTargetNote(folder: string, endpoint: string): Promis
   await rm(pathOf(folder, endpoint), { force: true });
 }
 
-/** Puts a target right that a killed restore has left; does nothing without a note. What others changed since is left alone. */
+/**
+ * Puts a target right that a killed restore has left; does nothing without a note. What others changed since is left
+ * alone.
+ */
 export async function recoverTarget(folder: string, endpoint: RedisEndpoint, context: RunContext): Promise<void> {
   const note = await readNote(folder, endpoint.text);
   if (note === undefined) return;
   await withRedis(endpoint, context.signal, async (target) => {
     const info = await readInfo(target, 'replication');
-    const isOurs = info.get('role') === 'slave' && info.get('master_host') === note.master.host && info.get('master_port') === note.master.port;
+    const isOurs =
+      info.get('role') === 'slave' &&
+      info.get('master_host') === note.master.host &&
+      info.get('master_port') === note.master.port;
     if (isOurs) await target.call('REPLICAOF', 'NO', 'ONE');
     for (const { name, before, during } of note.settings) {
       if ((await readConfig(target, name)) === during) await target.call('CONFIG', 'SET', name, before);
     }
-    if (isOurs) context.emit({ type: 'step', component: 'redis', message: `Redis at ${endpoint.text} is a primary again: a killed restore had left it a replica of its scratch server` });
+    if (isOurs) {
+      context.emit({
+        type: 'step',
+        component: 'redis',
+        message:
+          `Redis at ${endpoint.text} is a primary again: a killed ` +
+          'restore had left it a replica of its scratch server',
+      });
+    }
   });
   await removeTargetNote(folder, endpoint.text);
 }

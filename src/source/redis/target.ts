@@ -30,7 +30,12 @@ export async function inspectTarget(connection: RedisConnection): Promise<Target
   const { endpoint } = connection;
   if (info.get('cluster_enabled') === '1') throw clusterRefusal(endpoint);
   if (info.get('role') === 'slave') throw replicaRefusal(endpoint.text, info.get('master_host') ?? '');
-  if (info.get('loading') === '1') throw new LifeboatError('source', `Redis at ${endpoint.text} is still loading its data`, { state: 'nothing was changed', retryable: true });
+  if (info.get('loading') === '1') {
+    throw new LifeboatError('source', `Redis at ${endpoint.text} is still loading its data`, {
+      state: 'nothing was changed',
+      retryable: true,
+    });
+  }
   const keyspace = await readKeyspace(connection);
   const databases = await readConfig(connection, 'databases');
   return {
@@ -40,7 +45,10 @@ export async function inspectTarget(connection: RedisConnection): Promise<Target
     replicas: Number(info.get('connected_slaves') ?? 0),
     sentinel: await hasSentinel(connection),
     databases: databases === undefined ? undefined : Number(databases),
-    controllable: databases !== undefined && (await hasCommands(connection, 'CONFIG', 'REPLICAOF')) && (await mayRun(connection, 'REPLICAOF', 'no', 'one')),
+    controllable:
+      databases !== undefined &&
+      (await hasCommands(connection, 'CONFIG', 'REPLICAOF')) &&
+      (await mayRun(connection, 'REPLICAOF', 'no', 'one')),
     aof: info.get('aof_enabled') === '1',
     save: await readConfig(connection, 'save'),
     maxMemory: Number(info.get('maxmemory') ?? 0),

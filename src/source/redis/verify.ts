@@ -1,4 +1,7 @@
-/** Is what the target holds what the snapshot holds? Counts, a sample of types and expiry, values where DEBUG is allowed, functions. */
+/**
+ * Is what the target holds what the snapshot holds? Counts, a sample of types and expiry, values where DEBUG is
+ * allowed, functions.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { RedisConnection } from './connection.ts';
@@ -29,7 +32,9 @@ export class KeySample {
   }
 
   offer(key: RdbKey): void {
-    if (this.#seen++ % this.#every !== 0 || key.key.length > maxSampleKeyBytes || this.keys.length >= 2 * sampleSize) return;
+    if (this.#seen++ % this.#every !== 0 || key.key.length > maxSampleKeyBytes || this.keys.length >= 2 * sampleSize) {
+      return;
+    }
     this.keys.push({ db: key.db, key: Buffer.from(key.key), type: key.type, expireAtMs: key.expireAtMs });
   }
 }
@@ -41,8 +46,14 @@ export interface SampleResult {
   readonly values: number;
 }
 
-/** Looks the sample up on the target; throws (integrity) if a type, an expiry or a value differs or a key is missing. */
-export async function compareSample(target: RedisConnection, sample: readonly SampleKey[], reference?: RedisConnection): Promise<SampleResult> {
+/**
+ * Looks the sample up on the target; throws (integrity) if a type, an expiry or a value differs or a key is missing.
+ */
+export async function compareSample(
+  target: RedisConnection,
+  sample: readonly SampleKey[],
+  reference?: RedisConnection,
+): Promise<SampleResult> {
   let compared = 0;
   let values = 0;
   let wrong = 0;
@@ -69,7 +80,11 @@ export async function compareSample(target: RedisConnection, sample: readonly Sa
 }
 
 async function isAsRecorded(target: RedisConnection, key: SampleKey): Promise<boolean> {
-  const [type, ttl, time] = (await Promise.all([target.call('TYPE', key.key), target.call('PTTL', key.key), target.call('TIME')])) as [string, number, [string, string]];
+  const [type, ttl, time] = (await Promise.all([
+    target.call('TYPE', key.key),
+    target.call('PTTL', key.key),
+    target.call('TIME'),
+  ])) as [string, number, [string, string]];
   const nowMs = Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000);
   if (key.expireAtMs !== undefined && key.expireAtMs <= nowMs) return ttl === -2 || ttl >= 0;
   if (key.type === 'module' ? type === 'none' : type !== key.type) return false;
@@ -77,10 +92,17 @@ async function isAsRecorded(target: RedisConnection, key: SampleKey): Promise<bo
   return key.expireAtMs === undefined ? ttl === -1 : ttl >= 0 && Math.abs(nowMs + ttl - key.expireAtMs) < 1000;
 }
 
-async function equalDigests(target: RedisConnection, reference: RedisConnection, keys: readonly SampleKey[]): Promise<number | undefined> {
+async function equalDigests(
+  target: RedisConnection,
+  reference: RedisConnection,
+  keys: readonly SampleKey[],
+): Promise<number | undefined> {
   const names = keys.map(({ key }) => key);
   try {
-    const [there, here] = (await Promise.all([target.call('DEBUG', 'DIGEST-VALUE', ...names), reference.call('DEBUG', 'DIGEST-VALUE', ...names)])) as [string[], string[]];
+    const [there, here] = (await Promise.all([
+      target.call('DEBUG', 'DIGEST-VALUE', ...names),
+      reference.call('DEBUG', 'DIGEST-VALUE', ...names),
+    ])) as [string[], string[]];
     return there.filter((digest, n) => digest === here[n]).length;
   } catch (error) {
     if (error instanceof LifeboatError && isRefusal(error.cause ?? error)) return undefined;

@@ -31,13 +31,27 @@ interface Reason {
 
 const rights = 'run lifeboat as the owner of the repository, or give this user the right to write there';
 const reasons: Readonly<Record<string, Reason>> = {
-  ENOSPC: { reason: 'no space left on the device', hint: 'free some space, run: lifeboat cleanup, or move the repository to a larger disk', full: true },
+  ENOSPC: {
+    reason: 'no space left on the device',
+    hint: 'free some space, run: lifeboat cleanup, or move the repository to a larger disk',
+    full: true,
+  },
   EDQUOT: { reason: 'the disk quota is used up', hint: 'raise the quota, or run: lifeboat cleanup', full: true },
-  EFBIG: { reason: 'the file would be larger than the file system or a limit (ulimit -f) allows', hint: 'raise the limit', full: true },
-  EROFS: { reason: 'the file system is mounted read-only', hint: 'look for disk errors (dmesg), then mount it writable again' },
+  EFBIG: {
+    reason: 'the file would be larger than the file system or a limit (ulimit -f) allows',
+    hint: 'raise the limit',
+    full: true,
+  },
+  EROFS: {
+    reason: 'the file system is mounted read-only',
+    hint: 'look for disk errors (dmesg), then mount it writable again',
+  },
   EACCES: { reason: 'permission denied', hint: rights },
   EPERM: { reason: 'operation not permitted', hint: rights },
-  EIO: { reason: 'the disk reports an input/output error', hint: 'look at dmesg and the health of the disk (smartctl) before anything else' },
+  EIO: {
+    reason: 'the disk reports an input/output error',
+    hint: 'look at dmesg and the health of the disk (smartctl) before anything else',
+  },
 };
 
 /** Seen on network file systems and under load; gone a moment later. */

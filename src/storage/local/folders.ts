@@ -84,13 +84,17 @@ export class LocalFolders {
   async #ensureRoot(): Promise<void> {
     await this.requireRoot();
     const first = this.#create ? await mkdir(this.#root, { recursive: true, mode: 0o700 }) : undefined;
-    if (first !== undefined) for (let path = this.#root; path.length >= first.length; path = dirname(path)) await syncEntries(dirname(path));
+    if (first !== undefined) {
+      for (let path = this.#root; path.length >= first.length; path = dirname(path)) await syncEntries(dirname(path));
+    }
     const { dev, ino } = await stat(this.#root);
     this.#owner = foreignOwner(this.#root);
     // A disk that went away in the middle of a run leaves its mount point: do not fill the disk below.
     this.#identity ??= `${dev}:${ino}`;
     if (this.#identity === `${dev}:${ino}`) return;
-    throw new StorageError(`the repository folder ${this.#root} is no longer the one it was when this run began`, { hint: 'see whether its disk is still mounted' });
+    throw new StorageError(`the repository folder ${this.#root} is no longer the one it was when this run began`, {
+      hint: 'see whether its disk is still mounted',
+    });
   }
 }
 

@@ -25,8 +25,10 @@ interface Entry {
 }
 
 async function* walkFolder(root: string, folder: string, beginning: string, after: string): AsyncGenerator<ObjectInfo> {
-  const entries = (await entriesOf(root, folder)).filter(({ key, isFolder }) => key.startsWith(folder + beginning) && mayHold(key, isFolder, after));
-  for (let from = 0; from < entries.length; ) {
+  const entries = (await entriesOf(root, folder)).filter(
+    ({ key, isFolder }) => key.startsWith(folder + beginning) && mayHold(key, isFolder, after),
+  );
+  for (let from = 0; from < entries.length;) {
     const first = entries[from];
     if (first === undefined) return;
     if (first.isFolder) {

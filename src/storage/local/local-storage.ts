@@ -61,7 +61,9 @@ class LocalStorage implements Storage {
   async put(key: string, parts: readonly Uint8Array[], options: PutOptions = {}): Promise<void> {
     checkKey(this.location, key);
     const sizeBytes = parts.reduce((sum, part) => sum + part.length, 0);
-    if (sizeBytes > maxObjectBytes) throw new StorageError(`cannot write ${key}: ${sizeBytes} bytes are more than an object may have`);
+    if (sizeBytes > maxObjectBytes) {
+      throw new StorageError(`cannot write ${key}: ${sizeBytes} bytes are more than an object may have`);
+    }
     const path = join(this.#root, key);
     const temporary = join(dirname(path), `.tmp-${randomBytes(8).toString('hex')}`);
     using _ = rememberPath(temporary);
@@ -90,7 +92,11 @@ class LocalStorage implements Storage {
       if (!found.isFile()) throw new NotFoundError(this.location, key);
       const { start, end } = range ?? { start: 0, end: found.size };
       if (end > found.size) throw new TooShortError(`${key} in ${this.location}`, { start, end }, found.size);
-      if (end - start > maxObjectBytes) throw new StorageError(`cannot read ${key} in ${this.location}: ${end - start} bytes are more than an object may have`);
+      if (end - start > maxObjectBytes) {
+        throw new StorageError(
+          `cannot read ${key} in ${this.location}: ${end - start} bytes are more than an object may have`,
+        );
+      }
       return await readExactly(file, start, end - start);
     } catch (error) {
       throw this.#readError(key, error);
@@ -125,7 +131,9 @@ class LocalStorage implements Storage {
     try {
       await this.#folders.requireRoot();
       for (let from = 0; from < keys.length; from += removeWindow) {
-        await Promise.all(keys.slice(from, from + removeWindow).map((key) => unlink(join(this.#root, key)).catch(ignoreNoFile)));
+        await Promise.all(
+          keys.slice(from, from + removeWindow).map((key) => unlink(join(this.#root, key)).catch(ignoreNoFile)),
+        );
       }
       for (const folder of folders) {
         await syncEntries(folder).catch(ignoreAbsent);
@@ -198,7 +206,7 @@ function dropBytes(parts: readonly Uint8Array[], bytes: number): Uint8Array[] {
 
 async function readExactly(file: FileHandle, start: number, length: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(length);
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const { bytesRead } = await file.read(buffer, done, length - done, start + done);
     if (bytesRead === 0) throw new StorageError('the file became shorter while it was read');
     done += bytesRead;

@@ -14,7 +14,10 @@ import { StorageError } from '../storage.ts';
 const lockStaleMs = 30 * 60_000;
 const lockWaitMs = 10_000;
 
-/** Gives `temporary` the name `path`. False if that name is taken by another object. `temporary` may remain: the caller removes it. */
+/**
+ * Gives `temporary` the name `path`. False if that name is taken by another object. `temporary` may remain: the caller
+ * removes it.
+ */
 export async function publish(temporary: string, path: string, links: boolean): Promise<boolean> {
   if (!links) return publishUnderLock(temporary, path);
   try {
@@ -59,7 +62,10 @@ async function takeLock(lock: string, path: string, temporary: string): Promise<
     }
     if (await breakStale(lock, temporary)) continue;
     if (performance.now() > giveUpAt) {
-      throw new StorageError(`another process holds ${lock}`, { retryable: true, hint: `if no other lifeboat is at work there, remove that file` });
+      throw new StorageError(`another process holds ${lock}`, {
+        retryable: true,
+        hint: `if no other lifeboat is at work there, remove that file`,
+      });
     }
     await sleep(20 + Math.random() * 30);
   }

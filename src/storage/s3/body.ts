@@ -2,7 +2,12 @@
 import { StorageError } from '../storage.ts';
 
 /** `limitBytes`: a longer body is refused before or while it is read. `what` names the object in errors. */
-export async function readBody(body: unknown, announcedBytes: number | undefined, limitBytes: number, what: string): Promise<Buffer> {
+export async function readBody(
+  body: unknown,
+  announcedBytes: number | undefined,
+  limitBytes: number,
+  what: string,
+): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   if (announcedBytes !== undefined && announcedBytes > limitBytes) {
@@ -17,10 +22,14 @@ export async function readBody(body: unknown, announcedBytes: number | undefined
     }
   }
   if (announcedBytes !== undefined && length !== announcedBytes) {
-    throw new StorageError(`cannot read ${what}: the answer was cut after ${length} of ${announcedBytes} bytes`, { retryable: true });
+    throw new StorageError(`cannot read ${what}: the answer was cut after ${length} of ${announcedBytes} bytes`, {
+      retryable: true,
+    });
   }
   const [first] = chunks;
-  return chunks.length === 1 && first !== undefined ? Buffer.from(first.buffer, first.byteOffset, first.byteLength) : Buffer.concat(chunks, length);
+  return chunks.length === 1 && first !== undefined
+    ? Buffer.from(first.buffer, first.byteOffset, first.byteLength)
+    : Buffer.concat(chunks, length);
 }
 
 /** Ends an answer that nobody wants; its connection is closed. */

@@ -12,8 +12,15 @@ export interface BucketAbilities {
   readonly seen: boolean;
 }
 
-/** Credentials that may not ask, and servers that do not know the question, count as "no". Throws the SDK's error otherwise. */
-export async function probeBucket(client: S3Client, bucket: string, options: { abortSignal?: AbortSignal }): Promise<BucketAbilities> {
+/**
+ * Credentials that may not ask, and servers that do not know the question, count as "no". Throws the SDK's error
+ * otherwise.
+ */
+export async function probeBucket(
+  client: S3Client,
+  bucket: string,
+  options: { abortSignal?: AbortSignal },
+): Promise<BucketAbilities> {
   const [versioning, lock] = await Promise.all([
     unlessUnknown(client.send(new GetBucketVersioningCommand({ Bucket: bucket }), options)),
     unlessUnknown(client.send(new GetObjectLockConfigurationCommand({ Bucket: bucket }), options)),
@@ -22,7 +29,10 @@ export async function probeBucket(client: S3Client, bucket: string, options: { a
   return {
     versions: versioning?.Status !== undefined,
     objectLock: lock?.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled',
-    defaultRetention: retention?.Mode === undefined ? undefined : `${retention.Mode}, ${retention.Years === undefined ? `${retention.Days} days` : `${retention.Years} years`}`,
+    defaultRetention:
+      retention?.Mode === undefined
+        ? undefined
+        : `${retention.Mode}, ${retention.Years === undefined ? `${retention.Days} days` : `${retention.Years} years`}`,
     seen: versioning !== undefined || lock !== undefined,
   };
 }
@@ -38,5 +48,9 @@ async function unlessUnknown<T>(answer: Promise<T>): Promise<T | undefined> {
 }
 
 function hasAnswer(error: unknown): boolean {
-  return error instanceof Error && '$metadata' in error && (error.$metadata as { httpStatusCode?: number }).httpStatusCode !== undefined;
+  return (
+    error instanceof Error &&
+    '$metadata' in error &&
+    (error.$metadata as { httpStatusCode?: number }).httpStatusCode !== undefined
+  );
 }

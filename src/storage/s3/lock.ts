@@ -19,8 +19,16 @@ export function lockModeOf({ objectLock }: S3Location): ObjectLockRetentionMode 
   return objectLock?.mode === 'governance' ? 'GOVERNANCE' : 'COMPLIANCE';
 }
 
-/** False where the server does not allow it: no right to, no such object, or it is locked for longer in the other mode. Throws the SDK's error otherwise. */
-export async function extendLock(client: S3Client, s3: S3Location, key: string, { untilMs, sizeBytes, request }: ExtendLockOptions): Promise<boolean> {
+/**
+ * False where the server does not allow it: no right to, no such object, or it is locked for longer in the other mode.
+ * Throws the SDK's error otherwise.
+ */
+export async function extendLock(
+  client: S3Client,
+  s3: S3Location,
+  key: string,
+  { untilMs, sizeBytes, request }: ExtendLockOptions,
+): Promise<boolean> {
   const versions = await versionsOf(client, s3, key, request);
   // Without the right to list versions only the newest can be meant.
   const ids = versions === undefined ? [undefined] : idsOf(versions, sizeBytes);
@@ -28,7 +36,11 @@ export async function extendLock(client: S3Client, s3: S3Location, key: string, 
   const retention = { Mode: lockModeOf(s3), RetainUntilDate: new Date(untilMs) };
   let all = true;
   for (const VersionId of ids) {
-    const command = new PutObjectRetentionCommand({ ...objectOf(s3, key), ...(VersionId === undefined ? {} : { VersionId }), Retention: retention });
+    const command = new PutObjectRetentionCommand({
+      ...objectOf(s3, key),
+      ...(VersionId === undefined ? {} : { VersionId }),
+      Retention: retention,
+    });
     all = (await unlessRefused(client.send(command, request))) !== undefined && all;
   }
   return all;
@@ -44,9 +56,16 @@ function idsOf(versions: readonly ObjectVersion[], sizeBytes: number | undefined
 }
 
 /** Newest first; undefined: these credentials may not ask. */
-async function versionsOf(client: S3Client, s3: S3Location, key: string, request: { abortSignal?: AbortSignal }): Promise<readonly ObjectVersion[] | undefined> {
+async function versionsOf(
+  client: S3Client,
+  s3: S3Location,
+  key: string,
+  request: { abortSignal?: AbortSignal },
+): Promise<readonly ObjectVersion[] | undefined> {
   const listing = (async () => {
-    for await (const found of listVersions(client, s3, key, undefined, request)) if (found.key === key) return found.versions;
+    for await (const found of listVersions(client, s3, key, undefined, request)) {
+      if (found.key === key) return found.versions;
+    }
     return [];
   })();
   return unlessRefused(listing);
@@ -63,5 +82,9 @@ async function unlessRefused<T>(answer: Promise<T>): Promise<T | undefined> {
 }
 
 function isAnswer(error: unknown): boolean {
-  return error instanceof Error && '$metadata' in error && (error.$metadata as { httpStatusCode?: number }).httpStatusCode !== undefined;
+  return (
+    error instanceof Error &&
+    '$metadata' in error &&
+    (error.$metadata as { httpStatusCode?: number }).httpStatusCode !== undefined
+  );
 }

@@ -48,13 +48,19 @@ const removeBatch = 1000;
 const lastActMs = 10_000;
 const singleDeletesAtOnce = 8;
 
-/** Asks the bucket once what it can do: rejects with a StorageError if it does not answer, is not there, or refuses the credentials. */
+/**
+ * Asks the bucket once what it can do: rejects with a StorageError if it does not answer, is not there, or refuses the
+ * credentials.
+ */
 export async function openS3Storage(location: S3Location, options: S3Options = {}): Promise<Storage> {
   const client = createS3Client(location, options);
   const name = `s3://${location.bucket}${location.prefix === '' ? '' : `/${location.prefix}`}`;
   try {
     await client.config.region().catch((error: unknown) => {
-      throw new LifeboatError('usage', `cannot open ${name}: no region is configured`, { hint: 'set BACKUP_S3_REGION to the bucket\'s region', cause: error });
+      throw new LifeboatError('usage', `cannot open ${name}: no region is configured`, {
+        hint: "set BACKUP_S3_REGION to the bucket's region",
+        cause: error,
+      });
     });
     const bucket = await probeBucket(client, location.bucket, requestOptions(options.signal));
     return new S3Storage(client, location, name, bucket, options.signal);
@@ -77,17 +83,38 @@ class S3Storage implements Storage {
   #bucketSeen: boolean;
   #batchDelete = true;
 
-  constructor(client: S3Client, s3: S3Location, name: string, bucket: Awaited<ReturnType<typeof probeBucket>>, signal: AbortSignal | undefined) {
+  constructor(
+    client: S3Client,
+    s3: S3Location,
+    name: string,
+    bucket: Awaited<ReturnType<typeof probeBucket>>,
+    signal: AbortSignal | undefined,
+  ) {
     this.#client = client;
     this.#s3 = s3;
     this.#signal = signal;
     this.#bucketSeen = bucket.seen;
     this.location = name;
     this.#writer = new S3Writer(client, s3, name, signal, (key) => this.get(key));
-    this.capabilities = { versions: bucket.versions, objectLock: bucket.objectLock, freeSpace: false, defaultRetention: bucket.defaultRetention };
-    if (bucket.objectLock) this.extendRetention = async (key, untilMs, sizeBytes) => this.#extendRetention(key, untilMs, sizeBytes);
-    if (bucket.versions) this.history = { list: (prefix, after) => this.#versions(prefix, after), get: async (key, VersionId, range) => this.#get(key, range, { VersionId }), fellBack: () => {} };
-    if (bucket.versions) this.removeVersions = async (keys, removing) => this.#removeVersions(keys, removing?.hiddenOnly === true);
+    this.capabilities = {
+      versions: bucket.versions,
+      objectLock: bucket.objectLock,
+      freeSpace: false,
+      defaultRetention: bucket.defaultRetention,
+    };
+    if (bucket.objectLock) {
+      this.extendRetention = async (key, untilMs, sizeBytes) => this.#extendRetention(key, untilMs, sizeBytes);
+    }
+    if (bucket.versions) {
+      this.history = {
+        list: (prefix, after) => this.#versions(prefix, after),
+        get: async (key, VersionId, range) => this.#get(key, range, { VersionId }),
+        fellBack: () => {},
+      };
+    }
+    if (bucket.versions) {
+      this.removeVersions = async (keys, removing) => this.#removeVersions(keys, removing?.hiddenOnly === true);
+    }
   }
 
   async put(key: string, parts: readonly Uint8Array[], options: PutOptions = {}): Promise<void> {
@@ -109,7 +136,11 @@ class S3Storage implements Storage {
     const expected = range === undefined ? undefined : range.end - range.start;
     try {
       const answer = await this.#client.send(
-        new GetObjectCommand({ ...objectOf(this.#s3, key), ...version, ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }) }),
+        new GetObjectCommand({
+          ...objectOf(this.#s3, key),
+          ...version,
+          ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }),
+        }),
         requestOptions(this.#signal),
       );
       if (range !== undefined) requireRange(answer, range, what);
@@ -126,7 +157,10 @@ class S3Storage implements Storage {
     checkKey(this.location, key);
     const act = `cannot look for ${key} in ${this.location}`;
     try {
-      const head = await this.#client.send(new HeadObjectCommand(objectOf(this.#s3, key)), requestOptions(this.#signal));
+      const head = await this.#client.send(
+        new HeadObjectCommand(objectOf(this.#s3, key)),
+        requestOptions(this.#signal),
+      );
       return { key, sizeBytes: head.ContentLength ?? 0, modifiedMs: head.LastModified?.getTime() ?? 0 };
     } catch (error) {
       if (judge(error) !== 'absent') return this.#fail(act, error);
@@ -144,12 +178,18 @@ class S3Storage implements Storage {
       for (const { Key, Size, LastModified } of page.Contents ?? []) {
         const key = Key?.slice(pathOf(this.#s3, '').length) ?? '';
         if (!isKey(key) || compareKeys(key, after ?? '') <= 0) continue;
-        if (compareKeys(key, last) <= 0) throw new StorageError(`cannot list ${this.location}/${prefix}: the server does not list in order (${key} after ${last})`);
+        if (compareKeys(key, last) <= 0) {
+          throw new StorageError(
+            `cannot list ${this.location}/${prefix}: the server does not list in order (${key} after ${last})`,
+          );
+        }
         last = key;
         yield { key, sizeBytes: Size ?? 0, modifiedMs: LastModified?.getTime() ?? 0 };
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
-      if (page.IsTruncated === true && token === undefined) throw new StorageError(`cannot list ${this.location}/${prefix}: the server does not say how to go on`);
+      if (page.IsTruncated === true && token === undefined) {
+        throw new StorageError(`cannot list ${this.location}/${prefix}: the server does not say how to go on`);
+      }
     } while (token !== undefined);
   }
 
@@ -178,7 +218,11 @@ class S3Storage implements Storage {
     for (const key of keys) checkKey(this.location, key);
     const { objectLock } = this.capabilities;
     try {
-      return await removeAllVersions(this.#client, this.#s3, keys, { hiddenOnly, objectLock, request: requestOptions(this.#signal) });
+      return await removeAllVersions(this.#client, this.#s3, keys, {
+        hiddenOnly,
+        objectLock,
+        request: requestOptions(this.#signal),
+      });
     } catch (error) {
       return this.#fail(`cannot remove versions of objects from ${this.location}`, error);
     }
@@ -187,7 +231,11 @@ class S3Storage implements Storage {
   async #extendRetention(key: string, untilMs: number, sizeBytes: number | undefined): Promise<boolean> {
     checkKey(this.location, key);
     try {
-      return await extendLock(this.#client, this.#s3, key, { untilMs, sizeBytes, request: requestOptions(this.#signal) });
+      return await extendLock(this.#client, this.#s3, key, {
+        untilMs,
+        sizeBytes,
+        request: requestOptions(this.#signal),
+      });
     } catch (error) {
       return this.#fail(`cannot extend the lock of ${key} in ${this.location}`, error);
     }
@@ -212,9 +260,17 @@ class S3Storage implements Storage {
   }
 
   async #page(prefix: string, token: string | undefined, after: string | undefined) {
-    const where = token !== undefined ? { ContinuationToken: token } : after === undefined || after === '' ? {} : { StartAfter: pathOf(this.#s3, after) };
+    const where =
+      token !== undefined
+        ? { ContinuationToken: token }
+        : after === undefined || after === ''
+          ? {}
+          : { StartAfter: pathOf(this.#s3, after) };
     try {
-      return await this.#client.send(new ListObjectsV2Command({ Bucket: this.#s3.bucket, Prefix: pathOf(this.#s3, prefix), ...where }), requestOptions(this.#signal));
+      return await this.#client.send(
+        new ListObjectsV2Command({ Bucket: this.#s3.bucket, Prefix: pathOf(this.#s3, prefix), ...where }),
+        requestOptions(this.#signal),
+      );
     } catch (error) {
       return this.#fail(`cannot list ${this.location}/${prefix}`, error);
     }
@@ -222,7 +278,8 @@ class S3Storage implements Storage {
 
   async #removeBatch(paths: readonly string[], signal: AbortSignal | undefined): Promise<void> {
     const { bucket } = this.#s3;
-    // One object alone (a lease) goes by itself: Ceph judges a batch by rights on the whole bucket, which a write-only host has not.
+    // One object alone (a lease) goes by itself: Ceph judges a batch by rights on the whole bucket, which a write-only
+    // host has not.
     if (this.#batchDelete && paths.length > 1) {
       if (await deleteBatch(this.#client, bucket, paths, requestOptions(signal))) return;
       this.#batchDelete = false;
@@ -230,9 +287,11 @@ class S3Storage implements Storage {
     for (let from = 0; from < paths.length; from += singleDeletesAtOnce) {
       await Promise.all(
         paths.slice(from, from + singleDeletesAtOnce).map((path) =>
-          this.#client.send(new DeleteObjectCommand({ Bucket: bucket, Key: path }), requestOptions(signal)).catch((error: unknown) => {
-            if (judge(error) !== 'absent') throw error;
-          }),
+          this.#client
+            .send(new DeleteObjectCommand({ Bucket: bucket, Key: path }), requestOptions(signal))
+            .catch((error: unknown) => {
+              if (judge(error) !== 'absent') throw error;
+            }),
         ),
       );
     }
@@ -261,6 +320,8 @@ function requireRange(answer: GetObjectCommandOutput, range: ByteRange, what: st
   const expected = range.end - range.start;
   if (answer.ContentLength === expected && (answer.ContentRange !== undefined || range.start === 0)) return;
   discard(answer.Body);
-  if (answer.ContentRange === undefined) throw new StorageError(`cannot read ${what}: the server does not answer with the range asked for`);
+  if (answer.ContentRange === undefined) {
+    throw new StorageError(`cannot read ${what}: the server does not answer with the range asked for`);
+  }
   throw new TooShortError(what, range);
 }

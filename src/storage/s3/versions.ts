@@ -20,12 +20,22 @@ export interface RemoveVersionsOptions {
 const sideBySide = 8;
 
 /** Throws the SDK's errors. */
-export async function removeAllVersions(client: S3Client, s3: S3Location, keys: readonly string[], options: RemoveVersionsOptions): Promise<RetainedObject[]> {
+export async function removeAllVersions(
+  client: S3Client,
+  s3: S3Location,
+  keys: readonly string[],
+  options: RemoveVersionsOptions,
+): Promise<RetainedObject[]> {
   const retained: RetainedObject[] = [];
   const queue = keys.values();
   const worker = async (): Promise<void> => {
     for (const key of queue) {
-      const kept = await removeOne(client, { Bucket: s3.bucket, Key: pathOf(s3, key) }, await versionsOf(client, s3, key, options), options);
+      const kept = await removeOne(
+        client,
+        { Bucket: s3.bucket, Key: pathOf(s3, key) },
+        await versionsOf(client, s3, key, options),
+        options,
+      );
       if (kept !== undefined) retained.push({ key, untilMs: kept.untilMs });
     }
   };
@@ -38,7 +48,12 @@ interface Place {
   readonly Key: string;
 }
 
-async function removeOne(client: S3Client, place: Place, versions: readonly ObjectVersion[], { hiddenOnly, objectLock, request }: RemoveVersionsOptions): Promise<{ readonly untilMs: number | undefined } | undefined> {
+async function removeOne(
+  client: S3Client,
+  place: Place,
+  versions: readonly ObjectVersion[],
+  { hiddenOnly, objectLock, request }: RemoveVersionsOptions,
+): Promise<{ readonly untilMs: number | undefined } | undefined> {
   if (hiddenOnly && versions[0]?.isMarker !== true) return undefined;
   const stored = versions.filter(({ isMarker }) => !isMarker);
   for (const { id } of objectLock ? stored : []) {
@@ -54,13 +69,25 @@ async function removeOne(client: S3Client, place: Place, versions: readonly Obje
   return undefined;
 }
 
-async function versionsOf(client: S3Client, s3: S3Location, key: string, { request }: RemoveVersionsOptions): Promise<readonly ObjectVersion[]> {
-  for await (const found of listVersions(client, s3, key, undefined, request)) if (found.key === key) return found.versions;
+async function versionsOf(
+  client: S3Client,
+  s3: S3Location,
+  key: string,
+  { request }: RemoveVersionsOptions,
+): Promise<readonly ObjectVersion[]> {
+  for await (const found of listVersions(client, s3, key, undefined, request)) {
+    if (found.key === key) return found.versions;
+  }
   return [];
 }
 
 /** Undefined: it may go. */
-async function lockOf(client: S3Client, place: Place, id: string, request: { abortSignal?: AbortSignal }): Promise<{ readonly untilMs: number | undefined } | undefined> {
+async function lockOf(
+  client: S3Client,
+  place: Place,
+  id: string,
+  request: { abortSignal?: AbortSignal },
+): Promise<{ readonly untilMs: number | undefined } | undefined> {
   const head = await client.send(new HeadObjectCommand({ ...place, VersionId: id }), request);
   if (head.ObjectLockLegalHoldStatus === 'ON') return { untilMs: undefined };
   const untilMs = head.ObjectLockRetainUntilDate?.getTime() ?? 0;

@@ -22,7 +22,13 @@ export class S3Writer {
   readonly #unclear = new WeakMap<readonly Uint8Array[], Set<string>>();
   #conditional = true;
 
-  constructor(client: S3Client, s3: S3Location, location: string, signal: AbortSignal | undefined, read: (key: string) => Promise<Buffer>) {
+  constructor(
+    client: S3Client,
+    s3: S3Location,
+    location: string,
+    signal: AbortSignal | undefined,
+    read: (key: string) => Promise<Buffer>,
+  ) {
     this.#client = client;
     this.#s3 = s3;
     this.#location = location;
@@ -30,10 +36,15 @@ export class S3Writer {
     this.#read = read;
   }
 
-  /** As Storage.put; the key has been checked. May be called again with the same parts after a failure that is retryable. */
+  /**
+   * As Storage.put; the key has been checked. May be called again with the same parts after a failure that is
+   * retryable.
+   */
   async put(key: string, parts: readonly Uint8Array[], options: PutOptions): Promise<void> {
     const body = joined(parts);
-    if (body.length > maxObjectBytes) throw new StorageError(`cannot write ${key}: ${body.length} bytes are more than an object may have`);
+    if (body.length > maxObjectBytes) {
+      throw new StorageError(`cannot write ${key}: ${body.length} bytes are more than an object may have`);
+    }
     try {
       // Repeating the same bytes under a name that only we know does no harm.
       if (options.replace === true || options.randomName === true) await this.#write(key, body, options, false);
@@ -90,7 +101,9 @@ export class S3Writer {
       ServerSideEncryption: this.#s3.serverSideEncryption as PutObjectCommandInput['ServerSideEncryption'],
       SSEKMSKeyId: this.#s3.kmsKeyId,
       ...(conditional ? { IfNoneMatch: '*' } : {}),
-      ...(options.retainUntilMs === undefined ? {} : { ObjectLockMode: lockModeOf(this.#s3), ObjectLockRetainUntilDate: new Date(options.retainUntilMs) }),
+      ...(options.retainUntilMs === undefined
+        ? {}
+        : { ObjectLockMode: lockModeOf(this.#s3), ObjectLockRetainUntilDate: new Date(options.retainUntilMs) }),
     };
     await this.#client.send(new PutObjectCommand(input), requestOptions(this.#signal));
   }

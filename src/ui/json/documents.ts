@@ -27,7 +27,10 @@ function document<S extends z.core.$ZodLooseShape>(command: string, shape: S) {
 }
 
 const error = document('error', {
-  code: text.describe('usage, not_found, locked, key, source, integrity, space, tool, window, confirmation, stale, storage, aborted or bug'),
+  code: text.describe(
+    'usage, not_found, locked, key, source, integrity, space, tool, ' +
+      'window, confirmation, stale, storage, aborted or bug',
+  ),
   exitCode: z.int(),
   message: text,
   hint: text.optional().describe('what to do next'),
@@ -48,7 +51,16 @@ const backup = z.discriminatedUnion('outcome', [
     durationMs,
     encrypted: z.boolean(),
     previousId: text.optional().describe('the backup whose chunks were used again'),
-    components: z.array(z.strictObject({ name: text, kind: text, serverVersion: text.optional(), durationMs, summary: text.optional(), ...sizes })),
+    components: z.array(
+      z.strictObject({
+        name: text,
+        kind: text,
+        serverVersion: text.optional(),
+        durationMs,
+        summary: text.optional(),
+        ...sizes,
+      }),
+    ),
     warnings: texts,
   }),
   document('backup', { outcome: z.literal('skipped'), target: text, reason: text }),
@@ -70,7 +82,9 @@ const backup = z.discriminatedUnion('outcome', [
   }),
 ]);
 
-const milestone = z.strictObject({ at: time, durationMs, level: z.enum(evidenceLevels), object: text }).describe('when this was last found, how long it took, and the evidence');
+const milestone = z
+  .strictObject({ at: time, durationMs, level: z.enum(evidenceLevels), object: text })
+  .describe('when this was last found, how long it took, and the evidence');
 
 const standing = z
   .strictObject({
@@ -98,7 +112,9 @@ const summary = z.strictObject({
   finishedAt: time,
   components: texts,
   encrypted: z.boolean(),
-  trust: z.enum(['authentic', 'unsigned', 'untrusted', 'unchecked']).describe('whether a writer that is trusted made it'),
+  trust: z
+    .enum(['authentic', 'unsigned', 'untrusted', 'unchecked'])
+    .describe('whether a writer that is trusted made it'),
   warnings: z.int(),
   hold: z.strictObject({ since: time, reason: text }).optional().describe('kept whatever the policy says'),
   standing: standing.optional(),
@@ -156,7 +172,14 @@ const damage = z.strictObject({
         id: text,
         whole: z.boolean().describe('none of it can be restored'),
         artifacts: z
-          .array(z.strictObject({ component: text, name: text, contents: texts.describe('databases and tables, Redis databases or files: the first hundred'), contentCount: z.int() }))
+          .array(
+            z.strictObject({
+              component: text,
+              name: text,
+              contents: texts.describe('databases and tables, Redis databases or files: the first hundred'),
+              contentCount: z.int(),
+            }),
+          )
           .describe('those that cannot be read whole'),
       }),
     )
@@ -168,7 +191,14 @@ const validate = document('validate', {
   level: z.enum(['quick', 'stored', 'deep']),
   startedAt: time,
   durationMs,
-  backups: z.array(z.strictObject({ id: text, target: text, result: z.enum(['ok', 'failed', 'unchecked']), evidence: text.optional().describe('the object that records it') })),
+  backups: z.array(
+    z.strictObject({
+      id: text,
+      target: text,
+      result: z.enum(['ok', 'failed', 'unchecked']),
+      evidence: text.optional().describe('the object that records it'),
+    }),
+  ),
   counts: z.record(text, z.int()),
   bytes: size.describe('read from the repository'),
   sample: z.strictObject({ part: z.int(), parts: z.int() }).optional(),
@@ -187,7 +217,18 @@ const integrity = document('integrity', {
   young: counted.describe('named by no manifest, but a running backup may need them'),
   findings: z.array(
     z.strictObject({
-      kind: z.enum(['missing', 'size', 'damaged', 'content', 'chain', 'rollback', 'stray', 'untrusted', 'differs', 'stale']),
+      kind: z.enum([
+        'missing',
+        'size',
+        'damaged',
+        'content',
+        'chain',
+        'rollback',
+        'stray',
+        'untrusted',
+        'differs',
+        'stale',
+      ]),
       weight: z.enum(['fault', 'warning']),
       object: text,
       problem: text,
@@ -213,7 +254,10 @@ const status = document('status', {
         target: text.optional(),
         message: text,
         next: text.describe('the command to run next'),
-        acknowledged: z.strictObject({ at: time, by: text, reason: text }).optional().describe('it is meant to be, and does not count'),
+        acknowledged: z
+          .strictObject({ at: time, by: text, reason: text })
+          .optional()
+          .describe('it is meant to be, and does not count'),
       }),
     )
     .describe('unhealthy first'),
@@ -232,11 +276,44 @@ const status = document('status', {
           nextAt: time.optional(),
         }),
       ),
-      newest: z.strictObject({ id: text, takenAt: time, ageMs: z.number(), state: text.optional().describe('stored, checked, decoded or proven'), standing: standing.optional() }).optional(),
+      newest: z
+        .strictObject({
+          id: text,
+          takenAt: time,
+          ageMs: z.number(),
+          state: text.optional().describe('stored, checked, decoded or proven'),
+          standing: standing.optional(),
+        })
+        .optional(),
       newestProven: z.strictObject({ id: text, provenAt: time }).optional(),
-      provenMoment: z.strictObject({ id: text, moment: time, provenAt: time, restoreMs: durationMs, object: text }).optional().describe('the recovery to a moment that a drill has proven last'),
-      restoreTime: z.strictObject({ ms: durationMs, basis: z.enum(['measured', 'assumed']), ofBackup: text.optional(), measuredAt: time.optional(), steps: z.array(z.strictObject({ name: text, durationMs })).optional().describe('what the parts of the measured restore took'), assumption: text.optional() }).optional(),
-      moments: z.array(z.strictObject({ id: text, at: time, components: texts, state: text.optional(), isDamaged: z.boolean().optional() })).describe('what can be restored, newest first'),
+      provenMoment: z
+        .strictObject({ id: text, moment: time, provenAt: time, restoreMs: durationMs, object: text })
+        .optional()
+        .describe('the recovery to a moment that a drill has proven last'),
+      restoreTime: z
+        .strictObject({
+          ms: durationMs,
+          basis: z.enum(['measured', 'assumed']),
+          ofBackup: text.optional(),
+          measuredAt: time.optional(),
+          steps: z
+            .array(z.strictObject({ name: text, durationMs }))
+            .optional()
+            .describe('what the parts of the measured restore took'),
+          assumption: text.optional(),
+        })
+        .optional(),
+      moments: z
+        .array(
+          z.strictObject({
+            id: text,
+            at: time,
+            components: texts,
+            state: text.optional(),
+            isDamaged: z.boolean().optional(),
+          }),
+        )
+        .describe('what can be restored, newest first'),
       analytics: z.strictObject({
         days: z.int(),
         successes: z.int(),
@@ -252,7 +329,9 @@ const status = document('status', {
       }),
     }),
   ),
-  running: z.array(z.strictObject({ scope: text, command: text, host: text, user: text, since: time, isAlive: z.boolean() })),
+  running: z.array(
+    z.strictObject({ scope: text, command: text, host: text, user: text, since: time, isAlive: z.boolean() }),
+  ),
   wal: z.array(statusWal).describe('write-ahead log, by cluster'),
   storage: z.strictObject({
     storedBytes: size,
@@ -272,7 +351,9 @@ const drill = document('drill', {
     z.strictObject({
       id: text,
       target: text,
-      result: z.enum(['proven', 'failed', 'impossible']).describe('impossible: it could not be tried for want of a tool, an extension or space'),
+      result: z
+        .enum(['proven', 'failed', 'impossible'])
+        .describe('impossible: it could not be tried for want of a tool, an extension or space'),
       durationMs,
       moment: time.optional().describe('with --pitr: what was recovered to'),
       seed: text.optional().describe('with --pitr: chose the moment'),
@@ -332,7 +413,16 @@ const restore = z.discriminatedUnion('outcome', [
   }),
 ]);
 
-const lease = z.strictObject({ scope: text, id: text, command: text, host: text, pid: z.int(), user: text, since: time, stale: z.boolean() });
+const lease = z.strictObject({
+  scope: text,
+  id: text,
+  command: text,
+  host: text,
+  pid: z.int(),
+  user: text,
+  since: time,
+  stale: z.boolean(),
+});
 
 const passedOver = z.array(z.strictObject({ id: text, reason: text })).describe('newer backups that are not whole');
 const backupState = z.enum(['stored', 'checked', 'decoded', 'proven']);
@@ -356,14 +446,29 @@ const emergencyStatus = document('emergency-status', {
         }),
       ),
       unfinished: z
-        .strictObject({ id: text, startedAt: time, journal: text, pid: z.int().optional().describe('the process that is at it; absent: it was interrupted'), done: texts.describe('steps'), left: texts.describe('steps') })
+        .strictObject({
+          id: text,
+          startedAt: time,
+          journal: text,
+          pid: z.int().optional().describe('the process that is at it; absent: it was interrupted'),
+          done: texts.describe('steps'),
+          left: texts.describe('steps'),
+        })
         .optional(),
     }),
   ),
   warnings: texts,
 });
 
-const emergencyStep = z.enum(['safety-backup', 'stop-services', 'restore-database', 'restore-redis', 'restore-files', 'start-services', 'check']);
+const emergencyStep = z.enum([
+  'safety-backup',
+  'stop-services',
+  'restore-database',
+  'restore-redis',
+  'restore-files',
+  'start-services',
+  'check',
+]);
 
 const plannedEmergency = z.strictObject({
   id: text,
@@ -398,7 +503,10 @@ const plannedEmergency = z.strictObject({
   needs: z.array(z.strictObject({ component, neededBytes: size, freeBytes: size.optional() })),
   isNewest: z.boolean().describe('the newest whole backup was asked for, not one by its id'),
   expectedMs: durationMs.optional().describe('from what was measured'),
-  measured: z.strictObject({ id: text, at: time, ms: durationMs }).optional().describe('the drill or restore that it is reckoned from'),
+  measured: z
+    .strictObject({ id: text, at: time, ms: durationMs })
+    .optional()
+    .describe('the drill or restore that it is reckoned from'),
   steps: z.array(z.strictObject({ name: emergencyStep, title: text })),
   withGlobals: z.boolean(),
   forced: z.boolean(),
@@ -407,14 +515,31 @@ const plannedEmergency = z.strictObject({
 });
 
 const emergencyRestore = z.discriminatedUnion('outcome', [
-  document('emergency-restore', { outcome: z.literal('planned'), id: text, target: text, plan: plannedEmergency, lines: texts.describe('the plan in sentences'), planFile: text.optional(), warnings: texts }),
+  document('emergency-restore', {
+    outcome: z.literal('planned'),
+    id: text,
+    target: text,
+    plan: plannedEmergency,
+    lines: texts.describe('the plan in sentences'),
+    planFile: text.optional(),
+    warnings: texts,
+  }),
   document('emergency-restore', {
     outcome: z.literal('done'),
     id: text,
     target: text,
     startedAt: time,
     durationMs,
-    steps: z.array(z.strictObject({ name: emergencyStep, title: text, state: z.enum(['pending', 'running', 'done', 'skipped', 'failed']), startedAt: time.optional(), finishedAt: time.optional(), notes: texts })),
+    steps: z.array(
+      z.strictObject({
+        name: emergencyStep,
+        title: text,
+        state: z.enum(['pending', 'running', 'done', 'skipped', 'failed']),
+        startedAt: time.optional(),
+        finishedAt: time.optional(),
+        notes: texts,
+      }),
+    ),
     safetyBackupId: text.optional(),
     journal: text.describe('file with all of it'),
     warnings: texts,
@@ -433,7 +558,11 @@ export const documents = {
   integrity,
   drill,
   status,
-  acknowledge: document('acknowledge', { warning: text.describe('the id that status gives it'), message: text, reason: text }),
+  acknowledge: document('acknowledge', {
+    warning: text.describe('the id that status gives it'),
+    message: text,
+    reason: text,
+  }),
   restore,
   'restore-undo': document('restore-undo', { outcome: z.enum(['done', 'planned']), database: text, setAside: text }),
   export: document('export', {
@@ -454,15 +583,35 @@ export const documents = {
     nextSteps: texts,
     warnings: texts,
   }),
-  'keys-generate': document('keys-generate', { kind: z.enum(['raw', 'age']), key: text.optional(), file: text.optional(), recipient: text.optional() }),
+  'keys-generate': document('keys-generate', {
+    kind: z.enum(['raw', 'age']),
+    key: text.optional(),
+    file: text.optional(),
+    recipient: text.optional(),
+  }),
   'keys-list': document('keys-list', {
     repository: text,
-    keys: z.array(z.strictObject({ id: text, createdAt: time, recipients: texts, opens: z.boolean(), current: z.boolean() })),
+    keys: z.array(
+      z.strictObject({ id: text, createdAt: time, recipients: texts, opens: z.boolean(), current: z.boolean() }),
+    ),
     warnings: texts,
   }),
-  'keys-change': document('keys-change', { changed: texts, unchanged: texts, current: text.optional(), warnings: texts }),
+  'keys-change': document('keys-change', {
+    changed: texts,
+    unchanged: texts,
+    current: text.optional(),
+    warnings: texts,
+  }),
   doctor: document('doctor', {
-    checks: z.array(z.strictObject({ name: text, ok: z.enum(['ok', 'warn', 'fail']), message: text, hint: text.optional(), code: text.optional() })),
+    checks: z.array(
+      z.strictObject({
+        name: text,
+        ok: z.enum(['ok', 'warn', 'fail']),
+        message: text,
+        hint: text.optional(),
+        code: text.optional(),
+      }),
+    ),
   }),
   cleanup: document('cleanup', {
     outcome: z.enum(['done', 'planned']),
@@ -484,7 +633,9 @@ export const documents = {
     deleted: z.array(z.strictObject({ id: text, seal: text })).describe('gone for good: their grace time had passed'),
     freed: z.strictObject({ packs: z.int(), bytes: size }),
     laterBytes: size.describe('what will be freed when all that is in trash has passed its grace time'),
-    retained: z.array(z.strictObject({ object: text, until: time.optional() })).describe('what nobody needs, but object lock retains; without a time: a legal hold'),
+    retained: z
+      .array(z.strictObject({ object: text, until: time.optional() }))
+      .describe('what nobody needs, but object lock retains; without a time: a legal hold'),
     wal: z
       .array(
         z.strictObject({
@@ -500,13 +651,31 @@ export const documents = {
         }),
       )
       .describe('write-ahead log, by cluster'),
-    hidden: z.array(z.strictObject({ id: text, hiddenAt: time })).describe('backups under a delete marker that lifeboat did not set: all that they need stays; undelete shows them again'),
+    hidden: z
+      .array(z.strictObject({ id: text, hiddenAt: time }))
+      .describe(
+        'backups under a delete marker that lifeboat did not set: all that they need stays; undelete shows them again',
+      ),
     stopped: text.optional().describe('why no space was freed'),
     warnings: texts,
   }),
   undelete: document('undelete', { id: text, target: text, held: z.boolean(), warnings: texts }),
-  hold: document('hold', { id: text, target: text, held: z.boolean(), reason: text.optional(), tags: texts, warnings: texts }),
-  release: document('release', { id: text, target: text, held: z.boolean(), reason: text.optional(), tags: texts, warnings: texts }),
+  hold: document('hold', {
+    id: text,
+    target: text,
+    held: z.boolean(),
+    reason: text.optional(),
+    tags: texts,
+    warnings: texts,
+  }),
+  release: document('release', {
+    id: text,
+    target: text,
+    held: z.boolean(),
+    reason: text.optional(),
+    tags: texts,
+    warnings: texts,
+  }),
   audit: document('audit', {
     repository: text,
     records: z
@@ -524,14 +693,27 @@ export const documents = {
           exitCode: z.int(),
           startedAt: time,
           finishedAt: time,
-          arguments: z.record(text, z.json()).optional().describe('what was asked for, without secrets; absent where no key opens it'),
+          arguments: z
+            .record(text, z.json())
+            .optional()
+            .describe('what was asked for, without secrets; absent where no key opens it'),
           message: text.optional().describe('of a failure'),
           step: text.optional(),
-          deleted: z.array(z.strictObject({ id: text, seal: text })).optional().describe('backups that were deleted for good'),
+          deleted: z
+            .array(z.strictObject({ id: text, seal: text }))
+            .optional()
+            .describe('backups that were deleted for good'),
         }),
       )
       .describe('oldest first'),
-    findings: z.array(z.strictObject({ kind: z.enum(['missing', 'damaged', 'broken', 'cut', 'untrusted']), weight: z.enum(['fault', 'warning']), object: text, problem: text })),
+    findings: z.array(
+      z.strictObject({
+        kind: z.enum(['missing', 'damaged', 'broken', 'cut', 'untrusted']),
+        weight: z.enum(['fault', 'warning']),
+        object: text,
+        problem: text,
+      }),
+    ),
     total: z.int().describe('all records that there are, chosen or not'),
   }),
   'emergency-status': emergencyStatus,

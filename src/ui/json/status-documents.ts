@@ -10,7 +10,9 @@ export const statusWal = z.strictObject({
   targets: z.array(text),
   isCurrent: z.boolean().describe('it is expected to go on; false: another cluster has taken its place'),
   bases: z.int().describe('base backups to replay it from'),
-  windows: z.array(z.strictObject({ from: text, to: time })).describe('moments that can be recovered, oldest first; to: when the last of the log was archived'),
+  windows: z
+    .array(z.strictObject({ from: text, to: time }))
+    .describe('moments that can be recovered, oldest first; to: when the last of the log was archived'),
   timelines: walSystemShape.timelines,
   gaps: walSystemShape.gaps,
   missingHistories: walSystemShape.missingHistories,

@@ -12,10 +12,15 @@ export const walSystemShape = {
       last: text,
       segments: z.int().describe('0: only the beginning of one is there, whose name stands as first and last'),
       storedBytes: z.int(),
-      unfinished: z.strictObject({ segment: text, lsn: text.describe('archived up to here'), at: text }).optional().describe('what wal stream has of a segment behind the last one'),
+      unfinished: z
+        .strictObject({ segment: text, lsn: text.describe('archived up to here'), at: text })
+        .optional()
+        .describe('what wal stream has of a segment behind the last one'),
     }),
   ),
-  gaps: z.array(z.strictObject({ first: text, last: text, segments: z.int() })).describe('segments that are missing between others, also where timelines meet'),
+  gaps: z
+    .array(z.strictObject({ first: text, last: text, segments: z.int() }))
+    .describe('segments that are missing between others, also where timelines meet'),
   missingHistories: z.array(text),
 };
 
@@ -23,7 +28,9 @@ export const walDocuments = {
   'wal-push': z.strictObject({
     schema: z.literal('lifeboat.wal-push/v1'),
     name: text,
-    outcome: z.enum(['stored', 'present', 'shipped']).describe('shipped: by an earlier call; present: it was there with the same content'),
+    outcome: z
+      .enum(['stored', 'present', 'shipped'])
+      .describe('shipped: by an earlier call; present: it was there with the same content'),
     systemId: text.optional().describe('the system identifier of the cluster'),
     along: z.array(text).describe('other files that were ready and are archived now'),
   }),
@@ -36,7 +43,12 @@ export const walDocuments = {
   }),
   'wal-stream': z.strictObject({
     schema: z.literal('lifeboat.wal-stream/v1'),
-    state: z.enum(['streaming', 'waiting', 'ended', 'skipped', 'slot-dropped', 'slot-absent']).describe('waiting: the server or the repository is away, see trouble; ended: it was stopped, and this is the last line; skipped: another receiver runs'),
+    state: z
+      .enum(['streaming', 'waiting', 'ended', 'skipped', 'slot-dropped', 'slot-absent'])
+      .describe(
+        'waiting: the server or the repository is away, see trouble; ended: it was stopped, and this is the last ' +
+          'line; skipped: another receiver runs',
+      ),
     target: text,
     slot: text.describe('name of the replication slot'),
     at: text,
@@ -51,19 +63,27 @@ export const walDocuments = {
     trouble: text.optional(),
     warnings: z.array(text),
   }),
-  'init-archive-command': z.strictObject({ schema: z.literal('lifeboat.init-archive-command/v1'), archiveCommand: text, restoreCommand: text }),
+  'init-archive-command': z.strictObject({
+    schema: z.literal('lifeboat.init-archive-command/v1'),
+    archiveCommand: text,
+    restoreCommand: text,
+  }),
   'wal-status': z.strictObject({
     schema: z.literal('lifeboat.wal-status/v1'),
     repository: text,
-    systems: z.array(
-      z.strictObject({
-        systemId: text,
-        segmentBytes: z.int().optional(),
-        ...walSystemShape,
-      }),
-    ),
+    systems: z.array(z.strictObject({ systemId: text, segmentBytes: z.int().optional(), ...walSystemShape })),
     lag: z
-      .strictObject({ systemId: text, currentLsn: text, currentSegment: text, lastArchived: text.optional(), secondsSince: z.int().optional(), failures: z.int(), lastFailed: text.optional(), archivedLsn: text.optional(), behindBytes: z.int().optional() })
+      .strictObject({
+        systemId: text,
+        currentLsn: text,
+        currentSegment: text,
+        lastArchived: text.optional(),
+        secondsSince: z.int().optional(),
+        failures: z.int(),
+        lastFailed: text.optional(),
+        archivedLsn: text.optional(),
+        behindBytes: z.int().optional(),
+      })
       .optional()
       .describe('what the server says of its own archiving'),
     warnings: z.array(text),

@@ -1,4 +1,7 @@
-/** The program as it is shipped: JavaScript from a fresh build, without the sources beside it; and how much memory it takes. */
+/**
+ * The program as it is shipped: JavaScript from a fresh build, without the sources beside it; and how much memory it
+ * takes.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -24,10 +27,18 @@ export interface MeasuredRun {
 }
 
 /** Runs one command with --json to its end and watches its memory. Throws unless it ends with 0 or 3. */
-export async function runMeasured(program: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<MeasuredRun> {
+export async function runMeasured(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<MeasuredRun> {
   const began = performance.now();
   // Not in "/": the file that init writes there would be found by everything on this machine.
-  const child = spawn(program, [...args, '--json'], { env: { ...env }, cwd: env['HOME'] ?? '/', stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, [...args, '--json'], {
+    env: { ...env },
+    cwd: env['HOME'] ?? '/',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const caught = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (caught.out += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (caught.err += text));
@@ -44,7 +55,9 @@ export async function runMeasured(program: string, args: readonly string[], env:
     peakBytes = Math.max(peakBytes, peakOf(child.pid ?? 0));
     await Promise.race([sleep(10), ended]);
   }
-  if (code !== 0 && code !== 3) throw new Error(`lifeboat ${args.join(' ')} ended with ${code}: ${caught.out}${caught.err}`);
+  if (code !== 0 && code !== 3) {
+    throw new Error(`lifeboat ${args.join(' ')} ended with ${code}: ${caught.out}${caught.err}`);
+  }
   return { document: JSON.parse(caught.out), peakBytes, durationMs: performance.now() - began };
 }
 

@@ -14,7 +14,12 @@ export interface KillTargets {
   readonly restoreLine: string;
   readonly redis: TestRedis;
   /** What there is in the places that restores write to: databases, keys, folders. */
-  look(): Promise<{ readonly databases: readonly string[]; readonly digest: string; readonly role: string; readonly folders: readonly string[] }>;
+  look(): Promise<{
+    readonly databases: readonly string[];
+    readonly digest: string;
+    readonly role: string;
+    readonly folders: readonly string[];
+  }>;
   /** Client sessions on the PostgreSQL server, once they have had time to end. */
   sessions(): Promise<unknown[]>;
   /** Fails unless the restored places equal the sources. */
@@ -30,19 +35,34 @@ export interface KillTargets {
 export async function startKillTargets(bench: Bench, rows: number): Promise<KillTargets> {
   const [postgres, redis, other] = await Promise.all([startPostgres(), startRedis(), startRedis()]);
   await postgres.query('postgres', 'CREATE DATABASE shop');
-  await postgres.psql('shop', `CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item SELECT n, repeat(md5(n::text), 8) FROM generate_series(1, ${rows}) n`);
+  await postgres.psql(
+    'shop',
+    'CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item SELECT n, repeat(md5(n::text), 8) FROM ' +
+      `generate_series(1, ${rows}) n`,
+  );
   fillMany(redis, 20_000);
   const files = join(bench.folder, 'files');
   mkdirSync(files);
   for (let n = 0; n < 5; n++) writeFileSync(join(files, `noise-${n}`), randomBytes(3_000_000));
-  bench.env = { ...bench.env, DATABASE_URL: postgres.url('shop'), REDIS_URL: redis.url(), BACKUP_FILES: files, OTHER_REDIS: other.url() };
+  bench.env = {
+    ...bench.env,
+    DATABASE_URL: postgres.url('shop'),
+    REDIS_URL: redis.url(),
+    BACKUP_FILES: files,
+    OTHER_REDIS: other.url(),
+  };
   await bench.json('init');
   await bench.backup();
   const back = join(bench.folder, 'back');
   const targets: KillTargets = {
     restoreLine: `restore latest --to-database back --to-url-env OTHER_REDIS --to-dir ${back}`,
     redis: other,
-    look: async () => ({ databases: await databases(postgres), digest: digestOf(other), role: other.cli(['ROLE']).split('\n')[0] ?? '', folders: readdirSync(bench.folder).filter((name) => name.includes('back')) }),
+    look: async () => ({
+      databases: await databases(postgres),
+      digest: digestOf(other),
+      role: other.cli(['ROLE']).split('\n')[0] ?? '',
+      folders: readdirSync(bench.folder).filter((name) => name.includes('back')),
+    }),
     sessions: () => sessionsOf(postgres),
     assertRestored: async () => {
       const { databases: names, digest, folders } = await targets.look();
@@ -53,7 +73,9 @@ export async function startKillTargets(bench: Bench, rows: number): Promise<Kill
       const { databases: names, digest, folders } = await targets.look();
       if (names.includes('back')) assert.deepEqual(await rowsOf(postgres, 'back'), await rowsOf(postgres, 'shop'));
       assert.ok([digestOf(redis), '0'.repeat(40)].includes(digest), 'Redis holds a part');
-      if (folders.includes('back')) assert.deepEqual(compareTrees(readTree(files), readTree(join(back, files)), { mtimeToleranceNs: 1000n }), []);
+      if (folders.includes('back')) {
+        assert.deepEqual(compareTrees(readTree(files), readTree(join(back, files)), { mtimeToleranceNs: 1000n }), []);
+      }
     },
     clear: async () => {
       await postgres.query('postgres', 'DROP DATABASE IF EXISTS back');
@@ -108,7 +130,10 @@ export async function killedRestores(bench: Bench, targets: KillTargets, rounds:
 /** A killed restore may have left the target a read-only replica: the next restore into it makes it a primary. */
 async function freeRedis(bench: Bench, targets: KillTargets): Promise<void> {
   if ((await targets.look()).role === 'master') return;
-  await bench.restore(`restore latest --only redis --to-url-env OTHER_REDIS --into-live --no-backup --confirm 127.0.0.1:${targets.redis.port}`);
+  await bench.restore(
+    'restore latest --only redis --to-url-env OTHER_REDIS --into-live --no-backup --confirm ' +
+      `127.0.0.1:${targets.redis.port}`,
+  );
   assert.equal((await targets.look()).role, 'master');
 }
 
@@ -121,12 +146,16 @@ async function restoreAndCompare(bench: Bench, targets: KillTargets, id: string)
 
 /** Temporaries of a killed put stay in the repository until a cleanup: they are no objects. */
 async function nothingLeftOfKill(bench: Bench): Promise<void> {
-  for (const entry of readdirSync(bench.repository, { recursive: true, withFileTypes: true })) if (/^\.(tmp|lock)-/.test(entry.name)) rmSync(join(entry.parentPath, entry.name));
+  for (const entry of readdirSync(bench.repository, { recursive: true, withFileTypes: true })) {
+    if (/^\.(tmp|lock)-/.test(entry.name)) rmSync(join(entry.parentPath, entry.name));
+  }
   await bench.nothingLeft();
 }
 
 async function databases(server: TestPostgres): Promise<string[]> {
-  return (await server.query('postgres', 'SELECT datname AS name FROM pg_database ORDER BY 1')).map(({ name }) => name ?? '');
+  return (await server.query('postgres', 'SELECT datname AS name FROM pg_database ORDER BY 1')).map(
+    ({ name }) => name ?? '',
+  );
 }
 
 async function rowsOf(server: TestPostgres, database: string): Promise<unknown> {
@@ -136,7 +165,11 @@ async function rowsOf(server: TestPostgres, database: string): Promise<unknown> 
 async function sessionsOf(server: TestPostgres): Promise<unknown[]> {
   let rows: unknown[] = [];
   for (let tries = 0; tries < 250; tries++) {
-    rows = await server.query('postgres', `SELECT application_name, state, query FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`);
+    rows = await server.query(
+      'postgres',
+      "SELECT application_name, state, query FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid " +
+        '<> pg_backend_pid()',
+    );
     if (rows.length === 0) break;
     await sleep(20);
   }

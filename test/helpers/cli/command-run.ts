@@ -66,7 +66,10 @@ export interface RunOptions {
   readonly wrapper?: readonly string[];
 }
 
-/** Makes a bench whose commands have the servers and folders in `env`, a local repository (none is made yet) and the test key. */
+/**
+ * Makes a bench whose commands have the servers and folders in `env`, a local repository (none is made yet) and the
+ * test key.
+ */
 export function makeBench(env: Env = {}): Bench {
   const folder = mkdtempSync(join(tmpdir(), 'command-'));
   const tmp = join(folder, 'tmp');
@@ -81,10 +84,22 @@ export function makeBench(env: Env = {}): Bench {
     repository,
     stateDir,
     tmp,
-    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: home, TMPDIR: tmp, BACKUP_STATE_DIR: stateDir, BACKUP_REPOSITORY: `file://${repository}`, BACKUP_ENCRYPTION_KEY: testKey, ...env },
-    start: (line, options = {}) => startCommand(wordsOf(line), { ...options, env: { ...bench.env, ...options.env }, cwd: options.cwd ?? folder }),
+    env: {
+      PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+      HOME: home,
+      TMPDIR: tmp,
+      BACKUP_STATE_DIR: stateDir,
+      BACKUP_REPOSITORY: `file://${repository}`,
+      BACKUP_ENCRYPTION_KEY: testKey,
+      ...env,
+    },
+    start: (line, options = {}) =>
+      startCommand(wordsOf(line), { ...options, env: { ...bench.env, ...options.env }, cwd: options.cwd ?? folder }),
     run: async (line, options) => (await bench.start(line, options)).result,
-    json: async <T>(line: string | readonly string[], { exitCode = 0, ...options }: RunOptions & { readonly exitCode?: number } = {}) => {
+    json: async <T>(
+      line: string | readonly string[],
+      { exitCode = 0, ...options }: RunOptions & { readonly exitCode?: number } = {},
+    ) => {
       const result = await bench.run([...wordsOf(line), '--json'], options);
       assert.equal(result.exitCode, exitCode, `lifeboat ${wordsOf(line).join(' ')}: ${result.stdout}${result.stderr}`);
       return JSON.parse(result.stdout) as T;
@@ -99,7 +114,11 @@ export function makeBench(env: Env = {}): Bench {
       assert.ok(result.outcome === 'done');
       return result;
     },
-    recorded: () => namesBelow(join(repository, 'manifests')).filter((name) => !name.startsWith('.')).map((name) => name.replace('.json', '')).sort(),
+    recorded: () =>
+      namesBelow(join(repository, 'manifests'))
+        .filter((name) => !name.startsWith('.'))
+        .map((name) => name.replace('.json', ''))
+        .sort(),
     ids: async () => {
       const { backups, damaged } = await bench.json<ListResult>('list');
       assert.deepEqual(damaged, []);
@@ -121,18 +140,35 @@ export function assertFailed(result: CommandResult, exitCode: number, message: R
   const messages = result.stderr.split('\n').filter((line) => line.startsWith('lifeboat: '));
   assert.equal(messages.length, 1, all);
   assert.match(messages[0] ?? '', message, all);
-  if (hint !== undefined) assert.match(result.stderr.split('\n').find((line) => line.startsWith('hint: ')) ?? '', hint, all);
+  if (hint !== undefined) {
+    assert.match(result.stderr.split('\n').find((line) => line.startsWith('hint: ')) ?? '', hint, all);
+  }
   assert.doesNotMatch(result.stderr, /^\s+at .*:\d+:\d+\)?$/m, 'a stack');
   assert.equal(result.stdout, '', 'a failure has no result');
 }
 
-/** Process ids of `program` that were started (directly or not) with this TMPDIR, which only a bench's commands have. */
+/**
+ * Process ids of `program` that were started (directly or not) with this TMPDIR, which only a bench's commands have.
+ */
 export function toolsOf(bench: Pick<Bench, 'tmp'>, name: string): number[] {
-  return readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && readQuietly(`/proc/${pid}/comm`).trim() === name && isAlive(pid) && readQuietly(`/proc/${pid}/environ`).split('\0').includes(`TMPDIR=${bench.tmp}`)).map(Number);
+  return readdirSync('/proc')
+    .filter(
+      (pid) =>
+        /^\d+$/.test(pid) &&
+        readQuietly(`/proc/${pid}/comm`).trim() === name &&
+        isAlive(pid) &&
+        readQuietly(`/proc/${pid}/environ`).split('\0').includes(`TMPDIR=${bench.tmp}`),
+    )
+    .map(Number);
 }
 
 /** Waits until a tool of the bench runs that has read and written at least so many bytes; its process id. */
-export async function toolThatMoves(bench: Pick<Bench, 'tmp'>, name: string, bytes = 0, timeoutMs = 30_000): Promise<number> {
+export async function toolThatMoves(
+  bench: Pick<Bench, 'tmp'>,
+  name: string,
+  bytes = 0,
+  timeoutMs = 30_000,
+): Promise<number> {
   for (const giveUpAt = performance.now() + timeoutMs; performance.now() < giveUpAt; await sleep(2)) {
     const found = toolsOf(bench, name).find((pid) => movedBytes(pid) >= bytes);
     if (found !== undefined) return found;
@@ -140,7 +176,10 @@ export async function toolThatMoves(bench: Pick<Bench, 'tmp'>, name: string, byt
   throw new Error(`${name} did not move ${bytes} bytes within ${timeoutMs} ms`);
 }
 
-async function startCommand(words: readonly string[], { env, cwd, wrapper = [] }: RunOptions & { readonly env: Readonly<Record<string, string | undefined>> }): Promise<RunningCommand> {
+async function startCommand(
+  words: readonly string[],
+  { env, cwd, wrapper = [] }: RunOptions & { readonly env: Readonly<Record<string, string | undefined>> },
+): Promise<RunningCommand> {
   const [file = program, ...args] = [...wrapper, program, ...words];
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined));
   const started = performance.now();
@@ -167,7 +206,11 @@ async function startCommand(words: readonly string[], { env, cwd, wrapper = [] }
   };
 }
 
-function endOf(child: ChildProcess, caught: { stdout: string; stderr: string }, started: number): Promise<CommandResult> {
+function endOf(
+  child: ChildProcess,
+  caught: { stdout: string; stderr: string },
+  started: number,
+): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     // Not 'close': a child of it that is left behind may hold our pipes open.
@@ -188,8 +231,16 @@ async function nothingLeft(bench: Bench): Promise<void> {
   assert.deepEqual(await endProcesses(bench.tmp), [], 'processes');
   assert.deepEqual(namesBelow(bench.tmp), [], 'temporary files');
   assert.deepEqual(namesBelow(join(bench.stateDir, 'run')), [], 'journals of runs');
-  assert.deepEqual(namesBelow(join(bench.repository, 'locks')).filter((name) => name.endsWith('.json')), [], 'leases');
-  assert.deepEqual(namesBelow(bench.repository).filter((name) => /(^|\/)\.(tmp|lock)-/.test(name)), [], 'temporaries in the repository');
+  assert.deepEqual(
+    namesBelow(join(bench.repository, 'locks')).filter((name) => name.endsWith('.json')),
+    [],
+    'leases',
+  );
+  assert.deepEqual(
+    namesBelow(bench.repository).filter((name) => /(^|\/)\.(tmp|lock)-/.test(name)),
+    [],
+    'temporaries in the repository',
+  );
 }
 
 /** Files below a folder that may not be there. */

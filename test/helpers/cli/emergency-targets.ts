@@ -1,4 +1,7 @@
-/** A target with two databases, Redis and two folders, backed up once; then broken or lost; and what must be there after an emergency restore. */
+/**
+ * A target with two databases, Redis and two folders, backed up once; then broken or lost; and what must be there after
+ * an emergency restore.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,14 +42,33 @@ export async function startEmergencyTargets(rows = 200): Promise<EmergencyTarget
   const folders = ['one', 'two'].map((name) => join(bench.folder, 'data', name));
   bench.env = { ...bench.env, BACKUP_FILES: folders.join(':') };
   const services = join(bench.folder, 'services');
-  const usual = { stopServices: ['/bin/sh', '-c', `echo stop >> ${services}`], startServices: ['/bin/sh', '-c', `echo start >> ${services}`] };
+  const usual = {
+    stopServices: ['/bin/sh', '-c', `echo stop >> ${services}`],
+    startServices: ['/bin/sh', '-c', `echo start >> ${services}`],
+  };
   const writeConfig = (emergency: object = usual): void => {
-    writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ targets: { main: { postgres: { url: { env: 'DATABASE_URL' }, databases: [...names] }, redis: { url: { env: 'REDIS_URL' } }, files: { paths: folders } } }, emergency }));
+    writeFileSync(
+      join(bench.folder, 'lifeboat.config.json'),
+      JSON.stringify({
+        targets: {
+          main: {
+            postgres: { url: { env: 'DATABASE_URL' }, databases: [...names] },
+            redis: { url: { env: 'REDIS_URL' } },
+            files: { paths: folders },
+          },
+        },
+        emergency,
+      }),
+    );
   };
   writeConfig();
   for (const name of names) {
     await postgres.query('postgres', `CREATE DATABASE ${name}`);
-    await postgres.psql(name, `CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item SELECT n, md5('${name}' || n) FROM generate_series(1, ${rows}) n`);
+    await postgres.psql(
+      name,
+      `CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item SELECT n, md5('${name}' || n) FROM ` +
+        `generate_series(1, ${rows}) n`,
+    );
   }
   fillMany(redis, 500);
   for (const folder of folders) {
@@ -55,13 +77,22 @@ export async function startEmergencyTargets(rows = 200): Promise<EmergencyTarget
   }
   await bench.json('init');
   const { id } = await bench.backup();
-  const rowsOf = async (): Promise<unknown[]> => Promise.all(names.map((name) => postgres.query(name, 'SELECT count(*)::text AS n, sum(hashtextextended(item::text, 0))::text AS h FROM item')));
+  const rowsOf = async (): Promise<unknown[]> =>
+    Promise.all(
+      names.map((name) =>
+        postgres.query(name, 'SELECT count(*)::text AS n, sum(hashtextextended(item::text, 0))::text AS h FROM item'),
+      ),
+    );
   const source = { rows: await rowsOf(), digest: digestOf(redis), trees: folders.map((folder) => readTree(folder)) };
   const data = join(bench.folder, 'data');
-  const databases = async (): Promise<string[]> => (await postgres.query('postgres', 'SELECT datname AS name FROM pg_database')).map(({ name }) => name ?? '');
+  const databases = async (): Promise<string[]> =>
+    (await postgres.query('postgres', 'SELECT datname AS name FROM pg_database')).map(({ name }) => name ?? '');
   const asides: EmergencyTargets['asides'] = async () => {
     const all = [...(await databases()), ...(existsSync(data) ? readdirSync(data) : [])];
-    return { kept: all.filter((name) => name.includes('_before_')), leftovers: all.filter((name) => /restor/.test(name)) };
+    return {
+      kept: all.filter((name) => name.includes('_before_')),
+      leftovers: all.filter((name) => /restor/.test(name)),
+    };
   };
   return {
     bench,
@@ -85,15 +116,32 @@ export async function startEmergencyTargets(rows = 200): Promise<EmergencyTarget
       assert.deepEqual(await rowsOf(), source.rows);
       assert.equal(digestOf(redis), source.digest);
       assert.equal(redis.cli(['ROLE']).split('\n')[0], 'master');
-      folders.forEach((folder, n) => assert.deepEqual(compareTrees(source.trees[n] as ReadonlyMap<string, TreeEntry>, readTree(folder), { mtimeToleranceNs: 1000n }), []));
+      folders.forEach((folder, n) =>
+        assert.deepEqual(
+          compareTrees(source.trees[n] as ReadonlyMap<string, TreeEntry>, readTree(folder), {
+            mtimeToleranceNs: 1000n,
+          }),
+          [],
+        ),
+      );
     },
     asides,
     dropAsides: async () => {
-      for (const name of await databases()) if (/_before_|_restored_/.test(name)) await postgres.query('postgres', `DROP DATABASE "${name}"`);
-      if (existsSync(data)) for (const name of readdirSync(data)) if (/_before_|_restored_/.test(name)) rmSync(join(data, name), { recursive: true });
+      for (const name of await databases()) {
+        if (/_before_|_restored_/.test(name)) await postgres.query('postgres', `DROP DATABASE "${name}"`);
+      }
+      if (existsSync(data)) {
+        for (const name of readdirSync(data)) {
+          if (/_before_|_restored_/.test(name)) rmSync(join(data, name), { recursive: true });
+        }
+      }
       rmSync(services, { force: true });
     },
-    killedAt: async (line, when, { env, ...options } = {}) => bench.run(line, { ...options, env: { ...env, NODE_OPTIONS: `--import ${join(import.meta.dirname, 'kill-at.mjs')}`, KILL_AT: when } }),
+    killedAt: async (line, when, { env, ...options } = {}) =>
+      bench.run(line, {
+        ...options,
+        env: { ...env, NODE_OPTIONS: `--import ${join(import.meta.dirname, 'kill-at.mjs')}`, KILL_AT: when },
+      }),
     [Symbol.asyncDispose]: async () => {
       await bench[Symbol.asyncDispose]();
       await Promise.all([postgres.stop(), redis.stop()]);

@@ -2,5 +2,8 @@
 import { registerHooks } from 'node:module';
 
 registerHooks({
-  resolve: (specifier, context, next) => (specifier === 'lifeboat' ? { url: new URL('../../../src/index.ts', import.meta.url).href, shortCircuit: true } : next(specifier, context)),
+  resolve: (specifier, context, next) =>
+    specifier === 'lifeboat'
+      ? { url: new URL('../../../src/index.ts', import.meta.url).href, shortCircuit: true }
+      : next(specifier, context),
 });

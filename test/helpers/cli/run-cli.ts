@@ -16,8 +16,14 @@ export interface CliSurroundings {
   readonly typed?: string;
 }
 
-/** Resolves once the command has ended. The environment is empty but for what is given; the working directory is one without a configuration. */
-export async function runCli(argv: readonly string[], { env = {}, cwd = '/', typed }: CliSurroundings = {}): Promise<CliResult> {
+/**
+ * Resolves once the command has ended. The environment is empty but for what is given; the working directory is one
+ * without a configuration.
+ */
+export async function runCli(
+  argv: readonly string[],
+  { env = {}, cwd = '/', typed }: CliSurroundings = {},
+): Promise<CliResult> {
   const stdout = new Caught();
   const stderr = new Caught();
   const stdin = Object.assign(new PassThrough(), { isTTY: typed !== undefined });

@@ -33,6 +33,12 @@ export interface Fence {
 export function fencesOf(markdown: string): Fence[] {
   const fences: Fence[] = [];
   const pattern = /^```(.*)\n([\s\S]*?)^```$/gm;
-  for (const match of markdown.matchAll(pattern)) fences.push({ info: match[1] ?? '', text: match[2] ?? '', line: markdown.slice(0, match.index).split('\n').length + 1 });
+  for (const match of markdown.matchAll(pattern)) {
+    fences.push({
+      info: match[1] ?? '',
+      text: match[2] ?? '',
+      line: markdown.slice(0, match.index).split('\n').length + 1,
+    });
+  }
   return fences;
 }

@@ -1,4 +1,7 @@
-/** A cluster that archives through the program, and recoveries of it: what a moment must hold is known from the cluster's own log. */
+/**
+ * A cluster that archives through the program, and recoveries of it: what a moment must hold is known from the
+ * cluster's own log.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +37,11 @@ export interface PitrCluster extends ArchivingServer, AsyncDisposable {
   base(): Promise<string>;
   run(to: string, more?: Partial<PitrRequest>): Promise<PitrResult>;
   /** Recovers to there and pauses; what `look` finds. */
-  recovered<T>(to: string, look: (connection: Connection, env: Readonly<Record<string, string>>) => Promise<T>, more?: Partial<PitrRequest>): Promise<T>;
+  recovered<T>(
+    to: string,
+    look: (connection: Connection, env: Readonly<Record<string, string>>) => Promise<T>,
+    more?: Partial<PitrRequest>,
+  ): Promise<T>;
   /** A new, empty folder that the server's user owns. */
   folder(name: string): string;
   /** Every commit and abort of the timeline, in the order of the log, from a position on. */
@@ -45,7 +52,13 @@ export async function startPitrCluster(options: ArchivingOptions = {}): Promise<
   const archive = await startArchivingServer({
     initdbArgs: ['--data-checksums'],
     ...options,
-    settings: { autovacuum: 'off', synchronous_commit: 'on', track_commit_timestamp: 'on', full_page_writes: 'on', ...options.settings },
+    settings: {
+      autovacuum: 'off',
+      synchronous_commit: 'on',
+      track_commit_timestamp: 'on',
+      full_page_writes: 'on',
+      ...options.settings,
+    },
   });
   try {
     return await pitrOf(archive);
@@ -60,17 +73,31 @@ export async function pitrOf(archive: ArchivingServer, url = archive.server.url(
   const { server, home, config } = archive;
   const { repository } = JSON.parse(readFileSync(config, 'utf8')) as { repository: unknown };
   const document = { repository, targets: { main: { postgres: { url, databases: ['postgres'], base: {} } } } };
-  const loaded = await loadConfig({ cwd: home, env: { BACKUP_STATE_DIR: join(server.socketDir, 'root-state'), BACKUP_ENCRYPTION_KEY: rawKey }, document, need: { repository: true, encryption: true, targets: 'all' } });
+  const loaded = await loadConfig({
+    cwd: home,
+    env: { BACKUP_STATE_DIR: join(server.socketDir, 'root-state'), BACKUP_ENCRYPTION_KEY: rawKey },
+    document,
+    need: { repository: true, encryption: true, targets: 'all' },
+  });
   let places = 0;
   const folder = (name: string): string => serverFolder(server, `${name}-${++places}`);
-  const run: PitrCluster['run'] = (to, more = {}) => pitr(loaded, { to, inclusive: true, action: 'pause', check: false, dryRun: false, dataDir: undefined, ...more }, quiet);
+  const run: PitrCluster['run'] = (to, more = {}) =>
+    pitr(
+      loaded,
+      { to, inclusive: true, action: 'pause', check: false, dryRun: false, dataDir: undefined, ...more },
+      quiet,
+    );
   return {
     ...archive,
     loaded,
     folder,
     run,
     base: async () => {
-      const result = await backup(loaded, { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false }, quiet);
+      const result = await backup(
+        loaded,
+        { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
+        quiet,
+      );
       assert.ok(result.outcome === 'done');
       return result.id;
     },
@@ -81,7 +108,9 @@ export async function pitrOf(archive: ArchivingServer, url = archive.server.url(
       const url = new Secret(result.url);
       const { host } = parsePostgresUrl(url);
       try {
-        return await withConnection(url, {}, async (connection) => look(connection, { PGHOST: host, PGPORT: '5432', PGUSER: 'postgres' }));
+        return await withConnection(url, {}, async (connection) =>
+          look(connection, { PGHOST: host, PGPORT: '5432', PGUSER: 'postgres' }),
+        );
       } finally {
         await endProcess(result.pid);
         for (const path of [host, dataDir]) rmSync(path, { recursive: true, force: true });
@@ -103,8 +132,17 @@ export async function endProcess(pid: number): Promise<void> {
 async function transactionEnds({ server }: ArchivingServer, from: string): Promise<LoggedEnd[]> {
   const args = ['--path', join(server.dataDir, 'pg_wal'), '--rmgr=Transaction', `--start=${from}`];
   // It ends with 1 where the log ends.
-  const { stdout } = await runTool({ file: join(server.binDir, 'pg_waldump'), args, env: { TZ: 'UTC' }, okExitCodes: [0, 1] });
+  const { stdout } = await runTool({
+    file: join(server.binDir, 'pg_waldump'),
+    args,
+    env: { TZ: 'UTC' },
+    okExitCodes: [0, 1],
+  });
   const found: LoggedEnd[] = [];
-  for (const [, xid = '', lsn = '', kind, at = ''] of stdout.matchAll(/tx: +(\d+), lsn: ([0-9A-F/]+), .*desc: (COMMIT|ABORT) (\S+ \S+) UTC/g)) found.push({ xid, lsn, isCommit: kind === 'COMMIT', atUs: parseTime(`${at} UTC`) });
+  for (const [, xid = '', lsn = '', kind, at = ''] of stdout.matchAll(
+    /tx: +(\d+), lsn: ([0-9A-F/]+), .*desc: (COMMIT|ABORT) (\S+ \S+) UTC/g,
+  )) {
+    found.push({ xid, lsn, isCommit: kind === 'COMMIT', atUs: parseTime(`${at} UTC`) });
+  }
   return found;
 }

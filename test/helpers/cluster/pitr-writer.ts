@@ -25,31 +25,46 @@ export interface Written {
 /** Tables for both, and amcheck. */
 export async function prepareWriter({ server }: PitrCluster): Promise<void> {
   await runTool({ file: join(server.binDir, 'pgbench'), args: ['-i', '-q', '-s', '2', 'postgres'], env: server.env });
-  await server.query('postgres', 'CREATE EXTENSION amcheck; CREATE TABLE w (n int PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp())');
+  await server.query(
+    'postgres',
+    'CREATE EXTENSION amcheck; CREATE TABLE w (n int PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp())',
+  );
 }
 
 /** Writes for so long, with a restore point named "in between" in the middle, and archives all of it. */
 export async function writeFor(cluster: PitrCluster, seconds: number): Promise<Written> {
   const { server } = cluster;
   const [from] = await server.query('postgres', 'SELECT pg_current_wal_insert_lsn() AS lsn');
-  const bench = await startTool({ file: join(server.binDir, 'pgbench'), args: ['-n', '-c', '3', '-R', '250', '-T', String(seconds), 'postgres'], env: server.env });
+  const bench = await startTool({
+    file: join(server.binDir, 'pgbench'),
+    args: ['-n', '-c', '3', '-R', '250', '-T', String(seconds), 'postgres'],
+    env: server.env,
+  });
   const rows = new Map<string, number>();
   let pointLsn = '';
   await withConnection(new Secret(server.url()), {}, async (connection) => {
     const started = performance.now();
     for (let n = 1; performance.now() - started < seconds * 1000; n++) {
-      const [row] = await connection.query(`INSERT INTO public.w VALUES (${n}) RETURNING pg_current_xact_id()::text AS xid`);
+      const [row] = await connection.query(
+        `INSERT INTO public.w VALUES (${n}) RETURNING pg_current_xact_id()::text AS xid`,
+      );
       rows.set(row?.['xid'] ?? '', n);
       // What is taken back must never be seen.
-      if (n % 50 === 0) await connection.query(`BEGIN; INSERT INTO public.w VALUES (-${n}); SELECT pg_current_xact_id(); ROLLBACK`);
+      if (n % 50 === 0) {
+        await connection.query(`BEGIN; INSERT INTO public.w VALUES (-${n}); SELECT pg_current_xact_id(); ROLLBACK`);
+      }
       if (n % 400 === 0) await connection.query('SELECT pg_switch_wal()');
-      if (pointLsn === '' && performance.now() - started > seconds * 500) pointLsn = (await createRestorePoint(cluster.loaded, { name: 'in between' }, quiet)).lsn;
+      if (pointLsn === '' && performance.now() - started > seconds * 500) {
+        pointLsn = (await createRestorePoint(cluster.loaded, { name: 'in between' }, quiet)).lsn;
+      }
       await sleep(3 * Math.random());
     }
   });
   await bench.result;
   await cluster.archived();
-  const others = new Set((await server.query('postgres', 'SELECT xmin::text AS xid FROM pgbench_history')).map(({ xid }) => xid ?? ''));
+  const others = new Set(
+    (await server.query('postgres', 'SELECT xmin::text AS xid FROM pgbench_history')).map(({ xid }) => xid ?? ''),
+  );
   return { rows, others, ends: await cluster.ends(from?.['lsn'] ?? ''), pointLsn };
 }
 
@@ -62,11 +77,19 @@ export interface Expected {
 export function expectedBefore({ ends, rows, others }: Written, stops: (end: LoggedEnd) => boolean): Expected {
   const at = ends.findIndex(stops);
   const done = ends.slice(0, at === -1 ? ends.length : at).filter(({ isCommit }) => isCommit);
-  return { rows: done.flatMap(({ xid }) => rows.get(xid) ?? []), history: done.filter(({ xid }) => others.has(xid)).length };
+  return {
+    rows: done.flatMap(({ xid }) => rows.get(xid) ?? []),
+    history: done.filter(({ xid }) => others.has(xid)).length,
+  };
 }
 
 /** Fails unless the cluster holds just that, its books balance, and pg_amcheck finds nothing. */
-export async function assertState(cluster: PitrCluster, connection: Connection, env: Readonly<Record<string, string>>, expected: Expected): Promise<void> {
+export async function assertState(
+  cluster: PitrCluster,
+  connection: Connection,
+  env: Readonly<Record<string, string>>,
+  expected: Expected,
+): Promise<void> {
   const rows = (await connection.query('SELECT n FROM public.w ORDER BY n')).map(({ n }) => Number(n));
   assert.deepEqual([rows.length, rows.at(-1)], [expected.rows.length, expected.rows.at(-1)]);
   assert.deepEqual(rows, expected.rows);
@@ -76,6 +99,10 @@ export async function assertState(cluster: PitrCluster, connection: Connection, 
   const { history, a, b, t, h } = books ?? {};
   assert.equal(Number(history), expected.history);
   assert.deepEqual([a, b, t], [h, h, h]);
-  const checked = await runTool({ file: join(cluster.server.binDir, 'pg_amcheck'), args: ['--heapallindexed', '-d', 'postgres'], env });
+  const checked = await runTool({
+    file: join(cluster.server.binDir, 'pg_amcheck'),
+    args: ['--heapallindexed', '-d', 'postgres'],
+    env,
+  });
   assert.equal(checked.stdout + checked.stderr, '');
 }

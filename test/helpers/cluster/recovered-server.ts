@@ -1,4 +1,7 @@
-/** A server on a folder that was recovered and taken into use: it starts by itself, archives, and is a cluster like any other. */
+/**
+ * A server on a folder that was recovered and taken into use: it starts by itself, archives, and is a cluster like any
+ * other.
+ */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startTool } from '../../../src/lib/exec.ts';
@@ -22,12 +25,26 @@ export async function startRecovered(cluster: PitrCluster, dataDir: string): Pro
   const socket = cluster.folder('run');
   let log = '';
   const args = ['-D', dataDir, '-c', `unix_socket_directories=${socket}`, '-c', 'archive_mode=on'];
-  const running = await startTool({ file: join(server.binDir, 'postgres'), args, ...owner, cwd: socket, stdout: 'ignore', onStderrLine: (line) => (log += `${line}\n`) });
+  const running = await startTool({
+    file: join(server.binDir, 'postgres'),
+    args,
+    ...owner,
+    cwd: socket,
+    stdout: 'ignore',
+    onStderrLine: (line) => (log += `${line}\n`),
+  });
   let ended = false;
   running.result.catch(() => {}).finally(() => (ended = true));
   const url = `postgres://postgres@${encodeURIComponent(socket)}:5432/postgres`;
-  const query: RecoveredServer['query'] = async (_, sql) => withConnection(new Secret(url), {}, async (connection) => connection.query(sql));
-  const recovered = { dataDir, url, query, archived: async () => waitForArchive({ dataDir, query }), stop: async () => endProcess(running.pid) };
+  const query: RecoveredServer['query'] = async (_, sql) =>
+    withConnection(new Secret(url), {}, async (connection) => connection.query(sql));
+  const recovered = {
+    dataDir,
+    url,
+    query,
+    archived: async () => waitForArchive({ dataDir, query }),
+    stop: async () => endProcess(running.pid),
+  };
   for (;;) {
     if (ended) throw new Error(`the recovered server ended: ${log}`);
     if ((await query('postgres', 'SELECT 1').catch(() => [])).length > 0) return recovered;

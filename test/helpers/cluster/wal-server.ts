@@ -34,27 +34,57 @@ export interface ArchivingOptions {
 }
 
 /** Starts one with segments that are all kept in pg_wal, to compare with. Stop its server at the end. */
-export async function startArchivingServer({ segmentMegabytes = 1, settings = {}, initdbArgs = [], repository }: ArchivingOptions = {}): Promise<ArchivingServer> {
+export async function startArchivingServer({
+  segmentMegabytes = 1,
+  settings = {},
+  initdbArgs = [],
+  repository,
+}: ArchivingOptions = {}): Promise<ArchivingServer> {
   const server = await startPostgres({
     initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', `--wal-segsize=${segmentMegabytes}`, ...initdbArgs],
-    settings: { archive_mode: 'on', archive_command: '', wal_keep_size: '4GB', min_wal_size: `${2 * segmentMegabytes}MB`, max_wal_senders: '4', ...settings },
+    settings: {
+      archive_mode: 'on',
+      archive_command: '',
+      wal_keep_size: '4GB',
+      min_wal_size: `${2 * segmentMegabytes}MB`,
+      max_wal_senders: '4',
+      ...settings,
+    },
   });
   try {
     const { uid, gid } = statSync(server.dataDir);
     const home = serverFolder(server, 'archive');
     const config = join(home, 'lifeboat.config.json');
-    writeFileSync(config, JSON.stringify({ repository: repository ?? `file://${home}/repository`, stateDir: `${home}/state`, jobs: 2, encryption: { key: { file: `${home}/key` } } }));
+    writeFileSync(
+      config,
+      JSON.stringify({
+        repository: repository ?? `file://${home}/repository`,
+        stateDir: `${home}/state`,
+        jobs: 2,
+        encryption: { key: { file: `${home}/key` } },
+      }),
+    );
     writeFileSync(join(home, 'key'), rawKey);
     for (const name of ['lifeboat.config.json', 'key']) {
       chownSync(join(home, name), uid, gid);
       chmodSync(join(home, name), 0o600);
     }
     await runTool({ file: program, args: ['init', '--config', config, '--quiet'], uid, gid, cwd: home });
-    const recipe = JSON.parse((await runCli(['init', '--archive-command', '--config', config, '--json'])).stdout) as ArchivingServer['recipe'];
+    const recipe = JSON.parse(
+      (await runCli(['init', '--archive-command', '--config', config, '--json'])).stdout,
+    ) as ArchivingServer['recipe'];
     await server.query('postgres', `ALTER SYSTEM SET ${recipe.archiveCommand}`);
     await server.query('postgres', 'SELECT pg_reload_conf()');
     const [row] = await server.query('postgres', 'SELECT system_identifier FROM pg_control_system()');
-    return { server, home, config, owner: { uid, gid }, systemId: row?.['system_identifier'] ?? '', recipe, archived: async () => waitForArchive(server) };
+    return {
+      server,
+      home,
+      config,
+      owner: { uid, gid },
+      systemId: row?.['system_identifier'] ?? '',
+      recipe,
+      archived: async () => waitForArchive(server),
+    };
   } catch (error) {
     await server.stop();
     throw error;
@@ -63,7 +93,10 @@ export async function startArchivingServer({ segmentMegabytes = 1, settings = {}
 
 /** Ends the segment and waits until the archiver has handed over all up to it. */
 export async function waitForArchive(server: Pick<TestPostgres, 'query' | 'dataDir'>): Promise<void> {
-  const [row] = await server.query('postgres', 'SELECT pg_walfile_name(pg_switch_wal()) AS last FROM pg_current_xact_id()');
+  const [row] = await server.query(
+    'postgres',
+    'SELECT pg_walfile_name(pg_switch_wal()) AS last FROM pg_current_xact_id()',
+  );
   const last = row?.['last'] ?? '';
   const status = join(server.dataDir, 'pg_wal/archive_status');
   // Sequences of segments end in .done; there is no other way to see that none of them was passed over.
@@ -77,11 +110,18 @@ export async function waitForArchive(server: Pick<TestPostgres, 'query' | 'dataD
 /** Every complete segment that the server has kept, as it acknowledged them. */
 export function keptSegments(server: TestPostgres): string[] {
   const names = readdirSync(join(server.dataDir, 'pg_wal/archive_status'));
-  return names.filter((name) => /^[0-9A-F]{24}\.done$/.test(name)).map((name) => name.slice(0, 24)).toSorted();
+  return names
+    .filter((name) => /^[0-9A-F]{24}\.done$/.test(name))
+    .map((name) => name.slice(0, 24))
+    .toSorted();
 }
 
 /** One call of the program in the data directory, in this process. */
-export async function walCli({ server, config }: ArchivingServer, args: readonly string[], env: Record<string, string> = {}): Promise<CliResult> {
+export async function walCli(
+  { server, config }: ArchivingServer,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<CliResult> {
   return runCli(['wal', ...args, '--config', config], { cwd: server.dataDir, env });
 }
 
@@ -93,15 +133,34 @@ export interface RecoveringServer {
 }
 
 /** Starts a copied data directory with a restore_command; its socket is in the folder that holds it. */
-export async function startRecovery({ server, owner }: ArchivingServer, dataDir: string, socketDir: string, settings: readonly string[]): Promise<RecoveringServer> {
+export async function startRecovery(
+  { server, owner }: ArchivingServer,
+  dataDir: string,
+  socketDir: string,
+  settings: readonly string[],
+): Promise<RecoveringServer> {
   writeFileSync(join(dataDir, 'recovery.signal'), '');
   chownSync(join(dataDir, 'recovery.signal'), owner.uid, owner.gid);
-  appendFileSync(join(dataDir, 'postgresql.auto.conf'), [`unix_socket_directories = '${socketDir}'`, 'archive_mode = off', ...settings, ''].join('\n'));
+  appendFileSync(
+    join(dataDir, 'postgresql.auto.conf'),
+    [`unix_socket_directories = '${socketDir}'`, 'archive_mode = off', ...settings, ''].join('\n'),
+  );
   let log = '';
-  const running = await startTool({ file: join(server.binDir, 'postgres'), args: ['-D', dataDir], ...owner, cwd: socketDir, stdout: 'ignore', onStderrLine: (line) => (log += `${line}\n`) });
+  const running = await startTool({
+    file: join(server.binDir, 'postgres'),
+    args: ['-D', dataDir],
+    ...owner,
+    cwd: socketDir,
+    stdout: 'ignore',
+    onStderrLine: (line) => (log += `${line}\n`),
+  });
   running.result.catch(() => {});
   const value = async (sql: string): Promise<string> => {
-    const { stdout } = await runTool({ file: join(server.binDir, 'psql'), args: ['-XAtq', '-d', 'postgres', '-c', sql], env: { PGHOST: socketDir, PGUSER: 'postgres', PGPORT: '5432' } });
+    const { stdout } = await runTool({
+      file: join(server.binDir, 'psql'),
+      args: ['-XAtq', '-d', 'postgres', '-c', sql],
+      env: { PGHOST: socketDir, PGUSER: 'postgres', PGPORT: '5432' },
+    });
     return stdout.trim();
   };
   return { running, log: () => log, value };

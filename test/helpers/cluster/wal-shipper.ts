@@ -31,8 +31,13 @@ export function walShipper(): WalShipper {
       loop = withRepository(loaded, { signal: new AbortController().signal, emit: () => {} }, async (repository) => {
         const sealing = await repository.writeKey();
         while (!ended) {
-          for (const name of readdirSync(folder).filter((each) => !each.startsWith('.') && !done.has(each)).sort()) {
-            await putWal(repository, systemId, name, readFileSync(join(folder, name)), { sealing, compression: { method: 'zstd', level: 1 } });
+          for (const name of readdirSync(folder)
+            .filter((each) => !each.startsWith('.') && !done.has(each))
+            .sort()) {
+            await putWal(repository, systemId, name, readFileSync(join(folder, name)), {
+              sealing,
+              compression: { method: 'zstd', level: 1 },
+            });
             done.add(name);
           }
           await sleep(50);
@@ -41,7 +46,9 @@ export function walShipper(): WalShipper {
       loop.catch(() => {});
     },
     shipped: async (name) => {
-      while (!done.has(name)) await Promise.race([sleep(20), loop.then(() => Promise.reject(new Error('the shipper has ended')))]);
+      while (!done.has(name)) {
+        await Promise.race([sleep(20), loop.then(() => Promise.reject(new Error('the shipper has ended')))]);
+      }
     },
     [Symbol.asyncDispose]: async () => {
       ended = true;

@@ -27,7 +27,10 @@ export interface StreamBench {
   stop(): Promise<void>;
 }
 
-/** A repository that is not in the bench's folder: by which environment commands find it, and its storage for the test itself. */
+/**
+ * A repository that is not in the bench's folder: by which environment commands find it, and its storage for the test
+ * itself.
+ */
 export interface OtherRepository {
   readonly env: Readonly<Record<string, string>>;
   open(): Promise<Storage>;
@@ -37,13 +40,24 @@ export interface OtherRepository {
 export async function startStreamBench(other?: OtherRepository): Promise<StreamBench> {
   const server = await startPostgres({
     initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1'],
-    settings: { synchronous_commit: 'on', wal_keep_size: '2GB', min_wal_size: '2MB', autovacuum: 'off', wal_sender_timeout: '5s' },
+    settings: {
+      synchronous_commit: 'on',
+      wal_keep_size: '2GB',
+      min_wal_size: '2MB',
+      autovacuum: 'off',
+      wal_sender_timeout: '5s',
+    },
   });
   const bench = makeBench({ DATABASE_URL: '' });
   // A recovered server runs as another user.
   chmodSync(bench.folder, 0o755);
   bench.env = { ...bench.env, DATABASE_URL: server.url(), BACKUP_JOBS: '2', ...other?.env };
-  writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ targets: { main: { postgres: { url: { env: 'DATABASE_URL' }, databases: ['postgres'], base: {} } } } }));
+  writeFileSync(
+    join(bench.folder, 'lifeboat.config.json'),
+    JSON.stringify({
+      targets: { main: { postgres: { url: { env: 'DATABASE_URL' }, databases: ['postgres'], base: {} } } },
+    }),
+  );
   await bench.json('init');
   await server.query('postgres', 'CREATE TABLE w (n bigint PRIMARY KEY, at timestamptz NOT NULL, filler text)');
   const [row] = await server.query('postgres', 'SELECT system_identifier AS id FROM pg_control_system()');
@@ -52,9 +66,23 @@ export async function startStreamBench(other?: OtherRepository): Promise<StreamB
     bench,
     server,
     systemId,
-    openRepository: async () => openRepository((await other?.open()) ?? openLocalStorage(bench.repository), encryption({ key: testKey }), join(bench.folder, 'other-state')),
+    openRepository: async () =>
+      openRepository(
+        (await other?.open()) ?? openLocalStorage(bench.repository),
+        encryption({ key: testKey }),
+        join(bench.folder, 'other-state'),
+      ),
     stream: async (...flags) => {
-      const command = await bench.start(['wal', 'stream', '--debug', '--interval', '0.5s', '--report', '0.5s', ...flags]);
+      const command = await bench.start([
+        'wal',
+        'stream',
+        '--debug',
+        '--interval',
+        '0.5s',
+        '--report',
+        '0.5s',
+        ...flags,
+      ]);
       await command.said(/shipped up to/);
       return command;
     },
@@ -72,12 +100,22 @@ export async function startStreamBench(other?: OtherRepository): Promise<StreamB
 }
 
 /** Every segment that the server has finished since `from` is in the archive, byte for byte. Returns how many. */
-export async function checkArchived({ openRepository: open, server, systemId }: StreamBench, from: string): Promise<number> {
+export async function checkArchived(
+  { openRepository: open, server, systemId }: StreamBench,
+  from: string,
+): Promise<number> {
   const repository = await open();
   const [row] = await server.query('postgres', 'SELECT pg_walfile_name(pg_current_wal_lsn()) AS current');
   // Later ones are empty, made beforehand.
-  const finished = readdirSync(join(server.dataDir, 'pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name) && name >= from && name < (row?.['current'] ?? '')).toSorted();
-  for (const name of finished) assert.ok((await readWal(repository, systemId, name)).equals(readFileSync(join(server.dataDir, 'pg_wal', name))), `${name} differs`);
+  const finished = readdirSync(join(server.dataDir, 'pg_wal'))
+    .filter((name) => /^[0-9A-F]{24}$/.test(name) && name >= from && name < (row?.['current'] ?? ''))
+    .toSorted();
+  for (const name of finished) {
+    assert.ok(
+      (await readWal(repository, systemId, name)).equals(readFileSync(join(server.dataDir, 'pg_wal', name))),
+      `${name} differs`,
+    );
+  }
   await repository.storage.close();
   return finished.length;
 }
@@ -90,17 +128,20 @@ export interface Writer {
 }
 
 /** 6 KB that do not compress, so that a segment is full soon. `n` in SQL. */
-const filler = (n: string): string => `(SELECT string_agg(md5(${n} || '-' || i), '' ORDER BY i) FROM generate_series(1, 190) i)`;
+const filler = (n: string): string =>
+  `(SELECT string_agg(md5(${n} || '-' || i), '' ORDER BY i) FROM generate_series(1, 190) i)`;
 
 /** Commits numbered rows one by one, from a number on; a server that is away is waited for. */
 export function startWriter(server: TestPostgres, from: number): Writer {
   const acknowledged = new Map<number, number>();
   let isStopped = false;
   const loop = (async () => {
-    for (let n = from; !isStopped; ) {
+    for (let n = from; !isStopped;) {
       await withConnection(new Secret(server.url()), {}, async (connection) => {
         for (; !isStopped; n++) {
-          await connection.query(`INSERT INTO public.w VALUES (${n}, clock_timestamp(), ${filler(String(n))}) ON CONFLICT DO NOTHING`);
+          await connection.query(
+            `INSERT INTO public.w VALUES (${n}, clock_timestamp(), ${filler(String(n))}) ON CONFLICT DO NOTHING`,
+          );
           acknowledged.set(n, Date.now());
           await sleep(2);
         }
@@ -120,15 +161,21 @@ export function startWriter(server: TestPostgres, from: number): Writer {
 export async function recoverLatest(bench: Bench): Promise<number[]> {
   const dataDir = join(bench.folder, `recovered-${Math.random()}`);
   const env = { BACKUP_STATE_DIR: join(bench.folder, `other-${Math.random()}`), DATABASE_URL: 'postgres:///nowhere' };
-  const done = await bench.json<PitrResult>(['pitr', '--to', 'latest', '--data-dir', dataDir, '--action', 'promote'], { env });
+  const done = await bench.json<PitrResult>(['pitr', '--to', 'latest', '--data-dir', dataDir, '--action', 'promote'], {
+    env,
+  });
   assert.ok(done.outcome === 'done' && done.url !== undefined && done.pid !== undefined);
   try {
-    const rows = await withConnection(new Secret(done.url), {}, async (connection) => connection.query(`SELECT n FROM public.w WHERE filler = ${filler('n')} ORDER BY n`));
+    const rows = await withConnection(new Secret(done.url), {}, async (connection) =>
+      connection.query(`SELECT n FROM public.w WHERE filler = ${filler('n')} ORDER BY n`),
+    );
     return rows.map(({ n }) => Number(n));
   } finally {
     process.kill(done.pid, 'SIGQUIT');
     const socket = decodeURIComponent(new URL(done.url).hostname || /@([^:/]+)/.exec(done.url)?.[1] || '');
     await sleep(300);
-    for (const path of [dataDir, socket]) if (path.startsWith('/')) rmSync(path, { recursive: true, force: true, maxRetries: 5 });
+    for (const path of [dataDir, socket]) {
+      if (path.startsWith('/')) rmSync(path, { recursive: true, force: true, maxRetries: 5 });
+    }
   }
 }

@@ -28,13 +28,21 @@ export interface ChunkRepository {
   readonly dataKey: DataKey | undefined;
   /** Removes the folder. */
   remove(): Promise<void>;
-  store(artifacts: readonly Artifact[], options?: { parent?: StoredBackup; signal?: AbortSignal; hangTimeoutMs?: number; maxStoredBytes?: number }): Promise<StoredBackup>;
+  store(
+    artifacts: readonly Artifact[],
+    options?: { parent?: StoredBackup; signal?: AbortSignal; hangTimeoutMs?: number; maxStoredBytes?: number },
+  ): Promise<StoredBackup>;
 }
 
-export async function openChunkRepository(options: { encrypted: boolean; compression?: CompressionConfig; folder?: string }): Promise<ChunkRepository> {
+export async function openChunkRepository(options: {
+  encrypted: boolean;
+  compression?: CompressionConfig;
+  folder?: string;
+}): Promise<ChunkRepository> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'chunks-')));
   const storage = await openStorage({ kind: 'local', path: folder });
-  // Always the same key, so that the same content is cut at the same places: where the cuts meet again after a change is chance.
+  // Always the same key, so that the same content is cut at the same places: where the cuts meet again after a change
+  // is chance.
   const dataKey = options.encrypted ? { id: randomBytes(16), key: Buffer.alloc(32, 'lifeboat') } : undefined;
   const compression = options.compression ?? { method: 'zstd', level: 3 };
   return {
@@ -42,7 +50,10 @@ export async function openChunkRepository(options: { encrypted: boolean; compres
     storage,
     dataKey,
     remove: () => rm(folder, { recursive: true, force: true }),
-    store: async (artifacts, { parent, signal = new AbortController().signal, hangTimeoutMs = 60_000, maxStoredBytes } = {}) => {
+    store: async (
+      artifacts,
+      { parent, signal = new AbortController().signal, hangTimeoutMs = 60_000, maxStoredBytes } = {},
+    ) => {
       const id = `20260102T030405Z-main-full-${randomBytes(4).toString('hex')}`;
       const writer = new BackupWriter({
         storage,

@@ -1,4 +1,7 @@
-/** A repository with real backups of a small folder, made through the library; what cleanups of it are to be held against. */
+/**
+ * A repository with real backups of a small folder, made through the library; what cleanups of it are to be held
+ * against.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
@@ -44,8 +47,22 @@ export const dayMs = 86_400_000;
 const fileBytes = 700_000;
 const files = 4;
 
-export function keepLast(count: number, more: Partial<RetentionPolicy> = {}): NonNullable<CleanupInternals['policies']> {
-  const policy: RetentionPolicy = { days: undefined, keepLast: count, keepHourly: undefined, keepDaily: undefined, keepWeekly: undefined, keepMonthly: undefined, keepYearly: undefined, keepWithinMs: undefined, minBackups: 1, ...more };
+export function keepLast(
+  count: number,
+  more: Partial<RetentionPolicy> = {},
+): NonNullable<CleanupInternals['policies']> {
+  const policy: RetentionPolicy = {
+    days: undefined,
+    keepLast: count,
+    keepHourly: undefined,
+    keepDaily: undefined,
+    keepWeekly: undefined,
+    keepMonthly: undefined,
+    keepYearly: undefined,
+    keepWithinMs: undefined,
+    minBackups: 1,
+    ...more,
+  };
   return new Map([['main', { database: policy, redis: policy, files: policy }]]);
 }
 
@@ -68,7 +85,10 @@ export function makeHome(folder = mkdtempSync(join(tmpdir(), 'cleanup-'))): Clea
     backup: async (tags = []) => backUpOnce(await configOf(folder), tags),
     open,
     cleanup: async (request = {}, internals = {}, storage) =>
-      cleanRepository(await open(storage), { dryRun: false, acknowledge: [], maxDelete: 1000, ...request }, quiet(), { policies: keepLast(1), ...internals }),
+      cleanRepository(await open(storage), { dryRun: false, acknowledge: [], maxDelete: 1000, ...request }, quiet(), {
+        policies: keepLast(1),
+        ...internals,
+      }),
     age: (ms) => {
       for (const key of namesIn(root)) {
         const path = join(root, key);
@@ -80,7 +100,9 @@ export function makeHome(folder = mkdtempSync(join(tmpdir(), 'cleanup-'))): Clea
     ids: async () => {
       // Those of one second have no order by their names.
       const found: { id: string; at: string }[] = [];
-      for await (const { id, manifest } of (await open()).listManifests()) found.push({ id, at: manifest?.startedAt ?? '' });
+      for await (const { id, manifest } of (await open()).listManifests()) {
+        found.push({ id, at: manifest?.startedAt ?? '' });
+      }
       return found.toSorted((a, b) => (a.at < b.at ? -1 : 1)).map(({ id }) => id);
     },
     readAll: async () => readEveryBackup(await open()),
@@ -103,8 +125,16 @@ export function copyHome(home: CleanupHome): CleanupHome {
   return makeHome(folder);
 }
 
-export async function backUpOnce(loaded: LoadedConfig, tags: readonly string[] = [], emit: (event: LifeboatEvent) => void = () => {}): Promise<DoneBackup> {
-  const result = await backup(loaded, { components: [], tags, ifRunning: { action: 'fail' }, dryRun: false }, { signal: new AbortController().signal, emit });
+export async function backUpOnce(
+  loaded: LoadedConfig,
+  tags: readonly string[] = [],
+  emit: (event: LifeboatEvent) => void = () => {},
+): Promise<DoneBackup> {
+  const result = await backup(
+    loaded,
+    { components: [], tags, ifRunning: { action: 'fail' }, dryRun: false },
+    { signal: new AbortController().signal, emit },
+  );
   assert.ok(result.outcome === 'done');
   return result;
 }
@@ -130,7 +160,11 @@ export async function readEveryBackup(repository: Repository): Promise<number> {
     assert.equal(trust, 'sealed', `${object}: ${reason}`);
     assert.ok(manifest !== undefined);
     const artifacts = manifest.components.flatMap((component) => component.artifacts);
-    const reader = openArtifacts({ storage: repository.storage, dataKey: await repository.dataKeyOf(manifest), artifacts });
+    const reader = openArtifacts({
+      storage: repository.storage,
+      dataKey: await repository.dataKeyOf(manifest),
+      artifacts,
+    });
     for (const { name, bytes } of artifacts) {
       let read = 0;
       for await (const part of reader.open(name)) read += part.length;

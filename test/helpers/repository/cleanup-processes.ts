@@ -13,7 +13,9 @@ export interface Worker extends AsyncDisposable {
 }
 
 export function startWorker(home: CleanupHome): Worker {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'cleanup-worker.ts'), home.folder], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'cleanup-worker.ts'), home.folder], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const lines: Interface = createInterface({ input: child.stdout });
   const closed = once(child, 'close');
   return {
@@ -22,7 +24,9 @@ export function startWorker(home: CleanupHome): Worker {
       const answer = once(lines, 'line');
       child.stdin.write(`${task}\n`);
       const first = await Promise.race([answer, closed.then(() => undefined)]);
-      if (first === undefined) throw new Error(`the worker ended at "${task}" by ${child.signalCode ?? child.exitCode}`);
+      if (first === undefined) {
+        throw new Error(`the worker ended at "${task}" by ${child.signalCode ?? child.exitCode}`);
+      }
       return String(first[0]);
     },
     [Symbol.asyncDispose]: async () => {
@@ -34,8 +38,9 @@ export function startWorker(home: CleanupHome): Worker {
 
 /**
  * Rounds in which one process takes a backup while the other deletes again and again, the newest included, and collects
- * without any grace time; so many rounds, and a few more if it did not happen by then. After each, every backup that is listed is read to its end. Resolves to how many backups
- * used chunks of an earlier one, for how many of these that one was deleted meanwhile, and what was collected while they ran.
+ * without any grace time; so many rounds, and a few more if it did not happen by then. After each, every backup that is
+ * listed is read to its end. Resolves to how many backups used chunks of an earlier one, for how many of these that one
+ * was deleted meanwhile, and what was collected while they ran.
  */
 export async function race(rounds: number): Promise<{ reusing: number; orphaned: number; collected: number }> {
   using home = await newHome();
@@ -49,7 +54,11 @@ export async function race(rounds: number): Promise<{ reusing: number; orphaned:
     while (running) {
       const deleted = await deleter.ask('delete 0.3');
       // A backup that has just lost its parent, and not looked yet, stops a collection.
-      assert.match(deleted, /^done \d+$|^failed .* needs backup .*, which is neither live nor in trash$/, `round ${round}`);
+      assert.match(
+        deleted,
+        /^done \d+$|^failed .* needs backup .*, which is neither live nor in trash$/,
+        `round ${round}`,
+      );
       seen.collected += Number(/^done (\d+)$/.exec(deleted)?.[1] ?? 0);
     }
     // A backup may find its parent gone, but nothing else may go wrong.

@@ -2,8 +2,10 @@
  * A process that works on the home in a folder, one task for each line on standard input, and answers each with a line:
  * - "backup": a backup, slow at random moments; then "done <id> <read> <new> <parent>" or "failed <message>"
  * - "stop": the same, but it stops itself (SIGSTOP) when its first artifact is stored
- * - "delete <chance>": moves each backup, the newest too, to trash with that chance, and collects garbage without any grace time
- * - "clean <call>": a cleanup by the policy (the last one stays), which kills itself at the call-th call that changes something (0: never)
+ * - "delete <chance>": moves each backup, the newest too, to trash with that chance, and collects garbage without any
+ *   grace time
+ * - "clean <call>": a cleanup by the policy (the last one stays), which kills itself at the call-th call that changes
+ *   something (0: never)
  */
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -52,8 +54,19 @@ async function deleteSome(chance: number): Promise<number> {
   const repository = await home.open(dawdling(openLocalStorage(home.root)));
   const context = quiet();
   await using lease = await acquireLease(repository.storage, { scope: 'cleanup', command: 'cleanup' });
-  for await (const listed of repository.listManifests()) if (Math.random() < chance) await moveToTrash(repository.storage, listed, () => lease.check());
-  const { packs } = await collectGarbage(repository, { graceMs: 0, nowMs: lease.sinceMs, lease, leaving: new Set(), readBase: async () => undefined, ruleOf: () => ({ keepSinceMs: Infinity }), onDeleted: async () => {}, context });
+  for await (const listed of repository.listManifests()) {
+    if (Math.random() < chance) await moveToTrash(repository.storage, listed, () => lease.check());
+  }
+  const { packs } = await collectGarbage(repository, {
+    graceMs: 0,
+    nowMs: lease.sinceMs,
+    lease,
+    leaving: new Set(),
+    readBase: async () => undefined,
+    ruleOf: () => ({ keepSinceMs: Infinity }),
+    onDeleted: async () => {},
+    context,
+  });
   return packs;
 }
 

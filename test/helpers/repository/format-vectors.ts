@@ -1,6 +1,17 @@
-/** The worked example of lifeboat-repository(7): every value computed by the code, so that the page cannot drift from it. */
+/**
+ * The worked example of lifeboat-repository(7): every value computed by the code, so that the page cannot drift from
+ * it.
+ */
 import { createCipheriv } from 'node:crypto';
-import { BoxCipher, boxKind, chunkIdKey, chunkIdOf, closing, headerBytes, tagBytes } from '../../../src/repository/box/box.ts';
+import {
+  BoxCipher,
+  boxKind,
+  chunkIdKey,
+  chunkIdOf,
+  closing,
+  headerBytes,
+  tagBytes,
+} from '../../../src/repository/box/box.ts';
 import { derive, sha256 } from '../../../src/repository/box/crypto.ts';
 import { stretchPassphrase } from '../../../src/repository/keys/key-file.ts';
 import { sealDocument } from '../../../src/repository/box/seal.ts';
@@ -39,7 +50,12 @@ export async function formatVectors(): Promise<string[]> {
     ...parts(exampleBox(false)),
     '',
     'The data key wrapped for a raw key:',
-    ...values({ 'raw key': rawKey, salt: wrapSalt, 'wrapping key': derive(rawKey, wrapSalt, 'lifeboat/1/wrap'), wrapped: wrap(derive(rawKey, wrapSalt, 'lifeboat/1/wrap')) }),
+    ...values({
+      'raw key': rawKey,
+      salt: wrapSalt,
+      'wrapping key': derive(rawKey, wrapSalt, 'lifeboat/1/wrap'),
+      wrapped: wrap(derive(rawKey, wrapSalt, 'lifeboat/1/wrap')),
+    }),
     '',
     'A passphrase, and signing keys:',
     ...values({
@@ -66,7 +82,13 @@ export function exampleBox(encrypted: boolean): readonly [Buffer, Buffer, Buffer
   const cipher = new BoxCipher(header, dataKey);
   const stored = Buffer.alloc(exampleBoxBody.length + tagBytes);
   cipher.sealInto(stored, 0, 0, exampleBoxBody);
-  const frame = { offset: headerBytes, storedLength: stored.length, plainLength: exampleBoxBody.length, codec: 0, chunkId: chunkIdOf(chunkIdKey(dataKey), exampleBoxBody) };
+  const frame = {
+    offset: headerBytes,
+    storedLength: stored.length,
+    plainLength: exampleBoxBody.length,
+    codec: 0,
+    chunkId: chunkIdOf(chunkIdKey(dataKey), exampleBoxBody),
+  };
   return [header, stored, ...closing(cipher, exampleBoxName, [frame], headerBytes + stored.length)];
 }
 
@@ -99,7 +121,12 @@ function values(named: Readonly<Record<string, Buffer>>): string[] {
 
 /** The example as it stands in the page's source. */
 export async function pageLines(): Promise<string[]> {
-  return (await formatVectors()).map((line) => line.replaceAll('\\', String.raw`\e`).replaceAll('-', String.raw`\-`).replace(/^([.'])/, String.raw`\&$1`));
+  return (await formatVectors()).map((line) =>
+    line
+      .replaceAll('\\', String.raw`\e`)
+      .replaceAll('-', String.raw`\-`)
+      .replace(/^([.'])/, String.raw`\&$1`),
+  );
 }
 
 // node test/helpers/repository/format-vectors.ts prints what belongs between the page's "vectors" comments.

@@ -1,6 +1,7 @@
 /**
- * A process that takes a lease and tells on standard output what becomes of it, one word a line:
- * "acquired", "locked <id of the holder>", "released", "lost". Fails if another holder is inside at the same time. Usage: lease-holder.ts <folder> <scope> <hold ms> [back-off ms]
+ * A process that takes a lease and tells on standard output what becomes of it, one word a line: "acquired", "locked
+ * <id of the holder>", "released", "lost". Fails if another holder is inside at the same time. Usage: lease-holder.ts
+ * <folder> <scope> <hold ms> [back-off ms]
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

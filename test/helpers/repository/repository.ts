@@ -13,7 +13,14 @@ import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
 import type { Artifact } from '../../../src/source/source.ts';
 
 /** `raw` etc. as in the environment; everything absent: encryption on without a key. */
-export function encryption(given: { enabled?: boolean; key?: string; passphrase?: string; identity?: string; recipients?: string[]; trustedKeys?: string[] }): EncryptionConfig {
+export function encryption(given: {
+  enabled?: boolean;
+  key?: string;
+  passphrase?: string;
+  identity?: string;
+  recipients?: string[];
+  trustedKeys?: string[];
+}): EncryptionConfig {
   const secret = (text: string | undefined): Secret | undefined => (text === undefined ? undefined : new Secret(text));
   return {
     enabled: given.enabled ?? true,
@@ -43,7 +50,8 @@ export function testRepository(): TestRepository {
     folder,
     root,
     stateDir,
-    create: async (config, host = 'a') => (await createRepository(openLocalStorage(root, { create: true }), config, stateDir(host))).repository,
+    create: async (config, host = 'a') =>
+      (await createRepository(openLocalStorage(root, { create: true }), config, stateDir(host))).repository,
     open: (config, host = 'a') => openRepository(openLocalStorage(root), config, stateDir(host)),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
@@ -57,7 +65,11 @@ export interface BackUpOptions {
 }
 
 /** One whole backup by the real writer: packs, indexes, facts, key copy, manifest. */
-export async function backUp(repository: Repository, artifacts: readonly Artifact[], options: BackUpOptions = {}): Promise<Manifest> {
+export async function backUp(
+  repository: Repository,
+  artifacts: readonly Artifact[],
+  options: BackUpOptions = {},
+): Promise<Manifest> {
   const { target = 'main', at = new Date() } = options;
   const key = await repository.writeKey();
   const id = newBackupId(target, 'files', at);
@@ -78,9 +90,27 @@ export async function backUp(repository: Repository, artifacts: readonly Artifac
     const sums = await writer.finish(options.facts ?? { of: id });
     if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));
     const time = at.toISOString();
-    const component = { name: 'files', kind: 'files' as const, startedAt: time, finishedAt: time, ...writer.totals('files'), artifacts: stored };
+    const component = {
+      name: 'files',
+      kind: 'files' as const,
+      startedAt: time,
+      finishedAt: time,
+      ...writer.totals('files'),
+      artifacts: stored,
+    };
     const { manifest } = await repository.publishManifest(
-      { id, target, type: 'files', host: 'test', versions: { lifeboat: '0.0.0' }, startedAt: time, finishedAt: time, warnings: 0, ...sums, components: [component] },
+      {
+        id,
+        target,
+        type: 'files',
+        host: 'test',
+        versions: { lifeboat: '0.0.0' },
+        startedAt: time,
+        finishedAt: time,
+        warnings: 0,
+        ...sums,
+        components: [component],
+      },
       key,
     );
     return manifest;

@@ -39,20 +39,36 @@ export interface DamagedRepository extends Disposable {
 }
 
 /** Makes the repository. `targets`: by name, as in a configuration file; default: main and other, trees of files. */
-export async function damagedRepository(targets?: Readonly<Record<string, object>>, encrypted = true): Promise<DamagedRepository> {
+export async function damagedRepository(
+  targets?: Readonly<Record<string, object>>,
+  encrypted = true,
+): Promise<DamagedRepository> {
   const work = mkdtempSync(join(tmpdir(), 'validate-'));
   const root = join(work, 'repository');
   for (const name of ['main', 'other']) {
     mkdirSync(join(work, name));
     for (const file of ['one', 'two', 'three']) writeFileSync(join(work, name, file), randomBytes(2_500_000));
   }
-  const trees = { main: { files: { paths: [join(work, 'main')] } }, other: { files: { paths: [join(work, 'other')] } } };
-  const document = { repository: `file://${root}`, encryption: encrypted ? { key: 'c3'.repeat(32) } : { enabled: false }, stateDir: join(work, 'state'), targets: targets ?? trees };
+  const trees = {
+    main: { files: { paths: [join(work, 'main')] } },
+    other: { files: { paths: [join(work, 'other')] } },
+  };
+  const document = {
+    repository: `file://${root}`,
+    encryption: encrypted ? { key: 'c3'.repeat(32) } : { enabled: false },
+    stateDir: join(work, 'state'),
+    targets: targets ?? trees,
+  };
   const loaded = await loadConfig({ cwd: work, env: {}, document });
   const events: LifeboatEvent[] = [];
-  const context = { signal: new AbortController().signal, emit: (event: LifeboatEvent) => void events.push(event), events };
+  const context = {
+    signal: new AbortController().signal,
+    emit: (event: LifeboatEvent) => void events.push(event),
+    events,
+  };
   await init(loaded, { configPath: undefined }, context);
-  const use = async <T>(act: (repository: Repository) => Promise<T>): Promise<T> => withRepository(loaded, context, act);
+  const use = async <T>(act: (repository: Repository) => Promise<T>): Promise<T> =>
+    withRepository(loaded, context, act);
   return {
     work,
     root,
@@ -60,12 +76,17 @@ export async function damagedRepository(targets?: Readonly<Record<string, object
     loaded,
     use,
     backup: async (target = Object.keys(targets ?? trees)[0]) => {
-      const result = await backup(loaded, { target, components: [], tags: [], ifRunning: { action: 'fail' }, dryRun: false }, context);
+      const result = await backup(
+        loaded,
+        { target, components: [], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
+        context,
+      );
       if (result.outcome !== 'done') throw new Error(result.outcome);
       return result.id;
     },
     validate: async (request = {}) => validate(loaded, { ids: [], all: true, level: 'stored', ...request }, context),
-    integrity: async (trashMs = loaded.config.trashMs) => accountRepository({ ...loaded, config: { ...loaded.config, trashMs } }, {}, context),
+    integrity: async (trashMs = loaded.config.trashMs) =>
+      accountRepository({ ...loaded, config: { ...loaded.config, trashMs } }, {}, context),
     unreadable: async () => use(unreadableIn),
     keep: async () => {
       const copy = join(work, 'kept');
@@ -92,8 +113,15 @@ async function unreadableIn(repository: Repository): Promise<Set<string>> {
   return bad;
 }
 
-/** A new backup that differs from `id` in the artifacts that `alter` changes; its facts are those of `id`. All of it is authentic. */
-export async function storeAltered(repository: Repository, id: string, alter: (name: string, bytes: Buffer) => Buffer): Promise<Manifest> {
+/**
+ * A new backup that differs from `id` in the artifacts that `alter` changes; its facts are those of `id`. All of it is
+ * authentic.
+ */
+export async function storeAltered(
+  repository: Repository,
+  id: string,
+  alter: (name: string, bytes: Buffer) => Buffer,
+): Promise<Manifest> {
   const { manifest } = await repository.readManifest(id);
   if (manifest === undefined) throw new Error(`${id} is damaged`);
   const old = await repository.dataKeyOf(manifest);
@@ -101,20 +129,45 @@ export async function storeAltered(repository: Repository, id: string, alter: (n
   const at = new Date(Date.parse(manifest.startedAt) + 60_000);
   const backupId = newBackupId(manifest.target, manifest.type, at);
   const context = { signal: new AbortController().signal, emit: () => {} };
-  const options = { storage: repository.storage, repositoryId: repository.repositoryId, backupId, dataKey: key.dataKey, compression: { method: 'none', level: 0 } as const };
-  const writer = new BackupWriter({ ...options, hangTimeoutMs: 60_000, maxStoredBytes: undefined, parent: undefined, compressors: 2, context });
+  const options = {
+    storage: repository.storage,
+    repositoryId: repository.repositoryId,
+    backupId,
+    dataKey: key.dataKey,
+    compression: { method: 'none', level: 0 } as const,
+  };
+  const writer = new BackupWriter({
+    ...options,
+    hangTimeoutMs: 60_000,
+    maxStoredBytes: undefined,
+    parent: undefined,
+    compressors: 2,
+    context,
+  });
   try {
     const components: Manifest['components'] = [];
     for (const component of manifest.components) {
       const reader = openArtifacts({ storage: repository.storage, dataKey: old, artifacts: component.artifacts });
       const artifacts: Manifest['components'][number]['artifacts'] = [];
-      for (const { name, mediaType } of component.artifacts) artifacts.push(await writer.store(component.name, { ...streamArtifact(name, [alter(name, await readAll(reader.open(name)))]), mediaType }));
+      for (const { name, mediaType } of component.artifacts) {
+        artifacts.push(
+          await writer.store(component.name, {
+            ...streamArtifact(name, [alter(name, await readAll(reader.open(name)))]),
+            mediaType,
+          }),
+        );
+      }
       components.push({ ...component, artifacts });
     }
     const sums = await writer.finish(await readFacts(repository, manifest));
     if (key.dataKey !== undefined) await repository.copyKeyFile(backupId, key.dataKey.id.toString('hex'));
     const { format: _format, repository: _repository, dataKey: _dataKey, previous: _previous, ...rest } = manifest;
-    return (await repository.publishManifest({ ...rest, ...sums, id: backupId, startedAt: at.toISOString(), finishedAt: at.toISOString(), components }, key)).manifest;
+    return (
+      await repository.publishManifest(
+        { ...rest, ...sums, id: backupId, startedAt: at.toISOString(), finishedAt: at.toISOString(), components },
+        key,
+      )
+    ).manifest;
   } finally {
     await writer.close();
   }

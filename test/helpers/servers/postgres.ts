@@ -2,7 +2,16 @@
  * Throwaway PostgreSQL clusters for tests: initdb into a temporary folder, a Unix socket in it (and a
  * TCP port when asked), nothing durable, everything gone after stop().
  */
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,7 +63,13 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
   const owner = serverUser();
   if (owner !== undefined) chownSync(folder, owner.uid, owner.gid);
   chmodSync(folder, 0o755);
-  const cluster = new Cluster(folder, binFolder(options.version), options, owner, options.port === 0 ? await freePort() : (options.port ?? 5432));
+  const cluster = new Cluster(
+    folder,
+    binFolder(options.version),
+    options,
+    owner,
+    options.port === 0 ? await freePort() : (options.port ?? 5432),
+  );
   try {
     await cluster.init();
     await cluster.start();
@@ -75,7 +90,13 @@ class Cluster implements TestPostgres {
   readonly #owner: { uid: number; gid: number } | undefined;
   #server: RunningTool | undefined;
 
-  constructor(folder: string, binDir: string, options: PostgresOptions, owner: { uid: number; gid: number } | undefined, port: number) {
+  constructor(
+    folder: string,
+    binDir: string,
+    options: PostgresOptions,
+    owner: { uid: number; gid: number } | undefined,
+    port: number,
+  ) {
     this.#folder = folder;
     this.socketDir = folder;
     this.dataDir = join(folder, 'data');
@@ -91,10 +112,19 @@ class Cluster implements TestPostgres {
 
   get env(): Record<string, string> {
     const password = this.#options.password;
-    return { PGHOST: this.socketDir, PGPORT: String(this.port), PGUSER: 'postgres', ...(password === undefined ? {} : { PGPASSWORD: password }) };
+    return {
+      PGHOST: this.socketDir,
+      PGPORT: String(this.port),
+      PGUSER: 'postgres',
+      ...(password === undefined ? {} : { PGPASSWORD: password }),
+    };
   }
 
-  url(database = 'postgres', user = 'postgres', password = user === 'postgres' ? this.#options.password : undefined): string {
+  url(
+    database = 'postgres',
+    user = 'postgres',
+    password = user === 'postgres' ? this.#options.password : undefined,
+  ): string {
     const host = this.#options.port === undefined ? encodeURIComponent(this.socketDir) : '127.0.0.1';
     const login = encodeURIComponent(user) + (password === undefined ? '' : `:${encodeURIComponent(password)}`);
     return `postgres://${login}@${host}:${this.port}/${encodeURIComponent(database)}`;
@@ -120,7 +150,9 @@ class Cluster implements TestPostgres {
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
     writeFileSync(join(this.dataDir, 'postgresql.auto.conf'), lines.join(''));
-    if (this.#owner !== undefined) chownSync(join(this.dataDir, 'postgresql.auto.conf'), this.#owner.uid, this.#owner.gid);
+    if (this.#owner !== undefined) {
+      chownSync(join(this.dataDir, 'postgresql.auto.conf'), this.#owner.uid, this.#owner.gid);
+    }
   }
 
   async start(): Promise<void> {
@@ -143,7 +175,14 @@ class Cluster implements TestPostgres {
   async query(database: string, sql: string): Promise<TextRow[]> {
     const { Client } = (await import('pg')).default;
     const { password } = this.#options;
-    const client = new Client({ host: this.socketDir, port: this.port, user: 'postgres', database, password, types: { getTypeParser: () => (value: string) => value } });
+    const client = new Client({
+      host: this.socketDir,
+      port: this.port,
+      user: 'postgres',
+      database,
+      password,
+      types: { getTypeParser: () => (value: string) => value },
+    });
     client.on('error', () => {});
     await client.connect();
     try {
@@ -156,7 +195,12 @@ class Cluster implements TestPostgres {
 
   async psql(database: string, script: string): Promise<string> {
     const env = { ...this.env, PGCLIENTENCODING: 'UTF8', PGOPTIONS: '-c client_min_messages=warning' };
-    const psql = await startTool({ file: join(this.binDir, 'psql'), args: ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', database], env, stdin: 'pipe' });
+    const psql = await startTool({
+      file: join(this.binDir, 'psql'),
+      args: ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', database],
+      env,
+      stdin: 'pipe',
+    });
     psql.stdin?.end(script);
     return (await psql.result).stdout;
   }
@@ -191,7 +235,11 @@ class Cluster implements TestPostgres {
 /** PostgreSQL refuses to run as root; it needs a user with a passwd entry. */
 function serverUser(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
-  const [, , uid, gid] = readFileSync('/etc/passwd', 'utf8').split('\n').find((line) => line.startsWith('nobody:'))?.split(':') ?? [];
+  const [, , uid, gid] =
+    readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .find((line) => line.startsWith('nobody:'))
+      ?.split(':') ?? [];
   return { uid: Number(uid ?? 65534), gid: Number(gid ?? 65534) };
 }
 

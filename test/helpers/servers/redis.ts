@@ -19,7 +19,10 @@ import { redisSource } from '../../../src/source/redis/snapshot.ts';
 import type { ArtifactReader } from '../../../src/source/source.ts';
 
 export interface RedisOptions {
-  /** Lines of redis.conf, e.g. {appendonly: 'yes'}; they win over the defaults here (no persistence, DEBUG allowed, no sync delay). */
+  /**
+   * Lines of redis.conf, e.g. {appendonly: 'yes'}; they win over the defaults here (no persistence, DEBUG allowed, no
+   * sync delay).
+   */
   readonly config?: Readonly<Record<string, string>>;
   /** requirepass. */
   readonly password?: string;
@@ -142,11 +145,17 @@ async function launch(how: Launch): Promise<TestRedis> {
     port: how.port,
     socket: how.socket,
     tlsFiles: how.tlsFiles,
-    url: (user, password) => `${how.tlsFiles === undefined ? 'redis' : 'rediss'}://${login(user, password)}127.0.0.1:${how.port}`,
+    url: (user, password) =>
+      `${how.tlsFiles === undefined ? 'redis' : 'rediss'}://${login(user, password)}127.0.0.1:${how.port}`,
     socketUrl: (user, password) => `unix://${login(user, password)}${how.socket}`,
     cli,
     client: (db = 0) => {
-      const client = new Redis({ path: how.socket, db, ...(how.password === undefined ? {} : { password: how.password }), retryStrategy: () => null });
+      const client = new Redis({
+        path: how.socket,
+        db,
+        ...(how.password === undefined ? {} : { password: how.password }),
+        retryStrategy: () => null,
+      });
       client.on('error', () => {});
       clients.push(client);
       return client;
@@ -186,10 +195,55 @@ async function endChild(child: ChildProcess, signal: NodeJS.Signals): Promise<vo
 export function makeCertificates(dir: string): { ca: string; cert: string; key: string } {
   const path = (name: string): string => join(dir, name);
   const openssl = (...args: string[]): void => void execFileSync('openssl', args, { cwd: dir, stdio: 'ignore' });
-  openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=test ca', '-keyout', 'ca.key', '-out', 'ca.crt');
-  openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=localhost', '-keyout', 'tls.key', '-out', 'tls.csr');
+  openssl(
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=test ca',
+    '-keyout',
+    'ca.key',
+    '-out',
+    'ca.crt',
+  );
+  openssl(
+    'req',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-subj',
+    '/CN=localhost',
+    '-keyout',
+    'tls.key',
+    '-out',
+    'tls.csr',
+  );
   writeFileSync(path('ext'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
-  openssl('x509', '-req', '-in', 'tls.csr', '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', 'ext', '-out', 'tls.crt');
+  openssl(
+    'x509',
+    '-req',
+    '-in',
+    'tls.csr',
+    '-CA',
+    'ca.crt',
+    '-CAkey',
+    'ca.key',
+    '-CAcreateserial',
+    '-days',
+    '2',
+    '-extfile',
+    'ext',
+    '-out',
+    'tls.crt',
+  );
   return { ca: path('ca.crt'), cert: path('tls.crt'), key: path('tls.key') };
 }
 
@@ -207,7 +261,12 @@ export async function fillSample(server: TestRedis): Promise<void> {
   const far = Date.now() + 86_400_000;
   const pipe = zero.pipeline();
   pipe.set('string:plain', 'hello').set('string:empty', '').set('string:utf8', 'grüße 🚣');
-  pipe.set('int:8', '12').set('int:16', '-3000').set('int:32', '2000000000').set('int:64', '9007199254740993').set('float', '3.25');
+  pipe
+    .set('int:8', '12')
+    .set('int:16', '-3000')
+    .set('int:32', '2000000000')
+    .set('int:64', '9007199254740993')
+    .set('float', '3.25');
   pipe.set('string:lzf', 'abcdefgh'.repeat(5000)).set('string:big', noise(5 << 20));
   pipe.set(Buffer.from([0, 255, 10, 13, 32, 128]), Buffer.from([1, 0, 2, 255]));
   pipe.set('weird key with "quotes" and\nnewline', 'v').set('k'.repeat(20_000), 'long key');
@@ -218,27 +277,45 @@ export async function fillSample(server: TestRedis): Promise<void> {
   pipe.sadd('set:hashtable', ...many(2000, (i) => `member ${i}`)).sadd('set:manyints', ...many(3000, String));
   pipe.zadd('zset:small', 1, 'a', 2.5, 'b', '-inf', 'low', '+inf', 'high');
   pipe.zadd('zset:skiplist', ...many(3000, (i) => [i / 7, `m${i}`]).flat());
-  pipe.hset('hash:small', { a: '1', b: 'two' }).hset('hash:big', Object.fromEntries(many(2000, (i) => [`field ${i}`, `value ${i}`])));
+  pipe
+    .hset('hash:small', { a: '1', b: 'two' })
+    .hset('hash:big', Object.fromEntries(many(2000, (i) => [`field ${i}`, `value ${i}`])));
   pipe.pexpireat('hash:small', far).pexpireat('zset:skiplist', far + 7);
   pipe.pfadd('hll:sparse', 'a', 'b').pfadd('hll:dense', ...many(20_000, String));
   pipe.setbit('bitmap', 1_000_003, 1).geoadd('geo', 13.361389, 38.115556, 'Palermo');
   for (let i = 0; i < 500; i++) pipe.xadd('stream', `${1000 + i}-${i}`, 'field', `value ${i}`, 'n', String(i));
   pipe.xadd('stream:nogroup', '5-5', 'a', 'b').xadd('stream:emptied', '7-7', 'a', 'b').xdel('stream:emptied', '7-7');
-  pipe.xgroup('CREATE', 'stream', 'workers', '0').xgroup('CREATE', 'stream', 'idle', '$').xgroup('CREATE', 'stream:made', 'only', '0', 'MKSTREAM');
+  pipe
+    .xgroup('CREATE', 'stream', 'workers', '0')
+    .xgroup('CREATE', 'stream', 'idle', '$')
+    .xgroup('CREATE', 'stream:made', 'only', '0', 'MKSTREAM');
   await checked(pipe);
   await zero.xreadgroup('GROUP', 'workers', 'alice', 'COUNT', 20, 'STREAMS', 'stream', '>');
   await zero.xreadgroup('GROUP', 'workers', 'bob', 'COUNT', 5, 'STREAMS', 'stream', '>');
   await zero.xack('stream', 'workers', '1001-1', '1003-3');
   await zero.xdel('stream', '1100-100');
   await zero.call('FUNCTION', 'LOAD', `#!lua name=libone\nredis.register_function('one', function() return 1 end)`);
-  await zero.call('FUNCTION', 'LOAD', `#!lua name=libtwo\nredis.register_function('two', function() return 2 end)\n--${'x'.repeat(500)}`);
-  await checked(server.client(3).pipeline().set('in three', '3').set('expire:three', 'x', 'PXAT', far + 3000).rpush('l3', 'a'));
+  await zero.call(
+    'FUNCTION',
+    'LOAD',
+    `#!lua name=libtwo\nredis.register_function('two', function() return 2 end)\n--${'x'.repeat(500)}`,
+  );
+  await checked(
+    server
+      .client(3)
+      .pipeline()
+      .set('in three', '3')
+      .set('expire:three', 'x', 'PXAT', far + 3000)
+      .rpush('l3', 'a'),
+  );
   await checked(server.client(15).pipeline().set('in fifteen', '15'));
 }
 
 /** `count` small keys in database `db`, every tenth with an expiry, made inside the server (fast). */
 export function fillMany(server: TestRedis, count: number, db = 0): void {
-  const script = `for i=1,${count} do redis.call('set','key:'..i,'value '..i..string.rep('x', i%40)) if i%10==0 then redis.call('pexpireat','key:'..i,${Date.now() + 86_400_000}+i) end end`;
+  const script =
+    `for i=1,${count} do redis.call('set','key:'..i,'value '..i..string.rep('x', i%40)) if i%10==0 then ` +
+    `redis.call('pexpireat','key:'..i,${Date.now() + 86_400_000}+i) end end`;
   server.cli(['-n', String(db), 'EVAL', script, '0']);
 }
 
@@ -262,7 +339,9 @@ function noise(length: number): Buffer {
 }
 
 /** A run's context that collects what it is told. */
-export function collectingContext(signal: AbortSignal = new AbortController().signal): RunContext & { readonly events: LifeboatEvent[] } {
+export function collectingContext(
+  signal: AbortSignal = new AbortController().signal,
+): RunContext & { readonly events: LifeboatEvent[] } {
   const events: LifeboatEvent[] = [];
   return { signal, emit: (event) => void events.push(event), events };
 }
@@ -270,7 +349,10 @@ export function collectingContext(signal: AbortSignal = new AbortController().si
 /** How the configuration names a test server. */
 export function addressOf(server: TestRedis, user?: string, password?: string): RedisAddress {
   const files = server.tlsFiles;
-  return { url: new Secret(server.url(user, password)), ...(files === undefined ? {} : { caFile: files.ca, certFile: files.cert, keyFile: files.key }) };
+  return {
+    url: new Secret(server.url(user, password)),
+    ...(files === undefined ? {} : { caFile: files.ca, certFile: files.cert, keyFile: files.key }),
+  };
 }
 
 /** An artifact as the repository would give it back. */
@@ -290,7 +372,12 @@ export interface TakenBackup {
 }
 
 /** One backup by the source, all in memory. */
-export async function backUp(address: RedisAddress, method: 'auto' | 'replication' | 'scan' = 'auto', context: RunContext = collectingContext(), scratchDir = tmpdir()): Promise<TakenBackup> {
+export async function backUp(
+  address: RedisAddress,
+  method: 'auto' | 'replication' | 'scan' = 'auto',
+  context: RunContext = collectingContext(),
+  scratchDir = tmpdir(),
+): Promise<TakenBackup> {
   const source = redisSource({ ...address, method, scratchDir });
   const pieces: Buffer[] = [];
   for await (const artifact of source.dump(context)) {

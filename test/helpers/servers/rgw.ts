@@ -23,7 +23,11 @@ export interface TestS3Server {
   /** For SIGSTOP, SIGCONT and SIGKILL. The gateway's changes when it is started anew. */
   readonly pids: { readonly gateway: number; readonly osd: number; readonly monitor: number };
   /** Makes a bucket with a new name (or that one) and tells its name. */
-  makeBucket(options?: { readonly name?: string; readonly versions?: boolean; readonly objectLock?: boolean }): Promise<string>;
+  makeBucket(options?: {
+    readonly name?: string;
+    readonly versions?: boolean;
+    readonly objectLock?: boolean;
+  }): Promise<string>;
   /** A user without buckets of its own, so without rights on the others'. */
   makeUser(): Promise<{ readonly accessKey: string; readonly secretKey: string }>;
   /** Where a bucket (default: a new one) is, as a configuration would say it. */
@@ -51,7 +55,9 @@ export async function startS3Server(): Promise<TestS3Server> {
       const logs = lastLog(dir);
       await end(running);
       rmSync(dir, { recursive: true, force: true });
-      if (attempt === attempts) throw new Error(`cannot start an S3 server: ${messageOf(error)}\n${logs}`, { cause: error });
+      if (attempt === attempts) {
+        throw new Error(`cannot start an S3 server: ${messageOf(error)}\n${logs}`, { cause: error });
+      }
     }
   }
 }
@@ -67,22 +73,42 @@ async function start(dir: string, running: RunningTool[]): Promise<TestS3Server>
     running.push(tool);
     return tool;
   };
-  await runTool({ file: 'monmaptool', args: ['--create', '--addv', 'a', `[v2:127.0.0.1:${monitorPort}]`, '--fsid', fsid, join(dir, 'monmap')] });
+  await runTool({
+    file: 'monmaptool',
+    args: ['--create', '--addv', 'a', `[v2:127.0.0.1:${monitorPort}]`, '--fsid', fsid, join(dir, 'monmap')],
+  });
   await runTool({ file: 'ceph-mon', args: [...conf, '--mkfs', '-i', 'a', '--monmap', join(dir, 'monmap')] });
   const monitor = await serve('ceph-mon', ['-i', 'a']);
   const osdUuid = randomUUID();
-  await runTool({ file: 'ceph', args: [...conf, '--connect-timeout', '20', 'osd', 'new', osdUuid], signal: AbortSignal.timeout(30_000) });
+  await runTool({
+    file: 'ceph',
+    args: [...conf, '--connect-timeout', '20', 'osd', 'new', osdUuid],
+    signal: AbortSignal.timeout(30_000),
+  });
   await runTool({ file: 'ceph-osd', args: [...conf, '-i', '0', '--mkfs', '--osd-uuid', osdUuid] });
   const osd = await serve('ceph-osd', ['-i', '0']);
   const endpoint = `http://127.0.0.1:${port}`;
   let gateway = await startGateway(serve, endpoint);
   const makeUser = async (uid: string, keys: { accessKey: string; secretKey: string }): Promise<typeof keys> => {
-    const args = [...conf, 'user', 'create', `--uid=${uid}`, `--display-name=${uid}`, `--access-key=${keys.accessKey}`, `--secret-key=${keys.secretKey}`];
+    const args = [
+      ...conf,
+      'user',
+      'create',
+      `--uid=${uid}`,
+      `--display-name=${uid}`,
+      `--access-key=${keys.accessKey}`,
+      `--secret-key=${keys.secretKey}`,
+    ];
     await runTool({ file: 'radosgw-admin', args, signal: AbortSignal.timeout(30_000) });
     return keys;
   };
   await makeUser('test', { accessKey, secretKey });
-  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials: { accessKeyId: accessKey, secretAccessKey: secretKey } });
+  const client = new S3Client({
+    endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
+  });
   const makeBucket: TestS3Server['makeBucket'] = (options) => newBucket(client, options);
   return {
     endpoint,
@@ -94,7 +120,11 @@ async function start(dir: string, running: RunningTool[]): Promise<TestS3Server>
     },
     makeBucket,
     makeUser: () => makeUser(randomUUID(), { accessKey: randomUUID(), secretKey: randomUUID() }),
-    location: async (change = {}) => ({ ...baseLocation(endpoint), bucket: change.bucket ?? (await makeBucket()), ...change }),
+    location: async (change = {}) => ({
+      ...baseLocation(endpoint),
+      bucket: change.bucket ?? (await makeBucket()),
+      ...change,
+    }),
     killGateway: () => end([gateway]),
     startGateway: async () => {
       gateway = await startGateway(serve, endpoint);
@@ -108,7 +138,10 @@ async function start(dir: string, running: RunningTool[]): Promise<TestS3Server>
   };
 }
 
-async function startGateway(serve: (file: string, args: readonly string[]) => Promise<RunningTool>, endpoint: string): Promise<RunningTool> {
+async function startGateway(
+  serve: (file: string, args: readonly string[]) => Promise<RunningTool>,
+  endpoint: string,
+): Promise<RunningTool> {
   const gateway = await serve('radosgw', ['-n', 'client.rgw']);
   let ended: Error | undefined;
   const note = (error?: unknown): void => void (ended = new Error('radosgw ended', { cause: error }));
@@ -125,8 +158,15 @@ async function startGateway(serve: (file: string, args: readonly string[]) => Pr
 
 async function newBucket(client: S3Client, options: Parameters<TestS3Server['makeBucket']>[0] = {}): Promise<string> {
   const name = options.name ?? `test-${randomUUID().slice(0, 13)}`;
-  await client.send(new CreateBucketCommand({ Bucket: name, ...(options.objectLock === true ? { ObjectLockEnabledForBucket: true } : {}) }));
-  if (options.versions === true) await client.send(new PutBucketVersioningCommand({ Bucket: name, VersioningConfiguration: { Status: 'Enabled' } }));
+  await client.send(
+    new CreateBucketCommand({
+      Bucket: name,
+      ...(options.objectLock === true ? { ObjectLockEnabledForBucket: true } : {}),
+    }),
+  );
+  if (options.versions === true) {
+    await client.send(new PutBucketVersioningCommand({ Bucket: name, VersioningConfiguration: { Status: 'Enabled' } }));
+  }
   return name;
 }
 
@@ -172,7 +212,10 @@ function lastLog(dir: string): string {
   return ['mon.a', 'osd.0', 'client.rgw']
     .map((name) => {
       try {
-        return `${name}: ${readFileSync(join(dir, 'log', `${name}.log`), 'utf8').split('\n').slice(-6).join('\n')}`;
+        return `${name}: ${readFileSync(join(dir, 'log', `${name}.log`), 'utf8')
+          .split('\n')
+          .slice(-6)
+          .join('\n')}`;
       } catch {
         return `${name}: no log`;
       }

@@ -22,8 +22,15 @@ export interface CollectOptions {
   readonly before?: (artifact: Artifact) => Promise<void> | void;
 }
 
-/** Writes each artifact to `folder`/name, up to `jobs` side by side (default 1). Rejects with the first failure, after all have ended. */
-export async function collectArtifacts(source: Source, folder: string, options: CollectOptions = {}): Promise<Collected> {
+/**
+ * Writes each artifact to `folder`/name, up to `jobs` side by side (default 1). Rejects with the first failure, after
+ * all have ended.
+ */
+export async function collectArtifacts(
+  source: Source,
+  folder: string,
+  options: CollectOptions = {},
+): Promise<Collected> {
   const events: LifeboatEvent[] = [];
   const stop = new AbortController();
   const context: RunContext = {
@@ -53,7 +60,12 @@ export async function collectArtifacts(source: Source, folder: string, options: 
   return { names, facts: await source.facts(), events };
 }
 
-async function writeArtifact(artifact: Artifact, folder: string, signal: AbortSignal, options: CollectOptions): Promise<void> {
+async function writeArtifact(
+  artifact: Artifact,
+  folder: string,
+  signal: AbortSignal,
+  options: CollectOptions,
+): Promise<void> {
   await options.before?.(artifact);
   const path = join(folder, artifact.name);
   if (artifact.body.from === 'stream') return pipeline(Readable.from(artifact.body.stream), createWriteStream(path));

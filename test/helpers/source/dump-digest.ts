@@ -11,8 +11,16 @@ import { runTool } from '../../../src/lib/exec.ts';
 import type { TestPostgres } from '../servers/postgres.ts';
 
 /** The comparable text of a database, made in a process of its own. */
-export async function dumpDigest(server: TestPostgres, database: string, args: readonly string[] = []): Promise<string> {
-  const { stdout } = await runTool({ file: process.execPath, args: [import.meta.filename, join(server.binDir, 'pg_dump'), ...args, '-d', database], env: { ...server.env, PGCLIENTENCODING: 'UTF8' } });
+export async function dumpDigest(
+  server: TestPostgres,
+  database: string,
+  args: readonly string[] = [],
+): Promise<string> {
+  const { stdout } = await runTool({
+    file: process.execPath,
+    args: [import.meta.filename, join(server.binDir, 'pg_dump'), ...args, '-d', database],
+    env: { ...server.env, PGCLIENTENCODING: 'UTF8' },
+  });
   return stdout;
 }
 
@@ -33,7 +41,9 @@ class Digest {
     const [, table = '', list = ''] = copy;
     const columns = list.split(', ');
     const sorted = this.#children.has(table);
-    const order = sorted ? columns.map((_, i) => i).sort((a, b) => ((columns[a] ?? '') < (columns[b] ?? '') ? -1 : 1)) : undefined;
+    const order = sorted
+      ? columns.map((_, i) => i).sort((a, b) => ((columns[a] ?? '') < (columns[b] ?? '') ? -1 : 1))
+      : undefined;
     this.#lines.push(`COPY ${table} (${(sorted ? columns.sort() : columns).join(', ')})`);
     this.#copy = { order, rows: 0, low: 0, high: 0 };
   }
@@ -90,7 +100,9 @@ function mixed(hash: number): number {
 
 async function main([file = '', ...args]: readonly string[]): Promise<number> {
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = new Promise<number>((resolve, reject) => child.once('error', reject).once('close', (code) => resolve(code ?? 1)));
+  const ended = new Promise<number>((resolve, reject) =>
+    child.once('error', reject).once('close', (code) => resolve(code ?? 1)),
+  );
   const digest = new Digest();
   let rest = Buffer.alloc(0);
   await pipeline(child.stdout, async (chunks: AsyncIterable<Buffer>) => {

@@ -9,7 +9,10 @@ import assert from 'node:assert/strict';
 export function comparableDump(text: string): string {
   return text
     .replaceAll(/^SELECT pg_catalog\.setval\(.*$/gm, '')
-    .replaceAll(/^(COPY .* FROM stdin;\n)((?:.*\n)*?)(?=\\\.\n)/gm, (_, head: string, rows: string) => head + rows.split('\n').sort().join('\n'));
+    .replaceAll(
+      /^(COPY .* FROM stdin;\n)((?:.*\n)*?)(?=\\\.\n)/gm,
+      (_, head: string, rows: string) => head + rows.split('\n').sort().join('\n'),
+    );
 }
 
 /** Fails at the first line that differs, naming it with a few more: the texts are far too long to print. */

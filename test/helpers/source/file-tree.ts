@@ -4,7 +4,20 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, closeSync, ftruncateSync, lchownSync, linkSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  ftruncateSync,
+  lchownSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 
 /** What a path is; all numbers as decimal text. */
 export interface TreeEntry {
@@ -25,14 +38,29 @@ export interface TreeEntry {
 /** Reads a tree, without its top; keys are paths below it as latin1 text (one character a byte). */
 export function readTree(top: string): Map<string, TreeEntry> {
   const fields = '%P\\0%y\\0%m\\0%U:%G\\0%T@\\0%s\\0%l\\0%D:%i\\0%n\\0%b\\0';
-  const out = execFileSync('find', ['.', '-mindepth', '1', '-printf', fields], { cwd: top, maxBuffer: 1 << 30, env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '' } }).toString('latin1');
+  const out = execFileSync('find', ['.', '-mindepth', '1', '-printf', fields], {
+    cwd: top,
+    maxBuffer: 1 << 30,
+    env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '' },
+  }).toString('latin1');
   const values = out.split('\0');
   const rows: string[][] = [];
   for (let at = 0; at + 10 <= values.length; at += 10) rows.push(values.slice(at, at + 10));
   const groups = Map.groupBy(rows, (row) => row[7] ?? '');
   return new Map(
     rows.map((row) => {
-      const [path = '', type = '', mode = '', owner = '', time = '', size = '', link = '', inode = '', names = '', blocks = ''] = row;
+      const [
+        path = '',
+        type = '',
+        mode = '',
+        owner = '',
+        time = '',
+        size = '',
+        link = '',
+        inode = '',
+        names = '',
+        blocks = '',
+      ] = row;
       const isFile = type === 'f';
       return [
         path,
@@ -53,7 +81,11 @@ export function readTree(top: string): Map<string, TreeEntry> {
 }
 
 /** Differences between two trees, in words; empty when they are equal. Times may differ by `mtimeToleranceNs`. */
-export function compareTrees(expected: ReadonlyMap<string, TreeEntry>, actual: ReadonlyMap<string, TreeEntry>, options: { mtimeToleranceNs?: bigint; ignore?: readonly (keyof TreeEntry)[] } = {}): string[] {
+export function compareTrees(
+  expected: ReadonlyMap<string, TreeEntry>,
+  actual: ReadonlyMap<string, TreeEntry>,
+  options: { mtimeToleranceNs?: bigint; ignore?: readonly (keyof TreeEntry)[] } = {},
+): string[] {
   const differences: string[] = [];
   for (const [path, want] of expected) {
     const have = actual.get(path);
@@ -65,7 +97,9 @@ export function compareTrees(expected: ReadonlyMap<string, TreeEntry>, actual: R
       if (options.ignore?.includes(key)) continue;
       const apart = want.mtimeNs - have.mtimeNs;
       if (key === 'mtimeNs' && (apart < 0n ? -apart : apart) <= (options.mtimeToleranceNs ?? 0n)) continue;
-      if (String(want[key]) !== String(have[key])) differences.push(`${JSON.stringify(path)}: ${key} is ${String(have[key])}, not ${String(want[key])}`);
+      if (String(want[key]) !== String(have[key])) {
+        differences.push(`${JSON.stringify(path)}: ${key} is ${String(have[key])}, not ${String(want[key])}`);
+      }
     }
   }
   for (const path of actual.keys()) if (!expected.has(path)) differences.push(`${JSON.stringify(path)} is too much`);
@@ -84,7 +118,9 @@ export function makeSampleTree(top: string): void {
     chmodSync(path(name), mode);
   };
   const long = 'n'.repeat(255);
-  for (const name of ['', 'a', 'a/b', 'empty', 'a.b', 'ünïcode', long, `${long}/${long}`, 'many', 'closed', 'sticky']) mkdirSync(path(name), { recursive: true });
+  for (const name of ['', 'a', 'a/b', 'empty', 'a.b', 'ünïcode', long, `${long}/${long}`, 'many', 'closed', 'sticky']) {
+    mkdirSync(path(name), { recursive: true });
+  }
   file('a/plain.txt', 'plain\n');
   file('a/b/nothing', '');
   file('a.b/after', 'in tree order a/… comes before a.b\n');
@@ -122,16 +158,22 @@ export function makeSampleTree(top: string): void {
   chmodSync(path('a/setuid'), 0o4755);
   chmodSync(path('closed'), 0o500);
   chmodSync(path('sticky'), 0o1777);
-  const touch = (time: string, ...names: string[]): Buffer => execFileSync('touch', ['-h', '-d', time, '--', ...names.map((name) => `${top}/${name}`)]);
+  const touch = (time: string, ...names: string[]): Buffer =>
+    execFileSync('touch', ['-h', '-d', time, '--', ...names.map((name) => `${top}/${name}`)]);
   touch('@1700000000.123456789', 'a/plain.txt', 'a/b', 'many/7');
   touch('@1600000000', 'a/block', 'empty');
   touch('@-86400.5', 'a/b/nothing');
   touch('@5000000000.000000001', '-rf', 'folder-link');
 }
 
-/** Forty folders of 200-byte names in one another, and the file `bottom` in the last: its path is twice as long as a path may be. */
+/**
+ * Forty folders of 200-byte names in one another, and the file `bottom` in the last: its path is twice as long as a
+ * path may be.
+ */
 export function makeDeepTree(top: string): void {
-  const script = "const fs = require('fs'); for (let i = 0; i < 40; i++) { fs.mkdirSync('d'.repeat(200)); process.chdir('d'.repeat(200)); } fs.writeFileSync('bottom', 'deep');";
+  const script =
+    "const fs = require('fs'); for (let i = 0; i < 40; i++) { fs.mkdirSync('d'.repeat(200)); " +
+    "process.chdir('d'.repeat(200)); } fs.writeFileSync('bottom', 'deep');";
   execFileSync(process.execPath, ['-e', script], { cwd: top });
 }
 

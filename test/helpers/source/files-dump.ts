@@ -13,11 +13,24 @@ export interface Listener extends RunContext {
 
 export function listener(signal = new AbortController().signal): Listener {
   const events: LifeboatEvent[] = [];
-  return { signal, events, emit: (event) => events.push(event), warnings: () => events.flatMap((event) => (event.type === 'warning' ? [event.message] : [])) };
+  return {
+    signal,
+    events,
+    emit: (event) => events.push(event),
+    warnings: () => events.flatMap((event) => (event.type === 'warning' ? [event.message] : [])),
+  };
 }
 
-/** Dumps into `folder/files.tar` and `folder/files.catalog`; `onBytes` is called with the bytes read so far after each piece of the tar. */
-export async function dumpFiles(options: Partial<FilesSourceOptions> & { paths: string[] }, folder: string, context: RunContext = listener(), onBytes: (bytes: number) => void = () => {}): Promise<FilesFacts> {
+/**
+ * Dumps into `folder/files.tar` and `folder/files.catalog`; `onBytes` is called with the bytes read so far after each
+ * piece of the tar.
+ */
+export async function dumpFiles(
+  options: Partial<FilesSourceOptions> & { paths: string[] },
+  folder: string,
+  context: RunContext = listener(),
+  onBytes: (bytes: number) => void = () => {},
+): Promise<FilesFacts> {
   const source = filesSource({ include: [], exclude: [], ...options });
   for await (const artifact of source.dump(context)) {
     if (artifact.body.from !== 'stream') throw new Error('files come as streams');
@@ -57,7 +70,7 @@ export function folderReader(folder: string, pieceBytes = 100_000): CountingRead
       const fd = openSync(join(folder, name), 'r');
       const buffer = Buffer.alloc(pieceBytes);
       try {
-        for (let at = start; at < end; ) {
+        for (let at = start; at < end;) {
           const bytes = readSync(fd, buffer, 0, Math.min(pieceBytes, end - at), at);
           if (bytes === 0) return;
           record.bytes += bytes;

@@ -22,16 +22,29 @@ export interface Parts extends Disposable {
 }
 
 /** Dumps `database`, with the rows of the tables in `apart` in archives of their own. */
-export async function dumpParts(server: TestPostgres, database: string, apart: readonly { schema: string; name: string }[] = []): Promise<Parts> {
+export async function dumpParts(
+  server: TestPostgres,
+  database: string,
+  apart: readonly { schema: string; name: string }[] = [],
+): Promise<Parts> {
   const folder = mkdtempSync(join(tmpdir(), 'lbparts-'));
   const facts = await readFacts(server, database, apart);
   const dump = async (name: string, args: readonly string[]): Promise<void> => {
     const env = { ...server.env, PGCLIENTENCODING: facts.encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8' };
-    await runTool({ file: join(server.binDir, 'pg_dump'), args: ['-Fc', '-Z0', ...args, '-f', join(folder, name), '-d', database], env });
+    await runTool({
+      file: join(server.binDir, 'pg_dump'),
+      args: ['-Fc', '-Z0', ...args, '-f', join(folder, name), '-d', database],
+      env,
+    });
   };
   await dump('schema.dump', ['--section=pre-data', '--section=post-data']);
-  await dump('data.dump', ['--section=data', ...apart.map(({ schema, name }) => `--exclude-table-data=${quoteQualified(schema, name)}`)]);
-  for (const { artifact, schema, name } of facts.artifacts.tables) await dump(artifact, ['--section=data', `--table=${quoteQualified(schema, name)}`]);
+  await dump('data.dump', [
+    '--section=data',
+    ...apart.map(({ schema, name }) => `--exclude-table-data=${quoteQualified(schema, name)}`),
+  ]);
+  for (const { artifact, schema, name } of facts.artifacts.tables) {
+    await dump(artifact, ['--section=data', `--table=${quoteQualified(schema, name)}`]);
+  }
   return {
     folder,
     facts: { serverVersion: '15', serverVersionNum: 150000, toolVersion: '15', databases: [facts] },
@@ -43,7 +56,11 @@ export async function dumpParts(server: TestPostgres, database: string, apart: r
 /** Files of a folder as artifacts. */
 export function fileReader(folder: string): ArtifactReader {
   return {
-    artifacts: readdirSync(folder).map((name) => ({ name, mediaType: 'application/octet-stream', bytes: statSync(join(folder, name)).size })),
+    artifacts: readdirSync(folder).map((name) => ({
+      name,
+      mediaType: 'application/octet-stream',
+      bytes: statSync(join(folder, name)).size,
+    })),
     open: (name) => createReadStream(join(folder, name), { highWaterMark: 1 << 20 }),
   };
 }
@@ -52,7 +69,8 @@ export function fileReader(folder: string): ArtifactReader {
 export function breakingReader(reader: ArtifactReader, name: string, bytes: number, error: Error): ArtifactReader {
   return {
     artifacts: reader.artifacts,
-    open: (artifact, range) => (artifact === name ? cut(reader.open(artifact, range), bytes, error) : reader.open(artifact, range)),
+    open: (artifact, range) =>
+      artifact === name ? cut(reader.open(artifact, range), bytes, error) : reader.open(artifact, range),
   };
 }
 
@@ -68,10 +86,23 @@ async function* cut(chunks: AsyncIterable<Uint8Array>, bytes: number, error: Err
   }
 }
 
-async function readFacts(server: TestPostgres, database: string, apart: readonly { schema: string; name: string }[]): Promise<DatabaseFacts> {
-  const one = async (sql: string): Promise<Record<string, string>> => (((await server.query(database, sql))[0] ?? {}) as Record<string, string>);
-  const base = await one(`SELECT pg_get_userbyid(datdba) AS owner, pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype, datlocprovider AS provider, daticulocale AS locale, datconnlimit AS limit, shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = current_database()`);
-  const settings = await server.query(database, `SELECT CASE WHEN setrole <> 0 THEN pg_get_userbyid(setrole) END AS role, unnest(setconfig) AS setting FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())`);
+async function readFacts(
+  server: TestPostgres,
+  database: string,
+  apart: readonly { schema: string; name: string }[],
+): Promise<DatabaseFacts> {
+  const one = async (sql: string): Promise<Record<string, string>> =>
+    ((await server.query(database, sql))[0] ?? {}) as Record<string, string>;
+  const base = await one(
+    'SELECT pg_get_userbyid(datdba) AS owner, pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, ' +
+      'datctype AS ctype, datlocprovider AS provider, daticulocale AS locale, datconnlimit AS limit, ' +
+      "shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = current_database()",
+  );
+  const settings = await server.query(
+    database,
+    'SELECT CASE WHEN setrole <> 0 THEN pg_get_userbyid(setrole) END AS role, unnest(setconfig) AS setting FROM ' +
+      'pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())',
+  );
   const largeObjects = await withConnection(new Secret(server.url(database)), {}, readLargeObjects);
   return {
     name: database,
@@ -88,14 +119,38 @@ async function readFacts(server: TestPostgres, database: string, apart: readonly
     grants: ['GRANT CONNECT ON DATABASE :DATABASE: TO PUBLIC'],
     settings: settings.map(({ role, setting }) => {
       const at = (setting ?? '').indexOf('=');
-      return { ...(typeof role === 'string' ? { role } : {}), name: (setting ?? '').slice(0, at), value: (setting ?? '').slice(at + 1) };
+      return {
+        ...(typeof role === 'string' ? { role } : {}),
+        name: (setting ?? '').slice(0, at),
+        value: (setting ?? '').slice(at + 1),
+      };
     }),
-    extensions: (await server.query(database, 'SELECT extname AS name, extversion AS version, extnamespace::regnamespace::text AS schema FROM pg_extension')) as unknown as DatabaseFacts['extensions'],
+    extensions: (await server.query(
+      database,
+      'SELECT extname AS name, extversion AS version, extnamespace::regnamespace::text AS schema FROM pg_extension',
+    )) as unknown as DatabaseFacts['extensions'],
     snapshot: { name: 'none', takenAt: new Date().toISOString() },
-    artifacts: { schema: 'schema.dump', data: 'data.dump', tables: apart.map(({ schema, name }, i) => ({ artifact: `data-${String(i).padStart(8, '0')}.dump`, schema, name })) },
+    artifacts: {
+      schema: 'schema.dump',
+      data: 'data.dump',
+      tables: apart.map(({ schema, name }, i) => ({
+        artifact: `data-${String(i).padStart(8, '0')}.dump`,
+        schema,
+        name,
+      })),
+    },
     tables: await fingerprintTables(new Secret(server.url(database))),
     largeObjects,
-    sequences: (await server.query(database, 'SELECT schemaname AS schema, sequencename AS name, last_value AS "lastValue" FROM pg_sequences')).map(({ schema, name, lastValue }) => ({ schema: schema ?? '', name: name ?? '', ...(typeof lastValue === 'string' ? { lastValue } : {}) })),
+    sequences: (
+      await server.query(
+        database,
+        'SELECT schemaname AS schema, sequencename AS name, last_value AS "lastValue" FROM pg_sequences',
+      )
+    ).map(({ schema, name, lastValue }) => ({
+      schema: schema ?? '',
+      name: name ?? '',
+      ...(typeof lastValue === 'string' ? { lastValue } : {}),
+    })),
     publications: [],
     subscriptions: [],
   };

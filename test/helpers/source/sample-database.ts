@@ -7,8 +7,64 @@ import type { TestPostgres } from '../servers/postgres.ts';
 
 /** Names that have broken dump tools: each is a table's name in schema `odd`. None is over 63 bytes. */
 export const oddNames: readonly string[] = [
-  'We ird"."', '"', '""', "it's", 'a.b', '.', 'a"."b', '*', '?', 'a*', 'a?b', '[a-z]+', '(x|y)', '$', '$1', 'a$b', '^a', '\\', 'a\\b', '\\d', '{2}', 'A', 'a', 'Aa', 'select', 'öäü', 'ÄÖ', '日本語', 'tab\there',
-  'new\nline', ' lead', 'trail ', '--', '/* x */', '%s', '%', '@', '#', '!', '~', '&', ';', ':x', 'é', 'x'.repeat(63), '-t', '--help', 'public', 'pg_x', '🦜', '|', 'a|b', '+', 'a+', ',', '=', '<>', '`',
+  'We ird"."',
+  '"',
+  '""',
+  "it's",
+  'a.b',
+  '.',
+  'a"."b',
+  '*',
+  '?',
+  'a*',
+  'a?b',
+  '[a-z]+',
+  '(x|y)',
+  '$',
+  '$1',
+  'a$b',
+  '^a',
+  '\\',
+  'a\\b',
+  '\\d',
+  '{2}',
+  'A',
+  'a',
+  'Aa',
+  'select',
+  'öäü',
+  'ÄÖ',
+  '日本語',
+  'tab\there',
+  'new\nline',
+  ' lead',
+  'trail ',
+  '--',
+  '/* x */',
+  '%s',
+  '%',
+  '@',
+  '#',
+  '!',
+  '~',
+  '&',
+  ';',
+  ':x',
+  'é',
+  'x'.repeat(63),
+  '-t',
+  '--help',
+  'public',
+  'pg_x',
+  '🦜',
+  '|',
+  'a|b',
+  '+',
+  'a+',
+  ',',
+  '=',
+  '<>',
+  '`',
 ];
 
 export interface SampleOptions {
@@ -17,25 +73,64 @@ export interface SampleOptions {
 }
 
 /** Creates the database with all its objects; its roles (sample_owner, sample_reader) are made if they are missing. */
-export async function createSampleDatabase(server: TestPostgres, name: string, options: SampleOptions = {}): Promise<void> {
+export async function createSampleDatabase(
+  server: TestPostgres,
+  name: string,
+  options: SampleOptions = {},
+): Promise<void> {
   // Measured: a row of events takes about 235 bytes.
   const events = Math.max(1000, Math.round(((options.sizeBytes ?? 5_000_000) * 0.9) / 235));
   await server.psql('postgres', `${rolesSql}\nCREATE DATABASE ${quote(name)} TEMPLATE template0;`);
   await server.psql(name, schemaSql);
-  await server.psql(name, oddNames.map((each, i) => `CREATE TABLE odd.${quote(each)} (${quote(each)} int, v text); INSERT INTO odd.${quote(each)} SELECT g, 'row ' || g FROM generate_series(1, ${i % 5}) g;`).join('\n'));
+  await server.psql(
+    name,
+    oddNames
+      .map(
+        (each, i) =>
+          `CREATE TABLE odd.${quote(each)} (${quote(each)} int, v text); INSERT INTO odd.${quote(each)} SELECT g, ` +
+          `'row ' || g FROM generate_series(1, ${i % 5}) g;`,
+      )
+      .join('\n'),
+  );
   await server.psql(name, fillSql(events));
-  await server.psql(name, `ALTER DATABASE ${quote(name)} SET work_mem = '8MB'; COMMENT ON DATABASE ${quote(name)} IS 'it''s a "sample"'; GRANT CONNECT ON DATABASE ${quote(name)} TO sample_reader;`);
+  await server.psql(
+    name,
+    `ALTER DATABASE ${quote(name)} SET work_mem = '8MB'; COMMENT ON DATABASE ${quote(name)} IS 'it''s a ` +
+      `"sample"'; GRANT CONNECT ON DATABASE ${quote(name)} TO sample_reader;`,
+  );
 }
 
 /** A small database in LATIN1, EUC_JP or SQL_ASCII (there with UTF-8 bytes) whose names and data are not ASCII. */
-export async function createEncodedDatabase(server: TestPostgres, name: string, encoding: 'LATIN1' | 'EUC_JP' | 'SQL_ASCII'): Promise<void> {
-  const words = encoding === 'EUC_JP' ? ['日本', '顧客', '注文', 'かな', 'カナ', '東京'] : ['Größe', 'Müller', 'été', 'ñandú', 'Ærø', 'Ç"x'];
-  await server.psql('postgres', `CREATE DATABASE ${quote(name)} TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C';`);
-  const tables = words.map((word, i) => `CREATE SCHEMA IF NOT EXISTS ${quote(words[0] ?? '')}; CREATE TABLE ${quote(words[0] ?? '')}.${quote(word)} (id int PRIMARY KEY, ${quote(word)} text); INSERT INTO ${quote(words[0] ?? '')}.${quote(word)} SELECT g, '${word} ' || g FROM generate_series(1, ${100 * (i + 1)}) g;`);
-  await server.psql(name, `CREATE TYPE ${quote(`t${words[1]}`)} AS ENUM ('${words[2]}', '${words[3]}');\n${tables.join('\n')}\nCOMMENT ON SCHEMA ${quote(words[0] ?? '')} IS '${words[4]}';`);
+export async function createEncodedDatabase(
+  server: TestPostgres,
+  name: string,
+  encoding: 'LATIN1' | 'EUC_JP' | 'SQL_ASCII',
+): Promise<void> {
+  const words =
+    encoding === 'EUC_JP'
+      ? ['日本', '顧客', '注文', 'かな', 'カナ', '東京']
+      : ['Größe', 'Müller', 'été', 'ñandú', 'Ærø', 'Ç"x'];
+  await server.psql(
+    'postgres',
+    `CREATE DATABASE ${quote(name)} TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C';`,
+  );
+  const tables = words.map(
+    (word, i) =>
+      `CREATE SCHEMA IF NOT EXISTS ${quote(words[0] ?? '')}; CREATE TABLE ${quote(words[0] ?? '')}.${quote(word)} ` +
+      `(id int PRIMARY KEY, ${quote(word)} text); INSERT INTO ${quote(words[0] ?? '')}.${quote(word)} SELECT g, ` +
+      `'${word} ' || g FROM generate_series(1, ${100 * (i + 1)}) g;`,
+  );
+  await server.psql(
+    name,
+    `CREATE TYPE ${quote(`t${words[1]}`)} AS ENUM ('${words[2]}', '${words[3]}');\n${tables.join('\n')}\nCOMMENT ` +
+      `ON SCHEMA ${quote(words[0] ?? '')} IS '${words[4]}';`,
+  );
 }
 
-/** A program that changes the sample until stopped: inserts, updates, deletes, new large objects. Resolves when the first change is in. */
+/**
+ * A program that changes the sample until stopped: inserts, updates, deletes, new large objects. Resolves when the
+ * first change is in.
+ */
 export async function startWriter(server: TestPostgres, database: string): Promise<{ stop(): Promise<number> }> {
   let running = true;
   let changes = 0;

@@ -27,7 +27,9 @@ export interface ProxiedRequest {
 
 export interface FaultProxy {
   readonly endpoint: string;
-  /** The next `times` (default 1) requests that match suffer it. Several faults are tried in the order they were given. */
+  /**
+   * The next `times` (default 1) requests that match suffer it. Several faults are tried in the order they were given.
+   */
   inject(fault: ProxyFault, matches?: (request: ProxiedRequest) => boolean, times?: number): void;
   /** Asked for each request that no injected fault hits; `index` counts these from 0. */
   misbehave(choose: (request: ProxiedRequest, index: number) => ProxyFault | undefined): void;
@@ -89,7 +91,12 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   };
 }
 
-async function handle(target: { host: string; port: number }, incoming: IncomingMessage, outgoing: ServerResponse, fault: ProxyFault | undefined): Promise<void> {
+async function handle(
+  target: { host: string; port: number },
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  fault: ProxyFault | undefined,
+): Promise<void> {
   const body = await collect(incoming);
   switch (fault?.kind) {
     case 'hang':
@@ -108,7 +115,10 @@ async function handle(target: { host: string; port: number }, incoming: Incoming
       const whole = await collect(real);
       const { connection: _, ...headers } = real.headers;
       // The answer to a HEAD announces a length that is not its own.
-      outgoing.writeHead(real.statusCode ?? 500, incoming.method === 'HEAD' ? headers : { ...headers, 'content-length': String(whole.length) });
+      outgoing.writeHead(
+        real.statusCode ?? 500,
+        incoming.method === 'HEAD' ? headers : { ...headers, 'content-length': String(whole.length) },
+      );
       outgoing.write(whole.subarray(0, fault.afterBytes), () => outgoing.destroy());
       return;
     }
@@ -117,10 +127,17 @@ async function handle(target: { host: string; port: number }, incoming: Incoming
   }
 }
 
-function forward(target: { host: string; port: number }, incoming: IncomingMessage, body: Buffer): Promise<IncomingMessage> {
+function forward(
+  target: { host: string; port: number },
+  incoming: IncomingMessage,
+  body: Buffer,
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const { connection: _, ...headers } = incoming.headers;
-    const upstream = httpRequest({ ...target, method: incoming.method, path: incoming.url, headers, agent: false }, resolve);
+    const upstream = httpRequest(
+      { ...target, method: incoming.method, path: incoming.url, headers, agent: false },
+      resolve,
+    );
     upstream.on('error', reject);
     upstream.end(body);
   });

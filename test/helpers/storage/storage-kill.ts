@@ -10,11 +10,20 @@ import { contentOf } from './storage-writer.ts';
 
 const writer = fileURLToPath(new URL('storage-writer.ts', import.meta.url));
 
-/** `locationJson`: the same location with plain secrets. Every listed object must be whole, and every acknowledged one be listed. Returns how many were. */
-export async function killWriterAndCheck(location: RepositoryLocation, locationJson: string, rounds: number): Promise<number> {
+/**
+ * `locationJson`: the same location with plain secrets. Every listed object must be whole, and every acknowledged one
+ * be listed. Returns how many were.
+ */
+export async function killWriterAndCheck(
+  location: RepositoryLocation,
+  locationJson: string,
+  rounds: number,
+): Promise<number> {
   const acknowledged: string[] = [];
   for (let round = 0; round < rounds; round++) {
-    const child = spawn(process.execPath, [writer, locationJson, `round-${round}`], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [writer, locationJson, `round-${round}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     let said = '';
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const closed = once(child, 'close');
@@ -33,6 +42,10 @@ export async function killWriterAndCheck(location: RepositoryLocation, locationJ
     listed.push(key);
   }
   await storage.close();
-  assert.deepEqual(acknowledged.filter((key) => !listed.includes(key)), [], 'acknowledged, but gone');
+  assert.deepEqual(
+    acknowledged.filter((key) => !listed.includes(key)),
+    [],
+    'acknowledged, but gone',
+  );
   return acknowledged.length;
 }

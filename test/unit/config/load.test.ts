@@ -20,7 +20,9 @@ let counter = 0;
 async function withFile(content: unknown): Promise<string> {
   const cwd = join(folder, String(counter++));
   await mkdir(cwd);
-  await writeFile(join(cwd, 'lifeboat.config.json'), typeof content === 'string' ? content : JSON.stringify(content), { mode: 0o600 });
+  await writeFile(join(cwd, 'lifeboat.config.json'), typeof content === 'string' ? content : JSON.stringify(content), {
+    mode: 0o600,
+  });
   return cwd;
 }
 
@@ -54,7 +56,14 @@ describe('environment alone', () => {
   });
 
   test('makes one target of DATABASE_URL, REDIS_URL and BACKUP_FILES', async () => {
-    const { config, origins } = await load({ DATABASE_URL: 'postgres://u:p@h:1/app', REDIS_URL: 'redis://h', BACKUP_FILES: '/a:b', BACKUP_TARGET: 'shop', BACKUP_JOBS: '3', BACKUP_COMPRESSION: 'gzip' });
+    const { config, origins } = await load({
+      DATABASE_URL: 'postgres://u:p@h:1/app',
+      REDIS_URL: 'redis://h',
+      BACKUP_FILES: '/a:b',
+      BACKUP_TARGET: 'shop',
+      BACKUP_JOBS: '3',
+      BACKUP_COMPRESSION: 'gzip',
+    });
     const target = config.targets.get('shop');
     assert.equal(target?.postgres?.url.reveal(), 'postgres://u:p@h:1/app');
     assert.deepEqual(target?.postgres?.databases, ['app']);
@@ -68,10 +77,27 @@ describe('environment alone', () => {
 
   test('fills a URL in from PG variables and the password file, and uses them alone', async () => {
     const pass = join(folder, 'pgpass');
-    await writeFile(pass, '# c\nother:*:*:*:no\nh\\:x:5432:*:u:no\ndb.example:5432:app:joe:s\\:3cret\n', { mode: 0o600 });
-    const alone = await load({ PGHOST: 'db.example', PGUSER: 'joe', PGDATABASE: 'app', PGSSLMODE: 'require', PGPASSFILE: pass });
-    assert.equal(alone.config.targets.get('main')?.postgres?.url.reveal(), 'postgres://joe:s%3A3cret@db.example/app?sslmode=require');
-    const filled = await load({ DATABASE_URL: 'postgresql://db.example/app', PGHOST: 'elsewhere', PGUSER: 'x', PGPASSWORD: 'a@b', PGPORT: '7' });
+    await writeFile(pass, '# c\nother:*:*:*:no\nh\\:x:5432:*:u:no\ndb.example:5432:app:joe:s\\:3cret\n', {
+      mode: 0o600,
+    });
+    const alone = await load({
+      PGHOST: 'db.example',
+      PGUSER: 'joe',
+      PGDATABASE: 'app',
+      PGSSLMODE: 'require',
+      PGPASSFILE: pass,
+    });
+    assert.equal(
+      alone.config.targets.get('main')?.postgres?.url.reveal(),
+      'postgres://joe:s%3A3cret@db.example/app?sslmode=require',
+    );
+    const filled = await load({
+      DATABASE_URL: 'postgresql://db.example/app',
+      PGHOST: 'elsewhere',
+      PGUSER: 'x',
+      PGPASSWORD: 'a@b',
+      PGPORT: '7',
+    });
     assert.equal(filled.config.targets.get('main')?.postgres?.url.reveal(), 'postgres://x:a%40b@db.example:7/app');
     const socket = await load({ PGHOST: '/run/pg', PGUSER: 'x', PGPASSWORD: 'y' });
     assert.equal(socket.config.targets.get('main')?.postgres?.url.reveal(), 'postgres://x:y@%2Frun%2Fpg/');
@@ -83,26 +109,58 @@ describe('environment alone', () => {
   });
 
   test('repository: the URL wins over the bucket, the bucket over the path', async () => {
-    const s3 = { BACKUP_STORAGE_BUCKET: 'buck', BACKUP_S3_PREFIX: '/a/b/', BACKUP_S3_ENDPOINT: 'http://h:1', BACKUP_AWS_ACCESS_KEY_ID: 'id', BACKUP_AWS_SECRET_ACCESS_KEY: 'sec' };
+    const s3 = {
+      BACKUP_STORAGE_BUCKET: 'buck',
+      BACKUP_S3_PREFIX: '/a/b/',
+      BACKUP_S3_ENDPOINT: 'http://h:1',
+      BACKUP_AWS_ACCESS_KEY_ID: 'id',
+      BACKUP_AWS_SECRET_ACCESS_KEY: 'sec',
+    };
     const bucket = (await load({ ...s3, BACKUP_DIR: '/x' })).config.repository as S3Location;
-    assert.deepEqual([bucket.kind, bucket.bucket, bucket.prefix, bucket.endpoint, bucket.pathStyle], ['s3', 'buck', 'a/b', 'http://h:1', true]);
+    assert.deepEqual(
+      [bucket.kind, bucket.bucket, bucket.prefix, bucket.endpoint, bucket.pathStyle],
+      ['s3', 'buck', 'a/b', 'http://h:1', true],
+    );
     assert.equal(bucket.secretKey?.reveal(), 'sec');
     const local = (await load({ ...s3, BACKUP_REPOSITORY: 'file:///a%20b' })).config.repository as LocalLocation;
     assert.equal(local.path, '/a b');
-    const folderOnly = (await load({ BACKUP_DIR: 'here', BACKUP_S3_ACCESS_KEY: 'left over' })).config.repository as LocalLocation;
+    const folderOnly = (await load({ BACKUP_DIR: 'here', BACKUP_S3_ACCESS_KEY: 'left over' })).config
+      .repository as LocalLocation;
     assert.equal(folderOnly.path, join(folder, 'here'));
     assert.equal((await load({ BACKUP_S3_ACCESS_KEY: 'left over' })).config.repository, undefined);
   });
 
   test('two names for one thing: equal passes, different does not; two sources do not', async () => {
     assert.ok((await load({ BACKUP_LOCAL_PATH: '/x', BACKUP_DIR: '/x' })).config.repository);
-    assert.match(await faultsOf(load({ BACKUP_LOCAL_PATH: '/x', BACKUP_DIR: '/y' })), /BACKUP_LOCAL_PATH and BACKUP_DIR: say different things/);
-    assert.match(await faultsOf(load({ REDIS_URL: 'redis://h', REDIS_URL_FILE: '/y' })), /REDIS_URL and REDIS_URL_FILE/);
+    assert.match(
+      await faultsOf(load({ BACKUP_LOCAL_PATH: '/x', BACKUP_DIR: '/y' })),
+      /BACKUP_LOCAL_PATH and BACKUP_DIR: say different things/,
+    );
+    assert.match(
+      await faultsOf(load({ REDIS_URL: 'redis://h', REDIS_URL_FILE: '/y' })),
+      /REDIS_URL and REDIS_URL_FILE/,
+    );
   });
 
   test('all faults come in one message, each with its origin, and no secret is quoted', async () => {
-    const cwd = await withFile({ jobs: 'many', targets: { main: { postgress: { url: 'x' }, redis: { url: { evn: 'hush' } } } }, compresion: {}, compression: { method: 'gzip', level: 12 } });
-    const message = await faultsOf(load({ BACKUP_RETENTON_DAYS: '3', MAX_BACKUP_SIZE_MB: 'big', BACKUP_ENCRYPTION_KEY: ' ', BACKUP_LOG_LEVEL: 'wran', BACKUP_ENCRYPTION_ENABLED: 'maybe' }, { cwd }));
+    const cwd = await withFile({
+      jobs: 'many',
+      targets: { main: { postgress: { url: 'x' }, redis: { url: { evn: 'hush' } } } },
+      compresion: {},
+      compression: { method: 'gzip', level: 12 },
+    });
+    const message = await faultsOf(
+      load(
+        {
+          BACKUP_RETENTON_DAYS: '3',
+          MAX_BACKUP_SIZE_MB: 'big',
+          BACKUP_ENCRYPTION_KEY: ' ',
+          BACKUP_LOG_LEVEL: 'wran',
+          BACKUP_ENCRYPTION_ENABLED: 'maybe',
+        },
+        { cwd },
+      ),
+    );
     for (const wanted of [
       /BACKUP_RETENTON_DAYS: is no name that is read \(did you mean "BACKUP_RETENTION_DAYS"\?\)/,
       /MAX_BACKUP_SIZE_MB: "big" is not a whole number/,
@@ -114,7 +172,9 @@ describe('environment alone', () => {
       /config\.json: targets\.main\.redis\.url: must be a text, \{"env"/,
       /config\.json: compresion: is no key that is read \(did you mean "compression"\?\)/,
       /config\.json: compression\.level: gzip has the levels 1 to 9/,
-    ]) assert.match(message, wanted);
+    ]) {
+      assert.match(message, wanted);
+    }
     assert.doesNotMatch(message, /hush/);
   });
 
@@ -129,33 +189,54 @@ describe('environment alone', () => {
       BACKUP_ENCRYPTION_ENABLED: 'no',
       BACKUP_STATE_DIR: 'state',
     });
-    assert.deepEqual([config.retention.database.days, config.retention.redis.days, config.retention.files.days], [14, 14, 14]);
+    assert.deepEqual(
+      [config.retention.database.days, config.retention.redis.days, config.retention.files.days],
+      [14, 14, 14],
+    );
     assert.equal(config.maxBackupBytes, 5_000_000);
-    assert.deepEqual(config.schedules, [{ id: 'n', name: 'n', cronExpression: '0 3 * * *', type: 'full', enabled: true, options: {} }]);
+    assert.deepEqual(config.schedules, [
+      { id: 'n', name: 'n', cronExpression: '0 3 * * *', type: 'full', enabled: true, options: {} },
+    ]);
     assert.equal(config.notifications.webhook?.reveal(), 'https://w');
     assert.deepEqual(config.notifications.emailRecipients, ['a@b.c', 'd@e.f']);
     assert.equal(config.encryption.enabled, false);
     assert.equal(config.stateDir, join(folder, 'state'));
-    assert.match(await faultsOf(load({ BACKUP_SCHEDULES: '[{"id":"n","cronExpression":"daily"}]' })), /BACKUP_SCHEDULES: must have five or six fields/);
-    assert.match(await faultsOf(load({ BACKUP_SCHEDULES: '[{"id":"n","cronExpression":"61 * * * *"}]' })), /BACKUP_SCHEDULES: "61" is no minute/);
+    assert.match(
+      await faultsOf(load({ BACKUP_SCHEDULES: '[{"id":"n","cronExpression":"daily"}]' })),
+      /BACKUP_SCHEDULES: must have five or six fields/,
+    );
+    assert.match(
+      await faultsOf(load({ BACKUP_SCHEDULES: '[{"id":"n","cronExpression":"61 * * * *"}]' })),
+      /BACKUP_SCHEDULES: "61" is no minute/,
+    );
     assert.match(await faultsOf(load({ BACKUP_TARGET: 'A.b' })), /BACKUP_TARGET: must be a target name/);
   });
 });
 
 describe('secrets', () => {
   test('come from files and programs, relative to where they were named; one line end is dropped', async () => {
-    const cwd = await withFile({ encryption: { key: { file: 'key' } }, targets: { a: { redis: { url: { command: ['/bin/sh', '-c', 'printf "redis://%s\\n" "$VAULT"'] } } } } });
+    const cwd = await withFile({
+      encryption: { key: { file: 'key' } },
+      targets: { a: { redis: { url: { command: ['/bin/sh', '-c', 'printf "redis://%s\\n" "$VAULT"'] } } } },
+    });
     await writeFile(join(cwd, 'key'), 'secret key \n');
     const { config } = await load({ VAULT: 'host', PATH: '/usr/bin:/bin' }, { cwd });
     assert.equal(config.encryption.key?.reveal(), 'secret key ');
     assert.equal(config.targets.get('a')?.redis?.url.reveal(), 'redis://host');
-    const commands = await load({ REDIS_URL_COMMAND: `sh -c "echo redis://'x y'"`, BACKUP_ENCRYPTION_KEY_FILE: join(cwd, 'key'), PATH: '/usr/bin:/bin' });
+    const commands = await load({
+      REDIS_URL_COMMAND: `sh -c "echo redis://'x y'"`,
+      BACKUP_ENCRYPTION_KEY_FILE: join(cwd, 'key'),
+      PATH: '/usr/bin:/bin',
+    });
     assert.equal(commands.config.targets.get('main')?.redis?.url.reveal(), 'redis://x y');
     assert.equal(commands.config.encryption.key?.reveal(), 'secret key ');
   });
 
   test('are fetched only where needed, and say what went wrong', async () => {
-    const cwd = await withFile({ encryption: { key: { command: ['/bin/sh', '-c', 'echo leak; echo no vault >&2; exit 3'] } }, targets: { a: { redis: { url: { env: 'NOPE' } } }, b: { redis: { url: 'redis://b' } } } });
+    const cwd = await withFile({
+      encryption: { key: { command: ['/bin/sh', '-c', 'echo leak; echo no vault >&2; exit 3'] } },
+      targets: { a: { redis: { url: { env: 'NOPE' } } }, b: { redis: { url: 'redis://b' } } },
+    });
     const { config } = await load({}, { cwd, need: { repository: true, targets: { name: 'b' } } });
     assert.throws(() => config.encryption.key?.reveal(), /encryption.key was not loaded/);
     assert.equal(config.targets.get('b')?.redis?.url.reveal(), 'redis://b');
@@ -168,22 +249,41 @@ describe('secrets', () => {
   test('an identity may be a path', async () => {
     const identity = join(folder, 'identity');
     await writeFile(identity, '# x\nAGE-SECRET-KEY-1ABC\n');
-    assert.match((await load({ BACKUP_ENCRYPTION_IDENTITY: identity })).config.encryption.identity?.reveal() ?? '', /AGE-SECRET-KEY-1ABC/);
-    assert.equal((await load({ BACKUP_ENCRYPTION_IDENTITY: 'AGE-SECRET-KEY-1Q' })).config.encryption.identity?.reveal(), 'AGE-SECRET-KEY-1Q');
+    assert.match(
+      (await load({ BACKUP_ENCRYPTION_IDENTITY: identity })).config.encryption.identity?.reveal() ?? '',
+      /AGE-SECRET-KEY-1ABC/,
+    );
+    assert.equal(
+      (await load({ BACKUP_ENCRYPTION_IDENTITY: 'AGE-SECRET-KEY-1Q' })).config.encryption.identity?.reveal(),
+      'AGE-SECRET-KEY-1Q',
+    );
   });
 
   test('do not show when the whole configuration is printed', async () => {
-    const { config } = await load({ DATABASE_URL: 'postgres://u:hush@h/d', BACKUP_ENCRYPTION_PASSPHRASE: 'hush', SLACK_WEBHOOK_URL: 'https://hush' });
+    const { config } = await load({
+      DATABASE_URL: 'postgres://u:hush@h/d',
+      BACKUP_ENCRYPTION_PASSPHRASE: 'hush',
+      SLACK_WEBHOOK_URL: 'https://hush',
+    });
     const { inspect } = await import('node:util');
-    assert.doesNotMatch(inspect(config, { depth: 9 }) + JSON.stringify([...config.targets, config.notifications, config.encryption]), /hush/);
+    assert.doesNotMatch(
+      inspect(config, { depth: 9 }) + JSON.stringify([...config.targets, config.notifications, config.encryption]),
+      /hush/,
+    );
   });
 });
 
 describe('file', () => {
   test('is found upward, may hold comments and trailing commas, gives way to the environment and flags', async () => {
-    const cwd = await withFile('{ // one\n "jobs": 2, /* "jobs": 3 */ "maxBackupSizeMb": 9, "repository": "./repo", "targets": {"a": {"files": {"paths": ["up//*no comment*/",]},},},\n}');
+    const cwd = await withFile(
+      '{ // one\n "jobs": 2, /* "jobs": 3 */ "maxBackupSizeMb": 9, "repository": "./repo", "targets": {"a": ' +
+        '{"files": {"paths": ["up//*no comment*/",]},},},\n}',
+    );
     await mkdir(join(cwd, 'x', 'y'), { recursive: true });
-    const { config, origins, file } = await load({ BACKUP_JOBS: '5' }, { cwd: join(cwd, 'x', 'y'), overrides: [{ path: 'maxBackupSizeMb', value: 7, origin: '--max-size' }] });
+    const { config, origins, file } = await load(
+      { BACKUP_JOBS: '5' },
+      { cwd: join(cwd, 'x', 'y'), overrides: [{ path: 'maxBackupSizeMb', value: 7, origin: '--max-size' }] },
+    );
     assert.equal(file, join(cwd, 'lifeboat.config.json'));
     assert.equal((config.repository as LocalLocation).path, join(cwd, 'repo'));
     assert.deepEqual(config.targets.get('a')?.files?.paths, [join(cwd, 'up/*no comment*/').replace(/\/$/, '')]);
@@ -209,8 +309,14 @@ describe('file', () => {
     assert.equal(config.targets.get('main')?.redis?.url.reveal(), 'redis://prod');
     assert.equal(config.jobs, 2);
     assert.equal(origins.get('targets.main.redis.url'), `REDIS_URL in ${join(cwd, 'prod.env')}`);
-    assert.equal((await load({}, { configPath, envFile: join(cwd, 'other.env') })).config.targets.get('main')?.redis?.url.reveal(), 'redis://other');
-    assert.match(await faultsOf(load({}, { configPath: '/nowhere/x.json' })), /cannot read the configuration file \/nowhere\/x.json/);
+    assert.equal(
+      (await load({}, { configPath, envFile: join(cwd, 'other.env') })).config.targets.get('main')?.redis?.url.reveal(),
+      'redis://other',
+    );
+    assert.match(
+      await faultsOf(load({}, { configPath: '/nowhere/x.json' })),
+      /cannot read the configuration file \/nowhere\/x.json/,
+    );
     assert.equal((await load({}, { cwd, configPath: '/nowhere/x.json', configMayBeMissing: true })).file, undefined);
     assert.match(await faultsOf(load({}, { envFile: '/nowhere/x.env' })), /cannot read the environment file/);
   });
@@ -235,7 +341,10 @@ describe('file', () => {
   });
 
   test("a target's retention replaces the general one component by component", async () => {
-    const cwd = await withFile({ retention: { database: { days: 10, keepWithin: '36h' } }, targets: { a: { redis: { url: 'redis://a' }, retention: { redis: { keepLast: 4 } } } } });
+    const cwd = await withFile({
+      retention: { database: { days: 10, keepWithin: '36h' } },
+      targets: { a: { redis: { url: 'redis://a' }, retention: { redis: { keepLast: 4 } } } },
+    });
     const { config } = await load({}, { cwd });
     assert.equal(config.retention.database.keepWithinMs, 36 * 3_600_000);
     const own = config.targets.get('a')?.retention;
@@ -246,7 +355,10 @@ describe('file', () => {
   test('BACKUP_FILES beside targets is warned of, unless they protect the same', async () => {
     const cwd = await withFile({ targets: { a: { files: { paths: ['/srv/a', '/srv/b'] } } } });
     assert.deepEqual((await load({ BACKUP_FILES: '/srv/a' }, { cwd })).warnings, []);
-    assert.match((await load({ BACKUP_FILES: '/srv/a:/srv/c' }, { cwd })).warnings.join(), /BACKUP_FILES has no effect/);
+    assert.match(
+      (await load({ BACKUP_FILES: '/srv/a:/srv/c' }, { cwd })).warnings.join(),
+      /BACKUP_FILES has no effect/,
+    );
   });
 
   test('keys of the environment go with the bucket of the file', async () => {
@@ -254,7 +366,10 @@ describe('file', () => {
     const { config } = await load({ BACKUP_S3_ACCESS_KEY: 'a', BACKUP_S3_SECRET_KEY: 'b' }, { cwd });
     const repository = config.repository as S3Location;
     assert.deepEqual([repository.bucket, repository.accessKey?.reveal()], ['buck', 'a']);
-    assert.match(await faultsOf(load({ BACKUP_S3_ACCESS_KEY: 'a' }, { cwd })), /BACKUP_S3_ACCESS_KEY: has no secretKey beside it/);
+    assert.match(
+      await faultsOf(load({ BACKUP_S3_ACCESS_KEY: 'a' }, { cwd })),
+      /BACKUP_S3_ACCESS_KEY: has no secretKey beside it/,
+    );
   });
 });
 

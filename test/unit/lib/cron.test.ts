@@ -13,7 +13,8 @@ after(() => {
 function around(expression: string, now: string): [string | undefined, string | undefined] {
   const cron = parseCron(expression);
   assert.ok(cron !== undefined);
-  const text = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : new Date(ms).toISOString().replace(':00.000Z', 'Z'));
+  const text = (ms: number | undefined): string | undefined =>
+    ms === undefined ? undefined : new Date(ms).toISOString().replace(':00.000Z', 'Z');
   return [text(lastMoment(cron, Date.parse(now))), text(nextMoment(cron, Date.parse(now)))];
 }
 
@@ -46,7 +47,9 @@ const golden: readonly [string, string, string, string][] = [
 
 test('last and next, in a table', () => {
   process.env['TZ'] = 'UTC';
-  for (const [expression, now, last, next] of golden) assert.deepEqual(around(expression, now), [last, next], `${expression} at ${now}`);
+  for (const [expression, now, last, next] of golden) {
+    assert.deepEqual(around(expression, now), [last, next], `${expression} at ${now}`);
+  }
 });
 
 describe('where clocks change', () => {
@@ -76,7 +79,21 @@ describe('where clocks change', () => {
 
 test('what is none is refused, and says which part; @reboot has no moment; a day that never comes neither', () => {
   process.env['TZ'] = 'UTC';
-  for (const [expression, message] of [['61 * * * *', /"61" is no minute/], ['* 24 * * *', /"24" is no hour/], ['* * 0 * *', /"0" is no day/], ['* * * 13 *', /"13" is no month/], ['* * * * 8', /"8" is no weekday/], ['*/0 * * * *', /no minute/], ['5-1 * * * *', /no minute/], ['1-2-3 * * * *', /no minute/], ['x * * * *', /no minute/], ['* * L * *', /"l" is no day/], ['* * * *', /five or six/], ['@fortnightly', /five or six/], [', * * * *', /no minute/]] as const) {
+  for (const [expression, message] of [
+    ['61 * * * *', /"61" is no minute/],
+    ['* 24 * * *', /"24" is no hour/],
+    ['* * 0 * *', /"0" is no day/],
+    ['* * * 13 *', /"13" is no month/],
+    ['* * * * 8', /"8" is no weekday/],
+    ['*/0 * * * *', /no minute/],
+    ['5-1 * * * *', /no minute/],
+    ['1-2-3 * * * *', /no minute/],
+    ['x * * * *', /no minute/],
+    ['* * L * *', /"l" is no day/],
+    ['* * * *', /five or six/],
+    ['@fortnightly', /five or six/],
+    [', * * * *', /no minute/],
+  ] as const) {
     assert.throws(() => parseCron(expression), { code: 'usage', message }, expression);
   }
   assert.equal(parseCron('@reboot'), undefined);

@@ -1,4 +1,7 @@
-/** What a thread writes into programs' standard inputs is what they read; and neither a program that ends early nor one that hangs keeps anybody waiting for ever. */
+/**
+ * What a thread writes into programs' standard inputs is what they read; and neither a program that ends early nor one
+ * that hangs keeps anybody waiting for ever.
+ */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
@@ -7,9 +10,14 @@ import { test } from 'node:test';
 import { type RunningTool, startTool } from '../../../src/lib/exec.ts';
 import { Inlets } from '../../../src/lib/inlets.ts';
 
-const start = (file: string, ...args: string[]) => (stdin: number): Promise<RunningTool> => startTool({ file, args, stdin });
+const start =
+  (file: string, ...args: string[]) =>
+  (stdin: number): Promise<RunningTool> =>
+    startTool({ file, args, stdin });
 
-/** Runs `work` with a thread of its own; afterwards, and after what it resolves to, no more files are open than before. */
+/**
+ * Runs `work` with a thread of its own; afterwards, and after what it resolves to, no more files are open than before.
+ */
 async function withInlets(work: (inlets: Inlets) => Promise<void | (() => Promise<void>)>): Promise<void> {
   const openFiles = (): number => readdirSync('/proc/self/fd').length;
   const before = openFiles();
@@ -24,18 +32,25 @@ async function withInlets(work: (inlets: Inlets) => Promise<void | (() => Promis
 
 test('three programs side by side read all bytes in order, of whole buffers and of parts of larger ones', async () => {
   await withInlets(async (inlets) => {
-    await Promise.all([1, 2, 3].map(async (seed) => {
-      const { tool, inlet } = await inlets.into(start('sha256sum'));
-      const hash = createHash('sha256');
-      for (let n = 0; n < 200; n++) {
-        const large = randomBytes(1 + ((n * seed * 7919) % 300_000));
-        const piece = n % 3 === 0 ? large.subarray(large.length >> 2, large.length >> 1) : n % 3 === 1 ? Buffer.from(large) : new Uint8Array(new SharedArrayBuffer(n)).fill(n);
-        hash.update(piece);
-        assert.equal(await inlet.write(piece), true);
-      }
-      await inlet.close();
-      assert.equal((await tool.result).stdout.split(' ')[0], hash.digest('hex'));
-    }));
+    await Promise.all(
+      [1, 2, 3].map(async (seed) => {
+        const { tool, inlet } = await inlets.into(start('sha256sum'));
+        const hash = createHash('sha256');
+        for (let n = 0; n < 200; n++) {
+          const large = randomBytes(1 + ((n * seed * 7919) % 300_000));
+          const piece =
+            n % 3 === 0
+              ? large.subarray(large.length >> 2, large.length >> 1)
+              : n % 3 === 1
+                ? Buffer.from(large)
+                : new Uint8Array(new SharedArrayBuffer(n)).fill(n);
+          hash.update(piece);
+          assert.equal(await inlet.write(piece), true);
+        }
+        await inlet.close();
+        assert.equal((await tool.result).stdout.split(' ')[0], hash.digest('hex'));
+      }),
+    );
   });
 });
 
@@ -76,7 +91,9 @@ test('a program that ends before it has read all is said to read no more; anothe
 test('a program that reads nothing holds its writer back, and no other, until it is ended', async () => {
   await withInlets(async (inlets) => {
     const stop = new AbortController();
-    const { tool, inlet } = await inlets.into((stdin) => startTool({ file: 'sleep', args: ['1000'], stdin, signal: stop.signal }));
+    const { tool, inlet } = await inlets.into((stdin) =>
+      startTool({ file: 'sleep', args: ['1000'], stdin, signal: stop.signal }),
+    );
     const first = await inlet.write(Buffer.alloc(1_000_000));
     const second = inlet.write(Buffer.alloc(1_000_000));
     const other = await inlets.into(start('wc', '-c'));

@@ -24,7 +24,9 @@ test('a killed process', async () => {
   try {
     mkdirSync(join(folder, 'held/deep'), { recursive: true });
     writeFileSync(join(folder, 'passing-7'), 'made again by somebody else');
-    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', program(state, folder)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', program(state, folder)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     await once(child.stdout, 'data');
     const [journal] = readdirSync(join(state, 'run'));
     assert.ok(statSync(join(state, 'run', journal ?? '')).size < 200_000, 'the journal of a long run stays short');

@@ -7,7 +7,11 @@ import { AbortedError } from '../../../src/lib/errors.ts';
 import { onStatusRequest, withSignals } from '../../../src/lib/signals.ts';
 
 test('the first signal aborts; the work ends with AbortedError whatever it fails with', async () => {
-  for (const [name, exitCode] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
+  for (const [name, exitCode] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
     const before = process.listenerCount(name);
     const run = withSignals(async (signal) => {
       process.kill(process.pid, name);
@@ -20,19 +24,29 @@ test('the first signal aborts; the work ends with AbortedError whatever it fails
 });
 
 test('work that was done although a signal came is done', async () => {
-  assert.equal(await withSignals(async () => {
-    process.kill(process.pid, 'SIGINT');
-    await sleep(50);
-    return 'done';
-  }), 'done');
+  assert.equal(
+    await withSignals(async () => {
+      process.kill(process.pid, 'SIGINT');
+      await sleep(50);
+      return 'done';
+    }),
+    'done',
+  );
 });
 
 test('a second signal ends the process at once', async () => {
   const module = new URL('../../../src/lib/signals.ts', import.meta.url).href;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', `
+  const child = spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '-e',
+      `
     const { withSignals } = await import(${JSON.stringify(module)});
-    await withSignals(async (signal) => { signal.addEventListener('abort', () => console.log('aborting')); console.log('ready'); await new Promise((r) => setTimeout(r, 30000)); });`],
-    { stdio: ['ignore', 'pipe', 'inherit'] });
+    await withSignals(async (signal) => { signal.addEventListener('abort', () => console.log('aborting')); console.log('ready'); await new Promise((r) => setTimeout(r, 30000)); });`,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   const lines: string[] = [];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     lines.push(text.trim());

@@ -3,7 +3,13 @@ import { test } from 'node:test';
 import { didYouMean, editDistance, nearest } from '../../../src/lib/suggest.ts';
 
 test('distance counts insertions, deletions, replacements and swaps of neighbours', () => {
-  for (const [a, b, distance] of [['', 'ab', 2], ['database', 'databse', 1], ['database', 'databaes', 1], ['kitten', 'sitting', 3], ['same', 'same', 0]] as const) {
+  for (const [a, b, distance] of [
+    ['', 'ab', 2],
+    ['database', 'databse', 1],
+    ['database', 'databaes', 1],
+    ['kitten', 'sitting', 3],
+    ['same', 'same', 0],
+  ] as const) {
     assert.equal(editDistance(a, b), distance);
     assert.equal(editDistance(b, a), distance);
   }

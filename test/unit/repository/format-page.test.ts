@@ -5,7 +5,13 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { manifestSchema } from '../../../src/repository/manifests/manifest.ts';
 import { boxKind, openBox } from '../../../src/repository/box/box.ts';
-import { exampleBox, exampleBoxBody, exampleBoxName, exampleDataKey, pageLines } from '../../helpers/repository/format-vectors.ts';
+import {
+  exampleBox,
+  exampleBoxBody,
+  exampleBoxName,
+  exampleDataKey,
+  pageLines,
+} from '../../helpers/repository/format-vectors.ts';
 
 const page = readFileSync(new URL('../../../man/lifeboat-repository.7', import.meta.url), 'utf8');
 
@@ -21,8 +27,14 @@ test('the box of the example opens by the steps that the page gives', async () =
   decipher.setAAD(Buffer.concat([header, Buffer.alloc(8)]));
   decipher.setAuthTag(frame.subarray(-16));
   assert.deepEqual(Buffer.concat([decipher.update(frame.subarray(0, -16)), decipher.final()]), exampleBoxBody);
-  assert.deepEqual(await openBox(Buffer.concat([header, frame, directory, trailer]), boxKind.document, exampleBoxName, exampleDataKey), exampleBoxBody);
-  assert.deepEqual(await openBox(Buffer.concat(exampleBox(false)), boxKind.document, exampleBoxName, undefined), exampleBoxBody);
+  assert.deepEqual(
+    await openBox(Buffer.concat([header, frame, directory, trailer]), boxKind.document, exampleBoxName, exampleDataKey),
+    exampleBoxBody,
+  );
+  assert.deepEqual(
+    await openBox(Buffer.concat(exampleBox(false)), boxKind.document, exampleBoxName, undefined),
+    exampleBoxBody,
+  );
 });
 
 test('the page names every member of a manifest', () => {
@@ -30,6 +42,8 @@ test('the page names every member of a manifest', () => {
   const component = manifestSchema.shape.components.element;
   const artifact = component.shape.artifacts.element;
   for (const schema of [manifestSchema, component, artifact, artifact.shape.index.element]) {
-    for (const name of Object.keys(schema.shape)) assert.match(section, new RegExp(`^ *(label, )?${name}\\b`, 'm'), name);
+    for (const name of Object.keys(schema.shape)) {
+      assert.match(section, new RegExp(`^ *(label, )?${name}\\b`, 'm'), name);
+    }
   }
 });

@@ -8,7 +8,8 @@ import { runTool } from '../../../src/lib/exec.ts';
 const dir = mkdtempSync(join(tmpdir(), 'lifeboat-open-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
 
-const moduleUrl = (name: string): string => JSON.stringify(new URL(`../../../src/storage/${name}.ts`, import.meta.url).href);
+const moduleUrl = (name: string): string =>
+  JSON.stringify(new URL(`../../../src/storage/${name}.ts`, import.meta.url).href);
 
 // `lifeboat list` on a folder has 150 ms for everything.
 test('opening, filling and listing a folder loads no package', async () => {

@@ -14,7 +14,8 @@ const dir = mkdtempSync(join(tmpdir(), 'lifeboat-retry-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
 let count = 0;
 const quick: StorageRetryOptions = { budgetMs: 5000, firstPauseMs: 1, maxPauseMs: 5 };
-const faulty = (faults: readonly Fault[]) => withFaults(openLocalStorage(join(dir, String(count++)), { create: true }), faults);
+const faulty = (faults: readonly Fault[]) =>
+  withFaults(openLocalStorage(join(dir, String(count++)), { create: true }), faults);
 
 test('passing faults of every method are ridden out, and told', async () => {
   const told: string[] = [];
@@ -51,12 +52,19 @@ test('an outage that hits many calls at once is told once, and so is its end', a
 test('a long outage is told again now and then; one that ends the call has no end; one soon after another is not told', () => {
   const told: string[] = [];
   let now = 0;
-  const outage = trackOutage((message) => told.push(message), () => now);
+  const outage = trackOutage(
+    (message) => told.push(message),
+    () => now,
+  );
   const [one, two] = [outage(), outage()];
   for (; now <= 75_000; now += 5000) for (const call of [one, two]) call.failed('no answer', 5000);
   one.ended(false);
   two.ended(false);
-  assert.deepEqual(told, ['no answer; trying again in 5.0 s', 'still, after 15.0 s, 7 failed tries (2 calls wait): no answer', 'still, after 45.0 s, 19 failed tries (2 calls wait): no answer']);
+  assert.deepEqual(told, [
+    'no answer; trying again in 5.0 s',
+    'still, after 15.0 s, 7 failed tries (2 calls wait): no answer',
+    'still, after 45.0 s, 19 failed tries (2 calls wait): no answer',
+  ]);
   told.length = 0;
   for (const call of [outage(), outage()]) {
     call.failed('no answer', 1000);
@@ -68,7 +76,10 @@ test('a long outage is told again now and then; one that ends the call has no en
   later.failed('no answer', 1000);
   now += 1500;
   later.ended(true);
-  assert.deepEqual(told, ['no answer; trying again in 1.0 s', 'the storage answers again after 1.5 s; failed tries: 1']);
+  assert.deepEqual(told, [
+    'no answer; trying again in 1.0 s',
+    'the storage answers again after 1.5 s; failed tries: 1',
+  ]);
 });
 
 test('a listing that breaks goes on behind the last key it gave, without a gap or a repeat', async () => {
@@ -98,7 +109,10 @@ test('what will not pass is not repeated', async () => {
 test('a fault that stays fails with its own error once the budget is used up', async () => {
   const inner = faulty([{ method: 'get', call: 1, times: 1e9, kind: 'before' }]);
   const started = performance.now();
-  await assert.rejects(withRetry(inner, { budgetMs: 300, firstPauseMs: 20, maxPauseMs: 50 }).get('a'), (error) => error instanceof StorageError && error.retryable && error.exitCode === 20);
+  await assert.rejects(
+    withRetry(inner, { budgetMs: 300, firstPauseMs: 20, maxPauseMs: 50 }).get('a'),
+    (error) => error instanceof StorageError && error.retryable && error.exitCode === 20,
+  );
   const tookMs = performance.now() - started;
   assert.ok(tookMs > 200 && tookMs < 20_000, `${tookMs} ms`);
   assert.ok(inner.calls.get >= 2 && inner.calls.get <= 31, `${inner.calls.get} calls`);
@@ -107,7 +121,11 @@ test('a fault that stays fails with its own error once the budget is used up', a
 test('an abort ends a pause at once, with its reason', async () => {
   const stop = new AbortController();
   const reason = new Error('stopped by SIGTERM');
-  const storage = withRetry(faulty([{ method: 'put', call: 1, times: 1e9, kind: 'before' }]), { budgetMs: 60_000, firstPauseMs: 30_000, signal: stop.signal });
+  const storage = withRetry(faulty([{ method: 'put', call: 1, times: 1e9, kind: 'before' }]), {
+    budgetMs: 60_000,
+    firstPauseMs: 30_000,
+    signal: stop.signal,
+  });
   setTimeout(() => stop.abort(reason), 50);
   const started = performance.now();
   await assert.rejects(storage.put('a', []), (error) => error === reason);

@@ -35,8 +35,20 @@ describe('confirmation', () => {
   });
 
   test('is refused (18) for a wrong name, an end of input, and where nobody can answer', async () => {
-    for (const [typed, given] of [['yes\n', undefined], ['', undefined], [undefined, undefined], ['shop\n', 'other']] as const) {
-      await assert.rejects(confirmByName(terminal(typed).io, given, question), (error: unknown) => error instanceof LifeboatError && error.exitCode === 18 && error.hint === 'to go on without a question: --confirm=shop' && error.state === 'nothing was changed');
+    for (const [typed, given] of [
+      ['yes\n', undefined],
+      ['', undefined],
+      [undefined, undefined],
+      ['shop\n', 'other'],
+    ] as const) {
+      await assert.rejects(
+        confirmByName(terminal(typed).io, given, question),
+        (error: unknown) =>
+          error instanceof LifeboatError &&
+          error.exitCode === 18 &&
+          error.hint === 'to go on without a question: --confirm=shop' &&
+          error.state === 'nothing was changed',
+      );
     }
   });
 });
@@ -44,7 +56,12 @@ describe('confirmation', () => {
 test('a question ends when the run is stopped', async () => {
   const controller = new AbortController();
   const { io } = terminal('');
-  const asked = confirmByName({ ...io, stdin: Object.assign(new PassThrough(), { isTTY: true }) }, undefined, question, controller.signal);
+  const asked = confirmByName(
+    { ...io, stdin: Object.assign(new PassThrough(), { isTTY: true }) },
+    undefined,
+    question,
+    controller.signal,
+  );
   setTimeout(() => controller.abort(), 20);
   await assert.rejects(asked, /the name was not typed/);
 });
@@ -60,12 +77,21 @@ test('progress is for terminals with columns, outside of build servers', () => {
 test('colours only on a terminal, and not under NO_COLOR, CI, TERM=dumb or --no-color', async () => {
   const tty = terminal('').io.stderr;
   assert.notEqual((await colours(tty, {}, true)).red('x'), 'x');
-  for (const env of [{ NO_COLOR: '1' }, { CI: 'true' }, { TERM: 'dumb' }]) assert.equal((await colours(tty, env, true)).red('x'), 'x');
+  for (const env of [{ NO_COLOR: '1' }, { CI: 'true' }, { TERM: 'dumb' }]) {
+    assert.equal((await colours(tty, env, true)).red('x'), 'x');
+  }
   assert.equal((await colours(tty, {}, false)).red('x'), 'x');
   assert.equal((await colours(new PassThrough(), {}, true)).red('x'), 'x');
 });
 
-const progress = (readBytes: number, more: object = {}): Extract<LifeboatEvent, { type: 'progress' }> => ({ type: 'progress', component: 'database', readBytes, newBytes: 1024, storedBytes: 512, ...more });
+const progress = (readBytes: number, more: object = {}): Extract<LifeboatEvent, { type: 'progress' }> => ({
+  type: 'progress',
+  component: 'database',
+  readBytes,
+  newBytes: 1024,
+  storedBytes: 512,
+  ...more,
+});
 
 test('a line of progress tells bytes, speed, new, stored, elapsed and remaining', () => {
   let nowMs = 0;
@@ -74,7 +100,9 @@ test('a line of progress tells bytes, speed, new, stored, elapsed and remaining'
   assert.deepEqual(book.lines(), ['database: read 0 B, new 1.0 KiB, stored 512 B, 0 ms']);
   nowMs = 10_000;
   book.note(progress(100 * 1024 ** 2, { totalBytes: 300 * 1024 ** 2 }));
-  assert.deepEqual(book.lines(), ['database: read 100.0 MiB of about 300.0 MiB, 10.0 MiB/s, new 1.0 KiB, stored 512 B, 10.0 s, about 20.0 s left']);
+  assert.deepEqual(book.lines(), [
+    'database: read 100.0 MiB of about 300.0 MiB, 10.0 MiB/s, new 1.0 KiB, stored 512 B, 10.0 s, about 20.0 s left',
+  ]);
 });
 
 test('the drawing keeps warnings as lines and is gone at the end', async () => {
@@ -94,7 +122,12 @@ test('the drawing keeps warnings as lines and is gone at the end', async () => {
 
 test('the log writes lines with time and level, from its level up, one line an event', () => {
   const lines: string[] = [];
-  const events: LifeboatEvent[] = [{ type: 'step', component: 'redis', message: 'snapshot' }, { type: 'warning', message: 'two\nlines' }, { type: 'debug', message: 'detail' }, progress(1)];
+  const events: LifeboatEvent[] = [
+    { type: 'step', component: 'redis', message: 'snapshot' },
+    { type: 'warning', message: 'two\nlines' },
+    { type: 'debug', message: 'detail' },
+    progress(1),
+  ];
   const now = (): Date => new Date('2026-01-02T03:04:05.678Z');
   for (const event of events) logSink((line) => lines.push(line), 'info', now)(event);
   assert.deepEqual(lines, ['2026-01-02T03:04:05Z info redis: snapshot', '2026-01-02T03:04:05Z warn two lines']);

@@ -14,9 +14,17 @@ export interface StreamStart {
 }
 
 /** The folder's own log comes first, else what the slot keeps. */
-export async function gapBefore({ storage }: Repository, { systemId, slot, timeline, segmentBytes }: ReceiverServer, { finished, growing }: SpoolListing): Promise<StreamStart> {
-  const inSpool = [...finished.filter((name) => !name.endsWith('.history')), ...growing].map((name) => name.slice(0, 24))[0];
-  const first = inSpool ?? (slot?.restartLsn === undefined ? undefined : segmentAt(timeline, parseLsn(slot.restartLsn), segmentBytes));
+export async function gapBefore(
+  { storage }: Repository,
+  { systemId, slot, timeline, segmentBytes }: ReceiverServer,
+  { finished, growing }: SpoolListing,
+): Promise<StreamStart> {
+  const inSpool = [...finished.filter((name) => !name.endsWith('.history')), ...growing].map((name) =>
+    name.slice(0, 24),
+  )[0];
+  const first =
+    inSpool ??
+    (slot?.restartLsn === undefined ? undefined : segmentAt(timeline, parseLsn(slot.restartLsn), segmentBytes));
   if (first === undefined) return { first, gap: undefined };
   const number = segmentNumber(first, segmentBytes);
   const has = async (name: string): Promise<boolean> =>
@@ -29,8 +37,20 @@ export async function gapBefore({ storage }: Repository, { systemId, slot, timel
     );
   try {
     const latest = Number.parseInt(first.slice(0, 8), 16);
-    for (let each = latest; each > 0 && each > latest - 10; each--) if ((await has(first)) || (await has(segmentName(each, number - 1n, segmentBytes)))) return { first, gap: undefined };
-    for await (const _ of listWal(storage, systemId)) return { first, gap: `the archive has no segment directly before ${first}, where this stream begins: unless archive_command hands it over, moments between the last archived one and here cannot be recovered; take a base backup now: lifeboat backup base` };
+    for (let each = latest; each > 0 && each > latest - 10; each--) {
+      if ((await has(first)) || (await has(segmentName(each, number - 1n, segmentBytes)))) {
+        return { first, gap: undefined };
+      }
+    }
+    for await (const _ of listWal(storage, systemId)) {
+      return {
+        first,
+        gap:
+          `the archive has no segment directly before ${first}, where this stream begins: unless archive_command ` +
+          'hands it over, moments between the last archived one and here cannot be recovered; take a base backup ' +
+          'now: lifeboat backup base',
+      };
+    }
   } catch (error) {
     // A host that may only write cannot look.
     if (!(error instanceof StorageError) || error.retryable) throw error;

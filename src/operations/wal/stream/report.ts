@@ -15,16 +15,34 @@ interface Watched {
   readonly trouble: Trouble;
 }
 
-/** Reports at once and then as often as asked for, until it is stopped. Never rejects for a server that does not answer. */
-export async function keepReporting(run: StreamRun, watched: Watched, until: AbortSignal, { emit }: RunContext): Promise<void> {
+/**
+ * Reports at once and then as often as asked for, until it is stopped. Never rejects for a server that does not answer.
+ */
+export async function keepReporting(
+  run: StreamRun,
+  watched: Watched,
+  until: AbortSignal,
+  { emit }: RunContext,
+): Promise<void> {
   const { request, url, server } = run;
   const { shipper, spool, trouble } = watched;
   for (; !until.aborted; await pauseUntil(request.reportMs, until)) {
     const now = await readServer(url, request.slot, until).catch(() => undefined);
     if (until.aborted) return;
     const spoolBytes = await spool.bytes();
-    const report = reportOf(run, shipper, { state: trouble.message === undefined ? 'streaming' : 'waiting', spoolBytes, trouble: trouble.message, serverLsn: now?.currentLsn });
-    emit({ type: 'progress', component: 'wal', readBytes: shipper.storedBytes + spoolBytes, newBytes: shipper.storedBytes, storedBytes: shipper.storedBytes });
+    const report = reportOf(run, shipper, {
+      state: trouble.message === undefined ? 'streaming' : 'waiting',
+      spoolBytes,
+      trouble: trouble.message,
+      serverLsn: now?.currentLsn,
+    });
+    emit({
+      type: 'progress',
+      component: 'wal',
+      readBytes: shipper.storedBytes + spoolBytes,
+      newBytes: shipper.storedBytes,
+      storedBytes: shipper.storedBytes,
+    });
     const isBehind = (report.lagBytes ?? 0) > 4 * server.segmentBytes;
     emit({ type: isBehind ? 'step' : 'debug', component: 'wal', message: reportLine(report) });
     request.report?.(report);
@@ -34,7 +52,11 @@ export async function keepReporting(run: StreamRun, watched: Watched, until: Abo
 type Seen = Pick<WalStreamReport, 'state' | 'spoolBytes' | 'trouble' | 'serverLsn'>;
 
 /** `shipper` is undefined where none ran. */
-export function reportOf({ target, request, server }: StreamRun, shipper: Shipper | undefined, seen: Seen): WalStreamReport {
+export function reportOf(
+  { target, request, server }: StreamRun,
+  shipper: Shipper | undefined,
+  seen: Seen,
+): WalStreamReport {
   const shipped = shipper?.shippedLsn === undefined ? undefined : shownLsn(shipper.shippedLsn);
   return {
     ...seen,
@@ -43,7 +65,10 @@ export function reportOf({ target, request, server }: StreamRun, shipper: Shippe
     at: new Date().toISOString(),
     systemId: server.systemId,
     shippedLsn: shipped,
-    lagBytes: shipped === undefined || seen.serverLsn === undefined ? undefined : Math.max(0, Number(parseLsn(seen.serverLsn) - parseLsn(shipped))),
+    lagBytes:
+      shipped === undefined || seen.serverLsn === undefined
+        ? undefined
+        : Math.max(0, Number(parseLsn(seen.serverLsn) - parseLsn(shipped))),
     caughtUpAt: shipper?.caughtUpMs === undefined ? undefined : new Date(shipper.caughtUpMs).toISOString(),
     segments: shipper?.segments ?? 0,
     partials: shipper?.partials ?? 0,
@@ -52,8 +77,21 @@ export function reportOf({ target, request, server }: StreamRun, shipper: Shippe
 }
 
 /** For people. */
-export function reportLine({ shippedLsn, serverLsn, lagBytes, segments, spoolBytes, trouble }: WalStreamReport): string {
+export function reportLine({
+  shippedLsn,
+  serverLsn,
+  lagBytes,
+  segments,
+  spoolBytes,
+  trouble,
+}: WalStreamReport): string {
   const where = shippedLsn === undefined ? 'nothing is shipped yet' : `shipped up to ${shippedLsn}`;
-  const lag = lagBytes === undefined ? `the server ${serverLsn === undefined ? 'does not answer' : `is at ${serverLsn}`}` : `${formatBytes(lagBytes)} behind the server`;
-  return `${where}; ${lag}; segments: ${segments}; on this host: ${formatBytes(spoolBytes)}${trouble === undefined ? '' : `; ${trouble}`}`;
+  const lag =
+    lagBytes === undefined
+      ? `the server ${serverLsn === undefined ? 'does not answer' : `is at ${serverLsn}`}`
+      : `${formatBytes(lagBytes)} behind the server`;
+  return (
+    `${where}; ${lag}; segments: ${segments}; on this host: ` +
+    `${formatBytes(spoolBytes)}${trouble === undefined ? '' : `; ${trouble}`}`
+  );
 }

@@ -68,7 +68,10 @@ export class Shipper {
     for (const segment of done) await this.#discard(segment);
   }
 
-  /** Ships all that is finished, and with `growing` what has come of the rest. Throws what the storage throws, and `integrity` for log that does not belong there. */
+  /**
+   * Ships all that is finished, and with `growing` what has come of the rest. Throws what the storage throws, and
+   * `integrity` for log that does not belong there.
+   */
   async pass(growing: boolean): Promise<void> {
     const { spool, jobs, segmentBytes } = this.#options;
     const startedMs = Date.now();
@@ -82,7 +85,9 @@ export class Shipper {
     }
     if (!growing) return;
     let isAll = true;
-    for (const name of listing.growing) isAll = (await this.#shipGrowing(name, name !== listing.growing.at(-1))) && isAll;
+    for (const name of listing.growing) {
+      isAll = (await this.#shipGrowing(name, name !== listing.growing.at(-1))) && isAll;
+    }
     if (isAll) this.caughtUpMs = startedMs;
   }
 
@@ -135,11 +140,17 @@ export class Shipper {
 
   #refuseForeign(name: string, systemId: string): void {
     if (systemId === this.#options.systemId) return;
-    throw new LifeboatError('integrity', `${name} was written by the cluster with system identifier ${systemId}, not by ${this.#options.systemId}`, { state: 'it was not archived', hint: 'another server answers at that address now: see DATABASE_URL' });
+    throw new LifeboatError(
+      'integrity',
+      `${name} was written by the cluster with system identifier ${systemId}, not by ${this.#options.systemId}`,
+      { state: 'it was not archived', hint: 'another server answers at that address now: see DATABASE_URL' },
+    );
   }
 
   async #putOptions(): Promise<{ sealing: SealingKey; compression: CompressionConfig }> {
-    if (this.#key === undefined || Date.now() > this.#key.untilMs) this.#key = { sealing: await this.#options.repository.writeKey(), untilMs: Date.now() + keyMs };
+    if (this.#key === undefined || Date.now() > this.#key.untilMs) {
+      this.#key = { sealing: await this.#options.repository.writeKey(), untilMs: Date.now() + keyMs };
+    }
     return { sealing: this.#key.sealing, compression: this.#options.compression };
   }
 
@@ -152,7 +163,10 @@ export class Shipper {
     this.#unfinished.set(segment, keys.add(key));
   }
 
-  /** Removes what is known to be unfinished of a segment, but for one. Never fails: what stays is passed over by readers. */
+  /**
+   * Removes what is known to be unfinished of a segment, but for one. Never fails: what stays is passed over by
+   * readers.
+   */
   async #discard(segment: string, but?: string): Promise<void> {
     const { storage } = this.#options.repository;
     const keys = [...(this.#unfinished.get(segment) ?? [])].filter((key) => key !== but);
@@ -161,7 +175,11 @@ export class Shipper {
     } catch (error) {
       if (!(error instanceof LifeboatError)) throw error;
       this.#mayRemove = error.retryable;
-      this.#options.emit({ type: 'debug', component: 'wal', message: `older unfinished segments stay until a cleanup: ${messageOf(error)}` });
+      this.#options.emit({
+        type: 'debug',
+        component: 'wal',
+        message: `older unfinished segments stay until a cleanup: ${messageOf(error)}`,
+      });
       if (error.retryable) return but === undefined ? undefined : this.#note(segment, but);
     }
     this.#unfinished.delete(segment);
@@ -169,7 +187,10 @@ export class Shipper {
   }
 }
 
-/** A position that ends with the last byte that is not zero, as PostgreSQL would name it: records are padded to eight bytes. */
+/**
+ * A position that ends with the last byte that is not zero, as PostgreSQL would name it: records are padded to eight
+ * bytes.
+ */
 export function shownLsn(lsn: bigint): string {
   return formatLsn(((lsn + 7n) / 8n) * 8n);
 }

@@ -22,26 +22,62 @@ export interface StreamRun {
 }
 
 /** The server with its slot, made where that is asked for. Throws as checkSlot. */
-export async function withSlot(server: ReceiverServer, url: Secret, { slot, createSlot: create }: WalStreamRequest, { signal, emit }: RunContext): Promise<ReceiverServer> {
+export async function withSlot(
+  server: ReceiverServer,
+  url: Secret,
+  { slot, createSlot: create }: WalStreamRequest,
+  { signal, emit }: RunContext,
+): Promise<ReceiverServer> {
   if (server.slot !== undefined || !create) {
     checkSlot(server, slot);
     return server;
   }
   await createSlot(url, slot, signal);
-  emit({ type: 'step', component: 'wal', message: `made the replication slot ${slot}: from now on the server keeps its log until it is received; to remove it: lifeboat wal stream --drop-slot --slot ${slot}` });
+  emit({
+    type: 'step',
+    component: 'wal',
+    message:
+      `made the replication slot ${slot}: from now on the server keeps its log until it is received; to remove it: ` +
+      `lifeboat wal stream --drop-slot --slot ${slot}`,
+  });
   return readServer(url, slot, signal);
 }
 
-/** Throws `source` (13) for a slot that is missing, `window` (17) for one that has lost log, `usage` for one of another kind. */
+/**
+ * Throws `source` (13) for a slot that is missing, `window` (17) for one that has lost log, `usage` for one of another
+ * kind.
+ */
 export function checkSlot({ slot }: ReceiverServer, name: string): void {
   const state = 'nothing is received; what is in the repository stays as it is';
-  if (slot === undefined) throw new LifeboatError('source', `the server has no replication slot ${name}`, { state, hint: `make it once: lifeboat wal stream --create-slot${name === 'lifeboat' ? '' : ` --slot ${name}`}` });
-  if (!slot.isPhysical) throw new LifeboatError('usage', `the replication slot ${name} is a logical one`, { state, hint: 'name another one by --slot' });
+  if (slot === undefined) {
+    throw new LifeboatError('source', `the server has no replication slot ${name}`, {
+      state,
+      hint: `make it once: lifeboat wal stream --create-slot${name === 'lifeboat' ? '' : ` --slot ${name}`}`,
+    });
+  }
+  if (!slot.isPhysical) {
+    throw new LifeboatError('usage', `the replication slot ${name} is a logical one`, {
+      state,
+      hint: 'name another one by --slot',
+    });
+  }
   if (slot.walStatus !== 'lost') return;
-  throw new LifeboatError('window', `the server has given up the replication slot ${name}: it kept more log than max_slot_wal_keep_size allows`, { state, hint: 'lifeboat wal stream --drop-slot; lifeboat wal stream --create-slot --accept-gap; and at once: lifeboat backup base' });
+  throw new LifeboatError(
+    'window',
+    `the server has given up the replication slot ${name}: it kept more log than max_slot_wal_keep_size allows`,
+    {
+      state,
+      hint:
+        'lifeboat wal stream --drop-slot; lifeboat wal stream ' +
+        '--create-slot --accept-gap; and at once: lifeboat backup base',
+    },
+  );
 }
 
-/** Where it cannot be told what log the server still has, a slot that may have been set back to what is removed is made anew. */
+/**
+ * Where it cannot be told what log the server still has, a slot that may have been set back to what is removed is made
+ * anew.
+ */
 export async function renewSlot({ server, url, request }: StreamRun, { signal }: RunContext): Promise<void> {
   if (server.oldest !== undefined) return;
   await dropSlot(url, request.slot, signal);
@@ -49,8 +85,21 @@ export async function renewSlot({ server, url, request }: StreamRun, { signal }:
 }
 
 /** Removes the slot, after a question. */
-export const removeSlot = audited('wal stream --drop-slot', async (_: LoadedConfig, { slot, url, target, confirm }: WalStreamRequest & { readonly url: Secret; readonly target: string }, { signal }: RunContext): Promise<WalStreamReport> => {
-  await confirm({ name: slot, consequences: [`the replication slot ${slot} of target ${target} will be removed: the server no longer keeps log that has not been received`] });
-  const state = (await dropSlot(url, slot, signal)) ? 'slot-dropped' : 'slot-absent';
-  return { state, target, slot, at: new Date().toISOString(), segments: 0, partials: 0, spoolBytes: 0, warnings: [] };
-});
+export const removeSlot = audited(
+  'wal stream --drop-slot',
+  async (
+    _: LoadedConfig,
+    { slot, url, target, confirm }: WalStreamRequest & { readonly url: Secret; readonly target: string },
+    { signal }: RunContext,
+  ): Promise<WalStreamReport> => {
+    await confirm({
+      name: slot,
+      consequences: [
+        `the replication slot ${slot} of target ${target} will be removed: the server no longer keeps log that ` +
+          'has not been received',
+      ],
+    });
+    const state = (await dropSlot(url, slot, signal)) ? 'slot-dropped' : 'slot-absent';
+    return { state, target, slot, at: new Date().toISOString(), segments: 0, partials: 0, spoolBytes: 0, warnings: [] };
+  },
+);

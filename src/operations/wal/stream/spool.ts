@@ -37,8 +37,8 @@ export class StreamSpool {
   }
 
   /**
-   * Makes the folder fit for pg_receivewal, which must not run yet: ends one that outlived a killed run, and removes what
-   * it would stumble over. After a crash of the machine the growing segment may have holes: it is received anew.
+   * Makes the folder fit for pg_receivewal, which must not run yet: ends one that outlived a killed run, and removes
+   * what it would stumble over. After a crash of the machine the growing segment may have holes: it is received anew.
    */
   async prepare(): Promise<void> {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
@@ -55,8 +55,8 @@ export class StreamSpool {
   }
 
   /**
-   * Before 15 a server does not tell pg_receivewal where its slot begins, and an empty folder would begin at the present.
-   * A segment of zeros (without blocks on the disk) stands for the one before; see isPlaceholder.
+   * Before 15 a server does not tell pg_receivewal where its slot begins, and an empty folder would begin at the
+   * present. A segment of zeros (without blocks on the disk) stands for the one before; see isPlaceholder.
    */
   async seed(before: string): Promise<void> {
     const { finished, growing } = await this.list();
@@ -68,14 +68,20 @@ export class StreamSpool {
   async list(): Promise<SpoolListing> {
     const names = await readdir(this.folder);
     const ofKind = (kind: string): string[] => names.filter((name) => parseWalName(name)?.kind === kind).toSorted();
-    return { finished: [...ofKind('history'), ...ofKind('segment').toSorted(byPosition)], growing: ofKind('partial').toSorted(byPosition) };
+    return {
+      finished: [...ofKind('history'), ...ofKind('segment').toSorted(byPosition)],
+      growing: ofKind('partial').toSorted(byPosition),
+    };
   }
 
   /** The segment that pg_receivewal will ask for; undefined: it begins where the slot does. */
   async next(): Promise<bigint | undefined> {
     const { finished, growing } = await this.list();
     const last = finished.filter((name) => !name.endsWith('.history')).at(-1);
-    const numbers = [...growing.map((name) => segmentNumber(name, this.#segmentBytes)), ...(last === undefined ? [] : [segmentNumber(last, this.#segmentBytes) + 1n])];
+    const numbers = [
+      ...growing.map((name) => segmentNumber(name, this.#segmentBytes)),
+      ...(last === undefined ? [] : [segmentNumber(last, this.#segmentBytes) + 1n]),
+    ];
     return numbers.length === 0 ? undefined : numbers.reduce((a, b) => (a > b ? a : b));
   }
 
@@ -97,7 +103,7 @@ export class StreamSpool {
       await using file = await open(join(this.folder, name), 'r');
       const body = Buffer.alloc(this.#segmentBytes);
       const filledBytes = await filledPart(file, this.#segmentBytes);
-      for (let at = 0; at < filledBytes; ) {
+      for (let at = 0; at < filledBytes;) {
         const { bytesRead } = await file.read(body, at, filledBytes - at, at);
         if (bytesRead === 0) return undefined;
         at += bytesRead;
@@ -134,7 +140,10 @@ function byPosition(a: string, b: string): number {
 const stepBytes = 256 * 1024;
 const zeros = Buffer.alloc(stepBytes);
 
-async function filledPart(file: { read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }> }, segmentBytes: number): Promise<number> {
+async function filledPart(
+  file: { read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }> },
+  segmentBytes: number,
+): Promise<number> {
   const part = Buffer.alloc(stepBytes);
   for (let start = segmentBytes - stepBytes; start >= 0; start -= stepBytes) {
     const { bytesRead } = await file.read(part, 0, stepBytes, start);
@@ -171,7 +180,14 @@ function receiversOf(folder: string): number[] {
     }
   };
   try {
-    return readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && words(pid).includes(`--directory=${folder}`) && /(^|\/)pg_receivewal$/.test(words(pid)[0] ?? '')).map(Number);
+    return readdirSync('/proc')
+      .filter(
+        (pid) =>
+          /^\d+$/.test(pid) &&
+          words(pid).includes(`--directory=${folder}`) &&
+          /(^|\/)pg_receivewal$/.test(words(pid)[0] ?? ''),
+      )
+      .map(Number);
   } catch {
     // No such place on this system.
     return [];

@@ -33,27 +33,62 @@ const maxPauseMs = 30_000;
 /** With the box around it a segment must fit into an object even if it does not shrink. */
 const maxSegmentBytes = 32 * 1024 * 1024;
 
-export async function walStream(loaded: LoadedConfig, request: WalStreamRequest, context: RunContext): Promise<WalStreamReport> {
-  if (!/^[a-z0-9_]{1,63}$/.test(request.slot)) throw new LifeboatError('usage', `"${request.slot}" is no name of a replication slot`, { hint: 'small letters, digits and underscores, at most 63' });
+export async function walStream(
+  loaded: LoadedConfig,
+  request: WalStreamRequest,
+  context: RunContext,
+): Promise<WalStreamReport> {
+  if (!/^[a-z0-9_]{1,63}$/.test(request.slot)) {
+    throw new LifeboatError('usage', `"${request.slot}" is no name of a replication slot`, {
+      hint: 'small letters, digits and underscores, at most 63',
+    });
+  }
   const target = chooseTarget(loaded, request.target);
   const url = target.postgres?.url;
-  if (url === undefined) throw new LifeboatError('usage', `target ${target.name} has no PostgreSQL`, { hint: 'set DATABASE_URL' });
+  if (url === undefined) {
+    throw new LifeboatError('usage', `target ${target.name} has no PostgreSQL`, { hint: 'set DATABASE_URL' });
+  }
   if (request.dropSlot) return removeSlot(loaded, { ...request, target: target.name, url }, context);
   collectLeftovers(loaded, context);
   const found = await readServer(url, request.slot, context.signal);
-  if (found.segmentBytes > maxSegmentBytes) throw new LifeboatError('usage', `segments of ${found.segmentBytes} bytes are larger than an object may be`, { hint: 'use a cluster with --wal-segsize of 32 MB or less' });
+  if (found.segmentBytes > maxSegmentBytes) {
+    throw new LifeboatError('usage', `segments of ${found.segmentBytes} bytes are larger than an object may be`, {
+      hint: 'use a cluster with --wal-segsize of 32 MB or less',
+    });
+  }
   // The storage is needed a little longer than the run: for the last of the log, and to give the lease back.
   const work = new AbortController();
   const stop = (): void => void setTimeout(() => work.abort(context.signal.reason), graceMs).unref();
   context.signal.addEventListener('abort', stop, { once: true });
-  const storage = await openStorage(repositoryLocation(loaded), { signal: work.signal, retryBudgetMs, onRetry: (message) => context.emit({ type: 'debug', message }) });
+  const storage = await openStorage(repositoryLocation(loaded), {
+    signal: work.signal,
+    retryBudgetMs,
+    onRetry: (message) => context.emit({ type: 'debug', message }),
+  });
   try {
     const { config } = loaded;
-    const repository = await openRepository(retaining(storage, repositoryLocation(loaded)), config.encryption, config.stateDir);
-    await expectSystem(repository, { stateDir: config.stateDir, cluster: target.name, systemId: found.systemId, accept: request.acceptNewSystem });
+    const repository = await openRepository(
+      retaining(storage, repositoryLocation(loaded)),
+      config.encryption,
+      config.stateDir,
+    );
+    await expectSystem(repository, {
+      stateDir: config.stateDir,
+      cluster: target.name,
+      systemId: found.systemId,
+      accept: request.acceptNewSystem,
+    });
     // Only now: a slot on a wrong server would fill its disk.
     const server = await withSlot(found, url, request, context);
-    const run: StreamRun = { loaded, request, repository, server, url, target: target.name, program: await findReceiver(server.serverMajor) };
+    const run: StreamRun = {
+      loaded,
+      request,
+      repository,
+      server,
+      url,
+      target: target.name,
+      program: await findReceiver(server.serverMajor),
+    };
     return await underLease(run, context);
   } finally {
     context.signal.removeEventListener('abort', stop);
@@ -64,18 +99,29 @@ export async function walStream(loaded: LoadedConfig, request: WalStreamRequest,
 /** Streams as long as the lease holds; one that was lost in a long outage of the storage is taken anew. */
 async function underLease(run: StreamRun, context: RunContext): Promise<WalStreamReport> {
   const { repository, server, request } = run;
-  for (let wasHeld = false; ; ) {
+  for (let wasHeld = false; ;) {
     const lost = new AbortController();
     try {
-      await using _ = await acquireLease(repository.storage, { scope: `wal-${server.systemId}`, command: 'wal stream', signal: context.signal, onLost: (error) => lost.abort(error) });
+      await using _ = await acquireLease(repository.storage, {
+        scope: `wal-${server.systemId}`,
+        command: 'wal stream',
+        signal: context.signal,
+        onLost: (error) => lost.abort(error),
+      });
       wasHeld = true;
       return await stream(run, lost.signal, context);
     } catch (error) {
       if (context.signal.aborted || !(error instanceof LifeboatError)) throw error;
-      if (!wasHeld && request.skipIfRunning && error.code === 'locked') return reportOf(run, undefined, { state: 'skipped', spoolBytes: 0 });
+      if (!wasHeld && request.skipIfRunning && error.code === 'locked') {
+        return reportOf(run, undefined, { state: 'skipped', spoolBytes: 0 });
+      }
       const isStillAway = wasHeld && error.code === 'storage' && error.retryable;
       if (!lost.signal.aborted && !isStillAway) throw error;
-      context.emit({ type: lost.signal.aborted ? 'warning' : 'debug', component: 'wal', message: `${messageOf(error)}; taking it again` });
+      context.emit({
+        type: lost.signal.aborted ? 'warning' : 'debug',
+        component: 'wal',
+        message: `${messageOf(error)}; taking it again`,
+      });
       await pauseUntil(5000, context.signal);
     }
   }
@@ -85,8 +131,19 @@ async function stream(run: StreamRun, lost: AbortSignal, context: RunContext): P
   const { loaded, request, repository, server } = run;
   const { systemId, segmentBytes } = server;
   const { config } = loaded;
-  const spool = new StreamSpool(join(config.stateDir, 'repositories', repository.repositoryId, 'wal-stream', systemId), segmentBytes);
-  const shipper = new Shipper({ repository, spool, systemId, segmentBytes, compression: config.compression, jobs: config.jobs, emit: context.emit });
+  const spool = new StreamSpool(
+    join(config.stateDir, 'repositories', repository.repositoryId, 'wal-stream', systemId),
+    segmentBytes,
+  );
+  const shipper = new Shipper({
+    repository,
+    spool,
+    systemId,
+    segmentBytes,
+    compression: config.compression,
+    jobs: config.jobs,
+    emit: context.emit,
+  });
   await spool.prepare();
   if (request.acceptGap) {
     await shipper.pass(true);
@@ -97,7 +154,13 @@ async function stream(run: StreamRun, lost: AbortSignal, context: RunContext): P
   const { first, gap } = await gapBefore(repository, server, await spool.list());
   if (first !== undefined) await shipper.adopt(Number.parseInt(first.slice(0, 8), 16), first);
   if (gap !== undefined) context.emit({ type: 'warning', component: 'wal', message: gap });
-  context.emit({ type: 'step', component: 'wal', message: `streaming the log of cluster ${systemId} by slot ${request.slot} to ${repository.storage.location}, from ${first ?? 'where the slot begins'} on` });
+  context.emit({
+    type: 'step',
+    component: 'wal',
+    message:
+      `streaming the log of cluster ${systemId} by slot ${request.slot} to ${repository.storage.location}, from ` +
+      `${first ?? 'where the slot begins'} on`,
+  });
   const trouble = new Trouble(context.emit);
   const failed = new AbortController();
   const until = AbortSignal.any([context.signal, lost, failed.signal]);
@@ -111,14 +174,26 @@ async function stream(run: StreamRun, lost: AbortSignal, context: RunContext): P
   ]);
   lost.throwIfAborted();
   // Also after a failure: what was received by then is worth as much.
-  await shipper.pass(true).catch((error: unknown) => warnings.push(`the last of the log that was received is not in the repository: ${messageOf(error)}; it is in ${spool.folder}, and the next start ships it`));
+  await shipper
+    .pass(true)
+    .catch((error: unknown) =>
+      warnings.push(
+        `the last of the log that was received is not in the repository: ${messageOf(error)}; it is in ` +
+          `${spool.folder}, and the next start ships it`,
+      ),
+    );
   failed.signal.throwIfAborted();
   for (const message of warnings) context.emit({ type: 'warning', component: 'wal', message });
   return { ...reportOf(run, shipper, { state: 'ended', spoolBytes: await spool.bytes() }), warnings };
 }
 
 /** Ships what comes; an outage of the storage is waited out. Rejects only for what no waiting would heal. */
-async function keepShipping(shipper: Shipper, { intervalMs }: WalStreamRequest, trouble: Trouble, until: AbortSignal): Promise<void> {
+async function keepShipping(
+  shipper: Shipper,
+  { intervalMs }: WalStreamRequest,
+  trouble: Trouble,
+  until: AbortSignal,
+): Promise<void> {
   let pauseMs = lookMs;
   for (let growingAt = 0; !until.aborted; await pauseUntil(pauseMs, until)) {
     const isDue = performance.now() >= growingAt;

@@ -19,13 +19,23 @@ export class Trouble {
 
   is(kind: TroubleKind, message: string): void {
     // Not at every try: an outage of a night is one line, and one more when it looks different.
-    if (this.#now.get(kind) !== message) this.#emit({ type: this.#now.has(kind) ? 'step' : 'warning', component: 'wal', message });
+    if (this.#now.get(kind) !== message) {
+      this.#emit({ type: this.#now.has(kind) ? 'step' : 'warning', component: 'wal', message });
+    }
     this.#now.set(kind, message);
   }
 
   over(kind: TroubleKind): void {
     if (!this.#now.delete(kind)) return;
-    this.#emit({ type: 'step', component: 'wal', message: { server: 'the server streams again', storage: 'the repository takes it again', spool: 'there is room again' }[kind] });
+    this.#emit({
+      type: 'step',
+      component: 'wal',
+      message: {
+        server: 'the server streams again',
+        storage: 'the repository takes it again',
+        spool: 'there is room again',
+      }[kind],
+    });
   }
 }
 

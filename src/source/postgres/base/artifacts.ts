@@ -1,6 +1,8 @@
 /** Names of the streams of a base backup. */
 
-/** A tar with the data directory. In it, last, is PostgreSQL's backup_manifest, unless that is an artifact of its own. */
+/**
+ * A tar with the data directory. In it, last, is PostgreSQL's backup_manifest, unless that is an artifact of its own.
+ */
 export const baseArtifact = 'base.tar';
 
 /** PostgreSQL's own manifest, where there are several tablespaces. */

@@ -28,11 +28,23 @@ const clusterFacts = z.strictObject({
   /** Configuration files outside of the data directory, by setting: they are not in this backup. */
   outsideFiles: z.record(z.string(), z.string()),
   /** Tablespaces outside of the data directory: where they lay, and about how many bytes are in them. */
-  tablespaces: z.array(z.strictObject({ oid: z.string().regex(/^[1-9]\d{0,9}$/), name: z.string(), path: z.string().startsWith('/'), bytes: z.number().int().nonnegative() })),
+  tablespaces: z.array(
+    z.strictObject({
+      oid: z.string().regex(/^[1-9]\d{0,9}$/),
+      name: z.string(),
+      path: z.string().startsWith('/'),
+      bytes: z.number().int().nonnegative(),
+    }),
+  ),
 });
 
 /** With what stands in PostgreSQL's own manifest. */
-export const baseFacts = z.strictObject({ ...clusterFacts.shape, timeline: z.number().int().positive(), startLsn: lsn, stopLsn: lsn });
+export const baseFacts = z.strictObject({
+  ...clusterFacts.shape,
+  timeline: z.number().int().positive(),
+  startLsn: lsn,
+  stopLsn: lsn,
+});
 
 export type ClusterFacts = z.infer<typeof clusterFacts>;
 export type BaseFacts = z.infer<typeof baseFacts>;

@@ -41,5 +41,9 @@ parentPort?.on('message', ({ file, fd, end, isLast }: HashJob) => {
   }
   if (!isLast) return;
   files.delete(file);
-  parentPort?.postMessage((state.failure === undefined ? { file, sha256: state.hash.digest('hex') } : { file, failure: state.failure }) satisfies HashAnswer);
+  parentPort?.postMessage(
+    (state.failure === undefined
+      ? { file, sha256: state.hash.digest('hex') }
+      : { file, failure: state.failure }) satisfies HashAnswer,
+  );
 });

@@ -15,12 +15,18 @@ export interface RestoredFile {
   readonly sha256: string;
 }
 
-/** Throws LifeboatError `integrity` naming the first differences. `restored`: by path as in the manifest, each byte one character (latin1); it is emptied. */
+/**
+ * Throws LifeboatError `integrity` naming the first differences. `restored`: by path as in the manifest, each byte one
+ * character (latin1); it is emptied.
+ */
 export async function checkManifest(path: string, restored: Map<string, RestoredFile>): Promise<void> {
   const faults: string[] = [];
   const hash = createHash('sha256');
   let checksum: string | undefined;
-  for await (const line of createInterface({ input: createReadStream(path, { encoding: 'latin1' }), crlfDelay: Infinity })) {
+  for await (const line of createInterface({
+    input: createReadStream(path, { encoding: 'latin1' }),
+    crlfDelay: Infinity,
+  })) {
     checksum = /^"Manifest-Checksum": "([0-9a-f]{64})"\}$/.exec(line)?.[1];
     if (checksum !== undefined) break;
     hash.update(line, 'latin1').update('\n');
@@ -30,12 +36,19 @@ export async function checkManifest(path: string, restored: Map<string, Restored
     restored.delete(entry.path);
     if (file === undefined) faults.push(`${entry.path} is missing`);
     else if (file.bytes !== entry.bytes) faults.push(`${entry.path} has ${file.bytes} bytes, not ${entry.bytes}`);
-    else if (entry.sha256 !== undefined && file.sha256 !== entry.sha256) faults.push(`${entry.path} has another content`);
+    else if (entry.sha256 !== undefined && file.sha256 !== entry.sha256) {
+      faults.push(`${entry.path} has another content`);
+    }
   }
   if (checksum !== hash.digest('hex')) faults.unshift('backup_manifest itself is damaged');
   for (const each of restored.keys()) faults.push(`${each} is not listed`);
   if (faults.length === 0) return;
-  throw new LifeboatError('integrity', `the restored files are not those that PostgreSQL listed: ${faults.slice(0, 5).join('; ')}${faults.length > 5 ? ` and ${faults.length - 5} more` : ''}`, { hint: 'recover from another base backup; lifeboat validate --deep tells whether this one is damaged' });
+  throw new LifeboatError(
+    'integrity',
+    'the restored files are not those that PostgreSQL listed: ' +
+      `${faults.slice(0, 5).join('; ')}${faults.length > 5 ? ` and ${faults.length - 5} more` : ''}`,
+    { hint: 'recover from another base backup; lifeboat validate --deep tells whether this one is damaged' },
+  );
 }
 
 interface ManifestEntry {
@@ -49,7 +62,13 @@ function parseEntry(line: string): ManifestEntry {
   try {
     const entry = JSON.parse(line.replace(/,$/, '')) as Record<string, unknown>;
     // The line was read byte by byte, so a path in it is already what the tar says.
-    const { Path: plain, 'Encoded-Path': encoded, Size: bytes, 'Checksum-Algorithm': algorithm, Checksum: sha256 } = entry;
+    const {
+      Path: plain,
+      'Encoded-Path': encoded,
+      Size: bytes,
+      'Checksum-Algorithm': algorithm,
+      Checksum: sha256,
+    } = entry;
     const path = typeof plain === 'string' ? plain : Buffer.from(String(encoded), 'hex').toString('latin1');
     if (typeof bytes !== 'number') throw new TypeError('no size');
     return { path, bytes, sha256: algorithm === 'SHA256' && typeof sha256 === 'string' ? sha256 : undefined };

@@ -38,7 +38,10 @@ export class BasePlacer {
     this.#owner = owner;
   }
 
-  /** What follows goes into `folder`, which exists. `prefix`: how its files are listed; `nameOf`: the name of a file there, undefined to leave it out. */
+  /**
+   * What follows goes into `folder`, which exists. `prefix`: how its files are listed; `nameOf`: the name of a file
+   * there, undefined to leave it out.
+   */
   root(folder: string, prefix: string, nameOf: (path: string) => string | undefined): void {
     this.#root = { folder, prefix, nameOf };
     this.#folders.set(folder, Buffer.from(folder));
@@ -88,7 +91,10 @@ export class BasePlacer {
   async #file(path: string, mode: number): Promise<FileSink> {
     const { prefix, nameOf } = this.#root;
     const name = nameOf(path);
-    const content = name === undefined ? new UnplacedContent() : new FileContent(await this.#create(name, mode), this.#owner, this.#hasher);
+    const content =
+      name === undefined
+        ? new UnplacedContent()
+        : new FileContent(await this.#create(name, mode), this.#owner, this.#hasher);
     const sink = new FileSink(content, async (ending) => {
       this.#open = undefined;
       const ended = ending.then(
@@ -105,7 +111,9 @@ export class BasePlacer {
 
   async #create(name: string, mode: number): Promise<FileHandle> {
     const target = this.#pathOf(name);
-    if (name.includes('/') && !this.#folders.has(dirname(target.toString('latin1')))) await this.makeFolder(dirname(name), 0o700);
+    if (name.includes('/') && !this.#folders.has(dirname(target.toString('latin1')))) {
+      await this.makeFolder(dirname(name), 0o700);
+    }
     return open(target, 'wx+', mode);
   }
 
@@ -184,7 +192,9 @@ class FileContent implements Content {
 
   write(piece: Uint8Array): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
-    const written = writeAll(this.#handle, piece, this.#bytes).catch((error: unknown) => void (this.#failure ??= errorOf(error)));
+    const written = writeAll(this.#handle, piece, this.#bytes).catch(
+      (error: unknown) => void (this.#failure ??= errorOf(error)),
+    );
     this.#bytes += piece.length;
     this.#writing.add(written);
     void written.finally(() => this.#writing.delete(written));
@@ -229,7 +239,9 @@ class FileContent implements Content {
 }
 
 async function writeAll(handle: FileHandle, piece: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < piece.length; ) done += (await handle.write(piece, done, piece.length - done, position + done)).bytesWritten;
+  for (let done = 0; done < piece.length;) {
+    done += (await handle.write(piece, done, piece.length - done, position + done)).bytesWritten;
+  }
 }
 
 function errorOf(thrown: unknown): Error {

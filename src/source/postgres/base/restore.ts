@@ -31,9 +31,16 @@ const asideSuffix = '.until-recovered';
 /** They tell of the old server, and where its tablespaces lay: ours are linked to where they are now. */
 const leftOut = ['postmaster.pid', 'standby.signal', 'recovery.signal', 'tablespace_map'];
 
-/** Durable when it resolves, and equal to PostgreSQL's own manifest. Throws `integrity` (14) for what is no whole base backup, `space` (15). */
-export async function restoreBase({ reader, dataDir, tablespaces, owner }: RestoreBaseOptions, context: RunContext): Promise<void> {
-  const nameOf = (path: string): string | undefined => (leftOut.includes(path) ? undefined : path === controlFile || setAside.includes(path) ? path + asideSuffix : path);
+/**
+ * Durable when it resolves, and equal to PostgreSQL's own manifest. Throws `integrity` (14) for what is no whole base
+ * backup, `space` (15).
+ */
+export async function restoreBase(
+  { reader, dataDir, tablespaces, owner }: RestoreBaseOptions,
+  context: RunContext,
+): Promise<void> {
+  const nameOf = (path: string): string | undefined =>
+    leftOut.includes(path) ? undefined : path === controlFile || setAside.includes(path) ? path + asideSuffix : path;
   const placer = new BasePlacer(owner);
   const counted = progressOf(reader, context);
   try {
@@ -46,9 +53,16 @@ export async function restoreBase({ reader, dataDir, tablespaces, owner }: Resto
       await readTar(counted(tablespaceArtifact(oid)), async (entry) => placer.place(entry));
     }
     placer.root(dataDir, '', nameOf);
-    if (reader.artifacts.some(({ name }) => name === manifestArtifact)) await placer.copy(manifestFile, counted(manifestArtifact));
+    if (reader.artifacts.some(({ name }) => name === manifestArtifact)) {
+      await placer.copy(manifestFile, counted(manifestArtifact));
+    }
     const restored = await placer.finish();
-    if (!restored.has(controlFile) || !restored.delete(manifestFile)) throw new LifeboatError('integrity', `the base backup is not whole: it has no ${restored.has(controlFile) ? manifestFile : controlFile}`);
+    if (!restored.has(controlFile) || !restored.delete(manifestFile)) {
+      throw new LifeboatError(
+        'integrity',
+        `the base backup is not whole: it has no ${restored.has(controlFile) ? manifestFile : controlFile}`,
+      );
+    }
     await checkManifest(join(dataDir, manifestFile), restored);
     for (const { oid, to } of tablespaces) await symlink(to, join(dataDir, 'pg_tblspc', oid));
     placer.root(dataDir, '', (path) => path);
@@ -59,7 +73,11 @@ export async function restoreBase({ reader, dataDir, tablespaces, owner }: Resto
     await rename(join(dataDir, `${controlFile}${asideSuffix}`), join(dataDir, controlFile));
     await syncFolder(join(dataDir, 'global'));
   } catch (error) {
-    throw spaceError(error, `cannot write to ${[dataDir, ...tablespaces.map(({ to }) => to)].join(', ')}`, 'make room, or name folders on another disk by --data-dir and --tablespace-map');
+    throw spaceError(
+      error,
+      `cannot write to ${[dataDir, ...tablespaces.map(({ to }) => to)].join(', ')}`,
+      'make room, or name folders on another disk by --data-dir and --tablespace-map',
+    );
   } finally {
     await placer.abandon();
   }
@@ -69,7 +87,9 @@ export async function restoreBase({ reader, dataDir, tablespaces, owner }: Resto
 async function makeFolders(path: string, owner: FolderOwner | undefined): Promise<void> {
   const first = await mkdir(path, { recursive: true, mode: 0o700 });
   if (owner === undefined || first === undefined) return;
-  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) await chown(folder, owner.uid, owner.gid);
+  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) {
+    await chown(folder, owner.uid, owner.gid);
+  }
 }
 
 /** For a folder that was not restored but made: no server starts from it by itself until takeIntoUse(). */
@@ -95,12 +115,23 @@ export async function takeIntoUse(dataDir: string): Promise<void> {
 }
 
 function withoutRecovery(text: string): string {
-  const kept = text.split('\n').filter((line) => line !== '' && !/^\s*(recovery_\w+|restore_command|archive_cleanup_command|archive_mode|primary_conninfo|primary_slot_name)\s*=/.test(line));
+  const kept = text
+    .split('\n')
+    .filter(
+      (line) =>
+        line !== '' &&
+        !/^\s*(recovery_\w+|restore_command|archive_cleanup_command|archive_mode|primary_conninfo|primary_slot_name)\s*=/.test(
+          line,
+        ),
+    );
   return [...kept, "archive_mode = 'off'", ''].join('\n');
 }
 
 /** Opens artifacts, telling how far all of them together have come. */
-function progressOf(reader: ArtifactReader, { signal, emit }: RunContext): (name: string) => AsyncGenerator<Uint8Array> {
+function progressOf(
+  reader: ArtifactReader,
+  { signal, emit }: RunContext,
+): (name: string) => AsyncGenerator<Uint8Array> {
   const totalBytes = reader.artifacts.reduce((sum, { bytes }) => sum + bytes, 0);
   let readBytes = 0;
   return async function* (name) {

@@ -34,7 +34,10 @@ export function baseSource(options: BaseSourceOptions): Source {
   return new BaseSource(options);
 }
 
-/** Writes a little WAL and ends the segment, so that the server has something to archive. Without the right to end it, it is left to the server. */
+/**
+ * Writes a little WAL and ends the segment, so that the server has something to archive. Without the right to end it,
+ * it is left to the server.
+ */
 export async function switchWal(url: Secret, signal: AbortSignal): Promise<void> {
   await withConnection(url, { signal }, async (connection) => {
     await connection.query('SELECT pg_current_xact_id()');
@@ -70,19 +73,44 @@ class BaseSource implements Source {
   async *dump(context: RunContext): AsyncGenerator<Artifact, void, void> {
     const { signal, emit } = context;
     this.#signal = signal;
-    const { before, expectedBytes } = await withConnection(this.#options.url, { signal }, async (connection) => ({ before: await readCluster(connection), expectedBytes: await clusterBytes(connection) }));
+    const { before, expectedBytes } = await withConnection(this.#options.url, { signal }, async (connection) => ({
+      before: await readCluster(connection),
+      expectedBytes: await clusterBytes(connection),
+    }));
     this.#before = before;
     const tools = await findTools(Math.floor(before.serverVersionNum / 10000), { folder: this.#options.toolFolder });
     this.#toolVersion = tools.version;
-    for (const [setting, path] of Object.entries(before.outsideFiles)) emit({ type: 'step', component: 'base', message: `${setting} lies outside of the data directory and is not in a base backup: ${path}` });
+    for (const [setting, path] of Object.entries(before.outsideFiles)) {
+      emit({
+        type: 'step',
+        component: 'base',
+        message: `${setting} lies outside of the data directory and is not in a base backup: ${path}`,
+      });
+    }
     const file = join(tools.folder, 'pg_basebackup');
     if (before.tablespaces.length === 0) {
-      yield { name: baseArtifact, mediaType: 'application/x-tar', chunkSize: 'small', body: { from: 'tool', run: async (fd, stop) => this.#run(file, { fd }, stop) } };
+      yield {
+        name: baseArtifact,
+        mediaType: 'application/x-tar',
+        chunkSize: 'small',
+        body: { from: 'tool', run: async (fd, stop) => this.#run(file, { fd }, stop) },
+      };
       return;
     }
     const { scratchDir, hangTimeoutMs } = this.#options;
-    const run = async (folder: string, stop: AbortSignal, onSent: () => void): Promise<ToolProcess> => this.#run(file, { folder }, stop, onSent);
-    yield* spoolTablespaces({ tablespaces: before.tablespaces, expectedBytes, scratchDir, hangTimeoutMs, run, onSizes: (sizes) => (this.#tablespaceBytes = sizes) }, context);
+    const run = async (folder: string, stop: AbortSignal, onSent: () => void): Promise<ToolProcess> =>
+      this.#run(file, { folder }, stop, onSent);
+    yield* spoolTablespaces(
+      {
+        tablespaces: before.tablespaces,
+        expectedBytes,
+        scratchDir,
+        hangTimeoutMs,
+        run,
+        onSizes: (sizes) => (this.#tablespaceBytes = sizes),
+      },
+      context,
+    );
   }
 
   async facts(): Promise<ComponentFacts> {
@@ -90,16 +118,36 @@ class BaseSource implements Source {
     if (before === undefined || this.#ended === undefined) throw leftEarly();
     await this.#ended;
     const after = await withConnection(this.#options.url, { signal: this.#signal }, readCluster);
-    if (after.systemIdentifier !== before.systemIdentifier) throw new LifeboatError('source', 'another cluster answers at that address since the base backup began', { state: 'no backup was made' });
+    if (after.systemIdentifier !== before.systemIdentifier) {
+      throw new LifeboatError('source', 'another cluster answers at that address since the base backup began', {
+        state: 'no backup was made',
+      });
+    }
     const { now, ...cluster } = after;
-    const tablespaces = before.tablespaces.map((each) => ({ ...each, bytes: this.#tablespaceBytes.get(each.oid) ?? 0 }));
-    const facts: ClusterFacts = { ...cluster, tablespaces, toolVersion: this.#toolVersion, startedAt: before.now, stoppedAt: now };
+    const tablespaces = before.tablespaces.map((each) => ({
+      ...each,
+      bytes: this.#tablespaceBytes.get(each.oid) ?? 0,
+    }));
+    const facts: ClusterFacts = {
+      ...cluster,
+      tablespaces,
+      toolVersion: this.#toolVersion,
+      startedAt: before.now,
+      stoppedAt: now,
+    };
     return { kind: 'base', facts };
   }
 
   async #run(file: string, to: BaseRun['to'], signal: AbortSignal, onSent?: () => void): Promise<ToolProcess> {
     const { url, archiveTimeoutMs = 300_000 } = this.#options;
-    const running = await runBaseBackup({ url, file, to, archiveTimeoutMs, signal, ...(onSent === undefined ? {} : { onSent }) });
+    const running = await runBaseBackup({
+      url,
+      file,
+      to,
+      archiveTimeoutMs,
+      signal,
+      ...(onSent === undefined ? {} : { onSent }),
+    });
     this.#ended = running.done;
     return running;
   }

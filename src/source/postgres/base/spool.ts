@@ -29,8 +29,14 @@ export interface SpoolOptions {
 /** The tars are about as large as the files in them. */
 const roomBeyond = 1.05;
 
-/** Yields base.tar, a tar for each tablespace, and backup_manifest. Throws `space` (15) before anything is read, `source` (13). */
-export async function* spoolTablespaces(options: SpoolOptions, context: RunContext): AsyncGenerator<Artifact, void, void> {
+/**
+ * Yields base.tar, a tar for each tablespace, and backup_manifest. Throws `space` (15) before anything is read,
+ * `source` (13).
+ */
+export async function* spoolTablespaces(
+  options: SpoolOptions,
+  context: RunContext,
+): AsyncGenerator<Artifact, void, void> {
   await requireRoom(options);
   const folders = Promise.withResolvers<string>();
   const used = Promise.withResolvers<void>();
@@ -41,7 +47,11 @@ export async function* spoolTablespaces(options: SpoolOptions, context: RunConte
   scratch.catch((error: unknown) => folders.reject(error));
   try {
     const folder = await folders.promise;
-    context.emit({ type: 'step', component: 'base', message: `the cluster has ${options.tablespaces.length} more tablespaces: its base backup goes by way of ${folder}` });
+    context.emit({
+      type: 'step',
+      component: 'base',
+      message: `the cluster has ${options.tablespaces.length} more tablespaces: its base backup goes by way of ${folder}`,
+    });
     await fill(folder, options, context);
     yield* handOver(folder, options, context);
   } finally {
@@ -54,10 +64,16 @@ async function requireRoom({ scratchDir, expectedBytes, tablespaces }: SpoolOpti
   const { bavail, bsize } = await statfs(scratchDir);
   const needBytes = Math.ceil(expectedBytes * roomBeyond);
   if (bavail * bsize >= needBytes) return;
-  throw new LifeboatError('space', `not enough space in ${scratchDir} for a base backup with the tablespaces ${tablespaces.map(({ name }) => name).join(', ')}: ${formatBytes(needBytes)} needed, ${formatBytes(bavail * bsize)} free`, {
-    state: 'no backup was made',
-    hint: 'a cluster with several tablespaces is put there first: make room, or name another folder by TMPDIR',
-  });
+  throw new LifeboatError(
+    'space',
+    `not enough space in ${scratchDir} for a base backup with the tablespaces ` +
+      `${tablespaces.map(({ name }) => name).join(', ')}: ${formatBytes(needBytes)} needed, ` +
+      `${formatBytes(bavail * bsize)} free`,
+    {
+      state: 'no backup was made',
+      hint: 'a cluster with several tablespaces is put there first: make room, or name another folder by TMPDIR',
+    },
+  );
 }
 
 async function fill(folder: string, options: SpoolOptions, context: RunContext): Promise<void> {
@@ -66,18 +82,44 @@ async function fill(folder: string, options: SpoolOptions, context: RunContext):
   const running = await options.run(folder, AbortSignal.any([context.signal, hung.signal]), () => (sent = true));
   let [lastBytes, since] = [-1, performance.now()];
   const watch = setInterval(() => {
-    bytesIn(folder).then((bytes) => {
-      // What is in the scratch folder is not read into the backup yet, but a run in which it grows is not hung.
-      context.emit({ type: 'progress', component: 'base', readBytes: bytes, newBytes: 0, storedBytes: 0, totalBytes: options.expectedBytes });
-      if (bytes !== lastBytes || sent) [lastBytes, since] = [bytes, performance.now()];
-      else if (performance.now() - since > options.hangTimeoutMs) hung.abort(new LifeboatError('source', `hung: pg_basebackup has written nothing for ${Math.round(options.hangTimeoutMs / 1000)} s`, { state: 'no backup was recorded', retryable: true, hint: 'look at the server and its network; hangTimeoutSeconds sets the limit' }));
-    }, () => {});
+    bytesIn(folder).then(
+      (bytes) => {
+        // What is in the scratch folder is not read into the backup yet, but a run in which it grows is not hung.
+        context.emit({
+          type: 'progress',
+          component: 'base',
+          readBytes: bytes,
+          newBytes: 0,
+          storedBytes: 0,
+          totalBytes: options.expectedBytes,
+        });
+        if (bytes !== lastBytes || sent) [lastBytes, since] = [bytes, performance.now()];
+        else if (performance.now() - since > options.hangTimeoutMs) {
+          hung.abort(
+            new LifeboatError(
+              'source',
+              `hung: pg_basebackup has written nothing for ${Math.round(options.hangTimeoutMs / 1000)} s`,
+              {
+                state: 'no backup was recorded',
+                retryable: true,
+                hint: 'look at the server and its network; hangTimeoutSeconds sets the limit',
+              },
+            ),
+          );
+        }
+      },
+      () => {},
+    );
   }, 1000);
   try {
     await running.done;
   } catch (error) {
     const said = error instanceof LifeboatError ? error.message : '';
-    throw spaceError(/No space left on device/.test(said) ? Object.assign(new Error(said), { code: 'ENOSPC' }) : error, `cannot write to the scratch folder ${folder}`, 'make room there, or name another folder by TMPDIR');
+    throw spaceError(
+      /No space left on device/.test(said) ? Object.assign(new Error(said), { code: 'ENOSPC' }) : error,
+      `cannot write to the scratch folder ${folder}`,
+      'make room there, or name another folder by TMPDIR',
+    );
   } finally {
     clearInterval(watch);
   }
@@ -89,10 +131,20 @@ async function bytesIn(folder: string): Promise<number> {
   return bytes;
 }
 
-async function* handOver(folder: string, { tablespaces, onSizes }: SpoolOptions, { signal }: RunContext): AsyncGenerator<Artifact, void, void> {
+async function* handOver(
+  folder: string,
+  { tablespaces, onSizes }: SpoolOptions,
+  { signal }: RunContext,
+): AsyncGenerator<Artifact, void, void> {
   const found = (await readdir(folder)).flatMap((name) => /^(\d+)\.tar$/.exec(name)?.[1] ?? []);
   const expected = tablespaces.map(({ oid }) => oid);
-  if (found.toSorted().join(' ') !== expected.toSorted().join(' ')) throw new LifeboatError('source', 'the tablespaces of the cluster have changed while its base backup was taken', { state: 'no backup was recorded', hint: 'take it again', retryable: true });
+  if (found.toSorted().join(' ') !== expected.toSorted().join(' ')) {
+    throw new LifeboatError('source', 'the tablespaces of the cluster have changed while its base backup was taken', {
+      state: 'no backup was recorded',
+      hint: 'take it again',
+      retryable: true,
+    });
+  }
   const sizes = new Map<string, number>();
   for (const oid of expected) sizes.set(oid, (await stat(join(folder, `${oid}.tar`))).size);
   onSizes(sizes);
@@ -106,7 +158,12 @@ async function* handOver(folder: string, { tablespaces, onSizes }: SpoolOptions,
     const ended = Promise.withResolvers<void>();
     signal.addEventListener('abort', () => ended.resolve(), { once: true });
     reading.push(ended.promise);
-    yield { name, mediaType, chunkSize: 'small', body: { from: 'stream', stream: onceThrough(join(folder, file), signal, ended.resolve) } };
+    yield {
+      name,
+      mediaType,
+      chunkSize: 'small',
+      body: { from: 'stream', stream: onceThrough(join(folder, file), signal, ended.resolve) },
+    };
   }
   // The folder must not go before the last of them has been read.
   await Promise.all(reading);

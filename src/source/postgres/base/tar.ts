@@ -21,8 +21,14 @@ export interface TarSink {
 
 const blockBytes = 512;
 
-/** Calls `open` for each entry, in order; for a folder it returns nothing. Throws LifeboatError `integrity` for what is no whole tar. */
-export async function readTar(tar: AsyncIterable<Uint8Array>, open: (entry: TarEntry) => Promise<TarSink | undefined>): Promise<void> {
+/**
+ * Calls `open` for each entry, in order; for a folder it returns nothing. Throws LifeboatError `integrity` for what is
+ * no whole tar.
+ */
+export async function readTar(
+  tar: AsyncIterable<Uint8Array>,
+  open: (entry: TarEntry) => Promise<TarSink | undefined>,
+): Promise<void> {
   const header = Buffer.alloc(blockBytes);
   let headerFilled = 0;
   let contentLeft = 0;
@@ -30,7 +36,7 @@ export async function readTar(tar: AsyncIterable<Uint8Array>, open: (entry: TarE
   let sink: TarSink | undefined;
   let ended = false;
   for await (const piece of tar) {
-    for (let at = 0; at < piece.length && !ended; ) {
+    for (let at = 0; at < piece.length && !ended;) {
       if (contentLeft > 0) {
         const part = piece.subarray(at, at + contentLeft);
         at += part.length;
@@ -63,15 +69,22 @@ export async function readTar(tar: AsyncIterable<Uint8Array>, open: (entry: TarE
 function parseHeader(header: Buffer): TarEntry {
   let sum = 0;
   for (let at = 0; at < blockBytes; at++) sum += at >= 148 && at < 156 ? 32 : (header[at] ?? 0);
-  if (header.toString('latin1', 257, 262) !== 'ustar' || sum !== numberAt(header, 148, 8)) throw damaged('a header in it is none');
+  if (header.toString('latin1', 257, 262) !== 'ustar' || sum !== numberAt(header, 148, 8)) {
+    throw damaged('a header in it is none');
+  }
   const [name, prefix] = [textAt(header, 0, 100), textAt(header, 345, 155)];
   const path = (prefix === '' ? name : `${prefix}/${name}`).replace(/^(\.\/)+/, '').replace(/\/+$/, '');
-  if (path.startsWith('/') || path.split('/').includes('..')) throw new LifeboatError('integrity', `the base backup holds a path out of its folder: ${path}`);
+  if (path.startsWith('/') || path.split('/').includes('..')) {
+    throw new LifeboatError('integrity', `the base backup holds a path out of its folder: ${path}`);
+  }
   const type = header.toString('latin1', 156, 157);
   const mode = numberAt(header, 100, 8) & 0o777;
   if (type === '5') return { path: path === '.' ? '' : path, type: 'folder', mode, bytes: 0 };
   if (type === '0' || type === '\0') return { path, type: 'file', mode, bytes: numberAt(header, 124, 12) };
-  throw new LifeboatError('integrity', `the base backup holds ${path}, which is neither file nor folder but of type ${JSON.stringify(type)}`);
+  throw new LifeboatError(
+    'integrity',
+    `the base backup holds ${path}, which is neither file nor folder but of type ${JSON.stringify(type)}`,
+  );
 }
 
 function textAt(header: Buffer, at: number, length: number): string {
@@ -81,7 +94,9 @@ function textAt(header: Buffer, at: number, length: number): string {
 
 function numberAt(header: Buffer, at: number, length: number): number {
   const isBase256 = ((header[at] ?? 0) & 0x80) !== 0;
-  const value = isBase256 ? Number(header.readBigUInt64BE(at + length - 8)) : Number.parseInt(textAt(header, at, length).trim() || '0', 8);
+  const value = isBase256
+    ? Number(header.readBigUInt64BE(at + length - 8))
+    : Number.parseInt(textAt(header, at, length).trim() || '0', 8);
   if (!Number.isSafeInteger(value)) throw damaged('a header in it holds no number');
   return value;
 }

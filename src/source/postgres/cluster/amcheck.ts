@@ -1,4 +1,7 @@
-/** pg_amcheck over a throwaway database: are tables and indexes sound in themselves? It adds an extension there, so it comes last. */
+/**
+ * pg_amcheck over a throwaway database: are tables and indexes sound in themselves? It adds an extension there, so it
+ * comes last.
+ */
 import { join } from 'node:path';
 import type { RunContext } from '../../../lib/events.ts';
 import { runTool } from '../../../lib/exec.ts';
@@ -21,17 +24,50 @@ export interface AmcheckOptions {
 }
 
 /** `absent`: not installed. `unable`: it could not look, for the reason given. */
-export type AmcheckReport = { readonly outcome: 'clean' | 'absent' } | { readonly outcome: 'damaged' | 'unable'; readonly said: string };
+export type AmcheckReport =
+  | { readonly outcome: 'clean' | 'absent' }
+  | { readonly outcome: 'damaged' | 'unable'; readonly said: string };
 
 /** What it found is in the report, not thrown. */
-export async function amcheck({ url, database, programs, jobs, install = true, onProgress }: AmcheckOptions, { signal }: Pick<RunContext, 'signal'>): Promise<AmcheckReport> {
+export async function amcheck(
+  { url, database, programs, jobs, install = true, onProgress }: AmcheckOptions,
+  { signal }: Pick<RunContext, 'signal'>,
+): Promise<AmcheckReport> {
   const file = join(programs, 'pg_amcheck');
-  const isAvailable = async (): Promise<boolean> => withConnection(url, { database, signal }, async (client) => (await client.query("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'")).length > 0);
+  const isAvailable = async (): Promise<boolean> =>
+    withConnection(
+      url,
+      { database, signal },
+      async (client) => (await client.query("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'")).length > 0,
+    );
   if (!isProgram(file) || !(await isAvailable())) return { outcome: 'absent' };
-  const args = [...(install ? ['--install-missing'] : []), ...(onProgress === undefined ? [] : ['--progress']), '--no-password', `--jobs=${jobs}`];
-  const result = await runTool({ file, args, env: libpqEnvironment(url, { database }), signal, okExitCodes: [0, 1, 2], ...(onProgress === undefined ? {} : { onStderrLine: onProgress }) });
+  const args = [
+    ...(install ? ['--install-missing'] : []),
+    ...(onProgress === undefined ? [] : ['--progress']),
+    '--no-password',
+    `--jobs=${jobs}`,
+  ];
+  const result = await runTool({
+    file,
+    args,
+    env: libpqEnvironment(url, { database }),
+    signal,
+    okExitCodes: [0, 1, 2],
+    ...(onProgress === undefined ? {} : { onStderrLine: onProgress }),
+  });
   if (result.exitCode === 0) return { outcome: 'clean' };
   const found = result.stdout.trim();
-  if (result.exitCode === 2 && found !== '') return { outcome: 'damaged', said: found.split('\n').slice(0, 4).join('; ').slice(0, 500) };
-  return { outcome: 'unable', said: result.stderr.trim().split('\n').find((line) => /error|warning/i.test(line)) ?? result.stderr.trim().split('\n')[0] ?? '' };
+  if (result.exitCode === 2 && found !== '') {
+    return { outcome: 'damaged', said: found.split('\n').slice(0, 4).join('; ').slice(0, 500) };
+  }
+  return {
+    outcome: 'unable',
+    said:
+      result.stderr
+        .trim()
+        .split('\n')
+        .find((line) => /error|warning/i.test(line)) ??
+      result.stderr.trim().split('\n')[0] ??
+      '',
+  };
 }

@@ -42,15 +42,29 @@ interface Owner {
   readonly gid: number;
 }
 
-/** Looks for programs of a server that restores archives of this major version, and for a place. Throws `tool` (16); changes nothing. */
+/**
+ * Looks for programs of a server that restores archives of this major version, and for a place. Throws `tool` (16);
+ * changes nothing.
+ */
 export async function findScratchPlace(major: number): Promise<ScratchPlace> {
-  const servers = (await installedTools()).filter(({ folder }) => ['initdb', 'postgres'].every((name) => isProgram(join(folder, name))));
+  const servers = (await installedTools()).filter(({ folder }) =>
+    ['initdb', 'postgres'].every((name) => isProgram(join(folder, name))),
+  );
   const fitting = servers.find((each) => each.major >= major);
   if (fitting === undefined) {
-    const have = servers.length === 0 ? 'no PostgreSQL server is installed here' : `only version ${servers.map(({ version }) => version).join(', ')} is installed here`;
-    throw new LifeboatError('tool', `a throwaway server needs initdb and postgres of version ${major} or newer: ${have}`, {
-      hint: `install them (Debian, Ubuntu: apt-get install postgresql-${major}), or name a scratch server by BACKUP_DRILL_DATABASE_URL`,
-    });
+    const have =
+      servers.length === 0
+        ? 'no PostgreSQL server is installed here'
+        : `only version ${servers.map(({ version }) => version).join(', ')} is installed here`;
+    throw new LifeboatError(
+      'tool',
+      `a throwaway server needs initdb and postgres of version ${major} or newer: ${have}`,
+      {
+        hint:
+          `install them (Debian, Ubuntu: apt-get install postgresql-${major}), or name a scratch server by ` +
+          'BACKUP_DRILL_DATABASE_URL',
+      },
+    );
   }
   const owner = serverUser();
   return { parent: await reachableParent(owner), owner, programs: fitting.folder, version: fitting.version };
@@ -72,16 +86,40 @@ export async function startScratchCluster(place: ScratchPlace, context: RunConte
     await initialize(place, folder, password, context);
     server = await start(place, folder, context);
     const url = new Secret(`postgres://postgres:${password}@${encodeURIComponent(folder)}:5432/postgres`);
-    return { url, version: place.version, folder, pid: server.pid, programs: place.programs, [Symbol.asyncDispose]: dispose };
+    return {
+      url,
+      version: place.version,
+      folder,
+      pid: server.pid,
+      programs: place.programs,
+      [Symbol.asyncDispose]: dispose,
+    };
   } catch (error) {
     await dispose();
     throw error;
   }
 }
 
-/** An empty cluster that is to stay: durable, with page checksums, superuser postgres. `dataDir`: empty, the owner's. Throws `tool` (16), `space` (15). */
-export async function makeCluster({ dataDir, programs, owner }: Pick<ScratchPlace, 'programs' | 'owner'> & { readonly dataDir: string }, { signal }: Pick<RunContext, 'signal'>): Promise<void> {
-  const args = ['-D', dataDir, '-U', 'postgres', '--no-instructions', '--data-checksums', '--encoding=UTF8', '--locale=C', '--auth-local=peer', '--auth-host=scram-sha-256'];
+/**
+ * An empty cluster that is to stay: durable, with page checksums, superuser postgres. `dataDir`: empty, the owner's.
+ * Throws `tool` (16), `space` (15).
+ */
+export async function makeCluster(
+  { dataDir, programs, owner }: Pick<ScratchPlace, 'programs' | 'owner'> & { readonly dataDir: string },
+  { signal }: Pick<RunContext, 'signal'>,
+): Promise<void> {
+  const args = [
+    '-D',
+    dataDir,
+    '-U',
+    'postgres',
+    '--no-instructions',
+    '--data-checksums',
+    '--encoding=UTF8',
+    '--locale=C',
+    '--auth-local=peer',
+    '--auth-host=scram-sha-256',
+  ];
   await runServerTool({ file: join(programs, 'initdb'), args, cwd: dataDir, ...owner, signal }, 'initdb');
 }
 
@@ -94,19 +132,46 @@ interface Started {
   stop(): Promise<void>;
 }
 
-async function initialize({ owner, programs }: ScratchPlace, folder: string, password: string, context: RunContext): Promise<void> {
+async function initialize(
+  { owner, programs }: ScratchPlace,
+  folder: string,
+  password: string,
+  context: RunContext,
+): Promise<void> {
   const passwordFile = join(folder, 'password');
   await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
   if (owner !== undefined) for (const path of [folder, passwordFile]) await chown(path, owner.uid, owner.gid);
   const data = join(folder, 'data');
   await runServerTool(
-    { file: join(programs, 'initdb'), args: ['-D', data, '-U', 'postgres', '--no-sync', '--no-instructions', '--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', `--pwfile=${passwordFile}`], cwd: folder, ...owner, signal: context.signal },
+    {
+      file: join(programs, 'initdb'),
+      args: [
+        '-D',
+        data,
+        '-U',
+        'postgres',
+        '--no-sync',
+        '--no-instructions',
+        '--encoding=UTF8',
+        '--locale=C',
+        '--auth=scram-sha-256',
+        `--pwfile=${passwordFile}`,
+      ],
+      cwd: folder,
+      ...owner,
+      signal: context.signal,
+    },
     'initdb',
   );
   await rm(passwordFile);
   // Restored roles have nothing to do here, whatever their passwords.
   await writeFile(join(data, 'pg_hba.conf'), 'local all postgres scram-sha-256\n');
-  await appendFile(join(data, 'postgresql.conf'), Object.entries(settings(folder)).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`).join(''));
+  await appendFile(
+    join(data, 'postgresql.conf'),
+    Object.entries(settings(folder))
+      .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
+      .join(''),
+  );
 }
 
 /** Nothing of it has to survive: what makes data durable is off, and the log of changes as small as can be. */
@@ -143,7 +208,15 @@ async function start({ owner, programs }: ScratchPlace, folder: string, context:
   const data = join(folder, 'data');
   let log = '';
   // Not ended by the signal of the run: SIGTERM would wait for every session. Its scope ends it.
-  const tool = await startTool({ file: join(programs, 'postgres'), args: ['-D', data], cwd: folder, ...owner, stdout: 'ignore', detached: true, onStderrLine: (line) => (log = `${log}${line}\n`.slice(-4000)) });
+  const tool = await startTool({
+    file: join(programs, 'postgres'),
+    args: ['-D', data],
+    cwd: folder,
+    ...owner,
+    stdout: 'ignore',
+    detached: true,
+    onStderrLine: (line) => (log = `${log}${line}\n`.slice(-4000)),
+  });
   const remembered = rememberProcess(tool.pid, 'SIGQUIT');
   const stop = async (): Promise<void> => {
     await endServer(tool);
@@ -166,13 +239,27 @@ async function endServer(tool: RunningTool): Promise<void> {
   clearTimeout(late);
 }
 
-async function waitUntilReady(tool: RunningTool, data: string, log: () => string, { signal }: RunContext): Promise<void> {
-  const ended = tool.result.then(() => true, () => true);
+async function waitUntilReady(
+  tool: RunningTool,
+  data: string,
+  log: () => string,
+  { signal }: RunContext,
+): Promise<void> {
+  const ended = tool.result.then(
+    () => true,
+    () => true,
+  );
   for (;;) {
     signal.throwIfAborted();
     const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
     if (Number(lines[0]) === tool.pid && lines[7]?.startsWith('ready') === true) return;
-    if (await Promise.race([ended, sleep(20, false)])) throw new LifeboatError('tool', `a throwaway PostgreSQL server did not start: ${log().trim().split('\n').slice(-3).join('; ') || 'it said nothing'}`);
+    if (await Promise.race([ended, sleep(20, false)])) {
+      throw new LifeboatError(
+        'tool',
+        'a throwaway PostgreSQL server did not start: ' +
+          (log().trim().split('\n').slice(-3).join('; ') || 'it said nothing'),
+      );
+    }
   }
 }
 
@@ -182,25 +269,40 @@ async function runServerTool(spec: Parameters<typeof runTool>[0], name: string):
   } catch (error) {
     if (!(error instanceof LifeboatError) || error.code !== 'source') throw error;
     const full = /No space left on device|Disk quota exceeded/.test(error.message);
-    throw new LifeboatError(full ? 'space' : 'tool', `cannot make a throwaway PostgreSQL server: ${error.message}`, { hint: full ? 'make room, or name another folder by TMPDIR' : `see whether ${name} works for that user`, cause: error });
+    throw new LifeboatError(full ? 'space' : 'tool', `cannot make a throwaway PostgreSQL server: ${error.message}`, {
+      hint: full ? 'make room, or name another folder by TMPDIR' : `see whether ${name} works for that user`,
+      cause: error,
+    });
   }
 }
 
 /** Root's servers run as a user that owns nothing; it needs a passwd entry. */
 function serverUser(): Owner | undefined {
   if (process.geteuid?.() !== 0) return undefined;
-  const lines = readFileSync('/etc/passwd', 'utf8').split('\n').map((line) => line.split(':'));
+  const lines = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'));
   for (const name of ['nobody', 'postgres']) {
     const [, , uid, gid] = lines.find(([user]) => user === name) ?? [];
     if (uid !== undefined && Number(uid) > 0) return { uid: Number(uid), gid: Number(gid) };
   }
-  throw new LifeboatError('tool', 'PostgreSQL does not run as root, and there is neither a user nobody nor postgres to run it', { hint: 'run the drill as another user, or name a scratch server by BACKUP_DRILL_DATABASE_URL' });
+  throw new LifeboatError(
+    'tool',
+    'PostgreSQL does not run as root, and there is neither a user nobody nor postgres to run it',
+    { hint: 'run the drill as another user, or name a scratch server by BACKUP_DRILL_DATABASE_URL' },
+  );
 }
 
 /** TMPDIR, unless its name is too long for a socket or the server's user cannot get there. */
 async function reachableParent(owner: Owner | undefined): Promise<string> {
-  for (const parent of new Set([tmpdir(), '/var/tmp', '/tmp'])) if (Buffer.byteLength(parent) <= longestParentBytes && (await canReach(parent, owner))) return parent;
-  throw new LifeboatError('tool', `a throwaway PostgreSQL server has no place: neither ${tmpdir()} nor /tmp is a short path that its user can reach`, { hint: 'name a folder such as /tmp by TMPDIR' });
+  for (const parent of new Set([tmpdir(), '/var/tmp', '/tmp'])) {
+    if (Buffer.byteLength(parent) <= longestParentBytes && (await canReach(parent, owner))) return parent;
+  }
+  throw new LifeboatError(
+    'tool',
+    `a throwaway PostgreSQL server has no place: neither ${tmpdir()} nor /tmp is a short path that its user can reach`,
+    { hint: 'name a folder such as /tmp by TMPDIR' },
+  );
 }
 
 async function canReach(folder: string, owner: Owner | undefined): Promise<boolean> {

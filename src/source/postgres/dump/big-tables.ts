@@ -35,14 +35,27 @@ export function planParts(relations: readonly Relation[], bigTableBytes: number,
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, maxBigTables);
   const taken = new Set<string>();
-  const parts = big.map(({ schema, name, bytes }) => ({ artifact: nameFor(prefix, schema, name, taken), schema, name, bytes }));
-  const sum = (relationsOf: readonly { bytes: number }[]): number => relationsOf.reduce((total, { bytes }) => total + bytes, 0);
-  return { schema: `${prefix}schema.dump`, data: `${prefix}data.dump`, tables: parts, restBytes: sum(tables) - sum(parts) };
+  const parts = big.map(({ schema, name, bytes }) => ({
+    artifact: nameFor(prefix, schema, name, taken),
+    schema,
+    name,
+    bytes,
+  }));
+  const sum = (relationsOf: readonly { bytes: number }[]): number =>
+    relationsOf.reduce((total, { bytes }) => total + bytes, 0);
+  return {
+    schema: `${prefix}schema.dump`,
+    data: `${prefix}data.dump`,
+    tables: parts,
+    restBytes: sum(tables) - sum(parts),
+  };
 }
 
 function nameFor(prefix: string, schema: string, name: string, taken: Set<string>): string {
   for (let attempt = 0; ; attempt++) {
-    const digest = createHash('sha256').update(JSON.stringify(attempt === 0 ? [schema, name] : [schema, name, attempt]));
+    const digest = createHash('sha256').update(
+      JSON.stringify(attempt === 0 ? [schema, name] : [schema, name, attempt]),
+    );
     const artifact = `${prefix}data-${digest.digest('hex').slice(0, 8)}.dump`;
     if (taken.has(artifact)) continue;
     taken.add(artifact);

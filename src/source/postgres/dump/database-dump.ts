@@ -42,7 +42,11 @@ export interface DatabaseDump {
 export async function openDatabaseDump(options: DatabaseDumpOptions, context: RunContext): Promise<DatabaseDump> {
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
-  const snapshot = await holdSnapshot(options.url, { database: options.database, lockWaitTimeoutMs: options.lockWaitTimeoutMs, signal });
+  const snapshot = await holdSnapshot(options.url, {
+    database: options.database,
+    lockWaitTimeoutMs: options.lockWaitTimeoutMs,
+    signal,
+  });
   const { connection } = snapshot;
   connection.lost.addEventListener('abort', () => stop.abort(connection.lost.reason), { once: true });
   try {
@@ -81,7 +85,17 @@ interface Unfinished {
   readonly stop: AbortController;
 }
 
-async function finish({ options, context, snapshot, relations, catalog, parts, running, signal, stop }: Unfinished): Promise<DatabaseFacts> {
+async function finish({
+  options,
+  context,
+  snapshot,
+  relations,
+  catalog,
+  parts,
+  running,
+  signal,
+  stop,
+}: Unfinished): Promise<DatabaseFacts> {
   try {
     // Whichever fails first ends the other; both are awaited, so that nothing runs on.
     const work = [readRows(options, snapshot, relations, signal), running.ended] as const;
@@ -93,7 +107,11 @@ async function finish({ options, context, snapshot, relations, catalog, parts, r
     const big = parts.tables.map(({ artifact, schema, name }) => ({ artifact, schema, name }));
     return {
       ...catalog,
-      snapshot: { name: snapshot.name, ...(snapshot.lsn === undefined ? {} : { lsn: snapshot.lsn }), takenAt: snapshot.takenAt },
+      snapshot: {
+        name: snapshot.name,
+        ...(snapshot.lsn === undefined ? {} : { lsn: snapshot.lsn }),
+        takenAt: snapshot.takenAt,
+      },
       artifacts: { schema: parts.schema, data: parts.data, tables: big },
       ...rows.value,
     };
@@ -104,18 +122,30 @@ async function finish({ options, context, snapshot, relations, catalog, parts, r
 }
 
 /** Counts and fingerprints, while the dumps run: both read the same pages at about the same time. */
-async function readRows(options: DatabaseDumpOptions, snapshot: Snapshot, relations: readonly Relation[], signal: AbortSignal): Promise<Pick<DatabaseFacts, 'tables' | 'largeObjects'>> {
+async function readRows(
+  options: DatabaseDumpOptions,
+  snapshot: Snapshot,
+  relations: readonly Relation[],
+  signal: AbortSignal,
+): Promise<Pick<DatabaseFacts, 'tables' | 'largeObjects'>> {
   const connections: Connection[] = [];
   try {
     for (let i = 0; i < Math.max(1, Math.min(options.fingerprintJobs, relations.length)); i++) {
-      const connection = await openConnection(options.url, { database: options.database, signal: AbortSignal.any([signal]) });
+      const connection = await openConnection(options.url, {
+        database: options.database,
+        signal: AbortSignal.any([signal]),
+      });
       connections.push(connection);
       await pinSettings(connection);
-      // No more sessions than were asked for: parallel workers would only take time from the dumps, and a fifth more of it in all.
+      // No more sessions than were asked for: parallel workers would only take time from the dumps, and a fifth more of
+      // it in all.
       await connection.query('SET max_parallel_workers_per_gather = 0');
-      // Behind an ALTER TABLE that waits for our snapshot's locks we would wait for ever, and all the application with us.
+      // Behind an ALTER TABLE that waits for our snapshot's locks we would wait for ever, and all the application with
+      // us.
       await connection.query(`SET lock_timeout = ${Math.max(1, Math.round(options.lockWaitTimeoutMs))}`);
-      await connection.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.name)}`);
+      await connection.query(
+        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.name)}`,
+      );
     }
     const tables = await fingerprintRelations(connections, relations);
     const [first] = connections;
@@ -137,7 +167,8 @@ class DumpRun {
   constructor(commands: readonly DumpCommand[], context: DumpContext, signal: AbortSignal) {
     const parts = commands.map((command) => ({ command, ...Promise.withResolvers<void>() }));
     // A part that was never asked for must not be waited for once all is called off.
-    const callOff = (): void => parts.forEach((part) => started.has(part.command) || part.reject(signal.reason as Error));
+    const callOff = (): void =>
+      parts.forEach((part) => started.has(part.command) || part.reject(signal.reason as Error));
     const started = new Set<DumpCommand>();
     if (signal.aborted) callOff();
     signal.addEventListener('abort', callOff, { once: true });
@@ -171,7 +202,12 @@ function dumpContext(options: DatabaseDumpOptions, snapshot: Snapshot, context: 
     ...options,
     encoding: snapshot.connection.encoding,
     snapshot: snapshot.name,
-    onWarning: (line) => context.emit({ type: 'warning', component: 'postgres', message: `pg_dump of database ${options.database}: ${line}` }),
+    onWarning: (line) =>
+      context.emit({
+        type: 'warning',
+        component: 'postgres',
+        message: `pg_dump of database ${options.database}: ${line}`,
+      }),
   };
 }
 
@@ -182,7 +218,12 @@ export async function readOwnedSequences(connection: Connection): Promise<OwnedS
     FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
       JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0`);
-  return rows.map((row) => ({ schema: row['schema'] ?? '', name: row['name'] ?? '', tableSchema: row['table_schema'] ?? '', tableName: row['table_name'] ?? '' }));
+  return rows.map((row) => ({
+    schema: row['schema'] ?? '',
+    name: row['name'] ?? '',
+    tableSchema: row['table_schema'] ?? '',
+    tableName: row['table_name'] ?? '',
+  }));
 }
 
 /** The error for a dump whose consumer left early without saying why. */

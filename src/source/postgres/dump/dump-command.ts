@@ -1,4 +1,7 @@
-/** The pg_dump calls that make up one database's dump, all of one snapshot: custom format, not compressed (the repository does that). */
+/**
+ * The pg_dump calls that make up one database's dump, all of one snapshot: custom format, not compressed (the
+ * repository does that).
+ */
 import type { Readable } from 'node:stream';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { ToolError, startTool } from '../../../lib/exec.ts';
@@ -27,13 +30,29 @@ export interface DumpCommand {
 
 /** Arguments of each part's pg_dump, biggest part first, the schema last. */
 export function dumpCommands(parts: DumpParts, sequences: readonly OwnedSequence[]): DumpCommand[] {
-  const name = ({ schema, name: table }: { readonly schema: string; readonly name: string }): string => quoteQualified(schema, table);
+  const name = ({ schema, name: table }: { readonly schema: string; readonly name: string }): string =>
+    quoteQualified(schema, table);
   const big = parts.tables.map((table) => {
     // pg_dump adds the sequences that a chosen table owns; theirs is the rest.
-    const owned = sequences.filter(({ tableSchema, tableName }) => tableSchema === table.schema && tableName === table.name);
-    return { artifact: table.artifact, args: ['--section=data', '--strict-names', `--table=${name(table)}`, ...owned.map((each) => `--exclude-table-data=${name(each)}`)], bytes: table.bytes };
+    const owned = sequences.filter(
+      ({ tableSchema, tableName }) => tableSchema === table.schema && tableName === table.name,
+    );
+    return {
+      artifact: table.artifact,
+      args: [
+        '--section=data',
+        '--strict-names',
+        `--table=${name(table)}`,
+        ...owned.map((each) => `--exclude-table-data=${name(each)}`),
+      ],
+      bytes: table.bytes,
+    };
   });
-  const rest = { artifact: parts.data, args: ['--section=data', ...parts.tables.map((table) => `--exclude-table-data=${name(table)}`)], bytes: parts.restBytes };
+  const rest = {
+    artifact: parts.data,
+    args: ['--section=data', ...parts.tables.map((table) => `--exclude-table-data=${name(table)}`)],
+    bytes: parts.restBytes,
+  };
   const schema = { artifact: parts.schema, args: ['--section=pre-data', '--section=post-data'], bytes: 0 };
   return [...big, rest].sort((a, b) => b.bytes - a.bytes).concat(schema);
 }
@@ -48,13 +67,30 @@ export interface DumpContext {
   readonly onWarning: (line: string) => void;
 }
 
-/** Starts one of them on a file descriptor, or with a stream to read. `done` rejects with `source` (13) unless pg_dump ended well. */
-export async function startDump(command: DumpCommand, context: DumpContext, stdout: number | 'pipe', signal: AbortSignal): Promise<ToolProcess & { readonly stdout: Readable | null }> {
-  const common = ['--format=custom', '--compress=0', '--no-password', `--snapshot=${context.snapshot}`, `--lock-wait-timeout=${context.lockWaitTimeoutMs}`];
+/**
+ * Starts one of them on a file descriptor, or with a stream to read. `done` rejects with `source` (13) unless pg_dump
+ * ended well.
+ */
+export async function startDump(
+  command: DumpCommand,
+  context: DumpContext,
+  stdout: number | 'pipe',
+  signal: AbortSignal,
+): Promise<ToolProcess & { readonly stdout: Readable | null }> {
+  const common = [
+    '--format=custom',
+    '--compress=0',
+    '--no-password',
+    `--snapshot=${context.snapshot}`,
+    `--lock-wait-timeout=${context.lockWaitTimeoutMs}`,
+  ];
   const child = await startTool({
     file: context.tools.pgDump,
     args: [...common, ...command.args],
-    env: { ...libpqEnvironment(context.url, { database: context.database, encoding: context.encoding }), ...largeBuffers('output') },
+    env: {
+      ...libpqEnvironment(context.url, { database: context.database, encoding: context.encoding }),
+      ...largeBuffers('output'),
+    },
     stdout,
     signal,
     onStderrLine: (line) => {
@@ -73,15 +109,33 @@ export async function startDump(command: DumpCommand, context: DumpContext, stdo
 
 const advice: readonly (readonly [said: RegExp, hint: string])[] = [
   [/row-level security/, 'the backup user must see all rows: ALTER ROLE … BYPASSRLS (or back up as a superuser)'],
-  [/permission denied/, 'grant the missing right, e.g. GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later); large objects need their owner or a superuser'],
-  [/lock timeout|could not obtain lock/, 'another session holds or awaits a lock (see pg_stat_activity); run again when it has ended, or raise lockWaitTimeoutSeconds'],
+  [
+    /permission denied/,
+    'grant the missing right, e.g. GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later); large ' +
+      'objects need their owner or a superuser',
+  ],
+  [
+    /lock timeout|could not obtain lock/,
+    'another session holds or awaits a lock (see pg_stat_activity); run again when it has ended, or raise ' +
+      'lockWaitTimeoutSeconds',
+  ],
   [/has no equivalent in encoding/, 'a value cannot be written in UTF-8: correct it in the database'],
-  [/conflict with recovery/, 'the standby had to go on: raise max_standby_streaming_delay there or set hot_standby_feedback = on'],
-  [/invalid snapshot|snapshot .* does not exist/, 'the session that held the snapshot was ended; see the server\'s log'],
-  [/server closed the connection|connection to server .* failed|terminating connection/, 'the server went away: see its log'],
+  [
+    /conflict with recovery/,
+    'the standby had to go on: raise max_standby_streaming_delay there or set hot_standby_feedback = on',
+  ],
+  [/invalid snapshot|snapshot .* does not exist/, "the session that held the snapshot was ended; see the server's log"],
+  [
+    /server closed the connection|connection to server .* failed|terminating connection/,
+    'the server went away: see its log',
+  ],
 ];
 
 function explain(error: ToolError, artifact: string, database: string): LifeboatError {
   const hint = advice.find(([said]) => said.test(error.stderr))?.[1];
-  return new LifeboatError('source', `cannot dump ${artifact} of database ${database}: ${error.message}`, { hint, retryable: true, cause: error });
+  return new LifeboatError('source', `cannot dump ${artifact} of database ${database}: ${error.message}`, {
+    hint,
+    retryable: true,
+    cause: error,
+  });
 }

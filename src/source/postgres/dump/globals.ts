@@ -17,9 +17,19 @@ export interface Globals {
 }
 
 /** Dumps them; undefined when the rights are missing. Throws `source` (13) for any other failure. */
-export async function dumpGlobals(url: Secret, connection: Connection, tools: PostgresTools, options: { readonly lockWaitTimeoutMs: number; readonly signal: AbortSignal }): Promise<Globals | undefined> {
+export async function dumpGlobals(
+  url: Secret,
+  connection: Connection,
+  tools: PostgresTools,
+  options: { readonly lockWaitTimeoutMs: number; readonly signal: AbortSignal },
+): Promise<Globals | undefined> {
   const withPasswords = await readsPasswords(connection);
-  const args = ['--globals-only', '--no-password', `--lock-wait-timeout=${options.lockWaitTimeoutMs}`, `--database=${conninfo(connection.database)}`];
+  const args = [
+    '--globals-only',
+    '--no-password',
+    `--lock-wait-timeout=${options.lockWaitTimeoutMs}`,
+    `--database=${conninfo(connection.database)}`,
+  ];
   try {
     const { stdout } = await runTool({
       file: tools.pgDumpall,
@@ -31,7 +41,10 @@ export async function dumpGlobals(url: Secret, connection: Connection, tools: Po
   } catch (error) {
     if (error instanceof ToolError && /permission denied/.test(error.stderr)) return undefined;
     if (!(error instanceof ToolError)) throw error;
-    throw new LifeboatError('source', `cannot dump roles and tablespaces: ${error.message}`, { retryable: true, cause: error });
+    throw new LifeboatError('source', `cannot dump roles and tablespaces: ${error.message}`, {
+      retryable: true,
+      cause: error,
+    });
   }
 }
 

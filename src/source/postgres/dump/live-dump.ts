@@ -36,22 +36,46 @@ export interface LiveDump extends AsyncDisposable {
   readonly reader: ArtifactReader;
 }
 
-/** Holds a snapshot of each database, and has counted and hashed every table, when it resolves. Throws `source` (13), `tool` (16). */
+/**
+ * Holds a snapshot of each database, and has counted and hashed every table, when it resolves. Throws `source` (13),
+ * `tool` (16).
+ */
 export async function openLiveDump(options: LiveDumpOptions, context: RunContext): Promise<LiveDump> {
   const snapshots: Snapshot[] = [];
-  const close = async (): Promise<void> => void (await Promise.all(snapshots.map(({ connection }) => connection.close())));
+  const close = async (): Promise<void> =>
+    void (await Promise.all(snapshots.map(({ connection }) => connection.close())));
   try {
     const { server, tools, globals } = await readServer(options, context);
-    const sources = new Map<string, Source>([[globalsName, { bytes: globals.sql.length, open: () => once(globals.sql) }]]);
+    const sources = new Map<string, Source>([
+      [globalsName, { bytes: globals.sql.length, open: () => once(globals.sql) }],
+    ]);
     const databases: DatabaseFacts[] = [];
     for (const [n, database] of options.databases.entries()) {
-      context.emit({ type: 'step', component: 'database', message: `counting and hashing the tables of database ${database}` });
-      const snapshot = await holdSnapshot(options.url, { database, lockWaitTimeoutMs: options.lockWaitTimeoutMs, signal: context.signal });
+      context.emit({
+        type: 'step',
+        component: 'database',
+        message: `counting and hashing the tables of database ${database}`,
+      });
+      const snapshot = await holdSnapshot(options.url, {
+        database,
+        lockWaitTimeoutMs: options.lockWaitTimeoutMs,
+        signal: context.signal,
+      });
       snapshots.push(snapshot);
       const { facts, commands } = await readDatabase(options, snapshot, `${String(n + 1).padStart(4, '0')}-`, context);
       databases.push(facts);
-      const dump: DumpContext = { ...options, tools, database, encoding: snapshot.connection.encoding, snapshot: snapshot.name, onWarning: (line) => context.emit({ type: 'warning', component: 'database', message: `pg_dump of database ${database}: ${line}` }) };
-      for (const command of commands) sources.set(command.artifact, { bytes: command.bytes, open: () => dumped(command, dump, context.signal) });
+      const dump: DumpContext = {
+        ...options,
+        tools,
+        database,
+        encoding: snapshot.connection.encoding,
+        snapshot: snapshot.name,
+        onWarning: (line) =>
+          context.emit({ type: 'warning', component: 'database', message: `pg_dump of database ${database}: ${line}` }),
+      };
+      for (const command of commands) {
+        sources.set(command.artifact, { bytes: command.bytes, open: () => dumped(command, dump, context.signal) });
+      }
     }
     return { facts: { ...server, databases }, reader: readerOf(sources), [Symbol.asyncDispose]: close };
   } catch (error) {
@@ -70,28 +94,50 @@ interface Source {
 
 function readerOf(sources: ReadonlyMap<string, Source>): ArtifactReader {
   return {
-    artifacts: [...sources].map(([name, { bytes }]): ArtifactInfo => ({ name, mediaType: name === globalsName ? 'application/sql' : 'application/vnd.postgresql.custom-dump', bytes })),
+    artifacts: [...sources].map(([name, { bytes }]): ArtifactInfo => ({
+      name,
+      mediaType: name === globalsName ? 'application/sql' : 'application/vnd.postgresql.custom-dump',
+      bytes,
+    })),
     open: (name, range) => {
       const source = sources.get(name);
-      if (source === undefined || range !== undefined) throw new Error(`a running server has no ${range === undefined ? name : `part of ${name}`} to read`);
+      if (source === undefined || range !== undefined) {
+        throw new Error(`a running server has no ${range === undefined ? name : `part of ${name}`} to read`);
+      }
       return source.open();
     },
   };
 }
 
-async function readServer({ url, programs, lockWaitTimeoutMs }: LiveDumpOptions, { signal }: RunContext): Promise<{ server: Omit<PostgresFacts, 'databases'>; tools: PostgresTools; globals: { readonly sql: Buffer } }> {
+async function readServer(
+  { url, programs, lockWaitTimeoutMs }: LiveDumpOptions,
+  { signal }: RunContext,
+): Promise<{ server: Omit<PostgresFacts, 'databases'>; tools: PostgresTools; globals: { readonly sql: Buffer } }> {
   return withConnection(url, { signal }, async (connection) => {
     const tools = await findTools(Math.floor(connection.serverVersionNum / 10_000), { folder: programs });
     const [row] = await connection.query("SELECT split_part(current_setting('server_version'), ' ', 1) AS version");
     const globals = await dumpGlobals(url, connection, tools, { lockWaitTimeoutMs, signal });
-    const server = { serverVersion: row?.['version'] ?? '', serverVersionNum: connection.serverVersionNum, toolVersion: tools.version };
+    const server = {
+      serverVersion: row?.['version'] ?? '',
+      serverVersionNum: connection.serverVersionNum,
+      toolVersion: tools.version,
+    };
     if (globals === undefined) return { server, tools, globals: { sql: Buffer.alloc(0) } };
     const { roles, withPasswords } = globals;
-    return { server: { ...server, globals: { artifact: globalsName, roles: [...roles], withPasswords } }, tools, globals };
+    return {
+      server: { ...server, globals: { artifact: globalsName, roles: [...roles], withPasswords } },
+      tools,
+      globals,
+    };
   });
 }
 
-async function readDatabase(options: LiveDumpOptions, { name, lsn, takenAt, connection }: Snapshot, prefix: string, context: RunContext): Promise<{ facts: DatabaseFacts; commands: readonly DumpCommand[] }> {
+async function readDatabase(
+  options: LiveDumpOptions,
+  { name, lsn, takenAt, connection }: Snapshot,
+  prefix: string,
+  context: RunContext,
+): Promise<{ facts: DatabaseFacts; commands: readonly DumpCommand[] }> {
   const relations = await listRelations(connection);
   const parts: DumpParts = planParts(relations, options.bigTableBytes, prefix);
   const commands = dumpCommands(parts, await readOwnedSequences(connection));
@@ -102,11 +148,23 @@ async function readDatabase(options: LiveDumpOptions, { name, lsn, takenAt, conn
       const reader = await openConnection(options.url, { database: connection.database, signal: context.signal });
       readers.push(reader);
       await pinSettings(reader);
-      await reader.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(name)}`);
+      await reader.query(
+        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(name)}`,
+      );
     }
     const tables = await fingerprintRelations(readers, relations);
-    const artifacts = { schema: parts.schema, data: parts.data, tables: parts.tables.map((table) => ({ artifact: table.artifact, schema: table.schema, name: table.name })) };
-    const facts = { ...catalog, snapshot: { name, ...(lsn === undefined ? {} : { lsn }), takenAt }, artifacts, tables, largeObjects: await readLargeObjects(connection) };
+    const artifacts = {
+      schema: parts.schema,
+      data: parts.data,
+      tables: parts.tables.map((table) => ({ artifact: table.artifact, schema: table.schema, name: table.name })),
+    };
+    const facts = {
+      ...catalog,
+      snapshot: { name, ...(lsn === undefined ? {} : { lsn }), takenAt },
+      artifacts,
+      tables,
+      largeObjects: await readLargeObjects(connection),
+    };
     return { facts, commands };
   } finally {
     await Promise.all(readers.map((reader) => reader.close()));
@@ -114,7 +172,11 @@ async function readDatabase(options: LiveDumpOptions, { name, lsn, takenAt, conn
 }
 
 /** The bytes of one archive; throws if pg_dump failed, also after its last byte. A reader that leaves early ends it. */
-async function* dumped(command: DumpCommand, dump: DumpContext, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+async function* dumped(
+  command: DumpCommand,
+  dump: DumpContext,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
   const left = new AbortController();
   const { stdout, done } = await startDump(command, dump, 'pipe', AbortSignal.any([signal, left.signal]));
   try {

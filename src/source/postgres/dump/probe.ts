@@ -19,14 +19,28 @@ export interface ProbeOptions {
   readonly withoutTools?: boolean;
 }
 
-/** Connects to the server and to each database. Throws `source` (13) when that fails, `tool` (16) when no client programs fit. */
+/**
+ * Connects to the server and to each database. Throws `source` (13) when that fails, `tool` (16) when no client
+ * programs fit.
+ */
 export async function probeServer(options: ProbeOptions, signal?: AbortSignal): Promise<SourceInfo> {
   const server = await withConnection(options.url, { signal }, async (connection) => {
-    if (options.withoutTools !== true) await findTools(Math.floor(connection.serverVersionNum / 10000), { folder: options.toolFolder });
+    if (options.withoutTools !== true) {
+      await findTools(Math.floor(connection.serverVersionNum / 10000), { folder: options.toolFolder });
+    }
     await assertHoldsSession(options.url, connection, signal);
     const { names, skipped } = await chooseDatabases(connection, options.databases);
-    const problems = skipped.map((message) => ({ message, hint: 'name the databases to back up in place of "*"', fatal: false }));
-    return { names, problems: [...problems, ...(await serverProblems(connection))], identity: await readIdentity(connection), version: await readVersion(connection) };
+    const problems = skipped.map((message) => ({
+      message,
+      hint: 'name the databases to back up in place of "*"',
+      fatal: false,
+    }));
+    return {
+      names,
+      problems: [...problems, ...(await serverProblems(connection))],
+      identity: await readIdentity(connection),
+      version: await readVersion(connection),
+    };
   });
   const problems = [...server.problems];
   let estimatedBytes = 0;
@@ -36,14 +50,25 @@ export async function probeServer(options: ProbeOptions, signal?: AbortSignal): 
       estimatedBytes += await estimate(connection);
     });
   }
-  return { serverVersion: server.version, identity: { ...server.identity, databases: server.names.join(', ') }, estimatedBytes, problems };
+  return {
+    serverVersion: server.version,
+    identity: { ...server.identity, databases: server.names.join(', ') },
+    estimatedBytes,
+    problems,
+  };
 }
 
 /** Databases of providers' own that nobody else may open. */
 const providersOwn = new Set(['rdsadmin', 'cloudsqladmin', 'azure_maintenance', 'azure_sys']);
 
-/** The databases to back up, "*" in the order of their making (so that new ones come last); and which of "*" must be left out, with the reason. */
-export async function chooseDatabases(connection: Connection, wanted: readonly string[]): Promise<{ names: string[]; skipped: string[] }> {
+/**
+ * The databases to back up, "*" in the order of their making (so that new ones come last); and which of "*" must be
+ * left out, with the reason.
+ */
+export async function chooseDatabases(
+  connection: Connection,
+  wanted: readonly string[],
+): Promise<{ names: string[]; skipped: string[] }> {
   if (wanted[0] !== '*') return { names: [...new Set(wanted)], skipped: [] };
   const rows = await connection.query(`
     SELECT datname AS name, has_database_privilege(datname, 'CONNECT') AS open, datconnlimit = -2 AS broken
@@ -79,11 +104,21 @@ async function readVersion(connection: Connection): Promise<string> {
 async function serverProblems(connection: Connection): Promise<Problem[]> {
   const problems: Problem[] = [];
   if (!(await readsPasswords(connection))) {
-    problems.push({ message: 'role passwords cannot be read, so roles are backed up without them', hint: 'back up as a superuser, or keep the passwords elsewhere', fatal: false });
+    problems.push({
+      message: 'role passwords cannot be read, so roles are backed up without them',
+      hint: 'back up as a superuser, or keep the passwords elsewhere',
+      fatal: false,
+    });
   }
-  const [row] = await connection.query("SELECT pg_is_in_recovery() AS standby, current_setting('hot_standby_feedback') AS feedback");
+  const [row] = await connection.query(
+    "SELECT pg_is_in_recovery() AS standby, current_setting('hot_standby_feedback') AS feedback",
+  );
   if (row?.['standby'] === 't' && row['feedback'] !== 'on') {
-    problems.push({ message: 'the server is a standby that may cancel long reads (conflicts with recovery)', hint: 'set hot_standby_feedback = on there, or raise max_standby_streaming_delay', fatal: false });
+    problems.push({
+      message: 'the server is a standby that may cancel long reads (conflicts with recovery)',
+      hint: 'set hot_standby_feedback = on there, or raise max_standby_streaming_delay',
+      fatal: false,
+    });
   }
   return problems;
 }
@@ -96,16 +131,33 @@ async function databaseProblems(connection: Connection): Promise<Problem[]> {
     problems.push({ message: `database ${connection.database}: ${what}: ${named}`, hint, fatal });
   };
   const names = async (sql: string): Promise<string[]> => (await connection.query(sql)).map((row) => row['name'] ?? '');
-  const readAll = 'GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later), or grant USAGE on schemas and SELECT on all tables and sequences';
+  const readAll =
+    'GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later), or grant USAGE on schemas and SELECT on ' +
+    'all tables and sequences';
   tell(await names(schemasSql), 'no right to use these schemas', readAll);
   tell(await names(tablesSql), 'no right to read these tables and sequences', readAll);
-  tell(await names(policiesSql), 'row-level security hides rows of these tables', 'ALTER ROLE … BYPASSRLS for the backup user');
-  tell(await names(largeObjectsSql), 'no right to read these large objects', 'back up as their owner or as a superuser, or grant SELECT on each');
-  tell(await names(lockedSql), 'these tables are locked exclusively now', 'a backup would wait for them up to lockWaitTimeoutSeconds', false);
+  tell(
+    await names(policiesSql),
+    'row-level security hides rows of these tables',
+    'ALTER ROLE … BYPASSRLS for the backup user',
+  );
+  tell(
+    await names(largeObjectsSql),
+    'no right to read these large objects',
+    'back up as their owner or as a superuser, or grant SELECT on each',
+  );
+  tell(
+    await names(lockedSql),
+    'these tables are locked exclusively now',
+    'a backup would wait for them up to lockWaitTimeoutSeconds',
+    false,
+  );
   return problems;
 }
 
-const userObjects = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`;
+const userObjects =
+  "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT FROM pg_depend d WHERE " +
+  "d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
 
 const schemasSql = `
   SELECT DISTINCT quote_ident(n.nspname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -140,7 +192,12 @@ async function estimate(connection: Connection): Promise<number> {
   await connection.query("SET lock_timeout = '1s'");
   const rows = await connection.query(estimateSql('pg_table_size(c.oid)')).catch((error: unknown) => {
     if (sqlStateOf(error) !== '55P03') throw error;
-    return connection.query(estimateSql("(c.relpages + coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = c.reltoastrelid), 0))::bigint * current_setting('block_size')::bigint"));
+    return connection.query(
+      estimateSql(
+        '(c.relpages + coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = c.reltoastrelid), 0))::bigint * ' +
+          "current_setting('block_size')::bigint",
+      ),
+    );
   });
   return Number(rows[0]?.['bytes'] ?? 0);
 }

@@ -59,14 +59,27 @@ async function tryToHold(connection: Connection): Promise<Snapshot> {
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn`,
   );
   const before = new Set(known);
-  await lock(connection, (await listLockable(connection)).filter((each) => !before.has(each)));
-  return { name: rows[0]?.['name'] ?? '', lsn: rows[0]?.['lsn'] ?? undefined, takenAt: rows[0]?.['taken_at'] ?? '', connection };
+  await lock(
+    connection,
+    (await listLockable(connection)).filter((each) => !before.has(each)),
+  );
+  return {
+    name: rows[0]?.['name'] ?? '',
+    lsn: rows[0]?.['lsn'] ?? undefined,
+    takenAt: rows[0]?.['taken_at'] ?? '',
+    connection,
+  };
 }
 
 async function lock(connection: Connection, tables: readonly string[]): Promise<void> {
   const batch = 200;
   for (let at = 0; at < tables.length; at += batch) {
-    await connection.query(`LOCK TABLE ${tables.slice(at, at + batch).map((each) => `ONLY ${each}`).join(', ')} IN ACCESS SHARE MODE`);
+    await connection.query(
+      `LOCK TABLE ${tables
+        .slice(at, at + batch)
+        .map((each) => `ONLY ${each}`)
+        .join(', ')} IN ACCESS SHARE MODE`,
+    );
   }
 }
 
@@ -83,5 +96,9 @@ async function listLockable(connection: Connection): Promise<string[]> {
 
 function withHint(error: unknown, connection: Connection): unknown {
   if (sqlStateOf(error) !== '55P03' || !(error instanceof LifeboatError)) return error;
-  return new LifeboatError('source', `cannot lock the tables of ${connection.server} for reading: ${error.message}`, { hint: error.hint, retryable: true, cause: error.cause });
+  return new LifeboatError('source', `cannot lock the tables of ${connection.server} for reading: ${error.message}`, {
+    hint: error.hint,
+    retryable: true,
+    cause: error.cause,
+  });
 }

@@ -52,10 +52,15 @@ class PostgresSource implements Source {
     try {
       const { tools, databases, server, globals } = await this.#begin(context);
       this.#server = server;
-      if (globals !== undefined) yield { name: 'globals.sql', mediaType: 'application/sql', body: { from: 'stream', stream: once(globals) } };
+      if (globals !== undefined) {
+        yield { name: 'globals.sql', mediaType: 'application/sql', body: { from: 'stream', stream: once(globals) } };
+      }
       for (const [i, database] of databases.entries()) {
         const prefix = databases.length === 1 ? '' : `${String(i + 1).padStart(4, '0')}-`;
-        const dump = await openDatabaseDump({ ...this.#options, database, tools, prefix, fingerprintJobs: Math.ceil(this.#options.jobs / 2) }, context);
+        const dump = await openDatabaseDump(
+          { ...this.#options, database, tools, prefix, fingerprintJobs: Math.ceil(this.#options.jobs / 2) },
+          context,
+        );
         this.#dumps.push(dump);
         yield* dump.artifacts;
       }
@@ -76,17 +81,35 @@ class PostgresSource implements Source {
     return { kind: 'postgres', facts };
   }
 
-  async #begin(context: RunContext): Promise<{ tools: PostgresTools; databases: string[]; server: ServerFacts; globals: Buffer | undefined }> {
+  async #begin(
+    context: RunContext,
+  ): Promise<{ tools: PostgresTools; databases: string[]; server: ServerFacts; globals: Buffer | undefined }> {
     return withConnection(this.#options.url, { signal: AbortSignal.any([context.signal]) }, async (connection) => {
-      const tools = await findTools(Math.floor(connection.serverVersionNum / 10000), { folder: this.#options.toolFolder });
+      const tools = await findTools(Math.floor(connection.serverVersionNum / 10000), {
+        folder: this.#options.toolFolder,
+      });
       const { names, skipped } = await chooseDatabases(connection, this.#options.databases);
       for (const message of skipped) context.emit({ type: 'warning', component: 'postgres', message });
-      const globals = await dumpGlobals(this.#options.url, connection, tools, { lockWaitTimeoutMs: this.#options.lockWaitTimeoutMs, signal: context.signal });
-      if (globals === undefined) context.emit({ type: 'warning', component: 'postgres', message: 'roles and tablespaces are not in this backup: the user may not read them' });
+      const globals = await dumpGlobals(this.#options.url, connection, tools, {
+        lockWaitTimeoutMs: this.#options.lockWaitTimeoutMs,
+        signal: context.signal,
+      });
+      if (globals === undefined) {
+        context.emit({
+          type: 'warning',
+          component: 'postgres',
+          message: 'roles and tablespaces are not in this backup: the user may not read them',
+        });
+      }
       const server = await readServerFacts(connection, tools);
       if (globals === undefined) return { tools, databases: names, server, globals };
       const { roles, withPasswords } = globals;
-      return { tools, databases: names, server: { ...server, globals: { artifact: 'globals.sql', roles: [...roles], withPasswords } }, globals: globals.sql };
+      return {
+        tools,
+        databases: names,
+        server: { ...server, globals: { artifact: 'globals.sql', roles: [...roles], withPasswords } },
+        globals: globals.sql,
+      };
     });
   }
 }
@@ -95,8 +118,15 @@ async function readServerFacts(connection: Connection, tools: PostgresTools): Pr
   const [row] = await connection.query("SELECT current_setting('server_version') AS version");
   const systemIdentifier = await readSystemIdentifier(connection);
   const serverVersion = row?.['version']?.split(' ')[0];
-  if (serverVersion === undefined) throw new LifeboatError('source', `PostgreSQL at ${connection.server} does not tell its version`);
-  return { serverVersion, serverVersionNum: connection.serverVersionNum, ...(systemIdentifier === undefined ? {} : { systemIdentifier }), toolVersion: tools.version };
+  if (serverVersion === undefined) {
+    throw new LifeboatError('source', `PostgreSQL at ${connection.server} does not tell its version`);
+  }
+  return {
+    serverVersion,
+    serverVersionNum: connection.serverVersionNum,
+    ...(systemIdentifier === undefined ? {} : { systemIdentifier }),
+    toolVersion: tools.version,
+  };
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Uint8Array, void, void> {

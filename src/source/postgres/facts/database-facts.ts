@@ -1,4 +1,7 @@
-/** What a dump of a single database leaves out (owner, locale, grants and settings of the database itself), and what a restore is compared with, read in the dump's snapshot. */
+/**
+ * What a dump of a single database leaves out (owner, locale, grants and settings of the database itself), and what a
+ * restore is compared with, read in the dump's snapshot.
+ */
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { Connection, Row } from '../server/connection.ts';
 import type { DatabaseFacts } from './facts.ts';
@@ -12,22 +15,42 @@ export async function readCatalogFacts(connection: Connection): Promise<CatalogF
   return {
     ...database,
     grants: await readGrants(connection),
-    settings: (await connection.query(settingsSql)).map((row) => ({ ...optional('role', row['role']), name: row['name'] ?? '', value: row['value'] ?? '' })),
-    extensions: (await connection.query(extensionsSql)).map((row) => ({ name: row['name'] ?? '', version: row['version'] ?? '', schema: row['schema'] ?? '' })),
-    sequences: (await connection.query(sequencesSql)).map((row) => ({ schema: row['schema'] ?? '', name: row['name'] ?? '', ...optional('lastValue', row['last_value']) })),
-    publications: (await connection.query('SELECT pubname AS name FROM pg_publication ORDER BY pubname')).map((row) => row['name'] ?? ''),
+    settings: (await connection.query(settingsSql)).map((row) => ({
+      ...optional('role', row['role']),
+      name: row['name'] ?? '',
+      value: row['value'] ?? '',
+    })),
+    extensions: (await connection.query(extensionsSql)).map((row) => ({
+      name: row['name'] ?? '',
+      version: row['version'] ?? '',
+      schema: row['schema'] ?? '',
+    })),
+    sequences: (await connection.query(sequencesSql)).map((row) => ({
+      schema: row['schema'] ?? '',
+      name: row['name'] ?? '',
+      ...optional('lastValue', row['last_value']),
+    })),
+    publications: (await connection.query('SELECT pubname AS name FROM pg_publication ORDER BY pubname')).map(
+      (row) => row['name'] ?? '',
+    ),
     subscriptions: await readSubscriptions(connection),
   };
 }
 
-type DatabaseRow = Omit<CatalogFacts, 'grants' | 'settings' | 'extensions' | 'sequences' | 'publications' | 'subscriptions'>;
+type DatabaseRow = Omit<
+  CatalogFacts,
+  'grants' | 'settings' | 'extensions' | 'sequences' | 'publications' | 'subscriptions'
+>;
 
 async function readDatabase(connection: Connection): Promise<DatabaseRow> {
   const row = (await connection.query(databaseSql))[0] ?? {};
   // Columns came with versions 15 (provider), 16 (ICU rules) and 17 (datlocale for ICU and built-in).
-  const column = (name: string): string | undefined => (JSON.parse(row['columns'] ?? '{}') as Record<string, string | null>)[name] ?? undefined;
+  const column = (name: string): string | undefined =>
+    (JSON.parse(row['columns'] ?? '{}') as Record<string, string | null>)[name] ?? undefined;
   const provider = column('datlocprovider') ?? 'c';
-  if (provider !== 'c' && provider !== 'i' && provider !== 'b') throw new LifeboatError('source', `unknown locale provider "${provider}" of database ${connection.database}`);
+  if (provider !== 'c' && provider !== 'i' && provider !== 'b') {
+    throw new LifeboatError('source', `unknown locale provider "${provider}" of database ${connection.database}`);
+  }
   return {
     name: row['name'] ?? '',
     owner: row['owner'] ?? '',
@@ -58,7 +81,10 @@ async function readGrants(connection: Connection): Promise<string[]> {
     FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = current_database()
     GROUP BY a.grantee, a.is_grantable ORDER BY a.grantee, a.is_grantable`);
   const grants = rows.map((row) => row['statement'] ?? '');
-  const isDefault = (await connection.query('SELECT datacl IS NULL AS yes FROM pg_database WHERE datname = current_database()'))[0]?.['yes'] === 't';
+  const isDefault =
+    (await connection.query('SELECT datacl IS NULL AS yes FROM pg_database WHERE datname = current_database()'))[0]?.[
+      'yes'
+    ] === 't';
   // A fresh database lets PUBLIC connect and make temporary tables; an explicit list begins at nothing.
   return isDefault ? [] : ['REVOKE ALL ON DATABASE :DATABASE: FROM PUBLIC', ...grants];
 }
@@ -81,24 +107,36 @@ const sequencesSql = `
 
 /** Names only: their connection strings hold passwords. Those columns that hold none are readable by all. */
 async function readSubscriptions(connection: Connection): Promise<string[]> {
-  const sql = 'SELECT subname AS name FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY subname';
+  const sql =
+    'SELECT subname AS name FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = ' +
+    'current_database()) ORDER BY subname';
   return (await connection.query(sql)).map((row) => row['name'] ?? '');
 }
 
-/** Counts, true sizes (holes included) and a fingerprint of all large objects; the latter two where pg_largeobject may be read. Runs inside the snapshot. */
+/**
+ * Counts, true sizes (holes included) and a fingerprint of all large objects; the latter two where pg_largeobject may
+ * be read. Runs inside the snapshot.
+ */
 export async function readLargeObjects(connection: Connection): Promise<DatabaseFacts['largeObjects']> {
   const count = (await connection.query('SELECT count(*) AS n FROM pg_largeobject_metadata'))[0]?.['n'] ?? '0';
   if (count === '0') return { count, bytes: '0' };
-  const readable = (await connection.query("SELECT has_table_privilege('pg_largeobject', 'SELECT') AS yes"))[0]?.['yes'] === 't';
+  const readable =
+    (await connection.query("SELECT has_table_privilege('pg_largeobject', 'SELECT') AS yes"))[0]?.['yes'] === 't';
   if (!readable) return { count, bytes: '0' };
   const row: Row = (await connection.query(largeObjectsSql(connection.serverVersionNum)))[0] ?? {};
   return { count, bytes: row['bytes'] ?? '0', fingerprint: row['fingerprint'] ?? '0' };
 }
 
-/** A hole is read as zeros and restored as such, so pages count without the zeros at their end, and empty ones not at all. */
+/**
+ * A hole is read as zeros and restored as such, so pages count without the zeros at their end, and empty ones not at
+ * all.
+ */
 function largeObjectsSql(serverVersionNum: number): string {
   // rtrim(bytea) came with version 14; the hexadecimal text of 13 is trimmed in whole bytes.
-  const trimmed = serverVersionNum >= 140000 ? "rtrim(data, '\\x00'::bytea)" : "decode(regexp_replace(encode(data, 'hex'), '(00)+$', ''), 'hex')";
+  const trimmed =
+    serverVersionNum >= 140000
+      ? "rtrim(data, '\\x00'::bytea)"
+      : "decode(regexp_replace(encode(data, 'hex'), '(00)+$', ''), 'hex')";
   return `
     SELECT sum(bytes) AS bytes, sum(hashint8extended(bytes, loid::int8) + 0::numeric) + sum(pages) AS fingerprint
     FROM (SELECT loid, max(pageno::int8 * (current_setting('block_size')::int / 4) + length(data)) AS bytes,

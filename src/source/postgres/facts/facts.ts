@@ -17,7 +17,10 @@ const fingerprintMethod = z.enum([
 const tableFacts = z.strictObject({
   schema: z.string(),
   name: z.string(),
-  /** pg_class.relkind: r table (partitions too), m materialized view. Partitioned parents (p) and foreign tables are not counted. */
+  /**
+   * pg_class.relkind: r table (partitions too), m materialized view. Partitioned parents (p) and foreign tables are not
+   * counted.
+   */
   kind: z.enum(['r', 'm']),
   /** A decimal string: counts may pass 2^53. */
   rows: z.string().regex(/^\d+$/),
@@ -42,7 +45,10 @@ const databaseFacts = z.strictObject({
   connectionLimit: z.number().int(),
   isTemplate: z.boolean(),
   comment: z.string().optional(),
-  /** Statements that replay GRANTs on the database itself, with :DATABASE: standing for the quoted name of the restored one. */
+  /**
+   * Statements that replay GRANTs on the database itself, with :DATABASE: standing for the quoted name of the restored
+   * one.
+   */
   grants: z.array(z.string()),
   /** ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET: role absent for the former. */
   settings: z.array(z.strictObject({ role: z.string().optional(), name: z.string(), value: z.string() })),
@@ -55,7 +61,11 @@ const databaseFacts = z.strictObject({
     tables: z.array(z.strictObject({ artifact: z.string(), schema: z.string(), name: z.string() })),
   }),
   tables: z.array(tableFacts),
-  largeObjects: z.strictObject({ count: z.string().regex(/^\d+$/), bytes: z.string().regex(/^\d+$/), fingerprint: z.string().optional() }),
+  largeObjects: z.strictObject({
+    count: z.string().regex(/^\d+$/),
+    bytes: z.string().regex(/^\d+$/),
+    fingerprint: z.string().optional(),
+  }),
   sequences: z.array(z.strictObject({ schema: z.string(), name: z.string(), lastValue: z.string().optional() })),
   publications: z.array(z.string()),
   subscriptions: z.array(z.string()),

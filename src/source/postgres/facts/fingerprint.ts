@@ -32,7 +32,10 @@ export interface Relation {
 
 export interface RelationColumn {
   readonly name: string;
-  /** How the value is hashed: as it is, with its shape (arrays), by its bytes (a collation of its own calls different strings equal), or as text. */
+  /**
+   * How the value is hashed: as it is, with its shape (arrays), by its bytes (a collation of its own calls different
+   * strings equal), or as text.
+   */
   readonly as: 'value' | 'array' | 'bytes' | 'text';
 }
 
@@ -50,7 +53,10 @@ export interface FingerprintOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Counts and hashes the tables of one database, biggest first; the result is in the order of schema and name. Throws `source` (13). */
+/**
+ * Counts and hashes the tables of one database, biggest first; the result is in the order of schema and name. Throws
+ * `source` (13).
+ */
 export async function fingerprintTables(url: Secret, options: FingerprintOptions = {}): Promise<TableFacts[]> {
   const connections: Connection[] = [];
   try {
@@ -65,7 +71,10 @@ export async function fingerprintTables(url: Secret, options: FingerprintOptions
   }
 }
 
-/** The same on sessions that are there, each inside a transaction with the wanted snapshot and prepared by pinSettings(). */
+/**
+ * The same on sessions that are there, each inside a transaction with the wanted snapshot and prepared by
+ * pinSettings().
+ */
 export async function fingerprintRelations(
   connections: readonly Connection[],
   relations: readonly Relation[],
@@ -76,10 +85,12 @@ export async function fingerprintRelations(
   const work = async (connection: Connection): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const method = methodFor(next) ?? bestMethod(next, connection.serverVersionNum);
-      found.push(await fingerprintRelation(connection, next, method).catch((error: unknown) => {
-        queue.length = 0;
-        throw error;
-      }));
+      found.push(
+        await fingerprintRelation(connection, next, method).catch((error: unknown) => {
+          queue.length = 0;
+          throw error;
+        }),
+      );
     }
   };
   // All are awaited even if one fails, so that no query outlives this call.
@@ -88,7 +99,10 @@ export async function fingerprintRelations(
   return found.sort(byName);
 }
 
-/** Ordinary tables and filled materialized views of the database, but temporary ones and those that belong to extensions. */
+/**
+ * Ordinary tables and filled materialized views of the database, but temporary ones and those that belong to
+ * extensions.
+ */
 export async function listRelations(connection: Connection): Promise<Relation[]> {
   const types = await readHashableTypes(connection);
   const rows = await connection.query(relationsSql);
@@ -143,18 +157,37 @@ function bestMethod(relation: Relation, serverVersionNum: number): FingerprintMe
   return serverVersionNum >= 140000 ? 'record' : 'text';
 }
 
-async function fingerprintRelation(connection: Connection, relation: Relation, method: FingerprintMethod): Promise<TableFacts> {
+async function fingerprintRelation(
+  connection: Connection,
+  relation: Relation,
+  method: FingerprintMethod,
+): Promise<TableFacts> {
   const { schema, name, kind, bytes } = relation;
-  const rows = await connection.query(isSpeakable(schema, name) ? `SELECT count(*) AS rows, ${sumOf(relation, method)} AS fingerprint FROM ONLY ${quoteQualified(schema, name)} t` : countByOid(relation.oid));
+  const rows = await connection.query(
+    isSpeakable(schema, name)
+      ? `SELECT count(*) AS rows, ${sumOf(relation, method)} AS fingerprint FROM ONLY ${quoteQualified(schema, name)} t`
+      : countByOid(relation.oid),
+  );
   const fingerprint = method === 'count' ? undefined : (rows[0]?.['fingerprint'] ?? '0');
-  return { schema, name, kind, rows: rows[0]?.['rows'] ?? '', method, ...(fingerprint === undefined ? {} : { fingerprint }), bytes };
+  return {
+    schema,
+    name,
+    kind,
+    rows: rows[0]?.['rows'] ?? '',
+    method,
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+    bytes,
+  };
 }
 
 function namesOf({ schema, name, columns }: Relation): string[] {
   return [schema, name, ...columns.map((column) => column.name)];
 }
 
-/** Lets the server itself write the name. A setting carries the result, since a read-only transaction can make no function. */
+/**
+ * Lets the server itself write the name. A setting carries the result, since a read-only transaction can make no
+ * function.
+ */
 function countByOid(oid: string): string {
   return `DO $$ DECLARE rows text; BEGIN EXECUTE format('SELECT count(*) FROM ONLY %s', ${oid}::oid::regclass) INTO rows; PERFORM set_config('lifeboat.rows', rows, true); END $$;
     SELECT current_setting('lifeboat.rows') AS rows`;
@@ -162,7 +195,12 @@ function countByOid(oid: string): string {
 
 function sumOf({ columns }: Relation, method: FingerprintMethod): string {
   if (method === 'count') return 'NULL';
-  if (method === 'text') return `sum(hashtextextended(ROW(${columns.map(({ name }) => `t.${quoteIdentifier(name)}`).join(', ')})::text COLLATE "C", 0))`;
+  if (method === 'text') {
+    return (
+      `sum(hashtextextended(ROW(${columns.map(({ name }) => `t.${quoteIdentifier(name)}`).join(', ')})::text ` +
+      'COLLATE "C", 0))'
+    );
+  }
   return `sum(hashint8extended(${recordHash(columns.flatMap(hashedColumn))}, 0))`;
 }
 
@@ -189,10 +227,15 @@ function columnsOf(json: string, types: HashableTypes): RelationColumn[] {
     if (types.isArray(type)) return 'array';
     return deterministic ? 'value' : 'bytes';
   };
-  return columns.map(([name, type, deterministic]) => ({ name, as: how(type, deterministic) })).sort((a, b) => compare(a.name, b.name));
+  return columns
+    .map(([name, type, deterministic]) => ({ name, as: how(type, deterministic) }))
+    .sort((a, b) => compare(a.name, b.name));
 }
 
-/** Virtual generated columns hold nothing; stored ones count. On a standby unlogged tables cannot be read, and a dump leaves their rows out. */
+/**
+ * Virtual generated columns hold nothing; stored ones count. On a standby unlogged tables cannot be read, and a dump
+ * leaves their rows out.
+ */
 const relationsSql = `
   SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, pg_table_size(c.oid) AS bytes,
     (SELECT json_agg(json_build_array(a.attname, a.atttypid::text, l.collisdeterministic IS NOT FALSE))

@@ -21,7 +21,10 @@ interface TypeRow {
 
 /** Built-in base types with a hash that is a function of the value alone. */
 const plain = new Set(
-  'bool int2 int4 int8 numeric float4 float8 text varchar bpchar bytea date time timetz timestamp timestamptz interval uuid inet cidr macaddr macaddr8 jsonb char name oid pg_lsn tid'.split(' '),
+  (
+    'bool int2 int4 int8 numeric float4 float8 text varchar bpchar bytea date time timetz timestamp timestamptz ' +
+    'interval uuid inet cidr macaddr macaddr8 jsonb char name oid pg_lsn tid'
+  ).split(' '),
 );
 
 /** Reads all types that columns of ordinary tables are made of, parts of parts included. */
@@ -29,7 +32,12 @@ export async function readHashableTypes(connection: Connection): Promise<Hashabl
   const rows = await connection.query(typesSql(connection.serverVersionNum));
   const types = new Map<string, TypeRow>();
   for (const row of rows) {
-    types.set(row['oid'] ?? '', { name: row['name'] ?? '', kind: row['kind'] ?? '', builtIn: row['built_in'] === 't', parts: (row['parts'] ?? '').split(' ').filter((each) => each !== '') });
+    types.set(row['oid'] ?? '', {
+      name: row['name'] ?? '',
+      kind: row['kind'] ?? '',
+      builtIn: row['built_in'] === 't',
+      parts: (row['parts'] ?? '').split(' ').filter((each) => each !== ''),
+    });
   }
   const known = new Map<string, boolean>();
   const isHashable = (oid: string): boolean => {
@@ -51,9 +59,13 @@ function judge(type: TypeRow | undefined, isHashable: (oid: string) => boolean):
   return ['b', 'd', 'c', 'r', 'm'].includes(type.kind) && type.parts.length > 0 && type.parts.every(isHashable);
 }
 
-/** One row a type: what it is made of (elements, base, attributes, subtype). Part "0" (no such type) marks a part with a collation of its own that is not deterministic. */
+/**
+ * One row a type: what it is made of (elements, base, attributes, subtype). Part "0" (no such type) marks a part with a
+ * collation of its own that is not deterministic.
+ */
 function typesSql(serverVersionNum: number): string {
-  const multirange = serverVersionNum >= 140000 ? 'UNION ALL SELECT r.rngtypid FROM pg_range r WHERE r.rngmultitypid = t.oid' : '';
+  const multirange =
+    serverVersionNum >= 140000 ? 'UNION ALL SELECT r.rngtypid FROM pg_range r WHERE r.rngmultitypid = t.oid' : '';
   const parts = `
     SELECT e.oid AS part FROM pg_type e WHERE e.typarray = t.oid
     UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'

@@ -18,8 +18,17 @@ export interface DataStream {
   readonly listFile?: string;
 }
 
-/** Fills the tables. Throws what broke a stream (the reader's own error as it is), or `integrity` naming every table that lost rows. */
-export async function restoreData(target: RestoreTarget, reader: ArtifactReader, streams: readonly DataStream[], jobs: number, context: RunContext): Promise<void> {
+/**
+ * Fills the tables. Throws what broke a stream (the reader's own error as it is), or `integrity` naming every table
+ * that lost rows.
+ */
+export async function restoreData(
+  target: RestoreTarget,
+  reader: ArtifactReader,
+  streams: readonly DataStream[],
+  jobs: number,
+  context: RunContext,
+): Promise<void> {
   const waiting = [...streams].sort((a, b) => b.bytes - a.bytes);
   const progress = meter(waiting, context);
   const stop = new AbortController();
@@ -43,14 +52,31 @@ export async function restoreData(target: RestoreTarget, reader: ArtifactReader,
   if (issues.length > 0) throw restoreFailure('data', issues);
 }
 
-async function restoreStream(target: RestoreTarget, reader: ArtifactReader, stream: DataStream, inlets: Inlets, onBytes: (bytes: number) => void, context: RunContext): Promise<RestoreIssue[]> {
+async function restoreStream(
+  target: RestoreTarget,
+  reader: ArtifactReader,
+  stream: DataStream,
+  inlets: Inlets,
+  onBytes: (bytes: number) => void,
+  context: RunContext,
+): Promise<RestoreIssue[]> {
   const list = stream.listFile === undefined ? [] : ['--use-list', stream.listFile];
-  const start = (stdin: number, signal: AbortSignal): Promise<RestoreRun> => startRestore(target, ['--section=data', ...list], stdin, signal);
+  const start = (stdin: number, signal: AbortSignal): Promise<RestoreRun> =>
+    startRestore(target, ['--section=data', ...list], stdin, signal);
   return judge(await runFed(inlets, start, reader.open(stream.artifact), onBytes, context.signal), 'data', context);
 }
 
-/** Starts a program and writes all chunks into it; resolves when it has them, for the caller to await its result. Where they end in a fault the program is ended, and the fault thrown. */
-export async function runFed<Run extends { readonly tool: RunningTool }>(inlets: Inlets, start: (stdin: number, signal: AbortSignal) => Promise<Run>, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<Run> {
+/**
+ * Starts a program and writes all chunks into it; resolves when it has them, for the caller to await its result. Where
+ * they end in a fault the program is ended, and the fault thrown.
+ */
+export async function runFed<Run extends { readonly tool: RunningTool }>(
+  inlets: Inlets,
+  start: (stdin: number, signal: AbortSignal) => Promise<Run>,
+  chunks: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<Run> {
   const cut = new AbortController();
   const { tool: run, inlet } = await inlets.into((stdin) => start(stdin, AbortSignal.any([signal, cut.signal])));
   try {
@@ -68,7 +94,13 @@ export async function runFed<Run extends { readonly tool: RunningTool }>(inlets:
  * end), the rest is still read, so that all of it is authenticated. After a fault of theirs its input is left open, and
  * the program must be ended: it would take the end of its input for the end of the archive.
  */
-export async function feed(inlet: Inlet, result: Promise<unknown>, chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+export async function feed(
+  inlet: Inlet,
+  result: Promise<unknown>,
+  chunks: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
   for await (const chunk of chunks) {
     signal.throwIfAborted();
     const { byteLength } = chunk;

@@ -14,13 +14,27 @@ const placeholder = ':DATABASE:';
  * ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET: before the objects, since their definitions
  * may read settings of the application. What cannot be set (a role or parameter is missing) is a warning.
  */
-export async function applySettings(client: Queries, facts: DatabaseFacts, name: string, emit: EventSink): Promise<void> {
+export async function applySettings(
+  client: Queries,
+  facts: DatabaseFacts,
+  name: string,
+  emit: EventSink,
+): Promise<void> {
   for (const { role, name: parameter, value } of facts.settings) {
-    const whose = role === undefined ? `DATABASE ${quoteIdentifier(name)}` : `ROLE ${quoteIdentifier(role)} IN DATABASE ${quoteIdentifier(name)}`;
+    const whose =
+      role === undefined
+        ? `DATABASE ${quoteIdentifier(name)}`
+        : `ROLE ${quoteIdentifier(role)} IN DATABASE ${quoteIdentifier(name)}`;
     try {
       await client.query(`ALTER ${whose} SET ${quoteParameter(parameter)} TO ${settingValue(parameter, value)}`);
     } catch (error) {
-      emit({ type: 'warning', component: 'postgres', message: `the setting ${parameter} of ${role === undefined ? '' : `role "${role}" in `}database "${facts.name}" was not restored: ${serverWords(error)}` });
+      emit({
+        type: 'warning',
+        component: 'postgres',
+        message:
+          `the setting ${parameter} of ${role === undefined ? '' : `role "${role}" in `}database "${facts.name}" ` +
+          `was not restored: ${serverWords(error)}`,
+      });
     }
   }
 }
@@ -36,17 +50,43 @@ export interface FinishOptions {
  * point of a restore. The restore's sessions commit asynchronously; flushing this commit's WAL flushes theirs,
  * which lie before it, so success is durable.
  */
-export async function finishDatabase(client: Queries, facts: DatabaseFacts, from: string, to: string, options: FinishOptions): Promise<void> {
+export async function finishDatabase(
+  client: Queries,
+  facts: DatabaseFacts,
+  from: string,
+  to: string,
+  options: FinishOptions,
+): Promise<void> {
   const quoted = quoteIdentifier(to);
   await client.query('BEGIN');
   try {
     await client.query('SET LOCAL synchronous_commit = on');
     await client.query(`ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoted}`);
-    await client.query(`COMMENT ON DATABASE ${quoted} IS ${facts.comment === undefined ? 'NULL' : quoteLiteral(facts.comment)}`);
-    if (!options.noAcl) for (const grant of facts.grants) await attempt(client, grant.replaceAll(placeholder, () => quoted), `a grant on database "${facts.name}"`, options.emit);
-    if (facts.connectionLimit !== -1) await client.query(`ALTER DATABASE ${quoted} CONNECTION LIMIT ${facts.connectionLimit}`);
+    await client.query(
+      `COMMENT ON DATABASE ${quoted} IS ${facts.comment === undefined ? 'NULL' : quoteLiteral(facts.comment)}`,
+    );
+    if (!options.noAcl) {
+      for (const grant of facts.grants) {
+        await attempt(
+          client,
+          grant.replaceAll(placeholder, () => quoted),
+          `a grant on database "${facts.name}"`,
+          options.emit,
+        );
+      }
+    }
+    if (facts.connectionLimit !== -1) {
+      await client.query(`ALTER DATABASE ${quoted} CONNECTION LIMIT ${facts.connectionLimit}`);
+    }
     if (facts.isTemplate) await client.query(`ALTER DATABASE ${quoted} IS_TEMPLATE true`);
-    if (!options.noOwner) await attempt(client, `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(facts.owner)}`, `the owner "${facts.owner}" of database "${facts.name}"`, options.emit);
+    if (!options.noOwner) {
+      await attempt(
+        client,
+        `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(facts.owner)}`,
+        `the owner "${facts.owner}" of database "${facts.name}"`,
+        options.emit,
+      );
+    }
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {});
@@ -68,53 +108,89 @@ async function attempt(client: Queries, statement: string, what: string, emit: E
 export async function copyStatements(client: Queries, from: string, to: string): Promise<string[]> {
   const quoted = quoteIdentifier(to);
   const rows = await client.query(
-    `SELECT pg_get_userbyid(datdba)::text AS owner, datconnlimit AS "limit", shobj_description(oid, 'pg_database') AS comment, datacl IS NOT NULL AS acl, oid::text AS oid FROM pg_database WHERE datname = $1`,
+    'SELECT pg_get_userbyid(datdba)::text AS owner, datconnlimit AS "limit", shobj_description(oid, ' +
+      "'pg_database') AS comment, datacl IS NOT NULL AS acl, oid::text AS oid FROM pg_database WHERE datname = $1",
     [from],
   );
   const row = rows[0];
   if (row === undefined) return [];
-  const statements = [`COMMENT ON DATABASE ${quoted} IS ${typeof row['comment'] === 'string' ? quoteLiteral(row['comment']) : 'NULL'}`];
+  const statements = [
+    `COMMENT ON DATABASE ${quoted} IS ${typeof row['comment'] === 'string' ? quoteLiteral(row['comment']) : 'NULL'}`,
+  ];
   statements.push(`ALTER DATABASE ${quoted} RESET ALL`, ...(await roleSettingResets(client, to)));
   const settings = await client.query(
-    `SELECT CASE WHEN setrole = 0 THEN NULL ELSE pg_get_userbyid(setrole)::text END AS role, unnest(setconfig) AS setting FROM pg_db_role_setting WHERE setdatabase = $1::oid`,
+    'SELECT CASE WHEN setrole = 0 THEN NULL ELSE pg_get_userbyid(setrole)::text END AS role, unnest(setconfig) AS ' +
+      'setting FROM pg_db_role_setting WHERE setdatabase = $1::oid',
     [row['oid'] ?? null],
   );
   for (const { role, setting } of settings) {
     const text = String(setting);
     const at = text.indexOf('=');
-    const whose = typeof role === 'string' ? `ROLE ${quoteIdentifier(role)} IN DATABASE ${quoted}` : `DATABASE ${quoted}`;
-    statements.push(`ALTER ${whose} SET ${quoteParameter(text.slice(0, at))} TO ${settingValue(text.slice(0, at), text.slice(at + 1))}`);
+    const whose =
+      typeof role === 'string' ? `ROLE ${quoteIdentifier(role)} IN DATABASE ${quoted}` : `DATABASE ${quoted}`;
+    statements.push(
+      `ALTER ${whose} SET ${quoteParameter(text.slice(0, at))} TO ` +
+        settingValue(text.slice(0, at), text.slice(at + 1)),
+    );
   }
-  statements.push(`ALTER DATABASE ${quoted} CONNECTION LIMIT ${Number(row['limit'])}`, `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(String(row['owner']))}`);
-  if (row['acl'] === 't') statements.push(...(await grantStatements(client, String(row['oid']), String(row['owner']), quoted)));
+  statements.push(
+    `ALTER DATABASE ${quoted} CONNECTION LIMIT ${Number(row['limit'])}`,
+    `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(String(row['owner']))}`,
+  );
+  if (row['acl'] === 't') {
+    statements.push(...(await grantStatements(client, String(row['oid']), String(row['owner']), quoted)));
+  }
   return statements;
 }
 
 async function roleSettingResets(client: Queries, database: string): Promise<string[]> {
-  const rows = await client.query('SELECT pg_get_userbyid(setrole)::text AS role FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = $1 AND setrole <> 0', [database]);
-  return rows.map(({ role }) => `ALTER ROLE ${quoteIdentifier(String(role))} IN DATABASE ${quoteIdentifier(database)} RESET ALL`);
+  const rows = await client.query(
+    'SELECT pg_get_userbyid(setrole)::text AS role FROM pg_db_role_setting s JOIN pg_database d ON d.oid = ' +
+      's.setdatabase WHERE d.datname = $1 AND setrole <> 0',
+    [database],
+  );
+  return rows.map(
+    ({ role }) => `ALTER ROLE ${quoteIdentifier(String(role))} IN DATABASE ${quoteIdentifier(database)} RESET ALL`,
+  );
 }
 
 /** Grants as they are: everything taken away first, the owner's own rights too. */
 async function grantStatements(client: Queries, oid: string, owner: string, quoted: string): Promise<string[]> {
   const rows = await client.query(
-    `SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee)::text END AS grantee, a.privilege_type AS right, a.is_grantable AS grantable FROM pg_database d, aclexplode(d.datacl) a WHERE d.oid = $1::oid`,
+    'SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee)::text END AS grantee, ' +
+      'a.privilege_type AS right, a.is_grantable AS grantable FROM pg_database d, aclexplode(d.datacl) a WHERE ' +
+      'd.oid = $1::oid',
     [oid],
   );
   const grants = rows.map(({ grantee, right, grantable }) => {
     const whom = typeof grantee === 'string' ? quoteIdentifier(grantee) : 'PUBLIC';
     return `GRANT ${String(right)} ON DATABASE ${quoted} TO ${whom}${grantable === 't' ? ' WITH GRANT OPTION' : ''}`;
   });
-  return [`REVOKE ALL ON DATABASE ${quoted} FROM PUBLIC`, `REVOKE ALL ON DATABASE ${quoted} FROM ${quoteIdentifier(owner)}`, ...grants];
+  return [
+    `REVOKE ALL ON DATABASE ${quoted} FROM PUBLIC`,
+    `REVOKE ALL ON DATABASE ${quoted} FROM ${quoteIdentifier(owner)}`,
+    ...grants,
+  ];
 }
 
-/** Settings whose value is a list of names: SET takes each as a string of its own, else the list would become one name. */
-const listSettings = new Set(['local_preload_libraries', 'search_path', 'session_preload_libraries', 'shared_preload_libraries', 'temp_tablespaces', 'unix_socket_directories']);
+/**
+ * Settings whose value is a list of names: SET takes each as a string of its own, else the list would become one name.
+ */
+const listSettings = new Set([
+  'local_preload_libraries',
+  'search_path',
+  'session_preload_libraries',
+  'shared_preload_libraries',
+  'temp_tablespaces',
+  'unix_socket_directories',
+]);
 
 /** `"$user", public` → `'$user', 'public'` for lists of names; a string constant for all else. */
 function settingValue(parameter: string, value: string): string {
   if (!listSettings.has(parameter.toLowerCase())) return quoteLiteral(value);
-  const names = [...value.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^,"\s]+))\s*(?:,|$)/g)].map(([, quoted, plain]) => (quoted === undefined ? (plain ?? '') : quoted.replaceAll('""', '"')));
+  const names = [...value.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^,"\s]+))\s*(?:,|$)/g)].map(([, quoted, plain]) =>
+    quoted === undefined ? (plain ?? '') : quoted.replaceAll('""', '"'),
+  );
   return names.length === 0 ? "''" : names.map(quoteLiteral).join(', ');
 }
 

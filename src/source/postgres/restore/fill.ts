@@ -24,8 +24,16 @@ export interface FillPlan {
   readonly notes: readonly string[];
 }
 
-/** Spools the schema archive into `folder` and chooses what to restore. Throws the reader's errors, `usage` for a selection that fits nothing. */
-export async function planFill(reader: ArtifactReader, facts: DatabaseFacts, selection: Selection, folder: string): Promise<FillPlan> {
+/**
+ * Spools the schema archive into `folder` and chooses what to restore. Throws the reader's errors, `usage` for a
+ * selection that fits nothing.
+ */
+export async function planFill(
+  reader: ArtifactReader,
+  facts: DatabaseFacts,
+  selection: Selection,
+  folder: string,
+): Promise<FillPlan> {
   const file = join(folder, 'schema.dump');
   await spool(reader, facts.artifacts.schema, file);
   const sizes = new Map(reader.artifacts.map(({ name, bytes }) => [name, bytes]));
@@ -33,16 +41,39 @@ export async function planFill(reader: ArtifactReader, facts: DatabaseFacts, sel
   const all = names.map((artifact) => ({ artifact, bytes: sizes.get(artifact) ?? 0 }));
   const { patterns, schemaOnly } = selection;
   const toc = await readToc(createReadStream(file));
-  if (patterns === undefined) return { archive: { file, folder, toc }, streams: schemaOnly ? [] : all, schemaOnly, only: undefined, notes: [] };
+  if (patterns === undefined) {
+    return { archive: { file, folder, toc }, streams: schemaOnly ? [] : all, schemaOnly, only: undefined, notes: [] };
+  }
   const chosen = chooseEntries(toc, patterns);
-  const apart = new Set(facts.artifacts.tables.filter(({ schema, name }) => chosen.hasRows(schema, name)).map(({ artifact }) => artifact));
+  const apart = new Set(
+    facts.artifacts.tables.filter(({ schema, name }) => chosen.hasRows(schema, name)).map(({ artifact }) => artifact),
+  );
   const data = await readToc(reader.open(facts.artifacts.data));
-  // The numbers of entries are each archive's own: rows are found by name. A chosen table's sequences are those that came along in the schema.
+  // The numbers of entries are each archive's own: rows are found by name. A chosen table's sequences are those that
+  // came along in the schema.
   const sequences = chosenSequences(toc, chosen.ids);
-  const ids = data.filter(({ type, schema = '', name }) => (type === 'TABLE DATA' && chosen.hasRows(schema, name)) || (type === 'SEQUENCE SET' && sequences.has(JSON.stringify([schema, name])))).map(({ dumpId }) => dumpId);
+  const ids = data
+    .filter(
+      ({ type, schema = '', name }) =>
+        (type === 'TABLE DATA' && chosen.hasRows(schema, name)) ||
+        (type === 'SEQUENCE SET' && sequences.has(JSON.stringify([schema, name]))),
+    )
+    .map(({ dumpId }) => dumpId);
   const streams = all.flatMap((stream): DataStream[] => (apart.has(stream.artifact) ? [stream] : []));
-  if (ids.length > 0) streams.push({ artifact: facts.artifacts.data, bytes: sizes.get(facts.artifacts.data) ?? 0, listFile: await writeList(folder, 'data.list', ids) });
-  return { archive: { file, folder, toc, chosen: new Set(chosen.ids) }, streams: schemaOnly ? [] : streams, schemaOnly, only: ({ schema, name }) => chosen.hasRows(schema, name), notes: chosen.notes };
+  if (ids.length > 0) {
+    streams.push({
+      artifact: facts.artifacts.data,
+      bytes: sizes.get(facts.artifacts.data) ?? 0,
+      listFile: await writeList(folder, 'data.list', ids),
+    });
+  }
+  return {
+    archive: { file, folder, toc, chosen: new Set(chosen.ids) },
+    streams: schemaOnly ? [] : streams,
+    schemaOnly,
+    only: ({ schema, name }) => chosen.hasRows(schema, name),
+    notes: chosen.notes,
+  };
 }
 
 export interface FillReport {
@@ -52,7 +83,13 @@ export interface FillReport {
 }
 
 /** Definitions, rows, indexes and constraints. */
-export async function fillDatabase(target: RestoreTarget, reader: ArtifactReader, plan: FillPlan, jobs: number, context: RunContext): Promise<FillReport> {
+export async function fillDatabase(
+  target: RestoreTarget,
+  reader: ArtifactReader,
+  plan: FillPlan,
+  jobs: number,
+  context: RunContext,
+): Promise<FillReport> {
   const filled = plan.schemaOnly ? { ...target, flags: [...target.flags, '--schema-only'] } : target;
   let retriedEntries = 0;
   const schema = await timed('schema', context, () => restorePreData(filled, plan.archive, context));
@@ -60,7 +97,11 @@ export async function fillDatabase(target: RestoreTarget, reader: ArtifactReader
   const indexes = await timed('indexes', context, async () => {
     ({ retriedEntries } = await restorePostData(filled, plan.archive, jobs, context));
   });
-  return { readBytes: plan.streams.reduce((sum, { bytes }) => sum + bytes, 0), retriedEntries, seconds: { schema, data, indexes } };
+  return {
+    readBytes: plan.streams.reduce((sum, { bytes }) => sum + bytes, 0),
+    retriedEntries,
+    seconds: { schema, data, indexes },
+  };
 }
 
 /** An artifact as a private file. */
@@ -81,5 +122,9 @@ async function writeList(folder: string, name: string, ids: readonly number[]): 
 
 function chosenSequences(toc: readonly TocEntry[], ids: readonly number[]): Set<string> {
   const chosen = new Set(ids);
-  return new Set(toc.filter(({ dumpId, type }) => chosen.has(dumpId) && type === 'SEQUENCE').map(({ schema, name }) => JSON.stringify([schema, name])));
+  return new Set(
+    toc
+      .filter(({ dumpId, type }) => chosen.has(dumpId) && type === 'SEQUENCE')
+      .map(({ schema, name }) => JSON.stringify([schema, name])),
+  );
 }

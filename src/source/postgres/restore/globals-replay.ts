@@ -31,21 +31,50 @@ export interface GlobalsReport {
   readonly missingTablespaces: readonly string[];
 }
 
-/** Replays. Throws `not_found` when the backup has no globals, `integrity` (14) naming each role statement that failed; then no role was changed. */
+/**
+ * Replays. Throws `not_found` when the backup has no globals, `integrity` (14) naming each role statement that failed;
+ * then no role was changed.
+ */
 export async function replayGlobals(request: GlobalsRequest, context: RunContext): Promise<GlobalsReport> {
   const { globals } = request.facts;
-  if (globals === undefined) throw new LifeboatError('not_found', 'the backup holds no roles and tablespaces', { hint: 'it was made without the right to read them; create the roles by hand', state: 'nothing was changed' });
+  if (globals === undefined) {
+    throw new LifeboatError('not_found', 'the backup holds no roles and tablespaces', {
+      hint: 'it was made without the right to read them; create the roles by hand',
+      state: 'nothing was changed',
+    });
+  }
   const all = splitStatements(await readText(request.reader, globals.artifact)).map(classify);
-  const statements = request.drill === true ? all.filter(({ kind }) => kind !== 'tablespace').map((each) => ({ ...each, sql: each.sql.replace(passwordClause, '') })) : all;
+  const statements =
+    request.drill === true
+      ? all
+          .filter(({ kind }) => kind !== 'tablespace')
+          .map((each) => ({ ...each, sql: each.sql.replace(passwordClause, '') }))
+      : all;
   return withMaintenance({ url: request.targetUrl, except: [], signal: context.signal }, async (client) => {
     const existing = await names(client, 'SELECT rolname AS name FROM pg_roles');
     const spaces = await names(client, 'SELECT spcname AS name FROM pg_tablespace');
-    const wanted = statements.filter(({ kind, subject }) => !existing.has(subject) || (request.overwrite === true && kind !== 'create-role'));
-    await replayRoles(client, wanted.filter(({ kind }) => kind === 'create-role' || kind === 'role'), context);
-    const missingTablespaces = await replayTablespaces(client, statements.filter(({ kind, subject }) => kind === 'tablespace' && !spaces.has(subject)), context);
+    const wanted = statements.filter(
+      ({ kind, subject }) => !existing.has(subject) || (request.overwrite === true && kind !== 'create-role'),
+    );
+    await replayRoles(
+      client,
+      wanted.filter(({ kind }) => kind === 'create-role' || kind === 'role'),
+      context,
+    );
+    const missingTablespaces = await replayTablespaces(
+      client,
+      statements.filter(({ kind, subject }) => kind === 'tablespace' && !spaces.has(subject)),
+      context,
+    );
     const roles = statements.filter(({ kind }) => kind === 'create-role').map(({ subject }) => subject);
     const created = roles.filter((role) => !existing.has(role));
-    if (!globals.withPasswords && request.drill !== true && created.length > 0) context.emit({ type: 'warning', component: 'postgres', message: `the backup holds no passwords: set them for ${created.join(', ')}` });
+    if (!globals.withPasswords && request.drill !== true && created.length > 0) {
+      context.emit({
+        type: 'warning',
+        component: 'postgres',
+        message: `the backup holds no passwords: set them for ${created.join(', ')}`,
+      });
+    }
     return { created, existing: roles.filter((role) => existing.has(role)), missingTablespaces };
   });
 }
@@ -67,7 +96,10 @@ function classify(sql: string): Statement {
   return (
     about('create-role', /^CREATE ROLE /) ??
     about('role', /^(ALTER ROLE|COMMENT ON ROLE|SECURITY LABEL FOR .* ON ROLE) /) ??
-    about('tablespace', /^(CREATE TABLESPACE|ALTER TABLESPACE|COMMENT ON TABLESPACE|(GRANT|REVOKE) [A-Z, ]+ ON TABLESPACE) /) ??
+    about(
+      'tablespace',
+      /^(CREATE TABLESPACE|ALTER TABLESPACE|COMMENT ON TABLESPACE|(GRANT|REVOKE) [A-Z, ]+ ON TABLESPACE) /,
+    ) ??
     about('role', /^GRANT (SET|ALTER SYSTEM|ALL)[A-Z, ]* ON PARAMETER \S+ TO /) ??
     about('role', /^GRANT (?:"(?:[^"]|"")+"|\S+) TO /) ?? { sql, kind: 'other', subject: '' }
   );
@@ -79,20 +111,32 @@ async function replayRoles(client: Queries, statements: readonly Statement[], co
   try {
     await client.query('SET LOCAL standard_conforming_strings = on');
     // Password hashes are no text for a server's log.
-    if (server.isSuperuser) await client.query("SET LOCAL log_statement = 'none'; SET LOCAL log_min_duration_statement = -1; SET LOCAL log_min_error_statement = 'panic'");
+    if (server.isSuperuser) {
+      await client.query(
+        "SET LOCAL log_statement = 'none'; SET LOCAL log_min_duration_statement = -1; SET LOCAL " +
+          "log_min_error_statement = 'panic'",
+      );
+    }
     const failures: string[] = [];
     for (const { sql } of statements) {
       context.signal.throwIfAborted();
       const failure = await attempt(client, sql);
       const modest = modestly(sql);
-      if (failure !== undefined && (modest === sql || (await attempt(client, modest)) !== undefined)) failures.push(`${withoutPassword(sql)}: ${failure}`);
+      if (failure !== undefined && (modest === sql || (await attempt(client, modest)) !== undefined)) {
+        failures.push(`${withoutPassword(sql)}: ${failure}`);
+      }
     }
     if (failures.length > 0) {
-      throw new LifeboatError('integrity', `cannot restore the roles of the backup: ${failures.slice(0, 5).join('; ')}${failures.length > 5 ? ` and ${failures.length - 5} more` : ''}`, {
-        hint: 'restore them as a superuser, or create the missing roles by hand',
-        state: 'no role was changed',
-        facts: { failures: failures.slice(0, 100) },
-      });
+      throw new LifeboatError(
+        'integrity',
+        'cannot restore the roles of the backup: ' +
+          `${failures.slice(0, 5).join('; ')}${failures.length > 5 ? ` and ${failures.length - 5} more` : ''}`,
+        {
+          hint: 'restore them as a superuser, or create the missing roles by hand',
+          state: 'no role was changed',
+          facts: { failures: failures.slice(0, 100) },
+        },
+      );
     }
     await client.query('COMMIT');
   } catch (error) {
@@ -102,7 +146,11 @@ async function replayRoles(client: Queries, statements: readonly Statement[], co
 }
 
 /** Outside of a transaction, as the server wants it; a folder that is not there costs only the placement. */
-async function replayTablespaces(client: Queries, statements: readonly Statement[], context: RunContext): Promise<string[]> {
+async function replayTablespaces(
+  client: Queries,
+  statements: readonly Statement[],
+  context: RunContext,
+): Promise<string[]> {
   const missing = new Set<string>();
   for (const { sql, subject } of statements) {
     if (missing.has(subject)) continue;
@@ -110,7 +158,11 @@ async function replayTablespaces(client: Queries, statements: readonly Statement
       await client.query(sql);
     } catch (error) {
       if (sql.startsWith('CREATE TABLESPACE ')) missing.add(subject);
-      context.emit({ type: 'warning', component: 'postgres', message: `tablespace "${subject}" was not restored: ${serverWords(error)}` });
+      context.emit({
+        type: 'warning',
+        component: 'postgres',
+        message: `tablespace "${subject}" was not restored: ${serverWords(error)}`,
+      });
     }
   }
   return [...missing];
@@ -129,10 +181,16 @@ async function attempt(client: Queries, sql: string): Promise<string | undefined
   }
 }
 
-/** A second try: what a new role is anyway may be named by superusers only (before version 16; managed servers have none), and the grantor of a membership may be missing. */
+/**
+ * A second try: what a new role is anyway may be named by superusers only (before version 16; managed servers have
+ * none), and the grantor of a membership may be missing.
+ */
 function modestly(sql: string): string {
   if (!sql.startsWith('ALTER ROLE ')) return sql.replace(/ GRANTED BY (?:"(?:[^"]|"")+"|\S+)$/, '');
-  return sql.replace(/ (WITH.*?) NOSUPERUSER/, ' $1').replace(/ NOREPLICATION/, '').replace(/ NOBYPASSRLS/, '');
+  return sql
+    .replace(/ (WITH.*?) NOSUPERUSER/, ' $1')
+    .replace(/ NOREPLICATION/, '')
+    .replace(/ NOBYPASSRLS/, '');
 }
 
 /** At the end of a statement: nothing but a role's validity follows it. */

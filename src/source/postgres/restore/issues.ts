@@ -16,7 +16,10 @@ export interface RestoreIssue {
   readonly message: string;
   /** The lines after it (DETAIL, HINT, QUERY, CONTEXT) up to the command. */
   readonly detail: string;
-  /** The SQL command that failed, without its trailing blank lines; undefined for COPY and for errors of the tool itself. */
+  /**
+   * The SQL command that failed, without its trailing blank lines; undefined for COPY and for errors of the tool
+   * itself.
+   */
   readonly command: string | undefined;
 }
 
@@ -25,7 +28,10 @@ export interface IssueCollector {
   readonly onLine: (line: string) => void;
   /** All errors so far. */
   issues(): readonly RestoreIssue[];
-  /** Every entry that "from TOC entry" named, wherever in a line: workers of a parallel run write between each other's words. */
+  /**
+   * Every entry that "from TOC entry" named, wherever in a line: workers of a parallel run write between each other's
+   * words.
+   */
   failedEntries(): ReadonlySet<number>;
   /** How many errors the tool says it passed over; undefined if it did not come to say so. */
   ignored(): number | undefined;
@@ -66,38 +72,77 @@ interface Building {
 function finish({ toc, message, lines }: Building): RestoreIssue {
   const at = lines.findLastIndex((line) => line.startsWith('Command was: '));
   const command = at === -1 ? undefined : lines.slice(at).join('\n').slice('Command was: '.length).trim();
-  return { tocId: toc?.id, entry: toc?.entry, message, detail: (at === -1 ? lines : lines.slice(0, at)).join('\n').trim(), command };
+  return {
+    tocId: toc?.id,
+    entry: toc?.entry,
+    message,
+    detail: (at === -1 ? lines : lines.slice(0, at)).join('\n').trim(),
+    command,
+  };
 }
 
 /** Why nothing is lost by this error; undefined if something may be. */
 export function harmlessReason({ tocId, entry, message, command }: RestoreIssue): string | undefined {
   if (command === undefined || !message.startsWith('could not execute query')) return undefined;
   // pg_dump 17 and later writes this line for every server; older ones do not know the setting.
-  if (tocId === undefined && command === 'SET transaction_timeout = 0;') return 'the server is too old for transaction_timeout';
+  if (tocId === undefined && command === 'SET transaction_timeout = 0;') {
+    return 'the server is too old for transaction_timeout';
+  }
   // The text of the extension's own script stands there already; only its owner may set it again.
-  if (entry?.startsWith('COMMENT EXTENSION ') === true && command.startsWith('COMMENT ON EXTENSION ')) return 'the extension belongs to another role';
+  if (entry?.startsWith('COMMENT EXTENSION ') === true && command.startsWith('COMMENT ON EXTENSION ')) {
+    return 'the extension belongs to another role';
+  }
   // Every database made from template0 has it.
-  if (entry?.startsWith('SCHEMA public') === true && command === 'CREATE SCHEMA public;') return 'the schema public exists already';
+  if (entry?.startsWith('SCHEMA public') === true && command === 'CREATE SCHEMA public;') {
+    return 'the schema public exists already';
+  }
   return undefined;
 }
 
 /** True if the words mean that the connection or the server is gone; libpq's own words, always English here. */
 export function saysServerLost(text: string): boolean {
-  return /server closed the connection unexpectedly|connection to server .{0,300} failed|could not connect to server|no connection to the server|could not (send data to|receive data from) server|SSL connection has been closed|SSL SYSCALL error|terminating connection|the database system is (shutting down|starting up|in recovery)/s.test(text);
+  return /server closed the connection unexpectedly|connection to server .{0,300} failed|could not connect to server|no connection to the server|could not (send data to|receive data from) server|SSL connection has been closed|SSL SYSCALL error|terminating connection|the database system is (shutting down|starting up|in recovery)/s.test(
+    text,
+  );
 }
 
 /** The error that ends a restore for issues of which none is harmless. `part` says which step, e.g. "data". */
 export function restoreFailure(part: string, issues: readonly RestoreIssue[]): LifeboatError {
   const all = issues.map((issue) => `${issue.message}\n${issue.detail}`).join('\n');
-  const facts = { part, errors: issues.slice(0, 50).map(({ entry, message, detail }) => ({ entry, message, detail: detail.slice(0, 2000) })) };
+  const facts = {
+    part,
+    errors: issues
+      .slice(0, 50)
+      .map(({ entry, message, detail }) => ({ entry, message, detail: detail.slice(0, 2000) })),
+  };
   const first = issues[0];
-  const more = issues.length > 1 ? ` (and ${issues.length - 1} more: ${issues.slice(1, 6).map(nameOf).join(', ')}${issues.length > 6 ? ', …' : ''})` : '';
-  const message = `restoring the ${part} failed at ${first === undefined ? 'an unnamed entry' : nameOf(first)}: ${first?.message ?? 'pg_restore gave no reason'}${more}`;
-  if (saysServerLost(all)) return new LifeboatError('source', message, { hint: 'see the log of the PostgreSQL server, then restore again', retryable: true, facts });
-  if (/unsupported version \(.*\) in file header/.test(all)) {
-    return new LifeboatError('tool', `pg_restore is older than the archive: ${first?.message ?? ''}`, { hint: 'install the client programs of the PostgreSQL version that wrote the backup, or of a newer one', facts });
+  const more =
+    issues.length > 1
+      ? ` (and ${issues.length - 1} more: ` +
+        `${issues.slice(1, 6).map(nameOf).join(', ')}${issues.length > 6 ? ', …' : ''})`
+      : '';
+  const message =
+    `restoring the ${part} failed at ${first === undefined ? 'an unnamed entry' : nameOf(first)}: ` +
+    `${first?.message ?? 'pg_restore gave no reason'}${more}`;
+  if (saysServerLost(all)) {
+    return new LifeboatError('source', message, {
+      hint: 'see the log of the PostgreSQL server, then restore again',
+      retryable: true,
+      facts,
+    });
   }
-  if (/No space left on device|could not extend file/.test(all)) return new LifeboatError('space', message, { hint: 'make room on the PostgreSQL server, then restore again', facts });
+  if (/unsupported version \(.*\) in file header/.test(all)) {
+    return new LifeboatError('tool', `pg_restore is older than the archive: ${first?.message ?? ''}`, {
+      hint: 'install the client programs of the PostgreSQL version that wrote the backup, or of a newer one',
+      facts,
+    });
+  }
+  if (/No space left on device|could not extend file/.test(all)) {
+    return new LifeboatError('space', message, {
+      hint: 'make room on the PostgreSQL server, then restore again',
+      facts,
+    });
+  }
   return new LifeboatError('integrity', message, { hint: hintFor(first, all), facts });
 }
 
@@ -107,12 +152,36 @@ function nameOf(issue: RestoreIssue): string {
 }
 
 function hintFor(first: RestoreIssue | undefined, all: string): string {
-  if (first?.message.startsWith('COPY failed') === true && /(function|operator|relation|type) .* does not exist/.test(first.message)) {
-    return 'a check, generated column or trigger of this table calls a function that names something without its schema; give that function a fixed search_path (ALTER FUNCTION … SET search_path = public, pg_temp) in the source database and take a new backup; --keep-failed keeps what was restored';
+  if (
+    first?.message.startsWith('COPY failed') === true &&
+    /(function|operator|relation|type) .* does not exist/.test(first.message)
+  ) {
+    return (
+      'a check, generated column or trigger of this table calls a function that names something without its schema; ' +
+      'give that function a fixed search_path (ALTER FUNCTION … SET search_path = public, pg_temp) in the source ' +
+      'database and take a new backup; --keep-failed keeps what was restored'
+    );
   }
-  if (/role ".*" does not exist/.test(all)) return 'the roles of the backup are missing on this server: restore them with --globals, or leave owners and grants out with --no-owner --no-acl';
-  if (/extension ".*" (is not available|has no installation script)|could not open extension control file/.test(all)) return 'install the package of this extension on the PostgreSQL server, then restore again';
-  if (/permission denied|must be (owner|superuser|member|able)/.test(all)) return 'the role that restores lacks rights: restore as a superuser, or leave owners and grants out with --no-owner --no-acl';
-  if (/could not read from input file|found unexpected block ID|did not find magic string/.test(all)) return 'the archive is damaged: run: lifeboat validate --deep';
-  return 'nothing but a complete restore counts; see the error above, or restore with --keep-failed and look at what is there';
+  if (/role ".*" does not exist/.test(all)) {
+    return (
+      'the roles of the backup are missing on this server: restore them with --globals, or leave owners and grants ' +
+      'out with --no-owner --no-acl'
+    );
+  }
+  if (/extension ".*" (is not available|has no installation script)|could not open extension control file/.test(all)) {
+    return 'install the package of this extension on the PostgreSQL server, then restore again';
+  }
+  if (/permission denied|must be (owner|superuser|member|able)/.test(all)) {
+    return (
+      'the role that restores lacks rights: restore as a superuser, or ' +
+      'leave owners and grants out with --no-owner --no-acl'
+    );
+  }
+  if (/could not read from input file|found unexpected block ID|did not find magic string/.test(all)) {
+    return 'the archive is damaged: run: lifeboat validate --deep';
+  }
+  return (
+    'nothing but a complete restore counts; see the error above, or ' +
+    'restore with --keep-failed and look at what is there'
+  );
 }

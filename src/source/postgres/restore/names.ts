@@ -24,7 +24,10 @@ export function restoringName(target: string): string {
   return suffixedName(target, `_restoring_${randomBytes(4).toString('hex')}`);
 }
 
-/** The name of a database that was restored beside one of that name: `<name, shortened>_restored_<yyyymmddThhmmss>` (UTC). */
+/**
+ * The name of a database that was restored beside one of that name: `<name, shortened>_restored_<yyyymmddThhmmss>`
+ * (UTC).
+ */
 export function restoredName(name: string, at: Date): string {
   return suffixedName(name, `_restored_${stampOf(at)}`);
 }
@@ -52,6 +55,18 @@ function stampOf(at: Date): string {
 /** Throws (usage) where PostgreSQL would cut or refuse a database's name. */
 export function checkDatabaseName(name: string): void {
   const bytes = Buffer.byteLength(name);
-  const why = bytes === 0 ? 'it is empty' : bytes > longestNameBytes ? `it has ${bytes} bytes, PostgreSQL keeps ${longestNameBytes}` : /[\0\n\r]/.test(name) ? 'it holds a line end or a NUL' : undefined;
-  if (why !== undefined) throw new LifeboatError('usage', `"${name}" cannot be the name of a database: ${why}`, { hint: 'choose another name', state: 'nothing was changed' });
+  const why =
+    bytes === 0
+      ? 'it is empty'
+      : bytes > longestNameBytes
+        ? `it has ${bytes} bytes, PostgreSQL keeps ${longestNameBytes}`
+        : /[\0\n\r]/.test(name)
+          ? 'it holds a line end or a NUL'
+          : undefined;
+  if (why !== undefined) {
+    throw new LifeboatError('usage', `"${name}" cannot be the name of a database: ${why}`, {
+      hint: 'choose another name',
+      state: 'nothing was changed',
+    });
+  }
 }

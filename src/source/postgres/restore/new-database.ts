@@ -16,7 +16,14 @@ import { checkDatabaseName, failedName, restoringName } from './names.ts';
 import { quoteIdentifier } from '../server/quote.ts';
 import { type PostgresRestoreRequest, checkRequest, restoreFlags } from './request.ts';
 import type { RestoreTarget } from './pg-restore.ts';
-import { type TargetServer, createMarkedDatabase, databaseExists, dropDatabase, dropDeadRestores, readTargetServer } from './target-database.ts';
+import {
+  type TargetServer,
+  createMarkedDatabase,
+  databaseExists,
+  dropDatabase,
+  dropDeadRestores,
+  readTargetServer,
+} from './target-database.ts';
 import { timed } from './timed.ts';
 import { type PostgresTools, findTools } from '../server/tools.ts';
 import { type VerifyReport, assertVerified, verifyDatabase } from './verify.ts';
@@ -37,27 +44,54 @@ export interface PostgresRestoreReport {
   readonly seconds: Readonly<Record<string, number>>;
 }
 
-/** Restores. Throws `confirmation` (18) if the target exists, `integrity` (14), `source` (13), `tool` (16), `space` (15), and the reader's own errors as they are. */
-export async function restorePostgres(request: PostgresRestoreRequest, context: RunContext): Promise<PostgresRestoreReport> {
+/**
+ * Restores. Throws `confirmation` (18) if the target exists, `integrity` (14), `source` (13), `tool` (16), `space`
+ * (15), and the reader's own errors as they are.
+ */
+export async function restorePostgres(
+  request: PostgresRestoreRequest,
+  context: RunContext,
+): Promise<PostgresRestoreReport> {
   const { facts, selection } = checkRequest(request);
   checkDatabaseName(request.targetDatabase);
-  if (selection.dataOnly) throw new LifeboatError('usage', 'rows without definitions cannot make a new database', { hint: 'restore them into an existing database', state: 'nothing was changed' });
+  if (selection.dataOnly) {
+    throw new LifeboatError('usage', 'rows without definitions cannot make a new database', {
+      hint: 'restore them into an existing database',
+      state: 'nothing was changed',
+    });
+  }
   return withScratchFolder(async (folder) => {
     const { server, tools } = await prepare(request, context);
     const plan = await planFill(request.reader, facts, selection, folder);
     tellOmissions(request, facts, plan, context);
     const working = restoringName(request.targetDatabase);
-    const target: RestoreTarget = { url: request.targetUrl, database: working, encoding: facts.encoding, tools, isSuperuser: server.isSuperuser, flags: restoreFlags(request) };
+    const target: RestoreTarget = {
+      url: request.targetUrl,
+      database: working,
+      encoding: facts.encoding,
+      tools,
+      isSuperuser: server.isSuperuser,
+      flags: restoreFlags(request),
+    };
     try {
       await withMaintenance(maintenance(request, context.signal), async (client) => {
-        await createMarkedDatabase(client, server, facts, working, request.targetDatabase, { drill: request.drill ?? false, emit: context.emit });
-        await request.onCreated?.((await client.query('SELECT oid FROM pg_database WHERE datname = $1', [working]))[0]?.['oid'] ?? '');
+        await createMarkedDatabase(client, server, facts, working, request.targetDatabase, {
+          drill: request.drill ?? false,
+          emit: context.emit,
+        });
+        await request.onCreated?.(
+          (await client.query('SELECT oid FROM pg_database WHERE datname = $1', [working]))[0]?.['oid'] ?? '',
+        );
         await applySettings(client, facts, working, context.emit);
       });
       const report = await fillAndCheck(request, target, facts, plan, context);
       await withMaintenance(maintenance(request, context.signal), async (client) => {
         await endOwnSessions(client, working);
-        await finishDatabase(client, facts, working, request.targetDatabase, { noOwner: request.noOwner ?? false, noAcl: request.noAcl ?? false, emit: context.emit });
+        await finishDatabase(client, facts, working, request.targetDatabase, {
+          noOwner: request.noOwner ?? false,
+          noAcl: request.noAcl ?? false,
+          emit: context.emit,
+        });
       });
       return report;
     } catch (error) {
@@ -67,7 +101,10 @@ export async function restorePostgres(request: PostgresRestoreRequest, context: 
 }
 
 /** What the target server is; nothing but what dead restores left is changed. */
-async function prepare(request: PostgresRestoreRequest, context: RunContext): Promise<{ server: TargetServer; tools: PostgresTools }> {
+async function prepare(
+  request: PostgresRestoreRequest,
+  context: RunContext,
+): Promise<{ server: TargetServer; tools: PostgresTools }> {
   return withMaintenance(maintenance(request, context.signal), async (client) => {
     const server = await readTargetServer(client);
     const tools = await findTools(Math.trunc(server.versionNum / 10_000), { folder: request.toolsFolder });
@@ -77,26 +114,61 @@ async function prepare(request: PostgresRestoreRequest, context: RunContext): Pr
   });
 }
 
-async function fillAndCheck(request: PostgresRestoreRequest, target: RestoreTarget, facts: DatabaseFacts, plan: FillPlan, context: RunContext): Promise<PostgresRestoreReport> {
+async function fillAndCheck(
+  request: PostgresRestoreRequest,
+  target: RestoreTarget,
+  facts: DatabaseFacts,
+  plan: FillPlan,
+  context: RunContext,
+): Promise<PostgresRestoreReport> {
   const filled = await fillDatabase(target, request.reader, plan, request.jobs, context);
   const seconds: Record<string, number> = { ...filled.seconds };
   if (request.analyze !== false) seconds['analyze'] = await timed('analyze', context, () => analyze(target, context));
   let verified: VerifyReport | undefined;
   if (request.verify !== false) {
     seconds['verify'] = await timed('verify', context, async () => {
-      verified = await verifyDatabase({ url: target.url, database: target.database, facts, jobs: request.jobs, only: plan.only, schemaOnly: plan.schemaOnly }, context);
+      verified = await verifyDatabase(
+        {
+          url: target.url,
+          database: target.database,
+          facts,
+          jobs: request.jobs,
+          only: plan.only,
+          schemaOnly: plan.schemaOnly,
+        },
+        context,
+      );
       assertVerified(verified, request.targetDatabase);
     });
   }
   const tables = facts.tables.filter((table) => plan.only?.(table) ?? true).length;
-  return { database: request.targetDatabase, tables, readBytes: filled.readBytes, retriedEntries: filled.retriedEntries, verified, notes: [...plan.notes, ...(verified?.notes ?? [])], seconds };
+  return {
+    database: request.targetDatabase,
+    tables,
+    readBytes: filled.readBytes,
+    retriedEntries: filled.retriedEntries,
+    verified,
+    notes: [...plan.notes, ...(verified?.notes ?? [])],
+    seconds,
+  };
 }
 
 /** What the operator may miss is said before, not found later. */
-function tellOmissions(request: PostgresRestoreRequest, facts: DatabaseFacts, plan: FillPlan, context: RunContext): void {
+function tellOmissions(
+  request: PostgresRestoreRequest,
+  facts: DatabaseFacts,
+  plan: FillPlan,
+  context: RunContext,
+): void {
   for (const message of plan.notes) context.emit({ type: 'warning', component: 'postgres', message });
   if (facts.subscriptions.length > 0 && request.subscriptions !== true && request.drill !== true) {
-    context.emit({ type: 'warning', component: 'postgres', message: `subscriptions are left out (${facts.subscriptions.join(', ')}): restored ones would take the place of the production ones at their publishers` });
+    context.emit({
+      type: 'warning',
+      component: 'postgres',
+      message:
+        `subscriptions are left out (${facts.subscriptions.join(', ')}): restored ones would take the place of the ` +
+        'production ones at their publishers',
+    });
   }
 }
 
@@ -107,7 +179,9 @@ function maintenance(request: PostgresRestoreRequest, signal?: AbortSignal): Mai
 async function refuseExisting(client: Queries, name: string): Promise<void> {
   if (!(await databaseExists(client, name))) return;
   throw new LifeboatError('confirmation', `database "${name}" exists on the target server`, {
-    hint: 'restore under another name, or ask for a swap: the backup is restored beside it, compared, and takes its place',
+    hint:
+      'restore under another name, or ask for a swap: the backup is ' +
+      'restored beside it, compared, and takes its place',
     state: 'nothing was changed',
   });
 }
@@ -122,15 +196,24 @@ async function analyze(target: RestoreTarget, context: RunContext): Promise<void
 
 /** A tool's or checker's session may still be going away: a rename waits 5 s for it, this asks it to hurry. */
 async function endOwnSessions(client: Queries, database: string): Promise<void> {
-  await client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = current_user AND backend_type = 'client backend'", [database]);
+  await client.query(
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = current_user AND ' +
+      "backend_type = 'client backend'",
+    [database],
+  );
 }
 
-/** Takes away, or renames, what was begun; without the run's signal, which may be what ended it. Returns the state in words. */
+/**
+ * Takes away, or renames, what was begun; without the run's signal, which may be what ended it. Returns the state in
+ * words.
+ */
 async function giveUp(request: PostgresRestoreRequest, working: string, context: RunContext): Promise<string> {
   try {
     return await withMaintenance(maintenance(request), async (client) => {
       // Both cannot be: the name was free before. Only the answer to the commit was lost.
-      if (await databaseExists(client, request.targetDatabase)) return `database "${request.targetDatabase}" is there, complete`;
+      if (await databaseExists(client, request.targetDatabase)) {
+        return `database "${request.targetDatabase}" is there, complete`;
+      }
       if (!(await databaseExists(client, working))) return 'nothing is left on the target server';
       if (request.keepFailed !== true) {
         await dropDatabase(client, working);
@@ -142,7 +225,9 @@ async function giveUp(request: PostgresRestoreRequest, working: string, context:
       return `what was restored until then is kept as database "${kept}": incomplete`;
     });
   } catch (error) {
-    const state = `the unfinished database "${working}" may be left on the target server (${serverWords(error)}); its comment says that it is unfinished, and the next restore from this host drops it`;
+    const state =
+      `the unfinished database "${working}" may be left on the target server (${serverWords(error)}); its comment ` +
+      'says that it is unfinished, and the next restore from this host drops it';
     context.emit({ type: 'warning', component: 'postgres', message: state });
     return state;
   }
@@ -151,5 +236,11 @@ async function giveUp(request: PostgresRestoreRequest, working: string, context:
 /** The same error, telling the state things are in. */
 function withState(error: unknown, state: string): unknown {
   if (error instanceof AbortedError || !(error instanceof LifeboatError) || error.state !== undefined) return error;
-  return new LifeboatError(error.code, error.message, { hint: error.hint, state, retryable: error.retryable, facts: error.facts, cause: error });
+  return new LifeboatError(error.code, error.message, {
+    hint: error.hint,
+    state,
+    retryable: error.retryable,
+    facts: error.facts,
+    cause: error,
+  });
 }

@@ -27,7 +27,12 @@ export interface RestoreRun {
 }
 
 /** Starts pg_restore with the given arguments; without a file name it reads the archive from standard input. */
-export async function startRestore(target: RestoreTarget, args: readonly string[], stdin: 'ignore' | number, signal: AbortSignal): Promise<RestoreRun> {
+export async function startRestore(
+  target: RestoreTarget,
+  args: readonly string[],
+  stdin: 'ignore' | number,
+  signal: AbortSignal,
+): Promise<RestoreRun> {
   const issues = collectIssues();
   const tool = await startTool({
     file: target.tools.pgRestore,
@@ -44,26 +49,34 @@ export async function startRestore(target: RestoreTarget, args: readonly string[
 }
 
 /** Connection settings of the tools that fill a database. */
-export function restoreEnvironment(target: Pick<RestoreTarget, 'url' | 'database' | 'encoding' | 'isSuperuser'>): Record<string, string> {
+export function restoreEnvironment(
+  target: Pick<RestoreTarget, 'url' | 'database' | 'encoding' | 'isSuperuser'>,
+): Record<string, string> {
   const env = libpqEnvironment(target.url, { database: target.database, encoding: target.encoding });
   const options = [
     // Recorded settings of the database are in force already; these would keep it from being filled.
     '-c role=none -c default_transaction_read_only=off',
     // Not one flush for each object: the commit that ends the restore flushes them all.
     '-c synchronous_commit=off',
-    // Only superusers may choose the language of the server's messages; hints are found by their words, the judgement does not need them.
+    // Only superusers may choose the language of the server's messages; hints are found by their words, the judgement
+    // does not need them.
     target.isSuperuser ? '-c lc_messages=C' : '',
     env['PGOPTIONS'] ?? '',
   ];
   return { ...env, PGOPTIONS: options.filter((option) => option !== '').join(' ') };
 }
 
-/** A database name as a connection string: a bare name with "=" in it or "postgres://" before it would be taken for one. */
+/**
+ * A database name as a connection string: a bare name with "=" in it or "postgres://" before it would be taken for one.
+ */
 export function conninfo(database: string): string {
   return `dbname='${database.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }
 
-/** The errors of a finished serial run that count. Throws when the run broke off, or when its errors cannot be told apart. */
+/**
+ * The errors of a finished serial run that count. Throws when the run broke off, or when its errors cannot be told
+ * apart.
+ */
 export async function judge(run: RestoreRun, part: string, context: RunContext): Promise<RestoreIssue[]> {
   const { exitCode } = await run.tool.result;
   const issues = run.issues.issues();
@@ -72,7 +85,9 @@ export async function judge(run: RestoreRun, part: string, context: RunContext):
   if (ignored === undefined || ignored !== issues.length) throw restoreFailure(part, issues);
   return issues.filter((issue) => {
     const reason = harmlessReason(issue);
-    if (reason !== undefined) context.emit({ type: 'debug', component: 'postgres', message: `passed over: ${issue.message} (${reason})` });
+    if (reason !== undefined) {
+      context.emit({ type: 'debug', component: 'postgres', message: `passed over: ${issue.message} (${reason})` });
+    }
     return reason === undefined;
   });
 }

@@ -45,16 +45,27 @@ export interface CheckedRequest {
   readonly selection: Selection;
 }
 
-/** Throws `not_found` for a database, `integrity` for an artifact that the backup lacks, `usage` for a selection that fits nothing. */
+/**
+ * Throws `not_found` for a database, `integrity` for an artifact that the backup lacks, `usage` for a selection that
+ * fits nothing.
+ */
 export function checkRequest(request: PostgresRestoreRequest): CheckedRequest {
   const facts = request.facts.databases.find(({ name }) => name === request.database);
   if (facts === undefined) {
-    throw new LifeboatError('not_found', `the backup holds no database "${request.database}"`, { hint: `it holds: ${request.facts.databases.map(({ name }) => name).join(', ')}`, state: 'nothing was changed' });
+    throw new LifeboatError('not_found', `the backup holds no database "${request.database}"`, {
+      hint: `it holds: ${request.facts.databases.map(({ name }) => name).join(', ')}`,
+      state: 'nothing was changed',
+    });
   }
   const { schema, data, tables } = facts.artifacts;
   const there = new Set(request.reader.artifacts.map(({ name }) => name));
   const missing = [schema, data, ...tables.map(({ artifact }) => artifact)].filter((name) => !there.has(name));
-  if (missing.length > 0) throw new LifeboatError('integrity', `the backup lacks ${missing.join(', ')} of database "${facts.name}"`, { hint: 'run: lifeboat validate', state: 'nothing was changed' });
+  if (missing.length > 0) {
+    throw new LifeboatError('integrity', `the backup lacks ${missing.join(', ')} of database "${facts.name}"`, {
+      hint: 'run: lifeboat validate',
+      state: 'nothing was changed',
+    });
+  }
   return { facts, selection: parseSelection(request.selection ?? {}) };
 }
 

@@ -25,7 +25,11 @@ export interface SchemaArchive {
 }
 
 /** Types, functions, tables, views, large objects' owners. Throws `integrity` for any error that is not harmless. */
-export async function restorePreData(target: RestoreTarget, archive: SchemaArchive, context: RunContext): Promise<void> {
+export async function restorePreData(
+  target: RestoreTarget,
+  archive: SchemaArchive,
+  context: RunContext,
+): Promise<void> {
   await serially(target, archive, 'pre-data', await writeList(archive, 'pre-data', archive.toc), context);
 }
 
@@ -35,7 +39,12 @@ export interface PostDataReport {
 }
 
 /** Indexes, constraints, triggers, rules, materialized views' rows, on up to `jobs` connections. */
-export async function restorePostData(target: RestoreTarget, archive: SchemaArchive, jobs: number, context: RunContext): Promise<PostDataReport> {
+export async function restorePostData(
+  target: RestoreTarget,
+  archive: SchemaArchive,
+  jobs: number,
+  context: RunContext,
+): Promise<PostDataReport> {
   const { before, ties, behind } = orderPostData(archive.toc);
   if (jobs <= 1) {
     await serially(target, archive, 'post-data', await writeList(archive, 'post-data', archive.toc), context);
@@ -53,33 +62,75 @@ export async function restorePostData(target: RestoreTarget, archive: SchemaArch
 function orderPostData(toc: readonly TocEntry[]): Record<'before' | 'ties' | 'behind', TocEntry[]> {
   const late = new Set(toc.filter(({ type }) => type === 'INDEX ATTACH').map(({ dumpId }) => dumpId));
   // What needs something stands after it in nearly every archive; another round finds the rest.
-  for (let before = -1; before !== late.size; ) {
+  for (let before = -1; before !== late.size;) {
     before = late.size;
     for (const { dumpId, needs } of toc) if (needs.some((id) => late.has(id))) late.add(dumpId);
   }
   const isTie = ({ type }: TocEntry): boolean => type === 'INDEX ATTACH';
-  return { before: toc.filter(({ dumpId }) => !late.has(dumpId)), ties: toc.filter(isTie), behind: toc.filter((entry) => late.has(entry.dumpId) && !isTie(entry)) };
+  return {
+    before: toc.filter(({ dumpId }) => !late.has(dumpId)),
+    ties: toc.filter(isTie),
+    behind: toc.filter((entry) => late.has(entry.dumpId) && !isTie(entry)),
+  };
 }
 
 /** One parallel run and the retry of what it failed on; resolves with how many entries were retried. */
-async function sideBySide(target: RestoreTarget, archive: SchemaArchive, entries: readonly TocEntry[], jobs: number, context: RunContext): Promise<number> {
+async function sideBySide(
+  target: RestoreTarget,
+  archive: SchemaArchive,
+  entries: readonly TocEntry[],
+  jobs: number,
+  context: RunContext,
+): Promise<number> {
   const listFile = await writeList(archive, 'parallel', entries);
-  const run = await startRestore(target, ['--section=post-data', `--jobs=${jobs}`, '--use-list', listFile, archive.file], 'ignore', context.signal);
+  const run = await startRestore(
+    target,
+    ['--section=post-data', `--jobs=${jobs}`, '--use-list', listFile, archive.file],
+    'ignore',
+    context.signal,
+  );
   const { exitCode } = await run.tool.result;
   if (exitCode === 0) return 0;
   const failed = run.issues.failedEntries();
   // A run that broke off, or whose errors belong to no entry, has nothing to retry.
-  if (run.issues.ignored() === undefined || failed.size === 0) throw restoreFailure(parts['post-data'], run.issues.issues());
-  context.emit({ type: 'step', component: 'postgres', message: `trying ${failed.size} entries again, one after the other` });
-  await serially(target, archive, 'post-data', await writeList(archive, 'retry', entries.filter(({ dumpId }) => failed.has(dumpId))), context);
+  if (run.issues.ignored() === undefined || failed.size === 0) {
+    throw restoreFailure(parts['post-data'], run.issues.issues());
+  }
+  context.emit({
+    type: 'step',
+    component: 'postgres',
+    message: `trying ${failed.size} entries again, one after the other`,
+  });
+  await serially(
+    target,
+    archive,
+    'post-data',
+    await writeList(
+      archive,
+      'retry',
+      entries.filter(({ dumpId }) => failed.has(dumpId)),
+    ),
+    context,
+  );
   return failed.size;
 }
 
 /** How the sections are called in messages. */
 const parts = { 'pre-data': 'definitions', 'post-data': 'indexes and constraints' } as const;
 
-async function serially(target: RestoreTarget, archive: SchemaArchive, section: keyof typeof parts, listFile: string, context: RunContext): Promise<void> {
-  const run = await startRestore(target, [`--section=${section}`, '--use-list', listFile, archive.file], 'ignore', context.signal);
+async function serially(
+  target: RestoreTarget,
+  archive: SchemaArchive,
+  section: keyof typeof parts,
+  listFile: string,
+  context: RunContext,
+): Promise<void> {
+  const run = await startRestore(
+    target,
+    [`--section=${section}`, '--use-list', listFile, archive.file],
+    'ignore',
+    context.signal,
+  );
   const issues = await judge(run, parts[section], context);
   if (issues.length > 0) throw restoreFailure(parts[section], issues);
 }
@@ -87,6 +138,13 @@ async function serially(target: RestoreTarget, archive: SchemaArchive, section: 
 /** The chosen ones among these entries, in the archive's order, as a file for --use-list. */
 export async function writeList(archive: SchemaArchive, name: string, entries: readonly TocEntry[]): Promise<string> {
   const path = join(archive.folder, `${name}.list`);
-  await writeFile(path, entries.filter(({ dumpId }) => archive.chosen?.has(dumpId) ?? true).map(({ dumpId }) => `${dumpId};\n`).join(''), { mode: 0o600 });
+  await writeFile(
+    path,
+    entries
+      .filter(({ dumpId }) => archive.chosen?.has(dumpId) ?? true)
+      .map(({ dumpId }) => `${dumpId};\n`)
+      .join(''),
+    { mode: 0o600 },
+  );
   return path;
 }

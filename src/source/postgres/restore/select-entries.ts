@@ -21,7 +21,11 @@ const relations = new Set(['TABLE', 'VIEW', 'MATERIALIZED VIEW', 'FOREIGN TABLE'
 
 /** What hangs on something chosen and comes along if all else that it needs is chosen or may be pulled in. */
 const attached = new Set(
-  'INDEX,CONSTRAINT,CHECK CONSTRAINT,FK CONSTRAINT,TRIGGER,RULE,POLICY,ROW SECURITY,DEFAULT,COMMENT,ACL,SECURITY LABEL,SEQUENCE,SEQUENCE SET,SEQUENCE OWNED BY,STATISTICS,STATISTICS DATA,TABLE ATTACH,INDEX ATTACH,MATERIALIZED VIEW DATA'.split(','),
+  (
+    'INDEX,CONSTRAINT,CHECK CONSTRAINT,FK CONSTRAINT,TRIGGER,RULE,POLICY,ROW SECURITY,DEFAULT,COMMENT,ACL,SECURITY ' +
+    'LABEL,SEQUENCE,SEQUENCE SET,SEQUENCE OWNED BY,STATISTICS,STATISTICS DATA,TABLE ATTACH,INDEX ' +
+    'ATTACH,MATERIALIZED VIEW DATA'
+  ).split(','),
 );
 
 /** Never pulled in by what only hangs between two tables. */
@@ -37,20 +41,37 @@ export function chooseEntries(toc: readonly TocEntry[], patterns: readonly Table
   for (const id of roots) pull(id, byId, chosen);
   while (attachAll(toc, byId, chosen)) continue;
   for (const entry of toc) {
-    if (entry.type === 'FK CONSTRAINT' && !chosen.has(entry.dumpId) && entry.needs.some((id) => roots.has(id) && ownsConstraint(byId.get(id), entry))) {
+    if (
+      entry.type === 'FK CONSTRAINT' &&
+      !chosen.has(entry.dumpId) &&
+      entry.needs.some((id) => roots.has(id) && ownsConstraint(byId.get(id), entry))
+    ) {
       notes.push(`foreign key ${entry.name} is left out: the table that it references is not among the chosen ones`);
     }
-    if (entry.type === 'TABLE' && chosen.has(entry.dumpId) && !roots.has(entry.dumpId)) notes.push(`table ${entry.schema}.${entry.name} comes along without rows: a chosen one rests on it`);
+    if (entry.type === 'TABLE' && chosen.has(entry.dumpId) && !roots.has(entry.dumpId)) {
+      notes.push(`table ${entry.schema}.${entry.name} comes along without rows: a chosen one rests on it`);
+    }
   }
   const filled = new Set([...roots].flatMap((id) => keyOf(byId.get(id)) ?? []));
-  return { ids: toc.filter(({ dumpId }) => chosen.has(dumpId)).map(({ dumpId }) => dumpId), hasRows: (schema, name) => filled.has(JSON.stringify([schema, name])), notes };
+  return {
+    ids: toc.filter(({ dumpId }) => chosen.has(dumpId)).map(({ dumpId }) => dumpId),
+    hasRows: (schema, name) => filled.has(JSON.stringify([schema, name])),
+    notes,
+  };
 }
 
 function findRoots(toc: readonly TocEntry[], patterns: readonly TablePattern[]): Set<number> {
   const roots = new Set<number>();
   for (const pattern of patterns) {
-    const found = toc.filter(({ type, schema, name }) => relations.has(type) && schema !== undefined && pattern.matches(schema, name));
-    if (found.length === 0) throw new LifeboatError('usage', `no table of the backup fits "${pattern.text}"`, { hint: 'letter case counts; lifeboat show lists the tables', state: 'nothing was changed' });
+    const found = toc.filter(
+      ({ type, schema, name }) => relations.has(type) && schema !== undefined && pattern.matches(schema, name),
+    );
+    if (found.length === 0) {
+      throw new LifeboatError('usage', `no table of the backup fits "${pattern.text}"`, {
+        hint: 'letter case counts; lifeboat show lists the tables',
+        state: 'nothing was changed',
+      });
+    }
     for (const { dumpId } of found) roots.add(dumpId);
   }
   return roots;
@@ -58,12 +79,14 @@ function findRoots(toc: readonly TocEntry[], patterns: readonly TablePattern[]):
 
 /** TABLE ATTACH needs the partition and its parent. */
 function addPartitions(toc: readonly TocEntry[], roots: Set<number>): void {
-  const byName = new Map(toc.filter(({ type }) => type === 'TABLE' || type === 'FOREIGN TABLE').map((entry) => [keyOf(entry), entry.dumpId]));
+  const byName = new Map(
+    toc.filter(({ type }) => type === 'TABLE' || type === 'FOREIGN TABLE').map((entry) => [keyOf(entry), entry.dumpId]),
+  );
   const ties = toc.flatMap((entry) => {
     const child = entry.type === 'TABLE ATTACH' ? byName.get(keyOf(entry)) : undefined;
     return child === undefined ? [] : [{ child, parents: entry.needs.filter((id) => id !== child) }];
   });
-  for (let grown = true; grown; ) {
+  for (let grown = true; grown;) {
     const before = roots.size;
     for (const { child, parents } of ties) if (parents.some((id) => roots.has(id))) roots.add(child);
     grown = roots.size > before;
@@ -85,8 +108,16 @@ function pull(id: number, byId: ReadonlyMap<number, TocEntry>, chosen: Set<numbe
 function attachAll(toc: readonly TocEntry[], byId: ReadonlyMap<number, TocEntry>, chosen: Set<number>): boolean {
   const before = chosen.size;
   for (const entry of toc) {
-    if (chosen.has(entry.dumpId) || !attached.has(entry.type) || !entry.needs.some((id) => chosen.has(id) && hangsOn(entry, byId.get(id)))) continue;
-    if (entry.needs.every((id) => chosen.has(id) || !tableFamily.has(byId.get(id)?.type ?? ''))) pull(entry.dumpId, byId, chosen);
+    if (
+      chosen.has(entry.dumpId) ||
+      !attached.has(entry.type) ||
+      !entry.needs.some((id) => chosen.has(id) && hangsOn(entry, byId.get(id)))
+    ) {
+      continue;
+    }
+    if (entry.needs.every((id) => chosen.has(id) || !tableFamily.has(byId.get(id)?.type ?? ''))) {
+      pull(entry.dumpId, byId, chosen);
+    }
   }
   return chosen.size > before;
 }
@@ -94,7 +125,9 @@ function attachAll(toc: readonly TocEntry[], byId: ReadonlyMap<number, TocEntry>
 /** A trigger does not come along with its function alone, nor a policy, default or statistics with a type. */
 function hangsOn(entry: TocEntry, on: TocEntry | undefined): boolean {
   if (on === undefined) return false;
-  return ['COMMENT', 'ACL', 'SECURITY LABEL'].includes(entry.type) || tableFamily.has(on.type) || on.type === 'SEQUENCE';
+  return (
+    ['COMMENT', 'ACL', 'SECURITY LABEL'].includes(entry.type) || tableFamily.has(on.type) || on.type === 'SEQUENCE'
+  );
 }
 
 /** The tag of a constraint is "table constraint". */

@@ -71,7 +71,10 @@ export interface UndoRequest {
   readonly at: Date;
 }
 
-/** Takes a swap back: the kept database, with all that is its own, has the name again; the other, with what was written since, is kept as `<live>_undone_<stamp>`. */
+/**
+ * Takes a swap back: the kept database, with all that is its own, has the name again; the other, with what was written
+ * since, is kept as `<live>_undone_<stamp>`.
+ */
 export async function undoSwap(request: UndoRequest, context: RunContext): Promise<SwapReport> {
   const { url, live, keptAs, at } = request;
   return swapDatabases({ url, live, restored: keptAs, at, keepAs: undoneName(live, at), copySettings: false }, context);
@@ -79,10 +82,21 @@ export async function undoSwap(request: UndoRequest, context: RunContext): Promi
 
 /** The statements that an operator can run in psql instead. */
 function undoSql(live: string, keptAs: string, undone: string): string[] {
-  return ['BEGIN;', `ALTER DATABASE ${quoteIdentifier(live)} RENAME TO ${quoteIdentifier(undone)};`, `ALTER DATABASE ${quoteIdentifier(keptAs)} RENAME TO ${quoteIdentifier(live)};`, 'COMMIT;'];
+  return [
+    'BEGIN;',
+    `ALTER DATABASE ${quoteIdentifier(live)} RENAME TO ${quoteIdentifier(undone)};`,
+    `ALTER DATABASE ${quoteIdentifier(keptAs)} RENAME TO ${quoteIdentifier(live)};`,
+    'COMMIT;',
+  ];
 }
 
-async function renameBoth(client: Queries, killer: Queries, statements: readonly string[], names: readonly string[], signal: AbortSignal): Promise<number> {
+async function renameBoth(
+  client: Queries,
+  killer: Queries,
+  statements: readonly string[],
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<number> {
   let ended = 0;
   for (let attempt = 1; ; attempt++) {
     const sweeper = endSessions(killer, names);
@@ -111,7 +125,11 @@ function endSessions(killer: Queries, names: readonly string[]): { stop(): Promi
   const seen = new Set<number>();
   const loop = (async (): Promise<void> => {
     while (going) {
-      const rows = await killer.query("SELECT pid, pg_terminate_backend(pid) AS ended FROM pg_stat_activity WHERE datname IN ($1, $2) AND backend_type <> 'autovacuum worker'", names);
+      const rows = await killer.query(
+        'SELECT pid, pg_terminate_backend(pid) AS ended FROM pg_stat_activity WHERE datname IN ($1, $2) AND ' +
+          "backend_type <> 'autovacuum worker'",
+        names,
+      );
       for (const { pid, ended } of rows) if (ended === 't') seen.add(Number(pid));
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -132,9 +150,15 @@ function swapFailed(names: readonly string[], cause: unknown): LifeboatError {
   const state = sqlStateOf(cause);
   const hint =
     state === '42501'
-      ? 'the role needs to own both databases, CREATEDB, and pg_signal_backend to end sessions of others; or swap as a superuser'
+      ? 'the role needs to own both databases, CREATEDB, and pg_signal_backend to end sessions of others; or swap ' +
+        'as a superuser'
       : state === '55006'
         ? 'sessions in it do not end: stop the application, then swap again'
         : undefined;
-  return new LifeboatError('source', `cannot swap database "${names[0]}" for "${names[1]}": ${serverWords(cause)}`, { hint, state: 'nothing was changed', retryable: state === '55006', cause });
+  return new LifeboatError('source', `cannot swap database "${names[0]}" for "${names[1]}": ${serverWords(cause)}`, {
+    hint,
+    state: 'nothing was changed',
+    retryable: state === '55006',
+    cause,
+  });
 }

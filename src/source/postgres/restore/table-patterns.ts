@@ -30,8 +30,16 @@ export interface TablePattern {
 /** Throws `usage` for patterns that cannot be read and for flags that contradict each other. */
 export function parseSelection(request: SelectionRequest): Selection {
   const { tables, schemaOnly = false, dataOnly = false } = request;
-  if (schemaOnly && dataOnly) throw new LifeboatError('usage', 'schema only and data only exclude each other', { hint: 'give one of them, or neither for both' });
-  if (tables !== undefined && tables.length === 0) throw new LifeboatError('usage', 'the list of tables is empty', { hint: 'name at least one, or leave it out for all' });
+  if (schemaOnly && dataOnly) {
+    throw new LifeboatError('usage', 'schema only and data only exclude each other', {
+      hint: 'give one of them, or neither for both',
+    });
+  }
+  if (tables !== undefined && tables.length === 0) {
+    throw new LifeboatError('usage', 'the list of tables is empty', {
+      hint: 'name at least one, or leave it out for all',
+    });
+  }
   // Rows alone are those of tables: large objects have none to go to.
   const names = tables ?? (dataOnly ? ['*'] : undefined);
   return { patterns: names?.map(parsePattern), schemaOnly, dataOnly };
@@ -41,7 +49,13 @@ export function parseSelection(request: SelectionRequest): Selection {
 export function parsePattern(text: string): TablePattern {
   const parts = splitParts(text);
   const [first, second] = parts;
-  if (first === undefined || parts.length > 2) throw new LifeboatError('usage', `"${text}" is not a table`, { hint: 'write schema.table, * and ? for unknown characters, and quote names that hold dots: \'"odd.schema"."table"\'' });
+  if (first === undefined || parts.length > 2) {
+    throw new LifeboatError('usage', `"${text}" is not a table`, {
+      hint:
+        'write schema.table, * and ? for unknown characters, and quote names that hold dots: ' +
+        '\'"odd.schema"."table"\'',
+    });
+  }
   if (second === undefined) return { text, matches: (_schema, name) => first.test(name) };
   return { text, matches: (schema, name) => first.test(schema) && second.test(name) };
 }
@@ -54,7 +68,11 @@ function splitParts(text: string): RegExp[] {
     const match = token.exec(text);
     if (match === null) return [];
     const [, quoted, plain = ''] = match;
-    parts.push(quoted === undefined ? [...plain].map((char) => (char === '*' ? '.*' : char === '?' ? '.' : escape(char))).join('') : escape(quoted.replaceAll('""', '"')));
+    parts.push(
+      quoted === undefined
+        ? [...plain].map((char) => (char === '*' ? '.*' : char === '?' ? '.' : escape(char))).join('')
+        : escape(quoted.replaceAll('""', '"')),
+    );
     if (match[3] === '.' && token.lastIndex === text.length) return [];
   }
   return parts.map((part) => new RegExp(`^${part}$`, 'su'));

@@ -28,7 +28,10 @@ export interface CreateOptions {
 const markPrefix = 'lifeboat restore in progress ';
 
 export async function readTargetServer(client: Queries): Promise<TargetServer> {
-  const [row] = await client.query("SELECT current_setting('server_version_num') AS version, current_setting('is_superuser') AS super, current_user::text AS role");
+  const [row] = await client.query(
+    "SELECT current_setting('server_version_num') AS version, current_setting('is_superuser') AS super, " +
+      'current_user::text AS role',
+  );
   return { versionNum: Number(row?.['version']), isSuperuser: row?.['super'] === 'on', user: row?.['role'] ?? '' };
 }
 
@@ -36,7 +39,10 @@ export async function databaseExists(client: Queries, name: string): Promise<boo
   return (await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name])).length > 0;
 }
 
-/** The first of the names `named` gives, from the moment `at` on second by second, that no database has and no running restore will take: of two in one second the later takes the next one. */
+/**
+ * The first of the names `named` gives, from the moment `at` on second by second, that no database has and no running
+ * restore will take: of two in one second the later takes the next one.
+ */
 export async function freeStampedName(client: Queries, named: (at: Date) => string, at: Date): Promise<string> {
   const taken = new Set((await client.query('SELECT datname AS name FROM pg_database')).map(({ name }) => name));
   for (const { target } of await findUnfinishedRestores(client)) taken.add(target);
@@ -46,9 +52,21 @@ export async function freeStampedName(client: Queries, named: (at: Date) => stri
   }
 }
 
-/** CREATE DATABASE with encoding, locale and tablespace of the backup, marked as unfinished. Throws `tool` (16) for a locale that the server does not have. */
-export async function createMarkedDatabase(client: Queries, server: TargetServer, facts: DatabaseFacts, name: string, target: string, options: CreateOptions): Promise<void> {
-  const head = `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ${quoteLiteral(facts.encoding)}${await tablespaceClause(client, facts, options.emit)}`;
+/**
+ * CREATE DATABASE with encoding, locale and tablespace of the backup, marked as unfinished. Throws `tool` (16) for a
+ * locale that the server does not have.
+ */
+export async function createMarkedDatabase(
+  client: Queries,
+  server: TargetServer,
+  facts: DatabaseFacts,
+  name: string,
+  target: string,
+  options: CreateOptions,
+): Promise<void> {
+  const head =
+    `CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0 ENCODING ` +
+    `${quoteLiteral(facts.encoding)}${await tablespaceClause(client, facts, options.emit)}`;
   try {
     await client.query(`${head} ${localeClause(server, facts)}`);
   } catch (error) {
@@ -57,7 +75,9 @@ export async function createMarkedDatabase(client: Queries, server: TargetServer
     await createWithFallback(client, head, facts, options.emit);
   }
   const mark: Mark = { target, by: ownIdentity(), since: new Date().toISOString() };
-  await client.query(`COMMENT ON DATABASE ${quoteIdentifier(name)} IS ${quoteLiteral(markPrefix + JSON.stringify(mark))}`);
+  await client.query(
+    `COMMENT ON DATABASE ${quoteIdentifier(name)} IS ${quoteLiteral(markPrefix + JSON.stringify(mark))}`,
+  );
 }
 
 /** In the comment of an unfinished database. */
@@ -79,7 +99,9 @@ export interface UnfinishedRestore {
 
 /** What earlier restores left unfinished, or are still working at. */
 export async function findUnfinishedRestores(client: Queries): Promise<UnfinishedRestore[]> {
-  const rows = await client.query("SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database ORDER BY datname");
+  const rows = await client.query(
+    "SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database ORDER BY datname",
+  );
   return rows.flatMap(({ name, mark }) => {
     if (typeof mark !== 'string' || !mark.startsWith(markPrefix)) return [];
     const { target, by, since } = JSON.parse(mark.slice(markPrefix.length)) as Mark;
@@ -91,14 +113,28 @@ export async function findUnfinishedRestores(client: Queries): Promise<Unfinishe
 export async function dropDeadRestores(client: Queries, emit: EventSink): Promise<void> {
   for (const left of await findUnfinishedRestores(client)) {
     if (left.mayBeRunning) {
-      emit({ type: 'warning', component: 'postgres', message: `database "${left.database}" is an unfinished restore by ${left.host} since ${left.since}: if that one is not running any more, drop it: DROP DATABASE ${quoteIdentifier(left.database)}` });
+      emit({
+        type: 'warning',
+        component: 'postgres',
+        message:
+          `database "${left.database}" is an unfinished restore by ${left.host} since ${left.since}: if that one is ` +
+          `not running any more, drop it: DROP DATABASE ${quoteIdentifier(left.database)}`,
+      });
       continue;
     }
     try {
       await dropDatabase(client, left.database);
-      emit({ type: 'step', component: 'postgres', message: `dropped "${left.database}", which a killed restore had left` });
+      emit({
+        type: 'step',
+        component: 'postgres',
+        message: `dropped "${left.database}", which a killed restore had left`,
+      });
     } catch (error) {
-      emit({ type: 'warning', component: 'postgres', message: `"${left.database}", which a killed restore left, could not be dropped: ${serverWords(error)}` });
+      emit({
+        type: 'warning',
+        component: 'postgres',
+        message: `"${left.database}", which a killed restore left, could not be dropped: ${serverWords(error)}`,
+      });
     }
   }
 }
@@ -113,14 +149,20 @@ function localeClause(server: TargetServer, facts: DatabaseFacts): string {
   const version = Math.trunc(server.versionNum / 10_000);
   const needs = facts.localeProvider === 'b' ? 17 : facts.localeProvider === 'i' ? 15 : 0;
   if (version < needs) {
-    throw new LifeboatError('tool', `database "${facts.name}" has a locale of ${facts.localeProvider === 'i' ? 'ICU' : 'the builtin provider'}, which a server of version ${version} does not know`, {
-      hint: `restore into PostgreSQL ${needs} or newer`,
-      state: 'nothing was changed',
-    });
+    throw new LifeboatError(
+      'tool',
+      `database "${facts.name}" has a locale of ${facts.localeProvider === 'i' ? 'ICU' : 'the builtin provider'}, ` +
+        `which a server of version ${version} does not know`,
+      { hint: `restore into PostgreSQL ${needs} or newer`, state: 'nothing was changed' },
+    );
   }
   if (facts.localeProvider === 'i') parts.push(`LOCALE_PROVIDER icu ICU_LOCALE ${quoteLiteral(facts.locale ?? 'und')}`);
-  if (facts.localeProvider === 'i' && facts.icuRules !== undefined) parts.push(`ICU_RULES ${quoteLiteral(facts.icuRules)}`);
-  if (facts.localeProvider === 'b') parts.push(`LOCALE_PROVIDER builtin BUILTIN_LOCALE ${quoteLiteral(facts.locale ?? 'C')}`);
+  if (facts.localeProvider === 'i' && facts.icuRules !== undefined) {
+    parts.push(`ICU_RULES ${quoteLiteral(facts.icuRules)}`);
+  }
+  if (facts.localeProvider === 'b') {
+    parts.push(`LOCALE_PROVIDER builtin BUILTIN_LOCALE ${quoteLiteral(facts.locale ?? 'C')}`);
+  }
   if (facts.localeProvider === 'c' && version >= 15) parts.push('LOCALE_PROVIDER libc');
   return parts.join(' ');
 }
@@ -130,7 +172,13 @@ async function createWithFallback(client: Queries, head: string, facts: Database
   for (const [at, name] of names.entries()) {
     try {
       await client.query(`${head} LC_COLLATE '${name}' LC_CTYPE '${name}'`);
-      emit({ type: 'warning', component: 'postgres', message: `the locale "${facts.locale ?? facts.collate}" of database "${facts.name}" is not on this server: the drill uses "${name}", so the order of texts may differ` });
+      emit({
+        type: 'warning',
+        component: 'postgres',
+        message:
+          `the locale "${facts.locale ?? facts.collate}" of database "${facts.name}" is not on this server: the ` +
+          `drill uses "${name}", so the order of texts may differ`,
+      });
       return;
     } catch (error) {
       if (at === names.length - 1) throw createFailed(facts.name, error);
@@ -141,23 +189,42 @@ async function createWithFallback(client: Queries, head: string, facts: Database
 /** Another tablespace than the default is wanted only where it exists and may be used. */
 async function tablespaceClause(client: Queries, facts: DatabaseFacts, emit: EventSink): Promise<string> {
   if (facts.tablespace === 'pg_default') return '';
-  const rows = await client.query("SELECT 1 FROM pg_tablespace WHERE spcname = $1 AND has_tablespace_privilege(oid, 'CREATE')", [facts.tablespace]);
+  const rows = await client.query(
+    "SELECT 1 FROM pg_tablespace WHERE spcname = $1 AND has_tablespace_privilege(oid, 'CREATE')",
+    [facts.tablespace],
+  );
   if (rows.length > 0) return ` TABLESPACE ${quoteIdentifier(facts.tablespace)}`;
-  emit({ type: 'warning', component: 'postgres', message: `tablespace "${facts.tablespace}" of database "${facts.name}" cannot be used on this server: the default one is taken` });
+  emit({
+    type: 'warning',
+    component: 'postgres',
+    message:
+      `tablespace "${facts.tablespace}" of database "${facts.name}" ` +
+      'cannot be used on this server: the default one is taken',
+  });
   return '';
 }
 
-/** 42809 is "invalid locale name" (libc), 22023 what ICU and the builtin provider say, and an encoding that does not fit. */
+/**
+ * 42809 is "invalid locale name" (libc), 22023 what ICU and the builtin provider say, and an encoding that does not
+ * fit.
+ */
 function isLocaleTrouble(error: unknown): boolean {
   return ['42809', '22023'].includes(sqlStateOf(error) ?? '');
 }
 
 function localeMissing(facts: DatabaseFacts, cause: unknown): LifeboatError {
-  return new LifeboatError('tool', `cannot make a database with the locale "${facts.locale ?? facts.collate}" and encoding ${facts.encoding} of "${facts.name}": ${serverWords(cause)}`, {
-    hint: 'install the locale on the PostgreSQL server (Debian, Ubuntu: localedef or dpkg-reconfigure locales, then restart it); another locale would change the order of indexes and results',
-    state: 'nothing was changed',
-    cause,
-  });
+  return new LifeboatError(
+    'tool',
+    `cannot make a database with the locale "${facts.locale ?? facts.collate}" and encoding ${facts.encoding} of ` +
+      `"${facts.name}": ${serverWords(cause)}`,
+    {
+      hint:
+        'install the locale on the PostgreSQL server (Debian, Ubuntu: localedef or dpkg-reconfigure locales, then ' +
+        'restart it); another locale would change the order of indexes and results',
+      state: 'nothing was changed',
+      cause,
+    },
+  );
 }
 
 function createFailed(name: string, cause: unknown): LifeboatError {

@@ -18,7 +18,9 @@ export interface TocEntry {
   readonly needs: readonly number[];
 }
 
-/** Reads an archive as far as its table of contents goes. Throws `integrity` (14) for anything that is not a whole one. */
+/**
+ * Reads an archive as far as its table of contents goes. Throws `integrity` (14) for anything that is not a whole one.
+ */
 export async function readToc(archive: AsyncIterable<Uint8Array>): Promise<TocEntry[]> {
   const entries: TocEntry[] = [];
   let buffer = Buffer.alloc(0);
@@ -44,7 +46,10 @@ export async function readToc(archive: AsyncIterable<Uint8Array>): Promise<TocEn
   throw damaged('it ends within its table of contents');
 }
 
-/** What is wrong with the parts of one database's dump, by artifact name; empty when each table's and sequence's data stands in exactly one part, the right one. */
+/**
+ * What is wrong with the parts of one database's dump, by artifact name; empty when each table's and sequence's data
+ * stands in exactly one part, the right one.
+ */
 export function checkParts(facts: DatabaseFacts, tocs: ReadonlyMap<string, readonly TocEntry[]>): string[] {
   const { artifacts } = facts;
   const seen = placesOfData(tocs);
@@ -52,21 +57,41 @@ export function checkParts(facts: DatabaseFacts, tocs: ReadonlyMap<string, reado
   for (const [object, wanted] of wantedPlaces(facts)) {
     const places = seen.get(object) ?? [];
     seen.delete(object);
-    if (places.join() !== wanted.join()) faults.push(`${object} stands in ${places.join(' and ') || 'no part'} instead of ${wanted.join(' and ')}`);
+    if (places.join() !== wanted.join()) {
+      faults.push(`${object} stands in ${places.join(' and ') || 'no part'} instead of ${wanted.join(' and ')}`);
+    }
   }
   // What is left belongs to extensions (configuration tables), or is large objects.
   const isBlob = ([object]: readonly [string, unknown]): boolean => object.startsWith('BLOB');
-  for (const [object, places] of seen) if (places.length > 1 && !isBlob([object, places])) faults.push(`${object} stands in ${places.join(' and ')}`);
-  if (facts.largeObjects.count !== '0' && ![...seen].some((each) => isBlob(each) && each[1].includes(artifacts.data))) faults.push(`large objects are missing from ${artifacts.data}`);
-  for (const name of [artifacts.schema, artifacts.data, ...artifacts.tables.map(({ artifact }) => artifact)]) if (!tocs.has(name)) faults.push(`${name} is missing`);
+  for (const [object, places] of seen) {
+    if (places.length > 1 && !isBlob([object, places])) faults.push(`${object} stands in ${places.join(' and ')}`);
+  }
+  if (facts.largeObjects.count !== '0' && ![...seen].some((each) => isBlob(each) && each[1].includes(artifacts.data))) {
+    faults.push(`large objects are missing from ${artifacts.data}`);
+  }
+  for (const name of [artifacts.schema, artifacts.data, ...artifacts.tables.map(({ artifact }) => artifact)]) {
+    if (!tocs.has(name)) faults.push(`${name} is missing`);
+  }
   return faults;
 }
 
 /** The part that each object's data belongs into: one, but for different names that are not UTF-8 and look alike. */
 function wantedPlaces({ artifacts, tables, sequences }: DatabaseFacts): Map<string, string[]> {
   const apart = new Map(artifacts.tables.map((table) => [key('TABLE DATA', table), table.artifact]));
-  const objects = [...tables.filter(({ kind }) => kind === 'r').map((table) => key('TABLE DATA', table)), ...sequences.map((sequence) => key('SEQUENCE SET', sequence))];
-  return Map.groupBy(objects, (object) => object).entries().reduce((wanted, [object, same]) => wanted.set(object, same.map(() => apart.get(object) ?? artifacts.data)), new Map<string, string[]>());
+  const objects = [
+    ...tables.filter(({ kind }) => kind === 'r').map((table) => key('TABLE DATA', table)),
+    ...sequences.map((sequence) => key('SEQUENCE SET', sequence)),
+  ];
+  return Map.groupBy(objects, (object) => object)
+    .entries()
+    .reduce(
+      (wanted, [object, same]) =>
+        wanted.set(
+          object,
+          same.map(() => apart.get(object) ?? artifacts.data),
+        ),
+      new Map<string, string[]>(),
+    );
 }
 
 /** Type, schema and name of each entry of the data section → the artifacts that hold it. */
@@ -95,7 +120,13 @@ function parseHeader(cursor: Cursor): ReturnType<Parser> {
   if (cursor.take(5).toString('latin1') !== 'PGDMP') throw damaged('it does not begin like a custom-format archive');
   const version = cursor.byte() * 100 + cursor.byte();
   cursor.byte();
-  if (version < 112 || version > 116) throw new LifeboatError('tool', `cannot read a pg_dump archive of format ${(version - (version % 100)) / 100}.${version % 100}`, { hint: 'use a version of lifeboat that knows it' });
+  if (version < 112 || version > 116) {
+    throw new LifeboatError(
+      'tool',
+      `cannot read a pg_dump archive of format ${(version - (version % 100)) / 100}.${version % 100}`,
+      { hint: 'use a version of lifeboat that knows it' },
+    );
+  }
   cursor.intSize = cursor.byte();
   const offsetSize = cursor.byte();
   if (cursor.byte() !== 1) throw damaged('it is not in the custom format');

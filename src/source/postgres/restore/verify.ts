@@ -61,13 +61,23 @@ export async function verifyDatabase(request: VerifyRequest, context: RunContext
       signal: context.signal,
       ...(only === undefined ? {} : { only }),
       // Older servers have no hash of records.
-      method: (table) => (schemaOnly ? 'count' : recorded.get(keyOf(table))?.method === 'record' && !hashes ? 'count' : recorded.get(keyOf(table))?.method),
+      method: (table) =>
+        schemaOnly
+          ? 'count'
+          : recorded.get(keyOf(table))?.method === 'record' && !hashes
+            ? 'count'
+            : recorded.get(keyOf(table))?.method,
     });
     const notes: string[] = [];
     const mismatches = compareTables(recorded, new Map(found.map((table) => [keyOf(table), table])), schemaOnly, notes);
     if (only === undefined) {
       mismatches.push(...(await compareExtensions(connection, facts, notes)));
-      if (!schemaOnly) mismatches.push(...(await compareSequences(connection, facts)), ...(await compareLargeObjects(connection, facts)));
+      if (!schemaOnly) {
+        mismatches.push(
+          ...(await compareSequences(connection, facts)),
+          ...(await compareLargeObjects(connection, facts)),
+        );
+      }
     }
     return {
       tables: found.length,
@@ -82,37 +92,71 @@ export async function verifyDatabase(request: VerifyRequest, context: RunContext
 /** Throws `integrity` naming what differs. */
 export function assertVerified(report: VerifyReport, database: string): void {
   if (report.mismatches.length === 0) return;
-  const named = report.mismatches.slice(0, 8).map(({ what, kind, expected, found }) => `${what} (${kind}: recorded ${expected}, restored ${found})`);
+  const named = report.mismatches
+    .slice(0, 8)
+    .map(({ what, kind, expected, found }) => `${what} (${kind}: recorded ${expected}, restored ${found})`);
   const more = report.mismatches.length > named.length ? ` and ${report.mismatches.length - named.length} more` : '';
-  throw new LifeboatError('integrity', `the restored database "${database}" differs from what the backup recorded: ${named.join('; ')}${more}`, {
-    hint: 'this backup cannot be trusted as it is: try an older one, and run: lifeboat validate --deep',
-    facts: { mismatches: report.mismatches.slice(0, 100) },
-  });
+  throw new LifeboatError(
+    'integrity',
+    `the restored database "${database}" differs from what the backup recorded: ${named.join('; ')}${more}`,
+    {
+      hint: 'this backup cannot be trusted as it is: try an older one, and run: lifeboat validate --deep',
+      facts: { mismatches: report.mismatches.slice(0, 100) },
+    },
+  );
 }
 
-function compareTables(expected: ReadonlyMap<string, TableFacts>, found: ReadonlyMap<string, TableFacts>, schemaOnly: boolean, notes: string[]): Mismatch[] {
+function compareTables(
+  expected: ReadonlyMap<string, TableFacts>,
+  found: ReadonlyMap<string, TableFacts>,
+  schemaOnly: boolean,
+  notes: string[],
+): Mismatch[] {
   const mismatches: Mismatch[] = [];
   for (const [key, want] of expected) {
     const what = quoteQualified(want.schema, want.name);
     const have = found.get(key);
     // A materialized view is filled anew: from a stale one other rows are right.
-    if (have === undefined && !(want.kind === 'm' && schemaOnly)) mismatches.push({ what, kind: 'missing', expected: 'a table', found: 'nothing' });
+    if (have === undefined && !(want.kind === 'm' && schemaOnly)) {
+      mismatches.push({ what, kind: 'missing', expected: 'a table', found: 'nothing' });
+    }
     if (have === undefined || schemaOnly) continue;
     if (want.kind === 'm') {
-      if (have.rows !== want.rows) notes.push(`materialized view ${what} was made anew and has ${have.rows} rows; it had ${want.rows}`);
+      if (have.rows !== want.rows) {
+        notes.push(`materialized view ${what} was made anew and has ${have.rows} rows; it had ${want.rows}`);
+      }
     } else if (have.rows !== want.rows) mismatches.push({ what, kind: 'rows', expected: want.rows, found: have.rows });
-    else if (have.method === want.method && have.fingerprint !== want.fingerprint) mismatches.push({ what, kind: 'content', expected: want.fingerprint ?? '', found: have.fingerprint ?? '' });
-    else if (have.method !== want.method) notes.push(`table ${what} was only counted: this server cannot make its fingerprint`);
+    else if (have.method === want.method && have.fingerprint !== want.fingerprint) {
+      mismatches.push({ what, kind: 'content', expected: want.fingerprint ?? '', found: have.fingerprint ?? '' });
+    } else if (have.method !== want.method) {
+      notes.push(`table ${what} was only counted: this server cannot make its fingerprint`);
+    }
   }
-  for (const [key, have] of found) if (!expected.has(key) && have.kind === 'r') mismatches.push({ what: quoteQualified(have.schema, have.name), kind: 'extra', expected: 'nothing', found: 'a table' });
+  for (const [key, have] of found) {
+    if (!expected.has(key) && have.kind === 'r') {
+      mismatches.push({
+        what: quoteQualified(have.schema, have.name),
+        kind: 'extra',
+        expected: 'nothing',
+        found: 'a table',
+      });
+    }
+  }
   return mismatches;
 }
 
 async function compareExtensions(connection: Connection, facts: DatabaseFacts, notes: string[]): Promise<Mismatch[]> {
-  const found = new Map((await connection.query('SELECT extname AS name, extversion AS version FROM pg_extension')).map((row) => [row['name'] ?? '', row['version'] ?? '']));
+  const found = new Map(
+    (await connection.query('SELECT extname AS name, extversion AS version FROM pg_extension')).map((row) => [
+      row['name'] ?? '',
+      row['version'] ?? '',
+    ]),
+  );
   return facts.extensions.flatMap(({ name, version }): Mismatch[] => {
     const have = found.get(name);
-    if (have === undefined) return [{ what: `extension "${name}"`, kind: 'extension', expected: version, found: 'nothing' }];
+    if (have === undefined) {
+      return [{ what: `extension "${name}"`, kind: 'extension', expected: version, found: 'nothing' }];
+    }
     if (have !== version) notes.push(`extension "${name}" has version ${have} here; it had ${version}`);
     return [];
   });
@@ -120,7 +164,9 @@ async function compareExtensions(connection: Connection, facts: DatabaseFacts, n
 
 /** A sequence does not follow a snapshot: it may be further on than recorded, in its own direction, never behind. */
 async function compareSequences(connection: Connection, facts: DatabaseFacts): Promise<Mismatch[]> {
-  const rows = await connection.query('SELECT schemaname AS schema, sequencename AS name, last_value AS last, increment_by AS step FROM pg_sequences');
+  const rows = await connection.query(
+    'SELECT schemaname AS schema, sequencename AS name, last_value AS last, increment_by AS step FROM pg_sequences',
+  );
   const found = new Map(rows.map((row) => [keyOf({ schema: row['schema'] ?? '', name: row['name'] ?? '' }), row]));
   return facts.sequences.flatMap((want): Mismatch[] => {
     const have = found.get(keyOf(want));
@@ -128,7 +174,10 @@ async function compareSequences(connection: Connection, facts: DatabaseFacts): P
     if (have === undefined) return [{ what, kind: 'missing', expected: 'a sequence', found: 'nothing' }];
     if (want.lastValue === undefined) return [];
     const last = have['last'] ?? undefined;
-    const ahead = last === undefined ? -1n : (BigInt(last) - BigInt(want.lastValue)) * (BigInt(have['step'] ?? '1') < 0n ? -1n : 1n);
+    const ahead =
+      last === undefined
+        ? -1n
+        : (BigInt(last) - BigInt(want.lastValue)) * (BigInt(have['step'] ?? '1') < 0n ? -1n : 1n);
     return ahead < 0n ? [{ what, kind: 'sequence', expected: want.lastValue, found: last ?? 'unused' }] : [];
   });
 }
@@ -136,9 +185,16 @@ async function compareSequences(connection: Connection, facts: DatabaseFacts): P
 /** Sizes and content where both sides could read them. */
 async function compareLargeObjects(connection: Connection, { largeObjects: want }: DatabaseFacts): Promise<Mismatch[]> {
   const have = await readLargeObjects(connection);
-  const differs = have.count !== want.count || (have.fingerprint !== undefined && want.fingerprint !== undefined && (have.bytes !== want.bytes || have.fingerprint !== want.fingerprint));
-  const describe = ({ count, bytes, fingerprint }: DatabaseFacts['largeObjects']): string => `${count} of ${bytes} bytes${fingerprint === undefined ? '' : ` (${fingerprint})`}`;
-  return differs ? [{ what: 'large objects', kind: 'large-objects', expected: describe(want), found: describe(have) }] : [];
+  const differs =
+    have.count !== want.count ||
+    (have.fingerprint !== undefined &&
+      want.fingerprint !== undefined &&
+      (have.bytes !== want.bytes || have.fingerprint !== want.fingerprint));
+  const describe = ({ count, bytes, fingerprint }: DatabaseFacts['largeObjects']): string =>
+    `${count} of ${bytes} bytes${fingerprint === undefined ? '' : ` (${fingerprint})`}`;
+  return differs
+    ? [{ what: 'large objects', kind: 'large-objects', expected: describe(want), found: describe(have) }]
+    : [];
 }
 
 function keyOf({ schema, name }: TableName): string {

@@ -1,4 +1,7 @@
-/** What a server tells of the archiving of its write-ahead log: settings, how the archiver fares, and what its slots hold back. Changes nothing. */
+/**
+ * What a server tells of the archiving of its write-ahead log: settings, how the archiver fares, and what its slots
+ * hold back. Changes nothing.
+ */
 import type { Secret } from '../../../lib/secret.ts';
 import { type Connection, withConnection } from './connection.ts';
 
@@ -68,7 +71,13 @@ export async function readArchiver(connection: Connection): Promise<ArchiverStat
     lastFailed: text('last_failed_wal'),
     lastFailedAt: text('failed_at'),
     isFailing: text('failing') === 't',
-    slots: slots.map((slot) => ({ name: slot['name'] ?? '', kind: slot['kind'] ?? '', isActive: slot['active'] === 't', heldBytes: Number(slot['held'] ?? 0), walStatus: slot['status'] ?? '' })),
+    slots: slots.map((slot) => ({
+      name: slot['name'] ?? '',
+      kind: slot['kind'] ?? '',
+      isActive: slot['active'] === 't',
+      heldBytes: Number(slot['held'] ?? 0),
+      walStatus: slot['status'] ?? '',
+    })),
   };
 }
 

@@ -9,7 +9,10 @@ interface Advice {
 /** By SQLSTATE or system error code. */
 const adviceOf: Readonly<Record<string, Advice>> = {
   ECONNREFUSED: { hint: 'is the server running, and does it listen there (listen_addresses, port)?', retryable: true },
-  ENOENT: { hint: 'no server listens on that socket: is it running, and is the folder its unix_socket_directories?', retryable: true },
+  ENOENT: {
+    hint: 'no server listens on that socket: is it running, and is the folder its unix_socket_directories?',
+    retryable: true,
+  },
   EACCES: { hint: 'this user may not use that socket' },
   ENOTFOUND: { hint: 'the host name does not resolve: check it for typing errors' },
   EAI_AGAIN: { hint: 'the name server does not answer', retryable: true },
@@ -17,24 +20,41 @@ const adviceOf: Readonly<Record<string, Advice>> = {
   EHOSTUNREACH: { hint: 'there is no route to the host', retryable: true },
   ECONNRESET: { hint: 'the server or something in between closed the connection', retryable: true },
   '28P01': { hint: 'check user and password in the URL (or the password file)' },
-  '28000': { hint: 'the server must allow this user from this host, with this kind of encryption (pg_hba.conf; sslmode in the URL)' },
+  '28000': {
+    hint:
+      'the server must allow this user from this host, with this ' +
+      'kind of encryption (pg_hba.conf; sslmode in the URL)',
+  },
   '3D000': { hint: 'list the databases with: psql -l' },
-  '42501': { hint: 'grant the missing right, e.g. GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later)' },
+  '42501': {
+    hint: 'grant the missing right, e.g. GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later)',
+  },
   '53300': { hint: 'raise max_connections, or lower jobs', retryable: true },
-  '55P03': { hint: 'another session holds or awaits a lock on it (see pg_stat_activity); run again when it has ended, or raise lockWaitTimeoutSeconds', retryable: true },
+  '55P03': {
+    hint:
+      'another session holds or awaits a lock on it (see pg_stat_activity); run again when it has ended, or raise ' +
+      'lockWaitTimeoutSeconds',
+    retryable: true,
+  },
   '57014': { hint: 'it was cancelled by an administrator or a time-out of the server', retryable: true },
   '57P01': { hint: 'the server was shut down or the session was ended by an administrator', retryable: true },
   '57P02': { hint: 'another session of the server crashed: see its log', retryable: true },
   '57P03': { hint: 'the server is starting up or shutting down', retryable: true },
 };
 
-/** `act` in lower case, e.g. "cannot connect to PostgreSQL at db:5432, database app". A LifeboatError passes through. */
+/**
+ * `act` in lower case, e.g. "cannot connect to PostgreSQL at db:5432, database app". A LifeboatError passes through.
+ */
 export function sourceError(act: string, error: unknown): LifeboatError {
   if (error instanceof LifeboatError) return error;
   const cause = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
   const code = systemCodeOf(cause) ?? '';
   const advice = adviceOfText(messageOf(error)) ?? adviceOf[code];
-  return new LifeboatError('source', `${act}: ${messageOf(error)}`, { hint: advice?.hint, retryable: advice?.retryable ?? code.startsWith('08'), cause: error });
+  return new LifeboatError('source', `${act}: ${messageOf(error)}`, {
+    hint: advice?.hint,
+    retryable: advice?.retryable ?? code.startsWith('08'),
+    cause: error,
+  });
 }
 
 /** The SQLSTATE of a server's error, also of one that became a LifeboatError; undefined for others. */
@@ -45,10 +65,20 @@ export function sqlStateOf(error: unknown): string | undefined {
 
 /** Some failures are told apart by words only. */
 function adviceOfText(message: string): Advice | undefined {
-  if (/client password must be a string|no password/i.test(message)) return { hint: 'the server wants a password: put one into the URL or into a password file (~/.pgpass, mode 0600)' };
-  if (/does not support SSL/i.test(message)) return { hint: 'set sslmode=disable or prefer in the URL if the way to the server is trusted' };
-  if (/certificate|self-signed|altnames/i.test(message)) return { hint: 'the server\'s TLS certificate is not the expected one: check sslrootcert and the host name' };
-  if (/row-level security/.test(message)) return { hint: 'the backup user must see all rows: ALTER ROLE … BYPASSRLS (or back up as a superuser)' };
-  if (/Connection terminated|timeout expired/i.test(message)) return { hint: 'the connection was lost: see the server\'s log', retryable: true };
+  if (/client password must be a string|no password/i.test(message)) {
+    return { hint: 'the server wants a password: put one into the URL or into a password file (~/.pgpass, mode 0600)' };
+  }
+  if (/does not support SSL/i.test(message)) {
+    return { hint: 'set sslmode=disable or prefer in the URL if the way to the server is trusted' };
+  }
+  if (/certificate|self-signed|altnames/i.test(message)) {
+    return { hint: "the server's TLS certificate is not the expected one: check sslrootcert and the host name" };
+  }
+  if (/row-level security/.test(message)) {
+    return { hint: 'the backup user must see all rows: ALTER ROLE … BYPASSRLS (or back up as a superuser)' };
+  }
+  if (/Connection terminated|timeout expired/i.test(message)) {
+    return { hint: "the connection was lost: see the server's log", retryable: true };
+  }
   return undefined;
 }

@@ -15,7 +15,10 @@ import { type PostgresUrl, describeServer, parsePostgresUrl } from './url.ts';
 export type Row = Readonly<Record<string, string | null>>;
 
 export interface Connection extends AsyncDisposable {
-  /** Rows of one statement; without values several statements may stand there, the last one's rows count. Throws `source` (13), SQLSTATE by sqlStateOf(). */
+  /**
+   * Rows of one statement; without values several statements may stand there, the last one's rows count. Throws
+   * `source` (13), SQLSTATE by sqlStateOf().
+   */
   query(sql: string, values?: readonly (string | null)[]): Promise<Row[]>;
   /** Aborted, with the reason, when the session is lost before it was closed. */
   readonly lost: AbortSignal;
@@ -41,7 +44,11 @@ export interface ConnectionSettings {
 }
 
 /** Runs `work` with a session that is closed afterwards. */
-export async function withConnection<T>(url: Secret, settings: ConnectionSettings, work: (connection: Connection) => Promise<T>): Promise<T> {
+export async function withConnection<T>(
+  url: Secret,
+  settings: ConnectionSettings,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
   await using connection = await openConnection(url, settings);
   return await work(connection);
 }
@@ -83,10 +90,18 @@ async function connectFirst(target: PostgresUrl, database: string, settings: Con
 
 /** The server refused TLS, or refused this user with (or without) it. */
 function mayPassOtherwise(error: unknown): boolean {
-  return /does not support SSL|establishing an SSL/.test(String(error)) || (error as { code?: unknown }).code === '28000';
+  return (
+    /does not support SSL|establishing an SSL/.test(String(error)) || (error as { code?: unknown }).code === '28000'
+  );
 }
 
-async function connect(target: PostgresUrl, database: string, password: string | undefined, ssl: ConnectionOptions | false, connectTimeoutMs: number): Promise<Client> {
+async function connect(
+  target: PostgresUrl,
+  database: string,
+  password: string | undefined,
+  ssl: ConnectionOptions | false,
+  connectTimeoutMs: number,
+): Promise<Client> {
   const { Client } = (await import('pg')).default;
   const options = target.parameters.get('options');
   const client = new Client({
@@ -166,7 +181,9 @@ class Session implements Connection {
       this.encoding = rows[0]?.['encoding'] ?? '';
       if (this.encoding === 'SQL_ASCII') await this.query('SET client_encoding = SQL_ASCII');
       // So that a query of ours ends soon after we are gone; not every platform can do it.
-      if (this.serverVersionNum >= 140000) await this.query("SET client_connection_check_interval = '2s'").catch(() => {});
+      if (this.serverVersionNum >= 140000) {
+        await this.query("SET client_connection_check_interval = '2s'").catch(() => {});
+      }
     } catch (error) {
       await this.close();
       throw error;
@@ -176,7 +193,9 @@ class Session implements Connection {
   async query(sql: string, values?: readonly (string | null)[]): Promise<Row[]> {
     this.#lost.signal.throwIfAborted();
     try {
-      const result = (await (values === undefined ? this.#client.query(sql) : this.#client.query(sql, [...values]))) as { rows: Row[] } | { rows: Row[] }[];
+      const result = (await (values === undefined ? this.#client.query(sql) : this.#client.query(sql, [...values]))) as
+        | { rows: Row[] }
+        | { rows: Row[] }[];
       return (Array.isArray(result) ? result.at(-1)?.rows : result.rows) ?? [];
     } catch (error) {
       throw sourceError(`PostgreSQL at ${this.server} refused a query`, error);

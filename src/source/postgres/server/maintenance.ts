@@ -1,4 +1,7 @@
-/** Sessions in a database that a restore or a swap does not touch: one that is renamed must have no sessions, ours included. */
+/**
+ * Sessions in a database that a restore or a swap does not touch: one that is renamed must have no sessions, ours
+ * included.
+ */
 import { messageOf } from '../../../lib/errors.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import { sqlStateOf } from './connection-errors.ts';
@@ -16,8 +19,14 @@ export interface MaintenanceOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Runs `work` with a session in the URL's database, or where that one is excepted or absent in `postgres` or `template1`. */
-export async function withMaintenance<T>(options: MaintenanceOptions, work: (connection: Connection) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` with a session in the URL's database, or where that one is excepted or absent in `postgres` or
+ * `template1`.
+ */
+export async function withMaintenance<T>(
+  options: MaintenanceOptions,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
   return withConnection(options.url, { database: await maintenanceDatabase(options), signal: options.signal }, work);
 }
 

@@ -10,10 +10,17 @@ export async function findPassword(url: PostgresUrl, database: string): Promise<
   const path = url.parameters.get('passfile') ?? join(homedir(), '.pgpass');
   const text = await readPrivately(path);
   // A socket folder matches "localhost", as libpq has it.
-  const wanted = [[url.host, ...(url.host.startsWith('/') ? ['localhost'] : [])], [String(url.port)], [database], [url.user]];
+  const wanted = [
+    [url.host, ...(url.host.startsWith('/') ? ['localhost'] : [])],
+    [String(url.port)],
+    [database],
+    [url.user],
+  ];
   for (const line of text.split('\n')) {
     const fields = fieldsOf(line);
-    if (fields.length === 5 && wanted.every((values, i) => fields[i] === '*' || values.includes(fields[i] ?? ''))) return fields[4];
+    if (fields.length === 5 && wanted.every((values, i) => fields[i] === '*' || values.includes(fields[i] ?? ''))) {
+      return fields[4];
+    }
   }
   return undefined;
 }
@@ -29,5 +36,7 @@ async function readPrivately(path: string): Promise<string> {
 
 function fieldsOf(line: string): string[] {
   if (line.startsWith('#')) return [];
-  return (line.match(/(?:^|:)((?:\\.|[^:\\])*)/g) ?? []).map((field, i) => (i === 0 ? field : field.slice(1)).replaceAll(/\\(.)/g, '$1'));
+  return (line.match(/(?:^|:)((?:\\.|[^:\\])*)/g) ?? []).map((field, i) =>
+    (i === 0 ? field : field.slice(1)).replaceAll(/\\(.)/g, '$1'),
+  );
 }

@@ -12,9 +12,12 @@ export async function assertHoldsSession(url: Secret, connection: Connection, si
   if ((await backendPid(connection)) === String(connection.announcedPid)) return;
   for (let attempt = 0; attempt < 3; attempt++) {
     if (await losesSession(url, connection, signal)) {
-      throw new LifeboatError('source', `cannot back up PostgreSQL at ${connection.server}: a connection pooler gives each transaction another session, so no snapshot can be held`, {
-        hint: "use the server's own port, or a pool in session mode (a URL without the pooler)",
-      });
+      throw new LifeboatError(
+        'source',
+        `cannot back up PostgreSQL at ${connection.server}: a connection pooler gives each transaction another ` +
+          'session, so no snapshot can be held',
+        { hint: "use the server's own port, or a pool in session mode (a URL without the pooler)" },
+      );
     }
   }
 }
@@ -23,10 +26,13 @@ export async function assertHoldsSession(url: Secret, connection: Connection, si
 async function losesSession(url: Secret, first: Connection, signal: AbortSignal | undefined): Promise<boolean> {
   const before = await backendPid(first);
   await using second = await openConnection(url, { database: first.database, signal });
-  const begun = await second.query('BEGIN').then(() => true, (error: unknown) => {
-    if (/statement pooling/.test(messageOf(error))) return false;
-    throw error;
-  });
+  const begun = await second.query('BEGIN').then(
+    () => true,
+    (error: unknown) => {
+      if (/statement pooling/.test(messageOf(error))) return false;
+      throw error;
+    },
+  );
   if (!begun) return true;
   const others = await backendPid(second);
   const after = await backendPid(first);

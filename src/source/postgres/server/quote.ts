@@ -8,7 +8,10 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** `"schema"."name"`: an SQL name, and also the pattern for --table and --exclude-table-data that matches this relation alone. */
+/**
+ * `"schema"."name"`: an SQL name, and also the pattern for --table and --exclude-table-data that matches this relation
+ * alone.
+ */
 export function quoteQualified(schema: string, name: string): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 }

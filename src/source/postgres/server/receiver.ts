@@ -26,7 +26,10 @@ export interface ReceiverServer {
   readonly timeline: number;
   /** How far its log is durable; of a standby: how far it has received it. As PostgreSQL writes it. */
   readonly currentLsn: string;
-  /** The log that it still has begins with this segment: the 16 digits of its position. Undefined: this user may not look. */
+  /**
+   * The log that it still has begins with this segment: the 16 digits of its position. Undefined: this user may not
+   * look.
+   */
   readonly oldest: string | undefined;
   /** Undefined where there is none of that name. */
   readonly slot?: ReplicationSlot | undefined;
@@ -50,7 +53,12 @@ export async function readServer(url: Secret, slot: string, signal: AbortSignal)
         (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
         CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn,
         has_function_privilege('pg_ls_waldir()', 'execute') AS may_look`);
-    const [log] = row?.['may_look'] === 't' ? await connection.query("SELECT min(substr(name, 9)) AS oldest FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'") : [];
+    const [log] =
+      row?.['may_look'] === 't'
+        ? await connection.query(
+            "SELECT min(substr(name, 9)) AS oldest FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'",
+          )
+        : [];
     return {
       systemId: row?.['system'] ?? '',
       serverMajor: Math.floor(connection.serverVersionNum / 10000),
@@ -64,10 +72,18 @@ export async function readServer(url: Secret, slot: string, signal: AbortSignal)
 }
 
 async function readSlot(connection: Connection, slot: string): Promise<ReplicationSlot | undefined> {
-  const [row] = await connection.query('SELECT slot_type, active_pid, restart_lsn, wal_status FROM pg_replication_slots WHERE slot_name = $1', [slot]);
+  const [row] = await connection.query(
+    'SELECT slot_type, active_pid, restart_lsn, wal_status FROM pg_replication_slots WHERE slot_name = $1',
+    [slot],
+  );
   if (row === undefined) return undefined;
   const { slot_type: type, active_pid: pid, restart_lsn: restartLsn, wal_status: walStatus } = row;
-  return { activePid: pid === null || pid === undefined ? undefined : Number(pid), restartLsn: restartLsn ?? undefined, walStatus: walStatus ?? 'lost', isPhysical: type === 'physical' };
+  return {
+    activePid: pid === null || pid === undefined ? undefined : Number(pid),
+    restartLsn: restartLsn ?? undefined,
+    walStatus: walStatus ?? 'lost',
+    isPhysical: type === 'physical',
+  };
 }
 
 /** Makes a physical slot that keeps the log from now on. Throws `source` (13) with a hint when the server refuses. */
@@ -80,12 +96,21 @@ export async function createSlot(url: Secret, slot: string, signal: AbortSignal)
   });
 }
 
-/** Removes a slot; false if there was none of that name. Throws `locked` (11) while a receiver uses it, else `source` (13). */
+/**
+ * Removes a slot; false if there was none of that name. Throws `locked` (11) while a receiver uses it, else `source`
+ * (13).
+ */
 export async function dropSlot(url: Secret, slot: string, signal: AbortSignal): Promise<boolean> {
   return withConnection(url, { signal, connectTimeoutMs }, async (connection) => {
     const found = await readSlot(connection, slot);
     if (found === undefined) return false;
-    if (found.activePid !== undefined) throw new LifeboatError('locked', `the replication slot ${slot} is in use (process ${found.activePid} of the server)`, { state: 'it was not dropped', hint: 'end its receiver first', retryable: true });
+    if (found.activePid !== undefined) {
+      throw new LifeboatError(
+        'locked',
+        `the replication slot ${slot} is in use (process ${found.activePid} of the server)`,
+        { state: 'it was not dropped', hint: 'end its receiver first', retryable: true },
+      );
+    }
     await connection.query('SELECT pg_drop_replication_slot($1)', [slot]);
     return true;
   }).catch((error: unknown) => {
@@ -96,11 +121,14 @@ export async function dropSlot(url: Secret, slot: string, signal: AbortSignal): 
 function slotError(act: string, error: unknown): unknown {
   const hints: Readonly<Record<string, string>> = {
     '42501': 'ALTER ROLE … REPLICATION for the backup user',
-    '53400': 'raise max_replication_slots of the server, or drop a slot that nobody uses: SELECT * FROM pg_replication_slots',
+    '53400':
+      'raise max_replication_slots of the server, or drop a slot that nobody uses: SELECT * FROM pg_replication_slots',
     '55000': 'the server needs wal_level = replica',
   };
   const hint = hints[sqlStateOf(error) ?? ''];
-  return error instanceof LifeboatError && hint !== undefined ? new LifeboatError('source', `${act}: ${error.message}`, { hint, state: 'nothing was changed', cause: error }) : error;
+  return error instanceof LifeboatError && hint !== undefined
+    ? new LifeboatError('source', `${act}: ${error.message}`, { hint, state: 'nothing was changed', cause: error })
+    : error;
 }
 
 /** Absolute path of the program for a server of this version. Throws `tool` (16). */
@@ -119,7 +147,10 @@ export interface ReceiverOptions {
 
 export interface RunningReceiver {
   readonly pid: number;
-  /** Rejects when it ends by itself, which is never meant: `source` (13), or `window` (17) when the server no longer has what comes next. */
+  /**
+   * Rejects when it ends by itself, which is never meant: `source` (13), or `window` (17) when the server no longer has
+   * what comes next.
+   */
   readonly ended: Promise<void>;
   /** Ends it in good order; resolves once it is gone. */
   stop(): Promise<void>;
@@ -127,14 +158,27 @@ export interface RunningReceiver {
 
 /** Starts the program; it goes on from what lies in the folder, else from where the slot begins. */
 export async function startReceiver({ url, slot, program, folder }: ReceiverOptions): Promise<RunningReceiver> {
-  const args = [`--directory=${folder}`, `--slot=${slot}`, '--no-loop', '--no-password', `--status-interval=${statusSeconds}`];
-  const child = await startTool({ file: program, args, env: { ...libpqEnvironment(url), PGAPPNAME: 'lifeboat wal stream' }, stdout: 'ignore' });
+  const args = [
+    `--directory=${folder}`,
+    `--slot=${slot}`,
+    '--no-loop',
+    '--no-password',
+    `--status-interval=${statusSeconds}`,
+  ];
+  const child = await startTool({
+    file: program,
+    args,
+    env: { ...libpqEnvironment(url), PGAPPNAME: 'lifeboat wal stream' },
+    stdout: 'ignore',
+  });
   const remembered = rememberProcess(child.pid, 'SIGINT');
   let isStopping = false;
   const ended = child.result
     .then(
       () => {
-        if (!isStopping) throw new LifeboatError('source', 'the server ended the stream of its log', { retryable: true });
+        if (!isStopping) {
+          throw new LifeboatError('source', 'the server ended the stream of its log', { retryable: true });
+        }
       },
       (error: unknown) => {
         if (!isStopping) throw error instanceof ToolError ? explain(error) : error;
@@ -156,18 +200,39 @@ export async function startReceiver({ url, slot, program, folder }: ReceiverOpti
 }
 
 const advice: readonly (readonly [said: RegExp, hint: string])[] = [
-  [/no pg_hba\.conf entry for replication/, 'add a line to pg_hba.conf that lets the backup user connect to "replication", and reload the server'],
-  [/must be superuser or replication role|permission denied to start WAL sender/, 'ALTER ROLE … REPLICATION for the backup user'],
+  [
+    /no pg_hba\.conf entry for replication/,
+    'add a line to pg_hba.conf that lets the backup user connect to "replication", and reload the server',
+  ],
+  [
+    /must be superuser or replication role|permission denied to start WAL sender/,
+    'ALTER ROLE … REPLICATION for the backup user',
+  ],
   [/max_wal_senders|wal_level/, 'the server needs wal_level = replica and max_wal_senders of at least 2'],
-  [/replication slot .* is active for PID/, 'another receiver uses this slot (or the server has not noticed yet that one is gone): give each receiver a slot of its own by --slot'],
+  [
+    /replication slot .* is active for PID/,
+    'another receiver uses this slot (or the server has not noticed yet that one is gone): give each receiver a ' +
+      'slot of its own by --slot',
+  ],
   [/No space left on device/, 'make room for the state folder of lifeboat'],
 ];
 
 function explain(error: ToolError): LifeboatError {
   if (/requested WAL segment \w+ has already been removed/.test(error.stderr)) {
-    return new LifeboatError('window', `the server no longer has the log that comes next: ${error.message}`, { cause: error });
+    return new LifeboatError('window', `the server no longer has the log that comes next: ${error.message}`, {
+      cause: error,
+    });
   }
-  // It was put back to an earlier state, or another standby was promoted: what lies in the folder goes beyond where they parted.
-  if (/is not in this server's history/.test(error.stderr)) return new LifeboatError('window', `the server does not go on from what was received last: ${error.message}`, { cause: error });
-  return new LifeboatError('source', `cannot receive the log: ${error.message}`, { hint: advice.find(([said]) => said.test(error.stderr))?.[1], retryable: true, cause: error });
+  // It was put back to an earlier state, or another standby was promoted: what lies in the folder goes beyond where
+  // they parted.
+  if (/is not in this server's history/.test(error.stderr)) {
+    return new LifeboatError('window', `the server does not go on from what was received last: ${error.message}`, {
+      cause: error,
+    });
+  }
+  return new LifeboatError('source', `cannot receive the log: ${error.message}`, {
+    hint: advice.find(([said]) => said.test(error.stderr))?.[1],
+    retryable: true,
+    cause: error,
+  });
 }

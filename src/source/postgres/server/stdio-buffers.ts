@@ -10,5 +10,7 @@ const libraries = ['/usr/libexec/coreutils/libstdbuf.so', '/usr/lib/coreutils/li
 /** Environment of a program that writes or reads through stdio. Bytes: 64 KiB, what a pipe holds. */
 export function largeBuffers(which: 'output' | 'input'): Record<string, string> {
   const library = libraries.find((path) => existsSync(path));
-  return library === undefined ? {} : { LD_PRELOAD: library, [which === 'output' ? '_STDBUF_O' : '_STDBUF_I']: '65536' };
+  return library === undefined
+    ? {}
+    : { LD_PRELOAD: library, [which === 'output' ? '_STDBUF_O' : '_STDBUF_I']: '65536' };
 }

@@ -20,7 +20,9 @@ export async function tlsAttempts(url: PostgresUrl): Promise<readonly (Connectio
     case 'verify-full':
       return [await tlsOptions(url, mode)];
     default:
-      throw new LifeboatError('usage', `unknown sslmode "${mode}"`, { hint: 'use disable, allow, prefer, require, verify-ca or verify-full' });
+      throw new LifeboatError('usage', `unknown sslmode "${mode}"`, {
+        hint: 'use disable, allow, prefer, require, verify-ca or verify-full',
+      });
   }
 }
 
@@ -32,7 +34,9 @@ async function tlsOptions(url: PostgresUrl, mode: 'require' | 'verify-ca' | 'ver
   // As libpq does: a root certificate turns "require" into "verify-ca".
   const verify = mode !== 'require' || (authority !== undefined && url.parameters.get('sslmode') === 'require');
   if (verify && authority === undefined && given('sslrootcert') !== 'system') {
-    throw new LifeboatError('usage', `sslmode ${mode} needs a root certificate`, { hint: 'name one with sslrootcert=/path/ca.pem, or sslrootcert=system' });
+    throw new LifeboatError('usage', `sslmode ${mode} needs a root certificate`, {
+      hint: 'name one with sslrootcert=/path/ca.pem, or sslrootcert=system',
+    });
   }
   return {
     rejectUnauthorized: verify,

@@ -31,9 +31,14 @@ export async function findTools(serverMajor: number, options: FindToolsOptions =
   const found = await installedTools(options);
   const fitting = found.filter(({ major }) => major >= serverMajor).sort((a, b) => a.major - b.major)[0];
   if (fitting !== undefined) return fitting;
-  const have = found.length === 0 ? 'none is installed' : `only version ${found.map(({ version }) => version).join(', ')} is installed`;
+  const have =
+    found.length === 0
+      ? 'none is installed'
+      : `only version ${found.map(({ version }) => version).join(', ')} is installed`;
   throw new LifeboatError('tool', `no PostgreSQL client programs for a server of version ${serverMajor}: ${have}`, {
-    hint: `install pg_dump and pg_restore ${serverMajor} (Debian, Ubuntu: apt-get install postgresql-client-${serverMajor}; see https://www.postgresql.org/download/)`,
+    hint:
+      `install pg_dump and pg_restore ${serverMajor} (Debian, Ubuntu: apt-get install ` +
+      `postgresql-client-${serverMajor}; see https://www.postgresql.org/download/)`,
   });
 }
 
@@ -65,7 +70,11 @@ const places: readonly (readonly [parent: string, name: RegExp, rest: string])[]
 ];
 
 function versionedFolders(): string[] {
-  return places.flatMap(([parent, name, rest]) => namesIn(parent).filter((each) => name.test(each)).map((each) => join(parent, each, rest)));
+  return places.flatMap(([parent, name, rest]) =>
+    namesIn(parent)
+      .filter((each) => name.test(each))
+      .map((each) => join(parent, each, rest)),
+  );
 }
 
 function namesIn(folder: string): string[] {
@@ -94,12 +103,18 @@ export function isProgram(path: string): boolean {
 }
 
 function isComplete(folder: string): boolean {
-  return programs.map((program) => join(folder, program)).every((path) => isProgram(path) && !realpathSync(path).endsWith('/pg_wrapper'));
+  return programs
+    .map((program) => join(folder, program))
+    .every((path) => isProgram(path) && !realpathSync(path).endsWith('/pg_wrapper'));
 }
 
 async function readTools(folder: string): Promise<PostgresTools | undefined> {
   const pgDump = join(folder, 'pg_dump');
-  const said = await runTool({ file: pgDump, args: ['--version'], signal: AbortSignal.timeout(versionTimeoutMs) }).catch(() => undefined);
+  const said = await runTool({
+    file: pgDump,
+    args: ['--version'],
+    signal: AbortSignal.timeout(versionTimeoutMs),
+  }).catch(() => undefined);
   // "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", and "18beta1" before a release.
   const version = /\(PostgreSQL\) (\d+\S*)/.exec(said?.stdout ?? '')?.[1];
   if (version === undefined) return undefined;

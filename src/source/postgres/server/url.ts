@@ -37,17 +37,28 @@ const variableOf: Readonly<Record<string, string>> = {
   passfile: 'PGPASSFILE',
 };
 
-/** Parameters of other programs' URLs that do not concern a backup; anything else unknown is an error (a mistyped sslmode must not pass). */
+/**
+ * Parameters of other programs' URLs that do not concern a backup; anything else unknown is an error (a mistyped
+ * sslmode must not pass).
+ */
 const ignored = new Set(
-  'schema connection_limit pool_timeout pgbouncer pool_size max_pool_size statement_cache_size socket_timeout sslaccept supa application_name fallback_application_name uselibpqcompat keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout target_session_attrs client_encoding'.split(
-    ' ',
-  ),
+  (
+    'schema connection_limit pool_timeout pgbouncer pool_size max_pool_size statement_cache_size socket_timeout ' +
+    'sslaccept supa application_name fallback_application_name uselibpqcompat keepalives keepalives_idle ' +
+    'keepalives_interval keepalives_count tcp_user_timeout target_session_attrs client_encoding'
+  ).split(' '),
 );
 
 /** Takes a URL apart. Throws `usage` (2) for one that libpq would refuse; the message never holds the URL. */
 export function parsePostgresUrl(url: Secret): PostgresUrl {
-  const parts = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/s.exec(url.reveal().trim());
-  if (parts === null) throw refused('it is not of the form postgres://user:password@host:port/database (special characters must be percent-encoded)');
+  const parts = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/s.exec(
+    url.reveal().trim(),
+  );
+  if (parts === null) {
+    throw refused(
+      'it is not of the form postgres://user:password@host:port/database (special characters must be percent-encoded)',
+    );
+  }
   const [, login = '', authority = '', path = '', query = ''] = parts;
   const named = parseQuery(query);
   const parameters = knownParameters(named);
@@ -64,8 +75,14 @@ export function parsePostgresUrl(url: Secret): PostgresUrl {
   };
 }
 
-/** The environment that makes libpq's programs connect to `database` (default: the URL's); holds the password, argv never does. */
-export function libpqEnvironment(url: Secret, options: { readonly database?: string; readonly encoding?: string } = {}): Record<string, string> {
+/**
+ * The environment that makes libpq's programs connect to `database` (default: the URL's); holds the password, argv
+ * never does.
+ */
+export function libpqEnvironment(
+  url: Secret,
+  options: { readonly database?: string; readonly encoding?: string } = {},
+): Record<string, string> {
   const { host, port, user, password, database, parameters } = parsePostgresUrl(url);
   const env: Record<string, string> = {
     PGHOST: host,
@@ -74,7 +91,8 @@ export function libpqEnvironment(url: Secret, options: { readonly database?: str
     PGDATABASE: options.database ?? database,
     PGAPPNAME: 'lifeboat',
     PGCONNECT_TIMEOUT: '30',
-    // Names on command lines are UTF-8, and so must be what they are compared with. SQL_ASCII has no conversions: bytes as they are.
+    // Names on command lines are UTF-8, and so must be what they are compared with. SQL_ASCII has no conversions: bytes
+    // as they are.
     PGCLIENTENCODING: options.encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8',
   };
   if (password !== undefined) env['PGPASSWORD'] = password;
@@ -84,7 +102,9 @@ export function libpqEnvironment(url: Secret, options: { readonly database?: str
 
 /** "host:port/database", or the socket's path: for messages. */
 export function describeServer(url: PostgresUrl, database = url.database): string {
-  const server = url.host.startsWith('/') ? `${url.host}/.s.PGSQL.${url.port}` : `${url.host.includes(':') ? `[${url.host}]` : url.host}:${url.port}`;
+  const server = url.host.startsWith('/')
+    ? `${url.host}/.s.PGSQL.${url.port}`
+    : `${url.host.includes(':') ? `[${url.host}]` : url.host}:${url.port}`;
   return `${server}, database ${database}`;
 }
 
@@ -109,17 +129,23 @@ function knownParameters(named: ReadonlyMap<string, string>): Map<string, string
 }
 
 function parseAuthority(authority: string): { host: string; port: string } {
-  if (decode(authority).includes(',')) throw refused('it names several hosts', 'name the one to back up (a snapshot lives on one server only)');
+  if (decode(authority).includes(',')) {
+    throw refused('it names several hosts', 'name the one to back up (a snapshot lives on one server only)');
+  }
   const bracketed = /^\[([^\]]*)\](?::(\d*))?$/.exec(authority);
   if (bracketed !== null) return { host: decode(bracketed[1] ?? ''), port: bracketed[2] ?? '' };
   const [host = '', port = '', ...more] = authority.split(':');
-  if (more.length > 0) throw refused('its host holds colons', 'write an IPv6 address in brackets: postgres://user@[::1]:5432/database');
+  if (more.length > 0) {
+    throw refused('its host holds colons', 'write an IPv6 address in brackets: postgres://user@[::1]:5432/database');
+  }
   return { host: decode(host), port };
 }
 
 function parsePort(text: string): number {
   const port = text === '' ? 5432 : Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw refused('its port is not a number between 1 and 65535');
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw refused('its port is not a number between 1 and 65535');
+  }
   return port;
 }
 

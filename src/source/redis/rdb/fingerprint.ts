@@ -16,7 +16,7 @@ export class KeyFingerprint {
     const seed = (Math.imul(key.db + 1, 0x9e3779b1) ^ Math.imul(typeNumber[key.type], 0x85ebca77)) | 0;
     let a = seed ^ 0x811c9dc5;
     let b = seed ^ 0x050c5d1f;
-    for (const part of [expire % 0x100000000 | 0, Math.floor(expire / 0x100000000) | 0]) {
+    for (const part of [(expire % 0x100000000) | 0, Math.floor(expire / 0x100000000) | 0]) {
       a = Math.imul(a ^ part, 0x01000193);
       a ^= a >>> 15;
       b = Math.imul(b ^ part, 0x5bd1e995);

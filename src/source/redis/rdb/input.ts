@@ -55,7 +55,10 @@ export class RdbInput {
     this.#crcAt = 0;
   }
 
-  /** Exactly `length` bytes, as a view that is valid until the next fill. Hostile lengths cost no memory: bytes are kept only as they come. */
+  /**
+   * Exactly `length` bytes, as a view that is valid until the next fill. Hostile lengths cost no memory: bytes are kept
+   * only as they come.
+   */
   async take(length: number): Promise<Buffer> {
     if (length > maxStringBytes) throw damaged(this.offset, `a string of ${length} bytes`);
     if (this.available < length) await this.fill(length);

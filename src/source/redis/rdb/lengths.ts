@@ -61,7 +61,9 @@ export function readStringHeader(input: RdbInput): StringHeader {
   return shared;
 }
 
-/** Reads a whole string: keys, auxiliary fields, functions. The bytes may be a view that is valid until the next fill. */
+/**
+ * Reads a whole string: keys, auxiliary fields, functions. The bytes may be a view that is valid until the next fill.
+ */
 export async function readString(input: RdbInput): Promise<Buffer> {
   return tryReadString(input) ?? readSlowly(input);
 }
@@ -89,6 +91,8 @@ function plainBytes(stored: Buffer, plain: number, offset: number): Buffer {
   if (plain === -1) return stored;
   if (plain === -2) return Buffer.from(String(stored.readIntLE(0, stored.length)));
   // LZF gains at most a factor of about 90: a greater claim is an attack on memory.
-  if (plain > maxStringBytes || plain > stored.length * 100) throw damaged(offset, `a compressed string that claims ${plain} bytes`);
+  if (plain > maxStringBytes || plain > stored.length * 100) {
+    throw damaged(offset, `a compressed string that claims ${plain} bytes`);
+  }
   return lzfDecompress(stored, plain);
 }

@@ -50,7 +50,10 @@ export async function summarizeRdb(source: AsyncIterable<Uint8Array>, also: RdbV
       return also.onKey?.(key);
     },
     onFunction: (library) => {
-      functions.push({ name: libraryName(library.code), sha256: createHash('sha256').update(library.code).digest('hex') });
+      functions.push({
+        name: libraryName(library.code),
+        sha256: createHash('sha256').update(library.code).digest('hex'),
+      });
       also.onFunction?.(library);
     },
     onAux: (name, value) => {

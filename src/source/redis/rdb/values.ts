@@ -27,7 +27,10 @@ const one: readonly Unit[] = ['string'];
 const strings: readonly Unit[] = [['string']];
 const pairs: readonly Unit[] = [['string', 'string']];
 
-/** Stream: nodes, length, last id, [first id, greatest deleted id, entries added], groups with pending lists and consumers. */
+/**
+ * Stream: nodes, length, last id, [first id, greatest deleted id, entries added], groups with pending lists and
+ * consumers.
+ */
 function stream(version: 1 | 2 | 3): readonly Unit[] {
   const more: readonly Unit[] = ['length', 'length', 'length', 'length', 'length'];
   const pending: Unit = [16, 8, 'length'];
@@ -68,9 +71,7 @@ const redisLayouts: Readonly<Record<number, Layout>> = {
 };
 
 /** Valkey 9: the same code 22 means field, value and expiry time. */
-const valkeyLayouts: Readonly<Record<number, Layout>> = {
-  22: { type: 'hash', units: [['string', 'string', 8]] },
-};
+const valkeyLayouts: Readonly<Record<number, Layout>> = { 22: { type: 'hash', units: [['string', 'string', 8]] } };
 
 interface Frame {
   readonly units: readonly Unit[];

@@ -23,11 +23,17 @@ const valkeyReleases: readonly (readonly [major: number, minor: number, rdb: num
 /** The newest RDB version that a server writes and loads; for releases newer than this program a lower bound. */
 export function rdbVersionOf(server: ServerVersion): number {
   const releases = server.flavour === 'valkey' ? valkeyReleases : redisReleases;
-  return releases.find(([major, minor]) => server.major > major || (server.major === major && server.minor >= minor))?.[2] ?? 5;
+  return (
+    releases.find(([major, minor]) => server.major > major || (server.major === major && server.minor >= minor))?.[2] ??
+    5
+  );
 }
 
 /** Why a server cannot load a file, or undefined if it can (or if only trying will tell). */
-export function whyNotLoadable(file: { readonly version: number; readonly valkey: boolean }, server: ServerVersion): string | undefined {
+export function whyNotLoadable(
+  file: { readonly version: number; readonly valkey: boolean },
+  server: ServerVersion,
+): string | undefined {
   const writer = file.valkey ? 'Valkey' : 'Redis';
   const refusal = `a snapshot of RDB version ${file.version} (${writer}) cannot be loaded by ${server.text}`;
   if (server.flavour === 'redis') {
@@ -36,5 +42,7 @@ export function whyNotLoadable(file: { readonly version: number; readonly valkey
     return file.valkey || (!open && file.version > rdbVersionOf(server)) ? refusal : undefined;
   }
   if (!file.valkey) return file.version > 11 ? refusal : undefined;
-  return server.major < 9 || (server.major === 9 && file.version > rdbVersionOf(server) && server.minor < 3) ? refusal : undefined;
+  return server.major < 9 || (server.major === 9 && file.version > rdbVersionOf(server) && server.minor < 3)
+    ? refusal
+    : undefined;
 }

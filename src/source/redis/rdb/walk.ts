@@ -217,9 +217,13 @@ class Walk {
   /** In a version whose every type is known here, a type that is not is damage; in a later one it may be news. */
   #unknown(what: string): LifeboatError {
     const version = this.#version;
-    if (version <= (this.#valkey ? newestValkeyVersion : newestRedisVersion)) return damaged(this.#input.offset, `${what} is none of RDB version ${version}`);
-    return new LifeboatError('tool', `cannot read the Redis snapshot: ${what} of RDB version ${version} is not known to this version of lifeboat`, {
-      hint: 'update lifeboat',
-    });
+    if (version <= (this.#valkey ? newestValkeyVersion : newestRedisVersion)) {
+      return damaged(this.#input.offset, `${what} is none of RDB version ${version}`);
+    }
+    return new LifeboatError(
+      'tool',
+      `cannot read the Redis snapshot: ${what} of RDB version ${version} is not known to this version of lifeboat`,
+      { hint: 'update lifeboat' },
+    );
   }
 }

@@ -2,7 +2,10 @@
 
 /** `REDIS0010`, or `VALKEY080` from Valkey 9 on. */
 export function headerOf(version: number): Buffer {
-  return Buffer.from(version >= 80 ? `VALKEY${String(version).padStart(3, '0')}` : `REDIS${String(version).padStart(4, '0')}`, 'latin1');
+  return Buffer.from(
+    version >= 80 ? `VALKEY${String(version).padStart(3, '0')}` : `REDIS${String(version).padStart(4, '0')}`,
+    'latin1',
+  );
 }
 
 export function auxOf(name: string, value: string): Buffer {

@@ -4,13 +4,32 @@ import { test } from 'node:test';
 import type { RetentionByComponent, RetentionPolicy } from '../../../../src/config/config.ts';
 import { walRules } from '../../../../src/operations/cleanup/wal.ts';
 
-const none: RetentionPolicy = { days: undefined, keepLast: undefined, keepHourly: undefined, keepDaily: undefined, keepWeekly: undefined, keepMonthly: undefined, keepYearly: undefined, keepWithinMs: undefined, minBackups: undefined };
+const none: RetentionPolicy = {
+  days: undefined,
+  keepLast: undefined,
+  keepHourly: undefined,
+  keepDaily: undefined,
+  keepWeekly: undefined,
+  keepMonthly: undefined,
+  keepYearly: undefined,
+  keepWithinMs: undefined,
+  minBackups: undefined,
+};
 const withDays = (walDays?: number): RetentionByComponent => ({ database: none, redis: none, files: none, walDays });
 const dayMs = 86_400_000;
 const now = 100 * dayMs;
 
 test('the longest rule of its targets; none where they have none', () => {
-  const ruleOf = walRules({ policies: new Map([['a', withDays(3)], ['b', withDays(7)], ['c', withDays()]]) }, now);
+  const ruleOf = walRules(
+    {
+      policies: new Map([
+        ['a', withDays(3)],
+        ['b', withDays(7)],
+        ['c', withDays()],
+      ]),
+    },
+    now,
+  );
   assert.deepEqual(ruleOf(['a']), { keepSinceMs: 97 * dayMs });
   assert.deepEqual(ruleOf(['a', 'b', 'c']), { keepSinceMs: 93 * dayMs });
   assert.deepEqual(ruleOf(['c']), { keepSinceMs: Infinity });

@@ -22,5 +22,18 @@ test('moments as operators write them', () => {
 });
 
 test('what is no moment, or another one elsewhere, is refused', () => {
-  for (const text of ['', 'yesterday', '2026-01-02', '2026-01-02T03:04:05', '2026-13-02T03:04:05Z', 'xid:0', 'xid:a', 'lsn:7', `name:${'x'.repeat(64)}`, 'name:']) assert.throws(() => parseTarget(text), isUsage, text);
+  for (const text of [
+    '',
+    'yesterday',
+    '2026-01-02',
+    '2026-01-02T03:04:05',
+    '2026-13-02T03:04:05Z',
+    'xid:0',
+    'xid:a',
+    'lsn:7',
+    `name:${'x'.repeat(64)}`,
+    'name:',
+  ]) {
+    assert.throws(() => parseTarget(text), isUsage, text);
+  }
 });

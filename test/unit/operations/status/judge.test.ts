@@ -9,64 +9,144 @@ import type { Survey, SurveyedBackup, SurveyedTarget } from '../../../../src/ope
 const hourMs = 3_600_000;
 const nowMs = Date.parse('2026-03-01T12:00:00Z');
 const ago = (ms: number): string => new Date(nowMs - ms).toISOString();
-const limits: Limits = { backupDelayMs: 25 * hourMs, provenDelayMs: 35 * 24 * hourMs, failureRate: 0.1, storageShare: 0.85, storageBudgetBytes: undefined, maxAgeMs: undefined, days: 30 };
+const limits: Limits = {
+  backupDelayMs: 25 * hourMs,
+  provenDelayMs: 35 * 24 * hourMs,
+  failureRate: 0.1,
+  storageShare: 0.85,
+  storageBudgetBytes: undefined,
+  maxAgeMs: undefined,
+  days: 30,
+};
 
 function backup(ageMs: number, more: Partial<SurveyedBackup> = {}): SurveyedBackup {
-  return { id: `b-${ageMs / hourMs}`, type: 'full', startedAt: ago(ageMs), finishedAt: ago(ageMs - 60_000), durationMs: 60_000, components: ['database'], readBytes: 1_000_000, storedBytes: 100_000, ...more };
+  return {
+    id: `b-${ageMs / hourMs}`,
+    type: 'full',
+    startedAt: ago(ageMs),
+    finishedAt: ago(ageMs - 60_000),
+    durationMs: 60_000,
+    components: ['database'],
+    readBytes: 1_000_000,
+    storedBytes: 100_000,
+    ...more,
+  };
 }
 
-const daily = (count: number): SurveyedBackup[] => Array.from({ length: count }, (_, n) => backup((2 + 24 * n) * hourMs));
+const daily = (count: number): SurveyedBackup[] =>
+  Array.from({ length: count }, (_, n) => backup((2 + 24 * n) * hourMs));
 
 function target(more: Partial<SurveyedTarget> = {}): SurveyedTarget {
-  return { name: 'main', configured: ['database'], backups: daily(8), proof: { id: 'b-26', at: ago(48 * hourMs), restoreMs: 5000, steps: [], readBytes: 1_000_000 }, recovery: undefined, runs: [], isSizeAcknowledged: false, due: new Map(), isBackingUp: false, ...more };
+  return {
+    name: 'main',
+    configured: ['database'],
+    backups: daily(8),
+    proof: { id: 'b-26', at: ago(48 * hourMs), restoreMs: 5000, steps: [], readBytes: 1_000_000 },
+    recovery: undefined,
+    runs: [],
+    isSizeAcknowledged: false,
+    due: new Map(),
+    isBackingUp: false,
+    ...more,
+  };
 }
 
 function survey(more: Partial<Survey> = {}, of: Partial<SurveyedTarget> = {}): Survey {
-  return { nowMs, targets: [target(of)], damaged: [], untrusted: [], unchecked: [], hidden: [], past: [], keys: [], running: [], storage: { storedBytes: 1e9, freeBytes: 50, capacityBytes: 100, packs: undefined }, wal: [], ...more };
+  return {
+    nowMs,
+    targets: [target(of)],
+    damaged: [],
+    untrusted: [],
+    unchecked: [],
+    hidden: [],
+    past: [],
+    keys: [],
+    running: [],
+    storage: { storedBytes: 1e9, freeBytes: 50, capacityBytes: 100, packs: undefined },
+    wal: [],
+    ...more,
+  };
 }
 
-const names = (found: Survey, over: Partial<Limits> = {}): string[] => judge(found, { ...limits, ...over }).map(({ id, weight }) => `${weight} ${id}`);
+const names = (found: Survey, over: Partial<Limits> = {}): string[] =>
+  judge(found, { ...limits, ...over }).map(({ id, weight }) => `${weight} ${id}`);
 
-const run = (ageMs: number, outcome: 'ok' | 'failed' | 'aborted') => ({ repository: 'r', target: 'main', startedAt: ago(ageMs), finishedAt: ago(ageMs), outcome, exitCode: outcome === 'ok' ? 0 : 13, ...(outcome === 'ok' ? {} : { message: 'cannot connect' }) });
-const runs = (failed: number, all: number) => Array.from({ length: all }, (_, n) => run((all - n) * hourMs, n < failed ? 'failed' : 'ok'));
+const run = (ageMs: number, outcome: 'ok' | 'failed' | 'aborted') => ({
+  repository: 'r',
+  target: 'main',
+  startedAt: ago(ageMs),
+  finishedAt: ago(ageMs),
+  outcome,
+  exitCode: outcome === 'ok' ? 0 : 13,
+  ...(outcome === 'ok' ? {} : { message: 'cannot connect' }),
+});
+const runs = (failed: number, all: number) =>
+  Array.from({ length: all }, (_, n) => run((all - n) * hourMs, n < failed ? 'failed' : 'ok'));
 
 test('nothing wrong: healthy', () => assert.deepEqual(names(survey()), []));
 
 describe('age', () => {
   test('of each configured component, against the delay', () => {
     assert.deepEqual(names(survey({}, { backups: [backup(25 * hourMs)] })), []);
-    assert.deepEqual(names(survey({}, { backups: [backup(25 * hourMs + 1)] })), [`unhealthy stale:main:database:b-${25 + 1 / hourMs}`]);
-    const mixed = [backup(hourMs, { components: ['redis'] }), backup(30 * hourMs, { components: ['database', 'redis'] })];
-    assert.deepEqual(names(survey({}, { configured: ['database', 'redis'], backups: mixed })), ['unhealthy stale:main:database:b-30']);
+    assert.deepEqual(names(survey({}, { backups: [backup(25 * hourMs + 1)] })), [
+      `unhealthy stale:main:database:b-${25 + 1 / hourMs}`,
+    ]);
+    const mixed = [
+      backup(hourMs, { components: ['redis'] }),
+      backup(30 * hourMs, { components: ['database', 'redis'] }),
+    ];
+    assert.deepEqual(names(survey({}, { configured: ['database', 'redis'], backups: mixed })), [
+      'unhealthy stale:main:database:b-30',
+    ]);
     assert.deepEqual(names(survey({}, { configured: ['database', 'files'] })), ['unhealthy no-backup:main:files']);
   });
 
   test('--max-age is stricter, never laxer; a target that is not configured has no age', () => {
     assert.deepEqual(names(survey(), { maxAgeMs: hourMs }), ['unhealthy stale:main:database:b-2']);
-    assert.deepEqual(names(survey({}, { backups: [backup(30 * hourMs)] }), { maxAgeMs: 99 * hourMs }), ['unhealthy stale:main:database:b-30']);
+    assert.deepEqual(names(survey({}, { backups: [backup(30 * hourMs)] }), { maxAgeMs: 99 * hourMs }), [
+      'unhealthy stale:main:database:b-30',
+    ]);
     assert.deepEqual(names(survey({}, { configured: [], backups: [backup(999 * hourMs)] })), []);
   });
 
   describe('against a schedule', () => {
-    const due = (ageMs: number): Partial<SurveyedTarget> => ({ due: new Map([['database', { schedules: ['weekly'], dueMs: nowMs - ageMs, nextMs: nowMs + hourMs }]]) });
-    const old = (ageMs: number, more: Partial<SurveyedTarget>): string[] => names(survey({}, { backups: [backup(ageMs)], ...more }));
+    const due = (ageMs: number): Partial<SurveyedTarget> => ({
+      due: new Map([['database', { schedules: ['weekly'], dueMs: nowMs - ageMs, nextMs: nowMs + hourMs }]]),
+    });
+    const old = (ageMs: number, more: Partial<SurveyedTarget>): string[] =>
+      names(survey({}, { backups: [backup(ageMs)], ...more }));
     test('an old backup is young enough until the next one is due', () => {
       assert.deepEqual(old(160 * hourMs, due(160 * hourMs)), []);
-      assert.deepEqual(old(160 * hourMs, { due: new Map([['database', { schedules: ['new'], dueMs: undefined, nextMs: nowMs }]]) }), []);
-      assert.deepEqual(old(160 * hourMs, { due: new Map([['redis', { schedules: ['other'], dueMs: nowMs, nextMs: nowMs }]]) }), ['unhealthy stale:main:database:b-160'], 'that of another component says nothing');
+      assert.deepEqual(
+        old(160 * hourMs, { due: new Map([['database', { schedules: ['new'], dueMs: undefined, nextMs: nowMs }]]) }),
+        [],
+      );
+      assert.deepEqual(
+        old(160 * hourMs, { due: new Map([['redis', { schedules: ['other'], dueMs: nowMs, nextMs: nowMs }]]) }),
+        ['unhealthy stale:main:database:b-160'],
+        'that of another component says nothing',
+      );
     });
     test('a missed one is told; once the general delay has passed too it is stale', () => {
       assert.deepEqual(old(3 * hourMs, due(2 * hourMs)), [`degraded missed:main:database:${ago(2 * hourMs)}`]);
       assert.deepEqual(old(26 * hourMs, due(2 * hourMs)), ['unhealthy stale:main:database:b-26']);
-      assert.match(judge(survey({}, { backups: [backup(26 * hourMs)], ...due(2 * hourMs) }), limits)[0]?.message ?? '', /26 h 00 min old, over 25 h 00 min, and schedule "weekly" was due at 2026-03-01T10:00/);
+      assert.match(
+        judge(survey({}, { backups: [backup(26 * hourMs)], ...due(2 * hourMs) }), limits)[0]?.message ?? '',
+        /26 h 00 min old, over 25 h 00 min, and schedule "weekly" was due at 2026-03-01T10:00/,
+      );
     });
     test('a backup by hand just before it will do, and one at work', () => {
       assert.deepEqual(old(2 * hourMs + 300_000, due(2 * hourMs)), []);
-      assert.deepEqual(old(2 * hourMs + 300_001, due(2 * hourMs)), [`degraded missed:main:database:${ago(2 * hourMs)}`]);
+      assert.deepEqual(old(2 * hourMs + 300_001, due(2 * hourMs)), [
+        `degraded missed:main:database:${ago(2 * hourMs)}`,
+      ]);
       assert.deepEqual(old(26 * hourMs, { ...due(2 * hourMs), isBackingUp: true }), []);
     });
     test('--max-age counts all the same', () => {
-      assert.deepEqual(names(survey({}, { backups: [backup(160 * hourMs)], ...due(160 * hourMs) }), { maxAgeMs: 100 * hourMs }), ['unhealthy stale:main:database:b-160']);
+      assert.deepEqual(
+        names(survey({}, { backups: [backup(160 * hourMs)], ...due(160 * hourMs) }), { maxAgeMs: 100 * hourMs }),
+        ['unhealthy stale:main:database:b-160'],
+      );
     });
   });
 
@@ -85,13 +165,20 @@ describe('runs', () => {
 
   test('the last one failed', () => {
     const found = judge(survey({}, { runs: [...runs(0, 20), run(60_000, 'failed')] }), limits);
-    assert.deepEqual(found.map(({ id }) => id), [`last-run:main:${ago(60_000)}`]);
+    assert.deepEqual(
+      found.map(({ id }) => id),
+      [`last-run:main:${ago(60_000)}`],
+    );
     assert.match(found[0]?.message ?? '', /exit code 13\): cannot connect/);
   });
 });
 
 describe('proof', () => {
-  const failing = { state: 'stored', failing: true, lastFailure: { at: ago(hourMs), durationMs: 1, level: 'drill', object: 'x' } } as const;
+  const failing = {
+    state: 'stored',
+    failing: true,
+    lastFailure: { at: ago(hourMs), durationMs: 1, level: 'drill', object: 'x' },
+  } as const;
   test('never, or too long ago', () => {
     assert.deepEqual(names(survey({}, { proof: undefined })), ['degraded unproven:main']);
     const at = (ms: number) => ({ id: 'b-26', at: ago(ms), restoreMs: 1, steps: [], readBytes: 1 });
@@ -102,19 +189,29 @@ describe('proof', () => {
   test('a failed newest backup is worse than a failed older one', () => {
     const [newest, second, ...others] = daily(8);
     assert.ok(newest !== undefined && second !== undefined);
-    assert.deepEqual(names(survey({}, { backups: [{ ...newest, standing: failing }, second, ...others] })), [`unhealthy failed:b-2:${ago(hourMs)}`]);
-    assert.deepEqual(names(survey({}, { backups: [newest, { ...second, standing: failing }, ...others] })), [`degraded failed:b-26:${ago(hourMs)}`]);
+    assert.deepEqual(names(survey({}, { backups: [{ ...newest, standing: failing }, second, ...others] })), [
+      `unhealthy failed:b-2:${ago(hourMs)}`,
+    ]);
+    assert.deepEqual(names(survey({}, { backups: [newest, { ...second, standing: failing }, ...others] })), [
+      `degraded failed:b-26:${ago(hourMs)}`,
+    ]);
   });
 });
 
 describe('trend', () => {
-  const newest = (more: Partial<SurveyedBackup>, others = 7): Partial<SurveyedTarget> => ({ backups: [backup(hourMs, more), ...daily(others)] });
+  const newest = (more: Partial<SurveyedBackup>, others = 7): Partial<SurveyedTarget> => ({
+    backups: [backup(hourMs, more), ...daily(others)],
+  });
   test('less than half of what the last ones held, unless that is meant to be', () => {
     assert.deepEqual(names(survey({}, newest({ readBytes: 500_000 }))), []);
     assert.deepEqual(names(survey({}, newest({ readBytes: 499_999 }))), ['degraded size:b-1']);
     assert.deepEqual(names(survey({}, { ...newest({ readBytes: 0 }), isSizeAcknowledged: true })), []);
     assert.deepEqual(names(survey({}, newest({ readBytes: 0 }, 3))), [], 'three say nothing');
-    assert.deepEqual(names(survey({}, newest({ readBytes: 0, type: 'redis', components: ['redis'] }))), [], 'another kind is not compared');
+    assert.deepEqual(
+      names(survey({}, newest({ readBytes: 0, type: 'redis', components: ['redis'] }))),
+      [],
+      'another kind is not compared',
+    );
   });
 
   test('twice the time or the size counts only where it is much', () => {
@@ -126,7 +223,15 @@ describe('trend', () => {
 });
 
 describe('storage', () => {
-  const of = (freeBytes: number | undefined): Survey => survey({ storage: { storedBytes: 900, freeBytes, capacityBytes: freeBytes === undefined ? undefined : 1000, packs: undefined } });
+  const of = (freeBytes: number | undefined): Survey =>
+    survey({
+      storage: {
+        storedBytes: 900,
+        freeBytes,
+        capacityBytes: freeBytes === undefined ? undefined : 1000,
+        packs: undefined,
+      },
+    });
   test('the file system at 85 %, and nearly full; the budget', () => {
     assert.deepEqual(names(of(151)), []);
     assert.deepEqual(names(of(150)), ['degraded storage:85']);
@@ -144,30 +249,51 @@ test('the repository: damage and a changed past are unhealthy and come first; th
     untrusted: ['u'],
     unchecked: ['c'],
     hidden: [{ id: 'h', hiddenMs: nowMs }],
-    past: ['y', 'h'].map((id) => ({ kind: 'rollback', weight: 'fault', object: `manifests/${id}.json`, problem: 'this host has seen it', backups: [] })),
+    past: ['y', 'h'].map((id) => ({
+      kind: 'rollback',
+      weight: 'fault',
+      object: `manifests/${id}.json`,
+      problem: 'this host has seen it',
+      backups: [],
+    })),
     keys: [{ id: 'k', problem: 'is wrapped for others' }],
     running: [running, { ...running, scope: 'read', isAlive: true }],
   });
-  assert.deepEqual(names(found), ['unhealthy damaged:x', 'unhealthy hidden:h', 'unhealthy rollback:manifests/y.json', 'degraded unchecked', 'degraded untrusted:u', 'degraded key:k', `degraded stale-lease:backup-main:${ago(hourMs)}`]);
+  assert.deepEqual(names(found), [
+    'unhealthy damaged:x',
+    'unhealthy hidden:h',
+    'unhealthy rollback:manifests/y.json',
+    'degraded unchecked',
+    'degraded untrusted:u',
+    'degraded key:k',
+    `degraded stale-lease:backup-main:${ago(hourMs)}`,
+  ]);
   assert.deepEqual(judge(found, limits).filter(mayBeAcknowledged).length, 6);
   assert.equal(mayBeAcknowledged({ id: 'stale:main:database:x', weight: 'unhealthy' }), false);
   assert.deepEqual(names(survey({ targets: [] })), ['unhealthy no-target']);
 });
 
 test('analytics: rates, averages and the ratio', () => {
-  const backups = [backup(hourMs), backup(2 * hourMs, { readBytes: 3_000_000, storedBytes: 300_000, durationMs: 180_000 }), backup(999 * hourMs, { readBytes: 0, storedBytes: 0 })];
-  assert.deepEqual(analyse({ backups, runs: [run(3 * hourMs, 'failed'), run(hourMs, 'ok'), run(999 * hourMs, 'failed')] }, nowMs, 30), {
-    days: 30,
-    successes: 2,
-    failures: 1,
-    successRate: 2 / 3,
-    averageReadBytes: 2_000_000,
-    averageStoredBytes: 200_000,
-    averageDurationMs: 120_000,
-    backups: 3,
-    readBytes: 4_000_000,
-    storedBytes: 400_000,
-    ratio: 10,
-  });
+  const backups = [
+    backup(hourMs),
+    backup(2 * hourMs, { readBytes: 3_000_000, storedBytes: 300_000, durationMs: 180_000 }),
+    backup(999 * hourMs, { readBytes: 0, storedBytes: 0 }),
+  ];
+  assert.deepEqual(
+    analyse({ backups, runs: [run(3 * hourMs, 'failed'), run(hourMs, 'ok'), run(999 * hourMs, 'failed')] }, nowMs, 30),
+    {
+      days: 30,
+      successes: 2,
+      failures: 1,
+      successRate: 2 / 3,
+      averageReadBytes: 2_000_000,
+      averageStoredBytes: 200_000,
+      averageDurationMs: 120_000,
+      backups: 3,
+      readBytes: 4_000_000,
+      storedBytes: 400_000,
+      ratio: 10,
+    },
+  );
   assert.equal(analyse({ backups: [], runs: [] }, nowMs, 30).successRate, undefined);
 });

@@ -6,22 +6,49 @@ import { dueTimes } from '../../../../src/operations/status/schedule.ts';
 
 process.env['TZ'] = 'UTC';
 const nowMs = Date.parse('2026-03-01T12:30:00Z');
-const schedule = (more: Partial<Schedule> = {}): Schedule => ({ id: 'id', name: 'nightly', type: 'full', cronExpression: '15 2 * * *', enabled: true, options: {}, ...more });
-const due = (schedules: readonly Schedule[], { target = 'main', component = 'database', defaultTarget }: { target?: string; component?: string; defaultTarget?: string } = {}): unknown => {
+const schedule = (more: Partial<Schedule> = {}): Schedule => ({
+  id: 'id',
+  name: 'nightly',
+  type: 'full',
+  cronExpression: '15 2 * * *',
+  enabled: true,
+  options: {},
+  ...more,
+});
+const due = (
+  schedules: readonly Schedule[],
+  {
+    target = 'main',
+    component = 'database',
+    defaultTarget,
+  }: { target?: string; component?: string; defaultTarget?: string } = {},
+): unknown => {
   const found = dueTimes({ schedules, defaultTarget, targets: new Map() }, target, component, nowMs);
-  const text = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : new Date(ms).toISOString().slice(5, 16));
+  const text = (ms: number | undefined): string | undefined =>
+    ms === undefined ? undefined : new Date(ms).toISOString().slice(5, 16);
   return found === undefined ? undefined : [found.schedules.join(), text(found.dueMs), text(found.nextMs)];
 };
 
 test('the latest of all that are for it, an hour ago or earlier, and the earliest to come', () => {
   const hourly = schedule({ name: 'hourly', type: 'database', cronExpression: '@hourly' });
   assert.deepEqual(due([schedule()]), ['nightly', '03-01T02:15', '03-02T02:15']);
-  assert.deepEqual(due([schedule(), hourly]), ['nightly,hourly', '03-01T11:00', '03-01T13:00'], 'the one of 12:00 may still be at work');
+  assert.deepEqual(
+    due([schedule(), hourly]),
+    ['nightly,hourly', '03-01T11:00', '03-01T13:00'],
+    'the one of 12:00 may still be at work',
+  );
   assert.deepEqual(due([schedule(), hourly], { component: 'redis' }), ['nightly', '03-01T02:15', '03-02T02:15']);
 });
 
 test('none: switched off, for another component or target, at every start', () => {
-  for (const more of [{ enabled: false }, { type: 'redis' as const }, { options: { target: 'other' } }, { cronExpression: '@reboot' }]) assert.equal(due([schedule(more)]), undefined);
+  for (const more of [
+    { enabled: false },
+    { type: 'redis' as const },
+    { options: { target: 'other' } },
+    { cronExpression: '@reboot' },
+  ]) {
+    assert.equal(due([schedule(more)]), undefined);
+  }
 });
 
 test('one that names no target is for the default one, else for all', () => {

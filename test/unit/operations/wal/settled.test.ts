@@ -1,4 +1,7 @@
-/** A hole at the end of an archive: one that a push closes a moment later is no gap, one that stays is; old ones are not waited for. */
+/**
+ * A hole at the end of an archive: one that a push closes a moment later is no gap, one that stays is; old ones are not
+ * waited for.
+ */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { takeInventory } from '../../../../src/operations/pitr/wal-inventory.ts';
@@ -33,7 +36,12 @@ async function archive(): Promise<Archive> {
     return list(prefix, from);
   };
   const put = async (...numbers: number[]): Promise<void> => {
-    for (const number of numbers) await putWal(repository, systemId, name(number), Buffer.alloc(mib, number), { sealing, compression: { method: 'zstd', level: 1 } });
+    for (const number of numbers) {
+      await putWal(repository, systemId, name(number), Buffer.alloc(mib, number), {
+        sealing,
+        compression: { method: 'zstd', level: 1 },
+      });
+    }
   };
   return { repository, listings: () => listings, put };
 }
@@ -43,7 +51,9 @@ const lookers: Readonly<Record<string, (repository: Repository) => Promise<strin
   status: async (repository) => (await surveySystem(repository, systemId)).gaps.map(({ first }) => first),
   'a recovery': async (repository) => {
     const { segments } = await takeInventory(repository, systemId);
-    return Array.from({ length: 40 }, (_, n) => name(n + 3)).filter((each) => !segments.has(each) && each < ([...segments].at(-1) ?? ''));
+    return Array.from({ length: 40 }, (_, n) => name(n + 3)).filter(
+      (each) => !segments.has(each) && each < ([...segments].at(-1) ?? ''),
+    );
   },
 };
 
@@ -73,11 +83,18 @@ for (const [who, missed] of Object.entries(lookers)) {
 test('a hole is looked at again while a push may be under way, and at once believed where nothing came for a minute', async () => {
   const looked = async (ageMs: number, seen: string[]): Promise<{ result: string; times: number }> => {
     let times = 0;
-    const result = await settled(async () => ({ seen: seen[times++] ?? '', newestMs: Date.now() - ageMs }), (each) => each === 'hole');
+    const result = await settled(
+      async () => ({ seen: seen[times++] ?? '', newestMs: Date.now() - ageMs }),
+      (each) => each === 'hole',
+    );
     return { result, times };
   };
   assert.deepEqual(await looked(5000, ['hole', 'whole']), { result: 'whole', times: 2 });
-  assert.deepEqual(await looked(-300_000, ['hole', 'hole']), { result: 'hole', times: 2 }, 'the storage has a clock of its own');
+  assert.deepEqual(
+    await looked(-300_000, ['hole', 'hole']),
+    { result: 'hole', times: 2 },
+    'the storage has a clock of its own',
+  );
   assert.deepEqual(await looked(90_000, ['hole']), { result: 'hole', times: 1 });
   assert.deepEqual(await looked(5000, ['whole']), { result: 'whole', times: 1 });
 });

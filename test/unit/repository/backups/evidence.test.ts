@@ -3,7 +3,11 @@ import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readAllEvidence, writeEvidence, type EvidenceDraft } from '../../../../src/repository/backups/evidence.ts';
-import { parseEvidenceName, type EvidenceLevel, type EvidenceResult } from '../../../../src/repository/backups/evidence-record.ts';
+import {
+  parseEvidenceName,
+  type EvidenceLevel,
+  type EvidenceResult,
+} from '../../../../src/repository/backups/evidence-record.ts';
 import { sealRecord } from '../../../../src/repository/keys/sealed-records.ts';
 import type { ListedManifest } from '../../../../src/repository/manifests/listing.ts';
 import type { Repository } from '../../../../src/repository/repository.ts';
@@ -16,10 +20,22 @@ const key = encryption({ key: '0f'.repeat(32) });
 const day = (n: number, second = 0): number => Date.UTC(2026, 0, n, 3, 0, second);
 
 function draft(level: EvidenceLevel, result: EvidenceResult, finishedMs: number): EvidenceDraft {
-  return { level, result, startedMs: finishedMs - 90_000, finishedMs, compared: ['packs with the indexes'], counts: { packs: 3 }, bytes: 1000, steps: [{ name: 'read', durationMs: 89_000 }] };
+  return {
+    level,
+    result,
+    startedMs: finishedMs - 90_000,
+    finishedMs,
+    compared: ['packs with the indexes'],
+    counts: { packs: 3 },
+    bytes: 1000,
+    steps: [{ name: 'read', durationMs: 89_000 }],
+  };
 }
 
-async function oneBackup(home: TestRepository, config = key): Promise<{ repository: Repository; backup: ListedManifest }> {
+async function oneBackup(
+  home: TestRepository,
+  config = key,
+): Promise<{ repository: Repository; backup: ListedManifest }> {
   const repository = await home.create(config);
   const { id } = await backUp(repository, [streamArtifact('one', [Buffer.from('content')])]);
   return { repository, backup: await repository.readManifest(id) };
@@ -29,7 +45,12 @@ test('evidence says what was done, is bound to the manifest, and makes the state
   using home = testRepository();
   const { repository, backup } = await oneBackup(home);
   assert.equal((await standingOf(repository, backup))?.state, 'stored');
-  const { object } = await writeEvidence(repository, backup, { ...draft('stored', 'ok', day(2)), damaged: [], notes: ['a note'], versions: { pg_restore: '15.1' } });
+  const { object } = await writeEvidence(repository, backup, {
+    ...draft('stored', 'ok', day(2)),
+    damaged: [],
+    notes: ['a note'],
+    versions: { pg_restore: '15.1' },
+  });
   assert.equal(object, `evidence/${backup.id}/20260102T030000Z-stored-ok.json`);
   const [read] = await readAllEvidence(repository, backup);
   assert.equal(read?.evidence?.manifestSeal, backup.seal);
@@ -45,7 +66,9 @@ test('evidence says what was done, is bound to the manifest, and makes the state
 test('three of each level are kept, the newest; two in one second get two names', async () => {
   using home = testRepository();
   const { repository, backup } = await oneBackup(home);
-  for (const n of [1, 2, 3, 4, 5]) await writeEvidence(repository, backup, draft('stored', n === 4 ? 'failed' : 'ok', day(n)));
+  for (const n of [1, 2, 3, 4, 5]) {
+    await writeEvidence(repository, backup, draft('stored', n === 4 ? 'failed' : 'ok', day(n)));
+  }
   await writeEvidence(repository, backup, draft('quick', 'ok', day(1)));
   await writeEvidence(repository, backup, draft('quick', 'ok', day(1)));
   assert.deepEqual((await readdir(join(home.root, 'evidence', backup.id))).toSorted(), [
@@ -63,23 +86,53 @@ test('forged, unsigned, renamed, changed or foreign evidence does not count, and
   const folder = join(home.root, 'evidence', backup.id);
   const good = await writeEvidence(repository, backup, draft('quick', 'ok', day(1)));
   const other = await backUp(repository, [streamArtifact('one', [Buffer.from('content')])]);
-  const foreign = await writeEvidence(repository, await repository.readManifest(other.id), draft('drill', 'ok', day(2)));
+  const foreign = await writeEvidence(
+    repository,
+    await repository.readManifest(other.id),
+    draft('drill', 'ok', day(2)),
+  );
   const goodFile = join(home.root, good.object);
   await cp(join(home.root, foreign.object), join(folder, '20260102T030000Z-drill-ok.json'));
   await cp(goodFile, join(folder, '20260103T030000Z-drill-ok.json'));
-  await writeFile(join(folder, '20260104T030000Z-drill-ok.json'), (await readFile(goodFile, 'utf8')).replaceAll('"quick"', '"drill"'));
+  await writeFile(
+    join(folder, '20260104T030000Z-drill-ok.json'),
+    (await readFile(goodFile, 'utf8')).replaceAll('"quick"', '"drill"'),
+  );
   const self = `evidence/${backup.id}/20260105T030000Z-drill-ok.json`;
   const members = { backup: backup.id, manifestSeal: backup.seal, ...draft('drill', 'ok', day(5)) };
-  await repository.storage.put(self, [sealRecord(self, members, { dataKey: { id: Buffer.alloc(16, 7), key: Buffer.alloc(32) }, signer: signerFromSeed(Buffer.alloc(32)) })]);
+  await repository.storage.put(self, [
+    sealRecord(self, members, {
+      dataKey: { id: Buffer.alloc(16, 7), key: Buffer.alloc(32) },
+      signer: signerFromSeed(Buffer.alloc(32)),
+    }),
+  ]);
   // Of an earlier manifest of the same id: our own seal, but of other bytes.
   const before = `evidence/${backup.id}/20260106T030000Z-drill-ok.json`;
-  await repository.storage.put(before, [sealRecord(before, { ...members, manifestSeal: 'ab'.repeat(32), startedAt: '2026-01-06T03:00:00Z', finishedAt: '2026-01-06T03:00:00Z', durationMs: 1, host: 'x', versions: {}, steps: [], damaged: [], damagedCount: 0, notes: [] }, await repository.writeKey())]);
+  await repository.storage.put(before, [
+    sealRecord(
+      before,
+      {
+        ...members,
+        manifestSeal: 'ab'.repeat(32),
+        startedAt: '2026-01-06T03:00:00Z',
+        finishedAt: '2026-01-06T03:00:00Z',
+        durationMs: 1,
+        host: 'x',
+        versions: {},
+        steps: [],
+        damaged: [],
+        damagedCount: 0,
+        notes: [],
+      },
+      await repository.writeKey(),
+    ),
+  ]);
   await writeFile(join(folder, '20260107T030000Z-drill-ok.json'), '');
   const read = await readAllEvidence(repository, backup);
-  assert.deepEqual(read.map(({ object, evidence }) => [parseEvidenceName(object)?.at.slice(0, 10), evidence !== undefined]), [
-    ['2026-01-01', true],
-    ...[2, 3, 4, 5, 6, 7].map((n) => [`2026-01-0${n}`, false]),
-  ]);
+  assert.deepEqual(
+    read.map(({ object, evidence }) => [parseEvidenceName(object)?.at.slice(0, 10), evidence !== undefined]),
+    [['2026-01-01', true], ...[2, 3, 4, 5, 6, 7].map((n) => [`2026-01-0${n}`, false])],
+  );
   assert.match(read[1]?.reason ?? '', /was written as/);
   assert.match(read[3]?.reason ?? '', /seal does not match/);
   assert.match(read[5]?.reason ?? '', /another manifest/);
@@ -129,7 +182,10 @@ test('without a key nothing is told of the state', async () => {
 /** Which state and whether failing, after events in this order, one a day: "stored+ drill- …". */
 function after(events: string): string {
   const newest = new Map<EvidenceLevel, Record<string, unknown>>();
-  for (const [n, event] of events.split(' ').filter((each) => each !== '').entries()) {
+  for (const [n, event] of events
+    .split(' ')
+    .filter((each) => each !== '')
+    .entries()) {
     const level = event.slice(0, -1) as EvidenceLevel;
     const result = event.endsWith('+') ? 'ok' : 'failed';
     const evidence = { ...draft(level, result, 0), finishedAt: new Date(day(n + 1)).toISOString(), durationMs: 1 };

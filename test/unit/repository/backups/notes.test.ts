@@ -19,7 +19,10 @@ test('what is left out of a change stays as it was; two in one second are in ord
   await writeNote(repository, manifest, { removeTags: ['a'], acknowledged: true }, at(1));
   await writeNote(repository, manifest, { hold: { reason: 'appeal' }, addTags: ['b'] }, at(1));
   const { note } = await readNotes(repository, manifest.id);
-  assert.deepEqual([note?.hold, note?.tags, note?.acknowledged], [{ since: at(1).toISOString(), reason: 'appeal' }, ['b'], true]);
+  assert.deepEqual(
+    [note?.hold, note?.tags, note?.acknowledged],
+    [{ since: at(1).toISOString(), reason: 'appeal' }, ['b'], true],
+  );
   // By a clock that is behind.
   await writeNote(repository, manifest, { hold: null }, at(0));
   assert.equal((await readNotes(repository, manifest.id)).note?.hold, undefined);
@@ -34,14 +37,19 @@ test('without encryption they are sealed as well; a changed one does not count, 
   const manifest = await backUp(repository, content);
   const note = await writeNote(repository, manifest, { hold: { reason: '' } }, at(1));
   const later = `notes/${manifest.id}/20260102T030405Z-0000.json`;
-  await repository.storage.put(later, [Buffer.from((await repository.storage.get(note.object)).toString().replace('"hold"', '"told"'))]);
+  await repository.storage.put(later, [
+    Buffer.from((await repository.storage.get(note.object)).toString().replace('"hold"', '"told"')),
+  ]);
   const read = await readNotes(repository, manifest.id);
   assert.deepEqual(read.note?.hold, { since: at(1).toISOString(), reason: '' });
-  assert.deepEqual(read.passedOver.map(({ object, damaged }) => [object, damaged]), [[later, true]]);
+  assert.deepEqual(
+    read.passedOver.map(({ object, damaged }) => [object, damaged]),
+    [[later, true]],
+  );
   assert.match(read.passedOver[0]?.reason ?? '', /seal does not match/);
 });
 
-test('where only a recipient opens the key, a stranger\'s note is passed over and asks for nothing', async () => {
+test("where only a recipient opens the key, a stranger's note is passed over and asks for nothing", async () => {
   using home = testRepository();
   const identity = await newIdentity();
   const config = encryption({ identity, recipients: [await recipientOf(identity)] });
@@ -57,5 +65,8 @@ test('where only a recipient opens the key, a stranger\'s note is passed over an
   }
   const { note, passedOver } = await readNotes(await home.open(config), manifest.id);
   assert.equal(note?.hold?.reason, 'ours');
-  assert.deepEqual(passedOver.map(({ damaged }) => damaged), [false, false]);
+  assert.deepEqual(
+    passedOver.map(({ damaged }) => damaged),
+    [false, false],
+  );
 });

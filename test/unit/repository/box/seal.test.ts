@@ -23,7 +23,12 @@ test('the layout: pretty JSON, signature and seal last, each over every byte bef
 
 test('without encryption the seal is a SHA-256 of the same bytes', () => {
   const text = sealDocument(document, undefined, undefined).toString();
-  assert.equal((JSON.parse(text) as { seal: string }).seal, createHash('sha256').update(text.slice(0, text.lastIndexOf('  "seal"'))).digest('hex'));
+  assert.equal(
+    (JSON.parse(text) as { seal: string }).seal,
+    createHash('sha256')
+      .update(text.slice(0, text.lastIndexOf('  "seal"')))
+      .digest('hex'),
+  );
 });
 
 test('it opens with its key and for its purpose only', async () => {
@@ -36,34 +41,68 @@ test('it opens with its key and for its purpose only', async () => {
 });
 
 test('every flipped bit and truncation is noticed, with a signature and without', async () => {
-  for (const sealed of [sealDocument(document, dataKey, signer), sealDocument(document, dataKey, undefined), sealDocument(document, undefined, undefined)]) {
-    const key = sealed.includes(createHash('sha256').update(sealed.subarray(0, sealed.lastIndexOf('  "seal"'))).digest('hex')) ? undefined : dataKey;
+  for (const sealed of [
+    sealDocument(document, dataKey, signer),
+    sealDocument(document, dataKey, undefined),
+    sealDocument(document, undefined, undefined),
+  ]) {
+    const key = sealed.includes(
+      createHash('sha256')
+        .update(sealed.subarray(0, sealed.lastIndexOf('  "seal"')))
+        .digest('hex'),
+    )
+      ? undefined
+      : dataKey;
     await checkSeal(splitDocument(sealed, 'it'), key, 'it');
     for (let bit = 0; bit < sealed.length * 8; bit++) {
       const flipped = Buffer.from(sealed);
       flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
-      await assert.rejects(async () => checkSeal(splitDocument(flipped, 'it'), key, 'it'), { code: 'integrity' }, `bit ${bit}`);
+      await assert.rejects(
+        async () => checkSeal(splitDocument(flipped, 'it'), key, 'it'),
+        { code: 'integrity' },
+        `bit ${bit}`,
+      );
     }
-    for (let length = 0; length < sealed.length; length++) assert.throws(() => splitDocument(sealed.subarray(0, length), 'it'), { code: 'integrity' });
+    for (let length = 0; length < sealed.length; length++) {
+      assert.throws(() => splitDocument(sealed.subarray(0, length), 'it'), { code: 'integrity' });
+    }
   }
 });
 
 test('a wrong signature is refused even under a right seal', async () => {
   const other = signerFromSeed(Buffer.alloc(32, 4));
   const lying = { publicKey: signer.publicKey, sign: (bytes: Uint8Array) => other.sign(bytes) };
-  await assert.rejects(checkSeal(splitDocument(sealDocument(document, dataKey, lying), 'it'), dataKey, 'it'), { code: 'integrity', message: /signature does not match/ });
+  await assert.rejects(checkSeal(splitDocument(sealDocument(document, dataKey, lying), 'it'), dataKey, 'it'), {
+    code: 'integrity',
+    message: /signature does not match/,
+  });
 });
 
 test('a second seal or signature hidden further up is refused', () => {
   const text = sealDocument(document, dataKey, signer).toString();
-  assert.throws(() => splitDocument(Buffer.from(text.replace('{\n', '{\n  "seal": 1,\n').replace(/"seal": "[0-9a-f]{64}"\n\}\n$/, '"Seal": 1\n}\n')), 'it'), { code: 'integrity' });
+  assert.throws(
+    () =>
+      splitDocument(
+        Buffer.from(
+          text.replace('{\n', '{\n  "seal": 1,\n').replace(/"seal": "[0-9a-f]{64}"\n\}\n$/, '"Seal": 1\n}\n'),
+        ),
+        'it',
+      ),
+    { code: 'integrity' },
+  );
   const unsigned = sealDocument(document, dataKey, undefined).toString();
-  assert.throws(() => splitDocument(Buffer.from(unsigned.replace('{\n', '{\n  "signature": {"key": "", "value": ""},\n')), 'it'), { code: 'integrity', message: /signature is malformed/ });
+  assert.throws(
+    () => splitDocument(Buffer.from(unsigned.replace('{\n', '{\n  "signature": {"key": "", "value": ""},\n')), 'it'),
+    { code: 'integrity', message: /signature is malformed/ },
+  );
 });
 
 test('signing keys follow from their seed (RFC 8032, test 1)', () => {
   const rfc = signerFromSeed(Buffer.from('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex'));
   assert.equal(rfc.publicKey.toString('hex'), 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a');
   assert.match(rfc.sign(Buffer.alloc(0)).toString('hex'), /^e5564300c360ac729086e2cc806e828a/);
-  assert.deepEqual(signingSeed(Buffer.alloc(32, 9)), Buffer.from(hkdfSync('sha256', Buffer.alloc(32, 9), '', 'lifeboat/1/sign', 32)));
+  assert.deepEqual(
+    signingSeed(Buffer.alloc(32, 9)),
+    Buffer.from(hkdfSync('sha256', Buffer.alloc(32, 9), '', 'lifeboat/1/sign', 32)),
+  );
 });

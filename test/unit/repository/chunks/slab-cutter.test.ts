@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { createCipheriv, createHash, randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import { headBytes, slabBytes } from '../../../../src/repository/chunks/chunk-protocol.ts';
-import { cutMasks, defaultChunkSizes, findCut, smallChunkSizes, type ChunkSizes } from '../../../../src/repository/chunks/cut-points.ts';
+import {
+  cutMasks,
+  defaultChunkSizes,
+  findCut,
+  smallChunkSizes,
+  type ChunkSizes,
+} from '../../../../src/repository/chunks/cut-points.ts';
 import { gearTable } from '../../../../src/repository/chunks/gear.ts';
 import { SlabCutter } from '../../../../src/repository/chunks/slab-cutter.ts';
 
@@ -13,7 +19,13 @@ function cutAtOnce(stream: Buffer, sizes: ChunkSizes): string[] {
   const { strict, loose } = cutMasks(sizes);
   const hashes: string[] = [];
   let start = 0;
-  for (let cut = 0; (cut = findCut(stream, start, start, stream.length, gear, sizes, strict, loose)) !== -1; start = cut) hashes.push(hash(stream.subarray(start, cut)));
+  for (
+    let cut = 0;
+    (cut = findCut(stream, start, start, stream.length, gear, sizes, strict, loose)) !== -1;
+    start = cut
+  ) {
+    hashes.push(hash(stream.subarray(start, cut)));
+  }
   if (start < stream.length) hashes.push(hash(stream.subarray(start)));
   return hashes;
 }
@@ -26,7 +38,7 @@ function cutInSlabs(stream: Buffer, sizes: ChunkSizes, readBytes: () => number):
   for (let n = 0, at = 0, isLast = false; !isLast; n++) {
     const slab = slabs[n % slabs.length] as Buffer;
     cutter.begin(slab);
-    for (let end = headBytes; end < slabBytes && !isLast; ) {
+    for (let end = headBytes; end < slabBytes && !isLast;) {
       const read = stream.copy(slab, end, at, Math.min(stream.length, at + readBytes(), at + slabBytes - end));
       at += read;
       cutter.advance((end += read));
@@ -53,15 +65,25 @@ for (const [name, stream] of streams) {
   test(`cut at once and in slabs: ${name}`, () => {
     for (const sizes of [defaultChunkSizes, smallChunkSizes]) {
       const expected = cutAtOnce(stream, sizes);
-      assert.deepEqual(cutInSlabs(stream, sizes, () => 65_536), expected);
-      assert.deepEqual(cutInSlabs(stream, sizes, () => randomInt(1, 65_536)), expected);
+      assert.deepEqual(
+        cutInSlabs(stream, sizes, () => 65_536),
+        expected,
+      );
+      assert.deepEqual(
+        cutInSlabs(stream, sizes, () => randomInt(1, 65_536)),
+        expected,
+      );
     }
   });
 }
 
 test('chunks are found again behind a change', () => {
   const before = noise(5, 30_000_000);
-  const after = Buffer.concat([before.subarray(0, 7_000_000), Buffer.from('a few bytes more'), before.subarray(7_000_000)]);
+  const after = Buffer.concat([
+    before.subarray(0, 7_000_000),
+    Buffer.from('a few bytes more'),
+    before.subarray(7_000_000),
+  ]);
   for (const sizes of [defaultChunkSizes, smallChunkSizes]) {
     const known = new Set(cutAtOnce(before, sizes));
     const fresh = cutInSlabs(after, sizes, () => 65_536).filter((chunk) => !known.has(chunk));

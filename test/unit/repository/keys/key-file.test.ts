@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newIdentity, recipientOf } from '../../../../src/repository/keys/age.ts';
-import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile, wrapDataKey, type KeyEntry } from '../../../../src/repository/keys/key-file.ts';
+import {
+  encodeKeyFile,
+  newDataKey,
+  openKeyFile,
+  parseKeyFile,
+  wrapDataKey,
+  type KeyEntry,
+} from '../../../../src/repository/keys/key-file.ts';
 import type { KeyMaterial } from '../../../../src/repository/keys/key-material.ts';
 import { sealDocument } from '../../../../src/repository/box/seal.ts';
 
@@ -21,19 +28,33 @@ async function fileFor(...materials: KeyMaterial[]): Promise<Buffer> {
   return encodeKeyFile({ id, createdAt, recipients }, dataKey);
 }
 
-const open = async (bytes: Buffer, material: KeyMaterial): ReturnType<typeof openKeyFile> => openKeyFile(parseKeyFile(bytes, object, id), material);
+const open = async (bytes: Buffer, material: KeyMaterial): ReturnType<typeof openKeyFile> =>
+  openKeyFile(parseKeyFile(bytes, object, id), material);
 
 test('each kind of recipient opens it, and it is known by which', async () => {
   const bytes = await fileFor(raw, phrase, age);
-  for (const [material, openedBy] of [[raw, 'raw'], [phrase, 'passphrase'], [age, 'age']] as const) {
+  for (const [material, openedBy] of [
+    [raw, 'raw'],
+    [phrase, 'passphrase'],
+    [age, 'age'],
+  ] as const) {
     assert.deepEqual(await open(bytes, material), { dataKey, openedBy });
   }
-  assert.equal((await open(bytes, { ...raw, ...age, rawKey: raw.rawKey }))?.openedBy, 'raw', 'the kind that needs no signature comes first');
+  assert.equal(
+    (await open(bytes, { ...raw, ...age, rawKey: raw.rawKey }))?.openedBy,
+    'raw',
+    'the kind that needs no signature comes first',
+  );
 });
 
 test('other keys do not', async () => {
   const bytes = await fileFor(raw, phrase, age);
-  for (const material of [none, { ...none, rawKey: Buffer.alloc(32, 6) }, { ...none, passphrases: ['f\u00fcnf'] }, { ...none, identities: [await newIdentity()] }]) {
+  for (const material of [
+    none,
+    { ...none, rawKey: Buffer.alloc(32, 6) },
+    { ...none, passphrases: ['f\u00fcnf'] },
+    { ...none, identities: [await newIdentity()] },
+  ]) {
     assert.equal(await open(bytes, material), undefined);
   }
 });
@@ -60,7 +81,9 @@ test('a flipped bit anywhere yields no key', async () => {
 
 test('every truncation is refused', async () => {
   const bytes = await fileFor(raw);
-  for (let length = 0; length < bytes.length; length++) assert.throws(() => parseKeyFile(bytes.subarray(0, length), object, id), { code: 'integrity' });
+  for (let length = 0; length < bytes.length; length++) {
+    assert.throws(() => parseKeyFile(bytes.subarray(0, length), object, id), { code: 'integrity' });
+  }
 });
 
 test('unknown members, formats, names and other scrypt parameters are refused even under a right seal', async () => {
@@ -76,17 +99,29 @@ test('unknown members, formats, names and other scrypt parameters are refused ev
     [{ ...members, recipients: [] }, /no key file/],
     [{ ...members, id: '0'.repeat(32) }, /it is the key file of 0000/],
   ];
-  for (const [document, message] of faults) assert.throws(() => parseKeyFile(sealDocument(document, dataKey, undefined, 'key-file'), object, id), { code: 'integrity', message });
+  for (const [document, message] of faults) {
+    assert.throws(() => parseKeyFile(sealDocument(document, dataKey, undefined, 'key-file'), object, id), {
+      code: 'integrity',
+      message,
+    });
+  }
 });
 
 test('an entry moved under another data key does not open', async () => {
   const other = newDataKey();
-  const moved = encodeKeyFile({ id: other.id.toString('hex'), createdAt, recipients: await wrapDataKey(dataKey, raw) }, other);
+  const moved = encodeKeyFile(
+    { id: other.id.toString('hex'), createdAt, recipients: await wrapDataKey(dataKey, raw) },
+    other,
+  );
   assert.equal(await openKeyFile(parseKeyFile(moved, object, undefined), raw), undefined);
 });
 
 test('who knows a public recipient cannot pass a key of his own off as this one', async () => {
   const forged = { id: dataKey.id, key: Buffer.alloc(32, 1) };
-  const file = parseKeyFile(encodeKeyFile({ id, createdAt, recipients: await wrapDataKey(forged, age) }, dataKey), object, id);
+  const file = parseKeyFile(
+    encodeKeyFile({ id, createdAt, recipients: await wrapDataKey(forged, age) }, dataKey),
+    object,
+    id,
+  );
   await assert.rejects(openKeyFile(file, age), { code: 'integrity', message: /seal does not match/ });
 });

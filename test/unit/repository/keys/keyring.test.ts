@@ -45,7 +45,10 @@ test('a wrong key, no key and a key for what is not encrypted are refused; listi
   const without = await home.open(encryption({}), 'c');
   assert.equal(without.canRead, false);
   assert.deepEqual(await trusts(without), ['unchecked']);
-  await assert.rejects(without.dataKeyOf(manifest), { code: 'key', message: /no key, passphrase or age identity is configured/ });
+  await assert.rejects(without.dataKeyOf(manifest), {
+    code: 'key',
+    message: /no key, passphrase or age identity is configured/,
+  });
   await assert.rejects(without.writeKey(), { code: 'key' });
   await assert.rejects(without.resolve('latest'), { code: 'key' });
   await assert.rejects(home.open(encryption({ enabled: false })), { code: 'key' });
@@ -61,7 +64,10 @@ test('a passphrase opens; what it opened is kept for a day, bound to the passphr
   const manifest = await backUp(await home.create(phrase), artifact);
   const again = await home.open(encryption({ passphrase: 'vier Schlo\u0308sser' }), 'b');
   assert.equal((await again.dataKeyOf(manifest))?.openedBy, 'passphrase', 'normal form C');
-  assert.deepEqual((await again.writeKey()).signer?.publicKey, (await (await home.open(phrase)).writeKey()).signer?.publicKey);
+  assert.deepEqual(
+    (await again.writeKey()).signer?.publicKey,
+    (await (await home.open(phrase)).writeKey()).signer?.publicKey,
+  );
   const cache = join(home.stateDir('b'), 'repositories', again.repositoryId, 'opened-keys.json');
   assert.equal(statSync(cache).mode & 0o777, 0o600);
   assert.equal(statSync(home.stateDir('b')).mode & 0o777, 0o700);
@@ -70,13 +76,23 @@ test('a passphrase opens; what it opened is kept for a day, bound to the passphr
   const id = manifest.dataKey ?? '';
   const dataKey = { id: Buffer.from(id, 'hex'), key: (await again.writeKey()).dataKey?.key ?? Buffer.alloc(0) };
   const wrapped = await wrapDataKey(dataKey, { rawKey: undefined, passphrases: ['later'], recipients: [] });
-  for (const name of [`keys/${id}.json`, `backups/${manifest.id}/keys.json`]) writeFileSync(join(home.root, name), encodeKeyFile({ id, createdAt: new Date().toISOString(), recipients: wrapped }, dataKey));
+  for (const name of [`keys/${id}.json`, `backups/${manifest.id}/keys.json`]) {
+    writeFileSync(
+      join(home.root, name),
+      encodeKeyFile({ id, createdAt: new Date().toISOString(), recipients: wrapped }, dataKey),
+    );
+  }
   assert.equal((await (await home.open(phrase, 'b')).dataKeyOf(manifest))?.openedBy, 'passphrase');
   await assert.rejects((await home.open(phrase, 'c')).dataKeyOf(manifest), { code: 'key' });
-  await assert.rejects((await home.open(encryption({ passphrase: 'another one' }), 'b')).dataKeyOf(manifest), { code: 'key' });
+  await assert.rejects((await home.open(encryption({ passphrase: 'another one' }), 'b')).dataKeyOf(manifest), {
+    code: 'key',
+  });
   const state = new RepositoryState(home.stateDir('b'), again.repositoryId);
   assert.ok(await state.cachedSecret(manifest.dataKey ?? '', 'vier Schl\u00f6sser'));
-  assert.equal(await state.cachedSecret(manifest.dataKey ?? '', 'vier Schl\u00f6sser', Date.now() + 86_400_001), undefined);
+  assert.equal(
+    await state.cachedSecret(manifest.dataKey ?? '', 'vier Schl\u00f6sser', Date.now() + 86_400_001),
+    undefined,
+  );
   assert.ok(!readFileSync(cache, 'utf8').includes('secret'), 'expired secrets are removed from the disk');
 });
 
@@ -87,7 +103,10 @@ test('a host with only recipients writes under a key of its own and lists it; th
   assert.equal(writer.canRead, false);
   assert.deepEqual(await trusts(await home.open(writeOnly)), ['sealed'], 'it knows what it signed itself');
   assert.equal(statSync(join(home.stateDir('a'), 'signing-key.json')).mode & 0o777, 0o600);
-  assert.equal(statSync(join(home.stateDir('a'), 'repositories', writer.repositoryId, 'own-data-key.json')).mode & 0o777, 0o600);
+  assert.equal(
+    statSync(join(home.stateDir('a'), 'repositories', writer.repositoryId, 'own-data-key.json')).mode & 0o777,
+    0o600,
+  );
   await backUp(await home.open(writeOnly), artifact);
   assert.equal(readdirSync(join(home.root, 'keys')).length, 1, 'the next run writes under the same key');
   const reader = await home.open(encryption({ identity }), 'reader');
@@ -106,7 +125,17 @@ test('a party that only knows the public recipient can forge a seal, but is neve
   const signingKey = (await (await home.open(writeOnly)).writeKey()).signer?.publicKey.toString('base64') ?? '';
   const forged = newDataKey();
   const id = forged.id.toString('hex');
-  writeFileSync(join(home.root, `keys/${id}.json`), encodeKeyFile({ id, createdAt: new Date().toISOString(), recipients: await wrapDataKey(forged, { rawKey: undefined, passphrases: [], recipients: [recipient] }) }, forged));
+  writeFileSync(
+    join(home.root, `keys/${id}.json`),
+    encodeKeyFile(
+      {
+        id,
+        createdAt: new Date().toISOString(),
+        recipients: await wrapDataKey(forged, { rawKey: undefined, passphrases: [], recipients: [recipient] }),
+      },
+      forged,
+    ),
+  );
   const signers = { unsigned: undefined, foreign: signerFromSeed(Buffer.alloc(32, 7)) };
   let second = 0;
   for (const signer of Object.values(signers)) {
@@ -118,7 +147,10 @@ test('a party that only knows the public recipient can forge a seal, but is neve
   assert.deepEqual(await trusts(reader), ['untrusted', 'untrusted', 'sealed']);
   const latest = await reader.resolve('latest', { target: 'main' });
   assert.equal(latest.backup.id, manifest.id);
-  assert.deepEqual(latest.passedOver.map(({ reason }) => reason?.slice(0, 16)), ['it is signed by ', 'nobody signed it']);
+  assert.deepEqual(
+    latest.passedOver.map(({ reason }) => reason?.slice(0, 16)),
+    ['it is signed by ', 'nobody signed it'],
+  );
   // Nor does anybody who can read with more than an identity write under it.
   const both = await home.open(encryption({ key: 'a1'.repeat(32), identity }), 'both');
   await assert.rejects(both.writeKey(), { code: 'key', message: /no data key .* is wrapped for a raw key/ });
@@ -136,7 +168,11 @@ test('an own data key lives 30 days, and only while it is in place and wrapped f
   assert.notEqual(next, first);
   assert.equal((await more.writeKey()).dataKey?.id.toString('hex'), next);
   rmSync(join(home.root, `keys/${next}.json`));
-  assert.notEqual((await more.writeKey()).dataKey?.id.toString('hex'), next, 'its key file is gone: nobody could ever read');
+  assert.notEqual(
+    (await more.writeKey()).dataKey?.id.toString('hex'),
+    next,
+    'its key file is gone: nobody could ever read',
+  );
   assert.equal(await state.ownDataKey(Date.now() + ownDataKeyLifeMs + 60_000), undefined);
   assert.equal(await state.ownDataKey(), undefined, 'and it is gone from the disk');
 });
@@ -155,13 +191,21 @@ test('rotating starts a newer key; a repository put back to the older one is not
   renameSync(join(home.root, `keys/${recent.dataKey}.json`), before);
   await assert.rejects((await home.open(rawA)).writeKey(), { code: 'key', message: /this host has seen a newer one/ });
   assert.deepEqual((await (await home.open(rawA, 'new host')).writeKey()).dataKey?.id.toString('hex'), old.dataKey);
-  assert.deepEqual(await trusts(await home.open(rawA)), ['sealed', 'sealed'], 'the copy beside the backup still opens it');
+  assert.deepEqual(
+    await trusts(await home.open(rawA)),
+    ['sealed', 'sealed'],
+    'the copy beside the backup still opens it',
+  );
 });
 
 test('a newer data key wrapped for another raw key is not passed over in silence', async () => {
   using home = testRepository();
   await home.create(rawA);
-  await assert.rejects(rotateKey(await home.open(rawB, 'b')), { code: 'key' }, 'a mistyped key must not become the key');
+  await assert.rejects(
+    rotateKey(await home.open(rawB, 'b')),
+    { code: 'key' },
+    'a mistyped key must not become the key',
+  );
   await (await home.open(rawB, 'b')).keyring?.startDataKey();
   await assert.rejects((await home.open(rawA)).writeKey(), { code: 'key' });
 });
@@ -185,7 +229,10 @@ test('recipients are added and removed everywhere, copies included, and it can b
   assert.deepEqual(await rewrapKeys(repository, { add }), { changed: [manifest.dataKey], unopened: [], copies: 1 });
   assert.deepEqual(await rewrapKeys(repository, { add }), { changed: [], unopened: [], copies: 0 });
   const [described] = await describeKeys(repository);
-  assert.deepEqual(described?.recipients.map(({ type }) => type), ['raw', 'raw', 'age']);
+  assert.deepEqual(
+    described?.recipients.map(({ type }) => type),
+    ['raw', 'raw', 'age'],
+  );
   assert.equal(described?.differsFromConfiguration, true);
   assert.deepEqual(await trusts(await home.open(rawB, 'b')), ['sealed']);
   const remove = { rawKey: Buffer.from('a1'.repeat(32), 'hex'), passphrases: [], recipients: [recipient] };
@@ -197,7 +244,10 @@ test('recipients are added and removed everywhere, copies included, and it can b
   assert.deepEqual(await rewrapKeys(await home.open(rawB, 'b'), { remove }), { changed: [], unopened: [], copies: 1 });
   assert.deepEqual(readFileSync(copy), readFileSync(join(home.root, `keys/${manifest.dataKey}.json`)));
   assert.deepEqual(await trusts(await home.open(rawA, 'c')), ['unchecked']);
-  await assert.rejects(rewrapKeys(await home.open(rawB, 'b'), { remove: add }), { code: 'usage', message: /nobody|without anybody/ });
+  await assert.rejects(rewrapKeys(await home.open(rawB, 'b'), { remove: add }), {
+    code: 'usage',
+    message: /nobody|without anybody/,
+  });
   assert.deepEqual(await trusts(await home.open(rawB, 'b')), ['sealed']);
 });
 

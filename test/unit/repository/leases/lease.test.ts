@@ -25,7 +25,8 @@ beforeEach(() => {
 const quick = { backOffMs: [1, 20] as const, tickMs: 5, renewMs: 20, pollMs: 10 };
 const file = (scope: string, name: string): string => join(folder, 'locks', scope, name);
 /** Objects only: a renewal on its way has a temporary file with a leading dot. */
-const files = (scope: string): string[] => (existsSync(file(scope, '')) ? readdirSync(file(scope, '')).filter((name) => !name.startsWith('.')) : []);
+const files = (scope: string): string[] =>
+  existsSync(file(scope, '')) ? readdirSync(file(scope, '')).filter((name) => !name.startsWith('.')) : [];
 
 interface Holder {
   readonly pid: number;
@@ -36,7 +37,11 @@ interface Holder {
 }
 
 function holder(scope: string, holdMs: number): Holder {
-  const child = spawn(process.execPath, [new URL('../../../helpers/repository/lease-holder.ts', import.meta.url).pathname, folder, scope, String(holdMs)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(
+    process.execPath,
+    [new URL('../../../helpers/repository/lease-holder.ts', import.meta.url).pathname, folder, scope, String(holdMs)],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   const lines: string[] = [];
   let heard = (): void => {};
   const acquired = new Promise<void>((resolve) => (heard = resolve));
@@ -58,18 +63,52 @@ function age(scope: string, name: string, ms: number): void {
 function foreignLease(scope: string, id: string, fields: object = {}): void {
   writeFileSync(
     file(scope, `${id}.json`),
-    JSON.stringify({ id, scope, command: 'backup full', host: 'elsewhere', bootId: 'x', pidNamespace: 'pid:[1]', pid: 77, processStart: '5', user: 'ops', since: '2026-01-02T03:04:05Z', parents: ['p'], ...fields }),
+    JSON.stringify({
+      id,
+      scope,
+      command: 'backup full',
+      host: 'elsewhere',
+      bootId: 'x',
+      pidNamespace: 'pid:[1]',
+      pid: 77,
+      processStart: '5',
+      user: 'ops',
+      since: '2026-01-02T03:04:05Z',
+      parents: ['p'],
+      ...fields,
+    }),
   );
 }
 
 test('one holder at a time; the other is told all that is known, and leaves nothing behind', async () => {
-  const lease = await acquireLease(storage, { scope: 'backup-main', command: 'backup full', parents: ['p1'], times: quick });
-  const error = (await acquireLease(storage, { scope: 'backup-main', command: 'backup', times: quick }).catch((caught: unknown) => caught)) as LifeboatError;
+  const lease = await acquireLease(storage, {
+    scope: 'backup-main',
+    command: 'backup full',
+    parents: ['p1'],
+    times: quick,
+  });
+  const error = (await acquireLease(storage, { scope: 'backup-main', command: 'backup', times: quick }).catch(
+    (caught: unknown) => caught,
+  )) as LifeboatError;
   assert.equal(error.code, 'locked');
   assert.equal(error.exitCode, 11);
   const facts = error.facts?.['lease'] as Record<string, unknown>;
   assert.equal(facts['id'], lease.id);
-  for (const name of ['scope', 'command', 'host', 'bootId', 'pidNamespace', 'pid', 'processStart', 'user', 'since', 'parents', 'renewedAt']) assert.ok(name in facts, name);
+  for (const name of [
+    'scope',
+    'command',
+    'host',
+    'bootId',
+    'pidNamespace',
+    'pid',
+    'processStart',
+    'user',
+    'since',
+    'parents',
+    'renewedAt',
+  ]) {
+    assert.ok(name in facts, name);
+  }
   assert.match(error.message, new RegExp(`backup-main is locked by "backup full" of .*pid ${process.pid}`));
   assert.deepEqual(files('backup-main'), [`${lease.id}.json`]);
   await using apart = await acquireLease(storage, { scope: 'backup-other', command: 'backup', times: quick });
@@ -90,7 +129,10 @@ test('readers share', async () => {
 test('of many processes that try at once never two hold it, and all that hold it do so in turn', async () => {
   const holders = Array.from({ length: 6 }, () => holder('cleanup', 150));
   // A holder that finds another one inside fails (see lease-holder.ts).
-  assert.deepEqual(await Promise.all(holders.map(({ ended }) => ended)), holders.map(() => 0));
+  assert.deepEqual(
+    await Promise.all(holders.map(({ ended }) => ended)),
+    holders.map(() => 0),
+  );
   const winners = holders.filter(({ lines }) => lines.includes('acquired'));
   assert.ok(winners.length >= 1, JSON.stringify(holders.map(({ lines }) => lines)));
   for (const { lines } of holders) {
@@ -107,7 +149,12 @@ test('no two processes are inside at the same time, whatever the timing', async 
   const contend = async (n: number): Promise<void> => {
     for (let round = 0; round < 6; round++) {
       try {
-        await using lease = await acquireLease(storage, { scope: 'keys', command: `c${n}`, waitMs: 20_000, times: { backOffMs: [1, 40], pollMs: 5 } });
+        await using lease = await acquireLease(storage, {
+          scope: 'keys',
+          command: `c${n}`,
+          waitMs: 20_000,
+          times: { backOffMs: [1, 40], pollMs: 5 },
+        });
         writeFileSync(inside, lease.id, { flag: 'wx' });
         await sleep(Math.random() * 4);
         rmSync(inside);
@@ -124,12 +171,20 @@ test('no two processes are inside at the same time, whatever the timing', async 
 test('waiting gets the lease once it is free, or gives up when the time is over', async () => {
   const held = holder('backup-main', 400);
   await held.acquired;
-  await assert.rejects(acquireLease(storage, { scope: 'backup-main', command: 'b', waitMs: 60, times: quick }), { code: 'locked' });
+  await assert.rejects(acquireLease(storage, { scope: 'backup-main', command: 'b', waitMs: 60, times: quick }), {
+    code: 'locked',
+  });
   await using lease = await acquireLease(storage, { scope: 'backup-main', command: 'b', waitMs: 20_000, times: quick });
   await lease.check();
   assert.deepEqual(held.lines, ['acquired', 'released']);
   const abort = new AbortController();
-  const waiting = acquireLease(storage, { scope: 'backup-main', command: 'b', waitMs: 20_000, times: { ...quick, pollMs: 10_000 }, signal: abort.signal });
+  const waiting = acquireLease(storage, {
+    scope: 'backup-main',
+    command: 'b',
+    waitMs: 20_000,
+    times: { ...quick, pollMs: 10_000 },
+    signal: abort.signal,
+  });
   setTimeout(() => abort.abort(new Error('stopped')), 50);
   await assert.rejects(waiting, /stopped/);
   assert.deepEqual(files('backup-main'), [`${lease.id}.json`]);
@@ -165,7 +220,10 @@ test('a lease of another host holds for 30 minutes by the storage stamps, and no
   await storage.put('locks/backup-main/old.json', [Buffer.from('{}')]);
   foreignLease('backup-main', 'old');
   age('backup-main', 'old.json', 29 * 60_000);
-  await assert.rejects(acquireLease(storage, { scope: 'backup-main', command: 'b', times: quick }), { code: 'locked', message: /"backup full" of ops@elsewhere \(pid 77, since 2026-01-02T03:04:05Z\)/ });
+  await assert.rejects(acquireLease(storage, { scope: 'backup-main', command: 'b', times: quick }), {
+    code: 'locked',
+    message: /"backup full" of ops@elsewhere \(pid 77, since 2026-01-02T03:04:05Z\)/,
+  });
   age('backup-main', 'old.json', 31 * 60_000);
   await using lease = await acquireLease(storage, { scope: 'backup-main', command: 'b', times: quick });
   assert.deepEqual(files('backup-main').toSorted(), [`${lease.id}.json`, 'old.broken'].toSorted());
@@ -173,7 +231,10 @@ test('a lease of another host holds for 30 minutes by the storage stamps, and no
 
 test('one that cannot be read holds as long', async () => {
   await storage.put('locks/cleanup/odd.json', [Buffer.from('{')]);
-  await assert.rejects(acquireLease(storage, { scope: 'cleanup', command: 'b', times: quick }), { code: 'locked', message: /cannot be read/ });
+  await assert.rejects(acquireLease(storage, { scope: 'cleanup', command: 'b', times: quick }), {
+    code: 'locked',
+    message: /cannot be read/,
+  });
   age('cleanup', 'odd.json', 31 * 60_000);
   await using lease = await acquireLease(storage, { scope: 'cleanup', command: 'b', times: quick });
   await lease.check();
@@ -195,20 +256,39 @@ test('it is renewed while it is held, and its "since" stays', async () => {
 test('a mark ends the work, whatever is renewed after it; so does a lease that is gone', async () => {
   for (const harm of ['mark', 'remove'] as const) {
     const told: string[] = [];
-    await using lease = await acquireLease(storage, { scope: 'cleanup', command: 'b', times: quick, onLost: ({ message }) => told.push(message) });
+    await using lease = await acquireLease(storage, {
+      scope: 'cleanup',
+      command: 'b',
+      times: quick,
+      onLost: ({ message }) => told.push(message),
+    });
     if (harm === 'mark') await storage.put(`locks/cleanup/${lease.id}.broken`, [Buffer.from('{}')]);
     else await storage.remove([`locks/cleanup/${lease.id}.json`]);
-    await assert.rejects(lease.check(), { code: 'locked', message: harm === 'mark' ? /marked it as broken/ : /removed it/ });
+    await assert.rejects(lease.check(), {
+      code: 'locked',
+      message: harm === 'mark' ? /marked it as broken/ : /removed it/,
+    });
     await sleep(60);
     await assert.rejects(lease.check(), { code: 'locked' });
     assert.equal(told.length, 1, 'told once');
-    if (harm === 'remove') assert.deepEqual(files('cleanup').filter((name) => name.startsWith(lease.id)), [], 'a lost lease is not written anew');
+    if (harm === 'remove') {
+      assert.deepEqual(
+        files('cleanup').filter((name) => name.startsWith(lease.id)),
+        [],
+        'a lost lease is not written anew',
+      );
+    }
   }
 });
 
 test('the background look finds a mark by itself', async () => {
   const lost = Promise.withResolvers<LifeboatError>();
-  await using lease = await acquireLease(storage, { scope: 'cleanup', command: 'b', times: quick, onLost: lost.resolve });
+  await using lease = await acquireLease(storage, {
+    scope: 'cleanup',
+    command: 'b',
+    times: quick,
+    onLost: lost.resolve,
+  });
   await storage.put(`locks/cleanup/${lease.id}.broken`, [Buffer.from('{}')]);
   assert.equal((await lost.promise).code, 'locked');
 });
@@ -216,7 +296,12 @@ test('the background look finds a mark by itself', async () => {
 test('20 minutes without renewal end the work, by a clock that goes on while the machine sleeps', async () => {
   let now = 0;
   const told: string[] = [];
-  await using lease = await acquireLease(storage, { scope: 'cleanup', command: 'b', times: { clock: () => now, tickMs: 1_000_000 }, onLost: ({ message }) => told.push(message) });
+  await using lease = await acquireLease(storage, {
+    scope: 'cleanup',
+    command: 'b',
+    times: { clock: () => now, tickMs: 1_000_000 },
+    onLost: ({ message }) => told.push(message),
+  });
   now = 20 * 60_000;
   await lease.check();
   now += 1;
@@ -248,7 +333,12 @@ test('a storage outage is ridden out', async () => {
 
 test('unlock takes a dead one, a live one only by force, and its holder stops', async () => {
   const lost = Promise.withResolvers<LifeboatError>();
-  await using lease = await acquireLease(storage, { scope: 'backup-main', command: 'b', times: quick, onLost: lost.resolve });
+  await using lease = await acquireLease(storage, {
+    scope: 'backup-main',
+    command: 'b',
+    times: quick,
+    onLost: lost.resolve,
+  });
   await assert.rejects(breakLease(storage, lease.id), { code: 'locked', hint: /--force/ });
   await assert.rejects(breakLease(storage, 'ffff'), { code: 'not_found' });
   await assert.rejects(breakLease(storage, ''), { code: 'not_found' });
@@ -256,7 +346,10 @@ test('unlock takes a dead one, a live one only by force, and its holder stops', 
   await lost.promise;
   foreignLease('backup-main', 'dead');
   age('backup-main', 'dead.json', 31 * 60_000);
-  assert.deepEqual((await judgedLeases(storage, 'x')).map(({ id, status }) => [id, status]), [['dead', 'stale']]);
+  assert.deepEqual(
+    (await judgedLeases(storage, 'x')).map(({ id, status }) => [id, status]),
+    [['dead', 'stale']],
+  );
   assert.equal((await breakLease(storage, 'dead')).status, 'stale');
   assert.deepEqual(files('read'), [], 'the lease that told the time is given back');
 });
@@ -279,11 +372,18 @@ test('cleaning up marks the dead of every scope and drops marks over 30 days old
 
 test('a reader that may not write goes on without a lease, and says so', async () => {
   const readOnly: typeof storage = new Proxy(storage, {
-    get: (target, name) => (name === 'put' ? async () => Promise.reject(new StorageError('denied')) : Reflect.get(target, name)),
+    get: (target, name) =>
+      name === 'put' ? async () => Promise.reject(new StorageError('denied')) : Reflect.get(target, name),
   });
   const warnings: string[] = [];
-  assert.equal(await acquireReadLease(readOnly, { command: 'export', onWarning: (message) => warnings.push(message) }), undefined);
+  assert.equal(
+    await acquireReadLease(readOnly, { command: 'export', onWarning: (message) => warnings.push(message) }),
+    undefined,
+  );
   assert.match(warnings.join(), /without a lease.*denied/);
-  await using lease = await acquireReadLease(storage, { command: 'export', onWarning: (message) => warnings.push(message) });
+  await using lease = await acquireReadLease(storage, {
+    command: 'export',
+    onWarning: (message) => warnings.push(message),
+  });
   assert.ok(lease);
 });

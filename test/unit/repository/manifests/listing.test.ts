@@ -16,20 +16,37 @@ const repository = await home.create(config);
 const key = await repository.writeKey();
 const startMs = Date.parse('2026-03-01T00:00:00Z');
 const main: Manifest[] = [];
-for (let day = 0; day < 4; day++) main.push(await backUp(repository, [streamArtifact('x.bin', [Buffer.from(`day ${day}`)])], { at: new Date(startMs + day * 86_400_000) }));
-const other = await backUp(repository, [streamArtifact('x.bin', [])], { target: 'other', at: new Date(startMs + 5 * 86_400_000) });
+for (let day = 0; day < 4; day++) {
+  main.push(
+    await backUp(repository, [streamArtifact('x.bin', [Buffer.from(`day ${day}`)])], {
+      at: new Date(startMs + day * 86_400_000),
+    }),
+  );
+}
+const other = await backUp(repository, [streamArtifact('x.bin', [])], {
+  target: 'other',
+  at: new Date(startMs + 5 * 86_400_000),
+});
 const [, , second, newest] = main;
 if (second === undefined || newest === undefined) throw new Error('unreachable');
 const file = (id: string): string => join(home.root, manifestKey(id));
 
 test('backups come newest first, or oldest first', async () => {
-  const ids = async (order: 'newest-first' | 'oldest-first'): Promise<string[]> => (await collect(repository.listManifests({ order }))).map(({ id }) => id);
-  assert.deepEqual(await ids('newest-first'), [other, ...main.toReversed()].map(({ id }) => id));
-  assert.deepEqual(await ids('oldest-first'), [...main, other].map(({ id }) => id));
+  const ids = async (order: 'newest-first' | 'oldest-first'): Promise<string[]> =>
+    (await collect(repository.listManifests({ order }))).map(({ id }) => id);
+  assert.deepEqual(
+    await ids('newest-first'),
+    [other, ...main.toReversed()].map(({ id }) => id),
+  );
+  assert.deepEqual(
+    await ids('oldest-first'),
+    [...main, other].map(({ id }) => id),
+  );
 });
 
 test('latest, latest~n, full ids and unique prefixes, within the target', async () => {
-  const found = async (text: string, target?: string): Promise<string> => (await repository.resolve(text, { target })).backup.id;
+  const found = async (text: string, target?: string): Promise<string> =>
+    (await repository.resolve(text, { target })).backup.id;
   assert.equal(await found('latest', 'main'), newest.id);
   assert.equal(await found('latest~1', 'main'), second.id);
   assert.equal(await found('latest'), other.id);
@@ -41,15 +58,35 @@ test('latest, latest~n, full ids and unique prefixes, within the target', async 
   assert.equal(await found('2026', 'other'), other.id);
   await assert.rejects(found(other.id, 'main'), { code: 'not_found', message: /target other, not of main/ });
   await assert.rejects(found('latest:proven'), { code: 'usage' });
-  assert.equal((await repository.resolve('latest:proven', { target: 'main', isProven: async ({ id }) => id === second.id })).backup.id, second.id);
-  assert.equal((await repository.resolve('latest', { target: 'main', kinds: newest.components.map(({ kind }) => kind) })).backup.id, newest.id);
-  await assert.rejects(repository.resolve('latest', { target: 'main', kinds: ['base'] }), { code: 'not_found', message: /hold base/ });
+  assert.equal(
+    (await repository.resolve('latest:proven', { target: 'main', isProven: async ({ id }) => id === second.id })).backup
+      .id,
+    second.id,
+  );
+  assert.equal(
+    (await repository.resolve('latest', { target: 'main', kinds: newest.components.map(({ kind }) => kind) })).backup
+      .id,
+    newest.id,
+  );
+  await assert.rejects(repository.resolve('latest', { target: 'main', kinds: ['base'] }), {
+    code: 'not_found',
+    message: /hold base/,
+  });
 });
 
 test('an unknown id names the nearest; hostile ones reach no object', async () => {
   const mistyped = `${newest.id.slice(0, -1)}${newest.id.endsWith('0') ? '1' : '0'}`;
-  await assert.rejects(repository.resolve(mistyped), (error: { code: string; hint: string }) => error.code === 'not_found' && error.hint.startsWith(`nearest: ${newest.id}`));
-  for (const text of ['../repository', '', 'late', 'latest~', 'latest~-1', 'x/../../etc']) await assert.rejects(repository.resolve(text), (error: { code: string }) => error.code === 'not_found' || error.code === 'usage');
+  await assert.rejects(
+    repository.resolve(mistyped),
+    (error: { code: string; hint: string }) =>
+      error.code === 'not_found' && error.hint.startsWith(`nearest: ${newest.id}`),
+  );
+  for (const text of ['../repository', '', 'late', 'latest~', 'latest~-1', 'x/../../etc']) {
+    await assert.rejects(
+      repository.resolve(text),
+      (error: { code: string }) => error.code === 'not_found' || error.code === 'usage',
+    );
+  }
 });
 
 test('facts open only as what the manifest says', async () => {
@@ -66,13 +103,22 @@ test('every flipped bit of a manifest makes it damaged; the others are listed al
       writeFileSync(file(newest.id), flipped);
       const listed = await repository.readManifest(newest.id);
       // A change in the data key's id names a key that does not exist: not damaged by its look, but not trusted either.
-      assert.ok(listed.trust === 'damaged' || (listed.trust === 'unchecked' && listed.manifest?.dataKey !== newest.dataKey), `byte ${at} of ${bytes.length}: ${listed.trust}`);
+      assert.ok(
+        listed.trust === 'damaged' || (listed.trust === 'unchecked' && listed.manifest?.dataKey !== newest.dataKey),
+        `byte ${at} of ${bytes.length}: ${listed.trust}`,
+      );
     }
     const trust = Object.fromEntries((await collect(repository.listManifests())).map((each) => [each.id, each.trust]));
-    assert.deepEqual(trust, { ...Object.fromEntries([other, ...main].map(({ id }) => [id, 'sealed'])), [newest.id]: 'damaged' });
+    assert.deepEqual(trust, {
+      ...Object.fromEntries([other, ...main].map(({ id }) => [id, 'sealed'])),
+      [newest.id]: 'damaged',
+    });
     const latest = await repository.resolve('latest', { target: 'main' });
     assert.equal(latest.backup.id, second.id);
-    assert.deepEqual(latest.passedOver.map(({ id }) => id), [newest.id]);
+    assert.deepEqual(
+      latest.passedOver.map(({ id }) => id),
+      [newest.id],
+    );
   } finally {
     writeFileSync(file(newest.id), bytes);
   }
@@ -85,7 +131,10 @@ test('a manifest under another name, of another repository or with contradiction
   const [artifact] = component?.artifacts ?? [];
   if (component === undefined || artifact === undefined) throw new Error('unreachable');
   const withArtifacts = (artifacts: object[]): object => ({ ...head, components: [{ ...component, artifacts }] });
-  const renamed = { ...artifact, index: artifact.index.map((part, k) => ({ ...part, object: `backups/${id}/${artifact.name}.${k}.index` })) };
+  const renamed = {
+    ...artifact,
+    index: artifact.index.map((part, k) => ({ ...part, object: `backups/${id}/${artifact.name}.${k}.index` })),
+  };
   const faults: [object, RegExp][] = [
     [{ ...newest }, /it is the manifest of/],
     [{ ...withArtifacts([renamed]), repository: '00000000-0000-4000-8000-000000000000' }, /belongs to repository/],
@@ -113,18 +162,25 @@ test('what is no manifest in manifests/ is shown, not passed over', async () => 
   writeFileSync(join(home.root, 'manifests/README.json'), '{}');
   writeFileSync(join(home.root, 'manifests/.hidden'), '');
   const odd = (await collect(repository.listManifests())).filter(({ trust }) => trust !== 'sealed');
-  assert.deepEqual(odd.map(({ id, trust }) => [id, trust]), [['README', 'damaged']]);
+  assert.deepEqual(
+    odd.map(({ id, trust }) => [id, trust]),
+    [['README', 'damaged']],
+  );
   rmSync(join(home.root, 'manifests/README.json'));
 });
 
 test('trash is listed the same way', async () => {
   mkdirSync(join(home.root, 'trash'));
   copyFileSync(file(second.id), join(home.root, `trash/${second.id}.json`));
-  assert.deepEqual((await collect(repository.listManifests({ folder: 'trash/' }))).map(({ id, trust }) => [id, trust]), [[second.id, 'sealed']]);
+  assert.deepEqual(
+    (await collect(repository.listManifests({ folder: 'trash/' }))).map(({ id, trust }) => [id, trust]),
+    [[second.id, 'sealed']],
+  );
 });
 
 test('the state folder remembers the newest backup and notices when it is gone', async () => {
-  const gone = async (newestNow: typeof newest | undefined): Promise<string | undefined> => (await repository.state.rolledBackFrom('main', newestNow))?.id;
+  const gone = async (newestNow: typeof newest | undefined): Promise<string | undefined> =>
+    (await repository.state.rolledBackFrom('main', newestNow))?.id;
   assert.equal(await gone(newest), undefined);
   assert.equal(await gone(second), newest.id);
   assert.equal(await gone(undefined), newest.id);
@@ -136,12 +192,17 @@ test('a record opens under its own name only', async () => {
   const bytes = sealRecord(object, { hold: true }, key);
   const opened = await openRecord(bytes, object, repository.keyring);
   assert.deepEqual([opened.members['hold'], opened.authenticity], [true, 'authentic']);
-  await assert.rejects(openRecord(bytes, object.replace('0a0a', '0a0b'), repository.keyring), { code: 'integrity', message: /it was written as/ });
+  await assert.rejects(openRecord(bytes, object.replace('0a0a', '0a0b'), repository.keyring), {
+    code: 'integrity',
+    message: /it was written as/,
+  });
 });
 
 test('a draft that no reader would take is not published', async () => {
   const { format: _format, repository: _repository, dataKey: _dataKey, ...draft } = newest;
-  await assert.rejects(repository.publishManifest({ ...draft, id: '20260401T000000Z-main-files-00000001' }, key), { code: 'integrity' });
+  await assert.rejects(repository.publishManifest({ ...draft, id: '20260401T000000Z-main-files-00000001' }, key), {
+    code: 'integrity',
+  });
   await assert.rejects(repository.readManifest('20260401T000000Z-main-files-00000001'), { code: 'not_found' });
   await assert.rejects(repository.publishManifest(draft, key), { name: 'AlreadyExistsError' });
 });
@@ -149,7 +210,12 @@ test('a draft that no reader would take is not published', async () => {
 test('a lease or pack lost while the manifest was put: it is taken back, and nothing remembers it', async () => {
   const { format: _format, repository: _repository, dataKey: _dataKey, ...rest } = newest;
   const id = '20260401T000000Z-main-files-00000002';
-  const draft = { ...rest, id, startedAt: '2026-04-01T00:00:00.000Z', components: rest.components.map((component) => ({ ...component, artifacts: [] })) };
+  const draft = {
+    ...rest,
+    id,
+    startedAt: '2026-04-01T00:00:00.000Z',
+    components: rest.components.map((component) => ({ ...component, artifacts: [] })),
+  };
   for (const failAt of [1, 2]) {
     let calls = 0;
     const seen: boolean[] = [];

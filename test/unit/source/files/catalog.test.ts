@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LifeboatError } from '../../../../src/lib/errors.ts';
-import { type CatalogEntry, encodeCatalogLine, formatTimeNs, parseTimeNs, readCatalog } from '../../../../src/source/files/catalog.ts';
+import {
+  type CatalogEntry,
+  encodeCatalogLine,
+  formatTimeNs,
+  parseTimeNs,
+  readCatalog,
+} from '../../../../src/source/files/catalog.ts';
 import { compareTreeOrder, displayPath, isWithin } from '../../../../src/source/files/names.ts';
 
 const entry: CatalogEntry = {
@@ -26,7 +32,7 @@ const entry: CatalogEntry = {
 
 async function* pieces(text: string, length: number): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.alloc(length);
-  for (const bytes = Buffer.from(text); ; ) {
+  for (const bytes = Buffer.from(text); ;) {
     for (let at = 0; at < bytes.length; at += length) yield buffer.subarray(0, bytes.copy(buffer, 0, at, at + length));
     return;
   }
@@ -43,21 +49,36 @@ test('lines come back as they were, at their places, however the stream is cut',
   for (const length of [1, 7, 1000, 100_000]) {
     const read = [];
     for await (const placed of readCatalog(pieces(text, length))) read.push(placed);
-    assert.deepEqual(read.map(({ offset, dataOffset, endOffset, ...rest }) => [offset, dataOffset, endOffset, rest]), [
-      [0, 1536, 2560, entries[0]],
-      [2560, 4096, 4608, entries[1]],
-      [4608, 6144, 6144, entries[2]],
-      [6144, 7680, 7680, entries[3]],
-    ]);
+    assert.deepEqual(
+      read.map(({ offset, dataOffset, endOffset, ...rest }) => [offset, dataOffset, endOffset, rest]),
+      [
+        [0, 1536, 2560, entries[0]],
+        [2560, 4096, 4608, entries[1]],
+        [4608, 6144, 6144, entries[2]],
+        [6144, 7680, 7680, entries[3]],
+      ],
+    );
   }
 });
 
 test('a line that is torn, not JSON, or has strange keys or values is refused', async () => {
   const line = encodeCatalogLine(entry);
-  for (const text of [line.slice(0, -1), `${line}\n`, '[]\n', line.replace('"mode"', '"mood"'), line.replace(':700,', ':-1,'), line.replace('"file"', '"tape"'), line.replace('1969-', '19x9-')]) {
-    await assert.rejects(async () => {
-      for await (const _ of readCatalog(pieces(text, 100)));
-    }, (error) => error instanceof LifeboatError && error.code === 'integrity', text);
+  for (const text of [
+    line.slice(0, -1),
+    `${line}\n`,
+    '[]\n',
+    line.replace('"mode"', '"mood"'),
+    line.replace(':700,', ':-1,'),
+    line.replace('"file"', '"tape"'),
+    line.replace('1969-', '19x9-'),
+  ]) {
+    await assert.rejects(
+      async () => {
+        for await (const _ of readCatalog(pieces(text, 100)));
+      },
+      (error) => error instanceof LifeboatError && error.code === 'integrity',
+      text,
+    );
   }
 });
 
@@ -78,7 +99,10 @@ test('times keep their nanoseconds in every year', () => {
 
 test('the order of a tree: a folder, then what is in it, then names that only begin like it', () => {
   const paths = ['a', 'a/b', 'a/b/c', 'a/ba', 'a b', 'a.b', 'aa', 'b'];
-  const sorted = [...paths].reverse().map((path) => Buffer.from(path)).sort(compareTreeOrder);
+  const sorted = [...paths]
+    .reverse()
+    .map((path) => Buffer.from(path))
+    .sort(compareTreeOrder);
   assert.deepEqual(sorted.map(String), paths);
 });
 

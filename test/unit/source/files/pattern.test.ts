@@ -19,9 +19,17 @@ const cases: [string[], string[], string[]][] = [
   [['/*'], ['a', 'a/'], ['a/b']],
   [['a?c'], ['abc', 'aéc', 'a🚀c'], ['ac', 'abbc', 'a/c']],
   [['[a-c]x'], ['ax', 'cx'], ['dx', 'x', '-x']],
-  [['[!a-c]x', '[^y]z'], ['dx', 'az'], ['ax', 'yz']],
+  [
+    ['[!a-c]x', '[^y]z'],
+    ['dx', 'az'],
+    ['ax', 'yz'],
+  ],
   [['[]]', '[a-]'], [']', 'a', '-'], ['b']],
-  [['\\*', 'a\\?', '\\!x', '\\#'], ['*', 'a?', '!x', '#'], ['b', 'ab', 'x']],
+  [
+    ['\\*', 'a\\?', '\\!x', '\\#'],
+    ['*', 'a?', '!x', '#'],
+    ['b', 'ab', 'x'],
+  ],
   [['[\\]]'], [']'], ['\\']],
   [['# comment', '', 'x'], ['x'], ['# comment']],
   [['*.log', '!keep.log'], ['a.log'], ['keep.log', 'd/keep.log']],
@@ -36,14 +44,22 @@ test('patterns match what the table says', () => {
   for (const [patterns, matching, others] of cases) {
     const matches = compilePatterns(patterns);
     const isMatch = (path: string): boolean => matches(path.replace(/\/$/, '').split('/'), path.endsWith('/'));
-    for (const path of matching) assert.ok(isMatch(path), `${JSON.stringify(patterns)} should match ${JSON.stringify(path)}`);
-    for (const path of others) assert.ok(!isMatch(path), `${JSON.stringify(patterns)} should not match ${JSON.stringify(path)}`);
+    for (const path of matching) {
+      assert.ok(isMatch(path), `${JSON.stringify(patterns)} should match ${JSON.stringify(path)}`);
+    }
+    for (const path of others) {
+      assert.ok(!isMatch(path), `${JSON.stringify(patterns)} should not match ${JSON.stringify(path)}`);
+    }
   }
 });
 
 test('unreadable patterns are usage errors', () => {
   for (const pattern of ['[a', 'a\\', '/', '!', '[z-a]']) {
-    assert.throws(() => compilePatterns([pattern]), (error) => error instanceof LifeboatError && error.code === 'usage', pattern);
+    assert.throws(
+      () => compilePatterns([pattern]),
+      (error) => error instanceof LifeboatError && error.code === 'usage',
+      pattern,
+    );
   }
 });
 
@@ -51,7 +67,12 @@ test('no pattern takes long', () => {
   const matches = compilePatterns([`${'*a'.repeat(30)}*b`, `${'**/a/'.repeat(30)}b`]);
   const start = performance.now();
   assert.ok(!matches(['a'.repeat(255)], false));
-  assert.ok(!matches(Array.from({ length: 2000 }, () => 'a'), false));
+  assert.ok(
+    !matches(
+      Array.from({ length: 2000 }, () => 'a'),
+      false,
+    ),
+  );
   assert.ok(performance.now() - start < 20_000);
 });
 

@@ -5,7 +5,17 @@ import { test } from 'node:test';
 import { LifeboatError } from '../../../../src/lib/errors.ts';
 import { decodeTarHeader, encodeTarHeader, type TarMember } from '../../../../src/source/files/tar-header.ts';
 
-const plain: TarMember = { path: Buffer.from('srv/a.txt'), type: 'file', mode: 0o644, uid: 33, gid: 33, user: 'www-data', group: 'www-data', size: 5, mtimeNs: 1_700_000_000_000_000_000n };
+const plain: TarMember = {
+  path: Buffer.from('srv/a.txt'),
+  type: 'file',
+  mode: 0o644,
+  uid: 33,
+  gid: 33,
+  user: 'www-data',
+  group: 'www-data',
+  size: 5,
+  mtimeNs: 1_700_000_000_000_000_000n,
+};
 
 const members: Record<string, TarMember> = {
   plain,
@@ -36,8 +46,13 @@ for (const [name, member] of Object.entries(members)) {
   test(`${name}: decodes to what was encoded, whatever bit is checked`, () => {
     const bytes = encodeTarHeader(member);
     assert.equal(bytes.length % 512, 0);
-    assert.deepEqual({ ...decodeTarHeader(bytes), path: decodeTarHeader(bytes).path.toString('latin1') }, { ...member, path: member.path.toString('latin1') });
-    for (const cut of [512, bytes.length - 1]) if (cut < bytes.length) assert.throws(() => decodeTarHeader(bytes.subarray(0, cut)), LifeboatError);
+    assert.deepEqual(
+      { ...decodeTarHeader(bytes), path: decodeTarHeader(bytes).path.toString('latin1') },
+      { ...member, path: member.path.toString('latin1') },
+    );
+    for (const cut of [512, bytes.length - 1]) {
+      if (cut < bytes.length) assert.throws(() => decodeTarHeader(bytes.subarray(0, cut)), LifeboatError);
+    }
     const flipped = Buffer.from(bytes);
     flipped[bytes.length - 512] = (flipped[bytes.length - 512] ?? 0) ^ 1;
     assert.throws(() => decodeTarHeader(flipped), LifeboatError);
@@ -47,10 +62,17 @@ for (const [name, member] of Object.entries(members)) {
 test('GNU tar lists sizes over 8 GiB, large ids and times as encoded', () => {
   const listed = (member: TarMember): string => {
     // Sizes count only when the content follows; tar lists a member before it misses it.
-    const ran = spawnSync('tar', ['-tv', '--numeric-owner', '--full-time', '--utc'], { input: encodeTarHeader(member), encoding: 'utf8', env: { LC_ALL: 'C.UTF-8', PATH: process.env['PATH'] ?? '' } });
+    const ran = spawnSync('tar', ['-tv', '--numeric-owner', '--full-time', '--utc'], {
+      input: encodeTarHeader(member),
+      encoding: 'utf8',
+      env: { LC_ALL: 'C.UTF-8', PATH: process.env['PATH'] ?? '' },
+    });
     return ran.stdout;
   };
-  assert.match(listed({ ...plain, size: 3 * 2 ** 40, uid: 4_294_967_294, mtimeNs: 1_700_000_000_123_456_789n }), /^-rw-r--r-- 4294967294\/33 +3298534883328 2023-11-14 22:13:20\.123456789 srv\/a\.txt$/m);
+  assert.match(
+    listed({ ...plain, size: 3 * 2 ** 40, uid: 4_294_967_294, mtimeNs: 1_700_000_000_123_456_789n }),
+    /^-rw-r--r-- 4294967294\/33 +3298534883328 2023-11-14 22:13:20\.123456789 srv\/a\.txt$/m,
+  );
 });
 
 test('headers of other kinds are refused', () => {
@@ -58,7 +80,16 @@ test('headers of other kinds are refused', () => {
   for (const flag of ['7', 'S', 'g', 'K']) {
     const other = Buffer.from(bytes);
     other.write(flag, 156);
-    other.write(`${[...other].reduce((sum, byte, at) => sum + (at >= 148 && at < 156 ? 32 : byte), 0).toString(8).padStart(6, '0')}\0 `, 148);
-    assert.throws(() => decodeTarHeader(other), (error) => error instanceof LifeboatError && error.code === 'integrity' && /unknown/.test(error.message));
+    other.write(
+      `${[...other]
+        .reduce((sum, byte, at) => sum + (at >= 148 && at < 156 ? 32 : byte), 0)
+        .toString(8)
+        .padStart(6, '0')}\0 `,
+      148,
+    );
+    assert.throws(
+      () => decodeTarHeader(other),
+      (error) => error instanceof LifeboatError && error.code === 'integrity' && /unknown/.test(error.message),
+    );
   }
 });

@@ -25,7 +25,9 @@ test('the checksum is that of Redis, in any cut', () => {
   assert.equal(new Crc64().update(Buffer.from('123456789')).digest().reverse().toString('hex'), 'e9c6d914c4b8d9ca');
   const bytes = Buffer.from(Array.from({ length: 1000 }, (_, n) => (n * 7) & 255));
   const whole = new Crc64().update(bytes).digest();
-  for (const cut of [0, 1, 3, 8, 15, 500, 999]) assert.deepEqual(new Crc64().update(bytes, 0, cut).update(bytes, cut).digest(), whole);
+  for (const cut of [0, 1, 3, 8, 15, 500, 999]) {
+    assert.deepEqual(new Crc64().update(bytes, 0, cut).update(bytes, cut).digest(), whole);
+  }
 });
 
 test('values of every layout end where they should', async () => {
@@ -33,21 +35,69 @@ test('values of every layout end where they should', async () => {
     0: str('v'),
     1: Buffer.concat([Buffer.from([2]), str('a'), Buffer.from([0xc0, 5])]),
     2: Buffer.concat([Buffer.from([1]), Buffer.from([0xc1, 5, 5])]),
-    3: Buffer.concat([Buffer.from([4]), str('a'), Buffer.from([3]), Buffer.from('1.5'), str('b'), Buffer.from([253]), str('c'), Buffer.from([254]), str('d'), Buffer.from([255])]),
+    3: Buffer.concat([
+      Buffer.from([4]),
+      str('a'),
+      Buffer.from([3]),
+      Buffer.from('1.5'),
+      str('b'),
+      Buffer.from([253]),
+      str('c'),
+      Buffer.from([254]),
+      str('d'),
+      Buffer.from([255]),
+    ]),
     4: Buffer.concat([Buffer.from([1]), str('f'), Buffer.from([0xc3, 2, 3, 1, 97])]),
     5: Buffer.concat([Buffer.from([1]), str('a'), Buffer.alloc(8)]),
-    7: Buffer.concat([Buffer.from([0x81, 1, 2, 3, 4, 5, 6, 7, 8]), Buffer.from([1, 7, 2, 64, 200, 3, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 5]), str('text'), Buffer.from([0])]),
+    7: Buffer.concat([
+      Buffer.from([0x81, 1, 2, 3, 4, 5, 6, 7, 8]),
+      Buffer.from([1, 7, 2, 64, 200, 3, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 5]),
+      str('text'),
+      Buffer.from([0]),
+    ]),
     14: Buffer.concat([Buffer.from([2]), str('zl'), str('zl')]),
-    15: Buffer.concat([Buffer.from([1]), str('0123456789abcdef'), str('lp'), Buffer.from([1, 5, 6, 1]), str('g'), Buffer.from([5, 6, 1]), Buffer.alloc(24), Buffer.from([1, 1]), str('c'), Buffer.alloc(8), Buffer.from([1]), Buffer.alloc(16)]),
+    15: Buffer.concat([
+      Buffer.from([1]),
+      str('0123456789abcdef'),
+      str('lp'),
+      Buffer.from([1, 5, 6, 1]),
+      str('g'),
+      Buffer.from([5, 6, 1]),
+      Buffer.alloc(24),
+      Buffer.from([1, 1]),
+      str('c'),
+      Buffer.alloc(8),
+      Buffer.from([1]),
+      Buffer.alloc(16),
+    ]),
     18: Buffer.concat([Buffer.from([1, 2]), str('lp')]),
-    19: Buffer.concat([Buffer.from([0, 0, 5, 6, 1, 1, 0, 0, 3, 1]), str('g'), Buffer.from([5, 6]), Buffer.from([0x81, 255, 255, 255, 255, 255, 255, 255, 255]), Buffer.from([0, 1]), str('c'), Buffer.alloc(8), Buffer.from([0])]),
-    21: Buffer.concat([Buffer.from([0, 0, 5, 6, 1, 1, 0, 0, 3, 1]), str('g'), Buffer.from([5, 6, 3, 0, 1]), str('c'), Buffer.alloc(16), Buffer.from([0])]),
+    19: Buffer.concat([
+      Buffer.from([0, 0, 5, 6, 1, 1, 0, 0, 3, 1]),
+      str('g'),
+      Buffer.from([5, 6]),
+      Buffer.from([0x81, 255, 255, 255, 255, 255, 255, 255, 255]),
+      Buffer.from([0, 1]),
+      str('c'),
+      Buffer.alloc(8),
+      Buffer.from([0]),
+    ]),
+    21: Buffer.concat([
+      Buffer.from([0, 0, 5, 6, 1, 1, 0, 0, 3, 1]),
+      str('g'),
+      Buffer.from([5, 6, 3, 0, 1]),
+      str('c'),
+      Buffer.alloc(16),
+      Buffer.from([0]),
+    ]),
     22: Buffer.concat([Buffer.from([1, 0]), str('f'), str('v')]),
     24: Buffer.concat([Buffer.alloc(8), Buffer.from([1, 9]), str('f'), str('v')]),
     25: Buffer.concat([Buffer.alloc(8), str('lp')]),
   };
   for (const code of [9, 10, 11, 12, 13, 16, 17, 20, 23]) value[code] = str('packed');
-  const records = Object.entries(value).flatMap(([code, bytes]) => [keyOf(Buffer.from(`k${code}`), Number(code), 7), bytes]);
+  const records = Object.entries(value).flatMap(([code, bytes]) => [
+    keyOf(Buffer.from(`k${code}`), Number(code), 7),
+    bytes,
+  ]);
   const seen: RdbKey[] = [];
   const file = fileOf(12, databaseOf(3, 99, 99), ...records);
   for (const size of [1, file.length]) {
@@ -56,16 +106,44 @@ test('values of every layout end where they should', async () => {
       for (let at = 0; at < file.length; at += size) yield file.subarray(at, at + size);
     })();
     await walkRdb(cut, { onKey: (key) => void seen.push({ ...key, key: Buffer.from(key.key) }) });
-    assert.deepEqual(seen.map((key) => [key.key.toString(), key.db, key.valueLength, key.expireAtMs]), Object.entries(value).map(([code, bytes]) => [`k${code}`, 3, bytes.length, 7]));
+    assert.deepEqual(
+      seen.map((key) => [key.key.toString(), key.db, key.valueLength, key.expireAtMs]),
+      Object.entries(value).map(([code, bytes]) => [`k${code}`, 3, bytes.length, 7]),
+    );
   }
 });
 
 test('other records: seconds, LRU, LFU, functions, module and slot data, and the Valkey form', async () => {
   const keys: RdbKey[] = [];
-  const file = fileOf(11, auxOf('redis-ver', '7.2.0'), [247, 1, 2, 1, 2, 7, 0], [245], str('#!lua name=x\n'), [244, 1, 1, 0], [254, 0], [253, 1, 0, 0, 0], [248, 44], [0], str('a'), str('v'), [249, 200, 0], str('b'), str('v'));
+  const file = fileOf(
+    11,
+    auxOf('redis-ver', '7.2.0'),
+    [247, 1, 2, 1, 2, 7, 0],
+    [245],
+    str('#!lua name=x\n'),
+    [244, 1, 1, 0],
+    [254, 0],
+    [253, 1, 0, 0, 0],
+    [248, 44],
+    [0],
+    str('a'),
+    str('v'),
+    [249, 200, 0],
+    str('b'),
+    str('v'),
+  );
   const summary = await summarizeRdb(once(file), { onKey: (key) => void keys.push(key) });
-  assert.deepEqual(keys.map(({ expireAtMs, idleSeconds, frequency }) => [expireAtMs, idleSeconds, frequency]), [[1000, 44, undefined], [undefined, undefined, 200]]);
-  assert.deepEqual([summary.functions[0]?.name, summary.aux['redis-ver'], summary.keys, summary.expires], ['x', '7.2.0', 2, 1]);
+  assert.deepEqual(
+    keys.map(({ expireAtMs, idleSeconds, frequency }) => [expireAtMs, idleSeconds, frequency]),
+    [
+      [1000, 44, undefined],
+      [undefined, undefined, 200],
+    ],
+  );
+  assert.deepEqual(
+    [summary.functions[0]?.name, summary.aux['redis-ver'], summary.keys, summary.expires],
+    ['x', '7.2.0', 2, 1],
+  );
   const valkey = fileOf(80, [254, 0, 22], str('h'), [1], str('f'), str('v'), Buffer.alloc(8, 255));
   assert.deepEqual([(await summarizeRdb(once(valkey))).valkey, valkey.toString('latin1', 0, 9)], [true, 'VALKEY080']);
   assert.equal((await summarizeRdb(once(fileOf(3, [254, 0, 0], str('k'), str('v'))))).crc, 'unverified');
@@ -87,26 +165,58 @@ test('hostile files are refused at once and cost no memory', async () => {
   ];
   for (const record of hostile) await assert.rejects(walkRdb(once(fileOf(10, record)), {}), { code: 'integrity' });
   // Damage in a version that is known; in a later one it may be a type that this program does not know.
-  await assert.rejects(walkRdb(once(fileOf(10, [254, 0, 99, 1, 97])), {}), { code: 'integrity', message: /value type 99/ });
+  await assert.rejects(walkRdb(once(fileOf(10, [254, 0, 99, 1, 97])), {}), {
+    code: 'integrity',
+    message: /value type 99/,
+  });
   await assert.rejects(walkRdb(once(fileOf(99, [254, 0, 99, 1, 97])), {}), { code: 'tool', message: /value type 99/ });
-  for (const text of ['', 'REDIS', 'REDISabcd', 'REDIS0000', 'PGDMP', '<html>']) await assert.rejects(walkRdb(once(Buffer.from(text)), {}), { code: 'integrity' });
+  for (const text of ['', 'REDIS', 'REDISabcd', 'REDIS0000', 'PGDMP', '<html>']) {
+    await assert.rejects(walkRdb(once(Buffer.from(text)), {}), { code: 'integrity' });
+  }
   assert.ok(process.memoryUsage().rss - before < 50e6);
 });
 
 test('compressed strings: literals, overlapping references, damage', () => {
   assert.equal(lzfDecompress(Buffer.from([2, 97, 98, 99, 0x20 * 4, 2]), 9).toString(), 'abcabcabc');
   assert.equal(lzfDecompress(Buffer.from([0, 97, 0xe0, 1, 0]), 11).toString(), 'a'.repeat(11));
-  for (const bad of [[5, 97], [0, 97, 0x20, 5], [0, 97, 0xe0], [0, 97, 0x20], [0, 97]]) assert.throws(() => lzfDecompress(Buffer.from(bad), 4), { code: 'integrity' });
+  for (const bad of [
+    [5, 97],
+    [0, 97, 0x20, 5],
+    [0, 97, 0xe0],
+    [0, 97, 0x20],
+    [0, 97],
+  ]) {
+    assert.throws(() => lzfDecompress(Buffer.from(bad), 4), { code: 'integrity' });
+  }
 });
 
 test('which server loads which file', () => {
   const redis = (version: string) => serverVersion('redis', version);
   const valkey = (version: string) => serverVersion('valkey', version);
   const of = (version: number) => ({ version, valkey: version >= 80 });
-  for (const [rdb, server] of [[10, redis('7.0.15')], [9, redis('7.0.15')], [11, redis('7.2.0')], [12, redis('8.0.0')], [13, redis('8.6.0')], [11, valkey('8.1.0')], [80, valkey('9.0.0')], [11, valkey('9.0.0')], [9, redis('5.0.0')]] as const) {
+  for (const [rdb, server] of [
+    [10, redis('7.0.15')],
+    [9, redis('7.0.15')],
+    [11, redis('7.2.0')],
+    [12, redis('8.0.0')],
+    [13, redis('8.6.0')],
+    [11, valkey('8.1.0')],
+    [80, valkey('9.0.0')],
+    [11, valkey('9.0.0')],
+    [9, redis('5.0.0')],
+  ] as const) {
     assert.equal(whyNotLoadable(of(rdb), server), undefined, `${rdb} into ${server.text}`);
   }
-  for (const [rdb, server] of [[11, redis('7.0.15')], [10, redis('6.2.0')], [12, redis('7.2.4')], [12, valkey('8.0.0')], [12, valkey('9.0.0')], [80, valkey('8.1.0')], [80, redis('8.6.0')], [81, valkey('9.0.1')]] as const) {
+  for (const [rdb, server] of [
+    [11, redis('7.0.15')],
+    [10, redis('6.2.0')],
+    [12, redis('7.2.4')],
+    [12, valkey('8.0.0')],
+    [12, valkey('9.0.0')],
+    [80, valkey('8.1.0')],
+    [80, redis('8.6.0')],
+    [81, valkey('9.0.1')],
+  ] as const) {
     assert.match(whyNotLoadable(of(rdb), server) ?? '', /cannot be loaded by/, `${rdb} into ${server.text}`);
   }
 });

@@ -1,5 +1,18 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -19,11 +32,21 @@ const newRoot = (): string => {
   return path;
 };
 /** Every file below, temporaries too. */
-const filesOf = (root: string): string[] => readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) => statSync(join(root, path)).isFile()).toSorted();
-const ageFile = (path: string, seconds: number): void => utimesSync(path, Date.now() / 1000 - seconds, Date.now() / 1000 - seconds);
+const filesOf = (root: string): string[] =>
+  readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((path) => statSync(join(root, path)).isFile())
+    .toSorted();
+const ageFile = (path: string, seconds: number): void =>
+  utimesSync(path, Date.now() / 1000 - seconds, Date.now() / 1000 - seconds);
 
-const failsAtOnce = (pattern: RegExp) => (error: unknown): boolean =>
-  error instanceof StorageError && error.exitCode === 20 && !error.retryable && pattern.test(error.message) && error.hint !== undefined;
+const failsAtOnce =
+  (pattern: RegExp) =>
+  (error: unknown): boolean =>
+    error instanceof StorageError &&
+    error.exitCode === 20 &&
+    !error.retryable &&
+    pattern.test(error.message) &&
+    error.hint !== undefined;
 /** On a file system of its own with 2 MiB. */
 const mounted = async (work: (root: string) => Promise<void>): Promise<void> => {
   const root = newRoot();
@@ -53,7 +76,9 @@ describe('the root folder', () => {
     assert.deepEqual(await keysOf(storage, ''), []);
     assert.equal(existsSync(join(dir, 'new')), false);
     await storage.put('packs/ab/x.pack', [Buffer.from('x')]);
-    for (const folder of [root, join(root, 'packs'), join(root, 'packs/ab')]) assert.equal(statSync(folder).mode & 0o777, 0o700, folder);
+    for (const folder of [root, join(root, 'packs'), join(root, 'packs/ab')]) {
+      assert.equal(statSync(folder).mode & 0o777, 0o700, folder);
+    }
     assert.equal(statSync(join(root, 'packs/ab/x.pack')).mode & 0o777, 0o600);
     assert.deepEqual(filesOf(root), ['packs/ab/x.pack']);
   });
@@ -90,16 +115,26 @@ test('names with a leading dot and links that lead nowhere are no objects; linke
   assert.deepEqual(await keysOf(storage, '.'), []);
 });
 
-test('only temporaries older than asked for are removed, by the disk\'s clock', async () => {
+test("only temporaries older than asked for are removed, by the disk's clock", async () => {
   const root = newRoot();
   const storage = openLocalStorage(root);
   await storage.put('a/b/object', []);
-  for (const [name, ageSeconds] of [['a/b/.tmp-old', 90_000], ['.tmp-old', 90_000], ['a/.lock-x', 90_000], ['a/b/.tmp-young', 80_000], ['a/.other', 90_000]] as const) {
+  for (const [name, ageSeconds] of [
+    ['a/b/.tmp-old', 90_000],
+    ['.tmp-old', 90_000],
+    ['a/.lock-x', 90_000],
+    ['a/b/.tmp-young', 80_000],
+    ['a/.other', 90_000],
+  ] as const) {
     writeFileSync(join(root, name), 'half');
     ageFile(join(root, name), ageSeconds);
   }
   ageFile(join(root, 'a/b/object'), 900_000);
-  assert.deepEqual([...(await storage.removeStaleTemporaries(86_400_000))].toSorted(), ['.tmp-old', 'a/.lock-x', 'a/b/.tmp-old']);
+  assert.deepEqual([...(await storage.removeStaleTemporaries(86_400_000))].toSorted(), [
+    '.tmp-old',
+    'a/.lock-x',
+    'a/b/.tmp-old',
+  ]);
   assert.deepEqual(filesOf(root), ['a/.other', 'a/b/.tmp-young', 'a/b/object']);
 });
 
@@ -134,7 +169,12 @@ describe('trouble with the disk', () => {
       await storage.put('packs/first', [Buffer.alloc(1_500_000)]);
       await assert.rejects(
         storage.put('packs/second', [Buffer.alloc(300_000), Buffer.alloc(700_000)]),
-        (error) => error instanceof LifeboatError && error.code === 'space' && error.exitCode === 15 && !error.retryable && error.hint !== undefined,
+        (error) =>
+          error instanceof LifeboatError &&
+          error.code === 'space' &&
+          error.exitCode === 15 &&
+          !error.retryable &&
+          error.hint !== undefined,
       );
       assert.deepEqual(filesOf(root), ['packs/first']);
       await storage.put('packs/small', [Buffer.alloc(10_000)]);
@@ -172,11 +212,14 @@ describe('trouble with the disk', () => {
         console.log(error.name, error.exitCode, error.retryable, /permission denied/.test(error.message));
       }`;
     const { stdout } = await runTool({ file: process.execPath, args: ['--input-type=module', '-e', script] });
-    assert.deepEqual(stdout.trim().split('\n'), Array.from({ length: 5 }, () => 'StorageError 20 false true'));
+    assert.deepEqual(
+      stdout.trim().split('\n'),
+      Array.from({ length: 5 }, () => 'StorageError 20 false true'),
+    );
   });
 });
 
-test('what root adds to a repository of another user is that user\'s, and theirs to go on with', async () => {
+test("what root adds to a repository of another user is that user's, and theirs to go on with", async () => {
   const root = newRoot();
   chownSync(root, 65534, 65533);
   for (const links of [true, false]) {
@@ -184,8 +227,17 @@ test('what root adds to a repository of another user is that user\'s, and theirs
     await storage.put(`a/${links}/b/object`, [Buffer.from('x')]);
     await storage.put(`a/${links}/b/object`, [Buffer.from('y')], { replace: true });
   }
-  const owners = readdirSync(root, { recursive: true, encoding: 'utf8' }).toSorted().map((path) => [path, statSync(join(root, path)).uid, statSync(join(root, path)).gid]);
-  assert.deepEqual(owners, ['a', 'a/false', 'a/false/b', 'a/false/b/object', 'a/true', 'a/true/b', 'a/true/b/object'].map((path) => [path, 65534, 65533]));
+  const owners = readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .toSorted()
+    .map((path) => [path, statSync(join(root, path)).uid, statSync(join(root, path)).gid]);
+  assert.deepEqual(
+    owners,
+    ['a', 'a/false', 'a/false/b', 'a/false/b/object', 'a/true', 'a/true/b', 'a/true/b/object'].map((path) => [
+      path,
+      65534,
+      65533,
+    ]),
+  );
 });
 
 test('kill -9 of a writer leaves no object that is not whole, loses none that was acknowledged, and its temporaries go', async () => {

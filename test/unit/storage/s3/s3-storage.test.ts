@@ -25,17 +25,29 @@ after(async () => {
 });
 beforeEach(() => void proxy.clear());
 
-const isMethod = (method: string, path = '') => (request: ProxiedRequest): boolean => request.method === method && request.url.includes(path);
+const isMethod =
+  (method: string, path = '') =>
+  (request: ProxiedRequest): boolean =>
+    request.method === method && request.url.includes(path);
 const quick = { budgetMs: 5000, firstPauseMs: 2, maxPauseMs: 20 };
 /** Through the proxy; `patient`: with the retry wrapper. */
 const open = async (patient: boolean, change: Partial<S3Location> = {}): Promise<Storage> => {
-  const storage = await openS3Storage(await server.location({ endpoint: proxy.endpoint, ...change }), { idleTimeoutMs: 400 });
+  const storage = await openS3Storage(await server.location({ endpoint: proxy.endpoint, ...change }), {
+    idleTimeoutMs: 400,
+  });
   return patient ? withRetry(storage, quick) : storage;
 };
-const failsForGood = (pattern: RegExp) => (error: unknown): boolean =>
-  error instanceof StorageError && error.exitCode === 20 && !error.retryable && pattern.test(error.message) && error.hint !== undefined;
+const failsForGood =
+  (pattern: RegExp) =>
+  (error: unknown): boolean =>
+    error instanceof StorageError &&
+    error.exitCode === 20 &&
+    !error.retryable &&
+    pattern.test(error.message) &&
+    error.hint !== undefined;
 
-const gone = (error: unknown): boolean => error instanceof StorageError && error.exitCode === 20 && error.retryable && error.hint !== undefined;
+const gone = (error: unknown): boolean =>
+  error instanceof StorageError && error.exitCode === 20 && error.retryable && error.hint !== undefined;
 
 describe('a PUT without a clear answer', () => {
   test('that was carried out is done: the object has our bytes', async () => {
@@ -79,7 +91,11 @@ describe('a PUT without a clear answer', () => {
 describe('poorer servers', () => {
   test('one without conditional writes is written to all the same', async () => {
     const storage = await open(false);
-    proxy.inject({ kind: 'status', status: 501, code: 'NotImplemented' }, ({ method, headers }) => method === 'PUT' && headers['if-none-match'] !== undefined, 100);
+    proxy.inject(
+      { kind: 'status', status: 501, code: 'NotImplemented' },
+      ({ method, headers }) => method === 'PUT' && headers['if-none-match'] !== undefined,
+      100,
+    );
     await storage.put('a', [Buffer.from('1')]);
     await storage.put('b', [Buffer.from('2')]);
     await assert.rejects(storage.put('a', [Buffer.from('3')]), AlreadyExistsError);
@@ -87,7 +103,11 @@ describe('poorer servers', () => {
     assert.deepEqual(await keysOf(storage, ''), ['a', 'b']);
   });
 
-  for (const [status, code] of [[501, 'NotImplemented'], [405, undefined], [400, 'MalformedXML']] as const) {
+  for (const [status, code] of [
+    [501, 'NotImplemented'],
+    [405, undefined],
+    [400, 'MalformedXML'],
+  ] as const) {
     test(`one that answers ${status} to DeleteObjects gets single deletes`, async () => {
       const storage = await open(false);
       for (const key of ['a', 'b', 'c/d']) await storage.put(key, []);
@@ -142,7 +162,10 @@ test('a server that stays silent for good is exit code 20 after the budget', asy
   const storage = withRetry(await open(false), { ...quick, budgetMs: 1000 });
   proxy.inject({ kind: 'hang' }, undefined, 1000);
   const started = performance.now();
-  await Promise.all([assert.rejects(storage.get('a'), gone), assert.rejects(storage.put('a', [Buffer.alloc(2_000_000)], { randomName: true }), gone)]);
+  await Promise.all([
+    assert.rejects(storage.get('a'), gone),
+    assert.rejects(storage.put('a', [Buffer.alloc(2_000_000)], { randomName: true }), gone),
+  ]);
   const tookMs = performance.now() - started;
   assert.ok(tookMs > 1000 && tookMs < 30_000, `${tookMs} ms`);
 });
@@ -152,8 +175,14 @@ describe('what does not pass fails at once, with exit code 20 and a hint', () =>
 
   test('refused credentials', async () => {
     const location = await server.location();
-    await assert.rejects(openStorage({ ...location, secretKey: new Secret('wrong') }, atOnce), failsForGood(/credentials were refused \(SignatureDoesNotMatch/));
-    await assert.rejects(openStorage({ ...location, accessKey: new Secret('nobody') }, atOnce), failsForGood(/credentials were refused \(InvalidAccessKeyId/));
+    await assert.rejects(
+      openStorage({ ...location, secretKey: new Secret('wrong') }, atOnce),
+      failsForGood(/credentials were refused \(SignatureDoesNotMatch/),
+    );
+    await assert.rejects(
+      openStorage({ ...location, accessKey: new Secret('nobody') }, atOnce),
+      failsForGood(/credentials were refused \(InvalidAccessKeyId/),
+    );
     const expired = await openStorage({ ...location, endpoint: proxy.endpoint }, atOnce);
     proxy.inject({ kind: 'status', status: 400, code: 'ExpiredToken' }, undefined, 3);
     await assert.rejects(expired.get('a'), failsForGood(/ExpiredToken/));
@@ -163,8 +192,17 @@ describe('what does not pass fails at once, with exit code 20 and a hint', () =>
     const user = await server.makeUser();
     const location = await server.location();
     await (await openStorage(location)).put('a', []);
-    const storage = await openStorage({ ...location, accessKey: new Secret(user.accessKey), secretKey: new Secret(user.secretKey) }, atOnce);
-    for (const work of [() => storage.get('a'), () => storage.stat('a'), () => storage.put('b', []), () => storage.remove(['a']), () => keysOf(storage, '')]) {
+    const storage = await openStorage(
+      { ...location, accessKey: new Secret(user.accessKey), secretKey: new Secret(user.secretKey) },
+      atOnce,
+    );
+    for (const work of [
+      () => storage.get('a'),
+      () => storage.stat('a'),
+      () => storage.put('b', []),
+      () => storage.remove(['a']),
+      () => keysOf(storage, ''),
+    ]) {
       await assert.rejects(work, failsForGood(/may not do that/));
     }
   });
@@ -176,7 +214,12 @@ describe('what does not pass fails at once, with exit code 20 and a hint', () =>
     const proxied = { ...location, endpoint: proxy.endpoint };
     proxy.inject({ kind: 'status', status: 403, code: 'AccessDenied' }, undefined, 2);
     const storage = await openStorage(proxied, atOnce);
-    for (const work of [() => storage.get('a'), () => storage.stat('a'), () => keysOf(storage, ''), () => storage.put('a', [])]) {
+    for (const work of [
+      () => storage.get('a'),
+      () => storage.stat('a'),
+      () => keysOf(storage, ''),
+      () => storage.put('a', []),
+    ]) {
       await assert.rejects(work, failsForGood(/the bucket does not exist/));
     }
   });
@@ -184,18 +227,40 @@ describe('what does not pass fails at once, with exit code 20 and a hint', () =>
 
 test('versions and object lock are told as the bucket has them; retention is set', async () => {
   const abilities = async (bucket: string) => (await openStorage(await server.location({ bucket }))).capabilities;
-  assert.deepEqual(await abilities(await server.makeBucket()), { versions: false, objectLock: false, freeSpace: false, defaultRetention: undefined });
-  assert.deepEqual(await abilities(await server.makeBucket({ versions: true })), { versions: true, objectLock: false, freeSpace: false, defaultRetention: undefined });
+  assert.deepEqual(await abilities(await server.makeBucket()), {
+    versions: false,
+    objectLock: false,
+    freeSpace: false,
+    defaultRetention: undefined,
+  });
+  assert.deepEqual(await abilities(await server.makeBucket({ versions: true })), {
+    versions: true,
+    objectLock: false,
+    freeSpace: false,
+    defaultRetention: undefined,
+  });
   const locked = await server.makeBucket({ objectLock: true });
-  assert.deepEqual(await abilities(locked), { versions: true, objectLock: true, freeSpace: false, defaultRetention: undefined });
+  assert.deepEqual(await abilities(locked), {
+    versions: true,
+    objectLock: true,
+    freeSpace: false,
+    defaultRetention: undefined,
+  });
   const untilMs = Math.ceil(Date.now() / 1000 + 3600) * 1000;
-  await (await openStorage(await server.location({ bucket: locked }))).put('a', [Buffer.from('x')], { retainUntilMs: untilMs });
+  await (
+    await openStorage(await server.location({ bucket: locked }))
+  ).put('a', [Buffer.from('x')], { retainUntilMs: untilMs });
   const { Retention } = await server.client.send(new GetObjectRetentionCommand({ Bucket: locked, Key: 'a' }));
   assert.equal(Retention?.RetainUntilDate?.getTime(), untilMs);
 });
 
 test('server-side encryption and prefix arrive; the body bears its checksums and is signed with its SHA-256', async () => {
-  const location = await server.location({ endpoint: proxy.endpoint, prefix: 'some/where', serverSideEncryption: 'aws:kms', kmsKeyId: 'testkey-1' });
+  const location = await server.location({
+    endpoint: proxy.endpoint,
+    prefix: 'some/where',
+    serverSideEncryption: 'aws:kms',
+    kmsKeyId: 'testkey-1',
+  });
   const storage = await openS3Storage(location);
   const body = Buffer.alloc(3_000_000, 'b');
   await storage.put('a/b', [body]);
@@ -235,7 +300,11 @@ describe('a server in trouble', () => {
     process.kill(server.pids.gateway, 'SIGSTOP');
     setTimeout(() => process.kill(server.pids.gateway, 'SIGCONT'), 3000);
     const started = performance.now();
-    const [body] = await Promise.all([waiting.get('a'), noticing.put('b', [Buffer.alloc(5_000_000, 'b')]), noticing.put('c', [Buffer.from('c')], { replace: true })]);
+    const [body] = await Promise.all([
+      waiting.get('a'),
+      noticing.put('b', [Buffer.alloc(5_000_000, 'b')]),
+      noticing.put('c', [Buffer.from('c')], { replace: true }),
+    ]);
     assert.equal(String(body), 'x');
     assert.ok(performance.now() - started > 2500);
     assert.deepEqual(await keysOf(waiting, ''), ['a', 'b', 'c']);

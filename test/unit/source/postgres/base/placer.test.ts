@@ -1,4 +1,6 @@
-/** Files of a base backup as they are placed: content, listing, what is left out, and what happens when a disk fails. */
+/**
+ * Files of a base backup as they are placed: content, listing, what is left out, and what happens when a disk fails.
+ */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -25,13 +27,26 @@ test('files large and small are what was handed over, and listed with the hash o
   const placer = new BasePlacer(undefined);
   try {
     placer.root(root, 'listed/', (path) => (path === 'left-out' ? undefined : path));
-    const contents: Record<string, Buffer> = { 'deep/large': randomBytes(9_500_000), empty: Buffer.alloc(0), 'left-out': randomBytes(70_000) };
+    const contents: Record<string, Buffer> = {
+      'deep/large': randomBytes(9_500_000),
+      empty: Buffer.alloc(0),
+      'left-out': randomBytes(70_000),
+    };
     for (let n = 0; n < 100; n++) contents[`deep/er/${n}`] = randomBytes(10 * n);
     for (const [path, content] of Object.entries(contents)) await fill(placer, path, content, 100_000);
     const restored = await placer.finish();
-    assert.deepEqual([...restored.keys()].toSorted(), Object.keys(contents).map((path) => `listed/${path}`).toSorted());
+    assert.deepEqual(
+      [...restored.keys()].toSorted(),
+      Object.keys(contents)
+        .map((path) => `listed/${path}`)
+        .toSorted(),
+    );
     for (const [path, content] of Object.entries(contents)) {
-      assert.deepEqual(restored.get(`listed/${path}`), { bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') }, path);
+      assert.deepEqual(
+        restored.get(`listed/${path}`),
+        { bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') },
+        path,
+      );
       if (path !== 'left-out') assert.ok(readFileSync(join(root, path)).equals(content), path);
     }
     assert.equal(statSync(join(root, 'deep/large')).mode & 0o777, 0o600);

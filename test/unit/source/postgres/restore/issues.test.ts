@@ -35,12 +35,34 @@ test('a lost table is named, with a way out', () => {
   assert.match(failure.hint ?? '', /search_path/);
 });
 
-const error = (toc: string, message: string, command: string): string => `${toc}pg_restore: error: could not execute query: ${message}\nCommand was: ${command}\n\n\npg_restore: next`;
+const error = (toc: string, message: string, command: string): string =>
+  `${toc}pg_restore: error: could not execute query: ${message}\nCommand was: ${command}\n\n\npg_restore: next`;
 
 for (const [name, text] of [
-  ['a setting that the server does not know', error('pg_restore: while INITIALIZING:\n', 'ERROR:  unrecognized configuration parameter "transaction_timeout"', 'SET transaction_timeout = 0;')],
-  ['the comment of an extension, in any language', error('pg_restore: from TOC entry 2; 0 0 COMMENT EXTENSION hstore \n', 'FEHLER:  Berechtigung nur für Eigentümer', "COMMENT ON EXTENSION hstore IS 'x';")],
-  ['the schema public', error('pg_restore: from TOC entry 5; 2615 2200 SCHEMA public postgres\n', 'ERROR:  schema "public" already exists', 'CREATE SCHEMA public;')],
+  [
+    'a setting that the server does not know',
+    error(
+      'pg_restore: while INITIALIZING:\n',
+      'ERROR:  unrecognized configuration parameter "transaction_timeout"',
+      'SET transaction_timeout = 0;',
+    ),
+  ],
+  [
+    'the comment of an extension, in any language',
+    error(
+      'pg_restore: from TOC entry 2; 0 0 COMMENT EXTENSION hstore \n',
+      'FEHLER:  Berechtigung nur für Eigentümer',
+      "COMMENT ON EXTENSION hstore IS 'x';",
+    ),
+  ],
+  [
+    'the schema public',
+    error(
+      'pg_restore: from TOC entry 5; 2615 2200 SCHEMA public postgres\n',
+      'ERROR:  schema "public" already exists',
+      'CREATE SCHEMA public;',
+    ),
+  ],
 ] as const) {
   test(`harmless: ${name}`, () => {
     const [issue, ...more] = collect(text).issues();
@@ -51,10 +73,23 @@ for (const [name, text] of [
 
 for (const [name, text] of [
   ['another setting', error('pg_restore: while INITIALIZING:\n', 'ERROR:  x', 'SET row_security = off;')],
-  ['the same setting within an entry', error('pg_restore: from TOC entry 9; 0 0 TABLE t postgres\n', 'ERROR:  x', 'SET transaction_timeout = 0;')],
-  ['another schema', error('pg_restore: from TOC entry 5; 2615 2200 SCHEMA public2 postgres\n', 'ERROR:  x', 'CREATE SCHEMA public2;')],
-  ['an extension', error('pg_restore: from TOC entry 5; 3079 1 EXTENSION hstore \n', 'ERROR:  x', 'CREATE EXTENSION hstore;')],
-  ['a table whose error text holds a harmless command', 'pg_restore: from TOC entry 5; 0 1 TABLE DATA t postgres\npg_restore: error: COPY failed for table "t": ERROR:  bad\nCommand was: SET transaction_timeout = 0;'],
+  [
+    'the same setting within an entry',
+    error('pg_restore: from TOC entry 9; 0 0 TABLE t postgres\n', 'ERROR:  x', 'SET transaction_timeout = 0;'),
+  ],
+  [
+    'another schema',
+    error('pg_restore: from TOC entry 5; 2615 2200 SCHEMA public2 postgres\n', 'ERROR:  x', 'CREATE SCHEMA public2;'),
+  ],
+  [
+    'an extension',
+    error('pg_restore: from TOC entry 5; 3079 1 EXTENSION hstore \n', 'ERROR:  x', 'CREATE EXTENSION hstore;'),
+  ],
+  [
+    'a table whose error text holds a harmless command',
+    'pg_restore: from TOC entry 5; 0 1 TABLE DATA t postgres\npg_restore: error: COPY failed for table "t": ' +
+      'ERROR:  bad\nCommand was: SET transaction_timeout = 0;',
+  ],
 ] as const) {
   test(`not harmless: ${name}`, () => {
     const [issue] = collect(text).issues();
@@ -63,8 +98,11 @@ for (const [name, text] of [
   });
 }
 
-test('workers that write between each other\'s words', () => {
-  const collector = collect('pg_restore: pg_restore: from TOC entry 12; 2606 1 FK CONSTRAINT a b postgres\nfrom TOC entry 13; 2606 2 FK CONSTRAINT c d postgres');
+test("workers that write between each other's words", () => {
+  const collector = collect(
+    'pg_restore: pg_restore: from TOC entry 12; 2606 1 FK CONSTRAINT a b postgres\nfrom TOC entry 13; 2606 2 FK ' +
+      'CONSTRAINT c d postgres',
+  );
   assert.deepEqual([...collector.failedEntries()], [12, 13]);
 });
 

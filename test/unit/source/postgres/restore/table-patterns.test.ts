@@ -22,22 +22,39 @@ for (const [pattern, schema, name, expected] of [
   ['a+(b)', 'x', 'a+(b)', true],
   ['?', 'x', '🦜', true],
 ] as const) {
-  test(`${pattern} ${expected ? 'fits' : 'does not fit'} ${schema}.${JSON.stringify(name)}`, () => assert.equal(parsePattern(pattern).matches(schema, name), expected));
+  test(`${pattern} ${expected ? 'fits' : 'does not fit'} ${schema}.${JSON.stringify(name)}`, () =>
+    assert.equal(parsePattern(pattern).matches(schema, name), expected));
 }
 
-for (const bad of ['', '.', 'a.', '.a', 'a.b.c', '"a', 'a"b"', '""', '"a"b']) test(`${JSON.stringify(bad)} is refused`, () => assert.throws(() => parsePattern(bad), { code: 'usage' }));
+for (const bad of ['', '.', 'a.', '.a', 'a.b.c', '"a', 'a"b"', '""', '"a"b']) {
+  test(`${JSON.stringify(bad)} is refused`, () => assert.throws(() => parsePattern(bad), { code: 'usage' }));
+}
 
 test('flags that exclude each other', () => {
   assert.throws(() => parseSelection({ schemaOnly: true, dataOnly: true }), { code: 'usage' });
   assert.throws(() => parseSelection({ tables: [] }), { code: 'usage' });
 });
 
-const entry = (dumpId: number, type: string, name: string, needs: number[] = [], schema: string | undefined = 'public'): TocEntry => ({ dumpId, type, name, schema, section: 'pre-data', needs });
+const entry = (
+  dumpId: number,
+  type: string,
+  name: string,
+  needs: number[] = [],
+  schema: string | undefined = 'public',
+): TocEntry => ({ dumpId, type, name, schema, section: 'pre-data', needs });
 
 test('entries: what hangs on a table comes along, what ties it to others only with them', () => {
   const toc = [
-    entry(1, 'FUNCTION', 'f()'), entry(2, 'TABLE', 'a'), entry(3, 'TABLE', 'b'), entry(4, 'CONSTRAINT', 'a a_pkey', [2]), entry(5, 'CONSTRAINT', 'b b_pkey', [3]),
-    entry(6, 'FK CONSTRAINT', 'a a_b_fkey', [2, 3, 5]), entry(7, 'TRIGGER', 'a t', [2, 1]), entry(8, 'TRIGGER', 'b t', [3, 1]), entry(9, 'COMMENT', 'CONSTRAINT a_pkey ON a', [4]), entry(10, 'ACL', 'TABLE b', [3]),
+    entry(1, 'FUNCTION', 'f()'),
+    entry(2, 'TABLE', 'a'),
+    entry(3, 'TABLE', 'b'),
+    entry(4, 'CONSTRAINT', 'a a_pkey', [2]),
+    entry(5, 'CONSTRAINT', 'b b_pkey', [3]),
+    entry(6, 'FK CONSTRAINT', 'a a_b_fkey', [2, 3, 5]),
+    entry(7, 'TRIGGER', 'a t', [2, 1]),
+    entry(8, 'TRIGGER', 'b t', [3, 1]),
+    entry(9, 'COMMENT', 'CONSTRAINT a_pkey ON a', [4]),
+    entry(10, 'ACL', 'TABLE b', [3]),
   ];
   const one = chooseEntries(toc, [parsePattern('a')]);
   assert.deepEqual(one.ids, [1, 2, 4, 7, 9]);
@@ -56,8 +73,14 @@ test('names keep within 63 bytes and never break a character', () => {
 });
 
 test('statements of a script', () => {
-  const script = `\\restrict x\n-- one; two\nCREATE ROLE "a;""b"; COMMENT ON ROLE a IS E'it\\'s; -- no\n\\\\restrict';\nALTER ROLE e WITH PASSWORD 'x''; y\\';\n\\unrestrict x\n`;
-  assert.deepEqual(splitStatements(script), ['CREATE ROLE "a;""b"', "COMMENT ON ROLE a IS E'it\\'s; -- no\n\\\\restrict'", "ALTER ROLE e WITH PASSWORD 'x''; y\\'"]);
+  const script =
+    `\\restrict x\n-- one; two\nCREATE ROLE "a;""b"; COMMENT ON ROLE a IS E'it\\'s; -- no\n\\\\restrict';\nALTER ` +
+    "ROLE e WITH PASSWORD 'x''; y\\';\n\\unrestrict x\n";
+  assert.deepEqual(splitStatements(script), [
+    'CREATE ROLE "a;""b"',
+    "COMMENT ON ROLE a IS E'it\\'s; -- no\n\\\\restrict'",
+    "ALTER ROLE e WITH PASSWORD 'x''; y\\'",
+  ]);
   assert.equal(readIdentifier(' "a;""b" WITH'), 'a;"b');
   assert.equal(readIdentifier('plain WITH'), 'plain');
 });

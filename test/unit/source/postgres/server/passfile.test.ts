@@ -11,9 +11,15 @@ const folder = mkdtempSync(join(tmpdir(), 'lbpass-'));
 after(() => rmSync(folder, { recursive: true }));
 
 const file = join(folder, 'pgpass');
-writeFileSync(file, '# comment:*:*:*:no\nother:*:*:*:no\n*:*:*:u\\:x:p\\:\\\\w\nlocalhost:5433:d:*:by socket\nh:*:d:*:first\nh:*:*:*:second\n', { mode: 0o600 });
+writeFileSync(
+  file,
+  '# comment:*:*:*:no\nother:*:*:*:no\n*:*:*:u\\:x:p\\:\\\\w\nlocalhost:5433:d:*:by ' +
+    'socket\nh:*:d:*:first\nh:*:*:*:second\n',
+  { mode: 0o600 },
+);
 
-const find = (url: string, database = 'd'): Promise<string | undefined> => findPassword(parsePostgresUrl(new Secret(`${url}?passfile=${encodeURIComponent(file)}`)), database);
+const find = (url: string, database = 'd'): Promise<string | undefined> =>
+  findPassword(parsePostgresUrl(new Secret(`${url}?passfile=${encodeURIComponent(file)}`)), database);
 
 test('the first line that fits wins; * fits all, a backslash escapes, sockets are localhost', async () => {
   assert.equal(await find('postgres://u@h/d'), 'first');
