@@ -90,4 +90,4 @@ export type {
   WalSystem,
   WalTimeline,
 } from './operations/wal/request.ts';
-export type { BackupState, Milestone, Standing } from './operations/proof/standing.ts';
+export type { BackupState, Milestone, ProofState } from './operations/proof/state.ts';

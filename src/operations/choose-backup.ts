@@ -5,7 +5,7 @@ import type { ListedManifest } from '../repository/manifests/listing.ts';
 import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ComponentName } from './operation.ts';
-import { provenIn } from './proof/standing.ts';
+import { provenIn } from './proof/state.ts';
 import { kindOf } from './component.ts';
 
 export interface ChosenBackup {

@@ -7,7 +7,7 @@ import { formatBytes } from '../lib/units.ts';
 import type { ComponentSizes } from './backup/request.ts';
 import type { BackupSummary, Trust } from './list/request.ts';
 import type { ComponentName } from './operation.ts';
-import type { Standing } from './proof/standing.ts';
+import type { ProofState } from './proof/state.ts';
 
 /** The name that operators know a component by. */
 export function componentOf(kind: SourceKind): ComponentName {
@@ -22,7 +22,7 @@ export function kindOf(component: ComponentName): SourceKind {
 export function backupSummary(
   listed: ListedManifest,
   manifest: Manifest,
-  { note, standing }: { readonly note?: Note | undefined; readonly standing?: Standing | undefined } = {},
+  { note, standing }: { readonly note?: Note | undefined; readonly standing?: ProofState | undefined } = {},
 ): BackupSummary {
   return {
     id: manifest.id,

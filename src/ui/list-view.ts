@@ -1,6 +1,6 @@
 /** What `lifeboat list` prints. */
 import type { BackupSummary, ListResult } from '../operations/list/request.ts';
-import type { Standing } from '../operations/proof/standing.ts';
+import type { ProofState } from '../operations/proof/state.ts';
 import { exitCodeWarnings } from '../lib/errors.ts';
 import { formatDuration } from '../lib/time.ts';
 import { shownTime, sizeCells, sizeHead } from './sizes.ts';
@@ -43,7 +43,7 @@ function stateCell({ standing }: BackupSummary): string {
 }
 
 /** "proven 2026-01-02 03:04 (12.3 s)". */
-export function reachedText({ state, ...reached }: Standing): string {
+export function reachedText({ state, ...reached }: ProofState): string {
   const milestone = state === 'stored' ? undefined : reached[state];
   return milestone === undefined
     ? state

@@ -1,5 +1,5 @@
 /** What `lifeboat show` prints. */
-import type { Milestone, Standing } from '../operations/proof/standing.ts';
+import type { Milestone, ProofState } from '../operations/proof/state.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ShowResult } from '../operations/list/request.ts';
@@ -51,7 +51,7 @@ function headText({ repository, backup, versions, previousId, dataKey }: ShowRes
 }
 
 /** When each step of the proof was taken, and what has failed. */
-function stateRows(standing: Standing | undefined): [string, string][] {
+function stateRows(standing: ProofState | undefined): [string, string][] {
   if (standing === undefined) return [];
   const row = (name: string, found: Milestone | undefined): [string, string][] =>
     found === undefined ? [] : [[name, `${shownTime(found.at)} (${found.level}, ${formatDuration(found.durationMs)})`]];

@@ -164,7 +164,7 @@ test('a base backup is recovered, read as a whole and proven, with all else of i
 describe('a recovery to a random moment', () => {
   test(
     'is proven by transactions and rows of the log; the same seed ' +
-      'gives the same moment; evidence and standing say so',
+      'gives the same moment; evidence and state say so',
     async () => {
       const { backups } = documents.drill.parse(await bench.json('integrity --drill --pitr --seed one'));
       const [one] = backups;

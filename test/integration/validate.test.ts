@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LifeboatError } from '../../src/lib/errors.ts';
-import { standingOf } from '../../src/operations/proof/standing.ts';
+import { proofStateOf } from '../../src/operations/proof/state.ts';
 import { isInSample } from '../../src/operations/validate/sample.ts';
 import { validateRepository } from '../../src/operations/validate/validate.ts';
 import { verifyPack } from '../../src/operations/validate/packs.ts';
@@ -53,7 +53,7 @@ describe('dumps, snapshots and trees, read to their end', () => {
     const result = await home.validate({ level: 'deep' });
     assert.deepEqual([result.damaged, result.warnings], [[], []]);
     assert.ok((result.counts['archives'] ?? 0) >= 5);
-    const standing = await home.use(async (repository) => standingOf(repository, await repository.readManifest(id)));
+    const standing = await home.use(async (repository) => proofStateOf(repository, await repository.readManifest(id)));
     assert.equal(standing?.state, 'decoded');
     const text = readFileSync(join(home.root, result.backups[0]?.evidence ?? ''), 'utf8');
     assert.match(text, /"pg_restore": "\d+/);
@@ -229,7 +229,7 @@ describe('levels, samples and evidence', () => {
     const bytes = readFileSync(path);
     bytes[500] = (bytes[500] ?? 0) ^ 1;
     writeFileSync(path, bytes);
-    // Only the newest is asked for; all three are told and lose their standing.
+    // Only the newest is asked for; all three are told and lose their state.
     const { damaged, backups } = await home.validate({ all: false, target: 'main' });
     assert.deepEqual(
       backups.map(({ id, result }) => [id, result]),
@@ -241,7 +241,7 @@ describe('levels, samples and evidence', () => {
     );
     for (const id of ids) {
       assert.equal(
-        (await home.use(async (repository) => standingOf(repository, await repository.readManifest(id))))?.failing,
+        (await home.use(async (repository) => proofStateOf(repository, await repository.readManifest(id))))?.failing,
         true,
       );
     }

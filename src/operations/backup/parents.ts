@@ -12,7 +12,7 @@ import type { ParentBackup } from '../../repository/packs/parent-index.ts';
 import { findLostPacks } from '../../repository/packs/reused-packs.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { readTable } from '../../repository/deletion/trash.ts';
-import { standingOf } from '../proof/standing.ts';
+import { proofStateOf } from '../proof/state.ts';
 
 export interface Ancestry {
   /** The target's newest trusted backup. */
@@ -38,7 +38,7 @@ export async function findAncestry(
     if (manifest.dataKey !== dataKeyId) continue;
     const fits = manifest.components.filter(({ kind }) => wanted.delete(kind));
     // Its packs have their sizes and would be used again, whatever lies in them: what is damaged must be stored anew.
-    if (fits.length > 0 && (await standingOf(repository, listed))?.failing !== true) parents.add(manifest.id);
+    if (fits.length > 0 && (await proofStateOf(repository, listed))?.failing !== true) parents.add(manifest.id);
     if (wanted.size === 0) break;
   }
   return {

@@ -9,7 +9,7 @@ import { applyPolicy, type PolicyOutcome, type Verdict } from '../../repository/
 import type { PolicyBackup, PolicyComponent, PolicyPart } from '../../repository/retention/backups.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { readComponentFacts } from '../backup-facts.ts';
-import { standings } from '../proof/standing.ts';
+import { proofStates } from '../proof/state.ts';
 
 export interface PlanOptions {
   /** By target. */
@@ -89,7 +89,7 @@ export async function planCleanup(
 }
 
 async function readBackups(repository: Repository, context: RunContext): Promise<Known[]> {
-  const standingOf = await standings(repository);
+  const proofStateOf = await proofStates(repository);
   const notes = await allNoteNames(repository);
   const known: Known[] = [];
   for await (const listed of repository.listManifests({ order: 'oldest-first' })) {
@@ -100,7 +100,7 @@ async function readBackups(repository: Repository, context: RunContext): Promise
       context.emit({ type: 'warning', message: `backup ${listed.id} is left alone: ${reason}` });
       continue;
     }
-    const standing = await standingOf(listed);
+    const standing = await proofStateOf(listed);
     const { note, passedOver } = await readNotes(repository, manifest.id, notes.get(manifest.id) ?? []);
     for (const each of passedOver) {
       context.emit({ type: 'warning', message: `${each.object} does not count: ${each.reason}` });

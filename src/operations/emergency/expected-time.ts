@@ -6,7 +6,7 @@ import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ComponentName } from '../operation.ts';
-import { standingOf } from '../proof/standing.ts';
+import { proofStateOf } from '../proof/state.ts';
 import { componentOf } from '../component.ts';
 
 export interface ExpectedTime {
@@ -47,7 +47,7 @@ async function measuredOf(
   repository: Repository,
   listed: ListedManifest,
 ): Promise<{ readonly at: string; readonly durationMs: number } | undefined> {
-  const standing = await standingOf(repository, listed);
+  const standing = await proofStateOf(repository, listed);
   return standing?.restored ?? standing?.proven;
 }
 

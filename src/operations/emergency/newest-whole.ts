@@ -11,7 +11,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { safetyTag } from '../../repository/retention/backups.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import type { ComponentName } from '../operation.ts';
-import { standingOf } from '../proof/standing.ts';
+import { proofStateOf } from '../proof/state.ts';
 import { componentOf } from '../component.ts';
 import { validateRepository } from '../validate/validate.ts';
 
@@ -167,7 +167,7 @@ export async function whyNotWhole(
   context: RunContext,
 ): Promise<string | undefined> {
   if (listed.trust !== 'sealed') return listed.reason ?? 'its manifest cannot be trusted';
-  const standing = await standingOf(repository, listed);
+  const standing = await proofStateOf(repository, listed);
   if (standing?.failing === true) {
     return `its last check failed (${standing.lastFailure?.level} of ${standing.lastFailure?.at})`;
   }

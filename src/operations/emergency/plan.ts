@@ -20,7 +20,7 @@ import { expectedTime } from './expected-time.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import type { ComponentName } from '../operation.ts';
 import { commandLine } from '../shell-words.ts';
-import { standingOf, type BackupState } from '../proof/standing.ts';
+import { proofStateOf, type BackupState } from '../proof/state.ts';
 import { componentOf } from '../component.ts';
 
 export type StepName =
@@ -112,7 +112,7 @@ export async function planEmergency(
   }
   const looked = await lookAround(repository, config, manifest, components, context);
   refuseDown(looked.live, config.targets.get(options.target));
-  const standing = await standingOf(repository, listed);
+  const standing = await proofStateOf(repository, listed);
   const expected = await expectedTime(repository, listed, manifest, components);
   const mismatches = mismatchesOf(manifest, looked);
   const wrongServer = looked.live.some(

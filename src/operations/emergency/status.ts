@@ -11,7 +11,7 @@ import { isAtWork, JournalFile } from './journal.ts';
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
 import type { ComponentName } from '../operation.ts';
-import { standingOf, type BackupState } from '../proof/standing.ts';
+import { proofStateOf, type BackupState } from '../proof/state.ts';
 import { componentOf } from '../component.ts';
 
 export interface EmergencyStatusRequest {
@@ -110,7 +110,7 @@ async function newestOf(
   });
   if (found?.manifest === undefined) return { component, passedOver };
   const { manifest } = found;
-  const standing = await standingOf(repository, found);
+  const standing = await proofStateOf(repository, found);
   return {
     component,
     id: manifest.id,

@@ -4,12 +4,12 @@ import type { RunContext } from '../../lib/events.ts';
 import { allNoteNames, readNotes } from '../../repository/backups/notes.ts';
 import { withReadRepository } from '../open-repository.ts';
 import type { BackupSummary, ListRequest, ListResult } from './request.ts';
-import { standings } from '../proof/standing.ts';
+import { proofStates } from '../proof/state.ts';
 import { backupSummary } from '../component.ts';
 
 export async function list(loaded: LoadedConfig, request: ListRequest, context: RunContext): Promise<ListResult> {
   return withReadRepository(loaded, context, async (repository) => {
-    const [standingOf, notes] = await Promise.all([standings(repository), allNoteNames(repository)]);
+    const [proofStateOf, notes] = await Promise.all([proofStates(repository), allNoteNames(repository)]);
     const backups: BackupSummary[] = [];
     const damaged: { object: string; reason: string }[] = [];
     for await (const listed of repository.listManifests()) {
@@ -20,7 +20,7 @@ export async function list(loaded: LoadedConfig, request: ListRequest, context: 
       const names = notes.get(listed.id);
       const note = names === undefined ? undefined : (await readNotes(repository, listed.id, names)).note;
       if (!isWanted(backupSummary(listed, listed.manifest, { note }), request)) continue;
-      backups.push(backupSummary(listed, listed.manifest, { note, standing: await standingOf(listed) }));
+      backups.push(backupSummary(listed, listed.manifest, { note, standing: await proofStateOf(listed) }));
       if (backups.length === request.limit) break;
     }
     return { repository: repository.storage.location, backups: backups.reverse(), damaged };

@@ -2,7 +2,7 @@
 import type { Json } from '../../source/source.ts';
 import type { ComponentSizes } from '../backup/request.ts';
 import type { BackupType } from '../operation.ts';
-import type { Standing } from '../proof/standing.ts';
+import type { ProofState } from '../proof/state.ts';
 
 export interface ListRequest {
   /** Undefined: every target in the repository. */
@@ -34,7 +34,7 @@ export interface BackupSummary extends ComponentSizes {
   /** Kept whatever the policy says; the reason may be empty. */
   readonly hold?: { readonly since: string; readonly reason: string } | undefined;
   /** How far it has been proven; undefined where no key can tell. */
-  readonly standing?: Standing | undefined;
+  readonly standing?: ProofState | undefined;
 }
 
 export interface ListResult {

@@ -7,7 +7,7 @@ import { shownEvidence } from '../evidence.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { withReadRepository } from '../open-repository.ts';
 import type { ShowRequest, ShowResult } from './request.ts';
-import { provenIn, standingOf } from '../proof/standing.ts';
+import { provenIn, proofStateOf } from '../proof/state.ts';
 import { backupSummary } from '../component.ts';
 
 export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {
@@ -24,7 +24,10 @@ export async function show(loaded: LoadedConfig, request: ShowRequest, context: 
       );
     }
     const facts = listed.trust === 'unchecked' ? undefined : await readComponentFacts(repository, manifest);
-    const [standing, { note }] = await Promise.all([standingOf(repository, listed), readNotes(repository, listed.id)]);
+    const [standing, { note }] = await Promise.all([
+      proofStateOf(repository, listed),
+      readNotes(repository, listed.id),
+    ]);
     return {
       repository: repository.storage.location,
       backup: backupSummary(listed, manifest, { note, standing }),

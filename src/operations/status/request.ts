@@ -1,6 +1,6 @@
 /** What status and acknowledge are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
 import type { ProvenMoment } from '../proof/proven-moment.ts';
-import type { Standing } from '../proof/standing.ts';
+import type { ProofState } from '../proof/state.ts';
 import type { WalGap, WalTimeline } from '../wal/request.ts';
 
 export interface StatusRequest {
@@ -119,7 +119,7 @@ export interface StatusTarget {
         readonly takenAt: string;
         readonly ageMs: number;
         readonly state?: string | undefined;
-        readonly standing?: Standing | undefined;
+        readonly standing?: ProofState | undefined;
       }
     | undefined;
   readonly newestProven?: { readonly id: string; readonly provenAt: string } | undefined;

@@ -23,7 +23,7 @@ import type { IntegrityFinding } from '../integrity/request.ts';
 import type { StatusRunning } from './request.ts';
 import { newestProvenMoment, type ProvenMoment } from '../proof/proven-moment.ts';
 import { readRuns, repositoryName, type RecordedRun } from '../backup/history.ts';
-import { standingOf, type Standing } from '../proof/standing.ts';
+import { proofStateOf, type ProofState } from '../proof/state.ts';
 import { packShares, type PackShares } from './packs.ts';
 import { configuredComponents, dueTimes, type DueTimes } from './schedule.ts';
 import { surveyWal, type SurveyedWal } from './survey-wal.ts';
@@ -39,7 +39,7 @@ export interface SurveyedBackup {
   readonly readBytes: number;
   readonly storedBytes: number;
   /** Known of the newest ones. */
-  readonly standing?: Standing | undefined;
+  readonly standing?: ProofState | undefined;
 }
 
 export interface SurveyedProof {
@@ -96,8 +96,8 @@ export interface Survey {
   readonly wal: readonly SurveyedWal[];
 }
 
-/** So many of a target's newest backups are asked for their standing. */
-const standingsOf = 20;
+/** So many of a target's newest backups are asked how far they have been proven. */
+const askedOfTarget = 20;
 
 /** Throws what the storage throws. */
 export async function survey(
@@ -186,11 +186,11 @@ async function surveyTarget(
 ): Promise<Omit<SurveyedTarget, 'isBackingUp'>> {
   const configured = configuredComponents(config.targets.get(name));
   const own = listed.filter(({ manifest }) => manifest?.target === name && manifest.tags?.includes(safetyTag) !== true);
-  const standings = new Map(
+  const proofStates = new Map(
     await Promise.all(
       own
-        .slice(0, standingsOf)
-        .map(async (each) => [each.id, await standingOf(repository, each, evidence.get(each.id) ?? [])] as const),
+        .slice(0, askedOfTarget)
+        .map(async (each) => [each.id, await proofStateOf(repository, each, evidence.get(each.id) ?? [])] as const),
     ),
   );
   const [newest] = own;
@@ -201,8 +201,10 @@ async function surveyTarget(
   return {
     name,
     configured,
-    backups: own.flatMap(({ id, manifest }) => (manifest === undefined ? [] : [backupOf(manifest, standings.get(id))])),
-    proof: await newestProof(repository, own, standings, evidence),
+    backups: own.flatMap(({ id, manifest }) =>
+      manifest === undefined ? [] : [backupOf(manifest, proofStates.get(id))],
+    ),
+    proof: await newestProof(repository, own, proofStates, evidence),
     recovery: await newestProvenMoment(repository, own, evidence),
     runs: runs.filter((run) => run.target === name),
     isSizeAcknowledged: newest !== undefined && (await readNotes(repository, newest.id)).note?.acknowledged === true,
@@ -210,7 +212,7 @@ async function surveyTarget(
   };
 }
 
-function backupOf(manifest: Manifest, standing: Standing | undefined): SurveyedBackup {
+function backupOf(manifest: Manifest, standing: ProofState | undefined): SurveyedBackup {
   const { readBytes, storedBytes } = sumSizes(manifest.components);
   return {
     id: manifest.id,
@@ -228,13 +230,13 @@ function backupOf(manifest: Manifest, standing: Standing | undefined): SurveyedB
 async function newestProof(
   repository: Repository,
   listed: readonly ListedManifest[],
-  standings: ReadonlyMap<string, Standing | undefined>,
+  proofStates: ReadonlyMap<string, ProofState | undefined>,
   evidence: EvidenceByBackup,
 ): Promise<SurveyedProof | undefined> {
   for (const each of listed) {
     const names = (evidence.get(each.id) ?? []).filter(({ level, result }) => level === 'drill' && result === 'ok');
     if (names.length === 0 || each.manifest === undefined) continue;
-    const proven = (standings.get(each.id) ?? (await standingOf(repository, each, evidence.get(each.id) ?? [])))
+    const proven = (proofStates.get(each.id) ?? (await proofStateOf(repository, each, evidence.get(each.id) ?? [])))
       ?.proven;
     const name = names.find(({ object }) => object === proven?.object);
     const read = name === undefined ? undefined : await readEvidence(repository, each, name);

@@ -8,7 +8,7 @@ import { isBackupId } from '../../repository/manifests/ids.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ValidateRequest } from './request.ts';
-import { provenIn } from '../proof/standing.ts';
+import { provenIn } from '../proof/state.ts';
 import type { DamageBook } from './damage.ts';
 import type { OpenBackup } from './objects.ts';
 

@@ -12,7 +12,7 @@ import { sealRecord } from '../../../../src/repository/keys/sealed-records.ts';
 import type { ListedManifest } from '../../../../src/repository/manifests/listing.ts';
 import type { Repository } from '../../../../src/repository/repository.ts';
 import { signerFromSeed } from '../../../../src/repository/box/signing.ts';
-import { judge, standingOf, standings } from '../../../../src/operations/proof/standing.ts';
+import { judge, proofStateOf, proofStates } from '../../../../src/operations/proof/state.ts';
 import { streamArtifact } from '../../../helpers/repository/chunk-repository.ts';
 import { backUp, encryption, testRepository, type TestRepository } from '../../../helpers/repository/repository.ts';
 
@@ -44,7 +44,7 @@ async function oneBackup(
 test('evidence says what was done, is bound to the manifest, and makes the state of its backup', async () => {
   using home = testRepository();
   const { repository, backup } = await oneBackup(home);
-  assert.equal((await standingOf(repository, backup))?.state, 'stored');
+  assert.equal((await proofStateOf(repository, backup))?.state, 'stored');
   const { object } = await writeEvidence(repository, backup, {
     ...draft('stored', 'ok', day(2)),
     damaged: [],
@@ -56,11 +56,11 @@ test('evidence says what was done, is bound to the manifest, and makes the state
   assert.equal(read?.evidence?.manifestSeal, backup.seal);
   assert.equal(read?.evidence?.durationMs, 90_000);
   assert.equal(read?.evidence?.versions['pg_restore'], '15.1');
-  const standing = await standingOf(repository, backup);
+  const standing = await proofStateOf(repository, backup);
   assert.equal(standing?.state, 'checked');
   assert.deepEqual(standing?.checked, { at: '2026-01-02T03:00:00.000Z', durationMs: 90_000, level: 'stored', object });
   // The same from one listing of all.
-  assert.deepEqual(await (await standings(repository))(backup), standing);
+  assert.deepEqual(await (await proofStates(repository))(backup), standing);
 });
 
 test('three of each level are kept, the newest; two in one second get two names', async () => {
@@ -136,9 +136,9 @@ test('forged, unsigned, renamed, changed or foreign evidence does not count, and
   assert.match(read[1]?.reason ?? '', /was written as/);
   assert.match(read[3]?.reason ?? '', /seal does not match/);
   assert.match(read[5]?.reason ?? '', /another manifest/);
-  assert.equal((await standingOf(repository, backup))?.state, 'stored');
+  assert.equal((await proofStateOf(repository, backup))?.state, 'stored');
   await writeEvidence(repository, backup, draft('drill', 'ok', day(1)));
-  assert.equal((await standingOf(repository, backup))?.state, 'proven');
+  assert.equal((await proofStateOf(repository, backup))?.state, 'proven');
   assert.equal((await readdir(folder)).length, 8);
 });
 
@@ -151,32 +151,32 @@ test('what is opened by an age identity needs a signature of a trusted writer', 
   const { id } = await backUp(repository, [streamArtifact('one', [Buffer.from('content')])]);
   const backup = await repository.readManifest(id);
   await writeEvidence(repository, backup, draft('drill', 'ok', day(1)));
-  assert.equal((await standingOf(repository, backup))?.state, 'proven');
+  assert.equal((await proofStateOf(repository, backup))?.state, 'proven');
   const elsewhere = await home.open(encryption({ identity }), 'b');
   const seen = await elsewhere.readManifest(id);
   assert.equal(seen.trust, 'untrusted');
-  assert.equal((await standingOf(elsewhere, seen))?.state, 'stored');
+  assert.equal((await proofStateOf(elsewhere, seen))?.state, 'stored');
   assert.match((await readAllEvidence(elsewhere, seen))[0]?.reason ?? '', /trustedKeys/);
   const trusting = await home.open(encryption({ identity, trustedKeys: [backup.signedBy ?? ''] }), 'b');
-  assert.equal((await standingOf(trusting, await trusting.readManifest(id)))?.state, 'proven');
+  assert.equal((await proofStateOf(trusting, await trusting.readManifest(id)))?.state, 'proven');
 });
 
 test('without encryption evidence is sealed too: a changed count is noticed', async () => {
   using home = testRepository();
   const { repository, backup } = await oneBackup(home, encryption({ enabled: false }));
   const { object } = await writeEvidence(repository, backup, draft('deep', 'ok', day(1)));
-  assert.equal((await standingOf(repository, backup))?.state, 'decoded');
+  assert.equal((await proofStateOf(repository, backup))?.state, 'decoded');
   const path = join(home.root, object);
   await writeFile(`${path}.new`, (await readFile(path, 'utf8')).replace('"packs": 3', '"packs": 4'));
   await rename(`${path}.new`, path);
-  assert.equal((await standingOf(repository, backup))?.state, 'stored');
+  assert.equal((await proofStateOf(repository, backup))?.state, 'stored');
 });
 
 test('without a key nothing is told of the state', async () => {
   using home = testRepository();
   const { backup } = await oneBackup(home);
   const keyless = await home.open(encryption({}), 'b');
-  assert.equal(await standingOf(keyless, await keyless.readManifest(backup.id)), undefined);
+  assert.equal(await proofStateOf(keyless, await keyless.readManifest(backup.id)), undefined);
 });
 
 /** Which state and whether failing, after events in this order, one a day: "stored+ drill- …". */

@@ -32,7 +32,7 @@ export interface Milestone {
   readonly object: string;
 }
 
-export interface Standing {
+export interface ProofState {
   readonly state: BackupState;
   /** Each by the newest evidence of its level or a higher one that no later failure overrides. */
   readonly checked?: Milestone | undefined;
@@ -66,12 +66,12 @@ const refutedBy: Record<EvidenceLevel, number> = {
   restore: 0,
 };
 
-/** The standing of one backup. Undefined where no key can tell. */
-export async function standingOf(
+/** How far one backup has been proven. Undefined where no key can tell. */
+export async function proofStateOf(
   repository: Repository,
   backup: EvidencedBackup & { readonly trust: string },
   names?: readonly EvidenceName[],
-): Promise<Standing | undefined> {
+): Promise<ProofState | undefined> {
   if (backup.trust === 'unchecked' || backup.manifest === undefined) return undefined;
   return judge(await newestEvidence(repository, backup, names ?? (await evidenceNames(repository, backup.id))));
 }
@@ -80,15 +80,15 @@ export async function standingOf(
 export function provenIn(
   repository: Repository,
 ): (backup: EvidencedBackup & { readonly trust: string }) => Promise<boolean> {
-  return async (backup) => (await standingOf(repository, backup))?.state === 'proven';
+  return async (backup) => (await proofStateOf(repository, backup))?.state === 'proven';
 }
 
 /** The same for many backups with one listing. */
-export async function standings(
+export async function proofStates(
   repository: Repository,
-): Promise<(backup: EvidencedBackup & { readonly trust: string }) => Promise<Standing | undefined>> {
+): Promise<(backup: EvidencedBackup & { readonly trust: string }) => Promise<ProofState | undefined>> {
   const names = await allEvidenceNames(repository);
-  return async (backup) => standingOf(repository, backup, names.get(backup.id) ?? []);
+  return async (backup) => proofStateOf(repository, backup, names.get(backup.id) ?? []);
 }
 
 /** Opens no more than it takes: for each level the newest success and the newest failure. `names` oldest first. */
@@ -118,7 +118,7 @@ function entryOf(result: EvidenceResult, read: ReadEvidence | undefined): object
 }
 
 /** Pure: what the newest evidence of each level comes to. */
-export function judge(newest: NewestEvidence): Standing {
+export function judge(newest: NewestEvidence): ProofState {
   const all = (result: EvidenceResult): Milestone[] =>
     evidenceLevels.flatMap((level) => milestone(newest.get(level)?.[result])).toSorted(byTime);
   const isStep = ({ level }: Milestone): boolean => level !== 'restore' && level !== 'pitr';

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { judge, type NewestEvidence } from '../../../../src/operations/proof/standing.ts';
+import { judge, type NewestEvidence } from '../../../../src/operations/proof/state.ts';
 import type { Evidence, EvidenceLevel, EvidenceResult } from '../../../../src/repository/backups/evidence-record.ts';
 
 /** `pieces`: level, result, and the minute at which it was found. */
