@@ -2,10 +2,10 @@
  * Dumps several components into one backup: all begin at once, so that they are close together in time; their streams
  * share `jobs` places.
  */
+import { Places, TaskGroup } from '../../lib/concurrency.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { BackupWriter } from '../../repository/packs/backup-writer.ts';
 import type { ManifestArtifact, ManifestComponent } from '../../repository/manifests/manifest.ts';
-import { Semaphore } from '../../lib/semaphore.ts';
 import type { Json } from '../../source/source.ts';
 import type { ComponentSource } from '../targets.ts';
 
@@ -22,58 +22,61 @@ export async function dumpComponents(
   versions: ReadonlyMap<string, string | undefined>,
   context: RunContext,
 ): Promise<DumpedComponent[]> {
-  const failure = new AbortController();
-  const signal = AbortSignal.any([context.signal, failure.signal]);
-  const places = new Semaphore(jobs);
-  const dumps = components.map(async (component) => {
-    try {
-      return await dumpOne(component, writer, places, versions.get(component.name), { ...context, signal });
-    } catch (error) {
-      failure.abort(error);
-      throw error;
-    }
-  });
-  const settled = await Promise.allSettled(dumps);
-  // The first to fail ended the others; what they say then is of no interest.
-  if (failure.signal.aborted) throw failure.signal.reason;
-  return settled.map((each) => (each as PromiseFulfilledResult<DumpedComponent>).value);
+  const streams = new Places(jobs);
+  const dumps = new TaskGroup(new Places(components.length), context.signal);
+  const dumped: DumpedComponent[] = [];
+  for (const [at, component] of components.entries()) {
+    await dumps.start(async () => {
+      const inner = { ...context, signal: dumps.signal };
+      dumped[at] = await dumpOne(component, writer, streams, versions.get(component.name), inner);
+    });
+  }
+  await dumps.drain();
+  return dumped;
 }
 
 async function dumpOne(
   { name, source }: ComponentSource,
   writer: BackupWriter,
-  places: Semaphore,
+  streams: Places,
   serverVersion: string | undefined,
   context: RunContext,
 ): Promise<DumpedComponent> {
   const startedAt = new Date().toISOString();
-  const failure = new AbortController();
-  const inner = { ...context, signal: AbortSignal.any([context.signal, failure.signal]) };
-  const storing: Promise<ManifestArtifact>[] = [];
+  const artifacts = await storeAll({ name, source }, writer, streams, context);
+  const { facts } = await source.facts();
+  const entry = {
+    name,
+    kind: source.kind,
+    ...(serverVersion === undefined ? {} : { serverVersion }),
+    startedAt,
+    finishedAt: new Date().toISOString(),
+    ...writer.totals(name),
+    artifacts,
+  };
+  return { entry, facts };
+}
+
+/** A stream that died first is why the dump broke off, not what the dump says of it: that is what is thrown. */
+async function storeAll(
+  { name, source }: Pick<ComponentSource, 'name' | 'source'>,
+  writer: BackupWriter,
+  streams: Places,
+  context: RunContext,
+): Promise<ManifestArtifact[]> {
+  const storing = new TaskGroup(streams, context.signal);
+  const stored: ManifestArtifact[] = [];
   try {
-    for await (const artifact of source.dump(inner)) {
-      await places.acquire();
-      inner.signal.throwIfAborted();
-      const stored = writer.store(name, artifact, inner.signal).finally(() => places.release());
-      stored.catch((error: unknown) => failure.abort(error));
-      storing.push(stored);
+    let count = 0;
+    for await (const artifact of source.dump({ ...context, signal: storing.signal })) {
+      const at = count++;
+      await storing.start(async () => {
+        stored[at] = await writer.store(name, artifact, storing.signal);
+      });
     }
-    const artifacts = await Promise.all(storing);
-    const { facts } = await source.facts();
-    const entry = {
-      name,
-      kind: source.kind,
-      ...(serverVersion === undefined ? {} : { serverVersion }),
-      startedAt,
-      finishedAt: new Date().toISOString(),
-      ...writer.totals(name),
-      artifacts,
-    };
-    return { entry, facts };
+    await storing.drain();
   } catch (error) {
-    failure.abort(error);
-    await Promise.allSettled(storing);
-    // A stream that died first is why the dump broke off, not what the dump says of it.
-    throw failure.signal.reason;
+    await storing.abandon(error);
   }
+  return stored;
 }

@@ -5,6 +5,7 @@
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import { packsKey } from '../../repository/manifests/manifest.ts';
 import { decodePackTable } from '../../repository/packs/pack-usage.ts';
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { NotFoundError, type Storage } from '../../storage/storage.ts';
 
@@ -30,28 +31,25 @@ export async function packShares(
   const packs = new Map<string, { objectBytes: number; usedBytes: number }>();
   let tableBytes = 0;
   let isWhole = true;
-  const queue = backups.values();
-  const worker = async (): Promise<void> => {
-    for (const { id } of queue) {
-      if (!isWhole || tableBytes > mostTableBytes) return;
-      try {
-        const table = await storage.get(packsKey(id));
-        tableBytes += table.length;
-        for (const { packId, objectBytes, usedBytes } of decodePackTable(table)) {
-          const name = packId.toString('latin1');
-          const pack = packs.get(name);
-          if (pack === undefined) packs.set(name, { objectBytes, usedBytes });
-          else pack.usedBytes = Math.max(pack.usedBytes, usedBytes);
-        }
-      } catch (error) {
-        if (!(error instanceof NotFoundError) && !(error instanceof LifeboatError && error.code === 'integrity')) {
-          throw error;
-        }
-        isWhole = false;
+  const add = async ({ id }: ListedManifest): Promise<void> => {
+    if (!isWhole || tableBytes > mostTableBytes) return;
+    try {
+      const table = await storage.get(packsKey(id));
+      tableBytes += table.length;
+      for (const { packId, objectBytes, usedBytes } of decodePackTable(table)) {
+        const name = packId.toString('latin1');
+        const pack = packs.get(name);
+        if (pack === undefined) packs.set(name, { objectBytes, usedBytes });
+        else pack.usedBytes = Math.max(pack.usedBytes, usedBytes);
       }
+    } catch (error) {
+      if (!(error instanceof NotFoundError) && !(error instanceof LifeboatError && error.code === 'integrity')) {
+        throw error;
+      }
+      isWhole = false;
     }
   };
-  await Promise.all(Array.from({ length: sideBySide }, worker));
+  await forEachSideBySide(backups, sideBySide, add);
   if (!isWhole || tableBytes > mostTableBytes) return undefined;
   let packBytes = 0;
   let deadBytes = 0;

@@ -2,6 +2,7 @@
  * Packs: all that the checked backups use, each once however many of them share it. Presence and size by
  * one listing; then whole objects are read, a few side by side, and every frame is authenticated.
  */
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { boxKind, headerBytes, openWholeBox, type FrameEntry } from '../../repository/box/box.ts';
 import type { DataKey } from '../../repository/box/crypto.ts';
 import { packKey, type ChunkRecord } from '../../repository/packs/index-part.ts';
@@ -54,19 +55,16 @@ export async function checkPresence(
     }
   }
   // Few packs, or such as the listing did not show: each is asked for before it counts as lost.
-  const queue = packs.values().filter(({ isPresent }) => !isPresent);
-  const worker = async (): Promise<void> => {
-    for (const pack of queue) {
-      signal.throwIfAborted();
-      try {
-        seen(pack, await storage.stat(packKey(pack.id)));
-      } catch (error) {
-        if (!(error instanceof NotFoundError)) throw error;
-        faults.set(pack, asFault(error, ''));
-      }
+  const unseen = packs.values().filter(({ isPresent }) => !isPresent);
+  const ask = async (pack: PackEntry): Promise<void> => {
+    try {
+      seen(pack, await storage.stat(packKey(pack.id)));
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+      faults.set(pack, asFault(error, ''));
     }
   };
-  await Promise.all(Array.from({ length: sideBySide }, worker));
+  await forEachSideBySide(unseen, sideBySide, ask, signal);
   return faults;
 }
 
@@ -139,34 +137,24 @@ export async function readPacks(
 ): Promise<Map<string, FrameTable>> {
   const tables = new Map<string, FrameTable>();
   let frames = 0;
-  let hasFailed = false;
-  const worker = async (): Promise<void> => {
-    while (frames < maxFrames && !hasFailed) {
-      reading.signal.throwIfAborted();
-      const next = queue.next();
-      if (next.done === true) return;
-      const pack = next.value;
-      try {
-        const bytes = await reading.storage.get(packKey(pack.id));
-        reading.onBytes(bytes.length);
-        const table = verifyPack(bytes, pack);
-        frames += table.frames;
-        tables.set(pack.id.toString('latin1'), table);
-      } catch (error) {
-        reading.onFault(pack, asFault(error, packKey(pack.id)));
-      }
+  const next = function* (): Generator<PackEntry> {
+    while (frames < maxFrames) {
+      const { value, done } = queue.next();
+      if (done === true) return;
+      yield value;
     }
   };
-  const guarded = async (): Promise<void> => {
+  const read = async (pack: PackEntry): Promise<void> => {
     try {
-      await worker();
+      const bytes = await reading.storage.get(packKey(pack.id));
+      reading.onBytes(bytes.length);
+      const table = verifyPack(bytes, pack);
+      frames += table.frames;
+      tables.set(pack.id.toString('latin1'), table);
     } catch (error) {
-      hasFailed = true;
-      throw error;
+      reading.onFault(pack, asFault(error, packKey(pack.id)));
     }
   };
-  // All are awaited, so that nothing goes on after a failure.
-  const ended = await Promise.allSettled(Array.from({ length: reading.jobs }, guarded));
-  for (const end of ended) if (end.status === 'rejected') throw end.reason;
+  await forEachSideBySide(next(), reading.jobs, read, reading.signal);
   return tables;
 }

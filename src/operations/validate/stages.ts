@@ -2,6 +2,7 @@
  * The stages of one validation, each measured: small objects, presence of packs, packs and indexes, archives, and what
  * the damage touches.
  */
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { packKey } from '../../repository/packs/index-part.ts';
@@ -101,20 +102,17 @@ export class Validation {
 
   async #smallObjects(): Promise<void> {
     const { storage } = this.#repository;
-    const queue = this.backups.values();
-    await sideBySide(backupsAtOnce, async () => {
-      for (const backup of queue) {
-        this.#context.signal.throwIfAborted();
-        const table = await checkBeside(storage, backup, this.book, this.tally);
-        const packs =
-          table ??
-          (await packsOfIndexes(storage, backup, this.tally)).map((packId) => ({ packId, objectBytes: undefined }));
-        for (const { packId, objectBytes } of packs) addPack(this.#packs, packId, objectBytes, backup.dataKey);
-        this.packsOf.set(backup.id, packs.length);
-        // The other levels open the indexes when the packs are known.
-        if (this.request.level === 'quick') await hashIndexes(storage, backup, this.book, this.tally);
-      }
-    });
+    const check = async (backup: OpenBackup): Promise<void> => {
+      const table = await checkBeside(storage, backup, this.book, this.tally);
+      const packs =
+        table ??
+        (await packsOfIndexes(storage, backup, this.tally)).map((packId) => ({ packId, objectBytes: undefined }));
+      for (const { packId, objectBytes } of packs) addPack(this.#packs, packId, objectBytes, backup.dataKey);
+      this.packsOf.set(backup.id, packs.length);
+      // The other levels open the indexes when the packs are known.
+      if (this.request.level === 'quick') await hashIndexes(storage, backup, this.book, this.tally);
+    };
+    await forEachSideBySide(this.backups, backupsAtOnce, check, this.#context.signal);
     await this.#keyFiles();
   }
 
@@ -261,10 +259,4 @@ export class Validation {
     this.book.add(index, { kind: 'content', problem });
     this.book.touchArtifact(index, backup.id, artifact, 'all');
   }
-}
-
-/** All workers are awaited, also when one fails. */
-async function sideBySide(workers: number, work: () => Promise<void>): Promise<void> {
-  const ended = await Promise.allSettled(Array.from({ length: workers }, work));
-  for (const end of ended) if (end.status === 'rejected') throw end.reason;
 }

@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadedConfig } from '../../config/load.ts';
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { openRepository, type Repository } from '../../repository/repository.ts';
@@ -144,11 +145,10 @@ async function deliverSegment(
   }
   await placeFile(request.path, body);
   const ahead = following.filter((each) => each.file.kind === 'segment' && each.file.name !== file.name);
-  await fetchAhead(
-    ahead,
-    async (each) => spool.keep(each.file.name, await readWalObject(repository, each.key, request)),
-    jobs,
-  );
+  const keep = async (each: WalObject): Promise<void> =>
+    spool.keep(each.file.name, await readWalObject(repository, each.key, request));
+  // What goes wrong here the call for that segment will tell.
+  await forEachSideBySide(ahead, jobs, keep).catch(() => {});
   return 'repository';
 }
 
@@ -198,23 +198,6 @@ async function followingOf({ storage }: Repository, systemId: string, file: WalN
     if (found.length > aheadSegments) break;
   }
   return found;
-}
-
-/** What goes wrong here the call for that segment will tell. */
-async function fetchAhead(
-  ahead: readonly WalObject[],
-  fetch: (each: WalObject) => Promise<void>,
-  jobs: number,
-): Promise<void> {
-  const queue = [...ahead];
-  const worker = async (): Promise<void> => {
-    for (let each = queue.shift(); each !== undefined; each = queue.shift()) {
-      await fetch(each).catch(() => {
-        queue.length = 0;
-      });
-    }
-  };
-  await Promise.all(Array.from({ length: Math.max(1, jobs) }, worker));
 }
 
 /** Histories, backup labels, and what promotions left. */

@@ -6,6 +6,7 @@
 import { open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { openRepository } from '../../repository/repository.ts';
@@ -99,7 +100,7 @@ interface FileToArchive {
   readonly systemId: string;
 }
 
-/** Memory that a worker reads one file after another into: a fresh 16 MB for each would cost as much as reading it. */
+/** Memory that one file after another is read into: a fresh 16 MB for each would cost as much as reading it. */
 class ReadRoom {
   #buffer: Buffer = Buffer.alloc(0);
 
@@ -162,22 +163,23 @@ async function shipInOrder(
   { signal, emit }: RunContext,
 ): Promise<PutOutcome[]> {
   const outcomes: (PutOutcome | undefined)[] = [];
-  let next = 0;
   let end = names.length;
   let failure: Error | undefined;
-  const worker = async (): Promise<void> => {
-    const room = new ReadRoom();
-    for (let at = next++; at < end && !signal.aborted; at = next++) {
-      try {
-        outcomes[at] = await ship(names[at] ?? '', room);
-      } catch (error) {
-        end = Math.min(end, at);
-        if (at === 0) failure = error instanceof Error ? error : new Error(messageOf(error));
-        else emit({ type: 'debug', message: `${names[at]} was not archived along: ${messageOf(error)}` });
-      }
-    }
+  const wanted = function* (): Generator<readonly [number, string]> {
+    for (const [at, name] of names.entries()) if (at < end && !signal.aborted) yield [at, name];
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  const idleRooms: ReadRoom[] = [];
+  await forEachSideBySide(wanted(), atOnce, async ([at, name]) => {
+    const room = idleRooms.pop() ?? new ReadRoom();
+    try {
+      outcomes[at] = await ship(name, room);
+    } catch (error) {
+      end = Math.min(end, at);
+      if (at === 0) failure = error instanceof Error ? error : new Error(messageOf(error));
+      else emit({ type: 'debug', message: `${name} was not archived along: ${messageOf(error)}` });
+    }
+    idleRooms.push(room);
+  });
   if (failure !== undefined) throw failure;
   const shipped: PutOutcome[] = [];
   for (const outcome of outcomes) {

@@ -7,7 +7,7 @@
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import { discard } from '../../lib/collect.ts';
-import { libuvThreads, Semaphore } from '../../lib/semaphore.ts';
+import { libuvThreads, Places } from '../../lib/concurrency.ts';
 
 const zstdDecompress = promisify(zlib.zstdDecompress);
 
@@ -16,30 +16,26 @@ const outputBytes = 512 * 1024;
 /** A stream keeps its window for good; our writer's are of 2 MiB. */
 const maxKeptWindowBytes = 8 * 1024 * 1024;
 
-const running = new Semaphore(libuvThreads);
+const running = new Places(libuvThreads);
 const idle: FrameDecompressor[] = [];
 
 /**
  * Decompressed on libuv's threads. Never holds more than a buffer beyond `plainLength` bytes of output; gives back at
  * most these, or throws.
  */
-export async function decompressFrame(body: Uint8Array, plainLength: number): Promise<Uint8Array> {
-  await running.acquire();
-  try {
-    if (!isOneFrame(body)) {
-      return await zstdDecompress(body, {
-        chunkSize: Math.max(64, plainLength),
-        maxOutputLength: Math.max(1, plainLength),
-      });
-    }
-    const decompressor = idle.pop() ?? new FrameDecompressor();
-    const plain = await decompressor.decompress(body, plainLength);
-    // Not after a failure: a broken stream is thrown away.
-    idle.push(decompressor);
-    return plain;
-  } finally {
-    running.release();
+export function decompressFrame(body: Uint8Array, plainLength: number): Promise<Uint8Array> {
+  return running.run(() => decompress(body, plainLength));
+}
+
+async function decompress(body: Uint8Array, plainLength: number): Promise<Uint8Array> {
+  if (!isOneFrame(body)) {
+    return zstdDecompress(body, { chunkSize: Math.max(64, plainLength), maxOutputLength: Math.max(1, plainLength) });
   }
+  const decompressor = idle.pop() ?? new FrameDecompressor();
+  const plain = await decompressor.decompress(body, plainLength);
+  // Not after a failure: a broken stream is thrown away.
+  idle.push(decompressor);
+  return plain;
 }
 
 /** Exactly one frame, with a checksum of its content. */

@@ -1,11 +1,11 @@
 /**
  * What the audit log says was deleted for good: a backup that is gone without a record was taken away by somebody else.
  */
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { openRecord } from '../keys/sealed-records.ts';
 import type { Repository } from '../repository.ts';
-import { Semaphore } from '../../lib/semaphore.ts';
 
 /** Most of the time of reading one is waiting for the storage. */
 const sideBySide = 16;
@@ -15,16 +15,11 @@ const sideBySide = 16;
  * are authentic count.
  */
 export async function readDeleted(repository: Repository, objects: Iterable<string>): Promise<Set<string>> {
-  const places = new Semaphore(sideBySide);
-  const read = async (object: string): Promise<string[]> => {
-    await places.acquire();
-    try {
-      return await deletedBy(repository, object);
-    } finally {
-      places.release();
-    }
-  };
-  return new Set((await Promise.all([...objects].map(read))).flat());
+  const deleted = new Set<string>();
+  await forEachSideBySide(objects, sideBySide, async (object) => {
+    for (const backup of await deletedBy(repository, object)) deleted.add(backup);
+  });
+  return deleted;
 }
 
 async function deletedBy(repository: Repository, object: string): Promise<string[]> {

@@ -4,6 +4,7 @@
  * cannot be proven whole is thrown.
  */
 import { countGarbage, discard } from '../../lib/collect.ts';
+import { mapInOrder, Places } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { ArtifactInfo, ArtifactReader } from '../../source/source.ts';
 import { NotFoundError, TooShortError, type Storage } from '../../storage/storage.ts';
@@ -12,7 +13,6 @@ import { decode, isCheckedBody } from '../box/codec.ts';
 import { sha256, type DataKey } from '../box/crypto.ts';
 import { IndexPart, packKey, type ChunkRecord } from './index-part.ts';
 import { openTrue } from '../earlier-versions.ts';
-import { readAhead, SparePlaces } from './read-ahead.ts';
 import type { ManifestArtifact } from '../manifests/manifest.ts';
 
 /** One request reads neighbouring chunks of so many plain bytes at most… */
@@ -48,12 +48,12 @@ interface Run {
 }
 
 interface Reading extends ArtifactReaderOptions {
-  readonly spare: SparePlaces;
+  readonly spare: Places;
 }
 
 /** Artifacts of one component, by name. */
 export function openArtifacts(options: ArtifactReaderOptions): ArtifactReader {
-  const reading: Reading = { ...options, spare: new SparePlaces(spareRuns) };
+  const reading: Reading = { ...options, spare: new Places(spareRuns) };
   const byName = new Map(options.artifacts.map((artifact) => [artifact.name, artifact]));
   return {
     artifacts: options.artifacts.map(({ name, mediaType, bytes }): ArtifactInfo => ({ name, mediaType, bytes })),
@@ -185,7 +185,7 @@ async function* plainChunks(options: Reading, runs: AsyncIterable<Run>): AsyncGe
       throw located(error, key);
     }
   };
-  for await (const chunks of readAhead(runs, open, runsAhead, options.spare)) {
+  for await (const chunks of mapInOrder(runs, open, runsAhead, options.spare)) {
     for (const chunk of chunks) {
       yield chunk;
       // Nothing, if its reader has discarded it.

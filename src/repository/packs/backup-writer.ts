@@ -4,6 +4,7 @@
  * Nothing it writes is visible as a backup until a manifest names it.
  */
 import type { CompressionConfig } from '../../config/config.ts';
+import { Places } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Artifact, Json } from '../../source/source.ts';
@@ -22,7 +23,6 @@ import { encodePackTable, PackUsage, type PackUse } from './pack-usage.ts';
 import { Packer, type StoredPack } from './packer.ts';
 import { ParentIndex, type ParentBackup } from './parent-index.ts';
 import { checkStoredBox } from '../box/read-back.ts';
-import { Semaphore } from '../../lib/semaphore.ts';
 import type { Chunk } from '../chunks/slab.ts';
 
 export interface BackupWriterOptions {
@@ -63,8 +63,8 @@ export class BackupWriter {
   readonly #usage = new PackUsage();
   readonly #storedPacks = new Map<string, StoredPack>();
   readonly #packer: Packer;
-  readonly #packing = new Semaphore(1);
-  readonly #compressing: Semaphore;
+  readonly #packing = new Places(1);
+  readonly #compressing: Places;
   readonly #totals = new Map<string, Totals>();
   #pending: { readonly key: string; readonly parts: readonly Uint8Array[] }[] = [];
   #pendingBytes = 0;
@@ -74,7 +74,7 @@ export class BackupWriter {
     this.#options = options;
     this.#gear = gearTable(dataKey, options.repositoryId);
     this.#idKey = chunkIdKey(dataKey);
-    this.#compressing = new Semaphore(options.compressors);
+    this.#compressing = new Places(options.compressors);
     this.#parent =
       parent === undefined
         ? undefined
@@ -137,16 +137,13 @@ export class BackupWriter {
    * read.
    */
   async flush(): Promise<void> {
-    await this.#packing.acquire();
-    try {
+    await this.#packing.run(async () => {
       const pending = this.#pending;
       this.#pending = [];
       this.#pendingBytes = 0;
       await this.#packer.flush();
       for (const { key, parts } of pending) await this.#putBox(key, boxKind.index, parts);
-    } finally {
-      this.#packing.release();
-    }
+    });
   }
 
   /** Stores facts and the rest of what a manifest names, after all packs and indexes. Everything is read back. */
@@ -207,18 +204,12 @@ export class BackupWriter {
       : this.#parent?.retain(place.packId).then((retained) => (retained ? place : undefined));
   }
 
-  async #encode(plain: Uint8Array): Promise<Encoded> {
-    await this.#compressing.acquire();
-    try {
-      return await encode(plain, this.#options.compression);
-    } finally {
-      this.#compressing.release();
-    }
+  #encode(plain: Uint8Array): Promise<Encoded> {
+    return this.#compressing.run(() => encode(plain, this.#options.compression));
   }
 
-  async #pack(component: string, chunk: Chunk, encoded: Encoded, index: ArtifactIndex): Promise<ChunkPlace> {
-    await this.#packing.acquire();
-    try {
+  #pack(component: string, chunk: Chunk, encoded: Encoded, index: ArtifactIndex): Promise<ChunkPlace> {
+    return this.#packing.run(async () => {
       const place = await this.#packer.add(chunk.id, chunk.plain.length, encoded);
       this.#own.add(chunk.id, place);
       const totals = this.totals(component);
@@ -227,9 +218,7 @@ export class BackupWriter {
       index.newStoredBytes += place.storedLength;
       this.#guardSize();
       return place;
-    } finally {
-      this.#packing.release();
-    }
+    });
   }
 
   #guardSize(): void {

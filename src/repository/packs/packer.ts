@@ -20,7 +20,6 @@ import {
 import type { Encoded } from '../box/codec.ts';
 import type { DataKey } from '../box/crypto.ts';
 import { packKey, type ChunkPlace } from './index-part.ts';
-import { Semaphore } from '../../lib/semaphore.ts';
 import { checkStoredBox } from '../box/read-back.ts';
 
 const packBytes = 16 * 1024 * 1024;
@@ -50,7 +49,6 @@ export class Packer {
   readonly #options: PackerOptions;
   readonly #onStored: (pack: StoredPack) => void;
   readonly #free: Buffer[] = [];
-  readonly #room = new Semaphore(buffers);
   readonly #puts = new Set<Promise<void>>();
   #open: OpenPack | undefined;
   #failure: Error | undefined;
@@ -94,7 +92,7 @@ export class Packer {
   }
 
   async #begin(): Promise<OpenPack> {
-    await this.#room.acquire();
+    while (this.#free.length === 0) await Promise.race(this.#puts);
     if (this.#failure !== undefined) throw this.#failure;
     const buffer = this.#free.pop() as Buffer;
     const header = newHeader(boxKind.pack, this.#options.dataKey);
@@ -117,7 +115,6 @@ export class Packer {
       .finally(() => {
         this.#puts.delete(put);
         this.#free.push(pack.buffer);
-        this.#room.release();
       });
     this.#puts.add(put);
   }

@@ -1,4 +1,5 @@
 /** Are the packs that a backup names still there, with the size they had? */
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { NotFoundError, type Storage } from '../../storage/storage.ts';
 import { packKey } from './index-part.ts';
@@ -48,14 +49,10 @@ async function sizesByListing(storage: Storage, wanted: ReadonlyMap<string, numb
 
 async function sizesOfEach(storage: Storage, keys: readonly string[]): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
-  const queue = keys.values();
-  const worker = async (): Promise<void> => {
-    for (const key of queue) {
-      const sizeBytes = await sizeOf(storage, key);
-      if (sizeBytes !== undefined) sizes.set(key, sizeBytes);
-    }
-  };
-  await Promise.all(Array.from({ length: sideBySide }, worker));
+  await forEachSideBySide(keys, sideBySide, async (key) => {
+    const sizeBytes = await sizeOf(storage, key);
+    if (sizeBytes !== undefined) sizes.set(key, sizeBytes);
+  });
   return sizes;
 }
 

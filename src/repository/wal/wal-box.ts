@@ -4,6 +4,7 @@
  * Their frames have no chunk ids: nothing refers to a frame by its content, and hashing took a third of a push.
  */
 import type { CompressionConfig } from '../../config/config.ts';
+import { libuvThreads, Places } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import {
   BoxCipher,
@@ -19,16 +20,15 @@ import {
   tagBytes,
   type FrameEntry,
 } from '../box/box.ts';
-import { encode, type Encoded } from '../box/codec.ts';
+import { encode } from '../box/codec.ts';
 import { distrustOf, keyNeeded, type SealingKey } from '../keys/sealed-records.ts';
 import type { Keyring, OpenedKey } from '../keys/keyring.ts';
 import { damaged } from '../box/seal.ts';
-import { libuvThreads, Semaphore } from '../../lib/semaphore.ts';
 import { isSignedBy } from '../box/signing.ts';
 
 const frameBytes = 1024 * 1024;
 /** Of all files together: a compressor holds some MiB. */
-const compressing = new Semaphore(libuvThreads);
+const compressing = new Places(libuvThreads);
 const publicKeyBytes = 32;
 const signatureBytes = 64;
 
@@ -50,7 +50,7 @@ export async function sealWalBox(
   const plain = Array.from({ length: Math.ceil(body.length / frameBytes) }, (_, n) =>
     body.subarray(n * frameBytes, (n + 1) * frameBytes),
   );
-  const encoded = await Promise.all(plain.map(async (each) => encodeFrame(each, compression)));
+  const encoded = await Promise.all(plain.map((each) => compressing.run(() => encode(each, compression))));
   const parts: Uint8Array[] = [cipher.header];
   const frames: FrameEntry[] = [];
   let offset = headerBytes;
@@ -72,15 +72,6 @@ export async function sealWalBox(
     sealed,
     encodeTrailer({ directoryOffset: offset, directoryLength: sealed.length, frameCount: frames.length }),
   ];
-}
-
-async function encodeFrame(plain: Uint8Array, compression: CompressionConfig): Promise<Encoded> {
-  await compressing.acquire();
-  try {
-    return await encode(plain, compression);
-  } finally {
-    compressing.release();
-  }
 }
 
 /** The salt that makes a box's header unlike any other's. */

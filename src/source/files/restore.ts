@@ -6,6 +6,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import fs from 'node:fs';
+import { Places, TaskGroup } from '../../lib/concurrency.ts';
 import { AbortedError, LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -21,7 +22,6 @@ import { catalogName, tarName } from './source.ts';
 import { type Staging, withStaging } from './staging.ts';
 import { TarCursor } from './tar-cursor.ts';
 import { safeComponents, TargetTree, timeArgument } from './target-tree.ts';
-import { TaskPool } from './task-pool.ts';
 import { type FileToWrite, writeBig, writeSmall } from './write-content.ts';
 
 export interface FilesRestoreRequest {
@@ -163,7 +163,7 @@ class RestoreRun {
   readonly #prefix: Buffer;
   readonly #rightsOf: (entry: PlacedEntry) => Rights;
   readonly #tree: TargetTree;
-  readonly #pool = new TaskPool(workers);
+  readonly #tasks = new TaskGroup(new Places(workers));
   #last: Buffer | undefined;
 
   constructor(
@@ -189,10 +189,10 @@ class RestoreRun {
   async write(batches: AsyncIterable<Batch> | Iterable<Batch>): Promise<void> {
     try {
       for await (const batch of batches) await this.#writeBatch(batch);
-      await this.#pool.drain();
+      await this.#tasks.drain();
       await this.#tree.finish();
     } catch (error) {
-      await this.#pool.settle();
+      await this.#tasks.abandon(error).catch(() => {});
       await this.#tree.abandon();
       throw error;
     }
@@ -256,7 +256,7 @@ class RestoreRun {
     if (entry.size > smallFileBytes) return writeBig(file, cursor.pieces(entry.size));
     const content = await cursor.read(entry.size);
     parent.pending++;
-    await this.#pool.start(async () => {
+    await this.#tasks.start(async () => {
       try {
         await writeSmall(file, content);
       } finally {
@@ -287,7 +287,7 @@ class RestoreRun {
     }
     safeComponents(link);
     // The file may still be on its way.
-    await this.#pool.drain();
+    await this.#tasks.drain();
     await this.#tree.addHardLink(parent, name, target);
     this.counts.hardlinks++;
   }

@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
 import { checkKey, checkPrefix } from '../key.ts';
 import { ignoreAbsent, isAbsent, localError } from './errors.ts';
@@ -37,7 +38,7 @@ export interface LocalOptions {
 
 /** How often a put starts over when a cleanup removes its empty folder under its feet. */
 const folderAttempts = 20;
-const removeWindow = 16;
+const removesAtOnce = 16;
 
 /** `root` is an absolute path. Touches nothing yet. */
 export function openLocalStorage(root: string, options: LocalOptions = {}): Storage {
@@ -130,11 +131,7 @@ class LocalStorage implements Storage {
     const folders = new Set(keys.map((key) => dirname(join(this.#root, key))));
     try {
       await this.#folders.requireRoot();
-      for (let from = 0; from < keys.length; from += removeWindow) {
-        await Promise.all(
-          keys.slice(from, from + removeWindow).map((key) => unlink(join(this.#root, key)).catch(ignoreNoFile)),
-        );
-      }
+      await forEachSideBySide(keys, removesAtOnce, (key) => unlink(join(this.#root, key)).catch(ignoreNoFile));
       for (const folder of folders) {
         await syncEntries(folder).catch(ignoreAbsent);
         await this.#folders.removeEmpty(folder);

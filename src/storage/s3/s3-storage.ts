@@ -12,6 +12,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import type { S3Location } from '../../config/config.ts';
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { checkKey, checkPrefix, compareKeys, isKey } from '../key.ts';
 import { discard, readBody } from './body.ts';
@@ -284,17 +285,13 @@ class S3Storage implements Storage {
       if (await deleteBatch(this.#client, bucket, paths, requestOptions(signal))) return;
       this.#batchDelete = false;
     }
-    for (let from = 0; from < paths.length; from += singleDeletesAtOnce) {
-      await Promise.all(
-        paths.slice(from, from + singleDeletesAtOnce).map((path) =>
-          this.#client
-            .send(new DeleteObjectCommand({ Bucket: bucket, Key: path }), requestOptions(signal))
-            .catch((error: unknown) => {
-              if (judge(error) !== 'absent') throw error;
-            }),
-        ),
-      );
-    }
+    await forEachSideBySide(paths, singleDeletesAtOnce, async (path) => {
+      try {
+        await this.#client.send(new DeleteObjectCommand({ Bucket: bucket, Key: path }), requestOptions(signal));
+      } catch (error) {
+        if (judge(error) !== 'absent') throw error;
+      }
+    });
   }
 
   /** A HEAD's 404 has no body: it may mean the bucket. */

@@ -4,6 +4,7 @@
  */
 import { DeleteObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import type { S3Location } from '../../config/config.ts';
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { pathOf } from './client.ts';
 import { judge } from './errors.ts';
 import { listVersions } from './history.ts';
@@ -27,19 +28,11 @@ export async function removeAllVersions(
   options: RemoveVersionsOptions,
 ): Promise<RetainedObject[]> {
   const retained: RetainedObject[] = [];
-  const queue = keys.values();
-  const worker = async (): Promise<void> => {
-    for (const key of queue) {
-      const kept = await removeOne(
-        client,
-        { Bucket: s3.bucket, Key: pathOf(s3, key) },
-        await versionsOf(client, s3, key, options),
-        options,
-      );
-      if (kept !== undefined) retained.push({ key, untilMs: kept.untilMs });
-    }
-  };
-  await Promise.all(Array.from({ length: sideBySide }, worker));
+  await forEachSideBySide(keys, sideBySide, async (key) => {
+    const versions = await versionsOf(client, s3, key, options);
+    const kept = await removeOne(client, { Bucket: s3.bucket, Key: pathOf(s3, key) }, versions, options);
+    if (kept !== undefined) retained.push({ key, untilMs: kept.untilMs });
+  });
   return retained;
 }
 

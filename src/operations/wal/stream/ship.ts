@@ -4,6 +4,7 @@
  * taken the place of is removed where that is allowed; a cleanup does the rest.
  */
 import type { CompressionConfig } from '../../../config/config.ts';
+import { forEachSideBySide } from '../../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import type { SealingKey } from '../../../repository/keys/sealed-records.ts';
@@ -79,8 +80,7 @@ export class Shipper {
     const pending = listing.finished.filter((name) => !this.#shipped.has(name));
     const width = Math.max(1, Math.min(jobs, Math.floor(aheadBytes / segmentBytes)));
     for (let at = 0; at < pending.length; at += width) {
-      const batch = await Promise.allSettled(pending.slice(at, at + width).map(async (name) => this.#ship(name)));
-      for (const each of batch) if (each.status === 'rejected') throw each.reason;
+      await forEachSideBySide(pending.slice(at, at + width), width, async (name) => this.#ship(name));
       await this.#forget(listing.finished.filter((name) => !name.endsWith('.history')));
     }
     if (!growing) return;

@@ -10,6 +10,7 @@
  * 1.35 s, a hash of each row's text 2.1 s. sum(bigint) adds in 128 bits; a cast of each hash to numeric
  * would cost a tenth more, a whole-row variable in place of ROW(…) as much.
  */
+import { forEachSideBySide } from '../../../lib/concurrency.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
 import type { TableFacts } from './facts.ts';
@@ -80,22 +81,15 @@ export async function fingerprintRelations(
   relations: readonly Relation[],
   methodFor: FingerprintOptions['method'] = () => undefined,
 ): Promise<TableFacts[]> {
-  const queue = [...relations].sort((a, b) => b.bytes - a.bytes);
+  const biggestFirst = relations.toSorted((a, b) => b.bytes - a.bytes);
+  const idle = [...connections];
   const found: TableFacts[] = [];
-  const work = async (connection: Connection): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const method = methodFor(next) ?? bestMethod(next, connection.serverVersionNum);
-      found.push(
-        await fingerprintRelation(connection, next, method).catch((error: unknown) => {
-          queue.length = 0;
-          throw error;
-        }),
-      );
-    }
-  };
-  // All are awaited even if one fails, so that no query outlives this call.
-  const ended = await Promise.allSettled(connections.map(work));
-  for (const each of ended) if (each.status === 'rejected') throw each.reason;
+  await forEachSideBySide(biggestFirst, connections.length, async (relation) => {
+    const connection = idle.pop() as Connection;
+    const method = methodFor(relation) ?? bestMethod(relation, connection.serverVersionNum);
+    found.push(await fingerprintRelation(connection, relation, method));
+    idle.push(connection);
+  });
   return found.sort(byName);
 }
 

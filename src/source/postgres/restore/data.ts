@@ -2,6 +2,7 @@
  * The rows: archives go straight from the repository into pg_restore, several side by side, the biggest
  * first. One that breaks ends the others; tables that could not be filled are collected from all of them.
  */
+import { forEachSideBySide } from '../../../lib/concurrency.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import type { RunningTool } from '../../../lib/exec.ts';
 import { type Inlet, Inlets } from '../../../lib/inlets.ts';
@@ -29,26 +30,26 @@ export async function restoreData(
   jobs: number,
   context: RunContext,
 ): Promise<void> {
-  const waiting = [...streams].sort((a, b) => b.bytes - a.bytes);
-  const progress = meter(waiting, context);
+  const progress = meter(streams, context);
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
   const issues: RestoreIssue[] = [];
   await using inlets = new Inlets();
-  let failure: { error: unknown } | undefined;
-  const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined && !signal.aborted; next = waiting.shift()) {
-      try {
-        issues.push(...(await restoreStream(target, reader, next, inlets, progress, { ...context, signal })));
-      } catch (error) {
-        failure ??= { error };
-        stop.abort(error);
-      }
+  const restore = async (stream: DataStream): Promise<void> => {
+    try {
+      issues.push(...(await restoreStream(target, reader, stream, inlets, progress, { ...context, signal })));
+    } catch (error) {
+      stop.abort(error);
+      throw error;
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, Math.min(jobs, waiting.length)) }, worker));
-  context.signal.throwIfAborted();
-  if (failure !== undefined) throw failure.error;
+  const biggestFirst = streams.toSorted((a, b) => b.bytes - a.bytes);
+  try {
+    await forEachSideBySide(biggestFirst, jobs, restore, signal);
+  } finally {
+    // An interrupt is why, whatever broke of it.
+    context.signal.throwIfAborted();
+  }
   if (issues.length > 0) throw restoreFailure('data', issues);
 }
 
