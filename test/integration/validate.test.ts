@@ -13,7 +13,7 @@ import { isInSample } from '../../src/operations/validate/sample.ts';
 import { validateRepository } from '../../src/operations/validate/validate.ts';
 import { verifyPack } from '../../src/operations/validate/packs.ts';
 import { openRepository } from '../../src/repository/repository.ts';
-import { withFaults, type Fault } from '../../src/storage/fault.ts';
+import { withFaults, type Fault } from '../helpers/storage/faulty-storage.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { StorageError } from '../../src/storage/storage.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';

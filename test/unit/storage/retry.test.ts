@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { withFaults, type Fault } from '../../../src/storage/fault.ts';
+import { withFaults, type Fault } from '../../helpers/storage/faulty-storage.ts';
 import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
 import { trackOutage } from '../../../src/storage/outage.ts';
 import { withRetry, type StorageRetryOptions } from '../../../src/storage/retry.ts';

@@ -1,9 +1,9 @@
 /**
- * For tests: a storage that fails on command, at the n-th call of a method, before or after the call
+ * A storage that fails on command, at the n-th call of a method, before or after the call
  * took effect. So that what stands above can be shown to keep its promises at every call.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StorageError, type ObjectInfo, type Storage } from './storage.ts';
+import { StorageError, type ObjectInfo, type Storage } from '../../../src/storage/storage.ts';
 
 export type FaultyMethod = 'put' | 'get' | 'stat' | 'list' | 'remove';
 
