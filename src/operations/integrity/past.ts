@@ -3,6 +3,7 @@
  * recorded as deleted; none may be newer in this host's memory than in the repository. A repository that
  * was put back to an older state gives itself away here.
  */
+import { auditKey } from '../../repository/audit.ts';
 import { readDeleted } from '../../repository/deletion/deleted-records.ts';
 import { manifestKey } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -103,10 +104,6 @@ export function checkAuditNumbers(
       );
     }
   }
-}
-
-function auditKey(host: string, number: number): string {
-  return `audit/${host}/${String(number).padStart(20, '0')}.json`;
 }
 
 function lazily<T>(make: () => Promise<T>): () => Promise<T> {

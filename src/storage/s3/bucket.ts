@@ -1,6 +1,6 @@
 /** What a bucket can do, asked once when it is opened. */
 import { GetBucketVersioningCommand, GetObjectLockConfigurationCommand, type S3Client } from '@aws-sdk/client-s3';
-import { judge } from './errors.ts';
+import { unlessRefused } from './errors.ts';
 
 export interface BucketAbilities {
   /** Old versions of objects are (or were) kept. */
@@ -22,8 +22,8 @@ export async function probeBucket(
   options: { abortSignal?: AbortSignal },
 ): Promise<BucketAbilities> {
   const [versioning, lock] = await Promise.all([
-    unlessUnknown(client.send(new GetBucketVersioningCommand({ Bucket: bucket }), options)),
-    unlessUnknown(client.send(new GetObjectLockConfigurationCommand({ Bucket: bucket }), options)),
+    unlessRefused(client.send(new GetBucketVersioningCommand({ Bucket: bucket }), options)),
+    unlessRefused(client.send(new GetObjectLockConfigurationCommand({ Bucket: bucket }), options)),
   ]);
   const retention = lock?.ObjectLockConfiguration?.Rule?.DefaultRetention;
   return {
@@ -35,22 +35,4 @@ export async function probeBucket(
         : `${retention.Mode}, ${retention.Years === undefined ? `${retention.Days} days` : `${retention.Years} years`}`,
     seen: versioning !== undefined || lock !== undefined,
   };
-}
-
-async function unlessUnknown<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    // A bucket without object lock answers 404 (or 400) to the question about it; no-bucket is told apart by name.
-    if (['absent', 'denied', 'unsupported', 'other'].includes(judge(error)) && hasAnswer(error)) return undefined;
-    throw error;
-  }
-}
-
-function hasAnswer(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    '$metadata' in error &&
-    (error.$metadata as { httpStatusCode?: number }).httpStatusCode !== undefined
-  );
 }

@@ -48,6 +48,22 @@ export function s3Error(act: string, error: unknown, signal?: AbortSignal): Erro
   return new StorageError(message, { hint: known?.hint, retryable: fault === 'passing', cause: error });
 }
 
+/**
+ * What was answered; undefined if the server said no: not allowed, not known, or not there. A bucket without object lock
+ * answers 404 (or 400) to the question about it; a bucket that is missing is told apart by name. Without an answer it is
+ * a failure of the way there, and thrown.
+ */
+export async function unlessRefused<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (['absent', 'denied', 'unsupported', 'other'].includes(judge(error)) && statusOf(error) !== undefined) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
 /** The HTTP status of an answer; undefined if there was none. */
 function statusOf(error: unknown): number | undefined {
   const metadata =

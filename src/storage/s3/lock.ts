@@ -2,7 +2,7 @@
 import { PutObjectRetentionCommand, type ObjectLockRetentionMode, type S3Client } from '@aws-sdk/client-s3';
 import type { S3Location } from '../../config/config.ts';
 import { objectOf } from './client.ts';
-import { judge } from './errors.ts';
+import { unlessRefused } from './errors.ts';
 import { listVersions } from './history.ts';
 import type { ObjectVersion } from '../storage.ts';
 
@@ -69,22 +69,4 @@ async function versionsOf(
     return [];
   })();
   return unlessRefused(listing);
-}
-
-/** Undefined: the server said no. A failure on this side is ours to mend. */
-async function unlessRefused<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (['denied', 'absent', 'unsupported', 'other'].includes(judge(error)) && isAnswer(error)) return undefined;
-    throw error;
-  }
-}
-
-function isAnswer(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    '$metadata' in error &&
-    (error.$metadata as { httpStatusCode?: number }).httpStatusCode !== undefined
-  );
 }
