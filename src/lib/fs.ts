@@ -1,11 +1,12 @@
 /** Files that are either there as a whole or not at all. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm, unlink } from 'node:fs/promises';
+import { mkdir, open, rename, rm, statfs, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { LifeboatError, systemCodeOf } from './errors.ts';
 import { rememberPath } from './leftovers.ts';
 import { foreignOwner, give, giveNewFolders } from './owners.ts';
+import { formatBytes } from './units.ts';
 
 /**
  * Writes a file by way of a temporary one beside it, fsynced, then renamed over `path`; the folder is fsynced too.
@@ -74,4 +75,16 @@ export async function withScratchFolder<T>(work: (path: string) => Promise<T>, p
   } finally {
     await rm(path, { recursive: true, force: true, maxRetries: 3 });
   }
+}
+
+/** Throws LifeboatError `space` (15) when a folder's file system has less room than `neededBytes`. */
+export async function requireSpace(folder: string, neededBytes: number, forWhat: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  const freeBytes = bavail * bsize;
+  if (freeBytes >= neededBytes) return;
+  throw new LifeboatError(
+    'space',
+    `not enough space in ${folder} for ${forWhat}: ${formatBytes(neededBytes)} needed, ${formatBytes(freeBytes)} free`,
+    { state: 'nothing was changed', hint: 'free some space there, or name another folder by TMPDIR' },
+  );
 }

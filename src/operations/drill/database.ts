@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { requireSpace } from '../../lib/fs.ts';
 import { isGone, ownIdentity, type ProcessIdentity } from '../../lib/process-identity.ts';
 import type { Secret } from '../../lib/secret.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
@@ -17,7 +18,6 @@ import { restorePostgres, type PostgresRestoreReport } from '../../source/postgr
 import { findScratchPlace, startScratchCluster } from '../../source/postgres/cluster/scratch-cluster.ts';
 import { dropDatabase, dropDeadRestores } from '../../source/postgres/restore/target-database.ts';
 import { findTools } from '../../source/postgres/server/tools.ts';
-import { requireSpace } from '../../source/redis/scratch.ts';
 import { factsOf } from '../backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './subject.ts';
 import { recordStructure } from './structure.ts';

@@ -55,7 +55,7 @@ export interface ReadKeyFile extends KeyFile {
   readonly split: SplitDocument;
 }
 
-/** By which kind of entry a data key was opened; decides whether signatures are needed, see trust.ts. */
+/** By which kind of entry a data key was opened; decides whether signatures are needed, see Keyring.authenticity. */
 export type OpenedBy = KeyEntry['type'];
 
 /** Key files larger than this are refused. */

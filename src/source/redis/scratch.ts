@@ -1,10 +1,9 @@
 /** A private folder that lives as long as its scope, and is removed by the next run if this one is killed. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm, statfs } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
-import { formatBytes } from '../../lib/units.ts';
 
 export interface ScratchFolder extends AsyncDisposable {
   readonly path: string;
@@ -28,16 +27,4 @@ export async function openScratch(parent: string): Promise<ScratchFolder> {
     });
   }
   return { path, [Symbol.asyncDispose]: dispose };
-}
-
-/** Throws (space, 15) when a folder's file system has less room than `bytes`. */
-export async function requireSpace(folder: string, bytes: number, forWhat: string): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
-  if (free >= bytes) return;
-  throw new LifeboatError(
-    'space',
-    `not enough space in ${folder} for ${forWhat}: ${formatBytes(bytes)} needed, ${formatBytes(free)} free`,
-    { state: 'nothing was changed', hint: 'free some space there, or name another folder by TMPDIR' },
-  );
 }
