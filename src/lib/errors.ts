@@ -58,6 +58,18 @@ export class LifeboatError extends Error {
   get exitCode(): number {
     return exitCodeOf[this.code];
   }
+
+  /** The same failure, telling this state instead of its own. What is told is kept; the class is not, so judge it before. */
+  withState(state: string): LifeboatError {
+    const { hint, retryable, facts } = this;
+    return new LifeboatError(this.code, this.message, { hint, state, retryable, facts, cause: this });
+  }
+}
+
+/** What was thrown; an operator's error tells this state after its own. */
+export function addState(error: unknown, state: string): unknown {
+  if (!(error instanceof LifeboatError)) return error;
+  return error.withState(error.state === undefined ? state : `${error.state}; ${state}`);
 }
 
 /** The run was ended by a signal; exit code is 128 + the signal's number. */

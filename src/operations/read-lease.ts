@@ -4,7 +4,7 @@ import type { RunContext } from '../lib/events.ts';
 import { acquireLease } from '../repository/leases/lease.ts';
 import type { LeaseScope } from '../repository/leases/lease-record.ts';
 import type { Repository } from '../repository/repository.ts';
-import { StorageError } from '../storage/storage.ts';
+import { isDenied } from '../storage/storage.ts';
 
 export interface Pin {
   readonly scope: LeaseScope;
@@ -24,7 +24,7 @@ export async function pinned(
   try {
     return await acquireLease(storage, { scope, command, parents: [backupId], signal: context.signal });
   } catch (error) {
-    if (!(error instanceof StorageError) || error.retryable) throw error;
+    if (!isDenied(error)) throw error;
     context.emit({
       type: 'warning',
       message: `going on without a lease, so that a cleanup elsewhere may delete what is being read: ${messageOf(error)}`,

@@ -7,7 +7,7 @@
 import { hostname, userInfo } from 'node:os';
 import { z } from 'zod';
 import type { Json } from '../source/source.ts';
-import { AlreadyExistsError, NotFoundError, StorageError, type Storage } from '../storage/storage.ts';
+import { AlreadyExistsError, NotFoundError, isDenied, type Storage } from '../storage/storage.ts';
 import { boxKind, openBox, sealBox } from './box/box.ts';
 import type { DataKey } from './box/crypto.ts';
 import { openRecord, sealRecord, type OpenedDocument } from './keys/sealed-records.ts';
@@ -118,7 +118,7 @@ export async function appendAudit(repository: Repository, draft: AuditDraft): Pr
 
 /** A host that may write, but not list, finds the end of its chain by the numbers that are taken. */
 function notListed(error: unknown): undefined {
-  if (!(error instanceof StorageError) || error.retryable) throw error;
+  if (!isDenied(error)) throw error;
 }
 
 async function membersOf(

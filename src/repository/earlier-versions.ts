@@ -4,7 +4,14 @@
  * marker, or is not what it should be.
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
-import { NotFoundError, TooShortError, type ByteRange, type ObjectVersion, type Storage } from '../storage/storage.ts';
+import {
+  isDenied,
+  NotFoundError,
+  TooShortError,
+  type ByteRange,
+  type ObjectVersion,
+  type Storage,
+} from '../storage/storage.ts';
 
 /**
  * What `open` makes of the object (or that range of it), else of its oldest version that it opens; rejects as the
@@ -55,7 +62,7 @@ async function storedVersions(history: NonNullable<Storage['history']>, key: str
       if (found.key === key) return found.versions.filter(({ isMarker }) => !isMarker).toReversed();
     }
   } catch (error) {
-    if (!(error instanceof LifeboatError) || error.code !== 'storage' || error.retryable) throw error;
+    if (!isDenied(error)) throw error;
   }
   return [];
 }

@@ -146,6 +146,14 @@ export class StorageError extends LifeboatError {
   }
 }
 
+/**
+ * The storage has said no, and will again: reading or writing is not allowed to these credentials. Whoever can do
+ * without what was asked goes on.
+ */
+export function isDenied(error: unknown): error is StorageError {
+  return error instanceof StorageError && !error.retryable;
+}
+
 /** The object is shorter than the range that was asked for: cut off, or another one than was meant. */
 export class TooShortError extends StorageError {
   constructor(what: string, { start, end }: ByteRange, sizeBytes?: number) {

@@ -6,7 +6,7 @@ import { type LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { writeEvidence, type EvidencedBackup } from '../../repository/backups/evidence.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { StorageError } from '../../storage/storage.ts';
+import { isDenied } from '../../storage/storage.ts';
 import type { DrillRecord } from './subject.ts';
 import type { DrilledComponent } from '../integrity/request.ts';
 
@@ -53,7 +53,7 @@ export async function recordDrill(
     if (warning !== undefined) emit({ type: 'warning', message: warning });
     return object;
   } catch (error) {
-    if (!(error instanceof StorageError) || error.retryable) throw error;
+    if (!isDenied(error)) throw error;
     emit({
       type: 'warning',
       message: `no evidence is recorded, since the repository cannot be written to: ${messageOf(error)}`,

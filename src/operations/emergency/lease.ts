@@ -6,7 +6,7 @@ import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { acquireLease, type Lease } from '../../repository/leases/lease.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { StorageError } from '../../storage/storage.ts';
+import { isDenied } from '../../storage/storage.ts';
 
 /**
  * Runs `work` while the lease is held; losing it stops the work. Throws `locked` (11) if another run has it. Where
@@ -38,7 +38,7 @@ async function take(
     });
   } catch (error) {
     if (error instanceof LifeboatError && error.code === 'locked') throw alreadyRunning(error, target);
-    if (!(error instanceof StorageError) || error.retryable) throw error;
+    if (!isDenied(error)) throw error;
     context.emit({
       type: 'warning',
       message:

@@ -5,6 +5,7 @@
 import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
+import { addState } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
@@ -18,7 +19,6 @@ import { restorePostgres } from '../../source/postgres/restore/new-database.ts';
 import { findScratchPlace, makeCluster, type ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
 import { pinned } from '../read-lease.ts';
 import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './folders.ts';
-import { withState } from './recover.ts';
 import type { PitrAction } from './request.ts';
 import { restoredTables } from '../restore/databases.ts';
 import type { RestoredComponent } from '../restore/request.ts';
@@ -71,7 +71,7 @@ export async function restoreIntoNewCluster(options: NewClusterOptions, context:
     };
   } catch (error) {
     await server?.kill().catch(() => {});
-    throw withState(error, await claimed.clear());
+    throw addState(error, await claimed.clear());
   } finally {
     if (!goesOn) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     remembered[Symbol.dispose]();

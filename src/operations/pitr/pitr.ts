@@ -4,7 +4,7 @@
  * written. Without a base backup and its log the newest logical backup before the moment takes its place.
  */
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError } from '../../lib/errors.ts';
+import { addState, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
@@ -18,7 +18,7 @@ import { momentOf } from './reached-moment.ts';
 import { planOthers, restoreOthers } from './other-components.ts';
 import { findPlaces } from './folders.ts';
 import { NoBaseError, planPitr, type PitrPlan } from './plan.ts';
-import { recoverCluster, withState } from './recover.ts';
+import { recoverCluster } from './recover.ts';
 import type { PitrOtherPlanned, PitrRecovered, PitrRequest, PitrResult } from './request.ts';
 import type { Replaced } from '../restore/step.ts';
 
@@ -155,7 +155,7 @@ async function afterwards(
     const copies = (copied?.copied ?? []).map(
       ({ to, undo }) => `the recovered database is ${to}${undo === undefined ? '' : ` (to take it back: ${undo})`}`,
     );
-    throw withState(error, [...cluster, ...copies].join('; '));
+    throw addState(error, [...cluster, ...copies].join('; '));
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LifeboatError } from '../../lib/errors.ts';
+import { addState, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -104,7 +104,7 @@ async function inFolder(
     if (isThrowaway) await server.kill();
     const goesOn = !isThrowaway && action !== 'shutdown';
     if (late !== undefined) {
-      throw new LateFailure(isThrowaway ? late : withState(late, lateState(action, dataDir, server)), goesOn);
+      throw new LateFailure(isThrowaway ? late : addState(late, lateState(action, dataDir, server)), goesOn);
     }
     return {
       ...rest,
@@ -115,11 +115,11 @@ async function inFolder(
     if (error instanceof LateFailure) throw error;
     await started.server?.kill().catch(() => {});
     if (!isThrowaway && error instanceof DamagedCluster && !context.signal.aborted) {
-      throw withState(error.cause, keptState(dataDir));
+      throw addState(error.cause, keptState(dataDir));
     }
     const state = await claimed.clear();
     const cause = error instanceof DamagedCluster ? error.cause : error;
-    throw isThrowaway ? cause : withState(cause, state);
+    throw isThrowaway ? cause : addState(cause, state);
   } finally {
     claimed.release();
   }
@@ -269,18 +269,6 @@ function recoveryTarget({ target, run }: PitrPlan, inclusive: boolean): Record<s
   }
   if (target.kind === 'name') return { ...timeline, recovery_target_name: target.name };
   return { ...common, [`recovery_target_${target.kind}`]: target.text };
-}
-
-/** The same error, telling the state things are in. */
-export function withState(error: unknown, state: string): unknown {
-  if (!(error instanceof LifeboatError)) return error;
-  return new LifeboatError(error.code, error.message, {
-    hint: error.hint,
-    state: [error.state, state].filter((each) => each !== undefined).join('; '),
-    retryable: error.retryable,
-    facts: error.facts,
-    cause: error,
-  });
 }
 
 function lateState(action: PitrAction, dataDir: string, { pid, url }: RecoveringServer): string {

@@ -209,12 +209,6 @@ export async function runStep(
   } catch (error) {
     if (before.length === 0 || !(error instanceof LifeboatError)) throw error;
     const done = before.map(({ name, to }) => `${name} is restored to ${to}`).join(', ');
-    throw new LifeboatError(error.code, error.message, {
-      hint: error.hint,
-      state: [done, error.state].filter((each) => each !== undefined).join('; '),
-      retryable: error.retryable,
-      facts: error.facts,
-      cause: error,
-    });
+    throw error.withState(error.state === undefined ? done : `${done}; ${error.state}`);
   }
 }

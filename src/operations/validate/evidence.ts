@@ -5,7 +5,7 @@ import { writeEvidence, type EvidenceDraft } from '../../repository/backups/evid
 import type { EvidenceLevel } from '../../repository/backups/evidence-record.ts';
 import { manifestKey } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { NotFoundError, StorageError } from '../../storage/storage.ts';
+import { NotFoundError, isDenied } from '../../storage/storage.ts';
 import { openBackup } from './choose.ts';
 import type { DamageBook } from './damage.ts';
 import type { OpenBackup } from './objects.ts';
@@ -76,7 +76,7 @@ export async function recordEvidence(
       written.set(backup.id, object);
       if (warning !== undefined) emit({ type: 'warning', message: warning });
     } catch (error) {
-      if (!(error instanceof StorageError) || error.retryable) throw error;
+      if (!isDenied(error)) throw error;
       isRefused = true;
       emit({
         type: 'warning',

@@ -3,7 +3,7 @@
  * Cleanup itself does so when it moves one to trash, and records what it deletes for good; a manifest that is hidden
  * without either was hidden by somebody else, and a cleanup that took it for gone would finish their work.
  */
-import { NotFoundError, StorageError, type ObjectVersion, type Storage } from '../../storage/storage.ts';
+import { NotFoundError, isDenied, type ObjectVersion, type Storage } from '../../storage/storage.ts';
 import { readDeleted } from './deleted-records.ts';
 import { isBackupId } from '../manifests/ids.ts';
 import { packKey } from '../packs/index-part.ts';
@@ -62,7 +62,7 @@ export async function findUnexplained(repository: Repository): Promise<readonly 
   try {
     return (await findHiddenManifests(repository)).unexplained;
   } catch (error) {
-    if (!(error instanceof StorageError) || error.retryable) throw error;
+    if (!isDenied(error)) throw error;
     return undefined;
   }
 }

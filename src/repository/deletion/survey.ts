@@ -6,7 +6,7 @@
  * was stored before this order began goes of it (garbage-wal.ts).
  */
 import { LifeboatError } from '../../lib/errors.ts';
-import { StorageError } from '../../storage/storage.ts';
+import { isDenied } from '../../storage/storage.ts';
 import { listFolders, type FolderListing } from './folders.ts';
 import { listPacks, type PackWindow } from './packs.ts';
 import { readPins } from './pins.ts';
@@ -126,7 +126,7 @@ export async function takeSurvey(
 
 /** Whoever may not list versions can neither delete nor hide anything for good; a dry run of theirs tells the rest. */
 function noneIfDenied(error: unknown, act: boolean): HiddenManifests {
-  if (act || !(error instanceof StorageError) || error.retryable) throw error;
+  if (act || !isDenied(error)) throw error;
   return { unexplained: [], recorded: [] };
 }
 

@@ -7,7 +7,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { uptime } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
-import { StorageError, type Storage } from '../../storage/storage.ts';
+import { isDenied, StorageError, type Storage } from '../../storage/storage.ts';
 import {
   keepMarksMs,
   listLeases,
@@ -93,7 +93,7 @@ export async function acquireReadLease(
   try {
     return await acquireLease(storage, { ...options, scope: 'read' });
   } catch (error) {
-    if (!(error instanceof StorageError) || error.retryable) throw error;
+    if (!isDenied(error)) throw error;
     options.onWarning(
       `reading without a lease, so that a cleanup elsewhere may delete what is being read: ${messageOf(error)}`,
     );

@@ -157,11 +157,5 @@ async function removeTree(path: string): Promise<void> {
 }
 
 function kept(error: unknown, path: string): unknown {
-  if (!(error instanceof LifeboatError)) return error;
-  return new LifeboatError(error.code, error.message, {
-    hint: error.hint,
-    state: `what was restored so far is in ${path}`,
-    retryable: error.retryable,
-    cause: error,
-  });
+  return error instanceof LifeboatError ? error.withState(`what was restored so far is in ${path}`) : error;
 }

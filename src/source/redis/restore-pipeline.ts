@@ -78,15 +78,10 @@ export async function restoreByPipeline(request: PipelineRequest, context: RunCo
   } catch (error) {
     context.signal.throwIfAborted();
     if (!(error instanceof LifeboatError) || error.state !== undefined) throw error;
-    const state =
+    throw error.withState(
       `${restorer.restored} of ${request.summary.keys} keys were restored; repeating the restore with replacement ` +
-      'completes it';
-    throw new LifeboatError(error.code, error.message, {
-      hint: error.hint,
-      retryable: error.retryable,
-      cause: error,
-      state,
-    });
+        'completes it',
+    );
   }
 }
 

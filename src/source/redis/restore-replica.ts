@@ -310,13 +310,7 @@ async function countsOf(connection: RedisConnection): Promise<string> {
 /** Says what the target holds now. */
 async function withState(error: unknown, request: ReplicaRequest): Promise<unknown> {
   if (!(error instanceof LifeboatError) || error.state !== undefined) return error;
-  const state = await stateNow(request);
-  return new LifeboatError(error.code, error.message, {
-    hint: error.hint,
-    retryable: error.retryable,
-    cause: error,
-    state,
-  });
+  return error.withState(await stateNow(request));
 }
 
 async function stateNow({ endpoint, state }: ReplicaRequest): Promise<string> {

@@ -3,7 +3,7 @@ import { parseLsn, segmentAt, segmentName, segmentNumber, walKey, needWalName } 
 import { listWal } from '../../../repository/wal/archive.ts';
 import type { Repository } from '../../../repository/repository.ts';
 import type { ReceiverServer } from '../../../source/postgres/server/receiver.ts';
-import { NotFoundError, StorageError } from '../../../storage/storage.ts';
+import { NotFoundError, isDenied } from '../../../storage/storage.ts';
 import type { SpoolListing } from './spool.ts';
 
 export interface StreamStart {
@@ -53,7 +53,7 @@ export async function gapBefore(
     }
   } catch (error) {
     // A host that may only write cannot look.
-    if (!(error instanceof StorageError) || error.retryable) throw error;
+    if (!isDenied(error)) throw error;
   }
   return { first, gap: undefined };
 }

@@ -12,7 +12,7 @@ import type { Repository } from '../../../repository/repository.ts';
 import { listWal, putWal } from '../../../repository/wal/archive.ts';
 import { checkSegment, checkWalFile } from '../../../repository/wal/segment-header.ts';
 import { formatLsn, needWalName, segmentNumber, walKey } from '../../../repository/wal/names.ts';
-import { StorageError } from '../../../storage/storage.ts';
+import { isDenied } from '../../../storage/storage.ts';
 import { isPlaceholder, type StreamSpool } from './spool.ts';
 
 export interface ShipperOptions {
@@ -64,7 +64,7 @@ export class Shipper {
       }
     } catch (error) {
       // A host that may only write: a cleanup elsewhere removes them.
-      if (!(error instanceof StorageError) || error.retryable) throw error;
+      if (!isDenied(error)) throw error;
     }
     for (const segment of done) await this.#discard(segment);
   }

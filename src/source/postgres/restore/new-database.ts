@@ -4,7 +4,7 @@
  * wrong before it, nothing is left that looks complete: the unfinished database is dropped, or renamed
  * to …_failed_… on request; after a SIGKILL its comment tells the next run.
  */
-import { AbortedError, LifeboatError } from '../../../lib/errors.ts';
+import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { withScratchFolder } from '../../../lib/fs.ts';
 import { finishDatabase, applySettings } from './database-settings.ts';
@@ -95,7 +95,8 @@ export async function restorePostgres(
       });
       return report;
     } catch (error) {
-      throw withState(error, await giveUp(request, working, context));
+      const state = await giveUp(request, working, context);
+      throw error instanceof LifeboatError && error.state === undefined ? error.withState(state) : error;
     }
   }, request.scratchParent);
 }
@@ -231,16 +232,4 @@ async function giveUp(request: PostgresRestoreRequest, working: string, context:
     context.emit({ type: 'warning', component: 'postgres', message: state });
     return state;
   }
-}
-
-/** The same error, telling the state things are in. */
-function withState(error: unknown, state: string): unknown {
-  if (error instanceof AbortedError || !(error instanceof LifeboatError) || error.state !== undefined) return error;
-  return new LifeboatError(error.code, error.message, {
-    hint: error.hint,
-    state,
-    retryable: error.retryable,
-    facts: error.facts,
-    cause: error,
-  });
 }
