@@ -33,7 +33,7 @@ const quick = { budgetMs: 5000, firstPauseMs: 2, maxPauseMs: 20 };
 /** Through the proxy; `patient`: with the retry wrapper. */
 const open = async (patient: boolean, change: Partial<S3Location> = {}): Promise<Storage> => {
   const storage = await openS3Storage(await server.location({ endpoint: proxy.endpoint, ...change }), {
-    idleTimeoutMs: 400,
+    idleTimeoutMs: 2000,
   });
   return patient ? withRetry(storage, quick) : storage;
 };
