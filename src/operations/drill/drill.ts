@@ -17,7 +17,7 @@ import { DrillRecord, exitCodeOfDrills, restoreTimeMs, type ComponentDrill, type
 import { readComponentFacts } from '../backup-facts.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withRepository } from '../open-repository.ts';
-import { pinned } from '../read-lease.ts';
+import { acquireReadLease } from '../read-lease.ts';
 import type { DrilledBackup, DrillRequest, DrillResult } from '../integrity/request.ts';
 import { chooseBackups } from '../validate/choose.ts';
 import { DamageBook } from '../validate/damage.ts';
@@ -114,7 +114,7 @@ async function drillBackup(
 ): Promise<DrilledBackup> {
   const { id, manifest, dataKey } = backup;
   context.emit({ type: 'step', message: `drill of ${id}: ${manifest.components.map(({ name }) => name).join(', ')}` });
-  await using _ = await pinned(repository, { scope: 'read', command: 'drill', backupId: id }, context);
+  await using _ = await acquireReadLease(repository, { command: 'drill', parents: [id] }, context);
   const startedMs = Date.now();
   const parts: DrilledPart[] = [];
   for (const component of manifest.components) {

@@ -15,7 +15,7 @@ import { chooseMoment, type ChosenMoment, type MomentWindow } from './choose-mom
 import { proveMoment } from './prove-moment.ts';
 import { withRecovered } from './recover.ts';
 import { DrillRecord, restoreTimeMs } from './subject.ts';
-import { pinned } from '../read-lease.ts';
+import { acquireReadLease } from '../read-lease.ts';
 import { baseBackups } from '../pitr/choose-base.ts';
 import { formatMicroseconds } from '../pitr/moment.ts';
 import type { DrilledBackup, DrillRequest } from '../integrity/request.ts';
@@ -99,7 +99,7 @@ async function drillMoment(
       chosen = await record.step('choose the moment', () => chooseMoment(loaded, repository, window, seed, inner));
       const { manifest, component } = chosen.plan;
       base = window.bases.find((each) => each.manifest.id === manifest.id) ?? base;
-      await using _ = await pinned(repository, { scope: 'read', command: 'drill', backupId: manifest.id }, inner);
+      await using _ = await acquireReadLease(repository, { command: 'drill', parents: [manifest.id] }, inner);
       const counting = countingReader(
         openArtifacts({
           storage: repository.storage,

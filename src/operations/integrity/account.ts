@@ -5,7 +5,6 @@
  */
 import type { LoadedConfig } from '../../config/load.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { acquireReadLease } from '../../repository/leases/lease.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { NotFoundError, type ObjectInfo } from '../../storage/storage.ts';
 import { readAuditLog } from '../audit/chain.ts';
@@ -15,6 +14,7 @@ import { Ledger } from './ledger.ts';
 import { nameObject, objectKinds, type ObjectKind } from './objects.ts';
 import { checkKeys, checkLeases, checkRecords, checkRescue } from './records.ts';
 import { noteWarnings } from '../warnings.ts';
+import { acquireReadLease } from '../read-lease.ts';
 import { withRepository } from '../open-repository.ts';
 import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './request.ts';
 import { DamageBook } from '../validate/damage.ts';
@@ -31,13 +31,11 @@ export async function accountRepository(
     const startedMs = Date.now();
     const parents: string[] = [];
     for await (const { id } of repository.listManifests()) parents.push(id);
-    await using lease = await acquireReadLease(repository.storage, {
-      command: 'integrity',
-      parents,
-      signal: context.signal,
-      onLost: (error) => lost.abort(error),
-      onWarning: (message) => context.emit({ type: 'warning', message }),
-    });
+    await using lease = await acquireReadLease(
+      repository,
+      { command: 'integrity', parents, onLost: (error) => lost.abort(error) },
+      context,
+    );
     const accounting = new Accounting(
       repository,
       { nowMs: lease?.sinceMs ?? startedMs, youngMs: loaded.config.trashMs },

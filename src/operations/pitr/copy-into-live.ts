@@ -15,7 +15,7 @@ import { openLiveDump, type LiveDump } from '../../source/postgres/dump/live-dum
 import { quoteQualified } from '../../source/postgres/server/quote.ts';
 import { restoreIntoExisting } from '../../source/postgres/restore/existing-database.ts';
 import { parsePattern } from '../../source/postgres/restore/table-patterns.ts';
-import { pinned } from '../read-lease.ts';
+import { acquireReadLease } from '../read-lease.ts';
 import type { PitrRequest, PitrStep } from './request.ts';
 import { placeDatabase, planDatabases, restoredTables } from '../restore/databases.ts';
 import { nowhere, type Replaced, type RestoreStep, type RestoreSubject } from '../restore/step.ts';
@@ -143,9 +143,9 @@ export interface Copied {
 export async function copyInto(options: CopyOptions, context: RunContext): Promise<Copied> {
   const { loaded, repository, request, manifest, into, from } = options;
   await refuseMissing(from.url, into.wanted.databases, context);
-  await using _ = await pinned(
+  await using _ = await acquireReadLease(
     repository,
-    { scope: `restore-${manifest.target}`, command: 'pitr', backupId: manifest.id },
+    { scope: `restore-${manifest.target}`, command: 'pitr', parents: [manifest.id] },
     context,
   );
   const { bigTableBytes = 256 * 1024 * 1024, lockWaitTimeoutMs = 60_000 } = into.target?.postgres ?? {};

@@ -17,7 +17,7 @@ import type { PostgresFacts } from '../../source/postgres/facts/facts.ts';
 import { startRecovery, type RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import { restorePostgres } from '../../source/postgres/restore/new-database.ts';
 import { findScratchPlace, makeCluster, type ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
-import { pinned } from '../read-lease.ts';
+import { acquireReadLease } from '../read-lease.ts';
 import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './folders.ts';
 import type { PitrAction } from './request.ts';
 import { restoredTables } from '../restore/databases.ts';
@@ -55,7 +55,7 @@ export async function restoreIntoNewCluster(options: NewClusterOptions, context:
   let server: RecoveringServer | undefined;
   let goesOn = false;
   try {
-    await using _ = await pinned(repository, { scope: 'read', command: 'pitr', backupId: manifest.id }, context);
+    await using _ = await acquireReadLease(repository, { command: 'pitr', parents: [manifest.id] }, context);
     server = await startNew(place, places, folder, facts, context);
     const components = await fill(options, server, place, context);
     context.signal.throwIfAborted();

@@ -10,7 +10,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withRepository } from '../open-repository.ts';
-import { pinned } from '../read-lease.ts';
+import { acquireReadLease } from '../read-lease.ts';
 import { checkWal } from './check-segments.ts';
 import { recordRecovery } from './evidence.ts';
 import { copyInto, planInto, type Copied, type IntoPlan } from './copy-into-live.ts';
@@ -44,7 +44,7 @@ async function recover(loaded: LoadedConfig, request: PitrRequest, told: RunCont
         warnings,
       };
     }
-    await using _ = await pinned(repository, { scope: 'read', command: 'pitr', backupId: plan.manifest.id }, context);
+    await using _ = await acquireReadLease(repository, { command: 'pitr', parents: [plan.manifest.id] }, context);
     return { ...(await withPlan({ loaded, repository, request, plan, at }, context)), warnings };
   });
 }

@@ -17,7 +17,7 @@ import { audited } from '../audit/audited.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { collectLeftovers, withReadRepository } from '../open-repository.ts';
-import { pinned } from '../read-lease.ts';
+import { acquireReadLease } from '../read-lease.ts';
 import type { ExportRequest, ExportResult } from './request.ts';
 import { componentOf } from '../component.ts';
 
@@ -40,7 +40,7 @@ async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context:
         hint: `it has: ${manifest.components.map(({ name }) => name).join(', ')}`,
       });
     }
-    await using _ = await pinned(repository, { scope: 'read', command: 'export', backupId: manifest.id }, context);
+    await using _ = await acquireReadLease(repository, { command: 'export', parents: [manifest.id] }, context);
     const working = join(dirname(request.folder), `.${basename(request.folder)}.exporting-${manifest.id.slice(-8)}`);
     using __ = rememberPath(working);
     try {

@@ -16,7 +16,7 @@ import { chooseBackup, type ChosenBackup } from '../choose-backup.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withReadRepository } from '../open-repository.ts';
-import { pinned } from '../read-lease.ts';
+import { acquireReadLease } from '../read-lease.ts';
 import type { ComponentName } from '../operation.ts';
 import type { RestoredComponent, RestoreResult } from './request.ts';
 import type { MarkedRestoreRequest } from './marks.ts';
@@ -45,9 +45,9 @@ async function restoreBackup(
       watched.emit,
     );
     const { manifest } = chosen;
-    await using _ = await pinned(
+    await using _ = await acquireReadLease(
       repository,
-      { scope: `restore-${manifest.target}`, command: 'restore', backupId: manifest.id },
+      { scope: `restore-${manifest.target}`, command: 'restore', parents: [manifest.id] },
       watched,
     );
     const steps = await plan(loaded, request, repository, chosen, started, watched);

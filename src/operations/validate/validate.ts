@@ -6,9 +6,9 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { acquireReadLease } from '../../repository/leases/lease.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { noteWarnings } from '../warnings.ts';
+import { acquireReadLease } from '../read-lease.ts';
 import { withReadRepository } from '../open-repository.ts';
 import type { ValidateRequest, ValidateResult } from './request.ts';
 import { chooseBackups } from './choose.ts';
@@ -44,13 +44,11 @@ export async function validateRepository(
   const startedMs = Date.now();
   const book = new DamageBook();
   const { backups, unchecked } = await chooseBackups(repository, request, book, context.emit);
-  await using _ = await acquireReadLease(repository.storage, {
-    command: 'validate',
-    parents: backups.map(({ id }) => id),
-    signal: context.signal,
-    onLost: (error) => lost.abort(error),
-    onWarning: (message) => context.emit({ type: 'warning', message }),
-  });
+  await using _ = await acquireReadLease(
+    repository,
+    { command: 'validate', parents: backups.map(({ id }) => id), onLost: (error) => lost.abort(error) },
+    context,
+  );
   const run = new Validation(repository, backups, request, jobs, book, context);
   await run.all();
   const gone = await dropDeleted(repository, backups, book, context);

@@ -6,8 +6,8 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { uptime } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LifeboatError, messageOf } from '../../lib/errors.ts';
-import { isDenied, StorageError, type Storage } from '../../storage/storage.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { StorageError, type Storage } from '../../storage/storage.ts';
 import {
   keepMarksMs,
   listLeases,
@@ -79,25 +79,6 @@ export async function acquireLease(storage: Storage, options: LeaseOptions): Pro
       if (!(error instanceof LifeboatError && error.code === 'locked') || leftMs <= 0) throw error;
       await pause(Math.min(times.pollMs, leftMs), options.signal);
     }
-  }
-}
-
-/**
- * The shared lease of a reader. One that may not write to the storage goes on without: `onWarning` is told,
- * and nothing pins what it reads.
- */
-export async function acquireReadLease(
-  storage: Storage,
-  options: Omit<LeaseOptions, 'scope'> & { readonly onWarning: (message: string) => void },
-): Promise<Lease | undefined> {
-  try {
-    return await acquireLease(storage, { ...options, scope: 'read' });
-  } catch (error) {
-    if (!isDenied(error)) throw error;
-    options.onWarning(
-      `reading without a lease, so that a cleanup elsewhere may delete what is being read: ${messageOf(error)}`,
-    );
-    return undefined;
   }
 }
 
