@@ -9,7 +9,6 @@ import { findConfigFile, type Environment } from './discover.ts';
 import { readEnvironment } from './environment.ts';
 import { configurationError, type Fault } from './faults.ts';
 import { faultsOf } from './issues.ts';
-import { parseJsonc } from './jsonc.ts';
 import { isRaw, originOf, overlay, recordOrigins, type Layer, type Raw } from './origins.ts';
 import { parseSettings } from './parse.ts';
 import type { SecretNeeds } from './parser.ts';
@@ -122,6 +121,7 @@ async function readDocument(file: string, faults: Fault[]): Promise<Raw> {
     });
   }
   try {
+    const { parseJsonc } = await import('./jsonc.ts');
     const document = parseJsonc(text);
     if (isRaw(document)) return document;
     faults.push({ where: file, message: 'must be an object: { … }' });
