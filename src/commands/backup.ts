@@ -1,5 +1,6 @@
 /** lifeboat backup */
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { CompressionSettings } from '../config/compression.ts';
 import type { BackupRequest } from '../operations/backup/request.ts';
 import type { ComponentName } from '../operations/operation.ts';
 import {
@@ -19,7 +20,7 @@ interface Flags {
   readonly label?: string;
   readonly tag?: string[];
   readonly jobs?: number;
-  readonly compression?: object;
+  readonly compression?: CompressionSettings;
   readonly ifRunning: BackupRequest['ifRunning'];
   readonly timeout?: number;
   readonly maxSize?: number;

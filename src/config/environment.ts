@@ -4,6 +4,7 @@
  * values for one thing, an empty or unusable value are faults.
  */
 import { didYouMean } from '../lib/suggest.ts';
+import { parseCompression } from './compression.ts';
 import type { Environment } from './discover.ts';
 import type { Fault } from './faults.ts';
 import { allSpellings, names, type Name } from './names.ts';
@@ -127,11 +128,9 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** `zstd:3`, `none` → {method, level}; the schema checks both. */
-export function compressionOf(text: string): { method: string; level?: number } | Error {
-  const match = /^([a-z0-9]+)(?::(\d{1,2}))?$/.exec(text);
-  if (match === null) return new Error(`"${text}" is no method and level such as zstd:3`);
-  return { method: match[1] ?? '', ...(match[2] === undefined ? {} : { level: Number(match[2]) }) };
+function compressionOf(text: string): unknown {
+  const parsed = parseCompression(text);
+  return parsed instanceof Error ? new Error(`"${text}" ${parsed.message}`) : parsed;
 }
 
 /** A JSON list, or words with blanks between them; quotes hold a word together. No shell is started. */

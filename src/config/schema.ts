@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { parseCron } from '../lib/cron.ts';
 import { messageOf } from '../lib/errors.ts';
+import { compressionMethods } from './compression.ts';
 
 const secretForms = 'must be a text, {"env": NAME}, {"file": PATH} or {"command": [PROGRAM, ARGUMENT…]}';
 
@@ -89,7 +90,7 @@ const levels = { none: [0, 0], lz4: [0, 0], gzip: [1, 9], zstd: [1, 19] } as con
 
 const compressionSchema = z
   .strictObject({
-    method: z.enum(['none', 'gzip', 'zstd', 'lz4']).default('zstd').describe('how chunks are compressed'),
+    method: z.enum(compressionMethods).default('zstd').describe('how chunks are compressed'),
     level: z.number().int().optional().describe('gzip 1–9 (default 6), zstd 1–19 (default 3); lz4 and none have none'),
   })
   .superRefine(({ method, level }, context) => {

@@ -1,5 +1,6 @@
 /** Flags that several commands take, and what makes their text a value; a wrong one gets the nearest right one. */
 import { InvalidArgumentError, Option } from 'commander';
+import { parseCompression, type CompressionSettings } from '../../config/compression.ts';
 import type { Layer } from '../../config/origins.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { didYouMean } from '../../lib/suggest.ts';
@@ -83,15 +84,10 @@ export function size(text: string): number {
 }
 
 /** `zstd:3` as the configuration has it. */
-export function compression(text: string): { method: string; level?: number } {
-  const match = /^(none|gzip|zstd|lz4)(?::(\d{1,2}))?$/.exec(text);
-  if (match === null) {
-    throw new InvalidArgumentError(
-      'It is no method and level such as ' +
-        `zstd:3${didYouMean(text.replace(/:.*/, ''), ['none', 'gzip', 'zstd', 'lz4'])}.`,
-    );
-  }
-  return { method: match[1] ?? '', ...(match[2] === undefined ? {} : { level: Number(match[2]) }) };
+export function compression(text: string): CompressionSettings {
+  const parsed = parseCompression(text);
+  if (parsed instanceof Error) throw new InvalidArgumentError(`It ${parsed.message}.`);
+  return parsed;
 }
 
 export const jobsFlag = (): Option => new Option('--jobs <number>', 'streams side by side').argParser(count);
@@ -102,7 +98,7 @@ export const confirmFlag = (): Option =>
 /** Flags that stand for configuration values. */
 export function overridesOf(flags: {
   readonly jobs?: number;
-  readonly compression?: object;
+  readonly compression?: CompressionSettings;
   readonly maxSize?: number;
 }): Layer[] {
   const layers: Layer[] = [];

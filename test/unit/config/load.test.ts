@@ -294,6 +294,14 @@ describe('file', () => {
     assert.equal(origins.get('targets.a.files.paths'), file);
   });
 
+  test('a wrong method of compression is told with the nearest right one', async () => {
+    assert.match(
+      await faultsOf(load({ BACKUP_COMPRESSION: 'zsdt:3' })),
+      /BACKUP_COMPRESSION: "zsdt:3" is no method and level such as zstd:3 \(did you mean "zstd"\?\)/,
+    );
+    assert.match(await faultsOf(load({ BACKUP_COMPRESSION: 'gzip:12' })), /gzip has the levels 1 to 9/);
+  });
+
   test('says where its JSON breaks, without quoting it', async () => {
     const message = await faultsOf(load({}, { cwd: await withFile('{\n  "jobs": 1,\n  "x": hush\n}') }));
     assert.match(message, /no valid JSON at line 3, column 8/);
