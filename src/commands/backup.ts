@@ -7,12 +7,12 @@ import {
   componentNames,
   compression,
   dryRunFlag,
-  duration,
   jobsFlag,
   overridesOf,
   several,
   severalOf,
   size,
+  timeSpan,
 } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
@@ -39,7 +39,7 @@ export function declare(command: Command, session: Session): void {
         .argParser(ifRunning)
         .default({ action: 'fail' }, 'fail'),
     )
-    .option('--timeout <duration>', 'end the backup if it takes longer, such as 6h (default: no limit)', duration)
+    .option('--timeout <duration>', 'end the backup if it takes longer, such as 6h (default: no limit)', timeSpan(1000))
     .option('--max-size <size>', 'refuse a backup that would store more, such as 20GB', size)
     .addOption(dryRunFlag())
     .action(async (given: readonly ('full' | ComponentName)[] | undefined, flags: Flags) => {
@@ -67,5 +67,5 @@ function ifRunning(text: string): BackupRequest['ifRunning'] {
   if (text === 'fail' || text === 'skip') return { action: text };
   const wait = /^wait=(.+)$/.exec(text)?.[1];
   if (wait === undefined) throw new InvalidArgumentError('It is none of fail, skip, wait=5m.');
-  return { action: 'wait', waitMs: duration(wait) };
+  return { action: 'wait', waitMs: timeSpan(0)(wait) };
 }

@@ -1,7 +1,7 @@
 /** lifeboat wal push|fetch|stream|status */
 import { Option, type Command } from 'commander';
 import { write } from '../ui/terminal.ts';
-import { confirmFlag, duration, oneOf, size } from './shared/flags.ts';
+import { confirmFlag, oneOf, size, timeSpan } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
 const need = { repository: true, encryption: true } as const;
@@ -106,12 +106,12 @@ function declareStream(command: Command, session: Session): void {
     )
     .addOption(
       new Option('--interval <duration>', 'how often the unfinished segment is archived')
-        .argParser(duration)
+        .argParser(timeSpan(100))
         .default(5000, '5s'),
     )
     .addOption(
       new Option('--report <duration>', 'how often to say how far it is behind: with --json a line on standard output')
-        .argParser(duration)
+        .argParser(timeSpan(100))
         .default(60_000, '60s'),
     )
     .addOption(

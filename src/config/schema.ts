@@ -29,6 +29,8 @@ export const secretSchema = z
   .meta({ id: 'secret', description: 'a text, {"env": NAME}, {"file": PATH} or {"command": [PROGRAM, ARGUMENT…]}' });
 
 const positive = z.number().int().min(1);
+/** A limit that is longer limits nothing, and PostgreSQL's timers hold no more than 24 days. */
+const secondsOfWaiting = positive.max(604_800);
 const path = z.string().min(1);
 const texts = z.array(z.string().min(1));
 
@@ -144,7 +146,9 @@ const targetSchema = z
         bigTableMiB: positive
           .default(256)
           .describe('tables larger than this are dumped side by side with the rest, in MiB'),
-        lockWaitTimeoutSeconds: positive.default(60).describe('how long a dump waits for a lock, in seconds'),
+        lockWaitTimeoutSeconds: secondsOfWaiting
+          .default(60)
+          .describe('how long a dump waits for a lock, in seconds; at most a week'),
         base: z.strictObject({}).optional().describe('take physical backups too where all components are taken'),
       })
       .optional()
@@ -225,12 +229,9 @@ const emergencySchema = z.strictObject({
         'what writes to the targets before an emergency restore',
     ),
   startServices: z.array(z.string()).min(1).optional().describe('the same to start it again afterwards'),
-  serviceTimeoutSeconds: z
-    .number()
-    .int()
-    .positive()
+  serviceTimeoutSeconds: secondsOfWaiting
     .default(600)
-    .describe('either command is ended, with all that it has started, when it takes longer'),
+    .describe('either command is ended, with all that it has started, when it takes longer; at most a week'),
   contacts: z
     .array(
       z.strictObject({
@@ -308,9 +309,9 @@ export const settingsSchema = z
       .optional()
       .describe('streams side by side; default: the number of cores, at most 4'),
     maxConcurrentBackups: positive.default(2).describe('backups into the repository at the same time'),
-    hangTimeoutSeconds: positive
+    hangTimeoutSeconds: secondsOfWaiting
       .default(600)
-      .describe('so long without a byte moved is "hung" and ends the backup, in seconds'),
+      .describe('so long without a byte moved is "hung" and ends the backup, in seconds; at most a week'),
     maxBackupSizeMb: positive.optional().describe('refuse a backup that would store more, in 10^6 bytes'),
     stateDir: path
       .optional()

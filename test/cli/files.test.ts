@@ -77,6 +77,21 @@ test('-q prints nothing on success; without it steps are plain lines and the res
   assert.equal((await cli('list -q')).stdout.split('\n').length, 5);
 });
 
+test('a limit of many days is one, and one that cannot be meant is refused', async () => {
+  const taken = await document('backup --timeout 30d', 'backup');
+  assert.ok(taken.outcome === 'done');
+  for (const [line, span] of [
+    ['backup --timeout 0s', /between 1\.0 s and 365d/],
+    ['backup --timeout 400d', /365d/],
+    ['backup --if-running=wait=400d', /365d/],
+    ['wal stream --report 0s', /between 100 ms and 365d/],
+  ] as const) {
+    const refused = await cli(line);
+    assert.equal(refused.exitCode, 2, line);
+    assert.match(refused.stderr, span);
+  }
+});
+
 test('done with warnings is 3, and -q tells them', async () => {
   const pipe = join(cwd, 'data', 'pipe');
   execFileSync('mkfifo', [pipe]);

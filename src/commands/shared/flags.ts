@@ -4,7 +4,7 @@ import { parseCompression, type CompressionSettings } from '../../config/compres
 import type { Layer } from '../../config/origins.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { didYouMean } from '../../lib/suggest.ts';
-import { parseDuration } from '../../lib/time.ts';
+import { formatDuration, parseDuration } from '../../lib/time.ts';
 import type { ComponentName } from '../../operations/operation.ts';
 
 export const componentNames = ['database', 'redis', 'files', 'base'] as const satisfies readonly ComponentName[];
@@ -53,6 +53,17 @@ export function duration(text: string): number {
     throw new InvalidArgumentError(`${messageOf(error)}: write 90s, 5m or 12h.`);
   }
 }
+
+/** The same for a time that something waits or may take: from `leastMs` to a year. */
+export function timeSpan(leastMs: number): (text: string) => number {
+  return (text) => {
+    const ms = duration(text);
+    if (ms >= leastMs && ms <= yearMs) return ms;
+    throw new InvalidArgumentError(`It must be between ${formatDuration(leastMs)} and 365d.`);
+  };
+}
+
+const yearMs = 365 * 86_400_000;
 
 /** `2026-01-02`, `2026-01-02T03:04`, with seconds and zone if need be (default UTC), in milliseconds since 1970. */
 export function moment(text: string): number {

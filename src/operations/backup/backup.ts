@@ -6,6 +6,7 @@ import { availableParallelism, hostname } from 'node:os';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { abortAfter } from '../../lib/long-timer.ts';
 import { programVersion } from '../../lib/version.ts';
 import { auditHead, type AuditHead } from '../../repository/audit.ts';
 import { BackupWriter } from '../../repository/packs/backup-writer.ts';
@@ -259,7 +260,6 @@ function done(
 }
 
 function timeLimit(timeoutMs: number): AbortSignal {
-  const limit = new AbortController();
   const error = new LifeboatError(
     'source',
     `the backup took longer than ${Math.round(timeoutMs / 1000)} s, the limit that is set`,
@@ -269,6 +269,5 @@ function timeLimit(timeoutMs: number): AbortSignal {
       retryable: true,
     },
   );
-  setTimeout(() => limit.abort(error), timeoutMs).unref();
-  return limit.signal;
+  return abortAfter(timeoutMs, error);
 }

@@ -10,6 +10,7 @@ import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { runTool } from '../../lib/exec.ts';
 import { ensureFolder } from '../../lib/fs.ts';
+import { abortAfter } from '../../lib/long-timer.ts';
 import { foreignOwner, give } from '../../lib/owners.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { commandLine } from '../shell-words.ts';
@@ -30,7 +31,7 @@ export async function runService(
       hint: `configure emergency.${what}Services, or ${what} them by hand and configure ["true"]`,
     });
   }
-  const limit = AbortSignal.timeout(emergency.serviceTimeoutMs);
+  const limit = abortAfter(emergency.serviceTimeoutMs);
   await ensureFolder(dirname(log));
   await using output = await open(log, 'w', 0o600);
   give(output.fd, foreignOwner(dirname(log)));

@@ -6,6 +6,7 @@ import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import { openFifo } from '../../lib/fifo.ts';
+import { LongTimer } from '../../lib/long-timer.ts';
 import { startThread } from '../../lib/thread.ts';
 import type { ArtifactBody } from '../../source/source.ts';
 import { slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
@@ -197,11 +198,11 @@ async function withHangAlarm<T>(
   { hangTimeoutMs, signal }: ChunkingOptions,
   progress: () => string,
 ): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
+  let timer: LongTimer | undefined;
   let onAbort: (() => void) | undefined;
   const alarm = new Promise<never>((_, reject) => {
     const watch = (last: string): void => {
-      timer = setTimeout(() => {
+      timer = new LongTimer(hangTimeoutMs, () => {
         const now = progress();
         if (now === last) {
           reject(
@@ -211,7 +212,7 @@ async function withHangAlarm<T>(
             }),
           );
         } else watch(now);
-      }, hangTimeoutMs);
+      });
     };
     watch(progress());
     onAbort = () => reject(signal.reason as Error);
@@ -221,7 +222,7 @@ async function withHangAlarm<T>(
   try {
     return await Promise.race([next, alarm]);
   } finally {
-    clearTimeout(timer);
+    timer?.[Symbol.dispose]();
     if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
   }
 }

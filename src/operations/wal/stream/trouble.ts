@@ -1,6 +1,6 @@
 /** What keeps a receiver from its work at the moment: told once when it begins and once when it is over. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunContext } from '../../../lib/events.ts';
+import { LongTimer } from '../../../lib/long-timer.ts';
 
 export type TroubleKind = 'server' | 'storage' | 'spool';
 
@@ -41,5 +41,11 @@ export class Trouble {
 
 /** Resolves after that time, or at once when the signal is aborted. */
 export async function pauseUntil(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => {});
+  if (signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = (): void => resolve();
+  using _ = new LongTimer(ms, end);
+  signal.addEventListener('abort', end, { once: true });
+  await promise;
+  signal.removeEventListener('abort', end);
 }
