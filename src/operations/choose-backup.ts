@@ -40,7 +40,9 @@ export async function chooseBackup(
   if (manifest === undefined) {
     throw new LifeboatError('integrity', `backup ${listed.id} cannot be used: ${reason ?? 'its manifest is damaged'}`, {
       state: 'nothing was changed',
-      hint: 'lifeboat list shows the others',
+      hint: id.startsWith('latest')
+        ? 'to take the one before it, say so: latest~1, or its id from lifeboat list'
+        : 'lifeboat list shows the others',
     });
   }
   if (trust === 'unchecked') {

@@ -1,9 +1,9 @@
 /** validate, integrity and the states in list and show, as typed. */
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { documents } from '../../src/ui/json/documents.ts';
 import { runCli, type CliResult } from '../helpers/cli/run-cli.ts';
 
@@ -65,6 +65,69 @@ test('usage: levels, samples, ids', async () => {
   }
   assert.equal((await cli('validate nothing')).exitCode, 10);
   assert.match((await cli('validate --sample 50%')).stdout, /part \d of 2/);
+});
+
+describe('while the manifest of the newest backup is damaged', () => {
+  const manifests = join(cwd, 'repository', 'manifests');
+  const whole = new Map<string, Buffer>();
+  let earlier: string;
+  let newest: string;
+
+  before(async () => {
+    assert.equal((await cli('backup -q')).exitCode, 0);
+    [earlier = '', newest = ''] = readdirSync(manifests)
+      .map((name) => name.replace('.json', ''))
+      .toSorted()
+      .slice(-2);
+    damage(newest);
+  });
+  after(() => {
+    for (const [path, bytes] of whole) writeFileSync(path, bytes);
+  });
+
+  function damage(id: string): void {
+    const path = join(manifests, `${id}.json`);
+    whole.set(path, readFileSync(path));
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"host"', '"hast"'));
+  }
+
+  for (const line of ['validate latest', 'validate', 'validate latest --quick', 'validate --all']) {
+    test(`${line} is 14 and names it`, async () => {
+      const { exitCode, stdout } = await cli(`${line} --json`);
+      assert.equal(exitCode, 14, stdout);
+      const { damaged } = documents.validate.parse(JSON.parse(stdout));
+      assert.ok(damaged.some(({ object }) => object === `manifests/${newest}.json`));
+    });
+  }
+
+  for (const line of [
+    'restore latest --to-dir back',
+    'show latest',
+    'export latest out',
+    'hold latest --reason x',
+    'integrity --drill latest',
+    'integrity --drill',
+  ]) {
+    test(`${line} is refused with 14 and says what can be had`, async () => {
+      const { exitCode, stderr } = await cli(line);
+      assert.equal(exitCode, 14, stderr);
+      assert.match(stderr, new RegExp(newest));
+      assert.match(stderr, /hint: .*(latest~1|lifeboat list)/);
+    });
+  }
+
+  test('the one before it can be named', async () => {
+    assert.match((await cli('show latest~1')).stdout, new RegExp(earlier));
+    assert.equal((await cli(`restore ${earlier} --to-dir back-by-id`)).exitCode, 0);
+    assert.equal((await cli('restore latest~1 --to-dir back-by-place')).exitCode, 0);
+  });
+
+  test('where it is the only one, it is damaged, not absent', async () => {
+    for (const name of readdirSync(manifests)) if (!name.startsWith(newest)) damage(name.replace('.json', ''));
+    for (const line of ['validate latest', 'validate', 'show latest', 'restore latest --to-dir back']) {
+      assert.equal((await cli(line)).exitCode, 14, line);
+    }
+  });
 });
 
 test('damage is 14, and told under -q too; the state says that it failed', async () => {

@@ -92,14 +92,18 @@ async function choose(
     book,
     context.emit,
   );
-  for (const { object, problem } of book.entries()) {
-    context.emit({ type: 'warning', message: `${object} is passed over: ${problem}` });
+  const [damaged] = book.entries();
+  if (damaged !== undefined) {
+    // One before it that restores is no answer to the question whether the newest does.
+    throw new LifeboatError('integrity', `no drill can be made of ${damaged.object}: ${damaged.problem}`, {
+      hint: 'take a new backup; a drill of an earlier one: lifeboat integrity --drill latest~1, or its id',
+    });
   }
   for (const { id, reason } of unchecked) {
     context.emit({ type: 'warning', message: `backup ${id} is passed over: ${reason ?? 'no key opens it'}` });
   }
   if (backups.length === 0) {
-    throw new LifeboatError('integrity', 'there is no whole backup to make a drill of', {
+    throw new LifeboatError('integrity', 'there is no backup that can be trusted to make a drill of', {
       hint: 'lifeboat validate --all tells what is damaged',
     });
   }

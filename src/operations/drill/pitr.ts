@@ -41,7 +41,12 @@ async function windowsOf(repository: Repository, { ids, target }: DrillRequest):
   const windows: MomentWindow[] = [];
   for (const wanted of ids) {
     const { backup } = await repository.resolve(wanted, { target });
-    const all = await baseBackups(repository, backup.manifest?.target ?? target);
+    if (backup.manifest === undefined) {
+      throw new LifeboatError('integrity', `backup ${backup.id} cannot be used: ${backup.reason ?? 'it is damaged'}`, {
+        hint: 'lifeboat list shows the others; without an id the drill chooses',
+      });
+    }
+    const all = await baseBackups(repository, backup.manifest.target);
     const base = all.find(({ manifest }) => manifest.id === backup.id);
     if (base === undefined) {
       throw new LifeboatError('usage', `backup ${backup.id} holds no base backup that counts`, {

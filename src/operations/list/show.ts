@@ -21,6 +21,7 @@ export async function show(loaded: LoadedConfig, request: ShowRequest, context: 
       throw new LifeboatError(
         'integrity',
         `backup ${listed.id} cannot be shown: ${listed.reason ?? 'its manifest is damaged'}`,
+        { hint: 'lifeboat list shows the others' },
       );
     }
     const facts = listed.trust === 'unchecked' ? undefined : await readComponentFacts(repository, manifest);

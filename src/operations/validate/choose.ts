@@ -4,7 +4,7 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
-import { isBackupId } from '../../repository/manifests/ids.ts';
+import { isBackupId, seemsToBe } from '../../repository/manifests/ids.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ValidateRequest } from './request.ts';
@@ -108,8 +108,7 @@ async function fromListing(repository: Repository, { all, target }: ValidateRequ
     // What is no name of a backup is a stray: integrity tells it.
     if (!isBackupId(listed.id)) continue;
     const of = listed.manifest?.target;
-    // A damaged manifest does not tell its target: it is told whatever was asked for.
-    if (of !== undefined && target !== undefined && of !== target) continue;
+    if (target !== undefined && (of === undefined ? !seemsToBe(listed.id, target) : of !== target)) continue;
     // Without --all: the newest of each target that counts, and what is newer and does not.
     if (!all && (of === undefined ? targets.size > 0 : targets.has(of))) continue;
     found.push(listed);

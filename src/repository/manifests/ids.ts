@@ -42,6 +42,16 @@ export function isBackupId(text: string): boolean {
 
 export const backupIdPattern = /^\d{8}T\d{6}Z-[a-z0-9][a-z0-9-]{0,62}-[a-z]{1,16}-[0-9a-f]{8}$/;
 
+/**
+ * False if the id says that the backup is of another target, or of other components than all of `kinds`. Only where its
+ * manifest is damaged, and the name is all that is left of it.
+ */
+export function seemsToBe(id: string, target: string | undefined, kinds: readonly string[] = []): boolean {
+  const [, ofTarget, type = ''] = /^\d{8}T\d{6}Z-([a-z0-9-]+)-([a-z]{1,16})-[0-9a-f]{8}$/.exec(id) ?? [];
+  if (target !== undefined && target !== ofTarget) return false;
+  return type === 'full' || kinds.every((kind) => (kind === 'postgres' ? 'database' : kind) === type);
+}
+
 /** Of `candidates` the ones most like `text`, best first: for "did you mean". */
 export function nearestIds(text: string, candidates: readonly string[], count = 3): string[] {
   const scored = candidates.map((id) => ({ id, score: likeness(text, id) }));

@@ -3,7 +3,7 @@
  * within the target.
  */
 import { LifeboatError } from '../../lib/errors.ts';
-import { nearestIds } from './ids.ts';
+import { isBackupId, nearestIds, seemsToBe } from './ids.ts';
 import { listManifests, type ListedManifest, type ManifestHome } from './listing.ts';
 import { safetyTag } from '../retention/backups.ts';
 
@@ -25,8 +25,9 @@ export interface ResolvedBackup {
 }
 
 /**
- * Finds one backup. `latest…` counts sealed ones only; an id or prefix also finds those that are not, and
- * the caller decides by `trust`. Throws LifeboatError `not_found` with the nearest ids, `usage` for an
+ * Finds one backup. `latest…` counts sealed ones, and damaged ones, so that what is the newest is never passed over
+ * because it is damaged (`latest:proven` is the newest that a drill has proven). It, an id and a prefix find backups
+ * that are not sealed too, and the caller decides by `trust`. Throws LifeboatError `not_found` with the nearest ids, `usage` for an
  * ambiguous prefix, `key` when `latest` cannot be told without a key.
  */
 export async function resolveBackup(
@@ -49,7 +50,6 @@ async function resolveLatest(
   const passedOver: ListedManifest[] = [];
   let found = 0;
   for await (const backup of listManifests(home)) {
-    // A damaged manifest does not tell its target: better named once too often than not at all.
     if (backup.manifest !== undefined && target !== undefined && backup.manifest.target !== target) continue;
     // What a restore has saved before it replaced it: who restores again wants the good state, not the bad one.
     if (backup.manifest?.tags?.includes(safetyTag) === true) continue;
@@ -59,7 +59,10 @@ async function resolveLatest(
     ) {
       continue;
     }
-    if (backup.trust !== 'sealed') passedOver.push(backup);
+    if (backup.trust === 'damaged' && isProven === undefined && isBackupId(backup.id)) {
+      if (!seemsToBe(backup.id, target, kinds)) continue;
+      if (found++ === back) return { backup, byFullId: false, passedOver };
+    } else if (backup.trust !== 'sealed') passedOver.push(backup);
     else if (isProven !== undefined && !(await isProven(backup))) continue;
     else if (found++ === back) return { backup, byFullId: false, passedOver };
   }

@@ -8,6 +8,7 @@ import { openRecord, sealRecord } from '../../../../src/repository/keys/sealed-r
 import { sealDocument } from '../../../../src/repository/box/seal.ts';
 import { streamArtifact } from '../../../helpers/repository/chunk-repository.ts';
 import { backUp, collect, encryption, testRepository } from '../../../helpers/repository/repository.ts';
+import type { ResolveOptions } from '../../../../src/repository/manifests/resolve.ts';
 
 const config = encryption({ key: 'a1'.repeat(32) });
 const home = testRepository();
@@ -94,7 +95,7 @@ test('facts open only as what the manifest says', async () => {
   await assert.rejects(readFacts(repository, { ...newest, factsSha256: '0'.repeat(64) }), { code: 'integrity' });
 });
 
-test('every flipped bit of a manifest makes it damaged; the others are listed all the same, and latest passes it over', async () => {
+test('every flipped bit of a manifest makes it damaged; the others are listed all the same, and it stays the latest', async () => {
   const bytes = readFileSync(file(newest.id));
   try {
     for (let at = 0; at < bytes.length; at++) {
@@ -113,10 +114,17 @@ test('every flipped bit of a manifest makes it damaged; the others are listed al
       ...Object.fromEntries([other, ...main].map(({ id }) => [id, 'sealed'])),
       [newest.id]: 'damaged',
     });
-    const latest = await repository.resolve('latest', { target: 'main' });
-    assert.equal(latest.backup.id, second.id);
+    const idOf = async (text: string, options: ResolveOptions): Promise<string> =>
+      (await repository.resolve(text, options)).backup.id;
+    assert.equal(await idOf('latest', { target: 'main' }), newest.id);
+    assert.equal(await idOf('latest~1', { target: 'main' }), second.id);
+    // Only its name is left to say that it is none of these.
+    assert.equal(await idOf('latest', { target: 'other' }), other.id);
+    await assert.rejects(repository.resolve('latest', { kinds: ['redis'] }), { code: 'not_found' });
+    const proven = await repository.resolve('latest:proven', { target: 'main', isProven: async () => true });
+    assert.equal(proven.backup.id, second.id);
     assert.deepEqual(
-      latest.passedOver.map(({ id }) => id),
+      proven.passedOver.map(({ id }) => id),
       [newest.id],
     );
   } finally {
