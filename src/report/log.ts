@@ -1,5 +1,6 @@
 /** Events as plain lines, for cron's mail, systemd's journal and files: time, level, component, message. */
 import type { EventSink, LifeboatEvent } from '../lib/events.ts';
+import { printable } from '../lib/printable.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -17,7 +18,7 @@ export function logSink(write: (line: string) => void, level: LogLevel, now: () 
     const time = now()
       .toISOString()
       .replace(/\.\d+Z$/, 'Z');
-    write(`${time} ${entry.level} ${component}${entry.message.replaceAll(/\s*\n\s*/g, ' ')}`);
+    write(`${time} ${entry.level} ${component}${printable(entry.message.replaceAll(/\s*\n\s*/g, ' '))}`);
   };
 }
 

@@ -1,8 +1,9 @@
 /** What `lifeboat audit` prints: a table, or comma-separated values for a spreadsheet. */
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import type { AuditedRun, AuditResult } from '../operations/audit/audit.ts';
 import { counted, shownTime } from './sizes.ts';
-import { columns, oneLine } from './table.ts';
+import { columns } from './table.ts';
 import type { View } from './view.ts';
 
 const exitCode = ({ findings }: AuditResult): number =>
@@ -25,7 +26,7 @@ export const auditView: View<AuditResult> = {
       rows.length === 0
         ? `no such runs in the audit log of ${repository}`
         : await columns(['ENDED (UTC)', 'WHO', 'COMMAND', 'OUTCOME', 'TARGET', 'BACKUPS', 'WHAT'], rows);
-    const faults = findings.map(({ kind, object, problem }) => `${kind}: ${object}: ${oneLine(problem)}`);
+    const faults = findings.map(({ kind, object, problem }) => `${kind}: ${object}: ${printable(problem)}`);
     const isWhole = !findings.some(({ weight }) => weight === 'fault');
     const verdict = isWhole
       ? paint.green(`the log is whole: ${counted(total, 'record')}`)
@@ -75,7 +76,7 @@ export const auditCsvView: View<AuditResult> = {
       [each.step, each.message].filter((text) => text !== undefined).join(': '),
       (each.deleted ?? []).map(({ id, seal }) => `${id} ${seal}`).join('; '),
     ]);
-    const faults = findings.map(({ kind, object, problem }) => `# ${kind}: ${object}: ${oneLine(problem)}`);
+    const faults = findings.map(({ kind, object, problem }) => `# ${kind}: ${object}: ${printable(problem)}`);
     return [[head, ...rows].map((row) => row.map(cell).join(',')).join('\r\n'), ...faults].join('\r\n');
   },
 };

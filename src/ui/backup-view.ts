@@ -1,10 +1,11 @@
 /** What `lifeboat backup` prints. */
 import type { ChalkInstance } from 'chalk';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { BackupResult } from '../operations/backup/request.ts';
 import { counted, sizeCells, sizeHead, sum } from './sizes.ts';
-import { columns, oneLine } from './table.ts';
+import { columns } from './table.ts';
 import type { View } from './view.ts';
 
 export const backupView: View<BackupResult> = {
@@ -53,7 +54,7 @@ async function planText(result: Planned): Promise<string> {
   const problems = result.components.flatMap((each) =>
     each.problems.map(
       (problem) =>
-        `${problem.fatal ? 'would fail' : 'warning'}: ${each.name}: ${oneLine(problem.message)}\n  hint: ` +
+        `${problem.fatal ? 'would fail' : 'warning'}: ${each.name}: ${printable(problem.message)}\n  hint: ` +
         problem.hint,
     ),
   );

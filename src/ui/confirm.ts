@@ -1,5 +1,6 @@
 /** Asking before something is overwritten: the name is typed on a terminal, or stands in --confirm. */
 import { LifeboatError } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { write, type CliIo } from './terminal.ts';
 
 export interface ConfirmQuestion {
@@ -19,7 +20,10 @@ export async function confirmByName(
   const what = consequences.join('; ');
   if (given !== undefined) throw refused(`--confirm=${given} is not the name "${name}"`, what, name);
   if (io.stdin.isTTY !== true || io.stderr.isTTY !== true) throw refused('confirmation is needed', what, name);
-  await write(io.stderr, `${consequences.map((line) => `  ${line}\n`).join('')}Type ${name} to go on: `);
+  await write(
+    io.stderr,
+    `${consequences.map((line) => `  ${printable(line)}\n`).join('')}Type ${printable(name)} to go on: `,
+  );
   if ((await readLine(io, signal)) !== name) throw refused('the name was not typed', what, name);
 }
 

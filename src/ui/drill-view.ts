@@ -1,9 +1,9 @@
 /** What a drill prints: each component with what it was compared by and how long its restore took. */
 import { exitCodeWarnings } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { exitCodeOfDrills } from '../operations/drill/subject.ts';
 import type { DrilledBackup, DrilledComponent, DrillResult } from '../operations/integrity/request.ts';
-import { oneLine } from './table.ts';
 import type { View } from './view.ts';
 
 export const drillView: View<DrillResult> = {
@@ -28,9 +28,9 @@ function componentText({ name, kind, result, summary, durationMs, problems, hint
         : 'not possible';
   return [
     `${name}: ${what} (${formatDuration(durationMs)})`,
-    ...problems.map((each) => `  ${oneLine(each)}`),
-    ...(hint === undefined ? [] : [`  hint: ${oneLine(hint)}`]),
-    ...notes.map((note) => `  note: ${oneLine(note)}`),
+    ...problems.map((each) => `  ${printable(each)}`),
+    ...(hint === undefined ? [] : [`  hint: ${printable(hint)}`]),
+    ...notes.map((note) => `  note: ${printable(note)}`),
   ];
 }
 

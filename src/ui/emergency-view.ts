@@ -1,12 +1,13 @@
 /** What `lifeboat emergency-restore` prints: what can be had, the plan, and the timeline of what was done. */
 import { exitCodeOf } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { EmergencyPlan } from '../operations/emergency/plan.ts';
 import type { EmergencyResult } from '../operations/emergency/restore.ts';
 import type { EmergencyComponent, EmergencyStatusResult, UnfinishedRun } from '../operations/emergency/status.ts';
 import { counted, shownTime } from './sizes.ts';
-import { columns, oneLine } from './table.ts';
+import { columns } from './table.ts';
 import type { View } from './view.ts';
 
 export const emergencyStatusView: View<EmergencyStatusResult> = {
@@ -19,7 +20,7 @@ export const emergencyStatusView: View<EmergencyStatusResult> = {
     );
     const passed = targets.flatMap(({ components }) =>
       components.flatMap(({ component, passedOver }) =>
-        passedOver.map(({ id, reason }) => `newer, but not whole: ${id} (${component}): ${oneLine(reason)}`),
+        passedOver.map(({ id, reason }) => `newer, but not whole: ${id} (${component}): ${printable(reason)}`),
       ),
     );
     const unfinished = targets.flatMap(({ target, unfinished: run }) =>
@@ -92,7 +93,7 @@ export const emergencyView: View<EmergencyResult> = {
           ? `nothing was changed; to carry it out: ${carryOut(result.plan)}`
           : `the plan is in ${result.planFile}; to carry it out: lifeboat emergency-restore restore --target ` +
             `${result.target} --apply ${result.planFile}`;
-      return [...result.lines.map(oneLine), next].join('\n');
+      return [...result.lines.map(printable), next].join('\n');
     }
     const rows = result.steps.map(({ name, state, startedAt, finishedAt }) => [
       startedAt === undefined ? '' : shownTime(startedAt),
@@ -106,7 +107,7 @@ export const emergencyView: View<EmergencyResult> = {
       result.warnings.length === 0 ? '' : paint.yellow(`, with ${counted(result.warnings.length, 'warning')}`);
     return [
       await columns(['BEGAN (UTC)', 'STEP', 'STATE', 'TIME'], rows, [3]),
-      ...result.steps.flatMap(({ notes }) => notes.map(oneLine)),
+      ...result.steps.flatMap(({ notes }) => notes.map(printable)),
       `${paint.green('restored')} target ${result.target} from ${result.id} in ` +
         `${formatDuration(result.durationMs)}${warned}`,
       `all of it stands in ${result.journal}; next: look at what the restored programs say, then take a backup: ` +

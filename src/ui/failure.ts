@@ -1,5 +1,6 @@
 /** How a failure is told: what failed, what state things are in, what to do; or one JSON document. */
 import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
+import { printableLines } from '../lib/printable.ts';
 
 /** Exit code of anything that was thrown. */
 export function exitCodeFor(error: unknown): number {
@@ -38,10 +39,10 @@ const bugHint = 'this is a bug in lifeboat; run the same command with --debug an
 /** The failure for people, with a line end. A stack is shown only when asked for. */
 export function failureText(error: unknown, debug: boolean): string {
   const isOurs = error instanceof LifeboatError || error instanceof AbortedError;
-  const lines = [`lifeboat: ${error instanceof Error ? error.message : String(error)}`];
-  if (error instanceof LifeboatError && error.state !== undefined) lines.push(`state: ${error.state}`);
+  const lines = [`lifeboat: ${printableLines(error instanceof Error ? error.message : String(error))}`];
+  if (error instanceof LifeboatError && error.state !== undefined) lines.push(`state: ${printableLines(error.state)}`);
   const hint = error instanceof LifeboatError ? error.hint : isOurs ? undefined : bugHint;
-  if (hint !== undefined) lines.push(`hint: ${hint}`);
+  if (hint !== undefined) lines.push(`hint: ${printableLines(hint)}`);
   if (debug) lines.push(...causes(error));
   return `${lines.join('\n')}\n`;
 }

@@ -1,6 +1,6 @@
 /** What `lifeboat hold`, `release` and `undelete` print. */
+import { printable } from '../lib/printable.ts';
 import type { HoldResult, UndeleteResult } from '../operations/cleanup/request.ts';
-import { oneLine } from './table.ts';
 import type { View } from './view.ts';
 
 export const holdView: View<HoldResult> = { schema: 'lifeboat.hold/v1', kind: 'action', text };
@@ -15,8 +15,8 @@ export const undeleteView: View<UndeleteResult> = {
 };
 
 function text({ id, held, reason, tags }: HoldResult): string {
-  const why = reason === undefined || reason === '' ? '' : ` (${oneLine(reason)})`;
-  const tagged = tags.length === 0 ? '' : `; tags: ${tags.map(oneLine).join(', ')}`;
+  const why = reason === undefined || reason === '' ? '' : ` (${printable(reason)})`;
+  const tagged = tags.length === 0 ? '' : `; tags: ${tags.map(printable).join(', ')}`;
   return held
     ? `backup ${id} is kept until it is released${why}${tagged}`
     : `the retention policy decides on backup ${id} again${tagged}`;

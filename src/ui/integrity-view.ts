@@ -1,10 +1,11 @@
 /** What `lifeboat integrity` prints of the repository as a whole. */
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { IntegrityFinding, RepositoryAccount } from '../operations/integrity/request.ts';
 import { counted } from './sizes.ts';
-import { columns, oneLine } from './table.ts';
+import { columns } from './table.ts';
 import type { View } from './view.ts';
 
 export const integrityView: View<RepositoryAccount> = {
@@ -39,7 +40,7 @@ function findingText({ kind, weight, object, problem, backups }: IntegrityFindin
     backups.length === 0
       ? ''
       : ` (${backups.slice(0, 5).join(', ')}${backups.length > 5 ? `, and ${backups.length - 5} more` : ''})`;
-  return `${weight === 'fault' ? kind : `warning: ${kind}`}: ${oneLine(object)}: ${oneLine(problem)}${touched}`;
+  return `${weight === 'fault' ? kind : `warning: ${kind}`}: ${printable(object)}: ${printable(problem)}${touched}`;
 }
 
 function leftText({ orphans, young }: RepositoryAccount): string[] {

@@ -2,16 +2,17 @@
 import type { BackupSummary, ListResult } from '../operations/list/request.ts';
 import type { ProofState } from '../operations/proof/state.ts';
 import { exitCodeWarnings } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { shownTime, sizeCells, sizeHead } from './sizes.ts';
-import { columns, oneLine } from './table.ts';
+import { columns } from './table.ts';
 import type { View } from './view.ts';
 
 export const listView: View<ListResult> = {
   schema: 'lifeboat.list/v1',
   kind: 'query',
   text: async ({ repository, backups, damaged }) => {
-    const broken = damaged.map(({ object, reason }) => `damaged: ${object}: ${oneLine(reason)}`);
+    const broken = damaged.map(({ object, reason }) => `damaged: ${object}: ${printable(reason)}`);
     if (backups.length === 0) return [`no backups in ${repository}`, ...broken].join('\n');
     const table = await columns(
       ['ID', 'TAKEN (UTC)', 'TYPE', 'COMPONENTS', ...sizeHead, 'STATE', 'NOTES'],

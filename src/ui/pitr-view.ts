@@ -1,10 +1,10 @@
 /** What `lifeboat pitr` and `create-restore-point` print. */
 import type { ChalkInstance } from 'chalk';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { PitrFallback, PitrPlanned, PitrResult, RestorePointResult } from '../operations/pitr/request.ts';
 import { counted } from './sizes.ts';
-import { oneLine } from './table.ts';
 import type { View } from './view.ts';
 
 export const pitrView: View<PitrResult> = { schema: 'lifeboat.pitr/v1', kind: 'action', text: textOf };
@@ -13,8 +13,8 @@ export const restorePointView: View<RestorePointResult> = {
   schema: 'lifeboat.create-restore-point/v1',
   kind: 'action',
   text: ({ name, lsn, at }) =>
-    `restore point ${oneLine(name)} at ${lsn}, ${at}; to come back to it: lifeboat pitr --to ` +
-    `'name:${oneLine(name)}' --data-dir <new folder>`,
+    `restore point ${printable(name)} at ${lsn}, ${at}; to come back to it: lifeboat pitr --to ` +
+    `'name:${printable(name)}' --data-dir <new folder>`,
 };
 
 function textOf(result: PitrResult, paint: ChalkInstance): string {
@@ -33,8 +33,8 @@ function fallbackLines(
   paint: ChalkInstance,
 ): string[] {
   return [
-    `${outcome === 'fallback' ? paint.yellow('restored') : 'restore'} ${target} from before ${oneLine(to)}: ` +
-      oneLine(reason),
+    `${outcome === 'fallback' ? paint.yellow('restored') : 'restore'} ${target} from before ${printable(to)}: ` +
+      printable(reason),
     `backup       ${id}, as of ${at}`,
     `lost         what was written in the ${formatDuration(lostMs)} after it`,
     ...(dataDir === undefined ? [] : [`into         ${dataDir}, a new cluster`]),
@@ -45,10 +45,10 @@ function fallbackLines(
 /** What comes after the cluster itself. */
 function moreLines({ copies = [], others = [] }: Pick<PitrPlanned, 'copies' | 'others'>): string[] {
   return [
-    ...copies.map(({ to, action }) => `database     ${oneLine(to)}: ${oneLine(action)}`),
+    ...copies.map(({ to, action }) => `database     ${printable(to)}: ${printable(action)}`),
     ...others.flatMap(({ component, id, at, distanceMs, steps }) => [
       `${component.padEnd(12)} ${id} of ${at}, ${formatDuration(distanceMs)} before the moment`,
-      ...steps.map(({ to, action }) => `             ${oneLine(to)}: ${action}`),
+      ...steps.map(({ to, action }) => `             ${printable(to)}: ${action}`),
     ]),
   ];
 }
@@ -60,9 +60,9 @@ function madeLines({
 }: Pick<Extract<PitrResult, { outcome: 'done' }>, 'copied' | 'restored' | 'safetyBackupId'>): string[] {
   const verdicts = { equal: 'equal', partial: 'equal where it could be compared', 'not-checked': 'not compared' };
   const lines = [...copied, ...restored].flatMap(({ name, to, summary, verified, kept, undo }) => [
-    `${name}: ${oneLine(to)}${summary === undefined ? '' : `, ${summary}`}, ${verdicts[verified]}`,
-    ...(kept === undefined ? [] : [`the old ${name} is kept as ${oneLine(kept)}`]),
-    ...(undo === undefined ? [] : [`to take it back: ${oneLine(undo)}`]),
+    `${name}: ${printable(to)}${summary === undefined ? '' : `, ${summary}`}, ${verdicts[verified]}`,
+    ...(kept === undefined ? [] : [`the old ${name} is kept as ${printable(kept)}`]),
+    ...(undo === undefined ? [] : [`to take it back: ${printable(undo)}`]),
   ]);
   return [...lines, ...(safetyBackupId === undefined ? [] : [`what was there before is backup ${safetyBackupId}`])];
 }
@@ -83,7 +83,7 @@ function planLines({
   ...more
 }: PitrPlanned): string[] {
   return [
-    `recover ${target} (PostgreSQL ${serverVersion}) to ${oneLine(to)}`,
+    `recover ${target} (PostgreSQL ${serverVersion}) to ${printable(to)}`,
     `base backup  ${id}, complete at ${baseAt}, ${formatBytes(baseBytes)}`,
     `WAL          ${counted(segments.count, 'segment')}, ${segments.first} to ${segments.last}, at most ` +
       `${formatBytes(segments.bytes)}, timeline ${timeline}`,
@@ -93,8 +93,8 @@ function planLines({
     ...(dataDir === undefined ? [] : [`into         ${dataDir}`]),
     ...tablespaces.map(
       ({ name, from, to, bytes }) =>
-        `tablespace   ${oneLine(name)}, ${formatBytes(bytes)}, from ` +
-        `${oneLine(from)}${to === undefined ? '' : ` to ${to}`}`,
+        `tablespace   ${printable(name)}, ${formatBytes(bytes)}, from ` +
+        `${printable(from)}${to === undefined ? '' : ` to ${to}`}`,
     ),
     ...moreLines(more),
   ];
@@ -111,14 +111,14 @@ function doneText(result: Extract<PitrResult, { outcome: 'done' }>, paint: Chalk
   const checked =
     structure.databases.length === 0
       ? []
-      : [`pg_amcheck found no damage in ${structure.databases.map(oneLine).join(', ')}`];
+      : [`pg_amcheck found no damage in ${structure.databases.map(printable).join(', ')}`];
   return [
-    `${paint.green('recovered')} ${oneLine(to)} ` +
+    `${paint.green('recovered')} ${printable(to)} ` +
       `${dataDir === undefined ? 'in a throwaway cluster' : `into ${dataDir}`} in ${formatDuration(durationMs)}`,
     `${stopped}${lastCommitAt === undefined ? '' : `; last transaction ${lastCommitAt}`}; every table of ` +
-      `${databases.map(oneLine).join(', ')} was read`,
+      `${databases.map(printable).join(', ')} was read`,
     ...checked,
-    ...structure.notes.map((note) => `not checked: ${oneLine(note)}`),
+    ...structure.notes.map((note) => `not checked: ${printable(note)}`),
     ...madeLines(result),
     ...(nextSteps.length === 0 ? [] : ['', ...nextSteps]),
   ].join('\n');

@@ -5,6 +5,7 @@
  */
 import type { Ora } from 'ora';
 import type { EventSink, LifeboatEvent } from '../lib/events.ts';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 
@@ -90,14 +91,14 @@ export async function drawProgress(
   };
   const line = (text: string): void => {
     spinner.clear();
-    stream.write(`${text}\n`);
+    stream.write(`${printable(text)}\n`);
     spinner.render();
   };
   const emit: EventSink = (event) => {
     const component = 'component' in event && event.component !== undefined ? `${event.component}: ` : '';
     if (event.type === 'warning') line(`warning: ${component}${event.message}`);
     else if (event.type === 'debug' && how.debug) line(`debug: ${component}${event.message}`);
-    else if (event.type === 'step' && how.steps) step = `${component}${event.message}`;
+    else if (event.type === 'step' && how.steps) step = printable(`${component}${event.message}`);
     if (event.type === 'step' || performance.now() - drawnMs > drawEveryMs) draw();
   };
   return { emit, pause: () => void spinner.stop(), resume: () => void spinner.start(), end: () => void spinner.stop() };

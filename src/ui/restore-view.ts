@@ -1,10 +1,11 @@
 /** What `lifeboat restore` prints. */
 import type { ChalkInstance } from 'chalk';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { RestoredComponent, RestoreResult, UndoRestoreResult } from '../operations/restore/request.ts';
 import { counted } from './sizes.ts';
-import { columns, oneLine } from './table.ts';
+import { columns } from './table.ts';
 import type { View } from './view.ts';
 
 export const restoreView: View<RestoreResult> = {
@@ -43,8 +44,8 @@ async function doneText(result: Done, paint: ChalkInstance): Promise<string> {
     result.warnings.length === 0 ? '' : paint.yellow(`, with ${counted(result.warnings.length, 'warning')}`);
   lines.push(`${paint.green('restored')} ${result.id} in ${formatDuration(result.durationMs)}${warned}`);
   for (const each of result.components) {
-    if (each.kept !== undefined) lines.push(`the old ${each.name} is kept as ${oneLine(each.kept)}`);
-    if (each.undo !== undefined) lines.push(`to take it back: ${oneLine(each.undo)}`);
+    if (each.kept !== undefined) lines.push(`the old ${each.name} is kept as ${printable(each.kept)}`);
+    if (each.undo !== undefined) lines.push(`to take it back: ${printable(each.undo)}`);
   }
   if (result.safetyBackupId !== undefined) lines.push(`what was there before is backup ${result.safetyBackupId}`);
   return lines.join('\n');

@@ -1,11 +1,12 @@
 /** What `lifeboat show` prints. */
 import type { Milestone, ProofState } from '../operations/proof/state.ts';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ShowResult } from '../operations/list/request.ts';
 import { notesOf } from './list-view.ts';
 import { shownTime, sizeCells, sizeHead } from './sizes.ts';
-import { columns, oneLine } from './table.ts';
+import { columns } from './table.ts';
 import type { View } from './view.ts';
 
 export const showView: View<ShowResult> = {
@@ -46,7 +47,7 @@ function headText({ repository, backup, versions, previousId, dataKey }: ShowRes
   ];
   return rows
     .filter(([, value]) => value !== '')
-    .map(([name, value]) => `${name.padEnd(12)}${oneLine(value)}`)
+    .map(([name, value]) => `${name.padEnd(12)}${printable(value)}`)
     .join('\n');
 }
 
@@ -108,7 +109,7 @@ function evidenceText({ evidence }: ShowResult): string {
         ? durationMs === undefined
           ? ''
           : ` (${formatDuration(durationMs)})`
-        : `, does not count: ${oneLine(reason)}`;
+        : `, does not count: ${printable(reason)}`;
     return `  ${shownTime(at)} ${level}: ${result}${note}`;
   });
   return ['evidence:', ...lines].join('\n');

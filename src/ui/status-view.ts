@@ -4,6 +4,7 @@
  */
 import type { ChalkInstance } from 'chalk';
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type {
@@ -16,7 +17,6 @@ import type {
 } from '../operations/status/request.ts';
 import { reachedText } from './list-view.ts';
 import { counted, shownTime } from './sizes.ts';
-import { oneLine } from './table.ts';
 import type { View } from './view.ts';
 
 export const statusView: View<StatusResult> = {
@@ -36,7 +36,7 @@ export const statusView: View<StatusResult> = {
 export const acknowledgeView: View<AcknowledgeResult> = {
   schema: 'lifeboat.acknowledge/v1',
   kind: 'action',
-  text: ({ message }) => `meant to be: ${oneLine(message)}`,
+  text: ({ message }) => `meant to be: ${printable(message)}`,
 };
 
 /** So many moments are printed of each target; --json has all. */
@@ -50,10 +50,10 @@ function verdictText({ verdict, next }: StatusResult, paint: ChalkInstance): str
 function reasonText({ id, weight, message, next, acknowledged }: StatusReason): string[] {
   if (acknowledged !== undefined) {
     return [
-      `  acknowledged: ${oneLine(message)}${acknowledged.reason === '' ? '' : ` (${oneLine(acknowledged.reason)})`}`,
+      `  acknowledged: ${printable(message)}${acknowledged.reason === '' ? '' : ` (${printable(acknowledged.reason)})`}`,
     ];
   }
-  return [`  ${weight}: ${oneLine(message)}`, `    next: ${next}   [${oneLine(id)}]`];
+  return [`  ${weight}: ${printable(message)}`, `    next: ${next}   [${printable(id)}]`];
 }
 
 function targetText({

@@ -1,4 +1,5 @@
 /** Plain columns without borders: easy to read, to cut and to grep. */
+import { printable } from '../lib/printable.ts';
 
 /**
  * Rows under a head, columns two blanks apart, without a line end after the last row; `right` names columns (from 0)
@@ -32,15 +33,10 @@ export async function columns(
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
     colAligns: head.map((_, index) => (right.includes(index) ? 'right' : 'left')),
   });
-  table.push([...head], ...rows.map((row) => row.map(oneLine)));
+  table.push([...head], ...rows.map((row) => row.map(printable)));
   return table
     .toString()
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');
-}
-
-/** Names may hold anything: what would break the line or drive the terminal is shown as an escape. */
-export function oneLine(text: string): string {
-  return text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

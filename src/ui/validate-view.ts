@@ -1,10 +1,11 @@
 /** What `lifeboat validate` prints. */
 import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { Damage, ValidateLevel, ValidateResult } from '../operations/validate/request.ts';
 import { counted } from './sizes.ts';
-import { columns, oneLine } from './table.ts';
+import { columns } from './table.ts';
 import type { View } from './view.ts';
 
 export const validateView: View<ValidateResult> = {
@@ -64,7 +65,7 @@ function summaryText({
 
 /** An object, then what it touches. */
 export function damageText({ object, kind, problem, backups }: Damage): string {
-  const lines = [`${kind}: ${object}: ${oneLine(problem)}`];
+  const lines = [`${kind}: ${object}: ${printable(problem)}`];
   for (const { id, whole, artifacts } of backups) {
     lines.push(
       '  ' +
@@ -72,7 +73,9 @@ export function damageText({ object, kind, problem, backups }: Damage): string {
     );
     for (const { component, name, contents, contentCount } of artifacts) {
       const more = contentCount > contents.length ? `, and ${contentCount - contents.length} more` : '';
-      lines.push(`    ${component} ${name}${contents.length === 0 ? '' : `: ${oneLine(contents.join(', '))}${more}`}`);
+      lines.push(
+        `    ${component} ${name}${contents.length === 0 ? '' : `: ${printable(contents.join(', '))}${more}`}`,
+      );
     }
   }
   return lines.join('\n');

@@ -28,12 +28,12 @@ export function nameBytes(text: string, bytes: string | undefined): Buffer {
 /** A path for messages, on one line: quoted, with \xNN for bytes outside of printable UTF-8, where it needs that. */
 export function displayPath(path: Buffer): string {
   const text = decodeName(path);
-  if (!/[\p{Cc}\p{Cs}\u2028\u2029"\\]/u.test(text)) return text;
-  const escaped = text.replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029"\\]/gu, (character) => {
+  if (!/[\p{Cc}\p{Cs}\u2028\u2029\p{Bidi_Control}"\\]/u.test(text)) return text;
+  const escaped = text.replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029\p{Bidi_Control}"\\]/gu, (character) => {
     if (character === '"' || character === '\\') return `\\${character}`;
     const code = character.charCodeAt(0);
     return code > 0xff && code < 0xdc00
-      ? `\\u${code.toString(16)}`
+      ? `\\u${code.toString(16).padStart(4, '0')}`
       : `\\x${(code & 0xff).toString(16).padStart(2, '0')}`;
   });
   return `"${escaped}"`;

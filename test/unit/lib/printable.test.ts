@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LifeboatError } from '../../../src/lib/errors.ts';
+import { printable, printableLines } from '../../../src/lib/printable.ts';
+import { logSink } from '../../../src/report/log.ts';
+import { displayPath } from '../../../src/source/files/names.ts';
+import { failureText } from '../../../src/ui/failure.ts';
+import { columns } from '../../../src/ui/table.ts';
+
+/** Turns red, rings, breaks the line twice, runs backwards, and ends in half a character. */
+const hostile = 'a\u001b[31m\u0007\r\n\u2028\u202egpj\u2066\u200f\ud800';
+const shown = 'a\\u001b[31m\\u0007\\u000d\\u000a\\u2028\\u202egpj\\u2066\\u200f\\ud800';
+
+test('what breaks a line, drives a terminal or turns the writing direction is shown as an escape', () => {
+  assert.equal(printable(hostile), shown);
+  for (const harmless of ['größe 日本 🚢 العربية', 'a "b" \\ c', '']) assert.equal(printable(harmless), harmless);
+  assert.equal(printableLines('one\n\u001b[2Jtwo'), 'one\n\\u001b[2Jtwo');
+});
+
+test('tables, failures, the log and paths of files print it so', async () => {
+  assert.equal(await columns(['NAME'], [[hostile]]), `NAME\n${shown}`);
+  const failure = new LifeboatError('source', 'table \u001b[2J', { state: '\u202e', hint: '\u0007' });
+  assert.equal(failureText(failure, false), 'lifeboat: table \\u001b[2J\nstate: \\u202e\nhint: \\u0007\n');
+  const lines: string[] = [];
+  logSink((line) => lines.push(line), 'info')({ type: 'warning', message: 'table \u001b[2J' });
+  assert.match(lines[0] ?? '', /warn table \\u001b\[2J$/);
+  assert.equal(displayPath(Buffer.from('/a\u202ejpg')), '"/a\\u202ejpg"');
+});
