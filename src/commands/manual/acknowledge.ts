@@ -1,0 +1,28 @@
+/** What the manual says of lifeboat acknowledge. */
+import { configFile, keyFile, repositoryExits, type Manual } from '../shared/manual-page.ts';
+
+/** See Manual. */
+export const manual: Manual = {
+  description: [
+    'Notes that one warning of lifeboat status is known and accepted: it is shown as acknowledged from then on, and ' +
+      'no longer makes the verdict worse. Only this very warning: the next one of its kind counts again. What ' +
+      'makes the verdict unhealthy cannot be acknowledged, but for signs that backups or records were removed.',
+    'The note is kept in the state folder of this host, and in the audit log. No backup is changed.',
+  ],
+  examples: [
+    {
+      line: "lifeboat acknowledge unproven:main --reason 'the drill host arrives in May'",
+      purpose: 'accept a warning, by the id that status shows',
+    },
+    { line: 'lifeboat acknowledge unproven:main --days 90', purpose: 'one that only lifeboat status --days 90 gives' },
+  ],
+  files: [configFile, keyFile, ['STATE/repositories/<id>/acknowledged.json', 'written']],
+  exits: {
+    done: 'acknowledged',
+    warnings: 'acknowledged, but it could not be recorded in the audit log',
+    ...repositoryExits,
+    usage: 'this warning cannot be acknowledged; or a flag or the configuration is wrong',
+    not_found: 'status has no such warning now, or there is no repository',
+  },
+  seeAlso: ['lifeboat-status(1)', 'lifeboat-audit(1)'],
+};

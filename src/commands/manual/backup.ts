@@ -1,0 +1,56 @@
+/** What the manual says of lifeboat backup. */
+import { configFile, keyFile, repositoryExits, runHistory, type Manual } from '../shared/manual-page.ts';
+
+/** See Manual. */
+export const manual: Manual = {
+  description: [
+    'Takes one backup of a target: PostgreSQL databases (logical, by pg_dump), Redis, files, and base (physical, by ' +
+      'pg_basebackup, for recovery to any moment) as they are configured, or only the components that are named.',
+    'First the servers are asked for versions, rights and sizes; what would make the backup fail is told before ' +
+      'anything is read. Then the lease of the target is taken, so that two backups of it cannot run at once. Each ' +
+      'component is dumped as a stream, cut into chunks, and what the previous backup holds already is not stored ' +
+      'again. What was stored is checked, and the manifest is written last: only from then on the backup exists.',
+    'Sources are only read. (A server that takes part in a base backup is asked for a checkpoint, and Redis for a ' +
+      'snapshot, as by a replica.) If any program behind it fails, hangs or is killed, no manifest is written: the ' +
+      'previous backups are as before, and what was stored so far is removed by a later cleanup.',
+    'Each component is of a moment of its own, the database of one transaction snapshot; the components of one ' +
+      'backup are not a common snapshot.',
+  ],
+  examples: [
+    { line: 'lifeboat backup', purpose: 'back up all that is configured' },
+    {
+      line: 'lifeboat backup --config /etc/lifeboat/lifeboat.config.json --quiet --if-running=skip',
+      purpose: 'for a crontab: no output on success, and no failure while another backup runs',
+    },
+    {
+      line: "lifeboat backup database --label 'before migration 42' --tag deploy",
+      purpose: 'only the databases, with a label and a tag that lists show',
+    },
+    { line: 'lifeboat backup base', purpose: 'a physical backup, from which lifeboat-pitr(1) recovers' },
+    {
+      line: 'lifeboat backup --dry-run',
+      purpose: 'say what would be backed up, about how large, and what is in the way',
+    },
+  ],
+  files: [
+    configFile,
+    keyFile,
+    runHistory,
+    ['STATE/repositories', 'what this host knows of each repository: newest backup, data key, end of the audit log'],
+    ['TMPDIR', 'room for a Redis snapshot, and for the tablespaces of a base backup that has several'],
+  ],
+  exits: {
+    done: 'the backup is stored, or it was skipped by --if-running=skip',
+    warnings: 'the backup is stored, with warnings: a file changed while it was read, a right was missing',
+    ...repositoryExits,
+    not_found: 'there is no repository yet: lifeboat init creates it',
+    locked: 'another backup of the target runs, or too many of the repository do (maxConcurrentBackups)',
+    source:
+      'a server cannot be reached or refuses, a dump failed or hung, --timeout was exceeded, or archived log that a base backup needs did not come',
+    integrity: 'a checksum of the source did not hold, such as a damaged page, or what was stored is not what was read',
+    space: 'no room in the repository or the temporary folder, or over --max-size',
+    tool: 'pg_dump, pg_basebackup or redis-cli is missing, or too old for the server',
+  },
+  environment: [['TMPDIR', 'where streams are put that must be complete before they can be read']],
+  seeAlso: ['lifeboat-list(1)', 'lifeboat-restore(1)', 'lifeboat-validate(1)', 'lifeboat-status(1)', 'lifeboat-wal(7)'],
+};

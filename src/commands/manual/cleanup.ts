@@ -1,0 +1,33 @@
+/** What the manual says of lifeboat cleanup. */
+import { configFile, keyFile, repositoryExits, type Manual } from '../shared/manual-page.ts';
+
+/** See Manual. */
+export const manual: Manual = {
+  description: [
+    'Applies the retention policy. Backups that it no longer keeps are moved to trash, where lifeboat undelete takes ' +
+      'them back until the grace time (trashHours, one day) has passed; then they are deleted for good, with the ' +
+      'packs and the write-ahead log that no backup needs any more.',
+    'Always kept are backups on hold, the newest and the newest proven backup of each target, and what a running ' +
+      'command reads. It stops by itself where the newest backup has collapsed to less than half of its usual size ' +
+      '(--acknowledge says that this is meant to be), or where more would go than --max-delete allows.',
+    '--dry-run prints each backup with the reason why it is kept or not, and changes nothing. The run may be ' +
+      'interrupted at any time: the next one goes on, and no backup that is listed is ever incomplete.',
+  ],
+  examples: [
+    { line: 'lifeboat cleanup --dry-run', purpose: 'what would be deleted, and why' },
+    { line: 'lifeboat cleanup --quiet', purpose: 'for a crontab, after the nightly backup' },
+    { line: 'lifeboat cleanup --max-delete 3 --grace 7d', purpose: 'no more than three, and a week to take them back' },
+  ],
+  files: [configFile, keyFile],
+  exits: {
+    done: 'done; there may have been nothing to delete',
+    warnings: 'done, but something was kept for safety and wants a look',
+    ...repositoryExits,
+    usage: 'a flag or the configuration is wrong, the grace time is too short, or the clocks differ too much',
+    key: 'a backup cannot be checked with the configured key, so nothing is deleted',
+    not_found: 'there is no repository',
+    locked: 'another cleanup runs',
+    integrity: 'what a base backup recorded of its log is damaged, so what it needs is unknown',
+  },
+  seeAlso: ['lifeboat-undelete(1)', 'lifeboat-hold(1)', 'lifeboat-list(1)', 'lifeboat-repository(7)'],
+};

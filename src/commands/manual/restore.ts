@@ -1,0 +1,63 @@
+/** What the manual says of lifeboat restore. */
+import { configFile, keyFile, repositoryExits, type Manual } from '../shared/manual-page.ts';
+
+/** See Manual. */
+export const manual: Manual = {
+  description: [
+    'Restores a backup, or databases, tables, Redis keys and paths of it. All of it is planned first: what goes ' +
+      'where, what it would replace, and whether that is allowed. Only then is anything written, and each part is ' +
+      'compared with what the backup recorded: row counts and fingerprints of tables, digests of keys, checksums of ' +
+      'files.',
+    'By default nothing that is live is touched: databases get a new name, and files a new folder. Where the ' +
+      'configured database or folder does not exist, it is restored under its own name. All of Redis goes ' +
+      'into the configured server only if that is empty; keys chosen by --keys replace those of the same name, after ' +
+      'confirmation.',
+    '--into-live replaces: a safety backup is taken, the backup is restored beside what is live and compared, and ' +
+      'then the two are swapped by renaming. The old database stays under a name that is printed, with the command ' +
+      '(--undo) that takes the swap back. What would be overwritten wants its name typed, or --confirm.',
+    'A restore that fails leaves what is live as it was; what it made is removed, unless --keep-failed is given. A ' +
+      'failed comparison ends with 14 before any swap.',
+  ],
+  examples: [
+    { line: 'lifeboat restore latest --dry-run', purpose: 'say what would be restored where' },
+    {
+      line: 'lifeboat restore latest --only database --database shop --to-database shop_copy',
+      purpose: 'one database, beside the live one',
+    },
+    {
+      line: 'lifeboat restore latest --only database --into-live',
+      purpose: 'replace the live databases, keeping the old ones',
+    },
+    {
+      line: "lifeboat restore latest --only redis --keys 'session:*' --confirm localhost:6379",
+      purpose: 'only keys that fit a pattern',
+    },
+    {
+      line: 'lifeboat restore latest --only files --path /srv/uploads/2026 --to-dir /srv/recovered',
+      purpose: 'one folder, into another place',
+    },
+  ],
+  files: [
+    configFile,
+    keyFile,
+    ['--to-dir', 'restored files; written beside under a hidden name, and renamed when complete'],
+    ['TMPDIR', 'room for a Redis snapshot that a replica is loaded from'],
+  ],
+  exits: {
+    done: 'restored, and equal to the backup',
+    warnings: 'restored, with warnings: something could not be compared or was not restored',
+    ...repositoryExits,
+    not_found: 'no such backup, or nothing in it that was asked for',
+    locked: 'a cleanup is deleting this backup',
+    source: 'the target server cannot be reached, refuses, or died',
+    integrity: 'the backup is damaged or not trusted, or what was restored is not equal to it; nothing was swapped',
+    space: 'not enough room for a copy beside what is live',
+    tool: 'pg_restore is missing, or its version does not fit',
+    confirmation: 'something would be replaced, and its name was not confirmed',
+  },
+  environment: [
+    ['name given to --to-url-env', 'URL of another server to restore into; never an argument, since those can be seen'],
+    ['TMPDIR', 'where scratch files go'],
+  ],
+  seeAlso: ['lifeboat-export(1)', 'lifeboat-pitr(1)', 'lifeboat-emergency-restore(1)', 'lifeboat-show(1)'],
+};
