@@ -1,5 +1,5 @@
 /** Where the words of each command's manual are: for the manual pages and for `--help`; nothing else loads them. */
-import type { Manual } from './commands/shared/manual-page.ts';
+import type { Example, Manual } from './commands/shared/manual-page.ts';
 
 interface ManualModule {
   readonly manual: Manual;
@@ -34,3 +34,8 @@ export const manuals: Readonly<Record<string, () => Promise<ManualModule>>> = {
   completion: async () => import('./commands/manual/completion.ts'),
   version: async () => import('./commands/manual/version.ts'),
 };
+
+/** The examples of a command. */
+export async function examplesOf(command: string): Promise<readonly Example[]> {
+  return (await manuals[command]?.())?.manual.examples ?? [];
+}

@@ -160,6 +160,7 @@ export async function runProgram(argv: readonly string[], io: CliIo): Promise<nu
   program.hook('preSubcommand', async (_, command) => {
     const entry = commands.find(({ name }) => name === command.name());
     (await entry?.load())?.declare(command, session);
+    if (argv[0] === 'help' || argv.includes('--help') || argv.includes('-h')) await describe(command);
   });
   try {
     await program.parseAsync(argv[0] === 'help' ? [...argv.slice(1), '--help'] : [...argv], { from: 'user' });
@@ -169,6 +170,13 @@ export async function runProgram(argv: readonly string[], io: CliIo): Promise<nu
     if (error.exitCode === 0) return 0;
     throw usageError(error, program);
   }
+}
+
+/** Adds to a command's help what its manual has besides. */
+async function describe(command: Command): Promise<void> {
+  const { examplesOf } = await import('./manuals.ts');
+  const { addExamples } = await import('./commands/shared/help-examples.ts');
+  addExamples(command, await examplesOf(command.name()));
 }
 
 /** The program with every command fully declared: for manuals. */

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { generatedFiles } from '../../.ci/build/manual.ts';
 import { manuals } from '../../src/manuals.ts';
 import { commands, declareAll } from '../../src/program.ts';
+import { runCli } from '../helpers/cli/run-cli.ts';
 
 const sections = ['DESCRIPTION', 'OPTIONS', 'EXIT STATUS', 'ENVIRONMENT', 'FILES', 'EXAMPLES', 'SEE ALSO'];
 const pages = await generatedFiles();
@@ -64,3 +65,17 @@ for (const { name } of commands) {
     });
   });
 }
+
+test('help ends with two examples, that of a subcommand with its own', async () => {
+  for (const { name } of commands) {
+    const { stdout, exitCode } = await runCli([name, '--help']);
+    assert.equal(exitCode, 0);
+    const [, examples = ''] = stdout.split('\nExamples:\n');
+    assert.match(examples, new RegExp(`^  # .+\n  lifeboat ${name}.*\n  # .+\n  lifeboat ${name}.*\n$`), name);
+  }
+  assert.match((await runCli(['help', 'wal'])).stdout, /\nExamples:\n/);
+  assert.match(
+    (await runCli(['wal', 'fetch', '-h'])).stdout,
+    /\nExamples:\n {2}# .*\n {2}lifeboat wal fetch [^\n]*\n$/,
+  );
+});
