@@ -5,8 +5,9 @@
 import type { RunContext } from '../lib/events.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BaseFacts } from '../source/postgres/base/facts.ts';
+import { marksIn } from '../source/postgres/wal/dumped-records.ts';
 import type { WalRun } from './pitr/wal-inventory.ts';
-import { WalDump, type DumpedWal } from './wal/waldump.ts';
+import { type DumpedWal, WalDump } from '../source/postgres/wal/waldump-batches.ts';
 import { readSegment } from './wal/segment.ts';
 
 export interface WantedTransaction {
@@ -27,12 +28,13 @@ export async function findTransaction(
   { xid, programs }: WantedTransaction,
   { signal, emit }: RunContext,
 ): Promise<number | undefined> {
-  const dump = new WalDump({ programs, args: ['--rmgr=Transaction'], segmentBytes: facts.walSegmentBytes }, { signal });
-  const number = String(BigInt.asUintN(32, xid));
-  const ended = new RegExp(`tx: +${number}, .* desc: (?:COMMIT|ABORT) |desc: (?:COMMIT|ABORT)_PREPARED ${number}:`);
+  const dump = new WalDump({ programs, manager: 'Transaction', segmentBytes: facts.walSegmentBytes, signal });
+  const wanted = BigInt.asUintN(32, xid);
+  const hasEnded = ({ text }: DumpedWal): boolean =>
+    marksIn(text).some((mark) => mark.kind === 'end' && mark.xids[0] === wanted);
   // A record that goes on in the next segment is found with it.
   const placeIn = (dumped: DumpedWal | undefined): number | undefined =>
-    dumped !== undefined && ended.test(dumped.text) ? run.names.indexOf(dumped.last) : undefined;
+    dumped !== undefined && hasEnded(dumped) ? run.names.indexOf(dumped.last) : undefined;
   for (const [n, name] of run.names.entries()) {
     if (n % 100 === 0) {
       emit({

@@ -21,9 +21,9 @@ import { after, before, test } from 'node:test';
 import { LifeboatError, type ErrorCode } from '../../src/lib/errors.ts';
 import { runTool, startTool } from '../../src/lib/exec.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
-import { WalDump, type DumpedWal } from '../../src/operations/wal/waldump.ts';
+import { type DumpedWal, WalDump } from '../../src/source/postgres/wal/waldump-batches.ts';
+import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { putWal, readWal } from '../../src/repository/wal/archive.ts';
-import { parseLsn } from '../../src/repository/wal/names.ts';
 import { startPitrCluster, quiet, type PitrCluster } from '../helpers/cluster/pitr-cluster.ts';
 import { startPostgres } from '../helpers/servers/postgres.ts';
 import { runCli } from '../helpers/cli/run-cli.ts';
@@ -280,7 +280,7 @@ test('records are read whole although a few segments are read at once', async ()
     file: join(programs, 'pg_waldump'),
     args: ['--path', join(server.dataDir, 'pg_wal'), names[0] ?? '', names.at(-1) ?? ''],
   });
-  const dump = new WalDump({ programs, args: [], segmentBytes: mib, batchBytes: 3 * mib }, quiet);
+  const dump = new WalDump({ programs, segmentBytes: mib, batchBytes: 3 * mib, signal: quiet.signal });
   const found = new Set<string>();
   const note = (dumped: DumpedWal | undefined): void => {
     assert.equal(dumped?.fault, undefined);

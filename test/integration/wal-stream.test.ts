@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { WalStreamReport } from '../../src/operations/wal/request.ts';
-import { parseLsn } from '../../src/repository/wal/names.ts';
+import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { walDocuments } from '../../src/ui/json/wal-documents.ts';
 import { assertFailed, namesBelow, toolsOf } from '../helpers/cli/command-run.ts';
 import { startPostgres } from '../helpers/servers/postgres.ts';

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PitrRequest } from '../../src/operations/pitr/request.ts';
 import { formatMicroseconds } from '../../src/operations/pitr/moment.ts';
-import { parseLsn } from '../../src/repository/wal/names.ts';
+import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { type LoggedEnd, startPitrCluster } from '../helpers/cluster/pitr-cluster.ts';
 import { assertState, expectedBefore, prepareWriter, writeFor } from '../helpers/cluster/pitr-writer.ts';
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseLsn } from '../../src/repository/wal/names.ts';
+import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { toolsOf } from '../helpers/cli/command-run.ts';
 import {
   checkArchived,

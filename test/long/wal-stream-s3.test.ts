@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Storage } from '../../src/storage/storage.ts';
 import { openStorage } from '../../src/storage/open.ts';
-import { parseLsn, parseWalKey } from '../../src/repository/wal/names.ts';
+import { parseWalKey } from '../../src/repository/wal/names.ts';
 import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 import {
   checkArchived,
@@ -16,6 +16,7 @@ import {
   startWriter,
   type StreamBench,
 } from '../helpers/cluster/wal-stream-bench.ts';
+import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 
 let s3: TestS3Server;
 let lab: StreamBench;

@@ -3,7 +3,7 @@ import type { RetentionByComponent } from '../../config/config.ts';
 import type { CollectedWal, WalRule } from '../../repository/deletion/wal.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { parseLsn } from '../../repository/wal/names.ts';
+import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import type { WalBase } from '../../repository/wal/retention.ts';
 import { baseFacts } from '../../source/postgres/base/facts.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';

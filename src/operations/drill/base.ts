@@ -4,7 +4,7 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { segmentAt } from '../../repository/wal/names.ts';
+import { segmentAt } from '../../source/postgres/wal/file-name.ts';
 import { baseFacts } from '../../source/postgres/base/facts.ts';
 import { segmentsOfBase } from '../backup/base-wal.ts';
 import { checkCluster } from './cluster.ts';

@@ -22,6 +22,7 @@ import { factsOf } from '../backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './subject.ts';
 import { recordStructure } from './structure.ts';
 import { count } from '../component.ts';
+import { readSystemId } from '../../source/postgres/server/control.ts';
 
 export async function drillDatabase(subject: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
   const facts = factsOf(postgresFacts, subject.facts, subject.component, subject.manifest.id);
@@ -303,10 +304,7 @@ async function dropLeft(client: Queries, { emit }: RunContext): Promise<void> {
 async function readScratchServer(url: Secret, facts: PostgresFacts, context: RunContext): Promise<string> {
   return withMaintenance({ url, except: [], signal: context.signal }, async (client) => {
     const [server] = await client.query("SELECT current_setting('server_version') AS version");
-    const identifier = await client.query('SELECT system_identifier::text AS id FROM pg_control_system()').then(
-      (rows) => rows[0]?.['id'],
-      () => undefined,
-    );
+    const identifier = await readSystemId(client);
     if (facts.systemIdentifier !== undefined && identifier === facts.systemIdentifier) {
       throw new LifeboatError(
         'usage',

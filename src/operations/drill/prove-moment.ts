@@ -7,8 +7,9 @@ import type { RunContext } from '../../lib/events.ts';
 import { withConnection, type Connection } from '../../source/postgres/server/connection.ts';
 import type { RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import type { DrillRecord } from './subject.ts';
-import type { WalMoment, WalRow, WalTransaction } from './wal-transactions.ts';
+import type { WalMoment, WalTransaction } from './wal-transactions.ts';
 import { formatMicroseconds, parseTime } from '../pitr/moment.ts';
+import type { WalRow } from '../../source/postgres/wal/dumped-records.ts';
 
 /** Throws `integrity` (14). The server must be at rest at the moment. */
 export async function proveMoment(

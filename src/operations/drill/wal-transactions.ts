@@ -3,15 +3,20 @@
  * just after it, and rows that they wrote and nothing has touched since. So a recovery to that moment can
  * be held against something, and nothing has to be written into anybody's database for it.
  */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { runTool } from '../../lib/exec.ts';
-import { withScratchFolder } from '../../lib/fs.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { readWal } from '../../repository/wal/archive.ts';
-import { formatLsn, parseLsn } from '../../repository/wal/names.ts';
+import { parseLsn } from '../../source/postgres/wal/lsn.ts';
+import {
+  changesIn,
+  pageOf,
+  type WalChange,
+  type WalEnd,
+  type WalRow,
+  type WalWritten,
+} from '../../source/postgres/wal/dumped-records.ts';
+import { timelineOf } from '../../source/postgres/wal/file-name.ts';
+import { runWaldump, type PlainSegment } from '../../source/postgres/wal/waldump.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
-import { parseTime } from '../pitr/moment.ts';
 import type { WalRun } from '../pitr/wal-inventory.ts';
 
 export interface WalTransaction {
@@ -19,17 +24,6 @@ export interface WalTransaction {
   readonly xid: bigint;
   /** Microseconds since 1970. */
   readonly atUs: bigint;
-}
-
-/** Where a row lies; numbers as PostgreSQL has them. */
-export interface WalRow {
-  /** 32 bits, as in its xmin. */
-  readonly xid: bigint;
-  readonly tablespace: number;
-  readonly database: number;
-  readonly filenode: number;
-  readonly block: number;
-  readonly offset: number;
 }
 
 /** A moment with a transaction on either side of it. */
@@ -115,101 +109,6 @@ export async function lookAround(
   };
 }
 
-interface WalEnd {
-  readonly kind: 'end';
-  readonly lsn: bigint;
-  readonly committed: boolean;
-  readonly atUs: bigint;
-  /** The transaction, then its parts. */
-  readonly xids: readonly bigint[];
-}
-
-interface WalWritten {
-  readonly kind: 'row';
-  readonly lsn: bigint;
-  /** What lay on that page is no more. */
-  readonly isFresh: boolean;
-  readonly row: WalRow;
-}
-
-/** Something else happened to pages of tables. */
-interface WalTouched {
-  readonly kind: 'touched';
-  readonly lsn: bigint;
-  readonly pages: readonly string[];
-}
-
-export type WalChange = WalEnd | WalWritten | WalTouched;
-
-/** Reads what pg_waldump (13 to 18) prints; what concerns neither rows nor the ends of transactions is left out. */
-export function parseChanges(text: string): WalChange[] {
-  const changes: WalChange[] = [];
-  for (const [, manager, xid, position, desc = ''] of text.matchAll(
-    /^rmgr: (\w+) .*? tx: +(\d+), lsn: ([0-9A-F]+\/[0-9A-F]+), .*? desc: (.*)$/gm,
-  )) {
-    const lsn = parseLsn(position ?? '');
-    const change =
-      manager === 'Transaction'
-        ? endOf(desc, BigInt(xid ?? 0), lsn)
-        : manager === 'Heap' || manager === 'Heap2'
-          ? written(desc, BigInt(xid ?? 0), lsn)
-          : [];
-    changes.push(...change);
-  }
-  return changes;
-}
-
-function endOf(desc: string, xid: bigint, lsn: bigint): WalChange[] {
-  const [, act, prepared, time] =
-    /^(COMMIT|ABORT)(?:_PREPARED)? (?:(\d+): )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/.exec(desc) ?? [];
-  if (time === undefined) return [];
-  const parts = /; subxacts: ([\d ]+)/.exec(desc)?.[1]?.trim().split(' ') ?? [];
-  return [
-    {
-      kind: 'end',
-      lsn,
-      committed: act === 'COMMIT',
-      atUs: parseTime(`${time} UTC`),
-      xids: [prepared === undefined ? xid : BigInt(prepared), ...parts.map(BigInt)],
-    },
-  ];
-}
-
-function written(desc: string, xid: bigint, lsn: bigint): WalChange[] {
-  const pages = [...desc.matchAll(/blkref #\d+: rel (\d+)\/(\d+)\/(\d+) blk (\d+)/g)].map(([, ...numbers]) =>
-    numbers.map(Number),
-  );
-  const act = /^[A-Z_]+(?:\+INIT)?/.exec(desc)?.[0] ?? '';
-  const isFresh = act.endsWith('+INIT');
-  if (/^(INSERT|UPDATE|HOT_UPDATE|MULTI_INSERT)/.test(act)) {
-    const [page, ...others] = pages;
-    // Of several rows at once the places are told only where they begin a page.
-    const offset =
-      act === 'MULTI_INSERT+INIT'
-        ? 1
-        : Number((act.startsWith('INSERT') ? /^\S+ off:? (\d+)/ : /new(?: |_)off:? (\d+)/).exec(desc)?.[1]);
-    const [tablespace = 0, database = 0, filenode = 0, block = 0] = page ?? [];
-    // The old version of an updated row is of no use any more, nor is what may have moved with it.
-    const old: WalChange[] = /UPDATE/.test(act)
-      ? [
-          {
-            kind: 'touched',
-            lsn,
-            pages: [...(others.length === 0 && page !== undefined ? [page] : []), ...others].map(pageName),
-          },
-        ]
-      : [];
-    if (page === undefined || !Number.isInteger(offset)) return old;
-    return [...old, { kind: 'row', lsn, isFresh, row: { xid, tablespace, database, filenode, block, offset } }];
-  }
-  if (/^(MULTI_INSERT|VISIBLE)/.test(act) || pages.length === 0) return [];
-  return [{ kind: 'touched', lsn, pages: pages.map(pageName) }];
-}
-
-function pageName(numbers: readonly number[]): string {
-  return numbers.join('/');
-}
-
 /** Rows of committed transactions that nothing has touched since, newest first. Shared catalogs are left out. */
 function rowsOf(changes: readonly WalChange[]): WalRow[] {
   const committed = new Set(changes.flatMap((each) => (each.kind === 'end' && each.committed ? each.xids : [])));
@@ -219,7 +118,7 @@ function rowsOf(changes: readonly WalChange[]): WalRow[] {
     if (each.kind === 'touched') for (const page of each.pages) touched.add(page);
     if (each.kind !== 'row') continue;
     const { row } = each;
-    const page = pageName([row.tablespace, row.database, row.filenode, row.block]);
+    const page = pageOf(row);
     if (!touched.has(page) && committed.has(row.xid) && row.database !== 0) rows.push(row);
     if (each.isFresh) touched.add(page);
   }
@@ -276,28 +175,15 @@ async function changesOf(
   const [name = '', next] = run.names.slice(place, place + 2);
   const start = (run.first + BigInt(place)) * BigInt(facts.walSegmentBytes);
   const end = start + BigInt(facts.walSegmentBytes);
-  const goesOn = next !== undefined && next.slice(0, 8) === name.slice(0, 8);
-  const text = await withScratchFolder(async (folder) => {
-    for (const each of goesOn ? [name, next] : [name]) {
-      await writeFile(join(folder, each), await readWal(repository, facts.systemIdentifier, each), { mode: 0o600 });
-    }
-    const limits = [
-      `--timeline=${Number.parseInt(name.slice(0, 8), 16)}`,
-      `--start=${formatLsn(start)}`,
-      `--end=${formatLsn(goesOn ? end + reachBytes : end)}`,
-    ];
-    // It exits with 1 at the end of the WAL that it is given.
-    return (
-      await runTool({
-        file: join(programs, 'pg_waldump'),
-        args: [`--path=${folder}`, ...limits, ...(manager === undefined ? [] : [`--rmgr=${manager}`])],
-        env: { TZ: 'UTC' },
-        okExitCodes: [0, 1],
-        signal,
-      })
-    ).stdout;
+  const goesOn = next !== undefined && timelineOf(next) === timelineOf(name);
+  const segmentOf = async (each: string): Promise<PlainSegment> => ({
+    name: each,
+    bytes: await readWal(repository, facts.systemIdentifier, each),
   });
-  return parseChanges(text).filter(({ lsn }) => lsn < end);
+  const segments = [await segmentOf(name), ...(goesOn ? [await segmentOf(next)] : [])] as const;
+  const between = [start, goesOn ? end + reachBytes : end] as const;
+  const { text } = await runWaldump(segments, { programs, manager, between, signal });
+  return changesIn(text).filter(({ lsn }) => lsn < end);
 }
 
 /** No transaction of this WAL is older than the oldest that ran when the base backup ended. */

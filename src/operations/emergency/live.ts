@@ -10,7 +10,7 @@ import type { RunContext } from '../../lib/events.ts';
 import type { DatabaseFacts } from '../../source/postgres/facts/facts.ts';
 import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
 import { withConnection, type Connection } from '../../source/postgres/server/connection.ts';
-import { readSystemIdentifier } from '../../source/postgres/dump/probe.ts';
+import { readSystemId } from '../../source/postgres/server/control.ts';
 import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
 import { withRedis } from '../../source/redis/connection.ts';
 import { parseRedisUrl } from '../../source/redis/endpoint.ts';
@@ -97,7 +97,7 @@ export async function lookAtDatabase(
         reachable: true,
         holds: there.length === 0 ? 'none of its databases' : there.map(({ name }) => name).join(', '),
         hasData: there.length > 0,
-        systemIdentifier: await readSystemIdentifier(client),
+        systemIdentifier: await readSystemId(client),
         bytes,
         lastWriteAt: writes.toSorted().at(-1),
         freeBytes: folder === undefined ? undefined : await freeBytes(folder),

@@ -2,12 +2,15 @@
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { parseLsn, segmentAt } from '../../repository/wal/names.ts';
+import { parseLsn } from '../../source/postgres/wal/lsn.ts';
+import { segmentAt, timelineOf } from '../../source/postgres/wal/file-name.ts';
+import { segmentFault, type SegmentPlace } from '../../source/postgres/wal/segment-header.ts';
+import type { WalRun } from './wal-inventory.ts';
+import { positionOfFault } from '../../source/postgres/wal/waldump.ts';
+import { type DumpedWal, WalDump } from '../../source/postgres/wal/waldump-batches.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import type { PitrPlan } from './plan.ts';
-import { segmentFault } from './wal-inventory.ts';
-import { positionOfFault, WalDump, type DumpedWal } from '../wal/waldump.ts';
 import { readSegment } from '../wal/segment.ts';
 
 /**
@@ -19,10 +22,7 @@ export async function checkWal(
   { signal, emit }: RunContext,
 ): Promise<number> {
   const faults: string[] = [];
-  const records = new WalDump(
-    { programs: place.programs, args: ['--quiet'], segmentBytes: facts.walSegmentBytes },
-    { signal },
-  );
+  const records = new WalDump({ programs: place.programs, quiet: true, segmentBytes: facts.walSegmentBytes, signal });
   const noteRecords = (dumped: DumpedWal | undefined): void =>
     void (dumped?.fault !== undefined && faults.push(recordFault(dumped.fault, dumped.first, facts)));
   for (const [n, name] of needed.entries()) {
@@ -32,7 +32,7 @@ export async function checkWal(
     }
     try {
       const content = await readSegment(repository, inventory.systemId, name);
-      const fault = segmentFault(content, facts, (run.first + BigInt(n)) * BigInt(facts.walSegmentBytes));
+      const fault = segmentFault(content, placeOf(facts, run, n));
       if (fault !== undefined) faults.push(`${name}: ${fault}`);
       noteRecords(
         fault === undefined
@@ -66,6 +66,11 @@ export async function checkWal(
 /** With the segment that holds the record. */
 function recordFault(fault: string, first: string, { walSegmentBytes }: BaseFacts): string {
   const position = positionOfFault(fault);
-  const timeline = Number.parseInt(first.slice(0, 8), 16);
+  const timeline = timelineOf(first);
   return `${position === undefined ? first : segmentAt(timeline, parseLsn(position), walSegmentBytes)}: ${fault}`;
+}
+
+function placeOf({ systemIdentifier, walSegmentBytes }: BaseFacts, { first }: WalRun, n: number): SegmentPlace {
+  const position = (first + BigInt(n)) * BigInt(walSegmentBytes);
+  return { systemId: systemIdentifier, segmentBytes: walSegmentBytes, position };
 }

@@ -5,7 +5,7 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { parseLsn } from '../../repository/wal/names.ts';
+import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { findScratchPlace, type ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
 import { parseTime, type PitrTarget } from './moment.ts';

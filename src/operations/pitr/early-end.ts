@@ -1,6 +1,6 @@
 /** A server takes a record that it cannot read for the end of the log. Whether it was the end, the archive knows. */
 import { LifeboatError } from '../../lib/errors.ts';
-import { formatLsn, parseLsn } from '../../repository/wal/names.ts';
+import { formatLsn, parseLsn } from '../../source/postgres/wal/lsn.ts';
 import type { PitrPlan } from './plan.ts';
 
 type Replayed = Pick<PitrPlan, 'run' | 'end' | 'facts'>;

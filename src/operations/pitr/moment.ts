@@ -4,7 +4,7 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import { parseDuration } from '../../lib/time.ts';
-import { parseLsn } from '../../repository/wal/names.ts';
+import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 
 export type PitrTarget =
   /** Microseconds since 1970: commits are told apart by them. */

@@ -5,7 +5,7 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { formatLsn, parseLsn } from '../../repository/wal/names.ts';
+import { formatLsn, parseLsn } from '../../source/postgres/wal/lsn.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { segmentsOfBase } from '../backup/base-wal.ts';
 import { formatMicroseconds, type PitrTarget } from './moment.ts';

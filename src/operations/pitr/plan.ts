@@ -7,7 +7,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { segmentAt } from '../../repository/wal/names.ts';
+import { segmentAt } from '../../source/postgres/wal/file-name.ts';
 import { baseFacts, type BaseFacts } from '../../source/postgres/base/facts.ts';
 import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
 import type { ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';

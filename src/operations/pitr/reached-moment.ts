@@ -4,10 +4,10 @@
  */
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { parseLsn } from '../../repository/wal/names.ts';
 import type { PitrPlan } from './plan.ts';
 import { parseTime } from './moment.ts';
-import { dumpSegment } from './wal-inventory.ts';
+import { marksIn, type WalEnd, type WalPoint } from '../../source/postgres/wal/dumped-records.ts';
+import { runWaldump } from '../../source/postgres/wal/waldump.ts';
 import { readSegment } from '../wal/segment.ts';
 
 /** Microseconds since 1970; where the log tells none before it, the end of the base backup. */
@@ -24,31 +24,16 @@ export async function momentOf(repository: Repository, plan: PitrPlan, context: 
   );
 }
 
-interface LogRecord {
-  readonly lsn: bigint;
-  readonly xid: bigint;
-  readonly committedUs: bigint | undefined;
-  readonly restorePoint: string | undefined;
-}
-
-async function recordsOf(
+/** The ends of transactions and the restore points that lie in a segment. */
+async function marksOf(
   repository: Repository,
-  { inventory, place }: PitrPlan,
+  { inventory, place: { programs } }: PitrPlan,
   name: string,
   { signal }: RunContext,
-): Promise<LogRecord[]> {
+): Promise<(WalEnd | WalPoint)[]> {
   signal.throwIfAborted();
-  const text = await dumpSegment(await readSegment(repository, inventory.systemId, name), name, place.programs, signal);
-  return [
-    ...text.matchAll(
-      / tx:\s+(\d+), lsn: ([0-9A-F]+\/[0-9A-F]+), .* desc: (?:(?:COMMIT|ABORT)(?:_PREPARED)? (?:\d+: )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC|RESTORE_POINT (.*)$)/gm,
-    ),
-  ].map(([, xid = '0', lsn = '0/0', time, restorePoint]) => ({
-    xid: BigInt(xid),
-    lsn: parseLsn(lsn),
-    committedUs: time === undefined ? undefined : parseTime(`${time} UTC`),
-    restorePoint,
-  }));
+  const bytes = await readSegment(repository, inventory.systemId, name);
+  return marksIn((await runWaldump([{ name, bytes }], { programs, signal })).text);
 }
 
 /** Of a position or a named point: the newest commit before it. */
@@ -60,13 +45,10 @@ async function lastCommitBefore(
   const { target, needed } = plan;
   let limit = target.kind === 'lsn' ? target.lsn : undefined;
   for (const name of needed.toReversed()) {
-    const records = await recordsOf(repository, plan, name, context);
-    limit ??=
-      target.kind === 'name' ? records.find(({ restorePoint }) => restorePoint === target.name)?.lsn : undefined;
-    const before = records.findLast(
-      ({ lsn, committedUs }) => committedUs !== undefined && (limit === undefined || lsn <= limit),
-    );
-    if (before !== undefined) return before.committedUs;
+    const marks = await marksOf(repository, plan, name, context);
+    if (target.kind === 'name') limit ??= marks.find((mark) => mark.kind === 'point' && mark.name === target.name)?.lsn;
+    const before = marks.filter(isEnd).findLast(({ lsn }) => limit === undefined || lsn <= limit);
+    if (before !== undefined) return before.atUs;
   }
   return undefined;
 }
@@ -79,10 +61,13 @@ async function commitOf(
   context: RunContext,
 ): Promise<bigint | undefined> {
   for (const name of plan.needed) {
-    const found = (await recordsOf(repository, plan, name, context)).find(
-      (record) => record.xid === xid % 2n ** 32n && record.committedUs !== undefined,
-    );
-    if (found !== undefined) return found.committedUs;
+    const ends = (await marksOf(repository, plan, name, context)).filter(isEnd);
+    const found = ends.find(({ xids }) => xids[0] === BigInt.asUintN(32, xid));
+    if (found !== undefined) return found.atUs;
   }
   return undefined;
+}
+
+function isEnd(mark: WalEnd | WalPoint): mark is WalEnd {
+  return mark.kind === 'end';
 }

@@ -2,7 +2,7 @@
 import type { RunContext } from '../../lib/events.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { formatBytes } from '../../lib/units.ts';
-import { formatLsn } from '../../repository/wal/names.ts';
+import { formatLsn } from '../../source/postgres/wal/lsn.ts';
 
 export interface ReplayMeter {
   /** The replay has come so far; what lies behind an earlier position is passed over. */

@@ -2,18 +2,18 @@
  * What WAL the repository has from a base backup on: along which timelines, up to where without a gap,
  * and which moments lie in it. Read before a recovery, so that it is known beforehand whether it can succeed.
  */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { runTool } from '../../lib/exec.ts';
-import { withScratchFolder } from '../../lib/fs.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { listWal, parseHistory, type HistoryLine } from '../../repository/wal/archive.ts';
-import { formatLsn, parseLsn, segmentName, segmentNumber } from '../../repository/wal/names.ts';
+import { listWal } from '../../repository/wal/archive.ts';
+import { type HistoryLine, parseHistory } from '../../source/postgres/wal/history.ts';
+import { parseLsn } from '../../source/postgres/wal/lsn.ts';
+import { historyName, segmentName, segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import { lastRecordIn, marksIn } from '../../source/postgres/wal/dumped-records.ts';
+import { restorePointsIn, withoutPageHeaders } from '../../source/postgres/wal/records.ts';
+import { runWaldump } from '../../source/postgres/wal/waldump.ts';
 import { segmentsOfBase } from '../backup/base-wal.ts';
-import { parseTime } from './moment.ts';
 import { readSegment } from '../wal/segment.ts';
 import { pushedAtOnce, settled, type Seen } from '../wal/settled.ts';
 
@@ -127,8 +127,7 @@ export function chooseTimeline(inventory: WalInventory, base: BaseFacts, wanted:
   if (orphan !== undefined) {
     throw new LifeboatError(
       'integrity',
-      `the history file ${orphan.toString(16).toUpperCase().padStart(8, '0')}.history is missing, although there ` +
-        `is WAL of timeline ${orphan}`,
+      `the history file ${historyName(orphan)} is missing, although there is WAL of timeline ${orphan}`,
       {
         state: 'nothing was changed',
         hint: 'push it again from pg_wal of the server; or stay on an older timeline with --timeline',
@@ -208,53 +207,14 @@ export async function endOfRun(
   let lastRecordLsn: bigint | undefined;
   for (const name of run.names.toReversed()) {
     signal.throwIfAborted();
-    const text = await dumpSegment(await readSegment(repository, systemId, name), name, programs, signal);
-    const last = [...text.matchAll(/ lsn: ([0-9A-F]+\/[0-9A-F]+),/g)].at(-1)?.[1];
-    lastRecordLsn ??= last === undefined ? undefined : parseLsn(last);
-    const times = [
-      ...text.matchAll(
-        /^rmgr: Transaction .* desc: (?:COMMIT|ABORT)(?:_PREPARED)? (?:\d+: )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC/gm,
-      ),
-    ].map(([, time]) => parseTime(`${time ?? ''} UTC`));
+    const bytes = await readSegment(repository, systemId, name);
+    const { text } = await runWaldump([{ name, bytes }], { programs, signal });
+    lastRecordLsn ??= lastRecordIn(text);
+    const times = marksIn(text).flatMap((mark) => (mark.kind === 'end' ? [mark.atUs] : []));
     if (times.length > 0) return { lastRecordLsn, lastCommitUs: times.reduce((a, b) => (a > b ? a : b)) };
   }
   return { lastRecordLsn, lastCommitUs: undefined };
 }
-
-/** What pg_waldump says of a segment; times in UTC. */
-export async function dumpSegment(bytes: Buffer, name: string, programs: string, signal: AbortSignal): Promise<string> {
-  return withScratchFolder(async (folder) => {
-    await writeFile(join(folder, name), bytes, { mode: 0o600 });
-    // It exits with 1 at the end of the WAL that it is given.
-    return (
-      await runTool({
-        file: join(programs, 'pg_waldump'),
-        args: [join(folder, name)],
-        env: { TZ: 'UTC' },
-        okExitCodes: [0, 1],
-        signal,
-      })
-    ).stdout;
-  });
-}
-
-/**
- * What is wrong with the header of a segment's first page: who wrote it, and where it belongs. `position`: where it
- * should begin.
- */
-export function segmentFault(
-  segment: Buffer,
-  { systemIdentifier, walSegmentBytes }: Pick<BaseFacts, 'systemIdentifier' | 'walSegmentBytes'>,
-  position: bigint,
-): string | undefined {
-  if (segment.length !== walSegmentBytes) return `it has ${segment.length} bytes, not ${walSegmentBytes}`;
-  const [address, system] = [segment.readBigUInt64LE(8), segment.readBigUInt64LE(24)];
-  if (String(system) !== systemIdentifier) return `it comes from another cluster (${system})`;
-  return address === position ? undefined : `it begins at ${formatLsn(address)}, not at ${formatLsn(position)}`;
-}
-
-const pageBytes = 8192;
-const [longHeaderBytes, shortHeaderBytes] = [40, 24];
 
 /**
  * In which segment of the run (its place in it) a named restore point lies, behind `afterLsn`; the last one of that
@@ -273,35 +233,11 @@ export async function findRestorePoint(
     signal.throwIfAborted();
     const start = (run.first + BigInt(place)) * BigInt(point.segmentBytes);
     const payload = Buffer.concat([before, withoutPageHeaders(await readSegment(repository, systemId, name))]);
-    if (positionsOf(payload, point.name).some((at) => start + BigInt(at - before.length) >= point.afterLsn)) {
+    if (restorePointsIn(payload, point.name).some((at) => start + BigInt(at - before.length) >= point.afterLsn)) {
       found ??= place;
     }
     // A record may go on in the next segment.
     before = Buffer.from(payload.subarray(-256));
-  }
-  return found;
-}
-
-/** The records of a segment as one stream, from where its first page says. */
-export function withoutPageHeaders(segment: Buffer): Buffer {
-  const pages: Buffer[] = [];
-  for (let at = 0; at < segment.length; at += pageBytes) {
-    pages.push(segment.subarray(at + (at === 0 ? longHeaderBytes : shortHeaderBytes), at + pageBytes));
-  }
-  return Buffer.concat(pages);
-}
-
-/**
- * XLOG (resource manager 0), info 0x70: header of 24 bytes, 0xFF and the length, 8 bytes of time, the name with zeros
- * behind it.
- */
-function positionsOf(payload: Buffer, name: string): number[] {
-  const wanted = Buffer.from(`${name}\0`);
-  const found: number[] = [];
-  for (let at = payload.indexOf(wanted); at !== -1; at = payload.indexOf(wanted, at + 1)) {
-    const header = at - 8 - 2 - 24;
-    if (header < 0 || payload[at - 10] !== 0xff || payload[at - 9] !== 72) continue;
-    if (payload[header + 17] === 0 && ((payload[header + 16] ?? 0) & 0xf0) === 0x70) found.push(at);
   }
   return found;
 }

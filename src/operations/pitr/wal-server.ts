@@ -9,11 +9,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { parseWalName, segmentNumber } from '../../repository/wal/names.ts';
+import { parseWalName } from '../../repository/wal/names.ts';
 import type { FolderOwner } from '../../source/postgres/base/placer.ts';
 import { TablespaceGuard } from './tablespace-guard.ts';
-import { segmentFault, type WalInventory, type WalRun } from './wal-inventory.ts';
+import { type WalInventory, type WalRun } from './wal-inventory.ts';
 import { readSegment } from '../wal/segment.ts';
+import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
+import { segmentFault } from '../../source/postgres/wal/segment-header.ts';
 
 export interface WalServer extends AsyncDisposable {
   /** For restore_command. */
@@ -151,11 +153,11 @@ class Server {
       const fault =
         place === -1
           ? undefined
-          : segmentFault(
-              content,
-              { systemIdentifier: inventory.systemId, walSegmentBytes: segmentBytes },
-              (run.first + BigInt(place)) * BigInt(segmentBytes),
-            );
+          : segmentFault(content, {
+              systemId: inventory.systemId,
+              segmentBytes,
+              position: (run.first + BigInt(place)) * BigInt(segmentBytes),
+            });
       if (fault !== undefined) throw new LifeboatError('integrity', `WAL segment ${each}: ${fault}`);
       return content;
     };

@@ -4,7 +4,8 @@
  */
 import { formatDuration } from '../../lib/time.ts';
 import { formatBytes } from '../../lib/units.ts';
-import { parseLsn, segmentName, segmentNumber } from '../../repository/wal/names.ts';
+import { parseLsn } from '../../source/postgres/wal/lsn.ts';
+import { segmentName, segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import type { StatusReason } from './request.ts';
 import type { SurveyedWal } from './survey-wal.ts';
 import { count } from '../component.ts';

@@ -8,15 +8,8 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
-import {
-  listHistories,
-  listWal,
-  listWalSystems,
-  parseHistory,
-  readWalObject,
-  type HistoryLine,
-} from '../../repository/wal/archive.ts';
-import { formatLsn, needWalName, parseLsn, segmentName, segmentNumber, walKey } from '../../repository/wal/names.ts';
+import { listHistories, listWal, listWalSystems, readWalObject } from '../../repository/wal/archive.ts';
+import { needWalName, walKey } from '../../repository/wal/names.ts';
 import type { ArchiverState } from '../../source/postgres/server/archiver.ts';
 import { baseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
@@ -24,6 +17,9 @@ import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase, type Window } from './wal-window.ts';
 import type { WalGap, WalSystem } from '../wal/request.ts';
 import { surveySystem } from '../wal/status.ts';
+import { type HistoryLine, parseHistory } from '../../source/postgres/wal/history.ts';
+import { formatLsn, parseLsn } from '../../source/postgres/wal/lsn.ts';
+import { segmentName, segmentNumber } from '../../source/postgres/wal/file-name.ts';
 
 /** One cluster's archive. Times RFC 3339 in UTC. */
 export interface SurveyedWal extends WalSystem {

@@ -2,8 +2,9 @@
  * From which moments to which the archived log of a cluster can be replayed: each base backup opens a window that
  * reaches as far as the log behind it has no gap, over promotions too. Pure.
  */
-import type { HistoryLine } from '../../repository/wal/archive.ts';
-import { parseLsn, segmentNumber } from '../../repository/wal/names.ts';
+import type { HistoryLine } from '../../source/postgres/wal/history.ts';
+import { parseLsn } from '../../source/postgres/wal/lsn.ts';
+import { segmentNumber, timelineOf } from '../../source/postgres/wal/file-name.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import type { WalSystem } from '../wal/request.ts';
 
@@ -89,7 +90,7 @@ function rangesOf(
   const ranges: Range[] = [];
   let from = numberOf(all.first);
   const own = gaps
-    .filter(({ first }) => Number.parseInt(first.slice(0, 8), 16) === timeline)
+    .filter(({ first }) => timelineOf(first) === timeline)
     .map(({ first, last }) => ({ from: numberOf(first), to: numberOf(last) }));
   for (const gap of own.toSorted((a, b) => (a.from < b.from ? -1 : 1))) {
     // Where timelines meet, gaps lie before the first segment or behind the last one.

@@ -13,12 +13,11 @@ import {
   listHistories,
   listWal,
   listWalSystems,
-  parseHistory,
   readWal,
   readWalObject,
   type WalObject,
 } from '../../repository/wal/archive.ts';
-import { needWalName, segmentAt, type WalName } from '../../repository/wal/names.ts';
+import { needWalName, type WalName } from '../../repository/wal/names.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { openStorage } from '../../storage/open.ts';
 import { repositoryLocation } from '../open-repository.ts';
@@ -26,6 +25,8 @@ import { checkSystemId, systemIdBeside } from './system-id.ts';
 import type { WalFetchRequest, WalFetchResult } from './request.ts';
 import { readSegment } from './segment.ts';
 import { placeFile, WalSpool } from './fetch-spool.ts';
+import { parseHistory } from '../../source/postgres/wal/history.ts';
+import { segmentAt } from '../../source/postgres/wal/file-name.ts';
 
 /** Segments fetched ahead at most. */
 const aheadSegments = 15;

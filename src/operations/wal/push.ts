@@ -12,7 +12,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { openRepository } from '../../repository/repository.ts';
 import { retaining } from '../../repository/retained-storage.ts';
 import { putWal, type PutWalOptions } from '../../repository/wal/archive.ts';
-import { checkWalFile, isArchivable } from '../../repository/wal/segment-header.ts';
+import { checkWalFile, isArchivable } from '../../repository/wal/archivable.ts';
 import { needWalName } from '../../repository/wal/names.ts';
 import { openStorage } from '../../storage/open.ts';
 import { repositoryLocation } from '../open-repository.ts';

@@ -6,11 +6,12 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { listWal, listWalSystems, parseHistory, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
-import { formatLsn, parseLsn, segmentAt, segmentName, segmentNumber } from '../../repository/wal/names.ts';
+import { listWal, listWalSystems, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
+import { parseHistory } from '../../source/postgres/wal/history.ts';
+import { formatLsn, parseLsn, shownLsn } from '../../source/postgres/wal/lsn.ts';
+import { segmentAt, segmentName, segmentNumber, timelineOf } from '../../source/postgres/wal/file-name.ts';
 import { withRepository } from '../open-repository.ts';
 import { pushedAtOnce, settled, type Seen } from './settled.ts';
-import { shownLsn } from './stream/ship.ts';
 import type { WalGap, WalServerLag, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './request.ts';
 
 export async function walStatus(
@@ -42,7 +43,7 @@ export async function surveySystem(repository: Repository, systemId: string): Pr
 /** Within the last segments of a timeline; older gaps stay as they are. */
 function hasGapAtEnd({ segmentBytes, timelines, gaps }: WalSystem): boolean {
   return gaps.some((gap) => {
-    const of = timelines.find(({ timeline }) => timeline === Number.parseInt(gap.last.slice(0, 8), 16));
+    const of = timelines.find(({ timeline }) => timeline === timelineOf(gap.last));
     const end = of?.unfinished?.segment ?? of?.last;
     return (
       segmentBytes !== undefined &&
@@ -109,7 +110,7 @@ async function lookAtSystem(repository: Repository, systemId: string): Promise<S
 
 /** `before` and `after` are archived and of one timeline. */
 function gapBetween(before: string, after: string, segmentBytes: number): WalGap[] {
-  const timeline = Number.parseInt(after.slice(0, 8), 16);
+  const timeline = timelineOf(after);
   const [from, to] = [segmentNumber(before, segmentBytes) + 1n, segmentNumber(after, segmentBytes) - 1n];
   return from > to
     ? []
@@ -131,7 +132,7 @@ function gapAtSwitch(
   segmentBytes: number,
 ): WalGap[] {
   const at = segmentNumber(segmentAt(timeline, switchLsn, segmentBytes), segmentBytes);
-  const parent = Number.parseInt(parentLast.slice(0, 8), 16);
+  const parent = timelineOf(parentLast);
   return [
     ...gapBetween(parentLast, segmentName(parent, at, segmentBytes), segmentBytes),
     ...gapBetween(segmentName(timeline, at - 1n, segmentBytes), first, segmentBytes),

@@ -1,17 +1,17 @@
 /**
  * What the files of a cluster tell of it: PostgreSQL calls archive_command and restore_command in its data directory.
  */
-import { open } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { systemIdOfFolder } from '../../source/postgres/wal/control-file.ts';
 
 /**
  * The system identifier (decimal) by pg_control of the data directory that holds `walFile` (in pg_wal), or of `cwd`;
  * undefined where neither is a data directory.
  */
 export async function systemIdBeside(walFile: string, cwd: string): Promise<string | undefined> {
-  return (await controlId(dirname(dirname(walFile)))) ?? (await controlId(cwd));
+  return (await systemIdOfFolder(dirname(dirname(walFile)))) ?? (await systemIdOfFolder(cwd));
 }
 
 /** A system identifier given by hand. Throws LifeboatError `usage`. */
@@ -36,17 +36,4 @@ export function clusterName({ targets, defaultTarget }: Config, wanted: string |
     });
   }
   return only;
-}
-
-/** The first eight bytes of pg_control, in the machine's order. */
-async function controlId(dataDir: string): Promise<string | undefined> {
-  try {
-    await using file = await open(join(dataDir, 'global/pg_control'));
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(8), 0, 8, 0);
-    const id = bytesRead === 8 ? buffer.readBigUInt64LE(0) : 0n;
-    return id === 0n ? undefined : id.toString();
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) return undefined;
-    throw error;
-  }
 }

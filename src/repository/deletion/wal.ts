@@ -6,17 +6,9 @@
  */
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { Storage } from '../../storage/storage.ts';
-import {
-  listHistories,
-  listWal,
-  listWalSystems,
-  parseHistory,
-  readWalObject,
-  type HistoryLine,
-  type WalHome,
-  type WalObject,
-} from '../wal/archive.ts';
-import { segmentNumber } from '../wal/names.ts';
+import { listHistories, listWal, listWalSystems, readWalObject, type WalHome, type WalObject } from '../wal/archive.ts';
+import { type HistoryLine, parseHistory } from '../../source/postgres/wal/history.ts';
+import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import { earliestMoment, WalJudge, type WalBase, type WalRules, type WalVerdict } from '../wal/retention.ts';
 
 /** Why nothing of a cluster's log goes, in one phrase; else since when it stays in any case. */

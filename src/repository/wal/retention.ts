@@ -3,8 +3,9 @@
  * on those that come from it; what a rule in days keeps; and the histories of all of these. Pure: no clock, no
  * storage. Where it cannot be told how timelines hang together, log stays. See man lifeboat-repository(7), "Deletion".
  */
-import type { HistoryLine, WalObject } from './archive.ts';
-import { segmentNumber } from './names.ts';
+import type { WalObject } from './archive.ts';
+import type { HistoryLine } from '../../source/postgres/wal/history.ts';
+import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 
 /** A base backup as far as its log matters. */
 export interface WalBase {

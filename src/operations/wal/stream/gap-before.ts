@@ -1,10 +1,12 @@
 /** Where a receiver will begin, and whether the archive reaches up to there. */
-import { parseLsn, segmentAt, segmentName, segmentNumber, walKey, needWalName } from '../../../repository/wal/names.ts';
+import { walKey, needWalName } from '../../../repository/wal/names.ts';
 import { listWal } from '../../../repository/wal/archive.ts';
 import type { Repository } from '../../../repository/repository.ts';
 import type { ReceiverServer } from '../../../source/postgres/server/receiver.ts';
 import { NotFoundError, isDenied } from '../../../storage/storage.ts';
 import type { SpoolListing } from './spool.ts';
+import { parseLsn } from '../../../source/postgres/wal/lsn.ts';
+import { segmentAt, segmentName, segmentNumber, timelineOf } from '../../../source/postgres/wal/file-name.ts';
 
 export interface StreamStart {
   /** The segment that comes first; undefined: not known. */
@@ -36,7 +38,7 @@ export async function gapBefore(
       },
     );
   try {
-    const latest = Number.parseInt(first.slice(0, 8), 16);
+    const latest = timelineOf(first);
     for (let each = latest; each > 0 && each > latest - 10; each--) {
       if ((await has(first)) || (await has(segmentName(each, number - 1n, segmentBytes)))) {
         return { first, gap: undefined };

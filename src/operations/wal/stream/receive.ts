@@ -5,7 +5,8 @@
 import { LifeboatError, messageOf } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { formatBytes } from '../../../lib/units.ts';
-import { parseLsn, segmentName, segmentNumber } from '../../../repository/wal/names.ts';
+import { parseLsn } from '../../../source/postgres/wal/lsn.ts';
+import { segmentName, segmentNumber } from '../../../source/postgres/wal/file-name.ts';
 import {
   createSlot,
   readServer,

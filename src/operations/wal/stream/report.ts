@@ -1,10 +1,10 @@
 /** What a receiver tells of itself: how far it is behind the server, and what keeps it from its work. */
 import type { RunContext } from '../../../lib/events.ts';
 import { formatBytes } from '../../../lib/units.ts';
-import { parseLsn } from '../../../repository/wal/names.ts';
+import { parseLsn, shownLsn } from '../../../source/postgres/wal/lsn.ts';
 import { readServer } from '../../../source/postgres/server/receiver.ts';
 import type { WalStreamReport } from '../request.ts';
-import { shownLsn, type Shipper } from './ship.ts';
+import { type Shipper } from './ship.ts';
 import type { StreamSpool } from './spool.ts';
 import type { StreamRun } from './slot.ts';
 import { pauseUntil, type Trouble } from './trouble.ts';

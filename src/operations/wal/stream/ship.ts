@@ -10,8 +10,10 @@ import type { RunContext } from '../../../lib/events.ts';
 import type { SealingKey } from '../../../repository/keys/sealed-records.ts';
 import type { Repository } from '../../../repository/repository.ts';
 import { listWal, putWal } from '../../../repository/wal/archive.ts';
-import { checkSegment, checkWalFile } from '../../../repository/wal/segment-header.ts';
-import { formatLsn, needWalName, segmentNumber, walKey } from '../../../repository/wal/names.ts';
+import { checkSegment, checkWalFile } from '../../../repository/wal/archivable.ts';
+import { longHeaderBytes } from '../../../source/postgres/wal/segment-header.ts';
+import { segmentNumber } from '../../../source/postgres/wal/file-name.ts';
+import { needWalName, unfinishedName, walKey } from '../../../repository/wal/names.ts';
 import { isDenied } from '../../../storage/storage.ts';
 import { isPlaceholder, type StreamSpool } from './spool.ts';
 
@@ -29,7 +31,6 @@ export interface ShipperOptions {
 const aheadBytes = 48 * 1024 * 1024;
 /** A host with recipients only starts a new data key now and then, and keys are rotated. */
 const keyMs = 10 * 60_000;
-const longHeaderBytes = 40;
 
 export class Shipper {
   /** Finished segments that this run has stored (or found there). */
@@ -114,7 +115,7 @@ export class Shipper {
     if (found === undefined) return false;
     if (found.filledBytes >= longHeaderBytes) {
       const lsn = segmentNumber(segment, segmentBytes) * BigInt(segmentBytes) + BigInt(found.filledBytes);
-      const file = needWalName(`${segment}.${lsn.toString(16).toUpperCase().padStart(16, '0')}.partial`);
+      const file = needWalName(unfinishedName(segment, lsn));
       if (found.filledBytes < segmentBytes && !this.#shipped.has(file.name)) {
         this.#refuseForeign(name, checkSegment(needWalName(segment), found.body).systemId);
         await putWal(repository, systemId, file.name, found.body, await this.#putOptions());
@@ -185,12 +186,4 @@ export class Shipper {
     this.#unfinished.delete(segment);
     if (but !== undefined) this.#note(segment, but);
   }
-}
-
-/**
- * A position that ends with the last byte that is not zero, as PostgreSQL would name it: records are padded to eight
- * bytes.
- */
-export function shownLsn(lsn: bigint): string {
-  return formatLsn(((lsn + 7n) / 8n) * 8n);
 }

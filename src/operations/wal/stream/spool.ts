@@ -10,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCodeOf } from '../../../lib/errors.ts';
 import { processStart } from '../../../lib/leftovers.ts';
 import { ownIdentity } from '../../../lib/process-identity.ts';
-import { parseWalName, segmentNumber } from '../../../repository/wal/names.ts';
+import { parseWalName } from '../../../repository/wal/names.ts';
+import { segmentNumber } from '../../../source/postgres/wal/file-name.ts';
 
 export interface SpoolListing {
   /** Names of histories, then of finished segments, in order. */

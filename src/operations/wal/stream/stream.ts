@@ -23,6 +23,8 @@ import { keepReporting, reportOf } from './report.ts';
 import { Shipper } from './ship.ts';
 import { removeSlot, renewSlot, withSlot, type StreamRun } from './slot.ts';
 import { StreamSpool } from './spool.ts';
+import { refuseLargeSegments } from '../../../repository/wal/archivable.ts';
+import { timelineOf } from '../../../source/postgres/wal/file-name.ts';
 
 /** What is still to be shipped when it is stopped may take so long. */
 const graceMs = 20_000;
@@ -31,7 +33,6 @@ const retryBudgetMs = 20_000;
 const lookMs = 200;
 const maxPauseMs = 30_000;
 /** With the box around it a segment must fit into an object even if it does not shrink. */
-const maxSegmentBytes = 32 * 1024 * 1024;
 
 export async function walStream(
   loaded: LoadedConfig,
@@ -51,11 +52,7 @@ export async function walStream(
   if (request.dropSlot) return removeSlot(loaded, { ...request, target: target.name, url }, context);
   collectLeftovers(loaded, context);
   const found = await readServer(url, request.slot, context.signal);
-  if (found.segmentBytes > maxSegmentBytes) {
-    throw new LifeboatError('usage', `segments of ${found.segmentBytes} bytes are larger than an object may be`, {
-      hint: 'use a cluster with --wal-segsize of 32 MB or less',
-    });
-  }
+  refuseLargeSegments(found.segmentBytes);
   // The storage is needed a little longer than the run: for the last of the log, and to give the lease back.
   const work = new AbortController();
   const stop = (): void => void setTimeout(() => work.abort(context.signal.reason), graceMs).unref();
@@ -152,7 +149,7 @@ async function stream(run: StreamRun, lost: AbortSignal, context: RunContext): P
   }
   const warnings: string[] = [];
   const { first, gap } = await gapBefore(repository, server, await spool.list());
-  if (first !== undefined) await shipper.adopt(Number.parseInt(first.slice(0, 8), 16), first);
+  if (first !== undefined) await shipper.adopt(timelineOf(first), first);
   if (gap !== undefined) context.emit({ type: 'warning', component: 'wal', message: gap });
   context.emit({
     type: 'step',

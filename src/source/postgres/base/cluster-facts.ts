@@ -2,6 +2,7 @@
 import type { Problem } from '../../source.ts';
 import type { ClusterFacts } from './facts.ts';
 import type { Connection } from '../server/connection.ts';
+import { readControl } from '../server/control.ts';
 
 const minima = [
   'max_connections',
@@ -26,10 +27,12 @@ export type Cluster = Omit<ClusterFacts, 'toolVersion' | 'startedAt' | 'stoppedA
 
 /** What the cluster says of itself now. `now`: its clock, RFC 3339 in UTC. */
 export async function readCluster(connection: Connection): Promise<Cluster> {
+  const { systemId, segmentBytes } = await readControl(connection);
   const [row] = await connection.query(`
-    SELECT split_part(current_setting('server_version'), ' ', 1) AS version, (SELECT system_identifier FROM pg_control_system()) AS system,
-      (SELECT bytes_per_wal_segment FROM pg_control_init()) AS segment, current_setting('data_checksums') AS checksums,
-      pg_get_userbyid(10) AS superuser, pg_snapshot_xmin(pg_current_snapshot()) AS xid,
+    SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
+      current_setting('data_checksums') AS checksums,
+      pg_get_userbyid(10) AS superuser,
+      pg_snapshot_xmin(pg_current_snapshot()) AS xid,
       to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS now`);
   const settings = await connection.query(
     `SELECT name, setting FROM pg_settings WHERE name IN (${minima.map((name) => `'${name}'`).join(', ')})`,
@@ -47,8 +50,8 @@ export async function readCluster(connection: Connection): Promise<Cluster> {
   return {
     serverVersion: row?.['version'] ?? '',
     serverVersionNum: connection.serverVersionNum,
-    systemIdentifier: row?.['system'] ?? '',
-    walSegmentBytes: Number(row?.['segment']),
+    systemIdentifier: systemId,
+    walSegmentBytes: segmentBytes,
     dataChecksums: row?.['checksums'] === 'on',
     superuser: row?.['superuser'] ?? 'postgres',
     oldestXid: row?.['xid'] ?? '0',

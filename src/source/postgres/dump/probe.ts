@@ -10,6 +10,7 @@ import { sqlStateOf } from '../server/connection-errors.ts';
 import { readsPasswords } from './globals.ts';
 import { assertHoldsSession } from '../server/pooler.ts';
 import { findTools } from '../server/tools.ts';
+import { readSystemId } from '../server/control.ts';
 
 export interface ProbeOptions {
   readonly url: Secret;
@@ -85,14 +86,8 @@ export async function chooseDatabases(
   return { names, skipped };
 }
 
-/** Set at initdb; equal on a primary and its standbys. Undefined where it may not be read. */
-export async function readSystemIdentifier(connection: Connection): Promise<string | undefined> {
-  const rows = await connection.query('SELECT system_identifier AS id FROM pg_control_system()').catch(() => []);
-  return rows[0]?.['id'] ?? undefined;
-}
-
 async function readIdentity(connection: Connection): Promise<Record<string, string>> {
-  const systemIdentifier = await readSystemIdentifier(connection);
+  const systemIdentifier = await readSystemId(connection);
   return { server: connection.server, ...(systemIdentifier === undefined ? {} : { systemIdentifier }) };
 }
 

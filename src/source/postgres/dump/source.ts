@@ -10,7 +10,8 @@ import { type Connection, withConnection } from '../server/connection.ts';
 import { type DatabaseDump, leftEarly, openDatabaseDump } from './database-dump.ts';
 import type { PostgresFacts } from '../facts/facts.ts';
 import { dumpGlobals } from './globals.ts';
-import { chooseDatabases, probeServer, readSystemIdentifier } from './probe.ts';
+import { chooseDatabases, probeServer } from './probe.ts';
+import { readSystemId } from '../server/control.ts';
 import { type PostgresTools, findTools } from '../server/tools.ts';
 
 export interface PostgresSourceOptions {
@@ -116,7 +117,7 @@ class PostgresSource implements Source {
 
 async function readServerFacts(connection: Connection, tools: PostgresTools): Promise<ServerFacts> {
   const [row] = await connection.query("SELECT current_setting('server_version') AS version");
-  const systemIdentifier = await readSystemIdentifier(connection);
+  const systemIdentifier = await readSystemId(connection);
   const serverVersion = row?.['version']?.split(' ')[0];
   if (serverVersion === undefined) {
     throw new LifeboatError('source', `PostgreSQL at ${connection.server} does not tell its version`);

@@ -4,6 +4,7 @@
  */
 import type { Secret } from '../../../lib/secret.ts';
 import { type Connection, withConnection } from './connection.ts';
+import { readSystemId } from './control.ts';
 
 /** Times RFC 3339 in UTC, positions as PostgreSQL writes them. */
 export interface ArchiverState {
@@ -51,13 +52,13 @@ export async function askArchiver(url: Secret, options: AskOptions): Promise<Arc
 
 /** The same over a connection that is there. */
 export async function readArchiver(connection: Connection): Promise<ArchiverState> {
-  const system = await connection.query('SELECT system_identifier AS id FROM pg_control_system()').catch(() => []);
+  const systemId = await readSystemId(connection);
   const [row] = await connection.query(stateSql);
   const command = await connection.query("SELECT current_setting('archive_command') AS command").catch(() => []);
   const slots = await connection.query(slotsSql);
   const text = (name: string): string | undefined => row?.[name] ?? undefined;
   return {
-    systemId: system[0]?.['id'] ?? undefined,
+    systemId,
     isStandby: text('standby') === 't',
     currentLsn: text('lsn') ?? '0/0',
     segmentBytes: Number(text('segment_bytes') ?? 16_777_216),

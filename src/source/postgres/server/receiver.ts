@@ -12,6 +12,7 @@ import { sqlStateOf } from './connection-errors.ts';
 import { withConnection, type Connection } from './connection.ts';
 import { findTools } from './tools.ts';
 import { libpqEnvironment } from './url.ts';
+import { readControl } from './control.ts';
 
 /** How often the server hears how far the folder has come, in seconds: what it no longer has to keep. */
 const statusSeconds = 5;
@@ -48,10 +49,9 @@ export interface ReplicationSlot {
 /** What a receiver has to know of the server before it begins. Throws `source` (13). */
 export async function readServer(url: Secret, slot: string, signal: AbortSignal): Promise<ReceiverServer> {
   return withConnection(url, { signal, connectTimeoutMs }, async (connection) => {
+    const control = await readControl(connection);
     const [row] = await connection.query(`
-      SELECT (SELECT system_identifier FROM pg_control_system()) AS system, (SELECT bytes_per_wal_segment FROM pg_control_init()) AS segment,
-        (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
-        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn,
+      SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn,
         has_function_privilege('pg_ls_waldir()', 'execute') AS may_look`);
     const [log] =
       row?.['may_look'] === 't'
@@ -60,10 +60,8 @@ export async function readServer(url: Secret, slot: string, signal: AbortSignal)
           )
         : [];
     return {
-      systemId: row?.['system'] ?? '',
+      ...control,
       serverMajor: Math.floor(connection.serverVersionNum / 10000),
-      segmentBytes: Number(row?.['segment']),
-      timeline: Number(row?.['timeline']),
       currentLsn: row?.['lsn'] ?? '0/0',
       oldest: log?.['oldest'] ?? undefined,
       slot: await readSlot(connection, slot),

@@ -5,7 +5,8 @@ import { judgeWal } from '../../../../src/operations/status/judge-wal.ts';
 import type { SurveyedServer, SurveyedWal } from '../../../../src/operations/status/survey-wal.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase } from '../../../../src/operations/status/wal-window.ts';
 import type { WalGap, WalTimeline } from '../../../../src/operations/wal/request.ts';
-import { formatLsn, segmentName } from '../../../../src/repository/wal/names.ts';
+import { formatLsn } from '../../../../src/source/postgres/wal/lsn.ts';
+import { segmentName } from '../../../../src/source/postgres/wal/file-name.ts';
 
 const mib = 1 << 20;
 const name = (timeline: number, number: number): string => segmentName(timeline, BigInt(number), mib);

@@ -9,7 +9,7 @@ import { settled } from '../../../../src/operations/wal/settled.ts';
 import { surveySystem } from '../../../../src/operations/wal/status.ts';
 import type { Repository } from '../../../../src/repository/repository.ts';
 import { putWal } from '../../../../src/repository/wal/archive.ts';
-import { segmentName } from '../../../../src/repository/wal/names.ts';
+import { segmentName } from '../../../../src/source/postgres/wal/file-name.ts';
 import { encryption, testRepository } from '../../../helpers/repository/repository.ts';
 
 const mib = 1 << 20;

@@ -1,9 +1,11 @@
 /** Which log stays, against tables: by base backups, timelines, days; partial segments and histories. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseHistory, type HistoryLine, type WalObject } from '../../../../src/repository/wal/archive.ts';
-import { needWalName, parseLsn, walKey } from '../../../../src/repository/wal/names.ts';
+import { type WalObject } from '../../../../src/repository/wal/archive.ts';
+import { needWalName, walKey } from '../../../../src/repository/wal/names.ts';
 import { earliestMoment, WalJudge, type WalBase, type WalRules } from '../../../../src/repository/wal/retention.ts';
+import { type HistoryLine, parseHistory } from '../../../../src/source/postgres/wal/history.ts';
+import { parseLsn } from '../../../../src/source/postgres/wal/lsn.ts';
 
 const now = Date.parse('2026-07-01T12:00:00Z');
 const dayMs = 86_400_000;

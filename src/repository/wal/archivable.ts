@@ -1,0 +1,55 @@
+/** What may come into the archive of write-ahead log: files that are what their names say, of a size an object may have. */
+import { LifeboatError } from '../../lib/errors.ts';
+import { parseWalFileName, segmentNumber, type WalFileName } from '../../source/postgres/wal/file-name.ts';
+import { readSegmentHeader, type SegmentHeader } from '../../source/postgres/wal/segment-header.ts';
+import type { WalName } from './names.ts';
+
+/** With the box around it a segment must fit into an object even if it does not shrink. */
+const maxSegmentBytes = 32 * 1024 * 1024;
+
+/**
+ * What a file hands over beside its name: segments and `.partial` ones are checked, histories and backup labels must be
+ * text. Throws as checkSegment.
+ */
+export function checkWalFile(name: WalName, body: Buffer): SegmentHeader | undefined {
+  if (name.kind === 'segment' || name.kind === 'partial') return checkSegment(name, body);
+  if (body.length === 0 || body.includes(0)) {
+    throw new LifeboatError('integrity', `${name.name} is no text`, { state: 'it was not archived' });
+  }
+  return undefined;
+}
+
+/**
+ * Reads the header and checks that `body` is the segment that `file` says. Throws LifeboatError `integrity` naming what
+ * does not fit, `usage` for segments that are too large.
+ */
+export function checkSegment(file: Pick<WalFileName, 'name' | 'timeline' | 'segment'>, body: Buffer): SegmentHeader {
+  const refuse = (reason: string): LifeboatError =>
+    new LifeboatError('integrity', `${file.name} is not the segment its name says: ${reason}`, {
+      state: 'it was not archived',
+    });
+  const header = readSegmentHeader(body);
+  if ('fault' in header) throw refuse(header.fault);
+  const { segmentBytes, timeline, position } = header;
+  refuseLargeSegments(segmentBytes);
+  if (body.length !== segmentBytes) throw refuse(`it has ${body.length} bytes, not ${segmentBytes}`);
+  if (timeline > file.timeline) throw refuse(`it begins on timeline ${timeline}`);
+  const named = segmentNumber(file.segment ?? '', segmentBytes) * BigInt(segmentBytes);
+  if (position !== named) {
+    throw refuse(`its first page is that of position ${position.toString(16)}, not ${named.toString(16)}`);
+  }
+  return header;
+}
+
+/** Throws LifeboatError `usage` for a cluster whose segments are larger than an object may be. */
+export function refuseLargeSegments(segmentBytes: number): void {
+  if (segmentBytes <= maxSegmentBytes) return;
+  throw new LifeboatError('usage', `segments of ${segmentBytes} bytes are larger than an object may be`, {
+    hint: 'use a cluster with --wal-segsize of 32 MB or less',
+  });
+}
+
+/** True for a name that archive_command may be called with. */
+export function isArchivable(name: string): boolean {
+  return parseWalFileName(name) !== undefined;
+}
