@@ -7,7 +7,7 @@ import { openLeftovers } from '../lib/leftovers.ts';
 import { asOf } from '../repository/as-of.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { retaining } from '../repository/retained-storage.ts';
-import { openStorage } from '../storage/open.ts';
+import { openStorage, type OpenStorageOptions } from '../storage/open.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /** The configured location. Throws LifeboatError `usage` when none is. */
@@ -18,20 +18,23 @@ export function repositoryLocation({ config }: LoadedConfig): RepositoryLocation
   });
 }
 
+/** How the storage is opened where it matters; see OpenStorageOptions. */
+export type Opening = Pick<OpenStorageOptions, 'create' | 'retryBudgetMs'>;
+
 /** Runs `work` with the configured storage. */
 export async function withStorage<T>(
   loaded: LoadedConfig,
   context: RunContext,
   work: (storage: Storage) => Promise<T>,
-  create = false,
+  opening: Opening = {},
 ): Promise<T> {
   const onRetry = (message: string): void => context.emit({ type: 'step', message });
   const onFallback = (message: string): void => context.emit({ type: 'warning', message });
   const storage = await openStorage(repositoryLocation(loaded), {
+    ...opening,
     signal: context.signal,
     onRetry,
     onFallback,
-    create,
   });
   try {
     return await work(retaining(storage, repositoryLocation(loaded)));
@@ -45,9 +48,15 @@ export async function withRepository<T>(
   loaded: LoadedConfig,
   context: RunContext,
   work: (repository: Repository) => Promise<T>,
+  opening?: Opening,
 ): Promise<T> {
   const { encryption, stateDir } = loaded.config;
-  return withStorage(loaded, context, async (storage) => work(await openRepository(storage, encryption, stateDir)));
+  return withStorage(
+    loaded,
+    context,
+    async (storage) => work(await openRepository(storage, encryption, stateDir)),
+    opening,
+  );
 }
 
 /** The same for operations that only read it: as it was at the moment that --as-of names, if it does. */

@@ -50,7 +50,7 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
       created.push(storage.location);
       return { id: repository.repositoryId, location: storage.location, rescueSha256, publicKey: signingKey };
     },
-    true,
+    { create: true },
   );
   // With the key that was made just now, which the loaded configuration does not know.
   const withKey = { ...loaded, config: { ...loaded.config, encryption: key.encryption } };

@@ -8,7 +8,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { openRepository, type Repository } from '../../repository/repository.ts';
+import type { Repository } from '../../repository/repository.ts';
 import {
   listHistories,
   listWal,
@@ -19,8 +19,7 @@ import {
 } from '../../repository/wal/archive.ts';
 import { needWalName, type WalName } from '../../repository/wal/names.ts';
 import { NotFoundError } from '../../storage/storage.ts';
-import { openStorage } from '../../storage/open.ts';
-import { repositoryLocation } from '../open-repository.ts';
+import { repositoryLocation, withRepository } from '../open-repository.ts';
 import { checkSystemId, systemIdBeside } from './system-id.ts';
 import type { WalFetchRequest, WalFetchResult } from './request.ts';
 import { readSegment } from './segment.ts';
@@ -100,18 +99,13 @@ async function fetchOnce(loaded: LoadedConfig, request: WalFetchRequest, context
   if (file.kind === 'segment' && (await spool.take(file.name, request.path))) {
     return { name: file.name, outcome: 'delivered', from: 'spool', systemId: local };
   }
-  const onRetry = (message: string): void => context.emit({ type: 'step', message });
-  const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry });
-  try {
-    const repository = await openRepository(storage, config.encryption, config.stateDir);
+  return withRepository(loaded, context, async (repository) => {
     const systemId = local ?? (await onlySystem(repository));
     if (systemId === undefined) return { name: file.name, outcome: 'absent' };
     const order: Order = { repository, systemId, file, request };
     const from = file.kind === 'segment' ? await deliverSegment(order, spool, config.jobs) : await deliverOther(order);
     return { name: file.name, outcome: from === undefined ? 'absent' : 'delivered', from, systemId };
-  } finally {
-    await storage.close();
-  }
+  });
 }
 
 interface Order {

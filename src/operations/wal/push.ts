@@ -9,13 +9,11 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { openRepository } from '../../repository/repository.ts';
-import { retaining } from '../../repository/retained-storage.ts';
+import type { Repository } from '../../repository/repository.ts';
 import { putWal, type PutWalOptions } from '../../repository/wal/archive.ts';
 import { checkWalFile, isArchivable } from '../../repository/wal/archivable.ts';
 import { needWalName } from '../../repository/wal/names.ts';
-import { openStorage } from '../../storage/open.ts';
-import { repositoryLocation } from '../open-repository.ts';
+import { withRepository } from '../open-repository.ts';
 import { clusterName, systemIdBeside } from './system-id.ts';
 import { expectSystem } from './expected-system.ts';
 import type { WalPushRequest, WalPushResult } from './request.ts';
@@ -44,44 +42,56 @@ export async function walPush(
   if (await isShipped(folder, path)) return { name, outcome: 'shipped', along: [] };
   const others = await readyBeside(path);
   await pruneShipped(folder, new Set(others));
-  const onRetry = (message: string): void => context.emit({ type: 'step', message });
-  const storage = await openStorage(repositoryLocation(loaded), { signal: context.signal, onRetry, retryBudgetMs });
-  try {
-    const repository = await openRepository(
-      retaining(storage, repositoryLocation(loaded)),
-      config.encryption,
-      config.stateDir,
-    );
-    const first = await readFileToArchive(path, await systemIdBeside(path, cwd));
-    const cluster = clusterName(config, request.target);
-    await expectSystem(repository, {
-      stateDir: config.stateDir,
-      cluster,
-      systemId: first.systemId,
-      accept: request.acceptNewSystem,
-    });
-    const options: PutWalOptions = { sealing: await repository.writeKey(), compression: config.compression };
-    const ship = async (each: string, room: ReadRoom): Promise<PutOutcome> => {
-      const { body } = each === name ? first : await readFileToArchive(join(dirname(path), each), first.systemId, room);
-      return putWal(repository, first.systemId, each, body, options);
-    };
-    const [own, ...along] = await shipInOrder(
-      [name, ...others.slice(0, batchFiles - 1)],
-      ship,
-      Math.max(config.jobs, filesAtOnce),
-      context,
-    );
-    if (own === undefined) throw new LifeboatError('storage', `${name} was not archived`);
-    const names = others.slice(0, along.length);
-    // A note that cannot be written costs a comparison later.
-    for (const each of names) {
-      await noteShipped(folder, each).catch((error: unknown) =>
-        context.emit({ type: 'debug', message: messageOf(error) }),
-      );
-    }
-    return { name, outcome: own, systemId: first.systemId, along: names };
-  } finally {
-    await storage.close();
+  return withRepository(
+    loaded,
+    context,
+    async (repository) => {
+      const first = await readFileToArchive(path, await systemIdBeside(path, cwd));
+      await expectSystem(repository, {
+        stateDir: config.stateDir,
+        cluster: clusterName(config, request.target),
+        systemId: first.systemId,
+        accept: request.acceptNewSystem,
+      });
+      const outcomes = await shipReady(repository, { loaded, path, first, others }, context);
+      const along = others.slice(0, outcomes.along.length);
+      await noteAlong(folder, along, context);
+      return { name, outcome: outcomes.own, systemId: first.systemId, along };
+    },
+    { retryBudgetMs },
+  );
+}
+
+interface Batch {
+  readonly loaded: LoadedConfig;
+  /** Of the file that was handed over. */
+  readonly path: string;
+  readonly first: FileToArchive;
+  /** Names of what is ready beside it, in order. */
+  readonly others: readonly string[];
+}
+
+async function shipReady(
+  repository: Repository,
+  { loaded: { config }, path, first, others }: Batch,
+  context: RunContext,
+): Promise<{ readonly own: PutOutcome; readonly along: readonly PutOutcome[] }> {
+  const name = basename(path);
+  const options: PutWalOptions = { sealing: await repository.writeKey(), compression: config.compression };
+  const ship = async (each: string, room: ReadRoom): Promise<PutOutcome> => {
+    const { body } = each === name ? first : await readFileToArchive(join(dirname(path), each), first.systemId, room);
+    return putWal(repository, first.systemId, each, body, options);
+  };
+  const names = [name, ...others.slice(0, batchFiles - 1)];
+  const [own, ...along] = await shipInOrder(names, ship, Math.max(config.jobs, filesAtOnce), context);
+  if (own === undefined) throw new LifeboatError('storage', `${name} was not archived`);
+  return { own, along };
+}
+
+/** A note that cannot be written costs a comparison later. */
+async function noteAlong(folder: string, names: readonly string[], { emit }: RunContext): Promise<void> {
+  for (const each of names) {
+    await noteShipped(folder, each).catch((error: unknown) => emit({ type: 'debug', message: messageOf(error) }));
   }
 }
 

@@ -8,11 +8,8 @@ import type { LoadedConfig } from '../../../config/load.ts';
 import { LifeboatError, messageOf } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { acquireLease } from '../../../repository/leases/lease.ts';
-import { openRepository } from '../../../repository/repository.ts';
-import { retaining } from '../../../repository/retained-storage.ts';
 import { findReceiver, readServer } from '../../../source/postgres/server/receiver.ts';
-import { openStorage } from '../../../storage/open.ts';
-import { collectLeftovers, repositoryLocation } from '../../open-repository.ts';
+import { collectLeftovers, withRepository } from '../../open-repository.ts';
 import { chooseTarget } from '../../targets.ts';
 import { expectSystem } from '../expected-system.ts';
 import type { WalStreamReport, WalStreamRequest } from '../request.ts';
@@ -57,40 +54,32 @@ export async function walStream(
   const work = new AbortController();
   const stop = (): void => void setTimeout(() => work.abort(context.signal.reason), graceMs).unref();
   context.signal.addEventListener('abort', stop, { once: true });
-  const storage = await openStorage(repositoryLocation(loaded), {
-    signal: work.signal,
-    retryBudgetMs,
-    onRetry: (message) => context.emit({ type: 'debug', message }),
-  });
   try {
-    const { config } = loaded;
-    const repository = await openRepository(
-      retaining(storage, repositoryLocation(loaded)),
-      config.encryption,
-      config.stateDir,
-    );
-    await expectSystem(repository, {
-      stateDir: config.stateDir,
-      cluster: target.name,
-      systemId: found.systemId,
-      accept: request.acceptNewSystem,
-    });
-    // Only now: a slot on a wrong server would fill its disk.
-    const server = await withSlot(found, url, request, context);
-    const run: StreamRun = {
+    return await withRepository(
       loaded,
-      request,
-      repository,
-      server,
-      url,
-      target: target.name,
-      program: await findReceiver(server.serverMajor),
-    };
-    return await underLease(run, context);
+      quietly(work.signal, context),
+      async (repository) => {
+        await expectSystem(repository, {
+          stateDir: loaded.config.stateDir,
+          cluster: target.name,
+          systemId: found.systemId,
+          accept: request.acceptNewSystem,
+        });
+        // Only now: a slot on a wrong server would fill its disk.
+        const server = await withSlot(found, url, request, context);
+        const program = await findReceiver(server.serverMajor);
+        return underLease({ loaded, request, repository, server, url, target: target.name, program }, context);
+      },
+      { retryBudgetMs },
+    );
   } finally {
     context.signal.removeEventListener('abort', stop);
-    await storage.close();
   }
+}
+
+/** Outages of the storage are told by Trouble, so that what each call says of them is for a debug log. */
+function quietly(signal: AbortSignal, { emit }: RunContext): RunContext {
+  return { signal, emit: (event) => emit(event.type === 'step' ? { ...event, type: 'debug' } : event) };
 }
 
 /** Streams as long as the lease holds; one that was lost in a long outage of the storage is taken anew. */
