@@ -82,7 +82,8 @@ class Journal {
     this.#file = file;
   }
 
-  /** Never throws: work must not fail because it could not be written down, or because the state folder is gone. */
+  // Neither throws: work must not fail because it could not be written down or struck off, or because the state folder
+  // is gone, full or read-only.
   add(text: string): void {
     this.#held.add(text);
     this.#write(`{"add":${text}}`);
@@ -91,8 +92,12 @@ class Journal {
   drop(text: string): void {
     this.#held.delete(text);
     if (this.#held.size > 0) return this.#write(`{"drop":${text}}`);
-    rmSync(this.#file, { force: true });
     this.#lines = 0;
+    try {
+      rmSync(this.#file, { force: true });
+    } catch {
+      return;
+    }
   }
 
   #write(line: string): void {

@@ -2,7 +2,8 @@
  * What is deleted for good is written down before it goes: a backup that is gone without a record looks like one that
  * somebody took away.
  */
-import { appendAudit } from '../repository/audit.ts';
+import type { RunContext } from '../lib/events.ts';
+import { appendAudit, type AuditDraft } from '../repository/audit.ts';
 import type { Repository } from '../repository/repository.ts';
 import { argumentsOf } from './audit/audited.ts';
 
@@ -11,9 +12,10 @@ export async function recordDeleted(
   repository: Repository,
   request: object,
   deleted: readonly { readonly id: string; readonly seal: string }[],
+  { emit }: Pick<RunContext, 'emit'>,
 ): Promise<void> {
   const now = Date.now();
-  await appendAudit(repository, {
+  const draft: AuditDraft = {
     command: 'cleanup',
     ids: deleted.map(({ id }) => id),
     outcome: 'ok',
@@ -22,5 +24,6 @@ export async function recordDeleted(
     finishedMs: now,
     details: { arguments: argumentsOf(request), step: 'deleting for good' },
     deleted,
-  });
+  };
+  await appendAudit(repository, draft, (message) => emit({ type: 'warning', message }));
 }

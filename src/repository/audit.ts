@@ -6,6 +6,7 @@
  */
 import { hostname, userInfo } from 'node:os';
 import { z } from 'zod';
+import { messageOf } from '../lib/errors.ts';
 import type { Json } from '../source/source.ts';
 import { AlreadyExistsError, NotFoundError, isDenied, type Storage } from '../storage/storage.ts';
 import { boxKind, openBox, sealBox } from './box/box.ts';
@@ -94,10 +95,14 @@ export function parseAuditKey(object: string): { readonly host: string; readonly
 }
 
 /**
- * Appends one record to this host's chain and remembers it. Of two runs at once each takes the next free number.
- * Throws `key` without a key to write with, and what the storage throws.
+ * Appends one record to this host's chain and remembers it: where that fails the record is there all the same, and
+ * `onWarning` is told. Of two runs at once each takes the next free number. Throws `key` without a key to write with, and what the storage throws.
  */
-export async function appendAudit(repository: Repository, draft: AuditDraft): Promise<AuditHead> {
+export async function appendAudit(
+  repository: Repository,
+  draft: AuditDraft,
+  onWarning: (message: string) => void,
+): Promise<AuditHead> {
   const { storage, state } = repository;
   const key = await repository.writeKey();
   let before = (await auditHead(repository).catch(notListed)) ?? { host: auditHost(), number: 0, seal: zeroSeal };
@@ -107,7 +112,9 @@ export async function appendAudit(repository: Repository, draft: AuditDraft): Pr
     try {
       await storage.put(object, [bytes]);
       const head = { host: before.host, number: before.number + 1, seal: sealOf(bytes, object) };
-      await state.rememberAudit(head);
+      await state.rememberAudit(head).catch((error: unknown) => {
+        onWarning(`the audit record ${object} is written, but this host does not remember it: ${messageOf(error)}`);
+      });
       return head;
     } catch (error) {
       if (!(error instanceof AlreadyExistsError)) throw error;

@@ -72,13 +72,13 @@ export async function describeKeys(repository: Repository): Promise<KeyDescripti
  * Starts a new data key for what is written next (the next backup is full). Throws LifeboatError `key` when the
  * configured key does not open the present one: it may be mistyped.
  */
-export async function rotateKey(repository: Repository): Promise<OpenedKey> {
+export async function rotateKey(repository: Repository, onWarning?: (message: string) => void): Promise<OpenedKey> {
   const keyring = keyringOf(repository);
   await using lease = await acquireLease(repository.storage, { scope: 'keys', command: 'keys rotate' });
   const present = (await keyring.keyFiles()).files.find((file) => file.recipients.some(({ type }) => type !== 'age'));
   if (present !== undefined && hasSymmetricKey(keyring.material)) await keyring.open(present.id);
   await lease.check();
-  return await keyring.startDataKey();
+  return await keyring.startDataKey(onWarning);
 }
 
 /**

@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import type { EncryptionConfig } from '../config/config.ts';
 import { uncompiled } from '../config/uncompiled.ts';
-import { LifeboatError } from '../lib/errors.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { keyNeeded, type SealingKey } from './keys/sealed-records.ts';
 import { openTrue } from './earlier-versions.ts';
@@ -155,13 +155,15 @@ export class Repository implements ManifestHome {
   /**
    * The commit point: once this resolves the backup exists. Everything it names must be in place and
    * checked. `stillHolds` (lease and packs) is called directly before the manifest is put and once more
-   * after it: if it rejects then, the manifest is taken back. Throws LifeboatError `integrity` for a draft
-   * that no reader would take.
+   * after it: if it finds then that they are lost (LifeboatError `locked` or `integrity`), the manifest is taken back.
+   * Whatever else goes wrong after it is told to `onWarning`: an abort, a storage that no longer answers, a state folder
+   * that is full. Throws LifeboatError `integrity` for a draft that no reader would take.
    */
   async publishManifest(
     draft: ManifestDraft,
     key: SealingKey,
     stillHolds: () => Promise<void> = async () => {},
+    onWarning: (message: string) => void = () => {},
   ): Promise<{ readonly manifest: Manifest; readonly seal: string }> {
     const object = manifestKey(draft.id);
     const { components, ...head } = draft;
@@ -189,14 +191,19 @@ export class Repository implements ManifestHome {
       }
       throw error;
     });
-    try {
-      await stillHolds();
-    } catch (error) {
-      await takeBack(this.storage, object);
-      throw error;
-    }
+    const exists = `backup ${manifest.id} is stored and can be restored, but`;
+    await stillHolds().catch(async (error: unknown) => {
+      if (isLoss(error)) {
+        await takeBack(this.storage, object);
+        throw error;
+      }
+      onWarning(`${exists} it was not looked at once more (lifeboat validate does it): ${messageOf(error)}`);
+    });
     const seal = bytes.toString('latin1', bytes.length - 68, bytes.length - 4);
-    await this.state.rememberBackup(manifest.target, { id: manifest.id, seal, startedAt: manifest.startedAt });
+    const seen = { id: manifest.id, seal, startedAt: manifest.startedAt };
+    await this.state.rememberBackup(manifest.target, seen).catch((error: unknown) => {
+      onWarning(`${exists} this host does not remember it, nor would notice its loss: ${messageOf(error)}`);
+    });
     return { manifest, seal };
   }
 
@@ -211,6 +218,11 @@ export class Repository implements ManifestHome {
     // The copy is retained in any case, so nothing is lost where this is refused.
     if (retention !== undefined) await this.storage.extendRetention?.(object, retention.untilMs);
   }
+}
+
+/** That what a backup needs may be gone is found; not, that it could not be looked for. */
+function isLoss(error: unknown): boolean {
+  return error instanceof LifeboatError && (error.code === 'locked' || error.code === 'integrity');
 }
 
 /**

@@ -88,13 +88,14 @@ export async function record(loaded: LoadedConfig, draft: AuditDraft, context: R
     signal: limit,
     emit: (event) => (event.type === 'warning' ? undefined : context.emit(event)),
   };
+  // A failure is told as what it is, and a host without a key to write with knows that it has none.
+  const tell = (message: string, isExpected = false): void =>
+    context.emit({ type: isExpected || draft.outcome === 'failed' ? 'debug' : 'warning', message });
   try {
-    await withRepository(loaded, quiet, async (repository) => appendAudit(repository, draft));
+    await withRepository(loaded, quiet, async (repository) => appendAudit(repository, draft, tell));
   } catch (error) {
-    const message = `this run is not in the audit log: ${messageOf(error)}`;
-    // A failure is told as what it is, and a host without a key to write with knows that it has none.
-    const isExpected = draft.outcome === 'failed' || (error instanceof LifeboatError && error.code === 'key');
-    context.emit({ type: isExpected ? 'debug' : 'warning', message });
+    const isWithoutKey = error instanceof LifeboatError && error.code === 'key';
+    tell(`this run is not in the audit log: ${messageOf(error)}`, isWithoutKey);
   }
 }
 

@@ -202,12 +202,13 @@ async function runBackup(
       components: dumped.map(({ entry }) => entry),
     };
     context.signal.throwIfAborted();
-    // The commit point. Checked before and after it: a cleanup elsewhere that passed over our lease may have deleted
-    // what we name.
-    await repository.publishManifest(draft, key, async () => {
+    const stillHolds = async (): Promise<void> => {
       await lease.check();
       await writer.checkPacks();
-    });
+    };
+    // The commit point. Checked before and after it: a cleanup elsewhere that passed over our lease may have deleted
+    // what we name. From here on nothing but such a loss makes the run a failure: what goes wrong is a warning.
+    await repository.publishManifest(draft, key, stillHolds, (message) => context.emit({ type: 'warning', message }));
     await refreshRunbook(plan.loaded, context);
     return done(draft, dumped, plan, repository, ancestry, warnings);
   } finally {

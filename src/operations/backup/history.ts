@@ -10,7 +10,6 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { foreignOwner, give } from '../../lib/owners.ts';
-import type { RunContext } from '../../lib/events.ts';
 import type { BackupRequest, BackupResult } from './request.ts';
 import type { Operation } from '../operation.ts';
 
@@ -40,23 +39,21 @@ const trimAbove = 500;
 export function remembered(operation: Operation<BackupRequest, BackupResult>): Operation<BackupRequest, BackupResult> {
   return async (loaded, request, context) => {
     const startedAt = new Date().toISOString();
+    let result: BackupResult;
     try {
-      const result = await operation(loaded, request, context);
-      if (result.outcome === 'done') {
-        await remember(loaded, request, context, {
-          startedAt,
-          id: result.id,
-          target: result.target,
-          outcome: 'ok',
-          exitCode: 0,
-        });
-      }
-      return result;
+      result = await operation(loaded, request, context);
     } catch (error) {
       const isNone = request.dryRun || (error instanceof LifeboatError && ['locked', 'usage'].includes(error.code));
-      if (!isNone) await remember(loaded, request, context, { startedAt, ...failureOf(error) });
+      const message = isNone ? undefined : await remember(loaded, request, { startedAt, ...failureOf(error) });
+      if (message !== undefined) context.emit({ type: 'debug', message });
       throw error;
     }
+    if (result.outcome !== 'done') return result;
+    const { id, target } = result;
+    const message = await remember(loaded, request, { startedAt, id, target, outcome: 'ok', exitCode: 0 });
+    if (message === undefined) return result;
+    context.emit({ type: 'warning', message });
+    return { ...result, warnings: [...result.warnings, message] };
   };
 }
 
@@ -83,12 +80,12 @@ function failureOf(error: unknown): Pick<RecordedRun, 'outcome' | 'exitCode' | '
   };
 }
 
+/** What there is to tell if it cannot be written. */
 async function remember(
   { config }: LoadedConfig,
   request: BackupRequest,
-  { emit }: RunContext,
   run: Omit<RecordedRun, 'repository' | 'target' | 'finishedAt'> & { readonly target?: string },
-): Promise<void> {
+): Promise<string | undefined> {
   const target = run.target ?? request.target ?? config.defaultTarget ?? [...config.targets.keys()][0] ?? '';
   const record: RecordedRun = {
     repository: repositoryName(config),
@@ -104,8 +101,9 @@ async function remember(
     await file.appendFile(`${JSON.stringify(record)}\n`);
     const lines = await readLines(config.stateDir);
     if (lines.length > trimAbove) await writeFileAtomic(path, `${lines.slice(-keptRuns).join('\n')}\n`, 0o600);
+    return undefined;
   } catch (error) {
-    emit({ type: 'debug', message: `this run is not in the history that status reads: ${messageOf(error)}` });
+    return `this run is not in the history that status reads: ${messageOf(error)}`;
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { RetentionByComponent } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError } from '../../lib/errors.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { collectGarbage, type Collected, type DeletedBackup } from '../../repository/deletion/collector.ts';
 import { acquireLease, type Lease } from '../../repository/leases/lease.ts';
@@ -53,7 +53,7 @@ async function cleanUp(loaded: LoadedConfig, request: CleanupRequest, context: R
   return withRepository(loaded, context, async (repository) =>
     cleanRepository(repository, { ...request, graceMs }, context, {
       ...internals,
-      onDeleted: async (deleted) => recordDeleted(repository, request, deleted),
+      onDeleted: async (deleted) => recordDeleted(repository, request, deleted, context),
     }),
   );
 }
@@ -110,8 +110,17 @@ export async function cleanRepository(
     await moveToTrash(repository.storage, backup, () => lease.check());
   }
   const collected = await collect(repository, plan, { graceMs, nowMs: lease.sinceMs, lease, internals }, working);
-  await repository.storage.removeStaleTemporaries(Math.max(graceMs, leastTemporaryMs));
+  await removeTemporaries(repository, graceMs, working);
   return resultOf('done', repository, plan, collected, graceMs, warnings);
+}
+
+/** What was to be deleted is deleted by then: half-written files that stay take room, and that is a warning. */
+async function removeTemporaries({ storage }: Repository, graceMs: number, { emit }: RunContext): Promise<void> {
+  try {
+    await storage.removeStaleTemporaries(Math.max(graceMs, leastTemporaryMs));
+  } catch (error) {
+    emit({ type: 'warning', message: `half-written files of killed runs are still there: ${messageOf(error)}` });
+  }
 }
 
 /**

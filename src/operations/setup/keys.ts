@@ -16,6 +16,7 @@ import {
 } from '../../repository/rekey.ts';
 import { audited } from '../audit/audited.ts';
 import { withRepository } from '../open-repository.ts';
+import { noteWarnings } from '../warnings.ts';
 import type {
   KeysAddRequest,
   KeysChangeResult,
@@ -154,9 +155,10 @@ function changed(report: RewrapReport): KeysChangeResult {
 export const rotateKey = audited('keys rotate', startAnew);
 
 async function startAnew(loaded: LoadedConfig, _request: object, context: RunContext): Promise<KeysChangeResult> {
-  return withRepository(loaded, context, async (repository) => {
-    const key = await startDataKey(repository);
+  const { context: noting, warnings } = noteWarnings(context);
+  return withRepository(loaded, noting, async (repository) => {
+    const key = await startDataKey(repository, (message) => noting.emit({ type: 'warning', message }));
     const id = key.id.toString('hex');
-    return { changed: [id], unchanged: [], current: id, warnings: [] };
+    return { changed: [id], unchanged: [], current: id, warnings };
   });
 }

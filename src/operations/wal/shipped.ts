@@ -33,10 +33,12 @@ export async function noteShipped(folder: string, name: string): Promise<void> {
   await writeFile(join(folder, name), 'archived\n', { mode: 0o600 });
 }
 
-/** Removes the notes of files that nobody will ask for again. */
+/** Removes the notes of files that nobody will ask for again. One that stays does no harm, so that none is a failure. */
 export async function pruneShipped(folder: string, ready: ReadonlySet<string>): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   await Promise.all(
-    names.filter((name) => !ready.has(name)).map(async (name) => rm(join(folder, name), { force: true })),
+    names
+      .filter((name) => !ready.has(name))
+      .map(async (name) => rm(join(folder, name), { force: true }).catch(() => {})),
   );
 }

@@ -92,8 +92,11 @@ export class Keyring {
     return this.#signer;
   }
 
-  /** Starts a new data key, wrapped for the configured key and recipients only; what is written next uses it. */
-  async startDataKey(): Promise<OpenedKey> {
+  /**
+   * Starts a new data key, wrapped for the configured key and recipients only; what is written next uses it. That it
+   * cannot be remembered once it is there is told to `onWarning`; without one it is thrown.
+   */
+  async startDataKey(onWarning?: (message: string) => void): Promise<OpenedKey> {
     const entriesFor = this.material;
     if (!hasSymmetricKey(entriesFor) && entriesFor.recipients.length === 0) throw noKeyToWrite();
     const { files } = await this.keyFiles();
@@ -103,9 +106,14 @@ export class Keyring {
     const id = dataKey.id.toString('hex');
     const createdAt = new Date(Math.max(Date.now(), newest + 1)).toISOString();
     const file = { id, createdAt, recipients: await wrapDataKey(dataKey, entriesFor) };
-    await this.storage.put(`keys/${id}.json`, [encodeKeyFile(file, dataKey)]);
-    await this.state.rememberDataKey({ id, createdAt });
+    // Before it is there: one that this host could not keep would be of no use to it. A kept one without its file is
+    // passed over.
     if (!hasSymmetricKey(entriesFor)) await this.state.keepOwnDataKey({ ...dataKey, createdAt });
+    await this.storage.put(`keys/${id}.json`, [encodeKeyFile(file, dataKey)]);
+    await this.state.rememberDataKey({ id, createdAt }).catch((error: unknown) => {
+      if (onWarning === undefined) throw error;
+      onWarning(`data key ${id} is started, but this host does not remember it: ${messageOf(error)}`);
+    });
     const opened: OpenedKey = { ...dataKey, createdAt, openedBy: openedByOwner(entriesFor) };
     this.#opened.set(id, Promise.resolve(opened));
     return opened;

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { AbortedError, LifeboatError } from '../../../../src/lib/errors.ts';
 import { readFacts } from '../../../../src/repository/backups/facts.ts';
 import { manifestKey, type Manifest } from '../../../../src/repository/manifests/manifest.ts';
+import { StorageError } from '../../../../src/storage/storage.ts';
 import { openRecord, sealRecord } from '../../../../src/repository/keys/sealed-records.ts';
 import { sealDocument } from '../../../../src/repository/box/seal.ts';
 import { streamArtifact } from '../../../helpers/repository/chunk-repository.ts';
@@ -229,11 +231,28 @@ test('a lease or pack lost while the manifest was put: it is taken back, and not
     const seen: boolean[] = [];
     const stillHolds = async (): Promise<void> => {
       seen.push(existsSync(file(id)));
-      if (++calls === failAt) throw new Error('lost');
+      if (++calls === failAt) throw new LifeboatError('locked', 'lost');
     };
     await assert.rejects(repository.publishManifest(draft, key, stillHolds), /lost/);
     assert.deepEqual(seen, [false, true].slice(0, failAt));
     assert.equal(existsSync(file(id)), false);
   }
   assert.equal((await repository.state.newestBackup('main'))?.id, newest.id);
+});
+
+test('stopped, or without an answer of the storage, once the manifest is there: the backup stays, with a warning', async () => {
+  const { format: _format, repository: _repository, dataKey: _dataKey, ...rest } = newest;
+  for (const [n, error] of [new AbortedError('SIGTERM'), new StorageError('gone', { retryable: true })].entries()) {
+    const id = `20260402T00000${n}Z-main-files-0000000${n}`;
+    const components = rest.components.map((component) => ({ ...component, artifacts: [] }));
+    const draft = { ...rest, id, startedAt: `2026-04-02T00:00:0${n}.000Z`, components };
+    const warnings: string[] = [];
+    const stillHolds = async (): Promise<void> => {
+      if (existsSync(file(id))) throw error;
+    };
+    await repository.publishManifest(draft, key, stillHolds, (message) => warnings.push(message));
+    assert.equal((await repository.readManifest(id)).manifest?.id, id);
+    assert.equal((await repository.state.newestBackup('main'))?.id, id);
+    assert.match(warnings.join(), new RegExp(`${id} is stored.*${error.message}`));
+  }
 });
