@@ -2,38 +2,44 @@
  * The library: `import { openLifeboat } from 'lifeboat'`. Everything that a program may use is named
  * here; nothing else is promised to stay.
  */
-export { openLifeboat, type CallOptions, type Lifeboat, type OpenOptions, type ReadOptions } from './lifeboat.ts';
-export type {
-  AcknowledgeOptions,
-  BackupOptions,
-  CleanupOptions,
-  DrillOptions,
-  ExportOptions,
-  HoldOptions,
-  InitOptions,
-  PitrOptions,
-  ReleaseOptions,
-  RestoreOptions,
-  UndeleteOptions,
-  UndoRestoreOptions,
-  UnlockOptions,
-  WalFetchOptions,
-  WalPushOptions,
-} from './library-requests.ts';
+export { openLifeboat, type Lifeboat } from './lifeboat.ts';
+export type { CallOptions, OpenOptions, ReadOptions } from './library-calls.ts';
 export { AbortedError, exitCodeOf, LifeboatError, type ErrorCode } from './lib/errors.ts';
 export type { EventSink, LifeboatEvent } from './lib/events.ts';
+export { exitCodeOfResult } from './operations/perform.ts';
 export { Secret } from './lib/secret.ts';
 export type { AuditedRun, AuditRequest, AuditResult } from './operations/audit/audit.ts';
 export type { EmergencyPlan } from './operations/emergency/plan.ts';
-export type { EmergencyRequest, EmergencyResult } from './operations/emergency/restore.ts';
+export type { EmergencyOptions, EmergencyRequest, EmergencyResult } from './operations/emergency/restore.ts';
 export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
-export type { PitrRequest, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr/request.ts';
-export type { BackedUpComponent, BackupResult, ComponentSizes, PlannedComponent } from './operations/backup/request.ts';
-export type { CleanupResult, HoldResult, UndeleteResult } from './operations/cleanup/request.ts';
 export type {
+  PitrOptions,
+  PitrRequest,
+  PitrResult,
+  RestorePointRequest,
+  RestorePointResult,
+} from './operations/pitr/request.ts';
+export type {
+  BackedUpComponent,
+  BackupOptions,
+  BackupResult,
+  ComponentSizes,
+  PlannedComponent,
+} from './operations/backup/request.ts';
+export type {
+  CleanupOptions,
+  CleanupResult,
+  HoldOptions,
+  HoldResult,
+  ReleaseOptions,
+  UndeleteOptions,
+  UndeleteResult,
+} from './operations/cleanup/request.ts';
+export type {
+  DrillOptions,
+  DrillResult,
   DrilledBackup,
   DrilledComponent,
-  DrillResult,
   IntegrityFinding,
   RepositoryAccount,
 } from './operations/integrity/request.ts';
@@ -48,24 +54,33 @@ export type {
 } from './operations/list/request.ts';
 export type { BackupType, ComponentName, Confirm } from './operations/operation.ts';
 export type {
+  ExportOptions,
   ExportResult,
-  RestoredComponent,
+  RestoreOptions,
   RestoreResult,
+  RestoredComponent,
+  UndoRestoreOptions,
   UndoRestoreResult,
 } from './operations/restore/request.ts';
 export type {
   DoctorCheck,
   DoctorResult,
+  InitOptions,
   InitResult,
   KeysAddRequest,
   KeysChangeResult,
+  KeysGenerateOptions,
   KeysGenerateResult,
   KeysListResult,
+  KeysRemoveOptions,
   Lease,
+  UnlockOptions,
   UnlockResult,
 } from './operations/setup/request.ts';
 export type {
+  AcknowledgeOptions,
   AcknowledgeResult,
+  StatusOptions,
   StatusReason,
   StatusRequest,
   StatusResult,
@@ -76,14 +91,17 @@ export type {
   Damage,
   TouchedArtifact,
   TouchedBackup,
-  ValidatedBackup,
+  ValidateOptions,
   ValidateRequest,
   ValidateResult,
+  ValidatedBackup,
 } from './operations/validate/request.ts';
-export type { RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
+export type { RunbookOptions, RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
 export type {
+  WalFetchOptions,
   WalFetchResult,
   WalGap,
+  WalPushOptions,
   WalPushResult,
   WalStatusRequest,
   WalStatusResult,

@@ -30,9 +30,8 @@ export function declare(command: Command, session: Session): void {
     .option('--csv', 'print comma-separated values')
     .action(async ({ csv, since: sinceMs, ...chosen }: Flags) =>
       session.perform({
-        need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/audit/audit.ts')).auditLog,
-        request: () => ({ ...chosen, sinceMs, target: session.flags.target }),
+        operation: async () => (await import('../operations/audit/audit.ts')).auditOperation,
+        options: { ...chosen, sinceMs, target: session.flags.target },
         view: async () => {
           const { auditView, auditCsvView } = await import('../ui/audit-view.ts');
           return csv === true ? auditCsvView : auditView;

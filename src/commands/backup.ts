@@ -1,7 +1,7 @@
 /** lifeboat backup */
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { CompressionSettings } from '../config/compression.ts';
-import type { BackupRequest } from '../operations/backup/request.ts';
+import { backupDefaults, type BackupOptions, type BackupRequest } from '../operations/backup/request.ts';
 import type { ComponentName } from '../operations/operation.ts';
 import {
   componentNames,
@@ -37,27 +37,26 @@ export function declare(command: Command, session: Session): void {
     .addOption(
       new Option('--if-running <how>', 'while another backup of the target runs: fail, skip, or wait=5m')
         .argParser(ifRunning)
-        .default({ action: 'fail' }, 'fail'),
+        .default(backupDefaults.ifRunning, backupDefaults.ifRunning.action),
     )
     .option('--timeout <duration>', 'end the backup if it takes longer, such as 6h (default: no limit)', timeSpan(1000))
     .option('--max-size <size>', 'refuse a backup that would store more, such as 20GB', size)
     .addOption(dryRunFlag())
     .action(async (given: readonly ('full' | ComponentName)[] | undefined, flags: Flags) => {
       const components = new Set(given);
-      const request: BackupRequest = {
+      const options: BackupOptions = {
         target: session.flags.target,
-        components: components.has('full') ? [] : componentNames.filter((each) => components.has(each)),
+        components: components.has('full') ? undefined : componentNames.filter((each) => components.has(each)),
         label: flags.label,
-        tags: flags.tag ?? [],
+        tags: flags.tag,
         ifRunning: flags.ifRunning,
         timeoutMs: flags.timeout,
-        dryRun: flags.dryRun === true,
+        dryRun: flags.dryRun,
       };
       await session.perform({
-        need: { repository: true, encryption: true, targets: { name: session.flags.target } },
         overrides: overridesOf(flags),
-        operation: async () => (await import('../operations/backup/backup.ts')).backup,
-        request: () => request,
+        operation: async () => (await import('../operations/backup/backup.ts')).backupOperation,
+        options,
         view: async () => (await import('../ui/backup-view.ts')).backupView,
       });
     });

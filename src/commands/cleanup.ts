@@ -27,15 +27,8 @@ export function declare(command: Command, session: Session): void {
     .option('--acknowledge <id>', 'the small size of this backup is meant to be; may be repeated', several)
     .action(async ({ dryRun, maxDelete, grace, acknowledge }: Flags) =>
       session.perform({
-        need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/cleanup/cleanup.ts')).cleanup,
-        request: () => ({
-          target: session.flags.target,
-          dryRun: dryRun === true,
-          maxDelete,
-          graceMs: grace,
-          acknowledge: acknowledge ?? [],
-        }),
+        operation: async () => (await import('../operations/cleanup/cleanup.ts')).cleanupOperation,
+        options: { target: session.flags.target, dryRun, maxDelete, graceMs: grace, acknowledge },
         view: async () => (await import('../ui/cleanup-view.ts')).cleanupView,
       }),
     );

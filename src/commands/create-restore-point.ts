@@ -7,9 +7,8 @@ export function declare(command: Command, session: Session): void {
     .argument('<name>', 'at most 63 bytes; of several with one name the first after the base backup counts')
     .action(async (name: string) =>
       session.perform({
-        need: { repository: true, encryption: true, targets: { name: session.flags.target } },
-        operation: async () => (await import('../operations/pitr/restore-point.ts')).createRestorePoint,
-        request: () => ({ name, target: session.flags.target }),
+        operation: async () => (await import('../operations/pitr/restore-point.ts')).createRestorePointOperation,
+        options: { name, target: session.flags.target },
         view: async () => (await import('../ui/pitr-view.ts')).restorePointView,
       }),
     );

@@ -9,7 +9,7 @@ interface Flags {
   readonly databaseOnly?: boolean;
   readonly redisOnly?: boolean;
   readonly filesOnly?: boolean;
-  readonly backup: boolean;
+  readonly backup?: boolean;
   readonly force?: boolean;
   readonly planOut?: string;
   readonly apply?: string;
@@ -27,9 +27,8 @@ export function declare(command: Command, session: Session): void {
     )
     .action(async () =>
       session.perform({
-        need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/emergency/status.ts')).emergencyStatus,
-        request: () => ({ target: session.flags.target }),
+        operation: async () => (await import('../operations/emergency/status.ts')).emergencyStatusOperation,
+        options: { target: session.flags.target },
         view: async () => (await import('../ui/emergency-view.ts')).emergencyStatusView,
       }),
     );
@@ -39,9 +38,8 @@ export function declare(command: Command, session: Session): void {
     .argument('<id>', 'full id, unique beginning, latest, latest~1')
     .action(async (id: string) =>
       session.perform({
-        need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/validate/validate.ts')).validate,
-        request: () => ({ ids: [id], all: false, target: session.flags.target, level: 'stored' as const }),
+        operation: async () => (await import('../operations/validate/validate.ts')).validateOperation,
+        options: { ids: [id], target: session.flags.target },
         view: async () => (await import('../ui/validate-view.ts')).validateView,
       }),
     );
@@ -61,21 +59,19 @@ export function declare(command: Command, session: Session): void {
     .addOption(dryRunFlag())
     .action(async (id: string | undefined, flags: Flags) =>
       session.perform({
-        need: { repository: true, encryption: true, targets: { name: session.flags.target } },
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/emergency/restore.ts')).emergencyRestore,
-        request: (confirm) => ({
+        operation: async () => (await import('../operations/emergency/restore.ts')).emergencyRestoreOperation,
+        options: {
           id,
           target: session.flags.target,
           only: componentsOf(flags),
-          force: flags.force === true,
+          force: flags.force,
           safetyBackup: flags.backup,
-          dryRun: flags.dryRun === true,
-          planOut: flags.planOut === undefined ? undefined : session.path(flags.planOut),
-          apply: flags.apply === undefined ? undefined : session.path(flags.apply),
-          resume: flags.resume === true,
-          confirm,
-        }),
+          dryRun: flags.dryRun,
+          planOut: flags.planOut,
+          apply: flags.apply,
+          resume: flags.resume,
+        },
         view: async () => (await import('../ui/emergency-view.ts')).emergencyView,
       }),
     );

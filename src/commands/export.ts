@@ -13,16 +13,9 @@ export function declare(command: Command, session: Session): void {
     .addOption(asOfFlag())
     .action(async (id: string, folder: string, flags: { only?: ComponentName[]; force?: boolean; asOf?: number }) =>
       session.perform({
-        need: { repository: true, encryption: true },
         asOfMs: flags.asOf,
-        operation: async () => (await import('../operations/restore/export.ts')).exportBackup,
-        request: () => ({
-          id,
-          target: session.flags.target,
-          folder: session.path(folder),
-          only: flags.only ?? [],
-          force: flags.force === true,
-        }),
+        operation: async () => (await import('../operations/restore/export.ts')).exportOperation,
+        options: { id, target: session.flags.target, folder, only: flags.only, force: flags.force },
         view: async () => (await import('../ui/export-view.ts')).exportView,
       }),
     );

@@ -10,9 +10,8 @@ export function declare(command: Command, session: Session): void {
     .option('--tag <word>', 'a word to add to it; may be repeated', several)
     .action(async (id: string, flags: { reason?: string; tag?: string[] }) =>
       session.perform({
-        need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/cleanup/hold.ts')).hold,
-        request: () => ({ id, target: session.flags.target, reason: flags.reason, tags: flags.tag ?? [] }),
+        operation: async () => (await import('../operations/cleanup/hold.ts')).holdOperation,
+        options: { id, target: session.flags.target, reason: flags.reason, tags: flags.tag },
         view: async () => (await import('../ui/hold-view.ts')).holdView,
       }),
     );

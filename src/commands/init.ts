@@ -33,25 +33,23 @@ export function declare(command: Command, session: Session): void {
 async function printRecipe(session: Session): Promise<void> {
   const { config, target } = session.flags;
   return session.perform({
-    need: {},
-    operation: async () => (await import('../operations/wal/recipe.ts')).walRecipe,
-    request: () => ({ configPath: config === undefined ? undefined : session.path(config), target }),
+    operation: async () => (await import('../operations/wal/recipe.ts')).walRecipeOperation,
+    options: { configPath: config, target },
     view: async () => (await import('../ui/wal-view.ts')).walRecipeView,
   });
 }
 
 async function setUp(flags: Flags, session: Session): Promise<void> {
   return session.perform({
-    need: { repository: true, encryption: true },
     overrides: overrides(flags),
     writesConfig: true,
-    operation: async () => (await import('../operations/setup/init.ts')).init,
-    request: () => ({
-      configPath: session.path(session.flags.config ?? 'lifeboat.config.json'),
-      keyFile: flags.keyFile === undefined ? undefined : session.path(flags.keyFile),
-      rescueScript: flags.rescueScript === true,
+    operation: async () => (await import('../operations/setup/init.ts')).initOperation,
+    options: {
+      configPath: session.flags.config,
+      keyFile: flags.keyFile,
+      rescueScript: flags.rescueScript,
       npmScriptsIn: flags.npmScripts === true ? session.io.cwd : undefined,
-    }),
+    },
     view: async () => (await import('../ui/init-view.ts')).initView,
   });
 }

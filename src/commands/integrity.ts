@@ -37,25 +37,23 @@ export function declare(command: Command, session: Session): void {
       if (flags.seed !== undefined && flags.pitr !== true) throw new LifeboatError('usage', '--seed is for --pitr');
       await (flags.drill === undefined
         ? account(session)
-        : drill(session, flags.drill === true ? [] : flags.drill, flags));
+        : drill(session, flags.drill === true ? undefined : flags.drill, flags));
     });
 }
 
 async function account(session: Session): Promise<void> {
   await session.perform({
-    need: { repository: true, encryption: true },
-    operation: async () => (await import('../operations/integrity/account.ts')).accountRepository,
-    request: () => ({ target: session.flags.target }),
+    operation: async () => (await import('../operations/integrity/account.ts')).integrityOperation,
+    options: { target: session.flags.target },
     view: async () => (await import('../ui/integrity-view.ts')).integrityView,
   });
 }
 
-async function drill(session: Session, ids: readonly string[], flags: Flags): Promise<void> {
+async function drill(session: Session, ids: readonly string[] | undefined, flags: Flags): Promise<void> {
   await session.perform({
-    need: { repository: true, encryption: true, drill: true },
     overrides: overridesOf(flags),
-    operation: async () => (await import('../operations/drill/drill.ts')).drill,
-    request: () => ({ ids, target: session.flags.target, pitr: flags.pitr === true, seed: flags.seed }),
+    operation: async () => (await import('../operations/drill/drill.ts')).drillOperation,
+    options: { ids, target: session.flags.target, pitr: flags.pitr, seed: flags.seed },
     view: async () => (await import('../ui/drill-view.ts')).drillView,
   });
 }

@@ -2,11 +2,10 @@
 import { Option, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
-import type { KeysAddRequest } from '../operations/setup/request.ts';
+import { keysGenerateDefaults, type KeysAddRequest } from '../operations/setup/request.ts';
 import { confirmFlag, oneOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
-const need = { repository: true, encryption: true } as const;
 const keysView = async () => (await import('../ui/keys-view.ts')).keysChangeView;
 
 export function declare(command: Command, session: Session): void {
@@ -16,25 +15,25 @@ export function declare(command: Command, session: Session): void {
     .addOption(
       new Option('--kind <kind>', 'raw: one key for reading and writing; age: a pair, the recipient writes')
         .argParser(oneOf(['raw', 'age'] as const))
-        .default('raw'),
+        .default(keysGenerateDefaults.kind),
     )
     .option('--file <file>', 'write it here (0600) instead of printing it')
     .action(async (flags: { kind: 'raw' | 'age'; file?: string }) => {
+      // Without the configuration, which a host that only makes keys has none of.
       const { generateKey } = await import('../operations/setup/keys.ts');
-      const result = await generateKey({
-        kind: flags.kind,
-        file: flags.file === undefined ? undefined : session.path(flags.file),
-      });
-      await session.show(result, (await import('../ui/keys-view.ts')).keysGenerateView);
+      const file = flags.file === undefined ? undefined : session.path(flags.file);
+      await session.show(
+        await generateKey({ kind: flags.kind, file }),
+        (await import('../ui/keys-view.ts')).keysGenerateView,
+      );
     });
   command
     .command('list')
     .description('the data keys and who can open them')
     .action(async () =>
       session.perform({
-        need,
-        operation: async () => (await import('../operations/setup/keys.ts')).listKeys,
-        request: () => ({}),
+        operation: async () => (await import('../operations/setup/keys.ts')).keysListOperation,
+        options: {},
         view: async () => (await import('../ui/keys-view.ts')).keysListView,
       }),
     );
@@ -47,9 +46,8 @@ export function declare(command: Command, session: Session): void {
     .action(async (flags: AddFlags) => {
       const add = whatToAdd(flags, session);
       return session.perform({
-        need,
-        operation: async () => (await import('../operations/setup/keys.ts')).addKey,
-        request: () => ({ add }),
+        operation: async () => (await import('../operations/setup/keys.ts')).keysAddOperation,
+        options: { add },
         view: keysView,
       });
     });
@@ -60,10 +58,9 @@ export function declare(command: Command, session: Session): void {
     .addOption(confirmFlag())
     .action(async (recipient: string, flags: { confirm?: string }) =>
       session.perform({
-        need,
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/setup/keys.ts')).removeKey,
-        request: (confirm) => ({ recipient, confirm }),
+        operation: async () => (await import('../operations/setup/keys.ts')).keysRemoveOperation,
+        options: { recipient },
         view: keysView,
       }),
     );
@@ -72,9 +69,8 @@ export function declare(command: Command, session: Session): void {
     .description('start a new data key, wrapped for the configured key and recipients only')
     .action(async () =>
       session.perform({
-        need,
-        operation: async () => (await import('../operations/setup/keys.ts')).rotateKey,
-        request: () => ({}),
+        operation: async () => (await import('../operations/setup/keys.ts')).keysRotateOperation,
+        options: {},
         view: keysView,
       }),
     );

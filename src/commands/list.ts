@@ -19,10 +19,9 @@ export function declare(command: Command, session: Session): void {
     .addOption(asOfFlag())
     .action(async ({ type, tag, limit, asOf }: Flags) =>
       session.perform({
-        need: { repository: true, encryption: true },
+        operation: async () => (await import('../operations/list/list.ts')).listOperation,
+        options: { target: session.flags.target, type, tag, limit },
         asOfMs: asOf,
-        operation: async () => (await import('../operations/list/list.ts')).list,
-        request: () => ({ target: session.flags.target, type, tag, limit }),
         view: async () => (await import('../ui/list-view.ts')).listView,
       }),
     );

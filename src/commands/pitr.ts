@@ -1,9 +1,9 @@
 /** lifeboat pitr */
 import { Option, type Command } from 'commander';
-import type { PitrAction, PitrOther, PitrRequest } from '../operations/pitr/request.ts';
+import { pitrDefaults, type PitrAction, type PitrOptions, type PitrOther } from '../operations/pitr/request.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import { confirmFlag, count, dryRunFlag, jobsFlag, listOf, oneOf, overridesOf, several } from './shared/flags.ts';
-import { restoreRequest } from './shared/restore-flags.ts';
+import { restoreOptions } from './shared/restore-flags.ts';
 import type { Session } from './shared/session.ts';
 
 const others = ['redis', 'files'] as const satisfies readonly PitrOther[];
@@ -59,7 +59,7 @@ export function declare(command: Command, session: Session): void {
           'pause: leave it there read-only, at the moment',
       )
         .argParser(oneOf(actions))
-        .default('shutdown'),
+        .default(pitrDefaults.action),
     )
     .option(
       '--into-database <name>',
@@ -92,27 +92,21 @@ export function declare(command: Command, session: Session): void {
     .addOption(dryRunFlag())
     .action(async (flags: Flags) =>
       session.perform({
-        need: {
-          repository: true,
-          encryption: true,
-          ...(needsTarget(flags) ? { targets: { name: session.flags.target } } : {}),
-        },
         overrides: overridesOf(flags),
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/pitr/pitr.ts')).pitr,
-        request: (confirm) => ({
+        operation: async () => (await import('../operations/pitr/pitr.ts')).pitrOperation,
+        options: {
           ...restores(flags, session),
-          confirm,
           to: flags.to,
           target: session.flags.target,
-          tablespaceMap: tablespaceMap(flags.tablespaceMap ?? [], session),
+          tablespaceMap: flags.tablespaceMap && tablespaceMap(flags.tablespaceMap),
           timeline: flags.timeline,
-          inclusive: flags.exclusive !== true,
-          dataDir: flags.dataDir === undefined ? undefined : session.path(flags.dataDir),
+          inclusive: flags.exclusive === true ? false : flags.inclusive,
+          dataDir: flags.dataDir,
           action: flags.action,
-          check: flags.check === true,
-          dryRun: flags.dryRun === true,
-        }),
+          check: flags.check,
+          dryRun: flags.dryRun,
+        },
         view: async () => (await import('../ui/pitr-view.ts')).pitrView,
       }),
     );
@@ -122,7 +116,7 @@ export function declare(command: Command, session: Session): void {
 function restores(
   flags: Flags,
   session: Session,
-): Pick<PitrRequest, 'intoDatabase' | 'with' | 'others' | 'safetyBackup'> {
+): Pick<PitrOptions, 'intoDatabase' | 'with' | 'others' | 'safetyBackup'> {
   if (!needsTarget(flags)) {
     const wrong = (['tables', 'intoLive', 'toDatabase', 'toUrlEnv', 'globals', 'toDir'] as const).find(
       (name) => flags[name] !== undefined,
@@ -140,9 +134,9 @@ function restores(
     throw new LifeboatError('usage', '--tables wants the database they are of', { hint: 'name it by --into-database' });
   }
   // In place is right for tables here, which a restore by swap refuses.
-  const { postgres, redis, files, safetyBackup } = restoreRequest(
+  const { postgres, redis, files, safetyBackup } = restoreOptions(
     '',
-    { ...flags, ...(intoDatabase === undefined ? {} : { database: intoDatabase }), redisMethod: 'auto' },
+    { ...flags, ...(intoDatabase === undefined ? {} : { database: intoDatabase }) },
     session,
   );
   return {
@@ -157,7 +151,7 @@ function needsTarget({ intoDatabase, with: names }: Flags): boolean {
   return intoDatabase !== undefined || names !== undefined;
 }
 
-function tablespaceMap(texts: readonly string[], session: Session): Record<string, string> {
+function tablespaceMap(texts: readonly string[]): Record<string, string> {
   const map: Record<string, string> = {};
   for (const text of texts) {
     const [, old, place] = /^(.+?)=(.+)$/s.exec(text) ?? [];
@@ -166,7 +160,7 @@ function tablespaceMap(texts: readonly string[], session: Session): Record<strin
         hint: 'write --tablespace-map /old/path=/new/path, or name=/new/path',
       });
     }
-    map[old] = session.path(place);
+    map[old] = place;
   }
   return map;
 }

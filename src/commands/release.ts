@@ -9,9 +9,8 @@ export function declare(command: Command, session: Session): void {
     .option('--tag <word>', 'a word that hold has added, to take off; may be repeated', several)
     .action(async (id: string, flags: { tag?: string[] }) =>
       session.perform({
-        need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/cleanup/hold.ts')).release,
-        request: () => ({ id, target: session.flags.target, tags: flags.tag ?? [] }),
+        operation: async () => (await import('../operations/cleanup/hold.ts')).releaseOperation,
+        options: { id, target: session.flags.target, tags: flags.tag },
         view: async () => (await import('../ui/hold-view.ts')).releaseView,
       }),
     );

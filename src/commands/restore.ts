@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
 import type { ComponentName } from '../operations/operation.ts';
+import { redisDefaults } from '../operations/restore/request.ts';
 import {
   asOfFlag,
   componentNames,
@@ -13,7 +14,7 @@ import {
   several,
   severalOf,
 } from './shared/flags.ts';
-import { restoreRequest, type RestoreFlags } from './shared/restore-flags.ts';
+import { restoreOptions, type RestoreFlags } from './shared/restore-flags.ts';
 import type { Session } from './shared/session.ts';
 
 export function declare(command: Command, session: Session): void {
@@ -41,7 +42,7 @@ export function declare(command: Command, session: Session): void {
     .addOption(
       new Option('--redis-method <how>', 'replica, commands or file')
         .argParser(oneOf(['auto', 'replica', 'commands', 'file'] as const))
-        .default('auto'),
+        .default(redisDefaults.method),
     )
     .option('--replica-address <host:port>', 'where the Redis server reaches this machine')
     .option('--rdb-dir <dir>', 'data folder of a stopped Redis server, for --redis-method file')
@@ -61,14 +62,12 @@ export function declare(command: Command, session: Session): void {
           hint: 'see: lifeboat list; the newest is called latest',
         });
       }
-      const asked = restoreRequest(id, flags, session);
       return session.perform({
-        need: { repository: true, encryption: true, targets: { name: session.flags.target } },
         overrides: overridesOf(flags),
         confirmed: flags.confirm,
         asOfMs: flags.asOf,
-        operation: async () => (await import('../operations/restore/restore.ts')).restore,
-        request: (confirm) => ({ ...asked, confirm }),
+        operation: async () => (await import('../operations/restore/restore.ts')).restoreOperation,
+        options: restoreOptions(id, flags, session),
         view: async () => (await import('../ui/restore-view.ts')).restoreView,
       });
     });
@@ -76,10 +75,9 @@ export function declare(command: Command, session: Session): void {
 
 async function undo(session: Session, kept: string, flags: RestoreFlags): Promise<void> {
   await session.perform({
-    need: { repository: true, encryption: true, targets: { name: session.flags.target } },
     confirmed: flags.confirm,
-    operation: async () => (await import('../operations/restore/undo.ts')).undoRestore,
-    request: (confirm) => ({ kept, target: session.flags.target, dryRun: flags.dryRun === true, confirm }),
+    operation: async () => (await import('../operations/restore/undo.ts')).undoRestoreOperation,
+    options: { kept, target: session.flags.target, dryRun: flags.dryRun },
     view: async () => (await import('../ui/restore-view.ts')).undoRestoreView,
   });
 }

@@ -12,13 +12,8 @@ export function declare(command: Command, session: Session): void {
     )
     .action(async ({ offline, from }: { offline?: boolean; from?: string }) =>
       session.perform({
-        need: {
-          ...(offline === true && from === undefined ? {} : { repository: true, encryption: true }),
-          targets: 'all',
-          mayLackTargets: true,
-        },
-        operation: async () => (await import('../operations/emergency/runbook.ts')).runbook,
-        request: () => ({ target: session.flags.target, offline: offline === true, from }),
+        operation: async () => (await import('../operations/emergency/runbook.ts')).runbookOperation,
+        options: { target: session.flags.target, offline, from },
         view: async () => (await import('../ui/runbook-view.ts')).runbookView,
       }),
     );

@@ -9,10 +9,9 @@ export function declare(command: Command, session: Session): void {
     .addOption(asOfFlag())
     .action(async (id: string, { asOf }: { asOf?: number }) =>
       session.perform({
-        need: { repository: true, encryption: true },
+        operation: async () => (await import('../operations/list/show.ts')).showOperation,
+        options: { id, target: session.flags.target },
         asOfMs: asOf,
-        operation: async () => (await import('../operations/list/show.ts')).show,
-        request: () => ({ id, target: session.flags.target }),
         view: async () => (await import('../ui/show-view.ts')).showView,
       }),
     );

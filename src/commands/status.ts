@@ -1,5 +1,6 @@
 /** lifeboat status */
 import type { Command } from 'commander';
+import { statusDefaults } from '../operations/status/request.ts';
 import { count, duration } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
@@ -15,12 +16,11 @@ export function declare(command: Command, session: Session): void {
       "each configured component's newest backup must be younger, such as 26h (exit code 19 if not)",
       duration,
     )
-    .option('--days <number>', 'how far back failures and averages go', count, 30)
+    .option('--days <number>', 'how far back failures and averages go', count, statusDefaults.days)
     .action(async ({ maxAge, days }: Flags) =>
       session.perform({
-        need: { repository: true, encryption: true, targets: 'all', mayLackTargets: true },
-        operation: async () => (await import('../operations/status/status.ts')).status,
-        request: () => ({ target: session.flags.target, maxAgeMs: maxAge, days }),
+        operation: async () => (await import('../operations/status/status.ts')).statusOperation,
+        options: { target: session.flags.target, maxAgeMs: maxAge, days },
         view: async () => (await import('../ui/status-view.ts')).statusView,
       }),
     );

@@ -8,9 +8,8 @@ export function declare(command: Command, session: Session): void {
     .option('--no-hold', 'do not put it on hold: the next cleanup may delete it again')
     .action(async (id: string, flags: { hold?: boolean }) =>
       session.perform({
-        need: { repository: true, encryption: true },
-        operation: async () => (await import('../operations/cleanup/undelete.ts')).undelete,
-        request: () => ({ id, target: session.flags.target, hold: flags.hold !== false }),
+        operation: async () => (await import('../operations/cleanup/undelete.ts')).undeleteOperation,
+        options: { id, target: session.flags.target, hold: flags.hold },
         view: async () => (await import('../ui/hold-view.ts')).undeleteView,
       }),
     );

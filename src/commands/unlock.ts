@@ -10,10 +10,9 @@ export function declare(command: Command, session: Session): void {
     .addOption(confirmFlag())
     .action(async (scope: string | undefined, flags: { alive?: boolean; confirm?: string }) =>
       session.perform({
-        need: { repository: true, encryption: true },
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/setup/unlock.ts')).unlock,
-        request: (confirm) => ({ scope, alive: flags.alive === true, confirm }),
+        operation: async () => (await import('../operations/setup/unlock.ts')).unlockOperation,
+        options: { scope, alive: flags.alive },
         view: async () => (await import('../ui/unlock-view.ts')).unlockView,
       }),
     );

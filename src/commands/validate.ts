@@ -1,7 +1,6 @@
 /** lifeboat validate */
 import { InvalidArgumentError, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
-import type { ValidateLevel } from '../operations/validate/request.ts';
 import { asOfFlag, jobsFlag, overridesOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
@@ -30,19 +29,12 @@ export function declare(command: Command, session: Session): void {
       if (flags.quick === true && flags.deep === true) {
         throw new LifeboatError('usage', '--quick and --deep are two levels: choose one');
       }
-      const level: ValidateLevel = flags.quick === true ? 'quick' : flags.deep === true ? 'deep' : 'stored';
+      const level = flags.quick === true ? 'quick' : flags.deep === true ? 'deep' : undefined;
       await session.perform({
-        need: { repository: true, encryption: true },
         overrides: overridesOf(flags),
         asOfMs: flags.asOf,
-        operation: async () => (await import('../operations/validate/validate.ts')).validate,
-        request: () => ({
-          ids,
-          all: flags.all === true,
-          target: session.flags.target,
-          level,
-          samplePercent: flags.sample,
-        }),
+        operation: async () => (await import('../operations/validate/validate.ts')).validateOperation,
+        options: { ids, all: flags.all, target: session.flags.target, level, samplePercent: flags.sample },
         view: async () => (await import('../ui/validate-view.ts')).validateView,
       });
     });

@@ -1,10 +1,9 @@
 /** lifeboat wal push|fetch|stream|status */
 import { Option, type Command } from 'commander';
 import { write } from '../ui/terminal.ts';
-import { confirmFlag, oneOf, size, timeSpan } from './shared/flags.ts';
+import { walStreamDefaults } from '../operations/wal/request.ts';
+import { confirmFlag, gigabytesText, oneOf, secondsText, size, timeSpan } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
-
-const need = { repository: true, encryption: true } as const;
 
 export function declare(command: Command, session: Session): void {
   declarePush(command, session);
@@ -15,9 +14,8 @@ export function declare(command: Command, session: Session): void {
     .description('what log is archived, what is missing in it, and how far the server is ahead')
     .action(async () =>
       session.perform({
-        need: { ...need, targets: { name: session.flags.target } },
-        operation: async () => (await import('../operations/wal/status.ts')).walStatus,
-        request: () => ({ target: session.flags.target }),
+        operation: async () => (await import('../operations/wal/status.ts')).walStatusOperation,
+        options: { target: session.flags.target },
         view: async () => (await import('../ui/wal-view.ts')).walStatusView,
       }),
     );
@@ -34,15 +32,13 @@ function declarePush(command: Command, session: Session): void {
     .option('--accept-new-system', "take this cluster's log although the target's was that of another one")
     .action(async (path: string, flags: { shipped?: string; acceptNewSystem?: boolean }) =>
       session.perform({
-        need,
-        operation: async () => (await import('../operations/wal/push.ts')).walPush,
-        request: () => ({
-          path: session.path(path),
-          cwd: session.io.cwd,
+        operation: async () => (await import('../operations/wal/push.ts')).walPushOperation,
+        options: {
+          path,
           target: session.flags.target,
-          shippedDir: flags.shipped === undefined ? undefined : session.path(flags.shipped),
-          acceptNewSystem: flags.acceptNewSystem === true,
-        }),
+          shippedDir: flags.shipped,
+          acceptNewSystem: flags.acceptNewSystem,
+        },
         view: async () => (await import('../ui/wal-view.ts')).walPushView,
       }),
     );
@@ -62,16 +58,8 @@ function declareFetch(command: Command, session: Session): void {
     .option('--force', 'take log that no trusted writer signed')
     .action(async (name: string, path: string, flags: { systemId?: string; standby?: boolean; force?: boolean }) =>
       session.perform({
-        need,
-        operation: async () => (await import('../operations/wal/fetch.ts')).walFetch,
-        request: () => ({
-          name,
-          path: session.path(path),
-          cwd: session.io.cwd,
-          systemId: flags.systemId,
-          standby: flags.standby === true,
-          force: flags.force === true,
-        }),
+        operation: async () => (await import('../operations/wal/fetch.ts')).walFetchOperation,
+        options: { name, path, systemId: flags.systemId, standby: flags.standby, force: flags.force },
         view: async () => (await import('../ui/wal-view.ts')).walFetchView,
       }),
     );
@@ -97,7 +85,7 @@ function declareStream(command: Command, session: Session): void {
       'receive the log of the running server over a replication slot and archive it, seconds behind, until ' +
         'stopped (SIGTERM, SIGINT); does without archive_command',
     )
-    .option('--slot <name>', 'the physical replication slot: one for each receiver', 'lifeboat')
+    .option('--slot <name>', 'the physical replication slot: one for each receiver', walStreamDefaults.slot)
     .option('--create-slot', 'make the slot if it is not there')
     .addOption(
       new Option('--drop-slot', 'only remove the slot, so that the server no longer keeps log for it').conflicts(
@@ -107,12 +95,12 @@ function declareStream(command: Command, session: Session): void {
     .addOption(
       new Option('--interval <duration>', 'how often the unfinished segment is archived')
         .argParser(timeSpan(100))
-        .default(5000, '5s'),
+        .default(walStreamDefaults.intervalMs, secondsText(walStreamDefaults.intervalMs)),
     )
     .addOption(
       new Option('--report <duration>', 'how often to say how far it is behind: with --json a line on standard output')
         .argParser(timeSpan(100))
-        .default(60_000, '60s'),
+        .default(walStreamDefaults.reportMs, secondsText(walStreamDefaults.reportMs)),
     )
     .addOption(
       new Option(
@@ -120,12 +108,12 @@ function declareStream(command: Command, session: Session): void {
         'how much received log may wait on this host while the repository is away; beyond it the server keeps it',
       )
         .argParser(size)
-        .default(1_000_000_000, '1GB'),
+        .default(walStreamDefaults.maxSpoolBytes, gigabytesText(walStreamDefaults.maxSpoolBytes)),
     )
     .addOption(
       new Option('--if-running <how>', 'while another receiver of this cluster runs: fail or skip')
         .argParser(oneOf(['fail', 'skip'] as const))
-        .default('fail'),
+        .default(walStreamDefaults.skipIfRunning ? 'skip' : 'fail'),
     )
     .option('--accept-new-system', "take this cluster's log although the target's was that of another one")
     .option('--accept-gap', 'begin anew where the slot begins, although the server no longer has what comes before')
@@ -134,25 +122,23 @@ function declareStream(command: Command, session: Session): void {
       const { io } = session;
       const isJson = session.flags.json === true;
       await session.perform({
-        need: { ...need, targets: { name: session.flags.target } },
         confirmed: flags.confirm,
-        operation: async () => (await import('../operations/wal/stream/stream.ts')).walStream,
-        request: (confirm) => ({
+        operation: async () => (await import('../operations/wal/stream/stream.ts')).walStreamOperation,
+        options: {
           target: session.flags.target,
           slot: flags.slot,
-          createSlot: flags.createSlot === true,
-          dropSlot: flags.dropSlot === true,
+          createSlot: flags.createSlot,
+          dropSlot: flags.dropSlot,
           intervalMs: flags.interval,
           reportMs: flags.report,
           maxSpoolBytes: flags.maxSpool,
           skipIfRunning: flags.ifRunning === 'skip',
-          acceptNewSystem: flags.acceptNewSystem === true,
-          acceptGap: flags.acceptGap === true,
+          acceptNewSystem: flags.acceptNewSystem,
+          acceptGap: flags.acceptGap,
           report: isJson
             ? (report) => void write(io.stdout, `${JSON.stringify({ schema: 'lifeboat.wal-stream/v1', ...report })}\n`)
             : undefined,
-          confirm,
-        }),
+        },
         view: async () => (await import('../ui/wal-view.ts')).walStreamView,
       });
     });

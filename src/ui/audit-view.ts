@@ -1,13 +1,9 @@
 /** What `lifeboat audit` prints: a table, or comma-separated values for a spreadsheet. */
-import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
 import type { AuditedRun, AuditResult } from '../operations/audit/audit.ts';
 import { counted, shownTime } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
-
-const exitCode = ({ findings }: AuditResult): number =>
-  findings.some(({ weight }) => weight === 'fault') ? exitCodeOf.integrity : findings.length > 0 ? exitCodeWarnings : 0;
 
 export const auditView: View<AuditResult> = {
   schema: 'lifeboat.audit/v1',
@@ -36,7 +32,6 @@ export const auditView: View<AuditResult> = {
         );
     return [table, ...faults, verdict].join('\n');
   },
-  exitCode,
 };
 
 export const auditCsvView: View<AuditResult> = {

@@ -1,5 +1,4 @@
 /** What `lifeboat doctor` prints. */
-import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import type { DoctorResult } from '../operations/setup/request.ts';
 import type { View } from './view.ts';
 
@@ -14,10 +13,5 @@ export const doctorView: View<DoctorResult> = {
           `${marks[ok]}  ${name}: ${message}${ok === 'ok' || hint === undefined ? '' : `\n      hint: ${hint}`}`,
       )
       .join('\n');
-  },
-  exitCode: ({ checks }) => {
-    const failed = checks.find(({ ok }) => ok === 'fail');
-    if (failed !== undefined) return exitCodeOf[failed.code ?? 'usage'];
-    return checks.some(({ ok }) => ok === 'warn') ? exitCodeWarnings : 0;
   },
 };

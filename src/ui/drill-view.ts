@@ -1,8 +1,6 @@
 /** What a drill prints: each component with what it was compared by and how long its restore took. */
-import { exitCodeWarnings } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
-import { exitCodeOfDrills } from '../operations/drill/subject.ts';
 import type { DrilledBackup, DrilledComponent, DrillResult } from '../operations/integrity/request.ts';
 import type { View } from './view.ts';
 
@@ -16,7 +14,6 @@ export const drillView: View<DrillResult> = {
         verdict(backup, { good: paint.green, bad: paint.red }),
       ])
       .join('\n'),
-  exitCode: ({ backups, warnings }) => exitCodeOfDrills(backups) || (warnings.length > 0 ? exitCodeWarnings : 0),
 };
 
 function componentText({ name, kind, result, summary, durationMs, problems, hint, notes }: DrilledComponent): string[] {

@@ -1,5 +1,4 @@
 /** What `lifeboat emergency-restore` prints: what can be had, the plan, and the timeline of what was done. */
-import { exitCodeOf } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
@@ -54,10 +53,6 @@ export const emergencyStatusView: View<EmergencyStatusResult> = {
       ...next,
     ].join('\n');
   },
-  exitCode: ({ targets }) =>
-    targets.length === 0 || targets.some(({ components }) => components.some(({ id }) => id === undefined))
-      ? exitCodeOf.not_found
-      : 0,
 };
 
 function unfinishedLine(target: string, { id, startedAt, pid, done, left }: UnfinishedRun): string {

@@ -1,5 +1,4 @@
 /** What `lifeboat integrity` prints of the repository as a whole. */
-import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
@@ -24,10 +23,6 @@ export const integrityView: View<RepositoryAccount> = {
       ...leftText(result),
       (isSound ? paint.green : paint.red)(verdictText(result)),
     ].join('\n');
-  },
-  exitCode: (result) => {
-    if (faults(result) > 0) return exitCodeOf.integrity;
-    return result.findings.length + result.orphans.count + result.warnings.length > 0 ? exitCodeWarnings : 0;
   },
 };
 

@@ -1,7 +1,6 @@
 /** What `lifeboat list` prints. */
 import type { BackupSummary, ListResult } from '../operations/list/request.ts';
 import type { ProofState } from '../operations/proof/state.ts';
-import { exitCodeWarnings } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { shownTime, sizeCells, sizeHead } from './sizes.ts';
@@ -21,7 +20,6 @@ export const listView: View<ListResult> = {
     );
     return [table, ...broken].join('\n');
   },
-  exitCode: ({ damaged }) => (damaged.length > 0 ? exitCodeWarnings : 0),
 };
 
 function rowOf(backup: BackupSummary): string[] {

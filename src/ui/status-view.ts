@@ -1,9 +1,7 @@
 /**
- * What `lifeboat status` and `acknowledge` print: the verdict first, then why, then what there is. Healthy is 0,
- * degraded 3, unhealthy 19.
+ * What `lifeboat status` and `acknowledge` print: the verdict first, then why, then what there is.
  */
 import type { ChalkInstance } from 'chalk';
-import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
@@ -30,7 +28,6 @@ export const statusView: View<StatusResult> = {
       ...result.wal.flatMap(walText),
       ...placeText(result),
     ].join('\n'),
-  exitCode: ({ verdict }) => ({ healthy: 0, degraded: exitCodeWarnings, unhealthy: exitCodeOf.stale })[verdict],
 };
 
 export const acknowledgeView: View<AcknowledgeResult> = {

@@ -1,5 +1,4 @@
 /** What `lifeboat validate` prints. */
-import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
@@ -24,11 +23,6 @@ export const validateView: View<ValidateResult> = {
           ];
     const verdict = damaged.length === 0 ? paint.green(summaryText(result)) : paint.red(summaryText(result));
     return [...table, ...damaged.map(damageText), verdict].join('\n');
-  },
-  exitCode: ({ damaged, backups, warnings }) => {
-    if (damaged.length > 0) return exitCodeOf.integrity;
-    if (backups.some(({ result }) => result === 'unchecked')) return exitCodeOf.key;
-    return warnings.length > 0 ? exitCodeWarnings : 0;
   },
 };
 

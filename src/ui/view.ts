@@ -13,19 +13,18 @@ export interface View<R> {
   readonly text: (result: R, paint: ChalkInstance) => string | Promise<string>;
   /** The other members of the JSON document. Default: those of the result. */
   readonly document?: (result: R) => object;
-  /** Default: 0, or 3 with warnings. */
-  readonly exitCode?: (result: R) => number;
 }
 
-/** Prints one result on stdout. */
+/** Prints one result, which stands for that exit code, on stdout. */
 export async function printResult<R>(
   io: CliIo,
   flags: { readonly json?: boolean; readonly quiet?: boolean; readonly color: boolean },
   result: R,
   view: View<R>,
+  exitCode: number,
 ): Promise<void> {
   if (flags.json === true) return write(io.stdout, `${JSON.stringify(documentOf(result, view))}\n`);
-  const isFailure = ![0, exitCodeWarnings].includes(view.exitCode?.(result) ?? 0);
+  const isFailure = ![0, exitCodeWarnings].includes(exitCode);
   if (flags.quiet === true && view.kind === 'action' && !isFailure) return;
   const text = await view.text(result, await colours(io.stdout, io.env, flags.color));
   if (text !== '') await write(io.stdout, `${text}\n`);

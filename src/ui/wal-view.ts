@@ -2,7 +2,6 @@
  * What the commands on write-ahead log print. PostgreSQL writes what push and fetch say into its log, so good runs are
  * silent.
  */
-import { exitCodeOf, exitCodeWarnings } from '../lib/errors.ts';
 import type {
   WalFetchResult,
   WalPushResult,
@@ -18,7 +17,6 @@ export const walPushView: View<WalPushResult> = {
   schema: 'lifeboat.wal-push/v1',
   kind: 'action',
   text: ({ along }) => (along.length === 0 ? '' : `archived ${along.length} more files that were ready`),
-  exitCode: () => 0,
 };
 
 export const walFetchView: View<WalFetchResult> = {
@@ -26,8 +24,6 @@ export const walFetchView: View<WalFetchResult> = {
   kind: 'action',
   text: ({ name, from }) =>
     from === 'unfinished' ? `${name} is delivered as far as the stream had it: the archive ends here` : '',
-  // Not through an error: 1 is the one code that tells the server that the log ends here.
-  exitCode: ({ outcome }) => (outcome === 'absent' ? 1 : 0),
 };
 
 export const walRecipeView: View<WalRecipeResult> = {
@@ -49,8 +45,6 @@ export const walStreamView: View<WalStreamReport> = {
       `shipped in this run: finished segments ${segments}, unfinished ones ${partials}`
     );
   },
-  // What was in the way while it ran is over; what is not in the repository now is worth an exit code.
-  exitCode: ({ warnings }) => (warnings.length > 0 ? exitCodeWarnings : 0),
 };
 
 export const walStatusView: View<WalStatusResult> = {
@@ -68,12 +62,6 @@ export const walStatusView: View<WalStatusResult> = {
           ];
     const archive = systems.length === 0 ? [`no write-ahead log in ${repository}`] : systems.flatMap(systemLines);
     return [...archive, ...server, ...warnings.map((warning) => `warning: ${warning}`)].join('\n');
-  },
-  exitCode: ({ systems, warnings }) => {
-    if (systems.some(({ gaps, missingHistories }) => gaps.length + missingHistories.length > 0)) {
-      return exitCodeOf.integrity;
-    }
-    return warnings.length > 0 ? exitCodeWarnings : 0;
   },
 };
 

@@ -65,6 +65,16 @@ export function timeSpan(leastMs: number): (text: string) => number {
 
 const yearMs = 365 * 86_400_000;
 
+/** `90s`: a default as `duration` reads it. */
+export function secondsText(ms: number): string {
+  return `${ms / 1000}s`;
+}
+
+/** `2GB`: a default as `size` reads it. */
+export function gigabytesText(bytes: number): string {
+  return `${bytes / 1e9}GB`;
+}
+
 /** `2026-01-02`, `2026-01-02T03:04`, with seconds and zone if need be (default UTC), in milliseconds since 1970. */
 export function moment(text: string): number {
   const [, day, time = '00:00', zone = 'Z'] =

@@ -1,8 +1,8 @@
-/** From the flags of `restore` to its request: which of them fit together, and what they mean. */
+/** From the flags of `restore` to what they ask for: which of them fit together, and what they mean. */
 import { LifeboatError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { ComponentName } from '../../operations/operation.ts';
-import type { RestoreRequest } from '../../operations/restore/request.ts';
+import type { RestoreOptions, RestoreRequest } from '../../operations/restore/request.ts';
 import type { Session } from './session.ts';
 
 export interface RestoreFlags {
@@ -21,7 +21,7 @@ export interface RestoreFlags {
   readonly keepFailed?: boolean;
   readonly subscriptions?: boolean;
   readonly keys?: string[];
-  readonly redisMethod: RestoreRequest['redis']['method'];
+  readonly redisMethod?: RestoreRequest['redis']['method'];
   readonly replicaAddress?: string;
   readonly rdbDir?: string;
   readonly path?: string[];
@@ -36,46 +36,42 @@ export interface RestoreFlags {
   readonly dryRun?: boolean;
 }
 
-/** The request without its question. Throws LifeboatError `usage` for flags that contradict each other. */
-export function restoreRequest(id: string, flags: RestoreFlags, session: Session): Omit<RestoreRequest, 'confirm'> {
+/** What the flags ask for. Throws LifeboatError `usage` for flags that contradict each other. */
+export function restoreOptions(id: string, flags: RestoreFlags, session: Session): RestoreOptions {
   refuseContradictions(flags);
   const only = new Set<ComponentName>(flags.databaseOnly === true ? ['database'] : flags.only);
   const url = flags.toUrlEnv === undefined ? undefined : urlFrom(flags.toUrlEnv, session);
   const isRedis = url !== undefined && /^(rediss?|unix):\/\//.test(url.reveal());
-  const intoLive = flags.intoLive === true;
+  const { intoLive } = flags;
   return {
     id,
     target: session.flags.target,
     only: [...only],
     postgres: {
-      databases: flags.database ?? [],
+      databases: flags.database,
       toDatabase: flags.toDatabase,
       toUrl: isRedis ? undefined : url,
-      tables: flags.tables ?? [],
-      content: flags.schemaOnly === true ? 'schema' : flags.dataOnly === true ? 'data' : 'all',
+      tables: flags.tables,
+      content: flags.schemaOnly === true ? 'schema' : flags.dataOnly === true ? 'data' : undefined,
       intoLive,
-      globals: flags.globals === true,
+      globals: flags.globals,
       noOwner: flags.owner === false,
       noAcl: flags.acl === false,
-      keepFailed: flags.keepFailed === true,
-      subscriptions: flags.subscriptions === true,
+      keepFailed: flags.keepFailed,
+      subscriptions: flags.subscriptions,
     },
     redis: {
       toUrl: isRedis ? url : undefined,
-      keys: flags.keys ?? [],
+      keys: flags.keys,
       method: flags.redisMethod,
       replicaAddress: flags.replicaAddress,
-      dataDir: flags.rdbDir === undefined ? undefined : session.path(flags.rdbDir),
+      dataDir: flags.rdbDir,
       intoLive,
     },
-    files: {
-      paths: flags.path ?? [],
-      toDir: flags.toDir === undefined ? undefined : session.path(flags.toDir),
-      intoLive,
-    },
-    safetyBackup: flags.backup !== false,
-    force: flags.force === true,
-    dryRun: flags.dryRun === true,
+    files: { paths: flags.path, toDir: flags.toDir, intoLive },
+    safetyBackup: flags.backup,
+    force: flags.force,
+    dryRun: flags.dryRun,
   };
 }
 
@@ -94,7 +90,7 @@ function refuseContradictions(flags: RestoreFlags): void {
       '--rdb-dir',
       flags.rdbDir !== undefined,
       `--redis-method ${flags.redisMethod}`,
-      flags.redisMethod !== 'file' && flags.redisMethod !== 'auto',
+      flags.redisMethod === 'replica' || flags.redisMethod === 'commands',
     ],
     ['--to-database', flags.toDatabase !== undefined, 'several --database', (flags.database?.length ?? 0) > 1],
   ];

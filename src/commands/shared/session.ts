@@ -4,10 +4,10 @@ import type { Command } from 'commander';
 import type { LoadedConfig, LoadOptions } from '../../config/load.ts';
 import type { Layer } from '../../config/origins.ts';
 import type { SecretNeeds } from '../../config/parser.ts';
-import { exitCodeWarnings } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
 import { onStatusRequest, withSignals } from '../../lib/signals.ts';
-import type { Confirm, Operation } from '../../operations/operation.ts';
+import type { Confirm, Operation, Question } from '../../operations/operation.ts';
+import { exitCodeOfResult, perform as performOperation } from '../../operations/perform.ts';
 import { logSink, type LogLevel } from '../../report/log.ts';
 import { confirmByName } from '../../ui/confirm.ts';
 import { drawProgress, ProgressBook, type ProgressDisplay } from '../../ui/progress.ts';
@@ -28,9 +28,11 @@ export interface GlobalFlags {
 /** One call of the program. */
 export class Session {
   readonly io: CliIo;
-  /** 0, or 3 when there was something to warn of. */
+  /** What the result stands for. */
   exitCode = 0;
   readonly #readFlags: () => GlobalFlags;
+  /** While something is drawn. */
+  #display: ProgressDisplay | undefined;
   /** Every command with all that it takes: for what describes the program. */
   readonly declareAll: () => Promise<Command>;
 
@@ -64,37 +66,38 @@ export class Session {
   }
 
   /** Prints a result and takes over its exit code. */
-  async show<R>(result: R, view: View<R>, warnings = 0): Promise<void> {
-    await printResult(this.io, this.flags, result, view);
-    this.exitCode = view.exitCode?.(result) ?? (warnings > 0 ? exitCodeWarnings : 0);
+  async show<R>(result: R, view: View<R>, exitCode = 0): Promise<void> {
+    await printResult(this.io, this.flags, result, view, exitCode);
+    this.exitCode = exitCode;
   }
 
   /** Loads the configuration, runs one operation under signals and progress, prints its result. */
-  async perform<Q, R>(task: Task<Q, R>): Promise<void> {
+  async perform<O, Q, R extends object>(task: Task<O, Q, R>): Promise<void> {
     await withSignals(async (signal) => {
-      const loaded = await this.load(task.need, {
+      const operation = await task.operation();
+      const confirm: Confirm = async (question) => this.#ask(question, task.confirmed, signal);
+      const request = operation.complete(task.options, { cwd: this.io.cwd, confirm });
+      const loaded = await this.load(operation.need(request), {
         overrides: task.overrides ?? [],
         configMayBeMissing: task.writesConfig === true,
         signal,
       });
-      const operation = await task.operation();
       const listener = await this.#listen(loaded.config.logLevel);
-      const confirm: Confirm = async (question) => {
-        listener.display?.pause();
-        await confirmByName(this.io, task.confirmed, question, signal);
-        listener.display?.resume();
-      };
       let result: R;
       try {
-        result = await operation({ ...loaded, asOfMs: task.asOfMs }, task.request(confirm), {
-          signal,
-          emit: listener.emit,
-        });
+        const context = { signal, emit: listener.emit };
+        result = await performOperation(operation, { ...loaded, asOfMs: task.asOfMs }, request, context);
       } finally {
         listener.end();
       }
-      await this.show(result, await task.view(), listener.warnings() + countWarnings(result));
+      await this.show(result, await task.view(), exitCodeOfResult(result));
     });
+  }
+
+  async #ask(question: Question, confirmed: string | undefined, signal: AbortSignal): Promise<void> {
+    this.#display?.pause();
+    await confirmByName(this.io, confirmed, question, signal);
+    this.#display?.resume();
   }
 
   /**
@@ -106,35 +109,34 @@ export class Session {
     const book = new ProgressBook();
     const { stderr } = this.io;
     const draws = isInteractive(this.io) && !quiet && !json;
-    const display = draws
+    this.#display = draws
       ? await drawProgress(stderr, book, {
           steps: level !== 'warn' && level !== 'error',
           debug,
           colour: hasColours(stderr, this.io.env, color),
         })
       : undefined;
-    const sink: EventSink = display?.emit ?? logSink((line) => void write(stderr, `${line}\n`), level);
+    const sink: EventSink = this.#display?.emit ?? logSink((line) => void write(stderr, `${line}\n`), level);
     const status = onStatusRequest(() => void write(stderr, `${book.lines().join('; ') || 'nothing read yet'}\n`));
-    let warnings = 0;
     return {
-      display,
       emit: (event) => {
         if (event.type === 'progress') book.note(event);
-        if (event.type === 'warning') warnings++;
         sink(event);
       },
-      warnings: () => warnings,
       end: () => {
         status[Symbol.dispose]();
-        display?.end();
+        this.#display?.end();
+        this.#display = undefined;
       },
     };
   }
 }
 
-/** One command as data. */
-export interface Task<Q, R> {
-  readonly need: SecretNeeds;
+/** One command as data: an operation, and what the flags say of it. */
+export interface Task<Options, Request, Result extends object> {
+  readonly operation: () => Promise<Operation<Options, Request, Result>>;
+  readonly options: Options;
+  /** Flags that stand for configuration values. */
   readonly overrides?: readonly Layer[];
   /** The file that --config names need not be there. */
   readonly writesConfig?: boolean;
@@ -142,20 +144,10 @@ export interface Task<Q, R> {
   readonly confirmed?: string | undefined;
   /** --as-of. */
   readonly asOfMs?: number | undefined;
-  readonly operation: () => Promise<Operation<Q, R>>;
-  readonly request: (confirm: Confirm) => Q;
-  readonly view: () => Promise<View<R>>;
+  readonly view: () => Promise<View<Result>>;
 }
 
 interface Listener {
-  readonly display: ProgressDisplay | undefined;
   readonly emit: EventSink;
-  readonly warnings: () => number;
   readonly end: () => void;
-}
-
-/** Results name their warnings too; those of an event are among them, but only "any" matters. */
-function countWarnings(result: unknown): number {
-  const { warnings } = result as { warnings?: unknown };
-  return Array.isArray(warnings) ? warnings.length : 0;
 }

@@ -5,6 +5,9 @@ import { auditHost } from '../../repository/audit.ts';
 import type { Json } from '../../source/source.ts';
 import { readAuditLog, type AuditEntry, type AuditFinding } from './chain.ts';
 import { withRepository } from '../open-repository.ts';
+import type { Operation } from '../operation.ts';
+import { repositoryNeeds } from '../complete.ts';
+import { exitCodeOf, exitCodeWarnings } from '../../lib/errors.ts';
 
 export interface AuditRequest {
   readonly host?: string | undefined;
@@ -48,6 +51,16 @@ export interface AuditResult {
   /** How many records there are, chosen or not. */
   readonly total: number;
 }
+
+export const auditOperation: Operation<AuditRequest, AuditRequest, AuditResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => options,
+  run: auditLog,
+  exitCode: ({ findings }) => {
+    if (findings.some(({ weight }) => weight === 'fault')) return exitCodeOf.integrity;
+    return findings.length > 0 ? exitCodeWarnings : 0;
+  },
+};
 
 export async function auditLog(loaded: LoadedConfig, request: AuditRequest, context: RunContext): Promise<AuditResult> {
   return withRepository(loaded, context, async (repository) => {

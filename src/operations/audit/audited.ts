@@ -10,7 +10,7 @@ import { Secret } from '../../lib/secret.ts';
 import { appendAudit, type AuditDraft } from '../../repository/audit.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 import { withRepository } from '../open-repository.ts';
-import type { Operation } from '../operation.ts';
+import type { Run } from '../operation.ts';
 import type { Json } from '../../source/source.ts';
 
 /** After a run that failed nobody waits long for its record; after a good one as long as for any object. */
@@ -30,9 +30,9 @@ export interface AuditVerdict {
  */
 export function audited<Q extends object, R extends object>(
   command: string,
-  operation: Operation<Q, R>,
+  operation: Run<Q, R>,
   verdictOf?: (result: R) => AuditVerdict,
-): Operation<Q, R> {
+): Run<Q, R> {
   return async (loaded, request, context) => {
     const startedMs = Date.now();
     const asked = argumentsOf(request);

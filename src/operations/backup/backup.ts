@@ -26,12 +26,13 @@ import { factsDocument } from '../backup-facts.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, repositoryLocation, withRepository } from '../open-repository.ts';
 import { findAncestry, readParents, type Ancestry } from './parents.ts';
-import type { BackupRequest, BackupResult } from './request.ts';
-import type { BackupType } from '../operation.ts';
+import { backupDefaults, type BackupOptions, type BackupRequest, type BackupResult } from './request.ts';
+import type { BackupType, Operation } from '../operation.ts';
 import { refreshRunbook, runbookOf } from './runbook-text.ts';
 import { remembered } from './history.ts';
 import { summaryOf } from '../component.ts';
 import { chooseTarget, sourcesOf, type ComponentSource } from '../targets.ts';
+import { given, targetNeeds } from '../complete.ts';
 
 interface Plan {
   readonly loaded: LoadedConfig;
@@ -43,6 +44,12 @@ interface Plan {
 }
 
 export const backup = audited('backup', remembered(takeBackup));
+
+export const backupOperation: Operation<BackupOptions, BackupRequest, BackupResult> = {
+  need: targetNeeds,
+  complete: (options) => ({ ...backupDefaults, ...given(options) }),
+  run: backup,
+};
 
 async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<BackupResult> {
   const limits = request.timeoutMs === undefined ? [context.signal] : [context.signal, timeLimit(request.timeoutMs)];

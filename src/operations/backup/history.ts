@@ -11,7 +11,7 @@ import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { foreignOwner, give } from '../../lib/owners.ts';
 import type { BackupRequest, BackupResult } from './request.ts';
-import type { Operation } from '../operation.ts';
+import type { Run } from '../operation.ts';
 
 const runSchema = z.object({
   repository: z.string(),
@@ -36,7 +36,7 @@ const trimAbove = 500;
 /**
  * The same operation, each real run of it written down. Dry runs, and runs that found another one at work, are none.
  */
-export function remembered(operation: Operation<BackupRequest, BackupResult>): Operation<BackupRequest, BackupResult> {
+export function remembered(operation: Run<BackupRequest, BackupResult>): Run<BackupRequest, BackupResult> {
   return async (loaded, request, context) => {
     const startedAt = new Date().toISOString();
     let result: BackupResult;

@@ -1,6 +1,7 @@
 /** What a backup is asked and what it answers. Times, sizes and secrets: as in requests.ts. */
 import type { Problem } from '../../source/source.ts';
 import type { BackupType, ComponentName } from '../operation.ts';
+import type { Some } from '../complete.ts';
 
 export interface BackupRequest {
   /** Undefined: the default or only one. */
@@ -16,6 +17,16 @@ export interface BackupRequest {
   /** Only say what would be done. */
   readonly dryRun: boolean;
 }
+
+/** What to back up; `{}` is everything that is configured. */
+export type BackupOptions = Some<BackupRequest>;
+
+export const backupDefaults = {
+  components: [],
+  tags: [],
+  ifRunning: { action: 'fail' },
+  dryRun: false,
+} as const satisfies BackupOptions;
 
 export interface ComponentSizes {
   readonly readBytes: number;

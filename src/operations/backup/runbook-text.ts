@@ -5,13 +5,13 @@
  */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { EmergencyScenario } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { originOf } from '../../config/origins.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
+import { programPath } from '../../lib/program-path.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
 import { parseRedisUrl } from '../../source/redis/endpoint.ts';
@@ -97,8 +97,7 @@ export function runbookText(
   status: EmergencyStatusResult | undefined,
 ): string {
   const { config, file } = loaded;
-  const program = fileURLToPath(new URL('../../../bin/lifeboat.js', import.meta.url));
-  const lifeboat = [program, ...(file === undefined ? [] : ['--config', file])].map(shellWord).join(' ');
+  const lifeboat = [programPath, ...(file === undefined ? [] : ['--config', file])].map(shellWord).join(' ');
   const targets = only === undefined ? [...config.targets.keys()] : [only];
   return [
     '# When everything is lost: the runbook of this installation',

@@ -18,7 +18,9 @@ import { planCleanup, type CleanupPlan, type PlannedBackup } from './plan.ts';
 import { readWalBase, shownWal, walRules } from './wal.ts';
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
-import type { CleanupRequest, CleanupResult } from './request.ts';
+import type { CleanupOptions, CleanupRequest, CleanupResult } from './request.ts';
+import type { Operation } from '../operation.ts';
+import { given, repositoryNeeds } from '../complete.ts';
 
 /** What only the program itself sets: proofs do not wait for a day. */
 export interface CleanupInternals {
@@ -42,6 +44,12 @@ const leastTemporaryMs = 3_600_000;
 const clockToleranceMs = 10 * 60_000;
 
 export const cleanup = audited('cleanup', cleanUp);
+
+export const cleanupOperation: Operation<CleanupOptions, CleanupRequest, CleanupResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => ({ dryRun: false, acknowledge: [], ...given(options) }),
+  run: cleanup,
+};
 
 async function cleanUp(loaded: LoadedConfig, request: CleanupRequest, context: RunContext): Promise<CleanupResult> {
   const { config } = loaded;

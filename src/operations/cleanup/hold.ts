@@ -7,10 +7,24 @@ import { audited } from '../audit/audited.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
-import type { HoldRequest, HoldResult, ReleaseRequest } from './request.ts';
+import type { HoldOptions, HoldRequest, HoldResult, ReleaseOptions, ReleaseRequest } from './request.ts';
+import type { Operation } from '../operation.ts';
+import { given, repositoryNeeds } from '../complete.ts';
 
 export const hold = audited('hold', putOnHold);
 export const release = audited('release', letGo);
+
+export const holdOperation: Operation<HoldOptions, HoldRequest, HoldResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => ({ tags: [], ...given(options) }),
+  run: hold,
+};
+
+export const releaseOperation: Operation<ReleaseOptions, ReleaseRequest, HoldResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => ({ tags: [], ...given(options) }),
+  run: release,
+};
 
 async function putOnHold(
   loaded: LoadedConfig,

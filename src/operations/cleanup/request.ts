@@ -2,6 +2,7 @@
  * What cleanup, undelete, hold and release are asked and what they answer. Times, sizes and secrets: as in requests.ts.
  */
 import type { BackupType } from '../operation.ts';
+import type { Some } from '../complete.ts';
 
 export interface CleanupRequest {
   /** Undefined: every configured target. */
@@ -18,6 +19,9 @@ export interface CleanupRequest {
   /** Backups whose small size is meant to be. */
   readonly acknowledge: readonly string[];
 }
+
+/** What to delete by the retention policy; `{}` deletes, `{ dryRun: true }` tells. */
+export type CleanupOptions = Some<CleanupRequest>;
 
 /** What a cleanup means for one cluster's write-ahead log. */
 export interface CleanupWal {
@@ -78,6 +82,9 @@ export interface UndeleteRequest {
   readonly hold: boolean;
 }
 
+/** Which deleted backup to take back; by default it is put on hold, or the next cleanup would delete it again. */
+export type UndeleteOptions = Some<UndeleteRequest> & Pick<UndeleteRequest, 'id'>;
+
 export interface UndeleteResult {
   readonly id: string;
   readonly target: string;
@@ -94,12 +101,18 @@ export interface HoldRequest {
   readonly tags: readonly string[];
 }
 
+/** Which backup to keep, why, and tags to add. */
+export type HoldOptions = Some<HoldRequest> & Pick<HoldRequest, 'id'>;
+
 export interface ReleaseRequest {
   readonly id: string;
   readonly target?: string | undefined;
   /** To take off. */
   readonly tags: readonly string[];
 }
+
+/** Which backup to let go, and tags to take off. */
+export type ReleaseOptions = Some<ReleaseRequest> & Pick<ReleaseRequest, 'id'>;
 
 export interface HoldResult {
   readonly id: string;

@@ -12,9 +12,17 @@ import { findInTrash, takeFromTrash } from '../../repository/deletion/trash.ts';
 import { audited } from '../audit/audited.ts';
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
-import type { UndeleteRequest, UndeleteResult } from './request.ts';
+import type { UndeleteOptions, UndeleteRequest, UndeleteResult } from './request.ts';
+import type { Operation } from '../operation.ts';
+import { given, repositoryNeeds } from '../complete.ts';
 
 export const undelete = audited('undelete', takeOut);
+
+export const undeleteOperation: Operation<UndeleteOptions, UndeleteRequest, UndeleteResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => ({ hold: true, ...given(options) }),
+  run: undelete,
+};
 
 async function takeOut(loaded: LoadedConfig, request: UndeleteRequest, context: RunContext): Promise<UndeleteResult> {
   const { context: noting, warnings } = noteWarnings(context);

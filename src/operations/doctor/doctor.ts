@@ -5,7 +5,7 @@
  */
 import type { TargetConfig } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError } from '../../lib/errors.ts';
+import { exitCodeOf, exitCodeWarnings, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { attempt, type ComponentFindings } from './check.ts';
 import { checkFiles } from './files.ts';
@@ -15,6 +15,19 @@ import { checkPostgres } from './postgres.ts';
 import { checkRedis } from './redis.ts';
 import { checkRepository } from './repository.ts';
 import type { DoctorRequest, DoctorResult } from '../setup/request.ts';
+import type { Operation } from '../operation.ts';
+import { repositoryNeeds } from '../complete.ts';
+
+export const doctorOperation: Operation<DoctorRequest, DoctorRequest, DoctorResult> = {
+  need: ({ target }) => ({ ...repositoryNeeds, targets: target === undefined ? 'all' : { name: target } }),
+  complete: (options) => options,
+  run: doctor,
+  exitCode: ({ checks }) => {
+    const failed = checks.find(({ ok }) => ok === 'fail');
+    if (failed !== undefined) return exitCodeOf[failed.code ?? 'usage'];
+    return checks.some(({ ok }) => ok === 'warn') ? exitCodeWarnings : 0;
+  },
+};
 
 export async function doctor(loaded: LoadedConfig, request: DoctorRequest, context: RunContext): Promise<DoctorResult> {
   const targets = targetsOf(loaded, request.target);

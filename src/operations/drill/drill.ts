@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError } from '../../lib/errors.ts';
+import { exitCodeWarnings, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
 import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
@@ -18,10 +18,12 @@ import { readComponentFacts } from '../backup-facts.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withRepository } from '../open-repository.ts';
 import { acquireReadLease } from '../read-lease.ts';
-import type { DrilledBackup, DrillRequest, DrillResult } from '../integrity/request.ts';
+import type { DrilledBackup, DrillOptions, DrillRequest, DrillResult } from '../integrity/request.ts';
 import { chooseBackups } from '../validate/choose.ts';
 import { DamageBook } from '../validate/damage.ts';
 import type { OpenBackup } from '../validate/objects.ts';
+import type { Operation } from '../operation.ts';
+import { given, repositoryNeeds } from '../complete.ts';
 
 /**
  * What differs is in the result, not thrown. Throws what keeps every drill from being made (`not_found`, `key`,
@@ -32,6 +34,13 @@ export const drill = audited('integrity --drill', drillAll, ({ backups }) => ({
   exitCode: exitCodeOfDrills(backups),
   message: messageOfDrills(backups),
 }));
+
+export const drillOperation: Operation<DrillOptions, DrillRequest, DrillResult> = {
+  need: () => ({ ...repositoryNeeds, drill: true }),
+  complete: (options) => ({ ids: [], ...given(options) }),
+  run: drill,
+  exitCode: ({ backups, warnings }) => exitCodeOfDrills(backups) || (warnings.length > 0 ? exitCodeWarnings : 0),
+};
 
 function messageOfDrills(backups: readonly DrilledBackup[]): string | undefined {
   return backups.find(({ result }) => result !== 'proven')?.components.find(({ result }) => result !== 'equal')

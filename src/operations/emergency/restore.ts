@@ -18,8 +18,10 @@ import { freeRedis } from './live.ts';
 import { runAll } from './run.ts';
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
-import type { ComponentName, Confirm } from '../operation.ts';
+import type { ComponentName, Confirm, Operation } from '../operation.ts';
 import { chooseTarget } from '../targets.ts';
+import type { Some } from '../complete.ts';
+import { given, pathOf, targetNeeds } from '../complete.ts';
 
 export interface EmergencyRequest {
   /** Undefined: the newest that is whole. */
@@ -40,6 +42,9 @@ export interface EmergencyRequest {
   readonly resume: boolean;
   readonly confirm: Confirm;
 }
+
+/** Default: all of the newest whole backup, after a question and a safety backup. */
+export type EmergencyOptions = Some<EmergencyRequest>;
 
 export type EmergencyResult =
   | {
@@ -65,6 +70,22 @@ export type EmergencyResult =
     };
 
 export const emergencyRestore = audited('emergency-restore', restoreAll);
+
+export const emergencyRestoreOperation: Operation<EmergencyOptions, EmergencyRequest, EmergencyResult> = {
+  need: targetNeeds,
+  complete: (options, { cwd, confirm }) => ({
+    only: [],
+    force: false,
+    safetyBackup: true,
+    dryRun: false,
+    resume: false,
+    confirm,
+    ...given(options),
+    planOut: pathOf(options.planOut, cwd),
+    apply: pathOf(options.apply, cwd),
+  }),
+  run: emergencyRestore,
+};
 
 async function restoreAll(loaded: LoadedConfig, request: EmergencyRequest, told: RunContext): Promise<EmergencyResult> {
   refuseContradictions(request);

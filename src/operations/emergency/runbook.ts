@@ -10,6 +10,9 @@ import { chooseBackup } from '../choose-backup.ts';
 import { readRunbook } from '../backup-facts.ts';
 import { withReadRepository } from '../open-repository.ts';
 import { runbookText, writeRunbook } from '../backup/runbook-text.ts';
+import type { Some } from '../complete.ts';
+import type { Operation } from '../operation.ts';
+import { given, surveyNeeds } from '../complete.ts';
 
 export interface RunbookRequest {
   readonly target?: string | undefined;
@@ -19,6 +22,9 @@ export interface RunbookRequest {
   readonly from?: string | undefined;
 }
 
+/** Default: with what the repository can tell. */
+export type RunbookOptions = Some<RunbookRequest>;
+
 export interface RunbookResult {
   /** Markdown. */
   readonly text: string;
@@ -26,6 +32,12 @@ export interface RunbookResult {
   readonly file?: string | undefined;
   readonly warnings: readonly string[];
 }
+
+export const runbookOperation: Operation<RunbookOptions, RunbookRequest, RunbookResult> = {
+  need: ({ offline, from }) => (offline && from === undefined ? { targets: 'all', mayLackTargets: true } : surveyNeeds),
+  complete: (options) => ({ offline: false, ...given(options) }),
+  run: runbook,
+};
 
 export async function runbook(
   loaded: LoadedConfig,

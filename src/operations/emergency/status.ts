@@ -10,9 +10,11 @@ import { judgeOnce, newestWhole, type JudgeWhole, type PassedOver } from './newe
 import { isAtWork, JournalFile } from './journal.ts';
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
-import type { ComponentName } from '../operation.ts';
+import type { ComponentName, Operation } from '../operation.ts';
 import { proofStateOf, type BackupState } from '../proof/state.ts';
 import { componentOf } from '../component.ts';
+import { repositoryNeeds } from '../complete.ts';
+import { exitCodeOf } from '../../lib/errors.ts';
 
 export interface EmergencyStatusRequest {
   /** Undefined: every target in the repository. */
@@ -57,6 +59,21 @@ export interface EmergencyStatusResult {
   }[];
   readonly warnings: readonly string[];
 }
+
+export const emergencyStatusOperation: Operation<
+  EmergencyStatusRequest,
+  EmergencyStatusRequest,
+  EmergencyStatusResult
+> = {
+  need: () => repositoryNeeds,
+  complete: (options) => options,
+  run: emergencyStatus,
+  exitCode: ({ targets }) => {
+    const isWhole =
+      targets.length > 0 && targets.every(({ components }) => components.every(({ id }) => id !== undefined));
+    return isWhole ? 0 : exitCodeOf.not_found;
+  },
+};
 
 export async function emergencyStatus(
   loaded: LoadedConfig,

@@ -18,6 +18,19 @@ import { acquireReadLease } from '../read-lease.ts';
 import { withRepository } from '../open-repository.ts';
 import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './request.ts';
 import { DamageBook } from '../validate/damage.ts';
+import type { Operation } from '../operation.ts';
+import { repositoryNeeds } from '../complete.ts';
+import { exitCodeOf, exitCodeWarnings } from '../../lib/errors.ts';
+
+export const integrityOperation: Operation<IntegrityRequest, IntegrityRequest, RepositoryAccount> = {
+  need: () => repositoryNeeds,
+  complete: (options) => options,
+  run: accountRepository,
+  exitCode: ({ findings, orphans, warnings }) => {
+    if (findings.some(({ weight }) => weight === 'fault')) return exitCodeOf.integrity;
+    return findings.length + orphans.count + warnings.length > 0 ? exitCodeWarnings : 0;
+  },
+};
 
 /** Findings are in the result, not thrown. */
 export async function accountRepository(

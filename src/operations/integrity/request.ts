@@ -1,5 +1,6 @@
 /** What integrity and its drills are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
 import type { ErrorCode } from '../../lib/errors.ts';
+import type { Some } from '../complete.ts';
 
 export interface IntegrityRequest {
   readonly target?: string | undefined;
@@ -64,6 +65,9 @@ export interface DrillRequest {
   /** With `pitr`: the same seed chooses the same moment of the same window. */
   readonly seed?: string | undefined;
 }
+
+/** Which backups to restore into throwaway servers; by default the newest of each target. */
+export type DrillOptions = Some<DrillRequest>;
 
 export interface DrilledComponent {
   readonly name: string;

@@ -1,11 +1,21 @@
 /** The backups in the repository. Needs no key; without one, seals cannot be checked, and each backup says so. */
 import type { LoadedConfig } from '../../config/load.ts';
+import { exitCodeWarnings } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { allNoteNames, readNotes } from '../../repository/backups/notes.ts';
+import { repositoryNeeds } from '../complete.ts';
 import { withReadRepository } from '../open-repository.ts';
+import type { Operation } from '../operation.ts';
 import type { BackupSummary, ListRequest, ListResult } from './request.ts';
 import { proofStates } from '../proof/state.ts';
 import { backupSummary } from '../component.ts';
+
+export const listOperation: Operation<ListRequest, ListRequest, ListResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => options,
+  run: list,
+  exitCode: ({ damaged }) => (damaged.length > 0 ? exitCodeWarnings : 0),
+};
 
 export async function list(loaded: LoadedConfig, request: ListRequest, context: RunContext): Promise<ListResult> {
   return withReadRepository(loaded, context, async (repository) => {

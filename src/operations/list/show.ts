@@ -5,10 +5,18 @@ import type { RunContext } from '../../lib/events.ts';
 import { readNotes } from '../../repository/backups/notes.ts';
 import { shownEvidence } from '../evidence.ts';
 import { readComponentFacts } from '../backup-facts.ts';
+import { repositoryNeeds } from '../complete.ts';
 import { withReadRepository } from '../open-repository.ts';
+import type { Operation } from '../operation.ts';
 import type { ShowRequest, ShowResult } from './request.ts';
 import { provenIn, proofStateOf } from '../proof/state.ts';
 import { backupSummary } from '../component.ts';
+
+export const showOperation: Operation<ShowRequest, ShowRequest, ShowResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => options,
+  run: show,
+};
 
 export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {
   return withReadRepository(loaded, context, async (repository) => {

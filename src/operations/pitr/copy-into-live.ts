@@ -21,6 +21,7 @@ import { placeDatabase, planDatabases, restoredTables } from '../restore/databas
 import { nowhere, type Replaced, type RestoreStep, type RestoreSubject } from '../restore/step.ts';
 import { runStep, saveWhatIsReplaced } from '../restore/restore.ts';
 import type { RestoredComponent, RestoreRequest } from '../restore/request.ts';
+import { filesDefaults, redisDefaults } from '../restore/request.ts';
 
 type Wanted = RestoreRequest['postgres'];
 
@@ -187,13 +188,12 @@ async function stepsOf(
   context: RunContext,
 ): Promise<RestoreStep[]> {
   const { wanted, at, target, url } = into;
-  const none = { keys: [], method: 'auto', intoLive: false } as const;
   const request: RestoreRequest = {
     id: manifest.id,
     only: [],
     postgres: wanted,
-    redis: none,
-    files: { paths: [], intoLive: false },
+    redis: redisDefaults,
+    files: filesDefaults,
     safetyBackup: false,
     force: false,
     dryRun: false,

@@ -20,6 +20,7 @@ import { parseTarget, parseTime } from './moment.ts';
 import type { Replaced } from '../restore/step.ts';
 import type { RestoredComponent } from '../restore/request.ts';
 import { restore } from '../restore/restore.ts';
+import { filesDefaults, redisDefaults } from '../restore/request.ts';
 
 interface LogicalBackup {
   readonly manifest: Manifest;
@@ -117,10 +118,6 @@ async function carryOut(
   const copied: RestoredComponent[] = [...(cluster?.components ?? [])];
   const saved: (string | undefined)[] = [];
   if (intoDatabase !== undefined) {
-    const others = {
-      redis: { keys: [], method: 'auto', intoLive: false },
-      files: { paths: [], intoLive: false },
-    } as const;
     const result = await restore(
       loaded,
       {
@@ -128,7 +125,8 @@ async function carryOut(
         target: manifest.target,
         only: ['database'],
         postgres: intoDatabase,
-        ...others,
+        redis: redisDefaults,
+        files: filesDefaults,
         safetyBackup: request.safetyBackup !== false,
         force: false,
         dryRun: false,

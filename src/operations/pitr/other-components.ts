@@ -8,6 +8,7 @@ import { formatMicroseconds, parseTime } from './moment.ts';
 import type { RestoredComponent, RestoreRequest } from '../restore/request.ts';
 import { restore } from '../restore/restore.ts';
 import { kindOf } from '../component.ts';
+import { filesDefaults, postgresDefaults, redisDefaults } from '../restore/request.ts';
 
 /**
  * Chooses the backups and plans their restores. Throws `window` (17) where a component has none before the moment, and
@@ -92,9 +93,9 @@ function requestOf(request: PitrRequest, target: string, component: PitrOther, i
     id,
     target,
     only: [component],
-    postgres: { databases: [], tables: [], content: 'all', intoLive: false, globals: false },
-    redis: request.others?.redis ?? { keys: [], method: 'auto', intoLive: false },
-    files: request.others?.files ?? { paths: [], intoLive: false },
+    postgres: postgresDefaults,
+    redis: request.others?.redis ?? redisDefaults,
+    files: request.others?.files ?? filesDefaults,
     safetyBackup: request.safetyBackup !== false,
     force: false,
     dryRun: false,

@@ -3,6 +3,7 @@
  * or by way of a throwaway cluster back into a live server. All that can be refused is refused before a byte is
  * written. Without a base backup and its log the newest logical backup before the moment takes its place.
  */
+import { resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { addState, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -19,10 +20,45 @@ import { planOthers, restoreOthers } from './other-components.ts';
 import { findPlaces } from './folders.ts';
 import { NoBaseError, planPitr, type PitrPlan } from './plan.ts';
 import { recoverCluster } from './recover.ts';
-import type { PitrOtherPlanned, PitrRecovered, PitrRequest, PitrResult } from './request.ts';
+import {
+  pitrDefaults,
+  type PitrOptions,
+  type PitrOtherPlanned,
+  type PitrRecovered,
+  type PitrRequest,
+  type PitrResult,
+} from './request.ts';
 import type { Replaced } from '../restore/step.ts';
+import type { Operation, Surroundings } from '../operation.ts';
+import { given, pathOf, repositoryNeeds, targetNeeds } from '../complete.ts';
+import { completeFiles, completePostgres, completeRedis } from '../restore/complete.ts';
 
 export const pitr = audited('pitr', recover);
+
+/** Servers are asked, and their passwords needed, only where something is put into them. */
+export const pitrOperation: Operation<PitrOptions, PitrRequest, PitrResult> = {
+  need: (request) =>
+    request.intoDatabase === undefined && request.with === undefined ? repositoryNeeds : targetNeeds(request),
+  complete: completePitr,
+  run: pitr,
+};
+
+function completePitr(options: PitrOptions, { cwd, confirm }: Surroundings): PitrRequest {
+  const { intoDatabase, others, dataDir, tablespaceMap, ...rest } = options;
+  return {
+    ...pitrDefaults,
+    confirm,
+    ...given(rest),
+    dataDir: pathOf(dataDir, cwd),
+    tablespaceMap: tablespaceMap && mapValues(tablespaceMap, (place) => resolve(cwd, place)),
+    intoDatabase: intoDatabase && completePostgres(intoDatabase),
+    others: others && { redis: completeRedis(others.redis, cwd), files: completeFiles(others.files, cwd) },
+  };
+}
+
+function mapValues<T>(of: Readonly<Record<string, T>>, change: (value: T) => T): Record<string, T> {
+  return Object.fromEntries(Object.entries(of).map(([key, value]) => [key, change(value)]));
+}
 
 async function recover(loaded: LoadedConfig, request: PitrRequest, told: RunContext): Promise<PitrResult> {
   const { context, warnings } = noteWarnings(told);

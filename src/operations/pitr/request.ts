@@ -1,6 +1,7 @@
 /** What a recovery to a moment is asked and what it answers. Times RFC 3339 in UTC, sizes bytes. */
 import type { Confirm } from '../operation.ts';
-import type { RestoredComponent, RestoreRequest } from '../restore/request.ts';
+import type { RestoredComponent, RestorePartOptions, RestoreRequest } from '../restore/request.ts';
+import type { Some } from '../complete.ts';
 
 export type PitrAction = 'pause' | 'promote' | 'shutdown';
 
@@ -41,6 +42,20 @@ export interface PitrRequest {
   /** Asked before anything is replaced; default: that is refused. */
   readonly confirm?: Confirm | undefined;
 }
+
+/** To which moment; folders may be relative. Default: behind the moment, promoted and shut down. */
+export type PitrOptions = Some<Omit<PitrRequest, 'intoDatabase' | 'others'>> &
+  Pick<PitrRequest, 'to'> & {
+    readonly intoDatabase?: RestorePartOptions['postgres'];
+    readonly others?: Pick<RestorePartOptions, 'redis' | 'files'> | undefined;
+  };
+
+export const pitrDefaults = {
+  inclusive: true,
+  action: 'shutdown',
+  check: false,
+  dryRun: false,
+} as const satisfies Some<PitrRequest>;
 
 export type PitrOther = 'redis' | 'files';
 

@@ -8,8 +8,16 @@ import { audited } from '../audit/audited.ts';
 import { noteWarnings } from '../warnings.ts';
 import type { RestorePointRequest, RestorePointResult } from './request.ts';
 import { chooseTarget } from '../targets.ts';
+import type { Operation } from '../operation.ts';
+import { targetNeeds } from '../complete.ts';
 
 export const createRestorePoint = audited('create-restore-point', create);
+
+export const createRestorePointOperation: Operation<RestorePointRequest, RestorePointRequest, RestorePointResult> = {
+  need: targetNeeds,
+  complete: (options) => options,
+  run: createRestorePoint,
+};
 
 async function create(
   loaded: LoadedConfig,

@@ -3,7 +3,7 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -18,13 +18,21 @@ import { chooseBackup } from '../choose-backup.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { collectLeftovers, withReadRepository } from '../open-repository.ts';
 import { acquireReadLease } from '../read-lease.ts';
-import type { ExportRequest, ExportResult } from './request.ts';
+import type { ExportOptions, ExportRequest, ExportResult } from './request.ts';
 import { componentOf } from '../component.ts';
+import type { Operation } from '../operation.ts';
+import { given, repositoryNeeds } from '../complete.ts';
 
 type ExportedFile = ExportResult['files'][number];
 
 /** Everything is written into a hidden folder beside the wanted one; its name is the commit point. */
 export const exportBackup = audited('export', writeFiles);
+
+export const exportOperation: Operation<ExportOptions, ExportRequest, ExportResult> = {
+  need: () => repositoryNeeds,
+  complete: (options, { cwd }) => ({ only: [], force: false, ...given(options), folder: resolve(cwd, options.folder) }),
+  run: exportBackup,
+};
 
 async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context: RunContext): Promise<ExportResult> {
   collectLeftovers(loaded, context);

@@ -4,6 +4,7 @@
  */
 import type { Secret } from '../../lib/secret.ts';
 import type { ComponentName, Confirm } from '../operation.ts';
+import type { Some } from '../complete.ts';
 
 export interface RestoreRequest {
   /** Full id, unique prefix, `latest`, `latest~1`. */
@@ -60,6 +61,33 @@ export interface RestoreRequest {
   readonly confirm: Confirm;
 }
 
+/** Which backup to restore, and where to; `{ id: 'latest' }` puts everything beside what is there. */
+export interface RestoreOptions
+  extends Some<Omit<RestoreRequest, 'id' | keyof RestorePartOptions>>, RestorePartOptions {
+  /** Full id, unique prefix, `latest`, `latest~1`. */
+  readonly id: string;
+}
+
+/** How each part is restored. Plain texts are fine for URLs, and folders may be relative. */
+export interface RestorePartOptions {
+  readonly postgres?: UrlAsText<RestoreRequest['postgres']> | undefined;
+  readonly redis?: UrlAsText<RestoreRequest['redis']> | undefined;
+  readonly files?: Some<RestoreRequest['files']> | undefined;
+}
+
+type UrlAsText<T> = Some<Omit<T, 'toUrl'>> & { readonly toUrl?: string | Secret | undefined };
+
+/** All of it, beside what is there. */
+export const postgresDefaults = {
+  databases: [],
+  tables: [],
+  content: 'all',
+  intoLive: false,
+  globals: false,
+} as const satisfies RestoreRequest['postgres'];
+export const redisDefaults = { keys: [], method: 'auto', intoLive: false } as const satisfies RestoreRequest['redis'];
+export const filesDefaults = { paths: [], intoLive: false } as const satisfies RestoreRequest['files'];
+
 export interface RestoredComponent {
   readonly name: string;
   readonly kind: string;
@@ -110,6 +138,9 @@ export interface UndoRestoreRequest {
   readonly confirm: Confirm;
 }
 
+/** Which swap of a database to take back; `kept` is in the result of the restore. */
+export type UndoRestoreOptions = Some<UndoRestoreRequest> & Pick<UndoRestoreRequest, 'kept'>;
+
 export interface UndoRestoreResult {
   readonly outcome: 'done' | 'planned';
   readonly database: string;
@@ -126,6 +157,9 @@ export interface ExportRequest {
   readonly only: readonly ComponentName[];
   readonly force: boolean;
 }
+
+/** Which backup to write as plain files, and where to; `folder` may be relative. */
+export type ExportOptions = Some<ExportRequest> & Pick<ExportRequest, 'id' | 'folder'>;
 
 export interface ExportResult {
   readonly id: string;

@@ -17,13 +17,21 @@ import { readComponentFacts } from '../backup-facts.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withReadRepository } from '../open-repository.ts';
 import { acquireReadLease } from '../read-lease.ts';
-import type { ComponentName } from '../operation.ts';
-import type { RestoredComponent, RestoreResult } from './request.ts';
+import type { ComponentName, Operation } from '../operation.ts';
+import type { RestoredComponent, RestoreOptions, RestoreRequest, RestoreResult } from './request.ts';
 import type { MarkedRestoreRequest } from './marks.ts';
 import type { RestoreStep, RestoreSubject } from './step.ts';
 import { componentOf } from '../component.ts';
+import { targetNeeds } from '../complete.ts';
+import { completeRestore } from './complete.ts';
 
 export const restore = audited('restore', restoreBackup);
+
+export const restoreOperation: Operation<RestoreOptions, RestoreRequest, RestoreResult> = {
+  need: targetNeeds,
+  complete: completeRestore,
+  run: restore,
+};
 
 async function restoreBackup(
   loaded: LoadedConfig,

@@ -7,10 +7,18 @@ import { beforeName, undoneName } from '../../source/postgres/restore/names.ts';
 import { undoSwap } from '../../source/postgres/restore/swap.ts';
 import { audited } from '../audit/audited.ts';
 import { nowhere } from './step.ts';
-import type { UndoRestoreRequest, UndoRestoreResult } from './request.ts';
+import type { UndoRestoreOptions, UndoRestoreRequest, UndoRestoreResult } from './request.ts';
 import { chooseTarget } from '../targets.ts';
+import type { Operation } from '../operation.ts';
+import { given, targetNeeds } from '../complete.ts';
 
 export const undoRestore = audited('restore --undo', takeBack);
+
+export const undoRestoreOperation: Operation<UndoRestoreOptions, UndoRestoreRequest, UndoRestoreResult> = {
+  need: targetNeeds,
+  complete: (options, { confirm }) => ({ dryRun: false, confirm, ...given(options) }),
+  run: undoRestore,
+};
 
 async function takeBack(
   loaded: LoadedConfig,

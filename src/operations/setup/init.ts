@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { access, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { LoadedConfig } from '../../config/load.ts';
 import type { EncryptionConfig } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
+import { programPath } from '../../lib/program-path.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { writeFileAtomic } from '../../lib/fs.ts';
 import { Secret } from '../../lib/secret.ts';
@@ -17,7 +17,21 @@ import { initialConfig } from './initial-config.ts';
 import { writeNewSecret } from './keys.ts';
 import { addNpmScripts } from './npm-scripts.ts';
 import { repositoryLocation, withStorage } from '../open-repository.ts';
-import type { InitRequest, InitResult } from './request.ts';
+import type { InitOptions, InitRequest, InitResult } from './request.ts';
+import type { Operation } from '../operation.ts';
+import { given, pathOf, repositoryNeeds } from '../complete.ts';
+import { configFileName } from '../../config/discover.ts';
+
+export const initOperation: Operation<InitOptions, InitRequest, InitResult> = {
+  need: () => repositoryNeeds,
+  complete: (options, { cwd, isConfigGiven }) => ({
+    ...given(options),
+    configPath: pathOf(options.configPath ?? (isConfigGiven === true ? undefined : configFileName), cwd),
+    keyFile: pathOf(options.keyFile, cwd),
+    npmScriptsIn: pathOf(options.npmScriptsIn, cwd),
+  }),
+  run: init,
+};
 
 export async function init(loaded: LoadedConfig, request: InitRequest, context: RunContext): Promise<InitResult> {
   repositoryLocation(loaded);
@@ -141,7 +155,6 @@ function nextSteps(
   configPath: string | undefined,
   keyFile: string | undefined,
 ): string[] {
-  const program = fileURLToPath(new URL('../../../bin/lifeboat.js', import.meta.url));
   const steps =
     keyFile === undefined
       ? []
@@ -164,7 +177,7 @@ function nextSteps(
     ...steps,
     'lifeboat doctor',
     'lifeboat backup',
-    `for crontab -e: 15 2 * * * ${program} backup --config ${configPath} --quiet`,
+    `for crontab -e: 15 2 * * * ${programPath} backup --config ${configPath} --quiet`,
   ];
 }
 

@@ -17,14 +17,27 @@ import {
 import { audited } from '../audit/audited.ts';
 import { withRepository } from '../open-repository.ts';
 import { noteWarnings } from '../warnings.ts';
-import type {
-  KeysAddRequest,
-  KeysChangeResult,
-  KeysGenerateRequest,
-  KeysGenerateResult,
-  KeysListResult,
-  KeysRemoveRequest,
+import {
+  keysGenerateDefaults,
+  type KeysAddRequest,
+  type KeysChangeResult,
+  type KeysGenerateOptions,
+  type KeysGenerateRequest,
+  type KeysGenerateResult,
+  type KeysListRequest,
+  type KeysListResult,
+  type KeysRemoveOptions,
+  type KeysRemoveRequest,
+  type KeysRotateRequest,
 } from './request.ts';
+import type { Operation } from '../operation.ts';
+import { given, pathOf, repositoryNeeds } from '../complete.ts';
+
+export const keysGenerateOperation: Operation<KeysGenerateOptions, KeysGenerateRequest, KeysGenerateResult> = {
+  need: () => ({}),
+  complete: (options, { cwd }) => ({ ...keysGenerateDefaults, ...given(options), file: pathOf(options.file, cwd) }),
+  run: async (_loaded, request) => generateKey(request),
+};
 
 /** A new key, printed or in a new 0600 file; needs no configuration. */
 export async function generateKey({ kind, file }: KeysGenerateRequest): Promise<KeysGenerateResult> {
@@ -52,6 +65,12 @@ export async function writeNewSecret(file: string, secret: string): Promise<void
     });
   }
 }
+
+export const keysListOperation: Operation<KeysListRequest, KeysListRequest, KeysListResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => options,
+  run: listKeys,
+};
 
 export async function listKeys(loaded: LoadedConfig, _request: object, context: RunContext): Promise<KeysListResult> {
   return withRepository(loaded, context, async (repository) => {
@@ -89,6 +108,12 @@ function warningsOf(key: KeyDescription): string[] {
 
 export const addKey = audited('keys add', wrapForOneMore);
 
+export const keysAddOperation: Operation<KeysAddRequest, KeysAddRequest, KeysChangeResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => options,
+  run: addKey,
+};
+
 async function wrapForOneMore(
   loaded: LoadedConfig,
   { add }: KeysAddRequest,
@@ -109,6 +134,12 @@ function readerOf(add: KeysAddRequest['add']): WrapFor {
 }
 
 export const removeKey = audited('keys remove', takeOff);
+
+export const keysRemoveOperation: Operation<KeysRemoveOptions, KeysRemoveRequest, KeysChangeResult> = {
+  need: () => repositoryNeeds,
+  complete: (options, { confirm }) => ({ confirm, ...given(options) }),
+  run: removeKey,
+};
 
 async function takeOff(
   loaded: LoadedConfig,
@@ -153,6 +184,12 @@ function changed(report: RewrapReport): KeysChangeResult {
 }
 
 export const rotateKey = audited('keys rotate', startAnew);
+
+export const keysRotateOperation: Operation<KeysRotateRequest, KeysRotateRequest, KeysChangeResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => options,
+  run: rotateKey,
+};
 
 async function startAnew(loaded: LoadedConfig, _request: object, context: RunContext): Promise<KeysChangeResult> {
   const { context: noting, warnings } = noteWarnings(context);

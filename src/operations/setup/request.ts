@@ -2,6 +2,7 @@
 import type { ErrorCode } from '../../lib/errors.ts';
 import type { Secret } from '../../lib/secret.ts';
 import type { Confirm } from '../operation.ts';
+import type { Some } from '../complete.ts';
 
 export interface InitRequest {
   /**
@@ -16,6 +17,12 @@ export interface InitRequest {
   /** Folder whose package.json gets the npm scripts; undefined: none. */
   readonly npmScriptsIn?: string | undefined;
 }
+
+/**
+ * Where `init` writes. Default: lifeboat.config.json and lifeboat.key in the working directory; with an inline
+ * configuration no file.
+ */
+export type InitOptions = Some<InitRequest>;
 
 export interface InitResult {
   readonly repository: string;
@@ -38,6 +45,11 @@ export interface KeysGenerateRequest {
   /** Absolute path of a new 0600 file; undefined: the key is in the result. */
   readonly file?: string | undefined;
 }
+
+/** What kind of key, and where to; by default a raw one, in the result. */
+export type KeysGenerateOptions = Some<KeysGenerateRequest>;
+
+export const keysGenerateDefaults = { kind: 'raw' } as const satisfies KeysGenerateOptions;
 
 export interface KeysGenerateResult {
   readonly kind: 'raw' | 'age';
@@ -79,6 +91,9 @@ export interface KeysRemoveRequest {
   readonly confirm: Confirm;
 }
 
+/** Which reader to take off. */
+export type KeysRemoveOptions = Some<KeysRemoveRequest> & Pick<KeysRemoveRequest, 'recipient'>;
+
 export interface KeysChangeResult {
   readonly changed: readonly string[];
   /** Data keys that could not be opened, hence not changed. */
@@ -114,6 +129,9 @@ export interface UnlockRequest {
   readonly alive: boolean;
   readonly confirm: Confirm;
 }
+
+/** Which leases to take away. Default: those of dead runs. */
+export type UnlockOptions = Some<UnlockRequest>;
 
 export interface Lease {
   readonly scope: string;

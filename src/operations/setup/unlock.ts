@@ -5,9 +5,17 @@ import { breakLease, judgedLeases } from '../../repository/leases/lease-break.ts
 import type { ListedLease } from '../../repository/leases/lease-record.ts';
 import { audited } from '../audit/audited.ts';
 import { withStorage } from '../open-repository.ts';
-import type { Lease, UnlockRequest, UnlockResult } from './request.ts';
+import type { Lease, UnlockOptions, UnlockRequest, UnlockResult } from './request.ts';
+import type { Operation } from '../operation.ts';
+import { given, repositoryNeeds } from '../complete.ts';
 
 export const unlock = audited('unlock', breakLeases);
+
+export const unlockOperation: Operation<UnlockOptions, UnlockRequest, UnlockResult> = {
+  need: () => repositoryNeeds,
+  complete: (options, { confirm }) => ({ alive: false, confirm, ...given(options) }),
+  run: unlock,
+};
 
 async function breakLeases(loaded: LoadedConfig, request: UnlockRequest, context: RunContext): Promise<UnlockResult> {
   return withStorage(loaded, context, async (storage) => {

@@ -11,13 +11,21 @@ import { writeNote } from '../../repository/backups/notes.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
 import { withRepository } from '../open-repository.ts';
-import type { AcknowledgeRequest, AcknowledgeResult } from './request.ts';
+import { statusDefaults, type AcknowledgeOptions, type AcknowledgeRequest, type AcknowledgeResult } from './request.ts';
 import { mayBeAcknowledged } from './status.ts';
 import { keepAcknowledged } from './acknowledged.ts';
 import { judge } from './judge.ts';
 import { survey } from './survey.ts';
+import type { Operation } from '../operation.ts';
+import { given, surveyNeeds } from '../complete.ts';
 
 export const acknowledge = audited('acknowledge', acknowledgeWarning);
+
+export const acknowledgeOperation: Operation<AcknowledgeOptions, AcknowledgeRequest, AcknowledgeResult> = {
+  need: () => surveyNeeds,
+  complete: (options) => ({ ...statusDefaults, ...given(options) }),
+  run: acknowledge,
+};
 
 /** Throws `not_found` for a warning that is not there, `usage` for one that cannot be meant to be. */
 async function acknowledgeWarning(

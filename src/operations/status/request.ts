@@ -2,6 +2,7 @@
 import type { ProvenMoment } from '../proof/proven-moment.ts';
 import type { ProofState } from '../proof/state.ts';
 import type { WalGap, WalTimeline } from '../wal/request.ts';
+import type { Some } from '../complete.ts';
 
 export interface StatusRequest {
   /** Undefined: every target that is configured or in the repository. */
@@ -11,6 +12,12 @@ export interface StatusRequest {
   /** How far back failures and averages go. */
   readonly days: number;
 }
+
+/** How strictly, and how far back; by default all targets, as configured. */
+export type StatusOptions = Some<StatusRequest>;
+
+/** A month: also for acknowledge(), which must see what status has shown. */
+export const statusDefaults = { days: 30 } as const satisfies StatusOptions;
 
 export interface StatusReason {
   /** Stable: for `acknowledge`, and to tell whether a warning is new. */
@@ -169,6 +176,9 @@ export interface AcknowledgeRequest {
   /** As in the status that showed it. */
   readonly days: number;
 }
+
+/** Which warning is meant to be; its id is in the result of status(). */
+export type AcknowledgeOptions = Some<AcknowledgeRequest> & Pick<AcknowledgeRequest, 'warning'>;
 
 export interface AcknowledgeResult {
   readonly warning: string;

@@ -4,19 +4,37 @@
  * they are, all may be down.
  */
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError } from '../../lib/errors.ts';
+import { exitCodeOf, exitCodeWarnings, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { withRepository } from '../open-repository.ts';
-import type { RestoreEstimate, StatusReason, StatusRequest, StatusResult, StatusTarget, StatusWal } from './request.ts';
+import {
+  statusDefaults,
+  type RestoreEstimate,
+  type StatusOptions,
+  type StatusReason,
+  type StatusRequest,
+  type StatusResult,
+  type StatusTarget,
+  type StatusWal,
+} from './request.ts';
 import { readAcknowledged, type Acknowledgement } from './acknowledged.ts';
 import { analyse } from './analytics.ts';
 import { judge } from './judge.ts';
 import type { SurveyedWal } from './survey-wal.ts';
 import { survey, type Survey, type SurveyedTarget } from './survey.ts';
+import type { Operation } from '../operation.ts';
+import { given, surveyNeeds } from '../complete.ts';
 
 /** Bytes a second that a restore is taken to move where none was measured: a modest server with a modest disk. */
 const assumedBytesPerSecond = 30_000_000;
 const assumption = 'no drill has measured it: 30 MB a second assumed';
+
+export const statusOperation: Operation<StatusOptions, StatusRequest, StatusResult> = {
+  need: () => surveyNeeds,
+  complete: (options) => ({ ...statusDefaults, ...given(options) }),
+  run: status,
+  exitCode: ({ verdict }) => ({ healthy: 0, degraded: exitCodeWarnings, unhealthy: exitCodeOf.stale })[verdict],
+};
 
 /** Throws only what keeps it from looking at all (`not_found`, `key`, `storage`). */
 export async function status(loaded: LoadedConfig, request: StatusRequest, context: RunContext): Promise<StatusResult> {

@@ -1,4 +1,5 @@
 /** What validate is asked and what it answers. Times, sizes and secrets: as in requests.ts. */
+import type { Some } from '../complete.ts';
 
 /**
  * How closely validate looks: presence, sizes and hashes of indexes; every stored byte; every archive decoded and read.
@@ -14,6 +15,9 @@ export interface ValidateRequest {
   /** With level `stored`: read only so many percent of the packs, others each time. */
   readonly samplePercent?: number | undefined;
 }
+
+/** Which backups, and how closely; by default every stored byte of the newest of each target. */
+export type ValidateOptions = Some<ValidateRequest>;
 
 /** `content`: the bytes are those that were stored, but what they hold is not whole. */
 export type DamageKind = 'missing' | 'size' | 'damaged' | 'content';

@@ -4,18 +4,31 @@
  * to its end, too. What is found is told with all it touches, and each backup gets its evidence.
  */
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError } from '../../lib/errors.ts';
+import { exitCodeOf, exitCodeWarnings, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { noteWarnings } from '../warnings.ts';
 import { acquireReadLease } from '../read-lease.ts';
 import { withReadRepository } from '../open-repository.ts';
-import type { ValidateRequest, ValidateResult } from './request.ts';
+import type { ValidateOptions, ValidateRequest, ValidateResult } from './request.ts';
 import { chooseBackups } from './choose.ts';
 import { DamageBook } from './damage.ts';
 import { dropDeleted, recordEvidence, touchedOthers } from './evidence.ts';
 import { tellDamage } from './report.ts';
 import { Validation } from './stages.ts';
+import type { Operation } from '../operation.ts';
+import { given, repositoryNeeds } from '../complete.ts';
+
+export const validateOperation: Operation<ValidateOptions, ValidateRequest, ValidateResult> = {
+  need: () => repositoryNeeds,
+  complete: (options) => ({ ids: [], all: false, level: 'stored', ...given(options) }),
+  run: validate,
+  exitCode: ({ damaged, backups, warnings }) => {
+    if (damaged.length > 0) return exitCodeOf.integrity;
+    if (backups.some(({ result }) => result === 'unchecked')) return exitCodeOf.key;
+    return warnings.length > 0 ? exitCodeWarnings : 0;
+  },
+};
 
 /**
  * Damage is in the result, not thrown. Throws `not_found`, `key`, `tool` (deep, without a pg_restore that fits),

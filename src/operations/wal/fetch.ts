@@ -3,6 +3,7 @@
  * "absent" for the end of the log and would finish a recovery there, so everything else is an error. The segments
  * that follow are fetched along into the state folder, side by side, for the calls to come.
  */
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadedConfig } from '../../config/load.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
@@ -21,17 +22,33 @@ import { needWalName, type WalName } from '../../repository/wal/names.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { repositoryLocation, withRepository } from '../open-repository.ts';
 import { checkSystemId, systemIdBeside } from './system-id.ts';
-import type { WalFetchRequest, WalFetchResult } from './request.ts';
+import type { WalFetchOptions, WalFetchRequest, WalFetchResult } from './request.ts';
 import { readSegment } from './segment.ts';
 import { placeFile, WalSpool } from './fetch-spool.ts';
 import { parseHistory } from '../../source/postgres/wal/history.ts';
 import { segmentAt } from '../../source/postgres/wal/file-name.ts';
+import type { Operation } from '../operation.ts';
+import { given, repositoryNeeds } from '../complete.ts';
 
 /** Segments fetched ahead at most. */
 const aheadSegments = 15;
 const gapPausesMs = [500, 2000];
 const firstPauseMs = 1000;
 const maxPauseMs = 30_000;
+
+/** Not through an error: 1 is the one code that tells the server that the log ends here. */
+export const walFetchOperation: Operation<WalFetchOptions, WalFetchRequest, WalFetchResult> = {
+  need: () => repositoryNeeds,
+  complete: (options, { cwd }) => ({
+    cwd,
+    standby: false,
+    force: false,
+    ...given(options),
+    path: resolve(cwd, options.path),
+  }),
+  run: walFetch,
+  exitCode: ({ outcome }) => (outcome === 'absent' ? 1 : 0),
+};
 
 export async function walFetch(
   loaded: LoadedConfig,

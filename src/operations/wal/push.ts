@@ -4,7 +4,7 @@
  * failed, so that nothing is acknowledged before what comes before it.
  */
 import { open, readdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
@@ -16,8 +16,10 @@ import { needWalName } from '../../repository/wal/names.ts';
 import { withRepository } from '../open-repository.ts';
 import { clusterName, systemIdBeside } from './system-id.ts';
 import { expectSystem } from './expected-system.ts';
-import type { WalPushRequest, WalPushResult } from './request.ts';
+import type { WalPushOptions, WalPushRequest, WalPushResult } from './request.ts';
 import { isShipped, noteShipped, pruneShipped, shippedFolder } from './shipped.ts';
+import type { Operation } from '../operation.ts';
+import { given, pathOf, repositoryNeeds } from '../complete.ts';
 
 /** Files of one call at most: its own must not wait for ever. */
 const batchFiles = 128;
@@ -27,6 +29,20 @@ const filesAtOnce = 4;
 const retryBudgetMs = 20_000;
 
 type PutOutcome = Awaited<ReturnType<typeof putWal>>;
+
+/** The server knows only of success and failure: a warning is none. */
+export const walPushOperation: Operation<WalPushOptions, WalPushRequest, WalPushResult> = {
+  need: () => repositoryNeeds,
+  complete: (options, { cwd }) => ({
+    cwd,
+    acceptNewSystem: false,
+    ...given(options),
+    path: resolve(cwd, options.path),
+    shippedDir: pathOf(options.shippedDir, cwd),
+  }),
+  run: walPush,
+  exitCode: () => 0,
+};
 
 export async function walPush(
   loaded: LoadedConfig,

@@ -1,10 +1,18 @@
 /** The lines for postgresql.conf that make a server archive its log here, and read it back. */
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
+import { programPath } from '../../lib/program-path.ts';
 import { repositoryLocation } from '../open-repository.ts';
 import type { WalRecipeRequest, WalRecipeResult } from './request.ts';
+import type { Operation } from '../operation.ts';
+import { given, pathOf } from '../complete.ts';
+
+export const walRecipeOperation: Operation<WalRecipeRequest, WalRecipeRequest, WalRecipeResult> = {
+  need: () => ({}),
+  complete: (options, { cwd }) => ({ ...given(options), configPath: pathOf(options.configPath, cwd) }),
+  run: walRecipe,
+};
 
 /**
  * The archive_command looks for a note of an earlier call before it starts the program: what a batch took along costs
@@ -16,12 +24,11 @@ export async function walRecipe(
 ): Promise<WalRecipeResult> {
   repositoryLocation(loaded);
   const config = configPath ?? loaded.file;
-  const program = fileURLToPath(new URL('../../../bin/lifeboat.js', import.meta.url));
   const flags = [
     ...(config === undefined ? [] : ['--config', quoted(config)]),
     ...(target === undefined ? [] : ['--target', target]),
   ].join(' ');
-  const call = (words: string): string => `${quoted(program)} wal ${words}${flags === '' ? '' : ` ${flags}`}`;
+  const call = (words: string): string => `${quoted(programPath)} wal ${words}${flags === '' ? '' : ` ${flags}`}`;
   const notes = quoted(join(loaded.config.stateDir, 'wal', 'shipped'));
   return {
     archiveCommand: setting(

@@ -1,5 +1,6 @@
 /** What the operations on write-ahead log are asked and answer; rules as in requests.ts. */
 import type { Confirm } from '../operation.ts';
+import type { Some } from '../complete.ts';
 
 /** One call of archive_command. */
 export interface WalPushRequest {
@@ -13,6 +14,9 @@ export interface WalPushRequest {
   /** From now on this target's log comes from another cluster. */
   readonly acceptNewSystem: boolean;
 }
+
+/** Which file of write-ahead log to archive; paths may be relative. */
+export type WalPushOptions = Some<WalPushRequest> & Pick<WalPushRequest, 'path'>;
 
 export interface WalPushResult {
   readonly name: string;
@@ -38,6 +42,9 @@ export interface WalFetchRequest {
   /** Take log that no trusted writer signed. */
   readonly force: boolean;
 }
+
+/** Which file of write-ahead log to deliver, and where to; paths may be relative. */
+export type WalFetchOptions = Some<WalFetchRequest> & Pick<WalFetchRequest, 'name' | 'path'>;
 
 export interface WalFetchResult {
   readonly name: string;
@@ -74,6 +81,21 @@ export interface WalStreamRequest {
   /** Before the slot is removed. */
   readonly confirm: Confirm;
 }
+
+/** Which slot to receive by, and how. */
+export type WalStreamOptions = Some<WalStreamRequest>;
+
+export const walStreamDefaults = {
+  slot: 'lifeboat',
+  createSlot: false,
+  dropSlot: false,
+  intervalMs: 5000,
+  reportMs: 60_000,
+  maxSpoolBytes: 1_000_000_000,
+  acceptNewSystem: false,
+  acceptGap: false,
+  skipIfRunning: false,
+} as const satisfies WalStreamOptions;
 
 /** Where a receiver stands. Positions as PostgreSQL writes them. */
 export interface WalStreamReport {

@@ -3,7 +3,7 @@
  * is ahead.
  */
 import type { LoadedConfig } from '../../config/load.ts';
-import { messageOf } from '../../lib/errors.ts';
+import { exitCodeOf, exitCodeWarnings, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { listWal, listWalSystems, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
@@ -13,6 +13,19 @@ import { segmentAt, segmentName, segmentNumber, timelineOf } from '../../source/
 import { withRepository } from '../open-repository.ts';
 import { pushedAtOnce, settled, type Seen } from './settled.ts';
 import type { WalGap, WalServerLag, WalStatusRequest, WalStatusResult, WalSystem, WalTimeline } from './request.ts';
+import type { Operation } from '../operation.ts';
+import { targetNeeds } from '../complete.ts';
+
+export const walStatusOperation: Operation<WalStatusRequest, WalStatusRequest, WalStatusResult> = {
+  need: targetNeeds,
+  complete: (options) => options,
+  run: walStatus,
+  exitCode: ({ systems, warnings }) => {
+    const isWhole = systems.every(({ gaps, missingHistories }) => gaps.length + missingHistories.length === 0);
+    if (!isWhole) return exitCodeOf.integrity;
+    return warnings.length > 0 ? exitCodeWarnings : 0;
+  },
+};
 
 export async function walStatus(
   loaded: LoadedConfig,

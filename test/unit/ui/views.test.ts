@@ -5,6 +5,10 @@ import type { z } from 'zod';
 import type { BackupResult } from '../../../src/operations/backup/request.ts';
 import type { CleanupResult, CleanupWal, HoldResult, UndeleteResult } from '../../../src/operations/cleanup/request.ts';
 import type { IntegrityFinding, RepositoryAccount } from '../../../src/operations/integrity/request.ts';
+import { doctorOperation } from '../../../src/operations/doctor/doctor.ts';
+import { integrityOperation } from '../../../src/operations/integrity/account.ts';
+import { validateOperation } from '../../../src/operations/validate/validate.ts';
+import { listOperation } from '../../../src/operations/list/list.ts';
 import type { BackupSummary, ListResult, ShowResult } from '../../../src/operations/list/request.ts';
 import type {
   ExportResult,
@@ -175,8 +179,8 @@ describe('text and document of each result', () => {
       { repository: 'file:///x', backups: [], damaged: [] },
       /^no backups in file:\/\/\/x$/,
     );
-    assert.equal(listView.exitCode?.({ repository: '', backups: [], damaged: [{ object: 'x', reason: 'y' }] }), 3);
-    assert.equal(listView.exitCode?.({ repository: '', backups: [], damaged: [] }), 0);
+    assert.equal(listOperation.exitCode?.({ repository: '', backups: [], damaged: [{ object: 'x', reason: 'y' }] }), 3);
+    assert.equal(listOperation.exitCode?.({ repository: '', backups: [], damaged: [] }), 0);
   });
 
   test('show', async () => {
@@ -260,7 +264,7 @@ describe('text and document of each result', () => {
         { warnings: ['w'] },
         { backups: [{ id: 'x', target: 'main', result: 'unchecked' as const }] },
         { damaged },
-      ].map((more) => validateView.exitCode?.({ ...base, ...more })),
+      ].map((more) => validateOperation.exitCode?.({ ...base, ...more })),
       [0, 3, 12, 14],
     );
   });
@@ -308,7 +312,7 @@ describe('text and document of each result', () => {
       /^1 fault in/m,
     );
     assert.deepEqual(
-      [[], [strange], [lost]].map((findings) => integrityView.exitCode?.({ ...base, findings })),
+      [[], [strange], [lost]].map((findings) => integrityOperation.exitCode?.({ ...base, findings })),
       [0, 3, 14],
     );
   });
@@ -543,11 +547,11 @@ describe('text and document of each result', () => {
       { name: 'b', ok: 'warn', message: 'odd', hint: 'look' },
     ];
     await check<DoctorResult>('doctor', doctorView, { checks }, /^ok {4}a: fine\nwarn {2}b: odd\n +hint: look$/);
-    assert.equal(doctorView.exitCode?.({ checks }), 3);
+    assert.equal(doctorOperation.exitCode?.({ checks }), 3);
     assert.equal(
-      doctorView.exitCode?.({ checks: [...checks, { name: 'c', ok: 'fail', message: 'no', code: 'tool' }] }),
+      doctorOperation.exitCode?.({ checks: [...checks, { name: 'c', ok: 'fail', message: 'no', code: 'tool' }] }),
       16,
     );
-    assert.equal(doctorView.exitCode?.({ checks: [] }), 0);
+    assert.equal(doctorOperation.exitCode?.({ checks: [] }), 0);
   });
 });

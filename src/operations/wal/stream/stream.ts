@@ -5,14 +5,14 @@
  */
 import { join } from 'node:path';
 import type { LoadedConfig } from '../../../config/load.ts';
-import { LifeboatError, messageOf } from '../../../lib/errors.ts';
+import { exitCodeWarnings, LifeboatError, messageOf } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { acquireLease } from '../../../repository/leases/lease.ts';
 import { findReceiver, readServer } from '../../../source/postgres/server/receiver.ts';
 import { collectLeftovers, withRepository } from '../../open-repository.ts';
 import { chooseTarget } from '../../targets.ts';
 import { expectSystem } from '../expected-system.ts';
-import type { WalStreamReport, WalStreamRequest } from '../request.ts';
+import { walStreamDefaults, type WalStreamOptions, type WalStreamReport, type WalStreamRequest } from '../request.ts';
 import { gapBefore } from './gap-before.ts';
 import { pauseUntil, Trouble } from './trouble.ts';
 import { keepReceiving } from './receive.ts';
@@ -22,6 +22,8 @@ import { removeSlot, renewSlot, withSlot, type StreamRun } from './slot.ts';
 import { StreamSpool } from './spool.ts';
 import { refuseLargeSegments } from '../../../repository/wal/archivable.ts';
 import { timelineOf } from '../../../source/postgres/wal/file-name.ts';
+import type { Operation } from '../../operation.ts';
+import { given, targetNeeds } from '../../complete.ts';
 
 /** What is still to be shipped when it is stopped may take so long. */
 const graceMs = 20_000;
@@ -30,6 +32,14 @@ const retryBudgetMs = 20_000;
 const lookMs = 200;
 const maxPauseMs = 30_000;
 /** With the box around it a segment must fit into an object even if it does not shrink. */
+
+/** What was in the way while it ran is over; what is not in the repository now is worth an exit code. */
+export const walStreamOperation: Operation<WalStreamOptions, WalStreamRequest, WalStreamReport> = {
+  need: targetNeeds,
+  complete: (options, { confirm }) => ({ ...walStreamDefaults, confirm, ...given(options) }),
+  run: walStream,
+  exitCode: ({ warnings }) => (warnings.length > 0 ? exitCodeWarnings : 0),
+};
 
 export async function walStream(
   loaded: LoadedConfig,
