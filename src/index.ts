@@ -10,7 +10,7 @@ export { exitCodeOfResult } from './operations/perform.ts';
 export { Secret } from './lib/secret.ts';
 export type { AuditedRun, AuditRequest, AuditResult } from './operations/audit/audit.ts';
 export type { EmergencyPlan } from './operations/emergency/plan.ts';
-export type { EmergencyOptions, EmergencyRequest, EmergencyResult } from './operations/emergency/restore.ts';
+export type { EmergencyOptions, EmergencyRequest, EmergencyResult } from './operations/emergency/request.ts';
 export type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
 export type {
   PitrOptions,
@@ -19,13 +19,8 @@ export type {
   RestorePointRequest,
   RestorePointResult,
 } from './operations/pitr/request.ts';
-export type {
-  BackedUpComponent,
-  BackupOptions,
-  BackupResult,
-  ComponentSizes,
-  PlannedComponent,
-} from './operations/backup/request.ts';
+export type { BackedUpComponent, BackupOptions, BackupResult, PlannedComponent } from './operations/backup/request.ts';
+export type { ComponentSizes } from './operations/component.ts';
 export type {
   CleanupOptions,
   CleanupResult,
@@ -35,14 +30,8 @@ export type {
   UndeleteOptions,
   UndeleteResult,
 } from './operations/cleanup/request.ts';
-export type {
-  DrillOptions,
-  DrillResult,
-  DrilledBackup,
-  DrilledComponent,
-  IntegrityFinding,
-  RepositoryAccount,
-} from './operations/integrity/request.ts';
+export type { IntegrityFinding, RepositoryAccount } from './operations/integrity/request.ts';
+export type { DrilledBackup, DrilledComponent, DrillOptions, DrillResult } from './operations/drill/request.ts';
 export type {
   BackupSummary,
   ListRequest,
@@ -54,17 +43,14 @@ export type {
 } from './operations/list/request.ts';
 export type { BackupType, ComponentName, Confirm } from './operations/operation.ts';
 export type {
-  ExportOptions,
-  ExportResult,
   RestoreOptions,
   RestoreResult,
   RestoredComponent,
   UndoRestoreOptions,
   UndoRestoreResult,
 } from './operations/restore/request.ts';
+export type { ExportOptions, ExportResult } from './operations/restore/export.ts';
 export type {
-  DoctorCheck,
-  DoctorResult,
   InitOptions,
   InitResult,
   KeysAddRequest,
@@ -77,6 +63,7 @@ export type {
   UnlockOptions,
   UnlockResult,
 } from './operations/setup/request.ts';
+export type { DoctorCheck, DoctorResult } from './operations/doctor/request.ts';
 export type {
   AcknowledgeOptions,
   AcknowledgeResult,

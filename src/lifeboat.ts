@@ -23,23 +23,18 @@ import type {
   UndeleteOptions,
   UndeleteResult,
 } from './operations/cleanup/request.ts';
-import type { EmergencyOptions, EmergencyResult } from './operations/emergency/restore.ts';
 import type { RunbookOptions, RunbookResult } from './operations/emergency/runbook.ts';
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
-import type { DrillOptions, DrillResult, IntegrityRequest, RepositoryAccount } from './operations/integrity/request.ts';
+import type { IntegrityRequest, RepositoryAccount } from './operations/integrity/request.ts';
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list/request.ts';
 import type { PitrOptions, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr/request.ts';
 import type {
-  ExportOptions,
-  ExportResult,
   RestoreOptions,
   RestoreResult,
   UndoRestoreOptions,
   UndoRestoreResult,
 } from './operations/restore/request.ts';
 import type {
-  DoctorRequest,
-  DoctorResult,
   InitOptions,
   InitResult,
   KeysAddRequest,
@@ -66,6 +61,10 @@ import type {
   WalStatusRequest,
   WalStatusResult,
 } from './operations/wal/request.ts';
+import type { DoctorRequest, DoctorResult } from './operations/doctor/request.ts';
+import type { DrillOptions, DrillResult } from './operations/drill/request.ts';
+import type { ExportOptions, ExportResult } from './operations/restore/export.ts';
+import type { EmergencyOptions, EmergencyResult } from './operations/emergency/request.ts';
 
 /** Finds and checks the configuration. Throws LifeboatError `usage` that tells all faults at once. */
 export async function openLifeboat(options: OpenOptions = {}): Promise<Lifeboat> {

@@ -1,13 +1,7 @@
-/** Backups and their components in the few words that lists and results show. */
-import type { ListedManifest } from '../repository/manifests/listing.ts';
-import type { Manifest } from '../repository/manifests/manifest.ts';
-import type { Note } from '../repository/backups/notes.ts';
+/** A component of a backup: its name for operators, its sizes, its content in a few words. */
 import type { Json, SourceKind } from '../source/source.ts';
 import { formatBytes } from '../lib/units.ts';
-import type { ComponentSizes } from './backup/request.ts';
-import type { BackupSummary, Trust } from './list/request.ts';
 import type { ComponentName } from './operation.ts';
-import type { ProofState } from './proof/state.ts';
 
 /** The name that operators know a component by. */
 export function componentOf(kind: SourceKind): ComponentName {
@@ -16,46 +10,6 @@ export function componentOf(kind: SourceKind): ComponentName {
 
 export function kindOf(component: ComponentName): SourceKind {
   return component === 'database' ? 'postgres' : component;
-}
-
-/** One line about a manifest that could be read; `note`: what was said of it since. */
-export function backupSummary(
-  listed: ListedManifest,
-  manifest: Manifest,
-  { note, standing }: { readonly note?: Note | undefined; readonly standing?: ProofState | undefined } = {},
-): BackupSummary {
-  return {
-    id: manifest.id,
-    target: manifest.target,
-    type: manifest.type,
-    label: manifest.label,
-    tags: [...new Set([...(manifest.tags ?? []), ...(note?.tags ?? [])])],
-    host: manifest.host,
-    startedAt: manifest.startedAt,
-    finishedAt: manifest.finishedAt,
-    components: manifest.components.map(({ name }) => name),
-    encrypted: manifest.dataKey !== undefined,
-    trust: trustOf(listed),
-    warnings: manifest.warnings,
-    ...sumSizes(manifest.components),
-    hold: note?.hold,
-    standing,
-  };
-}
-
-function trustOf({ trust, signedBy }: ListedManifest): Trust {
-  if (trust === 'sealed') return 'authentic';
-  if (trust === 'untrusted') return signedBy === undefined ? 'unsigned' : 'untrusted';
-  return 'unchecked';
-}
-
-export function sumSizes(parts: readonly ComponentSizes[]): ComponentSizes {
-  const sum = (pick: (part: ComponentSizes) => number): number => parts.reduce((total, part) => total + pick(part), 0);
-  return {
-    readBytes: sum((part) => part.readBytes),
-    newBytes: sum((part) => part.newBytes),
-    storedBytes: sum((part) => part.storedBytes),
-  };
 }
 
 /** "3 databases, 120 tables": from facts of the shape that each source gives them. */
@@ -81,4 +35,12 @@ export function summaryOf(kind: SourceKind, facts: Json): string {
 /** "1 table", "2,000 tables". */
 export function count(number: number, noun: string): string {
   return `${number.toLocaleString('en-US')} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+export interface ComponentSizes {
+  readonly readBytes: number;
+  /** Plain bytes that were not in the repository before. */
+  readonly newBytes: number;
+  /** What they took there. */
+  readonly storedBytes: number;
 }

@@ -19,18 +19,12 @@ import {
   type ListOptions,
   type ManifestHome,
 } from './manifests/listing.ts';
-import {
-  keyCopyKey,
-  manifestKey,
-  maxManifestBytes,
-  parseManifest,
-  type Manifest,
-  type ManifestDraft,
-} from './manifests/manifest.ts';
+import { maxManifestBytes, parseManifest, type Manifest, type ManifestDraft } from './manifests/manifest.ts';
 import { resolveBackup, type ResolvedBackup, type ResolveOptions } from './manifests/resolve.ts';
 import { damaged, sealDocument } from './box/seal.ts';
 import { RepositoryState } from './host-state.ts';
 import { takeBack } from './manifests/take-back.ts';
+import { keyCopyKey, manifestKey } from './object-keys.ts';
 
 export const repositoryObject = 'repository.json';
 

@@ -1,6 +1,6 @@
 /** What `lifeboat doctor` prints. */
-import type { DoctorResult } from '../operations/setup/request.ts';
 import type { View } from './view.ts';
+import type { DoctorResult } from '../operations/doctor/request.ts';
 
 export const doctorView: View<DoctorResult> = {
   schema: 'lifeboat.doctor/v1',

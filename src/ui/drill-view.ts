@@ -1,8 +1,8 @@
 /** What a drill prints: each component with what it was compared by and how long its restore took. */
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
-import type { DrilledBackup, DrilledComponent, DrillResult } from '../operations/integrity/request.ts';
 import type { View } from './view.ts';
+import type { DrilledBackup, DrilledComponent, DrillResult } from '../operations/drill/request.ts';
 
 export const drillView: View<DrillResult> = {
   schema: 'lifeboat.drill/v1',

@@ -3,11 +3,11 @@ import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { EmergencyPlan } from '../operations/emergency/plan.ts';
-import type { EmergencyResult } from '../operations/emergency/restore.ts';
 import type { EmergencyComponent, EmergencyStatusResult, UnfinishedRun } from '../operations/emergency/status.ts';
 import { counted, shownTime } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
+import type { EmergencyResult } from '../operations/emergency/request.ts';
 
 export const emergencyStatusView: View<EmergencyStatusResult> = {
   schema: 'lifeboat.emergency-status/v1',

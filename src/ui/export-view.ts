@@ -1,8 +1,8 @@
 /** What `lifeboat export` prints. */
 import { formatBytes } from '../lib/units.ts';
-import type { ExportResult } from '../operations/restore/request.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
+import type { ExportResult } from '../operations/restore/export.ts';
 
 export const exportView: View<ExportResult> = {
   schema: 'lifeboat.export/v1',

@@ -1,6 +1,6 @@
 /** Sizes and times in tables. */
 import { formatBytes } from '../lib/units.ts';
-import type { ComponentSizes } from '../operations/backup/request.ts';
+import type { ComponentSizes } from '../operations/component.ts';
 
 /** Read, new, stored: three cells. */
 export function sizeCells({ readBytes, newBytes, storedBytes }: ComponentSizes): string[] {

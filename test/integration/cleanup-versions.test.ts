@@ -10,7 +10,6 @@ import { after, before, test } from 'node:test';
 import { DeleteObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3';
 import { loadConfig } from '../../src/config/load.ts';
 import { cleanRepository } from '../../src/operations/cleanup/cleanup.ts';
-import { recordDeleted } from '../../src/operations/audited-deletion.ts';
 import { status } from '../../src/operations/status/status.ts';
 import { createRepository } from '../../src/repository/create.ts';
 import { findHiddenManifests, unhideContents } from '../../src/repository/deletion/hidden-manifests.ts';
@@ -21,6 +20,7 @@ import { streamArtifact } from '../helpers/repository/chunk-repository.ts';
 import { keepLast, quiet, readEveryBackup } from '../helpers/repository/cleanup-home.ts';
 import { backUp, encryption } from '../helpers/repository/repository.ts';
 import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
+import { recordDeleted } from '../../src/operations/audit/audited.ts';
 
 let server: TestS3Server;
 const folder = mkdtempSync(join(tmpdir(), 'versions-'));

@@ -22,7 +22,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { ownIdentity } from '../../src/lib/process-identity.ts';
 import { checkStorage } from '../../src/operations/doctor/storage.ts';
 import { doctor } from '../../src/operations/doctor/doctor.ts';
-import type { DoctorCheck, DoctorResult, InitResult } from '../../src/operations/setup/request.ts';
+import type { InitResult } from '../../src/operations/setup/request.ts';
 import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { makeBench, testKey } from '../helpers/cli/command-run.ts';
@@ -30,6 +30,7 @@ import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts
 import { fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 import { runCli } from '../helpers/cli/run-cli.ts';
+import type { DoctorCheck, DoctorResult } from '../../src/operations/doctor/request.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'doctor-'));
 const at = (...parts: string[]): string => join(work, ...parts);

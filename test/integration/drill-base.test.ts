@@ -29,7 +29,6 @@ import { init } from '../../src/operations/setup/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { planPitr } from '../../src/operations/pitr/plan.ts';
 import { formatMicroseconds, parseTime } from '../../src/operations/pitr/moment.ts';
-import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
 import type { StatusResult } from '../../src/operations/status/request.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
@@ -38,6 +37,7 @@ import { makeBench, testKey, toolsOf, type Bench } from '../helpers/cli/command-
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { collectingContext } from '../helpers/servers/redis.ts';
 import { walShipper } from '../helpers/cluster/wal-shipper.ts';
+import type { DrillResult } from '../../src/operations/drill/request.ts';
 
 const shipper = walShipper();
 const context = collectingContext();

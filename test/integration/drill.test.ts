@@ -11,7 +11,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Secret } from '../../src/lib/secret.ts';
 import { DrillRecord } from '../../src/operations/drill/subject.ts';
 import { drillDatabase } from '../../src/operations/drill/database.ts';
-import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
 import { findScratchPlace, startScratchCluster } from '../../src/source/postgres/cluster/scratch-cluster.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
@@ -21,6 +20,7 @@ import { makeSampleTree } from '../helpers/source/file-tree.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { collectingContext, fillSample, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 import { createSampleDatabase } from '../helpers/source/sample-database.ts';
+import type { DrillResult } from '../../src/operations/drill/request.ts';
 
 let postgres: TestPostgres;
 let scratch: TestPostgres;

@@ -7,11 +7,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
-import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
 import type { EmergencyStatusResult } from '../../src/operations/emergency/status.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, namesBelow, testKey } from '../helpers/cli/command-run.ts';
 import { servicesDone, startEmergencyTargets, type EmergencyTargets } from '../helpers/cli/emergency-targets.ts';
+import type { EmergencyResult } from '../../src/operations/emergency/request.ts';
 
 type Done = Extract<EmergencyResult, { outcome: 'done' }>;
 

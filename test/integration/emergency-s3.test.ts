@@ -10,10 +10,10 @@ import { after, before, test } from 'node:test';
 import { DeleteObjectCommand, ListObjectsV2Command, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
-import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
 import { assertFailed, makeBench, type Bench } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
+import type { EmergencyResult } from '../../src/operations/emergency/request.ts';
 
 let server: TestS3Server;
 let postgres: TestPostgres;

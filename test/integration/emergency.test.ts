@@ -8,13 +8,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
 import type { EmergencyStatusResult } from '../../src/operations/emergency/status.ts';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import type { EmergencyResult } from '../../src/operations/emergency/request.ts';
 
 type Done = Extract<EmergencyResult, { outcome: 'done' }>;
 type Planned = Extract<EmergencyResult, { outcome: 'planned' }>;

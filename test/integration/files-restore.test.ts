@@ -25,10 +25,11 @@ import { openLeftovers } from '../../src/lib/leftovers.ts';
 import { type CatalogEntry, encodeCatalogLine } from '../../src/source/files/catalog.ts';
 import type { FilesFacts } from '../../src/source/files/facts.ts';
 import { type FilesRestoreReport, type FilesRestoreRequest, restoreFiles } from '../../src/source/files/restore.ts';
-import { encodeTarHeader, paddingOf, type TarMember } from '../../src/source/files/tar-header.ts';
+import { encodeTarHeader, paddingOf } from '../../src/source/files/tar-header.ts';
 import { verifyTree } from '../../src/source/files/verify.ts';
 import { compareTrees, makeDeepTree, makeSampleTree, readTree } from '../helpers/source/file-tree.ts';
 import { type CountingReader, dumpFiles, folderReader, listener } from '../helpers/source/files-dump.ts';
+import type { TarMember } from '../../src/source/files/member.ts';
 
 const sampleTolerance = { mtimeToleranceNs: 1000n };
 

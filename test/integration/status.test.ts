@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
 import type { AcknowledgeResult, StatusResult } from '../../src/operations/status/request.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, type Bench } from '../helpers/cli/command-run.ts';
+import type { DrillResult } from '../../src/operations/drill/request.ts';
 
 let bench: Bench;
 let folder: string;

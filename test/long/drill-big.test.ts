@@ -7,13 +7,13 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { DrillResult } from '../../src/operations/integrity/request.ts';
 import type { ShowResult } from '../../src/operations/list/request.ts';
 import type { StatusResult } from '../../src/operations/status/request.ts';
 import { makeBench, type Bench } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 import { createSampleDatabase } from '../helpers/source/sample-database.ts';
+import type { DrillResult } from '../../src/operations/drill/request.ts';
 
 const keys = 200_000;
 const files = 10_000;

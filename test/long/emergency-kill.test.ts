@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { EmergencyResult } from '../../src/operations/emergency/restore.ts';
 import type { EmergencyStatusResult } from '../../src/operations/emergency/status.ts';
 import { servicesDone, startEmergencyTargets, type EmergencyTargets } from '../helpers/cli/emergency-targets.ts';
+import type { EmergencyResult } from '../../src/operations/emergency/request.ts';
 
 const journal = String.raw`/emergency/[^/]+/main\.json$`;
 let targets: EmergencyTargets;

@@ -12,6 +12,7 @@ import { isBackupId } from '../../repository/manifests/ids.ts';
 import { withRepository } from '../open-repository.ts';
 import type { Run } from '../operation.ts';
 import type { Json } from '../../source/source.ts';
+import type { Repository } from '../../repository/repository.ts';
 
 /** After a run that failed nobody waits long for its record; after a good one as long as for any object. */
 const limitMs = { ok: 60_000, failed: 10_000 } as const;
@@ -137,4 +138,28 @@ function textOf(value: object, key: string): string | undefined {
 
 function isOn(value: object, key: string): boolean {
   return (value as Record<string, unknown>)[key] === true;
+}
+
+/**
+ * What is deleted for good is written down before it goes: a backup that is gone without a record looks like one that
+ * somebody took away. Rejects where nothing can be recorded: then nothing may be deleted.
+ */
+export async function recordDeleted(
+  repository: Repository,
+  request: object,
+  deleted: readonly { readonly id: string; readonly seal: string }[],
+  { emit }: Pick<RunContext, 'emit'>,
+): Promise<void> {
+  const now = Date.now();
+  const draft: AuditDraft = {
+    command: 'cleanup',
+    ids: deleted.map(({ id }) => id),
+    outcome: 'ok',
+    exitCode: 0,
+    startedMs: now,
+    finishedMs: now,
+    details: { arguments: argumentsOf(request), step: 'deleting for good' },
+    deleted,
+  };
+  await appendAudit(repository, draft, (message) => emit({ type: 'warning', message }));
 }

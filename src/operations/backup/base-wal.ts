@@ -17,6 +17,7 @@ import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import type { DumpedComponent } from './dump.ts';
 import { newestUnfinished, readSegment } from '../wal/segment.ts';
+import { segmentsOfBase } from '../wal/base-segments.ts';
 
 const firstSegmentMs = 60_000;
 const lastSegmentMs = 300_000;
@@ -81,17 +82,6 @@ export async function completeBase(
   const facts: BaseFacts = { ...cluster, ...(await readWalRange(reader)) };
   await awaitWal(repository, facts, context, timeoutMs);
   return { ...dumped, facts };
-}
-
-/** The numbers of the segments that hold a base backup's WAL, first and last. */
-export function segmentsOfBase({ startLsn, stopLsn, walSegmentBytes }: BaseFacts): {
-  readonly first: bigint;
-  readonly last: bigint;
-} {
-  return {
-    first: parseLsn(startLsn) / BigInt(walSegmentBytes),
-    last: (parseLsn(stopLsn) - 1n) / BigInt(walSegmentBytes),
-  };
 }
 
 const tailBytes = 16 * 1024;

@@ -1,6 +1,6 @@
 /**
  * Dumps several components into one backup: all begin at once, so that they are close together in time; their streams
- * share `jobs` places.
+ * share `jobs` places. What was stored is read back before the backup may exist.
  */
 import { Places, TaskGroup } from '../../lib/concurrency.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -8,6 +8,10 @@ import type { BackupWriter } from '../../repository/packs/backup-writer.ts';
 import type { ManifestArtifact, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Json } from '../../source/source.ts';
 import type { ComponentSource } from '../targets.ts';
+import { LifeboatError } from '../../lib/errors.ts';
+import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
+import type { DataKey } from '../../repository/box/crypto.ts';
+import type { Storage } from '../../storage/storage.ts';
 
 export interface DumpedComponent {
   readonly entry: ManifestComponent;
@@ -79,4 +83,37 @@ async function storeAll(
     await storing.abandon(error);
   }
   return stored;
+}
+
+/**
+ * Reads back, through decryption, what a logical backup has stored: the tables of contents of all its archives together
+ * must hold the data of each table exactly once, before the backup may exist. Throws `integrity` (14) naming what is
+ * missing or twice. Nothing to do for other kinds.
+ */
+export async function checkDump(
+  storage: Storage,
+  dataKey: DataKey | undefined,
+  { entry, facts }: DumpedComponent,
+): Promise<void> {
+  if (entry.kind !== 'postgres') return;
+  const [{ postgresFacts }, { checkParts, readToc }] = await Promise.all([
+    import('../../source/postgres/facts/facts.ts'),
+    import('../../source/postgres/restore/toc.ts'),
+  ]);
+  const reader = openArtifacts({ storage, dataKey, artifacts: entry.artifacts });
+  const faults: string[] = [];
+  for (const database of postgresFacts.parse(facts).databases) {
+    const { schema, data, tables } = database.artifacts;
+    const tocs = new Map<string, Awaited<ReturnType<typeof readToc>>>();
+    for (const name of [schema, data, ...tables.map(({ artifact }) => artifact)]) {
+      tocs.set(name, await readToc(reader.open(name)));
+    }
+    faults.push(...checkParts(database, tocs).map((fault) => `database ${database.name}: ${fault}`));
+  }
+  if (faults.length > 0) {
+    throw new LifeboatError('integrity', `the dump is not complete: ${faults.slice(0, 10).join('; ')}`, {
+      state: 'no backup was recorded',
+      hint: 'this is a bug or a changed pg_dump: please report it with the versions that lifeboat doctor shows',
+    });
+  }
 }

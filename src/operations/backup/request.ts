@@ -1,7 +1,8 @@
-/** What a backup is asked and what it answers. Times, sizes and secrets: as in requests.ts. */
+/** What a backup is asked and what it answers. Times, sizes and secrets: as in operation.ts. */
 import type { Problem } from '../../source/source.ts';
 import type { BackupType, ComponentName } from '../operation.ts';
 import type { Some } from '../complete.ts';
+import type { ComponentSizes } from '../component.ts';
 
 export interface BackupRequest {
   /** Undefined: the default or only one. */
@@ -27,14 +28,6 @@ export const backupDefaults = {
   ifRunning: { action: 'fail' },
   dryRun: false,
 } as const satisfies BackupOptions;
-
-export interface ComponentSizes {
-  readonly readBytes: number;
-  /** Plain bytes that were not in the repository before. */
-  readonly newBytes: number;
-  /** What they took there. */
-  readonly storedBytes: number;
-}
 
 export interface BackedUpComponent extends ComponentSizes {
   readonly name: string;

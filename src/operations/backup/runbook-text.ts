@@ -12,10 +12,8 @@ import { messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { programPath } from '../../lib/program-path.ts';
-import { formatDuration } from '../../lib/time.ts';
 import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
 import { parseRedisUrl } from '../../source/redis/endpoint.ts';
-import type { EmergencyStatusResult } from '../emergency/status.ts';
 import { repositoryLocation } from '../open-repository.ts';
 import { commandLine, shellWord } from '../shell-words.ts';
 
@@ -69,7 +67,7 @@ const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
 /** For a backup to hold; undefined where it cannot be made, which is no reason for a backup to fail. */
 export function runbookOf(loaded: LoadedConfig, target: string): string | undefined {
   try {
-    return runbookText(loaded, target, undefined);
+    return runbookText(loaded, target, []);
   } catch {
     return undefined;
   }
@@ -77,7 +75,7 @@ export function runbookOf(loaded: LoadedConfig, target: string): string | undefi
 
 /** To the state folder, after each backup; that it fails does no harm to the backup. */
 export async function refreshRunbook(loaded: LoadedConfig, context: RunContext): Promise<void> {
-  await writeRunbook(loaded, runbookText(loaded, undefined, undefined)).catch((error: unknown) =>
+  await writeRunbook(loaded, runbookText(loaded, undefined, [])).catch((error: unknown) =>
     context.emit({ type: 'debug', message: `the runbook was not written: ${messageOf(error)}` }),
   );
 }
@@ -90,12 +88,8 @@ export async function writeRunbook({ config }: LoadedConfig, text: string): Prom
   return file;
 }
 
-/** Pure but for the clock and the host's name. */
-export function runbookText(
-  loaded: LoadedConfig,
-  only: string | undefined,
-  status: EmergencyStatusResult | undefined,
-): string {
+/** Pure but for the clock and the host's name. `only`: one target; `outlook`: lines of Markdown on what can be had. */
+export function runbookText(loaded: LoadedConfig, only: string | undefined, outlook: readonly string[]): string {
   const { config, file } = loaded;
   const lifeboat = [programPath, ...(file === undefined ? [] : ['--config', file])].map(shellWord).join(' ');
   const targets = only === undefined ? [...config.targets.keys()] : [only];
@@ -107,7 +101,7 @@ export function runbookText(
     '',
     ...needsOf(loaded),
     ...protectedOf(loaded, targets),
-    ...(status === undefined ? [] : statusOf(status)),
+    ...outlook,
     '## First',
     '',
     `- What can be had, how old it is, how long it takes: \`${lifeboat} emergency-restore status\``,
@@ -202,24 +196,6 @@ function needsOf(loaded: LoadedConfig): string[] {
     ...(config.emergency.startServices === undefined
       ? []
       : [`- Services are started by: \`${commandLine(config.emergency.startServices)}\``]),
-    '',
-  ];
-}
-
-function statusOf({ targets }: EmergencyStatusResult): string[] {
-  const rows = targets.flatMap(({ target, components }) =>
-    components.map(
-      ({ component, id, takenAt, provenAt, expectedMs }) =>
-        `| ${target} | ${component} | ${id ?? 'none is whole'} | ${takenAt ?? ''} | ${provenAt ?? 'never'} | ` +
-        `${expectedMs === undefined ? 'not measured' : formatDuration(expectedMs)} |`,
-    ),
-  );
-  return [
-    '## What could be had when this was made',
-    '',
-    '| target | component | newest whole backup | taken | proven | restore took |',
-    '|---|---|---|---|---|---|',
-    ...rows,
     '',
   ];
 }

@@ -6,8 +6,8 @@ import type { PostgresConfig } from '../../config/config.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { ArchiverState, ReplicationSlot } from '../../source/postgres/server/archiver.ts';
 import { failed, passed, warned } from './check.ts';
-import type { DoctorCheck } from '../setup/request.ts';
 import { count } from '../component.ts';
+import type { DoctorCheck } from './request.ts';
 
 const recipe =
   'set archive_mode = on and the archive_command that this prints, restart the server: lifeboat init ' +

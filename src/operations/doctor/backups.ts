@@ -6,7 +6,7 @@ import { canDecrypt, hasSymmetricKey } from '../../repository/keys/key-material.
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { attempt, failed, passed, warned } from './check.ts';
-import type { DoctorCheck } from '../setup/request.ts';
+import type { DoctorCheck } from './request.ts';
 
 export interface NewestBackups {
   /** The newest of each target whose manifest can be read. */

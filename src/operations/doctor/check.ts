@@ -3,7 +3,7 @@
  */
 import { LifeboatError, messageOf, type ErrorCode } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import type { DoctorCheck } from '../setup/request.ts';
+import type { DoctorCheck } from './request.ts';
 
 /** A folder on this machine that holds data which is backed up. */
 export interface DataFolder {

@@ -4,7 +4,7 @@
  */
 import { formatDuration } from '../../lib/time.ts';
 import { failed, passed, warned } from './check.ts';
-import type { DoctorCheck } from '../setup/request.ts';
+import type { DoctorCheck } from './request.ts';
 
 const warnAboveMs = 2 * 60_000;
 /** cleanup refuses to work beyond this. */

@@ -14,9 +14,9 @@ import { checkPlaces } from './places.ts';
 import { checkPostgres } from './postgres.ts';
 import { checkRedis } from './redis.ts';
 import { checkRepository } from './repository.ts';
-import type { DoctorRequest, DoctorResult } from '../setup/request.ts';
 import type { Operation } from '../operation.ts';
 import { repositoryNeeds } from '../complete.ts';
+import type { DoctorRequest, DoctorResult } from './request.ts';
 
 export const doctorOperation: Operation<DoctorRequest, DoctorRequest, DoctorResult> = {
   need: ({ target }) => ({ ...repositoryNeeds, targets: target === undefined ? 'all' : { name: target } }),

@@ -14,7 +14,7 @@ import { messageOf, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { programVersion } from '../../lib/version.ts';
 import { attempt, failed, passed, warned } from './check.ts';
-import type { DoctorCheck } from '../setup/request.ts';
+import type { DoctorCheck } from './request.ts';
 
 export async function checkHost(loaded: LoadedConfig, context: RunContext): Promise<readonly DoctorCheck[]> {
   const all = await Promise.all([

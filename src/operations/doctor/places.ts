@@ -3,7 +3,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { failed, passed, warned, type DataFolder } from './check.ts';
-import type { DoctorCheck } from '../setup/request.ts';
+import type { DoctorCheck } from './request.ts';
 
 const elsewhere = 'put the repository on another disk, best on another machine';
 

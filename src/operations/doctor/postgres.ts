@@ -19,7 +19,7 @@ import {
 } from './check.ts';
 import { clockDifference, judgeClock } from './clock.ts';
 import { judgeArchiving } from './archiving.ts';
-import type { DoctorCheck } from '../setup/request.ts';
+import type { DoctorCheck } from './request.ts';
 
 export async function checkPostgres(
   target: string,

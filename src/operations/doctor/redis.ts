@@ -24,7 +24,7 @@ import {
   type ComponentFindings,
   type DataFolder,
 } from './check.ts';
-import type { DoctorCheck } from '../setup/request.ts';
+import type { DoctorCheck } from './request.ts';
 
 export async function checkRedis(target: string, config: RedisConfig, context: RunContext): Promise<ComponentFindings> {
   const name = `${target}: Redis`;

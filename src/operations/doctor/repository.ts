@@ -8,7 +8,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { sha256 } from '../../repository/box/crypto.ts';
 import { findUnexplained, hiddenWarning } from '../../repository/deletion/hidden-manifests.ts';
-import { packsKey, type Manifest } from '../../repository/manifests/manifest.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
 import { decodePackTable } from '../../repository/packs/pack-usage.ts';
 import { openRepository, type Repository } from '../../repository/repository.ts';
 import { rescueSum } from '../../repository/rescue/install.ts';
@@ -18,7 +18,8 @@ import { checkBackups, findNewest, type NewestBackups } from './backups.ts';
 import { attempt, failed, failedBy, limited, passed, warned } from './check.ts';
 import { checkStorage } from './storage.ts';
 import { repositoryLocation } from '../open-repository.ts';
-import type { DoctorCheck } from '../setup/request.ts';
+import type { DoctorCheck } from './request.ts';
+import { packsKey } from '../../repository/object-keys.ts';
 
 /** `targets`: whose backups are looked at. */
 export async function checkRepository(

@@ -12,7 +12,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { ObjectInfo, Storage } from '../../storage/storage.ts';
 import { attempt, failedBy, passed, warned } from './check.ts';
 import { clockDifference, judgeClock } from './clock.ts';
-import type { DoctorCheck } from '../setup/request.ts';
+import type { DoctorCheck } from './request.ts';
 
 export async function checkStorage(
   storage: Storage,

@@ -6,7 +6,6 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { segmentAt } from '../../source/postgres/wal/file-name.ts';
 import { baseFacts } from '../../source/postgres/base/facts.ts';
-import { segmentsOfBase } from '../backup/base-wal.ts';
 import { checkCluster } from './cluster.ts';
 import { withRecovered } from './recover.ts';
 import type { DrillRecord, DrillSubject } from './subject.ts';
@@ -14,6 +13,7 @@ import { factsOf } from '../backup-facts.ts';
 import { placeFor } from '../pitr/choose-base.ts';
 import { runOf, takeInventory } from '../pitr/wal-inventory.ts';
 import { count } from '../component.ts';
+import { segmentsOfBase } from '../wal/base-segments.ts';
 
 export async function drillBase(
   { repository, facts: all, component, manifest, reader, config }: DrillSubject,

@@ -4,7 +4,7 @@ import type { RunContext } from '../../lib/events.ts';
 import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { ArtifactReader } from '../../source/source.ts';
 import type { DrillRecord } from './subject.ts';
-import type { DrilledComponent } from '../integrity/request.ts';
+import type { DrilledComponent } from './request.ts';
 
 /** A fault of the backup ends its component, not the drill; so does what is missing here. */
 export async function drillComponent(

@@ -13,17 +13,18 @@ import type { Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
 import { countingReader, drillComponent } from './component.ts';
 import { recordDrill, type DrilledPart } from './evidence.ts';
-import { DrillRecord, exitCodeOfDrills, restoreTimeMs, type ComponentDrill, type DrillSubject } from './subject.ts';
+import { DrillRecord, exitCodeOfDrills, type ComponentDrill, type DrillSubject } from './subject.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withRepository } from '../open-repository.ts';
 import { acquireReadLease } from '../read-lease.ts';
-import type { DrilledBackup, DrillOptions, DrillRequest, DrillResult } from '../integrity/request.ts';
 import { chooseBackups } from '../validate/choose.ts';
 import { DamageBook } from '../validate/damage.ts';
 import type { OpenBackup } from '../validate/objects.ts';
 import type { Operation } from '../operation.ts';
 import { given, repositoryNeeds } from '../complete.ts';
+import type { DrilledBackup, DrillOptions, DrillRequest, DrillResult } from './request.ts';
+import { restoreTimeMs } from '../proof/restore-time.ts';
 
 /**
  * What differs is in the result, not thrown. Throws what keeps every drill from being made (`not_found`, `key`,

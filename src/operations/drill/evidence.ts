@@ -8,7 +8,7 @@ import { writeEvidence, type EvidencedBackup } from '../../repository/backups/ev
 import type { Repository } from '../../repository/repository.ts';
 import { isDenied } from '../../storage/storage.ts';
 import type { DrillRecord } from './subject.ts';
-import type { DrilledComponent } from '../integrity/request.ts';
+import type { DrilledComponent } from './request.ts';
 
 /** One component's drill with all that was seen. */
 export interface DrilledPart {

@@ -14,13 +14,14 @@ import { recordDrill, type DrilledPart } from './evidence.ts';
 import { chooseMoment, type ChosenMoment, type MomentWindow } from './choose-moment.ts';
 import { proveMoment } from './prove-moment.ts';
 import { withRecovered } from './recover.ts';
-import { DrillRecord, restoreTimeMs } from './subject.ts';
+import { DrillRecord } from './subject.ts';
 import { acquireReadLease } from '../read-lease.ts';
 import { baseBackups } from '../pitr/choose-base.ts';
 import { formatMicroseconds } from '../pitr/moment.ts';
-import type { DrilledBackup, DrillRequest } from '../integrity/request.ts';
 import { momentNote } from '../proof/proven-moment.ts';
 import { count } from '../component.ts';
+import type { DrilledBackup, DrillRequest } from './request.ts';
+import { restoreTimeMs } from '../proof/restore-time.ts';
 
 /** One for each target with base backups, or for each id. Throws `not_found` (10) without any. */
 export async function drillMoments(

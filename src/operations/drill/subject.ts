@@ -5,7 +5,7 @@ import type { RunContext } from '../../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ArtifactReader, Json } from '../../source/source.ts';
-import type { DrilledBackup } from '../integrity/request.ts';
+import type { DrilledBackup } from './request.ts';
 
 /** One component of a backup that is to be proven. */
 export interface DrillSubject {
@@ -56,23 +56,6 @@ export type ComponentDrill = (subject: DrillSubject, record: DrillRecord, contex
 
 /** Steps of a real restore begin so; starting throwaway servers and comparing are none of it. */
 export const restoreStep = 'restore';
-
-interface Step {
-  readonly name: string;
-  readonly durationMs: number;
-}
-
-/** Those steps of a drill that a real restore has too. */
-export function restoreSteps(steps: readonly Step[]): Step[] {
-  return steps
-    .filter(({ name }) => / restore\b|^restore\b/.test(name))
-    .map(({ name, durationMs }) => ({ name, durationMs }));
-}
-
-/** What they took, in milliseconds. */
-export function restoreTimeMs(steps: readonly Step[]): number {
-  return restoreSteps(steps).reduce((sum, { durationMs }) => sum + durationMs, 0);
-}
 
 /** 14 if any of them failed, else why one could not be made, else 0. */
 export function exitCodeOfDrills(backups: readonly DrilledBackup[]): number {

@@ -9,7 +9,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
-import { isAtWork, JournalFile, newJournal, type Journal, type JournalStep } from './journal.ts';
+import { isAtWork, JournalFile, newJournal, type Journal } from './journal.ts';
 import { movedSince, planEmergency, type EmergencyPlan, type PlanOptions } from './plan.ts';
 import { planLines } from './plan-text.ts';
 import { changesSince, readPlan, writePlan } from './plan-file.ts';
@@ -18,56 +18,10 @@ import { freeRedis } from './live.ts';
 import { runAll } from './run.ts';
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
-import type { ComponentName, Confirm, Operation } from '../operation.ts';
+import type { Operation } from '../operation.ts';
 import { chooseTarget } from '../targets.ts';
-import type { Some } from '../complete.ts';
 import { given, pathOf, targetNeeds } from '../complete.ts';
-
-export interface EmergencyRequest {
-  /** Undefined: the newest that is whole. */
-  readonly id?: string | undefined;
-  readonly target?: string | undefined;
-  /** Empty: all that are in the backup. */
-  readonly only: readonly ComponentName[];
-  /** Do not ask for the target's name, and take a backup that is not whole; wants the full id. */
-  readonly force: boolean;
-  readonly safetyBackup: boolean;
-  /** Only plan. */
-  readonly dryRun: boolean;
-  /** Absolute path of a new file: only plan, and write the plan there. */
-  readonly planOut?: string | undefined;
-  /** Absolute path of such a file: carry it out. */
-  readonly apply?: string | undefined;
-  /** Go on with the run that was interrupted. */
-  readonly resume: boolean;
-  readonly confirm: Confirm;
-}
-
-/** Default: all of the newest whole backup, after a question and a safety backup. */
-export type EmergencyOptions = Some<EmergencyRequest>;
-
-export type EmergencyResult =
-  | {
-      readonly outcome: 'planned';
-      readonly id: string;
-      readonly target: string;
-      readonly plan: EmergencyPlan;
-      readonly lines: readonly string[];
-      readonly planFile?: string | undefined;
-      readonly warnings: readonly string[];
-    }
-  | {
-      readonly outcome: 'done';
-      readonly id: string;
-      readonly target: string;
-      readonly startedAt: string;
-      readonly durationMs: number;
-      readonly steps: readonly Readonly<Omit<JournalStep, 'marks'>>[];
-      readonly safetyBackupId?: string | undefined;
-      /** File with all of it. */
-      readonly journal: string;
-      readonly warnings: readonly string[];
-    };
+import type { EmergencyOptions, EmergencyRequest, EmergencyResult } from './request.ts';
 
 export const emergencyRestore = audited('emergency-restore', restoreAll);
 

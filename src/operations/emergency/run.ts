@@ -11,9 +11,9 @@ import { newestWhole } from './newest-whole.ts';
 import { recordRestore } from './evidence.ts';
 import type { Journal, JournalFile, JournalStep } from './journal.ts';
 import type { EmergencyPlan } from './plan.ts';
-import type { EmergencyResult } from './restore.ts';
 import { runEmergencyStep } from './steps.ts';
 import { commandLine } from '../shell-words.ts';
+import type { EmergencyResult } from './request.ts';
 
 /**
  * Carries out what is not done yet. Throws what a step throws, with the state that everything is in and what to run.

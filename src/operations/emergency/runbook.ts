@@ -5,6 +5,7 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { formatDuration } from '../../lib/time.ts';
 import { emergencyStatus, type EmergencyStatusResult } from './status.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import { readRunbook } from '../backup-facts.ts';
@@ -60,7 +61,7 @@ export async function runbook(
       return undefined;
     });
   }
-  const text = runbookText(loaded, request.target, status);
+  const text = runbookText(loaded, request.target, status === undefined ? [] : outlook(status));
   const file = await writeRunbook(loaded, text).catch((error: unknown) =>
     warn(`the runbook cannot be written to the state folder: ${messageOf(error)}`),
   );
@@ -85,4 +86,23 @@ async function stored(
       hint: 'make one from the configuration: lifeboat runbook',
     });
   });
+}
+
+/** The chapter on what can be had, as lines of Markdown. */
+function outlook({ targets }: EmergencyStatusResult): string[] {
+  const rows = targets.flatMap(({ target, components }) =>
+    components.map(
+      ({ component, id, takenAt, provenAt, expectedMs }) =>
+        `| ${target} | ${component} | ${id ?? 'none is whole'} | ${takenAt ?? ''} | ${provenAt ?? 'never'} | ` +
+        `${expectedMs === undefined ? 'not measured' : formatDuration(expectedMs)} |`,
+    ),
+  );
+  return [
+    '## What could be had when this was made',
+    '',
+    '| target | component | newest whole backup | taken | proven | restore took |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+    '',
+  ];
 }

@@ -2,20 +2,14 @@
 import { sha256 } from '../../repository/box/crypto.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
-import {
-  factsKey,
-  keyCopyKey,
-  manifestKey,
-  packsKey,
-  trashKey,
-  type Manifest,
-} from '../../repository/manifests/manifest.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
 import { decodePackTable } from '../../repository/packs/pack-usage.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { damaged } from '../../repository/box/seal.ts';
 import { openBackup } from '../validate/choose.ts';
 import { faultOf, type DamageBook } from '../validate/damage.ts';
 import { checkBeside, packsOfIndexes, type Tally } from '../validate/objects.ts';
+import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey } from '../../repository/object-keys.ts';
 
 /** A manifest as the accounting needs it. */
 export interface KnownBackup {

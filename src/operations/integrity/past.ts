@@ -5,10 +5,10 @@
  */
 import { auditKey } from '../../repository/audit.ts';
 import { readDeleted } from '../../repository/deletion/deleted-records.ts';
-import { manifestKey } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { KnownBackup } from './expectation.ts';
 import type { Ledger } from './ledger.ts';
+import { manifestKey } from '../../repository/object-keys.ts';
 
 /** `targets`: the configured ones; those of the backups come in addition. `auditNumbers` by host, as listed. */
 export async function checkPast(

@@ -5,7 +5,7 @@ import { readEvidence } from '../../repository/backups/evidence.ts';
 import { parseEvidenceName } from '../../repository/backups/evidence-record.ts';
 import { parseKeyFile } from '../../repository/keys/key-file.ts';
 import { listLeases } from '../../repository/leases/lease-record.ts';
-import { keyCopyKey, type Manifest } from '../../repository/manifests/manifest.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { rescueScript } from '../../repository/rescue/install.ts';
 import { NotFoundError } from '../../storage/storage.ts';
@@ -13,6 +13,7 @@ import type { KnownBackup } from './expectation.ts';
 import type { Ledger } from './ledger.ts';
 import { asFault, faultOf } from '../validate/damage.ts';
 import { checkKeyFile } from '../validate/objects.ts';
+import { keyCopyKey } from '../../repository/object-keys.ts';
 
 /**
  * Every data key that a backup names must have its key file; every key file must be sound; copies must be equal, but

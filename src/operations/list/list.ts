@@ -8,7 +8,7 @@ import { withReadRepository } from '../open-repository.ts';
 import type { Operation } from '../operation.ts';
 import type { BackupSummary, ListRequest, ListResult } from './request.ts';
 import { proofStates } from '../proof/state.ts';
-import { backupSummary } from '../component.ts';
+import { backupSummary } from './summary.ts';
 
 export const listOperation: Operation<ListRequest, ListRequest, ListResult> = {
   need: () => repositoryNeeds,

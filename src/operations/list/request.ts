@@ -1,8 +1,8 @@
-/** What list and show are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
+/** What list and show are asked and what they answer. Times, sizes and secrets: as in operation.ts. */
 import type { Json } from '../../source/source.ts';
-import type { ComponentSizes } from '../backup/request.ts';
 import type { BackupType } from '../operation.ts';
 import type { ProofState } from '../proof/state.ts';
+import type { ComponentSizes } from '../component.ts';
 
 export interface ListRequest {
   /** Undefined: every target in the repository. */

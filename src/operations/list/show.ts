@@ -3,14 +3,15 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { readNotes } from '../../repository/backups/notes.ts';
-import { shownEvidence } from '../evidence.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { repositoryNeeds } from '../complete.ts';
 import { withReadRepository } from '../open-repository.ts';
 import type { Operation } from '../operation.ts';
-import type { ShowRequest, ShowResult } from './request.ts';
+import type { ShownEvidence, ShowRequest, ShowResult } from './request.ts';
 import { provenIn, proofStateOf } from '../proof/state.ts';
-import { backupSummary } from '../component.ts';
+import { backupSummary } from './summary.ts';
+import { type EvidencedBackup, readAllEvidence } from '../../repository/backups/evidence.ts';
+import type { Repository } from '../../repository/repository.ts';
 
 export const showOperation: Operation<ShowRequest, ShowRequest, ShowResult> = {
   need: () => repositoryNeeds,
@@ -50,5 +51,15 @@ export async function show(loaded: LoadedConfig, request: ShowRequest, context: 
       })),
       evidence: await shownEvidence(repository, listed),
     };
+  });
+}
+
+/** Every piece is opened, and one that does not count says why. Oldest first. */
+async function shownEvidence(repository: Repository, backup: EvidencedBackup): Promise<ShownEvidence[]> {
+  const pieces = await readAllEvidence(repository, backup);
+  return pieces.map(({ object, at, level, result, evidence, reason }) => {
+    if (evidence === undefined) return { object, at, level, result, reason };
+    const { durationMs, bytes, counts, compared, steps, damaged } = evidence;
+    return { object, at, level, result, durationMs, bytes, counts, compared, steps, damaged };
   });
 }

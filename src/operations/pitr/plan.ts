@@ -11,7 +11,6 @@ import { segmentAt } from '../../source/postgres/wal/file-name.ts';
 import { baseFacts, type BaseFacts } from '../../source/postgres/base/facts.ts';
 import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
 import type { ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
-import { segmentsOfBase } from '../backup/base-wal.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { baseBackups, placeFor, startsTooLate } from './choose-base.ts';
 import { neededFor } from './needed-segments.ts';
@@ -27,6 +26,7 @@ import {
   type WalInventory,
   type WalRun,
 } from './wal-inventory.ts';
+import { segmentsOfBase } from '../wal/base-segments.ts';
 
 export interface PitrPlan {
   readonly manifest: Manifest;

@@ -13,9 +13,9 @@ import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { lastRecordIn, marksIn } from '../../source/postgres/wal/dumped-records.ts';
 import { restorePointsIn, withoutPageHeaders } from '../../source/postgres/wal/records.ts';
 import { runWaldump } from '../../source/postgres/wal/waldump.ts';
-import { segmentsOfBase } from '../backup/base-wal.ts';
 import { readSegment } from '../wal/segment.ts';
 import { pushedAtOnce, settled, type Seen } from '../wal/settled.ts';
+import { segmentsOfBase } from '../wal/base-segments.ts';
 
 /** Everything of one cluster that is archived, by name. */
 export interface WalInventory {

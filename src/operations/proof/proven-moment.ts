@@ -2,7 +2,7 @@
 import { readEvidence, type EvidencedBackup } from '../../repository/backups/evidence.ts';
 import type { EvidenceName } from '../../repository/backups/evidence-record.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { restoreTimeMs } from '../drill/subject.ts';
+import { restoreTimeMs } from './restore-time.ts';
 
 /** Times RFC 3339 in UTC. */
 export interface ProvenMoment {

@@ -18,10 +18,9 @@ import { chooseBackup } from '../choose-backup.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { collectLeftovers, withReadRepository } from '../open-repository.ts';
 import { acquireReadLease } from '../read-lease.ts';
-import type { ExportOptions, ExportRequest, ExportResult } from './request.ts';
 import { componentOf } from '../component.ts';
-import type { Operation } from '../operation.ts';
-import { given, repositoryNeeds } from '../complete.ts';
+import type { ComponentName, Operation } from '../operation.ts';
+import { given, repositoryNeeds, type Some } from '../complete.ts';
 
 type ExportedFile = ExportResult['files'][number];
 
@@ -139,4 +138,29 @@ async function writeText(folder: string, name: string, text: string): Promise<Ex
     bytes: Buffer.byteLength(text),
     sha256: createHash('sha256').update(text).digest('hex'),
   };
+}
+
+export interface ExportRequest {
+  readonly id: string;
+  readonly target?: string | undefined;
+  /** Absolute; must be empty or absent. */
+  readonly folder: string;
+  /** Empty: all. */
+  readonly only: readonly ComponentName[];
+  readonly force: boolean;
+}
+
+/** Which backup to write as plain files, and where to; `folder` may be relative. */
+export type ExportOptions = Some<ExportRequest> & Pick<ExportRequest, 'id' | 'folder'>;
+
+export interface ExportResult {
+  readonly id: string;
+  readonly folder: string;
+  readonly files: readonly {
+    readonly path: string;
+    readonly component: string;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
+  readonly warnings: readonly string[];
 }

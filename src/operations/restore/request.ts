@@ -1,6 +1,6 @@
 /**
- * What a restore, its undoing and an export are asked and what they answer. Times, sizes and secrets: as in
- * requests.ts.
+ * What a restore and its undoing are asked and what they answer. Times, sizes and secrets: as in
+ * operation.ts.
  */
 import type { Secret } from '../../lib/secret.ts';
 import type { ComponentName, Confirm } from '../operation.ts';
@@ -146,29 +146,4 @@ export interface UndoRestoreResult {
   readonly database: string;
   /** Name that the restored database now has. */
   readonly setAside: string;
-}
-
-export interface ExportRequest {
-  readonly id: string;
-  readonly target?: string | undefined;
-  /** Absolute; must be empty or absent. */
-  readonly folder: string;
-  /** Empty: all. */
-  readonly only: readonly ComponentName[];
-  readonly force: boolean;
-}
-
-/** Which backup to write as plain files, and where to; `folder` may be relative. */
-export type ExportOptions = Some<ExportRequest> & Pick<ExportRequest, 'id' | 'folder'>;
-
-export interface ExportResult {
-  readonly id: string;
-  readonly folder: string;
-  readonly files: readonly {
-    readonly path: string;
-    readonly component: string;
-    readonly bytes: number;
-    readonly sha256: string;
-  }[];
-  readonly warnings: readonly string[];
 }

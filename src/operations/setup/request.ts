@@ -1,5 +1,4 @@
-/** What init, keys, doctor and unlock are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
-import type { ErrorCode } from '../../lib/errors.ts';
+/** What init, keys and unlock are asked and what they answer. Times, sizes and secrets: as in operation.ts. */
 import type { Secret } from '../../lib/secret.ts';
 import type { Confirm } from '../operation.ts';
 import type { Some } from '../complete.ts';
@@ -101,25 +100,6 @@ export interface KeysChangeResult {
   /** The data key that is written under from now on. */
   readonly current?: string | undefined;
   readonly warnings: readonly string[];
-}
-
-export interface DoctorCheck {
-  readonly name: string;
-  readonly ok: 'ok' | 'warn' | 'fail';
-  readonly message: string;
-  /** What to do about it. */
-  readonly hint?: string | undefined;
-  /** Decides the exit code of a failed check; default: usage (2). */
-  readonly code?: ErrorCode | undefined;
-}
-
-export interface DoctorRequest {
-  /** Undefined: every target. */
-  readonly target?: string | undefined;
-}
-
-export interface DoctorResult {
-  readonly checks: readonly DoctorCheck[];
 }
 
 export interface UnlockRequest {

@@ -3,11 +3,11 @@ import type { MonitoringConfig } from '../../config/config.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { hiddenWarning } from '../../repository/deletion/hidden-manifests.ts';
-import { manifestKey } from '../../repository/manifests/manifest.ts';
 import type { StatusReason } from './request.ts';
 import type { Survey, SurveyedBackup, SurveyedTarget } from './survey.ts';
 import { judgeWal } from './judge-wal.ts';
 import { count } from '../component.ts';
+import { manifestKey } from '../../repository/object-keys.ts';
 
 export interface Limits extends MonitoringConfig {
   /** --max-age: over every target. */

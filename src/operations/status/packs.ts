@@ -3,11 +3,11 @@
  * is.
  */
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
-import { packsKey } from '../../repository/manifests/manifest.ts';
 import { decodePackTable } from '../../repository/packs/pack-usage.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { NotFoundError, type Storage } from '../../storage/storage.ts';
+import { packsKey } from '../../repository/object-keys.ts';
 
 export interface PackShares {
   /** Of all packs that a backup uses. */

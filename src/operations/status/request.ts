@@ -1,4 +1,4 @@
-/** What status and acknowledge are asked and what they answer. Times, sizes and secrets: as in requests.ts. */
+/** What status and acknowledge are asked and what they answer. Times, sizes and secrets: as in operation.ts. */
 import type { ProvenMoment } from '../proof/proven-moment.ts';
 import type { ProofState } from '../proof/state.ts';
 import type { WalGap, WalTimeline } from '../wal/request.ts';

@@ -15,7 +15,6 @@ import type { Manifest } from '../../repository/manifests/manifest.ts';
 import { readNotes } from '../../repository/backups/notes.ts';
 import { safetyTag } from '../../repository/retention/backups.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { restoreSteps, restoreTimeMs } from '../drill/subject.ts';
 import { checkAuditNumbers, checkPast } from '../integrity/past.ts';
 import type { KnownBackup } from '../integrity/expectation.ts';
 import { Ledger } from '../integrity/ledger.ts';
@@ -27,7 +26,9 @@ import { proofStateOf, type ProofState } from '../proof/state.ts';
 import { packShares, type PackShares } from './packs.ts';
 import { configuredComponents, dueTimes, type DueTimes } from './schedule.ts';
 import { surveyWal, type SurveyedWal } from './survey-wal.ts';
-import { componentOf, sumSizes } from '../component.ts';
+import { componentOf } from '../component.ts';
+import { sumSizes } from '../list/summary.ts';
+import { restoreSteps, restoreTimeMs } from '../proof/restore-time.ts';
 
 export interface SurveyedBackup {
   readonly id: string;

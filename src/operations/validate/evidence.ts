@@ -3,13 +3,13 @@ import type { RunContext } from '../../lib/events.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { writeEvidence, type EvidenceDraft } from '../../repository/backups/evidence.ts';
 import type { EvidenceLevel } from '../../repository/backups/evidence-record.ts';
-import { manifestKey } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { NotFoundError, isDenied } from '../../storage/storage.ts';
 import { openBackup } from './choose.ts';
 import type { DamageBook } from './damage.ts';
 import type { OpenBackup } from './objects.ts';
 import type { Validation } from './stages.ts';
+import { manifestKey } from '../../repository/object-keys.ts';
 
 /**
  * A backup that was deleted while it was read is not damaged: what was found of it is forgotten. Returns the ids of

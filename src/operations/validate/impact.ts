@@ -7,13 +7,13 @@ import { boxKind, chunkIdKey, chunkIdOf, cipherFor } from '../../repository/box/
 import { decode } from '../../repository/box/codec.ts';
 import { sha256, type DataKey } from '../../repository/box/crypto.ts';
 import { packKey, type ChunkRecord } from '../../repository/packs/index-part.ts';
-import { packsKey } from '../../repository/manifests/manifest.ts';
 import { decodePackTable } from '../../repository/packs/pack-usage.ts';
 import { damaged } from '../../repository/box/seal.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { asFault, type DamageBook, faultOf } from './damage.ts';
 import { visitIndexes } from './indexes.ts';
 import { packsOfIndexes, type OpenBackup, type Tally } from './objects.ts';
+import { packsKey } from '../../repository/object-keys.ts';
 
 /** A damaged pack; tries single chunks of it. */
 export class BadPack {

@@ -7,18 +7,12 @@ import { sha256 } from '../../repository/box/crypto.ts';
 import { boxKind, openBox } from '../../repository/box/box.ts';
 import { IndexPart, packKey } from '../../repository/packs/index-part.ts';
 import { parseKeyFile } from '../../repository/keys/key-file.ts';
-import {
-  factsKey,
-  keyCopyKey,
-  packsKey,
-  type Manifest,
-  type ManifestArtifact,
-  type ManifestIndexPart,
-} from '../../repository/manifests/manifest.ts';
+import type { Manifest, ManifestArtifact, ManifestIndexPart } from '../../repository/manifests/manifest.ts';
 import { decodePackTable, type PackUse } from '../../repository/packs/pack-usage.ts';
 import { checkSeal, damaged } from '../../repository/box/seal.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { asFault, faultOf, SizeError, type DamageBook, type Fault } from './damage.ts';
+import { factsKey, keyCopyKey, packsKey } from '../../repository/object-keys.ts';
 
 /** A backup whose manifest is sealed and whose data key is open. */
 export interface OpenBackup {

@@ -1,4 +1,4 @@
-/** What validate is asked and what it answers. Times, sizes and secrets: as in requests.ts. */
+/** What validate is asked and what it answers. Times, sizes and secrets: as in operation.ts. */
 import type { Some } from '../complete.ts';
 
 /**

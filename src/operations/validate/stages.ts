@@ -6,7 +6,6 @@ import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { packKey } from '../../repository/packs/index-part.ts';
-import { factsKey } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ValidateRequest } from './request.ts';
 import { ArchiveCheck } from './archives.ts';
@@ -17,6 +16,7 @@ import { compareIndexes } from './indexes.ts';
 import { checkBeside, checkKeyFile, hashIndexes, packsOfIndexes, type OpenBackup, type Tally } from './objects.ts';
 import { addPack, checkPresence, readPacks, type PackEntry, type PackSet } from './packs.ts';
 import { isInSample, nextSample, type Sample } from './sample.ts';
+import { factsKey } from '../../repository/object-keys.ts';
 
 export interface Step {
   readonly name: string;

@@ -1,4 +1,4 @@
-/** What the operations on write-ahead log are asked and answer; rules as in requests.ts. */
+/** What the operations on write-ahead log are asked and answer; rules as in operation.ts. */
 import type { Confirm } from '../operation.ts';
 import type { Some } from '../complete.ts';
 

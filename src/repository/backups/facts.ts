@@ -6,9 +6,10 @@ import { NotFoundError } from '../../storage/storage.ts';
 import { boxKind, openBox } from '../box/box.ts';
 import { sha256 } from '../box/crypto.ts';
 import { openTrue } from '../earlier-versions.ts';
-import { factsKey, type Manifest } from '../manifests/manifest.ts';
+import type { Manifest } from '../manifests/manifest.ts';
 import { damaged } from '../box/seal.ts';
 import type { Repository } from '../repository.ts';
+import { factsKey } from '../object-keys.ts';
 
 /**
  * Reads the facts that a manifest names. Throws LifeboatError `integrity`, or `key` when the data key cannot be opened.

@@ -1,14 +1,9 @@
 /** What the main thread and the reader thread of a stream say to each other, and the buffers they share. */
-import type { CutOptions } from './slab-cutter.ts';
+import { type CutOptions, headBytes } from './slab-cutter.ts';
 
 export const slabFree = 0;
 export const slabTaken = 1;
 
-/**
- * Room before a slab's data, for the unfinished chunk of the slab before it: the size of the largest chunk. Rarely more
- * than a quarter of it is touched.
- */
-export const headBytes = 4 * 1024 * 1024;
 export const slabBytes = headBytes + 4 * 1024 * 1024;
 export const slabsPerStream = 3;
 

@@ -5,8 +5,8 @@
  */
 import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { headBytes, slabBytes, slabFree, slabTaken, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
-import { SlabCutter } from './slab-cutter.ts';
+import { slabBytes, slabFree, slabTaken, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
+import { headBytes, SlabCutter } from './slab-cutter.ts';
 
 /** A FIFO hands out at most this much at once. */
 const readBytes = 64 * 1024;

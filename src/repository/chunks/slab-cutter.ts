@@ -2,8 +2,13 @@
  * Cuts a stream that comes in slabs into chunks, as its bytes come in. What is unfinished at a slab's end is copied
  * before the data of the next. Loaded by reader threads too.
  */
-import { headBytes } from './chunk-protocol.ts';
 import { cutMasks, findCut, type ChunkSizes } from './cut-points.ts';
+
+/**
+ * Room before a slab's data, for the unfinished chunk of the slab before it: the size of the largest chunk. Rarely more
+ * than a quarter of it is touched.
+ */
+export const headBytes = 4 * 1024 * 1024;
 
 export interface CutOptions {
   readonly gear: Uint32Array;

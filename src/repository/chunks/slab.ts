@@ -2,8 +2,8 @@
  * Chunks as they lie in the buffer that they came in, and the making of such slabs of bytes that our own code makes.
  */
 import { chunkIdOf } from '../box/box.ts';
-import { headBytes, slabBytes, slabsPerStream } from './chunk-protocol.ts';
-import { SlabCutter, type CutOptions } from './slab-cutter.ts';
+import { slabBytes, slabsPerStream } from './chunk-protocol.ts';
+import { type CutOptions, headBytes, SlabCutter } from './slab-cutter.ts';
 
 export interface Chunk {
   readonly id: Buffer;

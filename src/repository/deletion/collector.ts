@@ -10,9 +10,9 @@ import { collectWal, type CollectedWal, type WalGarbageOptions, type WalRemover 
 import { hiddenWarning, type HiddenManifest } from './hidden-manifests.ts';
 import type { Lease } from '../leases/lease.ts';
 import type { ListedManifest } from '../manifests/listing.ts';
-import { manifestKey } from '../manifests/manifest.ts';
 import type { Repository } from '../repository.ts';
 import { parseWalKey } from '../wal/names.ts';
+import { manifestKey } from '../object-keys.ts';
 
 export interface GarbageOptions
   extends Omit<SurveyOptions, 'act' | 'ownLease' | 'signal'>, Pick<WalGarbageOptions, 'ruleOf'> {

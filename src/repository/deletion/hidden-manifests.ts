@@ -8,10 +8,11 @@ import { readDeleted } from './deleted-records.ts';
 import { isBackupId } from '../manifests/ids.ts';
 import { packKey } from '../packs/index-part.ts';
 import { readHiddenManifest, type ListedManifest } from '../manifests/listing.ts';
-import { trashKey, type Manifest } from '../manifests/manifest.ts';
+import type { Manifest } from '../manifests/manifest.ts';
 import { decodePackTable } from '../packs/pack-usage.ts';
 import type { Repository } from '../repository.ts';
 import { readTable } from './trash.ts';
+import { trashKey } from '../object-keys.ts';
 
 /** A manifest under a delete marker. */
 export interface HiddenManifest {

@@ -8,12 +8,13 @@ import { sha256 } from '../box/crypto.ts';
 import { openEarlier, openTrue } from '../earlier-versions.ts';
 import { nearestIds } from '../manifests/ids.ts';
 import type { ListedManifest } from '../manifests/listing.ts';
-import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey, type Manifest } from '../manifests/manifest.ts';
+import type { Manifest } from '../manifests/manifest.ts';
 import { decodePackTable } from '../packs/pack-usage.ts';
 import { findLostPacks } from '../packs/reused-packs.ts';
 import type { Repository } from '../repository.ts';
 import { damaged, splitDocument } from '../box/seal.ts';
 import { takeBack } from '../manifests/take-back.ts';
+import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey } from '../object-keys.ts';
 
 /**
  * Moves a manifest to trash: copied afresh, whatever lies there (the copy's stamp is the beginning of its grace time),

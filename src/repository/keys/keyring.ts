@@ -18,10 +18,10 @@ import {
   type ReadKeyFile,
 } from './key-file.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './key-material.ts';
-import { keyCopyKey } from '../manifests/manifest.ts';
 import { checkSeal, type DocumentSignature } from '../box/seal.ts';
 import { signerFromSeed, signingSeed, type Signer } from '../box/signing.ts';
 import { ownPublicKey, ownSigner, type RepositoryState } from '../host-state.ts';
+import { keyCopyKey } from '../object-keys.ts';
 
 export interface OpenedKey extends DataKey {
   readonly createdAt: string;

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { uncompiled } from '../../config/uncompiled.ts';
 import { backupIdPattern } from './ids.ts';
 import { damaged } from '../box/seal.ts';
+import { indexKey } from '../object-keys.ts';
 
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/);
 const size = z.int().nonnegative();
@@ -75,31 +76,6 @@ export type ManifestDraft = Omit<Manifest, 'format' | 'repository' | 'dataKey'>;
 
 /** Manifests larger than this are neither written nor read. */
 export const maxManifestBytes = 4 * 1024 * 1024;
-
-export function manifestKey(backupId: string): string {
-  return `manifests/${backupId}.json`;
-}
-
-export function trashKey(backupId: string): string {
-  return `trash/${backupId}.json`;
-}
-
-/** The key of part `k` of an artifact's chunk list. */
-export function indexKey(backupId: string, artifact: string, k: number): string {
-  return `backups/${backupId}/${artifact}.${k}.index`;
-}
-
-export function factsKey(backupId: string): string {
-  return `backups/${backupId}/facts`;
-}
-
-export function packsKey(backupId: string): string {
-  return `backups/${backupId}/packs`;
-}
-
-export function keyCopyKey(backupId: string): string {
-  return `backups/${backupId}/keys.json`;
-}
 
 /**
  * Checks the members of a sealed document that should be the manifest of `backupId` in `repositoryId`. Throws

@@ -18,12 +18,13 @@ import { gearTable } from '../chunks/gear.ts';
 import { IndexPartBuilder, type ChunkPlace } from './index-part.ts';
 import { OwnChunks } from './own-chunks.ts';
 import { checkReusedPacks } from './reused-packs.ts';
-import { factsKey, indexKey, packsKey, type ManifestArtifact } from '../manifests/manifest.ts';
+import type { ManifestArtifact } from '../manifests/manifest.ts';
 import { encodePackTable, PackUsage, type PackUse } from './pack-usage.ts';
 import { Packer, type StoredPack } from './packer.ts';
 import { ParentIndex, type ParentBackup } from './parent-index.ts';
 import { checkStoredBox } from '../box/read-back.ts';
 import type { Chunk } from '../chunks/slab.ts';
+import { factsKey, indexKey, packsKey } from '../object-keys.ts';
 
 export interface BackupWriterOptions {
   readonly storage: Storage;

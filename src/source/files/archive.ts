@@ -12,8 +12,9 @@ import type { OwnerNames } from './owners.ts';
 import { contentChanged, openForBackup } from './read-file.ts';
 import type { Spool } from './spool.ts';
 import type { Tally } from './tally.ts';
-import { blockBytes, encodeTarHeader, paddingOf, type TarMember } from './tar-header.ts';
+import { blockBytes, encodeTarHeader, paddingOf } from './tar-header.ts';
 import { problemOf, type WalkedEntry } from './walker.ts';
+import type { TarMember } from './member.ts';
 
 export interface ArchiveParts {
   readonly entries: AsyncIterable<WalkedEntry>;

@@ -7,9 +7,10 @@
 import { z } from 'zod';
 import { LifeboatError } from '../../lib/errors.ts';
 import { nameBytes, nameText } from './names.ts';
-import { paddingOf, type TarMember } from './tar-header.ts';
+import { paddingOf } from './tar-header.ts';
+import type { Device, EntryType, TarMember } from './member.ts';
 
-const entryType = z.enum(['file', 'folder', 'symlink', 'hardlink', 'char', 'block']);
+const entryTypes = ['file', 'folder', 'symlink', 'hardlink', 'char', 'block'] as const satisfies readonly EntryType[];
 const deviceNumbers = z.strictObject({ major: z.number().int(), minor: z.number().int() });
 const count = z.number().int().nonnegative();
 
@@ -17,7 +18,7 @@ const catalogLine = z.strictObject({
   path: z.string(),
   /** base64, when the path is not UTF-8; then `path` is only for reading. */
   pathBytes: z.string().optional(),
-  type: entryType,
+  type: z.enum(entryTypes),
   mode: count,
   uid: count,
   gid: count,
@@ -44,9 +45,6 @@ const catalogLine = z.strictObject({
   changed: z.literal(true).optional(),
   device: deviceNumbers.optional(),
 });
-
-export type EntryType = z.infer<typeof entryType>;
-export type Device = z.infer<typeof deviceNumbers>;
 
 /**
  * One member of files.tar, and what is known of it besides. `path` and `link` are bytes without a leading slash

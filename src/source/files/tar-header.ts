@@ -6,28 +6,9 @@
  */
 import { isAscii, isUtf8 } from 'node:buffer';
 import { LifeboatError } from '../../lib/errors.ts';
-import type { Device, EntryType } from './catalog.ts';
+import type { Device, EntryType, TarMember } from './member.ts';
 
 export const blockBytes = 512;
-
-/** What a header tells of a member. `path` and `link` are bytes without a leading or trailing slash. */
-export interface TarMember {
-  readonly path: Buffer;
-  readonly type: EntryType;
-  /** Permission bits, 07777. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Names of owner and group; empty if unknown. */
-  readonly user: string;
-  readonly group: string;
-  /** Bytes of content that follow; 0 for all but files. */
-  readonly size: number;
-  readonly mtimeNs: bigint;
-  /** Target of a symlink, or the path of the member that a hard link is another name of. */
-  readonly link?: Buffer;
-  readonly device?: Device;
-}
 
 const typeFlags: Readonly<Record<EntryType, string>> = {
   file: '0',

@@ -10,15 +10,8 @@ import { integrityOperation } from '../../../src/operations/integrity/account.ts
 import { validateOperation } from '../../../src/operations/validate/validate.ts';
 import { listOperation } from '../../../src/operations/list/list.ts';
 import type { BackupSummary, ListResult, ShowResult } from '../../../src/operations/list/request.ts';
+import type { RestoreResult, RestoredComponent, UndoRestoreResult } from '../../../src/operations/restore/request.ts';
 import type {
-  ExportResult,
-  RestoreResult,
-  RestoredComponent,
-  UndoRestoreResult,
-} from '../../../src/operations/restore/request.ts';
-import type {
-  DoctorCheck,
-  DoctorResult,
   InitResult,
   KeysChangeResult,
   KeysGenerateResult,
@@ -37,7 +30,6 @@ import { holdView, releaseView, undeleteView } from '../../../src/ui/hold-view.t
 import { documents, type DocumentName } from '../../../src/ui/json/documents.ts';
 import { keysChangeView, keysGenerateView, keysListView } from '../../../src/ui/keys-view.ts';
 import type { AuditResult } from '../../../src/operations/audit/audit.ts';
-import type { EmergencyResult } from '../../../src/operations/emergency/restore.ts';
 import type { EmergencyStatusResult } from '../../../src/operations/emergency/status.ts';
 import { listView } from '../../../src/ui/list-view.ts';
 import { restoreView, undoRestoreView } from '../../../src/ui/restore-view.ts';
@@ -45,6 +37,9 @@ import { showView } from '../../../src/ui/show-view.ts';
 import { unlockView } from '../../../src/ui/unlock-view.ts';
 import { validateView } from '../../../src/ui/validate-view.ts';
 import { documentOf, type View } from '../../../src/ui/view.ts';
+import type { DoctorCheck, DoctorResult } from '../../../src/operations/doctor/request.ts';
+import type { ExportResult } from '../../../src/operations/restore/export.ts';
+import type { EmergencyResult } from '../../../src/operations/emergency/request.ts';
 
 /** The schemas and the types of results say the same: what a schema lets through is a result. */
 type Fits<Name extends DocumentName, Result> = z.infer<(typeof documents)[Name]> extends Result ? true : never;

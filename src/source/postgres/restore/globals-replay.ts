@@ -9,7 +9,7 @@ import type { Secret } from '../../../lib/secret.ts';
 import type { ArtifactReader } from '../../source.ts';
 import type { PostgresFacts } from '../facts/facts.ts';
 import { type Queries, serverWords, withMaintenance } from '../server/maintenance.ts';
-import { readIdentifier, splitStatements } from '../sql-statements.ts';
+import { readIdentifier, splitStatements } from './sql-statements.ts';
 import { readTargetServer } from './target-database.ts';
 
 export interface GlobalsRequest {

@@ -14,7 +14,7 @@ import { copyStatements } from './database-settings.ts';
 import { type Queries, serverWords, withMaintenance } from '../server/maintenance.ts';
 import { beforeName, checkDatabaseName, undoneName } from './names.ts';
 import { quoteIdentifier } from '../server/quote.ts';
-import { checkSwap } from '../swap-check.ts';
+import { checkSwap } from './swap-check.ts';
 import { freeStampedName } from './target-database.ts';
 
 export interface SwapRequest {

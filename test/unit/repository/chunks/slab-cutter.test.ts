@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createHash, randomInt } from 'node:crypto';
 import { test } from 'node:test';
-import { headBytes, slabBytes } from '../../../../src/repository/chunks/chunk-protocol.ts';
+import { slabBytes } from '../../../../src/repository/chunks/chunk-protocol.ts';
 import {
   cutMasks,
   defaultChunkSizes,
@@ -11,7 +11,7 @@ import {
   type ChunkSizes,
 } from '../../../../src/repository/chunks/cut-points.ts';
 import { gearTable } from '../../../../src/repository/chunks/gear.ts';
-import { SlabCutter } from '../../../../src/repository/chunks/slab-cutter.ts';
+import { headBytes, SlabCutter } from '../../../../src/repository/chunks/slab-cutter.ts';
 
 const gear = gearTable(undefined, 'slab-cutter');
 

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { AbortedError, LifeboatError } from '../../../../src/lib/errors.ts';
 import { readFacts } from '../../../../src/repository/backups/facts.ts';
-import { manifestKey, type Manifest } from '../../../../src/repository/manifests/manifest.ts';
+import type { Manifest } from '../../../../src/repository/manifests/manifest.ts';
 import { StorageError } from '../../../../src/storage/storage.ts';
 import { openRecord, sealRecord } from '../../../../src/repository/keys/sealed-records.ts';
 import { sealDocument } from '../../../../src/repository/box/seal.ts';
 import { streamArtifact } from '../../../helpers/repository/chunk-repository.ts';
 import { backUp, collect, encryption, testRepository } from '../../../helpers/repository/repository.ts';
 import type { ResolveOptions } from '../../../../src/repository/manifests/resolve.ts';
+import { manifestKey } from '../../../../src/repository/object-keys.ts';
 
 const config = encryption({ key: 'a1'.repeat(32) });
 const home = testRepository();

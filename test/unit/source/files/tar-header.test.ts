@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { LifeboatError } from '../../../../src/lib/errors.ts';
-import { decodeTarHeader, encodeTarHeader, type TarMember } from '../../../../src/source/files/tar-header.ts';
+import { decodeTarHeader, encodeTarHeader } from '../../../../src/source/files/tar-header.ts';
+import type { TarMember } from '../../../../src/source/files/member.ts';
 
 const plain: TarMember = {
   path: Buffer.from('srv/a.txt'),

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { suffixedName } from '../../../../../src/source/postgres/restore/names.ts';
 import { chooseEntries } from '../../../../../src/source/postgres/restore/select-entries.ts';
 import { parsePattern, parseSelection } from '../../../../../src/source/postgres/restore/table-patterns.ts';
-import { readIdentifier, splitStatements } from '../../../../../src/source/postgres/sql-statements.ts';
+import { readIdentifier, splitStatements } from '../../../../../src/source/postgres/restore/sql-statements.ts';
 import type { TocEntry } from '../../../../../src/source/postgres/restore/toc.ts';
 
 for (const [pattern, schema, name, expected] of [

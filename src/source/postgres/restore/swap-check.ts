@@ -1,7 +1,7 @@
 /** What stands against renaming a live database, found before anything is touched. */
-import { LifeboatError } from '../../lib/errors.ts';
-import type { Queries } from './server/maintenance.ts';
-import { databaseExists } from './restore/target-database.ts';
+import { LifeboatError } from '../../../lib/errors.ts';
+import type { Queries } from '../server/maintenance.ts';
+import { databaseExists } from './target-database.ts';
 
 /**
  * Throws `not_found`, `usage` or `source` if the swap could not be carried out or would break what hangs on the live

@@ -1,0 +1,47 @@
+/** A backup in the one line that lists show of it. */
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
+import type { Note } from '../../repository/backups/notes.ts';
+import type { BackupSummary, Trust } from './request.ts';
+import type { ProofState } from '../proof/state.ts';
+import type { ComponentSizes } from '../component.ts';
+
+/** One line about a manifest that could be read; `note`: what was said of it since. */
+export function backupSummary(
+  listed: ListedManifest,
+  manifest: Manifest,
+  { note, standing }: { readonly note?: Note | undefined; readonly standing?: ProofState | undefined } = {},
+): BackupSummary {
+  return {
+    id: manifest.id,
+    target: manifest.target,
+    type: manifest.type,
+    label: manifest.label,
+    tags: [...new Set([...(manifest.tags ?? []), ...(note?.tags ?? [])])],
+    host: manifest.host,
+    startedAt: manifest.startedAt,
+    finishedAt: manifest.finishedAt,
+    components: manifest.components.map(({ name }) => name),
+    encrypted: manifest.dataKey !== undefined,
+    trust: trustOf(listed),
+    warnings: manifest.warnings,
+    ...sumSizes(manifest.components),
+    hold: note?.hold,
+    standing,
+  };
+}
+
+function trustOf({ trust, signedBy }: ListedManifest): Trust {
+  if (trust === 'sealed') return 'authentic';
+  if (trust === 'untrusted') return signedBy === undefined ? 'unsigned' : 'untrusted';
+  return 'unchecked';
+}
+
+export function sumSizes(parts: readonly ComponentSizes[]): ComponentSizes {
+  const sum = (pick: (part: ComponentSizes) => number): number => parts.reduce((total, part) => total + pick(part), 0);
+  return {
+    readBytes: sum((part) => part.readBytes),
+    newBytes: sum((part) => part.newBytes),
+    storedBytes: sum((part) => part.storedBytes),
+  };
+}

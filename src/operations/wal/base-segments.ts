@@ -1,0 +1,14 @@
+/** Which segments of write-ahead log belong to a base backup. */
+import { parseLsn } from '../../source/postgres/wal/lsn.ts';
+import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+
+/** The numbers of the segments that hold a base backup's WAL, first and last. */
+export function segmentsOfBase({ startLsn, stopLsn, walSegmentBytes }: BaseFacts): {
+  readonly first: bigint;
+  readonly last: bigint;
+} {
+  return {
+    first: parseLsn(startLsn) / BigInt(walSegmentBytes),
+    last: (parseLsn(stopLsn) - 1n) / BigInt(walSegmentBytes),
+  };
+}
