@@ -2,7 +2,7 @@
 import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { acquireLease, type Lease, type LeaseOptions } from '../repository/leases/lease.ts';
-import type { LeaseScope } from '../repository/leases/lease-record.ts';
+import type { LeaseScope } from '../repository/leases/record.ts';
 import type { Repository } from '../repository/repository.ts';
 import { isDenied } from '../storage/storage.ts';
 

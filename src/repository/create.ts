@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { EncryptionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { Storage } from '../storage/storage.ts';
-import { hasSymmetricKey, parseKeyMaterial } from './keys/key-material.ts';
+import { hasSymmetricKey, parseKeyMaterial } from './keys/material.ts';
 import { noKeyToWrite } from './keys/keyring.ts';
 import { acquireLease } from './leases/lease.ts';
 import { installRescue } from './rescue/install.ts';

@@ -10,8 +10,8 @@ import {
   wrapDataKey,
   type KeyEntry,
   type ReadKeyFile,
-} from './keys/key-file.ts';
-import { hasSymmetricKey, type KeyMaterial } from './keys/key-material.ts';
+} from './keys/file.ts';
+import { hasSymmetricKey, type KeyMaterial } from './keys/material.ts';
 import type { Keyring, OpenedKey } from './keys/keyring.ts';
 import { acquireLease } from './leases/lease.ts';
 import type { Repository } from './repository.ts';

@@ -10,7 +10,7 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { keyNeeded, type SealingKey } from './keys/sealed-records.ts';
 import { openTrue } from './earlier-versions.ts';
-import { canDecrypt, parseKeyMaterial, type KeyMaterial } from './keys/key-material.ts';
+import { canDecrypt, parseKeyMaterial, type KeyMaterial } from './keys/material.ts';
 import { Keyring, type OpenedKey } from './keys/keyring.ts';
 import {
   listManifests,

@@ -1,6 +1,6 @@
 /** Opens the storage that a location names. The S3 client takes a tenth of a second to load: only for S3. */
 import type { RepositoryLocation } from '../config/config.ts';
-import { openLocalStorage } from './local/local-storage.ts';
+import { openLocalStorage } from './local/local.ts';
 import { retryTransient, withRetry, type StorageRetryOptions } from './retry.ts';
 import type { Storage } from './storage.ts';
 
@@ -36,7 +36,7 @@ export async function openStorage(location: RepositoryLocation, options: OpenSto
   if (location.kind === 'local') {
     return withRetry(openLocalStorage(location.path, { create: options.create ?? false }), retryOptions);
   }
-  const { openS3Storage } = await import('./s3/s3-storage.ts');
+  const { openS3Storage } = await import('./s3/s3.ts');
   const s3Options = { signal: options.signal, idleTimeoutMs: options.idleTimeoutMs };
   return withRetry(await retryTransient(() => openS3Storage(location, s3Options), retryOptions), retryOptions);
 }

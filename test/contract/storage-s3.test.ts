@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before } from 'node:test';
 import { openStorage } from '../../src/storage/open.ts';
 import { withRetry } from '../../src/storage/retry.ts';
-import { openS3Storage } from '../../src/storage/s3/s3-storage.ts';
+import { openS3Storage } from '../../src/storage/s3/s3.ts';
 import { startFaultProxy, type FaultProxy, type ProxyFault } from '../helpers/storage/fault-proxy.ts';
 import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 import { storageContract } from './storage-suite.ts';

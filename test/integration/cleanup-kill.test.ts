@@ -9,7 +9,7 @@ import { newBackupId } from '../../src/repository/manifests/ids.ts';
 import { acquireLease } from '../../src/repository/leases/lease.ts';
 import { writeNote } from '../../src/repository/backups/notes.ts';
 import { findInTrash } from '../../src/repository/deletion/trash.ts';
-import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../src/storage/local/local.ts';
 import { streamArtifact } from '../helpers/repository/chunk-repository.ts';
 import { copyHome, dayMs, newHome, quiet, type CleanupHome } from '../helpers/repository/cleanup-home.ts';
 import { startWorker } from '../helpers/repository/cleanup-processes.ts';

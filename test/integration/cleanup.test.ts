@@ -10,7 +10,7 @@ import { undelete } from '../../src/operations/cleanup/undelete.ts';
 import { readNotes } from '../../src/repository/backups/notes.ts';
 import { writeEvidence } from '../../src/repository/backups/evidence.ts';
 import { acquireLease } from '../../src/repository/leases/lease.ts';
-import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../src/storage/local/local.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { runCli, type CliResult } from '../helpers/cli/run-cli.ts';
 import { configOf, dayMs, keepLast, newHome, quiet, type CleanupHome } from '../helpers/repository/cleanup-home.ts';

@@ -23,7 +23,7 @@ import { ownIdentity } from '../../src/lib/process-identity.ts';
 import { checkStorage } from '../../src/operations/doctor/storage.ts';
 import { doctor } from '../../src/operations/doctor/doctor.ts';
 import type { InitResult } from '../../src/operations/setup/request.ts';
-import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../src/storage/local/local.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { makeBench, testKey } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';

@@ -23,7 +23,7 @@ import { Secret } from '../../src/lib/secret.ts';
 import { cleanup } from '../../src/operations/cleanup/cleanup.ts';
 import { doctor } from '../../src/operations/doctor/doctor.ts';
 import { undelete } from '../../src/operations/cleanup/undelete.ts';
-import { decodePackTable } from '../../src/repository/packs/pack-usage.ts';
+import { decodePackTable } from '../../src/repository/packs/usage.ts';
 import { packKey } from '../../src/repository/packs/index-part.ts';
 import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 

@@ -19,7 +19,7 @@ import type { CompressionConfig, EncryptionConfig } from '../../src/config/confi
 import { newIdentity, recipientOf } from '../../src/repository/keys/age.ts';
 import type { Manifest } from '../../src/repository/manifests/manifest.ts';
 import { signerFromSeed } from '../../src/repository/box/signing.ts';
-import { sealWalBox } from '../../src/repository/wal/wal-box.ts';
+import { sealWalBox } from '../../src/repository/wal/box.ts';
 import { streamArtifact } from '../helpers/repository/chunk-repository.ts';
 import { backUp, encryption, testRepository, type TestRepository } from '../helpers/repository/repository.ts';
 

@@ -14,7 +14,7 @@ import { validateRepository } from '../../src/operations/validate/validate.ts';
 import { verifyPack } from '../../src/operations/validate/packs.ts';
 import { openRepository } from '../../src/repository/repository.ts';
 import { withFaults, type Fault } from '../helpers/storage/faulty-storage.ts';
-import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../src/storage/local/local.ts';
 import { StorageError } from '../../src/storage/storage.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';

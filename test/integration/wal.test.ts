@@ -12,7 +12,7 @@ import { putWal, readWal } from '../../src/repository/wal/archive.ts';
 import { openRepository } from '../../src/repository/repository.ts';
 import { formatLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { segmentName, segmentNumber } from '../../src/source/postgres/wal/file-name.ts';
-import { openLocalStorage } from '../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../src/storage/local/local.ts';
 import { walDocuments } from '../../src/ui/json/wal-documents.ts';
 import { serverFolder } from '../helpers/servers/postgres.ts';
 import { encryption } from '../helpers/repository/repository.ts';

@@ -1,7 +1,7 @@
 /** At most so many backups into one repository at a time, over all hosts. */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Lease } from '../../repository/leases/lease.ts';
-import { listLeases } from '../../repository/leases/lease-record.ts';
+import { listLeases } from '../../repository/leases/record.ts';
 import type { Storage } from '../../storage/storage.ts';
 
 /**

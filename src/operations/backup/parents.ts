@@ -7,7 +7,7 @@ import type { EventSink } from '../../lib/events.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import { packKey } from '../../repository/packs/index-part.ts';
 import type { Manifest, ManifestArtifact } from '../../repository/manifests/manifest.ts';
-import { decodePackTable, encodePackTable } from '../../repository/packs/pack-usage.ts';
+import { decodePackTable, encodePackTable } from '../../repository/packs/usage.ts';
 import type { ParentBackup } from '../../repository/packs/parent-index.ts';
 import { findLostPacks } from '../../repository/packs/reused-packs.ts';
 import type { Repository } from '../../repository/repository.ts';

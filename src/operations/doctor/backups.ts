@@ -2,7 +2,7 @@
 import type { RunContext } from '../../lib/events.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { readFacts } from '../../repository/backups/facts.ts';
-import { canDecrypt, hasSymmetricKey } from '../../repository/keys/key-material.ts';
+import { canDecrypt, hasSymmetricKey } from '../../repository/keys/material.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { attempt, failed, passed, warned } from './check.ts';

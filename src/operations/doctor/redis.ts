@@ -11,7 +11,7 @@ import { formatBytes } from '../../lib/units.ts';
 import { withRedis } from '../../source/redis/connection.ts';
 import { isLoopback, parseRedisUrl, type RedisEndpoint } from '../../source/redis/endpoint.ts';
 import { probeRedis } from '../../source/redis/probe.ts';
-import { rdbVersionOf, whyNotLoadable } from '../../source/redis/rdb/versions.ts';
+import { rdbVersionOf, whyNotLoadable } from '../../source/redis/rdb-versions.ts';
 import { findServerBinaries } from '../../source/redis/scratch-server.ts';
 import { readConfig, readInfo, versionFrom, type ServerVersion } from '../../source/redis/server-info.ts';
 import {

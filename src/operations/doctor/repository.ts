@@ -9,7 +9,7 @@ import { formatBytes } from '../../lib/units.ts';
 import { sha256 } from '../../repository/box/crypto.ts';
 import { findUnexplained, hiddenWarning } from '../../repository/deletion/hidden-manifests.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
-import { decodePackTable } from '../../repository/packs/pack-usage.ts';
+import { decodePackTable } from '../../repository/packs/usage.ts';
 import { openRepository, type Repository } from '../../repository/repository.ts';
 import { rescueSum } from '../../repository/rescue/install.ts';
 import { openStorage } from '../../storage/open.ts';

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { RepositoryLocation, S3Location } from '../../config/config.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { formatDuration } from '../../lib/time.ts';
-import { listLeases, type ListedLease } from '../../repository/leases/lease-record.ts';
+import { listLeases, type ListedLease } from '../../repository/leases/record.ts';
 import { requireObjectLock } from '../../repository/retained-storage.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { ObjectInfo, Storage } from '../../storage/storage.ts';

@@ -11,7 +11,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { requireSpace } from '../../lib/fs.ts';
 import { redisFacts, type RedisFacts } from '../../source/redis/facts.ts';
 import type { RdbSummary } from '../../source/redis/rdb/summary.ts';
-import { whyNotLoadable } from '../../source/redis/rdb/versions.ts';
+import { whyNotLoadable } from '../../source/redis/rdb-versions.ts';
 import { summarizeFile } from '../../source/redis/rdb-file.ts';
 import { openScratch } from '../../source/redis/scratch.ts';
 import { findServerBinaries, startScratchServer, type ServerBinary } from '../../source/redis/scratch-server.ts';

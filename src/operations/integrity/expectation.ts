@@ -3,7 +3,7 @@ import { sha256 } from '../../repository/box/crypto.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
-import { decodePackTable } from '../../repository/packs/pack-usage.ts';
+import { decodePackTable } from '../../repository/packs/usage.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { damaged } from '../../repository/box/seal.ts';
 import { openBackup } from '../validate/choose.ts';

@@ -5,7 +5,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { newIdentity, recipientOf } from '../../repository/keys/age.ts';
-import { parseEncryptionKey, parseKeyMaterial } from '../../repository/keys/key-material.ts';
+import { parseEncryptionKey, parseKeyMaterial } from '../../repository/keys/material.ts';
 import {
   describeKeys,
   rewrapKeys,

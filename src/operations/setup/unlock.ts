@@ -1,8 +1,8 @@
 /** Takes away leases that dead runs left; live ones only when asked for, and by name. */
 import type { LoadedConfig } from '../../config/load.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { breakLease, judgedLeases } from '../../repository/leases/lease-break.ts';
-import type { ListedLease } from '../../repository/leases/lease-record.ts';
+import { breakLease, judgedLeases } from '../../repository/leases/break.ts';
+import type { ListedLease } from '../../repository/leases/record.ts';
 import { audited } from '../audit/audited.ts';
 import { withStorage } from '../open-repository.ts';
 import type { Lease, UnlockOptions, UnlockRequest, UnlockResult } from './request.ts';

@@ -3,7 +3,7 @@
  * is.
  */
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
-import { decodePackTable } from '../../repository/packs/pack-usage.ts';
+import { decodePackTable } from '../../repository/packs/usage.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { NotFoundError, type Storage } from '../../storage/storage.ts';

@@ -9,7 +9,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { allEvidenceNames, readEvidence } from '../../repository/backups/evidence.ts';
 import { findUnexplained, type HiddenManifest } from '../../repository/deletion/hidden-manifests.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
-import { listLeases } from '../../repository/leases/lease-record.ts';
+import { listLeases } from '../../repository/leases/record.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import { readNotes } from '../../repository/backups/notes.ts';

@@ -7,7 +7,7 @@ import { boxKind, chunkIdKey, chunkIdOf, cipherFor } from '../../repository/box/
 import { decode } from '../../repository/box/codec.ts';
 import { sha256, type DataKey } from '../../repository/box/crypto.ts';
 import { packKey, type ChunkRecord } from '../../repository/packs/index-part.ts';
-import { decodePackTable } from '../../repository/packs/pack-usage.ts';
+import { decodePackTable } from '../../repository/packs/usage.ts';
 import { damaged } from '../../repository/box/seal.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { asFault, type DamageBook, faultOf } from './damage.ts';

@@ -2,7 +2,7 @@
  * Chunks as they lie in the buffer that they came in, and the making of such slabs of bytes that our own code makes.
  */
 import { chunkIdOf } from '../box/box.ts';
-import { slabBytes, slabsPerStream } from './chunk-protocol.ts';
+import { slabBytes, slabsPerStream } from './protocol.ts';
 import { type CutOptions, headBytes, SlabCutter } from './slab-cutter.ts';
 
 export interface Chunk {

@@ -9,7 +9,7 @@ import { isBackupId } from '../manifests/ids.ts';
 import { packKey } from '../packs/index-part.ts';
 import { readHiddenManifest, type ListedManifest } from '../manifests/listing.ts';
 import type { Manifest } from '../manifests/manifest.ts';
-import { decodePackTable } from '../packs/pack-usage.ts';
+import { decodePackTable } from '../packs/usage.ts';
 import type { Repository } from '../repository.ts';
 import { readTable } from './trash.ts';
 import { trashKey } from '../object-keys.ts';

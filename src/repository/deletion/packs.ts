@@ -6,7 +6,7 @@
  */
 import type { Storage } from '../../storage/storage.ts';
 import { packKey } from '../packs/index-part.ts';
-import { decodePackTable } from '../packs/pack-usage.ts';
+import { decodePackTable } from '../packs/usage.ts';
 
 export const defaultWindow = 2_000_000;
 

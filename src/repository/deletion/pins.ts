@@ -1,7 +1,7 @@
 /** What running work needs: all that the parents of its lease name, and every object younger than it. */
 import type { Storage } from '../../storage/storage.ts';
-import { markDeadLeases } from '../leases/lease-break.ts';
-import { listLeases, type ListedLease } from '../leases/lease-record.ts';
+import { markDeadLeases } from '../leases/break.ts';
+import { listLeases, type ListedLease } from '../leases/record.ts';
 
 export interface Pins {
   /** Objects stored at or after this moment stay, milliseconds since 1970; Infinity: nothing runs. */

@@ -9,7 +9,7 @@ import { openEarlier, openTrue } from '../earlier-versions.ts';
 import { nearestIds } from '../manifests/ids.ts';
 import type { ListedManifest } from '../manifests/listing.ts';
 import type { Manifest } from '../manifests/manifest.ts';
-import { decodePackTable } from '../packs/pack-usage.ts';
+import { decodePackTable } from '../packs/usage.ts';
 import { findLostPacks } from '../packs/reused-packs.ts';
 import type { Repository } from '../repository.ts';
 import { damaged, splitDocument } from '../box/seal.ts';

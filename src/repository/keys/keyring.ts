@@ -16,8 +16,8 @@ import {
   wrapDataKey,
   type OpenedBy,
   type ReadKeyFile,
-} from './key-file.ts';
-import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './key-material.ts';
+} from './file.ts';
+import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './material.ts';
 import { checkSeal, type DocumentSignature } from '../box/seal.ts';
 import { signerFromSeed, signingSeed, type Signer } from '../box/signing.ts';
 import { ownPublicKey, ownSigner, type RepositoryState } from '../host-state.ts';

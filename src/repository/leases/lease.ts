@@ -16,7 +16,7 @@ import {
   type LeaseRecord,
   type LeaseScope,
   type ListedLease,
-} from './lease-record.ts';
+} from './record.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
 
 export interface LeaseOptions {

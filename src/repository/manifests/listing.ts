@@ -7,7 +7,7 @@ import { NotFoundError, type ObjectInfo, type ObjectVersion, type Storage } from
 import { openEarlier } from '../earlier-versions.ts';
 import { distrustOf, openSplit } from '../keys/sealed-records.ts';
 import { isBackupId } from './ids.ts';
-import { canDecrypt } from '../keys/key-material.ts';
+import { canDecrypt } from '../keys/material.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { maxManifestBytes, parseManifest, type Manifest } from './manifest.ts';
 import { damaged, splitDocument } from '../box/seal.ts';

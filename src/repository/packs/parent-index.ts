@@ -8,7 +8,7 @@ import type { Storage } from '../../storage/storage.ts';
 import { boxKind, openBox } from '../box/box.ts';
 import type { DataKey } from '../box/crypto.ts';
 import { IndexPart, packKey, type ChunkPlace } from './index-part.ts';
-import { decodePackTable, type PackUse } from './pack-usage.ts';
+import { decodePackTable, type PackUse } from './usage.ts';
 
 /**
  * What earlier backups must tell: their artifacts (each name once) with the objects of their index parts, and their

@@ -3,7 +3,7 @@ import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { NotFoundError, type Storage } from '../../storage/storage.ts';
 import { packKey } from './index-part.ts';
-import type { PackUse } from './pack-usage.ts';
+import type { PackUse } from './usage.ts';
 
 /** From so many packs on, one listing costs less than a look at each. */
 const listFrom = 300;

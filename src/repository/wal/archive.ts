@@ -10,7 +10,7 @@ import { headerBytes } from '../box/box.ts';
 import type { SealingKey } from '../keys/sealed-records.ts';
 import { openTrue } from '../earlier-versions.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import { openWalBox, saltOf, sealWalBox } from './wal-box.ts';
+import { openWalBox, saltOf, sealWalBox } from './box.ts';
 import { needWalName, parseWalKey, timelinePrefix, walKey, type WalName } from './names.ts';
 
 /** A repository as far as this module needs one. */

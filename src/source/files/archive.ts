@@ -6,7 +6,7 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { type CatalogEntry, encodeCatalogLine } from './catalog.ts';
-import { closeFile, readSome, statFile } from './file-calls.ts';
+import { closeFile, readSome, statFile } from './system-calls.ts';
 import type { LinkTable } from './link-table.ts';
 import type { OwnerNames } from './owners.ts';
 import { contentChanged, openForBackup } from './read-file.ts';

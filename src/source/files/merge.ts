@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
-import { changeMode, closeFile, type Folder, listFolder, openFolder, statFile, statLink } from './file-calls.ts';
+import { changeMode, closeFile, type Folder, listFolder, openFolder, statFile, statLink } from './system-calls.ts';
 import { displayPath, joinName } from './names.ts';
 import { type Rights, secondsOf } from './restore-rights.ts';
 import { applyRights } from './target-tree.ts';

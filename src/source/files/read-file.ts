@@ -6,7 +6,7 @@
 import { constants } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { systemCodeOf } from '../../lib/errors.ts';
-import { closeFile, openFile, readSome, statFile } from './file-calls.ts';
+import { closeFile, openFile, readSome, statFile } from './system-calls.ts';
 
 /** Files up to this size are read as a whole, ahead of need. */
 export const smallFileBytes = 256 * 1024;

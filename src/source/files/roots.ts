@@ -5,7 +5,7 @@
 import { realpath } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
-import { statLink } from './file-calls.ts';
+import { statLink } from './system-calls.ts';
 import { compareTreeOrder, displayPath, isWithin } from './names.ts';
 
 export interface Root {

@@ -10,7 +10,7 @@ import type { RunContext } from '../../lib/events.ts';
 import type { Artifact, ComponentFacts, Json, Problem, Source, SourceInfo } from '../source.ts';
 import { writeArchive } from './archive.ts';
 import type { FilesFacts } from './facts.ts';
-import { closeFile, openFolder, statLink } from './file-calls.ts';
+import { closeFile, openFolder, statLink } from './system-calls.ts';
 import { createLinkTable, defaultLinkLimit } from './link-table.ts';
 import { decodeName, displayPath } from './names.ts';
 import { readOwnerNames } from './owners.ts';

@@ -7,7 +7,7 @@ import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { withScratchFolder } from '../../lib/fs.ts';
-import { closeFile, openFile, readSome, writeAll } from './file-calls.ts';
+import { closeFile, openFile, readSome, writeAll } from './system-calls.ts';
 
 const batchBytes = 256 * 1024;
 

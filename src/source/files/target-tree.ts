@@ -5,7 +5,7 @@
  */
 import fs from 'node:fs';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
-import { changeMode, changeOwner, changeTimes, closeFile, type Folder, openFolder, statLink } from './file-calls.ts';
+import { changeMode, changeOwner, changeTimes, closeFile, type Folder, openFolder, statLink } from './system-calls.ts';
 import { displayPath, splitName } from './names.ts';
 import type { Rights } from './restore-rights.ts';
 

@@ -9,7 +9,7 @@ import type { BigIntStats } from 'node:fs';
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { type PlacedEntry, readCatalog } from './catalog.ts';
-import { closeFile, type Folder, listFolder, type NameList, openFolder, readSome, statLink } from './file-calls.ts';
+import { closeFile, type Folder, listFolder, type NameList, openFolder, readSome, statLink } from './system-calls.ts';
 import { displayPath, isWithin, joinName } from './names.ts';
 import { openForBackup } from './read-file.ts';
 import { type OwnersPolicy, rightsPolicy } from './restore-rights.ts';

@@ -7,7 +7,7 @@
 import fs from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { messageOf, systemCodeOf } from '../../lib/errors.ts';
-import { closeFile, type Folder, listFolder, type NameList, openFolder, statFile, statLink } from './file-calls.ts';
+import { closeFile, type Folder, listFolder, type NameList, openFolder, statFile, statLink } from './system-calls.ts';
 import { decodeName, joinName } from './names.ts';
 import type { PathMatcher } from './pattern.ts';
 import { readSmallFile, type SmallFile, smallFileBytes } from './read-file.ts';

@@ -6,7 +6,7 @@ import { createHash, hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { CatalogEntry } from './catalog.ts';
-import { closeFile, openFile, syncFile, truncateFile, writeAll } from './file-calls.ts';
+import { closeFile, openFile, syncFile, truncateFile, writeAll } from './system-calls.ts';
 import { displayPath } from './names.ts';
 import type { Rights } from './restore-rights.ts';
 import { applyRights } from './target-tree.ts';

@@ -9,7 +9,7 @@ import { connect as connectTls } from 'node:tls';
 import { LifeboatError } from '../../lib/errors.ts';
 import { tlsOptions } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
-import { redisError } from './redis-error.ts';
+import { redisError } from './errors.ts';
 
 /** The head of a reply; bodies of kind 'bulk' are still to be read. */
 export type ReplyHead =

@@ -7,7 +7,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RedisEndpoint, RedisTls } from './endpoint.ts';
-import { redisError } from './redis-error.ts';
+import { redisError } from './errors.ts';
 
 export interface RedisConnection extends AsyncDisposable {
   readonly endpoint: RedisEndpoint;

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { RedisConnection } from './connection.ts';
-import { isRefusal } from './redis-error.ts';
+import { isRefusal } from './errors.ts';
 import type { InfoFields } from './server-info.ts';
 import { hasCommands, readInfo } from './server-info.ts';
 import type { TargetState } from './target.ts';

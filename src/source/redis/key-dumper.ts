@@ -7,7 +7,7 @@ import type { BulkConnection, ReplyHead } from './bulk-connection.ts';
 import { Crc64 } from './rdb/crc64.ts';
 import { keyOf } from './rdb/writer.ts';
 import type { RdbFileWriter } from './rdb-file-writer.ts';
-import { redisError } from './redis-error.ts';
+import { redisError } from './errors.ts';
 
 /** Version (2 bytes) and checksum (8 bytes) that end a DUMP payload. */
 export const footerBytes = 10;

@@ -4,7 +4,7 @@ import type { BulkConnection } from './bulk-connection.ts';
 import { Crc64 } from './rdb/crc64.ts';
 import type { RdbKey } from './rdb/walk.ts';
 import type { FileWindow } from './rdb-file.ts';
-import { redisError } from './redis-error.ts';
+import { redisError } from './errors.ts';
 
 export interface KeyRestorerOptions {
   readonly bulk: BulkConnection;

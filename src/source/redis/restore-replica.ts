@@ -14,7 +14,7 @@ import { connectRedis } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { isLoopback } from './endpoint.ts';
 import type { RdbSummary } from './rdb/summary.ts';
-import { rdbVersionOf, whyNotLoadable } from './rdb/versions.ts';
+import { rdbVersionOf, whyNotLoadable } from './rdb-versions.ts';
 import type { ScratchServer, ServerBinary } from './scratch-server.ts';
 import { findServerBinaries, startScratchServer } from './scratch-server.ts';
 import { readConfig, readInfo, readKeyspace } from './server-info.ts';

@@ -17,7 +17,7 @@ import { parseRedisUrl } from './endpoint.ts';
 import type { RedisFacts } from './facts.ts';
 import { compileGlob } from './glob.ts';
 import type { RdbSummary } from './rdb/summary.ts';
-import { whyNotLoadable } from './rdb/versions.ts';
+import { whyNotLoadable } from './rdb-versions.ts';
 import { summarizeFile } from './rdb-file.ts';
 import type { ReplicaPlan } from './restore-replica.ts';
 import { planReplica, ReplicaImpossibleError, restoreByReplica } from './restore-replica.ts';

@@ -12,10 +12,10 @@ import { connectRedis } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { footerBytes, KeyDumper, OtherRdbVersionError } from './key-dumper.ts';
 import { KeySpool } from './key-spool.ts';
-import { rdbVersionOf } from './rdb/versions.ts';
+import { rdbVersionOf } from './rdb-versions.ts';
 import { auxOf, databaseOf, headerOf } from './rdb/writer.ts';
 import { RdbFileWriter } from './rdb-file-writer.ts';
-import { isRefusal } from './redis-error.ts';
+import { isRefusal } from './errors.ts';
 import { readInfo, readKeyspace, versionFrom } from './server-info.ts';
 
 export interface ScanResult {

@@ -15,7 +15,7 @@ import type { RedisFacts } from './facts.ts';
 import { probeRedis } from './probe.ts';
 import type { RdbSummary } from './rdb/summary.ts';
 import { readPieces, runRedisCheck, summarizeFile } from './rdb-file.ts';
-import { clusterRefusal } from './redis-error.ts';
+import { clusterRefusal } from './errors.ts';
 import { spoolByScan } from './scan.ts';
 import { openScratch } from './scratch.ts';
 import { readInfo } from './server-info.ts';

@@ -10,7 +10,7 @@ import { startTool, ToolError } from '../../lib/exec.ts';
 import { rememberProcess } from '../../lib/leftovers.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { redisCliArguments, redisCliEnvironment } from './endpoint.ts';
-import { redisError } from './redis-error.ts';
+import { redisError } from './errors.ts';
 
 /** The server does not let us replicate: rights, or a managed server without SYNC. A scan may still do. */
 export class ReplicationRefusedError extends LifeboatError {

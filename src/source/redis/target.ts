@@ -1,7 +1,7 @@
 /** What a restore has to know of the server it goes to, and the refusals that follow from it. */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RedisConnection } from './connection.ts';
-import { clusterRefusal } from './redis-error.ts';
+import { clusterRefusal } from './errors.ts';
 import { hasCommands, readConfig, readInfo, readKeyspace, versionFrom } from './server-info.ts';
 import type { ServerVersion } from './server-info.ts';
 

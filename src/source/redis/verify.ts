@@ -7,7 +7,7 @@ import type { RunContext } from '../../lib/events.ts';
 import type { RedisConnection } from './connection.ts';
 import type { RdbKey } from './rdb/walk.ts';
 import { summarizeFile } from './rdb-file.ts';
-import { isRefusal } from './redis-error.ts';
+import { isRefusal } from './errors.ts';
 
 /** A few keys to look up one by one. */
 export interface SampleKey {

@@ -9,7 +9,7 @@ import { Secret } from '../../../src/lib/secret.ts';
 import { openRepository, type Repository } from '../../../src/repository/repository.ts';
 import { readWal } from '../../../src/repository/wal/archive.ts';
 import { withConnection } from '../../../src/source/postgres/server/connection.ts';
-import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../../src/storage/local/local.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { makeBench, testKey, type Bench, type RunningCommand } from '../cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../servers/postgres.ts';

@@ -18,7 +18,7 @@ import type { BackupResult } from '../../../src/operations/backup/request.ts';
 import type { CleanupRequest, CleanupResult } from '../../../src/operations/cleanup/request.ts';
 import { openArtifacts } from '../../../src/repository/packs/artifact-reader.ts';
 import { openRepository, type Repository } from '../../../src/repository/repository.ts';
-import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../../src/storage/local/local.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 
 export type DoneBackup = Extract<BackupResult, { outcome: 'done' }>;

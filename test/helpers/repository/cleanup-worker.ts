@@ -13,7 +13,7 @@ import { messageOf } from '../../../src/lib/errors.ts';
 import { collectGarbage } from '../../../src/repository/deletion/collector.ts';
 import { acquireLease } from '../../../src/repository/leases/lease.ts';
 import { moveToTrash } from '../../../src/repository/deletion/trash.ts';
-import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../../src/storage/local/local.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { backUpOnce, configOf, makeHome, quiet } from './cleanup-home.ts';
 

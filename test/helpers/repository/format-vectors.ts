@@ -13,7 +13,7 @@ import {
   tagBytes,
 } from '../../../src/repository/box/box.ts';
 import { derive, sha256 } from '../../../src/repository/box/crypto.ts';
-import { stretchPassphrase } from '../../../src/repository/keys/key-file.ts';
+import { stretchPassphrase } from '../../../src/repository/keys/file.ts';
 import { sealDocument } from '../../../src/repository/box/seal.ts';
 import { signerFromSeed, signingSeed } from '../../../src/repository/box/signing.ts';
 

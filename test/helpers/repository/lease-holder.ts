@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../../src/lib/errors.ts';
 import { acquireLease } from '../../../src/repository/leases/lease.ts';
-import type { LeaseScope } from '../../../src/repository/leases/lease-record.ts';
-import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
+import type { LeaseScope } from '../../../src/repository/leases/record.ts';
+import { openLocalStorage } from '../../../src/storage/local/local.ts';
 
 const [folder = '', scope = '', holdMs = '0', backOffMs = '20'] = process.argv.slice(2);
 try {

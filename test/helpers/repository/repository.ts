@@ -9,7 +9,7 @@ import { createRepository } from '../../../src/repository/create.ts';
 import { newBackupId } from '../../../src/repository/manifests/ids.ts';
 import type { Manifest } from '../../../src/repository/manifests/manifest.ts';
 import { openRepository, type Repository } from '../../../src/repository/repository.ts';
-import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../../src/storage/local/local.ts';
 import type { Artifact } from '../../../src/source/source.ts';
 
 /** `raw` etc. as in the environment; everything absent: encryption on without a key. */

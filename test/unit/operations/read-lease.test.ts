@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { RunContext } from '../../../src/lib/events.ts';
 import { acquireReadLease } from '../../../src/operations/read-lease.ts';
-import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../../src/storage/local/local.ts';
 import { StorageError } from '../../../src/storage/storage.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'read-lease-'));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { withFaults, type Fault } from '../../helpers/storage/faulty-storage.ts';
-import { openLocalStorage } from '../../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../../src/storage/local/local.ts';
 import { trackOutage } from '../../../src/storage/outage.ts';
 import { withRetry, type StorageRetryOptions } from '../../../src/storage/retry.ts';
 import { AlreadyExistsError, NotFoundError, StorageError } from '../../../src/storage/storage.ts';

@@ -10,7 +10,7 @@ import type { Artifact, ToolProcess } from '../../source.ts';
 import { type DumpParts, planParts } from './big-tables.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
 import { type CatalogFacts, readCatalogFacts, readLargeObjects } from '../facts/database-facts.ts';
-import { type DumpCommand, type DumpContext, type OwnedSequence, dumpCommands, startDump } from './dump-command.ts';
+import { type DumpCommand, type DumpContext, type OwnedSequence, dumpCommands, startDump } from './pg-dump.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
 import { type Relation, fingerprintRelations, listRelations, pinSettings } from '../facts/fingerprint.ts';
 import { quoteLiteral } from '../server/quote.ts';

@@ -10,7 +10,7 @@ import { type DumpParts, planParts } from './big-tables.ts';
 import { type Connection, openConnection, withConnection } from '../server/connection.ts';
 import { readOwnedSequences } from './database-dump.ts';
 import { readCatalogFacts, readLargeObjects } from '../facts/database-facts.ts';
-import { type DumpCommand, type DumpContext, dumpCommands, startDump } from './dump-command.ts';
+import { type DumpCommand, type DumpContext, dumpCommands, startDump } from './pg-dump.ts';
 import type { DatabaseFacts, PostgresFacts } from '../facts/facts.ts';
 import { fingerprintRelations, listRelations, pinSettings } from '../facts/fingerprint.ts';
 import { dumpGlobals } from './globals.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createHash, randomInt } from 'node:crypto';
 import { test } from 'node:test';
-import { slabBytes } from '../../../../src/repository/chunks/chunk-protocol.ts';
+import { slabBytes } from '../../../../src/repository/chunks/protocol.ts';
 import {
   cutMasks,
   defaultChunkSizes,

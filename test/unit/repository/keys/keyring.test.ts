@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, wr
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { newIdentity, recipientOf } from '../../../../src/repository/keys/age.ts';
-import { encodeKeyFile, newDataKey, wrapDataKey } from '../../../../src/repository/keys/key-file.ts';
+import { encodeKeyFile, newDataKey, wrapDataKey } from '../../../../src/repository/keys/file.ts';
 import { describeKeys, rewrapKeys, rotateKey } from '../../../../src/repository/rekey.ts';
 import type { Repository } from '../../../../src/repository/repository.ts';
 import { sealDocument } from '../../../../src/repository/box/seal.ts';

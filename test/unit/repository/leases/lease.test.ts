@@ -7,10 +7,10 @@ import { createInterface } from 'node:readline';
 import { after, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LifeboatError } from '../../../../src/lib/errors.ts';
-import { breakLease, judgedLeases, markDeadLeases } from '../../../../src/repository/leases/lease-break.ts';
-import { listLeases } from '../../../../src/repository/leases/lease-record.ts';
+import { breakLease, judgedLeases, markDeadLeases } from '../../../../src/repository/leases/break.ts';
+import { listLeases } from '../../../../src/repository/leases/record.ts';
 import { acquireLease } from '../../../../src/repository/leases/lease.ts';
-import { openLocalStorage } from '../../../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../../../src/storage/local/local.ts';
 import { StorageError } from '../../../../src/storage/storage.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'leases-'));

@@ -21,7 +21,7 @@ import {
 import { sha256 } from '../../../../src/repository/box/crypto.ts';
 import type { Repository } from '../../../../src/repository/repository.ts';
 import { listHistories, listWal, listWalSystems, putWal, readWal } from '../../../../src/repository/wal/archive.ts';
-import { sealWalBox } from '../../../../src/repository/wal/wal-box.ts';
+import { sealWalBox } from '../../../../src/repository/wal/box.ts';
 import { parseWalKey, parseWalName, walKey } from '../../../../src/repository/wal/names.ts';
 import { collect, encryption, testRepository, type TestRepository } from '../../../helpers/repository/repository.ts';
 import { parseHistory } from '../../../../src/source/postgres/wal/history.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Crc64 } from '../../../../src/source/redis/rdb/crc64.ts';
 import { lzfDecompress } from '../../../../src/source/redis/rdb/lzf.ts';
 import { summarizeRdb } from '../../../../src/source/redis/rdb/summary.ts';
-import { whyNotLoadable } from '../../../../src/source/redis/rdb/versions.ts';
+import { whyNotLoadable } from '../../../../src/source/redis/rdb-versions.ts';
 import type { RdbKey } from '../../../../src/source/redis/rdb/walk.ts';
 import { walkRdb } from '../../../../src/source/redis/rdb/walk.ts';
 import { auxOf, databaseOf, headerOf, keyOf } from '../../../../src/source/redis/rdb/writer.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { planParts } from '../../../../../src/source/postgres/dump/big-tables.ts';
-import { dumpCommands } from '../../../../../src/source/postgres/dump/dump-command.ts';
+import { dumpCommands } from '../../../../../src/source/postgres/dump/pg-dump.ts';
 import type { Relation } from '../../../../../src/source/postgres/facts/fingerprint.ts';
 
 const relation = (name: string, bytes: number, kind: 'r' | 'm' = 'r'): Relation => ({

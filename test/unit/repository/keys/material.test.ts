@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { newIdentity, recipientOf } from '../../../../src/repository/keys/age.ts';
-import { parseEncryptionKey, parseKeyMaterial } from '../../../../src/repository/keys/key-material.ts';
+import { parseEncryptionKey, parseKeyMaterial } from '../../../../src/repository/keys/material.ts';
 import { encryption } from '../../../helpers/repository/repository.ts';
 
 const key = Buffer.from(Array.from({ length: 32 }, (_, i) => i * 7 + 3));

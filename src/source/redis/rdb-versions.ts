@@ -2,7 +2,7 @@
  * Which server can load which RDB file. Redis refuses files newer than itself; Valkey has kept version 11
  * until 9.0, where it went on from 80 with a magic of its own, and refuses what Redis wrote after 11.
  */
-import type { ServerVersion } from '../server-info.ts';
+import type { ServerVersion } from './server-info.ts';
 
 /** The RDB version that each release writes, newest first. */
 const redisReleases: readonly (readonly [major: number, minor: number, rdb: number])[] = [

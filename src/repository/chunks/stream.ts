@@ -1,6 +1,6 @@
 /**
  * A stream of bytes as a stream of chunks. Bytes of a program come through a FIFO and a thread of their
- * own, which cuts them (chunk-worker.ts); bytes that our own code makes are cut right here.
+ * own, which cuts them (worker.ts); bytes that our own code makes are cut right here.
  */
 import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
@@ -9,7 +9,7 @@ import { openFifo } from '../../lib/fifo.ts';
 import { LongTimer } from '../../lib/long-timer.ts';
 import { startThread } from '../../lib/thread.ts';
 import type { ArtifactBody } from '../../source/source.ts';
-import { slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
+import { slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './protocol.ts';
 import { OwnSlabs, slabOf, type Slab } from './slab.ts';
 import type { CutOptions } from './slab-cutter.ts';
 
@@ -44,7 +44,7 @@ export class ChunkThreads {
 }
 
 class ChunkThread {
-  readonly #worker = startThread(import.meta.url, 'chunk-worker');
+  readonly #worker = startThread(import.meta.url, 'worker');
   readonly #slabs = Array.from({ length: slabsPerStream }, newSlab);
   readonly #states = new SharedArrayBuffer(4 * (slabsPerStream + 1));
   readonly #counter = new SharedArrayBuffer(8);

@@ -4,14 +4,14 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { GetObjectRetentionCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { Secret } from '../../../../src/lib/secret.ts';
 import { openStorage } from '../../../../src/storage/open.ts';
-import { openS3Storage } from '../../../../src/storage/s3/s3-storage.ts';
+import { openS3Storage } from '../../../../src/storage/s3/s3.ts';
 import { withRetry } from '../../../../src/storage/retry.ts';
 import { AlreadyExistsError, StorageError, type Storage } from '../../../../src/storage/storage.ts';
 import type { S3Location } from '../../../../src/config/config.ts';
 import { keysOf } from '../../../contract/storage-suite.ts';
 import { startFaultProxy, type FaultProxy, type ProxiedRequest } from '../../../helpers/storage/fault-proxy.ts';
 import { startS3Server, type TestS3Server } from '../../../helpers/servers/rgw.ts';
-import { killWriterAndCheck } from '../../../helpers/storage/storage-kill.ts';
+import { killWriterAndCheck } from '../../../helpers/storage/kill.ts';
 
 let server: TestS3Server;
 let proxy: FaultProxy;

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { RepositoryLocation } from '../../../src/config/config.ts';
 import { openStorage } from '../../../src/storage/open.ts';
-import { contentOf } from './storage-writer.ts';
+import { contentOf } from './writer.ts';
 
-const writer = fileURLToPath(new URL('storage-writer.ts', import.meta.url));
+const writer = fileURLToPath(new URL('writer.ts', import.meta.url));
 
 /**
  * `locationJson`: the same location with plain secrets. Every listed object must be whole, and every acknowledged one

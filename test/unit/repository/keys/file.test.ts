@@ -8,8 +8,8 @@ import {
   parseKeyFile,
   wrapDataKey,
   type KeyEntry,
-} from '../../../../src/repository/keys/key-file.ts';
-import type { KeyMaterial } from '../../../../src/repository/keys/key-material.ts';
+} from '../../../../src/repository/keys/file.ts';
+import type { KeyMaterial } from '../../../../src/repository/keys/material.ts';
 import { sealDocument } from '../../../../src/repository/box/seal.ts';
 
 const none: KeyMaterial = { rawKey: undefined, passphrases: [], identities: [], recipients: [], trustedKeys: [] };

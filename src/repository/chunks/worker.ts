@@ -5,7 +5,7 @@
  */
 import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { slabBytes, slabFree, slabTaken, type ReadJob, type WorkerMessage } from './chunk-protocol.ts';
+import { slabBytes, slabFree, slabTaken, type ReadJob, type WorkerMessage } from './protocol.ts';
 import { headBytes, SlabCutter } from './slab-cutter.ts';
 
 /** A FIFO hands out at most this much at once. */

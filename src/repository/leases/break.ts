@@ -2,7 +2,7 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { acquireLease } from './lease.ts';
-import { keepMarksMs, listLeases, lockedError, markBroken, type ListedLease } from './lease-record.ts';
+import { keepMarksMs, listLeases, lockedError, markBroken, type ListedLease } from './record.ts';
 
 /**
  * All leases, with the storage's own time to tell the stale ones: takes (and gives back) a shared lease to learn it.

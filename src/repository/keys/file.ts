@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { uncompiled } from '../../config/uncompiled.ts';
 import { decryptWithIdentities, encryptToRecipient } from './age.ts';
 import { derive, type DataKey } from '../box/crypto.ts';
-import type { KeyMaterial } from './key-material.ts';
+import type { KeyMaterial } from './material.ts';
 import { checkSeal, damaged, sealDocument, splitDocument, type SplitDocument } from '../box/seal.ts';
 
 const scrypt = promisify<string, Buffer, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(

@@ -18,10 +18,10 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { LifeboatError } from '../../../../src/lib/errors.ts';
 import { runTool } from '../../../../src/lib/exec.ts';
-import { openLocalStorage } from '../../../../src/storage/local/local-storage.ts';
+import { openLocalStorage } from '../../../../src/storage/local/local.ts';
 import { AlreadyExistsError, NotFoundError, StorageError } from '../../../../src/storage/storage.ts';
 import { keysOf } from '../../../contract/storage-suite.ts';
-import { killWriterAndCheck } from '../../../helpers/storage/storage-kill.ts';
+import { killWriterAndCheck } from '../../../helpers/storage/kill.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'lifeboat-local-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
@@ -202,7 +202,7 @@ describe('trouble with the disk', () => {
     chmodSync(root, 0o700);
     chmodSync(dir, 0o755);
     const script = `
-      import { openLocalStorage } from ${JSON.stringify(new URL('../../../../src/storage/local/local-storage.ts', import.meta.url).href)};
+      import { openLocalStorage } from ${JSON.stringify(new URL('../../../../src/storage/local/local.ts', import.meta.url).href)};
       process.setgroups([]);
       process.setgid(65534);
       process.setuid(65534);
