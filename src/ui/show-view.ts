@@ -4,6 +4,7 @@ import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ShowResult } from '../operations/list/request.ts';
+import { factsText } from './facts/facts-text.ts';
 import { notesOf } from './list-view.ts';
 import { shownTime, sizeCells, sizeHead } from './sizes.ts';
 import { columns } from './table.ts';
@@ -13,8 +14,10 @@ export const showView: View<ShowResult> = {
   schema: 'lifeboat.show/v1',
   kind: 'query',
   text: async (result) => {
-    const parts = [headText(result), await componentsText(result), await artifactsText(result), ...factsTexts(result)];
-    return [...parts, evidenceText(result)].filter((part) => part !== '').join('\n\n');
+    const parts = [headText(result), await componentsText(result), await artifactsText(result)];
+    return [...parts, ...(await factsTexts(result)), await evidenceText(result)]
+      .filter((part) => part !== '')
+      .join('\n\n');
   },
 };
 
@@ -94,23 +97,23 @@ async function artifactsText({ components }: ShowResult): Promise<string> {
   return columns(['ARTIFACT', 'COMPONENT', 'SIZE', 'CHUNKS', 'MEDIA TYPE'], rows, [2, 3]);
 }
 
-/** Facts can be long (a line for each table): people get them as indented JSON. */
-function factsTexts({ components }: ShowResult): string[] {
-  return components.flatMap(({ name, facts }) =>
-    facts === undefined ? [] : [`facts of ${name}:\n${JSON.stringify(facts, null, 2)}`],
+async function factsTexts({ components }: ShowResult): Promise<string[]> {
+  return Promise.all(
+    components.flatMap(({ name, kind, facts }) => (facts === undefined ? [] : [factsText({ name, kind, facts })])),
   );
 }
 
-function evidenceText({ evidence }: ShowResult): string {
+async function evidenceText({ evidence }: ShowResult): Promise<string> {
   if (evidence.length === 0) return 'evidence: none yet; nobody has checked this backup';
-  const lines = evidence.map(({ at, level, result, durationMs, reason }) => {
-    const note =
-      reason === undefined
-        ? durationMs === undefined
-          ? ''
-          : ` (${formatDuration(durationMs)})`
-        : `, does not count: ${printable(reason)}`;
-    return `  ${shownTime(at)} ${level}: ${result}${note}`;
-  });
-  return ['evidence:', ...lines].join('\n');
+  const rows = evidence.map(({ at, level, result, durationMs, bytes, reason, compared = [], damaged = [] }) => [
+    shownTime(at),
+    level,
+    result,
+    durationMs === undefined ? '' : formatDuration(durationMs),
+    bytes === undefined ? '' : formatBytes(bytes),
+    reason === undefined
+      ? [...compared, ...damaged.map(({ object, problem }) => `${object}: ${problem}`)].join('; ')
+      : `does not count: ${reason}`,
+  ]);
+  return columns(['EVIDENCE (UTC)', 'LEVEL', 'RESULT', 'TIME', 'READ', 'WHAT'], rows, [3, 4]);
 }
