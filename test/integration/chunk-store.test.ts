@@ -7,7 +7,9 @@ import { after, describe, test } from 'node:test';
 import type { CompressionConfig } from '../../src/config/config.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';
-import { boxKind, chunkIdKey, chunkIdOf, openBox, sealBox } from '../../src/repository/box/box.ts';
+import { boxKind } from '../../src/repository/box/layout.ts';
+import { chunkIdKey, chunkIdOf } from '../../src/repository/box/chunk-id.ts';
+import { openBox, sealBox } from '../../src/repository/box/box.ts';
 import type { ManifestArtifact } from '../../src/repository/manifests/manifest.ts';
 import {
   openChunkRepository as openRepository,

@@ -3,7 +3,9 @@
  * checked, and in it the artifacts whose chunks do not open. A pack can be damaged where nobody reads it
  * (its directory, a chunk that only an older backup used), so each chunk is tried as a restore would.
  */
-import { boxKind, chunkIdKey, chunkIdOf, cipherFor } from '../../repository/box/box.ts';
+import { boxKind } from '../../repository/box/layout.ts';
+import { chunkIdKey, chunkIdOf } from '../../repository/box/chunk-id.ts';
+import { cipherFor } from '../../repository/box/cipher.ts';
 import { decode } from '../../repository/box/codec.ts';
 import { sha256, type DataKey } from '../../repository/box/crypto.ts';
 import { packKey, type ChunkRecord } from '../../repository/packs/index-part.ts';

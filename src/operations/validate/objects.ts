@@ -4,7 +4,8 @@
  */
 import type { DataKey } from '../../repository/box/crypto.ts';
 import { sha256 } from '../../repository/box/crypto.ts';
-import { boxKind, openBox } from '../../repository/box/box.ts';
+import { boxKind } from '../../repository/box/layout.ts';
+import { openBox } from '../../repository/box/box.ts';
 import { IndexPart, packKey } from '../../repository/packs/index-part.ts';
 import { parseKeyFile } from '../../repository/keys/file.ts';
 import type { Manifest, ManifestArtifact, ManifestIndexPart } from '../../repository/manifests/manifest.ts';

@@ -3,7 +3,8 @@
  * one listing; then whole objects are read, a few side by side, and every frame is authenticated.
  */
 import { forEachSideBySide } from '../../lib/concurrency.ts';
-import { boxKind, headerBytes, openWholeBox, type FrameEntry } from '../../repository/box/box.ts';
+import { boxKind, headerBytes, type FrameEntry } from '../../repository/box/layout.ts';
+import { openWholeBox } from '../../repository/box/box.ts';
 import type { DataKey } from '../../repository/box/crypto.ts';
 import { packKey, type ChunkRecord } from '../../repository/packs/index-part.ts';
 import { damaged } from '../../repository/box/seal.ts';

@@ -3,7 +3,8 @@
  */
 import type { Json } from '../../source/source.ts';
 import { NotFoundError } from '../../storage/storage.ts';
-import { boxKind, openBox } from '../box/box.ts';
+import { boxKind } from '../box/layout.ts';
+import { openBox } from '../box/box.ts';
 import { sha256 } from '../box/crypto.ts';
 import { openTrue } from '../earlier-versions.ts';
 import type { Manifest } from '../manifests/manifest.ts';

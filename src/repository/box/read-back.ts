@@ -1,16 +1,9 @@
 /** Reads back what was just stored: the ends of a box and one of its frames must open as they were sealed. */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Storage } from '../../storage/storage.ts';
-import {
-  chunkIdKey,
-  chunkIdOf,
-  cipherFor,
-  headerBytes,
-  parseDirectory,
-  parseTrailer,
-  trailerBytes,
-  type BoxKind,
-} from './box.ts';
+import { chunkIdKey, chunkIdOf } from './chunk-id.ts';
+import { cipherFor } from './cipher.ts';
+import { headerBytes, parseDirectory, parseTrailer, trailerBytes, type BoxKind } from './layout.ts';
 import { decode } from './codec.ts';
 import type { DataKey } from './crypto.ts';
 

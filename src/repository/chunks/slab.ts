@@ -1,7 +1,7 @@
 /**
  * Chunks as they lie in the buffer that they came in, and the making of such slabs of bytes that our own code makes.
  */
-import { chunkIdOf } from '../box/box.ts';
+import { chunkIdOf } from '../box/chunk-id.ts';
 import { slabBytes, slabsPerStream } from './protocol.ts';
 import { type CutOptions, headBytes, SlabCutter } from './slab-cutter.ts';
 

@@ -3,7 +3,7 @@
  * is one range request), then one record a chunk. Byte by byte in man lifeboat-repository(7).
  */
 import { LifeboatError } from '../../lib/errors.ts';
-import { headerBytes, tagBytes } from '../box/box.ts';
+import { headerBytes, tagBytes } from '../box/layout.ts';
 import { codec, maxFramePlainBytes } from '../box/codec.ts';
 
 /** Where a chunk lies. `frame`: its number in the pack; offsets and lengths in bytes. */

@@ -7,16 +7,9 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { countGarbage } from '../../lib/collect.ts';
 import type { Storage } from '../../storage/storage.ts';
-import {
-  BoxCipher,
-  boxKind,
-  closing,
-  headerBytes,
-  newHeader,
-  tagBytes,
-  trailerBytes,
-  type FrameEntry,
-} from '../box/box.ts';
+import { BoxCipher } from '../box/cipher.ts';
+import { boxKind, headerBytes, newHeader, tagBytes, trailerBytes, type FrameEntry } from '../box/layout.ts';
+import { closing } from '../box/box.ts';
 import type { Encoded } from '../box/codec.ts';
 import type { DataKey } from '../box/crypto.ts';
 import { packKey, type ChunkPlace } from './index-part.ts';

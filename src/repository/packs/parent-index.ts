@@ -5,7 +5,8 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { boxKind, openBox } from '../box/box.ts';
+import { boxKind } from '../box/layout.ts';
+import { openBox } from '../box/box.ts';
 import type { DataKey } from '../box/crypto.ts';
 import { IndexPart, packKey, type ChunkPlace } from './index-part.ts';
 import { decodePackTable, type PackUse } from './usage.ts';

@@ -6,7 +6,7 @@
 import type { CompressionConfig } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../../storage/storage.ts';
-import { headerBytes } from '../box/box.ts';
+import { headerBytes } from '../box/layout.ts';
 import type { SealingKey } from '../keys/sealed-records.ts';
 import { openTrue } from '../earlier-versions.ts';
 import type { Keyring } from '../keys/keyring.ts';

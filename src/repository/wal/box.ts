@@ -6,20 +6,19 @@
 import type { CompressionConfig } from '../../config/config.ts';
 import { libuvThreads, Places } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
+import { BoxCipher } from '../box/cipher.ts';
 import {
-  BoxCipher,
   boxKind,
   encodeDirectory,
   encodeTrailer,
   headerBytes,
   newHeader,
-  noChunkId,
-  openBoxFrames,
-  openWholeBox,
   parseHeader,
   tagBytes,
   type FrameEntry,
-} from '../box/box.ts';
+} from '../box/layout.ts';
+import { noChunkId } from '../box/chunk-id.ts';
+import { openBoxFrames, openWholeBox } from '../box/box.ts';
 import { encode } from '../box/codec.ts';
 import { distrustOf, keyNeeded, type SealingKey } from '../keys/sealed-records.ts';
 import type { Keyring, OpenedKey } from '../keys/keyring.ts';

@@ -3,15 +3,10 @@
  * it.
  */
 import { createCipheriv } from 'node:crypto';
-import {
-  BoxCipher,
-  boxKind,
-  chunkIdKey,
-  chunkIdOf,
-  closing,
-  headerBytes,
-  tagBytes,
-} from '../../../src/repository/box/box.ts';
+import { BoxCipher } from '../../../src/repository/box/cipher.ts';
+import { boxKind, headerBytes, tagBytes } from '../../../src/repository/box/layout.ts';
+import { chunkIdKey, chunkIdOf } from '../../../src/repository/box/chunk-id.ts';
+import { closing } from '../../../src/repository/box/box.ts';
 import { derive, sha256 } from '../../../src/repository/box/crypto.ts';
 import { stretchPassphrase } from '../../../src/repository/keys/file.ts';
 import { sealDocument } from '../../../src/repository/box/seal.ts';

@@ -4,7 +4,8 @@ import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { manifestSchema } from '../../../src/repository/manifests/manifest.ts';
-import { boxKind, openBox } from '../../../src/repository/box/box.ts';
+import { boxKind } from '../../../src/repository/box/layout.ts';
+import { openBox } from '../../../src/repository/box/box.ts';
 import {
   exampleBox,
   exampleBoxBody,

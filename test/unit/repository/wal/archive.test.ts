@@ -5,19 +5,18 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import type { EncryptionConfig } from '../../../../src/config/config.ts';
 import { newIdentity, recipientOf } from '../../../../src/repository/keys/age.ts';
+import { BoxCipher } from '../../../../src/repository/box/cipher.ts';
 import {
-  BoxCipher,
   boxKind,
   encodeDirectory,
   encodeTrailer,
   headerBytes,
   newHeader,
-  noChunkId,
-  openBoxFrames,
-  openWholeBox,
   tagBytes,
   type BoxKind,
-} from '../../../../src/repository/box/box.ts';
+} from '../../../../src/repository/box/layout.ts';
+import { noChunkId } from '../../../../src/repository/box/chunk-id.ts';
+import { openBoxFrames, openWholeBox } from '../../../../src/repository/box/box.ts';
 import { sha256 } from '../../../../src/repository/box/crypto.ts';
 import type { Repository } from '../../../../src/repository/repository.ts';
 import { listHistories, listWal, listWalSystems, putWal, readWal } from '../../../../src/repository/wal/archive.ts';
