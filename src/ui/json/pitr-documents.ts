@@ -1,9 +1,6 @@
 /** The documents of recoveries to a moment; see documents.ts. */
 import { z } from 'zod';
-
-const text = z.string();
-const texts = z.array(text);
-const size = z.int().nonnegative();
+import { size, text, texts } from './shapes.ts';
 
 const steps = z.array(z.strictObject({ component: text, to: text, action: text }));
 

@@ -1,34 +1,114 @@
-/** What the document of status says of write-ahead log; see documents.ts. */
+/** The documents of status and of acknowledging what it warns of; see documents.ts. */
 import { z } from 'zod';
-import { walSystemShape } from './wal-documents.ts';
+import { document, durationMs, size, step, text, texts, time } from './shapes.ts';
+import { standing } from './standing.ts';
+import { statusWal } from './status-wal.ts';
 
-const text = z.string();
-const time = z.iso.datetime();
+const optionalSize = size.optional();
+const optionalMs = durationMs.optional();
 
-export const statusWal = z.strictObject({
-  systemId: text.describe('system identifier of the cluster'),
-  targets: z.array(text),
-  isCurrent: z.boolean().describe('it is expected to go on; false: another cluster has taken its place'),
-  bases: z.int().describe('base backups to replay it from'),
-  windows: z
-    .array(z.strictObject({ from: text, to: time }))
-    .describe('moments that can be recovered, oldest first; to: when the last of the log was archived'),
-  timelines: walSystemShape.timelines,
-  gaps: walSystemShape.gaps,
-  missingHistories: walSystemShape.missingHistories,
-  archived: z.strictObject({ lsn: text, at: time }).optional().describe('how far the archive reaches, and since when'),
-  server: z
-    .strictObject({
-      currentLsn: text,
-      archiveMode: text,
-      failures: z.int(),
-      lastFailed: text.optional(),
-      lastFailedAt: text.optional(),
-      isFailing: z.boolean().describe('the last attempt to archive failed'),
-      behindBytes: z.int().describe('from the end of the archive to that of the server'),
-      behindSegments: z.int().describe('of these, whole segments'),
-    })
+const reason = z.strictObject({
+  id: text.describe('stable: for acknowledge'),
+  weight: z.enum(['degraded', 'unhealthy']),
+  target: text.optional(),
+  message: text,
+  next: text.describe('the command to run next'),
+  acknowledged: z
+    .strictObject({ at: time, by: text, reason: text })
     .optional()
-    .describe('absent where the server does not answer or is not configured here'),
-  problem: text.optional().describe('why nothing more can be told'),
+    .describe('it is meant to be, and does not count'),
 });
+
+const componentState = z.strictObject({
+  name: text,
+  newestId: text.optional(),
+  takenAt: time.optional(),
+  ageMs: z.number().optional(),
+  schedules: texts.optional().describe('those that are to back it up; absent where there is none'),
+  dueAt: time.optional().describe('when one of them should have begun last, an hour ago or earlier'),
+  nextAt: time.optional(),
+});
+
+const moment = z.strictObject({
+  id: text,
+  at: time,
+  components: texts,
+  state: text.optional(),
+  isDamaged: z.boolean().optional(),
+});
+
+const analytics = z.strictObject({
+  days: z.int(),
+  successes: z.int(),
+  failures: z.int().describe('those that this host knows of'),
+  successRate: z.number().optional().describe('0 to 1'),
+  averageReadBytes: optionalSize,
+  averageStoredBytes: optionalSize,
+  averageDurationMs: optionalMs,
+  backups: z.int().describe('all that are there'),
+  readBytes: size,
+  storedBytes: size,
+  ratio: z.number().optional().describe('bytes protected for each byte stored'),
+});
+
+const targetState = z.strictObject({
+  name: text,
+  components: z.array(componentState),
+  newest: z
+    .strictObject({
+      id: text,
+      takenAt: time,
+      ageMs: z.number(),
+      state: text.optional().describe('stored, checked, decoded or proven'),
+      standing: standing.optional(),
+    })
+    .optional(),
+  newestProven: z.strictObject({ id: text, provenAt: time }).optional(),
+  provenMoment: z
+    .strictObject({ id: text, moment: time, provenAt: time, restoreMs: durationMs, object: text })
+    .optional()
+    .describe('the recovery to a moment that a drill has proven last'),
+  restoreTime: z
+    .strictObject({
+      ms: durationMs,
+      basis: z.enum(['measured', 'assumed']),
+      ofBackup: text.optional(),
+      measuredAt: time.optional(),
+      steps: z.array(step).optional().describe('what the parts of the measured restore took'),
+      assumption: text.optional(),
+    })
+    .optional(),
+  moments: z.array(moment).describe('what can be restored, newest first'),
+  analytics,
+});
+
+const run = z.strictObject({ scope: text, command: text, host: text, user: text, since: time, isAlive: z.boolean() });
+
+const storage = z.strictObject({
+  storedBytes: size,
+  freeBytes: optionalSize,
+  capacityBytes: optionalSize,
+  budgetBytes: optionalSize,
+  packBytes: optionalSize.describe('all packs that backups use; absent where that cannot be told in passing'),
+  deadBytes: optionalSize.describe('at most so much of them is needed by no backup'),
+});
+
+const status = document('status', {
+  repository: text,
+  at: time,
+  verdict: z.enum(['healthy', 'degraded', 'unhealthy']),
+  reasons: z.array(reason).describe('unhealthy first'),
+  next: text.optional(),
+  targets: z.array(targetState),
+  running: z.array(run),
+  wal: z.array(statusWal).describe('write-ahead log, by cluster'),
+  storage,
+});
+
+const acknowledge = document('acknowledge', {
+  warning: text.describe('the id that status gives it'),
+  message: text,
+  reason: text,
+});
+
+export const statusDocuments = { status, acknowledge };

@@ -1,7 +1,6 @@
 /** The documents of the commands on write-ahead log; see documents.ts. */
 import { z } from 'zod';
-
-const text = z.string();
+import { text } from './shapes.ts';
 
 /** Of one cluster in the archive. */
 export const walSystemShape = {

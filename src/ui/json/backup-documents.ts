@@ -1,0 +1,114 @@
+/** The documents of making backups and of those that are there; see documents.ts. */
+import { z } from 'zod';
+import { backupType, counts, document, durationMs, size, sizes, text, texts, time } from './shapes.ts';
+import { standing } from './standing.ts';
+
+const facts = z.json().describe('what was recorded of the content; the shape depends on the kind');
+
+const backup = z.discriminatedUnion('outcome', [
+  document('backup', {
+    outcome: z.literal('done'),
+    id: text,
+    target: text,
+    type: backupType,
+    repository: text,
+    startedAt: time,
+    finishedAt: time,
+    durationMs,
+    encrypted: z.boolean(),
+    previousId: text.optional().describe('the backup whose chunks were used again'),
+    components: z.array(
+      z.strictObject({
+        name: text,
+        kind: text,
+        serverVersion: text.optional(),
+        durationMs,
+        summary: text.optional(),
+        ...sizes,
+      }),
+    ),
+    warnings: texts,
+  }),
+  document('backup', { outcome: z.literal('skipped'), target: text, reason: text }),
+  document('backup', {
+    outcome: z.literal('planned'),
+    target: text,
+    type: backupType,
+    repository: text,
+    components: z.array(
+      z.strictObject({
+        name: text,
+        kind: text,
+        serverVersion: text.optional(),
+        identity: z.record(text, text),
+        estimatedBytes: size.optional(),
+        problems: z.array(z.strictObject({ message: text, hint: text, fatal: z.boolean() })),
+      }),
+    ),
+  }),
+]);
+
+const damagedObjects = z.array(z.strictObject({ object: text, problem: text }));
+
+const summary = z.strictObject({
+  id: text,
+  target: text,
+  type: backupType,
+  label: text.optional(),
+  tags: texts,
+  host: text,
+  startedAt: time,
+  finishedAt: time,
+  components: texts,
+  encrypted: z.boolean(),
+  trust: z
+    .enum(['authentic', 'unsigned', 'untrusted', 'unchecked'])
+    .describe('whether a writer that is trusted made it'),
+  warnings: z.int(),
+  hold: z.strictObject({ since: time, reason: text }).optional().describe('kept whatever the policy says'),
+  standing: standing.optional(),
+  ...sizes,
+});
+
+const list = document('list', {
+  repository: text,
+  backups: z.array(summary).describe('oldest first'),
+  damaged: z.array(z.strictObject({ object: text, reason: text })),
+});
+
+const shownComponent = z.strictObject({
+  name: text,
+  kind: text,
+  serverVersion: text.optional(),
+  startedAt: time,
+  finishedAt: time,
+  artifacts: z.array(z.strictObject({ name: text, mediaType: text, bytes: size, chunks: z.int() })),
+  facts: facts.optional(),
+  ...sizes,
+});
+
+const shownEvidence = z.strictObject({
+  object: text,
+  at: time,
+  level: text,
+  result: z.enum(['ok', 'failed']),
+  reason: text.optional().describe('why it does not count'),
+  durationMs: durationMs.optional(),
+  bytes: size.optional(),
+  counts: counts.optional(),
+  compared: texts.optional(),
+  steps: z.array(z.strictObject({ name: text, durationMs, bytes: size.optional() })).optional(),
+  damaged: damagedObjects.optional(),
+});
+
+const show = document('show', {
+  repository: text,
+  backup: summary,
+  versions: z.record(text, text),
+  previousId: text.optional(),
+  dataKey: text.optional(),
+  components: z.array(shownComponent),
+  evidence: z.array(shownEvidence),
+});
+
+export const backupDocuments = { backup, list, show };
