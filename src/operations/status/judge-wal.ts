@@ -6,6 +6,7 @@ import { formatDuration } from '../../lib/time.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import { segmentName, segmentNumber } from '../../source/postgres/wal/file-name.ts';
+import { degraded, unhealthy } from './reason.ts';
 import type { StatusReason } from './request.ts';
 import type { SurveyedWal } from './survey-wal.ts';
 import { count } from '../component.ts';
@@ -22,14 +23,8 @@ const waitingSegments = 3;
 export function judgeWal(wal: SurveyedWal, nowMs: number, quietMs: number): StatusReason[] {
   const { systemId, problem } = wal;
   if (problem !== undefined) {
-    return [
-      {
-        id: `wal-damaged:${systemId}`,
-        weight: 'unhealthy',
-        message: `the write-ahead log of cluster ${systemId} cannot be judged: ${problem}`,
-        next: 'lifeboat wal status',
-      },
-    ];
+    const message = `the write-ahead log of cluster ${systemId} cannot be judged: ${problem}`;
+    return [unhealthy(`wal-damaged:${systemId}`, message, 'lifeboat wal status')];
   }
   return [...ofBases(wal), ...ofGaps(wal), ...ofHistories(wal), ...(wal.isCurrent ? ofFlow(wal, nowMs, quietMs) : [])];
 }
@@ -38,15 +33,8 @@ function ofBases({ systemId, targets, bases, isCurrent, newest, windows }: Surve
   const target = targets[0];
   const next = `lifeboat backup base${target === undefined ? '' : ` --target ${target}`}`;
   if (bases === 0 && isCurrent) {
-    return [
-      {
-        id: `wal-no-base:${systemId}`,
-        weight: 'degraded',
-        target,
-        message: `write-ahead log of cluster ${systemId} is archived, but there is no base backup to replay it from`,
-        next,
-      },
-    ];
+    const message = `write-ahead log of cluster ${systemId} is archived, but there is no base backup to replay it from`;
+    return [degraded(`wal-no-base:${systemId}`, message, next, target)];
   }
   if (newest === undefined || !(newest.isBroken || newest.isCut)) return [];
   const { base, last, lastTimeline } = newest;
@@ -54,84 +42,60 @@ function ofBases({ systemId, targets, bases, isCurrent, newest, windows }: Surve
   const loss = newest.isBroken
     ? 'it cannot be recovered from'
     : `moments after ${windows.at(-1)?.to ?? base.facts.stoppedAt} cannot be recovered`;
-  return [
-    {
-      id: `wal-cut:${systemId}:${missing}`,
-      weight: 'unhealthy',
-      target: base.target,
-      message: `segment ${missing} is missing behind the newest base backup ${base.id}: ${loss}`,
-      next,
-    },
-  ];
+  const message = `segment ${missing} is missing behind the newest base backup ${base.id}: ${loss}`;
+  return [unhealthy(`wal-cut:${systemId}:${missing}`, message, next, base.target)];
 }
 
 function ofGaps({ systemId, targets, segmentBytes, newest, harmfulGaps }: SurveyedWal): StatusReason[] {
   if (newest === undefined || segmentBytes === undefined) return [];
   const start = parseLsn(newest.base.facts.startLsn) / BigInt(segmentBytes);
   const earlier = harmfulGaps.filter(({ last }) => segmentNumber(last, segmentBytes) < start);
-  return earlier.map(({ first, last, segments }) => ({
-    id: `wal-gap:${systemId}:${first}`,
-    weight: 'degraded' as const,
-    target: targets[0],
-    message:
-      `${count(segments, 'segment')} of log missing, ${first} to ${last}: moments from there to the next base ` +
-      'backup cannot be recovered',
-    next: 'lifeboat wal status',
-  }));
+  return earlier.map(({ first, last, segments }) => {
+    const loss = 'moments from there to the next base backup cannot be recovered';
+    const message = `${count(segments, 'segment')} of log missing, ${first} to ${last}: ${loss}`;
+    return degraded(`wal-gap:${systemId}:${first}`, message, 'lifeboat wal status', targets[0]);
+  });
 }
 
 /** Without the newest one a recovery to the latest moment ends on an older timeline, without a word. */
 function ofHistories({ systemId, targets, missingHistories, timelines }: SurveyedWal): StatusReason[] {
   const newest = Math.max(0, ...timelines.map(({ timeline }) => timeline));
-  return missingHistories.map((name) => ({
-    id: `wal-history:${systemId}:${name}`,
-    weight: Number.parseInt(name, 16) === newest ? ('unhealthy' as const) : ('degraded' as const),
-    target: targets[0],
-    message:
-      `${name} of cluster ${systemId} is not archived: it tells where ` +
-      'that timeline begins; push it from pg_wal of the server',
-    next: `lifeboat wal push <data directory>/pg_wal/${name}`,
-  }));
+  return missingHistories.map((name) => {
+    const advice = 'it tells where that timeline begins; push it from pg_wal of the server';
+    const message = `${name} of cluster ${systemId} is not archived: ${advice}`;
+    const next = `lifeboat wal push <data directory>/pg_wal/${name}`;
+    const isNewest = Number.parseInt(name, 16) === newest;
+    return (isNewest ? unhealthy : degraded)(`wal-history:${systemId}:${name}`, message, next, targets[0]);
+  });
 }
 
 function ofFlow({ systemId, targets, archived, server }: SurveyedWal, nowMs: number, quietMs: number): StatusReason[] {
   if (archived === undefined) return [];
   const ageMs = nowMs - Date.parse(archived.at);
+  const age = formatDuration(ageMs);
   const of = `cluster ${systemId}${targets.length === 0 ? '' : ` (${targets.join(', ')})`}`;
   const next = `lifeboat doctor${targets[0] === undefined ? '' : ` --target ${targets[0]}`}`;
   if (server === undefined) {
     if (ageMs <= quietMs) return [];
-    return [
-      {
-        id: `wal-quiet:${systemId}:${archived.at}`,
-        weight: 'degraded',
-        target: targets[0],
-        message: `no write-ahead log of ${of} has come for ${formatDuration(ageMs)}, and its server cannot be asked why`,
-        next,
-      },
-    ];
+    const message = `no write-ahead log of ${of} has come for ${age}, and its server cannot be asked why`;
+    return [degraded(`wal-quiet:${systemId}:${archived.at}`, message, next, targets[0])];
   }
-  const { behindSegments, behindBytes, isFailing, archiveMode, lastFailed } = server;
-  const hasStopped =
-    behindSegments > 0 &&
-    ageMs > stoppedAfterMs &&
-    (isFailing || archiveMode === 'off' || behindSegments >= waitingSegments);
-  if (!hasStopped) return [];
-  const why = isFailing
-    ? `archive_command fails (last for ${lastFailed ?? 'a segment'})`
-    : archiveMode === 'off'
-      ? 'archive_mode is off'
-      : 'the server archives elsewhere, or its archiver hangs';
-  const message =
-    `archiving of ${of} has stopped: nothing has come for ${formatDuration(ageMs)}, and the server is ` +
-    `${count(behindSegments, 'segment')} (${formatBytes(behindBytes)}) ahead; ${why}`;
-  return [
-    {
-      id: `wal-stopped:${systemId}:${archived.at}`,
-      weight: ageMs > lostAfterMs ? 'unhealthy' : 'degraded',
-      target: targets[0],
-      message,
-      next,
-    },
-  ];
+  if (!hasStopped(server, ageMs)) return [];
+  const ahead = `${count(server.behindSegments, 'segment')} (${formatBytes(server.behindBytes)}) ahead`;
+  const what = `nothing has come for ${age}, and the server is ${ahead}; ${whyStopped(server)}`;
+  const message = `archiving of ${of} has stopped: ${what}`;
+  const judged = ageMs > lostAfterMs ? unhealthy : degraded;
+  return [judged(`wal-stopped:${systemId}:${archived.at}`, message, next, targets[0])];
+}
+
+type SurveyedServer = NonNullable<SurveyedWal['server']>;
+
+function hasStopped({ behindSegments, isFailing, archiveMode }: SurveyedServer, ageMs: number): boolean {
+  if (behindSegments <= 0 || ageMs <= stoppedAfterMs) return false;
+  return isFailing || archiveMode === 'off' || behindSegments >= waitingSegments;
+}
+
+function whyStopped({ isFailing, archiveMode, lastFailed }: SurveyedServer): string {
+  if (isFailing) return `archive_command fails (last for ${lastFailed ?? 'a segment'})`;
+  return archiveMode === 'off' ? 'archive_mode is off' : 'the server archives elsewhere, or its archiver hangs';
 }

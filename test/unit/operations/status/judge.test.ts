@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { mayBeAcknowledged } from '../../../../src/operations/status/status.ts';
 import { analyse } from '../../../../src/operations/status/analytics.ts';
-import { judge, type Limits } from '../../../../src/operations/status/judge.ts';
+import { judge } from '../../../../src/operations/status/judge.ts';
+import type { Limits } from '../../../../src/operations/status/limits.ts';
 import type { Survey, SurveyedBackup, SurveyedTarget } from '../../../../src/operations/status/survey.ts';
 
 const hourMs = 3_600_000;
