@@ -3,24 +3,22 @@
  * no multipart state to lose, nothing half-visible.
  */
 import {
-  DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
-  ListObjectsV2Command,
   type GetObjectCommandOutput,
   type S3Client,
 } from '@aws-sdk/client-s3';
 import type { S3Location } from '../../config/config.ts';
-import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
-import { checkKey, checkPrefix, compareKeys, isKey } from '../key.ts';
+import { checkKey, checkPrefix } from '../key.ts';
 import { discard, readBody } from './body.ts';
 import { probeBucket } from './bucket.ts';
 import { createS3Client, objectOf, pathOf, requestOptions, type S3ClientOptions } from './client.ts';
-import { deleteBatch } from './delete.ts';
+import { ObjectRemover } from './delete.ts';
 import { judge, s3Error } from './errors.ts';
 import { listVersions } from './history.ts';
+import { listObjects } from './listing.ts';
 import { extendLock } from './lock.ts';
 import { removeAllVersions } from './versions.ts';
 import { S3Writer } from './writer.ts';
@@ -44,10 +42,8 @@ export interface S3Options extends S3ClientOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const removeBatch = 1000;
 /** For what is still to be done by a run that is being stopped. */
 const lastActMs = 10_000;
-const singleDeletesAtOnce = 8;
 
 /**
  * Asks the bucket once what it can do: rejects with a StorageError if it does not answer, is not there, or refuses the
@@ -78,11 +74,11 @@ class S3Storage implements Storage {
   readonly #s3: S3Location;
   readonly #signal: AbortSignal | undefined;
   readonly #writer: S3Writer;
+  readonly #remover: ObjectRemover;
   readonly removeVersions?: NonNullable<Storage['removeVersions']>;
   readonly extendRetention?: NonNullable<Storage['extendRetention']>;
   readonly history?: NonNullable<Storage['history']>;
   #bucketSeen: boolean;
-  #batchDelete = true;
 
   constructor(
     client: S3Client,
@@ -97,6 +93,7 @@ class S3Storage implements Storage {
     this.#bucketSeen = bucket.seen;
     this.location = name;
     this.#writer = new S3Writer(client, s3, name, signal, (key) => this.get(key));
+    this.#remover = new ObjectRemover(client, s3.bucket);
     this.capabilities = {
       versions: bucket.versions,
       objectLock: bucket.objectLock,
@@ -112,8 +109,6 @@ class S3Storage implements Storage {
         get: async (key, VersionId, range) => this.#get(key, range, { VersionId }),
         fellBack: () => {},
       };
-    }
-    if (bucket.versions) {
       this.removeVersions = async (keys, removing) => this.#removeVersions(keys, removing?.hiddenOnly === true);
     }
   }
@@ -136,14 +131,9 @@ class S3Storage implements Storage {
     const what = `${key} in ${this.location}`;
     const expected = range === undefined ? undefined : range.end - range.start;
     try {
-      const answer = await this.#client.send(
-        new GetObjectCommand({
-          ...objectOf(this.#s3, key),
-          ...version,
-          ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` }),
-        }),
-        requestOptions(this.#signal),
-      );
+      const part = range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` };
+      const command = new GetObjectCommand({ ...objectOf(this.#s3, key), ...version, ...part });
+      const answer = await this.#client.send(command, requestOptions(this.#signal));
       if (range !== undefined) requireRange(answer, range, what);
       return await readBody(answer.Body, answer.ContentLength ?? expected, maxObjectBytes, what);
     } catch (error) {
@@ -172,37 +162,22 @@ class S3Storage implements Storage {
 
   async *list(prefix: string, after?: string): AsyncGenerator<ObjectInfo> {
     checkPrefix(this.location, prefix);
-    let last = after ?? '';
-    let token: string | undefined;
-    do {
-      const page = await this.#page(prefix, token, after);
-      for (const { Key, Size, LastModified } of page.Contents ?? []) {
-        const key = Key?.slice(pathOf(this.#s3, '').length) ?? '';
-        if (!isKey(key) || compareKeys(key, after ?? '') <= 0) continue;
-        if (compareKeys(key, last) <= 0) {
-          throw new StorageError(
-            `cannot list ${this.location}/${prefix}: the server does not list in order (${key} after ${last})`,
-          );
-        }
-        last = key;
-        yield { key, sizeBytes: Size ?? 0, modifiedMs: LastModified?.getTime() ?? 0 };
-      }
-      token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
-      if (page.IsTruncated === true && token === undefined) {
-        throw new StorageError(`cannot list ${this.location}/${prefix}: the server does not say how to go on`);
-      }
-    } while (token !== undefined);
+    const what = `${this.location}/${prefix}`;
+    try {
+      yield* listObjects(this.#client, this.#s3, { prefix, after, what, request: requestOptions(this.#signal) });
+    } catch (error) {
+      this.#fail(`cannot list ${what}`, error);
+    }
   }
 
   async remove(keys: readonly string[], { afterAbort = false }: RemoveOptions = {}): Promise<void> {
     for (const key of keys) checkKey(this.location, key);
     const signal = afterAbort ? AbortSignal.timeout(lastActMs) : this.#signal;
-    const act = `cannot remove objects from ${this.location}`;
-    for (let from = 0; from < keys.length; from += removeBatch) {
-      const batch = keys.slice(from, from + removeBatch).map((key) => pathOf(this.#s3, key));
-      await this.#removeBatch(batch, signal).catch((error: unknown) => {
-        throw s3Error(act, error, signal);
-      });
+    const paths = keys.map((key) => pathOf(this.#s3, key));
+    try {
+      await this.#remover.remove(paths, requestOptions(signal));
+    } catch (error) {
+      throw s3Error(`cannot remove objects from ${this.location}`, error, signal);
     }
   }
 
@@ -218,12 +193,9 @@ class S3Storage implements Storage {
   async #removeVersions(keys: readonly string[], hiddenOnly: boolean): Promise<RetainedObject[]> {
     for (const key of keys) checkKey(this.location, key);
     const { objectLock } = this.capabilities;
+    const options = { hiddenOnly, objectLock, request: requestOptions(this.#signal) };
     try {
-      return await removeAllVersions(this.#client, this.#s3, keys, {
-        hiddenOnly,
-        objectLock,
-        request: requestOptions(this.#signal),
-      });
+      return await removeAllVersions(this.#client, this.#s3, keys, options);
     } catch (error) {
       return this.#fail(`cannot remove versions of objects from ${this.location}`, error);
     }
@@ -231,12 +203,9 @@ class S3Storage implements Storage {
 
   async #extendRetention(key: string, untilMs: number, sizeBytes: number | undefined): Promise<boolean> {
     checkKey(this.location, key);
+    const options = { untilMs, sizeBytes, request: requestOptions(this.#signal) };
     try {
-      return await extendLock(this.#client, this.#s3, key, {
-        untilMs,
-        sizeBytes,
-        request: requestOptions(this.#signal),
-      });
+      return await extendLock(this.#client, this.#s3, key, options);
     } catch (error) {
       return this.#fail(`cannot extend the lock of ${key} in ${this.location}`, error);
     }
@@ -258,40 +227,6 @@ class S3Storage implements Storage {
     const { sizeBytes } = await this.stat(key);
     if (range.end > sizeBytes) throw new TooShortError(`${key} in ${this.location}`, range);
     return Buffer.alloc(0);
-  }
-
-  async #page(prefix: string, token: string | undefined, after: string | undefined) {
-    const where =
-      token !== undefined
-        ? { ContinuationToken: token }
-        : after === undefined || after === ''
-          ? {}
-          : { StartAfter: pathOf(this.#s3, after) };
-    try {
-      return await this.#client.send(
-        new ListObjectsV2Command({ Bucket: this.#s3.bucket, Prefix: pathOf(this.#s3, prefix), ...where }),
-        requestOptions(this.#signal),
-      );
-    } catch (error) {
-      return this.#fail(`cannot list ${this.location}/${prefix}`, error);
-    }
-  }
-
-  async #removeBatch(paths: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    const { bucket } = this.#s3;
-    // One object alone (a lease) goes by itself: Ceph judges a batch by rights on the whole bucket, which a write-only
-    // host has not.
-    if (this.#batchDelete && paths.length > 1) {
-      if (await deleteBatch(this.#client, bucket, paths, requestOptions(signal))) return;
-      this.#batchDelete = false;
-    }
-    await forEachSideBySide(paths, singleDeletesAtOnce, async (path) => {
-      try {
-        await this.#client.send(new DeleteObjectCommand({ Bucket: bucket, Key: path }), requestOptions(signal));
-      } catch (error) {
-        if (judge(error) !== 'absent') throw error;
-      }
-    });
   }
 
   /** A HEAD's 404 has no body: it may mean the bucket. */
