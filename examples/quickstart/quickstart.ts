@@ -116,7 +116,8 @@ async function howSmall(stage: Stage): Promise<string> {
   };
   const [first, second] = backups.map(({ storedBytes }) => storedBytes);
   if (first === undefined || second === undefined) throw new Error('lifeboat list does not show two backups');
-  return `The second backup is as complete as the first, and took ${((100 * second) / first).toFixed(1)} % of the room.`;
+  const share = ((100 * second) / first).toFixed(1);
+  return `The second backup is as complete as the first, and took ${share} % of the room.`;
 }
 
 /** May other users pass through? PostgreSQL, which does not run as root, must reach its data. */

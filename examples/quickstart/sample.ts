@@ -23,7 +23,14 @@ const files = 500;
 const schema = `
 CREATE TYPE status AS ENUM ('new', 'paid', 'shipped');
 CREATE TABLE customer (id int PRIMARY KEY, name text NOT NULL, email text UNIQUE NOT NULL, joined date NOT NULL);
-CREATE TABLE "order" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer int NOT NULL REFERENCES customer, placed timestamptz NOT NULL, status status NOT NULL, total numeric(10,2) NOT NULL, lines jsonb NOT NULL);
+CREATE TABLE "order" (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  customer int NOT NULL REFERENCES customer,
+  placed timestamptz NOT NULL,
+  status status NOT NULL,
+  total numeric(10,2) NOT NULL,
+  lines jsonb NOT NULL
+);
 CREATE INDEX ON "order" (customer, placed DESC);
 CREATE VIEW open_orders AS SELECT * FROM "order" WHERE status <> 'shipped';
 COMMENT ON TABLE "order" IS 'what was bought, and by whom';
@@ -32,7 +39,10 @@ COMMENT ON TABLE "order" IS 'what was bought, and by whom';
 function ordersFrom(first: number, last: number): string {
   return `INSERT INTO "order" (customer, placed, status, total, lines)
 SELECT 1 + n % 20000, timestamptz '2026-01-01' + n * interval '1 minute', 'paid', (n % 9973) / 10.0,
-  jsonb_build_array(jsonb_build_object('sku', md5(n::text), 'count', n % 5, 'price', n % 997), jsonb_build_object('sku', md5((n * 7)::text), 'count', 1, 'gift', n % 3 = 0, 'wrapped in', 'paper with stars'))
+  jsonb_build_array(
+    jsonb_build_object('sku', md5(n::text), 'count', n % 5, 'price', n % 997),
+    jsonb_build_object(
+      'sku', md5((n * 7)::text), 'count', 1, 'gift', n % 3 = 0, 'wrapped in', 'paper with stars'))
 FROM generate_series(${first}, ${last}) n;`;
 }
 

@@ -26,10 +26,8 @@ export async function acquireReadLease(
     return await acquireLease(storage, { ...options, scope, signal });
   } catch (error) {
     if (!isDenied(error)) throw error;
-    emit({
-      type: 'warning',
-      message: `going on without a lease, so that a cleanup elsewhere may delete what is being read: ${messageOf(error)}`,
-    });
+    const danger = 'so that a cleanup elsewhere may delete what is being read';
+    emit({ type: 'warning', message: `going on without a lease, ${danger}: ${messageOf(error)}` });
     return undefined;
   }
 }

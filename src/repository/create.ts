@@ -56,10 +56,11 @@ async function refuseOccupied(storage: Storage): Promise<void> {
       hint: 'lifeboat list shows what is in it',
     });
   }
+  const putBack = `put ${repositoryObject} back: its id is the member "repository" of each manifest`;
   for await (const { key } of storage.list('manifests/')) {
     throw new LifeboatError('usage', `${storage.location} holds backups (${key}), but no ${repositoryObject}`, {
       state: 'nothing was changed',
-      hint: `put ${repositoryObject} back: its id is the member "repository" of each manifest; or choose an empty place`,
+      hint: `${putBack}; or choose an empty place`,
     });
   }
 }

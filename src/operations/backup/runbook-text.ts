@@ -5,7 +5,7 @@
  */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { EmergencyScenario } from '../../config/config.ts';
+import type { EmergencyScenario, RepositoryLocation } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { originOf } from '../../config/origins.ts';
 import { messageOf } from '../../lib/errors.ts';
@@ -165,22 +165,10 @@ function commandsOf(target: string, lifeboat: string, isOneOfMany: boolean): str
 }
 
 function needsOf(loaded: LoadedConfig): string[] {
-  const { config, file, origins, envFile } = loaded;
+  const { config, file, envFile } = loaded;
   const location = repositoryLocation(loaded);
-  const where =
-    location.kind === 'local'
-      ? `file://${location.path}`
-      : `s3://${location.bucket}/${location.prefix}${location.endpoint === undefined ? '' : ` at ${location.endpoint}`}`;
-  const keys = (['key', 'passphrase', 'identity'] as const)
-    .filter((name) => config.encryption[name] !== undefined)
-    .map(
-      (name) => `the encryption ${name} (here from ${originOf(origins, `encryption.${name}`) ?? 'the configuration'})`,
-    );
-  const key = config.encryption.enabled
-    ? keys.length === 0
-      ? 'the key on the recovery sheet'
-      : keys.join(', ')
-    : 'no key: backups are not encrypted';
+  const where = placeOf(location);
+  const key = config.encryption.enabled ? keysOf(loaded) : 'no key: backups are not encrypted';
   return [
     '## What is needed',
     '',
@@ -235,6 +223,19 @@ function scenarioLines(
     ),
     '',
   ];
+}
+
+function placeOf(location: RepositoryLocation): string {
+  if (location.kind === 'local') return `file://${location.path}`;
+  const { bucket, prefix, endpoint } = location;
+  return `s3://${bucket}/${prefix}${endpoint === undefined ? '' : ` at ${endpoint}`}`;
+}
+
+function keysOf({ config, origins }: LoadedConfig): string {
+  const names = (['key', 'passphrase', 'identity'] as const).filter((name) => config.encryption[name] !== undefined);
+  if (names.length === 0) return 'the key on the recovery sheet';
+  const origin = (name: string): string => originOf(origins, `encryption.${name}`) ?? 'the configuration';
+  return names.map((name) => `the encryption ${name} (here from ${origin(name)})`).join(', ');
 }
 
 function peopleOf({ config }: LoadedConfig): string[] {

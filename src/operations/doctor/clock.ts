@@ -26,12 +26,11 @@ export async function clockDifference(read: () => Promise<number>, resolutionMs:
 export function judgeClock(name: string, what: string, differenceMs: number): DoctorCheck {
   const difference = Math.abs(differenceMs);
   if (difference <= warnAboveMs) {
-    return passed(
-      name,
-      difference < 1000 ? `agrees with that of ${what}` : `${formatDuration(difference)} from that of ${what}`,
-    );
+    const close = difference < 1000 ? 'agrees with' : `${formatDuration(difference)} from`;
+    return passed(name, `${close} that of ${what}`);
   }
-  const message = `this host's clock is ${formatDuration(difference)} ${differenceMs > 0 ? 'behind' : 'ahead of'} that of ${what}`;
+  const side = differenceMs > 0 ? 'behind' : 'ahead of';
+  const message = `this host's clock is ${formatDuration(difference)} ${side} that of ${what}`;
   const hint = 'set both by NTP (timedatectl set-ntp true)';
   return difference > failAboveMs
     ? failed(name, `${message}; cleanup and recovery to a moment would go by wrong times`, hint, 'usage')

@@ -73,14 +73,18 @@ function checkConfiguration(loaded: LoadedConfig): DoctorCheck[] {
   return [...checks, passed(name, parts.join('; '))];
 }
 
-/**
- * What stands in the environment or on the command line and decides where to and from: easily forgotten, hence told.
- */
+/** Settings that decide where to and from. */
+const deciding = [
+  /^repository(\.url)?$/,
+  /^encryption\.(enabled|key|passphrase|identity|recipients)$/,
+  /^stateDir$/,
+  /^targets(\.[^.]+\.((postgres|redis)\.url|files\.paths))?$/,
+];
+
+/** Those that stand in the environment or on the command line: easily forgotten, hence told. */
 function overriding({ origins, file }: LoadedConfig): string[] {
-  const told =
-    /^(repository(\.url)?|encryption\.(enabled|key|passphrase|identity|recipients)|stateDir|targets(\.[^.]+\.(postgres|redis)\.url|\.[^.]+\.files\.paths)?)$/;
   return [...origins]
-    .filter(([path, origin]) => origin !== file && told.test(path))
+    .filter(([path, origin]) => origin !== file && deciding.some((each) => each.test(path)))
     .map(([path, origin]) => `${path} (${origin})`);
 }
 

@@ -125,7 +125,8 @@ function checkLeases(leases: readonly ListedLease[]): DoctorCheck {
 function described({ scope, record, renewedMs }: ListedLease): string {
   if (record === undefined) return scope;
   const sinceMs = Date.now() - (record.since === undefined ? renewedMs : Date.parse(record.since));
-  return `${scope} (${record.command} on ${record.host}, pid ${record.pid}, for ${formatDuration(Math.max(0, sinceMs))})`;
+  const age = formatDuration(Math.max(0, sinceMs));
+  return `${scope} (${record.command} on ${record.host}, pid ${record.pid}, for ${age})`;
 }
 
 /** Not faults by themselves, but whoever keeps a bucket should know them. */

@@ -38,10 +38,9 @@ export function planLines(plan: EmergencyPlan): string[] {
 
 function holdings({ hasData, holds, bytes, lastWriteAt }: LiveComponent): string {
   if (!hasData) return `holds ${holds}`;
-  return (
-    'holds ' +
-    `${holds}${bytes === undefined ? '' : ` (${formatBytes(bytes)})`}${lastWriteAt === undefined ? '' : `, last written to ${lastWriteAt}`}`
-  );
+  const size = bytes === undefined ? '' : ` (${formatBytes(bytes)})`;
+  const written = lastWriteAt === undefined ? '' : `, last written to ${lastWriteAt}`;
+  return `holds ${holds}${size}${written}`;
 }
 
 function timeLine({ id, expectedMs, measured, steps }: EmergencyPlan): string {

@@ -219,17 +219,14 @@ function sumOf({ artifacts }: ManifestComponent): number {
 function refuseDown(live: readonly LiveComponent[], target: TargetConfig | undefined): void {
   const down = live.find(({ reachable }) => !reachable);
   if (down === undefined || target === undefined) return;
-  throw new LifeboatError(
-    'source',
-    `${down.component} cannot be restored: ${down.where}: ${down.problem ?? 'unreachable'}`,
-    {
-      state: 'nothing was changed',
-      hint: `start an empty server there (or point ${down.component === 'redis' ? 'REDIS_URL' : 'DATABASE_URL'} to another one), or restore the rest first: ${live
-        .filter(({ reachable }) => reachable)
-        .map(({ component }) => `--${component}-only`)
-        .join(' ')}`,
-    },
-  );
+  const message = `${down.component} cannot be restored: ${down.where}: ${down.problem ?? 'unreachable'}`;
+  const variable = down.component === 'redis' ? 'REDIS_URL' : 'DATABASE_URL';
+  const others = live.filter(({ reachable }) => reachable).map(({ component }) => `--${component}-only`);
+  const server = `start an empty server there (or point ${variable} to another one)`;
+  throw new LifeboatError('source', message, {
+    state: 'nothing was changed',
+    hint: `${server}, or restore the rest first: ${others.join(' ')}`,
+  });
 }
 
 /** Where nothing is there to be replaced, no place is the wrong one. */

@@ -27,14 +27,10 @@ export async function runAll(
   context: RunContext,
 ): Promise<EmergencyResult> {
   await file.write(journal);
-  await repository
-    .writeKey()
-    .catch((error: unknown) =>
-      context.emit({
-        type: 'warning',
-        message: `the steps are written down on this host only (${file.path}), not in the repository: ${messageOf(error)}`,
-      }),
-    );
+  await repository.writeKey().catch((error: unknown) => {
+    const where = `on this host only (${file.path}), not in the repository`;
+    context.emit({ type: 'warning', message: `the steps are written down ${where}: ${messageOf(error)}` });
+  });
   await noteBeginning(loaded, journal, context);
   for (const [index, step] of journal.steps.entries()) {
     if (step.state === 'done' || step.state === 'skipped') continue;
@@ -83,7 +79,8 @@ async function noteBeginning(
   context: RunContext,
 ): Promise<void> {
   const left = steps.filter(({ state }) => state !== 'done' && state !== 'skipped').map(({ name }) => name);
-  const message = `${left.length === steps.length ? 'begun' : `gone on with; begun ${startedAt}`}; to be done: ${left.join(', ')}`;
+  const begun = left.length === steps.length ? 'begun' : `gone on with; begun ${startedAt}`;
+  const message = `${begun}; to be done: ${left.join(', ')}`;
   const now = Date.now();
   await record(
     loaded,
@@ -204,10 +201,9 @@ function stateOf({ config }: LoadedConfig, { steps, safetyBackupId }: Journal): 
   ];
   if (safetyBackupId !== undefined) parts.push(`what was there is backup ${safetyBackupId}`);
   if (isDone('stop-services') && !isDone('start-services')) {
-    parts.push(
-      'services are ' +
-        `stopped${config.emergency.startServices === undefined ? '' : `; to start them: ${commandLine(config.emergency.startServices)}`}`,
-    );
+    const { startServices } = config.emergency;
+    const start = startServices === undefined ? '' : `; to start them: ${commandLine(startServices)}`;
+    parts.push(`services are stopped${start}`);
   }
   return parts.join('; ');
 }

@@ -116,18 +116,17 @@ async function restoreOne(
 }
 
 function noteOf({ name, to, verified, summary, kept, undo }: RestoredComponent): string {
-  const verdict =
-    verified === 'equal'
-      ? 'equal to the backup'
-      : verified === 'partial'
-        ? 'equal where it could be compared'
-        : 'not compared';
+  const what = summary === undefined ? '' : ` (${summary})`;
   const old = kept === undefined ? '' : `; the old one is kept as ${kept}`;
-  return (
-    `${name} is restored to ${to}, ` +
-    `${verdict}${summary === undefined ? '' : ` (${summary})`}${old}${undo === undefined ? '' : `; to take it back: ${undo}`}`
-  );
+  const back = undo === undefined ? '' : `; to take it back: ${undo}`;
+  return `${name} is restored to ${to}, ${verdicts[verified]}${what}${old}${back}`;
 }
+
+const verdicts: Readonly<Record<RestoredComponent['verified'], string>> = {
+  equal: 'equal to the backup',
+  partial: 'equal where it could be compared',
+  'not-checked': 'not compared',
+};
 
 /** Everything that was restored, and compared then, must be there now that services run. */
 async function check({ targets }: Config, plan: EmergencyPlan, context: RunContext): Promise<string[]> {

@@ -81,7 +81,8 @@ export async function writeEvidence(
   const members = { backup: manifest.id, manifestSeal: seal, ...membersOf(draft) };
   // The name has whole seconds: of two in one second the later takes the next one.
   for (let tried = 0; ; tried++) {
-    const object = `evidence/${manifest.id}/${compactUtc(new Date(draft.finishedMs + tried * 1000))}-${draft.level}-${draft.result}.json`;
+    const at = compactUtc(new Date(draft.finishedMs + tried * 1000));
+    const object = `evidence/${manifest.id}/${at}-${draft.level}-${draft.result}.json`;
     try {
       await repository.storage.put(object, [sealRecord(object, members, key)]);
       return { object, warning: await prune(repository, backup, draft.level) };

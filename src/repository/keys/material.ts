@@ -104,14 +104,11 @@ function parseIdentities(text: string): string[] {
   }
   for (const [index, line] of lines.entries()) {
     if (!/^AGE-SECRET-KEY-1[A-Z0-9]{58}$/i.test(line)) {
-      throw new LifeboatError(
-        'key',
-        `age identity ${index + 1} of ${lines.length} is not usable: it is no X25519 identity (AGE-SECRET-KEY-1 ` +
-          'and 58 characters)',
-        {
-          hint: 'plugin, ssh and post-quantum identities are not supported; age-keygen without options makes one that is',
-        },
-      );
+      const reason = 'it is no X25519 identity (AGE-SECRET-KEY-1 and 58 characters)';
+      const others = 'plugin, ssh and post-quantum identities are not supported';
+      throw new LifeboatError('key', `age identity ${index + 1} of ${lines.length} is not usable: ${reason}`, {
+        hint: `${others}; age-keygen without options makes one that is`,
+      });
     }
   }
   return lines.map((line) => line.toUpperCase());

@@ -48,9 +48,10 @@ export async function breakLease(
 
 function stillLive(lease: ListedLease): LifeboatError {
   const locked = lockedError(lease);
+  const breaking = `lifeboat unlock ${lease.id} --force`;
   return new LifeboatError('locked', `${locked.message}: it may well be alive`, {
     state: 'nothing was changed',
-    hint: `it counts as dead 30 minutes after its last renewal; to break it before: lifeboat unlock ${lease.id} --force`,
+    hint: `it counts as dead 30 minutes after its last renewal; to break it before: ${breaking}`,
     facts: locked.facts,
   });
 }

@@ -146,11 +146,9 @@ async function refuseRunningServer(dir: string, context: RunContext): Promise<vo
       if ((await readlink(`/proc/${pid}/cwd`)) !== dir) continue;
     } catch (error) {
       if (systemCodeOf(error) === 'EACCES') {
-        context.emit({
-          type: 'warning',
-          component: 'redis',
-          message: `cannot tell whether process ${pid} (${name.trim()}) uses ${dir}: make sure that the server is stopped`,
-        });
+        const unknown = `cannot tell whether process ${pid} (${name.trim()}) uses ${dir}`;
+        const message = `${unknown}: make sure that the server is stopped`;
+        context.emit({ type: 'warning', component: 'redis', message });
       }
       continue;
     }
