@@ -82,13 +82,14 @@ function bashScript(places: readonly Place[]): string {
       `    '${path}') ` +
       `words='${[...commands.map(({ name }) => name), ...flags.flatMap(({ names }) => names)].join(' ')}' ;;`,
   );
+  const completeFiles = 'compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return';
   return `# bash completion of lifeboat. To have it: lifeboat completion bash > /etc/bash_completion.d/lifeboat
 _lifeboat() {
 ${walk(places, '${COMP_WORDS[i]}', 1, 'COMP_CWORD')}
   local cur=\${COMP_WORDS[COMP_CWORD]} words=''
   COMPREPLY=()
   case $before in
-    ${patterns(valueFlags(places, 'file'))}) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    ${patterns(valueFlags(places, 'file'))}) ${completeFiles} ;;
     ?*) return ;;
   esac
   case $at in

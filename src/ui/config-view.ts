@@ -18,7 +18,8 @@ export const configView: View<ConfigShowResult> = {
       typeof value === 'string' ? value : JSON.stringify(value),
       origin,
     ]);
-    return `${file === undefined ? 'no configuration file' : `configuration file ${file}`}\n\n${await columns(['NAME', 'VALUE', 'FROM'], rows)}`;
+    const head = file === undefined ? 'no configuration file' : `configuration file ${file}`;
+    return `${head}\n\n${await columns(['NAME', 'VALUE', 'FROM'], rows)}`;
   },
 };
 

@@ -10,8 +10,9 @@ export const undeleteView: View<UndeleteResult> = {
   schema: 'lifeboat.undelete/v1',
   kind: 'action',
   text: ({ id, held }) =>
-    `backup ${id} is ` +
-    `back${held ? `, and on hold; to let the retention policy decide again: lifeboat release ${id}` : '; the next cleanup may delete it again'}`,
+    held
+      ? `backup ${id} is back, and on hold; to let the retention policy decide again: lifeboat release ${id}`
+      : `backup ${id} is back; the next cleanup may delete it again`,
 };
 
 function text({ id, held, reason, tags }: HoldResult): string {

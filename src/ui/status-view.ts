@@ -46,150 +46,145 @@ function verdictText({ verdict, next }: StatusResult, paint: ChalkInstance): str
 
 function reasonText({ id, weight, message, next, acknowledged }: StatusReason): string[] {
   if (acknowledged !== undefined) {
-    return [
-      `  acknowledged: ${printable(message)}${acknowledged.reason === '' ? '' : ` (${printable(acknowledged.reason)})`}`,
-    ];
+    const why = acknowledged.reason === '' ? '' : ` (${printable(acknowledged.reason)})`;
+    return [`  acknowledged: ${printable(message)}${why}`];
   }
   return [`  ${weight}: ${printable(message)}`, `    next: ${next}   [${printable(id)}]`];
 }
 
-function targetText({
-  name,
-  components,
-  newest,
-  newestProven,
-  provenMoment,
-  restoreTime,
-  moments,
-  analytics,
-}: StatusTarget): string[] {
-  const lines = [`target ${name}`];
-  if (newest === undefined) return [...lines, '  no backup'];
-  lines.push(
-    `  newest    ${newest.id}, ${shownTime(newest.takenAt)}, ${formatDuration(newest.ageMs)} old, ` +
-      (newest.standing === undefined ? (newest.state ?? 'unknown') : reachedText(newest.standing)),
-  );
-  for (const each of components) {
-    if (each.newestId !== newest.id) {
-      lines.push(
-        `  ${each.name.padEnd(9)} ` +
-          (each.newestId === undefined ? 'no backup' : `${each.newestId}, ${formatDuration(each.ageMs ?? 0)} old`),
-      );
-    }
-  }
-  const scheduled = components.filter(({ schedules }) => schedules !== undefined);
-  for (const { name: component, schedules = [], dueAt, nextAt } of scheduled) {
-    lines.push(
-      `  scheduled ${component}: ` +
-        `${schedules.join(', ')}${dueAt === undefined ? '' : `, was due ${shownTime(dueAt)}`}${nextAt === undefined ? '' : `, next ${shownTime(nextAt)}`}`,
-    );
-  }
-  lines.push(
-    `  proven    ${newestProven === undefined ? 'never' : `${newestProven.id}, ${shownTime(newestProven.provenAt)}`}`,
-  );
+function targetText(target: StatusTarget): string[] {
+  const lines = [`target ${target.name}`];
+  if (target.newest === undefined) return [...lines, '  no backup'];
+  return [
+    ...lines,
+    newestLine(target.newest),
+    ...otherLines(target, target.newest.id),
+    ...scheduleLines(target),
+    ...proofLines(target),
+    momentsLine(target),
+    analyticsLine(target),
+  ];
+}
+
+function newestLine({ id, takenAt, ageMs, state, standing }: NonNullable<StatusTarget['newest']>): string {
+  const reached = standing === undefined ? (state ?? 'unknown') : reachedText(standing);
+  return `  newest    ${id}, ${shownTime(takenAt)}, ${formatDuration(ageMs)} old, ${reached}`;
+}
+
+/** Components that the newest backup does not hold. */
+function otherLines({ components }: StatusTarget, newestId: string): string[] {
+  const others = components.filter((each) => each.newestId !== newestId);
+  return others.map(({ name, newestId: id, ageMs = 0 }) => {
+    const text = id === undefined ? 'no backup' : `${id}, ${formatDuration(ageMs)} old`;
+    return `  ${name.padEnd(9)} ${text}`;
+  });
+}
+
+function scheduleLines({ components }: StatusTarget): string[] {
+  return components.flatMap(({ name, schedules, dueAt, nextAt }) => {
+    if (schedules === undefined) return [];
+    const due = dueAt === undefined ? '' : `, was due ${shownTime(dueAt)}`;
+    const next = nextAt === undefined ? '' : `, next ${shownTime(nextAt)}`;
+    return [`  scheduled ${name}: ${schedules.join(', ')}${due}${next}`];
+  });
+}
+
+function proofLines({ newestProven, provenMoment, restoreTime }: StatusTarget): string[] {
+  const proven = newestProven === undefined ? 'never' : `${newestProven.id}, ${shownTime(newestProven.provenAt)}`;
+  const lines = [`  proven    ${proven}`];
   if (provenMoment !== undefined) {
-    lines.push(
-      `  recovered to ${provenMoment.moment} by the drill of ${shownTime(provenMoment.provenAt)}, in ` +
-        formatDuration(provenMoment.restoreMs),
-    );
+    const { moment, provenAt, restoreMs } = provenMoment;
+    const drill = `by the drill of ${shownTime(provenAt)}, in ${formatDuration(restoreMs)}`;
+    lines.push(`  recovered to ${moment} ${drill}`);
   }
   if (restoreTime !== undefined) {
-    lines.push(
-      `  restore   about ${formatDuration(restoreTime.ms)} ` +
-        `(${restoreTime.basis === 'measured' ? `measured by the drill of ${shownTime(restoreTime.measuredAt ?? '')}` : (restoreTime.assumption ?? 'assumed')})${longest(restoreTime)}`,
-    );
+    const { ms, basis, measuredAt = '', assumption = 'assumed' } = restoreTime;
+    const why = basis === 'measured' ? `measured by the drill of ${shownTime(measuredAt)}` : assumption;
+    lines.push(`  restore   about ${formatDuration(ms)} (${why})${longest(restoreTime)}`);
   }
+  return lines;
+}
+
+function momentsLine({ moments }: StatusTarget): string {
   const shown = moments
     .slice(0, shownMoments)
     .map(({ at, isDamaged }) => `${shownTime(at)}${isDamaged === true ? ' (damaged)' : ''}`);
-  lines.push(
-    '  moments   ' +
-      `${shown.join(', ')}${moments.length > shownMoments ? `, and ${moments.length - shownMoments} more` : ''}`,
-  );
-  const { days, successes, failures, averageReadBytes, averageDurationMs, storedBytes, ratio } = analytics;
+  const more = moments.length > shownMoments ? `, and ${moments.length - shownMoments} more` : '';
+  return `  moments   ${shown.join(', ')}${more}`;
+}
+
+function analyticsLine({ analytics }: StatusTarget): string {
+  const { days, successes, failures, averageReadBytes, averageDurationMs = 0, storedBytes, ratio } = analytics;
+  const runs = `${counted(successes, 'backup')}, ${counted(failures, 'failure')}`;
   const averages =
     averageReadBytes === undefined
       ? ''
-      : `, on average ${formatBytes(averageReadBytes)} in ${formatDuration(averageDurationMs ?? 0)}`;
-  lines.push(
-    `  ${counted(days, 'day').padEnd(9)} ${counted(successes, 'backup')}, ` +
-      `${counted(failures, 'failure')}${averages}; ${formatBytes(storedBytes)} stored in ` +
-      `all${ratio === undefined ? '' : ` (${ratio} bytes protected for each)`}`,
-  );
-  return lines;
+      : `, on average ${formatBytes(averageReadBytes)} in ${formatDuration(averageDurationMs)}`;
+  const share = ratio === undefined ? '' : ` (${ratio} bytes protected for each)`;
+  return `  ${counted(days, 'day').padEnd(9)} ${runs}${averages}; ${formatBytes(storedBytes)} stored in all${share}`;
 }
 
 /** So many windows are printed of each cluster, the newest; --json has all. */
 const shownWindows = 3;
 
-function walText({
-  systemId,
-  targets,
-  isCurrent,
-  windows,
-  gaps,
-  missingHistories,
-  archived,
-  server,
-}: StatusWal): string[] {
-  const lines = [
-    'log of cluster ' +
-      `${systemId}${targets.length === 0 ? '' : ` (${targets.join(', ')})`}${isCurrent ? '' : ', which another one has replaced'}`,
-  ];
-  const shown = windows.slice(-shownWindows).map(({ from, to }) => `${shownTime(from)} to ${shownTime(to)}`);
-  lines.push(
-    '  any moment ' +
-      `${shown.length === 0 ? 'none: no base backup with all of its log' : shown.join(', and ')}${windows.length > shownWindows ? `, and ${windows.length - shownWindows} earlier spans` : ''}`,
-  );
-  if (archived !== undefined) {
-    lines.push(
-      `  archived  up to ${archived.lsn}, ` +
-        `${shownTime(archived.at)}${server === undefined ? '; the server was not asked how far it is ahead' : `; the server is ${formatBytes(server.behindBytes)} ahead`}`,
-    );
-  }
+function walText(wal: StatusWal): string[] {
+  const { systemId, targets, isCurrent, gaps, missingHistories } = wal;
+  const of = targets.length === 0 ? '' : ` (${targets.join(', ')})`;
+  const lines = [`log of cluster ${systemId}${of}${isCurrent ? '' : ', which another one has replaced'}`];
+  lines.push(windowsLine(wal), ...archivedLines(wal));
   if (gaps.length > 0) {
-    lines.push(
-      `  gaps      ${counted(gaps.length, 'gap')}, ${counted(
-        gaps.reduce((sum, { segments }) => sum + segments, 0),
-        'segment',
-      )}: lifeboat wal status`,
-    );
+    const segments = gaps.reduce((sum, each) => sum + each.segments, 0);
+    lines.push(`  gaps      ${counted(gaps.length, 'gap')}, ${counted(segments, 'segment')}: lifeboat wal status`);
   }
   if (missingHistories.length > 0) lines.push(`  missing   ${missingHistories.join(', ')}`);
   return lines;
 }
 
-function placeText({
-  repository,
-  storage: { freeBytes, capacityBytes, budgetBytes, storedBytes, packBytes, deadBytes },
-  running,
-}: StatusResult): string[] {
-  const free =
-    freeBytes === undefined || capacityBytes === undefined
-      ? ''
-      : `, ${formatBytes(freeBytes)} of ${formatBytes(capacityBytes)} free`;
-  const budget =
-    budgetBytes === undefined ? '' : `, ${formatBytes(storedBytes)} of a budget of ${formatBytes(budgetBytes)}`;
-  const dead =
-    packBytes === undefined || deadBytes === undefined || packBytes === 0
-      ? ''
-      : `, packs ${formatBytes(packBytes)}, of that at most ${Math.round((deadBytes / packBytes) * 100)} % dead`;
+function windowsLine({ windows }: StatusWal): string {
+  if (windows.length === 0) return '  any moment none: no base backup with all of its log';
+  const shown = windows.slice(-shownWindows).map(({ from, to }) => `${shownTime(from)} to ${shownTime(to)}`);
+  const earlier = windows.length > shownWindows ? `, and ${windows.length - shownWindows} earlier spans` : '';
+  return `  any moment ${shown.join(', and ')}${earlier}`;
+}
+
+function archivedLines({ archived, server }: StatusWal): string[] {
+  if (archived === undefined) return [];
+  const ahead =
+    server === undefined
+      ? 'the server was not asked how far it is ahead'
+      : `the server is ${formatBytes(server.behindBytes)} ahead`;
+  return [`  archived  up to ${archived.lsn}, ${shownTime(archived.at)}; ${ahead}`];
+}
+
+function placeText({ repository, storage, running }: StatusResult): string[] {
+  const alive = running.filter(({ isAlive }) => isAlive);
   return [
-    `repository ${repository}${free}${budget}${dead}`,
-    ...running
-      .filter(({ isAlive }) => isAlive)
-      .map(
-        ({ command, scope, user, host, since }) =>
-          `running ${command} (${scope}) by ${user}@${host} since ${shownTime(since)}`,
-      ),
+    `repository ${repository}${spaceText(storage)}`,
+    ...alive.map(({ command, scope, user, host, since }) => {
+      const who = `${user}@${host} since ${shownTime(since)}`;
+      return `running ${command} (${scope}) by ${who}`;
+    }),
   ];
+}
+
+function spaceText({ freeBytes, capacityBytes, ...storage }: StatusResult['storage']): string {
+  const { budgetBytes, storedBytes, packBytes = 0, deadBytes } = storage;
+  const parts: string[] = [];
+  if (freeBytes !== undefined && capacityBytes !== undefined) {
+    parts.push(`${formatBytes(freeBytes)} of ${formatBytes(capacityBytes)} free`);
+  }
+  if (budgetBytes !== undefined) parts.push(`${formatBytes(storedBytes)} of a budget of ${formatBytes(budgetBytes)}`);
+  if (packBytes > 0 && deadBytes !== undefined) {
+    const dead = Math.round((deadBytes / packBytes) * 100);
+    parts.push(`packs ${formatBytes(packBytes)}, of that at most ${dead} % dead`);
+  }
+  return parts.map((part) => `, ${part}`).join('');
 }
 
 /** Where most of the time goes. */
 function longest({ steps = [] }: RestoreEstimate): string {
   const most = steps.toSorted((a, b) => b.durationMs - a.durationMs).slice(0, 3);
-  return most.length < 2
-    ? ''
-    : ': ' +
-        most.map(({ name, durationMs }) => `${name.replace(' restore', '')} ${formatDuration(durationMs)}`).join(', ');
+  if (most.length < 2) return '';
+  const parts = most.map(({ name, durationMs }) => `${name.replace(' restore', '')} ${formatDuration(durationMs)}`);
+  return `: ${parts.join(', ')}`;
 }

@@ -12,15 +12,8 @@ export const validateView: View<ValidateResult> = {
   kind: 'action',
   text: async (result, paint) => {
     const { backups, damaged } = result;
-    const table =
-      backups.length === 0
-        ? []
-        : [
-            await columns(
-              ['BACKUP', 'TARGET', 'RESULT'],
-              backups.map((each) => [each.id, each.target, each.result]),
-            ),
-          ];
+    const rows = backups.map((each) => [each.id, each.target, each.result]);
+    const table = backups.length === 0 ? [] : [await columns(['BACKUP', 'TARGET', 'RESULT'], rows)];
     const verdict = damaged.length === 0 ? paint.green(summaryText(result)) : paint.red(summaryText(result));
     return [...table, ...damaged.map(damageText), verdict].join('\n');
   },
@@ -44,10 +37,8 @@ function summaryText({
 }: ValidateResult): string {
   const cost = `${formatBytes(bytes)} in ${formatDuration(durationMs)}, ${counted(counts['packs'] ?? 0, 'pack')}`;
   if (damaged.length > 0) {
-    return (
-      `${counted(damaged.length, 'damaged object')} in ${repository} (${cost}); back up again at once, which stores ` +
-      'anew what is lost; lifeboat list shows which backups are whole'
-    );
+    const advice = 'back up again at once, which stores anew what is lost; lifeboat list shows which backups are whole';
+    return `${counted(damaged.length, 'damaged object')} in ${repository} (${cost}); ${advice}`;
   }
   const checked = backups.filter(({ result }) => result === 'ok').length;
   const what =
@@ -61,10 +52,8 @@ function summaryText({
 export function damageText({ object, kind, problem, backups }: Damage): string {
   const lines = [`${kind}: ${object}: ${printable(problem)}`];
   for (const { id, whole, artifacts } of backups) {
-    lines.push(
-      '  ' +
-        `${id}${whole ? ': none of it can be restored' : artifacts.length === 0 ? ': can be restored nevertheless' : ''}`,
-    );
+    const nevertheless = artifacts.length === 0 ? ': can be restored nevertheless' : '';
+    lines.push(`  ${id}${whole ? ': none of it can be restored' : nevertheless}`);
     for (const { component, name, contents, contentCount } of artifacts) {
       const more = contentCount > contents.length ? `, and ${contentCount - contents.length} more` : '';
       lines.push(

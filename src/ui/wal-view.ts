@@ -39,11 +39,8 @@ export const walStreamView: View<WalStreamReport> = {
     if (state === 'slot-dropped') return `the replication slot ${slot} is removed`;
     if (state === 'slot-absent') return `there is no replication slot ${slot}: nothing was changed`;
     if (state === 'skipped') return 'another receiver of this cluster runs: nothing was done';
-    return (
-      'stopped; ' +
-      `${shippedLsn === undefined ? 'nothing was shipped' : `all up to ${shippedLsn} is in the repository`}; ` +
-      `shipped in this run: finished segments ${segments}, unfinished ones ${partials}`
-    );
+    const all = shippedLsn === undefined ? 'nothing was shipped' : `all up to ${shippedLsn} is in the repository`;
+    return `stopped; ${all}; shipped in this run: finished segments ${segments}, unfinished ones ${partials}`;
   },
 };
 
@@ -51,29 +48,31 @@ export const walStatusView: View<WalStatusResult> = {
   schema: 'lifeboat.wal-status/v1',
   kind: 'query',
   text: ({ repository, systems, lag, warnings }) => {
-    const server =
-      lag === undefined
-        ? []
-        : [
-            `the server is at ${lag.currentLsn} (${lag.currentSegment}); last archived: ` +
-              `${lag.lastArchived ?? 'nothing yet'}${lag.secondsSince === undefined ? '' : `, ${lag.secondsSince} s ago`}; ` +
-              'failures: ' +
-              `${lag.failures}${lag.behindBytes === undefined ? '' : `; the archive is ${formatBytes(lag.behindBytes)} behind`}`,
-          ];
+    const server = lag === undefined ? [] : [lagLine(lag)];
     const archive = systems.length === 0 ? [`no write-ahead log in ${repository}`] : systems.flatMap(systemLines);
     return [...archive, ...server, ...warnings.map((warning) => `warning: ${warning}`)].join('\n');
   },
 };
 
+function lagLine(lag: NonNullable<WalStatusResult['lag']>): string {
+  const ago = lag.secondsSince === undefined ? '' : `, ${lag.secondsSince} s ago`;
+  const archived = `last archived: ${lag.lastArchived ?? 'nothing yet'}${ago}`;
+  const behind = lag.behindBytes === undefined ? '' : `; the archive is ${formatBytes(lag.behindBytes)} behind`;
+  return `the server is at ${lag.currentLsn} (${lag.currentSegment}); ${archived}; failures: ${lag.failures}${behind}`;
+}
+
 function systemLines({ systemId, timelines, gaps, missingHistories }: WalSystem): string[] {
   return [
     `cluster ${systemId}`,
-    ...timelines.map(
-      ({ timeline, first, last, segments, unfinished }) =>
-        `  timeline ${timeline}: ` +
-        `${segments === 0 ? 'no whole segment' : `${first} to ${last}, segments: ${segments}`}${unfinished === undefined ? '' : `, and ${unfinished.segment} up to ${unfinished.lsn} (${unfinished.at})`}`,
-    ),
+    ...timelines.map(timelineLine),
     ...gaps.map(({ first, last, segments }) => `  GAP: ${first} to ${last}, segments: ${segments}`),
     ...missingHistories.map((name) => `  MISSING: ${name}`),
   ];
+}
+
+function timelineLine({ timeline, first, last, segments, unfinished }: WalSystem['timelines'][number]): string {
+  const whole = segments === 0 ? 'no whole segment' : `${first} to ${last}, segments: ${segments}`;
+  const begun =
+    unfinished === undefined ? '' : `, and ${unfinished.segment} up to ${unfinished.lsn} (${unfinished.at})`;
+  return `  timeline ${timeline}: ${whole}${begun}`;
 }
