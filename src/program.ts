@@ -1,6 +1,7 @@
 /** All commands by name; what a command takes and does is loaded when it is called. */
 import { Command, CommanderError } from 'commander';
 import { Session, type GlobalFlags } from './commands/shared/session.ts';
+import { configFileName } from './config/discover.ts';
 import { LifeboatError } from './lib/errors.ts';
 import { programVersion } from './lib/version.ts';
 import { write, type CliIo } from './ui/terminal.ts';
@@ -202,7 +203,7 @@ function buildProgram(io: CliIo): { program: Command; session: Session } {
     .helpOption('-h, --help', 'print this help')
     // commander's own help command would not load what the other commands declare.
     .helpCommand(false)
-    .option('--config <file>', 'configuration file (default: lifeboat.config.json, searched upward)')
+    .option('--config <file>', `configuration file (default: ${configFileName}, searched upward)`)
     .option('--env-file <file>', 'read NAME=value lines as if they stood in the environment')
     .option('--target <name>', 'which of the configured targets')
     .option('--json', 'print one JSON document')
