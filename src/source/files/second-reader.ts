@@ -1,6 +1,7 @@
 /**
- * A second opinion on our archives by a reader that is not ours: the tar package's parser. Names are
- * not compared (it knows them as text only), but how many members there are and how large they are.
+ * A second opinion on our archives, for `validate --deep`, by a reader that is not ours: the tar package's parser.
+ * Our writer and our reader share their view of the format, and a mistake in it with them; this one does not. Names
+ * are not compared (it knows them as text only), but how many members there are and how large they are.
  */
 import { LifeboatError } from '../../lib/errors.ts';
 
@@ -12,6 +13,8 @@ export interface SecondReader {
 }
 
 export async function openSecondReader(): Promise<SecondReader> {
+  // All that this package is for. It cannot restore: names are bytes, times have nanoseconds, files have holes, and
+  // folders are entered by descriptors, so that no link leads out of the target. It knows of none of these.
   const { Parser } = await import('tar');
   let members = 0;
   let contentBytes = 0;
