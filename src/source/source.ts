@@ -2,6 +2,7 @@
  * What is protected: the seam between servers or folders and the repository. A source knows nothing
  * of storage; it yields artifacts (named byte streams) and facts, and takes artifacts back.
  */
+import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 
 export type SourceKind = 'postgres' | 'base' | 'redis' | 'files';
@@ -89,6 +90,14 @@ export interface Source {
    * room. Leaving the loop early (return/throw) releases everything the dump holds.
    */
   dump(context: RunContext): AsyncIterable<Artifact>;
-  /** Complete once the dump has been iterated to its end and every body has ended. */
+  /**
+   * Complete once the dump has been iterated to its end and every body has ended; rejects before (leftEarly), and with
+   * what went wrong if the dump or a body failed.
+   */
   facts(): Promise<ComponentFacts>;
+}
+
+/** What a source says that is asked for the facts of a dump which did not come to its end. */
+export function leftEarly(): LifeboatError {
+  return new LifeboatError('source', 'the dump was left before its end');
 }

@@ -7,7 +7,15 @@
 import { realpath } from 'node:fs/promises';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import type { Artifact, ComponentFacts, Json, Problem, Source, SourceInfo } from '../source.ts';
+import {
+  leftEarly,
+  type Artifact,
+  type ComponentFacts,
+  type Json,
+  type Problem,
+  type Source,
+  type SourceInfo,
+} from '../source.ts';
 import { writeArchive } from './archive.ts';
 import type { FilesFacts } from './facts.ts';
 import { closeFile, openFolder, statLink } from './system-calls.ts';
@@ -47,7 +55,7 @@ export function filesSource(options: FilesSourceOptions): Source {
     probe: () => probe(options),
     dump: (context) => dump(options, context, (complete) => (facts = complete)),
     facts: async (): Promise<ComponentFacts> => {
-      if (facts === undefined) throw new Error('the facts of files are asked for before the dump has ended');
+      if (facts === undefined) throw leftEarly();
       return { kind: 'files', facts: facts satisfies Json };
     },
   };

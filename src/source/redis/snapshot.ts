@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { requireSpace } from '../../lib/fs.ts';
-import type { Artifact, ComponentFacts, Source } from '../source.ts';
+import { leftEarly, type Artifact, type ComponentFacts, type Source } from '../source.ts';
 import { withRedis } from './connection.ts';
 import type { RedisAddress, RedisEndpoint } from './endpoint.ts';
 import { parseRedisUrl } from './endpoint.ts';
@@ -35,12 +35,15 @@ export const redisArtifactName = 'dump.rdb';
 /** A whole Redis server as something to back up. */
 export function redisSource(options: RedisSourceOptions): Source {
   const endpoint = parseRedisUrl(options);
-  const facts = Promise.withResolvers<ComponentFacts>();
+  let facts: RedisFacts | undefined;
   return {
     kind: 'redis',
     probe: (context) => probeRedis(endpoint, options.method, context),
-    dump: (context) => dump(endpoint, options, context, (value) => facts.resolve({ kind: 'redis', facts: value })),
-    facts: () => facts.promise,
+    dump: (context) => dump(endpoint, options, context, (complete) => (facts = complete)),
+    facts: async (): Promise<ComponentFacts> => {
+      if (facts === undefined) throw leftEarly();
+      return { kind: 'redis', facts };
+    },
   };
 }
 
@@ -61,6 +64,7 @@ async function* dump(
   };
   // The next artifact may be asked for while this body is still read: the folder must not go before.
   await body.ended;
+  context.signal.throwIfAborted();
   done(facts);
 }
 

@@ -7,14 +7,20 @@ import { join } from 'node:path';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import type { Secret } from '../../../lib/secret.ts';
-import type { Artifact, ComponentFacts, Source, SourceInfo, ToolProcess } from '../../source.ts';
+import {
+  leftEarly,
+  type Artifact,
+  type ComponentFacts,
+  type Source,
+  type SourceInfo,
+  type ToolProcess,
+} from '../../source.ts';
 import { baseArtifact } from './artifacts.ts';
 import { clusterBytes, readCluster, rightProblems, type Cluster } from './cluster-facts.ts';
 import type { ClusterFacts } from './facts.ts';
 import { runBaseBackup, type BaseRun } from './pg-basebackup.ts';
 import { spoolTablespaces } from './spool.ts';
 import { withConnection } from '../server/connection.ts';
-import { leftEarly } from '../dump/database-dump.ts';
 import { findTools } from '../server/tools.ts';
 
 export interface BaseSourceOptions {

@@ -3,7 +3,6 @@
  * when every archive has been written and all facts are read, or at once when it is abandoned. If the
  * session that holds the snapshot dies, the dump fails, even if each pg_dump ended well.
  */
-import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import type { Artifact, ToolProcess } from '../../source.ts';
@@ -224,9 +223,4 @@ export async function readOwnedSequences(connection: Connection): Promise<OwnedS
     tableSchema: row['table_schema'] ?? '',
     tableName: row['table_name'] ?? '',
   }));
-}
-
-/** The error for a dump whose consumer left early without saying why. */
-export function leftEarly(): LifeboatError {
-  return new LifeboatError('source', 'the dump was left before its end');
 }

@@ -5,9 +5,9 @@
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import type { Secret } from '../../../lib/secret.ts';
-import type { Artifact, ComponentFacts, Source, SourceInfo } from '../../source.ts';
+import { leftEarly, type Artifact, type ComponentFacts, type Source, type SourceInfo } from '../../source.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
-import { type DatabaseDump, leftEarly, openDatabaseDump } from './database-dump.ts';
+import { type DatabaseDump, openDatabaseDump } from './database-dump.ts';
 import type { PostgresFacts } from '../facts/facts.ts';
 import { dumpGlobals } from './globals.ts';
 import { chooseDatabases, probeServer } from './probe.ts';
