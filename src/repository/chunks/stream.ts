@@ -29,13 +29,23 @@ export class ChunkThreads {
   /** Chunks of an artifact's body, in order. Throws if the body fails, hangs, or ends early. */
   async *cut(body: ArtifactBody, options: ChunkingOptions): AsyncGenerator<Slab> {
     if (body.from === 'stream') return yield* cutHere(body.stream, options);
-    const thread = this.#idle.pop() ?? new ChunkThread();
-    this.#all.add(thread);
+    const thread = this.#take();
     try {
       yield* thread.cut(body, options);
     } finally {
       this.#idle.push(thread);
     }
+  }
+
+  /** One that lives: a thread may also die while it is idle. */
+  #take(): ChunkThread {
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      if (!idle.isDead) return idle;
+      this.#all.delete(idle);
+    }
+    const fresh = new ChunkThread();
+    this.#all.add(fresh);
+    return fresh;
   }
 
   async close(): Promise<void> {
@@ -45,6 +55,7 @@ export class ChunkThreads {
 
 class ChunkThread {
   readonly #worker = startThread(import.meta.url, 'worker');
+  readonly #inbox = new Inbox(this.#worker);
   readonly #slabs = Array.from({ length: slabsPerStream }, newSlab);
   readonly #states = new SharedArrayBuffer(4 * (slabsPerStream + 1));
   readonly #counter = new SharedArrayBuffer(8);
@@ -53,14 +64,18 @@ class ChunkThread {
     this.#worker.unref();
   }
 
+  get isDead(): boolean {
+    return this.#inbox.isClosed;
+  }
+
   async close(): Promise<void> {
     await this.#worker.terminate();
   }
 
   async *cut(body: Extract<ArtifactBody, { from: 'tool' }>, options: ChunkingOptions): AsyncGenerator<Slab> {
-    const inbox = new Inbox(this.#worker);
     const ending = new AbortController();
     const { readFd, writeFd } = await openFifo();
+    this.#worker.ref();
     let running: { readonly done: Promise<void> } | undefined;
     let reading = false;
     try {
@@ -80,7 +95,7 @@ class ChunkThread {
         gear: options.gear,
         sizes: options.sizes,
       } satisfies ReadJob);
-      yield* this.#slabsFrom(inbox, options);
+      yield* this.#slabsFrom(options);
       reading = false;
       await running.done;
     } finally {
@@ -88,13 +103,14 @@ class ChunkThread {
       ending.abort(new LifeboatError('source', 'the stream was given up'));
       await running?.done.catch(() => {});
       // The descriptor must not be closed (and its number reused) under the thread's hands.
-      if (reading) await this.#untilThreadStops(inbox);
-      inbox.close();
+      if (reading) await this.#untilThreadStops();
+      this.#worker.unref();
       closeSync(readFd);
     }
   }
 
-  async #untilThreadStops(inbox: Inbox): Promise<void> {
+  /** Takes the messages that it still sends, so that the next stream finds none of them. */
+  async #untilThreadStops(): Promise<void> {
     const states = new Int32Array(this.#states);
     Atomics.store(states, slabsPerStream, 1);
     for (;;) {
@@ -102,28 +118,25 @@ class ChunkThread {
         Atomics.store(states, n, slabFree);
         Atomics.notify(states, n);
       }
-      if (
-        !(await inbox.ready().then(
-          () => true,
-          () => false,
-        ))
-      ) {
-        return;
-      }
-      const message = inbox.take();
+      const isAlive = await this.#inbox.ready().then(
+        () => true,
+        () => false,
+      );
+      if (!isAlive) return;
+      const message = this.#inbox.take();
       if (message?.type === 'failed' || message?.isLast === true) return;
     }
   }
 
-  async *#slabsFrom(inbox: Inbox, options: ChunkingOptions): AsyncGenerator<Slab> {
+  async *#slabsFrom(options: ChunkingOptions): AsyncGenerator<Slab> {
     const states = new Int32Array(this.#states);
     const counter = new BigInt64Array(this.#counter);
     // Silence of a thread that waits for a slab of ours is not the producer's.
     const progress = (): string =>
       `${Atomics.load(counter, 0)} ${states.subarray(0, slabsPerStream).every((state) => state !== slabFree)}`;
     for (let isLast = false; !isLast;) {
-      await withHangAlarm(inbox.ready(), options, progress);
-      const message = inbox.take();
+      await withHangAlarm(this.#inbox.ready(), options, progress);
+      const message = this.#inbox.take();
       if (message === undefined) continue;
       if (message.type === 'failed') throw new LifeboatError('source', `cannot read the stream: ${message.message}`);
       ({ isLast } = message);
@@ -145,16 +158,24 @@ function newSlab(): SharedArrayBuffer {
   return slab;
 }
 
-/** Messages of a worker as a queue. */
+/** Messages of a worker as a queue, for as long as it lives: nobody waits for a message of one that has ended. */
 class Inbox {
   readonly #queue: WorkerMessage[] = [];
   #waiting: (() => void)[] = [];
   #failure: Error | undefined;
-  readonly #worker: Worker;
 
   constructor(worker: Worker) {
-    this.#worker = worker;
-    worker.on('message', this.#onMessage).on('error', this.#onError).on('exit', this.#onExit).ref();
+    worker.on('message', (message: WorkerMessage) => {
+      this.#queue.push(message);
+      this.#wake();
+    });
+    worker.on('error', (error: unknown) => this.#close(error));
+    worker.on('exit', () => this.#close(new Error('it ended')));
+  }
+
+  /** No message comes any more. */
+  get isClosed(): boolean {
+    return this.#failure !== undefined;
   }
 
   /** Resolves when there is a message to take. Takes none itself: whoever waits may have been given up meanwhile. */
@@ -169,27 +190,15 @@ class Inbox {
     return this.#queue.shift();
   }
 
-  close(): void {
-    this.#worker.off('message', this.#onMessage).off('error', this.#onError).off('exit', this.#onExit).unref();
+  /** What it died of is told first, then that it has ended. */
+  #close(error: unknown): void {
+    this.#failure ??= new Error(`the reader thread failed: ${messageOf(error)}`, { cause: error });
+    this.#wake();
   }
-
-  readonly #onMessage = (message: WorkerMessage): void => {
-    this.#queue.push(message);
-    this.#wake();
-  };
-
-  readonly #onError = (error: unknown): void => {
-    this.#failure = new Error(`the reader thread failed: ${messageOf(error)}`, { cause: error });
-    this.#wake();
-  };
 
   #wake(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
-
-  readonly #onExit = (): void => {
-    this.#onError(new Error('it ended'));
-  };
 }
 
 /** Rejects when the run is aborted, or when `progress` says the same for the whole hang time-out. */
