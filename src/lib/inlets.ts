@@ -18,6 +18,8 @@ export class Inlets implements AsyncDisposable {
   readonly #worker = startThread(import.meta.url, 'inlet-worker');
   readonly #inlets = new Map<number, Inlet>();
   readonly #ended = Promise.withResolvers<void>();
+  /** Pipes that no thread closes any more. */
+  readonly #orphans: number[] = [];
   #pipes = 0;
   #failure: Error | undefined;
 
@@ -45,9 +47,15 @@ export class Inlets implements AsyncDisposable {
     }
     const pipe = this.#pipes++;
     const post = (job: InletJob, owned: readonly ArrayBuffer[] = []): void => this.#worker.postMessage(job, owned);
-    post({ pipe, fd: writeFd });
     const inlet = new Inlet(pipe, post, () => this.#inlets.delete(pipe));
-    this.#inlets.set(pipe, inlet);
+    if (this.#failure === undefined) {
+      post({ pipe, fd: writeFd });
+      this.#inlets.set(pipe, inlet);
+    } else {
+      // It died while the program was started. The program must not read an end of its input before it is ended.
+      this.#orphans.push(writeFd);
+      inlet.fail(this.#failure);
+    }
     return { tool, inlet };
   }
 
@@ -55,6 +63,7 @@ export class Inlets implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#worker.postMessage('quit' satisfies InletJob);
     await this.#ended.promise;
+    for (const fd of this.#orphans) closeSync(fd);
   }
 
   #fail(error: unknown): void {

@@ -7,6 +7,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
+import type { Worker } from 'node:worker_threads';
 import { type RunningTool, startTool } from '../../../src/lib/exec.ts';
 import { Inlets } from '../../../src/lib/inlets.ts';
 
@@ -125,4 +126,24 @@ test('a program that is not there leaves nothing open', async () => {
   await withInlets(async (inlets) => {
     await assert.rejects(inlets.into(start('no-such-program')), { code: 'tool' });
   });
+});
+
+test('a thread that dies while a program is started: its writer is told, and its input is left open', async () => {
+  const workers: Worker[] = [];
+  const onWorker = (worker: Worker): void => void workers.push(worker);
+  process.on('worker', onWorker);
+  await withInlets(async (inlets) => {
+    const stop = new AbortController();
+    const { tool, inlet } = await inlets.into(async (stdin) => {
+      await workers[0]?.terminate();
+      return startTool({ file: 'wc', args: ['-c'], stdin, signal: stop.signal });
+    });
+    for (let n = 0; n < 3; n++) await assert.rejects(inlet.write(Buffer.alloc(10)), /the writing thread ended/);
+    await assert.rejects(inlet.close(), /the writing thread ended/);
+    assert.equal(await Promise.race([tool.result, sleep(100, 'waits')]), 'waits');
+    stop.abort(new Error('no more of it'));
+    await assert.rejects(tool.result, /no more of it/);
+    await assert.rejects(inlets.into(start('cat')), /the writing thread ended/);
+  });
+  process.off('worker', onWorker);
 });
