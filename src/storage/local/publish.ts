@@ -1,9 +1,15 @@
 /**
  * How a complete temporary file gets its final name without ever replacing another object: by link(),
  * which fails if the name is taken; on file systems without links (FAT, some network and FUSE ones) by
- * an exclusive lock file beside it and rename().
+ * rename(), under a lock of files beside it.
+ *
+ * Each who wants the lock writes a file of its own name, then looks for others': who sees any takes its own away and
+ * tries again, so that at most one goes on. What a killed run left is removed by that run's own name, which no other
+ * lock ever has: were there one name for all, two could find the same stale file, and the slower one would remove what
+ * the quicker one had put in its place.
  */
-import { open, link, rename, stat, unlink } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { open, link, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCodeOf } from '../../lib/errors.ts';
@@ -38,47 +44,58 @@ async function sameFile(a: string, b: string): Promise<boolean> {
 }
 
 async function publishUnderLock(temporary: string, path: string): Promise<boolean> {
-  const lock = join(dirname(path), `.lock-${basename(path)}`);
-  if (!(await takeLock(lock, path, temporary))) return false;
+  const own = join(dirname(path), `.lock-${basename(path)}.${randomBytes(8).toString('hex')}`);
   try {
+    if (!(await takeLock(own, path, temporary))) return false;
+    // Once more: it may have come before we had the lock, and ours be broken if we were suspended since.
     if (await isThere(path)) return false;
+    if (!(await isThere(own))) throw lockedBy(`the lock of ${path}`);
     await rename(temporary, path);
     return true;
   } finally {
-    await unlink(lock).catch(ignoreAbsent);
+    await unlink(own).catch(ignoreAbsent);
   }
 }
 
 /** False if the object appeared while waiting for the lock. */
-async function takeLock(lock: string, path: string, temporary: string): Promise<boolean> {
+async function takeLock(own: string, path: string, temporary: string): Promise<boolean> {
   const giveUpAt = performance.now() + lockWaitMs;
   for (;;) {
     if (await isThere(path)) return false;
-    try {
-      await (await open(lock, 'wx', 0o600)).close();
-      return true;
-    } catch (error) {
-      if (systemCodeOf(error) !== 'EEXIST') throw error;
+    let rival = await rivalOf(own, path, temporary);
+    if (rival === undefined) {
+      await (await open(own, 'wx', 0o600)).close();
+      rival = await rivalOf(own, path, temporary);
+      if (rival === undefined) return true;
+      await unlink(own).catch(ignoreAbsent);
     }
-    if (await breakStale(lock, temporary)) continue;
-    if (performance.now() > giveUpAt) {
-      throw new StorageError(`another process holds ${lock}`, {
-        retryable: true,
-        hint: `if no other lifeboat is at work there, remove that file`,
-      });
-    }
+    if (performance.now() > giveUpAt) throw lockedBy(rival);
     await sleep(20 + Math.random() * 30);
   }
 }
 
-/** Ages are taken between stamps of one file system (the temporary is fresh): its clock may not be ours. */
-async function breakStale(lock: string, temporary: string): Promise<boolean> {
-  const fresh = await stat(temporary);
-  const held = await stat(lock).catch(ignoreAbsent);
-  if (held === undefined) return true;
-  if (fresh.mtimeMs - held.mtimeMs < lockStaleMs) return false;
-  await unlink(lock).catch(ignoreAbsent);
-  return true;
+/**
+ * Another's lock file for the same object; stale ones are removed. Ages are taken between stamps of one file system
+ * (the temporary is fresh): its clock may not be ours.
+ */
+async function rivalOf(own: string, path: string, temporary: string): Promise<string | undefined> {
+  const prefix = `.lock-${basename(path)}.`;
+  for (const name of await readdir(dirname(path))) {
+    const lock = join(dirname(path), name);
+    if (lock === own || !name.startsWith(prefix) || !/^[0-9a-f]{16}$/.test(name.slice(prefix.length))) continue;
+    const held = await stat(lock).catch(ignoreAbsent);
+    if (held === undefined) continue;
+    if ((await stat(temporary)).mtimeMs - held.mtimeMs < lockStaleMs) return lock;
+    await unlink(lock).catch(ignoreAbsent);
+  }
+  return undefined;
+}
+
+function lockedBy(lock: string): StorageError {
+  return new StorageError(`another process holds ${lock}`, {
+    retryable: true,
+    hint: `if no other lifeboat is at work there, remove that file`,
+  });
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -139,11 +139,13 @@ test("only temporaries older than asked for are removed, by the disk's clock", a
 });
 
 describe('without hard links', () => {
+  const lock = '.lock-a.0123456789abcdef';
+
   test('a lock of a killed run is broken after half an hour', async () => {
     const root = newRoot();
     const storage = openLocalStorage(root, { links: false });
-    writeFileSync(join(root, '.lock-a'), '');
-    ageFile(join(root, '.lock-a'), 1801);
+    writeFileSync(join(root, lock), '');
+    ageFile(join(root, lock), 1801);
     await storage.put('a', [Buffer.from('x')]);
     assert.deepEqual(filesOf(root), ['a']);
   });
@@ -151,14 +153,14 @@ describe('without hard links', () => {
   test('a writer waits for a younger lock, and is told when the other one wins', async () => {
     const root = newRoot();
     const storage = openLocalStorage(root, { links: false });
-    writeFileSync(join(root, '.lock-a'), '');
-    ageFile(join(root, '.lock-a'), 1700);
+    writeFileSync(join(root, lock), '');
+    ageFile(join(root, lock), 1700);
     const losing = assert.rejects(storage.put('a', [Buffer.from('mine')]), AlreadyExistsError);
     await new Promise((resolve) => setTimeout(resolve, 150));
     assert.equal(existsSync(join(root, 'a')), false);
     writeFileSync(join(root, 'a'), 'theirs');
     await losing;
-    assert.deepEqual(filesOf(root), ['.lock-a', 'a']);
+    assert.deepEqual(filesOf(root), [lock, 'a']);
   });
 });
 
