@@ -11,7 +11,8 @@ import { withRecovered } from './recover.ts';
 import type { DrillRecord, DrillSubject } from './subject.ts';
 import { factsOf } from '../backup-facts.ts';
 import { placeFor } from '../pitr/choose-base.ts';
-import { runOf, takeInventory } from '../pitr/wal-inventory.ts';
+import { runOf } from '../pitr/wal-run.ts';
+import { takeInventory } from '../pitr/wal-inventory.ts';
 import { count } from '../component.ts';
 import { segmentsOfBase } from '../wal/base-segments.ts';
 
@@ -22,7 +23,7 @@ export async function drillBase(
 ): Promise<void> {
   const facts = factsOf(baseFacts, all, component, manifest.id);
   const place = await placeFor(facts);
-  const inventory = await takeInventory(repository, facts.systemIdentifier);
+  const inventory = await takeInventory(repository, facts);
   const run = runOf(inventory, facts, facts.timeline);
   const { first, last } = segmentsOfBase(facts);
   if (run.last < last) {

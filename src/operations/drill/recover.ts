@@ -18,7 +18,8 @@ import type { ScratchPlace } from '../../source/postgres/cluster/scratch-cluster
 import type { ArtifactReader } from '../../source/source.ts';
 import { restoreStep, type DrillRecord } from './subject.ts';
 import { serveWal } from '../pitr/wal-server.ts';
-import type { WalInventory, WalRun } from '../pitr/wal-inventory.ts';
+import type { WalInventory } from '../pitr/wal-inventory.ts';
+import type { WalRun } from '../pitr/wal-run.ts';
 
 export interface ScratchRecovery {
   readonly repository: Repository;

@@ -17,7 +17,7 @@ import {
 import { timelineOf } from '../../source/postgres/wal/file-name.ts';
 import { runWaldump, type PlainSegment } from '../../source/postgres/wal/waldump.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
-import type { WalRun } from '../pitr/wal-inventory.ts';
+import type { WalRun } from '../pitr/wal-run.ts';
 
 export interface WalTransaction {
   /** With its epoch: 64 bits. */

@@ -5,12 +5,13 @@ import type { Repository } from '../../repository/repository.ts';
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import { segmentAt, timelineOf } from '../../source/postgres/wal/file-name.ts';
 import { segmentFault, type SegmentPlace } from '../../source/postgres/wal/segment-header.ts';
-import type { WalRun } from './wal-inventory.ts';
+import type { WalRun } from './wal-run.ts';
 import { positionOfFault } from '../../source/postgres/wal/waldump.ts';
 import { type DumpedWal, WalDump } from '../../source/postgres/wal/waldump-batches.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import type { PitrPlan } from './plan.ts';
+import { holdsWhole } from '../wal/gaps.ts';
 import { readSegment } from '../wal/segment.ts';
 
 /**
@@ -36,7 +37,7 @@ export async function checkWal(
       if (fault !== undefined) faults.push(`${name}: ${fault}`);
       noteRecords(
         fault === undefined
-          ? await records.add(name, content, { isUnfinished: !inventory.segments.has(name) })
+          ? await records.add(name, content, { isUnfinished: !holdsWhole(inventory.log, name) })
           : await records.end(),
       );
     } catch (error) {

@@ -16,16 +16,9 @@ import { baseBackups, placeFor, startsTooLate } from './choose-base.ts';
 import { neededFor } from './needed-segments.ts';
 import type { PitrPlanned, PitrRequest } from './request.ts';
 import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './moment.ts';
-import {
-  chooseTimeline,
-  endOfRun,
-  readableRun,
-  runOf,
-  takeInventory,
-  type RunEnd,
-  type WalInventory,
-  type WalRun,
-} from './wal-inventory.ts';
+import { chooseTimeline, readableRun, runOf, type WalRun } from './wal-run.ts';
+import { endOfRun, type RunEnd } from './run-contents.ts';
+import { takeInventory, type WalInventory } from './wal-inventory.ts';
 import { segmentsOfBase } from '../wal/base-segments.ts';
 
 export interface PitrPlan {
@@ -85,8 +78,7 @@ export async function planPitr(
       reasons.push(`${manifest.id} ${early}`);
       continue;
     }
-    const inventory =
-      inventories.get(facts.systemIdentifier) ?? (await takeInventory(repository, facts.systemIdentifier));
+    const inventory = inventories.get(facts.systemIdentifier) ?? (await takeInventory(repository, facts));
     inventories.set(facts.systemIdentifier, inventory);
     const timeline = timelineFrom(inventory, facts, request.timeline);
     if (timeline instanceof LifeboatError) {

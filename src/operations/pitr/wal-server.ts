@@ -12,7 +12,8 @@ import type { Repository } from '../../repository/repository.ts';
 import { parseWalName } from '../../repository/wal/names.ts';
 import type { FolderOwner } from '../../source/postgres/base/placer.ts';
 import { TablespaceGuard } from './tablespace-guard.ts';
-import { type WalInventory, type WalRun } from './wal-inventory.ts';
+import type { WalInventory } from './wal-inventory.ts';
+import type { WalRun } from './wal-run.ts';
 import { readSegment } from '../wal/segment.ts';
 import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import { segmentFault } from '../../source/postgres/wal/segment-header.ts';
@@ -126,7 +127,7 @@ class Server {
     const { run, inventory, segmentBytes } = this.#options;
     const file = parseWalName(name);
     if (file?.kind === 'history') {
-      return inventory.histories.has(file.timeline) || inventory.damagedHistories.has(file.timeline);
+      return inventory.log.histories.has(file.timeline) || inventory.damagedHistories.has(file.timeline);
     }
     if (file?.kind !== 'segment') return false;
     if (run.names.includes(name)) return true;

@@ -5,8 +5,8 @@
 import { formatDuration } from '../../lib/time.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
-import { segmentName, segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import { degraded, unhealthy } from './reason.ts';
+import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import type { StatusReason } from './request.ts';
 import type { SurveyedWal } from './survey-wal.ts';
 import { count } from '../component.ts';
@@ -37,8 +37,7 @@ function ofBases({ systemId, targets, bases, isCurrent, newest, windows }: Surve
     return [degraded(`wal-no-base:${systemId}`, message, next, target)];
   }
   if (newest === undefined || !(newest.isBroken || newest.isCut)) return [];
-  const { base, last, lastTimeline } = newest;
-  const missing = segmentName(lastTimeline, last + 1n, base.facts.walSegmentBytes);
+  const { base, next: missing } = newest;
   const loss = newest.isBroken
     ? 'it cannot be recovered from'
     : `moments after ${windows.at(-1)?.to ?? base.facts.stoppedAt} cannot be recovered`;

@@ -8,7 +8,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { listHistories, listWal, listWalSystems, readWalObject } from '../../repository/wal/archive.ts';
+import { listWal, listWalSystems } from '../../repository/wal/archive.ts';
 import { needWalName, walKey } from '../../repository/wal/names.ts';
 import type { ArchiverState } from '../../source/postgres/server/archiver.ts';
 import { baseFacts } from '../../source/postgres/base/facts.ts';
@@ -16,8 +16,7 @@ import { NotFoundError } from '../../storage/storage.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase, type Window } from './wal-window.ts';
 import type { WalGap, WalSystem } from '../wal/request.ts';
-import { surveySystem } from '../wal/status.ts';
-import { type HistoryLine, parseHistory } from '../../source/postgres/wal/history.ts';
+import { surveySystem } from '../wal/survey.ts';
 import { formatLsn, parseLsn } from '../../source/postgres/wal/lsn.ts';
 import { segmentName, segmentNumber } from '../../source/postgres/wal/file-name.ts';
 
@@ -120,12 +119,9 @@ async function surveyOne(
   isCurrent: boolean,
   server: ArchiverState | undefined,
 ): Promise<SurveyedWal> {
-  const [system, histories] = await Promise.all([
-    surveySystem(repository, systemId),
-    readHistories(repository, systemId),
-  ]);
+  const { system, log } = await surveySystem(repository, systemId);
   const end = await endOf(repository, system);
-  const reaches = bases.map((base) => reachOf(base, system, histories));
+  const reaches = bases.map((base) => reachOf(base, log));
   const windows = await Promise.all(
     reaches.filter(({ isBroken }) => !isBroken).map(async (reach) => windowOf(repository, systemId, reach, end)),
   );
@@ -225,21 +221,6 @@ function serverOf(
     behindBytes: Math.max(0, Number(current - archived)),
     behindSegments: Math.max(0, Number(whole)),
   };
-}
-
-/** Those that can be read; one that cannot is told by what judges timelines and gaps. */
-async function readHistories(
-  repository: Repository,
-  systemId: string,
-): Promise<ReadonlyMap<number, readonly HistoryLine[]>> {
-  const found = new Map<number, readonly HistoryLine[]>();
-  for (const { key, file } of await listHistories(repository.storage, systemId)) {
-    const lines = await readable(async () =>
-      parseHistory((await readWalObject(repository, key, { force: true })).toString(), key),
-    );
-    if (lines !== undefined) found.set(file.timeline, lines);
-  }
-  return found;
 }
 
 /** Oldest first; without those whose facts cannot be read. */

@@ -4,8 +4,6 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A push has no more segments under way at a time: a hole farther from the end is none of its. */
-export const pushedAtOnce = 16;
 const pauseMs = 1500;
 /** Longer than a push tries to reach its storage: nothing that was stored before is of one that is under way. */
 const pushLastsMs = 60_000;

@@ -6,7 +6,8 @@ import type { ReceiverServer } from '../../../source/postgres/server/receiver.ts
 import { NotFoundError, isDenied } from '../../../storage/storage.ts';
 import type { SpoolListing } from './spool.ts';
 import { parseLsn } from '../../../source/postgres/wal/lsn.ts';
-import { segmentAt, segmentName, segmentNumber, timelineOf } from '../../../source/postgres/wal/file-name.ts';
+import { segmentAt } from '../../../source/postgres/wal/file-name.ts';
+import { closingBefore } from '../gaps.ts';
 
 export interface StreamStart {
   /** The segment that comes first; undefined: not known. */
@@ -28,7 +29,6 @@ export async function gapBefore(
     inSpool ??
     (slot?.restartLsn === undefined ? undefined : segmentAt(timeline, parseLsn(slot.restartLsn), segmentBytes));
   if (first === undefined) return { first, gap: undefined };
-  const number = segmentNumber(first, segmentBytes);
   const has = async (name: string): Promise<boolean> =>
     storage.stat(walKey(systemId, needWalName(name))).then(
       () => true,
@@ -38,12 +38,7 @@ export async function gapBefore(
       },
     );
   try {
-    const latest = timelineOf(first);
-    for (let each = latest; each > 0 && each > latest - 10; each--) {
-      if ((await has(first)) || (await has(segmentName(each, number - 1n, segmentBytes)))) {
-        return { first, gap: undefined };
-      }
-    }
+    for (const name of closingBefore(first, segmentBytes)) if (await has(name)) return { first, gap: undefined };
     for await (const _ of listWal(storage, systemId)) {
       return {
         first,

@@ -4,9 +4,10 @@ import { describe, test } from 'node:test';
 import { judgeWal } from '../../../../src/operations/status/judge-wal.ts';
 import type { SurveyedServer, SurveyedWal } from '../../../../src/operations/status/survey-wal.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase } from '../../../../src/operations/status/wal-window.ts';
+import { HeldTimelines, type HeldLog } from '../../../../src/operations/wal/gaps.ts';
 import type { WalGap, WalTimeline } from '../../../../src/operations/wal/request.ts';
 import { formatLsn } from '../../../../src/source/postgres/wal/lsn.ts';
-import { segmentName } from '../../../../src/source/postgres/wal/file-name.ts';
+import { segmentName, segmentNumber } from '../../../../src/source/postgres/wal/file-name.ts';
 
 const mib = 1 << 20;
 const name = (timeline: number, number: number): string => segmentName(timeline, BigInt(number), mib);
@@ -35,6 +36,19 @@ function base(on: number, start: number, stop = start, stoppedAt = '2026-03-01T0
   return { id: 'b', target: 'main', facts };
 }
 
+/** What is held between the ends of timelines but for the gaps. */
+function held(timelines: readonly WalTimeline[], gaps: readonly WalGap[], histories: HeldLog['histories']): HeldLog {
+  const found = new HeldTimelines(mib);
+  for (const { timeline: on, first, last } of timelines) {
+    for (let number = segmentNumber(first, mib); number <= segmentNumber(last, mib); number++) {
+      const segment = segmentName(on, number, mib);
+      const isMissing = gaps.some((each) => each.first <= segment && segment <= each.last);
+      if (!isMissing) found.add({ kind: 'segment', timeline: on, segment });
+    }
+  }
+  return { segmentBytes: mib, timelines: found.timelines, histories };
+}
+
 describe('how far a base backup reaches', () => {
   const reach = (
     of: KnownBase,
@@ -48,7 +62,7 @@ describe('how far a base backup reaches', () => {
       lastTimeline,
       isBroken,
       isCut,
-    } = reachOf(of, { timelines, gaps }, new Map(histories));
+    } = reachOf(of, held(timelines, gaps, new Map(histories)));
     return [along, Number(last), lastTimeline, isBroken ? 'broken' : isCut ? 'cut' : 'whole'];
   };
   test('to the end, to a gap, not at all', () => {
@@ -59,6 +73,10 @@ describe('how far a base backup reaches', () => {
     assert.deepEqual(reach(base(1, 5, 7), [timeline(1, 3, 20)], [gap(1, 6, 6)]), [1, 5, 1, 'broken']);
     assert.deepEqual(reach(base(1, 30), [timeline(1, 3, 20)]), [1, 29, 1, 'broken']);
     assert.deepEqual(reach(base(1, 5), [timeline(1, 3, 20)], [gap(1, 8, 9), gap(1, 6, 6)]), [1, 5, 1, 'cut']);
+    const { timelines } = held([timeline(1, 3, 20)], [], new Map());
+    const begun = new Map([[1, { ranges: timelines.get(1)?.ranges ?? [], unfinished: 22n }]]);
+    const { isCut } = reachOf(base(1, 5), { segmentBytes: mib, timelines: begun, histories: new Map() });
+    assert.ok(isCut, 'before what a stream has of a later segment, too');
   });
   test('over promotions, along the newest timeline that comes from it', () => {
     const promoted: [number, { timeline: number; switchLsn: bigint }[]][] = [
@@ -102,7 +120,15 @@ describe('how far a base backup reaches', () => {
 describe('reasons', () => {
   const nowMs = Date.parse('2026-03-02T12:00:00Z');
   const minuteMs = 60_000;
-  const whole: BaseReach = { base: base(1, 5), timeline: 1, last: 20n, lastTimeline: 1, isBroken: false, isCut: false };
+  const whole: BaseReach = {
+    base: base(1, 5),
+    timeline: 1,
+    last: 20n,
+    lastTimeline: 1,
+    next: name(1, 21),
+    isBroken: false,
+    isCut: false,
+  };
   const server = (more: Partial<SurveyedServer> = {}): SurveyedServer => ({
     currentLsn: '0/0',
     archiveMode: 'on',
@@ -164,10 +190,11 @@ describe('reasons', () => {
     ]);
   });
   test('gaps, histories, no base backup, damage', () => {
-    assert.deepEqual(names(wal({ newest: { ...whole, last: 9n, isCut: true }, harmfulGaps: [gap(1, 10, 11)] })), [
-      `unhealthy wal-cut:7:${name(1, 10)} -> lifeboat backup base --target main`,
-    ]);
-    assert.deepEqual(names(wal({ newest: { ...whole, isBroken: true, last: 4n } })), [
+    assert.deepEqual(
+      names(wal({ newest: { ...whole, last: 9n, next: name(1, 10), isCut: true }, harmfulGaps: [gap(1, 10, 11)] })),
+      [`unhealthy wal-cut:7:${name(1, 10)} -> lifeboat backup base --target main`],
+    );
+    assert.deepEqual(names(wal({ newest: { ...whole, isBroken: true, last: 4n, next: name(1, 5) } })), [
       `unhealthy wal-cut:7:${name(1, 5)} -> lifeboat backup base --target main`,
     ]);
     assert.deepEqual(names(wal({ harmfulGaps: [gap(1, 3, 4)] })), [

@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { takeInventory } from '../../../../src/operations/pitr/wal-inventory.ts';
+import { holdsWhole } from '../../../../src/operations/wal/gaps.ts';
 import { settled } from '../../../../src/operations/wal/settled.ts';
-import { surveySystem } from '../../../../src/operations/wal/status.ts';
+import { surveySystem } from '../../../../src/operations/wal/survey.ts';
 import type { Repository } from '../../../../src/repository/repository.ts';
 import { putWal } from '../../../../src/repository/wal/archive.ts';
 import { segmentName } from '../../../../src/source/postgres/wal/file-name.ts';
@@ -48,12 +49,11 @@ async function archive(): Promise<Archive> {
 
 /** Who looks, and which of the segments from 3 on, up to the last, they miss. */
 const lookers: Readonly<Record<string, (repository: Repository) => Promise<string[]>>> = {
-  status: async (repository) => (await surveySystem(repository, systemId)).gaps.map(({ first }) => first),
+  status: async (repository) => (await surveySystem(repository, systemId)).system.gaps.map(({ first }) => first),
   'a recovery': async (repository) => {
-    const { segments } = await takeInventory(repository, systemId);
-    return Array.from({ length: 40 }, (_, n) => name(n + 3)).filter(
-      (each) => !segments.has(each) && each < ([...segments].at(-1) ?? ''),
-    );
+    const { log } = await takeInventory(repository, { systemIdentifier: systemId, walSegmentBytes: mib });
+    const held = Array.from({ length: 40 }, (_, n) => name(n + 3)).map((each) => holdsWhole(log, each));
+    return held.flatMap((isHeld, n) => (isHeld || n > held.lastIndexOf(true) ? [] : [name(n + 3)]));
   },
 };
 
