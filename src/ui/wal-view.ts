@@ -58,7 +58,8 @@ function lagLine(lag: NonNullable<WalStatusResult['lag']>): string {
   const ago = lag.secondsSince === undefined ? '' : `, ${lag.secondsSince} s ago`;
   const archived = `last archived: ${lag.lastArchived ?? 'nothing yet'}${ago}`;
   const behind = lag.behindBytes === undefined ? '' : `; the archive is ${formatBytes(lag.behindBytes)} behind`;
-  return `the server is at ${lag.currentLsn} (${lag.currentSegment}); ${archived}; failures: ${lag.failures}${behind}`;
+  const where = `${lag.standby === true ? 'the standby has the log up to' : 'the server is at'} ${lag.currentLsn}`;
+  return `${where} (${lag.currentSegment}); ${archived}; failures: ${lag.failures}${behind}`;
 }
 
 function systemLines({ systemId, timelines, gaps, missingHistories }: WalSystem): string[] {

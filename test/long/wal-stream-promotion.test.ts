@@ -3,64 +3,34 @@
  * told.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runTool, startTool, type RunningTool } from '../../src/lib/exec.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { createSlot, findReceiver, readServer, startReceiver } from '../../src/source/postgres/server/receiver.ts';
 import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { segmentAt } from '../../src/source/postgres/wal/file-name.ts';
 import { StreamSpool } from '../../src/operations/wal/stream/spool.ts';
-import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { namesBelow } from '../helpers/cli/command-run.ts';
-import { serverFolder } from '../helpers/servers/postgres.ts';
+import { startStandby, type Standby } from '../helpers/cluster/standby.ts';
 import { recoverLatest, startStreamBench, startWriter, type StreamBench } from '../helpers/cluster/wal-stream-bench.ts';
 
 let lab: StreamBench;
-let standby: RunningTool;
+let standby: Standby;
 let standbyUrl = '';
 
 before(async () => {
   lab = await startStreamBench();
-  const { server } = lab;
-  const { uid, gid } = statSync(server.dataDir);
-  const folder = serverFolder(server, 'standby');
-  await runTool({
-    file: join(server.binDir, 'pg_basebackup'),
-    args: ['-D', join(folder, 'data'), '-R', '-X', 'stream', '-c', 'fast', '--no-sync'],
-    env: server.env,
-    uid,
-    gid,
-    cwd: folder,
-  });
-  appendFileSync(join(folder, 'data/postgresql.auto.conf'), `unix_socket_directories = '${folder}'\n`);
-  standby = await startTool({
-    file: join(server.binDir, 'postgres'),
-    args: ['-D', join(folder, 'data')],
-    uid,
-    gid,
-    cwd: folder,
-    stdout: 'ignore',
-  });
-  standby.result.catch(() => {});
-  standbyUrl = server.url().replace(encodeURIComponent(server.socketDir), encodeURIComponent(folder));
-  while ((await onStandby('SELECT 1 AS v').catch(() => '')) !== '1') await sleep(100);
+  standby = await startStandby(lab.server);
+  standbyUrl = standby.url;
 });
 after(async () => {
-  standby?.kill('SIGQUIT');
-  await standby?.result.catch(() => {});
+  await standby?.[Symbol.asyncDispose]();
   await lab?.stop();
 });
 
-async function onStandby(sql: string): Promise<string> {
-  return withConnection(
-    new Secret(standbyUrl),
-    {},
-    async (connection) => (await connection.query(sql))[0]?.['v'] ?? '',
-  );
-}
+const onStandby = async (sql: string): Promise<string> => standby.ask(sql);
 
 test('over a promotion: the history, both timelines, no gap, and all rows of both', async () => {
   const { bench, server } = lab;

@@ -180,6 +180,8 @@ export interface WalServerLag {
   readonly systemId: string;
   readonly currentLsn: string;
   readonly currentSegment: string;
+  /** It is a standby: `currentLsn` is how far it has received or replayed the log of its primary. */
+  readonly standby?: boolean | undefined;
   readonly lastArchived?: string | undefined;
   readonly secondsSince?: number | undefined;
   readonly failures: number;

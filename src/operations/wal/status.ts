@@ -6,6 +6,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { exitCodeOf, exitCodeWarnings, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { listWalSystems } from '../../repository/wal/archive.ts';
+import type { ArchiverState } from '../../source/postgres/server/archiver.ts';
 import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import { formatLsn, parseLsn } from '../../source/postgres/wal/lsn.ts';
 import { withRepository } from '../open-repository.ts';
@@ -64,34 +65,20 @@ async function lagOf(
   const name = target ?? config.defaultTarget ?? [...config.targets.keys()][0];
   const url = name === undefined ? undefined : config.targets.get(name)?.postgres?.url;
   if (url === undefined) return {};
-  const { withConnection } = await import('../../source/postgres/server/connection.ts');
   try {
-    const [row] = await withConnection(url, { signal, connectTimeoutMs: 5000 }, async (connection) =>
-      connection.query(`SELECT (SELECT system_identifier FROM pg_control_system()) AS system, lsn, pg_walfile_name(lsn) AS current, last_archived_wal, failed_count, last_failed_wal,
-        extract(epoch FROM now() - last_archived_time) AS age FROM pg_stat_archiver, (SELECT pg_current_wal_lsn() AS lsn) AS position`),
-    );
-    const {
-      system,
-      lsn,
-      current,
-      last_archived_wal: last,
-      failed_count: failures,
-      last_failed_wal: failed,
-      age,
-    } = row ?? {};
-    return {
-      lag: {
-        systemId: system ?? '',
-        currentLsn: lsn ?? '',
-        currentSegment: current ?? '',
-        lastArchived: last ?? undefined,
-        secondsSince: age === null || age === undefined ? undefined : Math.max(0, Math.round(Number(age))),
-        failures: Number(failures ?? 0),
-        lastFailed: failed ?? undefined,
-      },
-    };
+    const { askArchiver } = await import('../../source/postgres/server/archiver.ts');
+    const state = await askArchiver(url, { signal, connectTimeoutMs: 5000 });
+    if (state.systemId === undefined) return { warning: 'the server does not say which cluster it is of' };
+    return { lag: { systemId: state.systemId, ...lagIn(state) } };
   } catch (error) {
     signal.throwIfAborted();
     return { warning: `the server cannot be asked how far it is ahead: ${messageOf(error)}` };
   }
+}
+
+function lagIn(state: ArchiverState): Omit<WalServerLag, 'systemId'> {
+  const { currentLsn, currentSegment, isStandby, lastArchived, lastArchivedAgoMs, failures, lastFailed } = state;
+  const secondsSince = lastArchivedAgoMs === undefined ? undefined : Math.round(lastArchivedAgoMs / 1000);
+  const standby = isStandby ? { standby: true } : {};
+  return { currentLsn, currentSegment, ...standby, lastArchived, secondsSince, failures, lastFailed };
 }

@@ -76,6 +76,10 @@ export const walDocuments = {
         systemId: text,
         currentLsn: text,
         currentSegment: text,
+        standby: z
+          .boolean()
+          .optional()
+          .describe('true: the server is a standby, and has received or replayed the log up to currentLsn'),
         lastArchived: text.optional(),
         secondsSince: z.int().optional(),
         failures: z.int(),

@@ -42,10 +42,12 @@ export function baseSource(options: BaseSourceOptions): Source {
 
 /**
  * Writes a little WAL and ends the segment, so that the server has something to archive. Without the right to end it,
- * it is left to the server.
+ * it is left to the server; a standby can do neither.
  */
 export async function switchWal(url: Secret, signal: AbortSignal): Promise<void> {
   await withConnection(url, { signal }, async (connection) => {
+    const [row] = await connection.query('SELECT pg_is_in_recovery() AS standby');
+    if (row?.['standby'] === 't') return;
     await connection.query('SELECT pg_current_xact_id()');
     await connection.query('SELECT pg_switch_wal()').catch(() => []);
   });

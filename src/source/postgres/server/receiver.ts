@@ -13,6 +13,7 @@ import { withConnection, type Connection } from './connection.ts';
 import { findTools } from './tools.ts';
 import { libpqEnvironment } from './url.ts';
 import { readControl } from './control.ts';
+import { flushedLsn } from './log-position.ts';
 
 /** How often the server hears how far the folder has come, in seconds: what it no longer has to keep. */
 const statusSeconds = 5;
@@ -25,7 +26,7 @@ export interface ReceiverServer {
   readonly serverMajor: number;
   readonly segmentBytes: number;
   readonly timeline: number;
-  /** How far its log is durable; of a standby: how far it has received it. As PostgreSQL writes it. */
+  /** How far its log is durable; of a standby: how far it has come there. As PostgreSQL writes it. */
   readonly currentLsn: string;
   /**
    * The log that it still has begins with this segment: the 16 digits of its position. Undefined: this user may not
@@ -51,7 +52,7 @@ export async function readServer(url: Secret, slot: string, signal: AbortSignal)
   return withConnection(url, { signal, connectTimeoutMs }, async (connection) => {
     const control = await readControl(connection);
     const [row] = await connection.query(`
-      SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn,
+      SELECT ${flushedLsn} AS lsn,
         has_function_privilege('pg_ls_waldir()', 'execute') AS may_look`);
     const [log] =
       row?.['may_look'] === 't'
