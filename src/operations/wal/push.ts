@@ -10,7 +10,7 @@ import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { putWal, type PutWalOptions } from '../../repository/wal/archive.ts';
+import { putWal, type PutWal, type PutWalOptions } from '../../repository/wal/archive.ts';
 import { checkWalFile, isArchivable } from '../../repository/wal/archivable.ts';
 import { needWalName } from '../../repository/wal/names.ts';
 import { withRepository } from '../open-repository.ts';
@@ -28,7 +28,7 @@ const filesAtOnce = 4;
 /** The archiver tries again by itself, and a server that stops waits for us. */
 const retryBudgetMs = 20_000;
 
-type PutOutcome = Awaited<ReturnType<typeof putWal>>;
+type PutOutcome = PutWal['outcome'];
 
 /** The server knows only of success and failure: a warning is none. */
 export const walPushOperation: Operation<WalPushOptions, WalPushRequest, WalPushResult> = {
@@ -96,7 +96,7 @@ async function shipReady(
   const options: PutWalOptions = { sealing: await repository.writeKey(), compression: config.compression };
   const ship = async (each: string, room: ReadRoom): Promise<PutOutcome> => {
     const { body } = each === name ? first : await readFileToArchive(join(dirname(path), each), first.systemId, room);
-    return putWal(repository, first.systemId, each, body, options);
+    return (await putWal(repository, first.systemId, each, body, options)).outcome;
   };
   const names = [name, ...others.slice(0, batchFiles - 1)];
   const [own, ...along] = await shipInOrder(names, ship, Math.max(config.jobs, filesAtOnce), context);

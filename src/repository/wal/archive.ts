@@ -34,8 +34,14 @@ export interface PutWalOptions {
   readonly compression: CompressionConfig;
 }
 
+export interface PutWal {
+  readonly outcome: 'stored' | 'present';
+  /** What the object takes in the storage; 0 where it was there. */
+  readonly storedBytes: number;
+}
+
 /**
- * Puts one file; durable when it resolves. 'present': it was there with the same content. Throws LifeboatError
+ * Puts one file; durable when it resolves. It was there with the same content: `present`. Throws LifeboatError
  * `integrity` if another content has that name already (which stays), and what the storage throws.
  */
 export async function putWal(
@@ -44,7 +50,7 @@ export async function putWal(
   name: string,
   body: Uint8Array,
   { sealing, compression }: PutWalOptions,
-): Promise<'stored' | 'present'> {
+): Promise<PutWal> {
   const key = walKey(systemId, needWalName(name));
   const before = await getIfThere(home.storage, key);
   if (before !== undefined) return compare(home, key, before, body);
@@ -56,7 +62,9 @@ export async function putWal(
     return compare(home, key, await home.storage.get(key), body);
   }
   const header = await home.storage.get(key, { start: 0, end: headerBytes });
-  if (saltOf(header).equals(saltOf(parts[0] ?? header.subarray(0, 0)))) return 'stored';
+  if (saltOf(header).equals(saltOf(parts[0] ?? header.subarray(0, 0)))) {
+    return { outcome: 'stored', storedBytes: parts.reduce((sum, { length }) => sum + length, 0) };
+  }
   return compare(home, key, await home.storage.get(key), body);
 }
 
@@ -134,9 +142,11 @@ async function getIfThere(storage: Storage, key: string): Promise<Buffer | undef
   }
 }
 
-async function compare(home: WalHome, key: string, stored: Buffer, body: Uint8Array): Promise<'present'> {
+async function compare(home: WalHome, key: string, stored: Buffer, body: Uint8Array): Promise<PutWal> {
   // Also trusted, as a restore will want it: what is acknowledged must be of use.
-  if ((await openWalBox(stored, key, home.keyring)).equals(body)) return 'present';
+  if ((await openWalBox(stored, key, home.keyring)).equals(body)) {
+    return { outcome: 'present', storedBytes: 0 };
+  }
   throw new LifeboatError('integrity', `${key} is in the repository already, with another content`, {
     state: 'what is stored stays as it is; this file was not archived',
     hint:

@@ -39,8 +39,8 @@ export async function keepReporting(
     emit({
       type: 'progress',
       component: 'wal',
-      readBytes: shipper.storedBytes + spoolBytes,
-      newBytes: shipper.storedBytes,
+      readBytes: shipper.shippedBytes + spoolBytes,
+      newBytes: shipper.shippedBytes,
       storedBytes: shipper.storedBytes,
     });
     const isBehind = (report.lagBytes ?? 0) > 4 * server.segmentBytes;

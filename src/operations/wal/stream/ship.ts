@@ -37,6 +37,9 @@ export class Shipper {
   segments = 0;
   /** Unfinished ones. */
   partials = 0;
+  /** Plain bytes of the finished segments. */
+  shippedBytes = 0;
+  /** What this run has stored of all that, histories and unfinished segments included. */
   storedBytes = 0;
   /** All up to here is in the repository; undefined until something is. */
   shippedLsn: bigint | undefined;
@@ -98,11 +101,12 @@ export class Shipper {
     if (isPlaceholder(body)) return void this.#shipped.add(name);
     const header = checkWalFile(needWalName(name), body);
     if (header !== undefined) this.#refuseForeign(name, header.systemId);
-    await putWal(repository, systemId, name, body, await this.#putOptions());
+    const { storedBytes } = await putWal(repository, systemId, name, body, await this.#putOptions());
+    this.storedBytes += storedBytes;
     this.#shipped.add(name);
     if (header === undefined) return;
     this.segments++;
-    this.storedBytes += body.length;
+    this.shippedBytes += body.length;
     this.#reached((segmentNumber(name, this.#options.segmentBytes) + 1n) * BigInt(this.#options.segmentBytes));
     await this.#discard(name);
   }
@@ -118,7 +122,8 @@ export class Shipper {
       const file = needWalName(unfinishedName(segment, lsn));
       if (found.filledBytes < segmentBytes && !this.#shipped.has(file.name)) {
         this.#refuseForeign(name, checkSegment(needWalName(segment), found.body).systemId);
-        await putWal(repository, systemId, file.name, found.body, await this.#putOptions());
+        const { storedBytes } = await putWal(repository, systemId, file.name, found.body, await this.#putOptions());
+        this.storedBytes += storedBytes;
         await this.#discard(segment, walKey(systemId, file));
         for (const each of this.#shipped) if (each.startsWith(`${segment}.`)) this.#shipped.delete(each);
         this.#shipped.add(file.name);

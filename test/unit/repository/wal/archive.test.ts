@@ -44,7 +44,7 @@ async function made(
     home,
     repository,
     put: async (name, body, systemId = '7001') =>
-      putWal(repository, systemId, name, body, { sealing, compression: { method: 'zstd', level: 3 } }),
+      (await putWal(repository, systemId, name, body, { sealing, compression: { method: 'zstd', level: 3 } })).outcome,
   };
 }
 
