@@ -8,7 +8,7 @@ import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
 import { restoredName } from '../../source/postgres/restore/names.ts';
 import { restorePostgres, type PostgresRestoreReport } from '../../source/postgres/restore/new-database.ts';
 import { restoreIntoExisting } from '../../source/postgres/restore/existing-database.ts';
-import { swapDatabases, type SwapReport } from '../../source/postgres/restore/swap.ts';
+import { swapDatabases, SwapUnknownError, type SwapReport } from '../../source/postgres/restore/swap.ts';
 import { databaseExists, freeStampedName } from '../../source/postgres/restore/target-database.ts';
 import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
 import type { VerifyReport } from '../../source/postgres/restore/verify.ts';
@@ -239,11 +239,13 @@ async function restoreAndSwap(
   try {
     swap = await swapDatabases({ url, live: names.live, restored: names.beside, at: subject.at }, context);
   } catch (error) {
-    context.emit({
-      type: 'warning',
-      component: 'postgres',
-      message: `the restored copy is complete and stays as database "${names.beside}"`,
-    });
+    if (!(error instanceof SwapUnknownError)) {
+      context.emit({
+        type: 'warning',
+        component: 'postgres',
+        message: `the restored copy is complete and stays as database "${names.beside}"`,
+      });
+    }
     throw error;
   }
   return { ...restored, to: names.live, kept: swap.keptAs, undo: `lifeboat restore --undo ${swap.keptAs}` };

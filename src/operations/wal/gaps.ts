@@ -19,7 +19,7 @@ export interface SegmentRange {
 export interface HeldTimeline {
   /** Ascending; between two of them there is a gap. Empty where there is only a beginning. */
   readonly ranges: readonly SegmentRange[];
-  /** Number of a segment behind all whole ones of which there is only a beginning, the last such: the end of the log. */
+  /** Number of a segment behind all whole ones of which there is only a beginning: the end of the log. */
   readonly unfinished: bigint | undefined;
 }
 

@@ -15,6 +15,7 @@ import { type Queries, serverWords, withMaintenance } from '../server/maintenanc
 import { beforeName, checkDatabaseName, undoneName } from './names.ts';
 import { quoteIdentifier } from '../server/quote.ts';
 import { checkSwap } from './swap-check.ts';
+import { outcomeOfSwap, witnessSwap, type SwapWitness } from './swap-outcome.ts';
 import { freeStampedName } from './target-database.ts';
 
 export interface SwapRequest {
@@ -43,7 +44,13 @@ export interface SwapReport {
 /** How often the rename is tried: each try waits 5 s for sessions to go. */
 const attempts = 4;
 
-/** Swaps. On any error nothing has changed, and the error says so; `source` (13), `usage` (2), `not_found` (10). */
+/** Whether the swap was done could not be found out: its COMMIT got no answer, and the server gives none. */
+export class SwapUnknownError extends LifeboatError {}
+
+/**
+ * Swaps. On any error but a SwapUnknownError nothing has changed, and the error says so; `source` (13), `usage` (2),
+ * `not_found` (10).
+ */
 export async function swapDatabases(request: SwapRequest, context: RunContext): Promise<SwapReport> {
   const { live, restored } = request;
   const options = { url: request.url, except: [live, restored], signal: context.signal };
@@ -57,7 +64,8 @@ export async function swapDatabases(request: SwapRequest, context: RunContext): 
         `ALTER DATABASE ${quoteIdentifier(live)} RENAME TO ${quoteIdentifier(keptAs)}`,
         `ALTER DATABASE ${quoteIdentifier(restored)} RENAME TO ${quoteIdentifier(live)}`,
       ];
-      const endedSessions = await renameBoth(client, killer, statements, [live, restored], context.signal);
+      const witness = await witnessSwap(client, { live, restored, keptAs });
+      const endedSessions = await renameBoth({ url: request.url, client, killer, statements, witness }, context);
       return { live, keptAs, endedSessions, undoSql: undoSql(live, keptAs, undoneName(live, request.at)) };
     });
   });
@@ -90,32 +98,67 @@ function undoSql(live: string, keptAs: string, undone: string): string[] {
   ];
 }
 
-async function renameBoth(
-  client: Queries,
-  killer: Queries,
-  statements: readonly string[],
-  names: readonly string[],
-  signal: AbortSignal,
-): Promise<number> {
+interface Renaming {
+  readonly url: Secret;
+  readonly client: Queries;
+  readonly killer: Queries;
+  readonly statements: readonly string[];
+  readonly witness: SwapWitness;
+}
+
+/** How many sessions it ended. */
+async function renameBoth(renaming: Renaming, context: RunContext): Promise<number> {
+  const { client, killer, witness } = renaming;
+  const { signal } = context;
+  const names = [witness.live, witness.restored];
   let ended = 0;
   for (let attempt = 1; ; attempt++) {
     const sweeper = endSessions(killer, names);
+    let atCommit = false;
     try {
-      await client.query('BEGIN');
-      // Flushed whatever the server's default: from here on clients write into the restored one.
-      await client.query('SET LOCAL synchronous_commit = on');
-      for (const statement of statements) await client.query(statement);
+      await beginRenames(renaming);
       signal.throwIfAborted();
+      atCommit = true;
       await client.query('COMMIT');
       return ended + (await sweeper.stop());
     } catch (error) {
       await client.query('ROLLBACK').catch(() => {});
       ended += await sweeper.stop().catch(() => 0);
+      if (atCommit && (await wasCommitted(renaming, error, context))) return ended;
       signal.throwIfAborted();
       if (sqlStateOf(error) === '55006' && attempt < attempts && sweeper.failure() === undefined) continue;
       throw swapFailed(names, sweeper.failure() ?? error);
     }
   }
+}
+
+async function beginRenames({ client, statements }: Renaming): Promise<void> {
+  await client.query('BEGIN');
+  // Flushed whatever the server's default: from here on clients write into the restored one.
+  await client.query('SET LOCAL synchronous_commit = on');
+  for (const statement of statements) await client.query(statement);
+}
+
+/** What became of a COMMIT that failed: an answer that is lost says nothing. Throws SwapUnknownError. */
+async function wasCommitted({ url, witness }: Renaming, cause: unknown, { emit }: RunContext): Promise<boolean> {
+  const { live, restored, restoredOid } = witness;
+  const outcome = await outcomeOfSwap(url, witness);
+  if (outcome === undefined) {
+    throw new SwapUnknownError(
+      'source',
+      `database "${live}" may or may not have been swapped for "${restored}": the answer to COMMIT was lost ` +
+        `(${serverWords(cause)}), and the server cannot be asked`,
+      {
+        state: 'both databases are there, whatever they are called now',
+        hint: `psql -c "SELECT datname FROM pg_database WHERE oid = ${restoredOid}" tells: ${live} if it was done`,
+        cause,
+      },
+    );
+  }
+  if (outcome === 'not-swapped') return false;
+  const message = `the answer to COMMIT was lost (${serverWords(cause)}); the swap of database "${live}" was done`;
+  emit({ type: 'step', component: 'postgres', message });
+  return true;
 }
 
 /** Ends the sessions in the databases again and again until stopped; `stop` resolves with how many it ended. */
