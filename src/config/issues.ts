@@ -1,5 +1,6 @@
-/** What zod found, in our words and with the origin of the value; no value is quoted, it may be a secret. */
+/** What is wrong with a configuration, in our words and with the origin of the value; no value is quoted, it may be a secret. */
 import type { z } from 'zod';
+import { phraseOf } from './schema-words.ts';
 import { didYouMean } from '../lib/suggest.ts';
 import type { Fault } from './faults.ts';
 import { innerSchemas, keysOfSchema, unwrapSchema } from './schema-walk.ts';
@@ -32,59 +33,15 @@ function faultsOfIssue(issue: Issue, path: readonly string[], whereOf: (path: st
     }
     case 'invalid_key':
       return issue.issues.map((each) => ({ where: at(path), message: each.message }));
-    case 'invalid_type':
-      return [
-        {
-          where: at(path),
-          message: issue.input === undefined ? `is missing; it ${mustBe(issue.expected)}` : mustBe(issue.expected),
-        },
-      ];
     case 'invalid_value':
-      return [
-        {
-          where: at(path),
-          message: `must be one of ${issue.values.map((each) => String(each)).join(', ')}${
-            typeof issue.input === 'string'
-              ? didYouMean(
-                  issue.input,
-                  issue.values.map((each) => String(each)),
-                )
-              : ''
-          }`,
-        },
-      ];
-    case 'too_small':
-      return [
-        {
-          where: at(path),
-          message:
-            issue.origin === 'string' || issue.origin === 'array'
-              ? 'must not be empty'
-              : `must be at least ${issue.minimum}`,
-        },
-      ];
-    case 'too_big':
-      return [{ where: at(path), message: `must be at most ${issue.maximum}` }];
-    case 'invalid_format':
-    case 'not_multiple_of':
-    case 'invalid_element':
-    case 'custom':
-      return [{ where: at(path), message: issue.message }];
+      return [{ where: at(path), message: `${phraseOf(issue)}${nearestOf(issue)}` }];
+    default:
+      return [{ where: at(path), message: phraseOf(issue) }];
   }
 }
 
-const kinds: Readonly<Record<string, string>> = {
-  int: 'a whole number',
-  number: 'a number',
-  string: 'a text',
-  boolean: 'true or false',
-  array: 'a list',
-  object: 'an object',
-  record: 'an object',
-};
-
-function mustBe(expected: string): string {
-  return `must be ${kinds[expected] ?? expected}`;
+function nearestOf({ input, values }: Extract<Issue, { code: 'invalid_value' }>): string {
+  return typeof input === 'string' ? didYouMean(input, values.map(String)) : '';
 }
 
 /** The keys that an object at this path may have. */

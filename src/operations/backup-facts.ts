@@ -1,6 +1,7 @@
 /** The sealed facts of a backup: one entry a component, each checked against the schema of its source. */
 import { z } from 'zod';
 import { LifeboatError } from '../lib/errors.ts';
+import { faultIn } from '../config/schema-words.ts';
 import { readFacts } from '../repository/backups/facts.ts';
 import type { Manifest, ManifestComponent } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -65,9 +66,9 @@ export function factsOf<T>(
   return parsed.data;
 }
 
-function notFacts(backupId: string, cause: unknown): LifeboatError {
-  return new LifeboatError('integrity', `the facts of backup ${backupId} are not of a shape this version knows`, {
+function notFacts(backupId: string, error: z.ZodError): LifeboatError {
+  const why = `they are not of a shape that this version knows: ${faultIn(error)}`;
+  return new LifeboatError('integrity', `the facts of backup ${backupId} cannot be read: ${why}`, {
     hint: 'was it written by a newer lifeboat? lifeboat show tells which',
-    cause,
   });
 }

@@ -6,6 +6,7 @@
  */
 import { hostname, userInfo } from 'node:os';
 import { z } from 'zod';
+import { faultIn } from '../config/schema-words.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Json } from '../source/source.ts';
 import { AlreadyExistsError, NotFoundError, isDenied, type Storage } from '../storage/storage.ts';
@@ -222,7 +223,7 @@ export async function readAudit(
 ): Promise<OpenedDocument & { readonly record: AuditRecord }> {
   const opened = await openRecord(await repository.storage.get(object), object, repository.keyring);
   const parsed = recordSchema.safeParse(opened.members);
-  if (!parsed.success) throw damaged(object, 'it is not of a shape that this version knows', parsed.error);
+  if (!parsed.success) throw damaged(object, `it is not of a shape that this version knows: ${faultIn(parsed.error)}`);
   return {
     ...opened,
     record: {

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { EncryptionConfig } from '../config/config.ts';
 import { uncompiled } from '../config/uncompiled.ts';
+import { faultIn } from '../config/schema-words.ts';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { keyNeeded, type SealingKey } from './keys/sealed-records.ts';
@@ -83,8 +84,7 @@ function parseRepositoryInfo(bytes: Buffer): RepositoryInfo {
     repositoryObject,
     typeof format === 'number' && format > 1
       ? `format ${format} is newer than this version of lifeboat knows`
-      : 'it does not describe a repository',
-    parsed.error,
+      : `it does not describe a repository: ${faultIn(parsed.error)}`,
   );
 }
 

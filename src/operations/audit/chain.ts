@@ -3,7 +3,7 @@
  * the one before it; and the chain must reach as far as manifests say that it had come, and as far as this host
  * remembers. Whatever is cut out, put back, changed or moved shows itself in one of these.
  */
-import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import { distrustOf } from '../../repository/keys/sealed-records.ts';
 import {
   auditHost,
@@ -16,6 +16,7 @@ import {
 } from '../../repository/audit.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { NotFoundError } from '../../storage/storage.ts';
+import { reasonFor } from '../../repository/box/seal.ts';
 
 /**
  * `missing`: a number has no record. `damaged`: its seal does not hold. `broken`: it does not follow the one before it.
@@ -126,7 +127,7 @@ async function readOne(repository: Repository, object: string): Promise<Read> {
       return { finding: { kind: 'missing', weight: 'fault', object, problem: 'it is gone' } };
     }
     if (!(error instanceof LifeboatError) || !['integrity', 'key'].includes(error.code)) throw error;
-    const problem = messageOf(error).replace(`${object} is damaged: `, '');
+    const problem = reasonFor(object, error);
     return {
       finding:
         error.code === 'key'

@@ -91,10 +91,7 @@ async function expectOf(
 ): Promise<void> {
   const { id, manifest } = listed;
   if (manifest === undefined) {
-    book.add(listed.object, {
-      kind: 'damaged',
-      problem: (listed.reason ?? 'it cannot be read').replace(`${listed.object} is damaged: `, ''),
-    });
+    book.add(listed.object, { kind: 'damaged', problem: listed.reason ?? 'it cannot be read' });
     book.touchWhole(listed.object, id);
     expected.isComplete = false;
     return;

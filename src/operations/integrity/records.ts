@@ -108,9 +108,7 @@ export async function checkRecords(
       name,
     );
     if (reason !== undefined && reason !== 'it is gone') {
-      ledger.warning('untrusted', object, `it does not count: ${reason.replace(`${object} is damaged: `, '')}`, [
-        backup.id,
-      ]);
+      ledger.warning('untrusted', object, `it does not count: ${reason}`, [backup.id]);
     }
   }
   for (const object of notes) {

@@ -34,10 +34,7 @@ export async function chooseBackups(
   const unchecked = listed.filter(({ trust }) => trust === 'unchecked');
   for (const each of listed) {
     if (each.trust === 'damaged') {
-      book.add(each.object, {
-        kind: 'damaged',
-        problem: (each.reason ?? 'it cannot be read').replace(`${each.object} is damaged: `, ''),
-      });
+      book.add(each.object, { kind: 'damaged', problem: each.reason ?? 'it cannot be read' });
       book.touchWhole(each.object, each.id);
     }
     if (each.trust === 'untrusted') {

@@ -2,6 +2,7 @@
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import { NotFoundError, StorageError, type Storage } from '../../storage/storage.ts';
 import type { DamageKind } from './request.ts';
+import { reasonFor } from '../../repository/box/seal.ts';
 
 /** Why one object is not as it was written. */
 export interface Fault {
@@ -109,7 +110,7 @@ export function asFault(error: unknown, object: string): Fault {
     return { kind: 'damaged', problem: messageOf(error) };
   }
   if (error instanceof LifeboatError && error.code === 'integrity') {
-    return { kind: 'damaged', problem: messageOf(error).replace(`${object} is damaged: `, '') };
+    return { kind: 'damaged', problem: reasonFor(object, error) };
   }
   throw error;
 }

@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import { compactUtc } from '../../lib/time.ts';
 import { programVersion } from '../../lib/version.ts';
+import { faultIn } from '../../config/schema-words.ts';
 import { AlreadyExistsError, NotFoundError, StorageError } from '../../storage/storage.ts';
 import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
 import {
@@ -19,6 +20,7 @@ import {
 } from './evidence-record.ts';
 import type { Manifest } from '../manifests/manifest.ts';
 import type { Repository } from '../repository.ts';
+import { reasonFor } from '../box/seal.ts';
 
 /** The backup that evidence is of: a ListedManifest with trust 'sealed' fits. */
 export interface EvidencedBackup {
@@ -187,7 +189,7 @@ export async function readEvidence(
     const distrust = distrustOf(opened);
     if (distrust !== undefined) return refused(distrust);
     const parsed = evidenceSchema.safeParse(opened.members);
-    if (!parsed.success) return refused('it is not of a shape that this version knows');
+    if (!parsed.success) return refused(`it is not of a shape that this version knows: ${faultIn(parsed.error)}`);
     const evidence = parsed.data;
     if (evidence.backup !== backup.id || evidence.manifestSeal !== backup.seal) {
       return refused('it is of another manifest than the one that is there');
@@ -199,7 +201,7 @@ export async function readEvidence(
   } catch (error) {
     if (error instanceof NotFoundError) return refused('it is gone');
     if (error instanceof LifeboatError && (error.code === 'integrity' || error.code === 'key')) {
-      return refused(error.message);
+      return refused(reasonFor(name.object, error));
     }
     throw error;
   }

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { uncompiled } from '../../config/uncompiled.ts';
-import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
 import { compactUtc } from '../../lib/time.ts';
 import { NotFoundError } from '../../storage/storage.ts';
@@ -14,6 +14,7 @@ import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
 import { isBackupId } from '../manifests/ids.ts';
 import type { Manifest } from '../manifests/manifest.ts';
 import type { Repository } from '../repository.ts';
+import { reasonFor } from '../box/seal.ts';
 
 const noteSchema = z.object({
   object: z.string(),
@@ -68,7 +69,7 @@ export async function readNotes(
     } catch (error) {
       if (error instanceof NotFoundError) continue;
       if (!(error instanceof LifeboatError) || !['integrity', 'key'].includes(error.code)) throw error;
-      passedOver.push({ object, reason: messageOf(error), damaged: true });
+      passedOver.push({ object, reason: reasonFor(object, error), damaged: true });
     }
   }
   return { note: undefined, passedOver };

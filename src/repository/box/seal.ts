@@ -5,7 +5,7 @@
  * Layout: man lifeboat-repository(7), "Sealed documents".
  */
 import { timingSafeEqual } from 'node:crypto';
-import { LifeboatError } from '../../lib/errors.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import { derive, hmacSha256, sha256, type DataKey } from './crypto.ts';
 import { isSignedBy, type Signer } from './signing.ts';
 
@@ -99,7 +99,25 @@ export async function checkSeal(
 
 /** The failure of everything that is not as it was written. */
 export function damaged(object: string, reason: string, cause?: unknown): LifeboatError {
-  return new LifeboatError('integrity', `${object} is damaged: ${reason}`, { cause });
+  return new DamagedError(object, reason, cause);
+}
+
+/** An object that is not as it was written. */
+export class DamagedError extends LifeboatError {
+  readonly object: string;
+  /** One sentence that does not name it again. */
+  readonly reason: string;
+
+  constructor(object: string, reason: string, cause?: unknown) {
+    super('integrity', `${object} is damaged: ${reason}`, { cause });
+    this.object = object;
+    this.reason = reason;
+  }
+}
+
+/** What an error says of `object`, for a message that has named it already. */
+export function reasonFor(object: string, error: unknown): string {
+  return error instanceof DamagedError && error.object === object ? error.reason : messageOf(error);
 }
 
 // Enough for a signature in any layout and the seal.

@@ -6,6 +6,7 @@
 import { createCipheriv, createDecipheriv, randomBytes, scrypt as scryptCallback } from 'node:crypto';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { faultIn } from '../../config/schema-words.ts';
 import { uncompiled } from '../../config/uncompiled.ts';
 import { decryptWithIdentities, encryptToRecipient } from './age.ts';
 import { derive, type DataKey } from '../box/crypto.ts';
@@ -109,7 +110,9 @@ export function parseKeyFile(bytes: Buffer, object: string, expectedId: string |
   const split = splitDocument(bytes, object);
   if (split.signature !== undefined) throw damaged(object, 'a key file has no signature');
   const parsed = keyFileSchema.safeParse(split.members, uncompiled);
-  if (!parsed.success) throw damaged(object, unknownFormat(split.members) ?? 'it is no key file', parsed.error);
+  if (!parsed.success) {
+    throw damaged(object, unknownFormat(split.members) ?? `it is no key file: ${faultIn(parsed.error)}`);
+  }
   if (expectedId !== undefined && parsed.data.id !== expectedId) {
     throw damaged(object, `it is the key file of ${parsed.data.id}`);
   }

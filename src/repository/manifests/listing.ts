@@ -2,7 +2,7 @@
  * Reading manifests: all of them for `list`, one by its id. Listing needs no key; whether a manifest
  * can be trusted is told for each, and one bad object never hides the others.
  */
-import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import { NotFoundError, type ObjectInfo, type ObjectVersion, type Storage } from '../../storage/storage.ts';
 import { openEarlier } from '../earlier-versions.ts';
 import { distrustOf, openSplit } from '../keys/sealed-records.ts';
@@ -10,7 +10,7 @@ import { isBackupId } from './ids.ts';
 import { canDecrypt } from '../keys/material.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { maxManifestBytes, parseManifest, type Manifest } from './manifest.ts';
-import { damaged, splitDocument } from '../box/seal.ts';
+import { damaged, reasonFor, splitDocument } from '../box/seal.ts';
 
 /**
  * - sealed: the seal holds and the writer is trusted; only these count
@@ -28,7 +28,7 @@ export interface ListedManifest {
   /** The storage's stamp, milliseconds since 1970. */
   readonly modifiedMs: number;
   readonly trust: ManifestTrust;
-  /** Why it is not sealed; one sentence. */
+  /** Why it is not sealed; one sentence that does not name it again. */
   readonly reason: string | undefined;
   /** Of the right shape even where it could not be checked. */
   readonly manifest: Manifest | undefined;
@@ -89,7 +89,7 @@ export async function readListed(home: ManifestHome, info: ObjectInfo): Promise<
     bytes = await home.storage.get(info.key);
   } catch (error) {
     if (error instanceof NotFoundError) return undefined;
-    return (await earlier(home, base)) ?? { ...base, ...asDamaged(error) };
+    return (await earlier(home, base)) ?? { ...base, ...asDamaged(error, info.key) };
   }
   const judged = await judge(home, bytes, id, info.key);
   return (isWorse(home, judged) ? await earlier(home, base) : undefined) ?? { ...base, ...judged };
@@ -156,7 +156,7 @@ export async function readHiddenManifest(
     object,
     sizeBytes: first?.sizeBytes ?? 0,
     modifiedMs: first?.modifiedMs ?? 0,
-    ...asDamaged(damaged(object, 'no version of it can be read')),
+    ...asDamaged(damaged(object, 'no version of it can be read'), object),
   };
   return judged.find(({ trust }) => trust !== 'damaged') ?? lost;
 }
@@ -179,11 +179,12 @@ async function judge(home: ManifestHome, bytes: Buffer, id: string, object: stri
       throw error;
     }
   } catch (error) {
-    return asDamaged(error);
+    return asDamaged(error, object);
   }
 }
 
-function asDamaged(error: unknown): Judged {
+function asDamaged(error: unknown, object: string): Judged {
   if (!(error instanceof LifeboatError) || error.code !== 'integrity') throw error;
-  return { trust: 'damaged', reason: messageOf(error), manifest: undefined, seal: undefined, signedBy: undefined };
+  const reason = reasonFor(object, error);
+  return { trust: 'damaged', reason, manifest: undefined, seal: undefined, signedBy: undefined };
 }

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { uncompiled } from '../../config/uncompiled.ts';
+import { faultIn } from '../../config/schema-words.ts';
 import { backupIdPattern } from './ids.ts';
 import { damaged } from '../box/seal.ts';
 import { indexKey } from '../object-keys.ts';
@@ -92,7 +93,7 @@ export function parseManifest(
     throw damaged(object, `format ${format} is newer than this version of lifeboat knows`);
   }
   const parsed = manifestSchema.safeParse(members, uncompiled);
-  if (!parsed.success) throw damaged(object, `it is no manifest: ${firstIssue(parsed.error)}`, parsed.error);
+  if (!parsed.success) throw damaged(object, `it is no manifest: ${faultIn(parsed.error)}`);
   const manifest = parsed.data;
   if (manifest.id !== backupId) throw damaged(object, `it is the manifest of ${manifest.id}`);
   if (manifest.repository !== repositoryId) {
@@ -119,9 +120,4 @@ function inconsistency(manifest: Manifest): string | undefined {
     if (chunks !== artifact.chunks) return `the index parts of ${artifact.name} do not add up`;
   }
   return undefined;
-}
-
-function firstIssue(error: z.ZodError): string {
-  const issue = error.issues[0];
-  return issue === undefined ? 'unknown' : `${issue.path.join('.')}: ${issue.message}`;
 }

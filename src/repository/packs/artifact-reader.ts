@@ -17,6 +17,7 @@ import { sha256, type DataKey } from '../box/crypto.ts';
 import { IndexPart, packKey, type ChunkRecord } from './index-part.ts';
 import { openTrue } from '../earlier-versions.ts';
 import type { ManifestArtifact } from '../manifests/manifest.ts';
+import { reasonFor } from '../box/seal.ts';
 
 /** One request reads neighbouring chunks of so many plain bytes at most… */
 const runPlainBytes = 2 * 1024 * 1024;
@@ -229,7 +230,7 @@ function located(error: unknown, key: string): unknown {
     });
   }
   if (error.code === 'integrity' || error instanceof TooShortError) {
-    return new LifeboatError('integrity', `${key} is damaged: ${error.message}`, {
+    return new LifeboatError('integrity', `${key} is damaged: ${reasonFor(key, error)}`, {
       hint: 'run: lifeboat validate --all',
       cause: error,
       facts: { object: key },

@@ -22,7 +22,7 @@ import { openBoxFrames, openWholeBox } from '../box/box.ts';
 import { encode } from '../box/codec.ts';
 import { distrustOf, keyNeeded, type SealingKey } from '../keys/sealed-records.ts';
 import type { Keyring, OpenedKey } from '../keys/keyring.ts';
-import { damaged } from '../box/seal.ts';
+import { damaged, DamagedError } from '../box/seal.ts';
 import { isSignedBy } from '../box/signing.ts';
 
 const frameBytes = 1024 * 1024;
@@ -96,7 +96,7 @@ export async function openWalBox(
     for await (const plain of openBoxFrames(bytes, boxKind.wal, key, dataKey)) parts.push(plain);
     return Buffer.concat(parts);
   } catch (error) {
-    if (error instanceof LifeboatError && error.code === 'integrity' && !error.message.startsWith(key)) {
+    if (error instanceof LifeboatError && error.code === 'integrity' && !(error instanceof DamagedError)) {
       throw damaged(key, error.message, error);
     }
     throw error;

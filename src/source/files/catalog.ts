@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { LifeboatError } from '../../lib/errors.ts';
+import { faultIn } from '../../config/schema-words.ts';
 import { nameBytes, nameText } from './names.ts';
 import { paddingOf } from './tar-header.ts';
 import type { Device, EntryType, TarMember } from './member.ts';
@@ -131,7 +132,7 @@ async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<strin
 
 function decodeLine(text: string, lineNumber: number): CatalogEntry {
   const parsed = catalogLine.safeParse(parseJson(text));
-  if (!parsed.success) throw damaged(`line ${lineNumber} cannot be read`);
+  if (!parsed.success) throw damaged(`line ${lineNumber} cannot be read: ${faultIn(parsed.error)}`);
   const line = parsed.data;
   return {
     path: nameBytes(line.path, line.pathBytes),

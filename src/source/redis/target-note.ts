@@ -8,8 +8,9 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { RunContext } from '../../lib/events.ts';
-import { systemCodeOf } from '../../lib/errors.ts';
+import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { writeFileAtomic } from '../../lib/fs.ts';
+import { faultIn } from '../../config/schema-words.ts';
 import { withRedis } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { readConfig, readInfo } from './server-info.ts';
@@ -65,11 +66,30 @@ export async function recoverTarget(folder: string, endpoint: RedisEndpoint, con
 }
 
 async function readNote(folder: string, endpoint: string): Promise<TargetNote | undefined> {
+  let text: string;
   try {
-    return noteSchema.parse(JSON.parse(await readFile(pathOf(folder, endpoint), 'utf8')));
+    text = await readFile(pathOf(folder, endpoint), 'utf8');
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw error;
+  }
+  const parsed = noteSchema.safeParse(jsonOf(text));
+  if (parsed.success) return parsed.data;
+  throw new LifeboatError(
+    'integrity',
+    `cannot read what a restore into Redis at ${endpoint} noted before it was killed: ${faultIn(parsed.error)}`,
+    {
+      state: 'nothing was changed',
+      hint: `see that it is a primary (INFO replication), then remove the note: rm ${pathOf(folder, endpoint)}`,
+    },
+  );
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -3,6 +3,8 @@
  * from it must be given, and what lies outside of the data directory. Sealed with the backup.
  */
 import { z } from 'zod';
+import { LifeboatError } from '../../../lib/errors.ts';
+import { faultIn } from '../../../config/schema-words.ts';
 
 const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
 
@@ -51,5 +53,7 @@ export type BaseFacts = z.infer<typeof baseFacts>;
 
 /** The facts as a source gives them; throws for any other shape. */
 export function parseClusterFacts(facts: unknown): ClusterFacts {
-  return clusterFacts.parse(facts);
+  const parsed = clusterFacts.safeParse(facts);
+  if (parsed.success) return parsed.data;
+  throw new LifeboatError('integrity', `the facts of the cluster cannot be read: ${faultIn(parsed.error)}`);
 }
