@@ -63,8 +63,21 @@ export function sqlStateOf(error: unknown): string | undefined {
   return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E') ? code : undefined;
 }
 
+/** A pooler that does not pass on how a session must begin: what follows would run with settings that others chose. */
+export function poolerBetween(server: string): LifeboatError {
+  return new LifeboatError(
+    'source',
+    `cannot use the connection to PostgreSQL at ${server}: a pooler in between does not pass on the search_path that ` +
+      'the session must begin with',
+    { hint: directConnection },
+  );
+}
+
+const directConnection = "connect directly: use the server's own host and port in the URL, without the pooler";
+
 /** Some failures are told apart by words only. */
 function adviceOfText(message: string): Advice | undefined {
+  if (/unsupported startup parameter/i.test(message)) return { hint: directConnection };
   if (/client password must be a string|no password/i.test(message)) {
     return { hint: 'the server wants a password: put one into the URL or into a password file (~/.pgpass, mode 0600)' };
   }

@@ -6,7 +6,7 @@
 import type { Client } from 'pg';
 import type { ConnectionOptions } from 'node:tls';
 import type { Secret } from '../../../lib/secret.ts';
-import { sourceError } from './connection-errors.ts';
+import { poolerBetween, sourceError } from './connection-errors.ts';
 import { findPassword } from './passfile.ts';
 import { tlsAttempts } from './tls.ts';
 import { type PostgresUrl, describeServer, parsePostgresUrl } from './url.ts';
@@ -103,7 +103,6 @@ async function connect(
   connectTimeoutMs: number,
 ): Promise<Client> {
   const { Client } = (await import('pg')).default;
-  const options = target.parameters.get('options');
   const client = new Client({
     host: target.host,
     port: target.port,
@@ -113,7 +112,7 @@ async function connect(
     password: () => password as string,
     ssl,
     application_name: 'lifeboat',
-    ...(options === undefined ? {} : { options }),
+    options: startupOptions(target),
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,
@@ -130,6 +129,15 @@ async function connect(
   }
 }
 
+/**
+ * The database's owner may have set a search_path in which operators and functions of theirs stand before PostgreSQL's:
+ * our first unqualified word would run their code with our rights. A setting of the startup packet beats those of
+ * databases and roles, and holds before the first statement; ours stands last, so it beats the URL's too.
+ */
+function startupOptions({ parameters }: PostgresUrl): string {
+  return `${parameters.get('options') ?? ''} -c search_path=pg_catalog`.trimStart();
+}
+
 /** Settings of every session; those that a server does not know are passed over. */
 const sessionSettings: Readonly<Record<string, string>> = {
   statement_timeout: '0',
@@ -138,7 +146,6 @@ const sessionSettings: Readonly<Record<string, string>> = {
   idle_session_timeout: '0',
   transaction_timeout: '0',
   tcp_keepalives_idle: '30',
-  search_path: 'pg_catalog',
 };
 
 class Session implements Connection {
@@ -172,10 +179,13 @@ class Session implements Connection {
 
   async prepare(): Promise<void> {
     try {
+      await this.#pinSearchPath();
       const names = Object.entries(sessionSettings).map(([name, value]) => `('${name}', '${value}')`);
       const rows = await this.query(
-        `SELECT pg_catalog.current_setting('server_version_num') AS version, pg_catalog.current_setting('server_encoding') AS encoding,
-           (SELECT pg_catalog.count(pg_catalog.set_config(s.name, v.value, false)) FROM pg_catalog.pg_settings s JOIN (VALUES ${names.join(', ')}) v(name, value) ON s.name = v.name) AS changed`,
+        `SELECT pg_catalog.current_setting('server_version_num') AS version,
+           pg_catalog.current_setting('server_encoding') AS encoding,
+           (SELECT pg_catalog.count(pg_catalog.set_config(s.name, v.value, false)) FROM pg_catalog.pg_settings s
+             JOIN (VALUES ${names.join(', ')}) v(name, value) ON s.name OPERATOR(pg_catalog.=) v.name) AS changed`,
       );
       this.serverVersionNum = Number(rows[0]?.['version']);
       this.encoding = rows[0]?.['encoding'] ?? '';
@@ -188,6 +198,16 @@ class Session implements Connection {
       await this.close();
       throw error;
     }
+  }
+
+  /**
+   * A pooler may drop what the startup packet asks, and then give each transaction another session. So the first
+   * statements are bare calls of PostgreSQL's own functions, in which nothing is looked up, and what they find counts.
+   */
+  async #pinSearchPath(): Promise<void> {
+    const [row] = await this.query("SELECT pg_catalog.current_setting('search_path') AS path");
+    if (row?.['path'] !== 'pg_catalog') throw poolerBetween(this.server);
+    await this.query("SELECT pg_catalog.set_config('search_path', 'pg_catalog', false)");
   }
 
   async query(sql: string, values?: readonly (string | null)[]): Promise<Row[]> {
