@@ -266,7 +266,6 @@ test('a disk that is too small, and an extension that is not here, are named as 
     tablespace: 'pg_default',
     connectionLimit: -1,
     isTemplate: false,
-    grants: [],
     settings: [],
     extensions: [
       { name: 'nowhere_to_be_found', version: '1', schema: 'public' },

@@ -69,7 +69,11 @@ describe('a database with every kind of object', () => {
     const [database] = facts.databases;
     assert.equal(database?.comment, 'it\'s a "sample"');
     assert.deepEqual(database?.settings, [{ name: 'work_mem', value: '8MB' }]);
-    assert.ok(database?.grants.includes('GRANT CONNECT ON DATABASE :DATABASE: TO sample_reader'));
+    const grant = { role: 'sample_reader', privileges: ['CONNECT'] as const, grantable: false };
+    assert.deepEqual(
+      database?.accessList?.find(({ role }) => role === grant.role),
+      grant,
+    );
     assert.ok(database?.extensions.some(({ name, schema }) => name === 'hstore' && schema === 'ext'));
     assert.deepEqual(database?.publications, ['sample_pub']);
     assert.deepEqual(
@@ -99,8 +103,8 @@ describe('a database with every kind of object', () => {
     const { facts, collected } = await dump('emp ty');
     const [database] = facts.databases;
     assert.deepEqual(
-      [database?.tables, database?.sequences, database?.grants, database?.largeObjects],
-      [[], [], [], { count: '0', bytes: '0' }],
+      [database?.tables, database?.sequences, database?.accessList, database?.largeObjects],
+      [[], [], undefined, { count: '0', bytes: '0' }],
     );
     assert.deepEqual(collected.names, ['globals.sql', 'data.dump', 'schema.dump']);
     await restore('emp ty too', collected.names);

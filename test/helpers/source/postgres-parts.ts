@@ -116,7 +116,7 @@ async function readFacts(
     connectionLimit: Number(base['limit']),
     isTemplate: false,
     ...(typeof base['comment'] === 'string' ? { comment: base['comment'] } : {}),
-    grants: ['GRANT CONNECT ON DATABASE :DATABASE: TO PUBLIC'],
+    accessList: [{ privileges: ['CONNECT'], grantable: false }],
     settings: settings.map(({ role, setting }) => {
       const at = (setting ?? '').indexOf('=');
       return {

@@ -5,6 +5,7 @@
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { Connection, Row } from '../server/connection.ts';
 import type { DatabaseFacts } from './facts.ts';
+import type { DatabaseGrant } from './access-list.ts';
 
 /** All facts but those that the dump itself adds. */
 export type CatalogFacts = Omit<DatabaseFacts, 'snapshot' | 'artifacts' | 'tables' | 'largeObjects'>;
@@ -12,9 +13,10 @@ export type CatalogFacts = Omit<DatabaseFacts, 'snapshot' | 'artifacts' | 'table
 /** Reads the catalogs of the session's database. Throws `source` (13). */
 export async function readCatalogFacts(connection: Connection): Promise<CatalogFacts> {
   const database = await readDatabase(connection);
+  const accessList = await readAccessList(connection);
   return {
     ...database,
-    grants: await readGrants(connection),
+    ...(accessList === undefined ? {} : { accessList }),
     settings: (await connection.query(settingsSql)).map((row) => ({
       ...optional('role', row['role']),
       name: row['name'] ?? '',
@@ -39,7 +41,7 @@ export async function readCatalogFacts(connection: Connection): Promise<CatalogF
 
 type DatabaseRow = Omit<
   CatalogFacts,
-  'grants' | 'settings' | 'extensions' | 'sequences' | 'publications' | 'subscriptions'
+  'accessList' | 'grants' | 'settings' | 'extensions' | 'sequences' | 'publications' | 'subscriptions'
 >;
 
 async function readDatabase(connection: Connection): Promise<DatabaseRow> {
@@ -73,20 +75,24 @@ const databaseSql = `
     shobj_description(d.oid, 'pg_database') AS comment, row_to_json(d) AS columns
   FROM pg_database d WHERE d.datname = current_database()`;
 
-/** GRANT statements that make the database's access list from a fresh one; none when it is the default. */
-async function readGrants(connection: Connection): Promise<string[]> {
+/** The database's access list; undefined when it is the default. */
+async function readAccessList(connection: Connection): Promise<DatabaseGrant[] | undefined> {
+  const [list] = await connection.query(
+    'SELECT datacl IS NULL AS is_default FROM pg_database WHERE datname = current_database()',
+  );
+  if (list?.['is_default'] === 't') return undefined;
   const rows = await connection.query(`
-    SELECT format('GRANT %s ON DATABASE :DATABASE: TO %s%s', string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type),
-      CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement
-    FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = current_database()
-    GROUP BY a.grantee, a.is_grantable ORDER BY a.grantee, a.is_grantable`);
-  const grants = rows.map((row) => row['statement'] ?? '');
-  const isDefault =
-    (await connection.query('SELECT datacl IS NULL AS yes FROM pg_database WHERE datname = current_database()'))[0]?.[
-      'yes'
-    ] === 't';
-  // A fresh database lets PUBLIC connect and make temporary tables; an explicit list begins at nothing.
-  return isDefault ? [] : ['REVOKE ALL ON DATABASE :DATABASE: FROM PUBLIC', ...grants];
+    SELECT CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END AS role, a.is_grantable AS grantable,
+      string_agg(a.privilege_type, ',' ORDER BY a.privilege_type) AS privileges
+    FROM pg_database d, aclexplode(d.datacl) a
+    WHERE d.datname = current_database()
+    GROUP BY a.grantee, a.is_grantable
+    ORDER BY a.grantee, a.is_grantable`);
+  return rows.map((row) => ({
+    ...optional('role', row['role']),
+    privileges: (row['privileges'] ?? '').split(',') as DatabaseGrant['privileges'],
+    grantable: row['grantable'] === 't',
+  }));
 }
 
 const settingsSql = `

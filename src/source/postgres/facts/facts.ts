@@ -3,6 +3,7 @@
  * same snapshot as the dump. Sealed with the backup; a restore is compared with it.
  */
 import { z } from 'zod';
+import { databaseGrant } from './access-list.ts';
 
 /** How a table's fingerprint was made; only equal methods can be compared. See fingerprint.ts. */
 const fingerprintMethod = z.enum([
@@ -45,11 +46,10 @@ const databaseFacts = z.strictObject({
   connectionLimit: z.number().int(),
   isTemplate: z.boolean(),
   comment: z.string().optional(),
-  /**
-   * Statements that replay GRANTs on the database itself, with :DATABASE: standing for the quoted name of the restored
-   * one.
-   */
-  grants: z.array(z.string()),
+  /** The access list of the database itself; absent: the default one. */
+  accessList: z.array(databaseGrant).optional(),
+  /** Earlier versions: GRANT statements, with :DATABASE: in place of the database's name. See access-list.ts. */
+  grants: z.array(z.string()).optional(),
   /** ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET: role absent for the former. */
   settings: z.array(z.strictObject({ role: z.string().optional(), name: z.string(), value: z.string() })),
   extensions: z.array(z.strictObject({ name: z.string(), version: z.string(), schema: z.string() })),

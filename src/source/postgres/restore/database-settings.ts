@@ -4,11 +4,10 @@
  */
 import type { EventSink } from '../../../lib/events.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
+import { type DatabaseGrant, accessListOf } from '../facts/access-list.ts';
 import { type Queries, serverWords } from '../server/maintenance.ts';
 import { quoteIdentifier, quoteLiteral } from '../server/quote.ts';
-
-/** What stands for the quoted name of the database in recorded GRANTs. */
-const placeholder = ':DATABASE:';
+import { looksLikeMark } from './target-database.ts';
 
 /**
  * ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET: before the objects, since their definitions
@@ -62,17 +61,11 @@ export async function finishDatabase(
   try {
     await client.query('SET LOCAL synchronous_commit = on');
     await client.query(`ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoted}`);
-    await client.query(
-      `COMMENT ON DATABASE ${quoted} IS ${facts.comment === undefined ? 'NULL' : quoteLiteral(facts.comment)}`,
-    );
+    const comment = commentOf(facts, options.emit);
+    await client.query(`COMMENT ON DATABASE ${quoted} IS ${comment === undefined ? 'NULL' : quoteLiteral(comment)}`);
     if (!options.noAcl) {
-      for (const grant of facts.grants) {
-        await attempt(
-          client,
-          grant.replaceAll(placeholder, () => quoted),
-          `a grant on database "${facts.name}"`,
-          options.emit,
-        );
+      for (const statement of grantsOf(facts, quoted, options.emit)) {
+        await attempt(client, statement, `a grant on database "${facts.name}"`, options.emit);
       }
     }
     if (facts.connectionLimit !== -1) {
@@ -92,6 +85,33 @@ export async function finishDatabase(
     await client.query('ROLLBACK').catch(() => {});
     throw error;
   }
+}
+
+/** One that would make a finished database look like an unfinished one is left out. */
+function commentOf({ comment, name }: DatabaseFacts, emit: EventSink): string | undefined {
+  if (comment === undefined || !looksLikeMark(comment)) return comment;
+  emit({
+    type: 'warning',
+    component: 'postgres',
+    message: `the comment of database "${name}" was not restored: it reads like the mark of an unfinished restore`,
+  });
+  return undefined;
+}
+
+/** A fresh database lets PUBLIC connect and make temporary tables; a recorded list begins at nothing. */
+function grantsOf(facts: DatabaseFacts, quoted: string, emit: EventSink): string[] {
+  const { grants, refused } = accessListOf(facts);
+  for (const text of refused) {
+    const message = `a grant on database "${facts.name}" was not restored: the backup records it as "${text}"`;
+    emit({ type: 'warning', component: 'postgres', message });
+  }
+  if (grants === undefined) return [];
+  return [`REVOKE ALL ON DATABASE ${quoted} FROM PUBLIC`, ...grants.map((grant) => grantStatement(grant, quoted))];
+}
+
+function grantStatement({ role, privileges, grantable }: DatabaseGrant, quoted: string): string {
+  const whom = role === undefined ? 'PUBLIC' : quoteIdentifier(role);
+  return `GRANT ${privileges.join(', ')} ON DATABASE ${quoted} TO ${whom}${grantable ? ' WITH GRANT OPTION' : ''}`;
 }
 
 async function attempt(client: Queries, statement: string, what: string, emit: EventSink): Promise<void> {

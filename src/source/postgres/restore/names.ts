@@ -24,6 +24,11 @@ export function restoringName(target: string): string {
   return suffixedName(target, `_restoring_${randomBytes(4).toString('hex')}`);
 }
 
+/** Whether a name is one that restoringName() gives. */
+export function isRestoringName(name: string): boolean {
+  return /_restoring_[0-9a-f]{8}$/.test(name);
+}
+
 /**
  * The name of a database that was restored beside one of that name: `<name, shortened>_restored_<yyyymmddThhmmss>`
  * (UTC).

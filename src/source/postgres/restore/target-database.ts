@@ -3,6 +3,7 @@
  * everything is in; taking the wanted name is the commit point. So what a killed restore leaves can
  * never be taken for the real thing, and the next run knows it by its comment.
  */
+import { z } from 'zod';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { EventSink } from '../../../lib/events.ts';
 import { type ProcessIdentity, isGone, ownIdentity } from '../../../lib/process-identity.ts';
@@ -10,6 +11,7 @@ import { sqlStateOf } from '../server/connection-errors.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
 import { type Queries, serverWords } from '../server/maintenance.ts';
 import { quoteIdentifier, quoteLiteral } from '../server/quote.ts';
+import { isRestoringName } from './names.ts';
 
 /** What the server to restore into is, as far as a restore must know. */
 export interface TargetServer {
@@ -81,10 +83,38 @@ export async function createMarkedDatabase(
 }
 
 /** In the comment of an unfinished database. */
+const markSchema = z.object({
+  target: z.string(),
+  by: z.object({
+    host: z.string(),
+    bootId: z.string(),
+    pidNamespace: z.string(),
+    pid: z.number().int(),
+    processStart: z.string(),
+    user: z.string(),
+  }),
+  since: z.iso.datetime(),
+});
+
 interface Mark {
   readonly target: string;
   readonly by: ProcessIdentity;
   readonly since: string;
+}
+
+/** Whether a database with this comment could be taken for one that a restore has not finished. */
+export function looksLikeMark(comment: string): boolean {
+  return comment.startsWith(markPrefix);
+}
+
+/** Undefined for anything that we do not write: whoever owns a database may put any comment on it. */
+function parseMark(comment: string | null | undefined): Mark | undefined {
+  if (typeof comment !== 'string' || !looksLikeMark(comment)) return undefined;
+  try {
+    return markSchema.parse(JSON.parse(comment.slice(markPrefix.length)));
+  } catch {
+    return undefined;
+  }
 }
 
 /** A database that some restore has not finished. */
@@ -97,14 +127,19 @@ export interface UnfinishedRestore {
   readonly mayBeRunning: boolean;
 }
 
-/** What earlier restores left unfinished, or are still working at. */
+/**
+ * What earlier restores left unfinished, or are still working at. Only databases that are ours count: owned by this
+ * role, with a name and a comment as a restore gives them.
+ */
 export async function findUnfinishedRestores(client: Queries): Promise<UnfinishedRestore[]> {
   const rows = await client.query(
-    "SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database ORDER BY datname",
+    `SELECT datname::text AS name, shobj_description(oid, 'pg_database') AS mark FROM pg_database
+     WHERE pg_get_userbyid(datdba) = current_user ORDER BY datname`,
   );
   return rows.flatMap(({ name, mark }) => {
-    if (typeof mark !== 'string' || !mark.startsWith(markPrefix)) return [];
-    const { target, by, since } = JSON.parse(mark.slice(markPrefix.length)) as Mark;
+    const parsed = isRestoringName(name ?? '') ? parseMark(mark) : undefined;
+    if (parsed === undefined) return [];
+    const { target, by, since } = parsed;
     return [{ database: String(name), target, host: by.host, since, mayBeRunning: !isGone(by, ownIdentity()) }];
   });
 }
