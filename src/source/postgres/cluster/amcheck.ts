@@ -7,6 +7,7 @@ import type { RunContext } from '../../../lib/events.ts';
 import { runTool } from '../../../lib/exec.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import { withConnection } from '../server/connection.ts';
+import { conninfo } from '../server/quote.ts';
 import { isProgram } from '../server/tools.ts';
 import { libpqEnvironment } from '../server/url.ts';
 
@@ -50,7 +51,8 @@ export async function amcheck(
   const result = await runTool({
     file,
     args,
-    env: libpqEnvironment(url, { database }),
+    // The name of a database, as PGDATABASE or as an argument, would be read as a connection string if it looks like one.
+    env: libpqEnvironment(url, { database: conninfo(database) }),
     signal,
     okExitCodes: [0, 1, 2],
     ...(onProgress === undefined ? {} : { onStderrLine: onProgress }),

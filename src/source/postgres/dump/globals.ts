@@ -7,6 +7,7 @@ import { LifeboatError } from '../../../lib/errors.ts';
 import { ToolError, runTool } from '../../../lib/exec.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import type { Connection } from '../server/connection.ts';
+import { conninfo } from '../server/quote.ts';
 import type { PostgresTools } from '../server/tools.ts';
 import { libpqEnvironment } from '../server/url.ts';
 
@@ -57,9 +58,4 @@ export async function readsPasswords(connection: Connection): Promise<boolean> {
 async function readRoles(connection: Connection): Promise<string[]> {
   const rows = await connection.query("SELECT rolname AS name FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname");
   return rows.map((row) => row['name'] ?? '');
-}
-
-/** pg_dumpall takes a bare name that holds "=" for a connection string, so it always gets one. */
-function conninfo(database: string): string {
-  return `dbname='${database.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

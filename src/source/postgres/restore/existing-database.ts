@@ -18,13 +18,14 @@ import { quoteQualified } from '../server/quote.ts';
 import { feed } from './data.ts';
 import { type FillPlan, planFill } from './fill.ts';
 import { type PostgresRestoreRequest, checkRequest, restoreFlags } from './request.ts';
-import { type RestoreTarget, conninfo, restoreEnvironment } from './pg-restore.ts';
+import { type RestoreTarget, restoreEnvironment } from './pg-restore.ts';
+import { conninfo } from '../server/quote.ts';
 import { writeList } from './schema.ts';
 import type { PostgresRestoreReport } from './new-database.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
 import { readTargetServer } from './target-database.ts';
 import { timed } from './timed.ts';
-import { findTools } from '../server/tools.ts';
+import { assertRestrictsPsql, findTools } from '../server/tools.ts';
 import { assertVerified, verifyDatabase, type VerifyReport } from './verify.ts';
 
 export interface ExistingRestoreRequest extends PostgresRestoreRequest {
@@ -58,6 +59,7 @@ export async function restoreIntoExisting(
         const server = await readTargetServer(client);
         await checkTables(client, facts, plan, request, dataOnly);
         const tools = await findTools(Math.trunc(server.versionNum / 10_000), { folder: request.toolsFolder });
+        assertRestrictsPsql(tools);
         return {
           url: request.targetUrl,
           database: request.targetDatabase,

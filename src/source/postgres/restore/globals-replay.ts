@@ -48,7 +48,7 @@ export async function replayGlobals(request: GlobalsRequest, context: RunContext
     request.drill === true
       ? all
           .filter(({ kind }) => kind !== 'tablespace')
-          .map((each) => ({ ...each, sql: each.sql.replace(passwordClause, '') }))
+          .map((each) => ({ ...each, sql: each.sql.replace(passwordClause, '$1') }))
       : all;
   return withMaintenance({ url: request.targetUrl, except: [], signal: context.signal }, async (client) => {
     const existing = await names(client, 'SELECT rolname AS name FROM pg_roles');
@@ -193,11 +193,15 @@ function modestly(sql: string): string {
     .replace(/ NOBYPASSRLS/, '');
 }
 
-/** At the end of a statement: nothing but a role's validity follows it. */
-const passwordClause = / PASSWORD '(?:[^']|'')*'/;
+/**
+ * Only in the ALTER ROLE that pg_dumpall writes with a role's attributes, after its quoted or plain name: a name may hold
+ * the same words. Nothing but the role's validity follows it.
+ */
+const passwordClause =
+  /^((?:CREATE|ALTER) ROLE (?:"(?:[^"]|"")+"|[^\s"]+) WITH [A-Z0-9 -]*?) ?PASSWORD '(?:[^']|'')*'(?=( VALID UNTIL '[^']*')?$)/;
 
 function withoutPassword(sql: string): string {
-  return sql.replace(passwordClause, " PASSWORD '***'");
+  return sql.replace(passwordClause, "$1 PASSWORD '***'");
 }
 
 async function names(client: Queries, query: string): Promise<Set<string>> {

@@ -3,6 +3,7 @@ import type { RunContext } from '../../../lib/events.ts';
 import { type RunningTool, startTool } from '../../../lib/exec.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import { type IssueCollector, type RestoreIssue, collectIssues, harmlessReason, restoreFailure } from './issues.ts';
+import { conninfo } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
 import type { PostgresTools } from '../server/tools.ts';
 import { libpqEnvironment } from '../server/url.ts';
@@ -56,6 +57,8 @@ export function restoreEnvironment(
   const options = [
     // Recorded settings of the database are in force already; these would keep it from being filled.
     '-c role=none -c default_transaction_read_only=off',
+    // psql, unlike pg_restore, begins with the search_path that the database's owner has set.
+    '-c search_path=pg_catalog',
     // Not one flush for each object: the commit that ends the restore flushes them all.
     '-c synchronous_commit=off',
     // Only superusers may choose the language of the server's messages; hints are found by their words, the judgement
@@ -64,13 +67,6 @@ export function restoreEnvironment(
     env['PGOPTIONS'] ?? '',
   ];
   return { ...env, PGOPTIONS: options.filter((option) => option !== '').join(' ') };
-}
-
-/**
- * A database name as a connection string: a bare name with "=" in it or "postgres://" before it would be taken for one.
- */
-export function conninfo(database: string): string {
-  return `dbname='${database.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }
 
 /**

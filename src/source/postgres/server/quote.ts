@@ -23,6 +23,14 @@ export function quoteLiteral(value: string): string {
 }
 
 /**
+ * A database name as a connection string, for programs that would take a bare name with "=" in it or "postgres://"
+ * before it for one.
+ */
+export function conninfo(database: string): string {
+  return `dbname='${database.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+}
+
+/**
  * Whether a name came to us whole. In an SQL_ASCII database a name may hold bytes that are not UTF-8; such
  * a one can be written neither in a query nor on a command line.
  */

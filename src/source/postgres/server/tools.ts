@@ -53,6 +53,27 @@ export async function installedTools(options: FindToolsOptions = {}): Promise<Po
   return [...found.values()].sort((a, b) => a.major - b.major);
 }
 
+/**
+ * The first minor version of each major whose pg_restore keeps names and comments of an archive from being psql's
+ * commands (\restrict; CVE-2025-8714, CVE-2025-8715). Later majors always do, earlier ones never.
+ */
+const restrictingMinor: Readonly<Record<number, number>> = { 13: 22, 14: 19, 15: 14, 16: 10, 17: 6 };
+
+/**
+ * For what is fed to psql as text. Throws `tool` (16) where an archive that somebody made for it could have psql run
+ * programs.
+ */
+export function assertRestrictsPsql({ version, major }: Pick<PostgresTools, 'version' | 'major'>): void {
+  const needs = restrictingMinor[major];
+  const minor = Number(/^\d+\.(\d+)/.exec(version)?.[1] ?? 0);
+  if (major > 17 || (needs !== undefined && minor >= needs)) return;
+  const wanted = needs === undefined ? '18' : `${major}.${needs}`;
+  throw new LifeboatError('tool', `pg_restore ${version} lets a backup hand commands to psql (CVE-2025-8714)`, {
+    hint: `install PostgreSQL's client programs ${wanted} or newer, or restore into a new database`,
+    state: 'nothing was changed',
+  });
+}
+
 /** A program on a disk that does not answer is none; the run must not wait for it. */
 const versionTimeoutMs = 30_000;
 
