@@ -46,7 +46,8 @@ export const backup = audited('backup', remembered(takeBackup));
 
 export const backupOperation: Operation<BackupOptions, BackupRequest, BackupResult> = {
   need: targetNeeds,
-  complete: (options) => ({ ...backupDefaults, ...given(options) }),
+  // What was asked for stands first: the audit log shows it in this order.
+  complete: (options) => ({ ...given(options), ...backupDefaults, ...given(options) }),
   run: backup,
 };
 
