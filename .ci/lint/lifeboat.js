@@ -1,10 +1,11 @@
 /**
- * The project's own lint rules: what may import what. They look at every way to import (static, type
- * only, re-export, `import()`, `import('…')` in a type), because heavy modules are loaded late here, and
- * the stock rules for restricted imports see static ones only.
+ * The project's own lint rules: what may import what, and what files are called. They look at every way to
+ * import (static, type only, re-export, `import()`, `import('…')` in a type), because heavy modules are loaded
+ * late here, and the stock rules for imports and circles see static ones only.
  *
- * The table of floors is the one in ARCHITECTURE.md. test/unit/lint.test.ts plants a violation of each rule.
+ * Floors and rooms are those of ARCHITECTURE.md. test/unit/lint.test.ts plants a violation of each rule.
  */
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,6 +23,61 @@ const floors = new Map(
     ui: 5,
     report: 5,
     commands: 6,
+  }),
+);
+
+/**
+ * The order of what lies in a folder, from low to high; imports go to the same room or to a lower one. '.' stands for
+ * the files beside the rooms; a file that cannot stand with them has a place of its own. Rooms in a list of their own
+ * stand side by side: none imports another. A folder without an entry has no rooms.
+ */
+const rooms = new Map(
+  Object.entries({
+    storage: ['.', ['local', 's3'], 'open.ts'],
+    source: ['.', ['files', 'postgres', 'redis']],
+    'source/postgres': ['server', 'wal', 'facts', 'dump', 'base', 'cluster', 'restore'],
+    'source/redis': ['rdb', '.'],
+    repository: [
+      '.',
+      'box',
+      'host-state.ts',
+      'keys',
+      'chunks',
+      'retention',
+      'manifests',
+      'packs',
+      'wal',
+      'leases',
+      'rescue',
+      'repository.ts',
+      'audit.ts',
+      'create.ts',
+      'rekey.ts',
+      'backups',
+      'deletion',
+    ],
+    operations: [
+      '.',
+      'audit',
+      'proof',
+      'choose-backup.ts',
+      'list',
+      'wal',
+      'backup',
+      'restore',
+      'pitr',
+      'validate',
+      'drill',
+      'integrity',
+      'cleanup',
+      'setup',
+      'doctor',
+      'emergency',
+      'status',
+    ],
+    'operations/wal': ['.', 'stream'],
+    ui: ['json', '.', 'facts', 'show-view.ts'],
+    commands: ['shared', 'manual', '.'],
   }),
 );
 
@@ -48,10 +104,8 @@ const places = [
 ];
 
 const floorsRule = importRule((imported, file) => {
-  if (!imported.startsWith('.')) return undefined;
-  const target = relative(sourceRoot, resolve(dirname(file.absolute), imported))
-    .split(sep)
-    .join('/');
+  const target = targetOf(imported, file);
+  if (target === undefined) return undefined;
   if (target.startsWith('../')) return `src/ must not import ${imported}: it is outside of src/`;
   const from = placeOf(file.path);
   const to = placeOf(target);
@@ -67,6 +121,54 @@ const floorsRule = importRule((imported, file) => {
     `${from.folder}/ (floor ${from.floor}) must not import ` +
     `${to.folder}/ (floor ${to.floor}): imports go downward only`
   );
+});
+
+/** Where something is said of a file as a whole. */
+const fileStart = { start: { line: 1, column: 0 }, end: { line: 1, column: 0 } };
+
+const roomsRule = {
+  create(context) {
+    const file = fileOf(context);
+    if (file === undefined) return {};
+    return {
+      Program() {
+        const stray = stepsOf(file.path).find(({ folder, name }) => heightOf(folder, name) === undefined);
+        if (stray === undefined) return;
+        const { folder, name } = stray;
+        const what = name.endsWith('.ts') ? `the file ${folder}/${name}` : `the folder ${folder}/${name}/`;
+        const message =
+          `${what} has no place in the order of ${folder}/: add it to "rooms" in .ci/lint/lifeboat.js, and say in ` +
+          'ARCHITECTURE.md what is there';
+        context.report({ loc: fileStart, message });
+      },
+      ...importRule(judgeRooms).create(context),
+    };
+  },
+};
+
+function judgeRooms(imported, file) {
+  const target = targetOf(imported, file);
+  if (target === undefined) return undefined;
+  const there = stepsOf(target);
+  const fork = stepsOf(file.path).findIndex(({ name }, n) => name !== there[n]?.name);
+  const from = stepsOf(file.path)[fork];
+  const to = there[fork];
+  if (from === undefined || to === undefined || from.folder !== to.folder) return undefined;
+  const { folder } = from;
+  const ownHeight = heightOf(folder, from.name);
+  const height = heightOf(folder, to.name);
+  if (ownHeight === undefined || height === undefined || height < ownHeight) return undefined;
+  const where = `${folder}/${from.name} must not import ${folder}/${to.name}`;
+  if (height > ownHeight) return `${where}, which stands above it: "rooms" in .ci/lint/lifeboat.js has the order`;
+  return Array.isArray(rooms.get(folder)?.[height]) ? `${where}: they stand side by side` : undefined;
+}
+
+/** Types count too: two files that know of each other are one file. */
+const circlesRule = importRule((imported, file) => {
+  const target = targetOf(imported, file);
+  const way = target === undefined ? undefined : wayBetween(target, file.path);
+  if (way === undefined) return undefined;
+  return `imports go in a circle: ${[file.path, ...way].join(' → ')}; what both need belongs into a third file`;
 });
 
 const packagesRule = importRule((imported, file) => {
@@ -128,6 +230,26 @@ const fileNameRule = {
         if (!/^\.?[a-z0-9]+([.-][a-z0-9]+)*$/.test(name)) {
           context.report({ node, message: `${name}: file names are lower case, words joined by "-"` });
         }
+        const folder = context.filename.split(sep).at(-2) ?? '';
+        if (name.startsWith(`${folder}-`) || name.startsWith(`${folder.replace(/s$/, '')}-`)) {
+          context.report({ node, message: `${name}: its folder, ${folder}/, says the first word already` });
+        }
+      },
+    };
+  },
+};
+
+/** The formatter keeps code within them, but neither comments nor strings. */
+const maxColumns = 120;
+const lineLengthRule = {
+  create(context) {
+    return {
+      Program() {
+        for (const [n, line] of context.sourceCode.text.split('\n').entries()) {
+          if (line.length <= maxColumns) continue;
+          const loc = { start: { line: n + 1, column: maxColumns }, end: { line: n + 1, column: line.length } };
+          context.report({ loc, message: `${line.length} columns, ${maxColumns} at most` });
+        }
       },
     };
   },
@@ -171,6 +293,61 @@ function placeOf(path) {
   return { folder, floor: floors.get(folder) };
 }
 
+/** What a file imports by a relative path, relative to src/; undefined for packages. */
+function targetOf(imported, file) {
+  if (!imported.startsWith('.')) return undefined;
+  return relative(sourceRoot, resolve(dirname(file.absolute), imported))
+    .split(sep)
+    .join('/');
+}
+
+/** "operations/wal/push.ts" as { folder: 'operations', name: 'wal' }, { folder: 'operations/wal', name: 'push.ts' }. */
+function stepsOf(path) {
+  const names = path.split('/');
+  return names.slice(1).map((name, n) => ({ folder: names.slice(0, n + 1).join('/'), name }));
+}
+
+/** Place in the order of its folder; undefined if it has none. */
+function heightOf(folder, name) {
+  const order = rooms.get(folder) ?? ['.'];
+  const own = order.findIndex((each) => each === name || (Array.isArray(each) && each.includes(name)));
+  const height = own < 0 && name.endsWith('.ts') ? order.indexOf('.') : own;
+  return height < 0 ? undefined : height;
+}
+
+/** The shortest way of imports from one file of src/ to another, both included; undefined if there is none. */
+function wayBetween(from, to) {
+  const before = new Map([[from, undefined]]);
+  for (const file of before.keys()) {
+    if (file === to) return wayTo(file, before);
+    for (const next of importsOf().get(file) ?? []) if (!before.has(next)) before.set(next, file);
+  }
+  return undefined;
+}
+
+function wayTo(last, before) {
+  const way = [];
+  for (let file = last; file !== undefined; file = before.get(file)) way.unshift(file);
+  return way;
+}
+
+let imports;
+
+/** What each file of src/ imports, read once. A rule sees one file at a time, a circle has more. */
+function importsOf() {
+  imports ??= new Map(
+    readdirSync(sourceRoot, { recursive: true })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => {
+        const text = readFileSync(resolve(sourceRoot, name), 'utf8').replaceAll(/\/\*[^]*?\*\//g, '');
+        const found = [...text.matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^']+)'/g)];
+        const targets = found.map(([, imported]) => targetOf(imported, { absolute: resolve(sourceRoot, name) }));
+        return [name.split(sep).join('/'), targets];
+      }),
+  );
+  return imports;
+}
+
 function sideways(target) {
   if (target.startsWith('commands/shared/')) return undefined;
   return `a command must not import another (${target}): what they share is an operation, ui/, or in commands/shared/`;
@@ -184,9 +361,12 @@ export default {
   meta: { name: 'lifeboat' },
   rules: {
     floors: floorsRule,
+    rooms: roomsRule,
+    'no-circle': circlesRule,
     'packages-in-place': packagesRule,
     'environment-in-place': environmentRule,
     'no-barrel': barrelRule,
     'file-name': fileNameRule,
+    'line-length': lineLengthRule,
   },
 };

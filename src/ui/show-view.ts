@@ -4,7 +4,7 @@ import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { ShowResult } from '../operations/list/request.ts';
-import { factsText } from './facts/facts-text.ts';
+import { factsText } from './facts/facts.ts';
 import { notesOf } from './list-view.ts';
 import { shownTime, sizeCells, sizeHead } from './sizes.ts';
 import { columns } from './table.ts';

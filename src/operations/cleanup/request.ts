@@ -1,5 +1,6 @@
 /**
- * What cleanup, undelete, hold and release are asked and what they answer. Times, sizes and secrets: as in operation.ts.
+ * What cleanup, undelete, hold and release are asked and what they answer. Times, sizes and secrets: as in
+ * operation.ts.
  */
 import type { BackupType } from '../operation.ts';
 import type { Some } from '../complete.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { BaseFacts } from '../../../src/source/postgres/base/facts.ts';
-import type { FilesFacts } from '../../../src/source/files/facts.ts';
-import type { RedisFacts } from '../../../src/source/redis/facts.ts';
-import { factsText } from '../../../src/ui/facts/facts-text.ts';
+import type { BaseFacts } from '../../../../src/source/postgres/base/facts.ts';
+import type { FilesFacts } from '../../../../src/source/files/facts.ts';
+import type { RedisFacts } from '../../../../src/source/redis/facts.ts';
+import { factsText } from '../../../../src/ui/facts/facts.ts';
 
 const none = { count: 0, paths: [] };
 const files: FilesFacts = {
