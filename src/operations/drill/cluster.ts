@@ -50,10 +50,16 @@ export async function checkCluster(cluster: RecoveredCluster, record: DrillRecor
 
 async function compareFacts({ server, facts, isAtBase }: RecoveredCluster, { signal }: RunContext): Promise<void> {
   const [row = {}] = await withConnection(server.url, { signal }, async (client) =>
-    client.query(`SELECT s.system_identifier::text AS "systemIdentifier", c.timeline_id::text AS timeline, i.bytes_per_wal_segment::text AS "walSegmentBytes", (i.data_page_checksum_version > 0)::text AS "dataChecksums",
-      (current_setting('server_version_num')::int / 10000)::text AS major, (SELECT rolname::text FROM pg_roles WHERE oid = 10) AS superuser,
-      (SELECT coalesce(string_agg(spcname::text, ', ' ORDER BY spcname::text COLLATE "C"), '') FROM pg_tablespace WHERE oid >= 16384) AS tablespaces,
-      (pg_last_wal_replay_lsn() >= '${facts.stopLsn}')::text AS "isConsistent"
+    client.query(`
+      SELECT s.system_identifier::text AS "systemIdentifier",
+        c.timeline_id::text AS timeline,
+        i.bytes_per_wal_segment::text AS "walSegmentBytes",
+        (i.data_page_checksum_version > 0)::text AS "dataChecksums",
+        (current_setting('server_version_num')::int / 10000)::text AS major,
+        (SELECT rolname::text FROM pg_roles WHERE oid = 10) AS superuser,
+        (SELECT coalesce(string_agg(spcname::text, ', ' ORDER BY spcname::text COLLATE "C"), '')
+          FROM pg_tablespace WHERE oid >= 16384) AS tablespaces,
+        (pg_last_wal_replay_lsn() >= '${facts.stopLsn}')::text AS "isConsistent"
       FROM pg_control_system() s, pg_control_checkpoint() c, pg_control_init() i`),
   );
   const expected: Record<string, string> = {

@@ -1,4 +1,7 @@
-/** What log the archive has of one cluster, by one pass over its names; of contents, one segment and the histories are read. */
+/**
+ * What log the archive has of one cluster, by one pass over its names; of the contents only one segment and the
+ * histories are read.
+ */
 import type { Repository } from '../../repository/repository.ts';
 import { listWal, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
 import { segmentName } from '../../source/postgres/wal/file-name.ts';

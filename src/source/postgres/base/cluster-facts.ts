@@ -39,7 +39,9 @@ export async function readCluster(connection: Connection): Promise<Cluster> {
   );
   const outside = await connection.query(`
     SELECT f.name, f.setting FROM pg_settings f, pg_settings d
-    WHERE d.name = 'data_directory' AND f.name IN ('config_file', 'hba_file', 'ident_file') AND NOT starts_with(f.setting, d.setting || '/')`);
+    WHERE d.name = 'data_directory'
+      AND f.name IN ('config_file', 'hba_file', 'ident_file')
+      AND NOT starts_with(f.setting, d.setting || '/')`);
   // Those inside of the data directory (allow_in_place_tablespaces) have a relative path and are part of its tar.
   const spaces = await connection.query(
     'SELECT oid, spcname AS name, pg_tablespace_location(oid) AS path FROM pg_tablespace WHERE ' +
@@ -80,8 +82,11 @@ export async function rightProblems(connection: Connection): Promise<Problem[]> 
 /** All of the cluster, as far as the user may ask: bytes. */
 export async function clusterBytes(connection: Connection): Promise<number> {
   const [size] = await connection.query(`
-    SELECT CASE WHEN (SELECT bool_and(rolsuper OR pg_has_role('pg_read_all_stats', 'USAGE')) FROM pg_roles WHERE rolname = current_user)
+    SELECT CASE
+      WHEN (SELECT bool_and(rolsuper OR pg_has_role('pg_read_all_stats', 'USAGE'))
+        FROM pg_roles WHERE rolname = current_user)
       THEN (SELECT sum(pg_tablespace_size(oid)) FROM pg_tablespace)
-      ELSE (SELECT sum(pg_database_size(oid)) FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')) END AS bytes`);
+      ELSE (SELECT sum(pg_database_size(oid))
+        FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')) END AS bytes`);
   return Number(size?.['bytes'] ?? 0);
 }

@@ -161,7 +161,9 @@ const schemasSql = `
 const tablesSql = `
   SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND ${userObjects}
-    AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END ORDER BY 1`;
+    AND NOT CASE c.relkind
+      WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+      ELSE has_table_privilege(c.oid, 'SELECT') END ORDER BY 1`;
 
 const policiesSql = `
   SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -170,13 +172,21 @@ const policiesSql = `
 /** Before version 18 there is no has_largeobject_privilege(). */
 const largeObjectsSql = `
   SELECT m.oid::text AS name FROM pg_largeobject_metadata m
-  WHERE current_setting('lo_compat_privileges') = 'off' AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AND NOT pg_has_role(m.lomowner, 'USAGE')
-    AND NOT EXISTS (SELECT FROM aclexplode(m.lomacl) a WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
+  WHERE current_setting('lo_compat_privileges') = 'off'
+    AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+    AND NOT pg_has_role(m.lomowner, 'USAGE')
+    AND NOT EXISTS (SELECT FROM aclexplode(m.lomacl) a
+      WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
   ORDER BY m.oid`;
 
 const lockedSql = `
-  SELECT DISTINCT format('%I.%I', n.nspname, c.relname) AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE l.mode = 'AccessExclusiveLock' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND c.relkind IN ('r', 'p') AND ${userObjects} ORDER BY 1`;
+  SELECT DISTINCT format('%I.%I', n.nspname, c.relname) AS name
+  FROM pg_locks l
+  JOIN pg_class c ON c.oid = l.relation
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE l.mode = 'AccessExclusiveLock'
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND c.relkind IN ('r', 'p') AND ${userObjects} ORDER BY 1`;
 
 /**
  * What tables take on disk with TOAST, without indexes; about what a dump reads. To look at a table's
@@ -199,5 +209,6 @@ async function estimate(connection: Connection): Promise<number> {
 
 function estimateSql(bytes: string): string {
   return `SELECT coalesce(sum(${bytes}), 0) AS bytes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND ((n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') OR c.oid = 'pg_largeobject'::regclass)`;
+    WHERE c.relkind = 'r'
+      AND ((n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') OR c.oid = 'pg_largeobject'::regclass)`;
 }

@@ -69,13 +69,21 @@ function typesSql(serverVersionNum: number): string {
   const parts = `
     SELECT e.oid AS part FROM pg_type e WHERE e.typarray = t.oid
     UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
-    UNION ALL SELECT CASE WHEN l.collisdeterministic IS FALSE THEN 0 ELSE a.atttypid END FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation
+    UNION ALL SELECT CASE WHEN l.collisdeterministic IS FALSE THEN 0 ELSE a.atttypid END
+      FROM pg_attribute a
+      LEFT JOIN pg_collation l ON l.oid = a.attcollation
       WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
-    UNION ALL SELECT CASE WHEN l.collisdeterministic IS FALSE THEN 0 ELSE r.rngsubtype END FROM pg_range r LEFT JOIN pg_collation l ON l.oid = r.rngcollation WHERE r.rngtypid = t.oid
+    UNION ALL SELECT CASE WHEN l.collisdeterministic IS FALSE THEN 0 ELSE r.rngsubtype END
+      FROM pg_range r
+      LEFT JOIN pg_collation l ON l.oid = r.rngcollation
+      WHERE r.rngtypid = t.oid
     ${multirange}`;
   return `
     WITH RECURSIVE used(oid) AS (
-      SELECT DISTINCT a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+      SELECT DISTINCT a.atttypid
+      FROM pg_attribute a
+      JOIN pg_class c ON c.oid = a.attrelid
+      WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
       UNION SELECT p.part FROM used u JOIN pg_type t ON t.oid = u.oid CROSS JOIN LATERAL (${parts}) p
     )
     SELECT t.oid, t.typname AS name, t.typtype AS kind, t.typnamespace = 'pg_catalog'::regnamespace AS built_in,
