@@ -166,7 +166,7 @@ export class Lifeboat implements AsyncDisposable {
     return this.#run(async () => (await import('./operations/status/status.ts')).statusOperation, options, call);
   }
 
-  /** Says of a warning of status() that it is meant to be. */
+  /** Accepts a warning of status(): it no longer counts. */
   async acknowledge(options: AcknowledgeOptions, call: CallOptions = {}): Promise<AcknowledgeResult> {
     return this.#run(
       async () => (await import('./operations/status/acknowledge.ts')).acknowledgeOperation,

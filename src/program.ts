@@ -82,7 +82,7 @@ export const commands: readonly Entry[] = [
   },
   {
     name: 'acknowledge',
-    sentence: 'say of a warning that status gives that it is meant to be',
+    sentence: 'accept a warning that status gives',
     load: async () => import('./commands/acknowledge.ts'),
   },
   {
@@ -120,11 +120,7 @@ export const commands: readonly Entry[] = [
     sentence: 'make keys, and say who can read the repository',
     load: async () => import('./commands/keys.ts'),
   },
-  {
-    name: 'unlock',
-    sentence: 'take away the leases of runs that are dead',
-    load: async () => import('./commands/unlock.ts'),
-  },
+  { name: 'unlock', sentence: 'remove the leases of dead runs', load: async () => import('./commands/unlock.ts') },
   {
     name: 'doctor',
     sentence: 'check tools, rights, servers, clock, space and key, and say what to do about each',

@@ -7,7 +7,7 @@ import type { Session } from './shared/session.ts';
 export function declare(command: Command, session: Session): void {
   command
     .argument('<warning>', 'its id, as status shows it')
-    .option('--reason <text>', 'why it is meant to be')
+    .option('--reason <text>', 'why it is accepted')
     .option('--days <number>', 'as given to status', count, statusDefaults.days)
     .action(async (warning: string, { reason, days }: { reason?: string; days: number }) =>
       session.perform({

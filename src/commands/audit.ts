@@ -47,7 +47,7 @@ function since(text: string): number {
   if (/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text))) {
     return Date.parse(text);
   }
-  throw new LifeboatError('usage', `--since: "${text}" is no time`, {
+  throw new LifeboatError('usage', `--since: "${text}" is not a time`, {
     hint: 'write 2026-01-02T03:04:05Z (with its zone), or how long ago: 36h, 30d',
   });
 }

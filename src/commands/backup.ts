@@ -31,7 +31,7 @@ export function declare(command: Command, session: Session): void {
   command
     .argument('[component...]', `full, or some of ${componentNames.join(', ')}`, severalOf(['full', ...componentNames]))
     .option('--label <text>', 'a line that says why, shown in lists')
-    .option('--tag <word>', 'a word to find it by; may be repeated', several)
+    .option('--tag <word>', 'a tag that list --tag finds it by; may be repeated', several)
     .addOption(jobsFlag())
     .option('--compression <method>', 'none, gzip, zstd or lz4, with :level', compression)
     .addOption(
@@ -65,6 +65,6 @@ export function declare(command: Command, session: Session): void {
 function ifRunning(text: string): BackupRequest['ifRunning'] {
   if (text === 'fail' || text === 'skip') return { action: text };
   const wait = /^wait=(.+)$/.exec(text)?.[1];
-  if (wait === undefined) throw new InvalidArgumentError('It is none of fail, skip, wait=5m.');
+  if (wait === undefined) throw new InvalidArgumentError('It must be fail, skip or wait=5m.');
   return { action: 'wait', waitMs: timeSpan(0)(wait) };
 }

@@ -24,7 +24,7 @@ export function declare(command: Command, session: Session): void {
         'configuration, 24h)',
       duration,
     )
-    .option('--acknowledge <id>', 'the small size of this backup is meant to be; may be repeated', several)
+    .option('--acknowledge <id>', 'the small size of this backup is intended; may be repeated', several)
     .action(async ({ dryRun, maxDelete, grace, acknowledge }: Flags) =>
       session.perform({
         operation: async () => (await import('../operations/cleanup/cleanup.ts')).cleanupOperation,

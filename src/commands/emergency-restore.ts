@@ -22,7 +22,7 @@ export function declare(command: Command, session: Session): void {
   command
     .command('status')
     .description(
-      'what can be had: the newest whole backup of each target and component, its age, when it was proven, how ' +
+      'what can be restored: the newest whole backup of each target and component, its age, when it was proven, how ' +
         'long it takes',
     )
     .action(async () =>

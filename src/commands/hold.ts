@@ -7,7 +7,7 @@ export function declare(command: Command, session: Session): void {
   command
     .argument('<id>', 'full id, unique beginning, latest, latest~1, latest:proven')
     .option('--reason <text>', 'why; whoever reads the repository can read it')
-    .option('--tag <word>', 'a word to add to it; may be repeated', several)
+    .option('--tag <word>', 'a tag to add; may be repeated', several)
     .action(async (id: string, flags: { reason?: string; tag?: string[] }) =>
       session.perform({
         operation: async () => (await import('../operations/cleanup/hold.ts')).holdOperation,

@@ -156,7 +156,7 @@ function tablespaceMap(texts: readonly string[]): Record<string, string> {
   for (const text of texts) {
     const [, old, place] = /^(.+?)=(.+)$/s.exec(text) ?? [];
     if (old === undefined || place === undefined) {
-      throw new LifeboatError('usage', `"${text}" is no mapping of a tablespace`, {
+      throw new LifeboatError('usage', `"${text}" is not a tablespace mapping`, {
         hint: 'write --tablespace-map /old/path=/new/path, or name=/new/path',
       });
     }

@@ -6,7 +6,7 @@ import type { Session } from './shared/session.ts';
 export function declare(command: Command, session: Session): void {
   command
     .argument('<id>', 'full id, unique beginning, latest, latest~1, latest:proven')
-    .option('--tag <word>', 'a word that hold has added, to take off; may be repeated', several)
+    .option('--tag <word>', 'a tag that hold has added, to remove; may be repeated', several)
     .action(async (id: string, flags: { tag?: string[] }) =>
       session.perform({
         operation: async () => (await import('../operations/cleanup/hold.ts')).releaseOperation,

@@ -6,7 +6,7 @@ import type { Session } from './shared/session.ts';
 export function declare(command: Command, session: Session): void {
   command
     .argument('[scope]', 'only leases of this scope, such as backup-main')
-    .option('--alive', 'take away leases that may belong to a running command, too')
+    .option('--alive', 'also remove leases that may belong to a running command')
     .addOption(confirmFlag())
     .action(async (scope: string | undefined, flags: { alive?: boolean; confirm?: string }) =>
       session.perform({

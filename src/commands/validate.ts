@@ -44,7 +44,7 @@ export function declare(command: Command, session: Session): void {
 function percent(text: string): number {
   const value = Number(/^(\d{1,3}(?:\.\d{1,3})?)%?$/.exec(text)?.[1]);
   if (!(value > 0 && value <= 100)) {
-    throw new InvalidArgumentError('It is no percentage over 0 and up to 100, such as 5%.');
+    throw new InvalidArgumentError('It must be a percentage above 0 and up to 100, such as 5%.');
   }
   return value;
 }

@@ -93,7 +93,7 @@ function declareStream(command: Command, session: Session): void {
       ),
     )
     .addOption(
-      new Option('--interval <duration>', 'how often the unfinished segment is archived')
+      new Option('--interval <duration>', 'how often the partial segment is archived')
         .argParser(timeSpan(100))
         .default(walStreamDefaults.intervalMs, secondsText(walStreamDefaults.intervalMs)),
     )
@@ -116,7 +116,7 @@ function declareStream(command: Command, session: Session): void {
         .default(walStreamDefaults.skipIfRunning ? 'skip' : 'fail'),
     )
     .option('--accept-new-system', "take this cluster's log although the target's was that of another one")
-    .option('--accept-gap', 'begin anew where the slot begins, although the server no longer has what comes before')
+    .option('--accept-gap', 'start again where the slot begins, although the server no longer has what comes before')
     .addOption(confirmFlag())
     .action(async (flags: StreamFlags) => {
       const { io } = session;

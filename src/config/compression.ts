@@ -16,7 +16,7 @@ export function parseCompression(text: string): CompressionSettings | Error {
   const method = compressionMethods.find((each) => each === word);
   if (method === undefined) {
     const nearest = didYouMean(text.replace(/:.*/, ''), compressionMethods);
-    return new Error(`is no method and level such as zstd:3${nearest}`);
+    return new Error(`is not a method and level such as zstd:3${nearest}`);
   }
   return level === undefined ? { method } : { method, level: Number(level) };
 }

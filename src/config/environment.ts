@@ -58,7 +58,7 @@ function unknownNames(env: Environment): Fault[] {
   const known = new Set(allSpellings());
   return Object.keys(env)
     .filter((name) => /^(BACKUP|MAX_BACKUP)_/.test(name) && !known.has(name))
-    .map((name) => ({ where: name, message: `is no name that is read${didYouMean(name, known)}` }));
+    .map((name) => ({ where: name, message: `is not a known name${didYouMean(name, known)}` }));
 }
 
 /** One thing under all its spellings. Equal values pass; different ones, or two kinds of source, are a fault. */
@@ -139,7 +139,7 @@ function commandOf(text: string): SecretReference | Error {
     const list = jsonOf(text);
     const fits =
       Array.isArray(list) && list.length > 0 && list.every((each): each is string => typeof each === 'string');
-    return fits ? { command: list } : new Error('is no JSON list of program and arguments');
+    return fits ? { command: list } : new Error('is not a JSON list of a program and its arguments');
   }
   const words = text.match(/(?:[^\s"']+|"[^"]*"|'[^']*')+/g) ?? [];
   return {

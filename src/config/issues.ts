@@ -19,7 +19,7 @@ function faultsOfIssue(issue: Issue, path: readonly string[], whereOf: (path: st
     case 'unrecognized_keys':
       return issue.keys.map((key) => ({
         where: at([...path, key]),
-        message: `is no key that is read${didYouMean(key, keysAt(path))}`,
+        message: `is not a known key${didYouMean(key, keysAt(path))}`,
       }));
     case 'invalid_union': {
       // One branch that fits the kind of value: its own faults say more than "none fits".

@@ -21,7 +21,7 @@ export interface PostgresUrl {
 
 const urlPattern = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^@/?#]*)(?:\/([^/?#]*))?(?:\?([^#]*))?$/;
 
-/** Takes a URL apart; undefined if it is none (a password's `@ / ? # %` must be percent-encoded). */
+/** Takes a URL apart; undefined if it is not one (a password's `@ / ? # %` must be percent-encoded). */
 export function parsePostgresUrl(url: string): PostgresUrl | undefined {
   const match = urlPattern.exec(url.trim());
   if (match === null) return undefined;

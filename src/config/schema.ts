@@ -170,7 +170,7 @@ const targetSchema = z
       .strictObject({
         paths: texts.min(1).describe('folders or files, absolute or relative to the configuration file'),
         include: texts.default([]).describe('patterns of what to take; empty: everything'),
-        exclude: texts.default([]).describe('patterns of what to leave out'),
+        exclude: texts.default([]).describe('patterns of what not to back up'),
       })
       .optional()
       .describe('the file trees to protect'),

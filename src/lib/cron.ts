@@ -26,7 +26,7 @@ const names: Readonly<Record<string, string | undefined>> = {
 const monthNames = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
 const dayNames = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
 
-/** Throws LifeboatError `usage` that says which part is none. */
+/** Throws LifeboatError `usage` that says which part is wrong. */
 export function parseCron(expression: string): Cron | undefined {
   const text = expression.trim().toLowerCase();
   if (text === '@reboot') return undefined;
@@ -34,7 +34,7 @@ export function parseCron(expression: string): Cron | undefined {
   if (fields.length !== 5 && fields.length !== 6) {
     throw new LifeboatError(
       'usage',
-      `"${expression}" is no cron expression: it must have five or six fields, or be one of ` +
+      `"${expression}" is not a cron expression: it must have five or six fields, or be one of ` +
         Object.keys(names).join(', '),
     );
   }

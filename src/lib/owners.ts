@@ -30,7 +30,7 @@ export function give(fd: number, owner: Owner | undefined): void {
   }
 }
 
-/** A folder that was made a moment ago; what lies in its place by now, if it is none, is not given away. */
+/** A folder that was made a moment ago; what lies in its place by now, if it is not a folder, is not given away. */
 export function giveFolder(path: string, owner: Owner | undefined): void {
   if (owner === undefined) return;
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);

@@ -35,7 +35,7 @@ export async function perform<Options, Request, Result extends object>(
  */
 export function exitCodeOfResult(result: object): number {
   const code = exitCodes.get(result);
-  if (code === undefined) throw new TypeError('this is no result of an operation, or a copy of one');
+  if (code === undefined) throw new TypeError('this is not the result of an operation, or a copy of one');
   return code;
 }
 

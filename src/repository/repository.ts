@@ -228,7 +228,7 @@ export function refuseMismatch(info: RepositoryInfo, material: KeyMaterial | und
     throw new LifeboatError(
       'key',
       `encryption is configured, but the repository at ${location} says it is not encrypted`,
-      { hint: 'if that is meant to be: BACKUP_ENCRYPTION_ENABLED=false; else find out who changed repository.json' },
+      { hint: 'if that is intended: BACKUP_ENCRYPTION_ENABLED=false; else find out who changed repository.json' },
     );
   }
   if (info.encryption !== 'none' && material === undefined) {

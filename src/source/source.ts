@@ -55,7 +55,7 @@ export interface Artifact {
   readonly chunkSize?: 'small';
 }
 
-/** What a component recorded while it was dumped. `summary` is public in nobody's hands: all of it is sealed. */
+/** What a component recorded while it was dumped. All of it is sealed: nothing of it can be read without a key. */
 export interface ComponentFacts {
   readonly kind: SourceKind;
   readonly facts: Json;

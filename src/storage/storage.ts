@@ -189,5 +189,5 @@ export class AlreadyExistsError extends LifeboatError {
 /** Refuses ranges that are no ranges; these come from callers' arithmetic on stored numbers. */
 export function checkRange(key: string, { start, end }: ByteRange): void {
   if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && start <= end) return;
-  throw new StorageError(`cannot read bytes ${start} to ${end} of ${key}: that is no range`);
+  throw new StorageError(`cannot read bytes ${start} to ${end} of ${key}: that is not a range`);
 }

@@ -13,7 +13,7 @@ export const emergencyStatusView: View<EmergencyStatusResult> = {
   schema: 'lifeboat.emergency-status/v1',
   kind: 'query',
   text: async ({ repository, targets }, paint) => {
-    if (targets.length === 0) return paint.red(`nothing can be had: no backups in ${repository}`);
+    if (targets.length === 0) return paint.red(`nothing can be restored: there are no backups in ${repository}`);
     const rows = targets.flatMap(({ target, components }) =>
       components.map((each) => [target, each.component, ...cellsOf(each)]),
     );

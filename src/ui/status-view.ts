@@ -33,7 +33,7 @@ export const statusView: View<StatusResult> = {
 export const acknowledgeView: View<AcknowledgeResult> = {
   schema: 'lifeboat.acknowledge/v1',
   kind: 'action',
-  text: ({ message }) => `meant to be: ${printable(message)}`,
+  text: ({ message }) => `acknowledged: ${printable(message)}`,
 };
 
 /** So many moments are printed of each target; --json has all. */

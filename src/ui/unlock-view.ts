@@ -9,7 +9,7 @@ export const unlockView: View<UnlockResult> = {
   text: ({ broken, alive }) => {
     if (broken.length === 0 && alive.length === 0) return 'nothing is locked';
     return [
-      ...broken.map((lease) => `taken away: ${describe(lease)}`),
+      ...broken.map((lease) => `removed: ${describe(lease)}`),
       ...alive.map((lease) => `still held: ${describe(lease)}`),
     ].join('\n');
   },

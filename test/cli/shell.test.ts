@@ -19,13 +19,13 @@ after(() => rm(cwd, { recursive: true, force: true }));
 describe('usage errors exit 2 and name the nearest right word', () => {
   for (const [line, message, hint] of [
     ['bakup', /unknown command 'bakup' \(did you mean "backup"\?\)/, /lifeboat --help/],
-    ['backup databse', /It is none of full, database, .*\(did you mean "database"\?\)/, /lifeboat backup --help/],
+    ['backup databse', /It must be one of full, database, .*\(did you mean "database"\?\)/, /lifeboat backup --help/],
     ['backup --jbos 3', /unknown option '--jbos' \(did you mean "--jobs"\?\)/, /lifeboat backup --help/],
     ['backup --jobs none', /--jobs <number>' argument 'none' is invalid/, /lifeboat backup --help/],
     ['backup --compression zsdt:3', /did you mean "zstd"/, /lifeboat backup --help/],
-    ['backup --if-running wiat', /none of fail, skip, wait=5m/, /lifeboat backup --help/],
+    ['backup --if-running wiat', /must be fail, skip or wait=5m/, /lifeboat backup --help/],
     ['backup --timeout soon', /"soon" is not a duration/, /lifeboat backup --help/],
-    ['backup --max-size huge', /It is no size/, /lifeboat backup --help/],
+    ['backup --max-size huge', /It is not a size/, /lifeboat backup --help/],
     ['keys genrate', /did you mean "generate"/, /lifeboat keys --help/],
     ['show', /missing required argument 'id'/, /lifeboat show --help/],
     ['list extra', /too many arguments/, /lifeboat list --help/],

@@ -167,7 +167,7 @@ test(
     assert.match(
       warnings.join('\n'),
       new RegExp(
-        `backup ${first.id} was hidden by a delete marker at .*: all that it needs stays; to have it back: lifeboat ` +
+        `backup ${first.id} was hidden by a delete marker at .*: all that it needs stays; to get it back: lifeboat ` +
           `undelete ${first.id}; `,
       ),
     );

@@ -471,7 +471,13 @@ test('files and folders that others can read; a state folder that is none; too m
     /holds secrets and others can read it/,
   );
   writeFileSync(at('no-folder'), '');
-  expect(await diagnose({ ...settings, stateDir: at('no-folder') }), 'state folder', 'fail', /is no folder/, 'usage');
+  expect(
+    await diagnose({ ...settings, stateDir: at('no-folder') }),
+    'state folder',
+    'fail',
+    /is not a folder/,
+    'usage',
+  );
   expect(
     await diagnose({ ...settings, stateDir: at('no-folder', 'state') }),
     'state folder',
@@ -542,7 +548,7 @@ test('the newest backup: none, old, damaged, taken away', async (t) => {
     ...settings,
     targets: { ...(settings['targets'] as object), other: { files: { paths: [at('uploads')] } } },
   };
-  expect(await diagnose(other), 'other: newest backup', 'warn', /none of target other/);
+  expect(await diagnose(other), 'other: newest backup', 'warn', /no backup of target other yet/);
   const facts = at('newest', 'backups', id.replace('.json', ''), 'facts');
   const whole = readFileSync(facts);
   writeFileSync(facts, Buffer.from(whole).fill(0, 70, 71));

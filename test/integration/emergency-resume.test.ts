@@ -111,7 +111,7 @@ test('a second run is refused while the first one is at work, and goes on when t
     await bench.run(`${line} -q`),
     11,
     /another emergency restore of target main is under way.*"emergency-restore" of .*pid/,
-    /lifeboat unlock [0-9a-f]+; lifeboat emergency-restore restore --resume --target main/,
+    /lifeboat unlock emergency-main --alive; lifeboat emergency-restore restore --resume --target main/,
   );
   assertFailed(await bench.run('emergency-restore restore --resume -q'), 11, /another emergency restore/);
   assert.equal((await unfinished())?.pid, first.pid);

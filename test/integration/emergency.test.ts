@@ -106,7 +106,7 @@ async function dropKept(): Promise<void> {
   }
 }
 
-test('status says what can be had, from the repository and the key alone', async () => {
+test('status says what can be restored, from the repository and the key alone', async () => {
   const { targets } = await shown<EmergencyStatusResult>('emergency-restore status', {
     env: { DATABASE_URL: undefined, REDIS_URL: undefined, BACKUP_FILES: undefined },
   });

@@ -144,7 +144,7 @@ test('verification names every kind of difference', async () => {
     '/many/extra is not in the backup',
     '/zz is not in the backup',
     '/a/link leads elsewhere',
-    '/a/two is no hard link to',
+    '/a/two is not a hard link to',
     '/empty is missing',
   ]) {
     assert.ok(text.includes(part), `${part}\n${text}`);

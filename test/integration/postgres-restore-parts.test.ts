@@ -130,7 +130,7 @@ test('a partitioned table brings its partitions; a foreign key to what is not ch
       !made.some((name) => name.endsWith(' b')),
     made.join(),
   );
-  assert.match(report.notes.join(), /a_b_fkey is left out/);
+  assert.match(report.notes.join(), /a_b_fkey is not restored/);
 });
 
 test('a view brings its table without rows', async () => {

@@ -71,7 +71,7 @@ test("without its slot it says how to make one; a cluster that is not the target
     /the server has no replication slot lifeboat/,
     /wal stream --create-slot/,
   );
-  assertFailed(await bench.run('wal stream --slot A-b'), 2, /no name of a replication slot/);
+  assertFailed(await bench.run('wal stream --slot A-b'), 2, /not a valid name for a replication slot/);
   const stream = await lab.stream('--create-slot', '--json');
   const again = await bench.run('wal stream');
   assertFailed(again, 11, /wal-\d+ is locked by "wal stream"/);

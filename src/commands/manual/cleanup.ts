@@ -9,7 +9,7 @@ export const manual: Manual = {
       'packs and the write-ahead log that no backup needs any more.',
     'Always kept are backups on hold, the newest and the newest proven backup of each target, and what a running ' +
       'command reads. It stops by itself where the newest backup has collapsed to less than half of its usual size ' +
-      '(--acknowledge says that this is meant to be), or where more would go than --max-delete allows.',
+      '(--acknowledge says that this is intended), or where more would go than --max-delete allows.',
     '--dry-run prints each backup with the reason why it is kept or not, and changes nothing. The run may be ' +
       'interrupted at any time: the next one goes on, and no backup that is listed is ever incomplete.',
   ],

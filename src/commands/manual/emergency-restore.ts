@@ -4,7 +4,7 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 /** See Manual. */
 export const manual: Manual = {
   description: [
-    'For the worst day. status says what can be had, validate reads one backup completely, and restore brings a ' +
+    'For the worst day. status says what can be restored, validate reads one backup completely, and restore brings a ' +
       'whole target back from the newest backup that is whole.',
     'restore plans first, and tells it: which backup, what was written since and would be lost, what is live and ' +
       'whether it is the server that the backup was taken from, whether there is room, and how long it will take. ' +
@@ -16,7 +16,10 @@ export const manual: Manual = {
     '--plan-out writes the plan to a sealed file, for somebody else to look at and carry out with --apply.',
   ],
   examples: [
-    { line: 'lifeboat emergency-restore status', purpose: 'what can be had, how old, and how long it takes' },
+    {
+      line: 'lifeboat emergency-restore status',
+      purpose: 'what can be restored, how old it is, and how long it takes',
+    },
     { line: 'lifeboat emergency-restore restore --dry-run', purpose: 'the whole plan; nothing is touched' },
     { line: 'lifeboat emergency-restore restore', purpose: 'plan, ask, and bring everything back' },
     { line: 'lifeboat emergency-restore restore --resume', purpose: 'go on after an interruption' },

@@ -14,7 +14,7 @@ export function oneOf<T extends string>(words: readonly T[]): (text: string) => 
   return (text) => {
     const found = words.find((word) => word === text);
     if (found === undefined) {
-      throw new InvalidArgumentError(`It is none of ${words.join(', ')}${didYouMean(text, words)}.`);
+      throw new InvalidArgumentError(`It must be one of ${words.join(', ')}${didYouMean(text, words)}.`);
     }
     return found;
   };
@@ -41,7 +41,7 @@ export function several(text: string, before: readonly string[] | undefined): st
 
 /** A whole number from 1 on. */
 export function count(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is no whole number from 1 on.');
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number, 1 or more.');
   return Number(text);
 }
 
@@ -80,7 +80,7 @@ export function moment(text: string): number {
   const [, day, time = '00:00', zone = 'Z'] =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text.trim()) ?? [];
   const ms = Date.parse(`${day}T${time}${zone}`);
-  if (Number.isNaN(ms)) throw new InvalidArgumentError('It is no time: write 2026-01-02T03:04:05Z.');
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('It is not a time: write 2026-01-02T03:04:05Z.');
   return ms;
 }
 
@@ -99,7 +99,7 @@ export function size(text: string): number {
   const power = ['K', 'M', 'G', 'T'].indexOf(unit === '' ? 'M' : unit.charAt(0)) + 1;
   const bytes = Math.round(Number(match?.[1]) * (unit.includes('I') ? 1024 : 1000) ** power);
   if (match === null || bytes < 1_000_000) {
-    throw new InvalidArgumentError('It is no size: write 500MB or 2GB, at least 1MB.');
+    throw new InvalidArgumentError('It is not a size: write 500MB or 2GB, at least 1MB.');
   }
   return bytes;
 }

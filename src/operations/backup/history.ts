@@ -34,7 +34,7 @@ const keptRuns = 400;
 const trimAbove = 500;
 
 /**
- * The same operation, each real run of it written down. Dry runs, and runs that found another one at work, are none.
+ * The same operation, each real run of it written down. Dry runs, and runs that found another one at work, are not.
  */
 export function remembered(operation: Run<BackupRequest, BackupResult>): Run<BackupRequest, BackupResult> {
   return async (loaded, request, context) => {

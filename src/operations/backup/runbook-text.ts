@@ -42,7 +42,7 @@ const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
       'Set up a machine with the same major versions of PostgreSQL and Redis, empty, and with Node.js and ' +
         'lifeboat. Bring the configuration and the key from the recovery sheet.',
       'See whether it can reach everything: `{lifeboat} doctor --target {target}`',
-      'See what can be had: `{lifeboat} emergency-restore status --target {target}`',
+      'See what can be restored: `{lifeboat} emergency-restore status --target {target}`',
       'Restore: `{lifeboat} emergency-restore restore --target {target}`. Missing roles are created; set their ' +
         'passwords where the backup has none.',
       'Take a backup of the new machine and prove it: `{lifeboat} backup --target {target}`',
@@ -104,7 +104,7 @@ export function runbookText(loaded: LoadedConfig, only: string | undefined, outl
     ...outlook,
     '## First',
     '',
-    `- What can be had, how old it is, how long it takes: \`${lifeboat} emergency-restore status\``,
+    `- What can be restored, how old it is, how long it takes: \`${lifeboat} emergency-restore status\``,
     '',
     ...targets.flatMap((target) => commandsOf(target, lifeboat, targets.length > 1)),
     ...Object.entries(scenariosOf(loaded)).flatMap(([name, scenario]) =>

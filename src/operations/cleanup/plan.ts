@@ -67,7 +67,7 @@ export async function planCleanup(
     context.emit({
       type: 'warning',
       message:
-        `nothing of target ${stop.target} is deleted: ${stop.reason}; if it is meant to be: lifeboat cleanup ` +
+        `nothing of target ${stop.target} is deleted: ${stop.reason}; if that is intended: lifeboat cleanup ` +
         `--acknowledge ${stop.backupId}`,
     });
   }
@@ -75,7 +75,7 @@ export async function planCleanup(
     context.emit({
       type: 'warning',
       message:
-        `the policy lets ${outcome.overLimit} more backups go than one run may delete; if that is meant to be, run ` +
+        `the policy lets ${outcome.overLimit} more backups go than one run may delete; if that is intended, run ` +
         'it again, or raise --max-delete',
     });
   }

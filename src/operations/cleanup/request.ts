@@ -17,7 +17,7 @@ export interface CleanupRequest {
    * hour.
    */
   readonly graceMs?: number | undefined;
-  /** Backups whose small size is meant to be. */
+  /** Backups whose small size is intended. */
   readonly acknowledge: readonly string[];
 }
 

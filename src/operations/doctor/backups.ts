@@ -98,12 +98,12 @@ async function checkNewest(
       name,
       `this host remembers a newer one, ${lost.id}, which is gone: it was removed, or an older state of the ` +
         'repository was put back',
-      'find out who did that; if it was meant to be, the next backup ends this',
+      'find out who did that; if it was intended, the next backup ends this',
       'integrity',
     );
   }
   if (listed?.manifest === undefined) {
-    return warned(name, `there is none of target ${target}`, `lifeboat backup${targetFlag(target)}`);
+    return warned(name, `there is no backup of target ${target} yet`, `lifeboat backup${targetFlag(target)}`);
   }
   const { manifest, trust, reason, id } = listed;
   if (trust === 'untrusted') {

@@ -153,7 +153,7 @@ async function checkStateFolder(path: string): Promise<DoctorCheck> {
       ? passed(name, `${path} (not there yet)`)
       : failed(name, `cannot make ${path}: ${parent} cannot be written`, hint, 'usage');
   }
-  if (!there.isDirectory()) return failed(name, `${path} is no folder`, hint, 'usage');
+  if (!there.isDirectory()) return failed(name, `${path} is not a folder`, hint, 'usage');
   const problem = await writingProblem(path);
   if (problem !== undefined) return failed(name, `cannot write in ${path}: ${problem}`, hint, 'usage');
   if ((there.mode & 0o077) !== 0) {

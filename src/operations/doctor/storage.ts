@@ -115,7 +115,7 @@ function checkLeases(leases: readonly ListedLease[]): DoctorCheck {
     return warned(
       name,
       `left by runs that are dead: ${dead.map(described).join(', ')}`,
-      'lifeboat unlock takes them away; the next run passes over them anyway',
+      'lifeboat unlock removes them; the next run ignores them anyway',
     );
   }
   const live = leases.filter(({ status }) => status === 'live');

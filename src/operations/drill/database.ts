@@ -93,7 +93,7 @@ async function makeRoles(
   context: RunContext,
 ): Promise<readonly string[]> {
   if (facts.globals === undefined) {
-    record.notes.push('the backup holds no roles: owners and grants were left out');
+    record.notes.push('the backup holds no roles: owners and grants were not restored');
     return [];
   }
   const { replayGlobals } = await import('../../source/postgres/restore/globals-replay.ts');

@@ -110,7 +110,7 @@ async function choose(
     });
   }
   for (const { id, reason } of unchecked) {
-    context.emit({ type: 'warning', message: `backup ${id} is passed over: ${reason ?? 'no key opens it'}` });
+    context.emit({ type: 'warning', message: `backup ${id} is skipped: ${reason ?? 'no key opens it'}` });
   }
   if (backups.length === 0) {
     throw new LifeboatError('integrity', 'there is no backup that can be trusted to make a drill of', {

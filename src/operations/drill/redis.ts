@@ -49,7 +49,7 @@ export async function drillRedis(subject: DrillSubject, record: DrillRecord, con
   const loaded = server.loadedKeys + server.expiredKeys;
   if (!Number.isNaN(loaded) && loaded !== facts.keys) {
     throw differs(
-      `the throwaway server loaded ${server.loadedKeys} keys and passed over ${server.expiredKeys} that had ` +
+      `the throwaway server loaded ${server.loadedKeys} keys and skipped ${server.expiredKeys} that had ` +
         `expired; recorded are ${facts.keys}`,
     );
   }

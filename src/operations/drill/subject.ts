@@ -54,7 +54,7 @@ export class DrillRecord {
 
 export type ComponentDrill = (subject: DrillSubject, record: DrillRecord, context: RunContext) => Promise<void>;
 
-/** Steps of a real restore begin so; starting throwaway servers and comparing are none of it. */
+/** Steps of a real restore begin so; starting throwaway servers and comparing do not count. */
 export const restoreStep = 'restore';
 
 /** 14 if any of them failed, else why one could not be made, else 0. */

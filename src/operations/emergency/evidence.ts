@@ -7,7 +7,7 @@ import type { Journal, JournalStep } from './journal.ts';
 import { componentOf } from '../component.ts';
 
 /**
- * Only of a run that restored every component, in one go: time in which nobody went on with it is none that it took.
+ * Only of a run that restored every component, in one go: time during which it was interrupted does not count.
  */
 export async function recordRestore(
   repository: Repository,

@@ -50,12 +50,11 @@ async function take(
 }
 
 function alreadyRunning(error: LifeboatError, target: string): LifeboatError {
-  const lease = error.facts?.['lease'] as { readonly id?: string } | undefined;
   return new LifeboatError('locked', `another emergency restore of target ${target} is under way: ${error.message}`, {
     state: 'nothing was changed by this run',
     hint:
-      'wait until it has ended. If its process is surely dead, take its lease away, then go on on that host: ' +
-      `lifeboat unlock ${lease?.id ?? '<lease>'}; lifeboat emergency-restore restore --resume --target ${target}`,
+      'wait until it has ended. If its process is surely dead, remove its lease, then go on on that host: ' +
+      `lifeboat unlock emergency-${target} --alive; lifeboat emergency-restore restore --resume --target ${target}`,
     retryable: true,
     facts: error.facts,
     cause: error,

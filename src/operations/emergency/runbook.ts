@@ -57,7 +57,7 @@ export async function runbook(
   if (!request.offline) {
     status = await emergencyStatus(loaded, { target: request.target }, context).catch((error: unknown) => {
       context.signal.throwIfAborted();
-      warn(`the repository does not answer, so newest backups and measured times are left out: ${messageOf(error)}`);
+      warn(`the repository does not answer, so newest backups and measured times are missing: ${messageOf(error)}`);
       return undefined;
     });
   }

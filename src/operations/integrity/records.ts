@@ -129,7 +129,7 @@ export async function checkLeases({ storage }: Repository, nowMs: number, ledger
   for (const { object, status, record } of leases) {
     if (status === 'live' && record !== undefined) continue;
     if (record === undefined) {
-      ledger.warning('stray', object, 'it cannot be read as a lease: lifeboat unlock takes it away');
+      ledger.warning('stray', object, 'it cannot be read as a lease: lifeboat unlock removes it');
     } else {
       ledger.warning(
         'stale',

@@ -45,13 +45,13 @@ export function parseTime(text: string): bigint {
   const hint =
     'write a time with its zone (2026-01-02T03:04:05Z, 2026-01-02 04:04:05+01:00), 15m ago, lsn:16/B374D848, ' +
     'xid:742, name:before-migration, latest or immediate';
-  if (date === undefined) throw new LifeboatError('usage', `"${text}" is no moment`, { hint });
+  if (date === undefined) throw new LifeboatError('usage', `"${text}" is not a recovery target`, { hint });
   if (zone === undefined) throw new LifeboatError('usage', `the time "${text}" has no zone`, { hint });
   const offset = /^[+-]/.test(zone)
     ? zone.replace(/^([+-]\d\d):?(\d\d)?$/, (_, hours: string, minutes = '00') => `${hours}:${minutes}`)
     : 'Z';
   const ms = Date.parse(`${date}T${time.length === 5 ? `${time}:00` : time}${offset}`);
-  if (Number.isNaN(ms)) throw new LifeboatError('usage', `"${text}" is no moment`, { hint });
+  if (Number.isNaN(ms)) throw new LifeboatError('usage', `"${text}" is not a recovery target`, { hint });
   return BigInt(ms) * 1000n + BigInt(fraction.padEnd(6, '0'));
 }
 

@@ -27,7 +27,7 @@ export const acknowledgeOperation: Operation<AcknowledgeOptions, AcknowledgeRequ
   run: acknowledge,
 };
 
-/** Throws `not_found` for a warning that is not there, `usage` for one that cannot be meant to be. */
+/** Throws `not_found` for a warning that is not there, `usage` for one that cannot be accepted. */
 async function acknowledgeWarning(
   loaded: LoadedConfig,
   { warning, reason = '', days }: AcknowledgeRequest,

@@ -51,7 +51,7 @@ function ofTrust({ untrusted, unchecked, keys }: Survey): StatusReason[] {
   const [first] = untrusted;
   if (first !== undefined) {
     const some = untrusted.slice(0, 3).join(', ');
-    const message = `${count(untrusted.length, 'backup')} signed by nobody who is trusted: ${some}`;
+    const message = `${count(untrusted.length, 'backup')} not signed by a trusted writer: ${some}`;
     reasons.push(degraded(`untrusted:${first}`, message, `lifeboat show ${first}`));
   }
   const ofKeys = keys.map(({ id, problem }) =>

@@ -27,7 +27,7 @@ export function configuredComponents(target: TargetConfig | undefined): string[]
 }
 
 /**
- * Undefined where no schedule that a clock tells is for it. Expressions that are none count as no schedule: the
+ * Undefined where no schedule that a clock tells is for it. Expressions that cannot be parsed count as no schedule: the
  * configuration refuses them.
  */
 export function dueTimes(

@@ -260,7 +260,7 @@ interface AskedServer {
   readonly state: ArchiverState;
 }
 
-/** Those that answer at once. A server that is down, or whose URL is not to be had, is none of status' business. */
+/** Those that answer at once. A server that is down, or whose URL cannot be read, is not asked. */
 async function askServers({ config }: LoadedConfig, { signal, emit }: RunContext): Promise<AskedServer[]> {
   const asked = [...config.targets.values()].map(async ({ name: target, postgres }) => {
     if (postgres === undefined) return [];

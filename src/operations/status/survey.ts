@@ -63,7 +63,7 @@ export interface SurveyedTarget {
   readonly recovery: ProvenMoment | undefined;
   /** Of this host, oldest first. */
   readonly runs: readonly RecordedRun[];
-  /** The small size of the newest backup is meant to be. */
+  /** The small size of the newest backup is intended. */
   readonly isSizeAcknowledged: boolean;
   /** By component, where schedules are configured for it. */
   readonly due: ReadonlyMap<string, DueTimes>;

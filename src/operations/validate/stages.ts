@@ -76,7 +76,7 @@ export class Validation {
     if (level === 'deep') await this.#step('archives', async () => this.#archives());
   }
 
-  /** Damage to the backup's own objects; a lost key file, of which it holds a copy, is none. */
+  /** Damage to the backup's own objects; a lost key file, of which it holds a copy, does not count. */
   isDamaged(backupId: string): boolean {
     return this.book.of(backupId).some(({ object }) => !object.startsWith('keys/'));
   }

@@ -105,6 +105,10 @@ function refuseContradictions({ ids, all, level, samplePercent }: ValidateReques
     });
   }
   if (!(samplePercent > 0 && samplePercent <= 100)) {
-    throw new LifeboatError('usage', `a sample of ${samplePercent} % is none`, { hint: 'write --sample 5%' });
+    throw new LifeboatError(
+      'usage',
+      `a sample of ${samplePercent} % is not possible: it must be above 0 and at most 100`,
+      { hint: 'write --sample 5%' },
+    );
   }
 }

@@ -34,7 +34,7 @@ export interface HeldLog {
 
 const nothing: HeldTimeline = { ranges: [], unfinished: undefined };
 
-/** A push has no more segments under way at a time: a hole farther from the end is none of its. */
+/** A push has no more segments under way at a time: a hole farther from the end was not left by it. */
 export const pushedAtOnce = 16;
 
 /** Gathers what is held while the archive is listed: of each timeline by position, a segment's beginning before it. */

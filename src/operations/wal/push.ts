@@ -30,7 +30,7 @@ const retryBudgetMs = 20_000;
 
 type PutOutcome = PutWal['outcome'];
 
-/** The server knows only of success and failure: a warning is none. */
+/** The server knows only of success and failure: a warning is neither. */
 export const walPushOperation: Operation<WalPushOptions, WalPushRequest, WalPushResult> = {
   need: () => repositoryNeeds,
   complete: (options, { cwd }) => ({
@@ -53,7 +53,7 @@ export async function walPush(
   const { config } = loaded;
   const name = basename(path);
   needWalName(name);
-  if (!isArchivable(name)) throw new LifeboatError('usage', `${name} is no file that a server archives`);
+  if (!isArchivable(name)) throw new LifeboatError('usage', `${name} is not a file that a server archives`);
   const folder = request.shippedDir ?? shippedFolder(config.stateDir, cwd);
   if (await isShipped(folder, path)) return { name, outcome: 'shipped', along: [] };
   const others = await readyBeside(path);

@@ -17,7 +17,7 @@ export async function systemIdBeside(walFile: string, cwd: string): Promise<stri
 /** A system identifier given by hand. Throws LifeboatError `usage`. */
 export function checkSystemId(text: string): string {
   if (/^[1-9]\d{0,19}$/.test(text)) return text;
-  throw new LifeboatError('usage', `"${text}" is no system identifier`, {
+  throw new LifeboatError('usage', `"${text}" is not a system identifier`, {
     hint: 'it is the number that pg_controldata prints as "Database system identifier"',
   });
 }
@@ -27,7 +27,7 @@ export function clusterName({ targets, defaultTarget }: Config, wanted: string |
   const name = wanted ?? defaultTarget;
   if (name !== undefined) {
     if (/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) return name;
-    throw new LifeboatError('usage', `"${name}" is no name of a target`);
+    throw new LifeboatError('usage', `"${name}" is not a valid name for a target`);
   }
   const [only = 'main', ...others] = targets.keys();
   if (others.length > 0) {

@@ -25,7 +25,7 @@ const noteSchema = z.object({
   hold: z.object({ since: z.iso.datetime(), reason: z.string().max(1000) }).optional(),
   /** Besides those that the manifest has. */
   tags: z.array(z.string().min(1).max(200)).max(100),
-  /** Its small size is meant to be. */
+  /** Its small size is intended. */
   acknowledged: z.boolean(),
 });
 

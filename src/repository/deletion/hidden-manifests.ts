@@ -78,7 +78,7 @@ export function hiddenWarning({ id, hiddenMs }: Pick<HiddenManifest, 'id' | 'hid
       `backup ${id} was hidden by a delete marker at ${new Date(hiddenMs).toISOString()}, and nothing records that ` +
       'lifeboat deleted it',
     hint:
-      `to have it back: lifeboat undelete ${id}; if it is meant to be gone: delete every version of ` +
+      `to get it back: lifeboat undelete ${id}; if it is to be deleted: delete every version of ` +
       `manifests/${id}.json`,
   };
 }

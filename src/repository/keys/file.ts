@@ -111,7 +111,7 @@ export function parseKeyFile(bytes: Buffer, object: string, expectedId: string |
   if (split.signature !== undefined) throw damaged(object, 'a key file has no signature');
   const parsed = keyFileSchema.safeParse(split.members, uncompiled);
   if (!parsed.success) {
-    throw damaged(object, unknownFormat(split.members) ?? `it is no key file: ${faultIn(parsed.error)}`);
+    throw damaged(object, unknownFormat(split.members) ?? `it is not a key file: ${faultIn(parsed.error)}`);
   }
   if (expectedId !== undefined && parsed.data.id !== expectedId) {
     throw damaged(object, `it is the key file of ${parsed.data.id}`);

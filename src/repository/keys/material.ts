@@ -104,7 +104,7 @@ function parseIdentities(text: string): string[] {
   }
   for (const [index, line] of lines.entries()) {
     if (!/^AGE-SECRET-KEY-1[A-Z0-9]{58}$/i.test(line)) {
-      const reason = 'it is no X25519 identity (AGE-SECRET-KEY-1 and 58 characters)';
+      const reason = 'it is not an X25519 identity (AGE-SECRET-KEY-1 and 58 characters)';
       const others = 'plugin, ssh and post-quantum identities are not supported';
       throw new LifeboatError('key', `age identity ${index + 1} of ${lines.length} is not usable: ${reason}`, {
         hint: `${others}; age-keygen without options makes one that is`,
@@ -117,7 +117,7 @@ function parseIdentities(text: string): string[] {
 function parseRecipient(text: string): string {
   const recipient = text.trim().toLowerCase();
   if (!/^age1[a-z0-9]{58}$/.test(recipient)) {
-    throw new LifeboatError('usage', `"${text}" is no age recipient (age1 and 58 characters)`, {
+    throw new LifeboatError('usage', `"${text}" is not an age recipient (age1 and 58 characters)`, {
       hint: 'age-keygen prints it as "public key"; plugin, ssh and post-quantum recipients are not supported',
     });
   }
@@ -127,7 +127,7 @@ function parseRecipient(text: string): string {
 function parsePublicKey(text: string): Buffer {
   const bytes = Buffer.from(text.trim(), 'base64');
   if (bytes.length !== 32 || bytes.toString('base64') !== text.trim()) {
-    throw new LifeboatError('usage', `"${text}" in encryption.trustedKeys is no public key (base64 of 32 bytes)`, {
+    throw new LifeboatError('usage', `"${text}" in encryption.trustedKeys is not a public key (base64 of 32 bytes)`, {
       hint: 'lifeboat init prints the key of each writer',
     });
   }

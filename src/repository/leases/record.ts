@@ -131,7 +131,7 @@ export function lockedError(lease: ListedLease): LifeboatError {
         `${record.pid}${record.since === undefined ? '' : `, since ${record.since}`})`;
   return new LifeboatError('locked', `${lease.scope} is locked by ${holder}`, {
     state: 'nothing was changed',
-    hint: `wait for it (--if-running=wait=5m), or, if it is surely dead: lifeboat unlock ${lease.id}`,
+    hint: `wait for it (--if-running=wait=5m), or, if it is surely dead: lifeboat unlock ${lease.scope} --alive`,
     retryable: true,
     facts: {
       lease: { ...record, id: lease.id, scope: lease.scope, renewedAt: new Date(lease.renewedMs).toISOString() },

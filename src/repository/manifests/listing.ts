@@ -84,7 +84,7 @@ export async function readListed(home: ManifestHome, info: ObjectInfo): Promise<
   const base = { id, object: info.key, sizeBytes: info.sizeBytes, modifiedMs: info.modifiedMs };
   let bytes: Buffer;
   try {
-    if (!isBackupId(id)) throw damaged(info.key, 'its name is no backup id');
+    if (!isBackupId(id)) throw damaged(info.key, 'its name is not a backup id');
     if (info.sizeBytes > maxManifestBytes) throw damaged(info.key, `${info.sizeBytes} bytes are too many`);
     bytes = await home.storage.get(info.key);
   } catch (error) {

@@ -93,7 +93,7 @@ export function parseManifest(
     throw damaged(object, `format ${format} is newer than this version of lifeboat knows`);
   }
   const parsed = manifestSchema.safeParse(members, uncompiled);
-  if (!parsed.success) throw damaged(object, `it is no manifest: ${faultIn(parsed.error)}`);
+  if (!parsed.success) throw damaged(object, `it is not a manifest: ${faultIn(parsed.error)}`);
   const manifest = parsed.data;
   if (manifest.id !== backupId) throw damaged(object, `it is the manifest of ${manifest.id}`);
   if (manifest.repository !== repositoryId) {

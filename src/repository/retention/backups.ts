@@ -21,7 +21,7 @@ export interface PolicyBackup {
   readonly proven: boolean;
   /** A check found it damaged. It then stands in for no other. */
   readonly failing: boolean;
-  /** Its small size is meant to be. */
+  /** Its small size is intended. */
   readonly acknowledged: boolean;
 }
 

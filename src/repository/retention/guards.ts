@@ -2,7 +2,7 @@
 import { formatBytes } from '../../lib/units.ts';
 import { safetyTag, type Dated, type PolicyPart } from './backups.ts';
 
-/** Nothing of a target goes until somebody says that it is meant to be. */
+/** Nothing of a target goes until somebody says that this is intended. */
 export interface Stop {
   readonly target: string;
   /** The collapsed backup: the one to acknowledge. */

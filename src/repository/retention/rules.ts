@@ -5,7 +5,7 @@ import type { Dated } from './backups.ts';
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
-/** A policy without any rule keeps everything; `minBackups` alone is none. */
+/** A policy without any rule keeps everything; `minBackups` alone does not count as one. */
 export function hasRules(policy: RetentionPolicy): boolean {
   return Object.values({ ...policy, minBackups: undefined }).some((rule) => rule !== undefined);
 }

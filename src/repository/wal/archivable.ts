@@ -14,7 +14,7 @@ const maxSegmentBytes = 32 * 1024 * 1024;
 export function checkWalFile(name: WalName, body: Buffer): SegmentHeader | undefined {
   if (name.kind === 'segment' || name.kind === 'partial') return checkSegment(name, body);
   if (body.length === 0 || body.includes(0)) {
-    throw new LifeboatError('integrity', `${name.name} is no text`, { state: 'it was not archived' });
+    throw new LifeboatError('integrity', `${name.name} is not text`, { state: 'it was not archived' });
   }
   return undefined;
 }

@@ -26,7 +26,7 @@ export interface WalName extends Omit<WalFileName, 'kind'> {
 
 const unfinished = /^([0-9A-F]{24})\.([0-9A-F]{16})\.partial$/;
 
-/** What a file name stands for; undefined if it is none of write-ahead log. */
+/** What a file name stands for; undefined if it is not a file of write-ahead log. */
 export function parseWalName(name: string): WalName | undefined {
   const file = parseWalFileName(name);
   if (file !== undefined) return { ...file, lsn: undefined };
@@ -39,7 +39,7 @@ export function parseWalName(name: string): WalName | undefined {
 export function needWalName(name: string): WalName {
   const parsed = parseWalName(name);
   if (parsed === undefined) {
-    throw new LifeboatError('usage', `${JSON.stringify(name)} is no name of a write-ahead log file`, {
+    throw new LifeboatError('usage', `${JSON.stringify(name)} is not the name of a write-ahead log file`, {
       hint: 'PostgreSQL passes it: %p to wal push, %f and %p to wal fetch',
     });
   }

@@ -26,7 +26,7 @@ export async function openForBackup(path: Buffer, seen: BigIntStats): Promise<{ 
   const fd = await openUntouched(path, seen);
   try {
     const stat = await statFile(fd);
-    if (!stat.isFile()) throw new ReplacedError('it was replaced by something that is no file');
+    if (!stat.isFile()) throw new ReplacedError('it was replaced by something that is not a file');
     return { fd, stat };
   } catch (error) {
     await closeFile(fd);

@@ -225,7 +225,7 @@ class RestoreRun {
     const name = components.at(-1);
     if (entry.type === 'folder') return this.#writeFolder(entry, components);
     if (name === undefined) {
-      throw new LifeboatError('usage', `cannot restore ${displayPath(path)} as a folder: it is none`, {
+      throw new LifeboatError('usage', `cannot restore ${displayPath(path)} as a folder: it is not a folder`, {
         hint: 'strip the path of the folder that it lies in',
       });
     }

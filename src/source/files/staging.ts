@@ -76,7 +76,7 @@ async function resolveTarget(targetDir: string): Promise<string> {
 async function inspect(target: string, into: 'empty' | 'existing'): Promise<Stats | undefined> {
   const stat = statSync(target, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
-  if (!stat.isDirectory()) throw refused(target, 'it is no folder');
+  if (!stat.isDirectory()) throw refused(target, 'it is not a folder');
   // A fresh file system has a lost+found of its own.
   const names = (await readdir(target)).filter((name) => name !== 'lost+found');
   if (into === 'empty' && names.length > 0) throw refused(target, 'it contains files');

@@ -14,7 +14,7 @@ const wording: Readonly<Record<TroubleKind, string>> = {
   changed: 'changed while it was read',
   vanished: 'vanished before it was read',
   unreadable: 'could not be read',
-  unsupported: 'was left out',
+  unsupported: 'is not backed up',
   unlinked: 'is stored once for each of its names: too many files have several',
 };
 

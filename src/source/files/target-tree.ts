@@ -85,7 +85,7 @@ export class TargetTree {
       }
       const existing = folder.child(last);
       if (!(await statLink(existing)).isFile()) {
-        throw new LifeboatError('integrity', `cannot make a hard link to ${displayPath(last)}: it is no file`);
+        throw new LifeboatError('integrity', `cannot make a hard link to ${displayPath(last)}: it is not a file`);
       }
       await fs.promises.link(existing, parent.folder.child(name));
     } catch (error) {

@@ -164,7 +164,7 @@ class VerifyRun {
     const rest = this.#prefix.length === 0 ? link : link.subarray(this.#prefix.length + 1);
     const target = await statBelow(this.#levels[0]?.folder, safeComponents(rest));
     if (target.ino !== stat.ino || target.dev !== stat.dev) {
-      this.#differ(entry.path, `is no hard link to ${displayPath(link)}`);
+      this.#differ(entry.path, `is not a hard link to ${displayPath(link)}`);
     }
   }
 

@@ -86,7 +86,7 @@ export async function restoreRedis(request: RedisRestoreRequest, context: RunCon
   const endpoint = parseRedisUrl(request.target);
   if (request.keys !== undefined && request.method === 'replica') {
     throw new LifeboatError('usage', 'chosen keys cannot be restored by the replica method', {
-      hint: 'use the pipeline method',
+      hint: 'use --redis-method commands',
     });
   }
   const state = await withRedis(endpoint, context.signal, inspectTarget);
@@ -142,7 +142,7 @@ async function run(work: Work, context: RunContext): Promise<Done> {
   throw new LifeboatError(
     plan.startsWith('no redis-server') ? 'tool' : 'source',
     `cannot restore by the replica method: ${plan}`,
-    { state: 'nothing was changed', hint: 'use the pipeline method' },
+    { state: 'nothing was changed', hint: 'use --redis-method commands' },
   );
 }
 

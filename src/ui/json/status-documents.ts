@@ -16,7 +16,7 @@ const reason = z.strictObject({
   acknowledged: z
     .strictObject({ at: time, by: text, reason: text })
     .optional()
-    .describe('it is meant to be, and does not count'),
+    .describe('it is accepted, and does not count'),
 });
 
 const componentState = z.strictObject({

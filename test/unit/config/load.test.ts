@@ -162,15 +162,15 @@ describe('environment alone', () => {
       ),
     );
     for (const wanted of [
-      /BACKUP_RETENTON_DAYS: is no name that is read \(did you mean "BACKUP_RETENTION_DAYS"\?\)/,
+      /BACKUP_RETENTON_DAYS: is not a known name \(did you mean "BACKUP_RETENTION_DAYS"\?\)/,
       /MAX_BACKUP_SIZE_MB: "big" is not a whole number/,
       /BACKUP_ENCRYPTION_KEY: is set but empty/,
       /BACKUP_ENCRYPTION_ENABLED: "maybe" is neither true nor false/,
       /BACKUP_LOG_LEVEL: must be one of debug, info, warn, error \(did you mean "warn"\?\)/,
       /config\.json: jobs: must be a number/,
-      /config\.json: targets\.main\.postgress: is no key that is read \(did you mean "postgres"\?\)/,
+      /config\.json: targets\.main\.postgress: is not a known key \(did you mean "postgres"\?\)/,
       /config\.json: targets\.main\.redis\.url: must be a text, \{"env"/,
-      /config\.json: compresion: is no key that is read \(did you mean "compression"\?\)/,
+      /config\.json: compresion: is not a known key \(did you mean "compression"\?\)/,
       /config\.json: compression\.level: gzip has the levels 1 to 9/,
     ]) {
       assert.match(message, wanted);
@@ -297,7 +297,7 @@ describe('file', () => {
   test('a wrong method of compression is told with the nearest right one', async () => {
     assert.match(
       await faultsOf(load({ BACKUP_COMPRESSION: 'zsdt:3' })),
-      /BACKUP_COMPRESSION: "zsdt:3" is no method and level such as zstd:3 \(did you mean "zstd"\?\)/,
+      /BACKUP_COMPRESSION: "zsdt:3" is not a method and level such as zstd:3 \(did you mean "zstd"\?\)/,
     );
     assert.match(await faultsOf(load({ BACKUP_COMPRESSION: 'gzip:12' })), /gzip has the levels 1 to 9/);
   });

@@ -531,7 +531,7 @@ describe('text and document of each result', () => {
       'unlock',
       unlockView,
       { broken: [lease], alive: [] },
-      /taken away: backup-main \(backup by root on web1, process 7, since 2026-01-02 03:04:05Z\)/,
+      /removed: backup-main \(backup by root on web1, process 7, since 2026-01-02 03:04:05Z\)/,
     );
     await check<UnlockResult>('unlock', unlockView, { broken: [], alive: [] }, /^nothing is locked$/);
   });

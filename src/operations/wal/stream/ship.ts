@@ -184,7 +184,7 @@ export class Shipper {
       this.#options.emit({
         type: 'debug',
         component: 'wal',
-        message: `older unfinished segments stay until a cleanup: ${messageOf(error)}`,
+        message: `older partial segments stay until a cleanup: ${messageOf(error)}`,
       });
       if (error.retryable) return but === undefined ? undefined : this.#note(segment, but);
     }

@@ -47,7 +47,7 @@ export async function walStream(
   context: RunContext,
 ): Promise<WalStreamReport> {
   if (!/^[a-z0-9_]{1,63}$/.test(request.slot)) {
-    throw new LifeboatError('usage', `"${request.slot}" is no name of a replication slot`, {
+    throw new LifeboatError('usage', `"${request.slot}" is not a valid name for a replication slot`, {
       hint: 'small letters, digits and underscores, at most 63',
     });
   }

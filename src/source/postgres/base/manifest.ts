@@ -73,6 +73,6 @@ function parseEntry(line: string): ManifestEntry {
     if (typeof bytes !== 'number') throw new TypeError('no size');
     return { path, bytes, sha256: algorithm === 'SHA256' && typeof sha256 === 'string' ? sha256 : undefined };
   } catch (cause) {
-    throw new LifeboatError('integrity', 'backup_manifest is damaged: a line of it is none', { cause });
+    throw new LifeboatError('integrity', 'backup_manifest is damaged: a line of it cannot be parsed', { cause });
   }
 }

@@ -70,7 +70,7 @@ function parseHeader(header: Buffer): TarEntry {
   let sum = 0;
   for (let at = 0; at < blockBytes; at++) sum += at >= 148 && at < 156 ? 32 : (header[at] ?? 0);
   if (header.toString('latin1', 257, 262) !== 'ustar' || sum !== numberAt(header, 148, 8)) {
-    throw damaged('a header in it is none');
+    throw damaged('it has a header that is not valid');
   }
   const [name, prefix] = [textAt(header, 0, 100), textAt(header, 345, 155)];
   const path = (prefix === '' ? name : `${prefix}/${name}`).replace(/^(\.\/)+/, '').replace(/\/+$/, '');
@@ -102,5 +102,5 @@ function numberAt(header: Buffer, at: number, length: number): number {
 }
 
 function damaged(why: string): LifeboatError {
-  return new LifeboatError('integrity', `the base backup is no whole tar: ${why}`);
+  return new LifeboatError('integrity', `the base backup is not a complete tar: ${why}`);
 }

@@ -78,9 +78,9 @@ export async function chooseDatabases(
   const skipped: string[] = [];
   for (const row of rows) {
     const name = row['name'] ?? '';
-    if (row['broken'] === 't') skipped.push(`database ${name} is left out: a DROP DATABASE of it was interrupted`);
+    if (row['broken'] === 't') skipped.push(`database ${name} is not backed up: a DROP DATABASE of it was interrupted`);
     else if (row['open'] === 't') names.push(name);
-    else if (!providersOwn.has(name)) skipped.push(`database ${name} is left out: the user may not connect to it`);
+    else if (!providersOwn.has(name)) skipped.push(`database ${name} is not backed up: the user may not connect to it`);
   }
   if (names.length === 0) throw new LifeboatError('source', `there is no database to back up at ${connection.server}`);
   return { names, skipped };

@@ -38,7 +38,7 @@ export interface PostgresRestoreReport {
   readonly retriedEntries: number;
   /** Undefined if it was not asked for. */
   readonly verified: VerifyReport | undefined;
-  /** What the selection left out, and differences that are none of the backup's. */
+  /** What the selection left out, and differences that are not the backup's fault. */
   readonly notes: readonly string[];
   /** By step: schema, data, indexes, analyze, verify. */
   readonly seconds: Readonly<Record<string, number>>;
@@ -167,7 +167,7 @@ function tellOmissions(
       type: 'warning',
       component: 'postgres',
       message:
-        `subscriptions are left out (${facts.subscriptions.join(', ')}): restored ones would take the place of the ` +
+        `subscriptions are not restored (${facts.subscriptions.join(', ')}): restored ones would take the place of the ` +
         'production ones at their publishers',
     });
   }

@@ -82,7 +82,7 @@ export async function judge(run: RestoreRun, part: string, context: RunContext):
   return issues.filter((issue) => {
     const reason = harmlessReason(issue);
     if (reason !== undefined) {
-      context.emit({ type: 'debug', component: 'postgres', message: `passed over: ${issue.message} (${reason})` });
+      context.emit({ type: 'debug', component: 'postgres', message: `ignored: ${issue.message} (${reason})` });
     }
     return reason === undefined;
   });

@@ -46,7 +46,9 @@ export function chooseEntries(toc: readonly TocEntry[], patterns: readonly Table
       !chosen.has(entry.dumpId) &&
       entry.needs.some((id) => roots.has(id) && ownsConstraint(byId.get(id), entry))
     ) {
-      notes.push(`foreign key ${entry.name} is left out: the table that it references is not among the chosen ones`);
+      notes.push(
+        `foreign key ${entry.name} is not restored: the table that it references is not among the chosen ones`,
+      );
     }
     if (entry.type === 'TABLE' && chosen.has(entry.dumpId) && !roots.has(entry.dumpId)) {
       notes.push(`table ${entry.schema}.${entry.name} comes along without rows: a chosen one rests on it`);

@@ -44,7 +44,7 @@ export interface VerifyReport {
   /** Tables whose content was compared, not only counted. */
   readonly fingerprinted: number;
   readonly mismatches: readonly Mismatch[];
-  /** Differences that are none of the backup's: a materialized view made anew, another version of an extension. */
+  /** Differences that are not the backup's fault: a materialized view made anew, another version of an extension. */
   readonly notes: readonly string[];
 }
 

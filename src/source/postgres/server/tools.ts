@@ -74,7 +74,7 @@ export function assertRestrictsPsql({ version, major }: Pick<PostgresTools, 'ver
   });
 }
 
-/** A program on a disk that does not answer is none; the run must not wait for it. */
+/** A program on a disk that does not answer counts as missing; the run must not wait for it. */
 const versionTimeoutMs = 30_000;
 
 const programs = ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql'];

@@ -5,7 +5,7 @@ import { LifeboatError } from '../../../lib/errors.ts';
 export function parseLsn(text: string): bigint {
   const [, high, low] = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/.exec(text) ?? [];
   if (high === undefined || low === undefined) {
-    throw new LifeboatError('usage', `"${text}" is no position in the write-ahead log`, {
+    throw new LifeboatError('usage', `"${text}" is not a position in the write-ahead log`, {
       hint: 'write it as PostgreSQL does: 16/B374D848',
     });
   }

@@ -31,7 +31,7 @@ const majors: ReadonlyMap<number, number> = new Map([
 const longHeaderFlag = 2;
 const minSegmentBytes = 1024 * 1024;
 
-/** Reads it; `fault` says in one phrase why it is none. The rest of the segment need not be there. */
+/** Reads it; `fault` says in one phrase why it is not one. The rest of the segment need not be there. */
 export function readSegmentHeader(segment: Buffer): SegmentHeader | { readonly fault: string } {
   if (segment.length < longHeaderBytes) return { fault: `it has ${segment.length} bytes` };
   const magic = segment.readUInt16LE(0);

@@ -218,7 +218,7 @@ class Walk {
   #unknown(what: string): LifeboatError {
     const version = this.#version;
     if (version <= (this.#valkey ? newestValkeyVersion : newestRedisVersion)) {
-      return damaged(this.#input.offset, `${what} is none of RDB version ${version}`);
+      return damaged(this.#input.offset, `${what} is not part of RDB version ${version}`);
     }
     return new LifeboatError(
       'tool',

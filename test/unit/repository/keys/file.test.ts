@@ -92,11 +92,11 @@ test('unknown members, formats, names and other scrypt parameters are refused ev
   const members = { format: 1, id, createdAt, recipients };
   const faults: [object, RegExp][] = [
     [{ ...members, format: 2 }, /format 2 is unknown/],
-    [{ ...members, more: 1 }, /no key file/],
-    [{ ...members, recipients: [{ ...recipients[0], N: 2 }] }, /no key file/],
-    [{ ...members, recipients: [{ ...stretched, N: 1024 }] }, /no key file/],
-    [{ ...members, recipients: [{ type: 'rot13', wrapped: '' }] }, /no key file/],
-    [{ ...members, recipients: [] }, /no key file/],
+    [{ ...members, more: 1 }, /not a key file/],
+    [{ ...members, recipients: [{ ...recipients[0], N: 2 }] }, /not a key file/],
+    [{ ...members, recipients: [{ ...stretched, N: 1024 }] }, /not a key file/],
+    [{ ...members, recipients: [{ type: 'rot13', wrapped: '' }] }, /not a key file/],
+    [{ ...members, recipients: [] }, /not a key file/],
     [{ ...members, id: '0'.repeat(32) }, /it is the key file of 0000/],
   ];
   for (const [document, message] of faults) {

@@ -150,12 +150,12 @@ test('a manifest under another name, of another repository or with contradiction
     [{ ...newest }, /it is the manifest of/],
     [{ ...withArtifacts([renamed]), repository: '00000000-0000-4000-8000-000000000000' }, /belongs to repository/],
     [{ ...withArtifacts([renamed]), format: 2 }, /format 2 is newer/],
-    [{ ...withArtifacts([renamed]), extra: true }, /it is no manifest/],
+    [{ ...withArtifacts([renamed]), extra: true }, /it is not a manifest/],
     [{ ...withArtifacts([renamed]), dataKey: undefined }, /names no data key/],
     [withArtifacts([artifact]), /index part 0 of x.bin is named/],
     [withArtifacts([renamed, renamed]), /two artifacts named/],
     [withArtifacts([{ ...renamed, chunks: 9 }]), /do not add up/],
-    [withArtifacts([{ ...renamed, name: '../x' }]), /it is no manifest/],
+    [withArtifacts([{ ...renamed, name: '../x' }]), /it is not a manifest/],
   ];
   try {
     for (const [members, reason] of [...faults, [withArtifacts([renamed]), /^undefined$/] as const]) {

@@ -36,7 +36,7 @@ test('a file that is not what its name says is refused with the reason', () => {
     [third, segment({ segmentBytes: 2 * mib }), /it has 1048576 bytes, not 2097152/],
     [third, segment({ timeline: 2 }), /begins on timeline 2/],
     [third.replace(/3$/, '4'), segment(), /position 300000, not 400000/],
-    ['00000002.history', Buffer.from('1\t0/3000158\0'), /is no text/],
+    ['00000002.history', Buffer.from('1\t0/3000158\0'), /is not text/],
   ];
   for (const [name, body, message] of refused) {
     assert.throws(() => checkWalFile(needWalName(name), body), { code: 'integrity', message });
