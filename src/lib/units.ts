@@ -1,4 +1,4 @@
-/** Sizes for people. */
+/** Sizes and numbers for people. */
 
 const names = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
@@ -11,4 +11,9 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${names[unit]}`;
+}
+
+/** "1 table", "2,000 tables"; `many` where an s does not do. */
+export function counted(number: number, one: string, many = `${one}s`): string {
+  return `${number.toLocaleString('en-US')} ${number === 1 ? one : many}`;
 }

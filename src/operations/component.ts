@@ -1,6 +1,6 @@
 /** A component of a backup: its name for operators, its sizes, its content in a few words. */
 import type { Json, SourceKind } from '../source/source.ts';
-import { formatBytes } from '../lib/units.ts';
+import { counted, formatBytes } from '../lib/units.ts';
 import type { ComponentName } from './operation.ts';
 
 /** The name that operators know a component by. */
@@ -17,7 +17,7 @@ export function summaryOf(kind: SourceKind, facts: Json): string {
   const record = facts as Readonly<Record<string, unknown>>;
   if (kind === 'postgres') {
     const databases = record['databases'] as readonly { tables: readonly unknown[] }[];
-    return `${count(databases.length, 'database')}, ${count(
+    return `${counted(databases.length, 'database')}, ${counted(
       databases.reduce((sum, { tables }) => sum + tables.length, 0),
       'table',
     )}`;
@@ -25,16 +25,11 @@ export function summaryOf(kind: SourceKind, facts: Json): string {
   if (kind === 'base') {
     return `timeline ${String(record['timeline'])}, WAL ${String(record['startLsn'])} to ${String(record['stopLsn'])}`;
   }
-  if (kind === 'redis') return count(record['keys'] as number, 'key');
+  if (kind === 'redis') return counted(record['keys'] as number, 'key');
   if (kind === 'files') {
-    return `${count(record['files'] as number, 'file')}, ${formatBytes(record['contentBytes'] as number)}`;
+    return `${counted(record['files'] as number, 'file')}, ${formatBytes(record['contentBytes'] as number)}`;
   }
   return '';
-}
-
-/** "1 table", "2,000 tables". */
-export function count(number: number, noun: string): string {
-  return `${number.toLocaleString('en-US')} ${noun}${number === 1 ? '' : 's'}`;
 }
 
 export interface ComponentSizes {
@@ -43,4 +38,14 @@ export interface ComponentSizes {
   readonly newBytes: number;
   /** What they took there. */
   readonly storedBytes: number;
+}
+
+/** All of them together. */
+export function sumSizes(parts: readonly ComponentSizes[]): ComponentSizes {
+  const sum = (pick: (part: ComponentSizes) => number): number => parts.reduce((total, part) => total + pick(part), 0);
+  return {
+    readBytes: sum((part) => part.readBytes),
+    newBytes: sum((part) => part.newBytes),
+    storedBytes: sum((part) => part.storedBytes),
+  };
 }

@@ -1,9 +1,10 @@
 /** What `lifeboat audit` prints: a table, or comma-separated values for a spreadsheet. */
 import { printable } from '../lib/printable.ts';
 import type { AuditedRun, AuditResult } from '../operations/audit/audit.ts';
-import { counted, shownTime } from './sizes.ts';
+import { shownTime } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
+import { counted } from '../lib/units.ts';
 
 export const auditView: View<AuditResult> = {
   schema: 'lifeboat.audit/v1',

@@ -2,9 +2,10 @@
 import type { ChalkInstance } from 'chalk';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
+import { counted, formatBytes } from '../lib/units.ts';
 import type { BackupResult } from '../operations/backup/request.ts';
-import { counted, sizeCells, sizeHead, sum } from './sizes.ts';
+import { sizeCells, sizeHead } from './sizes.ts';
+import { sumSizes } from '../operations/component.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
 
@@ -21,7 +22,7 @@ type Done = Extract<BackupResult, { outcome: 'done' }>;
 type Planned = Extract<BackupResult, { outcome: 'planned' }>;
 
 async function doneText(result: Done, paint: ChalkInstance): Promise<string> {
-  const total = sum(result.components);
+  const total = sumSizes(result.components);
   const rows = result.components.map((each) => [
     each.name,
     each.serverVersion ?? '',

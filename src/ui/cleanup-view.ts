@@ -1,8 +1,8 @@
 /** What `lifeboat cleanup` prints: a table of what stays and goes, and why. */
 import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
+import { counted, formatBytes } from '../lib/units.ts';
 import type { CleanupResult, CleanupWal } from '../operations/cleanup/request.ts';
-import { counted, shownTime } from './sizes.ts';
+import { shownTime } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
 

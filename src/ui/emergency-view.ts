@@ -1,10 +1,10 @@
 /** What `lifeboat emergency-restore` prints: what can be had, the plan, and the timeline of what was done. */
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
+import { counted, formatBytes } from '../lib/units.ts';
 import type { EmergencyPlan } from '../operations/emergency/plan.ts';
 import type { EmergencyComponent, EmergencyStatusResult, UnfinishedRun } from '../operations/emergency/status.ts';
-import { counted, shownTime } from './sizes.ts';
+import { shownTime } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
 import type { EmergencyResult } from '../operations/emergency/request.ts';

@@ -1,9 +1,8 @@
 /** What `lifeboat integrity` prints of the repository as a whole. */
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
+import { counted, formatBytes } from '../lib/units.ts';
 import type { IntegrityFinding, RepositoryAccount } from '../operations/integrity/request.ts';
-import { counted } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
 

@@ -2,9 +2,8 @@
 import type { ChalkInstance } from 'chalk';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
+import { counted, formatBytes } from '../lib/units.ts';
 import type { PitrFallback, PitrPlanned, PitrResult, RestorePointResult } from '../operations/pitr/request.ts';
-import { counted } from './sizes.ts';
 import type { View } from './view.ts';
 
 export const pitrView: View<PitrResult> = { schema: 'lifeboat.pitr/v1', kind: 'action', text: textOf };

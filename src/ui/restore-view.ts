@@ -2,9 +2,8 @@
 import type { ChalkInstance } from 'chalk';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
+import { counted, formatBytes } from '../lib/units.ts';
 import type { RestoredComponent, RestoreResult, UndoRestoreResult } from '../operations/restore/request.ts';
-import { counted } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
 

@@ -4,7 +4,7 @@
 import type { ChalkInstance } from 'chalk';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
+import { counted, formatBytes } from '../lib/units.ts';
 import type {
   AcknowledgeResult,
   RestoreEstimate,
@@ -14,7 +14,7 @@ import type {
   StatusWal,
 } from '../operations/status/request.ts';
 import { reachedText } from './list-view.ts';
-import { counted, shownTime } from './sizes.ts';
+import { shownTime } from './sizes.ts';
 import type { View } from './view.ts';
 
 export const statusView: View<StatusResult> = {

@@ -1,9 +1,8 @@
 /** What `lifeboat validate` prints. */
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
-import { formatBytes } from '../lib/units.ts';
+import { counted, formatBytes } from '../lib/units.ts';
 import type { Damage, ValidateLevel, ValidateResult } from '../operations/validate/request.ts';
-import { counted } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
 

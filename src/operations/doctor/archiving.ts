@@ -3,10 +3,9 @@
  * slots?
  */
 import type { PostgresConfig } from '../../config/config.ts';
-import { formatBytes } from '../../lib/units.ts';
+import { counted, formatBytes } from '../../lib/units.ts';
 import type { ArchiverState, ReplicationSlot } from '../../source/postgres/server/archiver.ts';
 import { failed, passed, warned } from './check.ts';
-import { count } from '../component.ts';
 import type { DoctorCheck } from './request.ts';
 
 const recipe =
@@ -110,7 +109,7 @@ function ofSettings(name: string, state: ArchiverState, isStreamed: boolean): Do
     return [
       failed(
         name,
-        `archive_command fails: ${count(failures, 'failure')}, last for ${lastFailed ?? 'a file'} at ` +
+        `archive_command fails: ${counted(failures, 'failure')}, last for ${lastFailed ?? 'a file'} at ` +
           `${lastFailedAt ?? 'an unknown time'}; the server keeps the log until its disk is full`,
         "the server's log has what it said; run it by hand as the server's user",
         'source',

@@ -13,8 +13,8 @@ import { factsOf } from '../backup-facts.ts';
 import { placeFor } from '../pitr/choose-base.ts';
 import { runOf } from '../pitr/wal-run.ts';
 import { takeInventory } from '../pitr/wal-inventory.ts';
-import { count } from '../component.ts';
 import { segmentsOfBase } from '../wal/base-segments.ts';
+import { counted } from '../../lib/units.ts';
 
 export async function drillBase(
   { repository, facts: all, component, manifest, reader, config }: DrillSubject,
@@ -48,6 +48,6 @@ export async function drillBase(
     },
   );
   record.summary =
-    `${count(record.counts['databases'] ?? 0, 'database')}, ${count(record.counts['tables'] ?? 0, 'table')} ` +
+    `${counted(record.counts['databases'] ?? 0, 'database')}, ${counted(record.counts['tables'] ?? 0, 'table')} ` +
     'recovered and read';
 }

@@ -21,8 +21,8 @@ import { findTools } from '../../source/postgres/server/tools.ts';
 import { factsOf } from '../backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './subject.ts';
 import { recordStructure } from './structure.ts';
-import { count } from '../component.ts';
 import { readSystemId } from '../../source/postgres/server/control.ts';
+import { counted } from '../../lib/units.ts';
 
 export async function drillDatabase(subject: DrillSubject, record: DrillRecord, context: RunContext): Promise<void> {
   const facts = factsOf(postgresFacts, subject.facts, subject.component, subject.manifest.id);
@@ -82,8 +82,8 @@ async function drillIn(drill: Drill, record: DrillRecord, context: RunContext): 
     'extensions, sequences and large objects with what was recorded',
   );
   record.summary =
-    `${count(record.counts['databases'] ?? 0, 'database')}, ${count(record.counts['tables'] ?? 0, 'table')}, ` +
-    count(record.counts['rows'] ?? 0, 'row');
+    `${counted(record.counts['databases'] ?? 0, 'database')}, ${counted(record.counts['tables'] ?? 0, 'table')}, ` +
+    counted(record.counts['rows'] ?? 0, 'row');
 }
 
 /** The names of those that were made. */

@@ -8,14 +8,13 @@ import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { requireSpace, withScratchFolder } from '../../lib/fs.ts';
-import { formatBytes } from '../../lib/units.ts';
+import { counted, formatBytes } from '../../lib/units.ts';
 import { filesFacts } from '../../source/files/facts.ts';
 import { restoreFiles } from '../../source/files/restore.ts';
 import { catalogName } from '../../source/files/source.ts';
 import { verifyTree } from '../../source/files/verify.ts';
 import { factsOf } from '../backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './subject.ts';
-import { count } from '../component.ts';
 
 /** A file takes whole blocks, and its name some room. */
 const bytesPerFile = 4096;
@@ -37,7 +36,7 @@ export async function drillFiles(
     context.emit({
       type: 'step',
       component: component.name,
-      message: `restoring ${count(facts.files, 'file')} into ${targetDir} and comparing them`,
+      message: `restoring ${counted(facts.files, 'file')} into ${targetDir} and comparing them`,
     });
     const restored = await record.step(`${restoreStep} files`, () =>
       restoreFiles({ reader, facts, targetDir }, context),
@@ -53,7 +52,7 @@ export async function drillFiles(
       'content, mode, owner, time and links of every file with the catalog',
       'that nothing else is there',
     );
-    record.summary = `${count(restored.files, 'file')}, ${formatBytes(restored.contentBytes)}`;
+    record.summary = `${counted(restored.files, 'file')}, ${formatBytes(restored.contentBytes)}`;
     const wrong =
       restored.files === facts.files
         ? report.differences

@@ -19,9 +19,9 @@ import { acquireReadLease } from '../read-lease.ts';
 import { baseBackups } from '../pitr/choose-base.ts';
 import { formatMicroseconds } from '../pitr/moment.ts';
 import { momentNote } from '../proof/proven-moment.ts';
-import { count } from '../component.ts';
 import type { DrilledBackup, DrillRequest } from './request.ts';
 import { restoreTimeMs } from '../proof/restore-time.ts';
+import { counted } from '../../lib/units.ts';
 
 /** One for each target with base backups, or for each id. Throws `not_found` (10) without any. */
 export async function drillMoments(
@@ -173,7 +173,7 @@ async function recoverTo(
     },
   );
   record.summary =
-    `recovered to ${at}: ${count(record.counts['transactionsThere'] ?? 0, 'transaction')} before it and ` +
-    `${count(record.counts['rowsThere'] ?? 0, 'row')} of them there, ` +
-    `${count(record.counts['transactionsAbsent'] ?? 0, 'transaction')} after it not`;
+    `recovered to ${at}: ${counted(record.counts['transactionsThere'] ?? 0, 'transaction')} before it and ` +
+    `${counted(record.counts['rowsThere'] ?? 0, 'row')} of them there, ` +
+    `${counted(record.counts['transactionsAbsent'] ?? 0, 'transaction')} after it not`;
 }

@@ -18,7 +18,7 @@ import { findServerBinaries, startScratchServer, type ServerBinary } from '../..
 import { compareSample, functionNames, KeySample } from '../../source/redis/verify.ts';
 import { factsOf } from '../backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './subject.ts';
-import { count } from '../component.ts';
+import { counted } from '../../lib/units.ts';
 
 const fileName = 'dump.rdb';
 
@@ -71,7 +71,7 @@ export async function drillRedis(subject: DrillSubject, record: DrillRecord, con
     'types and expiry of a sample of keys with the file',
     'functions with what was recorded',
   );
-  record.summary = `${count(facts.keys, 'key')}${server.expiredKeys > 0 ? `, ${server.expiredKeys.toLocaleString('en-US')} expired since` : ''}`;
+  record.summary = `${counted(facts.keys, 'key')}${server.expiredKeys > 0 ? `, ${server.expiredKeys.toLocaleString('en-US')} expired since` : ''}`;
 }
 
 /** The file that came out of the repository is the one that was described when it went in. */

@@ -19,7 +19,7 @@ import { recoverTarget } from '../../source/redis/target-note.ts';
 import { inspectTarget } from '../../source/redis/target.ts';
 import type { ComponentName } from '../operation.ts';
 import { redisNotesDir } from '../restore/step.ts';
-import { count } from '../component.ts';
+import { counted } from '../../lib/units.ts';
 
 export interface LiveComponent {
   readonly component: ComponentName;
@@ -140,7 +140,7 @@ export async function lookAtRedis(target: TargetConfig, { signal }: RunContext):
         component: 'redis' as const,
         where: endpoint.text,
         reachable: true,
-        holds: count(keys, 'key'),
+        holds: counted(keys, 'key'),
         hasData: keys > 0,
         bytes: Number(info.get('used_memory_dataset') ?? 0),
         lastWriteAt: keys > 0 && savedMs > 0 ? new Date(isSaved ? savedMs : Date.now()).toISOString() : undefined,
@@ -177,7 +177,7 @@ export async function lookAtFiles(roots: readonly string[]): Promise<LiveCompone
       component: 'files',
       where,
       reachable: true,
-      holds: newest.left > 0 ? count(newest.files, 'file') : `over ${count(newest.files, 'file')}`,
+      holds: newest.left > 0 ? counted(newest.files, 'file') : `over ${counted(newest.files, 'file')}`,
       hasData: newest.files > 0,
       lastWriteAt: newest.ms === 0 ? undefined : new Date(newest.ms).toISOString(),
       freeBytes: await freeBytes(first),

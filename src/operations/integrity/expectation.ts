@@ -50,7 +50,7 @@ export async function readExpectation(
       if (!isBackupId(listed.id)) continue;
       tally.objects++;
       tally.bytes += listed.sizeBytes;
-      expected.backups.push(known(listed, folder));
+      expected.backups.push(knownOf(listed, folder));
       // One that is in both is a move that was cut short: byte for byte the same.
       const isCopy = folder === 'trash/' && live.has(listed.id);
       if (folder === 'manifests/') live.add(listed.id);
@@ -68,7 +68,8 @@ export function objectOf({ id, folder }: Pick<KnownBackup, 'id' | 'folder'>): st
   return folder === 'manifests/' ? manifestKey(id) : trashKey(id);
 }
 
-function known({ id, trust, seal, manifest }: ListedManifest, folder: KnownBackup['folder']): KnownBackup {
+/** What of a listed backup tells whether it is accounted for. */
+export function knownOf({ id, trust, seal, manifest }: ListedManifest, folder: KnownBackup['folder']): KnownBackup {
   return {
     id,
     folder,

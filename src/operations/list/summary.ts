@@ -4,7 +4,7 @@ import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Note } from '../../repository/backups/notes.ts';
 import type { BackupSummary, Trust } from './request.ts';
 import type { ProofState } from '../proof/state.ts';
-import type { ComponentSizes } from '../component.ts';
+import { sumSizes } from '../component.ts';
 
 /** One line about a manifest that could be read; `note`: what was said of it since. */
 export function backupSummary(
@@ -35,13 +35,4 @@ function trustOf({ trust, signedBy }: ListedManifest): Trust {
   if (trust === 'sealed') return 'authentic';
   if (trust === 'untrusted') return signedBy === undefined ? 'unsigned' : 'untrusted';
   return 'unchecked';
-}
-
-export function sumSizes(parts: readonly ComponentSizes[]): ComponentSizes {
-  const sum = (pick: (part: ComponentSizes) => number): number => parts.reduce((total, part) => total + pick(part), 0);
-  return {
-    readBytes: sum((part) => part.readBytes),
-    newBytes: sum((part) => part.newBytes),
-    storedBytes: sum((part) => part.storedBytes),
-  };
 }

@@ -11,6 +11,7 @@ import type { Manifest, ManifestComponent } from '../../repository/manifests/man
 import type { Repository } from '../../repository/repository.ts';
 import { postgresFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import { logicalBackups } from './logical-backups.ts';
 import { restoreIntoNewCluster } from './new-cluster.ts';
 import { planInto } from './copy-into-live.ts';
 import { planOthers, restoreOthers } from './other-components.ts';
@@ -170,16 +171,7 @@ async function newestBefore(
   momentUs: bigint,
 ): Promise<LogicalBackup | undefined> {
   let best: LogicalBackup | undefined;
-  for await (const { manifest, trust } of repository.listManifests()) {
-    const component = manifest?.components.find(({ kind }) => kind === 'postgres');
-    if (
-      manifest === undefined ||
-      component === undefined ||
-      trust !== 'sealed' ||
-      (target !== undefined && manifest.target !== target)
-    ) {
-      continue;
-    }
+  for await (const { manifest, component } of logicalBackups(repository, target)) {
     if (
       parseTime(component.startedAt) > momentUs ||
       (best !== undefined && parseTime(component.finishedAt) < parseTime(best.at))

@@ -13,6 +13,7 @@ import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
 import type { ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { baseBackups, placeFor, startsTooLate } from './choose-base.ts';
+import { logicalBackups } from './logical-backups.ts';
 import { neededFor } from './needed-segments.ts';
 import type { PitrPlanned, PitrRequest } from './request.ts';
 import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './moment.ts';
@@ -167,16 +168,7 @@ async function logicalBefore(
   atUs: bigint,
 ): Promise<string | undefined> {
   let best: { readonly id: string; readonly at: string } | undefined;
-  for await (const { manifest, trust } of repository.listManifests()) {
-    const component = manifest?.components.find(({ kind }) => kind === 'postgres');
-    if (
-      manifest === undefined ||
-      component === undefined ||
-      trust !== 'sealed' ||
-      (target !== undefined && manifest.target !== target)
-    ) {
-      continue;
-    }
+  for await (const { manifest, component } of logicalBackups(repository, target)) {
     if (parseTime(component.finishedAt) <= atUs && (best === undefined || component.finishedAt > best.at)) {
       best = { id: manifest.id, at: component.finishedAt };
     }

@@ -16,7 +16,7 @@ import { factsOf } from '../backup-facts.ts';
 import type { RestoredComponent, RestoreRequest } from './request.ts';
 import { findDatabase, noteDatabase } from './marks.ts';
 import { nowhere, sizeOf, type Replaced, type RestoreStep, type RestoreSubject } from './step.ts';
-import { count } from '../component.ts';
+import { counted } from '../../lib/units.ts';
 
 export async function planDatabases(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, target, component, facts: all } = subject;
@@ -310,8 +310,8 @@ export function restoredTables(
     verified: verdict(verified),
     summary:
       verified === undefined
-        ? count(tables, 'table')
-        : `${count(verified.tables, 'table')}, ${count(Number(verified.rows), 'row')}`,
+        ? counted(tables, 'table')
+        : `${counted(verified.tables, 'table')}, ${counted(Number(verified.rows), 'row')}`,
   };
 }
 

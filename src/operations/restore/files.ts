@@ -9,12 +9,11 @@ import type { RunContext } from '../../lib/events.ts';
 import { syncFolder } from '../../lib/fs.ts';
 import { filesFacts, type FilesFacts } from '../../source/files/facts.ts';
 import { restoreFiles, type FilesRestoreReport } from '../../source/files/restore.ts';
-import { formatBytes } from '../../lib/units.ts';
+import { counted, formatBytes } from '../../lib/units.ts';
 import { factsOf } from '../backup-facts.ts';
 import type { RestoredComponent } from './request.ts';
 import { findFolder, type FoundFolder } from './marks.ts';
 import { sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './step.ts';
-import { count } from '../component.ts';
 
 export async function planFiles(subject: RestoreSubject): Promise<RestoreStep[]> {
   const { request } = subject;
@@ -210,7 +209,7 @@ async function restoreTo(
     bytes: report.contentBytes,
     durationMs: performance.now() - started,
     verified: 'equal',
-    summary: `${count(report.files, 'file')}, ${formatBytes(report.contentBytes)}`,
+    summary: `${counted(report.files, 'file')}, ${formatBytes(report.contentBytes)}`,
   };
 }
 

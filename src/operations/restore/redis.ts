@@ -18,7 +18,7 @@ import { factsOf } from '../backup-facts.ts';
 import type { RestoredComponent } from './request.ts';
 import { hasCopied } from './marks.ts';
 import { nowhere, redisNotesDir, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './step.ts';
-import { count } from '../component.ts';
+import { counted } from '../../lib/units.ts';
 
 export async function planRedis(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, component } = subject;
@@ -108,7 +108,7 @@ function placeStep(subject: RestoreSubject, facts: RedisFacts): RestoreStep {
         bytes: facts.bytes,
         durationMs: performance.now() - started,
         verified: 'equal',
-        summary: `${count(report.keys, 'key')}, loaded at the server's next start`,
+        summary: `${counted(report.keys, 'key')}, loaded at the server's next start`,
         kept: report.keptBefore,
       };
     },
@@ -160,7 +160,7 @@ async function restoreKeys(
     expired += report.expiredKeys;
     kept ??= report.safetySnapshot;
   }
-  const summary = `${count(restored, 'key')}${expired === 0 ? '' : `, ${expired.toLocaleString('en-US')} had expired`}`;
+  const summary = `${counted(restored, 'key')}${expired === 0 ? '' : `, ${expired.toLocaleString('en-US')} had expired`}`;
   return {
     name: component.name,
     kind: component.kind,
@@ -193,7 +193,7 @@ async function finishCopy(
     bytes: 0,
     durationMs: performance.now() - started,
     verified: 'partial',
-    summary: `${count(keys, 'key')} of ${facts.keys.toLocaleString('en-US')}, copied before the interruption`,
+    summary: `${counted(keys, 'key')} of ${facts.keys.toLocaleString('en-US')}, copied before the interruption`,
   };
 }
 

@@ -1,11 +1,10 @@
 /** What stands against the backups of one target: their age, runs that failed, want of proof, odd sizes. Pure. */
 import { formatDuration } from '../../lib/time.ts';
-import { formatBytes } from '../../lib/units.ts';
+import { counted, formatBytes } from '../../lib/units.ts';
 import type { Limits } from './limits.ts';
 import { degraded, unhealthy } from './reason.ts';
 import type { StatusReason } from './request.ts';
 import type { SurveyedBackup, SurveyedTarget } from './survey.ts';
-import { count } from '../component.ts';
 
 /** The reasons that name `target`. */
 export function judgeTarget(target: SurveyedTarget, nowMs: number, limits: Limits): StatusReason[] {
@@ -78,20 +77,20 @@ function dueText({ at, schedules }: MissedTime): string {
 
 function ofRuns({ name, runs }: SurveyedTarget, nowMs: number, { failureRate, days }: Limits): StatusReason[] {
   const recent = runs.filter(({ startedAt }) => nowMs - Date.parse(startedAt) <= days * 86_400_000);
-  const counted = recent.filter(({ outcome }) => outcome !== 'aborted');
-  const failed = counted.filter(({ outcome }) => outcome === 'failed');
-  const last = counted.at(-1);
+  const included = recent.filter(({ outcome }) => outcome !== 'aborted');
+  const failed = included.filter(({ outcome }) => outcome === 'failed');
+  const last = included.at(-1);
   const reasons: StatusReason[] = [];
   if (last?.outcome === 'failed') {
     const why = `(exit code ${last.exitCode}): ${last.message ?? 'unknown'}`;
     const message = `the last backup of ${name} failed ${why}`;
     reasons.push(degraded(`last-run:${name}:${last.startedAt}`, message, 'lifeboat doctor', name));
   }
-  const share = counted.length === 0 ? 0 : failed.length / counted.length;
+  const share = included.length === 0 ? 0 : failed.length / included.length;
   if (share >= failureRate && failed.length > 0) {
     const shares = `${Math.round(share * 100)} %, limit ${Math.round(failureRate * 100)} %`;
-    const of = `${failed.length} of ${count(counted.length, 'backup')} of ${name}`;
-    const message = `${of} failed in ${count(days, 'day')} (${shares})`;
+    const of = `${failed.length} of ${counted(included.length, 'backup')} of ${name}`;
+    const message = `${of} failed in ${counted(days, 'day')} (${shares})`;
     reasons.push(degraded(`failure-rate:${name}:${failed.at(-1)?.startedAt ?? ''}`, message, 'lifeboat audit', name));
   }
   return reasons;

@@ -3,13 +3,12 @@
  * backup. Pure.
  */
 import { formatDuration } from '../../lib/time.ts';
-import { formatBytes } from '../../lib/units.ts';
+import { counted, formatBytes } from '../../lib/units.ts';
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import { degraded, unhealthy } from './reason.ts';
 import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import type { StatusReason } from './request.ts';
 import type { SurveyedWal } from './survey-wal.ts';
-import { count } from '../component.ts';
 
 /**
  * Archived segments may be so old while the server goes on writing; then, and from when on it is more than a nuisance.
@@ -51,7 +50,7 @@ function ofGaps({ systemId, targets, segmentBytes, newest, harmfulGaps }: Survey
   const earlier = harmfulGaps.filter(({ last }) => segmentNumber(last, segmentBytes) < start);
   return earlier.map(({ first, last, segments }) => {
     const loss = 'moments from there to the next base backup cannot be recovered';
-    const message = `${count(segments, 'segment')} of log missing, ${first} to ${last}: ${loss}`;
+    const message = `${counted(segments, 'segment')} of log missing, ${first} to ${last}: ${loss}`;
     return degraded(`wal-gap:${systemId}:${first}`, message, 'lifeboat wal status', targets[0]);
   });
 }
@@ -80,7 +79,7 @@ function ofFlow({ systemId, targets, archived, server }: SurveyedWal, nowMs: num
     return [degraded(`wal-quiet:${systemId}:${archived.at}`, message, next, targets[0])];
   }
   if (!hasStopped(server, ageMs)) return [];
-  const ahead = `${count(server.behindSegments, 'segment')} (${formatBytes(server.behindBytes)}) ahead`;
+  const ahead = `${counted(server.behindSegments, 'segment')} (${formatBytes(server.behindBytes)}) ahead`;
   const what = `nothing has come for ${age}, and the server is ${ahead}; ${whyStopped(server)}`;
   const message = `archiving of ${of} has stopped: ${what}`;
   const judged = ageMs > lostAfterMs ? unhealthy : degraded;

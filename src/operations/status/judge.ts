@@ -1,5 +1,5 @@
 /** From what was found to a verdict: reasons, each with a stable name, a weight and the next command. Pure. */
-import { formatBytes } from '../../lib/units.ts';
+import { counted, formatBytes } from '../../lib/units.ts';
 import { hiddenWarning } from '../../repository/deletion/hidden-manifests.ts';
 import type { Limits } from './limits.ts';
 import type { StatusReason } from './request.ts';
@@ -7,7 +7,6 @@ import type { Survey } from './survey.ts';
 import { judgeTarget } from './judge-target.ts';
 import { judgeWal } from './judge-wal.ts';
 import { degraded, unhealthy } from './reason.ts';
-import { count } from '../component.ts';
 import { manifestKey } from '../../repository/object-keys.ts';
 
 /** Everything that is not as it should be, unhealthy first; acknowledged or not. */
@@ -45,13 +44,13 @@ function ofObjects({ damaged, hidden, past, targets }: Survey): StatusReason[] {
 function ofTrust({ untrusted, unchecked, keys }: Survey): StatusReason[] {
   const reasons: StatusReason[] = [];
   if (unchecked.length > 0) {
-    const message = `${count(unchecked.length, 'backup')} cannot be checked with the key that is configured`;
+    const message = `${counted(unchecked.length, 'backup')} cannot be checked with the key that is configured`;
     reasons.push(degraded('unchecked', message, 'lifeboat keys list'));
   }
   const [first] = untrusted;
   if (first !== undefined) {
     const some = untrusted.slice(0, 3).join(', ');
-    const message = `${count(untrusted.length, 'backup')} not signed by a trusted writer: ${some}`;
+    const message = `${counted(untrusted.length, 'backup')} not signed by a trusted writer: ${some}`;
     reasons.push(degraded(`untrusted:${first}`, message, `lifeboat show ${first}`));
   }
   const ofKeys = keys.map(({ id, problem }) =>

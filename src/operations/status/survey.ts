@@ -16,7 +16,7 @@ import { readNotes } from '../../repository/backups/notes.ts';
 import { safetyTag } from '../../repository/retention/backups.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { checkAuditNumbers, checkPast } from '../integrity/past.ts';
-import type { KnownBackup } from '../integrity/expectation.ts';
+import { knownOf, type KnownBackup } from '../integrity/expectation.ts';
 import { Ledger } from '../integrity/ledger.ts';
 import type { IntegrityFinding } from '../integrity/request.ts';
 import type { StatusRunning } from './request.ts';
@@ -26,8 +26,7 @@ import { proofStateOf, type ProofState } from '../proof/state.ts';
 import { packShares, type PackShares } from './packs.ts';
 import { configuredComponents, dueTimes, type DueTimes } from './schedule.ts';
 import { surveyWal, type SurveyedWal } from './survey-wal.ts';
-import { componentOf } from '../component.ts';
-import { sumSizes } from '../list/summary.ts';
+import { componentOf, sumSizes } from '../component.ts';
 import { restoreSteps, restoreTimeMs } from '../proof/restore-time.ts';
 
 export interface SurveyedBackup {
@@ -158,20 +157,6 @@ async function listAll(repository: Repository, folder: 'manifests/' | 'trash/'):
   const all: ListedManifest[] = [];
   for await (const listed of repository.listManifests({ folder })) if (isBackupId(listed.id)) all.push(listed);
   return all;
-}
-
-function knownOf({ id, trust, seal, manifest }: ListedManifest, folder: KnownBackup['folder']): KnownBackup {
-  return {
-    id,
-    folder,
-    trust,
-    seal,
-    target: manifest?.target,
-    startedAt: manifest?.startedAt,
-    previous: manifest?.previous,
-    dataKey: manifest?.dataKey,
-    head: manifest?.head,
-  };
 }
 
 type EvidenceByBackup = Awaited<ReturnType<typeof allEvidenceNames>>;

@@ -1,7 +1,6 @@
 /** A logical backup of PostgreSQL: its databases, the largest tables of each, extensions and roles. */
-import { formatBytes } from '../../lib/units.ts';
+import { counted, formatBytes } from '../../lib/units.ts';
 import type { DatabaseFacts, PostgresFacts, TableFacts } from '../../source/postgres/facts/facts.ts';
-import { counted } from '../sizes.ts';
 import { columns } from '../table.ts';
 import { firstOf, grouped, namedLines, paragraphs } from './lines.ts';
 
