@@ -93,7 +93,7 @@ test('without WAL in the repository a base backup is refused, with the line to s
   });
 });
 
-test('what is stored is the cluster as pg_basebackup wrote it, and all its WAL opens; a second one stores little', async () => {
+test('what is stored is what pg_basebackup wrote, and all its WAL opens; a second one stores little', async () => {
   shipper.begin(loaded, systemId);
   await server.query('postgres', 'CREATE TABLE t AS SELECT n, md5(n::text) AS v FROM generate_series(1, 100000) n');
   // So that no page is written anew only because somebody has read it.

@@ -122,7 +122,7 @@ function traceOf(path: string): string {
   return hash.digest('hex');
 }
 
-test('tables in two tablespaces come back in other places, row by row, and nothing points to or touches the old ones', async () => {
+test('tables in two tablespaces come back in other places, row by row; nothing touches the old ones', async () => {
   const result = await backup(
     loaded,
     { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false },

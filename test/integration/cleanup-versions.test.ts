@@ -51,7 +51,7 @@ async function allVersions(bucket: string): Promise<string[]> {
     .toSorted();
 }
 
-test('a bucket with versions: what has passed its grace time is gone with all its versions; what stays has one', async () => {
+test('a bucket with versions: what has passed its grace time is gone with all of them', async () => {
   const bucket = await server.makeBucket({ versions: true });
   const repository = await open(bucket);
   const first = await backUp(repository, [streamArtifact('one', [Buffer.alloc(5000, 'one')])]);
@@ -82,7 +82,7 @@ test('a bucket with versions: what has passed its grace time is gone with all it
   await repository.storage.close();
 });
 
-test('a locked object that nobody needs stays as it is, is told with its time, and does not count as freed', async () => {
+test('a locked object that nobody needs stays, is told with its time, and is not counted as freed', async () => {
   const bucket = await server.makeBucket({ versions: true, objectLock: true });
   const repository = await open(bucket);
   await backUp(repository, [streamArtifact('one', [Buffer.alloc(5000, 'one')])]);

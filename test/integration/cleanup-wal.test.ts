@@ -193,7 +193,7 @@ async function text(result: CleanupResult): Promise<string> {
   return cleanupView.text(result, new Chalk({ level: 0 }));
 }
 
-test('log stays for as many days as are configured, beside work that runs, and where it cannot be told what is needed', async () => {
+test('log stays for the configured days, beside work that runs, and where nobody can tell what is needed', async () => {
   const all = segments();
   const keepAll = keepLast(9);
   const days = new Map([...keepAll].map(([name, policy]) => [name, { ...policy, walDays: 1 }] as const));
@@ -233,7 +233,7 @@ test('the oldest base backup goes: its log stays while it can be taken back', as
   assert.equal((await run(momentOf(1))).outcome, 'planned');
 });
 
-test('what is unfinished goes beside the whole segment, or beside something longer; no base backup counts it as its log', async () => {
+test('what is unfinished goes beside the whole segment or a longer piece; no base backup counts it', async () => {
   const all = segments();
   const [first = '', inside = ''] = firstSegments();
   const last = all.at(-1) ?? '';
@@ -269,7 +269,7 @@ test('what is unfinished goes beside the whole segment, or beside something long
   for (const name of [`${first}.0000000000000100.partial`, `${beyond}.0000000000000400.partial`]) rmSync(place(name));
 });
 
-test('once it is gone for good, so is its log; moments in the window can be recovered, those before are refused', async () => {
+test('once it is gone for good, so is its log; only moments in the window can be recovered', async () => {
   const [, second = '', third = ''] = firstSegments();
   const { becomes } = walOf(await clean({}, { policies: keepLast(2) }));
   const result = await clean({}, { policies: keepLast(2) });
@@ -341,7 +341,7 @@ async function promote(): Promise<void> {
   assert.equal(await value('SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) AS v'), '00000002');
 }
 
-test('over a promotion: the old timeline stays while a base backup of it does, then it goes; the history stays', async () => {
+test('over a promotion: the old timeline stays as long as a base backup of it; the history stays', async () => {
   const history = join(folder, 'repository', 'wal', systemId, 'history', '00000002.history.wal');
   await promote();
   await write(7);

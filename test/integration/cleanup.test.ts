@@ -37,7 +37,7 @@ async function failure(work: Promise<unknown>): Promise<LifeboatError> {
   return error;
 }
 
-test('into trash, after the grace time for good; a dry run says so before, to the byte, and writes nothing', async () => {
+test('into trash, then gone for good; a dry run says so before, to the byte, and writes nothing', async () => {
   const { home, ids } = await homeWith(4);
   using _ = home;
   const before = home.keys();
@@ -94,7 +94,7 @@ test('into trash, after the grace time for good; a dry run says so before, to th
   assert.equal(await home.readAll(), 1);
 });
 
-test("evidence and notes go with their backup; what is no backup's is left alone; windows of one pack end the same", async () => {
+test("evidence and notes go with their backup; what is no backup's stays; windows end the same", async () => {
   const { home, ids } = await homeWith(3);
   using _ = home;
   const repository = await home.open();
@@ -250,7 +250,7 @@ test('held and tagged backups stay; only authentic notes count, and the greatest
   assert.equal((await reasons())[first], 'on hold: court case; it has a note that cannot be read: it may be on hold');
 });
 
-test('the newest proven stays; a collapse stops deletion until it is acknowledged; half a run is the most', async () => {
+test('the newest proven stays; a collapse stops deletion until acknowledged; half a run is the most', async () => {
   const { home, ids } = await homeWith(4);
   using _ = home;
   const repository = await home.open();
@@ -365,7 +365,7 @@ test(
   },
 );
 
-test('by the command line: the table, JSON by its schema, exit codes, an audit record of what was deleted', async () => {
+test('by the command line: table, JSON by its schema, exit codes, an audit record of what was deleted', async () => {
   const { home, ids } = await homeWith(3);
   using _ = home;
   const [first = '', second = '', third = ''] = ids;

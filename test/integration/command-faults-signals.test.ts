@@ -93,7 +93,7 @@ test('SIGTERM during a restore of Redis or of files: 143, and the target holds a
   }
 });
 
-test('kill -9 while Redis copies the backup: the next restore makes it a primary again, with its settings', async () => {
+test('kill -9 while Redis copies: the next restore makes it a primary again, with its settings', async () => {
   await targets.clear();
   targets.redis.cli(['CONFIG', 'SET', 'masterauth', 'its own']);
   const command = await bench.start('restore latest --only redis --to-url-env OTHER_REDIS');

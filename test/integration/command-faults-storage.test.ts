@@ -88,7 +88,7 @@ function mountAt(path: string, size: string): Disposable & { remount(options: st
   };
 }
 
-test('the S3 server stands still for 20 s in the middle of a backup: ridden out, and what is restored is equal', async () => {
+test('the S3 server stands still for 20 s during a backup: ridden out, and the restore is equal', async () => {
   const { env, packs, keys } = await bucketOn(server);
   const command = await bench.start('backup', { env });
   while ((await packs()) < 1) await sleep(5);

@@ -101,7 +101,7 @@ test('--dry-run tells what would be replaced, and changes nothing', async () => 
   assert.equal(bench.recorded().length, 1);
 });
 
-test('without --into-live a database is restored beside; Redis with keys and a wanted name that is taken are refused', async () => {
+test('without --into-live a database goes beside; Redis with keys and a taken name are refused', async () => {
   const before = await look();
   assertFailed(await bench.run(`restore ${id} --only redis`), 18, /holds 1 keys/, /--into-live/);
   assertFailed(await bench.run(`restore ${id} --only database --to-database sample`), 18, /exists/, /./);
@@ -114,7 +114,7 @@ test('without --into-live a database is restored beside; Redis with keys and a w
   assert.deepEqual({ ...(await look()), folders: [] }, { ...before, folders: [] });
 });
 
-test('into live: everything is what it was, the old is kept and saved, sessions are ended, and each part is taken back', async () => {
+test('into live: all is what it was, the old is kept and saved, sessions end, each part is taken back', async () => {
   const session = new pg.Client({ connectionString: postgres.url('sample') });
   session.on('error', () => {});
   await session.connect();

@@ -294,7 +294,7 @@ describe('by the program', () => {
     rmSync(dir, { recursive: true });
   });
 
-  test('a write-only host with age recipients; the identity restores what it trusts, --force what it does not', async () => {
+  test('a write-only host with age recipients; the identity restores what it trusts, --force the rest', async () => {
     const { key: identity = '', recipient = '' } = await bench.json<KeysGenerateResult>('keys generate --kind age', {
       env: { BACKUP_ENCRYPTION_KEY: undefined, BACKUP_ENCRYPTION_ENABLED: 'false' },
     });

@@ -238,7 +238,8 @@ test('PostgreSQL: a wrong password, missing rights, hidden rows, large objects, 
   await postgres.psql(
     'shop',
     `
-    CREATE ROLE weak LOGIN PASSWORD 'weak'; CREATE SCHEMA closed; CREATE TABLE closed.t (a int); CREATE TABLE hidden (a int); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
+    CREATE ROLE weak LOGIN PASSWORD 'weak'; CREATE SCHEMA closed; CREATE TABLE closed.t (a int);
+    CREATE TABLE hidden (a int); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
     GRANT SELECT ON hidden TO weak; SELECT lo_create(4711)`,
   );
   const withUrl = (url: string): Document =>

@@ -130,7 +130,7 @@ function time(n: number): string {
   return times[n - 1] ?? '';
 }
 
-test('a base backup is recovered, read as a whole and proven, with all else of its backup; nothing is left', async () => {
+test('a base backup is recovered, read as a whole and proven, with the rest; nothing is left', async () => {
   const { backups, warnings } = documents.drill.parse(await bench.json('integrity --drill latest'));
   assert.deepEqual(warnings, []);
   assert.deepEqual(
@@ -292,7 +292,7 @@ describe('a recovery to a random moment', () => {
     assert.match(late.proofs[3] ?? '', /a row that transaction \d+ wrote before .* is not there/);
   });
 
-  test('is not possible without a log behind the base backup, and says so; what is no base backup is refused', async () => {
+  test('is impossible without log behind the base backup, and says so; no base backup is refused', async () => {
     const env = { BACKUP_TARGET: undefined };
     assert.match(
       (await bench.run('integrity --drill --pitr --target nobody', { env })).stderr,
@@ -364,7 +364,7 @@ test(
   },
 );
 
-test('killed by SIGTERM it leaves nothing; by SIGKILL a server and a folder, which the next run takes away', async () => {
+test('killed by SIGTERM it leaves nothing; by SIGKILL what the next run takes away', async () => {
   const drilling = async () => {
     const command = await bench.start(`integrity --drill ${baseId} --debug`);
     await command.said(/reading every table/);

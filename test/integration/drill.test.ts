@@ -34,9 +34,11 @@ before(async () => {
   await postgres.psql('postgres', 'CREATE DATABASE lossy');
   await postgres.psql(
     'lossy',
-    `CREATE SCHEMA rules; CREATE FUNCTION rules.good(i int) RETURNS bool LANGUAGE sql AS 'SELECT i > 0'; SET search_path = public, rules;
+    `CREATE SCHEMA rules; CREATE FUNCTION rules.good(i int) RETURNS bool LANGUAGE sql AS 'SELECT i > 0';
+    SET search_path = public, rules;
     CREATE FUNCTION public.chk(i int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN good(i); END';
-    CREATE TABLE lost (a int CHECK (chk(a))); INSERT INTO lost SELECT generate_series(1, 10); CREATE TABLE kept (a int); INSERT INTO kept VALUES (1)`,
+    CREATE TABLE lost (a int CHECK (chk(a))); INSERT INTO lost SELECT generate_series(1, 10);
+    CREATE TABLE kept (a int); INSERT INTO kept VALUES (1)`,
   );
   await fillSample(redis);
   bench = makeBench({ DATABASE_URL: postgres.url('sample'), REDIS_URL: redis.url(), BACKUP_TARGET: 'good' });

@@ -166,7 +166,7 @@ async function stampOf(bucket: string): Promise<number> {
   return Math.max(...[...Versions, ...DeleteMarkers].map(({ LastModified }) => LastModified?.getTime() ?? 0));
 }
 
-test('write-ahead log is locked, but for unfinished segments, and read past what was overwritten or deleted', async () => {
+test('write-ahead log is locked, unfinished segments are not; reads go past overwrites and deletions', async () => {
   const { bucket } = await made();
   const location = await server.location({ bucket, objectLock: { days: 3, mode: 'governance' } });
   const storage = retaining(await openStorage(location), location);

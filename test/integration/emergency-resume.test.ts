@@ -39,7 +39,7 @@ async function unfinished(): Promise<EmergencyStatusResult['targets'][number]['u
   return document.targets[0]?.unfinished;
 }
 
-test('killed between each swap and the note of it: nothing is swapped twice, so what was written in between stays', async () => {
+test('killed between a swap and its note: nothing is swapped twice, what was written since stays', async () => {
   const { bench, postgres, redis, folders, makeWrong, killedAt, asides } = targets;
   const resume = 'emergency-restore restore --resume';
   const killed = async (command: string, when: string): Promise<void> =>

@@ -81,7 +81,7 @@ async function assertRight(): Promise<void> {
   assert.equal(readFileSync(join(files, 'a'), 'utf8'), 'right');
 }
 
-test('killed and gone on with: the repository tells every step, signed by a host without a key of its own', async () => {
+test('killed and gone on with: the repository tells each step, signed by a host without its own key', async () => {
   await makeWrong();
   const command = await bench.start(`emergency-restore restore --confirm main ${config()}`, { env: rescuer });
   await command.said(/emergency step 2 of 4/);
@@ -127,7 +127,7 @@ test('the newest backup is damaged: the one before it is taken', async () => {
   assert.equal(existsSync(join(files, 'later')), false);
 });
 
-test('a repository made read-only for its protection: it goes on, and says that the steps are written down here only', async () => {
+test('a repository made read-only: it goes on, and says that the steps are written down here only', async () => {
   await makeWrong();
   const reader = await server.makeUser();
   const Statement = [

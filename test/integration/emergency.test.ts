@@ -375,7 +375,7 @@ test('the newest backup is damaged: the newest that is whole is offered', async 
   await bench.nothingLeft();
 });
 
-test('damage that only reading finds: nothing live is changed, services are started by hand, another backup is offered', async () => {
+test('damage that only reading finds: nothing live is changed, and another backup is offered', async () => {
   writeFileSync(join(files, 'a'), 'wrong');
   writeFileSync(join(files, 'b'), 'new in the last backup');
   const old = namesBelow(join(bench.repository, 'packs'));

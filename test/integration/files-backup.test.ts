@@ -253,7 +253,7 @@ test('a path that is missing, relative or inside another one fails the backup', 
   await fails([], 'usage', /no path/);
 });
 
-test('files that grow, shrink, vanish or change while read: a warning each, and a tar that still extracts', async () => {
+test('files that grow, shrink, vanish or change while read: warnings, and a tar that extracts', async () => {
   const tree = folder();
   const size = 6_000_000;
   for (const name of ['a-first', 'b-grows', 'c-shrinks', 'd-rewritten', 'e-steady']) {

@@ -226,7 +226,7 @@ async function locksOfVersions(bucket: string, key: string): Promise<number[]> {
   return (await Promise.all(heads)).map(({ ObjectLockRetainUntilDate }) => ObjectLockRetainUntilDate?.getTime() ?? 0);
 }
 
-test('a pack that somebody put another one over: the lock of the true version is extended, not that of the other', async () => {
+test('a pack with another one put over it: the lock of the true version is extended', async () => {
   const bucket = await server.makeBucket({ objectLock: true });
   await (await open(bucket, undefined)).init();
   const first = await backUp(await open(bucket, { days: 2 }));

@@ -177,7 +177,7 @@ test(
   },
 );
 
-test('truncated, swapped and bit-flipped segments: named by a check, fatal to a recovery, of no matter before', async () => {
+test('truncated, swapped and flipped segments: named by a check, fatal to a recovery behind them', async () => {
   const { segment } = row(11);
   const other = row(15).segment;
   const swap = (): void => {
@@ -203,7 +203,7 @@ test('truncated, swapped and bit-flipped segments: named by a check, fatal to a 
   });
 });
 
-test('a record that was damaged on the server before it was archived: no recovery ends there as if it were the end', async () => {
+test('a record damaged on the server before it was archived: no recovery ends there as at the end', async () => {
   const { segment, lsn } = row(11);
   await harmed(
     [segment],
@@ -328,7 +328,7 @@ async function failsToArchive(server: Archiver): Promise<void> {
 const inArchive = (): string[] =>
   readdirSync(join(cluster.home, 'repository/wal'), { recursive: true }).map(String).toSorted();
 
-test('another cluster by mistake on this archive: refused by its system identifier, keeps its log, and this one goes on', async () => {
+test('another cluster on this archive by mistake: refused, keeps its log, and this one goes on', async () => {
   const before = inArchive();
   const other = await startPostgres({
     initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1'],
@@ -368,7 +368,7 @@ test('another cluster by mistake on this archive: refused by its system identifi
   assert.ok(inArchive().length > before.length);
 });
 
-test('a clone that still has its archive_command is refused once its log differs; nothing of the original is changed', async () => {
+test('a clone with the same archive_command is refused once its log differs; the original stays', async () => {
   const { server, owner } = cluster;
   const place = cluster.folder('clone');
   const dataDir = join(place, 'data');

@@ -181,7 +181,7 @@ test('held at the moment, what a transaction under way has locked is named and n
   }
 });
 
-test('a table that was dropped comes back into the live database; one that is there is refused before anything is begun', async () => {
+test('a dropped table comes back into the live database; one that is there is refused at once', async () => {
   const refused = await bench.run([
     'pitr',
     '--to',
@@ -299,14 +299,17 @@ test('ended in any phase, no server, no folder and no database stays', async () 
   }
 });
 
-test('a damaged index fails the recovery with 14; what was recovered is kept, but starts by nobody unasked', async () => {
+test('a damaged index fails the recovery with 14; what was recovered is kept, but does not start', async () => {
   // An index whose order is not the one that it is searched by any more.
   await server.psql(
     'app',
     `
-    CREATE FUNCTION up(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT CASE WHEN $1 = $2 THEN 0 WHEN $1 > $2 THEN 1 ELSE -1 END';
-    CREATE FUNCTION down(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT CASE WHEN $1 = $2 THEN 0 WHEN $1 < $2 THEN 1 ELSE -1 END';
-    CREATE OPERATOR CLASS fickle FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 up(int, int);
+    CREATE FUNCTION up(int, int) RETURNS int LANGUAGE sql IMMUTABLE
+      AS 'SELECT CASE WHEN $1 = $2 THEN 0 WHEN $1 > $2 THEN 1 ELSE -1 END';
+    CREATE FUNCTION down(int, int) RETURNS int LANGUAGE sql IMMUTABLE
+      AS 'SELECT CASE WHEN $1 = $2 THEN 0 WHEN $1 < $2 THEN 1 ELSE -1 END';
+    CREATE OPERATOR CLASS fickle FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =,
+      OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 up(int, int);
     CREATE INDEX turned ON customers (id fickle);
     UPDATE pg_amproc SET amproc = 'down'::regproc WHERE amproc = 'up'::regproc;`,
   );

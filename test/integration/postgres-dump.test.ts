@@ -138,7 +138,9 @@ test('names that are not UTF-8, as SQL_ASCII allows, are dumped and counted', as
   await server.query(
     'bytes',
     String.raw`SET client_encoding = SQL_ASCII; DO $do$ BEGIN
-    FOR i IN 1..2 LOOP EXECUTE format('CREATE TABLE %1$I AS SELECT %2$L::text AS v FROM generate_series(1, %3$s)', convert_from(decode('e' || i || '62', 'hex'), 'SQL_ASCII'), convert_from('\xff'::bytea, 'SQL_ASCII'), i * 10); END LOOP;
+    FOR i IN 1..2 LOOP EXECUTE format('CREATE TABLE %1$I AS SELECT %2$L::text AS v FROM generate_series(1, %3$s)',
+      convert_from(decode('e' || i || '62', 'hex'), 'SQL_ASCII'), convert_from('\xff'::bytea, 'SQL_ASCII'), i * 10);
+    END LOOP;
     EXECUTE format('CREATE TABLE plain AS SELECT 1 AS %I', convert_from('\xfe'::bytea, 'SQL_ASCII')); END $do$`,
   );
   const { facts, collected } = await dump('bytes', { bigTableBytes: 0 });

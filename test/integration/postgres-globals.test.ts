@@ -22,8 +22,10 @@ before(async () => {
     String.raw`
     CREATE ROLE "odd; ""role""" LOGIN PASSWORD 'pass''w\ord; --x' CREATEDB CONNECTION LIMIT 3 VALID UNTIL '2040-01-01';
     COMMENT ON ROLE "odd; ""role""" IS E'two\nlines; -- no comment\n\\restrict x';
-    CREATE ROLE grp NOLOGIN; CREATE ROLE boss SUPERUSER REPLICATION BYPASSRLS LOGIN; CREATE ROLE kept LOGIN PASSWORD 'theirs';
-    ALTER ROLE kept SET work_mem = '7MB'; ALTER ROLE grp SET search_path = "$user", public; GRANT grp TO "odd; ""role""" WITH ADMIN OPTION; GRANT grp TO kept; GRANT pg_monitor TO grp;
+    CREATE ROLE grp NOLOGIN; CREATE ROLE boss SUPERUSER REPLICATION BYPASSRLS LOGIN;
+    CREATE ROLE kept LOGIN PASSWORD 'theirs';
+    ALTER ROLE kept SET work_mem = '7MB'; ALTER ROLE grp SET search_path = "$user", public;
+    GRANT grp TO "odd; ""role""" WITH ADMIN OPTION; GRANT grp TO kept; GRANT pg_monitor TO grp;
     GRANT SET ON PARAMETER log_statement TO grp;`,
   );
   script = (await runTool({ file: join(from.binDir, 'pg_dumpall'), args: ['--globals-only'], env: { ...from.env } }))

@@ -27,8 +27,10 @@ before(async () => {
     'app',
     `
     CREATE EXTENSION hstore; COMMENT ON EXTENSION hstore IS 'ours';
-    CREATE TABLE big (id int PRIMARY KEY, t text); INSERT INTO big SELECT g, repeat('x', 200) FROM generate_series(1, 60000) g;
-    CREATE TABLE small (id int PRIMARY KEY REFERENCES big, t text); INSERT INTO small SELECT g, 'y' FROM generate_series(1, 1000) g;`,
+    CREATE TABLE big (id int PRIMARY KEY, t text);
+    INSERT INTO big SELECT g, repeat('x', 200) FROM generate_series(1, 60000) g;
+    CREATE TABLE small (id int PRIMARY KEY REFERENCES big, t text);
+    INSERT INTO small SELECT g, 'y' FROM generate_series(1, 1000) g;`,
   );
   parts = await dumpParts(server, 'app', [{ schema: 'public', name: 'big' }]);
   untouched = await databases();
@@ -278,7 +280,9 @@ test('an entry that only the parallel run fails on goes through alone', async ()
     'pairs',
     `
     CREATE FUNCTION public.alone(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-      IF (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend') > 1 THEN RAISE EXCEPTION 'not alone'; END IF;
+      IF (SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_type = 'client backend') > 1
+        THEN RAISE EXCEPTION 'not alone'; END IF;
       RETURN i; END $$;
     CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE INDEX shy ON t (public.alone(a));
     CREATE TABLE u (a int REFERENCES t); INSERT INTO u VALUES (1);`,
@@ -300,10 +304,10 @@ test('indexes of tables partitioned on several levels are valid, every time', as
   await server.query('postgres', 'CREATE DATABASE levels TEMPLATE template0');
   // pg_restore --jobs=4 alone leaves one of these eighty roots with an invalid index in two runs of three, and says
   // nothing.
-  const tree = (
-    i: number,
-  ): string => `CREATE TABLE r${i} (a int, b int, PRIMARY KEY (a, b)) PARTITION BY RANGE (a); CREATE TABLE l${i} PARTITION OF r${i} FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (b);
-    CREATE TABLE l${i}_a PARTITION OF l${i} FOR VALUES FROM (0) TO (50); CREATE TABLE l${i}_b PARTITION OF l${i} DEFAULT; CREATE TABLE h${i} PARTITION OF r${i} DEFAULT;`;
+  const tree = (i: number): string => `CREATE TABLE r${i} (a int, b int, PRIMARY KEY (a, b)) PARTITION BY RANGE (a);
+    CREATE TABLE l${i} PARTITION OF r${i} FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (b);
+    CREATE TABLE l${i}_a PARTITION OF l${i} FOR VALUES FROM (0) TO (50);
+    CREATE TABLE l${i}_b PARTITION OF l${i} DEFAULT; CREATE TABLE h${i} PARTITION OF r${i} DEFAULT;`;
   await server.psql(
     'levels',
     `${Array.from({ length: 80 }, (_, i) => tree(i)).join('\n')} INSERT INTO r0 VALUES (1, 1); CREATE TABLE child ` +

@@ -28,19 +28,25 @@ before(async () => {
     'shop',
     `
     CREATE SCHEMA s; CREATE EXTENSION hstore;
-    CREATE TYPE s.color AS ENUM ('red', 'blue'); CREATE FUNCTION s.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-    CREATE TABLE s."odd.t able" (id serial PRIMARY KEY, c s.color, h hstore, t text); CREATE INDEX by_t ON s."odd.t able" (t);
+    CREATE TYPE s.color AS ENUM ('red', 'blue');
+    CREATE FUNCTION s.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TABLE s."odd.t able" (id serial PRIMARY KEY, c s.color, h hstore, t text);
+    CREATE INDEX by_t ON s."odd.t able" (t);
     CREATE TRIGGER touched BEFORE UPDATE ON s."odd.t able" FOR EACH ROW EXECUTE FUNCTION s.touch();
-    COMMENT ON COLUMN s."odd.t able".t IS 'text'; GRANT SELECT ON s."odd.t able" TO PUBLIC; ALTER TABLE s."odd.t able" ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON s."odd.t able" USING (id > 0);
+    COMMENT ON COLUMN s."odd.t able".t IS 'text'; GRANT SELECT ON s."odd.t able" TO PUBLIC;
+    ALTER TABLE s."odd.t able" ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON s."odd.t able" USING (id > 0);
     INSERT INTO s."odd.t able" (c, t) SELECT 'red', 'row ' || g FROM generate_series(1, 500) g;
     CREATE TABLE events (id int, at int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
     CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id);
     CREATE TABLE events_1a PARTITION OF events_1 FOR VALUES FROM (0) TO (1000);
     CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM (100) TO (200);
     INSERT INTO events SELECT g, g % 200 FROM generate_series(1, 900) g;
-    CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a); ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b DEFERRABLE;
-    INSERT INTO a SELECT g, NULL FROM generate_series(1, 50) g; INSERT INTO b SELECT g, g FROM generate_series(1, 50) g; UPDATE a SET b = id;
-    CREATE TABLE hit (id int, at int, FOREIGN KEY (id, at) REFERENCES events); INSERT INTO hit SELECT id, at FROM events LIMIT 20;
+    CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a);
+    ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b DEFERRABLE;
+    INSERT INTO a SELECT g, NULL FROM generate_series(1, 50) g;
+    INSERT INTO b SELECT g, g FROM generate_series(1, 50) g; UPDATE a SET b = id;
+    CREATE TABLE hit (id int, at int, FOREIGN KEY (id, at) REFERENCES events);
+    INSERT INTO hit SELECT id, at FROM events LIMIT 20;
     CREATE VIEW red AS SELECT * FROM s."odd.t able" WHERE c = 'red';`,
   );
   parts = await dumpParts(server, 'shop', [{ schema: 's', name: 'odd.t able' }]);
@@ -76,9 +82,13 @@ async function objects(database: string): Promise<string[]> {
     database,
     `
     SELECT pg_describe_object(classid, objid, 0) AS name FROM (
-      SELECT 'pg_class'::regclass AS classid, c.oid AS objid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN ('public', 's') AND relkind <> 't'
+      SELECT 'pg_class'::regclass AS classid, c.oid AS objid FROM pg_class c
+        JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN ('public', 's') AND relkind <> 't'
       UNION ALL SELECT 'pg_constraint'::regclass, oid FROM pg_constraint WHERE contype = 'f' AND conparentid = 0
-      UNION ALL SELECT 'pg_trigger'::regclass, oid FROM pg_trigger WHERE NOT tgisinternal UNION ALL SELECT 'pg_policy'::regclass, oid FROM pg_policy UNION ALL SELECT 'pg_extension'::regclass, oid FROM pg_extension) x ORDER BY 1`,
+      UNION ALL SELECT 'pg_trigger'::regclass, oid FROM pg_trigger WHERE NOT tgisinternal
+      UNION ALL SELECT 'pg_policy'::regclass, oid FROM pg_policy
+      UNION ALL SELECT 'pg_extension'::regclass, oid FROM pg_extension) x
+      ORDER BY 1`,
   );
   return rows.map(({ name }) => name ?? '');
 }
@@ -119,7 +129,7 @@ test('one table with all that hangs on it and all that it rests on', async () =>
   assert.deepEqual(details, [{ n: '500', next: '501', comment: 'text', granted: 't', rls: 't' }]);
 });
 
-test('a partitioned table brings its partitions; a foreign key to what is not chosen stays away and is told', async () => {
+test('a partitioned table brings its partitions; a foreign key to what is not chosen is left and told', async () => {
   const report = await restorePostgres(request('partitioned', ['events', 'public.hi?', 'a']), context);
   assert.equal(await rows('partitioned', 'events'), 900);
   assert.equal(await rows('partitioned', 'hit'), 20);

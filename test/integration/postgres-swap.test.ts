@@ -54,8 +54,12 @@ async function makePair(live: string, restored: string): Promise<void> {
 async function describeDatabase(name: string): Promise<unknown> {
   return server.query(
     'postgres',
-    `SELECT pg_get_userbyid(datdba) AS owner, datconnlimit AS lim, datallowconn AS open, shobj_description(oid, 'pg_database') AS comment,
-    (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM unnest(datacl) x) AS acl, (SELECT string_agg(coalesce(setrole::regrole::text, '') || setconfig::text, ' ' ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid) AS settings FROM pg_database d WHERE datname = '${name}'`,
+    `SELECT pg_get_userbyid(datdba) AS owner, datconnlimit AS lim, datallowconn AS open,
+      shobj_description(oid, 'pg_database') AS comment,
+      (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM unnest(datacl) x) AS acl,
+      (SELECT string_agg(coalesce(setrole::regrole::text, '') || setconfig::text, ' ' ORDER BY setrole)
+        FROM pg_db_role_setting WHERE setdatabase = d.oid) AS settings
+    FROM pg_database d WHERE datname = '${name}'`,
   );
 }
 
@@ -137,7 +141,7 @@ test('the SQL that it gives takes the swap back', async () => {
   assert.equal(await which('sqlundo'), 'old');
 });
 
-test('of two swaps in one second each keeps its old database; a name that a running restore will take counts as taken', async () => {
+test('two swaps in one second keep both old databases; names that a running restore will take are taken', async () => {
   await makePair('twice', 'twice_one');
   await makePair('other', 'twice_two');
   const swap = async (restored: string): Promise<string> =>

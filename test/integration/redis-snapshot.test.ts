@@ -108,7 +108,7 @@ test('without the right to replicate: by scan, the same content, the same finger
   });
 });
 
-test('a scan while keys come, go and the tables are resized: a file that loads, with every key that stayed, each once', async () => {
+test('a scan while keys come and go and tables are resized: every key that stayed, each once', async () => {
   const busy = await startRedis();
   fillMany(busy, 60_000);
   const script =
@@ -190,7 +190,7 @@ test('wrong logins and addresses: source (13), with what to do, and never the pa
   });
 });
 
-test('redis-server killed, redis-cli killed, or the run stopped in the middle: fails, and nothing is left', async () => {
+test('redis-server or redis-cli killed, or the run stopped midway: fails, and nothing is left', async () => {
   for (const how of ['server', 'cli', 'abort'] as const) {
     const victim = await startRedis({ config: { 'repl-diskless-sync-delay': '1', 'rdb-key-save-delay': '200' } });
     fillMany(victim, 30_000);

@@ -114,7 +114,7 @@ test('the copy in the repository is the same script, and works without encryptio
   assert.equal(rescue(['list', home.root], rawKey).code, 12, 'a key is configured: nothing unencrypted is taken');
 });
 
-test('a passphrase from the environment; the wrong one, none, and a damaged key are told apart from damage', async () => {
+test('a passphrase from the environment; a wrong one, none and a damaged key are told apart', async () => {
   const { home, manifest } = await filled(encryption({ passphrase: 'gr\u00fcn und blau' }), {
     method: 'zstd',
     level: 1,
@@ -133,7 +133,7 @@ test('a passphrase from the environment; the wrong one, none, and a damaged key 
   assert.match(rescue(['list', home.root]).out, /not checked/);
 });
 
-test('an age identity: only what a trusted writer signed, unless forced; the copy of a lost key file serves', async () => {
+test('an age identity: only what a trusted writer signed, unless forced; a copy of the key file serves', async () => {
   const { home, manifest } = await filled(encryption({ recipients: [recipient] }), { method: 'zstd', level: 3 });
   rmSync(join(home.root, 'keys'), { recursive: true });
   const refused = rescue(['extract', home.root, manifest.id, outFolder()], `# created\n${identity}\n`);

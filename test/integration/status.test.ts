@@ -38,7 +38,7 @@ const look = async (exitCode: number, line = 'status'): Promise<StatusResult> =>
 const ids = ({ reasons }: StatusResult): string[] =>
   reasons.filter(({ acknowledged }) => acknowledged === undefined).map(({ id }) => id.replace(/:\d{4}.*$/, ''));
 
-test('no backup: unhealthy; one: degraded until a drill has proven it; then healthy, with a measured restore time', async () => {
+test('no backup: unhealthy; one: degraded until proven; then healthy, with a measured restore time', async () => {
   const empty = await look(19);
   assert.equal(empty.verdict, 'unhealthy');
   assert.deepEqual(ids(empty), ['no-backup:main:files']);
@@ -131,7 +131,7 @@ test('a failed run is remembered with its reason; the source may be gone', async
   assert.deepEqual(lines, ['ok', 'failed']);
 });
 
-test('a warning that is meant to be counts no more; one that cannot be meant, or is not there, is refused', async () => {
+test('a warning that is meant to be counts no more; one that cannot be, or is absent, is refused', async () => {
   for (const { id } of (await look(3)).reasons) {
     const said = await bench.json<AcknowledgeResult>(['acknowledge', id, '--reason', 'moved the folder']);
     documents.acknowledge.parse(said);
@@ -145,7 +145,7 @@ test('a warning that is meant to be counts no more; one that cannot be meant, or
   assertFailed(await bench.run('acknowledge nothing'), 10, /has no warning "nothing"/);
 });
 
-test('a backup much smaller than the ones before is told, and its acknowledgement stands in the repository', async () => {
+test('a backup much smaller than those before is told; its acknowledgement is in the repository', async () => {
   mkdirSync(folder);
   writeFileSync(join(folder, 'big'), Buffer.alloc(3_000_000, 'x'));
   for (let n = 0; n < 4; n++) await bench.backup();

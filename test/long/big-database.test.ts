@@ -173,7 +173,7 @@ function storedBy({ document }: MeasuredRun): number {
   return result.components.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
 }
 
-test('as it is shipped, 2 jobs: at most 300 MiB, as for a tenth of it; a second backup stores what changed', async (t) => {
+test('as shipped, 2 jobs: at most 300 MiB, as for a tenth of it; a second one stores what changed', async (t) => {
   const program = installBuilt(join(work, 'package'));
   const peaks = new Map<string, number>();
   const run = async (what: string, args: readonly string[], env: Record<string, string>): Promise<MeasuredRun> => {
@@ -197,8 +197,11 @@ test('as it is shipped, 2 jobs: at most 300 MiB, as for a tenth of it; a second 
     'big',
     `
     WITH bounds AS (SELECT min(id) AS low, max(id) AS high, count(*) AS rows FROM app.events)
-    UPDATE app.events SET body = 'changed: ' || body, amount = amount + 1 FROM bounds WHERE id >= (low + high) / 2 AND id < (low + high) / 2 + rows / 100;
-    INSERT INTO app.events (customer_id, kind, body, amount) SELECT customer_id, kind, 'appended ' || md5(id::text) || body, amount FROM app.events WHERE id <= (SELECT min(id) + count(*) / 100 FROM app.events)`,
+    UPDATE app.events SET body = 'changed: ' || body, amount = amount + 1 FROM bounds
+      WHERE id >= (low + high) / 2 AND id < (low + high) / 2 + rows / 100;
+    INSERT INTO app.events (customer_id, kind, body, amount)
+      SELECT customer_id, kind, 'appended ' || md5(id::text) || body, amount FROM app.events
+      WHERE id <= (SELECT min(id) + count(*) / 100 FROM app.events)`,
   );
   const changed = storedBy(await run('backup big, 1 % changed and 1 % appended', ['backup'], env));
   t.diagnostic(

@@ -91,11 +91,16 @@ async function load(): Promise<void> {
     await server.psql(
       'postgres',
       `COPY log (t) FROM PROGRAM 'seq 1 500';
-      BEGIN; INSERT INTO log (t) VALUES ('kept'); SAVEPOINT a; INSERT INTO log (t) VALUES ('part'); RELEASE a; SAVEPOINT b; INSERT INTO log (t) VALUES ('not'); ROLLBACK TO b; COMMIT;
+      BEGIN; INSERT INTO log (t) VALUES ('kept'); SAVEPOINT a; INSERT INTO log (t) VALUES ('part'); RELEASE a;
+      SAVEPOINT b; INSERT INTO log (t) VALUES ('not'); ROLLBACK TO b; COMMIT;
       BEGIN; INSERT INTO log (t) SELECT 'rolled back' FROM generate_series(1, 100); ROLLBACK;
-      BEGIN; INSERT INTO log (t) VALUES ('prepared'); PREPARE TRANSACTION 'p'; ${n % 2 === 0 ? "COMMIT PREPARED 'p'" : "ROLLBACK PREPARED 'p'"};
-      DELETE FROM log WHERE n % 7 = ${n % 7}; ${n % 5 === 0 ? 'TRUNCATE scratch; VACUUM log;' : ''} INSERT INTO scratch VALUES (${n});
-      INSERT INTO pgbench_branches VALUES (1, 0, '') ON CONFLICT DO NOTHING; CREATE TABLE IF NOT EXISTS t${n} AS SELECT n FROM generate_series(1, 100) n; ${n > 3 ? `DROP TABLE IF EXISTS t${n - 3};` : ''}`,
+      BEGIN; INSERT INTO log (t) VALUES ('prepared'); PREPARE TRANSACTION 'p';
+      ${n % 2 === 0 ? "COMMIT PREPARED 'p'" : "ROLLBACK PREPARED 'p'"};
+      DELETE FROM log WHERE n % 7 = ${n % 7};
+      ${n % 5 === 0 ? 'TRUNCATE scratch; VACUUM log;' : ''} INSERT INTO scratch VALUES (${n});
+      INSERT INTO pgbench_branches VALUES (1, 0, '') ON CONFLICT DO NOTHING;
+      CREATE TABLE IF NOT EXISTS t${n} AS SELECT n FROM generate_series(1, 100) n;
+      ${n > 3 ? `DROP TABLE IF EXISTS t${n - 3};` : ''}`,
     );
     await sleep(300);
   }

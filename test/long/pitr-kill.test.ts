@@ -104,7 +104,7 @@ test('push: what it acknowledged or noted is in the archive, in order; the next 
   await assertStored(kept);
 });
 
-test('base backup: a killed one is not listed, or recovers; no session, child or file of it is left after the next run', async () => {
+test('base backup: a killed one is not listed, or recovers; nothing of it is left after the next run', async () => {
   const { server } = cluster;
   const ids = async (): Promise<string[]> => bench.ids();
   const first = await bench.run('backup base -q');
@@ -143,7 +143,7 @@ test('base backup: a killed one is not listed, or recovers; no session, child or
   await assertWhole(dataDir);
 });
 
-test('recovery: no folder of a killed one starts unless it is whole; the next run clears it and its server away', async () => {
+test('recovery: no folder of a killed one starts unless whole; the next run clears it away', async () => {
   const whole = join(bench.folder, 'first');
   const began = performance.now();
   await bench.json<PitrResult>(['pitr', '--to', 'latest', '--data-dir', whole]);

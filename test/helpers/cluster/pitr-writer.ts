@@ -94,8 +94,11 @@ export async function assertState(
   assert.deepEqual([rows.length, rows.at(-1)], [expected.rows.length, expected.rows.at(-1)]);
   assert.deepEqual(rows, expected.rows);
   const [books] = await connection.query(`
-    SELECT (SELECT count(*) FROM public.pgbench_history) AS history, (SELECT sum(abalance) FROM public.pgbench_accounts) AS a, (SELECT sum(bbalance) FROM public.pgbench_branches) AS b,
-      (SELECT sum(tbalance) FROM public.pgbench_tellers) AS t, (SELECT coalesce(sum(delta), 0) FROM public.pgbench_history) AS h`);
+    SELECT (SELECT count(*) FROM public.pgbench_history) AS history,
+      (SELECT sum(abalance) FROM public.pgbench_accounts) AS a,
+      (SELECT sum(bbalance) FROM public.pgbench_branches) AS b,
+      (SELECT sum(tbalance) FROM public.pgbench_tellers) AS t,
+      (SELECT coalesce(sum(delta), 0) FROM public.pgbench_history) AS h`);
   const { history, a, b, t, h } = books ?? {};
   assert.equal(Number(history), expected.history);
   assert.deepEqual([a, b, t], [h, h, h]);

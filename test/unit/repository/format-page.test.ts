@@ -16,7 +16,7 @@ import {
 
 const page = readFileSync(new URL('../../../man/lifeboat-repository.7', import.meta.url), 'utf8');
 
-test('the example of the page is what the code writes (to renew it: node test/helpers/repository/format-vectors.ts)', async () => {
+test('the example of the page is what the code writes (renew it by format-vectors.ts)', async () => {
   const printed = page.split('.\\" vectors: begin\n')[1]?.split('\n.\\" vectors: end')[0];
   assert.equal(printed, (await pageLines()).join('\n'));
 });

@@ -49,7 +49,7 @@ test('an outage that hits many calls at once is told once, and so is its end', a
   assert.match(told[1] ?? '', /; failed tries: 60$/);
 });
 
-test('a long outage is told again now and then; one that ends the call has no end; one soon after another is not told', () => {
+test('a long outage is told now and then; one that ends the call has no end; one soon after is not told', () => {
   const told: string[] = [];
   let now = 0;
   const outage = trackOutage(

@@ -80,7 +80,7 @@ for (const [who, missed] of Object.entries(lookers)) {
   });
 }
 
-test('a hole is looked at again while a push may be under way, and at once believed where nothing came for a minute', async () => {
+test('a hole is looked at again while a push may be under way, and believed after a quiet minute', async () => {
   const looked = async (ageMs: number, seen: string[]): Promise<{ result: string; times: number }> => {
     let times = 0;
     const result = await settled(

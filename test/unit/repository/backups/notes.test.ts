@@ -31,7 +31,7 @@ test('what is left out of a change stays as it was; two in one second are in ord
   assert.match(names[0] ?? '', new RegExp(`^notes/${manifest.id}/20260102T030401Z-[0-9a-f]{4}\\.json$`));
 });
 
-test('without encryption they are sealed as well; a changed one does not count, and says that it may matter', async () => {
+test('without encryption they are sealed too; a changed one does not count, and that is told', async () => {
   using home = testRepository();
   const repository = await home.create(encryption({ enabled: false }));
   const manifest = await backUp(repository, content);

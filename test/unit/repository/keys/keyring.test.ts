@@ -96,7 +96,7 @@ test('a passphrase opens; what it opened is kept for a day, bound to the passphr
   assert.ok(!readFileSync(cache, 'utf8').includes('secret'), 'expired secrets are removed from the disk');
 });
 
-test('a host with only recipients writes under a key of its own and lists it; the identity trusts listed writers only', async () => {
+test('a host with only recipients writes under a key of its own; the identity trusts listed writers', async () => {
   using home = testRepository();
   const writer = await home.create(writeOnly);
   const manifest = await backUp(writer, artifact);

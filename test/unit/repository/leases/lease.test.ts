@@ -201,7 +201,7 @@ test('the lease of a killed process is passed over at once, with a mark', async 
   assert.match(readFileSync(file('backup-main', name.replace('.json', '.broken')), 'utf8'), /"was": "gone"/);
 });
 
-test('a pid that now belongs to another process counts as gone; one of another host, boot or namespace does not', async () => {
+test('a pid of another process now counts as gone; one of another host, boot or namespace does not', async () => {
   await using own = await acquireLease(storage, { scope: 'backup-main', command: 'x', times: quick });
   const record = JSON.parse(readFileSync(file('backup-main', `${own.id}.json`), 'utf8')) as Record<string, unknown>;
   const cases: [string, object, string][] = [

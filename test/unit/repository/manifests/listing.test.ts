@@ -98,7 +98,7 @@ test('facts open only as what the manifest says', async () => {
   await assert.rejects(readFacts(repository, { ...newest, factsSha256: '0'.repeat(64) }), { code: 'integrity' });
 });
 
-test('every flipped bit of a manifest makes it damaged; the others are listed all the same, and it stays the latest', async () => {
+test('every flipped bit of a manifest makes it damaged; the others are listed, and it stays the latest', async () => {
   const bytes = readFileSync(file(newest.id));
   try {
     for (let at = 0; at < bytes.length; at++) {
@@ -135,7 +135,7 @@ test('every flipped bit of a manifest makes it damaged; the others are listed al
   }
 });
 
-test('a manifest under another name, of another repository or with contradictions is refused although its seal holds', async () => {
+test('a manifest under another name, of elsewhere or with contradictions is refused although sealed', async () => {
   const id = '20260401T000000Z-main-files-00000000';
   const { components, ...head } = { ...newest, id };
   const [component] = components;
@@ -241,7 +241,7 @@ test('a lease or pack lost while the manifest was put: it is taken back, and not
   assert.equal((await repository.state.newestBackup('main'))?.id, newest.id);
 });
 
-test('stopped, or without an answer of the storage, once the manifest is there: the backup stays, with a warning', async () => {
+test('stopped, or without an answer, once the manifest is there: the backup stays, with a warning', async () => {
   const { format: _format, repository: _repository, dataKey: _dataKey, ...rest } = newest;
   for (const [n, error] of [new AbortedError('SIGTERM'), new StorageError('gone', { retryable: true })].entries()) {
     const id = `20260402T00000${n}Z-main-files-0000000${n}`;

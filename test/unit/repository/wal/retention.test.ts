@@ -118,7 +118,7 @@ test('days: what was stored since then stays, and what rests within the grace ti
   );
 });
 
-test('timelines: a base backup reaches those that left its own after it, and of its ancestors only where it begins', () => {
+test('timelines: a base backup reaches those that left its own after it, and ancestors where it begins', () => {
   // 1 was left for 2 in segment 6, and this for 3 in segment 9; 4 left 1 in segment 3.
   const histories = { 2: '1\t0/6800000\tx', 3: '1\t0/6800000\tx\n2\t0/9000100\tx', 4: '1\t0/3000000\tx' };
   const names = ['1/4', '1/5', '1/6', '1/8', '2/6', '2/8', '2/9', '2/A', '3/9', '3/C', '4/3', '4/C'];

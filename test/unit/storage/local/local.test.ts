@@ -242,7 +242,7 @@ test("what root adds to a repository of another user is that user's, and theirs 
   );
 });
 
-test('kill -9 of a writer leaves no object that is not whole, loses none that was acknowledged, and its temporaries go', async () => {
+test('kill -9 of a writer leaves whole objects, all that were acknowledged, and no temporaries', async () => {
   const root = join(dir, 'killed');
   const location = { kind: 'local', path: root } as const;
   const acknowledged = await killWriterAndCheck(location, JSON.stringify(location), 8);

@@ -148,7 +148,7 @@ test('a listing that is cut midway is not the end of the list', async () => {
   assert.equal(proxy.clear(), 0);
 });
 
-test('a server that takes requests and says nothing is given up after the silence allowed, and tried anew', async () => {
+test('a server that takes requests and says nothing is given up in time, and tried anew', async () => {
   const storage = await open(true);
   await storage.put('a', [Buffer.from('x')]);
   proxy.inject({ kind: 'hang' }, isMethod('GET'), 2);
@@ -254,7 +254,7 @@ test('versions and object lock are told as the bucket has them; retention is set
   assert.equal(Retention?.RetainUntilDate?.getTime(), untilMs);
 });
 
-test('server-side encryption and prefix arrive; the body bears its checksums and is signed with its SHA-256', async () => {
+test('server-side encryption and prefix arrive; the body bears its checksums and its SHA-256', async () => {
   const location = await server.location({
     endpoint: proxy.endpoint,
     prefix: 'some/where',
