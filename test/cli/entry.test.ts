@@ -128,7 +128,11 @@ test('is one process, with its threads set and deaf to SIGUSR1', async () => {
     const { pbkdf2 } = await import('node:crypto');
     for (let i = 0; i < 20; i += 1) pbkdf2('a', 'b', 1, 1, 'sha1', () => {});
     console.log('ready');
-    await new Promise((resolve) => { process.on('SIGTERM', () => resolve()); setInterval(() => {}, 1000).unref(); setTimeout(resolve, 20000); });
+    await new Promise((resolve) => {
+      process.on('SIGTERM', () => resolve());
+      setInterval(() => {}, 1000).unref();
+      setTimeout(resolve, 20000);
+    });
     setTimeout(() => process.exit(), 0);
     return 143;
   }`,

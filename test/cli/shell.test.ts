@@ -105,7 +105,12 @@ test('--version loads no package, config show only what it needs', () => {
     const script = `
       const { registerHooks } = await import('node:module');
       const packages = new Set();
-      registerHooks({ load: (url, context, next) => { const name = /node_modules\\/((@[^/]+\\/)?[^/]+)/.exec(url)?.[1]; if (name) packages.add(name); return next(url, context); } });
+      const load = (url, context, next) => {
+        const name = /node_modules\\/((@[^/]+\\/)?[^/]+)/.exec(url)?.[1];
+        if (name) packages.add(name);
+        return next(url, context);
+      };
+      registerHooks({ load });
       const { run } = await import(${JSON.stringify(cli)});
       process.stdout.write = (text, encoding, done) => { (done ?? encoding)?.(); return true; };
       await run(${JSON.stringify(line.split(' '))});

@@ -237,7 +237,8 @@ test('what is unfinished goes beside the whole segment or a longer piece; no bas
   const all = segments();
   const [first = '', inside = ''] = firstSegments();
   const last = all.at(-1) ?? '';
-  const beyond = `${last.slice(0, 16)}${(Number.parseInt(last.slice(16), 16) + 1).toString(16).toUpperCase().padStart(8, '0')}`;
+  const next = Number.parseInt(last.slice(16), 16) + 1;
+  const beyond = `${last.slice(0, 16)}${next.toString(16).toUpperCase().padStart(8, '0')}`;
   const place = (name: string): string =>
     join(folder, 'repository', 'wal', systemId, '00000001', name.slice(8, 16), `${name}.wal`);
   const begun = [

@@ -72,7 +72,8 @@ test('a Redis without room for the backup: 15, and it holds what it held', async
   targets.redis.cli(['SET', 'mine', 'kept']);
   targets.redis.cli(['CONFIG', 'SET', 'maxmemory', '2mb']);
   const before = await targets.look();
-  const live = `restore latest --only redis --to-url-env OTHER_REDIS --into-live --confirm 127.0.0.1:${targets.redis.port}`;
+  const confirm = `--confirm 127.0.0.1:${targets.redis.port}`;
+  const live = `restore latest --only redis --to-url-env OTHER_REDIS --into-live ${confirm}`;
   assertFailed(await bench.run(live), 15, /memory/, /maxmemory/);
   assert.deepEqual(await targets.look(), before);
   targets.redis.cli(['CONFIG', 'SET', 'maxmemory', '0']);

@@ -34,6 +34,8 @@ import type { StatusResult } from '../../src/operations/status/request.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, testKey, toolsOf, type Bench } from '../helpers/cli/command-run.ts';
+import { segmentAt } from '../../src/source/postgres/wal/file-name.ts';
+import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { collectingContext } from '../helpers/servers/redis.ts';
 import { walShipper } from '../helpers/cluster/wal-shipper.ts';
@@ -336,7 +338,7 @@ test(
 
     const { components } = await bench.json<ShowResult>(`show ${baseId}`);
     const facts = components.find(({ kind }) => kind === 'base')?.facts as { startLsn: string } | undefined;
-    const name = `00000001${'0'.repeat(8)}${(Number.parseInt(facts?.startLsn.split('/')[1] ?? '', 16) >> 20).toString(16).toUpperCase().padStart(8, '0')}`;
+    const name = segmentAt(1, parseLsn(facts?.startLsn ?? ''), 1024 * 1024);
     const path = join(bench.repository, 'wal', systemId, '00000001/00000000', `${name}.wal`);
     renameSync(path, `${path}.away`);
     const lacking = await bench.json<DrillResult>(`integrity --drill ${baseId}`, { exitCode: 14 });

@@ -278,10 +278,13 @@ test('files that grow, shrink, vanish or change while read: warnings, and a tar 
     ['b-grows', 'c-shrinks', 'd-rewritten'].map((name) => join(tree, name)),
   );
   assert.deepEqual(facts.vanished.paths, [join(tree, 'f')]);
-  assert.match(
-    context.warnings().join('\n'),
-    /b-grows changed while it was read: it grew[^]*c-shrinks changed while it was read: it became shorter[^]*d-rewritten changed[^]*\/f vanished before it was read/,
-  );
+  const warned = [
+    'b-grows changed while it was read: it grew',
+    'c-shrinks changed while it was read: it became shorter',
+    'd-rewritten changed',
+    '/f vanished before it was read',
+  ];
+  assert.match(context.warnings().join('\n'), new RegExp(warned.join('[^]*')));
   const extracted = join(untar(dump), tree);
   assert.ok(readFileSync(join(extracted, 'a-first')).equals(Buffer.alloc(size, 'a-first')));
   assert.ok(readFileSync(join(extracted, 'b-grows')).equals(Buffer.alloc(size, 'b-grows')));

@@ -494,7 +494,8 @@ test('setuid comes back only with its owner; another user gets files of its own'
   const script = `import { restoreFiles } from '${import.meta.dirname}/../../src/source/files/restore.ts';
     import { folderReader, listener } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
     const facts = JSON.parse(process.argv[2]);
-    await restoreFiles({ reader: folderReader(process.argv[1]), facts, targetDir: process.argv[3], stripPrefix: process.argv[4] }, listener());`;
+    const [, folder, , targetDir, stripPrefix] = process.argv;
+    await restoreFiles({ reader: folderReader(folder), facts, targetDir, stripPrefix }, listener());`;
   execFileSync(
     process.execPath,
     ['--input-type=module', '-e', script, out, JSON.stringify(oddFacts), join(place, 'target'), odd],
@@ -537,7 +538,9 @@ test('another user than root can merge read-only folders, and clean them up', as
     const script = `import { restoreFiles } from '${import.meta.dirname}/../../src/source/files/restore.ts';
       import { folderReader, listener } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
       const facts = JSON.parse(process.argv[2]);
-      try { await restoreFiles({ reader: folderReader(process.argv[1]), facts, targetDir: process.argv[3], into: 'existing', stripPrefix: process.argv[4] }, listener()); }
+      const [, folder, , targetDir, stripPrefix] = process.argv;
+      const options = { reader: folderReader(folder), facts, targetDir, into: 'existing', stripPrefix };
+      try { await restoreFiles(options, listener()); }
       catch (error) { console.log(error.code + ' ' + error.message); }`;
     return execFileSync(
       process.execPath,
@@ -619,7 +622,9 @@ test('killed at any moment, a restore leaves no target that looks complete, and 
     import { folderReader, listener } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
     openLeftovers(process.argv[4]);
     console.log('ready');
-    await restoreFiles({ reader: folderReader(process.argv[1], 1000), facts: JSON.parse(process.argv[2]), targetDir: process.argv[3], stripPrefix: process.argv[5] }, listener());`;
+    const [, folder, facts, targetDir, , stripPrefix] = process.argv;
+    const options = { reader: folderReader(folder, 1000), facts: JSON.parse(facts), targetDir, stripPrefix };
+    await restoreFiles(options, listener());`;
   const expected = readTree(tree);
   const target = freshTarget();
   let killed = 0;

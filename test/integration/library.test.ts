@@ -458,10 +458,10 @@ test("the example program runs by the package's own name", () => {
     );
   const { stdout, stderr, status } = run();
   assert.equal(status, 0, `${stdout}${stderr}`);
-  assert.match(
-    stdout,
-    /backup \d{8}T\d{6}Z-main-full-[0-9a-f]{8} took \d+ ms\n\d{8}T\d{6}Z-main-full-[0-9a-f]{8}: database, redis, files; read \d+ bytes, stored [\d.]+ % of them\n$/,
-  );
+  const id = String.raw`\d{8}T\d{6}Z-main-full-[0-9a-f]{8}`;
+  const made = String.raw`backup ${id} took \d+ ms\n`;
+  const listed = String.raw`${id}: database, redis, files; read \d+ bytes, stored [\d.]+ % of them\n$`;
+  assert.match(stdout, new RegExp(`${made}${listed}`));
   env.BACKUP_ENCRYPTION_KEY = 'cd'.repeat(32);
   assert.equal(run().status, 12);
 });

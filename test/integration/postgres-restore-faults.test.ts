@@ -222,14 +222,23 @@ test('the run is aborted', async () => {
 });
 
 test('the run is killed: the next one drops what it left', async () => {
+  const module = new URL('../../src/source/postgres/restore/new-database.ts', import.meta.url).href;
   const program = `
-    import { restorePostgres } from ${JSON.stringify(new URL('../../src/source/postgres/restore/new-database.ts', import.meta.url).href)};
+    import { restorePostgres } from ${JSON.stringify(module)};
     import { Secret } from ${JSON.stringify(new URL('../../src/lib/secret.ts', import.meta.url).href)};
     import { fileReader } from ${JSON.stringify(new URL('../helpers/source/postgres-parts.ts', import.meta.url).href)};
     const { folder, facts, url } = JSON.parse(process.env.RESTORE);
     const reader = fileReader(folder);
-    const slow = { artifacts: reader.artifacts, open: (name) => name.startsWith('data-') ? (async function* () { console.log('go'); await new Promise((r) => setTimeout(r, 60000)); yield* reader.open(name); })() : reader.open(name) };
-    await restorePostgres({ reader: slow, facts, database: 'app', targetUrl: new Secret(url), targetDatabase: 'back', jobs: 1, scratchParent: folder }, { signal: new AbortController().signal, emit: () => {} });`;
+    async function* openSlowly(name) {
+      console.log('go');
+      await new Promise((r) => setTimeout(r, 60000));
+      yield* reader.open(name);
+    }
+    const open = (name) => name.startsWith('data-') ? openSlowly(name) : reader.open(name);
+    const slow = { artifacts: reader.artifacts, open };
+    const place = { targetUrl: new Secret(url), targetDatabase: 'back', scratchParent: folder };
+    const context = { signal: new AbortController().signal, emit: () => {} };
+    await restorePostgres({ reader: slow, facts, database: 'app', ...place, jobs: 1 }, context);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     env: { ...process.env, RESTORE: JSON.stringify({ folder: parts.folder, facts: parts.facts, url: server.url() }) },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -31,10 +31,15 @@ test('1 GB in packs, shared by three backups: each pack read once, under 300 MiB
     const script = `import { loadConfig } from '${import.meta.dirname}/../../src/config/load.ts';
       import { validate } from '${import.meta.dirname}/../../src/operations/validate/validate.ts';
       const [work] = process.argv.slice(1);
-      const document = { repository: 'file://' + work + '/repository', encryption: { key: '${'c3'.repeat(32)}' }, stateDir: work + '/state', jobs: 2 };
+      const encryption = { key: '${'c3'.repeat(32)}' };
+      const repository = 'file://' + work + '/repository';
+      const document = { repository, encryption, stateDir: work + '/state', jobs: 2 };
       const loaded = await loadConfig({ cwd: work, env: {}, document });
-      const { counts, damaged, durationMs, bytes } = await validate(loaded, { ids: [], all: true, level: '${level}' }, { signal: new AbortController().signal, emit: () => {} });
-      console.log(JSON.stringify({ counts, damaged: damaged.length, durationMs, bytes, peakKiB: process.resourceUsage().maxRSS }));`;
+      const context = { signal: new AbortController().signal, emit: () => {} };
+      const result = await validate(loaded, { ids: [], all: true, level: '${level}' }, context);
+      const { counts, damaged, durationMs, bytes } = result;
+      const peakKiB = process.resourceUsage().maxRSS;
+      console.log(JSON.stringify({ counts, damaged: damaged.length, durationMs, bytes, peakKiB }));`;
     const out = execFileSync(process.execPath, ['--input-type=module', '-e', script, home.work], { encoding: 'utf8' });
     const { counts, damaged, durationMs, bytes, peakKiB } = JSON.parse(out) as {
       counts: Record<string, number>;

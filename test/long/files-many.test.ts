@@ -23,7 +23,8 @@ test('100,000 files: the heap needs no more than 64 MiB, the process stays under
       import { dumpFiles, folderReader, listener } from '${import.meta.dirname}/../helpers/source/files-dump.ts';
       const [work] = process.argv.slice(1);
       const facts = await dumpFiles({ paths: [work + '/tree'] }, work + '/dump');
-      await restoreFiles({ reader: folderReader(work + '/dump'), facts, targetDir: work + '/restored', stripPrefix: work + '/tree' }, listener());
+      const place = { targetDir: work + '/restored', stripPrefix: work + '/tree' };
+      await restoreFiles({ reader: folderReader(work + '/dump'), facts, ...place }, listener());
       console.log(JSON.stringify({ files: facts.files, peakKiB: process.resourceUsage().maxRSS }));`;
     const out = execFileSync(process.execPath, ['--max-old-space-size=64', '--input-type=module', '-e', script, work], {
       encoding: 'utf8',

@@ -47,9 +47,11 @@ function prepareEnvironment(folder: string): void {
   const home = homedir();
   process.env['NPM_CONFIG_CACHE'] ??= process.env['npm_config_cache'] ?? join(home, '.npm');
   process.env['NPM_CONFIG_USERCONFIG'] ??= process.env['npm_config_userconfig'] ?? join(home, '.npmrc');
-  const foreign =
-    /^(PG|AWS_|BACKUP_|XDG_|LIFEBOAT_|DATABASE_URL|REDIS|MAX_BACKUP_SIZE_MB|SLACK_|SMTP_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|CI$)/;
-  for (const name of Object.keys(process.env)) if (foreign.test(name)) delete process.env[name];
+  const ours = /^(PG|AWS_|BACKUP_|XDG_|LIFEBOAT_|DATABASE_URL|REDIS|MAX_BACKUP_SIZE_MB|SLACK_|SMTP_)/;
+  const ofNode = /^(NODE_OPTIONS|NODE_TEST_CONTEXT|CI)$/;
+  for (const name of Object.keys(process.env)) {
+    if (ours.test(name) || ofNode.test(name)) delete process.env[name];
+  }
   process.env['HOME'] = join(folder, 'home');
   mkdirSync(process.env['HOME']);
   process.env['NO_COLOR'] = '1';

@@ -49,5 +49,6 @@ async function databasesTable({ databases }: RedisFacts): Promise<string> {
 
 function momentText({ consistency, scanReason }: RedisFacts): string {
   if (consistency === 'snapshot') return 'a snapshot: all keys as of one moment';
-  return `read key by key while the server went on, not of one moment${scanReason === undefined ? '' : `: ${scanReason}`}`;
+  const why = scanReason === undefined ? '' : `: ${scanReason}`;
+  return `read key by key while the server went on, not of one moment${why}`;
 }

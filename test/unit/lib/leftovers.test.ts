@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openLeftovers } from '../../../src/lib/leftovers.ts';
 
+const leftovers = new URL('../../../src/lib/leftovers.ts', import.meta.url).href;
 const program = (state: string, folder: string): string => `
-import { openLeftovers, rememberPath } from ${JSON.stringify(new URL('../../../src/lib/leftovers.ts', import.meta.url).href)};
+import { openLeftovers, rememberPath } from ${JSON.stringify(leftovers)};
 openLeftovers(${JSON.stringify(state)});
 rememberPath(${JSON.stringify(join(folder, 'held'))});
 for (let n = 0; n < 2500; n++) rememberPath(${JSON.stringify(folder)} + '/passing-' + n)[Symbol.dispose]();

@@ -43,7 +43,11 @@ test('a second signal ends the process at once', async () => {
       '-e',
       `
     const { withSignals } = await import(${JSON.stringify(module)});
-    await withSignals(async (signal) => { signal.addEventListener('abort', () => console.log('aborting')); console.log('ready'); await new Promise((r) => setTimeout(r, 30000)); });`,
+    await withSignals(async (signal) => {
+      signal.addEventListener('abort', () => console.log('aborting'));
+      console.log('ready');
+      await new Promise((r) => setTimeout(r, 30000));
+    });`,
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );

@@ -16,7 +16,12 @@ test('opening, filling and listing a folder loads no package', async () => {
   const script = `
     import { registerHooks } from 'node:module';
     const loaded = [];
-    registerHooks({ resolve: (specifier, context, next) => { const found = next(specifier, context); loaded.push(found.url); return found; } });
+    const resolve = (specifier, context, next) => {
+      const found = next(specifier, context);
+      loaded.push(found.url);
+      return found;
+    };
+    registerHooks({ resolve });
     const { openStorage } = await import(${moduleUrl('open')});
     const storage = await openStorage({ kind: 'local', path: ${JSON.stringify(join(dir, 'repo'))} }, { create: true });
     await storage.put('a/b', [Buffer.from('x')]);

@@ -384,7 +384,13 @@ describe('text and document of each result', () => {
       'cleanup',
       cleanupView,
       { ...base, wal: [wal] },
-      /^window of cluster 74 \(main\): from 2026-01-01 00:00:01Z becomes from 2026-01-02 00:00:00Z; 1 segment, 1\.0 KiB goes now, 2 segments, 2\.0 KiB with the base backups in trash$/m,
+      new RegExp(
+        [
+          String.raw`^window of cluster 74 \(main\): from 2026-01-01 00:00:01Z becomes from 2026-01-02 00:00:00Z; `,
+          String.raw`1 segment, 1\.0 KiB goes now, 2 segments, 2\.0 KiB with the base backups in trash$`,
+        ].join(''),
+        'm',
+      ),
     );
     await check(
       'cleanup',

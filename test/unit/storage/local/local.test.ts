@@ -203,13 +203,21 @@ describe('trouble with the disk', () => {
     await openLocalStorage(root).put('a', [Buffer.from('x')]);
     chmodSync(root, 0o700);
     chmodSync(dir, 0o755);
+    const module = new URL('../../../../src/storage/local/local.ts', import.meta.url).href;
     const script = `
-      import { openLocalStorage } from ${JSON.stringify(new URL('../../../../src/storage/local/local.ts', import.meta.url).href)};
+      import { openLocalStorage } from ${JSON.stringify(module)};
       process.setgroups([]);
       process.setgid(65534);
       process.setuid(65534);
       const storage = openLocalStorage(${JSON.stringify(root)});
-      for (const work of [() => storage.put('b', []), () => storage.get('a'), () => storage.stat('a'), () => storage.list('').next(), () => storage.remove(['a'])]) {
+      const works = [
+        () => storage.put('b', []),
+        () => storage.get('a'),
+        () => storage.stat('a'),
+        () => storage.list('').next(),
+        () => storage.remove(['a']),
+      ];
+      for (const work of works) {
         const error = await work().then(() => ({ message: 'done' }), (reason) => reason);
         console.log(error.name, error.exitCode, error.retryable, /permission denied/.test(error.message));
       }`;

@@ -4,8 +4,10 @@ import { test } from 'node:test';
 import { changesIn, lastRecordIn, marksIn, pageOf } from '../../../../../src/source/postgres/wal/dumped-records.ts';
 import { isEndOfWriting, positionOfFault } from '../../../../../src/source/postgres/wal/waldump.ts';
 
-const line = (manager: string, xid: number, lsn: string, desc: string): string =>
-  `rmgr: ${manager.padEnd(11)} len (rec/tot):     34/    34, tx: ${String(xid).padStart(10)}, lsn: ${lsn}, prev 0/01000000, desc: ${desc}\n`;
+const line = (manager: string, xid: number, lsn: string, desc: string): string => {
+  const head = `rmgr: ${manager.padEnd(11)} len (rec/tot):     34/    34, tx: ${String(xid).padStart(10)}`;
+  return `${head}, lsn: ${lsn}, prev 0/01000000, desc: ${desc}\n`;
+};
 const atUs = BigInt(Date.UTC(2026, 0, 2, 3, 4, 5)) * 1000n;
 
 test('ends of transactions, with parts and prepared ones, and restore points', () => {
