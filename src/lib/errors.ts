@@ -59,7 +59,10 @@ export class LifeboatError extends Error {
     return exitCodeOf[this.code];
   }
 
-  /** The same failure, telling this state instead of its own. What is told is kept; the class is not, so judge it before. */
+  /**
+   * The same failure, telling this state instead of its own. What is told is kept; the class is not, so judge it
+   * before.
+   */
   withState(state: string): LifeboatError {
     const { hint, retryable, facts } = this;
     return new LifeboatError(this.code, this.message, { hint, state, retryable, facts, cause: this });

@@ -1,4 +1,6 @@
-/** Repeats what may pass on a second try, with growing pauses and equal jitter: half of a pause is fixed, half random. */
+/**
+ * Repeats what may pass on a second try, with growing pauses and equal jitter: half of a pause is fixed, half random.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface RetryOptions {

@@ -98,7 +98,8 @@ export function parseAuditKey(object: string): { readonly host: string; readonly
 
 /**
  * Appends one record to this host's chain and remembers it: where that fails the record is there all the same, and
- * `onWarning` is told. Of two runs at once each takes the next free number. Throws `key` without a key to write with, and what the storage throws.
+ * `onWarning` is told. Of two runs at once each takes the next free number. Throws `key` without a key to write with,
+ * and what the storage throws.
  */
 export async function appendAudit(
   repository: Repository,

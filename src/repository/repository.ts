@@ -150,8 +150,8 @@ export class Repository implements ManifestHome {
    * The commit point: once this resolves the backup exists. Everything it names must be in place and
    * checked. `stillHolds` (lease and packs) is called directly before the manifest is put and once more
    * after it: if it finds then that they are lost (LifeboatError `locked` or `integrity`), the manifest is taken back.
-   * Whatever else goes wrong after it is told to `onWarning`: an abort, a storage that no longer answers, a state folder
-   * that is full. Throws LifeboatError `integrity` for a draft that no reader would take.
+   * Whatever else goes wrong after it is told to `onWarning`: an abort, a storage that no longer answers, a state
+   * folder that is full. Throws LifeboatError `integrity` for a draft that no reader would take.
    */
   async publishManifest(
     draft: ManifestDraft,

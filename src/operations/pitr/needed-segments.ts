@@ -101,8 +101,8 @@ interface WantedTransaction {
 
 /**
  * A recovery to a transaction that is not in the log would say so only after it has replayed everything: so it is
- * looked for first. The place in the run of the last segment that is needed for the commit or abort of a transaction; undefined if the
- * run does not hold it.
+ * looked for first. The place in the run of the last segment that is needed for the commit or abort of a transaction;
+ * undefined if the run does not hold it.
  */
 async function findTransaction(
   repository: Repository,

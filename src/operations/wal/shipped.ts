@@ -33,7 +33,9 @@ export async function noteShipped(folder: string, name: string): Promise<void> {
   await writeFile(join(folder, name), 'archived\n', { mode: 0o600 });
 }
 
-/** Removes the notes of files that nobody will ask for again. One that stays does no harm, so that none is a failure. */
+/**
+ * Removes the notes of files that nobody will ask for again. One that stays does no harm, so that none is a failure.
+ */
 export async function pruneShipped(folder: string, ready: ReadonlySet<string>): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   await Promise.all(

@@ -27,8 +27,8 @@ export interface ResolvedBackup {
 /**
  * Finds one backup. `latest…` counts sealed ones, and damaged ones, so that what is the newest is never passed over
  * because it is damaged (`latest:proven` is the newest that a drill has proven). It, an id and a prefix find backups
- * that are not sealed too, and the caller decides by `trust`. Throws LifeboatError `not_found` with the nearest ids, `usage` for an
- * ambiguous prefix, `key` when `latest` cannot be told without a key.
+ * that are not sealed too, and the caller decides by `trust`. Throws LifeboatError `not_found` with the nearest ids,
+ * `usage` for an ambiguous prefix, `key` when `latest` cannot be told without a key.
  */
 export async function resolveBackup(
   home: ManifestHome,

@@ -1,4 +1,6 @@
-/** What may come into the archive of write-ahead log: files that are what their names say, of a size an object may have. */
+/**
+ * What may come into the archive of write-ahead log: files that are what their names say, of a size an object may have.
+ */
 import { LifeboatError } from '../../lib/errors.ts';
 import { parseWalFileName, segmentNumber, type WalFileName } from '../../source/postgres/wal/file-name.ts';
 import { readSegmentHeader, type SegmentHeader } from '../../source/postgres/wal/segment-header.ts';

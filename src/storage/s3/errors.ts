@@ -49,9 +49,9 @@ export function s3Error(act: string, error: unknown, signal?: AbortSignal): Erro
 }
 
 /**
- * What was answered; undefined if the server said no: not allowed, not known, or not there. A bucket without object lock
- * answers 404 (or 400) to the question about it; a bucket that is missing is told apart by name. Without an answer it is
- * a failure of the way there, and thrown.
+ * What was answered; undefined if the server said no: not allowed, not known, or not there. A bucket without object
+ * lock answers 404 (or 400) to the question about it; a bucket that is missing is told apart by name. Without an answer
+ * it is a failure of the way there, and thrown.
  */
 export async function unlessRefused<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
