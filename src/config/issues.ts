@@ -1,4 +1,7 @@
-/** What is wrong with a configuration, in our words and with the origin of the value; no value is quoted, it may be a secret. */
+/**
+ * What is wrong with a configuration, in our words and with the origin of the value; no value is quoted, it may be a
+ * secret.
+ */
 import type { z } from 'zod';
 import { phraseOf } from './schema-words.ts';
 import { didYouMean } from '../lib/suggest.ts';

@@ -64,7 +64,7 @@ export function sourceContract(name: string, subject: SourceCase): void {
       await nothingLeft();
     });
 
-    test('a whole dump: artifacts of names that can be stored, each once, then the facts; nothing is left', async () => {
+    test('a whole dump: artifacts of names that can be stored, each once, then facts; nothing is left', async () => {
       const source = subject.open(scratchDir);
       const names: string[] = [];
       for await (const artifact of source.dump(quiet())) {

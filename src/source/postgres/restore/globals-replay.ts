@@ -194,8 +194,8 @@ function modestly(sql: string): string {
 }
 
 /**
- * Only in the ALTER ROLE that pg_dumpall writes with a role's attributes, after its quoted or plain name: a name may hold
- * the same words. Nothing but the role's validity follows it.
+ * Only in the ALTER ROLE that pg_dumpall writes with a role's attributes, after its quoted or plain name: a name may
+ * hold the same words. Nothing but the role's validity follows it.
  */
 const passwordClause =
   /^((?:CREATE|ALTER) ROLE (?:"(?:[^"]|"")+"|[^\s"]+) WITH [A-Z0-9 -]*?) ?PASSWORD '(?:[^']|'')*'(?=( VALID UNTIL '[^']*')?$)/;

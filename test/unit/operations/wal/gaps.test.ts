@@ -1,4 +1,6 @@
-/** What is a gap in the log: within a timeline, at its end, where one timeline came from another; for 1 MB and 16 MB. */
+/**
+ * What is a gap in the log: within a timeline, at its end, where one timeline came from another; for 1 MB and 16 MB.
+ */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
