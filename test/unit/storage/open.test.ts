@@ -27,7 +27,7 @@ test('opening, filling and listing a folder loads no package', async () => {
     await storage.put('a/b', [Buffer.from('x')]);
     for await (const { key } of storage.list('')) console.log(key);
     console.log(loaded.some((url) => url.includes('node_modules')));
-    await import(${moduleUrl('s3/s3-storage')});
+    await import(${moduleUrl('s3/s3')});
     console.log(loaded.some((url) => url.includes('node_modules')));`;
   const { stdout } = await runTool({ file: process.execPath, args: ['--input-type=module', '-e', script] });
   assert.deepEqual(stdout.trim().split('\n'), ['a/b', 'false', 'true']);
