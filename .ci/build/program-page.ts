@@ -57,7 +57,8 @@ export function programPage(program: Command): string {
         ...entry(
           'STATE',
           'so the pages of the commands call the folder where this host keeps its state: /var/lib/lifeboat for root, ' +
-            'else $XDG_STATE_HOME/lifeboat (~/.local/state/lifeboat), unless stateDir or BACKUP_STATE_DIR names another',
+            'else $XDG_STATE_HOME/lifeboat (~/.local/state/lifeboat), ' +
+            'unless stateDir or BACKUP_STATE_DIR names another',
         ),
       ],
     ],

@@ -61,8 +61,8 @@ function valueFlags(places: readonly Place[], kind: 'file' | 'other'): string[] 
 }
 
 /**
- * Finds the command in the words before the cursor (the value of a flag is not one), in $at; the flag right before it, in
- * $before.
+ * Finds the command in the words before the cursor (the value of a flag is not one), in $at; the flag right before it,
+ * in $before.
  */
 function walk(places: readonly Place[], word: string, from: number, to: string): string {
   const paths = places.map(({ path }) => path).filter((path) => path !== '');

@@ -93,7 +93,8 @@ test('the name of a database is no connection string to pg_amcheck', async () =>
 
 test('of a role, whose name reads like a password, the name stays and the password goes', async () => {
   const name = `a PASSWORD 'b' c`;
-  const sql = `CREATE ROLE "${name}";\nALTER ROLE "${name}" WITH NOSUPERUSER LOGIN CONNECTION LIMIT 5 PASSWORD 'secret';\n`;
+  const attributes = "NOSUPERUSER LOGIN CONNECTION LIMIT 5 PASSWORD 'secret'";
+  const sql = `CREATE ROLE "${name}";\nALTER ROLE "${name}" WITH ${attributes};\n`;
   const open = async function* (): AsyncIterable<Uint8Array> {
     yield Buffer.from(sql);
   };

@@ -236,7 +236,8 @@ before(() => {
   );
   write(
     'src/operations/status/good.ts',
-    "import type { One } from '../one.ts';\nimport { one } from '../wal/stream/one.ts';\nexport const two: One = one;\n",
+    "import type { One } from '../one.ts';\nimport { one } from " +
+      "'../wal/stream/one.ts';\nexport const two: One = one;\n",
   );
   write('src/operations/wal/good.ts', "import type { One } from '../choose-backup.ts';\nexport const two: One = 1;\n");
   write('src/lib/good-line.ts', `// ${'3'.repeat(117)}\nexport const three = 3;\n`);

@@ -46,7 +46,8 @@ export const manual: Manual = {
     not_found: 'there is no repository yet: lifeboat init creates it',
     locked: 'another backup of the target runs, or too many of the repository do (maxConcurrentBackups)',
     source:
-      'a server cannot be reached or refuses, a dump failed or hung, --timeout was exceeded, or archived log that a base backup needs did not come',
+      'a server cannot be reached or refuses, a dump failed or hung, --timeout was exceeded, or archived log that ' +
+      'a base backup needs did not come',
     integrity: 'a checksum of the source did not hold, such as a damaged page, or what was stored is not what was read',
     space: 'no room in the repository or the temporary folder, or over --max-size',
     tool: 'pg_dump, pg_basebackup or redis-cli is missing, or too old for the server',

@@ -5,9 +5,11 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 export const manual: Manual = {
   description: [
     'Writes a named restore point into the write-ahead log of the server (pg_create_restore_point), and makes the ' +
-      'server switch to a new segment, so that the archive gets it soon. lifeboat pitr --to name:NAME recovers to it. ' +
+      'server switch to a new segment, so that the archive gets it ' +
+      'soon. lifeboat pitr --to name:NAME recovers to it. ' +
       'What was done is recorded in the audit log.',
-    'Nothing else is changed on the server. Nothing is proven either: the moment can be recovered once the log up to it is ' +
+    'Nothing else is changed on the server. Nothing is proven either: ' +
+      'the moment can be recovered once the log up to it is ' +
       'archived, and a base backup from before it is there.',
   ],
   examples: [

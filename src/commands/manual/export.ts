@@ -8,7 +8,8 @@ export const manual: Manual = {
       'file trees as tar, Redis as an RDB file. facts.json holds what the backup recorded of its sources, and ' +
       'SHA256SUMS a checksum of each file, for sha256sum --check.',
     'All chunks are compared with their ids on the way. The files are written into a hidden folder beside the wanted ' +
-      'one, which gets its name when everything is on disk: a failure leaves no half export. Nothing is restored, and ' +
+      'one, which gets its name when everything is on disk: a ' +
+      'failure leaves no half export. Nothing is restored, and ' +
       'what is exported is no longer encrypted.',
   ],
   examples: [

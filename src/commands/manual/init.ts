@@ -40,7 +40,7 @@ export const manual: Manual = {
     done: 'set up, or set up already',
     warnings: 'set up, with something to know: backups are stored without encryption',
     ...repositoryExits,
-    key: 'encryption is on, a configuration file is there, and it names no key; or the key does not open the repository',
+    key: 'encryption is on and the configuration file names no key; or the key does not open the repository',
     space: 'the storage is full',
   },
   seeAlso: ['lifeboat-backup(1)', 'lifeboat-doctor(1)', 'lifeboat-keys(1)', 'lifeboat-wal(7)'],

@@ -5,12 +5,15 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 export const manual: Manual = {
   description: [
     'Without flags it accounts for every object of the repository: what manifests name must be there with its size, ' +
-      'what nobody names is an orphan, which a cleanup takes later, and unknown names are told. The past is looked at ' +
+      'what nobody names is an orphan, which a cleanup takes later, ' +
+      'and unknown names are told. The past is looked at ' +
       'too: no backup and no record of the audit log may be missing. Only names, sizes and small objects are read.',
-    '--drill restores backups into throwaway PostgreSQL and Redis servers and folders of this machine, compares tables, keys ' +
+    '--drill restores backups into throwaway PostgreSQL and Redis servers and folders of this machine, compares ' +
+      'tables, keys ' +
       'and files with what was recorded, and keeps the result as evidence. With --pitr a cluster is recovered to a ' +
       'random moment, and the log itself has to show that all that was committed before is there, and nothing later.',
-    'Configured servers are not touched, and the throwaway ones listen on private sockets only. All of it is removed afterwards, after a kill by the next run. Where a ' +
+    'Configured servers are not touched, and the throwaway ones listen on private sockets only. All of it is ' +
+      'removed afterwards, after a kill by the next run. Where a ' +
       'drill is not possible (a program, an extension or space is missing) that is said, and nothing is recorded.',
   ],
   examples: [

@@ -7,7 +7,8 @@ export const manual: Manual = {
     'Prints a line for each backup, oldest first: when it was taken, its components, what was read, what was new and ' +
       'what was stored, how far it has been proven (stored, checked, decoded, proven), and what is not as usual. ' +
       'Every target is listed unless --target names one.',
-    'Only manifests, notes and evidence are read, and nothing is changed. No server is asked. It works without a key; ' +
+    'Only manifests, notes and evidence are read, and nothing is ' +
+      'changed. No server is asked. It works without a key; ' +
       'then no seal can be checked, and the state is unknown. A manifest that cannot be read is named below the table.',
   ],
   examples: [

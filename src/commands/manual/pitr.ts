@@ -7,7 +7,8 @@ export const manual: Manual = {
     'Recovers a PostgreSQL cluster to a recovery target: a time, an LSN, a transaction, a restore point, or the end ' +
       'of the archived log. It chooses the newest base backup before the target and the timeline, and looks whether ' +
       'the log is there without a gap; what cannot be recovered is refused, with the nearest moments that can.',
-    'Then the base backup is placed in --data-dir, and a server of its own, which nobody else can connect to, replays the log. ' +
+    'Then the base backup is placed in --data-dir, and a server of its own, which nobody else can connect to, ' +
+      'replays the log. ' +
       'Every database is read afterwards and checked by pg_amcheck where that is installed. With --into-database a ' +
       'database (or --tables of it) is copied from the recovered cluster into the live server: beside what is there, ' +
       'compared, and swapped only with --into-live.',

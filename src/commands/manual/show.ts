@@ -5,7 +5,8 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 export const manual: Manual = {
   description: [
     'Prints what is known of one backup: when, where and with which versions it was taken; sizes of its components ' +
-      'and artifacts; what it recorded of its sources (databases with their largest tables and extensions, Redis keys ' +
+      'and artifacts; what it recorded of its sources (databases ' +
+      'with their largest tables and extensions, Redis keys ' +
       'by database, files by kind, the range of write-ahead log of a base backup); what changed or vanished while it ' +
       'was read; and the evidence of each check, drill and restore since.',
     'Names that come from servers and file systems are printed with escapes for control characters. --json gives ' +

@@ -5,7 +5,8 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 export const manual: Manual = {
   description: [
     'Takes a backup out of trash, with everything that belongs to it, as long as its grace time has not passed. It ' +
-      'is put on hold, since the next cleanup would delete it again; --no-hold leaves that to the policy. In a bucket ' +
+      'is put on hold, since the next cleanup would delete it again; ' +
+      '--no-hold leaves that to the policy. In a bucket ' +
       'that keeps versions, a backup whose manifest somebody deleted is shown again the same way.',
     'Nothing that is stored is rewritten. If it fails, the backup is still in trash.',
   ],

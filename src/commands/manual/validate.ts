@@ -6,9 +6,11 @@ export const manual: Manual = {
   description: [
     'Reads stored backups and compares them with what their manifests say. By default every byte is read and its ' +
       'tag checked. --quick reads only the small objects, and asks for presence and size of packs; --deep also ' +
-      'decompresses, compares chunk ids, and reads each archive to its end; --sample reads some percent of the packs, ' +
+      'decompresses, compares chunk ids, and reads each archive to ' +
+      'its end; --sample reads some percent of the packs, ' +
       'others each time.',
-    'What was found is kept as evidence beside the backup, good or bad: lists and status show it. Damage is told with ' +
+    'What was found is kept as evidence beside the backup, good or ' +
+      'bad: lists and status show it. Damage is told with ' +
       'the objects, and with the tables, keys or files that it affects. Nothing is repaired and nothing deleted. No ' +
       'server is needed. Whether a backup restores is for lifeboat-integrity(1) to prove.',
   ],

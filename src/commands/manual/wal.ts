@@ -26,7 +26,9 @@ export const manual: Manual = {
       purpose: 'as archive_command, with %p for the path',
     },
     {
-      line: 'lifeboat wal fetch --config /etc/lifeboat/lifeboat.config.json 000000010000000000000001 pg_wal/RECOVERYXLOG',
+      line:
+        'lifeboat wal fetch --config /etc/lifeboat/lifeboat.config.json 000000010000000000000001 ' +
+        'pg_wal/RECOVERYXLOG',
       purpose: 'as restore_command, with %f and %p',
     },
     {
@@ -45,7 +47,8 @@ export const manual: Manual = {
   exits: {
     done: 'archived, delivered, stopped in good order, or: all log is there',
     warnings:
-      'status: the server cannot be asked, or archiving is behind; stream: the last of the log waits in the state folder',
+      'status: the server cannot be asked, or archiving is behind; ' +
+      'stream: the last of the log waits in the state folder',
     ...repositoryExits,
     not_found: 'there is no repository',
     locked: 'stream: another receiver of this cluster runs',

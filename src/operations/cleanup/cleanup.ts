@@ -1,6 +1,6 @@
 /**
- * Deletes what the retention policy no longer keeps: first into trash, from where `undelete` takes it back, and for good
- * once the grace time has passed; then the packs that nobody needs any more. All of it under the `cleanup` lease.
+ * Deletes what the retention policy no longer keeps: first into trash, from where `undelete` takes it back, and for
+ * good once the grace time has passed; then the packs that nobody needs any more. All of it under the `cleanup` lease.
  */
 import type { RetentionByComponent } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';

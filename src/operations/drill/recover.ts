@@ -109,8 +109,18 @@ export async function blaming<T>(
   }
 }
 
-const missingHere =
-  /could not (?:load library|access file "|create shared memory|map anonymous|open extension)|incompatible with operating system|collation .* not supported|Cannot allocate memory|out of memory|terminated by signal 9|was killed by SIGKILL|insufficient parameter/;
+const missingHere = new RegExp(
+  [
+    'could not (?:load library|access file "|create shared memory|map anonymous|open extension)',
+    'incompatible with operating system',
+    'collation .* not supported',
+    'Cannot allocate memory',
+    'out of memory',
+    'terminated by signal 9',
+    'was killed by SIGKILL',
+    'insufficient parameter',
+  ].join('|'),
+);
 
 async function reachedBy(
   server: RecoveringServer | undefined,

@@ -71,7 +71,8 @@ export async function drillRedis(subject: DrillSubject, record: DrillRecord, con
     'types and expiry of a sample of keys with the file',
     'functions with what was recorded',
   );
-  record.summary = `${counted(facts.keys, 'key')}${server.expiredKeys > 0 ? `, ${server.expiredKeys.toLocaleString('en-US')} expired since` : ''}`;
+  const expired = server.expiredKeys > 0 ? `, ${server.expiredKeys.toLocaleString('en-US')} expired since` : '';
+  record.summary = `${counted(facts.keys, 'key')}${expired}`;
 }
 
 /** The file that came out of the repository is the one that was described when it went in. */

@@ -33,7 +33,8 @@ export function parseTarget(text: string, now = Date.now()): PitrTarget {
 
 /** As PostgreSQL and people read it: UTC, microseconds. */
 export function formatMicroseconds(us: bigint): string {
-  return `${new Date(Number(us / 1_000_000n) * 1000).toISOString().slice(0, 19)}.${String(us % 1_000_000n).padStart(6, '0')}Z`;
+  const toTheSecond = new Date(Number(us / 1_000_000n) * 1000).toISOString().slice(0, 19);
+  return `${toTheSecond}.${String(us % 1_000_000n).padStart(6, '0')}Z`;
 }
 
 /** "2026-01-02T03:04:05.123456+01:00" (or a blank for the T) in microseconds since 1970. */

@@ -79,14 +79,14 @@ function behindTheEnd({ run, end, target, facts }: Reach): LifeboatError {
       : `the archived WAL has a gap before: ${run.missing} is missing`);
   const nearest =
     target.kind === 'lsn' || target.kind === 'latest' ? (lsn === undefined ? undefined : `lsn:${lsn}`) : last;
+  const possible = nearest ?? `the end of the base backup (${facts.stoppedAt}): --to immediate`;
+  const all = nearest === undefined || run.missing !== undefined ? '' : '; or all that there is: --to latest';
   return new LifeboatError(
     run.damage === undefined ? 'window' : 'integrity',
     `cannot recover to ${target.text}: ${why}`,
     {
       state: 'nothing was changed',
-      hint:
-        'the latest possible moment is ' +
-        `${nearest ?? `the end of the base backup (${facts.stoppedAt}): --to immediate`}${nearest === undefined || run.missing !== undefined ? '' : '; or all that there is: --to latest'}`,
+      hint: `the latest possible moment is ${possible}${all}`,
       facts: { earliest: facts.stoppedAt, latest: last, latestLsn: lsn, missing: run.missing },
     },
   );

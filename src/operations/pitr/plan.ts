@@ -88,11 +88,9 @@ export async function planPitr(
     }
     const run = await readableRun(repository, facts.systemIdentifier, runOf(inventory, facts, timeline));
     if (run.last < segmentsOfBase(facts).last) {
-      reasons.push(
-        `${manifest.id} ${lacksLog}: ` +
-          `${run.missing ?? segmentAt(facts.timeline, (run.last + 1n) * BigInt(facts.walSegmentBytes), facts.walSegmentBytes)} ` +
-          `is ${run.damage === undefined ? 'missing' : 'damaged'}`,
-      );
+      const { timeline: ownTimeline, walSegmentBytes } = facts;
+      const lacking = run.missing ?? segmentAt(ownTimeline, (run.last + 1n) * BigInt(walSegmentBytes), walSegmentBytes);
+      reasons.push(`${manifest.id} ${lacksLog}: ${lacking} is ${run.damage === undefined ? 'missing' : 'damaged'}`);
       continue;
     }
     const place = await placeFor(facts);
@@ -136,6 +134,7 @@ export async function planPitr(
     throw new NoBaseError(`no base backup has its write-ahead log: ${reasons.slice(0, 5).join('; ')}`, name);
   }
   const logical = target.kind === 'time' ? await logicalBefore(repository, name, target.atUs) : undefined;
+  const otherwise = logical === undefined ? '' : `; a logical backup from before: lifeboat restore ${logical}`;
   throw new LifeboatError(
     'window',
     `no base backup can be recovered to ${request.to}: ${reasons.slice(0, 5).join('; ')}`,
@@ -144,8 +143,7 @@ export async function planPitr(
       hint:
         oldest === undefined
           ? undefined
-          : `the earliest possible moment is ${oldest.stoppedAt} ` +
-            `(lsn:${oldest.stopLsn})${logical === undefined ? '' : `; a logical backup from before: lifeboat restore ${logical}`}`,
+          : `the earliest possible moment is ${oldest.stoppedAt} (lsn:${oldest.stopLsn})${otherwise}`,
       facts: oldest === undefined ? undefined : { earliest: oldest.stoppedAt, earliestLsn: oldest.stopLsn, logical },
     },
   );

@@ -160,7 +160,8 @@ async function restoreKeys(
     expired += report.expiredKeys;
     kept ??= report.safetySnapshot;
   }
-  const summary = `${counted(restored, 'key')}${expired === 0 ? '' : `, ${expired.toLocaleString('en-US')} had expired`}`;
+  const lapsed = expired === 0 ? '' : `, ${expired.toLocaleString('en-US')} had expired`;
+  const summary = `${counted(restored, 'key')}${lapsed}`;
   return {
     name: component.name,
     kind: component.kind,

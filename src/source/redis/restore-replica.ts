@@ -270,7 +270,9 @@ async function awaitSync(target: RedisConnection, scratch: ScratchServer, contex
     if (!synced && Date.now() - begun > firstContactMs) {
       throw new ReplicaImpossibleError('source', `Redis at ${target.endpoint.text} cannot reach the scratch server`, {
         state: 'its data was not touched',
-        hint: 'name an address of this host that the target can reach by --replica-address, or use --redis-method commands',
+        hint:
+          'name an address of this host that the target can reach by ' +
+          '--replica-address, or use --redis-method commands',
       });
     }
     if (Date.now() - movedAt > stallMs) {

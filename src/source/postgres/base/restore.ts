@@ -114,16 +114,12 @@ export async function takeIntoUse(dataDir: string): Promise<void> {
   await syncFolder(dataDir);
 }
 
+const ofRecovery = new RegExp(
+  '^\\s*(recovery_\\w+|restore_command|archive_cleanup_command|archive_mode|primary_(conninfo|slot_name))\\s*=',
+);
+
 function withoutRecovery(text: string): string {
-  const kept = text
-    .split('\n')
-    .filter(
-      (line) =>
-        line !== '' &&
-        !/^\s*(recovery_\w+|restore_command|archive_cleanup_command|archive_mode|primary_conninfo|primary_slot_name)\s*=/.test(
-          line,
-        ),
-    );
+  const kept = text.split('\n').filter((line) => line !== '' && !ofRecovery.test(line));
   return [...kept, "archive_mode = 'off'", ''].join('\n');
 }
 

@@ -47,11 +47,9 @@ export async function* spoolTablespaces(
   scratch.catch((error: unknown) => folders.reject(error));
   try {
     const folder = await folders.promise;
-    context.emit({
-      type: 'step',
-      component: 'base',
-      message: `the cluster has ${options.tablespaces.length} more tablespaces: its base backup goes by way of ${folder}`,
-    });
+    const message =
+      `the cluster has ${options.tablespaces.length} more tablespaces: ` + `its base backup goes by way of ${folder}`;
+    context.emit({ type: 'step', component: 'base', message });
     await fill(folder, options, context);
     yield* handOver(folder, options, context);
   } finally {

@@ -51,7 +51,8 @@ export async function amcheck(
   const result = await runTool({
     file,
     args,
-    // The name of a database, as PGDATABASE or as an argument, would be read as a connection string if it looks like one.
+    // The name of a database, as PGDATABASE or as an argument, would be read as a connection string if it looks like
+    // one.
     env: libpqEnvironment(url, { database: conninfo(database) }),
     signal,
     okExitCodes: [0, 1, 2],

@@ -39,8 +39,9 @@ export function accessListOf({ accessList, grants = [] }: RecordedAccess): {
   };
 }
 
-const statement =
-  /^GRANT ([A-Z]+(?:, [A-Z]+)*) ON DATABASE :DATABASE: TO (?:"((?:[^"]|"")+)"|([a-z_][a-z0-9_]*|PUBLIC))( WITH GRANT OPTION)?$/;
+const rights = '([A-Z]+(?:, [A-Z]+)*)';
+const grantee = '(?:"((?:[^"]|"")+)"|([a-z_][a-z0-9_]*|PUBLIC))';
+const statement = new RegExp(`^GRANT ${rights} ON DATABASE :DATABASE: TO ${grantee}( WITH GRANT OPTION)?$`);
 
 /** quote_ident() leaves bare what is lower case only, so a role that is called PUBLIC stands in quotes. */
 function fromStatement(text: string): DatabaseGrant | undefined {

@@ -70,8 +70,10 @@ async function readDatabase(connection: Connection): Promise<DatabaseRow> {
 }
 
 const databaseSql = `
-  SELECT d.datname AS name, pg_get_userbyid(d.datdba) AS owner, pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
-    (SELECT spcname FROM pg_tablespace WHERE oid = d.dattablespace) AS tablespace, d.datconnlimit AS connection_limit, d.datistemplate AS is_template,
+  SELECT d.datname AS name, pg_get_userbyid(d.datdba) AS owner, pg_encoding_to_char(d.encoding) AS encoding,
+    d.datcollate AS collate, d.datctype AS ctype,
+    (SELECT spcname FROM pg_tablespace WHERE oid = d.dattablespace) AS tablespace,
+    d.datconnlimit AS connection_limit, d.datistemplate AS is_template,
     shobj_description(d.oid, 'pg_database') AS comment, row_to_json(d) AS columns
   FROM pg_database d WHERE d.datname = current_database()`;
 
@@ -96,19 +98,24 @@ async function readAccessList(connection: Connection): Promise<DatabaseGrant[] |
 }
 
 const settingsSql = `
-  SELECT CASE WHEN s.setrole <> 0 THEN pg_get_userbyid(s.setrole) END AS role, split_part(c.line, '=', 1) AS name, substr(c.line, strpos(c.line, '=') + 1) AS value
+  SELECT CASE WHEN s.setrole <> 0 THEN pg_get_userbyid(s.setrole) END AS role,
+    split_part(c.line, '=', 1) AS name, substr(c.line, strpos(c.line, '=') + 1) AS value
   FROM pg_db_role_setting s, unnest(s.setconfig) WITH ORDINALITY c(line, n)
   WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY s.setrole, c.n`;
 
 const extensionsSql = `
-  SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY e.extname`;
+  SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema
+  FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY e.extname`;
 
 /** Not those of temporary tables, nor members of extensions. No value: never called, or not readable. */
 const sequencesSql = `
-  SELECT n.nspname AS schema, c.relname AS name, CASE WHEN has_sequence_privilege(c.oid, 'SELECT, USAGE') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery()) THEN pg_sequence_last_value(c.oid) END AS last_value
+  SELECT n.nspname AS schema, c.relname AS name,
+    CASE WHEN has_sequence_privilege(c.oid, 'SELECT, USAGE') AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+      THEN pg_sequence_last_value(c.oid) END AS last_value
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    AND NOT EXISTS (
+      SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 /** Names only: their connection strings hold passwords. Those columns that hold none are readable by all. */
@@ -146,7 +153,8 @@ function largeObjectsSql(serverVersionNum: number): string {
   return `
     SELECT sum(bytes) AS bytes, sum(hashint8extended(bytes, loid::int8) + 0::numeric) + sum(pages) AS fingerprint
     FROM (SELECT loid, max(pageno::int8 * (current_setting('block_size')::int / 4) + length(data)) AS bytes,
-            sum(CASE WHEN length(page) > 0 THEN hashtextextended(encode(page, 'hex') COLLATE "C", loid::int8 << 31 | pageno) ELSE 0 END) AS pages
+            sum(CASE WHEN length(page) > 0
+              THEN hashtextextended(encode(page, 'hex') COLLATE "C", loid::int8 << 31 | pageno) ELSE 0 END) AS pages
           FROM (SELECT loid, pageno, data, ${trimmed} AS page FROM pg_largeobject) p GROUP BY loid) o`;
 }
 

@@ -33,7 +33,8 @@ DO $lifeboat$ DECLARE k record; missing boolean; BEGIN
       AND c.conrelid = ANY (ARRAY[${names}]::pg_catalog.regclass[]::pg_catalog.oid[])
     GROUP BY c.oid, c.conname, c.conrelid, c.confrelid
   LOOP
-    EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM ONLY %s c WHERE %s AND NOT EXISTS (SELECT FROM %s p WHERE %s))',
+    EXECUTE pg_catalog.format(
+      'SELECT EXISTS (SELECT FROM ONLY %s c WHERE %s AND NOT EXISTS (SELECT FROM %s p WHERE %s))',
       k.child, k.filled, k.parent, k.same) INTO missing;
     IF missing THEN
       RAISE foreign_key_violation USING MESSAGE =

@@ -46,9 +46,7 @@ export async function replayGlobals(request: GlobalsRequest, context: RunContext
   const all = splitStatements(await readText(request.reader, globals.artifact)).map(classify);
   const statements =
     request.drill === true
-      ? all
-          .filter(({ kind }) => kind !== 'tablespace')
-          .map((each) => ({ ...each, sql: each.sql.replace(passwordClause, '$1') }))
+      ? all.filter(({ kind }) => kind !== 'tablespace').map((each) => ({ ...each, sql: replacePassword(each.sql, '') }))
       : all;
   return withMaintenance({ url: request.targetUrl, except: [], signal: context.signal }, async (client) => {
     const existing = await names(client, 'SELECT rolname AS name FROM pg_roles');
@@ -187,21 +185,26 @@ async function attempt(client: Queries, sql: string): Promise<string | undefined
  */
 function modestly(sql: string): string {
   if (!sql.startsWith('ALTER ROLE ')) return sql.replace(/ GRANTED BY (?:"(?:[^"]|"")+"|\S+)$/, '');
-  return sql
-    .replace(/ (WITH.*?) NOSUPERUSER/, ' $1')
-    .replace(/ NOREPLICATION/, '')
-    .replace(/ NOBYPASSRLS/, '');
+  return inAttributes(sql, (attributes) =>
+    attributes.replaceAll(/(^| )(NOSUPERUSER|NOREPLICATION|NOBYPASSRLS)\b/g, ''),
+  );
 }
 
-/**
- * Only in the ALTER ROLE that pg_dumpall writes with a role's attributes, after its quoted or plain name: a name may
- * hold the same words. Nothing but the role's validity follows it.
- */
-const passwordClause =
-  /^((?:CREATE|ALTER) ROLE (?:"(?:[^"]|"")+"|[^\s"]+) WITH [A-Z0-9 -]*?) ?PASSWORD '(?:[^']|'')*'(?=( VALID UNTIL '[^']*')?$)/;
+/** Changes what follows a role's name in the statement of its attributes only: the name may hold the same words. */
+function inAttributes(sql: string, change: (attributes: string) => string): string {
+  const [, head, attributes] = /^((?:CREATE|ALTER) ROLE (?:"(?:[^"]|"")+"|[^\s"]+) WITH )(.*)$/s.exec(sql) ?? [];
+  return head === undefined || attributes === undefined ? sql : `${head}${change(attributes)}`;
+}
+
+/** `to` stands for the whole clause; nothing but the role's validity follows it. */
+function replacePassword(sql: string, to: string): string {
+  return inAttributes(sql, (attributes) =>
+    attributes.replace(/ ?\bPASSWORD '(?:[^']|'')*'(?=( VALID UNTIL '[^']*')?$)/, to),
+  );
+}
 
 function withoutPassword(sql: string): string {
-  return sql.replace(passwordClause, "$1 PASSWORD '***'");
+  return replacePassword(sql, " PASSWORD '***'");
 }
 
 async function names(client: Queries, query: string): Promise<Set<string>> {

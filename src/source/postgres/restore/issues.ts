@@ -101,10 +101,23 @@ export function harmlessReason({ tocId, entry, message, command }: RestoreIssue)
 
 /** True if the words mean that the connection or the server is gone; libpq's own words, always English here. */
 export function saysServerLost(text: string): boolean {
-  return /server closed the connection unexpectedly|connection to server .{0,300} failed|could not connect to server|no connection to the server|could not (send data to|receive data from) server|SSL connection has been closed|SSL SYSCALL error|terminating connection|the database system is (shutting down|starting up|in recovery)/s.test(
-    text,
-  );
+  return serverLost.test(text);
 }
+
+const serverLost = new RegExp(
+  [
+    'server closed the connection unexpectedly',
+    'connection to server .{0,300} failed',
+    'could not connect to server',
+    'no connection to the server',
+    'could not (send data to|receive data from) server',
+    'SSL connection has been closed',
+    'SSL SYSCALL error',
+    'terminating connection',
+    'the database system is (shutting down|starting up|in recovery)',
+  ].join('|'),
+  's',
+);
 
 /** The error that ends a restore for issues of which none is harmless. `part` says which step, e.g. "data". */
 export function restoreFailure(part: string, issues: readonly RestoreIssue[]): LifeboatError {

@@ -167,7 +167,8 @@ function tellOmissions(
       type: 'warning',
       component: 'postgres',
       message:
-        `subscriptions are not restored (${facts.subscriptions.join(', ')}): restored ones would take the place of the ` +
+        'subscriptions are not restored ' +
+        `(${facts.subscriptions.join(', ')}): restored ones would take the place of the ` +
         'production ones at their publishers',
     });
   }

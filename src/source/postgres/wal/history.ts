@@ -10,7 +10,10 @@ export interface HistoryLine {
 
 const lineOfHistory = /^\s*(\d+)\s+([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})(\s|$)/;
 
-/** The ancestors that a .history file names, oldest first. Throws LifeboatError `integrity` for lines that are not entries. */
+/**
+ * The ancestors that a .history file names, oldest first. Throws LifeboatError `integrity` for lines that are not
+ * entries.
+ */
 export function parseHistory(text: string, name: string): HistoryLine[] {
   const lines = text.split('\n').filter((line) => !/^\s*(#|$)/.test(line));
   return lines.map((line) => {
