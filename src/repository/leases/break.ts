@@ -1,4 +1,4 @@
-/** Taking a dead run's lease away, for `unlock`. A live one only by force. */
+/** Removing the lease of a dead run, for `unlock`. A live one only by force. */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { acquireLease } from './lease.ts';
@@ -48,7 +48,7 @@ export async function breakLease(
 
 function stillLive(lease: ListedLease): LifeboatError {
   const locked = lockedError(lease);
-  const breaking = `lifeboat unlock ${lease.id} --force`;
+  const breaking = `lifeboat unlock ${lease.scope} --alive`;
   return new LifeboatError('locked', `${locked.message}: it may well be alive`, {
     state: 'nothing was changed',
     hint: `it counts as dead 30 minutes after its last renewal; to break it before: ${breaking}`,
