@@ -204,7 +204,7 @@ test('a target that holds files is refused, and left alone', async () => {
   const target = folder();
   writeFileSync(join(target, 'mine'), 'mine');
   await rejects(restore(target), 'usage', /it contains files/);
-  await rejects(restore(join(target, 'mine')), 'usage', /no folder/);
+  await rejects(restore(join(target, 'mine')), 'usage', /is not a folder/);
   assert.deepEqual([...readTree(target).keys()], ['mine']);
 });
 

@@ -156,9 +156,12 @@ test('two swaps in one second keep both old databases; names that a running rest
   );
 
   await server.query('postgres', 'CREATE DATABASE "twice_restored_20260102T030405"');
-  await server.query('postgres', 'CREATE DATABASE twice_restoring_0');
+  await server.query('postgres', 'CREATE DATABASE twice_restoring_0123abcd');
   const mark = JSON.stringify({ target: 'twice_restored_20260102T030406', by: ownIdentity(), since: at.toISOString() });
-  await server.query('postgres', `COMMENT ON DATABASE twice_restoring_0 IS 'lifeboat restore in progress ${mark}'`);
+  await server.query(
+    'postgres',
+    `COMMENT ON DATABASE twice_restoring_0123abcd IS 'lifeboat restore in progress ${mark}'`,
+  );
   const free = await withMaintenance({ url: new Secret(server.url()), except: [] }, (client) =>
     freeStampedName(client, (when) => restoredName('twice', when), at),
   );

@@ -47,8 +47,8 @@ export async function* spoolTablespaces(
   scratch.catch((error: unknown) => folders.reject(error));
   try {
     const folder = await folders.promise;
-    const message =
-      `the cluster has ${options.tablespaces.length} more tablespaces: ` + `its base backup goes by way of ${folder}`;
+    const { length } = options.tablespaces;
+    const message = `the cluster has ${length} more tablespaces: its base backup goes by way of ${folder}`;
     context.emit({ type: 'step', component: 'base', message });
     await fill(folder, options, context);
     yield* handOver(folder, options, context);
