@@ -53,7 +53,8 @@ if [ -n "$node" ]; then
   MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-1048576}
   MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-33554432}
   export MALLOC_ARENA_MAX MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_
-  exec "$node" --expose-gc --max-semi-space-size=8 --initial-old-space-size=64 "$self" "$@"
+  # After -- Node looks for no options of its own: it would take our --env-file for one.
+  exec "$node" --expose-gc --max-semi-space-size=8 --initial-old-space-size=64 -- "$self" "$@"
 fi
 
 message='cannot start lifeboat: Node.js is not installed or not in PATH'

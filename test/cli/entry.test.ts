@@ -67,6 +67,14 @@ test('says so when the working directory is gone', () => {
   assert.equal(status, 2);
 });
 
+test('Node takes no option of ours for one of its own: its exit codes would end a recovery', () => {
+  const missing = join(scratch, 'no-such-file');
+  const fetch = ['wal', 'fetch', '000000010000000000000001', join(scratch, 'out'), '--env-file', missing];
+  const { stderr, status } = spawnSync(entry, fetch, { env: { HOME: scratch }, encoding: 'utf8' });
+  assert.match(stderr, /^lifeboat: cannot read the environment file /);
+  assert.equal(status, 200, stderr);
+});
+
 test('prefers the new Node that npm installed over the one in PATH', () => {
   const checkout = layout('checkout', { own: '24.1.0', path: true });
   assert.match(checkout(), /^own .*bin\/lifeboat\.js backup a b\|--json\n$/);
