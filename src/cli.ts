@@ -4,6 +4,7 @@
  */
 import { processEnvironment } from './config/process-environment.ts';
 import { hookExitCode, serverHookOf } from './lib/server-hooks.ts';
+import { systemFailure } from './lib/file-errors.ts';
 import { programVersion } from './lib/version.ts';
 import { exitCodeFor, failureDocument, failureText } from './ui/failure.ts';
 import { write, type CliIo, type OutputStream } from './ui/terminal.ts';
@@ -23,7 +24,7 @@ export async function run(argv: readonly string[], io: CliIo = processIo()): Pro
     const { runProgram } = await import('./program.ts');
     return await runProgram(argv, io);
   } catch (error) {
-    return tellFailure(error, argv, io);
+    return tellFailure(systemFailure(error), argv, io);
   }
 }
 

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
+import { fileError } from '../lib/file-errors.ts';
 
 export const configFileName = 'lifeboat.config.json';
 
@@ -51,17 +52,21 @@ function claimFolder(path: string): string {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    if (systemCodeOf(error) !== 'EEXIST') throw error;
+    if (systemCodeOf(error) !== 'EEXIST') {
+      throw fileError(error, `cannot make the state folder ${path}`, { hint: anotherStateFolder });
+    }
     const found = lstatSync(path);
     const isOurs = found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o077) === 0;
     if (!isOurs) {
       throw new LifeboatError('usage', `cannot use the state folder ${path}: it is not ours alone`, {
-        hint: 'name another: BACKUP_STATE_DIR=/path',
+        hint: anotherStateFolder,
       });
     }
   }
   return path;
 }
+
+const anotherStateFolder = 'name another: BACKUP_STATE_DIR=/path';
 
 /** HOME, else what the user database says; undefined for users without a usable one (such as "nobody"). */
 export function homeOf(env: Environment): string | undefined {
@@ -99,7 +104,7 @@ async function ownerOf(path: string): Promise<Owner | undefined> {
     return found.isFile() ? found : undefined;
   } catch (error) {
     if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(systemCodeOf(error) ?? '')) return undefined;
-    throw error;
+    throw fileError(error, `cannot look for the configuration file ${path}`);
   }
 }
 

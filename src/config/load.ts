@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
-import { LifeboatError, messageOf } from '../lib/errors.ts';
+import { messageOf } from '../lib/errors.ts';
+import { tellingFileErrors } from '../lib/file-errors.ts';
 import type { Config } from './config.ts';
 import { findConfigFile, type Environment } from './discover.ts';
 import { readEnvironment } from './environment.ts';
@@ -112,14 +113,9 @@ async function configFile({
 }
 
 async function readDocument(file: string, faults: Fault[]): Promise<Raw> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    throw new LifeboatError('usage', `cannot read the configuration file ${file}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+  const text = await tellingFileErrors(`cannot read the configuration file ${file}`, {}, async () =>
+    readFile(file, 'utf8'),
+  );
   try {
     const { parseJsonc } = await import('./jsonc.ts');
     const document = parseJsonc(text);
@@ -143,14 +139,13 @@ async function readEnvFile(
       : undefined;
   const path = options.envFile === undefined ? configured : resolve(options.cwd, options.envFile);
   if (path === undefined) return { env: options.env, envFile: undefined, originNames: (name) => name };
-  try {
-    const inFile = parseEnv(await readFile(path, 'utf8')) as Record<string, string>;
-    const originNames = (name: string): string =>
-      options.env[name] === undefined && inFile[name] !== undefined ? `${name} in ${path}` : name;
-    return { env: { ...inFile, ...options.env }, envFile: path, originNames };
-  } catch (error) {
-    throw new LifeboatError('usage', `cannot read the environment file ${path}: ${messageOf(error)}`, { cause: error });
-  }
+  const text = await tellingFileErrors(`cannot read the environment file ${path}`, {}, async () =>
+    readFile(path, 'utf8'),
+  );
+  const inFile = parseEnv(text) as Record<string, string>;
+  const originNames = (name: string): string =>
+    options.env[name] === undefined && inFile[name] !== undefined ? `${name} in ${path}` : name;
+  return { env: { ...inFile, ...options.env }, envFile: path, originNames };
 }
 
 /** A plain URL becomes an object, so that the environment can add keys to it. */

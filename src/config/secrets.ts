@@ -5,6 +5,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { messageOf } from '../lib/errors.ts';
+import { tellingFileErrors } from '../lib/file-errors.ts';
 import { Secret } from '../lib/secret.ts';
 import type { Environment } from './discover.ts';
 import type { SecretReference } from './schema.ts';
@@ -57,9 +58,11 @@ function nonEmpty(value: string | undefined, what: string): Secret {
 }
 
 async function readSecretFile(path: string): Promise<string> {
-  // Not only regular files: process substitution and credential sockets of systemd are pipes.
-  if ((await stat(path)).size > maxSecretBytes) throw new Error(`${path} is larger than a secret can be`);
-  return withoutLineEnd(await readFile(path, 'utf8'));
+  return tellingFileErrors(`cannot read ${path}`, {}, async () => {
+    // Not only regular files: process substitution and credential sockets of systemd are pipes.
+    if ((await stat(path)).size > maxSecretBytes) throw new Error(`${path} is larger than a secret can be`);
+    return withoutLineEnd(await readFile(path, 'utf8'));
+  });
 }
 
 async function runSecretCommand(

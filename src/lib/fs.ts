@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm, statfs, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { LifeboatError, systemCodeOf } from './errors.ts';
+import { LifeboatError } from './errors.ts';
+import { spaceError, tellingFileErrors } from './file-errors.ts';
 import { rememberPath } from './leftovers.ts';
 import { foreignOwner, give, giveNewFolders } from './owners.ts';
 import { formatBytes } from './units.ts';
@@ -39,12 +40,6 @@ export async function ensureFolder(path: string): Promise<void> {
   giveNewFolders(await mkdir(path, { recursive: true, mode: 0o700 }), path);
 }
 
-/** What was thrown, as LifeboatError `space` (15) if it says that a disk or a quota is full. */
-export function spaceError(error: unknown, act: string, hint: string): unknown {
-  if (!['ENOSPC', 'EDQUOT'].includes(systemCodeOf(error) ?? '')) return error;
-  return new LifeboatError('space', `${act}: no space left on the device`, { hint, cause: error });
-}
-
 /** Makes a folder's entries durable. */
 export async function syncFolder(path: string | Buffer): Promise<void> {
   const folder = await open(path, 'r');
@@ -57,25 +52,25 @@ export async function syncFolder(path: string | Buffer): Promise<void> {
 
 /**
  * Runs `work` with a private folder (0700) that is gone afterwards, even if this process is killed (the next run
- * removes it).
+ * removes it). Throws LifeboatError `usage` (2) where it cannot be made, `space` (15) where there is no room in it.
  */
 export async function withScratchFolder<T>(work: (path: string) => Promise<T>, parent = tmpdir()): Promise<T> {
   const path = join(parent, `lifeboat-${randomBytes(6).toString('hex')}`);
   // Before it exists: killed in between, the next run must know of it.
   using _ = rememberPath(path);
-  await mkdir(path, { mode: 0o700 });
+  await tellingFileErrors(`cannot make the scratch folder ${path}`, { hint: anotherScratchFolder }, async () =>
+    mkdir(path, { mode: 0o700 }),
+  );
   try {
     return await work(path);
   } catch (error) {
-    throw spaceError(
-      error,
-      `cannot write to the scratch folder ${path}`,
-      'make room there, or name another folder by TMPDIR',
-    );
+    throw spaceError(error, `cannot write to the scratch folder ${path}`, anotherScratchFolder);
   } finally {
     await rm(path, { recursive: true, force: true, maxRetries: 3 });
   }
 }
+
+const anotherScratchFolder = 'make room there, or name another folder that this user may write to by TMPDIR';
 
 /** Throws LifeboatError `space` (15) when a folder's file system has less room than `neededBytes`. */
 export async function requireSpace(folder: string, neededBytes: number, forWhat: string): Promise<void> {

@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import type { RepositoryLocation } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
+import { fileError, stateFolderHint } from '../lib/file-errors.ts';
 import { openLeftovers } from '../lib/leftovers.ts';
 import { asOf } from '../repository/as-of.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
@@ -72,9 +73,23 @@ export async function withReadRepository<T>(
   );
 }
 
-/** Ends what killed runs of this host have left, and tells it. For operations that make scratch files or children. */
+/**
+ * Ends what killed runs of this host have left, and tells it. For operations that make scratch files or children.
+ * Throws LifeboatError `usage` (2) or `space` (15) where the state folder cannot be used.
+ */
 export function collectLeftovers({ config }: LoadedConfig, context: RunContext): void {
-  for (const what of openLeftovers(config.stateDir)) {
+  for (const what of usingStateFolder(config.stateDir, () => openLeftovers(config.stateDir))) {
     context.emit({ type: 'step', message: `removed what a killed run had left: ${what}` });
+  }
+}
+
+function usingStateFolder<T>(stateDir: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw fileError(error, `cannot use the state folder ${stateDir}`, {
+      state: 'nothing was changed',
+      hint: stateFolderHint,
+    });
   }
 }

@@ -6,11 +6,12 @@
 import type { LoadedConfig } from '../config/load.ts';
 import { exitCodeWarnings } from '../lib/errors.ts';
 import type { EventSink, RunContext } from '../lib/events.ts';
+import { systemFailure } from '../lib/file-errors.ts';
 import type { Operation } from './operation.ts';
 
 const exitCodes = new WeakMap<object, number>();
 
-/** Runs it. Rejects as the operation does. */
+/** Runs it. Rejects as the operation does; what a file system refused as LifeboatError. */
 export async function perform<Options, Request, Result extends object>(
   operation: Operation<Options, Request, Result>,
   loaded: LoadedConfig,
@@ -22,7 +23,9 @@ export async function perform<Options, Request, Result extends object>(
     if (event.type === 'warning') isWarned = true;
     context.emit(event);
   };
-  const result = await operation.run(loaded, request, { ...context, emit });
+  const result = await operation.run(loaded, request, { ...context, emit }).catch((error: unknown) => {
+    throw systemFailure(error);
+  });
   const warned = isWarned || hasWarnings(result) ? exitCodeWarnings : 0;
   exitCodes.set(result, operation.exitCode?.(result) ?? warned);
   return result;

@@ -7,7 +7,8 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { link, readFile, rm, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { LifeboatError, messageOf, systemCodeOf } from '../lib/errors.ts';
+import { systemCodeOf } from '../lib/errors.ts';
+import { fileError, stateFolderHint, tellingFileErrors } from '../lib/file-errors.ts';
 import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
 import type { DataKey } from './box/crypto.ts';
 import { signerFromSeed, type Signer } from './box/signing.ts';
@@ -182,7 +183,9 @@ export async function ownSigner(stateDir: string): Promise<Signer> {
     // Of two processes that get here at once only one may win; rename would let both.
     await link(mine, path);
   } catch (error) {
-    if (systemCodeOf(error) !== 'EEXIST') throw error;
+    if (systemCodeOf(error) !== 'EEXIST') {
+      throw fileError(error, 'cannot write to the state folder', { hint: stateFolderHint });
+    }
   } finally {
     await unlink(mine);
   }
@@ -212,22 +215,16 @@ export async function readStateFile<T>(path: string): Promise<T | undefined> {
     return JSON.parse(await readFile(path, 'utf8')) as T;
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw new LifeboatError('usage', `cannot read the state folder: ${messageOf(error)}`, {
+    throw fileError(error, 'cannot read the state folder', {
       hint: 'run it as the user that it belongs to, or set BACKUP_STATE_DIR to a folder of this user',
-      cause: error,
     });
   }
 }
 
 /** A file of this host's state (0600), its folder made if need be. Throws `usage` where this user may not write. */
 export async function writeStateFile(path: string, value: unknown): Promise<void> {
-  try {
+  await tellingFileErrors('cannot write to the state folder', { hint: stateFolderHint }, async () => {
     await ensureFolder(dirname(path));
     await writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`, 0o600);
-  } catch (cause) {
-    throw new LifeboatError('usage', `cannot write to the state folder: ${messageOf(cause)}`, {
-      hint: 'set BACKUP_STATE_DIR to a folder that this user may write',
-      cause,
-    });
-  }
+  });
 }

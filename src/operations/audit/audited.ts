@@ -5,6 +5,7 @@
  */
 import type { LoadedConfig } from '../../config/load.ts';
 import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
+import { systemFailure } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { Secret } from '../../lib/secret.ts';
 import { appendAudit, type AuditDraft } from '../../repository/audit.ts';
@@ -41,7 +42,8 @@ export function audited<Q extends object, R extends object>(
     let result: R;
     try {
       result = await operation(loaded, request, context);
-    } catch (error) {
+    } catch (thrown) {
+      const error = systemFailure(thrown);
       const draft = {
         ...base,
         ids: idsOf(request),

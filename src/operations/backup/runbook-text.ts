@@ -10,6 +10,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { originOf } from '../../config/origins.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { programPath } from '../../lib/program-path.ts';
 import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
@@ -80,11 +81,13 @@ export async function refreshRunbook(loaded: LoadedConfig, context: RunContext):
   );
 }
 
-/** `<state>/runbook.md`; returns its path. */
+/** `<state>/runbook.md`; returns its path. Throws LifeboatError `usage` (2) or `space` (15) where it cannot be written. */
 export async function writeRunbook({ config }: LoadedConfig, text: string): Promise<string> {
-  await ensureFolder(config.stateDir);
   const file = join(config.stateDir, 'runbook.md');
-  await writeFileAtomic(file, text);
+  await tellingFileErrors(`${file} cannot be written`, { hint: stateFolderHint }, async () => {
+    await ensureFolder(config.stateDir);
+    await writeFileAtomic(file, text);
+  });
   return file;
 }
 

@@ -11,6 +11,7 @@ import type { TargetConfig } from '../../config/config.ts';
 import { describeConfig } from '../../config/describe.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { fileReason } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { programVersion } from '../../lib/version.ts';
 import { attempt, failed, passed, warned } from './check.ts';
@@ -143,7 +144,8 @@ async function checkStateFolder(path: string): Promise<DoctorCheck> {
   try {
     there = await stat(path);
   } catch (error) {
-    if (systemCodeOf(error) !== 'ENOENT') return failed(name, `cannot use ${path}: ${messageOf(error)}`, hint, 'usage');
+    if (systemCodeOf(error) !== 'ENOENT')
+      return failed(name, `cannot use ${path}: ${fileReason(error)}`, hint, 'usage');
     const parent = await nearestFolder(path);
     const writable = await access(parent, constants.W_OK).then(
       () => true,

@@ -5,7 +5,8 @@
  */
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import { fileReason, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { isGone, isSameSystem, ownIdentity, type ProcessIdentity } from '../../lib/process-identity.ts';
 import type { EmergencyPlan, PlannedStep } from './plan.ts';
@@ -59,7 +60,7 @@ export class JournalFile {
       return journal;
     } catch (error) {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
-      throw new LifeboatError('integrity', `the journal ${this.path} cannot be read: ${messageOf(error)}`, {
+      throw new LifeboatError('integrity', `the journal ${this.path} cannot be read: ${fileReason(error)}`, {
         state: 'nothing was changed by this run',
         hint: `move it away and start anew: mv ${this.path} ${this.path}.damaged; lifeboat emergency-restore restore`,
         cause: error,
@@ -68,15 +69,10 @@ export class JournalFile {
   }
 
   async write(journal: Journal): Promise<void> {
-    try {
+    await tellingFileErrors(`cannot write the journal ${this.path}`, { hint: stateFolderHint }, async () => {
       await ensureFolder(this.#folder);
       await writeFileAtomic(this.path, `${JSON.stringify(journal, undefined, 2)}\n`);
-    } catch (cause) {
-      throw new LifeboatError('usage', `cannot write the journal ${this.path}: ${messageOf(cause)}`, {
-        hint: 'set BACKUP_STATE_DIR to a folder that this user may write',
-        cause,
-      });
-    }
+    });
   }
 
   /** Puts an earlier journal aside, under the time of its beginning; returns the path. */

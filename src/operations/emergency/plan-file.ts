@@ -3,7 +3,8 @@
  * repository, and what it says is looked at again before it is carried out.
  */
 import { readFile, writeFile } from 'node:fs/promises';
-import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { tellingFileErrors } from '../../lib/file-errors.ts';
 import { openRecord, sealRecord } from '../../repository/keys/sealed-records.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -12,7 +13,7 @@ import type { EmergencyPlan } from './plan.ts';
 /** What a plan is sealed as: the name of no object. */
 const planName = 'emergency-plan';
 
-/** Writes a new file (0600). Throws `usage` if there is one, or it cannot be written. */
+/** Writes a new file (0600). Throws `usage` if there is one, or it cannot be written; `space` where there is no room. */
 export async function writePlan(
   repository: Repository,
   manifest: Manifest,
@@ -20,30 +21,17 @@ export async function writePlan(
   file: string,
 ): Promise<void> {
   const key = { dataKey: await repository.dataKeyOf(manifest), signer: await repository.keyring?.signer() };
-  try {
-    await writeFile(file, sealRecord(planName, { repository: repository.repositoryId, plan }, key), {
-      flag: 'wx',
-      mode: 0o600,
-      flush: true,
-    });
-  } catch (cause) {
-    const why = systemCodeOf(cause) === 'EEXIST' ? 'it exists already' : messageOf(cause);
-    throw new LifeboatError('usage', `cannot write the plan to ${file}: ${why}`, {
-      state: 'nothing was changed',
-      hint: 'name another file with --plan-out',
-      cause,
-    });
-  }
+  const sealed = sealRecord(planName, { repository: repository.repositoryId, plan }, key);
+  const details = { state: 'nothing was changed', hint: 'name another file with --plan-out' };
+  await tellingFileErrors(`cannot write the plan to ${file}`, details, async () =>
+    writeFile(file, sealed, { flag: 'wx', mode: 0o600, flush: true }),
+  );
 }
 
 /** Throws `usage` if it cannot be read, `integrity` if it was changed or is of another repository. */
 export async function readPlan(repository: Repository, file: string): Promise<EmergencyPlan> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new LifeboatError('usage', `cannot read the plan ${file}: ${messageOf(cause)}`, {
-      state: 'nothing was changed',
-      cause,
-    });
-  });
+  const details = { state: 'nothing was changed' };
+  const bytes = await tellingFileErrors(`cannot read the plan ${file}`, details, async () => readFile(file));
   const { members } = await openRecord(bytes, planName, repository.keyring).catch((cause: unknown) => {
     throw new LifeboatError('integrity', `the plan ${file} is not what was written: ${messageOf(cause)}`, {
       state: 'nothing was changed',

@@ -63,7 +63,7 @@ export async function runbook(
   }
   const text = runbookText(loaded, request.target, status === undefined ? [] : outlook(status));
   const file = await writeRunbook(loaded, text).catch((error: unknown) =>
-    warn(`the runbook cannot be written to the state folder: ${messageOf(error)}`),
+    warn(`the runbook is not kept in the state folder: ${messageOf(error)}`),
   );
   return { text, file: file ?? undefined, warnings };
 }

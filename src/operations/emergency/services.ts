@@ -3,12 +3,13 @@
  * open, so that goes to a file and the end of the command itself is what counts; one that hangs is ended with all
  * that it has started, so that the restore does not hang with it.
  */
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { EmergencyConfig } from '../../config/config.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { runTool } from '../../lib/exec.ts';
+import { stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { ensureFolder } from '../../lib/fs.ts';
 import { abortAfter } from '../../lib/long-timer.ts';
 import { foreignOwner, give } from '../../lib/owners.ts';
@@ -32,9 +33,7 @@ export async function runService(
     });
   }
   const limit = abortAfter(emergency.serviceTimeoutMs);
-  await ensureFolder(dirname(log));
-  await using output = await open(log, 'w', 0o600);
-  give(output.fd, foreignOwner(dirname(log)));
+  await using output = await openLog(log);
   try {
     await runTool({
       file,
@@ -62,6 +61,15 @@ export async function runService(
       },
     );
   }
+}
+
+async function openLog(log: string): Promise<FileHandle> {
+  return tellingFileErrors(`cannot write what services print to ${log}`, { hint: stateFolderHint }, async () => {
+    await ensureFolder(dirname(log));
+    const output = await open(log, 'w', 0o600);
+    give(output.fd, foreignOwner(dirname(log)));
+    return output;
+  });
 }
 
 /** The end of what it printed. */

@@ -3,9 +3,10 @@
  * room, and be reachable for the server's user; and they are empty or gone again if the recovery fails.
  */
 import { readFileSync } from 'node:fs';
-import { readdir, rm, stat, statfs } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import { fileError, tellingFileErrors } from '../../lib/file-errors.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { FolderOwner } from '../../source/postgres/base/placer.ts';
@@ -91,10 +92,31 @@ export async function claimFolders({ dataDir, tablespaces }: RecoveryPlaces): Pr
   };
 }
 
+/** For socket, settings and log of a server; below the place of scratch servers. */
+export async function makeScratchFolder(parent: string): Promise<string> {
+  const hint = 'make room there, or name a folder that this user may write to by TMPDIR';
+  return tellingFileErrors(`cannot make a scratch folder in ${parent}`, { state, hint }, async () =>
+    mkdtemp(join(parent, 'lifeboat-pitr-')),
+  );
+}
+
+/** Makes the data directory (0700), and gives it and the scratch folder to the user of the server. */
+export async function makeDataDir(
+  { dataDir, owner }: Pick<RecoveryPlaces, 'dataDir' | 'owner'>,
+  scratchFolder: string,
+): Promise<void> {
+  const hint = 'name a folder that this user may write to by --data-dir';
+  await tellingFileErrors(`cannot recover into ${dataDir}`, { hint }, async () => {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await chmod(dataDir, 0o700);
+    if (owner !== undefined) for (const path of [scratchFolder, dataDir]) await chown(path, owner.uid, owner.gid);
+  });
+}
+
 async function refuseFolder(path: string, flag: string): Promise<void> {
   const names = await readdir(path).catch((error: unknown) => {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
-    throw new LifeboatError('usage', `cannot recover into ${path}: ${messageOf(error)}`, { state, cause: error });
+    throw fileError(error, `cannot recover into ${path}`, { state });
   });
   if (names?.includes('postmaster.pid') === true) {
     throw new LifeboatError(

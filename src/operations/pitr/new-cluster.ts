@@ -2,8 +2,7 @@
  * A logical backup of a whole server as a cluster of its own: initdb, roles, every database, compared. Startable only
  * when all of it is there.
  */
-import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { LoadedConfig } from '../../config/load.ts';
 import { addState } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -18,7 +17,7 @@ import { startRecovery, type RecoveringServer } from '../../source/postgres/clus
 import { restorePostgres } from '../../source/postgres/restore/new-database.ts';
 import { findScratchPlace, makeCluster, type ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
 import { acquireReadLease } from '../read-lease.ts';
-import { claimFolders, findEmptyPlace, type RecoveryPlaces } from './folders.ts';
+import { claimFolders, findEmptyPlace, makeDataDir, makeScratchFolder, type RecoveryPlaces } from './folders.ts';
 import type { PitrAction } from './request.ts';
 import { restoredTables } from '../restore/databases.ts';
 import type { RestoredComponent } from '../restore/request.ts';
@@ -49,7 +48,7 @@ export async function restoreIntoNewCluster(options: NewClusterOptions, context:
   const place = await findScratchPlace(Number.parseInt(facts.toolVersion, 10));
   const bytes = facts.databases.flatMap(({ tables }) => tables).reduce((sum, table) => sum + table.bytes, 0);
   const places = await findEmptyPlace(dataDir, 2 * bytes, place.owner);
-  const folder = await mkdtemp(join(place.parent, 'lifeboat-pitr-'));
+  const folder = await makeScratchFolder(place.parent);
   const remembered = rememberPath(folder);
   const claimed = await claimFolders(places);
   let server: RecoveringServer | undefined;
@@ -86,9 +85,7 @@ async function startNew(
   { serverVersionNum }: PostgresFacts,
   context: RunContext,
 ): Promise<RecoveringServer> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  await chmod(dataDir, 0o700);
-  if (owner !== undefined) for (const path of [folder, dataDir]) await chown(path, owner.uid, owner.gid);
+  await makeDataDir({ dataDir, owner }, folder);
   context.emit({ type: 'step', component: 'database', message: `making a new cluster in ${dataDir}` });
   await makeCluster({ dataDir, programs, owner }, context);
   await setConfigurationAside(dataDir);

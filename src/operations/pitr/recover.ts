@@ -3,7 +3,7 @@
  * pg_amcheck, and left as asked. A folder becomes startable only when all of that is done; a throwaway cluster
  * is gone afterwards, whatever happened.
  */
-import { chmod, chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { addState, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -16,7 +16,7 @@ import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import { restoreBase, takeIntoUse } from '../../source/postgres/base/restore.ts';
 import { startRecovery, type RecoveringServer, type RecoveryPosition } from '../../source/postgres/cluster/recovery.ts';
 import { endedEarly, refuseEarlyEnd } from './early-end.ts';
-import { claimFolders, findPlaces, type RecoveryPlaces } from './folders.ts';
+import { claimFolders, findPlaces, makeDataDir, makeScratchFolder, type RecoveryPlaces } from './folders.ts';
 import type { PitrPlan } from './plan.ts';
 import type { PitrAction, PitrRecovered } from './request.ts';
 import { formatMicroseconds } from './moment.ts';
@@ -47,7 +47,7 @@ export type Recovered = Pick<
  */
 export async function recoverCluster(options: RecoverOptions, context: RunContext): Promise<Recovered> {
   const { plan } = options;
-  const folder = await mkdtemp(join(plan.place.parent, 'lifeboat-pitr-'));
+  const folder = await makeScratchFolder(plan.place.parent);
   const remembered = rememberPath(folder);
   let goesOn: boolean | undefined;
   try {
@@ -69,9 +69,7 @@ export async function recoverCluster(options: RecoverOptions, context: RunContex
 /** Of the user that throwaway servers run as. */
 async function throwawayPlaces(plan: PitrPlan, folder: string): Promise<RecoveryPlaces> {
   const dataDir = join(folder, 'data');
-  await mkdir(dataDir, { mode: 0o700 });
-  const { owner } = plan.place;
-  if (owner !== undefined) for (const path of [folder, dataDir]) await chown(path, owner.uid, owner.gid);
+  await makeDataDir({ dataDir, owner: plan.place.owner }, folder);
   return findPlaces(plan, dataDir);
 }
 
@@ -93,14 +91,12 @@ async function inFolder(
   context: RunContext,
 ): Promise<Recovered> {
   const { action, plan } = options;
-  const { dataDir, owner } = places;
+  const { dataDir } = places;
   const isThrowaway = options.places === undefined;
   const claimed = await claimFolders(places);
   const started: { server?: RecoveringServer } = {};
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    await chmod(dataDir, 0o700);
-    if (owner !== undefined) for (const path of [folder, dataDir]) await chown(path, owner.uid, owner.gid);
+    await makeDataDir(places, folder);
     const { server, late, ...rest } = await carryOut(options, places, { folder, started }, context);
     if (isThrowaway) await server.kill();
     const goesOn = !isThrowaway && action !== 'shutdown';

@@ -7,7 +7,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { spaceError, syncFolder } from '../../lib/fs.ts';
+import { fileError } from '../../lib/file-errors.ts';
+import { syncFolder } from '../../lib/fs.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
 import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
@@ -72,7 +73,10 @@ async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context:
       return { id: manifest.id, folder: request.folder, files, warnings };
     } catch (error) {
       await rm(working, { recursive: true, force: true });
-      throw spaceError(error, `cannot export to ${request.folder}`, 'make room there, or name another folder');
+      throw fileError(error, `cannot export to ${request.folder}`, {
+        state: 'nothing was exported',
+        hint: 'make room there, or name another folder that this user may write to',
+      });
     }
   });
 }
@@ -82,7 +86,7 @@ async function refuseFilled(folder: string): Promise<void> {
     if ((await readdir(folder)).length === 0) return;
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return;
-    throw new LifeboatError('usage', `cannot export to ${folder}`, { cause: error, state: 'nothing was changed' });
+    throw fileError(error, `cannot export to ${folder}`, { state: 'nothing was changed' });
   }
   throw new LifeboatError('confirmation', `${folder} is not empty`, {
     state: 'nothing was changed',

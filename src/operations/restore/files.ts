@@ -4,7 +4,8 @@
  */
 import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import { fileError, fileReason, tellingFileErrors } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { syncFolder } from '../../lib/fs.ts';
 import { filesFacts, type FilesFacts } from '../../source/files/facts.ts';
@@ -133,7 +134,7 @@ async function swapFolders(live: string, beside: string, kept: string | undefine
   try {
     if (kept !== undefined) await rename(live, kept);
   } catch (cause) {
-    throw new LifeboatError('usage', `cannot rename ${live}: ${messageOf(cause)}`, {
+    throw new LifeboatError('usage', `cannot rename ${live}: ${fileReason(cause)}`, {
       state,
       hint: 'a mount point cannot be swapped: copy the restored folder into it',
       cause,
@@ -143,7 +144,7 @@ async function swapFolders(live: string, beside: string, kept: string | undefine
     await rename(beside, live);
   } catch (cause) {
     if (kept !== undefined) await rename(kept, live);
-    throw new LifeboatError('usage', `cannot rename ${beside}: ${messageOf(cause)}`, {
+    throw new LifeboatError('usage', `cannot rename ${beside}: ${fileReason(cause)}`, {
       state: `${live} is as it was; ${state}`,
       cause,
     });
@@ -199,7 +200,10 @@ async function restoreTo(
 ): Promise<RestoredComponent> {
   const started = performance.now();
   context.emit({ type: 'step', component: component.name, message: `restoring files to ${wanted.targetDir}` });
-  await mkdir(dirname(wanted.targetDir), { recursive: true });
+  const parent = dirname(wanted.targetDir);
+  await tellingFileErrors(`cannot make the folder ${parent}`, { state: 'nothing was restored' }, async () =>
+    mkdir(parent, { recursive: true }),
+  );
   const report = await restoreFiles({ reader, facts, ...wanted }, context);
   warnOf(report, context);
   return {
@@ -236,10 +240,7 @@ async function stateOf(path: string): Promise<'free' | 'file' | 'filled'> {
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return 'free';
     if (systemCodeOf(error) === 'ENOTDIR') return 'file';
-    throw new LifeboatError('usage', `cannot read ${path}: ${messageOf(error)}`, {
-      cause: error,
-      state: 'nothing was changed',
-    });
+    throw fileError(error, `cannot read ${path}`, { state: 'nothing was changed' });
   }
 }
 

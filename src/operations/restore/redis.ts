@@ -5,6 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
+import { stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { withRedis } from '../../source/redis/connection.ts';
 import { awaitDurable } from '../../source/redis/durable.ts';
@@ -204,6 +205,8 @@ async function finishCopy(
 async function safetyFile({ config, request, at }: RestoreSubject): Promise<string | undefined> {
   if (!request.safetyBackup || request.redis.toUrl === undefined) return undefined;
   const folder = join(config.stateDir, 'safety');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await tellingFileErrors(`cannot make the folder ${folder}`, { hint: stateFolderHint }, async () =>
+    mkdir(folder, { recursive: true, mode: 0o700 }),
+  );
   return join(folder, `redis-before-${stampOf(at)}.rdb`);
 }

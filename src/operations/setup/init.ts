@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import type { EncryptionConfig } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
+import { tellingFileErrors } from '../../lib/file-errors.ts';
 import { programPath } from '../../lib/program-path.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { writeFileAtomic } from '../../lib/fs.ts';
@@ -39,9 +40,7 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
   const startedMs = Date.now();
   const key = await ensureKey(loaded, request, created);
   if (loaded.file === undefined && request.configPath !== undefined) {
-    await refuseExisting(request.configPath);
-    await writeFileAtomic(request.configPath, initialConfig(loaded, key.file), 0o600);
-    created.push(request.configPath);
+    await writeConfiguration(request.configPath, initialConfig(loaded, key.file), created);
   }
   if (request.npmScriptsIn !== undefined && (await addNpmScripts(request.npmScriptsIn))) {
     created.push(join(request.npmScriptsIn, 'package.json'));
@@ -134,6 +133,17 @@ async function ensureKey(
 async function existingKey(file: string): Promise<string | undefined> {
   const text = await readFile(file, 'utf8').catch(() => undefined);
   return text !== undefined && /^[0-9a-f]{64}\n?$/.test(text) ? text.trim() : undefined;
+}
+
+async function writeConfiguration(path: string, text: string, created: string[]): Promise<void> {
+  await refuseExisting(path);
+  const details = {
+    state:
+      created.length === 0 ? 'nothing was changed' : `${created.join(' and ')} was made; the next init goes on with it`,
+    hint: 'run it in a folder that this user may write to, or name another file with --config',
+  };
+  await tellingFileErrors(`cannot write the configuration ${path}`, details, async () => writeFileAtomic(path, text));
+  created.push(path);
 }
 
 async function refuseExisting(path: string): Promise<void> {

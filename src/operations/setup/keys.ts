@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import { fileError } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { newIdentity, recipientOf } from '../../repository/keys/age.ts';
 import { parseEncryptionKey, parseKeyMaterial } from '../../repository/keys/material.ts';
@@ -47,7 +48,7 @@ export async function generateKey({ kind, file }: KeysGenerateRequest): Promise<
   return { kind, key: file === undefined ? key : undefined, file, recipient };
 }
 
-/** Throws `usage` if the file exists: a key that is overwritten is lost with all backups under it. */
+/** Throws `usage` if the file exists or cannot be written: a key that is overwritten is lost with all backups under it. */
 export async function writeNewSecret(file: string, secret: string): Promise<void> {
   try {
     await writeFile(file, `${secret}\n`, { flag: 'wx', mode: 0o600, flush: true });
@@ -59,9 +60,9 @@ export async function writeNewSecret(file: string, secret: string): Promise<void
         cause,
       });
     }
-    throw new LifeboatError('usage', `cannot write ${file}`, {
-      hint: 'is its folder there, and may this user write to it?',
-      cause,
+    throw fileError(cause, `cannot write ${file}`, {
+      state: 'nothing was changed',
+      hint: 'name another file, in a folder that is there and that this user may write to',
     });
   }
 }

@@ -1,7 +1,8 @@
 /** The npm scripts of a project that uses lifeboat, added to its package.json. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LifeboatError } from '../../lib/errors.ts';
+import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import { fileReason, tellingFileErrors } from '../../lib/file-errors.ts';
 import { writeFileAtomic } from '../../lib/fs.ts';
 
 export const npmScripts: Readonly<Record<string, string>> = {
@@ -17,7 +18,8 @@ export const npmScripts: Readonly<Record<string, string>> = {
 };
 
 /**
- * Adds those that are missing, keeps what is there; true if something was added. Throws `usage` without a package.json.
+ * Adds those that are missing, keeps what is there; true if something was added. Throws `usage` without a package.json that can be
+ * read and written.
  */
 export async function addNpmScripts(folder: string): Promise<boolean> {
   const path = join(folder, 'package.json');
@@ -27,7 +29,9 @@ export async function addNpmScripts(folder: string): Promise<boolean> {
     text = await readFile(path, 'utf8');
     project = JSON.parse(text) as typeof project;
   } catch (cause) {
-    throw new LifeboatError('usage', `cannot add scripts to ${path}: it is not there or not JSON`, {
+    const isUnfit = cause instanceof SyntaxError || systemCodeOf(cause) === 'ENOENT';
+    const why = isUnfit ? 'it is not there or not JSON' : fileReason(cause);
+    throw new LifeboatError('usage', `cannot add scripts to ${path}: ${why}`, {
       state: 'nothing was changed',
       hint: 'run npm init first, or leave out --npm-scripts',
       cause,
@@ -37,6 +41,8 @@ export async function addNpmScripts(folder: string): Promise<boolean> {
   if (missing.length === 0) return false;
   const scripts = { ...project.scripts, ...Object.fromEntries(missing) };
   const indent = /^\{\r?\n([ \t]+)/.exec(text)?.[1] ?? '  ';
-  await writeFileAtomic(path, `${JSON.stringify({ ...project, scripts }, undefined, indent)}\n`, 0o644);
+  const hint = 'run it as a user who may write there, or leave out --npm-scripts';
+  const changed = `${JSON.stringify({ ...project, scripts }, undefined, indent)}\n`;
+  await tellingFileErrors(`cannot add scripts to ${path}`, { hint }, async () => writeFileAtomic(path, changed, 0o644));
   return true;
 }

@@ -6,10 +6,20 @@ import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCodeOf } from '../../lib/errors.ts';
+import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { syncFolder, writeFileAtomic } from '../../lib/fs.ts';
 
-/** Puts a whole file in its place, durably. What a killed run left beside it is used again. */
+const targetHint = 'run it as the user of the server, with room at the place that it names (%p)';
+
+/**
+ * Puts a whole file in its place, durably. What a killed run left beside it is used again. Throws LifeboatError `usage`
+ * (2) where this user may not write there, `space` (15).
+ */
 export async function placeFile(path: string, body: Uint8Array): Promise<void> {
+  await tellingFileErrors(`cannot write ${path}`, { hint: targetHint }, async () => writeWhole(path, body));
+}
+
+async function writeWhole(path: string, body: Uint8Array): Promise<void> {
   const temporary = `${path}.lifeboat`;
   await using file = await open(temporary, 'w', 0o600);
   await file.writeFile(body);
@@ -27,30 +37,42 @@ export class WalSpool {
     this.#folder = join(stateDir, 'wal', 'fetched', name);
   }
 
-  /** Moves a segment to `path`; false if it is not here. */
+  /** Moves a segment to `path`; false if it is not here. Throws LifeboatError `usage` (2), `space` (15). */
   async take(name: string, path: string): Promise<boolean> {
     const kept = join(this.#folder, name);
     try {
-      await rename(kept, path);
+      await move(kept, path);
     } catch (error) {
       if (systemCodeOf(error) === 'ENOENT') return false;
-      if (systemCodeOf(error) !== 'EXDEV') throw error;
-      await copyDurably(kept, path);
-      await rm(kept, { force: true });
+      throw fileError(error, `cannot move ${kept} to ${path}`, { hint: targetHint });
     }
-    await syncFolder(dirname(path));
     return true;
   }
 
   async keep(name: string, body: Uint8Array): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    await writeFileAtomic(join(this.#folder, name), body);
+    await tellingFileErrors(`cannot write to ${this.#folder}`, { hint: stateFolderHint }, async () => {
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await writeFileAtomic(join(this.#folder, name), body);
+    });
   }
 
   /** What is here is not what is asked for: the recovery is elsewhere by now. */
   async clear(): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true, maxRetries: 3 });
+    await tellingFileErrors(`cannot empty ${this.#folder}`, { hint: stateFolderHint }, async () =>
+      rm(this.#folder, { recursive: true, force: true, maxRetries: 3 }),
+    );
   }
+}
+
+async function move(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EXDEV') throw error;
+    await copyDurably(from, to);
+    await rm(from, { force: true });
+  }
+  await syncFolder(dirname(to));
 }
 
 async function copyDurably(from: string, to: string): Promise<void> {

@@ -8,6 +8,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { fileReason } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { putWal, type PutWal, type PutWalOptions } from '../../repository/wal/archive.ts';
@@ -154,7 +155,7 @@ async function readFileToArchive(
   try {
     body = await room.read(path);
   } catch (cause) {
-    throw new LifeboatError('source', `cannot read ${path}: ${messageOf(cause)}`, {
+    throw new LifeboatError('source', `cannot read ${path}: ${fileReason(cause)}`, {
       cause,
       hint: 'run it as the user of the server',
     });

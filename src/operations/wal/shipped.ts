@@ -6,13 +6,14 @@
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { systemCodeOf } from '../../lib/errors.ts';
+import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 
 /** The folder for a cluster that is known by its data directory. */
 export function shippedFolder(stateDir: string, dataDir: string): string {
   return join(stateDir, 'wal', 'shipped', dataDir);
 }
 
-/** True if the file at `path` was archived by an earlier call. */
+/** True if the file at `path` was archived by an earlier call. Throws `usage` (2) where this user may not look. */
 export async function isShipped(folder: string, path: string): Promise<boolean> {
   try {
     const [note, file] = await Promise.all([
@@ -22,15 +23,17 @@ export async function isShipped(folder: string, path: string): Promise<boolean> 
     return note.mtimeNs > file.mtimeNs;
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? '')) return false;
-    throw error;
+    throw fileError(error, `cannot look at ${path} and its note in ${folder}`, { hint: stateFolderHint });
   }
 }
 
 /** Notes that a file is archived; only once it is. */
 export async function noteShipped(folder: string, name: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  // Not empty: truncating an empty file would leave its old time.
-  await writeFile(join(folder, name), 'archived\n', { mode: 0o600 });
+  await tellingFileErrors(`cannot write to ${folder}`, { hint: stateFolderHint }, async () => {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    // Not empty: truncating an empty file would leave its old time.
+    await writeFile(join(folder, name), 'archived\n', { mode: 0o600 });
+  });
 }
 
 /**

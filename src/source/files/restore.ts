@@ -8,6 +8,7 @@ import { createHash, type Hash } from 'node:crypto';
 import fs from 'node:fs';
 import { Places, TaskGroup } from '../../lib/concurrency.ts';
 import { AbortedError, LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { fileError } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { ArtifactReader } from '../source.ts';
@@ -321,20 +322,15 @@ class RestoreRun {
 function explain(error: unknown, targetDir: string): unknown {
   const code = systemCodeOf(error);
   if (error instanceof LifeboatError || error instanceof AbortedError || code === undefined) return error;
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new LifeboatError('space', `cannot restore files into ${targetDir}: no space left`, {
-      state: 'what was written so far was removed',
-      cause: error,
-    });
-  }
   if (code === 'EEXIST') {
     return new LifeboatError('integrity', 'cannot restore files: two entries of the backup have the same place', {
       cause: error,
     });
   }
-  return new LifeboatError(
-    'source',
-    `cannot restore files into ${targetDir}: ${messageOf(error).replaceAll(/\/proc\/self\/fd\/\d+/g, '…')}`,
-    { cause: error },
-  );
+  const act = `cannot restore files into ${targetDir}`;
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  const told = fileError(error, act, { state: isFull ? 'what was written so far was removed' : undefined });
+  if (told !== error) return told;
+  const reason = messageOf(error).replaceAll(/\/proc\/self\/fd\/\d+/g, '…');
+  return new LifeboatError('source', `${act}: ${reason}`, { cause: error });
 }

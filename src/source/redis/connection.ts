@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { fileReason } from '../../lib/file-errors.ts';
 import type { RedisEndpoint, RedisTls } from './endpoint.ts';
 import { redisError } from './errors.ts';
 
@@ -90,7 +91,7 @@ async function pem(path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new LifeboatError('usage', `cannot read the TLS file ${path}: ${messageOf(error)}`, {
+    throw new LifeboatError('usage', `cannot read the TLS file ${path}: ${fileReason(error)}`, {
       hint: 'check redis.caFile, redis.certFile and redis.keyFile',
       cause: error,
     });

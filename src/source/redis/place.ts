@@ -18,6 +18,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import { tellingFileErrors } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { syncFolder } from '../../lib/fs.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
@@ -66,7 +67,10 @@ export async function placeRedisSnapshot(request: PlaceRequest, context: RunCont
   const fresh = join(dir, `.lifeboat-${stamp}`);
   using _ = rememberPath(fresh);
   try {
-    await mkdir(fresh, { mode: 0o700 });
+    const hint = 'run it as root or as the user of the server';
+    await tellingFileErrors(`cannot place a snapshot in ${dir}`, { state: 'nothing was changed', hint }, async () =>
+      mkdir(fresh, { mode: 0o700 }),
+    );
     const file = join(fresh, 'snapshot');
     await spoolArtifact(request.reader, request.facts, file, dir, context);
     refuseDifference(await summarizeFile(file, context), request.facts);

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { RunContext } from '../../lib/events.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
+import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { writeFileAtomic } from '../../lib/fs.ts';
 import { faultIn } from '../../config/schema-words.ts';
 import { withRedis } from './connection.ts';
@@ -26,13 +27,16 @@ export type TargetNote = z.infer<typeof noteSchema>;
 
 /** Before anything is changed. The file (0600) may hold the target's own masterauth. */
 export async function writeTargetNote(folder: string, note: TargetNote): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  await writeFileAtomic(pathOf(folder, note.endpoint), JSON.stringify(note));
+  await tellingFileErrors(`cannot write to ${folder}`, { hint: stateFolderHint }, async () => {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await writeFileAtomic(pathOf(folder, note.endpoint), JSON.stringify(note));
+  });
 }
 
 /** Once the target is a primary again, with its own settings. */
 export async function removeTargetNote(folder: string, endpoint: string): Promise<void> {
-  await rm(pathOf(folder, endpoint), { force: true });
+  const path = pathOf(folder, endpoint);
+  await tellingFileErrors(`cannot remove ${path}`, { hint: stateFolderHint }, async () => rm(path, { force: true }));
 }
 
 /**
@@ -66,12 +70,13 @@ export async function recoverTarget(folder: string, endpoint: RedisEndpoint, con
 }
 
 async function readNote(folder: string, endpoint: string): Promise<TargetNote | undefined> {
+  const path = pathOf(folder, endpoint);
   let text: string;
   try {
-    text = await readFile(pathOf(folder, endpoint), 'utf8');
+    text = await readFile(path, 'utf8');
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
-    throw error;
+    throw fileError(error, `cannot read ${path}`, { hint: stateFolderHint });
   }
   const parsed = noteSchema.safeParse(jsonOf(text));
   if (parsed.success) return parsed.data;

@@ -8,6 +8,7 @@ import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCodeOf } from '../../../lib/errors.ts';
+import { stateFolderHint, tellingFileErrors } from '../../../lib/file-errors.ts';
 import { processStart } from '../../../lib/leftovers.ts';
 import { ownIdentity } from '../../../lib/process-identity.ts';
 import { parseWalName } from '../../../repository/wal/names.ts';
@@ -40,8 +41,17 @@ export class StreamSpool {
   /**
    * Makes the folder fit for pg_receivewal, which must not run yet: ends one that outlived a killed run, and removes
    * what it would stumble over. After a crash of the machine the growing segment may have holes: it is received anew.
+   * Throws LifeboatError `usage` (2) where this user may not write, `space` (15).
    */
   async prepare(): Promise<void> {
+    await this.#writing(async () => this.#makeFit());
+  }
+
+  async #writing(work: () => Promise<void>): Promise<void> {
+    await tellingFileErrors(`cannot receive log into ${this.folder}`, { hint: stateFolderHint }, work);
+  }
+
+  async #makeFit(): Promise<void> {
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     await endStrays(this.folder);
     const bootFile = join(this.folder, 'boot');
@@ -62,8 +72,10 @@ export class StreamSpool {
   async seed(before: string): Promise<void> {
     const { finished, growing } = await this.list();
     if (growing.length > 0 || finished.some((name) => !name.endsWith('.history'))) return;
-    await using file = await open(join(this.folder, before), 'w', 0o600);
-    await file.truncate(this.#segmentBytes);
+    await this.#writing(async () => {
+      await using file = await open(join(this.folder, before), 'w', 0o600);
+      await file.truncate(this.#segmentBytes);
+    });
   }
 
   async list(): Promise<SpoolListing> {

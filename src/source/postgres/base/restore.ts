@@ -7,7 +7,8 @@ import { chown, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/
 import { dirname, join } from 'node:path';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import { spaceError, syncFolder } from '../../../lib/fs.ts';
+import { fileError } from '../../../lib/file-errors.ts';
+import { syncFolder } from '../../../lib/fs.ts';
 import type { ArtifactReader } from '../../source.ts';
 import { baseArtifact, manifestArtifact, tablespaceArtifact } from './artifacts.ts';
 import { checkManifest } from './manifest.ts';
@@ -73,11 +74,9 @@ export async function restoreBase(
     await rename(join(dataDir, `${controlFile}${asideSuffix}`), join(dataDir, controlFile));
     await syncFolder(join(dataDir, 'global'));
   } catch (error) {
-    throw spaceError(
-      error,
-      `cannot write to ${[dataDir, ...tablespaces.map(({ to }) => to)].join(', ')}`,
-      'make room, or name folders on another disk by --data-dir and --tablespace-map',
-    );
+    throw fileError(error, `cannot write to ${[dataDir, ...tablespaces.map(({ to }) => to)].join(', ')}`, {
+      hint: 'make room, or name folders on another disk by --data-dir and --tablespace-map',
+    });
   } finally {
     await placer.abandon();
   }

@@ -10,6 +10,7 @@ import { freemem, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../../lib/errors.ts';
+import { tellingFileErrors } from '../../../lib/file-errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { runTool, startTool, type RunningTool } from '../../../lib/exec.ts';
 import { rememberPath, rememberProcess } from '../../../lib/leftovers.ts';
@@ -72,7 +73,10 @@ export async function findScratchPlace(major: number): Promise<ScratchPlace> {
 
 /** Makes and starts one. Throws `tool` (16) when it does not start, `space` (15). */
 export async function startScratchCluster(place: ScratchPlace, context: RunContext): Promise<ScratchCluster> {
-  const folder = await mkdtemp(join(place.parent, folderPrefix));
+  const hint = 'make room there, or name a folder that this user may write to by TMPDIR';
+  const folder = await tellingFileErrors(`cannot make a scratch server in ${place.parent}`, { hint }, async () =>
+    mkdtemp(join(place.parent, folderPrefix)),
+  );
   const remembered = rememberPath(folder);
   let server: Started | undefined;
   const dispose = async (): Promise<void> => {

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
-import { LifeboatError, messageOf } from '../../../lib/errors.ts';
+import { LifeboatError } from '../../../lib/errors.ts';
+import { fileReason } from '../../../lib/file-errors.ts';
 import type { PostgresUrl } from './url.ts';
 
 /** The ways to connect, to be tried in this order; `false` is without TLS. */
@@ -53,6 +54,6 @@ async function readPem(path: string | undefined, defaultName: string): Promise<B
     return await readFile(path ?? join(homedir(), '.postgresql', defaultName));
   } catch (error) {
     if (path === undefined) return undefined;
-    throw new LifeboatError('usage', `cannot read the TLS file ${path}: ${messageOf(error)}`, { cause: error });
+    throw new LifeboatError('usage', `cannot read the TLS file ${path}: ${fileReason(error)}`, { cause: error });
   }
 }
