@@ -5,11 +5,10 @@
  */
 import type { CompressionConfig } from '../../config/config.ts';
 import { Places } from '../../lib/concurrency.ts';
-import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Artifact, Json } from '../../source/source.ts';
-import { AlreadyExistsError, type Storage } from '../../storage/storage.ts';
-import { boxKind, type BoxKind } from '../box/layout.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { boxKind } from '../box/layout.ts';
 import { chunkIdKey } from '../box/chunk-id.ts';
 import { sealBox } from '../box/box.ts';
 import { ChunkThreads } from '../chunks/stream.ts';
@@ -17,14 +16,16 @@ import { encode, type Encoded } from '../box/codec.ts';
 import { sha256, type DataKey } from '../box/crypto.ts';
 import { defaultChunkSizes, smallChunkSizes } from '../chunks/cut-points.ts';
 import { gearTable } from '../chunks/gear.ts';
-import { IndexPartBuilder, type ChunkPlace } from './index-part.ts';
+import { ArtifactIndex } from './artifact-index.ts';
+import type { ChunkPlace } from './index-part.ts';
 import { OwnChunks } from './own-chunks.ts';
 import { checkReusedPacks } from './reused-packs.ts';
 import type { ManifestArtifact } from '../manifests/manifest.ts';
 import { encodePackTable, PackUsage, type PackUse } from './usage.ts';
 import { Packer, type StoredPack } from './packer.ts';
 import { ParentIndex, type ParentBackup } from './parent-index.ts';
-import { checkStoredBox } from '../box/read-back.ts';
+import { putBox, putOnce } from './put-box.ts';
+import { BackupTotals, type Totals } from './totals.ts';
 import type { Chunk } from '../chunks/slab.ts';
 import { factsKey, indexKey, packsKey } from '../object-keys.ts';
 
@@ -44,15 +45,6 @@ export interface BackupWriterOptions {
   readonly context: RunContext;
 }
 
-/** Bytes of a component so far: read from the source, of these new to the repository, and what they take there. */
-export interface Totals {
-  readBytes: number;
-  newBytes: number;
-  storedBytes: number;
-}
-
-/** Chunks in one index part (the format allows more): it bounds what is held, and what one look-up loads. */
-const chunksPerPart = 16_384;
 /** Sealed index parts held back until the packs they name are stored. */
 const maxPendingBytes = 4 * 1024 * 1024;
 
@@ -68,7 +60,7 @@ export class BackupWriter {
   readonly #packer: Packer;
   readonly #packing = new Places(1);
   readonly #compressing: Places;
-  readonly #totals = new Map<string, Totals>();
+  readonly #totals: BackupTotals;
   #pending: { readonly key: string; readonly parts: readonly Uint8Array[] }[] = [];
   #pendingBytes = 0;
 
@@ -78,6 +70,7 @@ export class BackupWriter {
     this.#gear = gearTable(dataKey, options.repositoryId);
     this.#idKey = chunkIdKey(dataKey);
     this.#compressing = new Places(options.compressors);
+    this.#totals = new BackupTotals(options.maxStoredBytes);
     this.#parent =
       parent === undefined
         ? undefined
@@ -89,9 +82,7 @@ export class BackupWriter {
 
   /** Totals of a component, live. */
   totals(component: string): Totals {
-    let totals = this.#totals.get(component);
-    if (totals === undefined) this.#totals.set(component, (totals = { readBytes: 0, newBytes: 0, storedBytes: 0 }));
-    return totals;
+    return this.#totals.of(component);
   }
 
   /** Stores one artifact to its end. Rejects if its body fails; what was stored by then is garbage for cleanup. */
@@ -145,7 +136,7 @@ export class BackupWriter {
       this.#pending = [];
       this.#pendingBytes = 0;
       await this.#packer.flush();
-      for (const { key, parts } of pending) await this.#putBox(key, boxKind.index, parts);
+      for (const { key, parts } of pending) await putBox(this.#options, key, boxKind.index, parts);
     });
   }
 
@@ -161,7 +152,7 @@ export class BackupWriter {
       Buffer.from(JSON.stringify(facts)),
       this.#options.compression,
     );
-    await this.#putBox(object, boxKind.document, factsBox);
+    await putBox(this.#options, object, boxKind.document, factsBox);
     const table = encodePackTable([...this.#packUses()]);
     await putOnce(storage, packsKey(backupId), [table]);
     return { factsSha256: sha256(...factsBox).toString('hex'), packsSha256: sha256(table).toString('hex') };
@@ -215,26 +206,10 @@ export class BackupWriter {
     return this.#packing.run(async () => {
       const place = await this.#packer.add(chunk.id, chunk.plain.length, encoded);
       this.#own.add(chunk.id, place);
-      const totals = this.totals(component);
-      totals.newBytes += chunk.plain.length;
-      totals.storedBytes += place.storedLength;
       index.newStoredBytes += place.storedLength;
-      this.#guardSize();
+      this.#totals.addNew(component, chunk.plain.length, place.storedLength);
       return place;
     });
-  }
-
-  #guardSize(): void {
-    const limit = this.#options.maxStoredBytes;
-    if (limit === undefined) return;
-    let stored = 0;
-    for (const totals of this.#totals.values()) stored += totals.storedBytes;
-    if (stored > limit) {
-      throw new LifeboatError('space', `the backup stores more than ${limit} bytes, the limit that is set`, {
-        state: 'no backup was recorded',
-        hint: 'raise MAX_BACKUP_SIZE_MB or --max-size if this growth is meant',
-      });
-    }
   }
 
   async #seal(key: string, body: Buffer): Promise<{ object: string; bytes: number; sha256: string }> {
@@ -244,19 +219,6 @@ export class BackupWriter {
     this.#pendingBytes += bytes;
     if (this.#pendingBytes > maxPendingBytes) await this.flush();
     return { object: key, bytes, sha256: sha256(...parts).toString('hex') };
-  }
-
-  async #putBox(key: string, kind: BoxKind, parts: readonly Uint8Array[]): Promise<void> {
-    const { storage, dataKey } = this.#options;
-    await putOnce(storage, key, parts);
-    const objectBytes = parts.reduce((sum, part) => sum + part.length, 0);
-    await checkStoredBox(storage, key, {
-      kind,
-      dataKey,
-      objectBytes,
-      directoryBytes: (parts.at(-2) as Uint8Array).length,
-      frame: 0,
-    });
   }
 
   *#packUses(): Generator<PackUse> {
@@ -274,53 +236,5 @@ export class BackupWriter {
         lockedUntil: own === undefined ? (this.#parent?.pack(packId)?.lockedUntil ?? 0) : ownUntil,
       };
     }
-  }
-}
-
-type SealPart = (part: number, body: Buffer) => Promise<{ object: string; bytes: number; sha256: string }>;
-
-/** The index of one artifact while it grows; full parts are handed over. */
-class ArtifactIndex {
-  newStoredBytes = 0;
-  readonly #seal: SealPart;
-  readonly #parts: { object: string; bytes: number; sha256: string; chunks: number }[] = [];
-  #builder = new IndexPartBuilder();
-  #bytes = 0;
-  #chunks = 0;
-
-  constructor(seal: SealPart) {
-    this.#seal = seal;
-  }
-
-  async add(id: Buffer, place: ChunkPlace): Promise<void> {
-    this.#builder.add(id, place);
-    this.#bytes += place.plainLength;
-    this.#chunks++;
-    if (this.#builder.chunks >= chunksPerPart) await this.#end();
-  }
-
-  async finish(): Promise<{ bytes: number; chunks: number; index: ManifestArtifact['index'] }> {
-    if (this.#builder.chunks > 0 || this.#parts.length === 0) await this.#end();
-    return { bytes: this.#bytes, chunks: this.#chunks, index: this.#parts };
-  }
-
-  async #end(): Promise<void> {
-    const builder = this.#builder;
-    this.#builder = new IndexPartBuilder();
-    const sealed = await this.#seal(this.#parts.length, builder.encode());
-    this.#parts.push({ ...sealed, chunks: builder.chunks });
-  }
-}
-
-/** Backup ids are random, so an object that is there already is of an earlier try of this very put. */
-async function putOnce(storage: Storage, key: string, parts: readonly Uint8Array[]): Promise<void> {
-  try {
-    await storage.put(key, parts);
-  } catch (error) {
-    if (!(error instanceof AlreadyExistsError)) throw error;
-    throw new LifeboatError('storage', `${key} exists already`, {
-      hint: 'two backups cannot share an id; run the backup again',
-      cause: error,
-    });
   }
 }
