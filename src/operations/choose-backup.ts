@@ -1,4 +1,4 @@
-/** From what an operator typed to one backup that may be used. */
+/** Whether the backup that an operator means may be used: not damaged, trusted, or forced by its full id. */
 import { LifeboatError } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
 import type { ListedManifest } from '../repository/manifests/listing.ts';

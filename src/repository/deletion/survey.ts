@@ -3,7 +3,7 @@
  * "Deletion"): first what could go is listed, then leases are read and those of the dead marked, then live
  * manifests, then trash. A backup that began after our listing stores what we have not listed; one that was at work
  * then either still has its lease, or has its manifest, or is dead. Write-ahead log is not listed beforehand: only what
- * was stored before this order began goes of it (garbage-wal.ts).
+ * was stored before this order began goes of it (wal.ts).
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import { isDenied } from '../../storage/storage.ts';
