@@ -18,7 +18,7 @@ export function logSink(write: (line: string) => void, level: LogLevel, now: () 
     const time = now()
       .toISOString()
       .replace(/\.\d+Z$/, 'Z');
-    write(`${time} ${entry.level} ${component}${printable(entry.message.replaceAll(/\s*\n\s*/g, ' '))}`);
+    write(printable(`${time} ${entry.level} ${component}${entry.message.replaceAll(/\s*\n\s*/g, ' ')}`));
   };
 }
 

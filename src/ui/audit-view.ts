@@ -37,6 +37,7 @@ export const auditView: View<AuditResult> = {
 
 export const auditCsvView: View<AuditResult> = {
   ...auditView,
+  lineEnd: '\r\n',
   text: async ({ records, findings }) => {
     const head = [
       'finishedAt',
@@ -73,7 +74,7 @@ export const auditCsvView: View<AuditResult> = {
       (each.deleted ?? []).map(({ id, seal }) => `${id} ${seal}`).join('; '),
     ]);
     const faults = findings.map(({ kind, object, problem }) => `# ${kind}: ${object}: ${printable(problem)}`);
-    return [[head, ...rows].map((row) => row.map(cell).join(',')).join('\r\n'), ...faults].join('\r\n');
+    return [[head, ...rows].map((row) => row.map(cell).join(',')).join('\n'), ...faults].join('\n');
   },
 };
 
@@ -87,7 +88,8 @@ function whatOf({ step, message, arguments: given, deleted }: AuditedRun): strin
 }
 
 /** RFC 4180; a leading = + - @ would be a formula to a spreadsheet. */
-function cell(text: string): string {
-  const harmless = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+function cell(given: string): string {
+  const text = printable(given);
+  const harmless = /^[=+\-@]/.test(text) ? `'${text}` : text;
+  return /[",]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }

@@ -1,5 +1,4 @@
 /** What `lifeboat backup` prints. */
-import type { ChalkInstance } from 'chalk';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { counted, formatBytes } from '../lib/units.ts';
@@ -7,6 +6,7 @@ import type { BackupResult } from '../operations/backup/request.ts';
 import { sizeCells, sizeHead } from './sizes.ts';
 import { sumSizes } from '../operations/component.ts';
 import { columns } from './table.ts';
+import type { Paint } from './terminal.ts';
 import type { View } from './view.ts';
 
 export const backupView: View<BackupResult> = {
@@ -21,7 +21,7 @@ export const backupView: View<BackupResult> = {
 type Done = Extract<BackupResult, { outcome: 'done' }>;
 type Planned = Extract<BackupResult, { outcome: 'planned' }>;
 
-async function doneText(result: Done, paint: ChalkInstance): Promise<string> {
+async function doneText(result: Done, paint: Paint): Promise<string> {
   const total = sumSizes(result.components);
   const rows = result.components.map((each) => [
     each.name,

@@ -28,6 +28,7 @@ export interface CompletionResult {
 
 export const completionView: View<CompletionResult> = {
   schema: 'lifeboat.completion/v1',
+  hasLines: true,
   kind: 'query',
   text: ({ script }) => script,
 };

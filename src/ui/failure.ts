@@ -39,18 +39,23 @@ const bugHint = 'this is a bug in lifeboat; run the same command with --debug an
 /** The failure for people, with a line end. A stack is shown only when asked for. */
 export function failureText(error: unknown, debug: boolean): string {
   const isOurs = error instanceof LifeboatError || error instanceof AbortedError;
-  const lines = [`lifeboat: ${printableLines(error instanceof Error ? error.message : String(error))}`];
-  if (error instanceof LifeboatError && error.state !== undefined) lines.push(`state: ${printableLines(error.state)}`);
+  const lines = [`lifeboat: ${indented(error instanceof Error ? error.message : String(error))}`];
+  if (error instanceof LifeboatError && error.state !== undefined) lines.push(`state: ${indented(error.state)}`);
   const hint = error instanceof LifeboatError ? error.hint : isOurs ? undefined : bugHint;
-  if (hint !== undefined) lines.push(`hint: ${printableLines(hint)}`);
+  if (hint !== undefined) lines.push(`hint: ${indented(hint)}`);
   if (debug) lines.push(...causes(error));
   return `${lines.join('\n')}\n`;
+}
+
+/** Further lines begin with blanks: no name that holds line ends can speak as we do ("hint: …"). */
+function indented(text: string): string {
+  return printableLines(text).replaceAll(/\n(?! )/g, '\n  ');
 }
 
 function causes(error: unknown): string[] {
   const stacks: string[] = [];
   for (let at = error; at instanceof Error && stacks.length < 10; at = at.cause) {
-    stacks.push(`${stacks.length === 0 ? '' : 'caused by: '}${at.stack ?? at.message}`);
+    stacks.push(indented(`${stacks.length === 0 ? '' : 'caused by: '}${at.stack ?? at.message}`));
   }
   return stacks;
 }

@@ -1,9 +1,9 @@
 /** What `lifeboat pitr` and `create-restore-point` print. */
-import type { ChalkInstance } from 'chalk';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { counted, formatBytes } from '../lib/units.ts';
 import type { PitrFallback, PitrPlanned, PitrResult, RestorePointResult } from '../operations/pitr/request.ts';
+import type { Paint } from './terminal.ts';
 import type { View } from './view.ts';
 
 export const pitrView: View<PitrResult> = { schema: 'lifeboat.pitr/v1', kind: 'action', text: textOf };
@@ -16,7 +16,7 @@ export const restorePointView: View<RestorePointResult> = {
     `'name:${printable(name)}' --data-dir <new folder>`,
 };
 
-function textOf(result: PitrResult, paint: ChalkInstance): string {
+function textOf(result: PitrResult, paint: Paint): string {
   if (result.outcome === 'planned') return [...planLines(result), '', plannedLine(result, paint)].join('\n');
   if (result.outcome === 'done') return doneText(result, paint);
   const lines = fallbackLines(result, paint);
@@ -29,7 +29,7 @@ function textOf(result: PitrResult, paint: ChalkInstance): string {
 
 function fallbackLines(
   { outcome, id, target, to, reason, at, lostMs, dataDir, ...more }: PitrFallback & { readonly outcome: string },
-  paint: ChalkInstance,
+  paint: Paint,
 ): string[] {
   return [
     `${outcome === 'fallback' ? paint.yellow('restored') : 'restore'} ${target} from before ${printable(to)}: ` +
@@ -99,13 +99,13 @@ function planLines({
   ];
 }
 
-function plannedLine({ checked }: Extract<PitrResult, { outcome: 'planned' }>, paint: ChalkInstance): string {
+function plannedLine({ checked }: Extract<PitrResult, { outcome: 'planned' }>, paint: Paint): string {
   return checked === undefined
     ? 'nothing was changed; --check opens every segment that is needed'
     : `${paint.green('checked')}: all ${counted(checked, 'segment')} open; nothing was changed`;
 }
 
-function doneText(result: Extract<PitrResult, { outcome: 'done' }>, paint: ChalkInstance): string {
+function doneText(result: Extract<PitrResult, { outcome: 'done' }>, paint: Paint): string {
   const { dataDir, to, stopped, lastCommitAt, databases, structure, durationMs, nextSteps } = result;
   const checked =
     structure.databases.length === 0

@@ -87,7 +87,7 @@ export async function drawProgress(
   let drawnMs = 0;
   const draw = (): void => {
     drawnMs = performance.now();
-    spinner.text = [step, ...book.lines().map((line) => `  ${line}`)].join('\n');
+    spinner.text = [step, ...book.lines().map((line) => `  ${printable(line)}`)].join('\n');
   };
   const line = (text: string): void => {
     spinner.clear();

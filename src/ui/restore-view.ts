@@ -1,10 +1,10 @@
 /** What `lifeboat restore` prints. */
-import type { ChalkInstance } from 'chalk';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { counted, formatBytes } from '../lib/units.ts';
 import type { RestoredComponent, RestoreResult, UndoRestoreResult } from '../operations/restore/request.ts';
 import { columns } from './table.ts';
+import type { Paint } from './terminal.ts';
 import type { View } from './view.ts';
 
 export const restoreView: View<RestoreResult> = {
@@ -29,7 +29,7 @@ const verdicts: Readonly<Record<RestoredComponent['verified'], string>> = {
   'not-checked': 'not checked',
 };
 
-async function doneText(result: Done, paint: ChalkInstance): Promise<string> {
+async function doneText(result: Done, paint: Paint): Promise<string> {
   const rows = result.components.map((each) => [
     each.name,
     each.to,

@@ -4,6 +4,7 @@ import type { View } from './view.ts';
 
 export const runbookView: View<RunbookResult> = {
   schema: 'lifeboat.runbook/v1',
+  hasLines: true,
   kind: 'query',
   text: ({ text }) => text.trimEnd(),
 };

@@ -1,7 +1,6 @@
 /**
  * What `lifeboat status` and `acknowledge` print: the verdict first, then why, then what there is.
  */
-import type { ChalkInstance } from 'chalk';
 import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { counted, formatBytes } from '../lib/units.ts';
@@ -15,6 +14,7 @@ import type {
 } from '../operations/status/request.ts';
 import { reachedText } from './list-view.ts';
 import { shownTime } from './sizes.ts';
+import type { Paint } from './terminal.ts';
 import type { View } from './view.ts';
 
 export const statusView: View<StatusResult> = {
@@ -39,7 +39,7 @@ export const acknowledgeView: View<AcknowledgeResult> = {
 /** So many moments are printed of each target; --json has all. */
 const shownMoments = 5;
 
-function verdictText({ verdict, next }: StatusResult, paint: ChalkInstance): string {
+function verdictText({ verdict, next }: StatusResult, paint: Paint): string {
   const colour = { healthy: paint.green, degraded: paint.yellow, unhealthy: paint.red }[verdict];
   return `${colour(verdict)}${next === undefined ? '' : `; next: ${next}`}`;
 }

@@ -1,6 +1,7 @@
 /** The streams of a run and what they can do: colours, columns, questions. */
+import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
-import type { ChalkInstance } from 'chalk';
+import { printableText } from '../lib/printable.ts';
 
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
@@ -26,17 +27,39 @@ export function hasColours(stream: OutputStream, env: CliIo['env'], wanted: bool
   );
 }
 
-/** What paints text for one stream, or leaves it as it is. */
-export async function colours(stream: OutputStream, env: CliIo['env'], wanted: boolean): Promise<ChalkInstance> {
-  const { Chalk } = await import('chalk');
-  return new Chalk({ level: hasColours(stream, env, wanted) ? 1 : 0 });
+/** What paints text for one stream, or leaves it as it is. To be printed by write() only, which knows its marks. */
+export interface Paint {
+  readonly green: (text: string) => string;
+  readonly yellow: (text: string) => string;
+  readonly red: (text: string) => string;
 }
 
-/** Resolves once the text is handed on; a reader that has gone away is no error. */
-export async function write(stream: Writable, text: string): Promise<void> {
+/** See Paint. */
+export async function colours(stream: OutputStream, env: CliIo['env'], wanted: boolean): Promise<Paint> {
+  if (!hasColours(stream, env, wanted)) return { green: String, yellow: String, red: String };
+  const { Chalk } = await import('chalk');
+  const chalk = new Chalk({ level: 1 });
+  const marked =
+    (paint: (text: string) => string) =>
+    (text: string): string =>
+      paint(printableText(text)).replaceAll('\u001b[', ourMark);
+  return { green: marked(chalk.green), yellow: marked(chalk.yellow), red: marked(chalk.red) };
+}
+
+/** Stands for the beginning of each colour sequence until it is written: no foreign text can know it. */
+const ourMark = `<${randomUUID()}>`;
+const ourColour = new RegExp(`${ourMark}(\\d+)m`, 'g');
+
+/**
+ * Writes text, and of what is not text only the colours that colours() painted: whatever a name or an answer holds, it
+ * does not drive the terminal. In JSON the escapes mean what they stand for. Resolves once it is handed on; a reader
+ * that has gone away is no error.
+ */
+export async function write(stream: Writable, text: string, lineEnd = '\n'): Promise<void> {
   if (stream.destroyed || stream.errored !== null) return;
+  const safe = printableText(text).replaceAll(ourColour, '\u001b[$1m');
   await new Promise<void>((resolve, reject) => {
-    stream.write(text, (error) => {
+    stream.write(lineEnd === '\n' ? safe : safe.replaceAll('\n', lineEnd), (error) => {
       if (error === null || error === undefined || (error as { code?: unknown }).code === 'EPIPE') resolve();
       else reject(error);
     });

@@ -5,6 +5,7 @@ import type { LoadedConfig, LoadOptions } from '../../config/load.ts';
 import type { Layer } from '../../config/origins.ts';
 import type { SecretNeeds } from '../../config/parser.ts';
 import type { EventSink } from '../../lib/events.ts';
+import { printable } from '../../lib/printable.ts';
 import { onStatusRequest, withSignals } from '../../lib/signals.ts';
 import type { Confirm, Operation, Question } from '../../operations/operation.ts';
 import { exitCodeOfResult, perform as performOperation } from '../../operations/perform.ts';
@@ -60,7 +61,7 @@ export class Session {
     const { config, envFile } = this.flags;
     const loaded = await loadConfig({ cwd: this.io.cwd, env: this.io.env, configPath: config, envFile, need, ...more });
     if (this.flags.quiet !== true) {
-      for (const warning of loaded.warnings) await write(this.io.stderr, `warning: ${warning}\n`);
+      for (const warning of loaded.warnings) await write(this.io.stderr, `warning: ${printable(warning)}\n`);
     }
     return loaded;
   }

@@ -12,6 +12,7 @@ import { messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
+import { printable, printableText } from '../../lib/printable.ts';
 import { programPath } from '../../lib/program-path.ts';
 import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
 import { parseRedisUrl } from '../../source/redis/endpoint.ts';
@@ -94,9 +95,12 @@ export async function writeRunbook({ config }: LoadedConfig, text: string): Prom
 /** Pure but for the clock and the host's name. `only`: one target; `outlook`: lines of Markdown on what can be had. */
 export function runbookText(loaded: LoadedConfig, only: string | undefined, outlook: readonly string[]): string {
   const { config, file } = loaded;
-  const lifeboat = [programPath, ...(file === undefined ? [] : ['--config', file])].map(shellWord).join(' ');
+  const lifeboat = [programPath, ...(file === undefined ? [] : ['--config', file])]
+    .map(shellWord)
+    .map(printable)
+    .join(' ');
   const targets = only === undefined ? [...config.targets.keys()] : [only];
-  return [
+  const lines = [
     '# When everything is lost: the runbook of this installation',
     '',
     `Made on ${hostname()}, ${new Date().toISOString()}. Print it, ` +
@@ -120,7 +124,8 @@ export function runbookText(loaded: LoadedConfig, only: string | undefined, outl
       `<folder>\`, then \`node rescue.mjs extract …\`. Compare its SHA-256 with the recovery sheet first. ` +
       `\`rescue/README.md\` says more.`,
     '',
-  ].join('\n');
+  ];
+  return printableText(lines.join('\n'));
 }
 
 /** What is where, without credentials. */
@@ -134,10 +139,10 @@ function protectedOf({ config }: LoadedConfig, targets: readonly string[]): stri
         ? []
         : [
             `- ${name}: PostgreSQL${at(() => describeServer(parsePostgresUrl(postgres.url)))}, databases ` +
-              postgres.databases.join(', '),
+              postgres.databases.map(printable).join(', '),
           ]),
       ...(redis === undefined ? [] : [`- ${name}: Redis${at(() => parseRedisUrl(redis).text)}`]),
-      ...(files === undefined ? [] : [`- ${name}: files in ${files.paths.join(', ')}`]),
+      ...(files === undefined ? [] : [`- ${name}: files in ${files.paths.map(printable).join(', ')}`]),
     ];
   });
   return lines.length === 0 ? [] : ['## What is backed up', '', ...lines, ''];
@@ -146,7 +151,7 @@ function protectedOf({ config }: LoadedConfig, targets: readonly string[]): stri
 /** Without its secret, which may come from a place that is not asked now, a server's address is not known. */
 function at(where: () => string): string {
   try {
-    return ` at ${where()}`;
+    return ` at ${printable(where())}`;
   } catch {
     return '';
   }

@@ -5,6 +5,7 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { printable } from '../../lib/printable.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { emergencyStatus, type EmergencyStatusResult } from './status.ts';
 import { chooseBackup } from '../choose-backup.ts';
@@ -93,7 +94,7 @@ function outlook({ targets }: EmergencyStatusResult): string[] {
   const rows = targets.flatMap(({ target, components }) =>
     components.map(
       ({ component, id, takenAt, provenAt, expectedMs }) =>
-        `| ${target} | ${component} | ${id ?? 'none is whole'} | ${takenAt ?? ''} | ${provenAt ?? 'never'} | ` +
+        `| ${target} | ${printable(component)} | ${id ?? 'none is whole'} | ${takenAt ?? ''} | ${provenAt ?? 'never'} | ` +
         `${expectedMs === undefined ? 'not measured' : formatDuration(expectedMs)} |`,
     ),
   );

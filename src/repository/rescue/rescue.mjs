@@ -106,22 +106,22 @@ function list(repository) {
   const names = readNames(path.join(repository.root, 'manifests'))
     .filter((name) => name.endsWith('.json'))
     .sort();
-  if (names.length === 0) console.log('no backups');
+  if (names.length === 0) print('no backups');
   for (const name of names) {
     const id = name.slice(0, -5);
     try {
       const backup = readManifest(repository, id);
       const sizes = artifactsOf(backup.manifest).reduce((sum, artifact) => sum + artifact.bytes, 0);
-      console.log(
+      print(
         `${id}  ${sizes} bytes  ${backup.manifest.components.map((each) => each.name).join(', ')}  ` +
           (backup.doubt === undefined ? 'sealed' : `NOT TRUSTED: ${backup.doubt}`),
       );
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      console.log(`${id}  ${error.exitCode === 12 ? 'not checked' : 'UNUSABLE'}: ${error.message}`);
+      print(`${id}  ${error.exitCode === 12 ? 'not checked' : 'UNUSABLE'}: ${error.message}`);
     }
   }
-  if (readNames(path.join(repository.root, 'wal')).length > 0) console.log('wal  write-ahead log');
+  if (readNames(path.join(repository.root, 'wal')).length > 0) print('wal  write-ahead log');
 }
 
 /** A manifest whose seal holds; `doubt` says why its writer may be somebody else. */
@@ -175,7 +175,7 @@ function extractBackup(repository, id, out) {
       extractArtifact(repository, manifest, key, artifact, write),
     );
     sums.push(`${sha256}  ${artifact.name}\n`);
-    console.log(`${artifact.name}  ${artifact.bytes} bytes`);
+    print(`${artifact.name}  ${artifact.bytes} bytes`);
   }
   const factsObject = `backups/${id}/facts`;
   const factsBytes = needObject(repository, factsObject);
@@ -185,7 +185,7 @@ function extractBackup(repository, id, out) {
   const runbook = (JSON.parse(facts.toString()).components ?? []).find(({ kind }) => kind === 'runbook')?.facts?.text;
   if (typeof runbook === 'string') writeWhole(out, 'runbook.md', (write) => write(Buffer.from(runbook)));
   writeWhole(out, 'SHA256SUMS', (write) => write(Buffer.from(sums.join(''))));
-  console.log(`facts.json\n${typeof runbook === 'string' ? 'runbook.md\n' : ''}SHA256SUMS\nall of ${id} is in ${out}`);
+  print(`facts.json\n${typeof runbook === 'string' ? 'runbook.md\n' : ''}SHA256SUMS\nall of ${id} is in ${out}`);
 }
 
 function extractArtifact(repository, manifest, key, artifact, write) {
@@ -301,7 +301,7 @@ function extractWal(repository, out) {
       refuseDoubt(repository, doubt, object);
       writeWhole(folder, name, (write) => frames().forEach((frame) => write(frame)));
     }
-    console.log(`${system}: ${readNames(folder).length} files in ${folder}`);
+    print(`${system}: ${readNames(folder).length} files in ${folder}`);
   }
 }
 
@@ -907,6 +907,18 @@ function fromBase64(text, length) {
   return bytes.length === length && bytes.toString('base64') === text ? bytes : undefined;
 }
 
+function print(text) {
+  console.log(printable(text));
+}
+
+/** What a damaged object or a name holds drives no terminal. */
+function printable(text) {
+  return text.replaceAll(
+    /[^\P{Cc}\n]|[\p{Cs}\u2028\u2029\p{Bidi_Control}]/gu,
+    (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 try {
   main(process.argv.slice(2));
 } catch (error) {
@@ -915,5 +927,5 @@ try {
     process.exitCode =
       error.code === 'ENOSPC' ? 15 : typeof error.code === 'string' && /^E[A-Z]+$/.test(error.code) ? 20 : 1;
   }
-  console.error(`rescue: ${process.exitCode === 1 ? error.stack : error.message}`);
+  console.error(printable(`rescue: ${process.exitCode === 1 ? error.stack : error.message}`));
 }

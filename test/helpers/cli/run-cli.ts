@@ -14,6 +14,8 @@ export interface CliSurroundings {
   readonly cwd?: string;
   /** What is typed; makes stdin and stderr a terminal. */
   readonly typed?: string;
+  /** Makes stdout a terminal with colours. */
+  readonly colours?: boolean;
 }
 
 /**
@@ -22,9 +24,9 @@ export interface CliSurroundings {
  */
 export async function runCli(
   argv: readonly string[],
-  { env = {}, cwd = '/', typed }: CliSurroundings = {},
+  { env = {}, cwd = '/', typed, colours = false }: CliSurroundings = {},
 ): Promise<CliResult> {
-  const stdout = new Caught();
+  const stdout = Object.assign(new Caught(), { isTTY: colours });
   const stderr = new Caught();
   const stdin = Object.assign(new PassThrough(), { isTTY: typed !== undefined });
   if (typed !== undefined) {

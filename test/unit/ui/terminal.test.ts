@@ -7,7 +7,7 @@ import type { LifeboatEvent } from '../../../src/lib/events.ts';
 import { logSink } from '../../../src/report/log.ts';
 import { confirmByName } from '../../../src/ui/confirm.ts';
 import { drawProgress, ProgressBook } from '../../../src/ui/progress.ts';
-import { colours, isInteractive, type CliIo } from '../../../src/ui/terminal.ts';
+import { colours, isInteractive, write, type CliIo } from '../../../src/ui/terminal.ts';
 
 function terminal(typed?: string, columns = 80): { io: CliIo; shown: () => string } {
   const stdin = Object.assign(new PassThrough(), { isTTY: typed !== undefined });
@@ -82,6 +82,15 @@ test('colours only on a terminal, and not under NO_COLOR, CI, TERM=dumb or --no-
   }
   assert.equal((await colours(tty, {}, false)).red('x'), 'x');
   assert.equal((await colours(new PassThrough(), {}, true)).red('x'), 'x');
+});
+
+test('only the colours that we painted are written, whatever a text holds', async () => {
+  const { io, shown } = terminal('');
+  const paint = await colours(io.stderr, {}, true);
+  const hostile = 'x\u001b[31m\u001b]0;t\u0007\u009b2J\u202e\r';
+  const safe = 'x\\u001b[31m\\u001b]0;t\\u0007\\u009b2J\\u202e\\u000d';
+  await write(io.stderr, `${paint.red(hostile)} ${hostile}\n`);
+  assert.equal(shown(), `\u001b[31m${safe}\u001b[39m ${safe}\n`);
 });
 
 const progress = (readBytes: number, more: object = {}): Extract<LifeboatEvent, { type: 'progress' }> => ({
