@@ -15,7 +15,7 @@ import { logicalBackups } from './logical-backups.ts';
 import { restoreIntoNewCluster } from './new-cluster.ts';
 import { planInto } from './copy-into-live.ts';
 import { planOthers, restoreOthers } from './other-components.ts';
-import type { NoBaseError } from './plan.ts';
+import type { NoBaseError } from './no-base.ts';
 import type { PitrFallback, PitrOtherPlanned, PitrRequest, PitrResult } from './request.ts';
 import { parseTarget, parseTime } from './moment.ts';
 import type { Replaced } from '../restore/step.ts';

@@ -18,7 +18,8 @@ import { copyInto, planInto, type Copied, type IntoPlan } from './copy-into-live
 import { momentOf } from './reached-moment.ts';
 import { planOthers, restoreOthers } from './other-components.ts';
 import { findPlaces } from './folders.ts';
-import { NoBaseError, planPitr, type PitrPlan } from './plan.ts';
+import { NoBaseError } from './no-base.ts';
+import { planPitr, type PitrPlan } from './plan.ts';
 import { recoverCluster } from './recover.ts';
 import {
   pitrDefaults,

@@ -7,16 +7,15 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { segmentAt } from '../../source/postgres/wal/file-name.ts';
 import { baseFacts, type BaseFacts } from '../../source/postgres/base/facts.ts';
 import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
 import type { ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { baseBackups, placeFor, startsTooLate } from './choose-base.ts';
-import { logicalBackups } from './logical-backups.ts';
 import { neededFor } from './needed-segments.ts';
+import { lacksOwnLog, NoBaseError, whyNoBase } from './no-base.ts';
 import type { PitrPlanned, PitrRequest } from './request.ts';
-import { formatMicroseconds, parseTarget, parseTime, type PitrTarget } from './moment.ts';
+import { formatMicroseconds, parseTarget, type PitrTarget } from './moment.ts';
 import { chooseTimeline, readableRun, runOf, type WalRun } from './wal-run.ts';
 import { endOfRun, type RunEnd } from './run-contents.ts';
 import { takeInventory, type WalInventory } from './wal-inventory.ts';
@@ -36,22 +35,6 @@ export interface PitrPlan {
   readonly shown: PitrPlanned;
 }
 
-const lacksLog = 'lacks its own WAL';
-
-/** There is no base backup with its log, whatever the moment. */
-export class NoBaseError extends LifeboatError {
-  /** Whose; undefined: anybody's. */
-  readonly target: string | undefined;
-
-  constructor(message: string, target: string | undefined) {
-    super('window', message, {
-      state: 'nothing was changed',
-      hint: 'lifeboat list shows what there is; lifeboat backup base takes one',
-    });
-    this.target = target;
-  }
-}
-
 /** Throws `window` (17) with the nearest moments, `integrity` (14) naming what is missing, `tool` (16), `usage` (2). */
 export async function planPitr(
   loaded: LoadedConfig,
@@ -60,93 +43,84 @@ export async function planPitr(
   context: RunContext,
 ): Promise<PitrPlan> {
   const target = parseTarget(request.to);
-  const name =
-    request.target ??
-    loaded.config.defaultTarget ??
-    (loaded.config.targets.size === 1 ? [...loaded.config.targets.keys()][0] : undefined);
+  const name = request.target ?? defaultTargetName(loaded);
   const candidates = await baseBackups(repository, name);
   if (candidates.length === 0) throw new NoBaseError('there is no base backup to recover from', name);
-  const inventories = new Map<string, WalInventory>();
+  const search: Search = { repository, request, target, inventories: new Map() };
+  // Newest first.
+  const tried: BaseFacts[] = [];
   const reasons: string[] = [];
-  let oldest: BaseFacts | undefined;
-  let newest: BaseFacts | undefined;
   for (const { manifest, component } of candidates) {
     const facts = factsOf(baseFacts, await readComponentFacts(repository, manifest), component, manifest.id);
-    oldest = facts;
-    newest ??= facts;
-    const early = startsTooLate(facts, target);
-    if (early !== undefined) {
-      reasons.push(`${manifest.id} ${early}`);
+    tried.push(facts);
+    const way = await wayFrom(search, manifest.id, facts, context);
+    if (typeof way === 'string') {
+      reasons.push(way);
       continue;
     }
-    const inventory = inventories.get(facts.systemIdentifier) ?? (await takeInventory(repository, facts));
-    inventories.set(facts.systemIdentifier, inventory);
-    const timeline = timelineFrom(inventory, facts, request.timeline);
-    if (timeline instanceof LifeboatError) {
-      reasons.push(`${manifest.id} is of timeline ${facts.timeline}: ${timeline.message}`);
-      continue;
-    }
-    const run = await readableRun(repository, facts.systemIdentifier, runOf(inventory, facts, timeline));
-    if (run.last < segmentsOfBase(facts).last) {
-      const { timeline: ownTimeline, walSegmentBytes } = facts;
-      const lacking = run.missing ?? segmentAt(ownTimeline, (run.last + 1n) * BigInt(walSegmentBytes), walSegmentBytes);
-      reasons.push(`${manifest.id} ${lacksLog}: ${lacking} is ${run.damage === undefined ? 'missing' : 'damaged'}`);
-      continue;
-    }
-    const place = await placeFor(facts);
-    const end = await endOfRun(repository, facts.systemIdentifier, run, place.programs, context);
-    const needed = await neededFor(
-      repository,
-      { facts, run, end, target, inclusive: request.inclusive, programs: place.programs },
-      context,
-    );
-    if (needed === undefined) {
-      reasons.push(
-        `after ${manifest.id} there is no ` +
-          (target.kind === 'name' ? 'restore point of that name' : 'end of that transaction in the archived WAL'),
-      );
-      continue;
-    }
-    if (newest !== undefined && newest.systemIdentifier !== facts.systemIdentifier) {
-      context.emit({
-        type: 'warning',
-        component: 'base',
-        message:
-          `base backup ${manifest.id} is of the cluster with system identifier ` +
-          `${facts.systemIdentifier}; the newest of target ${manifest.target} is of ` +
-          `another one, ${newest.systemIdentifier}, which has taken its place`,
-      });
-    }
-    return {
-      manifest,
-      component,
-      facts,
-      inventory,
-      run,
-      end,
-      needed,
-      target,
-      place,
-      shown: shownPlan(manifest, component, facts, run, needed, end, request, target),
-    };
+    warnOfOtherCluster(manifest, facts, tried, context);
+    const shown = shownPlan(manifest, component, facts, way, request, target);
+    return { manifest, component, facts, ...way, target, shown };
   }
-  if (reasons.length > 0 && reasons.every((reason) => reason.includes(lacksLog))) {
-    throw new NoBaseError(`no base backup has its write-ahead log: ${reasons.slice(0, 5).join('; ')}`, name);
-  }
-  const logical = target.kind === 'time' ? await logicalBefore(repository, name, target.atUs) : undefined;
-  const otherwise = logical === undefined ? '' : `; a logical backup from before: lifeboat restore ${logical}`;
-  throw new LifeboatError(
-    'window',
-    `no base backup can be recovered to ${request.to}: ${reasons.slice(0, 5).join('; ')}`,
-    {
-      state: 'nothing was changed',
-      hint:
-        oldest === undefined
-          ? undefined
-          : `the earliest possible moment is ${oldest.stoppedAt} (lsn:${oldest.stopLsn})${otherwise}`,
-      facts: oldest === undefined ? undefined : { earliest: oldest.stoppedAt, earliestLsn: oldest.stopLsn, logical },
-    },
+  throw await whyNoBase({ repository, name, to: request.to, target, reasons, oldest: tried.at(-1) });
+}
+
+function defaultTargetName({ config: { defaultTarget, targets } }: LoadedConfig): string | undefined {
+  return defaultTarget ?? (targets.size === 1 ? [...targets.keys()][0] : undefined);
+}
+
+interface Search {
+  readonly repository: Repository;
+  readonly request: PitrRequest;
+  readonly target: PitrTarget;
+  /** By system identifier: what was listed already. */
+  readonly inventories: Map<string, WalInventory>;
+}
+
+type Way = Pick<PitrPlan, 'inventory' | 'run' | 'end' | 'needed' | 'place'>;
+
+/** The way from this base backup to the target, or the reason why there is none. */
+async function wayFrom(
+  { repository, request, target, inventories }: Search,
+  id: string,
+  facts: BaseFacts,
+  context: RunContext,
+): Promise<Way | string> {
+  const early = startsTooLate(facts, target);
+  if (early !== undefined) return `${id} ${early}`;
+  const { systemIdentifier } = facts;
+  const inventory = inventories.get(systemIdentifier) ?? (await takeInventory(repository, facts));
+  inventories.set(systemIdentifier, inventory);
+  const timeline = timelineFrom(inventory, facts, request.timeline);
+  if (timeline instanceof LifeboatError) return `${id} is of timeline ${facts.timeline}: ${timeline.message}`;
+  const run = await readableRun(repository, systemIdentifier, runOf(inventory, facts, timeline));
+  if (run.last < segmentsOfBase(facts).last) return lacksOwnLog(id, facts, run);
+  const place = await placeFor(facts);
+  const end = await endOfRun(repository, systemIdentifier, run, place.programs, context);
+  const needed = await neededFor(
+    repository,
+    { facts, run, end, target, inclusive: request.inclusive, programs: place.programs },
+    context,
   );
+  if (needed !== undefined) return { inventory, run, end, needed, place };
+  const sought = target.kind === 'name' ? 'restore point of that name' : 'end of that transaction in the archived WAL';
+  return `after ${id} there is no ${sought}`;
+}
+
+function warnOfOtherCluster(
+  { id, target }: Manifest,
+  { systemIdentifier }: BaseFacts,
+  [newest]: readonly BaseFacts[],
+  { emit }: RunContext,
+): void {
+  if (newest === undefined || newest.systemIdentifier === systemIdentifier) return;
+  emit({
+    type: 'warning',
+    component: 'base',
+    message:
+      `base backup ${id} is of the cluster with system identifier ${systemIdentifier}; the newest of target ` +
+      `${target} is of another one, ${newest.systemIdentifier}, which has taken its place`,
+  });
 }
 
 /** Or why none: an earlier base backup may be from before the timelines parted. */
@@ -159,28 +133,11 @@ function timelineFrom(inventory: WalInventory, facts: BaseFacts, wanted: number 
   }
 }
 
-/** Id of the newest logical backup that was complete by then. */
-async function logicalBefore(
-  repository: Repository,
-  target: string | undefined,
-  atUs: bigint,
-): Promise<string | undefined> {
-  let best: { readonly id: string; readonly at: string } | undefined;
-  for await (const { manifest, component } of logicalBackups(repository, target)) {
-    if (parseTime(component.finishedAt) <= atUs && (best === undefined || component.finishedAt > best.at)) {
-      best = { id: manifest.id, at: component.finishedAt };
-    }
-  }
-  return best?.id;
-}
-
 function shownPlan(
   manifest: Manifest,
   component: ManifestComponent,
   facts: BaseFacts,
-  run: WalRun,
-  needed: readonly string[],
-  end: RunEnd,
+  { run, needed, end }: Way,
   request: PitrRequest,
   target: PitrTarget,
 ): PitrPlanned {
@@ -189,10 +146,7 @@ function shownPlan(
   return {
     id: manifest.id,
     target: manifest.target,
-    to:
-      target.kind === 'time' || target.kind === 'latest' || target.kind === 'immediate'
-        ? target.text
-        : `${target.kind}:${target.text}`,
+    to: shownTarget(target),
     systemIdentifier: facts.systemIdentifier,
     serverVersion: facts.serverVersion,
     timeline: run.timeline,
@@ -210,12 +164,12 @@ function shownPlan(
   };
 }
 
+function shownTarget({ kind, text }: PitrTarget): string {
+  return kind === 'time' || kind === 'latest' || kind === 'immediate' ? text : `${kind}:${text}`;
+}
+
 function shownTablespaces(facts: BaseFacts, { dataDir, tablespaceMap = {} }: PitrRequest): PitrPlanned['tablespaces'] {
   if (dataDir === undefined) return facts.tablespaces.map(({ name, path, bytes }) => ({ name, from: path, bytes }));
-  return placeTablespaces(facts, dataDir, new Map(Object.entries(tablespaceMap))).map(({ name, from, to, bytes }) => ({
-    name,
-    from,
-    bytes,
-    to,
-  }));
+  const placed = placeTablespaces(facts, dataDir, new Map(Object.entries(tablespaceMap)));
+  return placed.map(({ name, from, to, bytes }) => ({ name, from, bytes, to }));
 }
