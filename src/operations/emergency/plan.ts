@@ -4,20 +4,17 @@
  * the steps in order. It can be written to a sealed file, for somebody else to look at and apply.
  */
 import { hostname } from 'node:os';
-import type { Config, TargetConfig } from '../../config/config.ts';
+import type { Config } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { formatDuration } from '../../lib/time.ts';
 import { formatBytes } from '../../lib/units.ts';
-import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { filesFacts } from '../../source/files/facts.ts';
-import { postgresFacts } from '../../source/postgres/facts/facts.ts';
 import { chooseForEmergency, type EmergencyChoice, type PassedOver } from './newest-whole.ts';
-import { lookAt, lookAtDatabase, lookAtFiles, lookAtRedis, type LiveComponent } from './live.ts';
+import { lookAt, type LiveComponent } from './live.ts';
+import { lookAround, lossOf, mismatchesOf, refuseDown, type ComponentNeed, type Looked } from './look-around.ts';
 import { expectedTime } from './expected-time.ts';
-import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import type { ComponentName } from '../operation.ts';
 import { commandLine } from '../shell-words.ts';
 import { proofStateOf, type BackupState } from '../proof/state.ts';
@@ -61,11 +58,7 @@ export interface EmergencyPlan {
   readonly mismatches: readonly string[];
   /** What is written there now and is not in the backup. */
   readonly losses: readonly string[];
-  readonly needs: readonly {
-    readonly component: ComponentName;
-    readonly neededBytes: number;
-    readonly freeBytes?: number | undefined;
-  }[];
+  readonly needs: readonly ComponentNeed[];
   /** What was asked for was the newest whole one. */
   readonly isNewest: boolean;
   /** From what was measured. */
@@ -100,26 +93,12 @@ export async function planEmergency(
   const { config } = loaded;
   const chosen = await chooseForEmergency(repository, config, options, context);
   const { manifest, listed } = chosen;
-  const components = manifest.components
-    .map(({ kind }) => componentOf(kind))
-    .filter((name) => name !== 'base' && (options.only.length === 0 || options.only.includes(name)));
-  const missing = options.only.find((name) => !components.includes(name));
-  if (missing !== undefined) {
-    throw new LifeboatError('not_found', `backup ${manifest.id} has no ${missing}`, {
-      state: 'nothing was changed',
-      hint: 'leave the id out: the newest backup that has it is taken',
-    });
-  }
+  const components = componentsOf(manifest, options.only);
   const looked = await lookAround(repository, config, manifest, components, context);
   refuseDown(looked.live, config.targets.get(options.target));
   const standing = await proofStateOf(repository, listed);
   const expected = await expectedTime(repository, listed, manifest, components);
   const mismatches = mismatchesOf(manifest, looked);
-  const wrongServer = looked.live.some(
-    (live) =>
-      live.component === 'database' &&
-      (live.systemIdentifier === undefined || live.systemIdentifier !== looked.systemIdentifier),
-  );
   const plan: EmergencyPlan = {
     id: manifest.id,
     seal: listed.seal ?? '',
@@ -142,7 +121,7 @@ export async function planEmergency(
     expectedMs: expected?.ms,
     measured: expected === undefined ? undefined : { id: expected.id, at: expected.at, ms: expected.measuredMs },
     steps: stepsOf(config, components, looked.live, options),
-    withGlobals: components.includes('database') && wrongServer,
+    withGlobals: components.includes('database') && isOtherServer(looked),
     forced: options.force,
     safetyBackup: options.safetyBackup,
     confirmName: mismatches.length === 0 ? manifest.target : `${manifest.target}@${hostname()}`,
@@ -151,125 +130,23 @@ export async function planEmergency(
   return plan;
 }
 
-interface Looked {
-  readonly live: readonly LiveComponent[];
-  readonly needs: EmergencyPlan['needs'];
-  /** Of the server that was backed up. */
-  readonly systemIdentifier: string | undefined;
-  readonly databases: readonly string[];
-  readonly roots: readonly string[];
-}
-
-async function lookAround(
-  repository: Repository,
-  config: Config,
-  manifest: Manifest,
-  wanted: readonly ComponentName[],
-  context: RunContext,
-): Promise<Looked> {
-  const target = config.targets.get(manifest.target);
-  if (target === undefined) {
-    throw new LifeboatError(
-      'usage',
-      `target ${manifest.target} is not configured here: there is nowhere to restore to`,
-      {
-        state: 'nothing was changed',
-        hint: 'set DATABASE_URL, REDIS_URL or BACKUP_FILES (and BACKUP_TARGET), or name a configuration with --config',
-      },
-    );
-  }
-  const facts = await readComponentFacts(repository, manifest);
-  const live: LiveComponent[] = [];
-  const needs: { component: ComponentName; neededBytes: number; freeBytes?: number | undefined }[] = [];
-  let systemIdentifier: string | undefined;
-  const databases: string[] = [];
-  const roots: string[] = [];
-  const need = (found: LiveComponent, neededBytes: number): void => {
-    live.push(found);
-    needs.push({
-      component: found.component,
-      neededBytes,
-      ...(found.freeBytes === undefined ? {} : { freeBytes: found.freeBytes }),
+function componentsOf(manifest: Manifest, only: readonly ComponentName[]): ComponentName[] {
+  const components = manifest.components
+    .map(({ kind }) => componentOf(kind))
+    .filter((name) => name !== 'base' && (only.length === 0 || only.includes(name)));
+  const missing = only.find((name) => !components.includes(name));
+  if (missing !== undefined) {
+    throw new LifeboatError('not_found', `backup ${manifest.id} has no ${missing}`, {
+      state: 'nothing was changed',
+      hint: 'leave the id out: the newest backup that has it is taken',
     });
-  };
-  for (const component of manifest.components.filter(({ kind }) => wanted.includes(componentOf(kind)))) {
-    if (component.kind === 'postgres') {
-      const recorded = factsOf(postgresFacts, facts, component, manifest.id);
-      ({ systemIdentifier } = recorded);
-      databases.push(...recorded.databases.map(({ name }) => name));
-      const bytes = recorded.databases.flatMap(({ tables }) => tables).reduce((sum, table) => sum + table.bytes, 0);
-      const found = await lookAtDatabase(target, recorded.databases, context);
-      // What is live has indexes, too, which take room when it is restored.
-      need(found, Math.max(bytes, found.bytes ?? 0));
-    } else if (component.kind === 'redis') need(await lookAtRedis(target, context), sumOf(component));
-    else if (component.kind === 'files') {
-      const recorded = factsOf(filesFacts, facts, component, manifest.id);
-      roots.push(...recorded.roots.map(({ path }) => path));
-      need(await lookAtFiles(roots), recorded.contentBytes);
-    }
   }
-  return { live, needs, systemIdentifier, databases, roots };
+  return components;
 }
 
-function sumOf({ artifacts }: ManifestComponent): number {
-  return artifacts.reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-/** A server that is down cannot be restored into; what it holds is not known either. */
-function refuseDown(live: readonly LiveComponent[], target: TargetConfig | undefined): void {
-  const down = live.find(({ reachable }) => !reachable);
-  if (down === undefined || target === undefined) return;
-  const message = `${down.component} cannot be restored: ${down.where}: ${down.problem ?? 'unreachable'}`;
-  const variable = down.component === 'redis' ? 'REDIS_URL' : 'DATABASE_URL';
-  const others = live.filter(({ reachable }) => reachable).map(({ component }) => `--${component}-only`);
-  const server = `start an empty server there (or point ${variable} to another one)`;
-  throw new LifeboatError('source', message, {
-    state: 'nothing was changed',
-    hint: `${server}, or restore the rest first: ${others.join(' ')}`,
-  });
-}
-
-/** Where nothing is there to be replaced, no place is the wrong one. */
-function mismatchesOf(manifest: Manifest, { live, systemIdentifier }: Looked): string[] {
-  const mismatches: string[] = [];
-  const isOtherHost = manifest.host !== hostname();
-  for (const { component, where, hasData, holds, systemIdentifier: found } of live) {
-    if (!hasData) continue;
-    const knowsServer = component === 'database' && found !== undefined && systemIdentifier !== undefined;
-    if (knowsServer && found !== systemIdentifier) {
-      mismatches.push(
-        `the backup is of PostgreSQL with the system identifier ${systemIdentifier}; ${where} has ${found} and ` +
-          `holds ${holds}`,
-      );
-    }
-    if (!knowsServer && isOtherHost) {
-      mismatches.push(
-        `the backup was taken on host ${manifest.host}, this is ${hostname()}, and ${where} holds ${holds}`,
-      );
-    }
-  }
-  return mismatches;
-}
-
-function lossOf({ component, where, hasData, lastWriteAt, holds }: LiveComponent, manifest: Manifest): string[] {
-  if (!hasData) return [];
-  if (lastWriteAt === undefined) {
-    return [
-      `${component}: all that was written to ${where} (${holds}) since the backup, ${manifest.startedAt}; when ` +
-        'that was last cannot be told',
-    ];
-  }
-  const taken = `the backup, ${manifest.startedAt}`;
-  const behindMs = Date.parse(lastWriteAt) - Date.parse(manifest.startedAt);
-  if (behindMs <= 0) {
-    return [
-      `${component}: nothing that is seen: ${where} (${holds}) is replaced, but was last written to before ${taken}`,
-    ];
-  }
-  return [
-    `${component}: ${formatDuration(behindMs)} of writing to ${where} (${holds}), from ${taken}, to the last ` +
-      `write, ${lastWriteAt}`,
-  ];
+function isOtherServer({ live, systemIdentifier }: Looked): boolean {
+  const isOther = (found: string | undefined): boolean => found === undefined || found !== systemIdentifier;
+  return live.some((each) => each.component === 'database' && isOther(each.systemIdentifier));
 }
 
 function refuseFull({ needs }: EmergencyPlan): void {
