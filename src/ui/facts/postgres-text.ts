@@ -10,6 +10,7 @@ const namesShown = 10;
 const comparisons: Record<TableFacts['method'], string> = {
   record: 'rows, fingerprint',
   text: 'rows, fingerprint',
+  copy: 'rows, fingerprint',
   count: 'rows only',
 };
 

@@ -1,6 +1,6 @@
 /** Which archives a database's dump is made of: one for the schema, one for each big table, one for all the rest. */
 import { createHash } from 'node:crypto';
-import type { Relation } from '../facts/fingerprint.ts';
+import type { Relation } from '../facts/relations.ts';
 import { isSpeakable } from '../server/quote.ts';
 
 /** A table that is dumped into an archive of its own. */

@@ -11,7 +11,10 @@ import { type Connection, openConnection } from '../server/connection.ts';
 import { type CatalogFacts, readCatalogFacts, readLargeObjects } from '../facts/database-facts.ts';
 import { type DumpCommand, type DumpContext, type OwnedSequence, dumpCommands, startDump } from './pg-dump.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
-import { type Relation, fingerprintRelations, listRelations, pinSettings } from '../facts/fingerprint.ts';
+import { fingerprintRelations } from '../facts/fingerprint.ts';
+import { pinSettings } from '../facts/pinned-settings.ts';
+import { type Relation, listRelations } from '../facts/relations.ts';
+import { tellUncounted } from './uncounted.ts';
 import { quoteLiteral } from '../server/quote.ts';
 import { type Snapshot, holdSnapshot } from './snapshot.ts';
 import type { PostgresTools } from '../server/tools.ts';
@@ -113,6 +116,7 @@ async function finish({
       },
       artifacts: { schema: parts.schema, data: parts.data, tables: big },
       ...rows.value,
+      ...tellUncounted(relations, options.database, context),
     };
   } finally {
     await snapshot.connection.close();
@@ -146,7 +150,13 @@ async function readRows(
         `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.name)}`,
       );
     }
-    const tables = await fingerprintRelations(connections, relations);
+    const tables = await fingerprintRelations(connections, relations, {
+      url: options.url,
+      snapshot: snapshot.name,
+      lockTimeoutMs: options.lockWaitTimeoutMs,
+      toolFolder: options.tools.folder,
+      signal,
+    });
     const [first] = connections;
     if (first === undefined) throw new Error('there is no session to count with');
     return { tables, largeObjects: await readLargeObjects(first) };

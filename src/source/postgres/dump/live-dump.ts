@@ -12,7 +12,10 @@ import { readOwnedSequences } from './database-dump.ts';
 import { readCatalogFacts, readLargeObjects } from '../facts/database-facts.ts';
 import { type DumpCommand, type DumpContext, dumpCommands, startDump } from './pg-dump.ts';
 import type { DatabaseFacts, PostgresFacts } from '../facts/facts.ts';
-import { fingerprintRelations, listRelations, pinSettings } from '../facts/fingerprint.ts';
+import { fingerprintRelations } from '../facts/fingerprint.ts';
+import { pinSettings } from '../facts/pinned-settings.ts';
+import { listRelations } from '../facts/relations.ts';
+import { tellUncounted } from './uncounted.ts';
 import { dumpGlobals } from './globals.ts';
 import { quoteLiteral } from '../server/quote.ts';
 import { type Snapshot, holdSnapshot } from './snapshot.ts';
@@ -152,7 +155,12 @@ async function readDatabase(
         `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(name)}`,
       );
     }
-    const tables = await fingerprintRelations(readers, relations);
+    const tables = await fingerprintRelations(readers, relations, {
+      url: options.url,
+      snapshot: name,
+      toolFolder: options.programs,
+      signal: context.signal,
+    });
     const artifacts = {
       schema: parts.schema,
       data: parts.data,
@@ -163,6 +171,7 @@ async function readDatabase(
       snapshot: { name, ...(lsn === undefined ? {} : { lsn }), takenAt },
       artifacts,
       tables,
+      ...tellUncounted(relations, connection.database, context),
       largeObjects: await readLargeObjects(connection),
     };
     return { facts, commands };

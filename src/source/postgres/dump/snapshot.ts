@@ -7,7 +7,7 @@ import { LifeboatError } from '../../../lib/errors.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
 import { sqlStateOf } from '../server/connection-errors.ts';
-import { pinSettings } from '../facts/fingerprint.ts';
+import { pinSettings } from '../facts/pinned-settings.ts';
 import { assertHoldsSession } from '../server/pooler.ts';
 import { isSpeakable, quoteQualified } from '../server/quote.ts';
 

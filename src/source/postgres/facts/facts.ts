@@ -11,6 +11,8 @@ const fingerprintMethod = z.enum([
   'record',
   /** sum of hashtextextended(row::text, 0) with pinned output settings. */
   'text',
+  /** sum modulo 2^128 of the first 16 bytes of the SHA-256 of each line of COPY's text format; see line-sum.ts. */
+  'copy',
   /** only counted (not readable otherwise, or asked for). */
   'count',
 ]);
@@ -61,6 +63,8 @@ const databaseFacts = z.strictObject({
     tables: z.array(z.strictObject({ artifact: z.string(), schema: z.string(), name: z.string() })),
   }),
   tables: z.array(tableFacts),
+  /** Relations (nearly always materialized views) that were not counted: that could have run code of their owner's. */
+  uncounted: z.array(z.strictObject({ schema: z.string(), name: z.string() })).optional(),
   largeObjects: z.strictObject({
     count: z.string().regex(/^\d+$/),
     bytes: z.string().regex(/^\d+$/),

@@ -9,36 +9,26 @@
  * Cost, 1.5 M rows of nine columns, 370 MB: count(*) alone 0.12 s, this 0.8 s, COPY of the same table
  * 1.35 s, a hash of each row's text 2.1 s. sum(bigint) adds in 128 bits; a cast of each hash to numeric
  * would cost a tenth more, a whole-row variable in place of ROW(…) as much.
+ *
+ * A table on which no SELECT may be planned (see plannable.ts) is read by COPY and summed by us.
  */
 import { forEachSideBySide } from '../../../lib/concurrency.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
-import type { TableFacts } from './facts.ts';
-import { type HashableTypes, readHashableTypes } from './hashable.ts';
 import { isSpeakable, quoteIdentifier, quoteLiteral, quoteQualified } from '../server/quote.ts';
+import type { TableFacts } from './facts.ts';
+import { pinSettings } from './pinned-settings.ts';
+import {
+  type Relation,
+  type RelationColumn,
+  compareNames,
+  isUncountable,
+  listRelations,
+  namesOf,
+} from './relations.ts';
+import { type CopySettings, sumByCopy } from './table-copy.ts';
 
 export type FingerprintMethod = TableFacts['method'];
-
-/** An ordinary table (a partition too) or a materialized view, with what is needed to read it. */
-export interface Relation {
-  readonly oid: string;
-  readonly schema: string;
-  readonly name: string;
-  readonly kind: 'r' | 'm';
-  /** Size on disk with TOAST, bytes. */
-  readonly bytes: number;
-  /** In the order of their names. */
-  readonly columns: readonly RelationColumn[];
-}
-
-export interface RelationColumn {
-  readonly name: string;
-  /**
-   * How the value is hashed: as it is, with its shape (arrays), by its bytes (a collation of its own calls different
-   * strings equal), or as text.
-   */
-  readonly as: 'value' | 'array' | 'bytes' | 'text';
-}
 
 export interface FingerprintOptions {
   /** Default: the URL's. */
@@ -51,6 +41,10 @@ export interface FingerprintOptions {
   readonly only?: (table: { readonly schema: string; readonly name: string }) => boolean;
   /** The method for a table, so that two servers are compared alike; undefined: the best for this server. */
   readonly method?: (table: { readonly schema: string; readonly name: string }) => FingerprintMethod | undefined;
+  /** Told of each relation that can neither be queried nor copied, and so is not in the result. */
+  readonly onUncounted?: (table: { readonly schema: string; readonly name: string }) => void;
+  /** Where psql is, for tables that are copied; default: found by version. */
+  readonly toolFolder?: string | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -66,71 +60,34 @@ export async function fingerprintTables(url: Secret, options: FingerprintOptions
     const relations = (await listRelations(first)).filter((each) => options.only?.(each) ?? true);
     const wanted = Math.min(options.jobs ?? 1, relations.length);
     while (connections.length < wanted) connections.push(await openReader(url, options));
-    return await fingerprintRelations(connections, relations, options.method);
+    relations.filter(isUncountable).forEach((each) => options.onUncounted?.(each));
+    return await fingerprintRelations(connections, relations, { ...options, url });
   } finally {
     await Promise.all(connections.map((connection) => connection.close()));
   }
 }
 
+export interface RelationOptions extends CopySettings, Pick<FingerprintOptions, 'method'> {}
+
 /**
  * The same on sessions that are there, each inside a transaction with the wanted snapshot and prepared by
- * pinSettings().
+ * pinSettings(). Relations that cannot be counted (isUncountable) are left out.
  */
 export async function fingerprintRelations(
   connections: readonly Connection[],
   relations: readonly Relation[],
-  methodFor: FingerprintOptions['method'] = () => undefined,
+  options: RelationOptions,
 ): Promise<TableFacts[]> {
-  const biggestFirst = relations.toSorted((a, b) => b.bytes - a.bytes);
+  const biggestFirst = relations.filter((each) => !isUncountable(each)).sort((a, b) => b.bytes - a.bytes);
   const idle = [...connections];
   const found: TableFacts[] = [];
   await forEachSideBySide(biggestFirst, connections.length, async (relation) => {
     const connection = idle.pop() as Connection;
-    const method = methodFor(relation) ?? bestMethod(relation, connection.serverVersionNum);
-    found.push(await fingerprintRelation(connection, relation, method));
+    found.push(await fingerprintRelation(connection, relation, options));
     idle.push(connection);
   });
   return found.sort(byName);
 }
-
-/**
- * Ordinary tables and filled materialized views of the database, but temporary ones and those that belong to
- * extensions.
- */
-export async function listRelations(connection: Connection): Promise<Relation[]> {
-  const types = await readHashableTypes(connection);
-  const rows = await connection.query(relationsSql);
-  return rows.map((row) => ({
-    oid: row['oid'] ?? '',
-    schema: row['schema'] ?? '',
-    name: row['name'] ?? '',
-    kind: row['kind'] === 'm' ? 'm' : 'r',
-    bytes: Number(row['bytes']),
-    columns: columnsOf(row['columns'] ?? '[]', types),
-  }));
-}
-
-/** Everything that the text of a value depends on, and no filter by row-level security (an error instead). */
-export async function pinSettings(connection: Connection): Promise<void> {
-  const settings = Object.entries(pinned).map(([name, value]) => `SET ${name} = ${quoteLiteral(value)}`);
-  await connection.query(settings.join('; '));
-}
-
-const pinned: Readonly<Record<string, string>> = {
-  DateStyle: 'ISO, YMD',
-  IntervalStyle: 'postgres',
-  TimeZone: 'UTC',
-  extra_float_digits: '1',
-  bytea_output: 'hex',
-  xmlbinary: 'base64',
-  lc_monetary: 'C',
-  lc_numeric: 'C',
-  lc_time: 'C',
-  search_path: 'pg_catalog',
-  row_security: 'off',
-  // Costs more than it saves on sums of a few functions, and much for a first use.
-  jit: 'off',
-};
 
 async function openReader(url: Secret, { database, snapshot, signal }: FingerprintOptions): Promise<Connection> {
   const connection = await openConnection(url, { database, signal });
@@ -146,6 +103,7 @@ async function openReader(url: Secret, { database, snapshot, signal }: Fingerpri
 }
 
 function bestMethod(relation: Relation, serverVersionNum: number): FingerprintMethod {
+  if (!relation.isPlannable) return 'copy';
   // What a materialized view holds is made anew by a restore, and may differ from what it held.
   if (relation.columns.length === 0 || relation.kind === 'm' || !isSpeakable(...namesOf(relation))) return 'count';
   return serverVersionNum >= 140000 ? 'record' : 'text';
@@ -154,28 +112,30 @@ function bestMethod(relation: Relation, serverVersionNum: number): FingerprintMe
 async function fingerprintRelation(
   connection: Connection,
   relation: Relation,
-  method: FingerprintMethod,
+  options: RelationOptions,
 ): Promise<TableFacts> {
   const { schema, name, kind, bytes } = relation;
-  const rows = await connection.query(
+  const wanted = options.method?.(relation) ?? bestMethod(relation, connection.serverVersionNum);
+  const facts = { schema, name, kind, bytes };
+  if (wanted !== 'copy' && relation.isPlannable) return { ...facts, ...(await query(connection, relation, wanted)) };
+  const { rows, sum } = await sumByCopy(connection, relation, options);
+  // By another method it can only be counted.
+  return wanted === 'copy' ? { ...facts, rows, method: 'copy', fingerprint: sum } : { ...facts, rows, method: 'count' };
+}
+
+async function query(
+  connection: Connection,
+  relation: Relation,
+  method: FingerprintMethod,
+): Promise<Pick<TableFacts, 'rows' | 'method' | 'fingerprint'>> {
+  const { schema, name } = relation;
+  const [row] = await connection.query(
     isSpeakable(schema, name)
       ? `SELECT count(*) AS rows, ${sumOf(relation, method)} AS fingerprint FROM ONLY ${quoteQualified(schema, name)} t`
       : countByOid(relation.oid),
   );
-  const fingerprint = method === 'count' ? undefined : (rows[0]?.['fingerprint'] ?? '0');
-  return {
-    schema,
-    name,
-    kind,
-    rows: rows[0]?.['rows'] ?? '',
-    method,
-    ...(fingerprint === undefined ? {} : { fingerprint }),
-    bytes,
-  };
-}
-
-function namesOf({ schema, name, columns }: Relation): string[] {
-  return [schema, name, ...columns.map((column) => column.name)];
+  const rows = row?.['rows'] ?? '';
+  return method === 'count' ? { rows, method } : { rows, method, fingerprint: row?.['fingerprint'] ?? '0' };
 }
 
 /**
@@ -213,39 +173,6 @@ function hashedColumn({ name, as }: RelationColumn): string[] {
   return [as === 'bytes' ? `${column} COLLATE "C"` : `${column}::text COLLATE "C"`];
 }
 
-/** Text of a JSON array of [name, type OID, deterministic collation]. */
-function columnsOf(json: string, types: HashableTypes): RelationColumn[] {
-  const columns = JSON.parse(json) as [name: string, type: string, deterministic: boolean][];
-  const how = (type: string, deterministic: boolean): RelationColumn['as'] => {
-    if (!types.isHashable(type) || (types.isArray(type) && !deterministic)) return 'text';
-    if (types.isArray(type)) return 'array';
-    return deterministic ? 'value' : 'bytes';
-  };
-  return columns
-    .map(([name, type, deterministic]) => ({ name, as: how(type, deterministic) }))
-    .sort((a, b) => compare(a.name, b.name));
-}
-
-/**
- * Virtual generated columns hold nothing; stored ones count. On a standby unlogged tables cannot be read, and a dump
- * leaves their rows out.
- */
-const relationsSql = `
-  SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, pg_table_size(c.oid) AS bytes,
-    (SELECT json_agg(json_build_array(a.attname, a.atttypid::text, l.collisdeterministic IS NOT FALSE))
-     FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation
-     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') AS columns
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND c.relpersistence <> 't'
-    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-    AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
-    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`;
-
 function byName(a: TableFacts, b: TableFacts): number {
-  return compare(a.schema, b.schema) || compare(a.name, b.name);
-}
-
-/** By code units: the same on every machine. */
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return compareNames(a.schema, b.schema) || compareNames(a.name, b.name);
 }

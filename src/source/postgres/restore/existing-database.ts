@@ -13,6 +13,8 @@ import { Inlets } from '../../../lib/inlets.ts';
 import { saysServerLost } from './issues.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
+import { readUnplannable } from '../facts/plannable.ts';
+import { type CopySettings, hasRowsByCopy } from '../facts/table-copy.ts';
 import { checkForeignKeysSql } from './foreign-keys.ts';
 import { quoteQualified } from '../server/quote.ts';
 import { feed } from './data.ts';
@@ -57,7 +59,7 @@ export async function restoreIntoExisting(
       { database: request.targetDatabase, signal: context.signal },
       async (client): Promise<RestoreTarget> => {
         const server = await readTargetServer(client);
-        await checkTables(client, facts, plan, request, dataOnly);
+        await checkTables(client, facts, plan, request, dataOnly, context);
         const tools = await findTools(Math.trunc(server.versionNum / 10_000), { folder: request.toolsFolder });
         assertRestrictsPsql(tools);
         return {
@@ -81,6 +83,7 @@ export async function restoreIntoExisting(
       database: target.database,
       facts,
       jobs: request.jobs,
+      toolFolder: target.tools.folder,
       only: plan.only ?? (() => true),
       schemaOnly: plan.schemaOnly,
     };
@@ -112,16 +115,18 @@ async function checkTables(
   plan: FillPlan,
   request: ExistingRestoreRequest,
   dataOnly: boolean,
+  context: RunContext,
 ): Promise<void> {
-  const there = new Set(
+  const there = new Map(
     (
       await client.query(
-        'SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = ' +
+        'SELECT c.oid, n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = ' +
           "c.relnamespace WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')",
       )
-    ).map((row) => quoteQualified(row['schema'] ?? '', row['name'] ?? '')),
+    ).map((row) => [quoteQualified(row['schema'] ?? '', row['name'] ?? ''), row['oid'] ?? ''] as const),
   );
-  const names = tablesOf(facts, plan).map(({ schema, name }) => quoteQualified(schema, name));
+  const tables = tablesOf(facts, plan);
+  const names = tables.map(({ schema, name }) => quoteQualified(schema, name));
   if (!dataOnly) {
     const existing = names.filter((name) => there.has(name));
     if (existing.length > 0) {
@@ -142,9 +147,14 @@ async function checkTables(
     );
   }
   if (request.appendRows === true) return;
+  const unplannable = await readUnplannable(client);
   const filled: string[] = [];
-  for (const name of names) {
-    if ((await client.query(`SELECT 1 FROM ONLY ${name} LIMIT 1`)).length > 0) filled.push(name);
+  for (const table of tables) {
+    const name = quoteQualified(table.schema, table.name);
+    const hasRows = unplannable.has(there.get(name) ?? '')
+      ? await hasRowsByCopy(client, { ...table, columns: [] }, copySettings(request, context))
+      : (await client.query(`SELECT 1 FROM ONLY ${name} LIMIT 1`)).length > 0;
+    if (hasRows) filled.push(name);
   }
   if (filled.length > 0) {
     throw refused(
@@ -153,6 +163,10 @@ async function checkTables(
       'empty them first, or confirm that rows are to be added',
     );
   }
+}
+
+function copySettings(request: ExistingRestoreRequest, { signal }: RunContext): CopySettings {
+  return { url: request.targetUrl, toolFolder: request.toolsFolder, signal };
 }
 
 function refused(code: 'confirmation' | 'usage', message: string, hint: string): LifeboatError {

@@ -134,6 +134,7 @@ async function fillAndCheck(
           database: target.database,
           facts,
           jobs: request.jobs,
+          toolFolder: target.tools.folder,
           only: plan.only,
           schemaOnly: plan.schemaOnly,
         },

@@ -7,14 +7,9 @@ import type { RunContext } from '../../../lib/events.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
 import { readLargeObjects } from '../facts/database-facts.ts';
-import type { DatabaseFacts, TableFacts } from '../facts/facts.ts';
+import type { DatabaseFacts } from '../facts/facts.ts';
 import { fingerprintTables } from '../facts/fingerprint.ts';
-import { quoteQualified } from '../server/quote.ts';
-
-export interface TableName {
-  readonly schema: string;
-  readonly name: string;
-}
+import { type Mismatch, type TableName, compareTables, keyOf } from './compare-tables.ts';
 
 export interface VerifyRequest {
   readonly url: Secret;
@@ -22,19 +17,12 @@ export interface VerifyRequest {
   readonly facts: DatabaseFacts;
   /** Sessions side by side. */
   readonly jobs: number;
+  /** Where psql is; default: found by version. */
+  readonly toolFolder?: string | undefined;
   /** Only these tables; then nothing but tables is compared. */
   readonly only?: ((table: TableName) => boolean) | undefined;
   /** Without rows: which tables there are, and extensions. */
   readonly schemaOnly?: boolean | undefined;
-}
-
-/** One thing that differs. */
-export interface Mismatch {
-  /** Quoted name of a table or sequence, or "large objects", "extension x". */
-  readonly what: string;
-  readonly kind: 'missing' | 'extra' | 'rows' | 'content' | 'sequence' | 'extension' | 'large-objects';
-  readonly expected: string;
-  readonly found: string;
 }
 
 export interface VerifyReport {
@@ -55,9 +43,12 @@ export async function verifyDatabase(request: VerifyRequest, context: RunContext
   const recorded = new Map(expected.map((table) => [keyOf(table), table]));
   return withConnection(request.url, { database: request.database, signal: context.signal }, async (connection) => {
     const hashes = connection.serverVersionNum >= 140_000;
+    const uncounted = new Set<string>();
     const found = await fingerprintTables(request.url, {
       database: request.database,
       jobs: request.jobs,
+      toolFolder: request.toolFolder,
+      onUncounted: (table) => uncounted.add(keyOf(table)),
       signal: context.signal,
       ...(only === undefined ? {} : { only }),
       // Older servers have no hash of records.
@@ -69,7 +60,8 @@ export async function verifyDatabase(request: VerifyRequest, context: RunContext
             : recorded.get(keyOf(table))?.method,
     });
     const notes: string[] = [];
-    const mismatches = compareTables(recorded, new Map(found.map((table) => [keyOf(table), table])), schemaOnly, notes);
+    const uncountedBefore = new Set((facts.uncounted ?? []).filter((table) => only?.(table) ?? true).map(keyOf));
+    const mismatches = compareTables({ expected, uncountedBefore, found, uncountedNow: uncounted, schemaOnly, notes });
     if (only === undefined) {
       mismatches.push(...(await compareExtensions(connection, facts, notes)));
       if (!schemaOnly) {
@@ -106,45 +98,6 @@ export function assertVerified(report: VerifyReport, database: string): void {
   );
 }
 
-function compareTables(
-  expected: ReadonlyMap<string, TableFacts>,
-  found: ReadonlyMap<string, TableFacts>,
-  schemaOnly: boolean,
-  notes: string[],
-): Mismatch[] {
-  const mismatches: Mismatch[] = [];
-  for (const [key, want] of expected) {
-    const what = quoteQualified(want.schema, want.name);
-    const have = found.get(key);
-    // A materialized view is filled anew: from a stale one other rows are right.
-    if (have === undefined && !(want.kind === 'm' && schemaOnly)) {
-      mismatches.push({ what, kind: 'missing', expected: 'a table', found: 'nothing' });
-    }
-    if (have === undefined || schemaOnly) continue;
-    if (want.kind === 'm') {
-      if (have.rows !== want.rows) {
-        notes.push(`materialized view ${what} was made anew and has ${have.rows} rows; it had ${want.rows}`);
-      }
-    } else if (have.rows !== want.rows) mismatches.push({ what, kind: 'rows', expected: want.rows, found: have.rows });
-    else if (have.method === want.method && have.fingerprint !== want.fingerprint) {
-      mismatches.push({ what, kind: 'content', expected: want.fingerprint ?? '', found: have.fingerprint ?? '' });
-    } else if (have.method !== want.method) {
-      notes.push(`table ${what} was only counted: this server cannot make its fingerprint`);
-    }
-  }
-  for (const [key, have] of found) {
-    if (!expected.has(key) && have.kind === 'r') {
-      mismatches.push({
-        what: quoteQualified(have.schema, have.name),
-        kind: 'extra',
-        expected: 'nothing',
-        found: 'a table',
-      });
-    }
-  }
-  return mismatches;
-}
-
 async function compareExtensions(connection: Connection, facts: DatabaseFacts, notes: string[]): Promise<Mismatch[]> {
   const found = new Map(
     (await connection.query('SELECT extname AS name, extversion AS version FROM pg_extension')).map((row) => [
@@ -170,7 +123,7 @@ async function compareSequences(connection: Connection, facts: DatabaseFacts): P
   const found = new Map(rows.map((row) => [keyOf({ schema: row['schema'] ?? '', name: row['name'] ?? '' }), row]));
   return facts.sequences.flatMap((want): Mismatch[] => {
     const have = found.get(keyOf(want));
-    const what = quoteQualified(want.schema, want.name);
+    const what = keyOf(want);
     if (have === undefined) return [{ what, kind: 'missing', expected: 'a sequence', found: 'nothing' }];
     if (want.lastValue === undefined) return [];
     const last = have['last'] ?? undefined;
@@ -195,8 +148,4 @@ async function compareLargeObjects(connection: Connection, { largeObjects: want 
   return differs
     ? [{ what: 'large objects', kind: 'large-objects', expected: describe(want), found: describe(have) }]
     : [];
-}
-
-function keyOf({ schema, name }: TableName): string {
-  return quoteQualified(schema, name);
 }

@@ -146,6 +146,8 @@ const sessionSettings: Readonly<Record<string, string>> = {
   idle_session_timeout: '0',
   transaction_timeout: '0',
   tcp_keepalives_idle: '30',
+  // Of queries on catalogs it makes seconds of milliseconds.
+  jit: 'off',
 };
 
 class Session implements Connection {

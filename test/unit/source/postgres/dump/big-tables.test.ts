@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { planParts } from '../../../../../src/source/postgres/dump/big-tables.ts';
 import { dumpCommands } from '../../../../../src/source/postgres/dump/pg-dump.ts';
-import type { Relation } from '../../../../../src/source/postgres/facts/fingerprint.ts';
+import type { Relation } from '../../../../../src/source/postgres/facts/relations.ts';
 
 const relation = (name: string, bytes: number, kind: 'r' | 'm' = 'r'): Relation => ({
   oid: '1',
@@ -11,6 +11,7 @@ const relation = (name: string, bytes: number, kind: 'r' | 'm' = 'r'): Relation 
   kind,
   bytes,
   columns: [],
+  isPlannable: true,
 });
 
 test('tables over the threshold get a part of their own, biggest first; materialized views never do', () => {

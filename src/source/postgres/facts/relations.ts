@@ -1,0 +1,93 @@
+/** The tables and materialized views of a database, with what is needed to count and to hash each. */
+import type { Connection } from '../server/connection.ts';
+import { isSpeakable } from '../server/quote.ts';
+import { type HashableTypes, readHashableTypes } from './hashable.ts';
+import { readUnplannable } from './plannable.ts';
+
+/** An ordinary table (a partition too) or a materialized view, with what is needed to read it. */
+export interface Relation {
+  readonly oid: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: 'r' | 'm';
+  /** Size on disk with TOAST, bytes. */
+  readonly bytes: number;
+  /** In the order of their names. */
+  readonly columns: readonly RelationColumn[];
+  /** False: a SELECT on it could run code of its owner's with our rights. See plannable.ts. */
+  readonly isPlannable: boolean;
+}
+
+export interface RelationColumn {
+  readonly name: string;
+  /**
+   * How the value is hashed: as it is, with its shape (arrays), by its bytes (a collation of its own calls different
+   * strings equal), or as text.
+   */
+  readonly as: 'value' | 'array' | 'bytes' | 'text';
+  /** Stored, but made from others. */
+  readonly isGenerated: boolean;
+}
+
+/**
+ * Ordinary tables and filled materialized views of the database, but temporary ones and those that belong to
+ * extensions.
+ */
+export async function listRelations(connection: Connection): Promise<Relation[]> {
+  const types = await readHashableTypes(connection);
+  const unplannable = await readUnplannable(connection);
+  const rows = await connection.query(relationsSql);
+  return rows.map((row) => ({
+    oid: row['oid'] ?? '',
+    schema: row['schema'] ?? '',
+    name: row['name'] ?? '',
+    kind: row['kind'] === 'm' ? 'm' : 'r',
+    bytes: Number(row['bytes']),
+    columns: columnsOf(row['columns'] ?? '[]', types),
+    isPlannable: !unplannable.has(row['oid'] ?? ''),
+  }));
+}
+
+/** Neither by a query nor by COPY, which knows no materialized views: what is in it cannot be told. */
+export function isUncountable(relation: Relation): boolean {
+  return !relation.isPlannable && (relation.kind === 'm' || !isSpeakable(...namesOf(relation)));
+}
+
+/** Of the relation and its columns. */
+export function namesOf({ schema, name, columns }: Relation): string[] {
+  return [schema, name, ...columns.map((column) => column.name)];
+}
+
+/** By code units: the same on every machine. */
+export function compareNames(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Text of a JSON array of [name, type OID, deterministic collation, generated]. */
+function columnsOf(json: string, types: HashableTypes): RelationColumn[] {
+  const columns = JSON.parse(json) as [name: string, type: string, deterministic: boolean, isGenerated: boolean][];
+  const how = (type: string, deterministic: boolean): RelationColumn['as'] => {
+    if (!types.isHashable(type) || (types.isArray(type) && !deterministic)) return 'text';
+    if (types.isArray(type)) return 'array';
+    return deterministic ? 'value' : 'bytes';
+  };
+  return columns
+    .map(([name, type, deterministic, isGenerated]) => ({ name, as: how(type, deterministic), isGenerated }))
+    .sort((a, b) => compareNames(a.name, b.name));
+}
+
+/**
+ * Virtual generated columns hold nothing; stored ones count. On a standby unlogged tables cannot be read, and a dump
+ * leaves their rows out.
+ */
+const relationsSql = `
+  SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, pg_table_size(c.oid) AS bytes,
+    (SELECT json_agg(json_build_array(
+        a.attname, a.atttypid::text, l.collisdeterministic IS NOT FALSE, a.attgenerated <> ''))
+     FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v') AS columns
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND c.relpersistence <> 't'
+    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND NOT (c.relpersistence = 'u' AND pg_is_in_recovery())
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`;

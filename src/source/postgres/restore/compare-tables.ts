@@ -1,0 +1,99 @@
+/**
+ * Tables as they were recorded and as they are: every count and fingerprint, exactly; what is missing or too many. A
+ * relation that could not be counted on either side (see facts/plannable.ts) must be there, and is said to be unknown.
+ */
+import type { TableFacts } from '../facts/facts.ts';
+import { quoteQualified } from '../server/quote.ts';
+
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** One thing that differs. */
+export interface Mismatch {
+  /** Quoted name of a table or sequence, or "large objects", "extension x". */
+  readonly what: string;
+  readonly kind: 'missing' | 'extra' | 'rows' | 'content' | 'sequence' | 'extension' | 'large-objects';
+  readonly expected: string;
+  readonly found: string;
+}
+
+export interface TablesToCompare {
+  readonly expected: readonly TableFacts[];
+  readonly found: readonly TableFacts[];
+  /** By keyOf(); in neither of the lists. */
+  readonly uncountedBefore: ReadonlySet<string>;
+  readonly uncountedNow: ReadonlySet<string>;
+  /** Without rows: which tables there are. */
+  readonly schemaOnly: boolean;
+  /** Gets differences that are not the backup's fault. */
+  readonly notes: string[];
+}
+
+/** What differs. */
+export function compareTables(all: TablesToCompare): Mismatch[] {
+  const found = new Map(all.found.map((table) => [keyOf(table), table]));
+  return [
+    ...all.expected
+      .filter((want) => !all.uncountedNow.has(keyOf(want)))
+      .flatMap((want) => compareTable(want, found, all)),
+    ...compareUncounted(found, all),
+    ...findExtra(all),
+  ];
+}
+
+/** Quoted: one name for each table. */
+export function keyOf({ schema, name }: TableName): string {
+  return quoteQualified(schema, name);
+}
+
+function compareTable(
+  want: TableFacts,
+  found: ReadonlyMap<string, TableFacts>,
+  { schemaOnly, notes }: TablesToCompare,
+): Mismatch[] {
+  const what = keyOf(want);
+  const have = found.get(what);
+  if (have === undefined) {
+    // A materialized view is filled anew: from a stale one other rows are right.
+    return want.kind === 'm' && schemaOnly ? [] : [missing(what)];
+  }
+  if (schemaOnly) return [];
+  if (want.kind === 'm') {
+    if (have.rows !== want.rows) {
+      notes.push(`materialized view ${what} was made anew and has ${have.rows} rows; it had ${want.rows}`);
+    }
+    return [];
+  }
+  if (have.rows !== want.rows) return [{ what, kind: 'rows', expected: want.rows, found: have.rows }];
+  if (have.method !== want.method) {
+    notes.push(`table ${what} was only counted: its fingerprint cannot be made here as it was made`);
+    return [];
+  }
+  return have.fingerprint === want.fingerprint
+    ? []
+    : [{ what, kind: 'content', expected: want.fingerprint ?? '', found: have.fingerprint ?? '' }];
+}
+
+function compareUncounted(
+  found: ReadonlyMap<string, TableFacts>,
+  { uncountedBefore, uncountedNow, schemaOnly, notes }: TablesToCompare,
+): Mismatch[] {
+  if (schemaOnly) return [];
+  for (const what of new Set([...uncountedBefore, ...uncountedNow])) {
+    notes.push(`${what} was not compared: counting it could run code of its owner's`);
+  }
+  return [...uncountedBefore].filter((what) => !found.has(what) && !uncountedNow.has(what)).map(missing);
+}
+
+function findExtra({ expected, found, uncountedBefore }: TablesToCompare): Mismatch[] {
+  const known = new Set([...expected.map(keyOf), ...uncountedBefore]);
+  return found
+    .filter((have) => have.kind === 'r' && !known.has(keyOf(have)))
+    .map((have) => ({ what: keyOf(have), kind: 'extra', expected: 'nothing', found: 'a table' }));
+}
+
+function missing(what: string): Mismatch {
+  return { what, kind: 'missing', expected: 'a table', found: 'nothing' };
+}
