@@ -25,8 +25,8 @@ import { rememberPath } from '../../lib/leftovers.ts';
 import { compactUtc } from '../../lib/time.ts';
 import type { ArtifactReader } from '../source.ts';
 import type { RedisFacts } from './facts.ts';
+import { refuseDifference, spoolArtifact } from './fetch-snapshot.ts';
 import { summarizeFile } from './rdb-file.ts';
-import { refuseDifference, spoolArtifact } from './restore.ts';
 
 export interface PlaceRequest {
   readonly reader: ArtifactReader;

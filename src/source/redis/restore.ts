@@ -4,10 +4,8 @@
  * and on the target's disk. Into a stopped server: see place.ts.
  */
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { requireSpace } from '../../lib/fs.ts';
 import type { ArtifactReader } from '../source.ts';
 import { connectRedis, withRedis } from './connection.ts';
 import type { Durability } from './durable.ts';
@@ -15,12 +13,13 @@ import { awaitDurable } from './durable.ts';
 import type { RedisAddress, RedisEndpoint } from './endpoint.ts';
 import { parseRedisUrl } from './endpoint.ts';
 import type { RedisFacts } from './facts.ts';
+import { type FetchedSnapshot, fetchSnapshot } from './fetch-snapshot.ts';
 import { compileGlob } from './glob.ts';
-import type { RdbSummary } from './rdb/summary.ts';
 import { whyNotLoadable } from './rdb-versions.ts';
-import { summarizeFile } from './rdb-file.ts';
-import type { ReplicaPlan } from './restore-replica.ts';
-import { planReplica, ReplicaImpossibleError, restoreByReplica } from './restore-replica.ts';
+import type { ReplicaPlan } from './replica-plan.ts';
+import { planReplica } from './replica-plan.ts';
+import { ReplicaImpossibleError } from './replica-sync.ts';
+import { restoreByReplica } from './restore-replica.ts';
 import { restoreByPipeline } from './restore-pipeline.ts';
 import { openScratch } from './scratch.ts';
 import { redisArtifactName, takeRedisSnapshot } from './snapshot.ts';
@@ -93,10 +92,11 @@ export async function restoreRedis(request: RedisRestoreRequest, context: RunCon
   if (state.keys > 0 && !request.replace && request.keys === undefined) throw notEmpty(endpoint, state);
   refuseVersion({ version: request.facts.rdbVersion, valkey: request.facts.rdbVersion >= 80 }, state);
   await using scratch = await openScratch(request.scratchDir);
-  const { path, summary, sample } = await fetchSnapshot(request, scratch.path, context);
+  const snapshot = await fetchSnapshot(request, scratch.path, context);
+  const { summary } = snapshot;
   refuseVersion(summary, state);
   const safetySnapshot = state.keys > 0 ? await saveTarget(request, endpoint, scratch.path, context) : undefined;
-  const work: Work = { request, endpoint, state, folder: scratch.path, path, summary, sample };
+  const work: Work = { request, endpoint, state, folder: scratch.path, ...snapshot };
   const done = await run(work, context);
   const durable = await withRedis(endpoint, context.signal, (connection) =>
     awaitDurable(connection, state, done.method === 'replica', context),
@@ -111,14 +111,11 @@ export async function restoreRedis(request: RedisRestoreRequest, context: RunCon
   };
 }
 
-interface Work {
+interface Work extends FetchedSnapshot {
   readonly request: RedisRestoreRequest;
   readonly endpoint: RedisEndpoint;
   readonly state: TargetState;
   readonly folder: string;
-  readonly path: string;
-  readonly summary: RdbSummary;
-  readonly sample: KeySample;
 }
 
 type Done = Pick<
@@ -192,53 +189,6 @@ async function pipeline(work: Work, methodReason: string | undefined, context: R
     comparedKeys: compared.compared,
     comparedValues: compared.values,
   };
-}
-
-/** Brings the snapshot here, reads all of it and compares it with what was recorded. The target knows nothing yet. */
-async function fetchSnapshot(
-  request: RedisRestoreRequest,
-  folder: string,
-  context: RunContext,
-): Promise<{ path: string; summary: RdbSummary; sample: KeySample }> {
-  const path = join(folder, redisArtifactName);
-  await spoolArtifact(request.reader, request.facts, path, folder, context);
-  const sample = new KeySample(request.facts.keys);
-  const summary = await summarizeFile(path, context, { onKey: (key) => sample.offer(key) });
-  refuseDifference(summary, request.facts);
-  return { path, summary, sample };
-}
-
-/** Writes the artifact to a new file (0600). */
-export async function spoolArtifact(
-  reader: ArtifactReader,
-  facts: RedisFacts,
-  path: string,
-  folder: string,
-  context: RunContext,
-): Promise<void> {
-  await requireSpace(folder, facts.bytes, 'the Redis snapshot');
-  await using file = await open(path, 'wx', 0o600);
-  for await (const bytes of reader.open(facts.artifact)) {
-    context.signal.throwIfAborted();
-    await file.writeFile(bytes);
-  }
-  await file.sync();
-}
-
-/** Throws (integrity) when a snapshot is not the one that was recorded. */
-export function refuseDifference(summary: RdbSummary, facts: RedisFacts): void {
-  const same =
-    summary.bytes === facts.bytes &&
-    summary.keys === facts.keys &&
-    summary.expires === facts.expires &&
-    summary.fingerprint === facts.keyFingerprint.value;
-  if (same) return;
-  throw new LifeboatError(
-    'integrity',
-    `the Redis snapshot is not the one that was recorded: ${summary.keys} keys in ${summary.bytes} bytes instead ` +
-      `of ${facts.keys} in ${facts.bytes}`,
-    { state: 'nothing was changed' },
-  );
 }
 
 function refuseVersion(file: { version: number; valkey: boolean }, state: TargetState): void {

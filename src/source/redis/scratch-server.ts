@@ -97,16 +97,7 @@ async function startOnce(options: ScratchServerOptions, context: RunContext): Pr
     signal: AbortSignal.any([context.signal, ended.signal]),
   });
   const remembered = rememberProcess(tool.pid);
-  const endpoint: RedisEndpoint = {
-    socketPath,
-    host: '127.0.0.1',
-    port,
-    user: undefined,
-    password,
-    db: 0,
-    tls: undefined,
-    text: 'the scratch server',
-  };
+  const endpoint = endpointOf({ password, port, socketPath });
   let connection: RedisConnection | undefined;
   const stop = async (): Promise<void> => {
     connection?.close();
@@ -134,8 +125,19 @@ async function startOnce(options: ScratchServerOptions, context: RunContext): Pr
   }
 }
 
+/** What a scratch server is reached by. */
+interface OwnAddress {
+  readonly password: Secret;
+  readonly port: number;
+  readonly socketPath: string;
+}
+
+function endpointOf(own: OwnAddress): RedisEndpoint {
+  return { ...own, host: '127.0.0.1', user: undefined, db: 0, tls: undefined, text: 'the scratch server' };
+}
+
 /** The password stands in this 0600 file only. */
-function configOf(options: ScratchServerOptions, own: { password: Secret; port: number; socketPath: string }): string {
+function configOf(options: ScratchServerOptions, own: OwnAddress): string {
   const lines = [
     `bind ${options.bind ?? '127.0.0.1'}`,
     `port ${own.port}`,
