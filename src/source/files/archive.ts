@@ -3,13 +3,15 @@
  * one block; big files are read into two blocks in turn, so that the next piece is on its way from the
  * disk while the consumer works on this one.
  */
-import { createHash, hash, type Hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { type CatalogEntry, encodeCatalogLine } from './catalog.ts';
-import { closeFile, readSome, statFile } from './system-calls.ts';
+import { closeFile, statFile } from './system-calls.ts';
+import { Gatherer, pieceBytes } from './gatherer.ts';
 import type { LinkTable } from './link-table.ts';
 import type { OwnerNames } from './owners.ts';
 import { contentChanged, openForBackup } from './read-file.ts';
+import { readGathered, readPieces } from './read-content.ts';
 import type { Spool } from './spool.ts';
 import type { Tally } from './tally.ts';
 import { blockBytes, encodeTarHeader, paddingOf } from './tar-header.ts';
@@ -25,7 +27,6 @@ export interface ArchiveParts {
   readonly signal: AbortSignal;
 }
 
-const pieceBytes = 1024 * 1024;
 /** GNU tar pads the end of an archive to records of this size; so do we. */
 const recordBytes = 10_240;
 
@@ -40,8 +41,9 @@ export async function* writeArchive(parts: ArchiveParts): AsyncGenerator<Uint8Ar
   }
   const end = 2 * blockBytes;
   const total = parts.tally.counts.tarBytes + end;
-  yield* gathered.add(Buffer.alloc(end + ((recordBytes - (total % recordBytes)) % recordBytes)));
-  parts.tally.counts.tarBytes += end + ((recordBytes - (total % recordBytes)) % recordBytes);
+  const endBytes = end + ((recordBytes - (total % recordBytes)) % recordBytes);
+  yield* gathered.add(Buffer.alloc(endBytes));
+  parts.tally.counts.tarBytes += endBytes;
   yield* gathered.flush();
   await parts.spool.flush();
   parts.tally.counts.catalogBytes = parts.spool.length;
@@ -51,21 +53,15 @@ export async function* writeArchive(parts: ArchiveParts): AsyncGenerator<Uint8Ar
 async function* writeEntry(parts: ArchiveParts, entry: WalkedEntry, out: Gatherer): AsyncGenerator<Uint8Array> {
   if (entry.type !== 'file') {
     const device = entry.type === 'char' || entry.type === 'block' ? deviceOf(entry.stat.rdev) : undefined;
-    yield* writeMember(
-      parts,
-      entry,
-      {
-        ...memberOf(parts, entry, entry.stat, 0),
-        ...(entry.link === undefined ? {} : { link: entry.link }),
-        ...(device === undefined ? {} : { device }),
-      },
-      out,
-    );
+    const link = entry.link === undefined ? {} : { link: entry.link };
+    const member = { ...memberOf(parts, entry, entry.stat, 0), ...link, ...(device === undefined ? {} : { device }) };
+    yield* writeMember(parts, entry, member, out);
     return;
   }
   const first = entry.stat.nlink > 1n ? parts.links.find(entry.stat) : undefined;
   if (first !== undefined) {
-    yield* writeMember(parts, entry, { ...memberOf(parts, entry, entry.stat, 0), type: 'hardlink', link: first }, out);
+    const member: TarMember = { ...memberOf(parts, entry, entry.stat, 0), type: 'hardlink', link: first };
+    yield* writeMember(parts, entry, member, out);
     return;
   }
   const stored =
@@ -134,7 +130,7 @@ async function* writeBigFile(
     const sha256 = createHash('sha256');
     const read = yield* size <= pieceBytes / 4
       ? readGathered(opened.fd, size, sha256, out)
-      : readPieces(parts, opened.fd, size, sha256, out);
+      : readPieces(parts.signal, opened.fd, size, sha256, out);
     yield* out.add(Buffer.alloc(paddingOf(size)));
     const why = read.problem ?? (await changeSince(opened, read.bytes));
     if (why !== undefined) parts.tally.trouble('changed', entry.member, why);
@@ -155,101 +151,6 @@ async function changeSince(opened: { fd: number; stat: BigIntStats }, readBytes:
   if (BigInt(readBytes) < size || after.size < size) return 'it became shorter; zeros stand for what is missing';
   if (after.size > size) return 'it grew; what was added is not in the backup';
   return contentChanged(opened.stat, after) ? 'what is stored may be partly old and partly new' : undefined;
-}
-
-interface ReadOutcome {
-  /** Bytes that came from the file; zeros stand for the rest. */
-  readonly bytes: number;
-  readonly problem?: string;
-}
-
-async function* readGathered(
-  fd: number,
-  size: number,
-  sha256: Hash,
-  out: Gatherer,
-): AsyncGenerator<Uint8Array, ReadOutcome> {
-  const content = Buffer.alloc(size);
-  const { bytes, problem } = await fill(fd, content, size);
-  sha256.update(content);
-  yield* out.add(content);
-  return { bytes, ...(problem === undefined ? {} : { problem }) };
-}
-
-/** Two blocks in turn: while one is with the consumer, the other is being filled. */
-async function* readPieces(
-  parts: ArchiveParts,
-  fd: number,
-  size: number,
-  sha256: Hash,
-  out: Gatherer,
-): AsyncGenerator<Uint8Array, ReadOutcome> {
-  yield* out.flush();
-  let total = 0;
-  let problem: string | undefined;
-  let next = fill(fd, out.spare(0), Math.min(pieceBytes, size));
-  try {
-    for (let at = 0, turn = 0; at < size; at += pieceBytes, turn = 1 - turn) {
-      parts.signal.throwIfAborted();
-      const length = Math.min(pieceBytes, size - at);
-      const filled = await next;
-      total += filled.bytes;
-      problem ??= filled.problem;
-      const left = size - at - length;
-      if (left > 0) next = fill(fd, out.spare(1 - turn), Math.min(pieceBytes, left));
-      const piece = out.spare(turn).subarray(0, length);
-      sha256.update(piece);
-      yield piece;
-    }
-  } finally {
-    // The descriptor is closed by the caller: not while it is still read from.
-    await next;
-  }
-  return { bytes: total, ...(problem === undefined ? {} : { problem }) };
-}
-
-/** Fills `length` bytes from the file; zeros where it ends early or cannot be read. Never rejects. */
-async function fill(fd: number, buffer: Buffer, length: number): Promise<ReadOutcome> {
-  let done = 0;
-  try {
-    while (done < length) {
-      const bytes = await readSome(fd, buffer, done, length - done);
-      if (bytes === 0) break;
-      done += bytes;
-    }
-    buffer.fill(0, done, length);
-    return { bytes: done };
-  } catch (error) {
-    buffer.fill(0, done, length);
-    return { bytes: done, problem: `${problemOf(error).reason}; zeros stand for what could not be read` };
-  }
-}
-
-/** Small things side by side in one block, handed on when it is full. */
-class Gatherer {
-  readonly #block = Buffer.allocUnsafe(pieceBytes);
-  readonly #spares = [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)] as const;
-  #length = 0;
-
-  *add(bytes: Buffer): Generator<Uint8Array> {
-    for (let from = 0; from < bytes.length;) {
-      const copied = bytes.copy(this.#block, this.#length, from);
-      this.#length += copied;
-      from += copied;
-      if (this.#length === pieceBytes) yield* this.flush();
-    }
-  }
-
-  *flush(): Generator<Uint8Array> {
-    if (this.#length === 0) return;
-    const full = this.#block.subarray(0, this.#length);
-    this.#length = 0;
-    yield full;
-  }
-
-  spare(turn: number): Buffer {
-    return turn === 0 ? this.#spares[0] : this.#spares[1];
-  }
 }
 
 function memberOf(parts: ArchiveParts, entry: WalkedEntry, stat: BigIntStats, size: number): TarMember {
@@ -298,15 +199,15 @@ async function record(
   await parts.spool.append(encodeCatalogLine(line));
 }
 
+/** Linux packs device numbers as 12 + 20 bits, spread out. */
+function deviceOf(rdev: bigint): { major: number; minor: number } {
+  return { major: Number((rdev >> 8n) & 0xfffn), minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xfff00n)) };
+}
+
 /**
  * Fewer blocks on disk than bytes: it has holes (or lies compressed, where holes do no harm either). Inline data of
  * tiny files is no hole.
  */
 function isSparse(stat: BigIntStats): boolean {
   return stat.size >= 4096n && stat.blocks * 512n < stat.size;
-}
-
-/** Linux packs device numbers as 12 + 20 bits, spread out. */
-function deviceOf(rdev: bigint): { major: number; minor: number } {
-  return { major: Number((rdev >> 8n) & 0xfffn), minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xfff00n)) };
 }
