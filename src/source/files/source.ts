@@ -26,7 +26,7 @@ import { compilePatterns } from './pattern.ts';
 import { type Root, resolveRoots } from './roots.ts';
 import { Spool } from './spool.ts';
 import { Tally } from './tally.ts';
-import { walk } from './walker.ts';
+import { walk, type WalkOptions, type WalkProblem } from './walker.ts';
 
 export interface FilesSourceOptions {
   /** Absolute paths of folders or files. */
@@ -102,41 +102,36 @@ async function* dump(
   const tarEnd = outcomeOf(signal);
   const catalogEnd = outcomeOf(signal);
   try {
-    const entries = walk({
-      roots,
-      include: options.include.length === 0 ? undefined : compilePatterns(options.include),
-      exclude: compilePatterns(options.exclude),
-      excludedFolders,
-      oneFileSystem: options.oneFileSystem ?? false,
-      signal,
-      problem: ({ kind, member, reason }) => tally.trouble(kind, member, reason),
-    });
-    const archive = writeArchive({
-      entries,
-      links: createLinkTable(options.linkLimit ?? defaultLinkLimit),
-      owners: readOwnerNames(),
-      spool,
-      tally,
-      signal,
-    });
-    yield {
-      name: tarName,
-      mediaType: 'application/x-tar',
-      body: { from: 'stream', stream: settling(archive, tarEnd) },
-    };
+    const problem = ({ kind, member, reason }: WalkProblem): void => tally.trouble(kind, member, reason);
+    const entries = walk({ ...walkOptions(options), roots, excludedFolders, signal, problem });
+    const links = createLinkTable(options.linkLimit ?? defaultLinkLimit);
+    const archive = writeArchive({ entries, links, owners: readOwnerNames(), spool, tally, signal });
+    yield artifact(tarName, 'application/x-tar', settling(archive, tarEnd));
     // The catalog is complete when the tar is: whoever asks for it early waits for that.
     await tarEnd.promise;
     complete({ roots: roots.map(rootFacts), ...tally.facts(), fingerprint: spool.digest() });
-    yield {
-      name: catalogName,
-      mediaType: 'application/x-ndjson',
-      body: { from: 'stream', stream: settling(spool.read(), catalogEnd) },
-    };
+    yield artifact(catalogName, 'application/x-ndjson', settling(spool.read(), catalogEnd));
     await catalogEnd.promise;
   } finally {
     left.abort(new Error('the dump of files was ended early'));
     await spool.close();
   }
+}
+
+function walkOptions({
+  include,
+  exclude,
+  oneFileSystem = false,
+}: FilesSourceOptions): Pick<WalkOptions, 'include' | 'exclude' | 'oneFileSystem'> {
+  return {
+    include: include.length === 0 ? undefined : compilePatterns(include),
+    exclude: compilePatterns(exclude),
+    oneFileSystem,
+  };
+}
+
+function artifact(name: string, mediaType: string, stream: AsyncIterable<Uint8Array>): Artifact {
+  return { name, mediaType, body: { from: 'stream', stream } };
 }
 
 /** How a stream will end; an abort ends it too. Nobody needs to wait for it. */

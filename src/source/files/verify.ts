@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { attributeDifferences, typeDifference } from './attributes.ts';
 import { type PlacedEntry, readCatalog } from './catalog.ts';
 import { closeFile, type Folder, listFolder, type NameList, openFolder, readSome, statLink } from './system-calls.ts';
 import { displayPath, isWithin, joinName } from './names.ts';
@@ -35,8 +36,6 @@ export interface VerifyTreeReport {
 }
 
 const maxNamed = 1000;
-/** Node sets times by way of a double, which is this exact. */
-const mtimeToleranceNs = 1000n;
 
 /** Compares a restored tree with a catalog; differences are reported, not thrown. */
 export async function verifyTree(request: VerifyTreeRequest, context: RunContext): Promise<VerifyTreeReport> {
@@ -111,13 +110,10 @@ class VerifyRun {
       const path = name === undefined ? Buffer.from(this.#targetDir) : parent.folder.child(name);
       await this.#compare(entry, await statLink(path), path);
     } catch (error) {
-      if (systemCodeOf(error) === undefined) throw error;
-      this.#differ(
-        entry.path,
-        ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCodeOf(error) ?? '')
-          ? 'is missing'
-          : `cannot be read: ${messageOf(error)}`,
-      );
+      const code = systemCodeOf(error);
+      if (code === undefined) throw error;
+      const isMissing = ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(code);
+      this.#differ(entry.path, isMissing ? 'is missing' : `cannot be read: ${messageOf(error)}`);
     }
   }
 
@@ -136,19 +132,10 @@ class VerifyRun {
   }
 
   async #compare(entry: PlacedEntry, stat: BigIntStats, path: Buffer): Promise<void> {
-    const type = typeName(stat);
-    const wantedType = entry.type === 'hardlink' ? 'file' : entry.type;
-    if (type !== wantedType) return this.#differ(entry.path, `is a ${type}, not a ${wantedType}`);
+    const otherType = typeDifference(entry, stat);
+    if (otherType !== undefined) return this.#differ(entry.path, otherType);
     if (entry.type === 'hardlink') return this.#compareLink(entry, stat);
-    const { owner, mode } = this.#rightsOf(entry);
-    const found = Number(stat.mode) & 0o7777;
-    if (entry.type !== 'symlink' && found !== mode) {
-      this.#differ(entry.path, `mode is ${octal(found)}, not ${octal(mode)}`);
-    }
-    const isOwned = owner === undefined || (stat.uid === BigInt(owner.uid) && stat.gid === BigInt(owner.gid));
-    if (!isOwned) this.#differ(entry.path, `owner is ${stat.uid}:${stat.gid}, not ${owner?.uid}:${owner?.gid}`);
-    const apart = stat.mtimeNs - entry.mtimeNs;
-    if (apart > mtimeToleranceNs || apart < -mtimeToleranceNs) this.#differ(entry.path, 'was changed at another time');
+    for (const what of attributeDifferences(entry, stat, this.#rightsOf(entry))) this.#differ(entry.path, what);
     if (entry.type === 'symlink') {
       const link = await fs.promises.readlink(path, { encoding: 'buffer' });
       if (entry.link?.equals(link) !== true) this.#differ(entry.path, 'leads elsewhere');
@@ -184,13 +171,9 @@ class VerifyRun {
   }
 
   async #enter(components: readonly Buffer[]): Promise<Level> {
-    let depth = 0;
-    while (
-      depth < components.length &&
-      this.#levels[depth + 1]?.name.equals(components[depth] ?? Buffer.alloc(0)) === true
-    ) {
-      depth++;
-    }
+    const isEntered = (name: Buffer, depth: number): boolean => this.#levels[depth + 1]?.name.equals(name) === true;
+    const left = components.findIndex((name, depth) => !isEntered(name, depth));
+    const depth = left === -1 ? components.length : left;
     await this.leaveTo(depth + 1);
     for (const name of components.slice(depth)) {
       const parent = this.#current();
@@ -235,11 +218,9 @@ class VerifyRun {
 
   #differ(path: Buffer, what: string): void {
     this.#differenceCount++;
-    if (this.#differences.length < maxNamed) {
-      this.#differences.push(
-        `${displayPath(Buffer.concat([Buffer.from('/'), path]))}${/^(mode|owner)/.test(what) ? ': ' : ' '}${what}`,
-      );
-    }
+    if (this.#differences.length >= maxNamed) return;
+    const name = displayPath(Buffer.concat([Buffer.from('/'), path]));
+    this.#differences.push(`${name}${/^(mode|owner)/.test(what) ? ': ' : ' '}${what}`);
   }
 }
 
@@ -258,14 +239,4 @@ async function statBelow(top: Folder | undefined, components: readonly Buffer[])
   } finally {
     for (const folder of opened) await closeFile(folder.fd);
   }
-}
-
-function typeName(stat: BigIntStats): string {
-  if (stat.isFile()) return 'file';
-  if (stat.isDirectory()) return 'folder';
-  return stat.isSymbolicLink() ? 'symlink' : 'special file';
-}
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, '0');
 }

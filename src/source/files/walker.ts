@@ -79,57 +79,63 @@ type Looked = Prepared | WalkProblem | undefined;
 
 /** Yields every entry that is to be stored. Problems go to `options.problem` and do not end the walk. */
 export async function* walk(options: WalkOptions): AsyncGenerator<WalkedEntry> {
-  const levels: Level[] = [];
-  /** Folders not yet yielded: with include patterns only those are that lead to something. */
-  const waiting: { entry: WalkedEntry; depth: number }[] = [];
-  const budget = { bytes: aheadBytes };
+  const way: Way = { levels: [], waiting: [], budget: { bytes: aheadBytes } };
   try {
     for (const [index, root] of options.roots.entries()) {
-      yield* visit(await prepareRoot(options, root, index));
-      for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
-        options.signal.throwIfAborted();
-        lookAhead(options, level, budget);
-        const prepared = level.ahead.shift();
-        if (prepared === undefined) {
-          levels.pop();
-          while ((waiting.at(-1)?.depth ?? -1) >= levels.length) waiting.pop();
-          await closeFile(level.folder.fd);
-          continue;
-        }
-        yield* visit(await prepared);
-      }
+      yield* visit(options, way, await prepareRoot(options, root, index));
+      yield* walkBelow(options, way);
     }
   } finally {
-    for (const level of levels) {
+    for (const level of way.levels) {
       await Promise.allSettled(level.ahead);
       await closeFile(level.folder.fd);
     }
   }
+}
 
-  async function* visit(looked: Looked): AsyncGenerator<WalkedEntry> {
-    if (looked === undefined) return;
-    // Told now, not when it was found: so problems come in the order of the tree.
-    if ('kind' in looked) return options.problem(looked);
-    const { entry, place } = looked;
-    budget.bytes += looked.reservedBytes;
-    const wanted = options.include === undefined || place.included || place.components.length === 0;
-    if (entry.type !== 'folder') {
-      if (!wanted) return;
-      for (const folder of waiting.splice(0)) yield folder.entry;
-      yield entry;
-      return;
+/** Where a walk is. */
+interface Way {
+  readonly levels: Level[];
+  /** Folders not yet yielded: with include patterns only those are that lead to something. */
+  readonly waiting: { entry: WalkedEntry; depth: number }[];
+  readonly budget: { bytes: number };
+}
+
+/** All that is below the folders that were entered, until each of them is left. */
+async function* walkBelow(options: WalkOptions, way: Way): AsyncGenerator<WalkedEntry> {
+  const { levels, waiting } = way;
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    options.signal.throwIfAborted();
+    lookAhead(options, level, way.budget);
+    const prepared = level.ahead.shift();
+    if (prepared === undefined) {
+      levels.pop();
+      while ((waiting.at(-1)?.depth ?? -1) >= levels.length) waiting.pop();
+      await closeFile(level.folder.fd);
+      continue;
     }
-    if (wanted) {
-      for (const folder of waiting.splice(0)) yield folder.entry;
-      yield entry;
-    } else {
-      waiting.push({ entry, depth: levels.length });
-    }
-    const level =
-      options.oneFileSystem && entry.stat.dev !== place.device ? undefined : await enter(options, entry, place);
-    if (level !== undefined) levels.push(level);
-    else if (!wanted) waiting.pop();
+    yield* visit(options, way, await prepared);
   }
+}
+
+async function* visit(options: WalkOptions, way: Way, looked: Looked): AsyncGenerator<WalkedEntry> {
+  if (looked === undefined) return;
+  // Told now, not when it was found: so problems come in the order of the tree.
+  if ('kind' in looked) return options.problem(looked);
+  const { levels, waiting, budget } = way;
+  const { entry, place } = looked;
+  budget.bytes += looked.reservedBytes;
+  const isWanted = options.include === undefined || place.included || place.components.length === 0;
+  if (isWanted) {
+    for (const folder of waiting.splice(0)) yield folder.entry;
+    yield entry;
+  }
+  if (entry.type !== 'folder') return;
+  if (!isWanted) waiting.push({ entry, depth: levels.length });
+  const isPassed = options.oneFileSystem && entry.stat.dev !== place.device;
+  const level = isPassed ? undefined : await enter(options, entry, place);
+  if (level !== undefined) levels.push(level);
+  else if (!isWanted) waiting.pop();
 }
 
 async function prepareRoot(options: WalkOptions, root: Root, index: number): Promise<Looked> {
@@ -181,10 +187,9 @@ async function prepare(options: WalkOptions, path: Buffer, place: Place, budget:
     const included =
       place.included || isRoot ? place.included : (options.include?.(place.components, isFolder) ?? false);
     if (type === undefined) {
-      const isWanted = options.include === undefined || included;
-      return isWanted
-        ? { kind: 'unsupported', member: place.member, reason: stat.isFIFO() ? 'it is a pipe' : 'it is a socket' }
-        : undefined;
+      if (options.include !== undefined && !included) return undefined;
+      const reason = stat.isFIFO() ? 'it is a pipe' : 'it is a socket';
+      return { kind: 'unsupported', member: place.member, reason };
     }
     const entry: WalkedEntry = { member: place.member, root: place.root, type, stat, path };
     const here = { ...place, included };
