@@ -15,7 +15,8 @@ import { serverWords, withMaintenance, type Queries } from '../../source/postgre
 import { suffixedName } from '../../source/postgres/restore/names.ts';
 import { quoteIdentifier, quoteLiteral } from '../../source/postgres/server/quote.ts';
 import { restorePostgres, type PostgresRestoreReport } from '../../source/postgres/restore/new-database.ts';
-import { findScratchPlace, startScratchCluster } from '../../source/postgres/cluster/scratch-cluster.ts';
+import { startScratchCluster } from '../../source/postgres/cluster/scratch-cluster.ts';
+import { findScratchPlace } from '../../source/postgres/cluster/scratch-place.ts';
 import { dropDatabase, dropDeadRestores } from '../../source/postgres/restore/target-database.ts';
 import { findTools } from '../../source/postgres/server/tools.ts';
 import { factsOf } from '../backup-facts.ts';

@@ -14,7 +14,7 @@ import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
 import { restoreBase } from '../../source/postgres/base/restore.ts';
 import { startRecovery, type RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
-import type { ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
+import type { ScratchPlace } from '../../source/postgres/cluster/scratch-place.ts';
 import type { ArtifactReader } from '../../source/source.ts';
 import { restoreStep, type DrillRecord } from './subject.ts';
 import { serveWal } from '../pitr/wal-server.ts';

@@ -7,7 +7,7 @@ import type { Manifest, ManifestComponent } from '../../repository/manifests/man
 import type { Repository } from '../../repository/repository.ts';
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
-import { findScratchPlace, type ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
+import { findScratchPlace, type ScratchPlace } from '../../source/postgres/cluster/scratch-place.ts';
 import { parseTime, type PitrTarget } from './moment.ts';
 
 /** A backup with a base backup in it. */

@@ -9,7 +9,7 @@ import type { Manifest, ManifestComponent } from '../../repository/manifests/man
 import type { Repository } from '../../repository/repository.ts';
 import { baseFacts, type BaseFacts } from '../../source/postgres/base/facts.ts';
 import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
-import type { ScratchPlace } from '../../source/postgres/cluster/scratch-cluster.ts';
+import type { ScratchPlace } from '../../source/postgres/cluster/scratch-place.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { baseBackups, placeFor, startsTooLate } from './choose-base.ts';
 import { neededFor } from './needed-segments.ts';

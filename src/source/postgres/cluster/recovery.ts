@@ -8,25 +8,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import { runTool, startTool } from '../../../lib/exec.ts';
+import { startTool } from '../../../lib/exec.ts';
 import { processStart, rememberProcess } from '../../../lib/leftovers.ts';
 import { Secret } from '../../../lib/secret.ts';
-import type { BaseFacts } from '../base/facts.ts';
 import type { FolderOwner } from '../base/placer.ts';
-import { type Connection, withConnection } from '../server/connection.ts';
-import { libpqEnvironment } from '../server/url.ts';
+import { withConnection } from '../server/connection.ts';
+import { readAllTables } from './read-all.ts';
+import { failureOf, replayedTo, stopOf } from './recovery-log.ts';
+import { recoverySettings, type RecoverySettings } from './recovery-settings.ts';
 
-export interface RecoveryOptions {
+export interface RecoveryOptions extends RecoverySettings {
   readonly dataDir: string;
-  /** Private, reachable for the owner, short enough for a socket. */
-  readonly folder: string;
   readonly owner: FolderOwner | undefined;
   /** Folder of the server's programs. */
   readonly programs: string;
-  readonly facts: Pick<BaseFacts, 'minima' | 'serverVersionNum' | 'superuser'>;
-  readonly restoreCommand: string;
-  /** recovery_target* settings, e.g. { recovery_target_time: '…' }. */
-  readonly target: Readonly<Record<string, string>>;
 }
 
 export interface RecoveryPosition {
@@ -71,7 +66,7 @@ export async function startRecovery(options: RecoveryOptions): Promise<Recoverin
   const logFile = join(folder, 'server.log');
   const configFile = join(folder, 'recovery.conf');
   const files = {
-    [configFile]: settings(options),
+    [configFile]: recoverySettings(options),
     [join(folder, 'hba.conf')]: 'local all all trust\n',
     [join(folder, 'ident.conf')]: '',
     [logFile]: '',
@@ -81,50 +76,11 @@ export async function startRecovery(options: RecoveryOptions): Promise<Recoverin
     if (owner !== undefined) await chown(path, owner.uid, owner.gid);
   }
   // Not our child: it may be left running. The shell tells its process id and ends.
-  const { stdout } = await (
-    await startTool({
-      file: '/bin/sh',
-      args: [
-        '-c',
-        '"$1" -D "$2" -c config_file="$3" </dev/null >/dev/null 2>>"$4" & echo $!',
-        'sh',
-        join(programs, 'postgres'),
-        dataDir,
-        configFile,
-        logFile,
-      ],
-      cwd: folder,
-      detached: true,
-      ...owner,
-    })
-  ).result;
+  const command = '"$1" -D "$2" -c config_file="$3" </dev/null >/dev/null 2>>"$4" & echo $!';
+  const args = ['-c', command, 'sh', join(programs, 'postgres'), dataDir, configFile, logFile];
+  const shell = await startTool({ file: '/bin/sh', args, cwd: folder, detached: true, ...owner });
+  const { stdout } = await shell.result;
   return new Server(Number(stdout), logFile, options);
-}
-
-function settings({ folder, facts, restoreCommand, target }: RecoveryOptions): string {
-  const major = Math.floor(facts.serverVersionNum / 10000);
-  const all: Record<string, string> = {
-    ...facts.minima,
-    listen_addresses: '',
-    unix_socket_directories: folder,
-    unix_socket_permissions: '0700',
-    port: '5432',
-    hba_file: join(folder, 'hba.conf'),
-    ident_file: join(folder, 'ident.conf'),
-    hot_standby: 'on',
-    // A clone that archives would write into the history of the original.
-    archive_mode: 'off',
-    autovacuum: 'off',
-    logging_collector: 'off',
-    log_min_messages: 'info',
-    restore_command: restoreCommand,
-    ...(major >= 15 ? { recovery_prefetch: 'off' } : {}),
-    ...target,
-    recovery_target_action: 'pause',
-  };
-  return Object.entries(all)
-    .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
-    .join('');
 }
 
 class Server implements RecoveringServer {
@@ -154,9 +110,9 @@ class Server implements RecoveringServer {
     for (let askedMs = performance.now(); ;) {
       context.signal.throwIfAborted();
       const log = readFileSync(this.logFile, 'utf8');
-      if (/insufficient parameter settings/.test(log)) throw this.#failed(log);
+      if (/insufficient parameter settings/.test(log)) throw failureOf(log);
       if ((await this.#status()).startsWith('ready')) {
-        const stopped = /LOG: {2}(recovery stopping [^\n]*|archive recovery complete)/.exec(log)?.[1];
+        const stopped = stopOf(log);
         if (stopped !== undefined && (await this.#isStill(context))) return stopped;
         if (onPosition !== undefined && performance.now() - askedMs > 1000) {
           askedMs = performance.now();
@@ -166,7 +122,7 @@ class Server implements RecoveringServer {
           );
         }
       }
-      if (!this.#isRunning) throw this.#failed(readFileSync(this.logFile, 'utf8'));
+      if (!this.#isRunning) throw failureOf(readFileSync(this.logFile, 'utf8'));
       await sleep(50);
     }
   }
@@ -178,7 +134,7 @@ class Server implements RecoveringServer {
   async ready({ signal }: RunContext): Promise<void> {
     while (!(await this.#status()).startsWith('ready')) {
       signal.throwIfAborted();
-      if (!this.#isRunning) throw this.#failed(readFileSync(this.logFile, 'utf8'));
+      if (!this.#isRunning) throw failureOf(readFileSync(this.logFile, 'utf8'));
       await sleep(50);
     }
   }
@@ -208,75 +164,8 @@ class Server implements RecoveringServer {
     });
   }
 
-  #failed(log: string): LifeboatError {
-    const last =
-      log
-        .split('\n')
-        .filter((line) => /FATAL|PANIC|insufficient|invalid value|unrecognized/.test(line))
-        .slice(-3)
-        .join('; ') || log.trim().split('\n').slice(-3).join('; ');
-    if (/recovery ended before configured recovery target was reached/.test(log)) {
-      return new LifeboatError('window', 'the archived WAL ends before the target', {
-        facts: { log: last, replayedTo: replayedTo(log) },
-      });
-    }
-    return new LifeboatError('source', `the recovering server has ended: ${last}`, {
-      hint: /could not load library|could not access file/.test(log)
-        ? 'install the extensions that the cluster uses'
-        : undefined,
-    });
-  }
-
-  async readAll({ signal, emit }: RunContext): Promise<string[]> {
-    const rows = await withConnection(this.url, { signal }, async (connection: Connection) =>
-      connection.query('SELECT datname AS name FROM pg_database WHERE datallowconn ORDER BY 1'),
-    );
-    const names = rows.map((row) => row['name'] ?? '');
-    for (const database of names) {
-      emit({ type: 'step', component: 'base', message: `reading every table of database ${database}` });
-      const locked = await this.#locked(database, signal);
-      if (locked.length > 0) {
-        emit({
-          type: 'warning',
-          component: 'base',
-          message:
-            `not read in database ${database}: ` +
-            `${locked.slice(0, 5).join(', ')}${locked.length > 5 ? ` and ${locked.length - 5} more` : ''}, which a ` +
-            'transaction that had not ended at that moment has locked; a promotion ends it',
-        });
-      }
-      const excluded = locked.map((name) => `--exclude-table=${name}`);
-      await runTool({
-        file: join(this.#options.programs, 'pg_dump'),
-        args: [
-          '--format=custom',
-          '--compress=0',
-          '--no-password',
-          '--no-unlogged-table-data',
-          '--lock-wait-timeout=60000',
-          ...excluded,
-        ],
-        stdout: 'ignore',
-        env: libpqEnvironment(this.url, { database }),
-        signal,
-      });
-    }
-    return names;
-  }
-
-  /**
-   * Quoted names: while the replay is held, transactions in it hold the locks that they had. Whoever wants such a table
-   * would wait for ever.
-   */
-  async #locked(database: string, signal: AbortSignal): Promise<string[]> {
-    const sql =
-      "SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation " +
-      "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE pg_is_in_recovery() AND l.locktype = 'relation' AND " +
-      "l.mode = 'AccessExclusiveLock' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = " +
-      "current_database()) AND c.relkind IN ('r', 'p', 'm', 'S') ORDER BY 1";
-    return withConnection(this.url, { database, signal }, async (connection) =>
-      (await connection.query(sql)).map((row) => row['name'] ?? ''),
-    );
+  async readAll(context: RunContext): Promise<string[]> {
+    return readAllTables(this.url, this.#options.programs, context);
   }
 
   async position(): Promise<RecoveryPosition> {
@@ -326,8 +215,4 @@ class Server implements RecoveringServer {
     }
     this.#remembered[Symbol.dispose]();
   }
-}
-
-function replayedTo(log: string): string | undefined {
-  return /redo done at ([0-9A-F]+\/[0-9A-F]+)/.exec(log)?.[1];
 }

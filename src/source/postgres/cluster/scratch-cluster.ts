@@ -4,10 +4,9 @@
  * under another user. Ended and removed with its scope, or by the next run if this one is killed.
  */
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, readFileSync } from 'node:fs';
-import { appendFile, chmod, chown, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { freemem, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { appendFile, chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { freemem } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { tellingFileErrors } from '../../../lib/file-errors.ts';
@@ -15,7 +14,7 @@ import type { RunContext } from '../../../lib/events.ts';
 import { runTool, startTool, type RunningTool } from '../../../lib/exec.ts';
 import { rememberPath, rememberProcess } from '../../../lib/leftovers.ts';
 import { Secret } from '../../../lib/secret.ts';
-import { installedTools, isProgram } from '../server/tools.ts';
+import { folderPrefix, type ScratchPlace } from './scratch-place.ts';
 
 export interface ScratchCluster extends AsyncDisposable {
   /** As its superuser, named postgres. */
@@ -27,48 +26,6 @@ export interface ScratchCluster extends AsyncDisposable {
   readonly pid: number;
   /** Folder of its programs (pg_restore, pg_amcheck…). */
   readonly programs: string;
-}
-
-/** Where a server of this machine can be made, and by which programs. */
-export interface ScratchPlace {
-  /** Existing folder that the server's user can reach. */
-  readonly parent: string;
-  readonly owner: Owner | undefined;
-  readonly programs: string;
-  readonly version: string;
-}
-
-interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/**
- * Looks for programs of a server that restores archives of this major version, and for a place. Throws `tool` (16);
- * changes nothing.
- */
-export async function findScratchPlace(major: number): Promise<ScratchPlace> {
-  const servers = (await installedTools()).filter(({ folder }) =>
-    ['initdb', 'postgres'].every((name) => isProgram(join(folder, name))),
-  );
-  const fitting = servers.find((each) => each.major >= major);
-  if (fitting === undefined) {
-    const have =
-      servers.length === 0
-        ? 'no PostgreSQL server is installed here'
-        : `only version ${servers.map(({ version }) => version).join(', ')} is installed here`;
-    throw new LifeboatError(
-      'tool',
-      `a throwaway server needs initdb and postgres of version ${major} or newer: ${have}`,
-      {
-        hint:
-          `install them (Debian, Ubuntu: apt-get install postgresql-${major}), or name a scratch server by ` +
-          'BACKUP_DRILL_DATABASE_URL',
-      },
-    );
-  }
-  const owner = serverUser();
-  return { parent: await reachableParent(owner), owner, programs: fitting.folder, version: fitting.version };
 }
 
 /** Makes and starts one. Throws `tool` (16) when it does not start, `space` (15). */
@@ -104,6 +61,8 @@ export async function startScratchCluster(place: ScratchPlace, context: RunConte
   }
 }
 
+const commonOptions = ['-U', 'postgres', '--no-instructions', '--encoding=UTF8', '--locale=C'];
+
 /**
  * An empty cluster that is to stay: durable, with page checksums, superuser postgres. `dataDir`: empty, the owner's.
  * Throws `tool` (16), `space` (15).
@@ -112,24 +71,10 @@ export async function makeCluster(
   { dataDir, programs, owner }: Pick<ScratchPlace, 'programs' | 'owner'> & { readonly dataDir: string },
   { signal }: Pick<RunContext, 'signal'>,
 ): Promise<void> {
-  const args = [
-    '-D',
-    dataDir,
-    '-U',
-    'postgres',
-    '--no-instructions',
-    '--data-checksums',
-    '--encoding=UTF8',
-    '--locale=C',
-    '--auth-local=peer',
-    '--auth-host=scram-sha-256',
-  ];
+  const durable = ['--data-checksums', '--auth-local=peer', '--auth-host=scram-sha-256'];
+  const args = ['-D', dataDir, ...commonOptions, ...durable];
   await runServerTool({ file: join(programs, 'initdb'), args, cwd: dataDir, ...owner, signal }, 'initdb');
 }
-
-const folderPrefix = 'lifeboat-pg-';
-/** sun_path holds 107 bytes; the name of the socket and six random letters come behind the prefix. */
-const longestParentBytes = 107 - '/.s.PGSQL.5432'.length - 1 - folderPrefix.length - 6;
 
 interface Started {
   readonly pid: number;
@@ -146,36 +91,15 @@ async function initialize(
   await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
   if (owner !== undefined) for (const path of [folder, passwordFile]) await chown(path, owner.uid, owner.gid);
   const data = join(folder, 'data');
-  await runServerTool(
-    {
-      file: join(programs, 'initdb'),
-      args: [
-        '-D',
-        data,
-        '-U',
-        'postgres',
-        '--no-sync',
-        '--no-instructions',
-        '--encoding=UTF8',
-        '--locale=C',
-        '--auth=scram-sha-256',
-        `--pwfile=${passwordFile}`,
-      ],
-      cwd: folder,
-      ...owner,
-      signal: context.signal,
-    },
-    'initdb',
-  );
+  const throwaway = ['--no-sync', '--auth=scram-sha-256', `--pwfile=${passwordFile}`];
+  const args = ['-D', data, ...commonOptions, ...throwaway];
+  const { signal } = context;
+  await runServerTool({ file: join(programs, 'initdb'), args, cwd: folder, ...owner, signal }, 'initdb');
   await rm(passwordFile);
   // Restored roles have nothing to do here, whatever their passwords.
   await writeFile(join(data, 'pg_hba.conf'), 'local all postgres scram-sha-256\n');
-  await appendFile(
-    join(data, 'postgresql.conf'),
-    Object.entries(settings(folder))
-      .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
-      .join(''),
-  );
+  const lines = Object.entries(settings(folder)).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
+  await appendFile(join(data, 'postgresql.conf'), lines.join(''));
 }
 
 /** Nothing of it has to survive: what makes data durable is off, and the log of changes as small as can be. */
@@ -258,11 +182,8 @@ async function waitUntilReady(
     const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
     if (Number(lines[0]) === tool.pid && lines[7]?.startsWith('ready') === true) return;
     if (await Promise.race([ended, sleep(20, false)])) {
-      throw new LifeboatError(
-        'tool',
-        'a throwaway PostgreSQL server did not start: ' +
-          (log().trim().split('\n').slice(-3).join('; ') || 'it said nothing'),
-      );
+      const last = log().trim().split('\n').slice(-3).join('; ') || 'it said nothing';
+      throw new LifeboatError('tool', `a throwaway PostgreSQL server did not start: ${last}`);
     }
   }
 }
@@ -277,48 +198,5 @@ async function runServerTool(spec: Parameters<typeof runTool>[0], name: string):
       hint: full ? 'make room, or name another folder by TMPDIR' : `see whether ${name} works for that user`,
       cause: error,
     });
-  }
-}
-
-/** Root's servers run as a user that owns nothing; it needs a passwd entry. */
-function serverUser(): Owner | undefined {
-  if (process.geteuid?.() !== 0) return undefined;
-  const lines = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .map((line) => line.split(':'));
-  for (const name of ['nobody', 'postgres']) {
-    const [, , uid, gid] = lines.find(([user]) => user === name) ?? [];
-    if (uid !== undefined && Number(uid) > 0) return { uid: Number(uid), gid: Number(gid) };
-  }
-  throw new LifeboatError(
-    'tool',
-    'PostgreSQL does not run as root, and there is neither a user nobody nor postgres to run it',
-    { hint: 'run the drill as another user, or name a scratch server by BACKUP_DRILL_DATABASE_URL' },
-  );
-}
-
-/** TMPDIR, unless its name is too long for a socket or the server's user cannot get there. */
-async function reachableParent(owner: Owner | undefined): Promise<string> {
-  for (const parent of new Set([tmpdir(), '/var/tmp', '/tmp'])) {
-    if (Buffer.byteLength(parent) <= longestParentBytes && (await canReach(parent, owner))) return parent;
-  }
-  throw new LifeboatError(
-    'tool',
-    `a throwaway PostgreSQL server has no place: neither ${tmpdir()} nor /tmp is a short path that its user can reach`,
-    { hint: 'name a folder such as /tmp by TMPDIR' },
-  );
-}
-
-async function canReach(folder: string, owner: Owner | undefined): Promise<boolean> {
-  try {
-    accessSync(folder, constants.W_OK | constants.X_OK);
-    for (let path = folder; owner !== undefined; path = dirname(path)) {
-      const { mode, uid, gid } = await stat(path);
-      if ((mode & (uid === owner.uid ? 0o100 : gid === owner.gid ? 0o010 : 0o001)) === 0) return false;
-      if (path === dirname(path)) break;
-    }
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,0 +1,66 @@
+/** Reads every table of a recovered server: what cannot be read shows here, not on the day when it is needed. */
+import { join } from 'node:path';
+import type { RunContext } from '../../../lib/events.ts';
+import { runTool } from '../../../lib/exec.ts';
+import type { Secret } from '../../../lib/secret.ts';
+import { type Connection, withConnection } from '../server/connection.ts';
+import { libpqEnvironment } from '../server/url.ts';
+
+const dumpOptions = [
+  '--format=custom',
+  '--compress=0',
+  '--no-password',
+  '--no-unlogged-table-data',
+  '--lock-wait-timeout=60000',
+];
+
+/**
+ * Reads all rows of all tables by the pg_dump in the folder `programs`; names of the databases. Tables that a server
+ * which is held at its target has locked are told in a warning. Throws LifeboatError `source`.
+ */
+export async function readAllTables(url: Secret, programs: string, { signal, emit }: RunContext): Promise<string[]> {
+  const rows = await withConnection(url, { signal }, async (connection: Connection) =>
+    connection.query('SELECT datname AS name FROM pg_database WHERE datallowconn ORDER BY 1'),
+  );
+  const names = rows.map((row) => row['name'] ?? '');
+  for (const database of names) {
+    emit({ type: 'step', component: 'base', message: `reading every table of database ${database}` });
+    const locked = await lockedTables(url, database, signal);
+    if (locked.length > 0) {
+      emit({ type: 'warning', component: 'base', message: notRead(database, locked) });
+    }
+    const excluded = locked.map((name) => `--exclude-table=${name}`);
+    await runTool({
+      file: join(programs, 'pg_dump'),
+      args: [...dumpOptions, ...excluded],
+      stdout: 'ignore',
+      env: libpqEnvironment(url, { database }),
+      signal,
+    });
+  }
+  return names;
+}
+
+function notRead(database: string, locked: readonly string[]): string {
+  const names = locked.slice(0, 5).join(', ');
+  const more = locked.length > 5 ? ` and ${locked.length - 5} more` : '';
+  return (
+    `not read in database ${database}: ${names}${more}, ` +
+    'which a transaction that had not ended at that moment has locked; a promotion ends it'
+  );
+}
+
+/**
+ * Quoted names: while the replay is held, transactions in it hold the locks that they had. Whoever wants such a table
+ * would wait for ever.
+ */
+async function lockedTables(url: Secret, database: string, signal: AbortSignal): Promise<string[]> {
+  const sql =
+    "SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation " +
+    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE pg_is_in_recovery() AND l.locktype = 'relation' AND " +
+    "l.mode = 'AccessExclusiveLock' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = " +
+    "current_database()) AND c.relkind IN ('r', 'p', 'm', 'S') ORDER BY 1";
+  return withConnection(url, { database, signal }, async (connection) =>
+    (await connection.query(sql)).map((row) => row['name'] ?? ''),
+  );
+}
