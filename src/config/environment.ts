@@ -9,7 +9,7 @@ import type { Environment } from './discover.ts';
 import type { Fault } from './faults.ts';
 import { allSpellings, names, type Name } from './names.ts';
 import { isRaw, type Layer, type Raw } from './origins.ts';
-import { urlFromPgVariables } from './postgres-url.ts';
+import { urlFromPgVariables } from './postgres-defaults.ts';
 import { targetNamePattern, type SecretReference } from './schema.ts';
 
 /** A value that was found, under the spelling it was found by. */

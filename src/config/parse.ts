@@ -17,7 +17,8 @@ import type {
 } from './config.ts';
 import { defaultStateDir } from './discover.ts';
 import { Parser, type ParseSurroundings } from './parser.ts';
-import { fillCredentials, fillFromPgVariables, formatPostgresUrl, parsePostgresUrl } from './postgres-url.ts';
+import { fillCredentials, fillFromPgVariables, readOrTell } from './postgres-defaults.ts';
+import { formatPostgresUrl } from './postgres-url.ts';
 import { parseRepository } from './repository-url.ts';
 import type { RetentionSettings, SecretReference, Settings } from './schema.ts';
 import { PendingSecret } from './secrets.ts';
@@ -103,13 +104,7 @@ async function parseNotifications({ notifications: from }: Settings, parser: Par
 async function parseDrill({ drill }: Settings, parser: Parser): Promise<DrillConfig> {
   const url = await parser.secret('drill.databaseUrl', drill.databaseUrl, parser.surroundings.need.drill === true);
   if (url === undefined || url instanceof PendingSecret) return { scratchPostgresUrl: url };
-  const parsed = parsePostgresUrl(url.reveal());
-  if (parsed === undefined) {
-    parser.fault(
-      'drill.databaseUrl',
-      'must be postgres://user:password@host:port/database, the characters @ / ? # % in a password percent-encoded',
-    );
-  }
+  const parsed = readOrTell(url, (fault) => parser.fault('drill.databaseUrl', fault));
   return { scratchPostgresUrl: parsed === undefined ? url : new Secret(formatPostgresUrl(parsed)) };
 }
 
@@ -203,18 +198,12 @@ async function parsePostgres(
   if (given === undefined || given instanceof PendingSecret) {
     return { url: given ?? new PendingSecret(at), databases: postgres.databases ?? ['*'], ...common };
   }
-  const parsed = parsePostgresUrl(given.reveal());
-  if (parsed === undefined) {
-    parser.fault(
-      `${at}.postgres.url`,
-      'must be postgres://user:password@host:port/database, the characters @ / ? # % in a password percent-encoded',
-    );
-    return { url: given, databases: ['*'], ...common };
-  }
+  const parsed = readOrTell(given, (fault) => parser.fault(`${at}.postgres.url`, fault));
+  if (parsed === undefined) return { url: given, databases: ['*'], ...common };
   const whole = await fillCredentials(targetFromEnvironment ? fillFromPgVariables(parsed, env) : parsed, env, warnings);
   return {
     url: new Secret(formatPostgresUrl(whole)),
-    databases: postgres.databases ?? [whole.database ?? '*'],
+    databases: postgres.databases ?? [whole.database === undefined || whole.database === '' ? '*' : whole.database],
     ...common,
   };
 }

@@ -1,174 +1,181 @@
 /**
- * PostgreSQL URLs as libpq reads them: taken apart without WHATWG's URL, which refuses socket folders
- * and lists of hosts; filled in from libpq's PG* variables and its password file.
+ * PostgreSQL URLs as libpq reads them (postgres://user:password@host:port/database?parameter=value): percent-encoded
+ * parts, IPv6 in brackets, socket folders as host, and what stands in the query wins. Taken apart here only, without
+ * WHATWG's URL, which refuses socket folders. One URL names one server: a snapshot lives on one only.
  */
-import { readFile, stat } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
-import { homeOf, type Environment } from './discover.ts';
-import type { Fault } from './faults.ts';
+import { LifeboatError } from '../lib/errors.ts';
+import type { Secret } from '../lib/secret.ts';
 
+/** Where and as whom to connect. `password` stands here in clear: never log it. */
 export interface PostgresUrl {
-  readonly user: string | undefined;
+  /** A name, an address (IPv6 without brackets), or the absolute path of a socket folder. */
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
   readonly password: string | undefined;
-  /** Name, address, socket folder, or several with commas. */
-  readonly host: string | undefined;
-  readonly port: string | undefined;
-  readonly database: string | undefined;
-  /** sslmode and the like, not among the above. */
+  readonly database: string;
+  /** Known parameters only, e.g. sslmode, by libpq's names. */
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-const urlPattern = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^@/?#]*)(?:\/([^/?#]*))?(?:\?([^#]*))?$/;
+/**
+ * The parts that a URL names. Undefined: not named, so that a PG* variable may say it; empty: named as nothing, which
+ * means the default. `password` stands here in clear: never log it.
+ */
+export interface GivenPostgresUrl {
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  readonly host: string | undefined;
+  readonly port: string | undefined;
+  readonly database: string | undefined;
+  readonly parameters: ReadonlyMap<string, string>;
+}
 
-/** Takes a URL apart; undefined if it is not one (a password's `@ / ? # %` must be percent-encoded). */
-export function parsePostgresUrl(url: string): PostgresUrl | undefined {
-  const match = urlPattern.exec(url.trim());
-  if (match === null) return undefined;
-  const [, credentials = '', place = '', path = '', query = ''] = match;
-  try {
-    const parameters = new Map(new URLSearchParams(query.replaceAll('+', '%2B')));
-    const take = (name: string): string | undefined => {
-      const value = parameters.get(name);
-      parameters.delete(name);
-      return value === '' ? undefined : value;
-    };
-    const colon = credentials.indexOf(':');
-    const port = /^(.*?)(?::([\d,]*))?$/.exec(
-      place.startsWith('[') || !place.includes(',') ? place : place.replaceAll(/:\d+/g, ''),
+/** libpq's environment variable for each parameter that a URL may carry. */
+export const parameterVariables: Readonly<Record<string, string>> = {
+  sslmode: 'PGSSLMODE',
+  sslrootcert: 'PGSSLROOTCERT',
+  sslcert: 'PGSSLCERT',
+  sslkey: 'PGSSLKEY',
+  sslcrl: 'PGSSLCRL',
+  sslnegotiation: 'PGSSLNEGOTIATION',
+  ssl_min_protocol_version: 'PGSSLMINPROTOCOLVERSION',
+  ssl_max_protocol_version: 'PGSSLMAXPROTOCOLVERSION',
+  channel_binding: 'PGCHANNELBINDING',
+  gssencmode: 'PGGSSENCMODE',
+  krbsrvname: 'PGKRBSRVNAME',
+  connect_timeout: 'PGCONNECT_TIMEOUT',
+  options: 'PGOPTIONS',
+  passfile: 'PGPASSFILE',
+};
+
+/**
+ * Parameters of other programs' URLs that do not concern a backup; anything else unknown is an error (a mistyped
+ * sslmode must not pass).
+ */
+const ignored = new Set(
+  (
+    'schema connection_limit pool_timeout pgbouncer pool_size max_pool_size statement_cache_size socket_timeout ' +
+    'sslaccept supa application_name fallback_application_name uselibpqcompat keepalives keepalives_idle ' +
+    'keepalives_interval keepalives_count tcp_user_timeout target_session_attrs client_encoding'
+  ).split(' '),
+);
+
+/** Takes a URL apart, with libpq's default for what it leaves out. Throws as readPostgresUrl does. */
+export function parsePostgresUrl(url: Secret): PostgresUrl {
+  const given = readPostgresUrl(url.reveal());
+  const user = filled(given.user) ?? userInfo().username;
+  return {
+    host: filled(given.host) ?? 'localhost',
+    port: parsePort(given.port ?? ''),
+    user,
+    password: filled(given.password),
+    database: filled(given.database) ?? user,
+    parameters: given.parameters,
+  };
+}
+
+/** Takes a URL apart. Throws `usage` (2) for one that libpq would refuse; the message never holds the URL. */
+export function readPostgresUrl(url: string): GivenPostgresUrl {
+  const parts = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/s.exec(url.trim());
+  if (parts === null) {
+    throw refused(
+      'it is not of the form postgres://user:password@host:port/database (special characters must be percent-encoded)',
     );
-    const ports = place.includes(',') ? [...place.matchAll(/:(\d+)/g)].map((each) => each[1]).join(',') : port?.[2];
-    return {
-      user: filled(decodeURIComponent(colon < 0 ? credentials : credentials.slice(0, colon))) ?? take('user'),
-      password: (colon < 0 ? undefined : filled(decodeURIComponent(credentials.slice(colon + 1)))) ?? take('password'),
-      host: filled(decodeURIComponent(port?.[1] ?? '')) ?? take('host'),
-      port: filled(ports) ?? take('port'),
-      database: filled(decodeURIComponent(path)) ?? take('dbname'),
-      parameters,
-    };
-  } catch {
-    return undefined;
   }
+  const [, login = '', authority = '', path = '', query = ''] = parts;
+  const named = parseQuery(query);
+  const [user = '', ...password] = login.split(':');
+  const place = parseAuthority(authority);
+  const given: GivenPostgresUrl = {
+    user: named.get('user') ?? filled(decode(user)),
+    password: named.get('password') ?? filled(decode(password.join(':'))),
+    host: named.get('host') ?? filled(place.host),
+    port: named.get('port') ?? filled(place.port),
+    database: named.get('dbname') ?? filled(decode(path)),
+    parameters: knownParameters(named),
+  };
+  refuseSeveral(given.host);
+  parsePort(given.port ?? '');
+  return given;
 }
 
 /** The same as one URL that libpq and pg read alike; a socket folder stands percent-encoded as the host. */
-export function formatPostgresUrl(url: PostgresUrl): string {
-  const credentials =
-    url.user === undefined
-      ? ''
-      : `${encodeURIComponent(url.user)}${url.password === undefined ? '' : `:${encodeURIComponent(url.password)}`}@`;
-  const hosts = (url.host ?? '').split(',');
-  const ports = (url.port ?? '').split(',');
-  const place = hosts.map((host, index) => `${encodeHost(host)}${portAt(ports, index)}`).join(',');
+export function formatPostgresUrl(url: GivenPostgresUrl): string {
+  const password = filled(url.password) === undefined ? '' : `:${encodeURIComponent(url.password ?? '')}`;
+  const credentials = url.user === undefined ? '' : `${encodeURIComponent(url.user)}${password}@`;
+  const port = filled(url.port) === undefined ? '' : `:${url.port}`;
   const query = [...url.parameters]
     .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
     .join('&');
-  return `postgres://${credentials}${place}/${encodeURIComponent(url.database ?? '')}${query === '' ? '' : `?${query}`}`;
+  const place = `${encodeHost(url.host ?? '')}${port}/${encodeURIComponent(url.database ?? '')}`;
+  return `postgres://${credentials}${place}${query === '' ? '' : `?${query}`}`;
 }
 
-/** A URL made of PG* variables alone, or undefined if they name no server and no database. */
-export function urlFromPgVariables(env: Environment, faults: Fault[]): { value: string; origin: string } | undefined {
-  const given = ['PGHOST', 'PGHOSTADDR', 'PGDATABASE'].find((name) => filled(env[name]) !== undefined);
-  if (given === undefined) {
-    if (filled(env['PGSERVICE']) !== undefined) {
-      faults.push({ where: 'PGSERVICE', message: 'services are not read; set DATABASE_URL, or PGHOST and its like' });
-    }
-    return undefined;
-  }
-  const empty: PostgresUrl = {
-    user: undefined,
-    password: undefined,
-    host: undefined,
-    port: undefined,
-    database: undefined,
-    parameters: new Map(),
-  };
-  return { value: formatPostgresUrl(fillFromPgVariables(empty, env)), origin: given };
-}
-
-/** What the URL leaves out is taken from PG* variables, as libpq does. */
-export function fillFromPgVariables(url: PostgresUrl, env: Environment): PostgresUrl {
-  const parameters = new Map(url.parameters);
-  for (const [name, variable] of [
-    ['sslmode', 'PGSSLMODE'],
-    ['sslrootcert', 'PGSSLROOTCERT'],
-    ['sslcert', 'PGSSLCERT'],
-    ['sslkey', 'PGSSLKEY'],
-    ['connect_timeout', 'PGCONNECT_TIMEOUT'],
-  ] as const) {
-    const value = filled(env[variable]);
-    if (value !== undefined && !parameters.has(name)) parameters.set(name, value);
-  }
-  return {
-    user: url.user ?? filled(env['PGUSER']),
-    password: url.password ?? filled(env['PGPASSWORD']),
-    host: url.host ?? filled(env['PGHOST']) ?? filled(env['PGHOSTADDR']),
-    port: url.port ?? filled(env['PGPORT']),
-    database: url.database ?? filled(env['PGDATABASE']),
-    parameters,
-  };
-}
-
-/**
- * User and password, where still missing: the system's user name, and libpq's password file (PGPASSFILE or ~/.pgpass).
- */
-export async function fillCredentials(url: PostgresUrl, env: Environment, warnings: string[]): Promise<PostgresUrl> {
-  const user = url.user ?? systemUser();
-  if (url.password !== undefined || user === undefined) return { ...url, user };
-  const home = homeOf(env);
-  const file = filled(env['PGPASSFILE']) ?? (home === undefined ? undefined : join(home, '.pgpass'));
-  return {
-    ...url,
-    user,
-    password: file === undefined ? undefined : await passwordFrom(file, { ...url, user }, warnings),
-  };
-}
-
-async function passwordFrom(file: string, url: PostgresUrl, warnings: string[]): Promise<string | undefined> {
-  let text: string;
-  try {
-    if (((await stat(file)).mode & 0o077) !== 0) {
-      warnings.push(`${file} is not used: others can read it; run: chmod 600 ${file}`);
-      return undefined;
-    }
-    text = await readFile(file, 'utf8');
-  } catch {
-    // As with libpq, a password file is a place to look, not a promise.
-    return undefined;
-  }
-  const host = url.host === undefined || url.host.startsWith('/') ? 'localhost' : url.host;
-  const wanted = [host, url.port ?? '5432', url.database ?? url.user ?? '', url.user ?? ''];
-  for (const line of text.split(/\r?\n/)) {
-    if (line.startsWith('#')) continue;
-    const fields = (line.match(/(?:^|:)((?:\\.|[^:\\])*)/g) ?? []).map((field) =>
-      field.replace(/^:/, '').replaceAll(/\\(.)/g, '$1'),
-    );
-    if (fields.length >= 5 && wanted.every((each, index) => fields[index] === '*' || fields[index] === each)) {
-      return filled(fields[4]);
-    }
-  }
-  return undefined;
-}
-
-function systemUser(): string | undefined {
-  try {
-    return userInfo().username;
-  } catch {
-    return undefined;
-  }
-}
-
-function filled(text: string | undefined): string | undefined {
+/** Undefined for what is empty. */
+export function filled(text: string | undefined): string | undefined {
   return text === undefined || text === '' ? undefined : text;
-}
-
-function portAt(ports: readonly string[], index: number): string {
-  const port = ports[index] ?? ports[0] ?? '';
-  return port === '' ? '' : `:${port}`;
 }
 
 /** IPv6 addresses keep their colons, inside brackets. */
 function encodeHost(host: string): string {
-  if (host.startsWith('[')) return host;
-  return host.includes(':') && !host.startsWith('/') ? `[${host}]` : encodeURIComponent(host);
+  const isAddress = host.includes(':') && !host.startsWith('/');
+  return isAddress ? `[${host.replaceAll('%', '%25')}]` : encodeURIComponent(host);
+}
+
+function parseQuery(query: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const pair of query.split('&').filter((each) => each !== '')) {
+    const [name = '', ...value] = pair.split('=');
+    found.set(decode(name), decode(value.join('=')));
+  }
+  return found;
+}
+
+function knownParameters(named: ReadonlyMap<string, string>): Map<string, string> {
+  const known = new Map<string, string>();
+  for (const [name, value] of named) {
+    if (['host', 'port', 'user', 'password', 'dbname'].includes(name) || ignored.has(name)) continue;
+    if (name === 'ssl') known.set('sslmode', value === 'false' || value === '0' ? 'disable' : 'require');
+    else if (parameterVariables[name] === undefined) throw refused(`it has an unknown parameter "${name}"`);
+    else known.set(name, value);
+  }
+  return known;
+}
+
+function parseAuthority(authority: string): { host: string; port: string } {
+  refuseSeveral(decode(authority));
+  const bracketed = /^\[([^\]]*)\](?::(\d*))?$/.exec(authority);
+  if (bracketed !== null) return { host: decode(bracketed[1] ?? ''), port: bracketed[2] ?? '' };
+  const [host = '', port = '', ...more] = authority.split(':');
+  if (more.length > 0) {
+    throw refused('its host holds colons', 'write an IPv6 address in brackets: postgres://user@[::1]:5432/database');
+  }
+  return { host: decode(host), port };
+}
+
+function refuseSeveral(hosts: string | undefined): void {
+  if (hosts?.includes(',') !== true) return;
+  throw refused('it names several hosts', 'name the one to back up (a snapshot lives on one server only)');
+}
+
+function parsePort(text: string): number {
+  const port = text === '' ? 5432 : Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw refused('its port is not a number between 1 and 65535');
+  }
+  return port;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw refused('it has a % that is not followed by two hex digits', 'write a literal % as %25');
+  }
+}
+
+function refused(why: string, hint?: string): LifeboatError {
+  return new LifeboatError('usage', `cannot use the PostgreSQL URL: ${why}`, { hint });
 }

@@ -32,7 +32,7 @@ import type { PitrRequest, PitrResult } from '../../src/operations/pitr/request.
 import { baseFacts } from '../../src/source/postgres/base/facts.ts';
 import { spoolTablespaces } from '../../src/source/postgres/base/spool.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { serverFolder, startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 

@@ -17,7 +17,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, openLifeboat, Secret, type Lifeboat, type LifeboatEvent } from '../../src/index.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { digestOf, fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 

@@ -14,7 +14,7 @@ import type { PitrResult } from '../../src/operations/pitr/request.ts';
 import type { ShowResult } from '../../src/operations/list/request.ts';
 import type { UndoRestoreResult } from '../../src/operations/restore/request.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, namesBelow, testKey, type Bench } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';

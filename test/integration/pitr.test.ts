@@ -31,7 +31,7 @@ import { pitr } from '../../src/operations/pitr/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr/request.ts';
 import { createRestorePoint } from '../../src/operations/pitr/restore-point.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, namesBelow } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';

@@ -16,7 +16,7 @@ import { readWal } from '../../src/repository/wal/archive.ts';
 import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { segmentName, segmentNumber } from '../../src/source/postgres/wal/file-name.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/source/postgres/server/url.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { endProcess, quiet, startPitrCluster, type PitrCluster } from '../helpers/cluster/pitr-cluster.ts';
 import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 import { keptSegments, mib } from '../helpers/cluster/wal-server.ts';

@@ -144,8 +144,8 @@ async function checkStateFolder(path: string): Promise<DoctorCheck> {
   try {
     there = await stat(path);
   } catch (error) {
-    if (systemCodeOf(error) !== 'ENOENT')
-      return failed(name, `cannot use ${path}: ${fileReason(error)}`, hint, 'usage');
+    const problem = `cannot use ${path}: ${fileReason(error)}`;
+    if (systemCodeOf(error) !== 'ENOENT') return failed(name, problem, hint, 'usage');
     const parent = await nearestFolder(path);
     const writable = await access(parent, constants.W_OK).then(
       () => true,

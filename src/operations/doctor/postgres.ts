@@ -6,7 +6,7 @@ import { askArchiver } from '../../source/postgres/server/archiver.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
 import { probeServer } from '../../source/postgres/dump/probe.ts';
 import { findTools, installedTools } from '../../source/postgres/server/tools.ts';
-import { parsePostgresUrl } from '../../source/postgres/server/url.ts';
+import { parsePostgresUrl } from '../../config/postgres-url.ts';
 import {
   attempt,
   contactLimitMs,

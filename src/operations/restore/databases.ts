@@ -10,7 +10,8 @@ import { restorePostgres, type PostgresRestoreReport } from '../../source/postgr
 import { restoreIntoExisting } from '../../source/postgres/restore/existing-database.ts';
 import { swapDatabases, SwapUnknownError, type SwapReport } from '../../source/postgres/restore/swap.ts';
 import { databaseExists, freeStampedName } from '../../source/postgres/restore/target-database.ts';
-import { describeServer, parsePostgresUrl } from '../../source/postgres/server/url.ts';
+import { parsePostgresUrl } from '../../config/postgres-url.ts';
+import { describeServer } from '../../source/postgres/server/url.ts';
 import type { VerifyReport } from '../../source/postgres/restore/verify.ts';
 import { factsOf } from '../backup-facts.ts';
 import type { RestoredComponent, RestoreRequest } from './request.ts';

@@ -16,7 +16,7 @@ import { pitr } from '../../../src/operations/pitr/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../../src/operations/pitr/request.ts';
 import { parseTime } from '../../../src/operations/pitr/moment.ts';
 import { type Connection, withConnection } from '../../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../../src/source/postgres/server/url.ts';
+import { parsePostgresUrl } from '../../../src/config/postgres-url.ts';
 import { serverFolder } from '../servers/postgres.ts';
 import { rawKey, startArchivingServer, type ArchivingOptions, type ArchivingServer } from './wal-server.ts';
 

@@ -9,7 +9,8 @@ import type { Secret } from '../../../lib/secret.ts';
 import { poolerBetween, sourceError } from './connection-errors.ts';
 import { findPassword } from './passfile.ts';
 import { tlsAttempts } from './tls.ts';
-import { type PostgresUrl, describeServer, parsePostgresUrl } from './url.ts';
+import { type PostgresUrl, parsePostgresUrl } from '../../../config/postgres-url.ts';
+import { describeServer } from './url.ts';
 
 /** Column name → value as PostgreSQL writes it (booleans: t, f). */
 export type Row = Readonly<Record<string, string | null>>;

@@ -6,7 +6,7 @@ import { messageOf } from '../../../lib/errors.ts';
 import type { Secret } from '../../../lib/secret.ts';
 import { sqlStateOf } from './connection-errors.ts';
 import { type Connection, withConnection } from './connection.ts';
-import { parsePostgresUrl } from './url.ts';
+import { parsePostgresUrl } from '../../../config/postgres-url.ts';
 
 /** The part of a session that most of this needs. */
 export type Queries = Pick<Connection, 'query'>;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { fileReason } from '../../../lib/file-errors.ts';
-import type { PostgresUrl } from './url.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 
 /** The ways to connect, to be tried in this order; `false` is without TLS. */
 export async function tlsAttempts(url: PostgresUrl): Promise<readonly (ConnectionOptions | false)[]> {

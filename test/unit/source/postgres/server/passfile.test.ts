@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Secret } from '../../../../../src/lib/secret.ts';
 import { findPassword } from '../../../../../src/source/postgres/server/passfile.ts';
-import { parsePostgresUrl } from '../../../../../src/source/postgres/server/url.ts';
+import { parsePostgresUrl } from '../../../../../src/config/postgres-url.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lbpass-'));
 after(() => rmSync(folder, { recursive: true }));
