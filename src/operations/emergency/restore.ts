@@ -6,13 +6,14 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { ownIdentity } from '../../lib/process-identity.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
 import { isAtWork, JournalFile, newJournal, type Journal } from './journal.ts';
-import { movedSince, planEmergency, type EmergencyPlan, type PlanOptions } from './plan.ts';
+import type { EmergencyPlan } from './plan.ts';
 import { planLines } from './plan-text.ts';
-import { changesSince, readPlan, writePlan } from './plan-file.ts';
+import { writePlan } from './plan-file.ts';
+import { planOf } from './requested-plan.ts';
+import { unfinished } from './resume.ts';
 import { withEmergencyLease } from './lease.ts';
 import { freeRedis } from './live.ts';
 import { runAll } from './run.ts';
@@ -55,14 +56,8 @@ async function restoreAll(loaded: LoadedConfig, request: EmergencyRequest, told:
       if (earlier !== undefined) refuseAtWork(earlier, file);
       await freeRedis(loaded.config, target, held);
       if (request.resume) {
-        return runAll(
-          loaded,
-          repository,
-          file,
-          await unfinished(loaded, repository, file, earlier, request, target, held),
-          warnings,
-          held,
-        );
+        const journal = await unfinished(loaded, repository, file, earlier, request, target, held);
+        return runAll(loaded, repository, file, journal, warnings, held);
       }
       if (earlier !== undefined && earlier.finishedAt === undefined) {
         held.emit({
@@ -116,62 +111,6 @@ function refuseContradictions({ id, only, force, resume, apply, planOut, dryRun 
   }
 }
 
-/** A new plan; with --apply the one in the file, if everything is still as it says. */
-async function planOf(
-  loaded: LoadedConfig,
-  repository: Repository,
-  request: EmergencyRequest,
-  target: string,
-  context: RunContext,
-): Promise<EmergencyPlan> {
-  if (request.apply === undefined) {
-    const options: PlanOptions = {
-      id: request.id,
-      target,
-      only: request.only,
-      force: request.force,
-      safetyBackup: request.safetyBackup,
-    };
-    const plan = await planEmergency(loaded, repository, options, context);
-    if (request.force && request.id !== plan.id) {
-      throw new LifeboatError('usage', '--force wants the id of the backup spelled out', {
-        state: 'nothing was changed',
-        hint: `it is ${plan.id}`,
-      });
-    }
-    return plan;
-  }
-  const before = await readPlan(repository, request.apply);
-  if (before.target !== target) {
-    throw new LifeboatError('usage', `the plan is for target ${before.target}, not for ${target}`, {
-      state: 'nothing was changed',
-      hint: `add --target ${before.target}`,
-    });
-  }
-  // A plan for the newest whole backup no longer fits when there is a newer one.
-  const now = await planEmergency(
-    loaded,
-    repository,
-    {
-      id: before.isNewest ? undefined : before.id,
-      target,
-      only: before.components,
-      force: before.forced,
-      safetyBackup: before.safetyBackup,
-    },
-    context,
-  );
-  const changes = changesSince(before, now);
-  if (changes.length === 0) return now;
-  const newPlan = `lifeboat emergency-restore restore --target ${target} --plan-out <file>`;
-  const samePlan = `lifeboat emergency-restore restore ${before.id} --target ${target} --plan-out <file>`;
-  const insisting = before.id === now.id ? '' : `; to insist on the backup that was planned, name it: ${samePlan}`;
-  throw new LifeboatError('confirmation', `the plan no longer fits: ${changes.join('; ')}`, {
-    state: 'nothing was changed',
-    hint: `make a new plan: ${newPlan}${insisting}`,
-  });
-}
-
 /**
  * A wrong place is confirmed by a name of its own, so that what stands in an old script does not do; --force does not
  * override that.
@@ -222,55 +161,6 @@ function refuseAtWork(journal: Journal, file: JournalFile): void {
       retryable: true,
     },
   );
-}
-
-async function unfinished(
-  loaded: LoadedConfig,
-  repository: Repository,
-  file: JournalFile,
-  journal: Journal | undefined,
-  request: EmergencyRequest,
-  target: string,
-  context: RunContext,
-): Promise<Journal> {
-  if (journal === undefined || journal.finishedAt !== undefined) {
-    throw new LifeboatError(
-      'not_found',
-      `no emergency restore of target ${target} from ${repository.storage.location} was interrupted on this host`,
-      {
-        state: 'nothing was changed',
-        hint: `the journal would be ${file.path}; start with: lifeboat emergency-restore restore --target ${target}`,
-      },
-    );
-  }
-  const { plan } = journal;
-  const { seal } = await repository.readManifest(plan.id);
-  if (seal !== plan.seal) {
-    throw new LifeboatError('integrity', `backup ${plan.id} is no longer the one that was planned`, {
-      state: 'nothing was changed by this run',
-      hint: `start anew: lifeboat emergency-restore restore --target ${target}`,
-    });
-  }
-  const moved = await movedSince(loaded.config, plan, context);
-  if (moved.length > 0) {
-    throw new LifeboatError('confirmation', `this is not what was planned: ${moved.join('; ')}`, {
-      state: 'nothing was changed by this run',
-      hint: `put the configuration back, or start anew: lifeboat emergency-restore restore --target ${target}`,
-    });
-  }
-  journal.by = ownIdentity();
-  if (!request.safetyBackup) {
-    for (const step of journal.steps) {
-      if (step.name === 'safety-backup' && step.state !== 'done') step.state = 'skipped';
-    }
-  }
-  context.emit({
-    type: 'step',
-    message:
-      `going on with the emergency restore of ${plan.id}, begun ${journal.startedAt}: ` +
-      `${journal.steps.filter(({ state }) => state === 'done').length} of ${journal.steps.length} steps are done`,
-  });
-  return journal;
 }
 
 function unknownBackup(id: string): never {
