@@ -73,14 +73,8 @@ export async function planInto(
       continue;
     }
     const place = await placeDatabase(wanted, database, url, at, context);
-    steps.push({
-      component,
-      to: place.to,
-      action: place.action.replace(
-        /^restore/,
-        `copy ${wanted.tables.length === 0 ? 'it' : `tables ${wanted.tables.join(', ')}`}`,
-      ),
-    });
+    const what = wanted.tables.length === 0 ? 'it' : `tables ${wanted.tables.join(', ')}`;
+    steps.push({ component, to: place.to, action: place.action.replace(/^restore/, `copy ${what}`) });
     if (place.replaces !== undefined) replaces.push(place.replaces);
   }
   return { wanted, url, target, steps, replaces, at };
@@ -182,42 +176,9 @@ async function refuseMissing(url: Secret, databases: readonly string[], { signal
   }
 }
 
-async function stepsOf(
-  { loaded, manifest, into }: CopyOptions,
-  { facts, reader }: LiveDump,
-  context: RunContext,
-): Promise<RestoreStep[]> {
-  const { wanted, at, target, url } = into;
-  const request: RestoreRequest = {
-    id: manifest.id,
-    only: [],
-    postgres: wanted,
-    redis: redisDefaults,
-    files: filesDefaults,
-    safetyBackup: false,
-    force: false,
-    dryRun: false,
-    confirm: async () => {},
-  };
-  const subject: RestoreSubject = {
-    config: loaded.config,
-    target,
-    request,
-    manifest,
-    component: {
-      name: component,
-      kind: 'postgres',
-      startedAt: manifest.startedAt,
-      finishedAt: manifest.finishedAt,
-      readBytes: 0,
-      newBytes: 0,
-      storedBytes: 0,
-      artifacts: [],
-    },
-    facts: new Map([[component, facts]]),
-    reader,
-    at,
-  };
+async function stepsOf(options: CopyOptions, dump: LiveDump, context: RunContext): Promise<RestoreStep[]> {
+  const { wanted } = options.into;
+  const subject = subjectOf(options, dump);
   if (!isInPlace(wanted)) return planDatabases(subject, context);
   return wanted.databases.map((database) => ({
     component,
@@ -225,23 +186,67 @@ async function stepsOf(
     action: 'copy tables',
     bytes: 0,
     replaces: undefined,
-    run: async (inner) => {
-      const started = performance.now();
-      const report = await restoreIntoExisting(
-        {
-          reader,
-          facts,
-          database,
-          targetUrl: url,
-          targetDatabase: wanted.toDatabase ?? database,
-          selection: { tables: wanted.tables },
-          jobs: loaded.config.jobs,
-          noOwner: wanted.noOwner === true,
-          noAcl: wanted.noAcl === true,
-        },
-        inner,
-      );
-      return restoredTables(subject.component, report, performance.now() - started);
-    },
+    run: async (inner) => copyTables(options, dump, database, subject.component, inner),
   }));
+}
+
+/** The recovered cluster in the place of a backup. */
+function subjectOf({ loaded, manifest, into }: CopyOptions, { facts, reader }: LiveDump): RestoreSubject {
+  const request: RestoreRequest = {
+    id: manifest.id,
+    only: [],
+    postgres: into.wanted,
+    redis: redisDefaults,
+    files: filesDefaults,
+    safetyBackup: false,
+    force: false,
+    dryRun: false,
+    confirm: async () => {},
+  };
+  const { startedAt, finishedAt } = manifest;
+  return {
+    config: loaded.config,
+    target: into.target,
+    request,
+    manifest,
+    component: {
+      name: component,
+      kind: 'postgres',
+      startedAt,
+      finishedAt,
+      readBytes: 0,
+      newBytes: 0,
+      storedBytes: 0,
+      artifacts: [],
+    },
+    facts: new Map([[component, facts]]),
+    reader,
+    at: into.at,
+  };
+}
+
+/** Into the live database itself. */
+async function copyTables(
+  { loaded, into: { wanted, url } }: CopyOptions,
+  { facts, reader }: LiveDump,
+  database: string,
+  of: RestoreSubject['component'],
+  context: RunContext,
+): Promise<RestoredComponent> {
+  const started = performance.now();
+  const report = await restoreIntoExisting(
+    {
+      reader,
+      facts,
+      database,
+      targetUrl: url,
+      targetDatabase: wanted.toDatabase ?? database,
+      selection: { tables: wanted.tables },
+      jobs: loaded.config.jobs,
+      noOwner: wanted.noOwner === true,
+      noAcl: wanted.noAcl === true,
+    },
+    context,
+  );
+  return restoredTables(of, report, performance.now() - started);
 }

@@ -12,14 +12,14 @@ import type { Repository } from '../../repository/repository.ts';
 import { postgresFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { logicalBackups } from './logical-backups.ts';
-import { restoreIntoNewCluster } from './new-cluster.ts';
+import { restoreIntoNewCluster, type NewCluster } from './new-cluster.ts';
 import { planInto } from './copy-into-live.ts';
 import { planOthers, restoreOthers } from './other-components.ts';
 import type { NoBaseError } from './no-base.ts';
 import type { PitrFallback, PitrOtherPlanned, PitrRequest, PitrResult } from './request.ts';
 import { parseTarget, parseTime } from './moment.ts';
 import type { Replaced } from '../restore/step.ts';
-import type { RestoredComponent } from '../restore/request.ts';
+import type { RestoredComponent, RestoreRequest } from '../restore/request.ts';
 import { restore } from '../restore/restore.ts';
 import { filesDefaults, redisDefaults } from '../restore/request.ts';
 
@@ -52,13 +52,7 @@ export async function fallBack(work: FallbackWork, context: RunContext): Promise
   const moment = parseTarget(request.to, at.getTime());
   if (moment.kind !== 'time' && moment.kind !== 'latest') throw why;
   const momentUs = moment.kind === 'time' ? moment.atUs : BigInt(at.getTime()) * 1000n;
-  if (request.intoDatabase?.intoLive === true && request.intoDatabase.tables.length > 0) {
-    throw new LifeboatError(
-      'usage',
-      `${why.message}, and tables of a logical backup are not put into a live database`,
-      { state: 'nothing was changed', hint: 'leave out --into-live: they come into a new database beside it' },
-    );
-  }
+  refuseTablesIntoLive(request, why);
   const found = await newestBefore(repository, why.target, momentUs);
   if (found === undefined) {
     throw new LifeboatError('window', `${why.message}, and no logical backup from before that moment`, {
@@ -99,6 +93,14 @@ export async function fallBack(work: FallbackWork, context: RunContext): Promise
   return { ...plan, ...made, outcome: 'fallback', durationMs: performance.now() - startedMs, warnings: [] };
 }
 
+function refuseTablesIntoLive({ intoDatabase }: PitrRequest, why: NoBaseError): void {
+  if (intoDatabase?.intoLive !== true || intoDatabase.tables.length === 0) return;
+  throw new LifeboatError('usage', `${why.message}, and tables of a logical backup are not put into a live database`, {
+    state: 'nothing was changed',
+    hint: 'leave out --into-live: they come into a new database beside it',
+  });
+}
+
 type Made = Pick<
   Extract<PitrResult, { outcome: 'fallback' }>,
   'copied' | 'restored' | 'safetyBackupId' | 'url' | 'pid' | 'nextSteps'
@@ -119,22 +121,7 @@ async function carryOut(
   const copied: RestoredComponent[] = [...(cluster?.components ?? [])];
   const saved: (string | undefined)[] = [];
   if (intoDatabase !== undefined) {
-    const result = await restore(
-      loaded,
-      {
-        id: manifest.id,
-        target: manifest.target,
-        only: ['database'],
-        postgres: intoDatabase,
-        redis: redisDefaults,
-        files: filesDefaults,
-        safetyBackup: request.safetyBackup !== false,
-        force: false,
-        dryRun: false,
-        confirm: async () => {},
-      },
-      context,
-    );
+    const result = await restore(loaded, intoLive(request, intoDatabase, manifest), context);
     if (result.outcome === 'done') {
       copied.push(...result.components);
       saved.push(result.safetyBackupId);
@@ -148,20 +135,40 @@ async function carryOut(
     safetyBackupId: saved.find((id) => id !== undefined),
     url: cluster?.url,
     pid: cluster?.pid,
-    nextSteps:
-      dataDir === undefined || cluster === undefined
-        ? []
-        : [
-            ...(cluster.url === undefined
-              ? []
-              : [
-                  `use it: psql '${cluster.url}'`,
-                  `end it before you start it by its own configuration: kill -INT ${cluster.pid}`,
-                ]),
-            `start it: ${join(cluster.programs, 'pg_ctl')} -D ${dataDir} start`,
-            'its configuration is that of a new cluster: take over what the old one had',
-          ],
+    nextSteps: dataDir === undefined || cluster === undefined ? [] : nextSteps(dataDir, cluster),
   };
+}
+
+/** It was asked before. */
+function intoLive(
+  { safetyBackup }: PitrRequest,
+  postgres: RestoreRequest['postgres'],
+  { id, target }: Manifest,
+): RestoreRequest {
+  return {
+    id,
+    target,
+    only: ['database'],
+    postgres,
+    redis: redisDefaults,
+    files: filesDefaults,
+    safetyBackup: safetyBackup !== false,
+    force: false,
+    dryRun: false,
+    confirm: async () => {},
+  };
+}
+
+function nextSteps(dataDir: string, { url, pid, programs }: NewCluster): string[] {
+  const running =
+    url === undefined
+      ? []
+      : [`use it: psql '${url}'`, `end it before you start it by its own configuration: kill -INT ${pid}`];
+  return [
+    ...running,
+    `start it: ${join(programs, 'pg_ctl')} -D ${dataDir} start`,
+    'its configuration is that of a new cluster: take over what the old one had',
+  ];
 }
 
 /** The snapshot of every database in it must be from before the moment. */

@@ -17,10 +17,10 @@ import { recordRecovery } from './evidence.ts';
 import { copyInto, planInto, type Copied, type IntoPlan } from './copy-into-live.ts';
 import { momentOf } from './reached-moment.ts';
 import { planOthers, restoreOthers } from './other-components.ts';
-import { findPlaces } from './folders.ts';
+import { findPlaces, type RecoveryPlaces } from './folders.ts';
 import { NoBaseError } from './no-base.ts';
 import { planPitr, type PitrPlan } from './plan.ts';
-import { recoverCluster } from './recover.ts';
+import { recoverCluster, type Recovered, type RecoverOptions } from './recover.ts';
 import {
   pitrDefaults,
   type PitrOptions,
@@ -73,13 +73,10 @@ async function recover(loaded: LoadedConfig, request: PitrRequest, told: RunCont
     } catch (why) {
       if (!(why instanceof NoBaseError)) throw why;
       const { fallBack } = await import('./fallback.ts');
-      return {
-        ...(await fallBack(
-          { loaded, repository, request, why, at, ask: async (replaced, target) => ask(request, replaced, target) },
-          context,
-        )),
-        warnings,
-      };
+      const askFirst = async (replaced: readonly Replaced[], target: string): Promise<void> =>
+        ask(request, replaced, target);
+      const done = await fallBack({ loaded, repository, request, why, at, ask: askFirst }, context);
+      return { ...done, warnings };
     }
     await using _ = await acquireReadLease(repository, { command: 'pitr', parents: [plan.manifest.id] }, context);
     return { ...(await withPlan({ loaded, repository, request, plan, at }, context)), warnings };
@@ -119,43 +116,15 @@ interface Work {
 }
 
 async function withPlan(work: Work, context: RunContext): Promise<PitrResult> {
-  const { loaded, repository, request, plan, at } = work;
+  const { repository, request, plan } = work;
   const target = plan.manifest.target;
-  const places =
-    request.dataDir === undefined ? undefined : await findPlaces(plan, request.dataDir, request.tablespaceMap);
-  const into =
-    request.intoDatabase === undefined ? undefined : await planInto(loaded, target, request.intoDatabase, at, context);
-  const others =
-    (request.with?.length ?? 0) === 0
-      ? undefined
-      : await planOthers(loaded, request, target, repository, await momentOf(repository, plan, context), context);
+  const planned = await planRest(work, context);
+  const { into, others } = planned;
   const shown = { ...plan.shown, copies: into?.steps, others };
   const checked = request.check ? await checkWal(repository, plan, context) : undefined;
   if (request.check || request.dryRun) return { ...shown, outcome: 'planned', checked, warnings: [] };
   await ask(request, into?.replaces ?? [], target);
-  const started = performance.now();
-  let copied: Copied | undefined;
-  const use =
-    into === undefined
-      ? undefined
-      : async (server: { readonly url: IntoPlan['url'] }, inner: RunContext): Promise<void> => {
-          copied = await copyInto(
-            {
-              loaded,
-              repository,
-              request,
-              manifest: plan.manifest,
-              into,
-              from: { url: server.url, programs: plan.place.programs },
-            },
-            inner,
-          );
-        };
-  const recovered = await recoverCluster(
-    { repository, plan, inclusive: request.inclusive, places, action: request.action, jobs: loaded.config.jobs, use },
-    context,
-  );
-  const durationMs = performance.now() - started;
+  const { recovered, copied, durationMs } = await recoverAndCopy(work, planned, context);
   await recordRecovery(repository, plan, { ...recovered, durationMs }, context);
   const { restored, safetyBackupIds } = await afterwards(work, others ?? [], recovered, copied, context);
   return {
@@ -171,6 +140,47 @@ async function withPlan(work: Work, context: RunContext): Promise<PitrResult> {
   };
 }
 
+interface PlannedRest {
+  /** Undefined: the cluster is thrown away. */
+  readonly places: RecoveryPlaces | undefined;
+  /** What is copied into a live server. */
+  readonly into: IntoPlan | undefined;
+  /** Undefined: none were asked for. */
+  readonly others: readonly PitrOtherPlanned[] | undefined;
+}
+
+/** Where to, and what else: all that can be refused before the recovery. */
+async function planRest({ loaded, repository, request, plan, at }: Work, context: RunContext): Promise<PlannedRest> {
+  const { dataDir, tablespaceMap, intoDatabase } = request;
+  const { target } = plan.manifest;
+  const places = dataDir === undefined ? undefined : await findPlaces(plan, dataDir, tablespaceMap);
+  const into = intoDatabase === undefined ? undefined : await planInto(loaded, target, intoDatabase, at, context);
+  if ((request.with?.length ?? 0) === 0) return { places, into, others: undefined };
+  const moment = await momentOf(repository, plan, context);
+  return { places, into, others: await planOthers(loaded, request, target, repository, moment, context) };
+}
+
+async function recoverAndCopy(
+  { loaded, repository, request, plan }: Work,
+  { places, into }: PlannedRest,
+  context: RunContext,
+): Promise<{ recovered: Recovered; copied: Copied | undefined; durationMs: number }> {
+  const { manifest, place } = plan;
+  const started = performance.now();
+  let copied: Copied | undefined;
+  const use: RecoverOptions['use'] =
+    into &&
+    (async ({ url }, inner) => {
+      const from = { url, programs: place.programs };
+      copied = await copyInto({ loaded, repository, request, manifest, into, from }, inner);
+    });
+  const recovered = await recoverCluster(
+    { repository, plan, inclusive: request.inclusive, places, action: request.action, jobs: loaded.config.jobs, use },
+    context,
+  );
+  return { recovered, copied, durationMs: performance.now() - started };
+}
+
 /** What fails here leaves the recovered cluster as it is, and says so. */
 async function afterwards(
   { loaded, request, plan }: Work,
@@ -182,13 +192,9 @@ async function afterwards(
   try {
     return await restoreOthers(loaded, request, plan.manifest.target, others, context);
   } catch (error) {
+    const running = pid === undefined ? '' : `; its server runs as process ${pid}`;
     const cluster =
-      request.dataDir === undefined
-        ? []
-        : [
-            'the recovered cluster is complete in ' +
-              `${request.dataDir}${pid === undefined ? '' : `; its server runs as process ${pid}`}`,
-          ];
+      request.dataDir === undefined ? [] : [`the recovered cluster is complete in ${request.dataDir}${running}`];
     const copies = (copied?.copied ?? []).map(
       ({ to, undo }) => `the recovered database is ${to}${undo === undefined ? '' : ` (to take it back: ${undo})`}`,
     );
