@@ -58,11 +58,8 @@ export async function planInto(
     });
   }
   if (wanted.toDatabase !== undefined && wanted.databases.length > 1) {
-    throw new LifeboatError(
-      'usage',
-      `one name (${wanted.toDatabase}) cannot serve ${wanted.databases.length} databases`,
-      { state: 'nothing was changed', hint: 'name one with --into-database' },
-    );
+    const message = `one name (${wanted.toDatabase}) cannot serve ${wanted.databases.length} databases`;
+    throw new LifeboatError('usage', message, { state: 'nothing was changed', hint: 'name one with --into-database' });
   }
   const steps: PitrStep[] = [];
   const replaces: Replaced[] = [];

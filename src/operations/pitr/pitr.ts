@@ -20,7 +20,8 @@ import { planOthers, restoreOthers } from './other-components.ts';
 import { findPlaces, type RecoveryPlaces } from './folders.ts';
 import { NoBaseError } from './no-base.ts';
 import { planPitr, type PitrPlan } from './plan.ts';
-import { recoverCluster, type Recovered, type RecoverOptions } from './recover.ts';
+import type { Recovered, RecoverOptions } from './carry-out.ts';
+import { recoverCluster } from './recover.ts';
 import {
   pitrDefaults,
   type PitrOptions,
