@@ -176,3 +176,22 @@ test('facts of an earlier version, which ask for a query on such a table, get a 
   );
   assert.deepEqual(await hostile.spoils(), []);
 });
+
+test('an extension that is trusted lends its trust to no function that its owner has added', async () => {
+  await asOwner(`
+    CREATE EXTENSION citext SCHEMA public;
+    CREATE FUNCTION evil.member(t pg_catalog.text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+      BEGIN PERFORM evil.trap(); RETURN true; END $$;
+    ALTER EXTENSION citext ADD FUNCTION evil.member(pg_catalog.text);
+    CREATE TABLE of_member (n integer); CREATE INDEX ON of_member (evil.member('x'));
+    CREATE TABLE of_extension (c public.citext); CREATE INDEX ON of_extension (c)`);
+  const found = await fingerprintTables(new Secret(server.url('app')), { only: ({ name }) => name.startsWith('of_') });
+  assert.deepEqual(
+    found.map(({ name, method }) => [name, method]),
+    [
+      ['of_extension', 'record'],
+      ['of_member', 'copy'],
+    ],
+  );
+  assert.deepEqual(await hostile.spoils(), []);
+});
