@@ -7,7 +7,8 @@ import type { Manifest, ManifestComponent } from '../repository/manifests/manife
 import type { Repository } from '../repository/repository.ts';
 import type { Json } from '../source/source.ts';
 
-const documentSchema = z.strictObject({
+/** What readFacts gives. */
+export const documentSchema = z.strictObject({
   format: z.literal(1),
   components: z.array(z.strictObject({ name: z.string(), kind: z.string(), facts: z.json() })),
 });

@@ -4,6 +4,7 @@
  * the state folder remember how far the chain had come, so its end cannot be cut off either. What would tell of
  * the content (arguments, messages) is encrypted in it. Layout: man lifeboat-repository(7).
  */
+import { parseJson } from '../lib/json.ts';
 import { hostname, userInfo } from 'node:os';
 import { z } from 'zod';
 import { faultIn } from '../config/schema-words.ts';
@@ -243,8 +244,16 @@ async function openDetails(
   if (typeof details !== 'string') return details;
   if (keyring === undefined || typeof dataKeyId !== 'string') return undefined;
   const text = await openBox(Buffer.from(details, 'base64'), boxKind.document, object, await keyring.open(dataKeyId));
-  const parsed = detailsSchema.safeParse(JSON.parse(text.toString()));
+  const parsed = detailsSchema.safeParse(parseDetails(text.toString(), object));
   return parsed.success ? parsed.data : undefined;
+}
+
+function parseDetails(text: string, object: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (cause) {
+    throw damaged(object, 'its details are not JSON', cause);
+  }
 }
 
 /** True if a record is there with that seal; false if it is gone or another one. */

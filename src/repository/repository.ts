@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { EncryptionConfig } from '../config/config.ts';
 import { uncompiled } from '../config/uncompiled.ts';
 import { faultIn } from '../config/schema-words.ts';
+import { parseJson } from '../lib/json.ts';
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { keyNeeded, type SealingKey } from './keys/sealed-records.ts';
@@ -73,7 +74,7 @@ function noneWhereAbsent(error: unknown): undefined {
 function parseRepositoryInfo(bytes: Buffer): RepositoryInfo {
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString());
+    value = parseJson(bytes.toString());
   } catch (cause) {
     throw damaged(repositoryObject, 'it is not JSON', cause);
   }

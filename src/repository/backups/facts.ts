@@ -1,6 +1,7 @@
 /**
  * Facts: one sealed JSON document beside each backup, with all that would tell of its content. No secret stands in it.
  */
+import { parseJson } from '../../lib/json.ts';
 import type { Json } from '../../source/source.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { boxKind } from '../box/layout.ts';
@@ -27,9 +28,13 @@ export async function readFacts(repository: Repository, manifest: Manifest): Pro
   const bytes = await openTrue(repository.storage, object, checked).catch((error: unknown) => {
     throw error instanceof NotFoundError ? damaged(object, 'it is lost', error) : error;
   });
-  const text = (await openBox(bytes, boxKind.document, object, dataKey)).toString();
+  return parseFacts(await openBox(bytes, boxKind.document, object, dataKey), object);
+}
+
+/** Facts out of their box, read as `object`. Throws LifeboatError `integrity` for what is not JSON. */
+export function parseFacts(bytes: Buffer, object: string): Json {
   try {
-    return JSON.parse(text) as Json;
+    return parseJson(bytes.toString()) as Json;
   } catch (cause) {
     throw damaged(object, 'it is not JSON', cause);
   }

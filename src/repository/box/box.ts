@@ -24,6 +24,18 @@ import {
   type FrameEntry,
 } from './layout.ts';
 
+/**
+ * What all frames of a box may yield together, by its kind, so that an object of some MiB cannot become gigabytes. An
+ * index part: 250,000 records of 57 bytes, each with a pack of its own (80 bytes); facts: a million tables; log: a
+ * segment of 32 MiB, and what is told of it.
+ */
+const maxPlainBytes: Readonly<Record<BoxKind, number>> = {
+  [boxKind.pack]: 1024 * 1024 * 1024,
+  [boxKind.index]: 36 * 1024 * 1024,
+  [boxKind.wal]: 64 * 1024 * 1024,
+  [boxKind.document]: 256 * 1024 * 1024,
+};
+
 /** Seals a whole body (index part, document) in frames of 1 MiB. Returns the parts of the object. */
 export async function sealBox(
   kind: BoxKind,
@@ -32,6 +44,9 @@ export async function sealBox(
   body: Uint8Array,
   compression: CompressionConfig,
 ): Promise<Uint8Array[]> {
+  if (body.length > maxPlainBytes[kind]) {
+    throw damagedBox(`${key} would hold ${body.length} bytes, more than can be read`);
+  }
   const cipher = new BoxCipher(newHeader(kind, dataKey), dataKey);
   const idKey = chunkIdKey(dataKey);
   const parts: Uint8Array[] = [cipher.header];
@@ -98,6 +113,8 @@ export async function* openBoxFrames(
   const { cipher, frames, rest } = openWholeBox(bytes, kind, key, dataKey);
   if (kind !== boxKind.wal && rest.length > 0) throw damagedBox('a box directory is too long');
   const idKey = chunkIdKey(dataKey);
+  const plainBytes = frames.reduce((sum, { plainLength }) => sum + plainLength, 0);
+  if (plainBytes > maxPlainBytes[kind]) throw damagedBox(`a box yields ${plainBytes} bytes, more than its kind may`);
   for (const [n, frame] of frames.entries()) {
     const plain = await decode(
       cipher.open(n, bytes.subarray(frame.offset, frame.offset + frame.storedLength)),

@@ -6,6 +6,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { parseJson } from '../../lib/json.ts';
 import { derive, hmacSha256, sha256, type DataKey } from './crypto.ts';
 import { isSignedBy, type Signer } from './signing.ts';
 
@@ -147,7 +148,7 @@ function signatureMember(signer: Signer, bytes: Uint8Array): Buffer {
 
 function parseObject(bytes: Buffer, object: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    const value: unknown = parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch (cause) {
     throw damaged(object, 'it is not JSON', cause);

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { LifeboatError } from '../../lib/errors.ts';
+import { parseJson } from '../../lib/json.ts';
 import { AlreadyExistsError, NotFoundError, type ObjectInfo, type Storage } from '../../storage/storage.ts';
 import { isGone, ownIdentity } from '../../lib/process-identity.ts';
 
@@ -43,6 +44,9 @@ export type LeaseScope =
 
 /** Not renewed for so long, a lease no longer holds. */
 export const staleAfterMs = 30 * 60_000;
+
+/** Far more than a lease with hundreds of parents has. */
+const maxLeaseBytes = 1024 * 1024;
 
 /** How long a `.broken` mark stays: longer than any suspended holder should sleep. */
 export const keepMarksMs = 30 * 86_400_000;
@@ -141,10 +145,20 @@ export function lockedError(lease: ListedLease): LifeboatError {
 
 async function readRecord(storage: Storage, object: string): Promise<LeaseRecord | 'absent' | undefined> {
   try {
-    const parsed = recordSchema.safeParse(JSON.parse((await storage.get(object)).toString()));
-    return parsed.success ? parsed.data : undefined;
+    return parseLease(await storage.get(object));
   } catch (error) {
     if (error instanceof NotFoundError) return 'absent';
+    throw error;
+  }
+}
+
+/** Undefined for what is no lease. */
+export function parseLease(bytes: Buffer): LeaseRecord | undefined {
+  if (bytes.length > maxLeaseBytes) return undefined;
+  try {
+    const parsed = recordSchema.safeParse(parseJson(bytes.toString()));
+    return parsed.success ? parsed.data : undefined;
+  } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }

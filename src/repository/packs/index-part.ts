@@ -4,6 +4,7 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import { headerBytes, tagBytes } from '../box/layout.ts';
+import { maxObjectBytes } from '../../storage/storage.ts';
 import { codec, maxFramePlainBytes } from '../box/codec.ts';
 
 /** Where a chunk lies. `frame`: its number in the pack; offsets and lengths in bytes. */
@@ -112,7 +113,8 @@ export class IndexPart {
       record.codec > codec.lz4 ||
       record.plainLength > maxFramePlainBytes ||
       record.storedLength < tagBytes ||
-      record.offset < headerBytes
+      record.offset < headerBytes + record.frame * tagBytes ||
+      record.offset > maxObjectBytes
     ) {
       throw damaged();
     }

@@ -49,8 +49,8 @@ export function* decodePackTable(bytes: Buffer): Generator<PackUse> {
 interface Counted {
   readonly packId: Buffer;
   usedBytes: number;
-  /** One bit a frame. */
-  seen: Uint8Array;
+  /** By 32 frames, one bit each: the numbers are foreign, so no table is made as long as one of them says. */
+  readonly seen: Map<number, number>;
 }
 
 /** Counts what a backup references, each frame once. */
@@ -61,17 +61,13 @@ export class PackUsage {
     const id = place.packId.toString('latin1');
     let pack = this.#packs.get(id);
     if (pack === undefined) {
-      this.#packs.set(id, (pack = { packId: Buffer.from(place.packId), usedBytes: 0, seen: new Uint8Array(8) }));
+      this.#packs.set(id, (pack = { packId: Buffer.from(place.packId), usedBytes: 0, seen: new Map() }));
     }
-    const byte = place.frame >> 3;
-    const bit = 1 << (place.frame & 7);
-    if (byte >= pack.seen.length) {
-      const larger = new Uint8Array(Math.max(byte + 1, pack.seen.length * 2));
-      larger.set(pack.seen);
-      pack.seen = larger;
-    }
-    if (((pack.seen[byte] as number) & bit) !== 0) return;
-    pack.seen[byte] = (pack.seen[byte] as number) | bit;
+    const group = place.frame >>> 5;
+    const bit = 1 << (place.frame & 31);
+    const seen = pack.seen.get(group) ?? 0;
+    if ((seen & bit) !== 0) return;
+    pack.seen.set(group, seen | bit);
     pack.usedBytes += place.storedLength;
   }
 

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { LifeboatError } from '../../lib/errors.ts';
+import { parseJson } from '../../lib/json.ts';
 import { faultIn } from '../../config/schema-words.ts';
 import { nameBytes, nameText } from './names.ts';
 import { paddingOf } from './tar-header.ts';
@@ -35,7 +36,7 @@ const catalogLine = z.strictObject({
     .regex(/^[0-9a-f]{64}$/)
     .optional(),
   /** Length of the member's header blocks in the tar, bytes. */
-  header: count,
+  header: count.max(1024 * 1024),
   /** Which of the backup's roots it belongs to. */
   root: count,
   link: z.string().optional(),
@@ -69,7 +70,7 @@ export interface PlacedEntry extends CatalogEntry {
 }
 
 /** A longer line is no line of ours: paths and links are bounded by what the kernel takes, with room for escapes. */
-const maxLineBytes = 16 * 1024 * 1024;
+const maxLineBytes = 1024 * 1024;
 
 /** One line, newline included. */
 export function encodeCatalogLine(entry: CatalogEntry): string {
@@ -109,6 +110,7 @@ export async function* readCatalog(stream: AsyncIterable<Uint8Array>): AsyncGene
     const entry = decodeLine(line, ++lineNumber);
     const dataOffset = offset + entry.headerBytes;
     const endOffset = dataOffset + entry.size + paddingOf(entry.size);
+    if (!Number.isSafeInteger(endOffset)) throw damaged(`line ${lineNumber} goes beyond any tar`);
     yield { ...entry, offset, dataOffset, endOffset };
     offset = endOffset;
   }
@@ -131,7 +133,7 @@ async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<strin
 }
 
 function decodeLine(text: string, lineNumber: number): CatalogEntry {
-  const parsed = catalogLine.safeParse(parseJson(text));
+  const parsed = catalogLine.safeParse(jsonOf(text));
   if (!parsed.success) throw damaged(`line ${lineNumber} cannot be read: ${faultIn(parsed.error)}`);
   const line = parsed.data;
   return {
@@ -154,9 +156,9 @@ function decodeLine(text: string, lineNumber: number): CatalogEntry {
   };
 }
 
-function parseJson(text: string): unknown {
+function jsonOf(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }
@@ -174,7 +176,7 @@ export function formatTimeNs(ns: bigint): string {
 
 /** The inverse of formatTimeNs; throws (integrity). */
 export function parseTimeNs(text: string): bigint {
-  const far = /^@(-?\d+)\.(\d{9})$/.exec(text);
+  const far = /^@(-?\d{1,20})\.(\d{9})$/.exec(text);
   if (far !== null) return BigInt(far[1] ?? '') * 1_000_000_000n + BigInt(far[2] ?? '');
   const near = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})Z$/.exec(text);
   const milliseconds = near === null ? Number.NaN : Date.parse(`${near[1]}Z`);

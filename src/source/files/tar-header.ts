@@ -284,7 +284,7 @@ function formatTime(ns: bigint): string {
 }
 
 function parseTime(text: string): bigint {
-  const match = /^(-?)(\d+)(?:\.(\d{1,9})\d*)?$/.exec(text);
+  const match = /^(-?)(\d{1,20})(?:\.(\d{1,9})\d{0,20})?$/.exec(text);
   if (match === null) throw damaged('a time in a pax header cannot be read');
   const ns = BigInt(match[2] ?? '0') * 1_000_000_000n + BigInt((match[3] ?? '').padEnd(9, '0'));
   return match[1] === '-' ? -ns : ns;

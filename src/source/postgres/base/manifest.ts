@@ -5,7 +5,6 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { LifeboatError } from '../../../lib/errors.ts';
 
 /** What was restored. */
@@ -21,12 +20,13 @@ export interface RestoredFile {
  */
 export async function checkManifest(path: string, restored: Map<string, RestoredFile>): Promise<void> {
   const faults: string[] = [];
+  let faultCount = 0;
+  const fault = (what: string): void => {
+    if (faultCount++ < shownFaults) faults.push(what);
+  };
   const hash = createHash('sha256');
   let checksum: string | undefined;
-  for await (const line of createInterface({
-    input: createReadStream(path, { encoding: 'latin1' }),
-    crlfDelay: Infinity,
-  })) {
+  for await (const line of linesOf(createReadStream(path, { encoding: 'latin1' }))) {
     checksum = /^"Manifest-Checksum": "([0-9a-f]{64})"\}$/.exec(line)?.[1];
     if (checksum !== undefined) break;
     hash.update(line, 'latin1').update('\n');
@@ -34,21 +34,36 @@ export async function checkManifest(path: string, restored: Map<string, Restored
     const entry = parseEntry(line);
     const file = restored.get(entry.path);
     restored.delete(entry.path);
-    if (file === undefined) faults.push(`${entry.path} is missing`);
-    else if (file.bytes !== entry.bytes) faults.push(`${entry.path} has ${file.bytes} bytes, not ${entry.bytes}`);
+    if (file === undefined) fault(`${entry.path} is missing`);
+    else if (file.bytes !== entry.bytes) fault(`${entry.path} has ${file.bytes} bytes, not ${entry.bytes}`);
     else if (entry.sha256 !== undefined && file.sha256 !== entry.sha256) {
-      faults.push(`${entry.path} has another content`);
+      fault(`${entry.path} has another content`);
     }
   }
   if (checksum !== hash.digest('hex')) faults.unshift('backup_manifest itself is damaged');
-  for (const each of restored.keys()) faults.push(`${each} is not listed`);
+  for (const each of restored.keys()) fault(`${each} is not listed`);
   if (faults.length === 0) return;
   throw new LifeboatError(
     'integrity',
     'the restored files are not those that PostgreSQL listed: ' +
-      `${faults.slice(0, 5).join('; ')}${faults.length > 5 ? ` and ${faults.length - 5} more` : ''}`,
+      `${faults.join('; ')}${faultCount > shownFaults ? ` and ${faultCount - shownFaults} more` : ''}`,
     { hint: 'recover from another base backup; lifeboat validate --deep tells whether this one is damaged' },
   );
+}
+
+const shownFaults = 5;
+/** A path of at most 4096 bytes, each of them up to six characters, and some numbers. */
+const maxLineBytes = 64 * 1024;
+
+async function* linesOf(stream: AsyncIterable<string>): AsyncGenerator<string> {
+  let rest = '';
+  for await (const piece of stream) {
+    const lines = (rest + piece).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines;
+    if (rest.length > maxLineBytes) throw damaged('a line of it is too long');
+  }
+  if (rest !== '') yield rest;
 }
 
 interface ManifestEntry {
@@ -73,6 +88,10 @@ function parseEntry(line: string): ManifestEntry {
     if (typeof bytes !== 'number') throw new TypeError('no size');
     return { path, bytes, sha256: algorithm === 'SHA256' && typeof sha256 === 'string' ? sha256 : undefined };
   } catch (cause) {
-    throw new LifeboatError('integrity', 'backup_manifest is damaged: a line of it cannot be parsed', { cause });
+    throw damaged('a line of it cannot be parsed', cause);
   }
+}
+
+function damaged(why: string, cause?: unknown): LifeboatError {
+  return new LifeboatError('integrity', `backup_manifest is damaged: ${why}`, { cause });
 }

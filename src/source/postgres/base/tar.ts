@@ -97,7 +97,7 @@ function numberAt(header: Buffer, at: number, length: number): number {
   const value = isBase256
     ? Number(header.readBigUInt64BE(at + length - 8))
     : Number.parseInt(textAt(header, at, length).trim() || '0', 8);
-  if (!Number.isSafeInteger(value)) throw damaged('a header in it holds no number');
+  if (!Number.isSafeInteger(value) || value < 0) throw damaged('a header in it holds no number');
   return value;
 }
 

@@ -26,9 +26,15 @@ export async function readToc(archive: AsyncIterable<Uint8Array>): Promise<TocEn
   let buffer = Buffer.alloc(0);
   let parse: Parser = parseHeader;
   let left = 1;
+  let pieces: Uint8Array[] = [];
+  let missing = 1;
   for await (const piece of archive) {
     // A copy: the producer may use its buffer again.
-    buffer = Buffer.concat([buffer, piece]);
+    pieces.push(Buffer.from(piece));
+    missing -= piece.length;
+    if (missing > 0) continue;
+    buffer = Buffer.concat([buffer, ...pieces]);
+    pieces = [];
     for (;;) {
       const cursor = new Cursor(buffer);
       try {
@@ -36,7 +42,8 @@ export async function readToc(archive: AsyncIterable<Uint8Array>): Promise<TocEn
         if ('entry' in found) entries.push(found.entry);
         else [parse, left] = [found.next, found.count + 1];
       } catch (error) {
-        if (error !== needMore) throw error;
+        if (!(error instanceof NeedMore)) throw error;
+        missing = error.bytes;
         break;
       }
       buffer = buffer.subarray(cursor.at);
@@ -128,6 +135,7 @@ function parseHeader(cursor: Cursor): ReturnType<Parser> {
     );
   }
   cursor.intSize = cursor.byte();
+  if (cursor.intSize < 1 || cursor.intSize > 8) throw damaged(`its integers have ${cursor.intSize} bytes`);
   const offsetSize = cursor.byte();
   if (cursor.byte() !== 1) throw damaged('it is not in the custom format');
   if (version >= 115) cursor.byte();
@@ -135,7 +143,7 @@ function parseHeader(cursor: Cursor): ReturnType<Parser> {
   for (let field = 0; field < 7; field++) cursor.int();
   for (let text = 0; text < 3; text++) cursor.skipText();
   const count = cursor.int();
-  if (count < 0) throw damaged('its number of entries is negative');
+  if (count < 0 || count > maxEntries) throw damaged(`it claims ${count} entries`);
   const { intSize } = cursor;
   return { next: (entry) => ({ entry: parseEntry(entry, intSize, version, offsetSize) }), count };
 }
@@ -163,7 +171,15 @@ function parseEntry(cursor: Cursor, intSize: number, version: number, offsetSize
   return { dumpId, type, name, schema: schema === '' ? undefined : schema, section, needs };
 }
 
-const needMore = new Error('more bytes are needed');
+/** So many bytes are missing for what is read now: until they have come, nothing is tried again. */
+class NeedMore extends Error {
+  readonly bytes: number;
+
+  constructor(bytes: number) {
+    super('more bytes are needed');
+    this.bytes = bytes;
+  }
+}
 
 class Cursor {
   readonly #buffer: Buffer;
@@ -175,7 +191,8 @@ class Cursor {
   }
 
   take(length: number): Buffer {
-    if (this.at + length > this.#buffer.length) throw needMore;
+    const missing = this.at + length - this.#buffer.length;
+    if (missing > 0) throw new NeedMore(missing);
     this.at += length;
     return this.#buffer.subarray(this.at - length, this.at);
   }
@@ -205,8 +222,10 @@ class Cursor {
   }
 }
 
-/** PostgreSQL's own limit of a text. */
-const maxTextBytes = 2 ** 30;
+/** A text is a definition or a name, held as a whole; PostgreSQL itself would take 1 GiB. */
+const maxTextBytes = 64 * 1024 * 1024;
+/** An object of the database each; they are held too. */
+const maxEntries = 5_000_000;
 
 function damaged(why: string): LifeboatError {
   return new LifeboatError('integrity', `cannot read the archive: ${why}`);

@@ -1,5 +1,6 @@
 /** What an RDB file holds, in numbers: taken when a snapshot is made, and again before it is restored. */
 import { createHash } from 'node:crypto';
+import { LifeboatError } from '../../../lib/errors.ts';
 import { KeyFingerprint } from './fingerprint.ts';
 import type { RedisType } from './values.ts';
 import type { RdbKey, RdbVisitor } from './walk.ts';
@@ -35,6 +36,14 @@ export interface RdbSummary {
   readonly aux: Readonly<Record<string, string>>;
 }
 
+/** All of these are held, so their number must not be what a file says. */
+const maxDatabases = 100_000;
+const maxFunctions = 100_000;
+
+function tooMany(what: string, limit: number): LifeboatError {
+  return new LifeboatError('integrity', `cannot read the Redis snapshot: it holds more than ${limit} ${what}`);
+}
+
 /** Walks through all of a file, checksum included, handing each key to `also` as well. Throws like walkRdb. */
 export async function summarizeRdb(source: AsyncIterable<Uint8Array>, also: RdbVisitor = {}): Promise<RdbSummary> {
   const databases = new Map<number, RdbDatabase>();
@@ -50,6 +59,7 @@ export async function summarizeRdb(source: AsyncIterable<Uint8Array>, also: RdbV
       return also.onKey?.(key);
     },
     onFunction: (library) => {
+      if (functions.length >= maxFunctions) throw tooMany('function libraries', maxFunctions);
       functions.push({
         name: libraryName(library.code),
         sha256: createHash('sha256').update(library.code).digest('hex'),
@@ -75,6 +85,7 @@ export async function summarizeRdb(source: AsyncIterable<Uint8Array>, also: RdbV
 
 function databaseOf(databases: Map<number, RdbDatabase>, db: number): RdbDatabase {
   let found = databases.get(db);
+  if (found === undefined && databases.size >= maxDatabases) throw tooMany('databases', maxDatabases);
   if (found === undefined) databases.set(db, (found = { db, keys: 0, expires: 0, types: {} }));
   return found;
 }
