@@ -2,45 +2,26 @@
  * Takes a backup: probe, lease, dump into packs and indexes, check what was stored, and then the
  * manifest, which is the commit point: before it nothing is visible, after it the backup exists.
  */
-import { availableParallelism, hostname } from 'node:os';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { abortAfter } from '../../lib/long-timer.ts';
-import { programVersion } from '../../lib/version.ts';
-import { auditHead, type AuditHead } from '../../repository/audit.ts';
-import { BackupWriter } from '../../repository/packs/backup-writer.ts';
-import { newBackupId } from '../../repository/manifests/ids.ts';
 import { acquireLease, type Lease } from '../../repository/leases/lease.ts';
-import type { ManifestDraft } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { requireObjectLock } from '../../repository/retained-storage.ts';
-import type { SealingKey } from '../../repository/keys/sealed-records.ts';
 import type { SourceInfo } from '../../source/source.ts';
 import { audited } from '../audit/audited.ts';
 import { refuseTooMany } from './limit.ts';
-import { completeBase, requireWal } from './base-wal.ts';
-import { checkDump, dumpComponents, type DumpedComponent } from './dump.ts';
-import { factsDocument } from '../backup-facts.ts';
+import { requireWal } from './base-wal.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, repositoryLocation, withRepository } from '../open-repository.ts';
-import { findAncestry, readParents, type Ancestry } from './parents.ts';
+import { findAncestry, type Ancestry } from './parents.ts';
 import { backupDefaults, type BackupOptions, type BackupRequest, type BackupResult } from './request.ts';
-import type { BackupType, Operation } from '../operation.ts';
-import { refreshRunbook, runbookOf } from './runbook-text.ts';
+import type { Operation } from '../operation.ts';
 import { remembered } from './history.ts';
-import { summaryOf } from '../component.ts';
-import { chooseTarget, sourcesOf, type ComponentSource } from '../targets.ts';
+import { runBackup, type BackupPlan } from './run-backup.ts';
+import { chooseTarget, sourcesOf } from '../targets.ts';
 import { given, targetNeeds } from '../complete.ts';
-
-interface Plan {
-  readonly loaded: LoadedConfig;
-  readonly request: BackupRequest;
-  readonly target: string;
-  readonly type: BackupType;
-  readonly components: readonly ComponentSource[];
-  readonly infos: ReadonlyMap<string, SourceInfo>;
-}
 
 export const backup = audited('backup', remembered(takeBackup));
 
@@ -74,12 +55,12 @@ async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context:
     await using _ = lease;
     await refuseTooMany(repository.storage, lease, loaded.config.maxConcurrentBackups);
     await requireWalOf(plan, repository, working);
-    return await runBackup(plan, repository, key, ancestry, lease, warnings, working);
+    return await runBackup({ plan, repository, key, ancestry, lease, warnings }, working);
   });
 }
 
 /** What would be backed up, from where; changes nothing. */
-async function planBackup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<Plan> {
+async function planBackup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<BackupPlan> {
   const target = chooseTarget(loaded, request.target);
   const components = await sourcesOf(loaded.config, target, request.components);
   const infos = await Promise.all(
@@ -90,7 +71,7 @@ async function planBackup(loaded: LoadedConfig, request: BackupRequest, context:
   return { loaded, request, target: target.name, type, components, infos: new Map(infos) };
 }
 
-function planned({ loaded, target, type, components, infos }: Plan): BackupResult {
+function planned({ loaded, target, type, components, infos }: BackupPlan): BackupResult {
   const location = repositoryLocation(loaded);
   return {
     outcome: 'planned',
@@ -101,7 +82,7 @@ function planned({ loaded, target, type, components, infos }: Plan): BackupResul
   };
 }
 
-function refuseFatal({ infos }: Plan): void {
+function refuseFatal({ infos }: BackupPlan): void {
   const fatal = [...infos.values()].flatMap(({ problems }) => problems).filter((problem) => problem.fatal);
   const [first, ...others] = fatal;
   if (first === undefined) return;
@@ -113,7 +94,7 @@ function refuseFatal({ infos }: Plan): void {
 
 /** Before the hours that a base backup may take. */
 async function requireWalOf(
-  { components, infos, loaded, target }: Plan,
+  { components, infos, loaded, target }: BackupPlan,
   repository: Repository,
   context: RunContext,
 ): Promise<void> {
@@ -128,7 +109,7 @@ async function requireWalOf(
 /** The lease of the target's backups, or the reason why this run is skipped. */
 async function leaseFor(
   repository: Repository,
-  { target, request }: Plan,
+  { target, request }: BackupPlan,
   { parents }: Ancestry,
   { signal }: RunContext,
   onLost: (error: LifeboatError) => void,
@@ -147,124 +128,6 @@ async function leaseFor(
     if (ifRunning.action === 'skip' && error instanceof LifeboatError && error.code === 'locked') return error.message;
     throw error;
   }
-}
-
-async function runBackup(
-  plan: Plan,
-  repository: Repository,
-  key: SealingKey,
-  ancestry: Ancestry,
-  lease: Lease,
-  warnings: readonly string[],
-  context: RunContext,
-): Promise<BackupResult> {
-  const { config } = plan.loaded;
-  const started = new Date();
-  const id = newBackupId(plan.target, plan.type, started, ancestry.previous?.id);
-  context.emit({
-    type: 'step',
-    message: `backup ${id} of ${plan.components.map(({ name }) => name).join(', ')} to ${repository.storage.location}`,
-  });
-  const writer = new BackupWriter({
-    storage: repository.storage,
-    repositoryId: repository.repositoryId,
-    backupId: id,
-    dataKey: key.dataKey,
-    compression: config.compression,
-    hangTimeoutMs: config.hangTimeoutMs,
-    maxStoredBytes: config.maxBackupBytes,
-    parent: await readParents(repository, ancestry.parents, context.emit),
-    compressors: Math.max(2, availableParallelism()),
-    context,
-  });
-  try {
-    const versions = new Map([...plan.infos].map(([name, info]) => [name, info.serverVersion]));
-    const streamed = await dumpComponents(plan.components, writer, config.jobs, versions, context);
-    await writer.flush();
-    for (const component of streamed) await checkDump(repository.storage, key.dataKey, component);
-    const dumped: DumpedComponent[] = [];
-    for (const component of streamed) dumped.push(await completeBase(repository, key.dataKey, component, context));
-    const sealed = await writer.finish(
-      factsDocument(
-        dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts })),
-        runbookOf(plan.loaded, plan.target),
-      ),
-    );
-    if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));
-    const head = await knownAuditHead(repository);
-    const draft: ManifestDraft = {
-      id,
-      target: plan.target,
-      type: plan.type,
-      ...(plan.request.label === undefined ? {} : { label: plan.request.label }),
-      ...(plan.request.tags.length === 0 ? {} : { tags: [...plan.request.tags] }),
-      host: hostname(),
-      versions: { lifeboat: programVersion(), node: process.versions.node },
-      startedAt: started.toISOString(),
-      finishedAt: new Date().toISOString(),
-      warnings: warnings.length,
-      ...(ancestry.previous === undefined ? {} : { previous: ancestry.previous }),
-      ...(head === undefined ? {} : { head }),
-      ...sealed,
-      components: dumped.map(({ entry }) => entry),
-    };
-    context.signal.throwIfAborted();
-    const stillHolds = async (): Promise<void> => {
-      await lease.check();
-      await writer.checkPacks();
-    };
-    // The commit point. Checked before and after it: a cleanup elsewhere that passed over our lease may have deleted
-    // what we name. From here on nothing but such a loss makes the run a failure: what goes wrong is a warning.
-    await repository.publishManifest(draft, key, stillHolds, (message) => context.emit({ type: 'warning', message }));
-    await refreshRunbook(plan.loaded, context);
-    return done(draft, dumped, plan, repository, ancestry, warnings);
-  } finally {
-    await writer.close();
-  }
-}
-
-/**
- * How far this host's audit log has come: a manifest that says so keeps its end from being cut off. A host that may not
- * look at the log does without.
- */
-async function knownAuditHead(repository: Repository): Promise<AuditHead | undefined> {
-  return auditHead(repository).catch((error: unknown) => {
-    if (!(error instanceof LifeboatError) || !['storage', 'not_found'].includes(error.code)) throw error;
-    return undefined;
-  });
-}
-
-function done(
-  draft: ManifestDraft,
-  dumped: readonly DumpedComponent[],
-  plan: Plan,
-  repository: Repository,
-  ancestry: Ancestry,
-  warnings: readonly string[],
-): BackupResult {
-  return {
-    outcome: 'done',
-    id: draft.id,
-    target: plan.target,
-    type: plan.type,
-    repository: repository.storage.location,
-    startedAt: draft.startedAt,
-    finishedAt: draft.finishedAt,
-    durationMs: Date.parse(draft.finishedAt) - Date.parse(draft.startedAt),
-    encrypted: repository.encryption !== 'none',
-    previousId: ancestry.parents[0],
-    components: dumped.map(({ entry, facts }) => ({
-      name: entry.name,
-      kind: entry.kind,
-      serverVersion: entry.serverVersion,
-      readBytes: entry.readBytes,
-      newBytes: entry.newBytes,
-      storedBytes: entry.storedBytes,
-      durationMs: Date.parse(entry.finishedAt) - Date.parse(entry.startedAt),
-      summary: summaryOf(entry.kind, facts),
-    })),
-    warnings,
-  };
 }
 
 function timeLimit(timeoutMs: number): AbortSignal {
