@@ -31,7 +31,6 @@ const graceMs = 20_000;
 const retryBudgetMs = 20_000;
 const lookMs = 200;
 const maxPauseMs = 30_000;
-/** With the box around it a segment must fit into an object even if it does not shrink. */
 
 /** What was in the way while it ran is over; what is not in the repository now is worth an exit code. */
 export const walStreamOperation: Operation<WalStreamOptions, WalStreamRequest, WalStreamReport> = {
@@ -146,17 +145,43 @@ async function stream(run: StreamRun, lost: AbortSignal, context: RunContext): P
     await spool.clear();
     await renewSlot(run, context);
   }
-  const warnings: string[] = [];
+  await begin(run, shipper, spool, context);
+  const failed = await keepAll(run, shipper, spool, lost, context);
+  lost.throwIfAborted();
+  // Also after a failure: what was received by then is worth as much.
+  const warnings = await shipLast(shipper, spool);
+  failed.throwIfAborted();
+  for (const message of warnings) context.emit({ type: 'warning', component: 'wal', message });
+  return { ...reportOf(run, shipper, { state: 'ended', spoolBytes: await spool.bytes() }), warnings };
+}
+
+/** Says from where on, and what is missing before it. */
+async function begin(
+  { request, repository, server }: StreamRun,
+  shipper: Shipper,
+  spool: StreamSpool,
+  { emit }: RunContext,
+): Promise<void> {
   const { first, gap } = await gapBefore(repository, server, await spool.list());
   if (first !== undefined) await shipper.adopt(timelineOf(first), first);
-  if (gap !== undefined) context.emit({ type: 'warning', component: 'wal', message: gap });
-  context.emit({
+  if (gap !== undefined) emit({ type: 'warning', component: 'wal', message: gap });
+  emit({
     type: 'step',
     component: 'wal',
     message:
-      `streaming the log of cluster ${systemId} by slot ${request.slot} to ${repository.storage.location}, from ` +
-      `${first ?? 'where the slot begins'} on`,
+      `streaming the log of cluster ${server.systemId} by slot ${request.slot} to ${repository.storage.location}, ` +
+      `from ${first ?? 'where the slot begins'} on`,
   });
+}
+
+/** Until it is stopped, the lease is lost, or one of the three fails: that is the reason of the signal it gives. */
+async function keepAll(
+  run: StreamRun,
+  shipper: Shipper,
+  spool: StreamSpool,
+  lost: AbortSignal,
+  context: RunContext,
+): Promise<AbortSignal> {
   const trouble = new Trouble(context.emit);
   const failed = new AbortController();
   const until = AbortSignal.any([context.signal, lost, failed.signal]);
@@ -165,22 +190,21 @@ async function stream(run: StreamRun, lost: AbortSignal, context: RunContext): P
   };
   await Promise.all([
     orStop(keepReceiving(run, spool, trouble, until, context)),
-    orStop(keepShipping(shipper, request, trouble, until)),
+    orStop(keepShipping(shipper, run.request, trouble, until)),
     orStop(keepReporting(run, { shipper, spool, trouble }, until, context)),
   ]);
-  lost.throwIfAborted();
-  // Also after a failure: what was received by then is worth as much.
-  await shipper
-    .pass(true)
-    .catch((error: unknown) =>
-      warnings.push(
-        `the last of the log that was received is not in the repository: ${messageOf(error)}; it is in ` +
-          `${spool.folder}, and the next start ships it`,
-      ),
-    );
-  failed.signal.throwIfAborted();
-  for (const message of warnings) context.emit({ type: 'warning', component: 'wal', message });
-  return { ...reportOf(run, shipper, { state: 'ended', spoolBytes: await spool.bytes() }), warnings };
+  return failed.signal;
+}
+
+/** What could not be shipped, as warnings. */
+async function shipLast(shipper: Shipper, { folder }: StreamSpool): Promise<string[]> {
+  try {
+    await shipper.pass(true);
+    return [];
+  } catch (error) {
+    const where = `it is in ${folder}, and the next start ships it`;
+    return [`the last of the log that was received is not in the repository: ${messageOf(error)}; ${where}`];
+  }
 }
 
 /** Ships what comes; an outage of the storage is waited out. Rejects only for what no waiting would heal. */
