@@ -35,18 +35,13 @@ async function bomb(kind: 2 | 3 | 4, key: string): Promise<Buffer> {
   const frames: FrameEntry[] = [];
   const parts: Uint8Array[] = [cipher.header];
   const storedLength = body.length + tagBytes;
+  const chunkId = chunkIdOf(undefined, plain);
   for (let n = 0; n < 1000; n++) {
     const stored = Buffer.alloc(storedLength);
     cipher.sealInto(stored, 0, n, body);
     parts.push(stored);
     const offset = headerBytes + n * storedLength;
-    frames.push({
-      offset,
-      storedLength,
-      plainLength: plain.length,
-      codec: codec.zstd,
-      chunkId: chunkIdOf(undefined, plain),
-    });
+    frames.push({ offset, storedLength, plainLength: plain.length, codec: codec.zstd, chunkId });
   }
   return Buffer.concat([...parts, ...closing(cipher, key, frames, headerBytes + frames.length * storedLength)]);
 }
