@@ -10,7 +10,8 @@ import type { Fault } from './faults.ts';
 import { allSpellings, names, type Name } from './names.ts';
 import { isRaw, type Layer, type Raw } from './origins.ts';
 import { urlFromPgVariables } from './postgres-defaults.ts';
-import { targetNamePattern, type SecretReference } from './schema.ts';
+import type { SecretReference } from './schema.ts';
+import { targetNamePattern } from './schema-targets.ts';
 
 /** A value that was found, under the spelling it was found by. */
 interface Reading {

@@ -1,6 +1,6 @@
 /** Finding the schema of a value inside the configuration: for suggestions, and to know which values are secrets. */
 import type { z } from 'zod';
-import { secretSchema } from './schema.ts';
+import { secretSchema } from './schema-pieces.ts';
 
 export type Schema = z.core.$ZodType;
 

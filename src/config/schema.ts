@@ -1,185 +1,16 @@
 /**
  * The configuration file as people write it, key by key: what it means, its unit, its default. The
- * JSON Schema for editors and the page lifeboat.config(5) are made from this. Values are not trusted
- * yet and secrets are still references; parse.ts turns a document into a Config.
+ * JSON Schema for editors and the page lifeboat.config(5) are made from this; the larger sections have
+ * files of their own (schema-*.ts). Values are not trusted yet and secrets are still references; parse.ts
+ * turns a document into a Config.
  */
 import { z } from 'zod';
 import { parseCron } from '../lib/cron.ts';
 import { messageOf } from '../lib/errors.ts';
-import { compressionMethods } from './compression.ts';
-
-const secretForms = 'must be a text, {"env": NAME}, {"file": PATH} or {"command": [PROGRAM, ARGUMENT…]}';
-
-/** A secret value: the text itself, or where to get it. */
-export const secretSchema = z
-  .union(
-    [
-      z.string().min(1),
-      z.strictObject({ env: z.string().min(1).describe('name of an environment variable') }),
-      z.strictObject({ file: z.string().min(1).describe('path of a file; one line end at its end is dropped') }),
-      z.strictObject({
-        command: z
-          .array(z.string())
-          .min(1)
-          .describe('program and arguments, started without a shell; what it prints is the value'),
-      }),
-    ],
-    { error: secretForms },
-  )
-  .meta({ id: 'secret', description: 'a text, {"env": NAME}, {"file": PATH} or {"command": [PROGRAM, ARGUMENT…]}' });
-
-const positive = z.number().int().min(1);
-/** A limit that is longer limits nothing, and PostgreSQL's timers hold no more than 24 days. */
-const secondsOfWaiting = positive.max(604_800);
-const path = z.string().min(1);
-const texts = z.array(z.string().min(1));
-
-const repositorySchema = z.union(
-  [
-    z.string().min(1).describe('file:///path or s3://bucket/prefix'),
-    z.strictObject({
-      url: z.string().min(1).describe('file:///path or s3://bucket/prefix'),
-      region: z.string().min(1).optional().describe('S3 region; default: what the AWS default chain says'),
-      endpoint: z
-        .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
-        .optional()
-        .describe('URL of a compatible server'),
-      pathStyle: z
-        .boolean()
-        .optional()
-        .describe('bucket in the path instead of the host name; default: true with an endpoint, else false'),
-      storageClass: z.string().min(1).optional().describe('storage class of new objects'),
-      serverSideEncryption: z.enum(['AES256', 'aws:kms']).optional().describe('x-amz-server-side-encryption header'),
-      kmsKeyId: z.string().min(1).optional().describe('key for aws:kms'),
-      objectLock: z
-        .strictObject({
-          days: positive
-            .max(36_500)
-            .describe(
-              'so many days from its beginning nobody can delete what belongs to a backup; cleanup deletes it later',
-            ),
-          mode: z
-            .enum(['governance', 'compliance'])
-            .default('compliance')
-            .describe('governance: who has the right to bypass it can; compliance: nobody can'),
-        })
-        .optional()
-        .describe('retain backups by object lock, in a bucket that was made with it; default: not'),
-      accessKey: secretSchema.optional().describe('access key id; without keys the AWS default chain'),
-      secretKey: secretSchema.optional().describe('secret access key'),
-      sessionToken: secretSchema.optional().describe('token of temporary credentials'),
-    }),
-  ],
-  { error: 'must be a URL, or an object with "url"' },
-);
-
-const encryptionSchema = z.strictObject({
-  enabled: z.boolean().default(true).describe('encrypt all that is stored'),
-  key: secretSchema.optional().describe('64 hex digits, base64 of 32 bytes, or a passphrase'),
-  passphrase: secretSchema.optional().describe('always taken as a passphrase'),
-  identity: secretSchema.optional().describe('an age identity (AGE-SECRET-KEY-1…), or a file of them'),
-  recipients: z
-    .array(z.string().regex(/^age1[0-9a-z]+$/, 'must be an age recipient (age1…)'))
-    .default([])
-    .describe('age recipients that can read new backups'),
-  trustedKeys: z
-    .array(z.string().regex(/^[A-Za-z0-9+/]{43}=$/, 'must be base64 of 32 bytes'))
-    .default([])
-    .describe('public keys of writers to trust, base64'),
-});
-
-const levels = { none: [0, 0], lz4: [0, 0], gzip: [1, 9], zstd: [1, 19] } as const;
-
-const compressionSchema = z
-  .strictObject({
-    method: z.enum(compressionMethods).default('zstd').describe('how chunks are compressed'),
-    level: z.number().int().optional().describe('gzip 1–9 (default 6), zstd 1–19 (default 3); lz4 and none have none'),
-  })
-  .superRefine(({ method, level }, context) => {
-    const [low, high] = levels[method];
-    if (level === undefined || (level >= low && level <= high)) return;
-    const message = high === 0 ? `${method} has no levels` : `${method} has the levels ${low} to ${high}`;
-    context.addIssue({ code: 'custom', path: ['level'], message });
-  });
-
-const retentionPolicySchema = z
-  .strictObject({
-    days: positive.optional().describe('keep backups younger than this many days'),
-    keepLast: positive.optional().describe('keep this many newest'),
-    keepHourly: positive.optional().describe('keep the newest of each of this many hours'),
-    keepDaily: positive.optional().describe('keep the newest of each of this many days'),
-    keepWeekly: positive.optional().describe('keep the newest of each of this many weeks'),
-    keepMonthly: positive.optional().describe('keep the newest of each of this many months'),
-    keepYearly: positive.optional().describe('keep the newest of each of this many years'),
-    keepWithin: z
-      .string()
-      .regex(/^\d+(\.\d+)?[smhdw]$/, 'must be a duration such as 36h, 30d or 2w')
-      .optional()
-      .describe('keep all within this time, such as 36h, 30d or 2w'),
-    minBackups: positive.default(3).describe('never fewer than this many'),
-  })
-  .meta({ id: 'retentionPolicy', description: 'what is kept: whatever one of the rules keeps' });
-
-const retentionSchema = z
-  .strictObject({
-    database: retentionPolicySchema.optional().describe('default: 30 days'),
-    redis: retentionPolicySchema.optional().describe('default: 7 days'),
-    files: retentionPolicySchema.optional().describe('default: 30 days'),
-    walDays: positive
-      .optional()
-      .describe(
-        'keep write-ahead log this many days, and the base backup from which the oldest of it can be replayed; ' +
-          'log that a kept base backup needs stays in any case',
-      ),
-  })
-  .meta({ id: 'retention', description: 'by component; a backup of several lives as long as its longest-kept one' });
-
-const targetSchema = z
-  .strictObject({
-    postgres: z
-      .strictObject({
-        url: secretSchema.describe('postgres://user:password@host:port/database'),
-        databases: texts
-          .min(1)
-          .optional()
-          .describe('names, or ["*"] for all of the server; default: the one of the URL, else all'),
-        bigTableMiB: positive
-          .default(256)
-          .describe('tables larger than this are dumped side by side with the rest, in MiB'),
-        lockWaitTimeoutSeconds: secondsOfWaiting
-          .default(60)
-          .describe('how long a dump waits for a lock, in seconds; at most a week'),
-        base: z.strictObject({}).optional().describe('take physical backups too where all components are taken'),
-      })
-      .optional()
-      .describe('the PostgreSQL server to protect'),
-    redis: z
-      .strictObject({
-        url: secretSchema.describe('redis://user:password@host:port or rediss://…'),
-        caFile: path.optional().describe('PEM file of the certificate authority'),
-        certFile: path.optional().describe('PEM file of the client certificate'),
-        keyFile: path.optional().describe('PEM file of its private key'),
-        method: z
-          .enum(['auto', 'replication', 'scan'])
-          .default('auto')
-          .describe('snapshot over replication, or SCAN and DUMP where that is refused'),
-      })
-      .optional()
-      .describe('the Redis to protect'),
-    files: z
-      .strictObject({
-        paths: texts.min(1).describe('folders or files, absolute or relative to the configuration file'),
-        include: texts.default([]).describe('patterns of what to take; empty: everything'),
-        exclude: texts.default([]).describe('patterns of what not to back up'),
-      })
-      .optional()
-      .describe('the file trees to protect'),
-    retention: retentionSchema.optional().describe('overrides the general retention, component by component'),
-  })
-  .refine(
-    (target) => target.postgres !== undefined || target.redis !== undefined || target.files !== undefined,
-    'protects nothing: give it "postgres", "redis" or "files"',
-  );
+import { emergencySchema } from './schema-emergency.ts';
+import { path, positive, secondsOfWaiting, secretSchema } from './schema-pieces.ts';
+import { compressionSchema, encryptionSchema, repositorySchema } from './schema-repository.ts';
+import { retentionSchema, targetNamePattern, targetSchema } from './schema-targets.ts';
 
 const cronShape = /^(@\w+|\S+( +\S+){4,5})$/;
 
@@ -217,49 +48,6 @@ const notificationsSchema = z.strictObject({
   pingUrl: secretSchema.optional().describe('URL that is called after each good backup'),
 });
 
-const minutes = z.number().int().min(1);
-
-const emergencySchema = z.strictObject({
-  stopServices: z
-    .array(z.string())
-    .min(1)
-    .optional()
-    .describe(
-      'program and arguments, started without a shell, that stop ' +
-        'what writes to the targets before an emergency restore',
-    ),
-  startServices: z.array(z.string()).min(1).optional().describe('the same to start it again afterwards'),
-  serviceTimeoutSeconds: secondsOfWaiting
-    .default(600)
-    .describe('either command is ended, with all that it has started, when it takes longer; at most a week'),
-  contacts: z
-    .array(
-      z.strictObject({
-        name: z.string().min(1).describe('who it is'),
-        role: z.string().min(1).optional().describe('what for'),
-        reach: z.string().min(1).describe('telephone number, address or place'),
-      }),
-    )
-    .default([])
-    .describe('who can help, in the order to call them; stands in the runbook'),
-  escalation: texts.default([]).describe('whom to tell when, one sentence each; stands in the runbook'),
-  scenarios: z
-    .record(
-      z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be a name: a-z, 0-9 and -'),
-      z.strictObject({
-        title: z.string().min(1).optional().describe('heading in the runbook'),
-        rtoMinutes: minutes.optional().describe('everything must be back within so many minutes'),
-        rpoMinutes: minutes.optional().describe('no more than so many minutes of writing may be lost'),
-        steps: texts.min(1).optional().describe('what to do, one sentence each, in place of the usual steps'),
-      }),
-    )
-    .default({})
-    .describe(
-      'changes the scenarios data-corruption (60 and 15 minutes), hardware-failure (120 and 60) and ' +
-        'security-breach (30 and 5) of the runbook, or adds others',
-    ),
-});
-
 const drillSchema = z.strictObject({
   databaseUrl: secretSchema
     .optional()
@@ -290,9 +78,6 @@ const monitoringSchema = z.strictObject({
   storagePercent: percent.default(85).describe('so full may the file system, or the budget, become'),
   storageBudgetGb: z.number().positive().optional().describe('what all backups together may take, in 10^9 bytes'),
 });
-
-/** Names of targets. */
-export const targetNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 /** The whole file. */
 export const settingsSchema = z

@@ -1,7 +1,8 @@
 /** Leases of work that only reads the repository: what it needs must not be deleted while it reads. */
 import { messageOf } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
-import { acquireLease, type Lease, type LeaseOptions } from '../repository/leases/lease.ts';
+import { type Lease } from '../repository/leases/lease.ts';
+import { acquireLease, type LeaseOptions } from '../repository/leases/acquire.ts';
 import type { LeaseScope } from '../repository/leases/record.ts';
 import type { Repository } from '../repository/repository.ts';
 import { isDenied } from '../storage/storage.ts';

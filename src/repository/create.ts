@@ -4,8 +4,8 @@ import type { EncryptionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { hasSymmetricKey, parseKeyMaterial } from './keys/material.ts';
-import { noKeyToWrite } from './keys/keyring.ts';
-import { acquireLease } from './leases/lease.ts';
+import { noKeyToWrite } from './keys/failures.ts';
+import { acquireLease } from './leases/acquire.ts';
 import { installRescue } from './rescue/install.ts';
 import { readRepositoryInfo, Repository, repositoryObject, type RepositoryInfo } from './repository.ts';
 

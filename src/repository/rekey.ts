@@ -13,7 +13,7 @@ import {
 } from './keys/file.ts';
 import { hasSymmetricKey, type KeyMaterial } from './keys/material.ts';
 import type { Keyring, OpenedKey } from './keys/keyring.ts';
-import { acquireLease } from './leases/lease.ts';
+import { acquireLease } from './leases/acquire.ts';
 import type { Repository } from './repository.ts';
 
 /** Keys to wrap for: identities and trusted keys play no part. */

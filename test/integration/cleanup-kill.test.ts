@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
 import { BackupWriter } from '../../src/repository/packs/backup-writer.ts';
 import { newBackupId } from '../../src/repository/manifests/ids.ts';
-import { acquireLease } from '../../src/repository/leases/lease.ts';
+import { acquireLease } from '../../src/repository/leases/acquire.ts';
 import { writeNote } from '../../src/repository/backups/notes.ts';
 import { findInTrash } from '../../src/repository/deletion/trash.ts';
 import { openLocalStorage } from '../../src/storage/local/local.ts';

@@ -32,7 +32,7 @@ import { pitr } from '../../src/operations/pitr/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr/request.ts';
 import type { CleanupRequest, CleanupResult, CleanupWal } from '../../src/operations/cleanup/request.ts';
 import { undelete } from '../../src/operations/cleanup/undelete.ts';
-import { acquireLease } from '../../src/repository/leases/lease.ts';
+import { acquireLease } from '../../src/repository/leases/acquire.ts';
 import { cleanupView } from '../../src/ui/cleanup-view.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { keepLast } from '../helpers/repository/cleanup-home.ts';

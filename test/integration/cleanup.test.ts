@@ -9,7 +9,7 @@ import { hold, release } from '../../src/operations/cleanup/hold.ts';
 import { undelete } from '../../src/operations/cleanup/undelete.ts';
 import { readNotes } from '../../src/repository/backups/notes.ts';
 import { writeEvidence } from '../../src/repository/backups/evidence.ts';
-import { acquireLease } from '../../src/repository/leases/lease.ts';
+import { acquireLease } from '../../src/repository/leases/acquire.ts';
 import { openLocalStorage } from '../../src/storage/local/local.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { runCli, type CliResult } from '../helpers/cli/run-cli.ts';

@@ -1,7 +1,7 @@
 /** Keeps a backup whatever the policy says, lets it go again, and tags it. */
 import type { LoadedConfig } from '../../config/load.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { acquireLease } from '../../repository/leases/lease.ts';
+import { acquireLease } from '../../repository/leases/acquire.ts';
 import { writeNote, type NoteChange } from '../../repository/backups/notes.ts';
 import { audited } from '../audit/audited.ts';
 import { chooseBackup } from '../choose-backup.ts';

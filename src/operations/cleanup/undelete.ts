@@ -6,7 +6,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { findUnexplained, unhideContents } from '../../repository/deletion/hidden-manifests.ts';
-import { acquireLease } from '../../repository/leases/lease.ts';
+import { acquireLease } from '../../repository/leases/acquire.ts';
 import { writeNote } from '../../repository/backups/notes.ts';
 import { findInTrash, takeFromTrash } from '../../repository/deletion/trash.ts';
 import { audited } from '../audit/audited.ts';

@@ -4,7 +4,8 @@
  */
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { acquireLease, type Lease } from '../../repository/leases/lease.ts';
+import { type Lease } from '../../repository/leases/lease.ts';
+import { acquireLease } from '../../repository/leases/acquire.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { isDenied } from '../../storage/storage.ts';
 

@@ -6,7 +6,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
-import { acquireLease } from '../../repository/leases/lease.ts';
+import { acquireLease } from '../../repository/leases/acquire.ts';
 import { writeNote } from '../../repository/backups/notes.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';

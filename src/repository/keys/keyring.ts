@@ -17,6 +17,7 @@ import {
   type OpenedBy,
   type ReadKeyFile,
 } from './file.ts';
+import { cannotOpen, isDamage, newerKeyGone, noKeyToWrite, noWrappedKey } from './failures.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './material.ts';
 import { checkSeal, type DocumentSignature } from '../box/seal.ts';
 import { signerFromSeed, signingSeed, type Signer } from '../box/signing.ts';
@@ -205,11 +206,7 @@ export class Keyring {
     const newest = files.find((file) => file.recipients.some((entry) => entry.type !== 'age'));
     if (newest === undefined && damaged[0] !== undefined) throw damaged[0];
     if (newest === undefined) {
-      throw new LifeboatError(
-        'key',
-        `no data key in ${this.storage.location} is wrapped for a raw key or a passphrase`,
-        { hint: 'start one for the configured key: lifeboat keys rotate' },
-      );
+      throw noWrappedKey(this.storage.location);
     }
     const opened = await this.open(newest.id);
     if (opened.openedBy !== 'raw' && opened.openedBy !== 'passphrase') {
@@ -217,16 +214,7 @@ export class Keyring {
     }
     const seen = await this.state.newestDataKey();
     if (seen !== undefined && seen.id !== newest.id && Date.parse(seen.createdAt) > Date.parse(opened.createdAt)) {
-      throw new LifeboatError(
-        'key',
-        `the newest data key in ${this.storage.location} is ${newest.id}, but this host has seen a newer one, ` +
-          `${seen.id}: its key file is gone`,
-        {
-          hint:
-            `find out who removed keys/${seen.id}.json; each backup under it holds a copy (backups/<id>/keys.json). ` +
-            'Or start a new one: lifeboat keys rotate',
-        },
-      );
+      throw newerKeyGone(this.storage.location, newest.id, seen.id);
     }
     await this.state.rememberDataKey(newest);
     return opened;
@@ -267,33 +255,7 @@ export class Keyring {
   }
 }
 
-function isDamage(error: unknown): error is LifeboatError {
-  return error instanceof LifeboatError && error.code === 'integrity';
-}
-
 function openedByOwner(material: KeyMaterial): OpenedKey['openedBy'] {
   if (material.rawKey !== undefined) return 'raw';
   return material.passphrases.length > 0 ? 'passphrase' : 'own';
-}
-
-function cannotOpen(id: string, failures: readonly string[], material: KeyMaterial): LifeboatError {
-  if (!canDecrypt(material)) {
-    return new LifeboatError(
-      'key',
-      `data key ${id} cannot be opened: no key, passphrase or age identity is configured`,
-      { hint: 'set BACKUP_ENCRYPTION_KEY (or _PASSPHRASE, or _IDENTITY) to the one on the recovery sheet' },
-    );
-  }
-  return new LifeboatError('key', `data key ${id} cannot be opened: ${failures.join('; ')}`, {
-    hint: 'compare the configured key with the recovery sheet of this repository',
-  });
-}
-
-/** The refusal to write with encryption on and nothing to encrypt with; names the two ways out. */
-export function noKeyToWrite(): LifeboatError {
-  return new LifeboatError('key', 'encryption is on, but no key to encrypt with is configured', {
-    hint:
-      'make one with: lifeboat keys generate, and set BACKUP_ENCRYPTION_KEY; or switch encryption off: ' +
-      'BACKUP_ENCRYPTION_ENABLED=false',
-  });
 }

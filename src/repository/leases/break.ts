@@ -1,7 +1,7 @@
 /** Removing the lease of a dead run, for `unlock`. A live one only by force. */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { acquireLease } from './lease.ts';
+import { acquireLease } from './acquire.ts';
 import { keepMarksMs, listLeases, lockedError, markBroken, type ListedLease } from './record.ts';
 
 /**

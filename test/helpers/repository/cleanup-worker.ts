@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../../src/lib/errors.ts';
 import { collectGarbage } from '../../../src/repository/deletion/collector.ts';
-import { acquireLease } from '../../../src/repository/leases/lease.ts';
+import { acquireLease } from '../../../src/repository/leases/acquire.ts';
 import { moveToTrash } from '../../../src/repository/deletion/trash.ts';
 import { openLocalStorage } from '../../../src/storage/local/local.ts';
 import type { Storage } from '../../../src/storage/storage.ts';

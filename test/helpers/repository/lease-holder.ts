@@ -7,7 +7,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../../src/lib/errors.ts';
-import { acquireLease } from '../../../src/repository/leases/lease.ts';
+import { acquireLease } from '../../../src/repository/leases/acquire.ts';
 import type { LeaseScope } from '../../../src/repository/leases/record.ts';
 import { openLocalStorage } from '../../../src/storage/local/local.ts';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { LoadedConfig } from '../../../config/load.ts';
 import { exitCodeWarnings, LifeboatError, messageOf } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import { acquireLease } from '../../../repository/leases/lease.ts';
+import { acquireLease } from '../../../repository/leases/acquire.ts';
 import { findReceiver, readServer } from '../../../source/postgres/server/receiver.ts';
 import { collectLeftovers, withRepository } from '../../open-repository.ts';
 import { chooseTarget } from '../../targets.ts';

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LifeboatError } from '../../../../src/lib/errors.ts';
 import { breakLease, judgedLeases, markDeadLeases } from '../../../../src/repository/leases/break.ts';
 import { listLeases } from '../../../../src/repository/leases/record.ts';
-import { acquireLease } from '../../../../src/repository/leases/lease.ts';
+import { acquireLease } from '../../../../src/repository/leases/acquire.ts';
 import { openLocalStorage } from '../../../../src/storage/local/local.ts';
 import { StorageError } from '../../../../src/storage/storage.ts';
 
