@@ -17,7 +17,9 @@ import { restoreIntoExisting } from '../../source/postgres/restore/existing-data
 import { parsePattern } from '../../source/postgres/restore/table-patterns.ts';
 import { acquireReadLease } from '../read-lease.ts';
 import type { PitrRequest, PitrStep } from './request.ts';
-import { placeDatabase, planDatabases, restoredTables } from '../restore/databases.ts';
+import { planDatabases } from '../restore/databases.ts';
+import { restoredTables } from '../restore/database-run.ts';
+import { placeDatabase } from '../restore/database-place.ts';
 import { nowhere, type Replaced, type RestoreStep, type RestoreSubject } from '../restore/step.ts';
 import { runStep, saveWhatIsReplaced } from '../restore/restore.ts';
 import type { RestoredComponent, RestoreRequest } from '../restore/request.ts';

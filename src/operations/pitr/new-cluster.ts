@@ -20,7 +20,7 @@ import { findScratchPlace, type ScratchPlace } from '../../source/postgres/clust
 import { acquireReadLease } from '../read-lease.ts';
 import { claimFolders, findEmptyPlace, makeDataDir, makeScratchFolder, type RecoveryPlaces } from './folders.ts';
 import type { PitrAction } from './request.ts';
-import { restoredTables } from '../restore/databases.ts';
+import { restoredTables } from '../restore/database-run.ts';
 import type { RestoredComponent } from '../restore/request.ts';
 
 export interface NewClusterOptions {

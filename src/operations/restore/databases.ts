@@ -2,22 +2,15 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Secret } from '../../lib/secret.ts';
-import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
-import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
-import { restoredName } from '../../source/postgres/restore/names.ts';
-import { restorePostgres, type PostgresRestoreReport } from '../../source/postgres/restore/new-database.ts';
-import { restoreIntoExisting } from '../../source/postgres/restore/existing-database.ts';
-import { swapDatabases, SwapUnknownError, type SwapReport } from '../../source/postgres/restore/swap.ts';
-import { databaseExists, freeStampedName } from '../../source/postgres/restore/target-database.ts';
 import { parsePostgresUrl } from '../../config/postgres-url.ts';
 import { describeServer } from '../../source/postgres/server/url.ts';
-import type { VerifyReport } from '../../source/postgres/restore/verify.ts';
 import { factsOf } from '../backup-facts.ts';
-import type { RestoredComponent, RestoreRequest } from './request.ts';
-import { findDatabase, noteDatabase } from './marks.ts';
-import { nowhere, sizeOf, type Replaced, type RestoreStep, type RestoreSubject } from './step.ts';
-import { counted } from '../../lib/units.ts';
+import { placeDatabase } from './database-place.ts';
+import { inPlace, restoreAndSwap, restoreOne } from './database-run.ts';
+import type { RestoredComponent } from './request.ts';
+import { findDatabase } from './marks.ts';
+import { nowhere, sizeOf, type RestoreStep, type RestoreSubject } from './step.ts';
 
 export async function planDatabases(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, target, component, facts: all } = subject;
@@ -86,60 +79,6 @@ function globalsStep({ reader, component }: RestoreSubject, facts: PostgresFacts
   };
 }
 
-/** What a database is restored as, and what that replaces. */
-export interface DatabasePlace {
-  readonly wanted: string;
-  readonly isThere: boolean;
-  /** The name that it gets, or has until the swap. */
-  readonly name: string;
-  readonly swaps: boolean;
-  readonly to: string;
-  readonly action: string;
-  readonly replaces: Replaced | undefined;
-}
-
-/** Asks the server what is there; changes nothing. */
-export async function placeDatabase(
-  request: RestoreRequest['postgres'],
-  database: string,
-  url: Secret,
-  at: Date,
-  { signal }: Pick<RunContext, 'signal'>,
-): Promise<DatabasePlace> {
-  const { toDatabase, intoLive } = request;
-  const wanted = toDatabase ?? database;
-  const { isThere, beside } = await withMaintenance({ url, except: [], signal }, async (client) => ({
-    isThere: await databaseExists(client, wanted),
-    beside: await freeStampedName(client, (when) => restoredName(wanted, when), at),
-  }));
-  const swaps = intoLive && isThere;
-  const name = isThere && toDatabase === undefined ? beside : wanted;
-  if (!swaps) {
-    return {
-      wanted,
-      isThere,
-      name,
-      swaps,
-      to: name,
-      action: 'restore into a new database and compare',
-      replaces: undefined,
-    };
-  }
-  const consequences = [
-    `sessions in database "${wanted}" are ended`,
-    `it is kept under another name; what is written to it from now on is not in the restored one`,
-  ];
-  return {
-    wanted,
-    isThere,
-    name: beside,
-    swaps,
-    to: wanted,
-    action: 'restore beside, compare, swap',
-    replaces: { name: wanted, consequences, saveBy: request.toUrl === undefined ? 'database' : undefined },
-  };
-}
-
 async function planDatabase(
   subject: RestoreSubject,
   facts: PostgresFacts,
@@ -148,13 +87,8 @@ async function planDatabase(
   context: RunContext,
 ): Promise<RestoreStep> {
   const { request, component, at } = subject;
-  const { wanted, isThere, name, swaps, to, action, replaces } = await placeDatabase(
-    request.postgres,
-    database.name,
-    url,
-    at,
-    context,
-  );
+  const place = await placeDatabase(request.postgres, database.name, url, at, context);
+  const { wanted, isThere, name, swaps, to, action, replaces } = place;
   if (request.postgres.content === 'data') return rowsStep(subject, facts, database, url, wanted, isThere);
   const found = await findDatabase(url, request.marks, database.name, wanted, context.signal);
   if (found?.is === 'in-place') {
@@ -167,32 +101,12 @@ async function planDatabase(
       run: async () => inPlace(component, wanted, found.kept),
     };
   }
+  const names = { live: wanted, beside: found?.name ?? name, made: found?.oid };
   const run = (inner: RunContext): Promise<RestoredComponent> =>
     swaps
-      ? restoreAndSwap(
-          subject,
-          facts,
-          database.name,
-          url,
-          { live: wanted, beside: found?.name ?? name, made: found?.oid },
-          inner,
-        )
+      ? restoreAndSwap(subject, facts, database.name, url, names, inner)
       : restoreOne(subject, facts, database.name, url, name, inner);
   return { component: component.name, bytes: sizeOf(component), to, action, replaces, run };
-}
-
-function inPlace({ name, kind }: ManifestComponent, to: string, kept: string | undefined): RestoredComponent {
-  return {
-    name,
-    kind,
-    to,
-    bytes: 0,
-    durationMs: 0,
-    verified: 'equal',
-    summary: 'compared before the interruption',
-    kept,
-    undo: kept === undefined ? undefined : `lifeboat restore --undo ${kept}`,
-  };
 }
 
 /** Rows alone go into tables that are there; that these are empty is checked before anything is written. */
@@ -218,105 +132,4 @@ function rowsStep(
     replaces: undefined,
     run: (context) => restoreOne(subject, facts, database.name, url, name, context),
   };
-}
-
-/** `made`: the oid of what an earlier attempt has restored beside and compared; it is only swapped. */
-async function restoreAndSwap(
-  subject: RestoreSubject,
-  facts: PostgresFacts,
-  database: string,
-  url: Secret,
-  names: { live: string; beside: string; made: string | undefined },
-  context: RunContext,
-): Promise<RestoredComponent> {
-  if (names.made !== undefined) {
-    await noteDatabase(subject.request.marks, url, database, names, names.made, context.signal);
-  }
-  const restored =
-    names.made === undefined
-      ? await restoreOne(subject, facts, database, url, names.beside, context, names.live)
-      : inPlace(subject.component, names.live, undefined);
-  let swap: SwapReport;
-  try {
-    swap = await swapDatabases({ url, live: names.live, restored: names.beside, at: subject.at }, context);
-  } catch (error) {
-    if (!(error instanceof SwapUnknownError)) {
-      context.emit({
-        type: 'warning',
-        component: 'postgres',
-        message: `the restored copy is complete and stays as database "${names.beside}"`,
-      });
-    }
-    throw error;
-  }
-  return { ...restored, to: names.live, kept: swap.keptAs, undo: `lifeboat restore --undo ${swap.keptAs}` };
-}
-
-/** One database, or chosen tables or rows of it, into `name`. */
-async function restoreOne(
-  { config, request, reader, component }: RestoreSubject,
-  facts: PostgresFacts,
-  database: string,
-  url: Secret,
-  name: string,
-  context: RunContext,
-  live = name,
-): Promise<RestoredComponent> {
-  const started = performance.now();
-  const { tables, content, noOwner, noAcl, keepFailed, subscriptions } = request.postgres;
-  const selection = {
-    ...(tables.length === 0 ? {} : { tables }),
-    schemaOnly: content === 'schema',
-    dataOnly: content === 'data',
-  };
-  const options = {
-    noOwner: noOwner === true,
-    noAcl: noAcl === true,
-    keepFailed: keepFailed === true,
-    subscriptions: subscriptions === true,
-  };
-  context.emit({ type: 'step', component: component.name, message: `restoring database ${database} as ${name}` });
-  const onCreated = async (oid: string): Promise<void> =>
-    noteDatabase(request.marks, url, database, { live }, oid, context.signal);
-  const run = content === 'data' ? restoreIntoExisting : restorePostgres;
-  const report = await run(
-    {
-      reader,
-      facts,
-      database,
-      targetUrl: url,
-      targetDatabase: name,
-      selection,
-      jobs: config.jobs,
-      onCreated,
-      ...options,
-    },
-    context,
-  );
-  return restoredTables(component, report, performance.now() - started);
-}
-
-/** What a restore of a database, or of tables, tells of itself. */
-export function restoredTables(
-  { name, kind }: Pick<RestoreSubject['component'], 'name' | 'kind'>,
-  { database, readBytes, tables, verified }: PostgresRestoreReport,
-  durationMs: number,
-): RestoredComponent {
-  return {
-    name,
-    kind,
-    to: database,
-    bytes: readBytes,
-    durationMs,
-    verified: verdict(verified),
-    summary:
-      verified === undefined
-        ? counted(tables, 'table')
-        : `${counted(verified.tables, 'table')}, ${counted(Number(verified.rows), 'row')}`,
-  };
-}
-
-function verdict(verified: VerifyReport | undefined): RestoredComponent['verified'] {
-  if (verified === undefined) return 'not-checked';
-  return verified.fingerprinted === verified.tables && verified.notes.length === 0 ? 'equal' : 'partial';
 }

@@ -64,17 +64,10 @@ async function planRoot(
   facts: FilesFacts,
   root: FilesFacts['roots'][number],
 ): Promise<RestoreStep> {
-  const { component, request } = subject;
+  const { request } = subject;
   const found = await findFolder(request.marks, root.path);
   if (found !== undefined) {
-    return {
-      component: component.name,
-      to: root.path,
-      action: 'finish what an earlier attempt has made',
-      bytes: 0,
-      replaces: undefined,
-      run: () => finishFolder(subject, root.path, found),
-    };
+    return finishStep(subject, root.path, found);
   }
   const state = await stateOf(root.path);
   const beside = await freeName(`${root.path}_restored_${stampOf(subject.at)}`);
@@ -96,16 +89,24 @@ async function planRoot(
   return {
     ...plain(subject, facts, root.path, wanted(beside)),
     action: 'restore beside, compare, swap',
-    replaces: {
-      name: root.path,
-      consequences: [
-        `${root.path} is renamed and the restored folder takes its ` +
-          'place; programs that have it open go on in the old one',
-      ],
-      saveBy: 'files',
-    },
+    replaces: { name: root.path, consequences: [swapConsequence(root.path)], saveBy: 'files' },
     run: (context) => restoreAndSwap(subject, facts, root.path, wanted(beside), context),
   };
+}
+
+function finishStep(subject: RestoreSubject, live: string, found: FoundFolder): RestoreStep {
+  return {
+    component: subject.component.name,
+    to: live,
+    action: 'finish what an earlier attempt has made',
+    bytes: 0,
+    replaces: undefined,
+    run: () => finishFolder(subject, live, found),
+  };
+}
+
+function swapConsequence(live: string): string {
+  return `${live} is renamed and the restored folder takes its place; programs that have it open go on in the old one`;
 }
 
 async function restoreAndSwap(

@@ -12,7 +12,7 @@ import { awaitDurable } from '../../source/redis/durable.ts';
 import { parseRedisUrl, type RedisAddress, type RedisEndpoint } from '../../source/redis/endpoint.ts';
 import { redisFacts, type RedisFacts } from '../../source/redis/facts.ts';
 import { placeRedisSnapshot } from '../../source/redis/place.ts';
-import { restoreRedis } from '../../source/redis/restore.ts';
+import { restoreRedis, type RedisRestoreRequest } from '../../source/redis/restore.ts';
 import { recoverTarget } from '../../source/redis/target-note.ts';
 import { inspectTarget } from '../../source/redis/target.ts';
 import { factsOf } from '../backup-facts.ts';
@@ -20,6 +20,9 @@ import type { RestoredComponent } from './request.ts';
 import { hasCopied } from './marks.ts';
 import { nowhere, redisNotesDir, sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './step.ts';
 import { counted } from '../../lib/units.ts';
+
+/** The ways of the source by what they are called here; `file` is placed, not restored. */
+const methods = { auto: 'auto', file: 'auto', commands: 'pipeline', replica: 'replica' } as const;
 
 export async function planRedis(subject: RestoreSubject, context: RunContext): Promise<RestoreStep[]> {
   const { request, component } = subject;
@@ -32,18 +35,7 @@ export async function planRedis(subject: RestoreSubject, context: RunContext): P
     keys: (await inspectTarget(connection)).keys,
     copied: await hasCopied(request.marks, connection),
   }));
-  if (copied) {
-    return [
-      {
-        component: component.name,
-        to: endpoint.text,
-        action: 'finish what an earlier attempt has copied',
-        bytes: 0,
-        replaces: undefined,
-        run: (inner) => finishCopy(subject, facts, endpoint, inner),
-      },
-    ];
-  }
+  if (copied) return [finishStep(subject, facts, endpoint)];
   const chosen = request.redis.keys.length > 0;
   if (keys > 0 && !request.redis.intoLive && !chosen) {
     throw new LifeboatError('confirmation', `Redis at ${endpoint.text} holds ${keys} keys`, {
@@ -51,21 +43,31 @@ export async function planRedis(subject: RestoreSubject, context: RunContext): P
       hint: 'replace them with --into-live, restore chosen keys with --keys, or name an empty server with --to-url-env',
     });
   }
-  const isOurs = request.redis.toUrl === undefined;
   const what = chosen
     ? `keys like ${request.redis.keys.join(', ')} at ${endpoint.text} are replaced`
     : `all ${keys} keys at ${endpoint.text} are replaced`;
+  const saveBy = request.redis.toUrl === undefined ? 'redis' : undefined;
   return [
     {
       component: component.name,
       to: endpoint.text,
       action: chosen ? 'restore chosen keys' : 'restore all keys and compare',
       bytes: sizeOf(component),
-      replaces:
-        keys === 0 ? undefined : { name: endpoint.text, consequences: [what], saveBy: isOurs ? 'redis' : undefined },
+      replaces: keys === 0 ? undefined : { name: endpoint.text, consequences: [what], saveBy },
       run: (inner) => restoreKeys(subject, facts, address, endpoint.text, inner),
     },
   ];
+}
+
+function finishStep(subject: RestoreSubject, facts: RedisFacts, endpoint: RedisEndpoint): RestoreStep {
+  return {
+    component: subject.component.name,
+    to: endpoint.text,
+    action: 'finish what an earlier attempt has copied',
+    bytes: 0,
+    replaces: undefined,
+    run: (context) => finishCopy(subject, facts, endpoint, context),
+  };
 }
 
 function addressOf({ request, target }: RestoreSubject): RedisAddress {
@@ -125,37 +127,17 @@ async function restoreKeys(
 ): Promise<RestoredComponent> {
   const { request, component, reader } = subject;
   const started = performance.now();
-  const method =
-    request.redis.method === 'commands' ? 'pipeline' : request.redis.method === 'replica' ? 'replica' : 'auto';
   const patterns = request.redis.keys.length === 0 ? [undefined] : request.redis.keys;
   let restored = 0;
   let expired = 0;
   let kept: string | undefined;
   for (const [n, keys] of patterns.entries()) {
-    const onSource = async (replicationId: string): Promise<void> =>
-      request.marks?.note({ kind: 'redis', replicationId });
-    const report = await restoreRedis(
-      {
-        onSource,
-        reader,
-        facts,
-        target,
-        method,
-        keys,
-        replace: true,
-        replicaAddress: request.redis.replicaAddress,
-        safetySnapshot: n === 0 ? await safetyFile(subject) : undefined,
-        scratchDir: tmpdir(),
-        notesDir: redisNotesDir(subject.config.stateDir),
-      },
-      context,
-    );
+    const safetySnapshot = n === 0 ? await safetyFile(subject) : undefined;
+    const wanted = { reader, facts, target, keys, safetySnapshot, replace: true };
+    const report = await restoreRedis({ ...wanted, ...waysOf(subject) }, context);
     if (report.methodReason !== undefined) {
-      context.emit({
-        type: 'step',
-        component: component.name,
-        message: `restored by commands, key by key: ${report.methodReason}`,
-      });
+      const message = `restored by commands, key by key: ${report.methodReason}`;
+      context.emit({ type: 'step', component: component.name, message });
     }
     restored += report.restoredKeys;
     expired += report.expiredKeys;
@@ -172,6 +154,21 @@ async function restoreKeys(
     verified: patterns[0] === undefined ? 'equal' : 'partial',
     summary,
     kept,
+  };
+}
+
+type Ways = Pick<RedisRestoreRequest, 'method' | 'replicaAddress' | 'scratchDir' | 'notesDir' | 'onSource'>;
+
+/** How keys are restored, and where what is needed for it lies. */
+function waysOf(subject: RestoreSubject): Ways {
+  const { redis, marks } = subject.request;
+  const onSource = async (replicationId: string): Promise<void> => marks?.note({ kind: 'redis', replicationId });
+  return {
+    method: methods[redis.method],
+    replicaAddress: redis.replicaAddress,
+    scratchDir: tmpdir(),
+    notesDir: redisNotesDir(subject.config.stateDir),
+    onSource,
   };
 }
 

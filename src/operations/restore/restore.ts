@@ -42,22 +42,11 @@ async function restoreBackup(
   collectLeftovers(loaded, watched);
   const started = new Date();
   return withReadRepository(loaded, watched, async (repository) => {
-    const chosen = await chooseBackup(
-      repository,
-      {
-        id: request.id,
-        target: request.target ?? loaded.config.defaultTarget,
-        force: request.force,
-        only: request.only,
-      },
-      watched.emit,
-    );
+    const { id, target = loaded.config.defaultTarget, force, only } = request;
+    const chosen = await chooseBackup(repository, { id, target, force, only }, watched.emit);
     const { manifest } = chosen;
-    await using _ = await acquireReadLease(
-      repository,
-      { scope: `restore-${manifest.target}`, command: 'restore', parents: [manifest.id] },
-      watched,
-    );
+    const lease = { scope: `restore-${manifest.target}`, command: 'restore', parents: [manifest.id] } as const;
+    await using _ = await acquireReadLease(repository, lease, watched);
     const steps = await plan(loaded, request, repository, chosen, started, watched);
     if (request.dryRun) {
       return {
@@ -97,27 +86,12 @@ async function plan(
   const dataKey = await repository.dataKeyOf(manifest);
   const steps: RestoreStep[] = [];
   for (const component of wantedComponents(manifest.components, request.only, manifest.id)) {
-    const reader = openArtifacts({
-      storage: repository.storage,
-      dataKey,
-      artifacts: component.artifacts,
-      trustChecksums: true,
-    });
-    steps.push(
-      ...(await planComponent(
-        {
-          config: loaded.config,
-          target: loaded.config.targets.get(manifest.target),
-          request,
-          manifest,
-          component,
-          facts,
-          reader,
-          at,
-        },
-        context,
-      )),
-    );
+    const { storage } = repository;
+    const reader = openArtifacts({ storage, dataKey, artifacts: component.artifacts, trustChecksums: true });
+    const { config } = loaded;
+    const target = config.targets.get(manifest.target);
+    const subject: RestoreSubject = { config, target, request, manifest, component, facts, reader, at };
+    steps.push(...(await planComponent(subject, context)));
   }
   return steps;
 }
@@ -182,18 +156,10 @@ export async function saveWhatIsReplaced(
     message: `saving what is there (${components.join(', ')}) by a backup first; --no-backup leaves it out`,
   });
   try {
-    const result = await backup(
-      loaded,
-      {
-        target,
-        components,
-        label: `before the restore of ${id}`,
-        tags: [safetyTag],
-        ifRunning: { action: 'wait', waitMs: 600_000 },
-        dryRun: false,
-      },
-      context,
-    );
+    const label = `before the restore of ${id}`;
+    const ifRunning = { action: 'wait', waitMs: 600_000 } as const;
+    const wanted = { target, components, label, tags: [safetyTag], ifRunning, dryRun: false };
+    const result = await backup(loaded, wanted, context);
     return result.outcome === 'done' ? result.id : undefined;
   } catch (error) {
     if (!(error instanceof LifeboatError)) throw error;
