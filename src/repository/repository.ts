@@ -165,18 +165,11 @@ export class Repository implements ManifestHome {
     const dataKey = key.dataKey === undefined ? {} : { dataKey: key.dataKey.id.toString('hex') };
     const members = { format: 1, repository: this.repositoryId, ...head, ...dataKey, components };
     const bytes = sealDocument(members, key.dataKey, key.signer);
-    const manifest = parseManifest(
-      JSON.parse(JSON.stringify(members)) as Record<string, unknown>,
-      draft.id,
-      this.repositoryId,
-      object,
-    );
+    const asRead = JSON.parse(JSON.stringify(members)) as Record<string, unknown>;
+    const manifest = parseManifest(asRead, draft.id, this.repositoryId, object);
     if (bytes.length > maxManifestBytes) {
-      throw new LifeboatError(
-        'integrity',
-        `the manifest would have ${bytes.length} bytes, over the limit of ${maxManifestBytes}`,
-        { state: 'nothing was published' },
-      );
+      const message = `the manifest would have ${bytes.length} bytes, over the limit of ${maxManifestBytes}`;
+      throw new LifeboatError('integrity', message, { state: 'nothing was published' });
     }
     await stillHolds();
     await this.storage.put(object, [bytes]).catch(async (error: unknown) => {

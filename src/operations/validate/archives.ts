@@ -6,18 +6,16 @@
 import { createHash } from 'node:crypto';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import type { RunningTool } from '../../lib/exec.ts';
-import type { Inlets } from '../../lib/inlets.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
 import type { ManifestArtifact, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { packKey } from '../../repository/packs/index-part.ts';
 import type { PostgresFacts } from '../../source/postgres/facts/facts.ts';
-import type { PostgresTools } from '../../source/postgres/server/tools.ts';
 import type { ArtifactReader, Json } from '../../source/source.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { visitIndexes } from './indexes.ts';
 import type { OpenBackup, Tally } from './objects.ts';
+import { readDump } from './read-dump.ts';
 
 /** An archive that is not whole, or an object behind it that does not decode. */
 export interface ArchiveFault {
@@ -257,35 +255,4 @@ interface OneComponent {
   readonly damaged: ReadonlySet<string>;
   readonly digests: ReadonlyMap<string, string>;
   readonly report: { archives: number; faults: ArchiveFault[]; versions: Record<string, string> };
-}
-
-/** All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) */
-async function readDump(
-  tools: PostgresTools,
-  inlets: Inlets,
-  reader: ArtifactReader,
-  name: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const [{ runFed }, { startTool, ToolError }] = await Promise.all([
-    import('../../source/postgres/restore/data.ts'),
-    import('../../lib/exec.ts'),
-  ]);
-  const start = async (stdin: number, until: AbortSignal): Promise<{ tool: RunningTool }> => ({
-    tool: await startTool({
-      file: tools.pgRestore,
-      args: ['--file=/dev/null'],
-      stdin,
-      stdout: 'ignore',
-      signal: until,
-    }),
-  });
-  const { tool } = await runFed(inlets, start, reader.open(name), () => {}, signal);
-  try {
-    await tool.result;
-  } catch (error) {
-    // Killed is not judged: somebody ended the program, the archive may be sound.
-    if (!(error instanceof ToolError) || error.toolExitCode === undefined) throw error;
-    throw new LifeboatError('integrity', `pg_restore cannot read it: ${error.message}`, { cause: error });
-  }
 }

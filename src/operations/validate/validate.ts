@@ -57,22 +57,15 @@ export async function validateRepository(
   const startedMs = Date.now();
   const book = new DamageBook();
   const { backups, unchecked } = await chooseBackups(repository, request, book, context.emit);
-  await using _ = await acquireReadLease(
-    repository,
-    { command: 'validate', parents: backups.map(({ id }) => id), onLost: (error) => lost.abort(error) },
-    context,
-  );
+  const parents = backups.map(({ id }) => id);
+  const onLost = (error: LifeboatError): void => lost.abort(error);
+  await using _ = await acquireReadLease(repository, { command: 'validate', parents, onLost }, context);
   const run = new Validation(repository, backups, request, jobs, book, context);
   await run.all();
   const gone = await dropDeleted(repository, backups, book, context);
   const kept = backups.filter(({ id }) => !gone.has(id));
-  const evidence = await recordEvidence(
-    repository,
-    run,
-    [...kept, ...(await touchedOthers(repository, run))],
-    startedMs,
-    context,
-  );
+  const judged = [...kept, ...(await touchedOthers(repository, run))];
+  const evidence = await recordEvidence(repository, run, judged, startedMs, context);
   const damaged = await tellDamage(repository, book, context.emit);
   return {
     repository: repository.storage.location,

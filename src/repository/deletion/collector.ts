@@ -5,13 +5,13 @@
 import type { RunContext } from '../../lib/events.ts';
 import type { RetainedObject, Storage } from '../../storage/storage.ts';
 import type { UnneededFolder } from './folders.ts';
-import { takeSurvey, type Survey, type SurveyOptions } from './survey.ts';
-import { collectWal, type CollectedWal, type WalGarbageOptions, type WalRemover } from './wal.ts';
+import { Remover } from './remover.ts';
+import { takeSurvey, type Survey, type SurveyedBases, type SurveyOptions } from './survey.ts';
+import { collectWal, type CollectedWal, type WalGarbageOptions } from './wal.ts';
 import { hiddenWarning, type HiddenManifest } from './hidden-manifests.ts';
 import type { Lease } from '../leases/lease.ts';
 import type { ListedManifest } from '../manifests/listing.ts';
 import type { Repository } from '../repository.ts';
-import { parseWalKey } from '../wal/names.ts';
 import { manifestKey } from '../object-keys.ts';
 
 export interface GarbageOptions
@@ -48,8 +48,6 @@ export interface Collected {
   readonly hidden: readonly HiddenManifest[];
 }
 
-const batch = 500;
-
 /** Throws `locked` when the lease is lost, and what takeSurvey throws; what was removed by then needs no repair. */
 export async function collectGarbage(repository: Repository, options: GarbageOptions): Promise<Collected> {
   const { lease, context } = options;
@@ -66,30 +64,13 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
     const remover = new Remover(repository.storage, lease, context.signal);
     if (after === undefined) {
       hidden = survey.hidden.unexplained;
-      for (const each of hidden) {
-        context.emit({
-          type: 'warning',
-          message: `${hiddenWarning(each).message}: all that it needs stays; ${hiddenWarning(each).hint}`,
-        });
-      }
+      for (const each of hidden) context.emit({ type: 'warning', message: staysFor(each) });
       deleted.push(...(await removeExpired(survey, remover, options)));
       total.bytes += await removeFolders(survey, remover, repository.storage);
     }
     if (survey.bases !== undefined) {
-      const { found, unreadable } = survey.bases;
       const walRemover = new Remover(repository.storage, lease, context.signal);
-      wal = await collectWal(
-        repository,
-        {
-          bases: found,
-          unreadable,
-          beforeMs: survey.beforeMs,
-          ruleOf: options.ruleOf,
-          signal: context.signal,
-          warn: (message) => context.emit({ type: 'warning', message }),
-        },
-        walRemover,
-      );
+      wal = await collectWal(repository, walOptions(survey.bases, survey.beforeMs, options), walRemover);
       retained.push(...walRemover.retained);
       total.bytes += wal.reduce((sum, { bytes }) => sum + bytes, 0);
     }
@@ -112,62 +93,18 @@ export async function collectGarbage(repository: Repository, options: GarbageOpt
   return { deleted, ...total, laterBytesOf: later, retained, wal, hidden };
 }
 
-/** Removes objects in batches, old versions too where they are kept; the lease is looked at before each. */
-class Remover implements WalRemover {
-  readonly retained: RetainedObject[] = [];
-  retainedBytes = 0;
-  readonly #storage: Storage;
-  readonly #lease: Lease | undefined;
-  readonly #signal: AbortSignal;
-  #sizes = new Map<string, number>();
-  #finished = { retained: 0, bytes: 0 };
+function staysFor(hidden: HiddenManifest): string {
+  const { message, hint } = hiddenWarning(hidden);
+  return `${message}: all that it needs stays; ${hint}`;
+}
 
-  constructor(storage: Storage, lease: Lease | undefined, signal: AbortSignal) {
-    this.#storage = storage;
-    this.#lease = lease;
-    this.#signal = signal;
-  }
-
-  /** `bytes`: where it counts as freed. */
-  async add(key: string, bytes = 0): Promise<void> {
-    if (this.#lease === undefined) return;
-    this.#sizes.set(key, bytes);
-    if (this.#sizes.size >= batch) await this.flush();
-  }
-
-  async flush(): Promise<void> {
-    const sizes = this.#sizes;
-    this.#sizes = new Map();
-    if (sizes.size === 0) return;
-    await this.#ready();
-    const keys = [...sizes.keys()];
-    if (this.#storage.removeVersions === undefined) return this.#storage.remove(keys);
-    for (const each of await this.#storage.removeVersions(keys)) {
-      this.retained.push(each);
-      this.retainedBytes += sizes.get(each.key) ?? 0;
-    }
-  }
-
-  async finish(): Promise<{ readonly segments: number; readonly bytes: number }> {
-    await this.flush();
-    const since = this.retained.slice(this.#finished.retained);
-    const bytes = this.retainedBytes - this.#finished.bytes;
-    this.#finished = { retained: this.retained.length, bytes: this.retainedBytes };
-    return { segments: since.filter(({ key }) => parseWalKey(key)?.file.kind === 'segment').length, bytes };
-  }
-
-  /** Old versions of what was removed before, which only a marker hides. */
-  async removeHidden(keys: readonly string[]): Promise<void> {
-    for (let from = 0; from < keys.length && this.#storage.removeVersions !== undefined; from += batch) {
-      await this.#ready();
-      this.retained.push(...(await this.#storage.removeVersions(keys.slice(from, from + batch), { hiddenOnly: true })));
-    }
-  }
-
-  async #ready(): Promise<void> {
-    this.#signal.throwIfAborted();
-    await this.#lease?.check();
-  }
+function walOptions(
+  { found, unreadable }: SurveyedBases,
+  beforeMs: number,
+  { ruleOf, context }: GarbageOptions,
+): WalGarbageOptions {
+  const warn = (message: string): void => context.emit({ type: 'warning', message });
+  return { bases: found, unreadable, beforeMs, ruleOf, signal: context.signal, warn };
 }
 
 /** Manifests first: what only they named goes when they are gone. */

@@ -25,6 +25,16 @@ export interface BaseRun {
   readonly onSent?: () => void;
 }
 
+const backupOptions = [
+  '--format=tar',
+  '--wal-method=none',
+  '--checkpoint=fast',
+  '--manifest-checksums=SHA256',
+  '--no-sync',
+  '--no-password',
+  '--label=lifeboat',
+];
+
 /**
  * Resolves once it runs. `done` rejects with LifeboatError `integrity` naming files and blocks for damaged pages, else
  * `source`.
@@ -42,16 +52,7 @@ export async function runBaseBackup({
   const badPages: string[] = [];
   const child = await startTool({
     file,
-    args: [
-      '--format=tar',
-      `--pgdata=${'fd' in to ? '-' : to.folder}`,
-      '--wal-method=none',
-      '--checkpoint=fast',
-      '--manifest-checksums=SHA256',
-      '--no-sync',
-      '--no-password',
-      '--label=lifeboat',
-    ],
+    args: [`--pgdata=${'fd' in to ? '-' : to.folder}`, ...backupOptions],
     env: libpqEnvironment(url),
     stdout: 'fd' in to ? to.fd : 'ignore',
     signal: AbortSignal.any([signal, late.signal]),

@@ -84,27 +84,11 @@ async function fill(folder: string, options: SpoolOptions, context: RunContext):
     bytesIn(folder).then(
       (bytes) => {
         // What is in the scratch folder is not read into the backup yet, but a run in which it grows is not hung.
-        context.emit({
-          type: 'progress',
-          component: 'base',
-          readBytes: bytes,
-          newBytes: 0,
-          storedBytes: 0,
-          totalBytes: options.expectedBytes,
-        });
+        const counts = { readBytes: bytes, newBytes: 0, storedBytes: 0, totalBytes: options.expectedBytes };
+        context.emit({ type: 'progress', component: 'base', ...counts });
         if (bytes !== lastBytes || sent) [lastBytes, since] = [bytes, performance.now()];
         else if (performance.now() - since > options.hangTimeoutMs) {
-          hung.abort(
-            new LifeboatError(
-              'source',
-              `hung: pg_basebackup has written nothing for ${Math.round(options.hangTimeoutMs / 1000)} s`,
-              {
-                state: 'no backup was recorded',
-                retryable: true,
-                hint: 'look at the server and its network; hangTimeoutSeconds sets the limit',
-              },
-            ),
-          );
+          hung.abort(writesNothing(options.hangTimeoutMs));
         }
       },
       () => {},
@@ -114,14 +98,22 @@ async function fill(folder: string, options: SpoolOptions, context: RunContext):
     await running.done;
   } catch (error) {
     const said = error instanceof LifeboatError ? error.message : '';
-    throw spaceError(
-      /No space left on device/.test(said) ? Object.assign(new Error(said), { code: 'ENOSPC' }) : error,
-      `cannot write to the scratch folder ${folder}`,
-      'make room there, or name another folder by TMPDIR',
-    );
+    const isFull = /No space left on device/.test(said);
+    const cause = isFull ? Object.assign(new Error(said), { code: 'ENOSPC' }) : error;
+    const hint = 'make room there, or name another folder by TMPDIR';
+    throw spaceError(cause, `cannot write to the scratch folder ${folder}`, hint);
   } finally {
     clearInterval(watch);
   }
+}
+
+function writesNothing(limitMs: number): LifeboatError {
+  const message = `hung: pg_basebackup has written nothing for ${Math.round(limitMs / 1000)} s`;
+  return new LifeboatError('source', message, {
+    state: 'no backup was recorded',
+    retryable: true,
+    hint: 'look at the server and its network; hangTimeoutSeconds sets the limit',
+  });
 }
 
 async function bytesIn(folder: string): Promise<number> {
