@@ -58,7 +58,9 @@ export function fileReason(error: unknown): string {
   return refusalOf(error)?.reason ?? messageOf(error);
 }
 
-/** The last net: a refusal of the file system that nobody has told in other words, as LifeboatError; all else as it is. */
+/**
+ * The last net: a refusal of the file system that nobody has told in other words, as LifeboatError; all else as it is.
+ */
 export function systemFailure(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof LifeboatError) return error;
   const { syscall, path, dest } = error as { syscall?: unknown; path?: unknown; dest?: unknown };
@@ -88,8 +90,8 @@ function refusalOf(error: unknown): Refusal | undefined {
 }
 
 /**
- * Node says ENOENT of a folder that cannot be made with all that is missing above it, whatever the reason; so the folder
- * that is there is asked.
+ * Node says ENOENT of a folder that cannot be made with all that is missing above it, whatever the reason; so the
+ * folder that is there is asked.
  */
 function whyNotMade(path: string): string {
   try {

@@ -3,7 +3,9 @@
  * broken, nothing turns the direction of what follows, and nothing hides in what cannot be seen.
  */
 
-/** On one line: what would break it or drive the terminal stands there as JSON has it, `\u` and four hexadecimal digits. */
+/**
+ * On one line: what would break it or drive the terminal stands there as JSON has it, `\u` and four hexadecimal digits.
+ */
 export function printable(text: string): string {
   return text.replaceAll(unsafe, escaped);
 }
@@ -42,5 +44,8 @@ function escaped(text: string): string {
  * Control characters, halves of surrogate pairs, line and paragraph separators, marks of writing direction, and what is
  * not to be seen, but for joiners and the choice of an emoji's look, which belong to words.
  */
-const unsafe =
-  /(?!\u200c|\u200d|\ufe0e|\ufe0f)[\p{Cc}\p{Cs}\u2028\u2029\p{Bidi_Control}\ufff9-\ufffb\p{Default_Ignorable_Code_Point}]/gu;
+const unsafe = new RegExp(
+  '(?!\\u200c|\\u200d|\\ufe0e|\\ufe0f)' +
+    '[\\p{Cc}\\p{Cs}\\u2028\\u2029\\p{Bidi_Control}\\ufff9-\\ufffb\\p{Default_Ignorable_Code_Point}]',
+  'gu',
+);

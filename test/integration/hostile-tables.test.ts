@@ -52,7 +52,8 @@ before(async () => {
     CREATE FUNCTION evil.mood_text(m evil.mood) RETURNS pg_catalog.text LANGUAGE plpgsql IMMUTABLE AS $$
       BEGIN PERFORM evil.trap(); RETURN 'mood'; END $$;
     CREATE CAST (evil.mood AS pg_catalog.text) WITH FUNCTION evil.mood_text(evil.mood);
-    CREATE FUNCTION evil.inlined(t pg_catalog.text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT evil.trapped(''x'')';
+    CREATE FUNCTION evil.inlined(t pg_catalog.text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+      'SELECT evil.trapped(''x'')';
     CREATE FUNCTION evil.same(a pg_catalog.text, b pg_catalog.text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
       BEGIN PERFORM evil.trap(); RETURN true; END $$;
     CREATE OPERATOR evil.=== (LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text, FUNCTION = evil.same);
@@ -62,7 +63,8 @@ before(async () => {
   for (const [name, sql] of Object.entries(tables)) {
     await asOwner(`
       CREATE TABLE ${name} (n integer, note pg_catalog.text);
-      INSERT INTO ${name} SELECT n, E'line\\n\\\\.\\t' OPERATOR(pg_catalog.||) n FROM generate_series(1, ${rowsEach}) AS n;
+      INSERT INTO ${name}
+        SELECT n, E'line\\n\\\\.\\t' OPERATOR(pg_catalog.||) n FROM generate_series(1, ${rowsEach}) AS n;
       ${sql};`);
   }
   await asOwner(`

@@ -1,4 +1,6 @@
-/** Small inputs that claim, or become, far more than they are: each is refused before it costs memory, stack or time. */
+/**
+ * Small inputs that claim, or become, far more than they are: each is refused before it costs memory, stack or time.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -80,8 +82,9 @@ test('an index that names the four-thousand-millionth frame of a pack makes no t
 });
 
 test('a catalog claims no header of gigabytes, no place beyond numbers, and no time of a million digits', async () => {
-  const line = (more: object): string =>
-    `${JSON.stringify({ path: 'x', type: 'file', mode: 0, uid: 0, gid: 0, size: 0, mtime: '@0.000000000', header: 512, root: 0, ...more })}\n`;
+  const rights = { mode: 0, uid: 0, gid: 0 };
+  const entry = { path: 'x', type: 'file', ...rights, size: 0, mtime: '@0.000000000', header: 512, root: 0 };
+  const line = (more: object): string => `${JSON.stringify({ ...entry, ...more })}\n`;
   const read = async (text: string): Promise<void> => drain(readCatalog(streamed(Buffer.from(text), 65_536)));
   await read(line({}));
   await assert.rejects(read(line({ header: 2 ** 50 })), isDamage(/cannot be read/));

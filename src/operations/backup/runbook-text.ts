@@ -83,7 +83,9 @@ export async function refreshRunbook(loaded: LoadedConfig, context: RunContext):
   );
 }
 
-/** `<state>/runbook.md`; returns its path. Throws LifeboatError `usage` (2) or `space` (15) where it cannot be written. */
+/**
+ * `<state>/runbook.md`; returns its path. Throws LifeboatError `usage` (2) or `space` (15) where it cannot be written.
+ */
 export async function writeRunbook({ config }: LoadedConfig, text: string): Promise<string> {
   const file = join(config.stateDir, 'runbook.md');
   await tellingFileErrors(`${file} cannot be written`, { hint: stateFolderHint }, async () => {

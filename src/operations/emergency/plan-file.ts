@@ -13,7 +13,9 @@ import type { EmergencyPlan } from './plan.ts';
 /** What a plan is sealed as: the name of no object. */
 const planName = 'emergency-plan';
 
-/** Writes a new file (0600). Throws `usage` if there is one, or it cannot be written; `space` where there is no room. */
+/**
+ * Writes a new file (0600). Throws `usage` if there is one, or it cannot be written; `space` where there is no room.
+ */
 export async function writePlan(
   repository: Repository,
   manifest: Manifest,

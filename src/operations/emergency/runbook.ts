@@ -94,8 +94,8 @@ function outlook({ targets }: EmergencyStatusResult): string[] {
   const rows = targets.flatMap(({ target, components }) =>
     components.map(
       ({ component, id, takenAt, provenAt, expectedMs }) =>
-        `| ${target} | ${printable(component)} | ${id ?? 'none is whole'} | ${takenAt ?? ''} | ${provenAt ?? 'never'} | ` +
-        `${expectedMs === undefined ? 'not measured' : formatDuration(expectedMs)} |`,
+        `| ${target} | ${printable(component)} | ${id ?? 'none is whole'} | ${takenAt ?? ''} | ` +
+        `${provenAt ?? 'never'} | ${expectedMs === undefined ? 'not measured' : formatDuration(expectedMs)} |`,
     ),
   );
   return [

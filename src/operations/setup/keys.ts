@@ -48,7 +48,9 @@ export async function generateKey({ kind, file }: KeysGenerateRequest): Promise<
   return { kind, key: file === undefined ? key : undefined, file, recipient };
 }
 
-/** Throws `usage` if the file exists or cannot be written: a key that is overwritten is lost with all backups under it. */
+/**
+ * Throws `usage` if the file exists or cannot be written: a key that is overwritten is lost with all backups under it.
+ */
 export async function writeNewSecret(file: string, secret: string): Promise<void> {
   try {
     await writeFile(file, `${secret}\n`, { flag: 'wx', mode: 0o600, flush: true });

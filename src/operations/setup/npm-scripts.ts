@@ -18,8 +18,8 @@ export const npmScripts: Readonly<Record<string, string>> = {
 };
 
 /**
- * Adds those that are missing, keeps what is there; true if something was added. Throws `usage` without a package.json that can be
- * read and written.
+ * Adds those that are missing, keeps what is there; true if something was added. Throws `usage` without a package.json
+ * that can be read and written.
  */
 export async function addNpmScripts(folder: string): Promise<boolean> {
   const path = join(folder, 'package.json');

@@ -20,8 +20,8 @@ export interface FetchedSnapshot {
 }
 
 /**
- * Brings the snapshot here, reads all of it and compares it with what was recorded. The target knows nothing yet. Throws
- * LifeboatError `space`, or `integrity` when it is not the one that was recorded.
+ * Brings the snapshot here, reads all of it and compares it with what was recorded. The target knows nothing yet.
+ * Throws LifeboatError `space`, or `integrity` when it is not the one that was recorded.
  */
 export async function fetchSnapshot(
   { reader, facts }: { readonly reader: ArtifactReader; readonly facts: RedisFacts },

@@ -13,7 +13,10 @@ const config = `{
   "encryption": { "enabled": false },
   "retention": { "database": { "keepDaily": 7, "keepWeekly": 4 } },
   "targets": {
-    "main": { "postgres": { "url": "postgres://u:p@h:5432/app", "databases": ["app"] }, "files": { "paths": ["/srv/x"] } },
+    "main": {
+      "postgres": { "url": "postgres://u:p@h:5432/app", "databases": ["app"] },
+      "files": { "paths": ["/srv/x"] },
+    },
   },
 }
 `;

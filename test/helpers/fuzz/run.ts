@@ -1,6 +1,6 @@
 /**
- * What must hold for a parser of foreign bytes, whatever they are: it gives a value or a LifeboatError with a code, never
- * another error (which would be told as a bug of ours), within a second, and without much memory.
+ * What must hold for a parser of foreign bytes, whatever they are: it gives a value or a LifeboatError with a code,
+ * never another error (which would be told as a bug of ours), within a second, and without much memory.
  */
 import assert from 'node:assert/strict';
 import { LifeboatError } from '../../../src/lib/errors.ts';

@@ -120,7 +120,8 @@ function segmentSample(): Buffer {
 
 const fileList = `{ "PostgreSQL-Backup-Manifest-Version": 1,
 "Files": [
-{ "Path": "PG_VERSION", "Size": 3, "Last-Modified": "2026-01-01 00:00:00 GMT", "Checksum-Algorithm": "SHA256", "Checksum": "${'ab'.repeat(32)}" },
+{ "Path": "PG_VERSION", "Size": 3, "Last-Modified": "2026-01-01 00:00:00 GMT",
+  "Checksum-Algorithm": "SHA256", "Checksum": "${'ab'.repeat(32)}" },
 { "Encoded-Path": "ff", "Size": 3, "Last-Modified": "2026-01-01 00:00:00 GMT" }
 ],
 "Manifest-Checksum": "${'00'.repeat(32)}"}

@@ -14,7 +14,8 @@ const shown = 'a\\u001b[31m\\u0007\\u000d\\u000a\\u2028\\u202egpj\\u2066\\u200f\
 test('what breaks a line, drives a terminal or turns the writing direction is shown as an escape', () => {
   assert.equal(printable(hostile), shown);
   assert.equal(printable('a\u{e0001}\u200b\u007f\u009b'), 'a\\udb40\\udc01\\u200b\\u007f\\u009b');
-  for (const harmless of ['größe 日本 🚢 ❤️ 👩‍👧 العربية', 'a "b" \\ c', '']) assert.equal(printable(harmless), harmless);
+  const harmless = ['größe 日本 🚢 ❤️ 👩‍👧 العربية', 'a "b" \\ c', ''];
+  for (const text of harmless) assert.equal(printable(text), text);
   assert.equal(printableLines('one\n\u001b[2Jtwo'), 'one\n\\u001b[2Jtwo');
 });
 

@@ -11,7 +11,9 @@ export function replayedTo(log: string): string | undefined {
   return /redo done at ([0-9A-F]+\/[0-9A-F]+)/.exec(log)?.[1];
 }
 
-/** The error that a server which has ended stands for: `window` (17) if the WAL ended before its target, else `source`. */
+/**
+ * The error that a server which has ended stands for: `window` (17) if the WAL ended before its target, else `source`.
+ */
 export function failureOf(log: string): LifeboatError {
   const lines = log.split('\n').filter((line) => /FATAL|PANIC|insufficient|invalid value|unrecognized/.test(line));
   const last = lines.slice(-3).join('; ') || log.trim().split('\n').slice(-3).join('; ');

@@ -55,7 +55,8 @@ async function tryToHold(connection: Connection): Promise<Snapshot> {
   await lock(connection, known);
   // The first query takes the snapshot that all else sees.
   const rows = await connection.query(
-    `SELECT pg_export_snapshot() AS name, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS taken_at,
+    `SELECT pg_export_snapshot() AS name,
+       to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS taken_at,
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn`,
   );
   const before = new Set(known);
@@ -87,8 +88,10 @@ async function lock(connection: Connection, tables: readonly string[]): Promise<
 async function listLockable(connection: Connection): Promise<string[]> {
   const rows = await connection.query(`
     SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
     ORDER BY c.oid`);
   // The others are locked by pg_dump itself.
   return rows.map((row) => quoteQualified(row['schema'] ?? '', row['name'] ?? '')).filter((name) => isSpeakable(name));

@@ -143,7 +143,10 @@ async function query(
  * function.
  */
 function countByOid(oid: string): string {
-  return `DO $$ DECLARE rows text; BEGIN EXECUTE format('SELECT count(*) FROM ONLY %s', ${oid}::oid::regclass) INTO rows; PERFORM set_config('lifeboat.rows', rows, true); END $$;
+  return `DO $$ DECLARE rows text; BEGIN
+      EXECUTE format('SELECT count(*) FROM ONLY %s', ${oid}::oid::regclass) INTO rows;
+      PERFORM set_config('lifeboat.rows', rows, true);
+    END $$;
     SELECT current_setting('lifeboat.rows') AS rows`;
 }
 
