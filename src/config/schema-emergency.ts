@@ -11,7 +11,8 @@ export const emergencySchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'program and arguments, started without a shell, that stop what writes to the targets before an emergency restore',
+      'program and arguments, started without a shell, that stop ' +
+        'what writes to the targets before an emergency restore',
     ),
   startServices: z.array(z.string()).min(1).optional().describe('the same to start it again afterwards'),
   serviceTimeoutSeconds: secondsOfWaiting

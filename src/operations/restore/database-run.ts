@@ -71,7 +71,10 @@ function verdict(verified: VerifyReport | undefined): RestoredComponent['verifie
   return verified.fingerprinted === verified.tables && verified.notes.length === 0 ? 'equal' : 'partial';
 }
 
-/** Restores beside the live database, then swaps the two. `made`: the oid of what an earlier attempt has restored beside and compared; it is only swapped. */
+/**
+ * Restores beside the live database, then swaps the two. `made`: the oid of what an earlier attempt has restored beside
+ * and compared; it is only swapped.
+ */
 export async function restoreAndSwap(
   subject: RestoreSubject,
   facts: PostgresFacts,

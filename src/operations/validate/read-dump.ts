@@ -5,7 +5,10 @@ import type { Inlets } from '../../lib/inlets.ts';
 import type { PostgresTools } from '../../source/postgres/server/tools.ts';
 import type { ArtifactReader } from '../../source/source.ts';
 
-/** All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) Throws `integrity`. */
+/**
+ * All of an archive through pg_restore, the result thrown away. (Its --list reads no more than the beginning.) Throws
+ * `integrity`.
+ */
 export async function readDump(
   { pgRestore }: PostgresTools,
   inlets: Inlets,
