@@ -14,7 +14,8 @@ import { contentChanged, openForBackup } from './read-file.ts';
 import { readGathered, readPieces } from './read-content.ts';
 import type { Spool } from './spool.ts';
 import type { Tally } from './tally.ts';
-import { blockBytes, encodeTarHeader, paddingOf } from './tar-header.ts';
+import { encodeTarHeader, paddingOf } from './tar-header.ts';
+import { blockBytes } from './ustar-block.ts';
 import { problemOf, type WalkedEntry } from './walker.ts';
 import type { TarMember } from './member.ts';
 
