@@ -44,7 +44,7 @@ test('stored, checked, decoded: in list, show and JSON; latest:proven is none of
   assert.match((await cli('list')).stdout, /STATE[\s\S]* decoded/);
   assert.match(
     (await cli('show latest')).stdout,
-    /^state +decoded$[\s\S]*^checked +\S+ \S+ \(deep, [\s\S]*^evidence:$/m,
+    /^state +decoded$[\s\S]*^checked +\S+ \S+ \(deep, [\s\S]*^EVIDENCE [\s\S]* deep +ok /m,
   );
   assert.equal((await cli('show latest:proven')).exitCode, 10);
   const account = await cli('integrity --json');
