@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { DeleteObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3';
 import { loadConfig } from '../../src/config/load.ts';
+import { LifeboatError } from '../../src/lib/errors.ts';
 import { cleanRepository } from '../../src/operations/cleanup/cleanup.ts';
 import { status } from '../../src/operations/status/status.ts';
 import { createRepository } from '../../src/repository/create.ts';
@@ -222,7 +223,7 @@ test('a backup that was taken back at its last step is none that somebody hid', 
   } = JSON.parse(JSON.stringify(made).replaceAll(made.id, made.id.replace(/.{8}$/, 'ffffffff'))) as typeof made;
   let asked = 0;
   const publishing = repository.publishManifest(draft, await repository.writeKey(), async () => {
-    if (++asked === 2) throw new Error('the lease is lost');
+    if (++asked === 2) throw new LifeboatError('locked', 'the lease is lost');
   });
   await assert.rejects(publishing, /the lease is lost/);
   assert.deepEqual((await findHiddenManifests(repository)).unexplained, []);
