@@ -39,7 +39,9 @@ async function databasesTable({ databases }: RedisFacts): Promise<string> {
       String(db),
       grouped(keys),
       grouped(expires),
+      // The order of a snapshot is that of its hash tables: another one each time.
       Object.entries(types)
+        .toSorted(([aType, a], [bType, b]) => b - a || (aType < bType ? -1 : 1))
         .map(([type, count]) => `${grouped(count)} ${type}`)
         .join(', '),
     ]),
