@@ -23,7 +23,7 @@ export interface Block {
   readonly device: Device | undefined;
 }
 
-/** Fills a block of zeros. What is too long or too large for its field is cut, or written as 0 (a pax record has it). */
+/** Fills a block of zeros. What is too long or too large for its field is cut, or written as 0: pax records have it. */
 export function writeBlock(block: Buffer, fields: Block): void {
   const split = splitPath(fields.name);
   (split?.name ?? fields.name.subarray(0, 100)).copy(block, 0);
