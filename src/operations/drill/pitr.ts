@@ -17,7 +17,7 @@ import { withRecovered } from './recover.ts';
 import { DrillRecord } from './subject.ts';
 import { acquireReadLease } from '../read-lease.ts';
 import { baseBackups } from '../pitr/choose-base.ts';
-import { formatMicroseconds } from '../pitr/moment.ts';
+import { formatMicroseconds, recoveryTime } from '../pitr/moment.ts';
 import { momentNote } from '../proof/proven-moment.ts';
 import type { DrilledBackup, DrillRequest } from './request.ts';
 import { restoreTimeMs } from '../proof/restore-time.ts';
@@ -153,9 +153,8 @@ async function recoverTo(
   const { facts, inventory, run, place, shown } = plan;
   const at = formatMicroseconds(moment.atUs);
   context.emit({ type: 'step', component: 'base', message: `recovering ${plan.manifest.id} to ${at}` });
-  // While it reads its configuration the server knows no names of zones, not even Z.
   const target = {
-    recovery_target_time: at.replace('T', ' ').replace('Z', '+00'),
+    recovery_target_time: recoveryTime(moment.atUs),
     recovery_target_inclusive: 'on',
     recovery_target_timeline: String(run.timeline),
   };

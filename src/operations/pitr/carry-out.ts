@@ -15,7 +15,7 @@ import { endedEarly, refuseEarlyEnd } from './early-end.ts';
 import type { RecoveryPlaces } from './folders.ts';
 import type { PitrPlan } from './plan.ts';
 import type { PitrAction, PitrRecovered } from './request.ts';
-import { formatMicroseconds } from './moment.ts';
+import { recoveryTime } from './moment.ts';
 import { serveWal, type WalServer } from './wal-server.ts';
 import { replayMeter } from './replay-meter.ts';
 import { checkStructure } from './structure-check.ts';
@@ -195,9 +195,8 @@ function recoveryTarget({ target, run }: PitrPlan, inclusive: boolean): Record<s
   const timeline = { recovery_target_timeline: String(run.timeline) };
   const common = { ...timeline, recovery_target_inclusive: inclusive ? 'on' : 'off' };
   if (target.kind === 'latest') return timeline;
-  // While it reads its configuration the server knows no names of zones, not even Z.
   if (target.kind === 'time') {
-    return { ...common, recovery_target_time: formatMicroseconds(target.atUs).replace('T', ' ').replace('Z', '+00') };
+    return { ...common, recovery_target_time: recoveryTime(target.atUs) };
   }
   if (target.kind === 'name') return { ...timeline, recovery_target_name: target.name };
   return { ...common, [`recovery_target_${target.kind}`]: target.text };

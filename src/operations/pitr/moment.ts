@@ -37,6 +37,11 @@ export function formatMicroseconds(us: bigint): string {
   return `${toTheSecond}.${String(us % 1_000_000n).padStart(6, '0')}Z`;
 }
 
+/** As recovery_target_time: while the server reads its configuration it knows no names of zones, not even Z. */
+export function recoveryTime(us: bigint): string {
+  return formatMicroseconds(us).replace('T', ' ').replace('Z', '+00');
+}
+
 /** "2026-01-02T03:04:05.123456+01:00" (or a blank for the T) in microseconds since 1970. */
 export function parseTime(text: string): bigint {
   const [, date, time = '', fraction = '', zone] =
