@@ -29,18 +29,15 @@ export function judgeArchiving(
   if (state.isStandby || (base === undefined && !comesHere)) return slots;
   const faults = [...ofSettings(name, state, streamed !== undefined), ...slots];
   if (faults.length > 0) return faults;
-  const how = pushesHere(state)
-    ? 'archive_command hands it over, ' +
-      (state.lastArchived === undefined
-        ? 'nothing yet'
-        : `last ${state.lastArchived} at ${state.lastArchivedAt ?? 'an unknown time'}`)
-    : `it is received over slot ${streamed?.name ?? ''}`;
-  return [
-    passed(
-      name,
-      `write-ahead log (wal_level ${state.walLevel}) comes here: ${how}; failures so far: ${state.failures}`,
-    ),
-  ];
+  const how = pushesHere(state) ? handedOver(state) : `it is received over slot ${streamed?.name ?? ''}`;
+  const level = `wal_level ${state.walLevel}`;
+  const message = `write-ahead log (${level}) comes here: ${how}; failures so far: ${state.failures}`;
+  return [passed(name, message)];
+}
+
+function handedOver({ lastArchived, lastArchivedAt = 'an unknown time' }: ArchiverState): string {
+  const last = lastArchived === undefined ? 'nothing yet' : `last ${lastArchived} at ${lastArchivedAt}`;
+  return `archive_command hands it over, ${last}`;
 }
 
 /** The recipe's call, wherever the program lies. */
@@ -54,91 +51,60 @@ function pushesHere({ archiveMode, archiveCommand, archiveLibrary }: ArchiverSta
 }
 
 function ofSettings(name: string, state: ArchiverState, isStreamed: boolean): DoctorCheck[] {
-  const { walLevel, archiveMode, archiveCommand, archiveLibrary, isFailing, failures, lastFailed, lastFailedAt } =
-    state;
-  if (walLevel === 'minimal') {
-    return [
-      failed(
-        name,
-        'wal_level is minimal: the log is not enough for a recovery',
-        'set wal_level = replica and restart the server',
-        'source',
-      ),
-    ];
+  if (state.walLevel === 'minimal') {
+    const hint = 'set wal_level = replica and restart the server';
+    return [failed(name, 'wal_level is minimal: the log is not enough for a recovery', hint, 'source')];
   }
   if (isStreamed) return [];
+  const fault = notArchivedHere(name, state) ?? archivingFails(name, state);
+  return fault === undefined ? [] : [fault];
+}
+
+/** Why the server's settings hand no log to us. Undefined: they do. */
+function notArchivedHere(name: string, state: ArchiverState): DoctorCheck | undefined {
+  const { archiveMode, archiveCommand, archiveLibrary } = state;
   if (archiveMode === 'off') {
-    return [
-      warned(
-        name,
-        'archive_mode is off, and no wal stream receives the log: without it base backups are of no use',
-        recipe,
-      ),
-    ];
+    const message = 'archive_mode is off, and no wal stream receives the log: without it base backups are of no use';
+    return warned(name, message, recipe);
   }
   if (archiveLibrary !== '') {
-    return [
-      warned(
-        name,
-        `archive_library is set (${archiveLibrary}), so that archive_command is not called`,
-        `set archive_library = '', then ${recipe}`,
-      ),
-    ];
+    const message = `archive_library is set (${archiveLibrary}), so that archive_command is not called`;
+    return warned(name, message, `set archive_library = '', then ${recipe}`);
   }
   if (archiveCommand === undefined) {
-    return [
-      warned(
-        name,
-        'this user may not see archive_command',
-        'GRANT pg_read_all_settings to it, or look at SHOW archive_command',
-      ),
-    ];
+    const hint = 'GRANT pg_read_all_settings to it, or look at SHOW archive_command';
+    return warned(name, 'this user may not see archive_command', hint);
   }
-  if (!pushesHere(state)) {
-    return [
-      warned(
-        name,
-        archiveCommand === ''
-          ? 'archive_command is empty: the server keeps all of its log'
-          : 'archive_command does not call lifeboat wal push: the log goes elsewhere',
-        recipe,
-      ),
-    ];
-  }
-  if (isFailing) {
-    return [
-      failed(
-        name,
-        `archive_command fails: ${counted(failures, 'failure')}, last for ${lastFailed ?? 'a file'} at ` +
-          `${lastFailedAt ?? 'an unknown time'}; the server keeps the log until its disk is full`,
-        "the server's log has what it said; run it by hand as the server's user",
-        'source',
-      ),
-    ];
-  }
-  return [];
+  if (pushesHere(state)) return undefined;
+  const message =
+    archiveCommand === ''
+      ? 'archive_command is empty: the server keeps all of its log'
+      : 'archive_command does not call lifeboat wal push: the log goes elsewhere';
+  return warned(name, message, recipe);
+}
+
+function archivingFails(name: string, state: ArchiverState): DoctorCheck | undefined {
+  const { isFailing, failures, lastFailed = 'a file', lastFailedAt = 'an unknown time' } = state;
+  if (!isFailing) return undefined;
+  return failed(
+    name,
+    `archive_command fails: ${counted(failures, 'failure')}, last for ${lastFailed} at ${lastFailedAt}; ` +
+      'the server keeps the log until its disk is full',
+    "the server's log has what it said; run it by hand as the server's user",
+    'source',
+  );
 }
 
 function judgeSlot(name: string, { name: slot, isActive, heldBytes, walStatus }: ReplicationSlot): DoctorCheck[] {
   if (walStatus === 'lost') {
-    return [
-      warned(
-        name,
-        `replication slot ${slot} has lost log that its consumer needs`,
-        `drop it, and set up its consumer anew: SELECT pg_drop_replication_slot('${slot}')`,
-      ),
-    ];
+    const message = `replication slot ${slot} has lost log that its consumer needs`;
+    const hint = `drop it, and set up its consumer anew: SELECT pg_drop_replication_slot('${slot}')`;
+    return [warned(name, message, hint)];
   }
   if (heldBytes <= slotLimitBytes) return [];
+  const held = `holds back ${formatBytes(heldBytes)} of log on the server`;
   const hint = isActive
     ? 'see what slows its consumer'
     : `if its consumer is gone for good: SELECT pg_drop_replication_slot('${slot}')`;
-  return [
-    warned(
-      name,
-      `replication slot ${slot} (${isActive ? 'active' : 'not active'}) holds back ${formatBytes(heldBytes)} of ` +
-        'log on the server',
-      hint,
-    ),
-  ];
+  return [warned(name, `replication slot ${slot} (${isActive ? 'active' : 'not active'}) ${held}`, hint)];
 }

@@ -2,8 +2,9 @@
 import type { RunContext } from '../../lib/events.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { readFacts } from '../../repository/backups/facts.ts';
-import { canDecrypt, hasSymmetricKey } from '../../repository/keys/material.ts';
+import { canDecrypt, hasSymmetricKey, type KeyMaterial } from '../../repository/keys/material.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { attempt, failed, passed, warned } from './check.ts';
 import type { DoctorCheck } from './request.ts';
@@ -59,31 +60,24 @@ async function checkKey(repository: Repository): Promise<DoctorCheck | DoctorChe
   const { keyring } = repository;
   if (keyring === undefined) return [];
   if (!hasSymmetricKey(keyring.material)) {
-    const reads = canDecrypt(keyring.material);
-    const writes = keyring.material.recipients.length > 0;
-    return passed(
-      'key',
-      writes
-        ? `backups are written for ${keyring.material.recipients.length} public ` +
-            `recipients${reads ? '' : '; this host cannot read them'}`
-        : 'this host reads and cannot write: it has an identity, but no recipient',
-    );
+    return passed('key', describeRecipients(keyring.material));
   }
   const { dataKey } = await keyring.writeKey();
   return passed('key', `opens the newest data key, ${dataKey.id.toString('hex')}`);
 }
 
+function describeRecipients(material: KeyMaterial): string {
+  const { length } = material.recipients;
+  if (length === 0) return 'this host reads and cannot write: it has an identity, but no recipient';
+  const reads = canDecrypt(material) ? '' : '; this host cannot read them';
+  return `backups are written for ${length} public recipients${reads}`;
+}
+
 function checkManifests(damaged: readonly ListedManifest[]): DoctorCheck[] {
-  return damaged
-    .slice(0, 5)
-    .map(({ id, reason }) =>
-      failed(
-        'manifests',
-        `backup ${id} cannot be used: ${reason ?? 'its manifest is damaged'}`,
-        'lifeboat list shows the others',
-        'integrity',
-      ),
-    );
+  return damaged.slice(0, 5).map(({ id, reason = 'its manifest is damaged' }) => {
+    const message = `backup ${id} cannot be used: ${reason}`;
+    return failed('manifests', message, 'lifeboat list shows the others', 'integrity');
+  });
 }
 
 async function checkNewest(
@@ -93,50 +87,55 @@ async function checkNewest(
   listed: ListedManifest | undefined,
 ): Promise<DoctorCheck> {
   const lost = await repository.state.rolledBackFrom(target, listed?.manifest);
-  if (lost !== undefined) {
-    return failed(
-      name,
-      `this host remembers a newer one, ${lost.id}, which is gone: it was removed, or an older state of the ` +
-        'repository was put back',
-      'find out who did that; if it was intended, the next backup ends this',
-      'integrity',
-    );
-  }
+  if (lost !== undefined) return rolledBack(name, lost.id);
   if (listed?.manifest === undefined) {
     return warned(name, `there is no backup of target ${target} yet`, `lifeboat backup${targetFlag(target)}`);
   }
-  const { manifest, trust, reason, id } = listed;
-  if (trust === 'untrusted') {
-    return warned(
-      name,
-      `${id} does not count: ${reason}`,
-      'if you know who wrote it, list its key in encryption.trustedKeys',
-    );
-  }
-  if (trust === 'unchecked') {
-    if (!repository.canRead) {
-      return passed(name, `${id}, ${ageOf(manifest.finishedAt)} old; this host has no key to read it`);
-    }
-    return failed(
-      name,
-      `${id} cannot be opened: ${reason}`,
-      'configure the key that is on the recovery sheet of this repository; without it this backup is lost',
-      'key',
-    );
-  }
+  const unusable = judgeTrust(name, repository, listed, listed.manifest);
+  if (unusable !== undefined) return unusable;
+  const { id, manifest } = listed;
   await readFacts(repository, manifest);
-  const message =
-    `${id}, ${ageOf(manifest.finishedAt)} ` +
-    `old${repository.encryption === 'none' ? '' : ', opens with the configured key'}`;
+  const opens = repository.encryption === 'none' ? '' : ', opens with the configured key';
+  const message = `${id}, ${ageOf(manifest)} old${opens}`;
   if (Date.now() - Date.parse(manifest.finishedAt) < oldMs) return passed(name, message);
-  return warned(
+  const hint = `is it scheduled, and does it succeed? Take one now: lifeboat backup${targetFlag(target)}`;
+  return warned(name, message, hint);
+}
+
+function rolledBack(name: string, id: string): DoctorCheck {
+  return failed(
     name,
-    message,
-    `is it scheduled, and does it succeed? Take one now: lifeboat backup${targetFlag(target)}`,
+    `this host remembers a newer one, ${id}, which is gone: it was removed, or an older state of the repository was ` +
+      'put back',
+    'find out who did that; if it was intended, the next backup ends this',
+    'integrity',
   );
 }
 
-function ageOf(finishedAt: string): string {
+/** Of a backup that cannot be read, or does not count. Undefined: it can, and does. */
+function judgeTrust(
+  name: string,
+  repository: Repository,
+  { id, trust, reason }: ListedManifest,
+  manifest: Manifest,
+): DoctorCheck | undefined {
+  if (trust === 'untrusted') {
+    const hint = 'if you know who wrote it, list its key in encryption.trustedKeys';
+    return warned(name, `${id} does not count: ${reason}`, hint);
+  }
+  if (trust !== 'unchecked') return undefined;
+  if (!repository.canRead) {
+    return passed(name, `${id}, ${ageOf(manifest)} old; this host has no key to read it`);
+  }
+  return failed(
+    name,
+    `${id} cannot be opened: ${reason}`,
+    'configure the key that is on the recovery sheet of this repository; without it this backup is lost',
+    'key',
+  );
+}
+
+function ageOf({ finishedAt }: Manifest): string {
   return formatDuration(Math.max(0, Date.now() - Date.parse(finishedAt)));
 }
 

@@ -12,7 +12,7 @@ import { withRedis } from '../../source/redis/connection.ts';
 import { isLoopback, parseRedisUrl, type RedisEndpoint } from '../../source/redis/endpoint.ts';
 import { probeRedis } from '../../source/redis/probe.ts';
 import { rdbVersionOf, whyNotLoadable } from '../../source/redis/rdb-versions.ts';
-import { findServerBinaries } from '../../source/redis/scratch-server.ts';
+import { findServerBinaries, type ServerBinary } from '../../source/redis/scratch-server.ts';
 import { readConfig, readInfo, versionFrom, type ServerVersion } from '../../source/redis/server-info.ts';
 import {
   attempt,
@@ -31,6 +31,10 @@ export async function checkRedis(target: string, config: RedisConfig, context: R
   const contact = limited(context, async ({ signal }) => meet(parseRedisUrl(config), signal), contactLimitMs);
   // Whoever needs it tells its failure.
   contact.catch(() => {});
+  const server = contact.then(
+    ({ version }) => version,
+    () => undefined,
+  );
   const folders: DataFolder[] = [];
   const all = await Promise.all([
     attempt(name, context, async (limit) => {
@@ -38,17 +42,7 @@ export async function checkRedis(target: string, config: RedisConfig, context: R
       if (folder !== undefined) folders.push({ what: `the data of ${target}'s Redis`, path: folder });
       return checkServer(name, config, limit);
     }),
-    attempt(`${name} tools`, context, async (limit) =>
-      checkTools(
-        `${name} tools`,
-        config,
-        contact.then(
-          ({ version }) => version,
-          () => undefined,
-        ),
-        limit,
-      ),
-    ),
+    attempt(`${name} tools`, context, async (limit) => checkTools(`${name} tools`, config, server, limit)),
     attempt(`${name} spool`, context, async () => {
       const met = await contact.catch(() => undefined);
       return met === undefined ? [] : checkSpool(`${name} spool`, met.dataBytes);
@@ -108,36 +102,14 @@ async function checkTools(
     versionOf('redis-check-rdb', /(\d+\.\d+\S*)/, context),
     met,
   ]);
-  const checks: DoctorCheck[] = [];
-  if (cli === undefined && method !== 'scan') {
-    checks.push(
-      failed(
-        name,
-        'redis-cli, which takes the snapshot, is not installed',
-        'install it (Debian, Ubuntu: apt-get install redis-tools)',
-        'tool',
-      ),
-    );
-  }
   const fitting = binaries.find(
     ({ version }) => server === undefined || whyNotLoadable(snapshotOf(server), version) === undefined,
   );
-  if (fitting === undefined) {
-    const have =
-      binaries.length === 0
-        ? 'no redis-server is installed here'
-        : `the ${binaries.map(({ version }) => version.text).join(' and ')} here cannot load a snapshot of ` +
-          `${server?.text}`;
-    checks.push(
-      warned(
-        name,
-        `${have}: restores go key by key, and snapshots cannot be proven`,
-        'install redis-server of the same release or newer; it need not run (Debian, Ubuntu: apt-get install ' +
-          'redis-server)',
-      ),
-    );
-  }
-  if (checks.length > 0) return checks;
+  const faults = [
+    ...(cli === undefined && method !== 'scan' ? [noClient(name)] : []),
+    ...(fitting === undefined ? [noServer(name, binaries, server)] : []),
+  ];
+  if (faults.length > 0) return faults;
   const parts = [
     ...(cli === undefined ? [] : [`redis-cli ${cli}`]),
     fitting?.version.text,
@@ -146,6 +118,25 @@ async function checkTools(
       : `redis-check-rdb ${checker}`,
   ];
   return [passed(name, `${parts.join(', ')}${server === undefined ? '' : `, for ${server.text}`}`)];
+}
+
+function noClient(name: string): DoctorCheck {
+  const hint = 'install it (Debian, Ubuntu: apt-get install redis-tools)';
+  return failed(name, 'redis-cli, which takes the snapshot, is not installed', hint, 'tool');
+}
+
+/** None of the servers that are installed can load what `server` saves. */
+function noServer(name: string, binaries: readonly ServerBinary[], server: ServerVersion | undefined): DoctorCheck {
+  const versions = binaries.map(({ version }) => version.text).join(' and ');
+  const have =
+    binaries.length === 0
+      ? 'no redis-server is installed here'
+      : `the ${versions} here cannot load a snapshot of ${server?.text}`;
+  return warned(
+    name,
+    `${have}: restores go key by key, and snapshots cannot be proven`,
+    'install redis-server of the same release or newer; it need not run (Debian, Ubuntu: apt-get install redis-server)',
+  );
 }
 
 function snapshotOf(server: ServerVersion): { version: number; valkey: boolean } {

@@ -21,9 +21,9 @@ export async function checkStorage(
 ): Promise<readonly DoctorCheck[]> {
   let stampMs: number | undefined;
   const written = await attempt('repository writing', context, async () => {
-    const { checks, nowMs } = await tryObject(storage);
-    stampMs = nowMs;
-    return checks;
+    const trial = await tryObject(storage);
+    stampMs = trial.nowMs;
+    return judgeTrial(trial);
   });
   return [
     ...written,
@@ -36,66 +36,71 @@ export async function checkStorage(
 const abandonedMs = 3_600_000;
 const folder = 'locks/doctor/';
 
+interface Trial {
+  /** What leases rest on and this storage does not keep. */
+  readonly faults: readonly string[];
+  /** By the storage's clock. */
+  readonly nowMs: number;
+  /** Of its clock to ours. */
+  readonly differenceMs: number;
+}
+
 /**
  * Writes a small object where leases lie, finds it, reads it, removes it and misses it. Throws where that cannot be
  * done at all.
  */
-async function tryObject(storage: Storage): Promise<{ checks: DoctorCheck[]; nowMs: number }> {
+async function tryObject(storage: Storage): Promise<Trial> {
   const key = `${folder}${randomBytes(8).toString('hex')}`;
   const content = randomBytes(64);
   const faults: string[] = [];
-  let info: ObjectInfo;
-  let differenceMs = 0;
   try {
     await storage.put(key, [content]);
     const listed = await trials(storage);
-    if (!listed.some((each) => each.key === key)) {
-      faults.push('an object just written does not show in the next listing');
-    }
+    if (!holds(listed, key)) faults.push('an object just written does not show in the next listing');
     // Measured on a second writing: the first one may have had to open a connection.
-    differenceMs = await clockDifference(async () => {
+    const differenceMs = await clockDifference(async () => {
       await storage.put(key, [content], { replace: true });
       return (await storage.stat(key)).modifiedMs;
     }, 1000);
-    info = await storage.stat(key);
-    if (!content.equals(await storage.get(key))) {
-      throw new LifeboatError('integrity', `${storage.location} gives back other bytes than were written`, {
-        hint: 'do not trust this storage; see whether something between it and this host changes data',
-      });
-    }
-    if (!content.subarray(16, 48).equals(await storage.get(key, { start: 16, end: 48 }))) {
-      throw new LifeboatError('integrity', `${storage.location} gives back another range than was asked for`, {
-        hint: 'do not trust this storage',
-      });
-    }
-    const nowMs = info.modifiedMs;
+    const { modifiedMs: nowMs } = await storage.stat(key);
+    await compareContent(storage, key, content);
     const old = listed.filter((each) => each.modifiedMs < nowMs - abandonedMs).map((each) => each.key);
     await storage.remove([key, ...old]);
-    if ((await trials(storage)).some((each) => each.key === key)) {
-      faults.push('an object just removed still shows in the next listing');
-    }
+    if (holds(await trials(storage), key)) faults.push('an object just removed still shows in the next listing');
+    return { faults, nowMs, differenceMs };
   } catch (error) {
     await storage.remove([key], { afterAbort: true, budgetMs: 1000 }).catch(() => {});
     throw error;
   }
-  const clock = judgeClock('repository clock', 'the storage', differenceMs);
-  if (faults.length === 0) {
-    return {
-      checks: [passed('repository writing', 'an object was written, listed, read and removed'), clock],
-      nowMs: info.modifiedMs,
-    };
+}
+
+/** Throws `integrity` unless the storage gives back what it was given, whole and by range. */
+async function compareContent(storage: Storage, key: string, content: Buffer): Promise<void> {
+  if (!content.equals(await storage.get(key))) {
+    throw new LifeboatError('integrity', `${storage.location} gives back other bytes than were written`, {
+      hint: 'do not trust this storage; see whether something between it and this host changes data',
+    });
   }
-  return {
-    checks: [
-      warned(
-        'repository writing',
-        faults.join('; '),
-        'leases cannot keep several hosts apart there: let only one host write to this repository',
-      ),
-      clock,
-    ],
-    nowMs: info.modifiedMs,
-  };
+  if (!content.subarray(16, 48).equals(await storage.get(key, { start: 16, end: 48 }))) {
+    throw new LifeboatError('integrity', `${storage.location} gives back another range than was asked for`, {
+      hint: 'do not trust this storage',
+    });
+  }
+}
+
+function judgeTrial({ faults, differenceMs }: Trial): DoctorCheck[] {
+  const name = 'repository writing';
+  const hint = 'leases cannot keep several hosts apart there: let only one host write to this repository';
+  return [
+    faults.length === 0
+      ? passed(name, 'an object was written, listed, read and removed')
+      : warned(name, faults.join('; '), hint),
+    judgeClock('repository clock', 'the storage', differenceMs),
+  ];
+}
+
+function holds(listed: readonly ObjectInfo[], key: string): boolean {
+  return listed.some((each) => each.key === key);
 }
 
 async function trials(storage: Storage): Promise<ObjectInfo[]> {
