@@ -62,6 +62,23 @@ export function configPage(): string {
         ),
       ],
     ],
+    [
+      'Environment file',
+      [
+        ...paragraph(
+          'The file that --env-file or the key envFile names holds NAME=value lines, UTF-8, at most 1 MiB, ' +
+            'read as if they stood in the environment; what does stand there wins. Empty lines and those that ' +
+            'begin with # or ; are passed over, and export before a name is. A value is what stands behind ' +
+            "the = without the blanks around it, a # in it included. In '…' everything stands for itself; in " +
+            '"…" the characters ", \\, $ and ` are written with a \\ before them. Quoted values may go over ' +
+            'several lines, and a comment may stand behind them. systemd and docker read the same from such ' +
+            'lines but for quotes, which docker keeps. What is read differently elsewhere is refused with the ' +
+            'number of its line, like all else that cannot be read: outside of quotes a # behind a blank, and ' +
+            'a backslash.',
+        ),
+        ...paragraph('One line end at the end of a value is dropped, wherever it comes from.'),
+      ],
+    ],
     ['Keys', keyEntries(schema, schema.$defs ?? {}, '')],
     [
       'Environment',

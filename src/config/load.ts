@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { parseEnv } from 'node:util';
-import { messageOf } from '../lib/errors.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { tellingFileErrors } from '../lib/file-errors.ts';
 import type { Config } from './config.ts';
 import { findConfigFile, type Environment } from './discover.ts';
@@ -138,14 +137,34 @@ async function readEnvFile(
       ? resolve(dirname(file), document['envFile'])
       : undefined;
   const path = options.envFile === undefined ? configured : resolve(options.cwd, options.envFile);
-  if (path === undefined) return { env: options.env, envFile: undefined, originNames: (name) => name };
-  const text = await tellingFileErrors(`cannot read the environment file ${path}`, {}, async () =>
-    readFile(path, 'utf8'),
-  );
-  const inFile = parseEnv(text) as Record<string, string>;
+  const env = withoutLineEnds(options.env);
+  if (path === undefined) return { env, envFile: undefined, originNames: (name) => name };
+  const inFile = withoutLineEnds(await variablesOf(path));
   const originNames = (name: string): string =>
     options.env[name] === undefined && inFile[name] !== undefined ? `${name} in ${path}` : name;
-  return { env: { ...inFile, ...options.env }, envFile: path, originNames };
+  return { env: { ...inFile, ...env }, envFile: path, originNames };
+}
+
+const maxEnvFileBytes = 1024 * 1024;
+
+async function variablesOf(path: string): Promise<Environment> {
+  const act = `cannot read the environment file ${path}`;
+  const bytes = await tellingFileErrors(act, {}, async () => readFile(path));
+  if (bytes.length > maxEnvFileBytes) throw new LifeboatError('usage', `${act}: it is larger than 1 MiB`);
+  const { EnvFileError, parseEnvFile } = await import('./env-file.ts');
+  try {
+    return parseEnvFile(bytes);
+  } catch (error) {
+    if (!(error instanceof EnvFileError)) throw error;
+    const hint =
+      "the rules stand in lifeboat.config(5), ENVIRONMENT FILE; single quotes keep a value as it is: NAME='…'";
+    throw new LifeboatError('usage', `${act}: ${error.message}`, { hint });
+  }
+}
+
+/** A value is the same one in a variable and in a file of its own (NAME_FILE): one line end at its end is dropped. */
+function withoutLineEnds(env: Environment): Environment {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, value?.replace(/\r?\n$/, '')]));
 }
 
 /** A plain URL becomes an object, so that the environment can add keys to it. */

@@ -327,6 +327,26 @@ describe('file', () => {
     );
     assert.equal((await load({}, { cwd, configPath: '/nowhere/x.json', configMayBeMissing: true })).file, undefined);
     assert.match(await faultsOf(load({}, { envFile: '/nowhere/x.env' })), /cannot read the environment file/);
+    await writeFile(join(cwd, 'bad.env'), 'REDIS_URL=redis://h\nBACKUP_ENCRYPTION_PASSPHRASE=hush # comment\n');
+    const message = await faultsOf(load({}, { envFile: join(cwd, 'bad.env') }));
+    assert.match(message, /bad\.env: line 2: has a # behind a blank/);
+    assert.doesNotMatch(message, /hush/);
+  });
+
+  test('a passphrase is the same one in a variable, in a line of the env file and in a file of its own', async () => {
+    const cwd = await withFile({});
+    await writeFile(join(cwd, 'passphrase'), 'correct#horse battery\n');
+    await writeFile(join(cwd, 'env'), '\ufeffBACKUP_ENCRYPTION_PASSPHRASE=correct#horse battery\n');
+    const name = 'BACKUP_ENCRYPTION_PASSPHRASE';
+    for (const [env, envFile] of [
+      [{ [name]: 'correct#horse battery\n' }],
+      [{ [name]: 'correct#horse battery\r\n' }],
+      [{ [`${name}_FILE`]: join(cwd, 'passphrase') }],
+      [{}, join(cwd, 'env')],
+    ] as const) {
+      const { config } = await load(env, { cwd, envFile });
+      assert.equal(config.encryption.passphrase?.reveal(), 'correct#horse battery');
+    }
   });
 
   test('is looked for in the XDG folder', async () => {
