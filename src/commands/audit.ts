@@ -1,7 +1,7 @@
 /** lifeboat audit */
 import { Option, type Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
-import { parseDuration } from '../lib/time.ts';
+import { momentOf, parseDuration } from '../lib/time.ts';
 import { count, oneOf } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
@@ -44,9 +44,10 @@ export function declare(command: Command, session: Session): void {
 function since(text: string): number {
   const duration = text.replace(/ ago$/, '');
   if (/^\d+(\.\d+)?[smhdw]$/.test(duration)) return Date.now() - parseDuration(duration);
-  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text))) {
-    return Date.parse(text);
-  }
+  const [, date = '', time = '', zone = ''] =
+    /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)$/.exec(text) ?? [];
+  const ms = momentOf(date, time, zone);
+  if (ms !== undefined) return ms;
   throw new LifeboatError('usage', `--since: "${text}" is not a time`, {
     hint: 'write 2026-01-02T03:04:05Z (with its zone), or how long ago: 36h, 30d',
   });

@@ -6,6 +6,18 @@ export function compactUtc(date: Date): string {
   return date.toISOString().replaceAll(/[-:]|\.\d{3}/g, '');
 }
 
+/**
+ * Milliseconds since 1970 of a date (`2026-01-02`), a time (`03:04`, with seconds and a fraction if need be) and a zone
+ * (`Z`, `+01:00`); undefined where they name no moment. The days of a month are counted here, since V8's Date.parse
+ * takes 31 November for 1 December.
+ */
+export function momentOf(date: string, time: string, zone: string): number | undefined {
+  const dayMs = Date.parse(`${date}T00:00:00Z`);
+  if (Number.isNaN(dayMs) || new Date(dayMs).toISOString().slice(0, 10) !== date) return undefined;
+  const ms = Date.parse(`${date}T${time}${zone}`);
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
 const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
 
 /** `90s`, `5m`, `12h`, `30d`, `2w` in milliseconds. Anything else is a usage error. */

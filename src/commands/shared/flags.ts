@@ -4,7 +4,7 @@ import { parseCompression, type CompressionSettings } from '../../config/compres
 import type { Layer } from '../../config/origins.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { didYouMean } from '../../lib/suggest.ts';
-import { formatDuration, parseDuration } from '../../lib/time.ts';
+import { formatDuration, momentOf, parseDuration } from '../../lib/time.ts';
 import type { ComponentName } from '../../operations/operation.ts';
 
 export const componentNames = ['database', 'redis', 'files', 'base'] as const satisfies readonly ComponentName[];
@@ -77,10 +77,10 @@ export function gigabytesText(bytes: number): string {
 
 /** `2026-01-02`, `2026-01-02T03:04`, with seconds and zone if need be (default UTC), in milliseconds since 1970. */
 export function moment(text: string): number {
-  const [, day, time = '00:00', zone = 'Z'] =
+  const [, day = '', time = '00:00', zone = 'Z'] =
     /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text.trim()) ?? [];
-  const ms = Date.parse(`${day}T${time}${zone}`);
-  if (Number.isNaN(ms)) throw new InvalidArgumentError('It is not a time: write 2026-01-02T03:04:05Z.');
+  const ms = momentOf(day, time, zone);
+  if (ms === undefined) throw new InvalidArgumentError('It is not a time: write 2026-01-02T03:04:05Z.');
   return ms;
 }
 

@@ -3,7 +3,7 @@
  * or the first consistent one.
  */
 import { LifeboatError } from '../../lib/errors.ts';
-import { parseDuration } from '../../lib/time.ts';
+import { momentOf, parseDuration } from '../../lib/time.ts';
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 
 export type PitrTarget =
@@ -56,8 +56,8 @@ export function parseTime(text: string): bigint {
   const offset = /^[+-]/.test(zone)
     ? zone.replace(/^([+-]\d\d):?(\d\d)?$/, (_, hours: string, minutes = '00') => `${hours}:${minutes}`)
     : 'Z';
-  const ms = Date.parse(`${date}T${time.length === 5 ? `${time}:00` : time}${offset}`);
-  if (Number.isNaN(ms)) throw new LifeboatError('usage', `"${text}" is not a recovery target`, { hint });
+  const ms = momentOf(date, time, offset);
+  if (ms === undefined) throw new LifeboatError('usage', `"${text}" names no day or time that there is`, { hint });
   return BigInt(ms) * 1000n + BigInt(fraction.padEnd(6, '0'));
 }
 
