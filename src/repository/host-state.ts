@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { systemCodeOf } from '../lib/errors.ts';
 import { fileError, stateFolderHint, tellingFileErrors } from '../lib/file-errors.ts';
 import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
+import { isAheadOfClocks } from './clocks.ts';
 import type { DataKey } from './box/crypto.ts';
 import { signerFromSeed, type Signer } from './box/signing.ts';
 
@@ -109,7 +110,10 @@ export class RepositoryState {
 
   async rememberDataKey(key: SeenDataKey): Promise<void> {
     const known = await this.newestDataKey();
-    if (known !== undefined && (known.id === key.id || Date.parse(known.createdAt) > Date.parse(key.createdAt))) return;
+    if (known?.id === key.id) return;
+    // One that no clock shows would be the newest for ever.
+    const isNewer = known !== undefined && Date.parse(known.createdAt) > Date.parse(key.createdAt);
+    if (isNewer && !isAheadOfClocks(known.createdAt)) return;
     await writeStateFile(join(this.#folder, 'newest-data-key.json'), { id: key.id, createdAt: key.createdAt });
   }
 

@@ -3,16 +3,13 @@
  * over the copy beside each backup; killed half-way it is simply run again.
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
-import {
-  encodeKeyFile,
-  entryBelongsTo,
-  parseKeyFile,
-  wrapDataKey,
-  type KeyEntry,
-  type ReadKeyFile,
-} from './keys/file.ts';
+import { isDamage } from './keys/failures.ts';
+import { entryBelongsTo, parseKeyFile, wrapDataKey, type KeyEntry, type ReadKeyFile } from './keys/file.ts';
+import { putKeyFile, type NewKeyFile } from './keys/put-key-file.ts';
 import { hasSymmetricKey, type KeyMaterial } from './keys/material.ts';
-import type { Keyring, OpenedKey } from './keys/keyring.ts';
+import type { OpenedKey } from './keys/cached-open.ts';
+import type { Keyring } from './keys/keyring.ts';
+import { NotFoundError } from '../storage/storage.ts';
 import { acquireLease } from './leases/acquire.ts';
 import type { Repository } from './repository.ts';
 
@@ -28,8 +25,8 @@ export interface RewrapChange {
 export interface RewrapReport {
   /** Data keys whose key file was written anew. */
   readonly changed: readonly string[];
-  /** Data keys we cannot open, with the reason: they are as they were. */
-  readonly unopened: readonly { readonly id: string; readonly reason: string }[];
+  /** Data keys that are as they were, with the reason: we cannot open them, or nobody vouches for them. */
+  readonly unchanged: readonly { readonly id: string; readonly reason: string }[];
   /** Copies beside backups that were written anew. */
   readonly copies: number;
 }
@@ -90,44 +87,97 @@ export async function rewrapKeys(repository: Repository, change: RewrapChange): 
   await using lease = await acquireLease(repository.storage, { scope: 'keys', command: 'keys' });
   const { files, damaged: broken } = await keyring.keyFiles();
   if (broken[0] !== undefined) throw broken[0];
-  const planned: { readonly file: ReadKeyFile; readonly bytes: Buffer }[] = [];
-  const unopened: { id: string; reason: string }[] = [];
-  for (const file of files) {
-    const opened = await attemptOpen(keyring, file.id);
-    if (typeof opened === 'string') {
-      unopened.push({ id: file.id, reason: opened });
-      continue;
-    }
-    const recipients = await changedEntries(file, opened, change);
-    if (recipients.length === 0) {
-      throw new LifeboatError('usage', `data key ${file.id} would be left without anybody who can open it`, {
-        state: 'nothing was changed',
-        hint: 'add the new key or recipient first',
-      });
-    }
-    if (recipients.length !== file.recipients.length || recipients.some((entry, n) => entry !== file.recipients[n])) {
-      planned.push({ file, bytes: encodeKeyFile({ id: file.id, createdAt: file.createdAt, recipients }, opened) });
-    }
+  const planned: NewKeyFile[] = [];
+  const unchanged: { id: string; reason: string }[] = [];
+  for (const { id } of files) {
+    const plan = await planRewrap(keyring, id, change);
+    if (typeof plan === 'string') unchanged.push({ id, reason: plan });
+    else if (plan !== undefined) planned.push(plan);
   }
   await lease.check();
-  for (const { file, bytes } of planned) await repository.storage.put(file.object, [bytes], { replace: true });
-  return { changed: planned.map(({ file }) => file.id), unopened, copies: await refreshCopies(repository) };
+  const { rawKey, passphrases } = change.add ?? noKeys;
+  const openers = { ...keyring.material, rawKey, passphrases, identities: [] };
+  for (const each of planned) await putKeyFile(repository.storage, each, openers, { replace: true });
+  return { changed: planned.map(({ file }) => file.id), unchanged, copies: await refreshCopies(repository, keyring) };
 }
 
-/** Makes each backups/<id>/keys.json what its data key's file in keys/ is now. Returns how many were not. */
-async function refreshCopies(repository: Repository): Promise<number> {
+/** What becomes of one data key: a new file, nothing (undefined), or the reason why it has to stay as it is. */
+async function planRewrap(
+  keyring: Keyring,
+  id: string,
+  change: RewrapChange,
+): Promise<NewKeyFile | string | undefined> {
+  const opened = await attemptOpen(keyring, id);
+  if (typeof opened === 'string') return opened;
+  const file = await attemptRead(keyring, id);
+  if (typeof file === 'string') return file;
+  const recipients = await changedEntries(file, opened, change);
+  if (recipients.length === 0) {
+    throw new LifeboatError('usage', `data key ${id} would be left without anybody who can open it`, {
+      state: 'nothing was changed',
+      hint: 'add the new key or recipient first',
+    });
+  }
+  if (recipients.length === file.recipients.length && recipients.every((entry, n) => entry === file.recipients[n])) {
+    return undefined;
+  }
+  const isVouchedFor = await keyring.vouchesFor(file);
+  // Who opens a data key by a raw key or passphrase writes under it, and believes what is sealed under it.
+  if (!isVouchedFor && recipients.some((entry) => entry.type !== 'age' && !file.recipients.includes(entry))) {
+    return notVouchedFor(file);
+  }
+  return {
+    file: { id, createdAt: file.createdAt, recipients },
+    dataKey: opened,
+    signer: isVouchedFor ? await keyring.signer() : undefined,
+  };
+}
+
+function notVouchedFor({ split }: ReadKeyFile): string {
+  const who =
+    split.signature === undefined
+      ? 'nobody signed it'
+      : `it is signed by ${split.signature.key.toString('base64')}, which encryption.trustedKeys does not list`;
+  return (
+    `only an age identity opens it, and ${who}: anybody who knows the recipient may have made it, ` +
+    'and could forge what a raw key or passphrase believes'
+  );
+}
+
+/**
+ * Makes each backups/<id>/keys.json what its data key's file in keys/ is now, where that one is as it was sealed.
+ * Returns how many were not.
+ */
+async function refreshCopies({ storage }: Repository, keyring: Keyring): Promise<number> {
+  const current = new Map<string, Buffer | undefined>();
   let copies = 0;
-  for await (const { key } of repository.storage.list('backups/')) {
+  for await (const { key } of storage.list('backups/')) {
     if (!key.endsWith('/keys.json')) continue;
-    const copy = await repository.storage.get(key);
-    const { id } = parseKeyFile(copy, key, undefined);
-    const current = await repository.storage.get(`keys/${id}.json`);
-    if (current.equals(copy)) continue;
-    parseKeyFile(current, `keys/${id}.json`, id);
-    await repository.storage.put(key, [current], { replace: true });
+    const copy = await storage.get(key);
+    const id = idIn(copy, key);
+    if (id === undefined) continue;
+    if (!current.has(id)) current.set(id, await keyring.keyFileOf(id).catch(undefinedWhereUnusable));
+    const now = current.get(id);
+    if (now === undefined || now.equals(copy)) continue;
+    await storage.put(key, [now], { replace: true });
     copies++;
   }
   return copies;
+}
+
+/** A copy that is no key file is for `validate` to tell. */
+function idIn(copy: Buffer, object: string): string | undefined {
+  try {
+    return parseKeyFile(copy, object, undefined).id;
+  } catch (error) {
+    return undefinedWhereUnusable(error);
+  }
+}
+
+/** A key file that is gone, damaged, or that we do not open: the copies may be all that is left of it. */
+function undefinedWhereUnusable(error: unknown): undefined {
+  const isKey = error instanceof LifeboatError && error.code === 'key';
+  if (!isKey && !isDamage(error) && !(error instanceof NotFoundError)) throw error;
 }
 
 async function changedEntries(file: ReadKeyFile, dataKey: OpenedKey, change: RewrapChange): Promise<KeyEntry[]> {
@@ -146,19 +196,30 @@ async function changedEntries(file: ReadKeyFile, dataKey: OpenedKey, change: Rew
 
 /** One key or recipient at a time, so that what is wrapped for already is not wrapped twice. */
 function eachAlone(keys: WrapFor): WrapFor[] {
-  const none: WrapFor = { rawKey: undefined, passphrases: [], recipients: [] };
   return [
-    ...(keys.rawKey === undefined ? [] : [{ ...none, rawKey: keys.rawKey }]),
-    ...keys.passphrases.map((passphrase) => ({ ...none, passphrases: [passphrase] })),
-    ...keys.recipients.map((recipient) => ({ ...none, recipients: [recipient] })),
+    ...(keys.rawKey === undefined ? [] : [{ ...noKeys, rawKey: keys.rawKey }]),
+    ...keys.passphrases.map((passphrase) => ({ ...noKeys, passphrases: [passphrase] })),
+    ...keys.recipients.map((recipient) => ({ ...noKeys, recipients: [recipient] })),
   ];
 }
+
+const noKeys: WrapFor = { rawKey: undefined, passphrases: [], recipients: [] };
 
 async function attemptOpen(keyring: Keyring, id: string): Promise<OpenedKey | string> {
   try {
     return await keyring.open(id);
   } catch (error) {
     if (error instanceof LifeboatError && error.code === 'key') return messageOf(error);
+    throw error;
+  }
+}
+
+/** The file as it was sealed; else why there is none. */
+async function attemptRead(keyring: Keyring, id: string): Promise<ReadKeyFile | string> {
+  try {
+    return parseKeyFile(await keyring.keyFileOf(id), `keys/${id}.json`, id);
+  } catch (error) {
+    if (isDamage(error)) return messageOf(error);
     throw error;
   }
 }

@@ -13,7 +13,8 @@ import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/stor
 import { keyNeeded, type SealingKey } from './keys/sealed-records.ts';
 import { openTrue } from './earlier-versions.ts';
 import { canDecrypt, parseKeyMaterial, type KeyMaterial } from './keys/material.ts';
-import { Keyring, type OpenedKey } from './keys/keyring.ts';
+import type { OpenedKey } from './keys/cached-open.ts';
+import { Keyring } from './keys/keyring.ts';
 import {
   listManifests,
   readListed,
@@ -200,11 +201,11 @@ export class Repository implements ManifestHome {
    * where that is allowed. Before the manifest.
    */
   async copyKeyFile(backupId: string, dataKeyId: string): Promise<void> {
-    const object = `keys/${dataKeyId}.json`;
-    await this.storage.put(keyCopyKey(backupId), [await this.storage.get(object)]);
+    if (this.keyring === undefined) return;
+    await this.storage.put(keyCopyKey(backupId), [await this.keyring.keyFileOf(dataKeyId)]);
     const { retention } = this.storage;
     // The copy is retained in any case, so nothing is lost where this is refused.
-    if (retention !== undefined) await this.storage.extendRetention?.(object, retention.untilMs);
+    if (retention !== undefined) await this.storage.extendRetention?.(`keys/${dataKeyId}.json`, retention.untilMs);
   }
 }
 

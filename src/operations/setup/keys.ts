@@ -181,8 +181,8 @@ function removedReader({ config }: LoadedConfig, recipient: string): WrapFor {
 function changed(report: RewrapReport): KeysChangeResult {
   return {
     changed: report.changed,
-    unchanged: report.unopened.map(({ id }) => id),
-    warnings: report.unopened.map(({ id, reason }) => `data key ${id} was not changed: ${reason}`),
+    unchanged: report.unchanged.map(({ id }) => id),
+    warnings: report.unchanged.map(({ id, reason }) => `data key ${id} was not changed: ${reason}`),
   };
 }
 

@@ -11,6 +11,7 @@ import { uncompiled } from '../../config/uncompiled.ts';
 import { decryptWithIdentities, encryptToRecipient } from './age.ts';
 import { derive, type DataKey } from '../box/crypto.ts';
 import type { KeyMaterial } from './material.ts';
+import type { Signer } from '../box/signing.ts';
 import { checkSeal, damaged, sealDocument, splitDocument, type SplitDocument } from '../box/seal.ts';
 
 const scrypt = promisify<string, Buffer, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(
@@ -91,14 +92,10 @@ export async function wrapDataKey(
   return entries;
 }
 
-/** The bytes of a key file, sealed under the data key itself. */
-export function encodeKeyFile(file: KeyFile, dataKey: DataKey): Buffer {
-  return sealDocument(
-    { format: 1, id: file.id, createdAt: file.createdAt, recipients: file.recipients },
-    dataKey,
-    undefined,
-    'key-file',
-  );
+/** The bytes of a key file, signed by who makes it (undefined: by nobody), and sealed under the data key itself. */
+export function encodeKeyFile(file: KeyFile, dataKey: DataKey, signer: Signer | undefined): Buffer {
+  const { id, createdAt, recipients } = file;
+  return sealDocument({ format: 1, id, createdAt, recipients }, dataKey, signer, 'key-file');
 }
 
 /**
@@ -108,7 +105,6 @@ export function encodeKeyFile(file: KeyFile, dataKey: DataKey): Buffer {
 export function parseKeyFile(bytes: Buffer, object: string, expectedId: string | undefined): ReadKeyFile {
   if (bytes.length > maxKeyFileBytes) throw damaged(object, `${bytes.length} bytes are too many`);
   const split = splitDocument(bytes, object);
-  if (split.signature !== undefined) throw damaged(object, 'a key file has no signature');
   const parsed = keyFileSchema.safeParse(split.members, uncompiled);
   if (!parsed.success) {
     throw damaged(object, unknownFormat(split.members) ?? `it is not a key file: ${faultIn(parsed.error)}`);

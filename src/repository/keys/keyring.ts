@@ -7,28 +7,17 @@ import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import { NotFoundError, type Storage } from '../../storage/storage.ts';
 import { sha256, type DataKey } from '../box/crypto.ts';
 import { openTrue } from '../earlier-versions.ts';
-import {
-  encodeKeyFile,
-  newDataKey,
-  openKeyFile,
-  parseKeyFile,
-  stretchPassphrase,
-  wrapDataKey,
-  type OpenedBy,
-  type ReadKeyFile,
-} from './file.ts';
+import { newDataKey, parseKeyFile, stretchPassphrase, wrapDataKey, type ReadKeyFile } from './file.ts';
+import { openWithCache, type OpenedKey } from './cached-open.ts';
 import { cannotOpen, isDamage, newerKeyGone, noKeyToWrite, noWrappedKey } from './failures.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './material.ts';
+import { timeOfNext } from './order.ts';
+import { isAheadOfClocks } from '../clocks.ts';
+import { putKeyFile } from './put-key-file.ts';
 import { checkSeal, type DocumentSignature } from '../box/seal.ts';
-import { signerFromSeed, signingSeed, type Signer } from '../box/signing.ts';
-import { ownPublicKey, ownSigner, type RepositoryState } from '../host-state.ts';
+import { isSignedBy, signerFromSeed, signingSeed, type Signer } from '../box/signing.ts';
+import { ownPublicKey, ownSigner, type RepositoryState, type SeenDataKey } from '../host-state.ts';
 import { keyCopyKey } from '../object-keys.ts';
-
-export interface OpenedKey extends DataKey {
-  readonly createdAt: string;
-  /** 'own': this host made it and still has it, but could not open its key file. */
-  readonly openedBy: OpenedBy | 'own';
-}
 
 /** What a backup writes under. */
 export interface WriteKey {
@@ -100,17 +89,16 @@ export class Keyring {
   async startDataKey(onWarning?: (message: string) => void): Promise<OpenedKey> {
     const entriesFor = this.material;
     if (!hasSymmetricKey(entriesFor) && entriesFor.recipients.length === 0) throw noKeyToWrite();
-    const { files } = await this.keyFiles();
-    const known = [...files, (await this.state.newestDataKey()) ?? { createdAt: '1970-01-01T00:00:00Z' }];
-    const newest = Math.max(...known.map((each) => Date.parse(each.createdAt)));
+    // One that only its maker writes under needs no place in the order.
+    const before = hasSymmetricKey(entriesFor) ? await this.#newestThatCounts() : undefined;
+    const createdAt = timeOfNext(before);
     const dataKey = newDataKey();
     const id = dataKey.id.toString('hex');
-    const createdAt = new Date(Math.max(Date.now(), newest + 1)).toISOString();
     const file = { id, createdAt, recipients: await wrapDataKey(dataKey, entriesFor) };
     // Before it is there: one that this host could not keep would be of no use to it. A kept one without its file is
     // passed over.
     if (!hasSymmetricKey(entriesFor)) await this.state.keepOwnDataKey({ ...dataKey, createdAt });
-    await this.storage.put(`keys/${id}.json`, [encodeKeyFile(file, dataKey)]);
+    await putKeyFile(this.storage, { file, dataKey, signer: await this.signer() }, entriesFor);
     await this.state.rememberDataKey({ id, createdAt }).catch((error: unknown) => {
       if (onWarning === undefined) throw error;
       onWarning(`data key ${id} is started, but this host does not remember it: ${messageOf(error)}`);
@@ -140,14 +128,46 @@ export class Keyring {
     return { files: files.toSorted((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt)), damaged };
   }
 
+  /** The bytes of the key file of a data key that we have, as they are in the storage; only while they open it. */
+  async keyFileOf(id: string): Promise<Buffer> {
+    const dataKey = await this.open(id);
+    const object = `keys/${id}.json`;
+    return openTrue(this.storage, object, async (bytes) => {
+      await checkSeal(parseKeyFile(bytes, object, id).split, dataKey, object, 'key-file');
+      return bytes;
+    });
+  }
+
+  /**
+   * Whether somebody whom we trust made this key file: we opened it with a key that only we hold, or a writer that
+   * counts signed it. Anybody who knows a public recipient can make one that an age identity opens.
+   */
+  async vouchesFor(file: ReadKeyFile): Promise<boolean> {
+    const { signature, signedBytes } = file.split;
+    if (signature !== undefined && signedBytes !== undefined && (await this.#isTrusted(signature.key))) {
+      return isSignedBy(signature.key, signedBytes, signature.value);
+    }
+    const opened = await this.open(file.id).catch(undefinedWithoutKey);
+    if (opened === undefined || opened.openedBy === 'age') return false;
+    return checkSeal(file.split, opened, file.object, 'key-file').then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** Whether a signature (already verified) makes a document under `key` authentic for us. */
   async authenticity(key: OpenedKey, signature: DocumentSignature | undefined): Promise<Authenticity> {
     if (key.openedBy === 'raw' || key.openedBy === 'passphrase') return 'authentic';
     if (signature === undefined) return 'unsigned';
-    // What we signed ourselves needs no listing: nobody else has that key.
-    const own = (this.#ownPublicKey ??= await ownPublicKey(this.state.stateDir));
-    const trusted = own === undefined ? this.material.trustedKeys : [...this.material.trustedKeys, own];
-    return trusted.some((each) => each.equals(signature.key)) ? 'authentic' : 'untrusted';
+    return (await this.#isTrusted(signature.key)) ? 'authentic' : 'untrusted';
+  }
+
+  /** What we signed ourselves needs no listing: nobody else has that key. */
+  async #isTrusted(publicKey: Buffer): Promise<boolean> {
+    if (this.material.trustedKeys.some((each) => each.equals(publicKey))) return true;
+    if (hasSymmetricKey(this.material)) return (await this.signer()).publicKey.equals(publicKey);
+    this.#ownPublicKey ??= await ownPublicKey(this.state.stateDir);
+    return this.#ownPublicKey?.equals(publicKey) === true;
   }
 
   async #open(id: string, backupId: string | undefined): Promise<OpenedKey> {
@@ -156,8 +176,7 @@ export class Keyring {
       for (const object of backupId === undefined ? [`keys/${id}.json`] : [`keys/${id}.json`, keyCopyKey(backupId)]) {
         try {
           return await openTrue(this.storage, object, async (bytes) => {
-            const file = parseKeyFile(bytes, object, id);
-            const opened = (await this.#openCached(file)) ?? (await this.#openFile(file));
+            const opened = await openWithCache(parseKeyFile(bytes, object, id), this.material, this.state);
             if (opened === undefined) {
               throw new LifeboatError('integrity', `the configured key does not open ${object}`);
             }
@@ -176,28 +195,18 @@ export class Keyring {
     throw cannotOpen(id, failures, this.material);
   }
 
-  async #openFile(file: ReadKeyFile): Promise<OpenedKey | undefined> {
-    const opened = await openKeyFile(file, this.material);
-    if (opened === undefined) return undefined;
-    const passphrase = this.material.passphrases[0];
-    if (opened.openedBy === 'passphrase' && passphrase !== undefined && this.material.passphrases.length === 1) {
-      await this.state.cacheSecret(file.id, passphrase, opened.dataKey.key);
-    }
-    return { ...opened.dataKey, createdAt: file.createdAt, openedBy: opened.openedBy };
-  }
-
   /**
-   * Spares stretching the passphrase (250 ms), which `wal push` could not afford. The file's seal proves the cached
-   * key.
+   * By whose time a new data key goes: the newest file that somebody trusted vouches for, or what this host remembers.
+   * A planted file sets no pace, nor does a memory of one.
    */
-  async #openCached(file: ReadKeyFile): Promise<OpenedKey | undefined> {
-    const passphrase = this.material.passphrases[0];
-    if (passphrase === undefined || !file.recipients.some((entry) => entry.type === 'passphrase')) return undefined;
-    const key = await this.state.cachedSecret(file.id, passphrase);
-    if (key === undefined) return undefined;
-    const dataKey = { id: Buffer.from(file.id, 'hex'), key };
-    await checkSeal(file.split, dataKey, file.object, 'key-file');
-    return { ...dataKey, createdAt: file.createdAt, openedBy: 'passphrase' };
+  async #newestThatCounts(): Promise<SeenDataKey | undefined> {
+    const seen = await this.state.newestDataKey();
+    const believed = seen === undefined || isAheadOfClocks(seen.createdAt) ? undefined : seen;
+    for (const file of (await this.keyFiles()).files) {
+      if (believed !== undefined && Date.parse(file.createdAt) <= Date.parse(believed.createdAt)) return believed;
+      if (await this.vouchesFor(file)) return file;
+    }
+    return believed;
   }
 
   /** The newest data key that is wrapped for a raw key or passphrase; ours must open it. */
@@ -253,6 +262,10 @@ export class Keyring {
     await this.state.cacheSecret('signing', passphrase, seed);
     return signerFromSeed(seed);
   }
+}
+
+function undefinedWithoutKey(error: unknown): undefined {
+  if (!(error instanceof LifeboatError) || error.code !== 'key') throw error;
 }
 
 function openedByOwner(material: KeyMaterial): OpenedKey['openedBy'] {

@@ -21,7 +21,8 @@ import { noChunkId } from '../box/chunk-id.ts';
 import { openBoxFrames, openWholeBox } from '../box/box.ts';
 import { encode } from '../box/codec.ts';
 import { distrustOf, keyNeeded, type SealingKey } from '../keys/sealed-records.ts';
-import type { Keyring, OpenedKey } from '../keys/keyring.ts';
+import type { OpenedKey } from '../keys/cached-open.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import { damaged, DamagedError } from '../box/seal.ts';
 import { isSignedBy } from '../box/signing.ts';
 

@@ -15,6 +15,7 @@ import {
   tagBytes,
 } from '../../../src/repository/box/layout.ts';
 import { checkSeal, splitDocument } from '../../../src/repository/box/seal.ts';
+import { signerFromSeed } from '../../../src/repository/box/signing.ts';
 import { compressFrame } from '../../../src/repository/box/zstd-frames.ts';
 import {
   encodeKeyFile,
@@ -161,6 +162,7 @@ export async function repositoryParsers(): Promise<Parser[]> {
   const keyFile = encodeKeyFile(
     { id: keyId, createdAt: time, recipients: await wrapDataKey(dataKey, material) },
     dataKey,
+    signerFromSeed(Buffer.alloc(32, 9)),
   );
   const packed = Buffer.from(await compressFrame(Buffer.alloc(5000, 'lifeboat '), 3));
   return [

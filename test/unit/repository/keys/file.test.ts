@@ -25,7 +25,7 @@ const object = `keys/${id}.json`;
 async function fileFor(...materials: KeyMaterial[]): Promise<Buffer> {
   const recipients: KeyEntry[] = [];
   for (const material of materials) recipients.push(...(await wrapDataKey(dataKey, material)));
-  return encodeKeyFile({ id, createdAt, recipients }, dataKey);
+  return encodeKeyFile({ id, createdAt, recipients }, dataKey, undefined);
 }
 
 const open = async (bytes: Buffer, material: KeyMaterial): ReturnType<typeof openKeyFile> =>
@@ -112,6 +112,7 @@ test('an entry moved under another data key does not open', async () => {
   const moved = encodeKeyFile(
     { id: other.id.toString('hex'), createdAt, recipients: await wrapDataKey(dataKey, raw) },
     other,
+    undefined,
   );
   assert.equal(await openKeyFile(parseKeyFile(moved, object, undefined), raw), undefined);
 });
@@ -119,7 +120,7 @@ test('an entry moved under another data key does not open', async () => {
 test('who knows a public recipient cannot pass a key of his own off as this one', async () => {
   const forged = { id: dataKey.id, key: Buffer.alloc(32, 1) };
   const file = parseKeyFile(
-    encodeKeyFile({ id, createdAt, recipients: await wrapDataKey(forged, age) }, dataKey),
+    encodeKeyFile({ id, createdAt, recipients: await wrapDataKey(forged, age) }, dataKey, undefined),
     object,
     id,
   );

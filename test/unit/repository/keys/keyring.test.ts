@@ -79,7 +79,7 @@ test('a passphrase opens; what it opened is kept for a day, bound to the passphr
   for (const name of [`keys/${id}.json`, `backups/${manifest.id}/keys.json`]) {
     writeFileSync(
       join(home.root, name),
-      encodeKeyFile({ id, createdAt: new Date().toISOString(), recipients: wrapped }, dataKey),
+      encodeKeyFile({ id, createdAt: new Date().toISOString(), recipients: wrapped }, dataKey, undefined),
     );
   }
   assert.equal((await (await home.open(phrase, 'b')).dataKeyOf(manifest))?.openedBy, 'passphrase');
@@ -134,6 +134,7 @@ test('a party that only knows the public recipient can forge a seal, but is neve
         recipients: await wrapDataKey(forged, { rawKey: undefined, passphrases: [], recipients: [recipient] }),
       },
       forged,
+      undefined,
     ),
   );
   const signers = { unsigned: undefined, foreign: signerFromSeed(Buffer.alloc(32, 7)) };
@@ -226,8 +227,8 @@ test('recipients are added and removed everywhere, copies included, and it can b
   const manifest = await backUp(await home.create(rawA), artifact);
   const add = { rawKey: Buffer.from('b2'.repeat(32), 'hex'), passphrases: [], recipients: [recipient] };
   const repository = await home.open(rawA);
-  assert.deepEqual(await rewrapKeys(repository, { add }), { changed: [manifest.dataKey], unopened: [], copies: 1 });
-  assert.deepEqual(await rewrapKeys(repository, { add }), { changed: [], unopened: [], copies: 0 });
+  assert.deepEqual(await rewrapKeys(repository, { add }), { changed: [manifest.dataKey], unchanged: [], copies: 1 });
+  assert.deepEqual(await rewrapKeys(repository, { add }), { changed: [], unchanged: [], copies: 0 });
   const [described] = await describeKeys(repository);
   assert.deepEqual(
     described?.recipients.map(({ type }) => type),
@@ -241,7 +242,7 @@ test('recipients are added and removed everywhere, copies included, and it can b
   const oldCopy = readFileSync(copy);
   assert.equal((await rewrapKeys(await home.open(rawB, 'b'), { remove })).copies, 1);
   writeFileSync(copy, oldCopy);
-  assert.deepEqual(await rewrapKeys(await home.open(rawB, 'b'), { remove }), { changed: [], unopened: [], copies: 1 });
+  assert.deepEqual(await rewrapKeys(await home.open(rawB, 'b'), { remove }), { changed: [], unchanged: [], copies: 1 });
   assert.deepEqual(readFileSync(copy), readFileSync(join(home.root, `keys/${manifest.dataKey}.json`)));
   assert.deepEqual(await trusts(await home.open(rawA, 'c')), ['unchecked']);
   await assert.rejects(rewrapKeys(await home.open(rawB, 'b'), { remove: add }), {
