@@ -18,7 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { after, before, test } from 'node:test';
 import { LifeboatError, type ErrorCode } from '../../src/lib/errors.ts';
 import { openLeftovers } from '../../src/lib/leftovers.ts';
@@ -198,6 +198,35 @@ test('sub-trees and patterns; hard links whose content lies outside of them', as
     'not_found',
     /\/not\/there, \/nor\*\/this: no such path/,
   );
+});
+
+test('a path that names something in the backup is that name, whatever else it would match', async () => {
+  const out = folder();
+  const odd = folder();
+  mkdirSync(join(odd, 'd[ab]'));
+  mkdirSync(join(odd, 'da'));
+  for (const name of ['a[1].txt', 'a1.txt', 'b[open.txt', '*', 'other', '\\?', '\\x', 'd[ab]/in', 'da/in']) {
+    writeFileSync(join(odd, name), name);
+  }
+  const oddFacts = await dumpFiles({ paths: [odd] }, out);
+  const restored = async (...paths: readonly string[]): Promise<string[]> => {
+    const target = folder();
+    const given = paths.map((path) => join(odd, path));
+    await restoreFiles(
+      { reader: folderReader(out), facts: oddFacts, targetDir: target, stripPrefix: odd, paths: given },
+      listener(),
+    );
+    const names = readdirSync(target, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
+    return names.map(({ parentPath, name }) => relative(target, join(parentPath, name))).sort();
+  };
+  assert.deepEqual(await restored('a[1].txt'), ['a[1].txt']);
+  assert.deepEqual(await restored('b[open.txt'), ['b[open.txt']);
+  assert.deepEqual(await restored('*'), ['*']);
+  assert.deepEqual(await restored('\\?'), ['\\?']);
+  assert.deepEqual(await restored('d[ab]/'), ['d[ab]/in']);
+  // No such name: a pattern, and so is one beside a name.
+  assert.deepEqual(await restored('a[12].txt'), ['a1.txt']);
+  assert.deepEqual(await restored('a[1].txt', 'd*/i?'), ['a[1].txt', 'd[ab]/in', 'da/in']);
 });
 
 test('a target that holds files is refused, and left alone', async () => {

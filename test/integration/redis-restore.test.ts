@@ -188,6 +188,28 @@ test('chosen keys: only those, beside what is there; replaced only when confirme
     assert.equal(target.cli(['FUNCTION', 'LIST']), '');
   }));
 
+test('what is the name of a key is that key, whatever it would match as a pattern', async () => {
+  const server = await startRedis();
+  try {
+    for (const key of ['cache:*', 'cache:1', 'a[b', 'ab', '?']) server.cli(['SET', key, key]);
+    const odd = await backUp(addressOf(server), 'replication');
+    const chosen = async (keys: string): Promise<string[]> => {
+      server.cli(['FLUSHALL']);
+      const report = await restore(server, { reader: readerOf(odd.bytes), facts: odd.facts, keys });
+      const names = server.cli(['KEYS', '*']).trim().split('\n').sort();
+      assert.equal(report.restoredKeys, names.length);
+      for (const name of names) assert.equal(server.cli(['GET', name]).trim(), name);
+      return names;
+    };
+    assert.deepEqual(await chosen('cache:*'), ['cache:*']);
+    assert.deepEqual(await chosen('a[b'), ['a[b']);
+    assert.deepEqual(await chosen('?'), ['?']);
+    assert.deepEqual(await chosen('cache:?'), ['cache:*', 'cache:1']);
+  } finally {
+    await server.stop();
+  }
+});
+
 test('a managed server (no REPLICAOF, no CONFIG): by pipeline, and it says why', () =>
   withTarget(
     {

@@ -49,11 +49,13 @@ export class Selection {
   }
 
   /**
-   * Reads the catalog once. `paths`: with or without a leading slash; a file, a folder with all that is in
-   * it, or a pattern of the whole path. Throws not_found for one that matches nothing.
+   * Reads the catalog once, twice where a path looks like a pattern. `paths`: with or without a leading slash; a file, a
+   * folder with all that is in it, or a pattern of the whole path; what names something in the backup is that name, and
+   * no pattern. Throws not_found for one that matches nothing.
    */
   static async plan(catalog: Catalog, paths: readonly string[] | undefined, within: Buffer): Promise<Selection> {
-    const selectors = paths?.map(selectorOf);
+    const names = await namesAmong(paths?.filter(hasWildcard) ?? [], catalog);
+    const selectors = paths?.map((path) => selectorOf(path, names.has(path)));
     const used = new Set<number>();
     const isSelected: Selector = (path) => {
       if (!isWithin(path, within)) return false;
@@ -126,10 +128,25 @@ export class Selection {
   }
 }
 
-function selectorOf(text: string): Selector {
-  const path = text.replace(/^\/+/, '').replace(/\/+$/, '');
+/** Those that something in the backup is called: `a[1].txt` then is that file, and not `a1.txt`. */
+async function namesAmong(paths: readonly string[], catalog: Catalog): Promise<Set<string>> {
+  const names = new Set<string>();
+  if (paths.length === 0) return names;
+  for await (const entry of catalog()) {
+    for (const path of paths) if (isWithin(entry.path, Buffer.from(bareOf(path)))) names.add(path);
+    if (names.size === paths.length) break;
+  }
+  return names;
+}
+
+function bareOf(path: string): string {
+  return path.replace(/^\/+/, '').replace(/\/+$/, '');
+}
+
+function selectorOf(text: string, isName: boolean): Selector {
+  const path = bareOf(text);
   const bytes = Buffer.from(path);
-  if (!hasWildcard(path)) return (candidate) => isWithin(candidate, bytes);
+  if (isName || !hasWildcard(path)) return (candidate) => isWithin(candidate, bytes);
   const matches = compilePatterns([`/${path}`]);
   // A folder that matches stands for all that is in it.
   return (candidate) => {

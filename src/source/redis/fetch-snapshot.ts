@@ -17,6 +17,8 @@ export interface FetchedSnapshot {
   readonly summary: RdbSummary;
   /** Keys to look up in the target afterwards. */
   readonly sample: KeySample;
+  /** True where the pattern of chosen keys is itself the name of a key. */
+  readonly holdsWanted: boolean;
 }
 
 /**
@@ -24,16 +26,24 @@ export interface FetchedSnapshot {
  * Throws LifeboatError `space`, or `integrity` when it is not the one that was recorded.
  */
 export async function fetchSnapshot(
-  { reader, facts }: { readonly reader: ArtifactReader; readonly facts: RedisFacts },
+  request: { readonly reader: ArtifactReader; readonly facts: RedisFacts; readonly keys?: string | undefined },
   folder: string,
   context: RunContext,
 ): Promise<FetchedSnapshot> {
+  const { reader, facts, keys } = request;
   const path = join(folder, redisArtifactName);
   await spoolArtifact(reader, facts, path, folder, context);
   const sample = new KeySample(facts.keys);
-  const summary = await summarizeFile(path, context, { onKey: (key) => sample.offer(key) });
+  const wanted = keys === undefined ? undefined : Buffer.from(keys);
+  let holdsWanted = false;
+  const summary = await summarizeFile(path, context, {
+    onKey: (key) => {
+      if (wanted !== undefined) holdsWanted ||= wanted.equals(key.key);
+      sample.offer(key);
+    },
+  });
   refuseDifference(summary, facts);
-  return { path, summary, sample };
+  return { path, summary, sample, holdsWanted };
 }
 
 /** Writes the artifact to a new file (0600). */

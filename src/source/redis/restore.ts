@@ -177,7 +177,7 @@ async function pipeline(work: Work, methodReason: string | undefined, context: R
   const { request, endpoint } = work;
   const why = methodReason === undefined ? '' : `: ${methodReason}`;
   context.emit({ type: 'step', component: 'redis', message: `restoring key by key, which is not atomic${why}` });
-  const matches = request.keys === undefined ? undefined : compileGlob(request.keys);
+  const matches = request.keys === undefined ? undefined : chosenKeys(request.keys, work.holdsWanted);
   const sample = new KeySample(work.summary.keys);
   const done = await restoreByPipeline({ ...work, matches, replace: request.replace, sample }, context);
   await using target = await connectRedis(endpoint, context.signal);
@@ -189,6 +189,13 @@ async function pipeline(work: Work, methodReason: string | undefined, context: R
     comparedKeys: compared.compared,
     comparedValues: compared.values,
   };
+}
+
+/** What is the name of a key is that key, and no pattern. */
+function chosenKeys(keys: string, isName: boolean): (key: Uint8Array) => boolean {
+  if (!isName) return compileGlob(keys);
+  const name = Buffer.from(keys);
+  return (key) => name.equals(key);
 }
 
 function refuseVersion(file: { version: number; valkey: boolean }, state: TargetState): void {

@@ -6,7 +6,7 @@
  */
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { TocEntry } from './toc.ts';
-import type { TablePattern } from './table-patterns.ts';
+import { chosenBy, type TablePattern } from './table-patterns.ts';
 
 export interface ChosenEntries {
   /** Ids, in the archive's order. */
@@ -64,10 +64,9 @@ export function chooseEntries(toc: readonly TocEntry[], patterns: readonly Table
 
 function findRoots(toc: readonly TocEntry[], patterns: readonly TablePattern[]): Set<number> {
   const roots = new Set<number>();
+  const tables = toc.filter(({ type, schema }) => relations.has(type) && schema !== undefined);
   for (const pattern of patterns) {
-    const found = toc.filter(
-      ({ type, schema, name }) => relations.has(type) && schema !== undefined && pattern.matches(schema, name),
-    );
+    const found = chosenBy(pattern, tables, ({ schema = '', name }) => [schema, name]);
     if (found.length === 0) {
       throw new LifeboatError('usage', `no table of the backup fits "${pattern.text}"`, {
         hint: 'letter case counts; lifeboat show lists the tables',

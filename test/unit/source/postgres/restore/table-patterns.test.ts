@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { suffixedName } from '../../../../../src/source/postgres/restore/names.ts';
 import { chooseEntries } from '../../../../../src/source/postgres/restore/select-entries.ts';
-import { parsePattern, parseSelection } from '../../../../../src/source/postgres/restore/table-patterns.ts';
+import { chosenBy, parsePattern, parseSelection } from '../../../../../src/source/postgres/restore/table-patterns.ts';
 import { readIdentifier, splitStatements } from '../../../../../src/source/postgres/restore/sql-statements.ts';
 import type { TocEntry } from '../../../../../src/source/postgres/restore/toc.ts';
 
@@ -61,6 +61,24 @@ test('entries: what hangs on a table comes along, what ties it to others only wi
   assert.equal(one.notes.length, 1);
   assert.deepEqual(chooseEntries(toc, [parsePattern('?')]).ids, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   assert.throws(() => chooseEntries(toc, [parsePattern('c')]), { code: 'usage' });
+});
+
+test('what a table is called is that table, and no pattern', () => {
+  const tables = [
+    ['public', 'log*'],
+    ['public', 'logs'],
+    ['other', 'log*'],
+    ['?', 'x'],
+    ['a', 'x'],
+  ] as const;
+  const chosen = (text: string): string[] =>
+    chosenBy(parsePattern(text), tables, (table) => table).map((table) => table.join('.'));
+  assert.deepEqual(chosen('log*'), ['public.log*', 'other.log*']);
+  assert.deepEqual(chosen('public.log*'), ['public.log*']);
+  assert.deepEqual(chosen('pub*.log*'), ['public.log*', 'public.logs']);
+  assert.deepEqual(chosen('?.x'), ['?.x']);
+  assert.deepEqual(chosen('?.?'), ['?.x', 'a.x']);
+  assert.deepEqual(chosen('"logs"'), ['public.logs']);
 });
 
 test('names keep within 63 bytes and never break a character', () => {
