@@ -4,6 +4,7 @@
  * there (so it is seen to be configured), but its reveal() throws.
  */
 import type { Secret } from '../lib/secret.ts';
+import type { PostgresUrl } from './postgres-url.ts';
 
 export interface Config {
   /** Undefined: none is configured (commands that need one refuse). */
@@ -97,8 +98,8 @@ export interface TargetConfig {
 }
 
 export interface PostgresConfig {
-  /** postgres://user:password@host:port/db?sslmode=… ; libpq's PG* variables are already merged into it. */
-  readonly url: Secret;
+  /** Complete: libpq's PG* variables, password file and defaults are merged into it. */
+  readonly url: PostgresUrl;
   /** Names, or the single element "*" for all of the server. Never empty. */
   readonly databases: readonly string[];
   /** Tables larger than this are dumped apart. */
@@ -176,7 +177,7 @@ export interface EmergencyScenario {
 
 export interface DrillConfig {
   /** Databases are restored into this server instead of a throwaway one of ours, and dropped again. */
-  readonly scratchPostgresUrl: Secret | undefined;
+  readonly scratchPostgresUrl: PostgresUrl | undefined;
 }
 
 /** From when on status warns. */

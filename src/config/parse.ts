@@ -3,7 +3,7 @@
  * the secrets that are asked for fetched, defaults filled in.
  */
 import { availableParallelism } from 'node:os';
-import { Secret } from '../lib/secret.ts';
+import type { Secret } from '../lib/secret.ts';
 import { parseDuration } from '../lib/time.ts';
 import type {
   Config,
@@ -17,8 +17,9 @@ import type {
 } from './config.ts';
 import { defaultStateDir } from './discover.ts';
 import { Parser, type ParseSurroundings } from './parser.ts';
-import { fillCredentials, fillFromPgVariables, readOrTell } from './postgres-defaults.ts';
-import { formatPostgresUrl } from './postgres-url.ts';
+import { fillCredentials, fillFromPgVariables } from './postgres-defaults.ts';
+import { completePostgresUrl } from './postgres-url-parser.ts';
+import { filled } from './postgres-url.ts';
 import { parseRepository } from './repository-url.ts';
 import type { RetentionSettings, SecretReference, Settings } from './schema.ts';
 import { PendingSecret } from './secrets.ts';
@@ -102,10 +103,9 @@ async function parseNotifications({ notifications: from }: Settings, parser: Par
 }
 
 async function parseDrill({ drill }: Settings, parser: Parser): Promise<DrillConfig> {
-  const url = await parser.secret('drill.databaseUrl', drill.databaseUrl, parser.surroundings.need.drill === true);
-  if (url === undefined || url instanceof PendingSecret) return { scratchPostgresUrl: url };
-  const parsed = readOrTell(url, (fault) => parser.fault('drill.databaseUrl', fault));
-  return { scratchPostgresUrl: parsed === undefined ? url : new Secret(formatPostgresUrl(parsed)) };
+  const at = 'drill.databaseUrl';
+  const url = await parser.secret(at, drill.databaseUrl, parser.surroundings.need.drill === true);
+  return { scratchPostgresUrl: url === undefined ? undefined : await parser.postgresUrl(at, url, completePostgresUrl) };
 }
 
 function parseMonitoring({
@@ -189,22 +189,20 @@ async function parsePostgres(
   parser: Parser,
 ): Promise<TargetConfig['postgres']> {
   const { env, targetFromEnvironment, warnings } = parser.surroundings;
-  const given = await parser.secret(`${at}.postgres.url`, postgres.url, needed);
-  const common = {
+  const path = `${at}.postgres.url`;
+  const given = (await parser.secret(path, postgres.url, needed)) ?? new PendingSecret(at);
+  let database: string | undefined;
+  const url = await parser.postgresUrl(path, given, async (parts) => {
+    const merged = targetFromEnvironment ? fillFromPgVariables(parts, env) : parts;
+    database = filled(merged.database);
+    return completePostgresUrl(await fillCredentials(merged, env, warnings));
+  });
+  return {
+    url,
+    databases: postgres.databases ?? [database ?? '*'],
     bigTableBytes: postgres.bigTableMiB * 1024 * 1024,
     lockWaitTimeoutMs: postgres.lockWaitTimeoutSeconds * 1000,
     base: postgres.base === undefined ? undefined : {},
-  };
-  if (given === undefined || given instanceof PendingSecret) {
-    return { url: given ?? new PendingSecret(at), databases: postgres.databases ?? ['*'], ...common };
-  }
-  const parsed = readOrTell(given, (fault) => parser.fault(`${at}.postgres.url`, fault));
-  if (parsed === undefined) return { url: given, databases: ['*'], ...common };
-  const whole = await fillCredentials(targetFromEnvironment ? fillFromPgVariables(parsed, env) : parsed, env, warnings);
-  return {
-    url: new Secret(formatPostgresUrl(whole)),
-    databases: postgres.databases ?? [whole.database === undefined || whole.database === '' ? '*' : whole.database],
-    ...common,
   };
 }
 

@@ -1,10 +1,12 @@
 /** What the parts of parsing share: origins, secrets, paths, faults. */
 import { dirname, resolve } from 'node:path';
-import { messageOf } from '../lib/errors.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { Environment } from './discover.ts';
 import type { Fault } from './faults.ts';
 import { originOf } from './origins.ts';
+import { readPostgresUrl } from './postgres-url-parser.ts';
+import { PostgresUrl, type GivenPostgresUrl } from './postgres-url.ts';
 import type { SecretReference } from './schema.ts';
 import { PendingSecret, resolveSecret } from './secrets.ts';
 
@@ -85,6 +87,22 @@ export class Parser {
       if (signal?.aborted === true) throw error;
       this.fault(path, messageOf(error));
       return new PendingSecret(path);
+    }
+  }
+
+  /** What `complete` makes of the parts of a URL; a fault if it cannot be used. */
+  async postgresUrl(
+    path: string,
+    url: Secret,
+    complete: (given: GivenPostgresUrl) => PostgresUrl | Promise<PostgresUrl>,
+  ): Promise<PostgresUrl> {
+    if (url instanceof PendingSecret) return PostgresUrl.unavailable(url.reason);
+    try {
+      return await complete(readPostgresUrl(url.reveal()));
+    } catch (error) {
+      if (!(error instanceof LifeboatError)) throw error;
+      this.fault(path, error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
+      return PostgresUrl.unavailable(error);
     }
   }
 

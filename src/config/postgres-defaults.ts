@@ -1,23 +1,10 @@
 /** What a PostgreSQL URL leaves out, from where libpq takes it: PG* variables, the system's user, the password file. */
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { LifeboatError } from '../lib/errors.ts';
-import type { Secret } from '../lib/secret.ts';
 import { homeOf, type Environment } from './discover.ts';
 import type { Fault } from './faults.ts';
 import { findInPassfile } from './pgpass.ts';
-import { filled, formatPostgresUrl, readPostgresUrl, type GivenPostgresUrl } from './postgres-url.ts';
-
-/** The parts of a configured URL; undefined where it cannot be used, and why is told. */
-export function readOrTell(url: Secret, tell: (fault: string) => void): GivenPostgresUrl | undefined {
-  try {
-    return readPostgresUrl(url.reveal());
-  } catch (error) {
-    if (!(error instanceof LifeboatError)) throw error;
-    tell(error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
-    return undefined;
-  }
-}
+import { systemUser } from './postgres-url-parser.ts';
+import { filled, formatPostgresUrl, type GivenPostgresUrl } from './postgres-url.ts';
 
 /** A URL made of PG* variables alone, or undefined if they name no server and no database. */
 export function urlFromPgVariables(env: Environment, faults: Fault[]): { value: string; origin: string } | undefined {
@@ -86,12 +73,4 @@ export async function fillCredentials(
     user,
   };
   return { ...url, user, password: await findInPassfile(file, wanted, (message) => void warnings.push(message)) };
-}
-
-function systemUser(): string | undefined {
-  try {
-    return userInfo().username;
-  } catch {
-    return undefined;
-  }
 }

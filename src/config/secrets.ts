@@ -47,7 +47,12 @@ export class PendingSecret extends Secret {
   }
 
   override reveal(): string {
-    throw new Error(`${this.#what} was not loaded for this command`);
+    throw this.reason;
+  }
+
+  /** What whoever uses it is told. */
+  get reason(): Error {
+    return new Error(`${this.#what} was not loaded for this command`);
   }
 }
 

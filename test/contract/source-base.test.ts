@@ -1,4 +1,4 @@
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { baseSource } from '../../src/source/postgres/base/source.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { killChildren, sourceContract, type SourceCase } from './source-suite.ts';
@@ -17,7 +17,7 @@ const subject: SourceCase = {
   },
   stop: async () => server.stop(),
   open: (scratchDir) =>
-    baseSource({ url: new Secret(server.url()), scratchDir, hangTimeoutMs: 60_000, archiveTimeoutMs: 5000 }),
+    baseSource({ url: parsePostgresUrl(server.url()), scratchDir, hangTimeoutMs: 60_000, archiveTimeoutMs: 5000 }),
   state: async () =>
     text(
       'SELECT pg_snapshot_xmax(pg_current_snapshot()), (SELECT count(*) FROM pg_replication_slots), ' +

@@ -1,4 +1,4 @@
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { postgresSource } from '../../src/source/postgres/dump/source.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { killChildren, sourceContract, type SourceCase } from './source-suite.ts';
@@ -18,7 +18,7 @@ const subject: SourceCase = {
   stop: async () => server.stop(),
   open: () =>
     postgresSource({
-      url: new Secret(server.url()),
+      url: parsePostgresUrl(server.url()),
       databases: ['postgres'],
       jobs: 1,
       bigTableBytes: 1e9,

@@ -21,7 +21,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { requireWal } from '../../src/operations/backup/base-wal.ts';
 import { exportBackup } from '../../src/operations/restore/export.ts';
@@ -205,7 +205,7 @@ test('a server that does not archive is waited for only so long', async () => {
   await server.query('postgres', 'SELECT pg_reload_conf()');
   try {
     const source = baseSource({
-      url: new Secret(server.url()),
+      url: parsePostgresUrl(server.url()),
       scratchDir: folder,
       hangTimeoutMs: 60_000,
       archiveTimeoutMs: 1000,

@@ -22,7 +22,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { processStart } from '../../src/lib/leftovers.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { readComponentFacts } from '../../src/operations/backup-facts.ts';
 import { init } from '../../src/operations/setup/init.ts';
@@ -32,7 +32,6 @@ import type { PitrRequest, PitrResult } from '../../src/operations/pitr/request.
 import { baseFacts } from '../../src/source/postgres/base/facts.ts';
 import { spoolTablespaces } from '../../src/source/postgres/base/spool.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { serverFolder, startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { walShipper } from '../helpers/cluster/wal-shipper.ts';
 
@@ -170,7 +169,7 @@ test('tables in two tablespaces come back in other places, row by row; nothing t
   const mapped = join(folder, 'mapped/deeper');
   const recovered = await run({ dataDir, tablespaceMap: { [old['slow'] ?? '']: mapped } });
   assert.ok(recovered.outcome === 'done' && recovered.url !== undefined && recovered.pid !== undefined);
-  const url = new Secret(recovered.url);
+  const url = parsePostgresUrl(recovered.url);
   try {
     const found = await withConnection(url, {}, async (connection) => ({
       sums: await connection.query(sums),

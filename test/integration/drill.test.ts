@@ -8,7 +8,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { DrillRecord } from '../../src/operations/drill/subject.ts';
 import { drillDatabase } from '../../src/operations/drill/database.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
@@ -317,7 +317,7 @@ test('the throwaway server listens to nobody else: no network, a password, its o
     [await shown('listen_addresses'), await shown('shared_preload_libraries'), await shown('unix_socket_permissions')],
     ['', '', '0700'],
   );
-  const url = new Secret(cluster.url.reveal().replace(/postgres:[0-9a-f]+@/, 'postgres:wrong@'));
+  const url = parsePostgresUrl(cluster.url.reveal().replace(/postgres:[0-9a-f]+@/, 'postgres:wrong@'));
   await assert.rejects(
     withConnection(url, { signal: context.signal }, async () => {}),
     /password/,

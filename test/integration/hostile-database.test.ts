@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import type { RestoreResult } from '../../src/operations/restore/request.ts';
 import { openConnection } from '../../src/source/postgres/server/connection.ts';
 import { type Bench, makeBench } from '../helpers/cli/command-run.ts';
@@ -80,7 +80,7 @@ test('an undone swap runs nothing of theirs', async () => {
 test('a session begins with our search_path, whatever database, role and URL say', async () => {
   await server.psql('postgres', "ALTER ROLE postgres IN DATABASE app SET search_path = 'evil', 'pg_catalog'");
   const url = `${server.url('app')}${server.url('app').includes('?') ? '&' : '?'}options=-c%20search_path%3Devil`;
-  await using connection = await openConnection(new Secret(url));
+  await using connection = await openConnection(parsePostgresUrl(url));
   const [row] = await connection.query("SELECT current_setting('search_path') AS path");
   assert.equal(row?.['path'], 'pg_catalog');
   assert.deepEqual(await hostile.spoils(), []);

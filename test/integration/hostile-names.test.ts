@@ -1,7 +1,7 @@
 /** Names and comments that read like something else: statements, marks of our own, connection strings, passwords. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { amcheck } from '../../src/source/postgres/cluster/amcheck.ts';
 import { replayGlobals } from '../../src/source/postgres/restore/globals-replay.ts';
 import { type Bench, makeBench } from '../helpers/cli/command-run.ts';
@@ -87,7 +87,7 @@ test('a restored database never bears the mark of an unfinished restore', async 
 
 test('the name of a database is no connection string to pg_amcheck', async () => {
   await server.query('postgres', `CREATE DATABASE "${connectionName}"`);
-  const options = { url: new Secret(server.url()), database: connectionName, programs: server.binDir, jobs: 1 };
+  const options = { url: parsePostgresUrl(server.url()), database: connectionName, programs: server.binDir, jobs: 1 };
   assert.deepEqual(await amcheck(options, context), { outcome: 'clean' });
 });
 
@@ -105,7 +105,7 @@ test('of a role, whose name reads like a password, the name stays and the passwo
     globals: { artifact: 'globals.sql', roles: [name], withPasswords: true },
     databases: [],
   };
-  const request = { reader: { artifacts: [], open }, facts, targetUrl: new Secret(other.url()), drill: true };
+  const request = { reader: { artifacts: [], open }, facts, targetUrl: parsePostgresUrl(other.url()), drill: true };
   assert.deepEqual((await replayGlobals(request, context)).created, [name]);
   const [row] = await other.query(
     'postgres',

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import type { ShowResult } from '../../src/operations/list/request.ts';
 import { fingerprintTables } from '../../src/source/postgres/facts/fingerprint.ts';
 import type { DatabaseFacts } from '../../src/source/postgres/facts/facts.ts';
@@ -154,7 +154,7 @@ test('a restore beside is compared exactly, and what could not be counted is sai
 test('what is compared finds one changed value, and runs nothing of theirs', async () => {
   const facts = await recordedFacts();
   const verify = async (): Promise<{ found: string[]; notes: readonly string[] }> => {
-    const url = new Secret(server.url('app'));
+    const url = parsePostgresUrl(server.url('app'));
     const context = { signal: new AbortController().signal, emit: () => {} };
     const { mismatches, notes } = await verifyDatabase({ url, database: 'app', facts, jobs: 2 }, context);
     return { found: mismatches.map(({ what, kind }) => `${what} ${kind}`), notes };
@@ -168,7 +168,7 @@ test('what is compared finds one changed value, and runs nothing of theirs', asy
 });
 
 test('facts of an earlier version, which ask for a query on such a table, get a count of its copy', async () => {
-  const found = await fingerprintTables(new Secret(server.url('app')), {
+  const found = await fingerprintTables(parsePostgresUrl(server.url('app')), {
     only: ({ name }) => name === 'index_predicate',
     method: () => 'record',
   });
@@ -187,7 +187,9 @@ test('an extension that is trusted lends its trust to no function that its owner
     ALTER EXTENSION citext ADD FUNCTION evil.member(pg_catalog.text);
     CREATE TABLE of_member (n integer); CREATE INDEX ON of_member (evil.member('x'));
     CREATE TABLE of_extension (c public.citext); CREATE INDEX ON of_extension (c)`);
-  const found = await fingerprintTables(new Secret(server.url('app')), { only: ({ name }) => name.startsWith('of_') });
+  const found = await fingerprintTables(parsePostgresUrl(server.url('app')), {
+    only: ({ name }) => name.startsWith('of_'),
+  });
   assert.deepEqual(
     found.map(({ name, method }) => [name, method]),
     [

@@ -15,9 +15,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LifeboatError, openLifeboat, Secret, type Lifeboat, type LifeboatEvent } from '../../src/index.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
+import { LifeboatError, openLifeboat, type Lifeboat, type LifeboatEvent } from '../../src/index.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { digestOf, fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 
@@ -233,14 +233,14 @@ test('log, a base backup, its recovery to a named moment, and what status and wa
   const recovered = await lifeboat.pitr({ to: 'name:before the mistake', dataDir: 'recovered', action: 'promote' });
   assert.ok(recovered.outcome === 'done' && recovered.pid !== undefined);
   try {
-    const [found] = await withConnection(new Secret(recovered.url ?? ''), { database: 'shop' }, (connection) =>
+    const [found] = await withConnection(parsePostgresUrl(recovered.url ?? ''), { database: 'shop' }, (connection) =>
       connection.query(`SELECT count(*) || ' ' || sum(hashtext(item::text)) AS sum FROM public.item`),
     );
     assert.equal(found?.['sum'], before);
   } finally {
     process.kill(recovered.pid, 'SIGQUIT');
     while (existsSync(`/proc/${recovered.pid}`)) await sleep(50);
-    rmSync(parsePostgresUrl(new Secret(recovered.url ?? '')).host, { recursive: true });
+    rmSync(parsePostgresUrl(recovered.url ?? '').host, { recursive: true });
   }
   await postgres.psql('shop', `INSERT INTO item SELECT n, 'item ' || n FROM generate_series(51, 20000) n`);
 

@@ -9,12 +9,11 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../src/config/load.ts';
 import { processStart } from '../../src/lib/leftovers.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import type { PitrResult } from '../../src/operations/pitr/request.ts';
 import type { ShowResult } from '../../src/operations/list/request.ts';
 import type { UndoRestoreResult } from '../../src/operations/restore/request.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, namesBelow, testKey, type Bench } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
@@ -123,7 +122,7 @@ async function end(pid: number, url: string): Promise<void> {
   const start = processStart(pid);
   process.kill(pid, 'SIGINT');
   while (start !== undefined && processStart(pid) === start) await sleep(20);
-  rmSync(parsePostgresUrl(new Secret(url)).host, { recursive: true });
+  rmSync(parsePostgresUrl(url).host, { recursive: true });
 }
 
 let then: Record<string, string | null> = {};
@@ -263,7 +262,7 @@ test('without a base backup the newest logical one takes its place, and what is 
   const done = await pitr(['--target', 'plain', '--data-dir', dataDir, '--action', 'promote'], 3);
   assert.ok(done.outcome === 'fallback' && done.url !== undefined && done.pid !== undefined);
   try {
-    const [row] = await withConnection(new Secret(done.url.replace(/postgres$/, 'app')), {}, async (connection) =>
+    const [row] = await withConnection(parsePostgresUrl(done.url.replace(/postgres$/, 'app')), {}, async (connection) =>
       connection.query(
         'SELECT (SELECT count(*) FROM public.orders) AS orders, (SELECT count(*) FROM public.customers) AS customers',
       ),

@@ -24,14 +24,13 @@ import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { LifeboatError, type ErrorCode } from '../../src/lib/errors.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { processStart } from '../../src/lib/leftovers.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { init } from '../../src/operations/setup/init.ts';
 import { pitr } from '../../src/operations/pitr/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr/request.ts';
 import { createRestorePoint } from '../../src/operations/pitr/restore-point.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, namesBelow } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
@@ -148,13 +147,13 @@ async function recovered(to: string, more: Partial<PitrRequest> = {}): Promise<n
   assert.deepEqual(result.databases, ['postgres', 'template1']);
   try {
     return (
-      await withConnection(new Secret(result.url), {}, async (connection) =>
+      await withConnection(parsePostgresUrl(result.url), {}, async (connection) =>
         connection.query('SELECT n FROM public.w ORDER BY n'),
       )
     ).map(({ n }) => Number(n));
   } finally {
     await end(result.pid);
-    rmSync(parsePostgresUrl(new Secret(result.url)).host, { recursive: true, force: true });
+    rmSync(parsePostgresUrl(result.url).host, { recursive: true, force: true });
     rmSync(join(folder, `data${places}`), { recursive: true, force: true });
   }
 }
@@ -221,7 +220,7 @@ test(
       stdout: 'ignore',
     });
     try {
-      const url = new Secret(`postgres://postgres@${encodeURIComponent(socket)}:${server.port}/postgres`);
+      const url = parsePostgresUrl(`postgres://postgres@${encodeURIComponent(socket)}:${server.port}/postgres`);
       const found = await withConnection(url, {}, async (connection) =>
         connection.query(
           "SELECT (SELECT count(*) FROM public.w) AS n, current_setting('archive_mode') AS archives, " +
@@ -352,7 +351,7 @@ test(
       args: ['-D', dataDir, '-w', '-s', '-l', join(socket, 'log'), '-o', settings, 'start'],
       ...tool,
     });
-    const url = new Secret(`postgres://postgres@${encodeURIComponent(socket)}:${server.port}/postgres`);
+    const url = parsePostgresUrl(`postgres://postgres@${encodeURIComponent(socket)}:${server.port}/postgres`);
     let moment = '';
     try {
       const name = await withConnection(url, {}, async (connection) => {

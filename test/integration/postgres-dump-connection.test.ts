@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { runTool } from '../../src/lib/exec.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { openConnection, withConnection } from '../../src/source/postgres/server/connection.ts';
 import { sqlStateOf } from '../../src/source/postgres/server/connection-errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../../src/source/postgres/server/quote.ts';
@@ -40,7 +40,7 @@ test('each refusal is a source error (13) with a hint of its own, and never show
     [`${server.url()}?sslmode=require`, /does not support SSL/, /sslmode=disable/],
   ];
   for (const [url, message, hint] of cases) {
-    await assert.rejects(openConnection(new Secret(url)), (error: unknown) => {
+    await assert.rejects(openConnection(parsePostgresUrl(url)), (error: unknown) => {
       assert.ok(error instanceof LifeboatError);
       assert.deepEqual(
         [error.exitCode, message.test(error.message), hint.test(error.hint ?? '')],
@@ -56,7 +56,7 @@ test('each refusal is a source error (13) with a hint of its own, and never show
 test('a user without an entry in pg_hba.conf is told so', async () => {
   writeFileSync(join(server.dataDir, 'pg_hba.conf'), 'local all all trust\nhost all postgres all scram-sha-256\n');
   await server.query('postgres', "CREATE ROLE unlisted LOGIN PASSWORD 'x'; SELECT pg_reload_conf()");
-  await assert.rejects(openConnection(new Secret(server.url('postgres', 'unlisted', 'x'))), (error: unknown) => {
+  await assert.rejects(openConnection(parsePostgresUrl(server.url('postgres', 'unlisted', 'x'))), (error: unknown) => {
     assert.ok(error instanceof LifeboatError);
     assert.match(error.message, /no pg_hba\.conf entry/);
     assert.match(error.hint ?? '', /pg_hba\.conf/);
@@ -73,7 +73,7 @@ test('values come as text, by password or password file, with all time-outs off'
       "postgres SET idle_in_transaction_session_timeout = '1s'; ALTER ROLE postgres SET idle_session_timeout = '1s'",
   );
   const url = `postgres://postgres@127.0.0.1:${server.port}/postgres?passfile=${encodeURIComponent(passfile)}`;
-  const settings = await withConnection(new Secret(url), {}, async (connection) => {
+  const settings = await withConnection(parsePostgresUrl(url), {}, async (connection) => {
     assert.deepEqual(await connection.query('SELECT 1 AS n, true AS yes, NULL AS nothing, $1::text AS ö', ['ü']), [
       { n: '1', yes: 't', nothing: null, ö: 'ü' },
     ]);
@@ -90,13 +90,13 @@ test('values come as text, by password or password file, with all time-outs off'
   const psql = await runTool({
     file: join(server.binDir, 'psql'),
     args: ['-XAtc', 'SELECT current_user'],
-    env: libpqEnvironment(new Secret(url)),
+    env: libpqEnvironment(parsePostgresUrl(url)),
   });
   assert.equal(psql.stdout, 'postgres\n');
 });
 
 test('quoted names and strings mean themselves to the server', async () => {
-  await withConnection(new Secret(server.url()), {}, async (connection) => {
+  await withConnection(parsePostgresUrl(server.url()), {}, async (connection) => {
     for (const text of ['a"b', "it's", '\\', "\\'", 'E', ' ', 'ü\n\t', '$1', '%', '"";--']) {
       const literal = quoteLiteral(text);
       assert.deepEqual(await connection.query(`SELECT ${literal} AS ${quoteIdentifier(text)}`), [{ [text]: text }]);
@@ -108,7 +108,7 @@ test('quoted names and strings mean themselves to the server', async () => {
 });
 
 test('a session that is ended from outside says so, and refuses queries; a closed one does not', async () => {
-  const connection = await openConnection(new Secret(server.url()));
+  const connection = await openConnection(parsePostgresUrl(server.url()));
   const pid = connection.announcedPid;
   await server.query('postgres', `SELECT pg_terminate_backend(${pid})`);
   if (!connection.lost.aborted) {
@@ -117,14 +117,14 @@ test('a session that is ended from outside says so, and refuses queries; a close
   assert.ok(connection.lost.reason instanceof LifeboatError && connection.lost.reason.exitCode === 13);
   await assert.rejects(connection.query('SELECT 1'), connection.lost.reason);
   await connection.close();
-  const closed = await openConnection(new Secret(server.url()));
+  const closed = await openConnection(parsePostgresUrl(server.url()));
   await closed.close();
   assert.equal(closed.lost.aborted, false);
 });
 
 test('an abort ends a running query at the server too', async () => {
   const stop = new AbortController();
-  const connection = await openConnection(new Secret(server.url()), { signal: stop.signal });
+  const connection = await openConnection(parsePostgresUrl(server.url()), { signal: stop.signal });
   const query = connection.query('SELECT pg_sleep(60)');
   setTimeout(() => stop.abort(new LifeboatError('space', 'enough')), 100);
   await assert.rejects(query);
@@ -134,11 +134,11 @@ test('an abort ends a running query at the server too', async () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   assert.deepEqual(await running(), []);
-  await assert.rejects(openConnection(new Secret(server.url()), { signal: stop.signal }), /enough/);
+  await assert.rejects(openConnection(parsePostgresUrl(server.url()), { signal: stop.signal }), /enough/);
 });
 
 test('an error of the server keeps its SQLSTATE', async () => {
-  await withConnection(new Secret(server.url()), {}, async (connection) => {
+  await withConnection(parsePostgresUrl(server.url()), {}, async (connection) => {
     const state = await connection.query('SELECT * FROM nowhere').then(() => undefined, sqlStateOf);
     assert.equal(state, '42P01');
   });

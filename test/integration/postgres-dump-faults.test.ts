@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { runTool } from '../../src/lib/exec.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { postgresSource } from '../../src/source/postgres/dump/source.ts';
 import type { Artifact, Source, ToolProcess } from '../../src/source/source.ts';
 import { collectArtifacts } from '../helpers/source/collect-artifacts.ts';
@@ -110,7 +110,7 @@ describe('a dump fails with exit code 13 and leaves nothing', () => {
       'CREATE ROLE weak LOGIN; GRANT pg_read_all_data TO weak; CREATE TABLE secret (id int); ALTER TABLE secret ' +
         'ENABLE ROW LEVEL SECURITY; SELECT lo_create(4711)',
     );
-    const weak = postgresSource({ ...options, url: new Secret(server.url('app', 'weak')) });
+    const weak = postgresSource({ ...options, url: parsePostgresUrl(server.url('app', 'weak')) });
     const { problems } = await weak.probe({ signal: new AbortController().signal, emit: () => {} });
     assert.deepEqual(
       problems.map(({ message, fatal }) => `${fatal} ${message}`),
@@ -132,7 +132,7 @@ describe('a dump fails with exit code 13 and leaves nothing', () => {
 
 test('a user who is no superuser gets all but the passwords', async () => {
   await server.psql('app', 'CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader');
-  const reader = postgresSource({ ...options, url: new Secret(server.url('app', 'reader')) });
+  const reader = postgresSource({ ...options, url: parsePostgresUrl(server.url('app', 'reader')) });
   const { problems } = await reader.probe({ signal: new AbortController().signal, emit: () => {} });
   assert.deepEqual(
     problems.map(({ message, fatal }) => `${fatal} ${message}`),
@@ -171,7 +171,7 @@ test('a server that dies ends the dump with exit code 13', async () => {
       "CREATE TABLE t AS SELECT g AS id, repeat('text of row ' || g, 20) AS v FROM generate_series(1, 20000) g",
     );
     await withStuckBody(
-      postgresSource({ ...options, url: new Secret(own.url()), databases: ['postgres'] }),
+      postgresSource({ ...options, url: parsePostgresUrl(own.url()), databases: ['postgres'] }),
       async (body) => {
         await own.kill();
         await assert.rejects(body.done, isSourceError(/lost the connection|pg_dump/));
@@ -179,7 +179,7 @@ test('a server that dies ends the dump with exit code 13', async () => {
       },
     );
     await assert.rejects(
-      collectArtifacts(postgresSource({ ...options, url: new Secret(own.url()) }), folder),
+      collectArtifacts(postgresSource({ ...options, url: parsePostgresUrl(own.url()) }), folder),
       isSourceError(/cannot connect/),
     );
   } finally {
@@ -190,7 +190,7 @@ test('a server that dies ends the dump with exit code 13', async () => {
 const options = { databases: ['app'], jobs: 1, bigTableBytes: 1e9, lockWaitTimeoutMs: 5000 };
 
 function source(more: { lockWaitTimeoutMs?: number } = {}): Source {
-  return postgresSource({ ...options, url: new Secret(server.url('app')), ...more });
+  return postgresSource({ ...options, url: parsePostgresUrl(server.url('app')), ...more });
 }
 
 interface StuckBody extends ToolProcess {

@@ -1,7 +1,7 @@
 /** Fingerprints on a real server: they see every change of a value, and nothing else. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { readLargeObjects } from '../../src/source/postgres/facts/database-facts.ts';
 import type { TableFacts } from '../../src/source/postgres/facts/facts.ts';
@@ -33,7 +33,10 @@ test('values swapped between rows change it, whatever the values', async () => {
         .join(''),
   );
   const found = new Map(
-    (await fingerprintTables(new Secret(server.url('scratch')))).map(({ name, fingerprint }) => [name, fingerprint]),
+    (await fingerprintTables(parsePostgresUrl(server.url('scratch')))).map(({ name, fingerprint }) => [
+      name,
+      fingerprint,
+    ]),
   );
   for (const seed of seeds) assert.notEqual(found.get(`before${seed}`), found.get(`after${seed}`), `seed ${seed}`);
 });
@@ -70,7 +73,7 @@ test('one changed value of each type changes it', async () => {
     'sample',
     `CREATE SCHEMA chg; CREATE TABLE chg." same" AS TABLE app.customers ORDER BY id DESC; ${copies.join('')}`,
   );
-  const found = await fingerprintTables(new Secret(server.url('sample')), {
+  const found = await fingerprintTables(parsePostgresUrl(server.url('sample')), {
     jobs: 2,
     only: ({ schema, name }) => schema === 'chg' || name === 'customers',
   });
@@ -119,13 +122,13 @@ test('both methods give the same for a restored copy of every type', async () =>
     assert.deepEqual(await prints('copy', method), await prints('sample', method));
   }
   const objects = (database: string): Promise<unknown> =>
-    withConnection(new Secret(server.url(database)), {}, readLargeObjects);
+    withConnection(parsePostgresUrl(server.url(database)), {}, readLargeObjects);
   assert.deepEqual(await objects('copy'), await objects('sample'));
 });
 
 test('large objects: content, zeros at the end and identity count', async () => {
   const read = (): ReturnType<typeof readLargeObjects> =>
-    withConnection(new Secret(server.url('scratch')), {}, readLargeObjects);
+    withConnection(parsePostgresUrl(server.url('scratch')), {}, readLargeObjects);
   await scratch("SELECT lo_from_bytea(1001, 'abc'), lo_from_bytea(1002, 'abc')");
   const seen = new Set([(await read()).fingerprint]);
   for (const change of [
@@ -142,15 +145,17 @@ test('large objects: content, zeros at the end and identity count', async () => 
 });
 
 test('the same number is found with one session and with several, and in a given snapshot', async () => {
-  const one = await fingerprintTables(new Secret(server.url('sample')));
-  assert.deepEqual(await fingerprintTables(new Secret(server.url('sample')), { jobs: 3 }), one);
-  await withConnection(new Secret(server.url('sample')), {}, async (holder) => {
+  const one = await fingerprintTables(parsePostgresUrl(server.url('sample')));
+  assert.deepEqual(await fingerprintTables(parsePostgresUrl(server.url('sample')), { jobs: 3 }), one);
+  await withConnection(parsePostgresUrl(server.url('sample')), {}, async (holder) => {
     await holder.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
     const snapshot = (await holder.query('SELECT pg_export_snapshot() AS name'))[0]?.['name'] ?? '';
     await server.query('sample', "INSERT INTO app.cache VALUES ('late', 'v')");
-    assert.deepEqual(await fingerprintTables(new Secret(server.url('sample')), { snapshot, jobs: 2 }), one);
+    assert.deepEqual(await fingerprintTables(parsePostgresUrl(server.url('sample')), { snapshot, jobs: 2 }), one);
   });
-  const late = await fingerprintTables(new Secret(server.url('sample')), { only: ({ name }) => name === 'cache' });
+  const late = await fingerprintTables(parsePostgresUrl(server.url('sample')), {
+    only: ({ name }) => name === 'cache',
+  });
   assert.deepEqual(
     late.map(({ rows }) => rows),
     ['51'],
@@ -182,14 +187,14 @@ async function scratch(sql: string): Promise<void> {
 }
 
 async function printOf(table: string, database = 'scratch'): Promise<string> {
-  const found = await fingerprintTables(new Secret(server.url(database)), { only: ({ name }) => name === table });
+  const found = await fingerprintTables(parsePostgresUrl(server.url(database)), { only: ({ name }) => name === table });
   assert.equal(found.length, 1);
   assert.equal(found[0]?.method, 'record');
   return `${found[0].rows} ${found[0].fingerprint}`;
 }
 
 async function prints(database: string, method: FingerprintMethod): Promise<TableFacts[]> {
-  const found = await fingerprintTables(new Secret(server.url(database)), {
+  const found = await fingerprintTables(parsePostgresUrl(server.url(database)), {
     method: ({ name }) => (name === 'nothing' ? undefined : method),
     only: ({ name }) => name !== 'filled',
   });

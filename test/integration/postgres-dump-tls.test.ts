@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { runTool } from '../../src/lib/exec.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { libpqEnvironment } from '../../src/source/postgres/server/url.ts';
 import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
@@ -93,7 +93,7 @@ after(async () => {
 
 /** Whether the session is encrypted, by our own connection and by libpq's; the two must agree. */
 async function encrypted(host: string, parameters: string, login = 'postgres:pw'): Promise<string> {
-  const url = new Secret(`postgres://${login}@${host}:${server.port}/postgres?${parameters}`);
+  const url = parsePostgresUrl(`postgres://${login}@${host}:${server.port}/postgres?${parameters}`);
   const sql = 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
   const libpq = await runTool({
     file: join(server.binDir, 'psql'),

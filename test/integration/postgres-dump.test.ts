@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { runTool } from '../../src/lib/exec.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { type DatabaseFacts, type PostgresFacts, postgresFacts } from '../../src/source/postgres/facts/facts.ts';
 import { fingerprintTables } from '../../src/source/postgres/facts/fingerprint.ts';
 import { postgresSource } from '../../src/source/postgres/dump/source.ts';
@@ -163,7 +163,7 @@ test('names that are not UTF-8, as SQL_ASCII allows, are dumped and counted', as
 
 test('several databases are numbered, "*" takes all of the server', async () => {
   const source = postgresSource({
-    url: new Secret(server.url()),
+    url: parsePostgresUrl(server.url()),
     databases: ['*'],
     jobs: 2,
     bigTableBytes: 1e9,
@@ -189,7 +189,7 @@ async function dump(
   options: DumpOptions = {},
 ): Promise<{ facts: PostgresFacts; collected: Collected }> {
   const source = postgresSource({
-    url: new Secret(server.url()),
+    url: parsePostgresUrl(server.url()),
     databases: [database],
     jobs: options.jobs ?? 1,
     bigTableBytes: options.bigTableBytes ?? 250_000,
@@ -238,7 +238,7 @@ async function plainText(database: string, snapshot?: string): Promise<string> {
 }
 
 async function assertEqualRows(database: DatabaseFacts, restored: string): Promise<void> {
-  const url = new Secret(server.url(restored));
+  const url = parsePostgresUrl(server.url(restored));
   const rows = (tables: DatabaseFacts['tables']): string[] =>
     tables
       .filter(({ kind }) => kind === 'r')

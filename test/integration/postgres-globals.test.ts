@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { runTool } from '../../src/lib/exec.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { type GlobalsReport, replayGlobals } from '../../src/source/postgres/restore/globals-replay.ts';
 import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
@@ -50,7 +50,10 @@ function replay(url = to.url(), overwrite = false): Promise<GlobalsReport> {
     globals: { artifact: 'globals.sql', roles: [], withPasswords: true },
     databases: [],
   };
-  return replayGlobals({ reader: { artifacts: [], open }, facts, targetUrl: new Secret(url), overwrite }, context);
+  return replayGlobals(
+    { reader: { artifacts: [], open }, facts, targetUrl: parsePostgresUrl(url), overwrite },
+    context,
+  );
 }
 
 async function rolesOf(server: TestPostgres): Promise<string> {

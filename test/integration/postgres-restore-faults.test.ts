@@ -5,9 +5,9 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { AbortedError, LifeboatError } from '../../src/lib/errors.ts';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
-import { Secret } from '../../src/lib/secret.ts';
 import type { ArtifactReader } from '../../src/source/source.ts';
 import { restorePostgres } from '../../src/source/postgres/restore/new-database.ts';
 import type { PostgresRestoreRequest } from '../../src/source/postgres/restore/request.ts';
@@ -46,7 +46,7 @@ function request(more: Partial<PostgresRestoreRequest> = {}): PostgresRestoreReq
     reader: parts.reader,
     facts: parts.facts,
     database: 'app',
-    targetUrl: new Secret(server.url()),
+    targetUrl: parsePostgresUrl(server.url()),
     targetDatabase: 'back',
     jobs: 2,
     ...more,
@@ -236,7 +236,7 @@ test('the run is killed: the next one drops what it left', async () => {
     }
     const open = (name) => name.startsWith('data-') ? openSlowly(name) : reader.open(name);
     const slow = { artifacts: reader.artifacts, open };
-    const place = { targetUrl: new Secret(url), targetDatabase: 'back', scratchParent: folder };
+    const place = { targetUrl: parsePostgresUrl(url), targetDatabase: 'back', scratchParent: folder };
     const context = { signal: new AbortController().signal, emit: () => {} };
     await restorePostgres({ reader: slow, facts, database: 'app', ...place, jobs: 1 }, context);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
@@ -261,7 +261,7 @@ test('the run is killed: the next one drops what it left', async () => {
 test('a role that owns nothing restores without owners and grants', async () => {
   await server.query('postgres', 'CREATE ROLE plain LOGIN CREATEDB');
   const report = await restorePostgres(
-    request({ targetUrl: new Secret(server.url('postgres', 'plain')), noOwner: true, noAcl: true }),
+    request({ targetUrl: parsePostgresUrl(server.url('postgres', 'plain')), noOwner: true, noAcl: true }),
     context,
   );
   assert.deepEqual(report.verified?.mismatches, []);
@@ -275,7 +275,7 @@ test('a role that owns nothing restores without owners and grants', async () => 
 
 test('a role that owns nothing is told what it lacks', async () => {
   const error = await failure(
-    restorePostgres(request({ targetUrl: new Secret(server.url('postgres', 'plain')) }), context),
+    restorePostgres(request({ targetUrl: parsePostgresUrl(server.url('postgres', 'plain')) }), context),
   );
   assert.equal(error.code, 'integrity');
   assert.match(error.hint ?? '', /--no-owner/);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { restorePostgres } from '../../src/source/postgres/restore/new-database.ts';
 import {
   type ExistingRestoreRequest,
@@ -67,7 +67,7 @@ function request(
     reader: parts.reader,
     facts: parts.facts,
     database: 'shop',
-    targetUrl: new Secret(server.url()),
+    targetUrl: parsePostgresUrl(server.url()),
     targetDatabase,
     jobs: 2,
     scratchParent,

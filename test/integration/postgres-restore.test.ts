@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { runTool } from '../../src/lib/exec.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { restorePostgres } from '../../src/source/postgres/restore/new-database.ts';
 import type { PostgresRestoreRequest } from '../../src/source/postgres/restore/request.ts';
 import { type Parts, dumpParts } from '../helpers/source/postgres-parts.ts';
@@ -49,7 +49,7 @@ function request(targetDatabase: string, more: Partial<PostgresRestoreRequest> =
     reader: parts.reader,
     facts: parts.facts,
     database: 'sample',
-    targetUrl: new Secret(server.url()),
+    targetUrl: parsePostgresUrl(server.url()),
     targetDatabase,
     jobs: 4,
     ...more,

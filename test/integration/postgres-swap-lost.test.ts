@@ -1,7 +1,8 @@
 /** The connection is lost at the COMMIT of a swap: what is said of it is what the server has, by oid. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
+import type { PostgresUrl } from '../../src/config/postgres-url.ts';
 import { swapDatabases, SwapUnknownError, undoSwap } from '../../src/source/postgres/restore/swap.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { startCommitProxy, type CommitCut, type CommitProxy } from '../helpers/source/commit-cut.ts';
@@ -17,7 +18,7 @@ after(async () => server?.stop());
 
 interface Pair {
   readonly proxy: CommitProxy;
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly live: string;
   readonly restored: string;
   /** The name that each of the two bears now, by the oid that it had: the live one, then the restored one. */
@@ -36,7 +37,7 @@ async function pair(live: string): Promise<Pair> {
     (await server.query('postgres', `SELECT datname FROM pg_database WHERE oid = ${String(oid)}`))[0]?.['datname'];
   return {
     proxy,
-    url: new Secret(server.url().replace(`:${server.port}`, `:${proxy.port}`)),
+    url: parsePostgresUrl(server.url().replace(`:${server.port}`, `:${proxy.port}`)),
     live,
     restored,
     now: () => Promise.all(oids.map(nameOf)),

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AbortedError } from '../../src/lib/errors.ts';
 import { ownIdentity } from '../../src/lib/process-identity.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { withMaintenance } from '../../src/source/postgres/server/maintenance.ts';
 import { restoredName } from '../../src/source/postgres/restore/names.ts';
 import { swapDatabases, undoSwap } from '../../src/source/postgres/restore/swap.ts';
@@ -100,7 +100,7 @@ test('swap and undo while clients reconnect without pause', async () => {
   const clients = startClients('app', 12);
   await sleep(300);
   const swap = await swapDatabases(
-    { url: new Secret(server.url('app')), live: 'app', restored: 'app restored', at },
+    { url: parsePostgresUrl(server.url('app')), live: 'app', restored: 'app restored', at },
     context,
   );
   assert.equal(swap.keptAs, 'app_before_20260102T030405');
@@ -121,7 +121,7 @@ test('swap and undo while clients reconnect without pause', async () => {
   const again = startClients('app', 12);
   await sleep(100);
   const undo = await undoSwap(
-    { url: new Secret(server.url()), live: 'app', keptAs: swap.keptAs, at: new Date('2026-01-02T04:00:00Z') },
+    { url: parsePostgresUrl(server.url()), live: 'app', keptAs: swap.keptAs, at: new Date('2026-01-02T04:00:00Z') },
     context,
   );
   await again.stop();
@@ -134,7 +134,7 @@ test('swap and undo while clients reconnect without pause', async () => {
 test('the SQL that it gives takes the swap back', async () => {
   await makePair('sqlundo', 'sqlundo_restored');
   const { undoSql } = await swapDatabases(
-    { url: new Secret(server.url()), live: 'sqlundo', restored: 'sqlundo_restored', at },
+    { url: parsePostgresUrl(server.url()), live: 'sqlundo', restored: 'sqlundo_restored', at },
     context,
   );
   await server.psql('postgres', undoSql.join('\n'));
@@ -145,7 +145,7 @@ test('two swaps in one second keep both old databases; names that a running rest
   await makePair('twice', 'twice_one');
   await makePair('other', 'twice_two');
   const swap = async (restored: string): Promise<string> =>
-    (await swapDatabases({ url: new Secret(server.url()), live: 'twice', restored, at }, context)).keptAs;
+    (await swapDatabases({ url: parsePostgresUrl(server.url()), live: 'twice', restored, at }, context)).keptAs;
   assert.deepEqual(
     [await swap('twice_one'), await swap('twice_two')],
     ['twice_before_20260102T030405', 'twice_before_20260102T030406'],
@@ -162,7 +162,7 @@ test('two swaps in one second keep both old databases; names that a running rest
     'postgres',
     `COMMENT ON DATABASE twice_restoring_0123abcd IS 'lifeboat restore in progress ${mark}'`,
   );
-  const free = await withMaintenance({ url: new Secret(server.url()), except: [] }, (client) =>
+  const free = await withMaintenance({ url: parsePostgresUrl(server.url()), except: [] }, (client) =>
     freeStampedName(client, (when) => restoredName('twice', when), at),
   );
   assert.equal(free, 'twice_restored_20260102T030407');
@@ -172,7 +172,7 @@ test('a long name of characters of several bytes is shortened', async () => {
   const live = 'ö'.repeat(31);
   await makePair(live, 'long_restored');
   const { keptAs } = await swapDatabases(
-    { url: new Secret(server.url()), live, restored: 'long_restored', at },
+    { url: parsePostgresUrl(server.url()), live, restored: 'long_restored', at },
     context,
   );
   assert.equal(keptAs, `${'ö'.repeat(20)}_before_20260102T030405`);
@@ -183,7 +183,7 @@ test('a long name of characters of several bytes is shortened', async () => {
 test('what hangs on the live database is found before anything is touched', async () => {
   await makePair('bound', 'bound_restored');
   const swap = (): Promise<unknown> =>
-    swapDatabases({ url: new Secret(server.url()), live: 'bound', restored: 'bound_restored', at }, context);
+    swapDatabases({ url: parsePostgresUrl(server.url()), live: 'bound', restored: 'bound_restored', at }, context);
   await server.query('bound', `SELECT pg_create_logical_replication_slot('slot1', 'pgoutput')`);
   await assert.rejects(swap(), { code: 'source', message: /replication slots \(slot1\)/ });
   await server.query('bound', `SELECT pg_drop_replication_slot('slot1')`);
@@ -191,7 +191,7 @@ test('what hangs on the live database is found before anything is touched', asyn
   await assert.rejects(swap(), { code: 'source', message: /prepared transactions \(two phase\)/ });
   await server.query('bound', `ROLLBACK PREPARED 'two phase'`);
   await assert.rejects(
-    swapDatabases({ url: new Secret(server.url()), live: 'bound', restored: 'absent', at }, context),
+    swapDatabases({ url: parsePostgresUrl(server.url()), live: 'bound', restored: 'absent', at }, context),
     { code: 'not_found' },
   );
   assert.equal(await which('bound'), 'old');
@@ -204,7 +204,12 @@ test('without the rights, and when aborted, nothing is changed and clients go on
   const original = await describeDatabase('guarded');
   await assert.rejects(
     swapDatabases(
-      { url: new Secret(server.url('postgres', 'nobody_special')), live: 'guarded', restored: 'guarded_restored', at },
+      {
+        url: parsePostgresUrl(server.url('postgres', 'nobody_special')),
+        live: 'guarded',
+        restored: 'guarded_restored',
+        at,
+      },
       context,
     ),
     { code: 'source', state: 'nothing was changed' },
@@ -213,7 +218,7 @@ test('without the rights, and when aborted, nothing is changed and clients go on
   const clients = startClients('guarded', 4);
   await sleep(100);
   const swap = swapDatabases(
-    { url: new Secret(server.url()), live: 'guarded', restored: 'guarded_restored', at },
+    { url: parsePostgresUrl(server.url()), live: 'guarded', restored: 'guarded_restored', at },
     { ...context, signal: abort.signal },
   );
   abort.abort(new AbortedError('SIGINT'));
@@ -231,7 +236,7 @@ test('the server dies within the swap: after its start the old one is live and o
   const clients = startClients('crash', 2);
   await sleep(100);
   const swap = swapDatabases(
-    { url: new Secret(server.url()), live: 'crash', restored: 'crash_restored', at },
+    { url: parsePostgresUrl(server.url()), live: 'crash', restored: 'crash_restored', at },
     context,
   ).then(
     () => 'swapped',

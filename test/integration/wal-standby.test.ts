@@ -1,7 +1,7 @@
 /** A standby refuses what a primary tells of its log: it is asked in its own words, and said to be one. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { switchWal } from '../../src/source/postgres/base/source.ts';
 import { askArchiver } from '../../src/source/postgres/server/archiver.ts';
 import { readServer } from '../../src/source/postgres/server/receiver.ts';
@@ -43,12 +43,12 @@ test('wal status says how far a standby has the log, and that it is one', async 
 test('a receiver and the archiver know its position, too, although nothing was received', async () => {
   const replayed = parseLsn(await standby.ask('SELECT pg_last_wal_replay_lsn() AS v'));
   assert.ok(replayed > BigInt(mib));
-  const url = new Secret(standby.url);
+  const url = parsePostgresUrl(standby.url);
   assert.equal(parseLsn((await readServer(url, 'lifeboat', signal)).currentLsn), replayed);
   const state = await askArchiver(url, { signal });
   assert.deepEqual([parseLsn(state.currentLsn), state.isStandby, state.segmentBytes], [replayed, true, mib]);
 });
 
 test('a base backup of it does not ask it to write log', async () => {
-  await switchWal(new Secret(standby.url), signal);
+  await switchWal(parsePostgresUrl(standby.url), signal);
 });

@@ -10,13 +10,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { runTool, startTool } from '../../src/lib/exec.ts';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { readWal } from '../../src/repository/wal/archive.ts';
 import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { segmentName, segmentNumber } from '../../src/source/postgres/wal/file-name.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../src/config/postgres-url.ts';
 import { endProcess, quiet, startPitrCluster, type PitrCluster } from '../helpers/cluster/pitr-cluster.ts';
 import { startS3Server, type TestS3Server } from '../helpers/servers/rgw.ts';
 import { keptSegments, mib } from '../helpers/cluster/wal-server.ts';
@@ -131,7 +130,7 @@ test(
     const point = cluster.folder('whole');
     const done = await cluster.run('latest', { dataDir: point, action: 'promote' });
     assert.ok(done.outcome === 'done' && done.url !== undefined && done.pid !== undefined);
-    const url = new Secret(done.url);
+    const url = parsePostgresUrl(done.url);
     try {
       assert.equal((await withConnection(url, {}, async (connection) => connection.query(books)))[0]?.['v'], wanted);
     } finally {

@@ -7,7 +7,7 @@ import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Secret } from '../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { createSlot, findReceiver, readServer, startReceiver } from '../../src/source/postgres/server/receiver.ts';
 import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { segmentAt } from '../../src/source/postgres/wal/file-name.ts';
@@ -80,7 +80,7 @@ test('over a promotion: the history, both timelines, no gap, and all rows of bot
 
 test('an empty folder that is seeded begins where the slot does', async () => {
   const { bench } = lab;
-  const url = new Secret(standbyUrl);
+  const url = parsePostgresUrl(standbyUrl);
   const { signal } = new AbortController();
   await createSlot(url, 'seeded', signal);
   await onStandby('SELECT pg_switch_wal()::text AS v FROM pg_current_xact_id()');

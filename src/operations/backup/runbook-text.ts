@@ -14,8 +14,6 @@ import { stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { printable, printableText } from '../../lib/printable.ts';
 import { programPath } from '../../lib/program-path.ts';
-import { parsePostgresUrl } from '../../config/postgres-url.ts';
-import { describeServer } from '../../source/postgres/server/url.ts';
 import { parseRedisUrl } from '../../source/redis/endpoint.ts';
 import { repositoryLocation } from '../open-repository.ts';
 import { commandLine, shellWord } from '../shell-words.ts';
@@ -141,7 +139,7 @@ function protectedOf({ config }: LoadedConfig, targets: readonly string[]): stri
       ...(postgres === undefined
         ? []
         : [
-            `- ${name}: PostgreSQL${at(() => describeServer(parsePostgresUrl(postgres.url)))}, databases ` +
+            `- ${name}: PostgreSQL${at(() => postgres.url.describe())}, databases ` +
               postgres.databases.map(printable).join(', '),
           ]),
       ...(redis === undefined ? [] : [`- ${name}: Redis${at(() => parseRedisUrl(redis).text)}`]),

@@ -6,7 +6,6 @@ import { askArchiver } from '../../source/postgres/server/archiver.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
 import { probeServer } from '../../source/postgres/dump/probe.ts';
 import { findTools, installedTools } from '../../source/postgres/server/tools.ts';
-import { parsePostgresUrl } from '../../config/postgres-url.ts';
 import {
   attempt,
   contactLimitMs,
@@ -74,7 +73,7 @@ function meet({ url }: PostgresConfig, signal: AbortSignal): Promise<Met> {
         Number((await connection.query('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now'))[0]?.['now']),
       0,
     );
-    const { host } = parsePostgresUrl(url);
+    const { host } = url;
     const isHere = host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.');
     // Not everybody may know it.
     const rows = isHere

@@ -8,7 +8,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { requireSpace } from '../../lib/fs.ts';
 import { isGone, ownIdentity, type ProcessIdentity } from '../../lib/process-identity.ts';
-import type { Secret } from '../../lib/secret.ts';
+import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
 import { serverWords, withMaintenance, type Queries } from '../../source/postgres/server/maintenance.ts';
@@ -50,7 +50,7 @@ export async function drillDatabase(subject: DrillSubject, record: DrillRecord, 
 interface Drill {
   readonly subject: DrillSubject;
   readonly facts: PostgresFacts;
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly programs: string;
   /** False: a server that is not ours; nothing stays there. */
   readonly isOurs: boolean;
@@ -121,7 +121,7 @@ async function makeRoles(
   }
 }
 
-async function dropRoles(url: Secret, roles: readonly string[]): Promise<void> {
+async function dropRoles(url: PostgresUrl, roles: readonly string[]): Promise<void> {
   await withMaintenance({ url, except: [] }, async (client) => {
     // What one role granted another goes with the first of them.
     for (const role of roles) {
@@ -215,7 +215,11 @@ async function checkIndexes(
  * Makes every extension in a database of its own: one that is not installed, or wants to be preloaded, is no fault of
  * the backup. Throws `tool` (16).
  */
-async function refuseMissingExtensions(url: Secret, { databases }: PostgresFacts, context: RunContext): Promise<void> {
+async function refuseMissingExtensions(
+  url: PostgresUrl,
+  { databases }: PostgresFacts,
+  context: RunContext,
+): Promise<void> {
   const { signal } = context;
   const wanted = [...new Set(databases.flatMap(({ extensions }) => extensions.map(({ name }) => name)))].filter(
     (name) => name !== 'plpgsql',
@@ -302,7 +306,7 @@ async function dropLeft(client: Queries, { emit }: RunContext): Promise<void> {
 }
 
 /** Its version. Refuses the server that the backup is of; drops what killed drills of this host left there. */
-async function readScratchServer(url: Secret, facts: PostgresFacts, context: RunContext): Promise<string> {
+async function readScratchServer(url: PostgresUrl, facts: PostgresFacts, context: RunContext): Promise<string> {
   return withMaintenance({ url, except: [], signal: context.signal }, async (client) => {
     const [server] = await client.query("SELECT current_setting('server_version') AS version");
     const identifier = await readSystemId(client);

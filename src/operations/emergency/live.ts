@@ -11,8 +11,6 @@ import type { DatabaseFacts } from '../../source/postgres/facts/facts.ts';
 import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
 import { withConnection, type Connection } from '../../source/postgres/server/connection.ts';
 import { readSystemId } from '../../source/postgres/server/control.ts';
-import { parsePostgresUrl } from '../../config/postgres-url.ts';
-import { describeServer } from '../../source/postgres/server/url.ts';
 import { withRedis } from '../../source/redis/connection.ts';
 import { parseRedisUrl } from '../../source/redis/endpoint.ts';
 import { readInfo } from '../../source/redis/server-info.ts';
@@ -70,8 +68,7 @@ export async function lookAtDatabase(
 ): Promise<LiveComponent> {
   const url = target.postgres?.url;
   if (url === undefined) return unreachable('database', 'no PostgreSQL', 'none is configured');
-  const parsed = parsePostgresUrl(url);
-  const where = describeServer(parsed);
+  const where = url.describe();
   try {
     return await withMaintenance({ url, except: [], signal }, async (client) => {
       const rows = await client.query(
@@ -85,7 +82,7 @@ export async function lookAtDatabase(
         const at = await withConnection(url, { database: name ?? '', signal }, lastWrite).catch(() => undefined);
         if (at !== undefined) writes.push(at);
       }
-      const isLocal = parsed.host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(parsed.host);
+      const isLocal = url.host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(url.host);
       const folder = isLocal
         ? await client.query('SHOW data_directory').then(
             ([row]) => row?.['data_directory'] ?? undefined,

@@ -7,7 +7,7 @@ import type { TargetConfig } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import type { Secret } from '../../lib/secret.ts';
+import type { PostgresUrl } from '../../config/postgres-url.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
@@ -29,7 +29,7 @@ type Wanted = RestoreRequest['postgres'];
 
 export interface IntoPlan {
   readonly wanted: Wanted;
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly target: TargetConfig | undefined;
   readonly steps: readonly PitrStep[];
   readonly replaces: readonly Replaced[];
@@ -85,7 +85,7 @@ function isInPlace({ tables, intoLive }: Wanted): boolean {
 }
 
 async function refuseExistingTables(
-  url: Secret,
+  url: PostgresUrl,
   database: string,
   tables: readonly string[],
   { signal }: RunContext,
@@ -122,7 +122,7 @@ export interface CopyOptions {
   readonly manifest: Manifest;
   readonly into: IntoPlan;
   /** Of the recovered cluster, at rest. */
-  readonly from: { readonly url: Secret; readonly programs: string };
+  readonly from: { readonly url: PostgresUrl; readonly programs: string };
 }
 
 export interface Copied {
@@ -161,7 +161,7 @@ export async function copyInto(options: CopyOptions, context: RunContext): Promi
   return { copied, safetyBackupId };
 }
 
-async function refuseMissing(url: Secret, databases: readonly string[], { signal }: RunContext): Promise<void> {
+async function refuseMissing(url: PostgresUrl, databases: readonly string[], { signal }: RunContext): Promise<void> {
   const there = await withConnection(url, { signal }, async (client) =>
     (await client.query('SELECT datname AS name FROM pg_database WHERE datallowconn ORDER BY 1')).map(
       ({ name }) => name ?? '',

@@ -4,14 +4,14 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import type { Secret } from '../../lib/secret.ts';
+import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { amcheck } from '../../source/postgres/cluster/amcheck.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
 import type { StructureCheck } from './request.ts';
 
 export interface StructureCheckOptions {
   /** Of a superuser. */
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly databases: readonly string[];
   /** What a database is called in messages. */
   readonly named: (database: string) => string;

@@ -1,4 +1,6 @@
 /** What is meant where a request of a restore leaves something out: all of it, beside what is there. */
+import { parsePostgresUrl } from '../../config/postgres-url-parser.ts';
+import { PostgresUrl } from '../../config/postgres-url.ts';
 import { Secret } from '../../lib/secret.ts';
 import { given, pathOf } from '../complete.ts';
 import type { Surroundings } from '../operation.ts';
@@ -30,7 +32,7 @@ export function completeRestore(
 
 /** For databases; what recoveries copy into a live server, too. */
 export function completePostgres(options: RestorePartOptions['postgres'] = {}): RestoreRequest['postgres'] {
-  return { ...postgresDefaults, ...given(options), toUrl: secretOf(options.toUrl) };
+  return { ...postgresDefaults, ...given(options), toUrl: urlOf(options.toUrl) };
 }
 
 export function completeRedis(options: RestorePartOptions['redis'] = {}, cwd: string): RestoreRequest['redis'] {
@@ -40,6 +42,10 @@ export function completeRedis(options: RestorePartOptions['redis'] = {}, cwd: st
 
 export function completeFiles(options: RestorePartOptions['files'] = {}, cwd: string): RestoreRequest['files'] {
   return { ...filesDefaults, ...given(options), toDir: pathOf(options.toDir, cwd) };
+}
+
+function urlOf(value: string | Secret | undefined): PostgresUrl | undefined {
+  return value === undefined || value instanceof PostgresUrl ? value : parsePostgresUrl(value);
 }
 
 function secretOf(value: string | Secret | undefined): Secret | undefined {

@@ -1,6 +1,6 @@
 /** As what a database is restored: under its own name where that is free, else beside, until a swap. */
 import type { RunContext } from '../../lib/events.ts';
-import type { Secret } from '../../lib/secret.ts';
+import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { restoredName } from '../../source/postgres/restore/names.ts';
 import { databaseExists, freeStampedName } from '../../source/postgres/restore/target-database.ts';
 import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
@@ -23,7 +23,7 @@ export interface DatabasePlace {
 export async function placeDatabase(
   request: RestoreRequest['postgres'],
   database: string,
-  url: Secret,
+  url: PostgresUrl,
   at: Date,
   { signal }: Pick<RunContext, 'signal'>,
 ): Promise<DatabasePlace> {

@@ -1,6 +1,6 @@
 /** One database restored: into a new one, into tables that are there, or beside the live one and swapped with it. */
 import type { RunContext } from '../../lib/events.ts';
-import type { Secret } from '../../lib/secret.ts';
+import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { counted } from '../../lib/units.ts';
 import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { PostgresFacts } from '../../source/postgres/facts/facts.ts';
@@ -17,7 +17,7 @@ export async function restoreOne(
   { config, request, reader, component }: RestoreSubject,
   facts: PostgresFacts,
   database: string,
-  url: Secret,
+  url: PostgresUrl,
   name: string,
   context: RunContext,
   live = name,
@@ -79,7 +79,7 @@ export async function restoreAndSwap(
   subject: RestoreSubject,
   facts: PostgresFacts,
   database: string,
-  url: Secret,
+  url: PostgresUrl,
   names: { live: string; beside: string; made: string | undefined },
   context: RunContext,
 ): Promise<RestoredComponent> {

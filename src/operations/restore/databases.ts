@@ -1,10 +1,8 @@
 /** Restores of databases: under their own name where it is free, else beside; into a live one by a swap. */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import type { Secret } from '../../lib/secret.ts';
+import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
-import { parsePostgresUrl } from '../../config/postgres-url.ts';
-import { describeServer } from '../../source/postgres/server/url.ts';
 import { factsOf } from '../backup-facts.ts';
 import { placeDatabase } from './database-place.ts';
 import { inPlace, restoreAndSwap, restoreOne } from './database-run.ts';
@@ -54,8 +52,8 @@ function refuseContradictions({ request }: RestoreSubject, databases: number): v
   }
 }
 
-function globalsStep({ reader, component }: RestoreSubject, facts: PostgresFacts, url: Secret): RestoreStep {
-  const to = describeServer(parsePostgresUrl(url));
+function globalsStep({ reader, component }: RestoreSubject, facts: PostgresFacts, url: PostgresUrl): RestoreStep {
+  const to = url.describe();
   return {
     component: component.name,
     to,
@@ -83,7 +81,7 @@ async function planDatabase(
   subject: RestoreSubject,
   facts: PostgresFacts,
   database: DatabaseFacts,
-  url: Secret,
+  url: PostgresUrl,
   context: RunContext,
 ): Promise<RestoreStep> {
   const { request, component, at } = subject;
@@ -114,7 +112,7 @@ function rowsStep(
   subject: RestoreSubject,
   facts: PostgresFacts,
   database: DatabaseFacts,
-  url: Secret,
+  url: PostgresUrl,
   name: string,
   isThere: boolean,
 ): RestoreStep {

@@ -6,7 +6,7 @@
  * the next attempt swap once more, and lose what was written in between.
  */
 import { stat } from 'node:fs/promises';
-import type { Secret } from '../../lib/secret.ts';
+import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
 import { findUnfinishedRestores } from '../../source/postgres/restore/target-database.ts';
 import type { RedisConnection } from '../../source/redis/connection.ts';
@@ -60,7 +60,7 @@ export type FoundDatabase =
 
 /** The copy that an earlier attempt has made of a database. Undefined: none that is whole. */
 export async function findDatabase(
-  url: Secret,
+  url: PostgresUrl,
   marks: RestoreMarks | undefined,
   name: string,
   live: string,
@@ -90,7 +90,7 @@ export async function findDatabase(
 /** Notes a copy with its oid, and what is live now under the name that it will have. */
 export async function noteDatabase(
   marks: RestoreMarks | undefined,
-  url: Secret,
+  url: PostgresUrl,
   name: string,
   { live }: { readonly live: string },
   oid: string,

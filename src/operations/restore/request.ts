@@ -2,6 +2,7 @@
  * What a restore and its undoing are asked and what they answer. Times, sizes and secrets: as in
  * operation.ts.
  */
+import type { PostgresUrl } from '../../config/postgres-url.ts';
 import type { Secret } from '../../lib/secret.ts';
 import type { ComponentName, Confirm } from '../operation.ts';
 import type { Some } from '../complete.ts';
@@ -18,7 +19,7 @@ export interface RestoreRequest {
     /** Name of the new database (one database only). Undefined: a name is made. */
     readonly toDatabase?: string | undefined;
     /** Server to restore into; undefined: the configured one. */
-    readonly toUrl?: Secret | undefined;
+    readonly toUrl?: PostgresUrl | undefined;
     /** `schema.table` or `table`, * allowed; empty: all. */
     readonly tables: readonly string[];
     readonly content: 'all' | 'schema' | 'data';

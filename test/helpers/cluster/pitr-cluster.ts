@@ -10,13 +10,12 @@ import { loadConfig, type LoadedConfig } from '../../../src/config/load.ts';
 import type { RunContext } from '../../../src/lib/events.ts';
 import { runTool } from '../../../src/lib/exec.ts';
 import { processStart } from '../../../src/lib/leftovers.ts';
-import { Secret } from '../../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../../src/config/postgres-url-parser.ts';
 import { backup } from '../../../src/operations/backup/backup.ts';
 import { pitr } from '../../../src/operations/pitr/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../../src/operations/pitr/request.ts';
 import { parseTime } from '../../../src/operations/pitr/moment.ts';
 import { type Connection, withConnection } from '../../../src/source/postgres/server/connection.ts';
-import { parsePostgresUrl } from '../../../src/config/postgres-url.ts';
 import { serverFolder } from '../servers/postgres.ts';
 import { rawKey, startArchivingServer, type ArchivingOptions, type ArchivingServer } from './wal-server.ts';
 
@@ -105,7 +104,7 @@ export async function pitrOf(archive: ArchivingServer, url = archive.server.url(
       const dataDir = folder('recovered');
       const result = await run(to, { dataDir, ...more });
       assert.ok(result.outcome === 'done' && result.url !== undefined && result.pid !== undefined);
-      const url = new Secret(result.url);
+      const url = parsePostgresUrl(result.url);
       const { host } = parsePostgresUrl(url);
       try {
         return await withConnection(url, {}, async (connection) =>

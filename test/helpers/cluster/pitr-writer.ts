@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTool, startTool } from '../../../src/lib/exec.ts';
-import { Secret } from '../../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../../src/config/postgres-url-parser.ts';
 import { createRestorePoint } from '../../../src/operations/pitr/restore-point.ts';
 import { type Connection, withConnection } from '../../../src/source/postgres/server/connection.ts';
 import { type LoggedEnd, type PitrCluster, quiet } from './pitr-cluster.ts';
@@ -42,7 +42,7 @@ export async function writeFor(cluster: PitrCluster, seconds: number): Promise<W
   });
   const rows = new Map<string, number>();
   let pointLsn = '';
-  await withConnection(new Secret(server.url()), {}, async (connection) => {
+  await withConnection(parsePostgresUrl(server.url()), {}, async (connection) => {
     const started = performance.now();
     for (let n = 1; performance.now() - started < seconds * 1000; n++) {
       const [row] = await connection.query(

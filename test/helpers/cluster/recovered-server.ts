@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startTool } from '../../../src/lib/exec.ts';
-import { Secret } from '../../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../../src/config/postgres-url-parser.ts';
 import { withConnection } from '../../../src/source/postgres/server/connection.ts';
 import { endProcess, type PitrCluster } from './pitr-cluster.ts';
 import type { TextRow } from '../servers/postgres.ts';
@@ -37,7 +37,7 @@ export async function startRecovered(cluster: PitrCluster, dataDir: string): Pro
   running.result.catch(() => {}).finally(() => (ended = true));
   const url = `postgres://postgres@${encodeURIComponent(socket)}:5432/postgres`;
   const query: RecoveredServer['query'] = async (_, sql) =>
-    withConnection(new Secret(url), {}, async (connection) => connection.query(sql));
+    withConnection(parsePostgresUrl(url), {}, async (connection) => connection.query(sql));
   const recovered = {
     dataDir,
     url,

@@ -3,7 +3,7 @@ import { appendFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTool, startTool } from '../../../src/lib/exec.ts';
-import { Secret } from '../../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../../src/config/postgres-url-parser.ts';
 import { withConnection } from '../../../src/source/postgres/server/connection.ts';
 import { serverFolder, type TestPostgres } from '../servers/postgres.ts';
 
@@ -42,7 +42,7 @@ export async function startStandby(
   running.result.catch(() => {});
   const url = server.url().replace(encodeURIComponent(server.socketDir), encodeURIComponent(folder));
   const ask = async (sql: string): Promise<string> =>
-    withConnection(new Secret(url), {}, async (connection) => (await connection.query(sql))[0]?.['v'] ?? '');
+    withConnection(parsePostgresUrl(url), {}, async (connection) => (await connection.query(sql))[0]?.['v'] ?? '');
   while ((await ask('SELECT 1 AS v').catch(() => '')) !== '1') await sleep(100);
   return {
     url,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PitrResult } from '../../../src/operations/pitr/request.ts';
 import type { WalStatusResult } from '../../../src/operations/wal/request.ts';
-import { Secret } from '../../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../../src/config/postgres-url-parser.ts';
 import { openRepository, type Repository } from '../../../src/repository/repository.ts';
 import { readWal } from '../../../src/repository/wal/archive.ts';
 import { withConnection } from '../../../src/source/postgres/server/connection.ts';
@@ -137,7 +137,7 @@ export function startWriter(server: TestPostgres, from: number): Writer {
   let isStopped = false;
   const loop = (async () => {
     for (let n = from; !isStopped;) {
-      await withConnection(new Secret(server.url()), {}, async (connection) => {
+      await withConnection(parsePostgresUrl(server.url()), {}, async (connection) => {
         for (; !isStopped; n++) {
           await connection.query(
             `INSERT INTO public.w VALUES (${n}, clock_timestamp(), ${filler(String(n))}) ON CONFLICT DO NOTHING`,
@@ -166,7 +166,7 @@ export async function recoverLatest(bench: Bench): Promise<number[]> {
   });
   assert.ok(done.outcome === 'done' && done.url !== undefined && done.pid !== undefined);
   try {
-    const rows = await withConnection(new Secret(done.url), {}, async (connection) =>
+    const rows = await withConnection(parsePostgresUrl(done.url), {}, async (connection) =>
       connection.query(`SELECT n FROM public.w WHERE filler = ${filler('n')} ORDER BY n`),
     );
     return rows.map(({ n }) => Number(n));

@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../../../src/config/load.ts';
-import { Secret } from '../../../src/lib/secret.ts';
-import { parsePostgresUrl } from '../../../src/config/postgres-url.ts';
+import { parsePostgresUrl } from '../../../src/config/postgres-url-parser.ts';
 import type { Parser } from './run.ts';
 
 const config = `{
@@ -51,6 +50,6 @@ export const configParsers: readonly Parser[] = [
   {
     name: 'PostgreSQL URL',
     samples: urls.map((url) => Buffer.from(url)),
-    parse: (input) => parsePostgresUrl(new Secret(input.toString())),
+    parse: (input) => parsePostgresUrl(input.toString()),
   },
 ];

@@ -6,7 +6,7 @@ import { createReadStream, mkdtempSync, readdirSync, rmSync, statSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runTool } from '../../../src/lib/exec.ts';
-import { Secret } from '../../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../../src/config/postgres-url-parser.ts';
 import { withConnection } from '../../../src/source/postgres/server/connection.ts';
 import { readLargeObjects } from '../../../src/source/postgres/facts/database-facts.ts';
 import type { DatabaseFacts, PostgresFacts } from '../../../src/source/postgres/facts/facts.ts';
@@ -103,7 +103,7 @@ async function readFacts(
     'SELECT CASE WHEN setrole <> 0 THEN pg_get_userbyid(setrole) END AS role, unnest(setconfig) AS setting FROM ' +
       'pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())',
   );
-  const largeObjects = await withConnection(new Secret(server.url(database)), {}, readLargeObjects);
+  const largeObjects = await withConnection(parsePostgresUrl(server.url(database)), {}, readLargeObjects);
   return {
     name: database,
     owner: base['owner'] ?? '',
@@ -139,7 +139,7 @@ async function readFacts(
         name,
       })),
     },
-    tables: await fingerprintTables(new Secret(server.url(database))),
+    tables: await fingerprintTables(parsePostgresUrl(server.url(database))),
     largeObjects,
     sequences: (
       await server.query(

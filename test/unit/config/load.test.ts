@@ -89,7 +89,7 @@ describe('environment alone', () => {
     });
     assert.equal(
       alone.config.targets.get('main')?.postgres?.url.reveal(),
-      'postgres://joe:s%3A3cret@db.example/app?sslmode=require',
+      'postgres://joe:s%3A3cret@db.example:5432/app?sslmode=require',
     );
     const filled = await load({
       DATABASE_URL: 'postgresql://db.example/app',
@@ -100,11 +100,11 @@ describe('environment alone', () => {
     });
     assert.equal(filled.config.targets.get('main')?.postgres?.url.reveal(), 'postgres://x:a%40b@db.example:7/app');
     const socket = await load({ PGHOST: '/run/pg', PGUSER: 'x', PGPASSWORD: 'y' });
-    assert.equal(socket.config.targets.get('main')?.postgres?.url.reveal(), 'postgres://x:y@%2Frun%2Fpg/');
+    assert.equal(socket.config.targets.get('main')?.postgres?.url.reveal(), 'postgres://x:y@%2Frun%2Fpg:5432/x');
     assert.deepEqual(socket.config.targets.get('main')?.postgres?.databases, ['*']);
     await chmod(pass, 0o644);
     const open = await load({ PGHOST: 'db.example', PGUSER: 'joe', PGDATABASE: 'app', PGPASSFILE: pass });
-    assert.equal(open.config.targets.get('main')?.postgres?.url.reveal(), 'postgres://joe@db.example/app');
+    assert.equal(open.config.targets.get('main')?.postgres?.url.reveal(), 'postgres://joe@db.example:5432/app');
     assert.match(open.warnings.join(), /others can read it/);
   });
 

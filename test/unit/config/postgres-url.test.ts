@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import { loadConfig } from '../../../src/config/load.ts';
-import { formatPostgresUrl, parsePostgresUrl, readPostgresUrl } from '../../../src/config/postgres-url.ts';
+import { parsePostgresUrl as parse } from '../../../src/config/postgres-url-parser.ts';
+import { PostgresUrl } from '../../../src/config/postgres-url.ts';
 import { LifeboatError } from '../../../src/lib/errors.ts';
 import { Secret } from '../../../src/lib/secret.ts';
-import { describeServer } from '../../../src/source/postgres/server/url.ts';
-
-const parse = (url: string): ReturnType<typeof parsePostgresUrl> => parsePostgresUrl(new Secret(url));
+import { libpqEnvironment } from '../../../src/source/postgres/server/url.ts';
 
 test('every part may be percent-encoded, and has a default', () => {
   const { host, port, user, password, database, parameters } = parse(
     'postgresql://us%40er:p%3A%2Fw@db.example:6543/my%20db?sslmode=verify-full&sslrootcert=%2Fca.pem',
   );
-  assert.deepEqual([host, port, user, password, database], ['db.example', 6543, 'us@er', 'p:/w', 'my db']);
+  assert.deepEqual([host, port, user, password?.reveal(), database], ['db.example', 6543, 'us@er', 'p:/w', 'my db']);
   assert.deepEqual(
     [...parameters],
     [
@@ -33,9 +33,9 @@ test('sockets and IPv6', () => {
   ]) {
     const parsed = parse(url);
     assert.deepEqual([parsed.host, parsed.port, parsed.user, parsed.database], ['/run/pg', 5433, 'u', 'd'], url);
-    assert.equal(describeServer(parsed), '/run/pg/.s.PGSQL.5433, database d');
+    assert.equal(parsed.describe(), '/run/pg/.s.PGSQL.5433, database d');
   }
-  assert.equal(describeServer(parse('postgres://u@[::1]:5433/d')), '[::1]:5433, database d');
+  assert.equal(parse('postgres://u@[::1]:5433/d').describe(), '[::1]:5433, database d');
 });
 
 test('what libpq would refuse is a usage error that never shows the URL', () => {
@@ -46,6 +46,12 @@ test('what libpq would refuse is a usage error that never shows the URL', () => 
     'postgres://u:hidden%zz@h/d',
     'postgres://u:hidden@h/d?sslmod=require',
     'postgres://u:hidden@::1/d',
+    'postgres://u:hidden@h/d%00e',
+    'postgres://u:hidden@h/d?constructor=e',
+    'postgres://u:hidden@a%2Cb/d',
+    'postgres://u:hidden@h:65536/d',
+    'postgres://u:hidden@h:1e3/d',
+    ' ',
   ]) {
     assert.throws(
       () => parse(url),
@@ -62,6 +68,10 @@ test("parameters of other programs' URLs are passed over", () => {
     [['sslmode', 'require']],
   );
 });
+
+function partsOf(url: PostgresUrl | undefined): unknown[] {
+  return [url?.host, url?.port, url?.user, url?.password?.reveal(), url?.database];
+}
 
 /** What libpq makes of each: host, port, user, password, database. */
 const asLibpq: Readonly<Record<string, readonly [string, number, string, string | undefined, string]>> = {
@@ -82,21 +92,17 @@ const asLibpq: Readonly<Record<string, readonly [string, number, string, string 
 
 for (const [url, wanted] of Object.entries(asLibpq)) {
   test(`as libpq reads it, in the configuration and at the source: ${url}`, async () => {
-    const partsOf = (text: string): unknown => {
-      const { host, port, user, password, database } = parse(text);
-      return [host, port, user, password, database];
-    };
-    assert.deepEqual(partsOf(url), wanted);
-    assert.deepEqual(partsOf(formatPostgresUrl(readPostgresUrl(url))), wanted, 'written anew');
+    assert.deepEqual(partsOf(parse(url)), wanted);
+    assert.deepEqual(partsOf(parse(parse(url))), wanted, 'written anew');
     const { config } = await loadConfig({ cwd: '/', env: { DATABASE_URL: url, HOME: '/none' } });
-    assert.deepEqual(partsOf(config.targets.get('main')?.postgres?.url.reveal() ?? ''), wanted, 'as configured');
+    assert.deepEqual(partsOf(config.targets.get('main')?.postgres?.url), wanted, 'as configured');
   });
 }
 
 test('an empty part keeps its default, whatever PG* variables say', async () => {
   const env = { DATABASE_URL: 'postgres://a@h/d?host=&port=', PGHOST: 'other', PGPORT: '9', HOME: '/none' };
   const { config } = await loadConfig({ cwd: '/', env });
-  const { host, port } = parse(config.targets.get('main')?.postgres?.url.reveal() ?? '');
+  const [host, port] = partsOf(config.targets.get('main')?.postgres?.url);
   assert.deepEqual([host, port], ['localhost', 5432]);
 });
 
@@ -114,5 +120,89 @@ test('what the source would refuse is a fault of the configuration, in the same 
       assert.doesNotMatch(error.message, /hidden/);
       return true;
     });
+  }
+});
+
+test('what PG* variables add is checked with it', async () => {
+  for (const [name, value, why] of [
+    ['PGPORT', '5432,5433', /its port is not a number/],
+    ['PGHOST', 'a,b', /it names several hosts/],
+  ] as const) {
+    await assert.rejects(loadConfig({ cwd: '/', env: { DATABASE_URL: 'postgres:///d', [name]: value } }), why);
+  }
+});
+
+/** Names that mean something to libpq, to a URL, to a shell or to JavaScript. */
+const oddNames = [
+  'host=x',
+  'postgres://other/d',
+  "o'x; $(id) `id` \\",
+  'a/b?c=d#e&f=g',
+  'per%cent %41',
+  'a+b c',
+  ' leading and trailing ',
+  'ünï✓',
+  '"quoted"',
+  'line\nfeed',
+  '__proto__',
+  '@:,[]',
+];
+
+test('names of databases, users and passwords are what they are, whatever stands in them', () => {
+  for (const name of oddNames) {
+    const parts = { host: '/run/p g@:%', port: 1, user: name, password: new Secret(name), database: name };
+    const url = new PostgresUrl({ ...parts, parameters: new Map([['options', name]]) });
+    for (const each of [url, parse(url), parse(` ${url.reveal()}\n`), parse('postgres://h/').withDatabase(name)]) {
+      assert.equal(each.database, name);
+    }
+    assert.deepEqual(partsOf(parse(url)), ['/run/p g@:%', 1, name, name, name]);
+    assert.equal(parse(url).parameters.get('options'), name);
+    assert.equal(libpqEnvironment(url)['PGDATABASE'], name);
+    assert.doesNotMatch(url.reveal(), /['"\s$`;\\]/, 'it stands between quotes in commands that are shown');
+  }
+});
+
+test('another database is another value; the first stays as it was', () => {
+  const parameters = new Map([['sslmode', 'require']]);
+  const parts = { host: 'h', port: 7, user: 'u', password: new Secret('p'), database: 'd', parameters };
+  const url = new PostgresUrl(parts);
+  parameters.set('sslmode', 'disable');
+  const other = url.withDatabase('e');
+  assert.equal(other.reveal(), 'postgres://u:p@h:7/e?sslmode=require');
+  assert.equal(url.reveal(), 'postgres://u:p@h:7/d?sslmode=require');
+  assert.throws(() => Object.assign(url, { database: 'f' }), TypeError);
+});
+
+test('nothing of it is shown by accident', () => {
+  const url = parse('postgres://usr:pwd@hst:77/dbs?sslmode=require');
+  const entries = JSON.stringify([Object.entries(url), Reflect.ownKeys(url), { ...url }, structuredClone(url)]);
+  for (const shown of [
+    inspect({ url }, { depth: 9, showHidden: true }),
+    inspect(url, { customInspect: false, showHidden: true, getters: false }),
+    JSON.stringify({ url }),
+    String(url),
+    entries,
+  ]) {
+    assert.doesNotMatch(shown, /usr|pwd|hst|77|dbs|require/);
+  }
+  assert.equal(url.describe(), 'hst:77, database dbs');
+});
+
+test('a URL that was not asked for is there, and says so to whoever uses it', async () => {
+  const env = { DATABASE_URL: 'postgres://u:hidden@h/d', BACKUP_DRILL_DATABASE_URL: 'postgres://u:hidden@h/d' };
+  const { config } = await loadConfig({ cwd: '/', env, need: {} });
+  for (const url of [config.targets.get('main')?.postgres?.url, config.drill.scratchPostgresUrl]) {
+    assert.ok(url instanceof PostgresUrl);
+    for (const use of [
+      () => url.host,
+      () => url.password,
+      () => url.reveal(),
+      () => url.describe(),
+      () => url.withDatabase('d'),
+      () => libpqEnvironment(url),
+    ]) {
+      assert.throws(use, /Url|url.* was not loaded for this command/);
+    }
+    assert.doesNotMatch(inspect(url, { showHidden: true }), /hidden/);
   }
 });

@@ -2,7 +2,7 @@
 import type { LoadedConfig } from '../../../config/load.ts';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Repository } from '../../../repository/repository.ts';
 import { createSlot, dropSlot, readServer, type ReceiverServer } from '../../../source/postgres/server/receiver.ts';
 import { audited } from '../../audit/audited.ts';
@@ -15,7 +15,7 @@ export interface StreamRun {
   readonly repository: Repository;
   /** As it was found at the start. */
   readonly server: ReceiverServer;
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly target: string;
   /** pg_receivewal. */
   readonly program: string;
@@ -24,7 +24,7 @@ export interface StreamRun {
 /** The server with its slot, made where that is asked for. Throws as checkSlot. */
 export async function withSlot(
   server: ReceiverServer,
-  url: Secret,
+  url: PostgresUrl,
   { slot, createSlot: create }: WalStreamRequest,
   { signal, emit }: RunContext,
 ): Promise<ReceiverServer> {
@@ -89,7 +89,7 @@ export const removeSlot = audited(
   'wal stream --drop-slot',
   async (
     _: LoadedConfig,
-    { slot, url, target, confirm }: WalStreamRequest & { readonly url: Secret; readonly target: string },
+    { slot, url, target, confirm }: WalStreamRequest & { readonly url: PostgresUrl; readonly target: string },
     { signal }: RunContext,
   ): Promise<WalStreamReport> => {
     await confirm({

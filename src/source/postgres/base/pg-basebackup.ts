@@ -5,12 +5,12 @@
 import { LifeboatError } from '../../../lib/errors.ts';
 import { startTool, ToolError } from '../../../lib/exec.ts';
 import { rememberProcess } from '../../../lib/leftovers.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ToolProcess } from '../../source.ts';
 import { libpqEnvironment } from '../server/url.ts';
 
 export interface BaseRun {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   /** Of pg_basebackup. */
   readonly file: string;
   /**

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import {
   leftEarly,
   type Artifact,
@@ -24,7 +24,7 @@ import { withConnection } from '../server/connection.ts';
 import { findTools } from '../server/tools.ts';
 
 export interface BaseSourceOptions {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   /** Where a cluster with several tablespaces is put first; exists. */
   readonly scratchDir: string;
   /** So long without a byte more there is "hung". */
@@ -44,7 +44,7 @@ export function baseSource(options: BaseSourceOptions): Source {
  * Writes a little WAL and ends the segment, so that the server has something to archive. Without the right to end it,
  * it is left to the server; a standby can do neither.
  */
-export async function switchWal(url: Secret, signal: AbortSignal): Promise<void> {
+export async function switchWal(url: PostgresUrl, signal: AbortSignal): Promise<void> {
   await withConnection(url, { signal }, async (connection) => {
     const [row] = await connection.query('SELECT pg_is_in_recovery() AS standby');
     if (row?.['standby'] === 't') return;

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { RunContext } from '../../../lib/events.ts';
 import { runTool } from '../../../lib/exec.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { withConnection } from '../server/connection.ts';
 import { conninfo } from '../server/quote.ts';
 import { isProgram } from '../server/tools.ts';
@@ -13,7 +13,7 @@ import { libpqEnvironment } from '../server/url.ts';
 
 export interface AmcheckOptions {
   /** Of a superuser; the server must take writes. */
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly database: string;
   /** Folder of the server's programs. */
   readonly programs: string;

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { RunContext } from '../../../lib/events.ts';
 import { runTool } from '../../../lib/exec.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
 import { libpqEnvironment } from '../server/url.ts';
 
@@ -18,7 +18,11 @@ const dumpOptions = [
  * Reads all rows of all tables by the pg_dump in the folder `programs`; names of the databases. Tables that a server
  * which is held at its target has locked are told in a warning. Throws LifeboatError `source`.
  */
-export async function readAllTables(url: Secret, programs: string, { signal, emit }: RunContext): Promise<string[]> {
+export async function readAllTables(
+  url: PostgresUrl,
+  programs: string,
+  { signal, emit }: RunContext,
+): Promise<string[]> {
   const rows = await withConnection(url, { signal }, async (connection: Connection) =>
     connection.query('SELECT datname AS name FROM pg_database WHERE datallowconn ORDER BY 1'),
   );
@@ -54,7 +58,7 @@ function notRead(database: string, locked: readonly string[]): string {
  * Quoted names: while the replay is held, transactions in it hold the locks that they had. Whoever wants such a table
  * would wait for ever.
  */
-async function lockedTables(url: Secret, database: string, signal: AbortSignal): Promise<string[]> {
+async function lockedTables(url: PostgresUrl, database: string, signal: AbortSignal): Promise<string[]> {
   const sql =
     "SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation " +
     "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE pg_is_in_recovery() AND l.locktype = 'relation' AND " +

@@ -10,12 +10,13 @@ import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { startTool } from '../../../lib/exec.ts';
 import { processStart, rememberProcess } from '../../../lib/leftovers.ts';
-import { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { FolderOwner } from '../base/placer.ts';
 import { withConnection } from '../server/connection.ts';
 import { readAllTables } from './read-all.ts';
 import { failureOf, replayedTo, stopOf } from './recovery-log.ts';
 import { recoverySettings, type RecoverySettings } from './recovery-settings.ts';
+import { scratchUrl } from './scratch-url.ts';
 
 export interface RecoveryOptions extends RecoverySettings {
   readonly dataDir: string;
@@ -31,7 +32,7 @@ export interface RecoveryPosition {
 
 export interface RecoveringServer {
   readonly pid: number;
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly logFile: string;
   /** Resolves once it takes sessions, for a server that has nothing to recover. */
   ready(context: RunContext): Promise<void>;
@@ -85,7 +86,7 @@ export async function startRecovery(options: RecoveryOptions): Promise<Recoverin
 
 class Server implements RecoveringServer {
   readonly pid: number;
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly logFile: string;
   readonly #options: RecoveryOptions;
   readonly #start: string | undefined;
@@ -97,9 +98,7 @@ class Server implements RecoveringServer {
     this.#options = options;
     this.#start = processStart(pid);
     this.#remembered = rememberProcess(pid, 'SIGQUIT');
-    this.url = new Secret(
-      `postgres://${encodeURIComponent(options.facts.superuser)}@${encodeURIComponent(options.folder)}:5432/postgres`,
-    );
+    this.url = scratchUrl(options.folder, options.facts.superuser);
   }
 
   get #isRunning(): boolean {

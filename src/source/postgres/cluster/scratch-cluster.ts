@@ -13,12 +13,14 @@ import { tellingFileErrors } from '../../../lib/file-errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { runTool, startTool, type RunningTool } from '../../../lib/exec.ts';
 import { rememberPath, rememberProcess } from '../../../lib/leftovers.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { Secret } from '../../../lib/secret.ts';
 import { folderPrefix, type ScratchPlace } from './scratch-place.ts';
+import { scratchUrl } from './scratch-url.ts';
 
 export interface ScratchCluster extends AsyncDisposable {
   /** As its superuser, named postgres. */
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   /** E.g. "15.18". */
   readonly version: string;
   readonly folder: string;
@@ -46,9 +48,8 @@ export async function startScratchCluster(place: ScratchPlace, context: RunConte
     const password = randomBytes(24).toString('hex');
     await initialize(place, folder, password, context);
     server = await start(place, folder, context);
-    const url = new Secret(`postgres://postgres:${password}@${encodeURIComponent(folder)}:5432/postgres`);
     return {
-      url,
+      url: scratchUrl(folder, 'postgres', new Secret(password)),
       version: place.version,
       folder,
       pid: server.pid,

@@ -4,7 +4,7 @@
  * session that holds the snapshot dies, the dump fails, even if each pg_dump ended well.
  */
 import type { RunContext } from '../../../lib/events.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Artifact, ToolProcess } from '../../source.ts';
 import { type DumpParts, planParts } from './big-tables.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
@@ -20,7 +20,7 @@ import { type Snapshot, holdSnapshot } from './snapshot.ts';
 import type { PostgresTools } from '../server/tools.ts';
 
 export interface DatabaseDumpOptions {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly database: string;
   readonly tools: PostgresTools;
   /** '' or '0001-': stands before each artifact's name. */

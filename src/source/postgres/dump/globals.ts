@@ -5,7 +5,7 @@
  */
 import { LifeboatError } from '../../../lib/errors.ts';
 import { ToolError, runTool } from '../../../lib/exec.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Connection } from '../server/connection.ts';
 import { conninfo } from '../server/quote.ts';
 import type { PostgresTools } from '../server/tools.ts';
@@ -19,7 +19,7 @@ export interface Globals {
 
 /** Dumps them; undefined when the rights are missing. Throws `source` (13) for any other failure. */
 export async function dumpGlobals(
-  url: Secret,
+  url: PostgresUrl,
   connection: Connection,
   tools: PostgresTools,
   options: { readonly lockWaitTimeoutMs: number; readonly signal: AbortSignal },

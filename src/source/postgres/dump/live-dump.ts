@@ -4,7 +4,7 @@
  * with what the first one holds, and needs no room in between.
  */
 import type { RunContext } from '../../../lib/events.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ArtifactInfo, ArtifactReader } from '../../source.ts';
 import { type DumpParts, planParts } from './big-tables.ts';
 import { type Connection, openConnection, withConnection } from '../server/connection.ts';
@@ -23,7 +23,7 @@ import { type PostgresTools, findTools } from '../server/tools.ts';
 
 export interface LiveDumpOptions {
   /** Of a superuser; nobody else writes there. */
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly databases: readonly string[];
   /** Sessions that read counts and fingerprints. */
   readonly jobs: number;

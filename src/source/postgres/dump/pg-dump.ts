@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { ToolError, startTool } from '../../../lib/exec.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ToolProcess } from '../../source.ts';
 import type { DumpParts } from './big-tables.ts';
 import { quoteQualified } from '../server/quote.ts';
@@ -58,7 +58,7 @@ export function dumpCommands(parts: DumpParts, sequences: readonly OwnedSequence
 }
 
 export interface DumpContext {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly tools: PostgresTools;
   readonly database: string;
   readonly encoding: string;

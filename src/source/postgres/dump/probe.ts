@@ -3,7 +3,7 @@
  * lack would make the backup fail or be less than whole. Changes nothing.
  */
 import { LifeboatError } from '../../../lib/errors.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Problem, SourceInfo } from '../../source.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
 import { sqlStateOf } from '../server/connection-errors.ts';
@@ -13,7 +13,7 @@ import { findTools } from '../server/tools.ts';
 import { readSystemId } from '../server/control.ts';
 
 export interface ProbeOptions {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly databases: readonly string[];
   readonly toolFolder?: string | undefined;
   /** Look only at the server. */

@@ -4,7 +4,7 @@
  * the snapshot and the start of some pg_dump would be missing or empty in it, without an error.
  */
 import { LifeboatError } from '../../../lib/errors.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
 import { sqlStateOf } from '../server/connection-errors.ts';
 import { pinSettings } from '../facts/pinned-settings.ts';
@@ -28,7 +28,7 @@ export interface SnapshotOptions {
 }
 
 /** Takes and holds a snapshot until `connection` is closed. Throws `source` (13). */
-export async function holdSnapshot(url: Secret, options: SnapshotOptions): Promise<Snapshot> {
+export async function holdSnapshot(url: PostgresUrl, options: SnapshotOptions): Promise<Snapshot> {
   const connection = await openConnection(url, options);
   try {
     await assertHoldsSession(url, connection, options.signal);

@@ -4,7 +4,7 @@
  */
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { leftEarly, type Artifact, type ComponentFacts, type Source, type SourceInfo } from '../../source.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
 import { type DatabaseDump, openDatabaseDump } from './database-dump.ts';
@@ -15,7 +15,7 @@ import { readSystemId } from '../server/control.ts';
 import { type PostgresTools, findTools } from '../server/tools.ts';
 
 export interface PostgresSourceOptions {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   /** Names, or the single element "*": all that allow connections and are no templates. */
   readonly databases: readonly string[];
   /** Streams side by side. */

@@ -13,7 +13,7 @@
  * A table on which no SELECT may be planned (see plannable.ts) is read by COPY and summed by us.
  */
 import { forEachSideBySide } from '../../../lib/concurrency.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
 import { isSpeakable, quoteIdentifier, quoteLiteral, quoteQualified } from '../server/quote.ts';
 import type { TableFacts } from './facts.ts';
@@ -52,7 +52,7 @@ export interface FingerprintOptions {
  * Counts and hashes the tables of one database, biggest first; the result is in the order of schema and name. Throws
  * `source` (13).
  */
-export async function fingerprintTables(url: Secret, options: FingerprintOptions = {}): Promise<TableFacts[]> {
+export async function fingerprintTables(url: PostgresUrl, options: FingerprintOptions = {}): Promise<TableFacts[]> {
   const connections: Connection[] = [];
   try {
     const first = await openReader(url, options);
@@ -89,7 +89,7 @@ export async function fingerprintRelations(
   return found.sort(byName);
 }
 
-async function openReader(url: Secret, { database, snapshot, signal }: FingerprintOptions): Promise<Connection> {
+async function openReader(url: PostgresUrl, { database, snapshot, signal }: FingerprintOptions): Promise<Connection> {
   const connection = await openConnection(url, { database, signal });
   try {
     await pinSettings(connection);

@@ -5,7 +5,7 @@
  */
 import { LifeboatError } from '../../../lib/errors.ts';
 import { type RunningTool, ToolError, startTool } from '../../../lib/exec.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Connection } from '../server/connection.ts';
 import { conninfo, quoteIdentifier, quoteLiteral, quoteQualified } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
@@ -17,7 +17,7 @@ import type { Relation } from './relations.ts';
 
 /** How the sessions that copy come to the same database and moment as the others. */
 export interface CopySettings {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   /** An exported snapshot; default: one of its own for each table. */
   readonly snapshot?: string | undefined;
   /** Default: waits for ever. */

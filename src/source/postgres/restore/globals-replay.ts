@@ -5,7 +5,7 @@
  */
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ArtifactReader } from '../../source.ts';
 import type { PostgresFacts } from '../facts/facts.ts';
 import { type Queries, serverWords, withMaintenance } from '../server/maintenance.ts';
@@ -15,7 +15,7 @@ import { readTargetServer } from './target-database.ts';
 export interface GlobalsRequest {
   readonly reader: ArtifactReader;
   readonly facts: PostgresFacts;
-  readonly targetUrl: Secret;
+  readonly targetUrl: PostgresUrl;
   /** Default false. True: roles that exist get attributes, password, settings and memberships of the backup. */
   readonly overwrite?: boolean;
   /** A throwaway server: no passwords, and no tablespaces, whose folders may be in use by a production server. */

@@ -1,7 +1,7 @@
 /** Runs of pg_restore against the database that is being filled, and the judgement on what they say. */
 import type { RunContext } from '../../../lib/events.ts';
 import { type RunningTool, startTool } from '../../../lib/exec.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type IssueCollector, type RestoreIssue, collectIssues, harmlessReason, restoreFailure } from './issues.ts';
 import { conninfo } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
@@ -10,7 +10,7 @@ import { libpqEnvironment } from '../server/url.ts';
 
 /** Where and how all runs of one restore go. */
 export interface RestoreTarget {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   /** The database that is filled. */
   readonly database: string;
   /** Encoding of that database, e.g. UTF8. */

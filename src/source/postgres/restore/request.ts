@@ -1,6 +1,6 @@
 /** What a restore of a database is asked for, and its check against the backup before anything is touched. */
 import { LifeboatError } from '../../../lib/errors.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ArtifactReader } from '../../source.ts';
 import type { DatabaseFacts, PostgresFacts } from '../facts/facts.ts';
 import { type Selection, type SelectionRequest, parseSelection } from './table-patterns.ts';
@@ -11,7 +11,7 @@ export interface PostgresRestoreRequest {
   /** Name in the backup. */
   readonly database: string;
   /** The server to restore into, with a maintenance database. */
-  readonly targetUrl: Secret;
+  readonly targetUrl: PostgresUrl;
   /** The name it gets. */
   readonly targetDatabase: string;
   /** Default: all of it. */

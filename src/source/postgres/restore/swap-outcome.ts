@@ -4,7 +4,7 @@
  * is gone for good.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Queries, withMaintenance } from '../server/maintenance.ts';
 
 /** Names of the databases of a swap. */
@@ -52,7 +52,10 @@ export async function witnessSwap(client: Queries, names: SwapNames): Promise<Sw
  * Ends the session if it is still there, and looks. Undefined: the server did not answer, or the databases bear other
  * names. Not to be aborted: what was done has to be told.
  */
-export async function outcomeOfSwap(url: Secret, witness: SwapWitness): Promise<'swapped' | 'not-swapped' | undefined> {
+export async function outcomeOfSwap(
+  url: PostgresUrl,
+  witness: SwapWitness,
+): Promise<'swapped' | 'not-swapped' | undefined> {
   const { live, restored, keptAs } = witness;
   for (const giveUpAt = performance.now() + askForMs; performance.now() < giveUpAt; await sleep(pauseMs)) {
     const names = await withMaintenance({ url, except: [live, restored, keptAs] }, async (client) =>

@@ -8,7 +8,7 @@
  */
 import type { RunContext } from '../../../lib/events.ts';
 import { LifeboatError } from '../../../lib/errors.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { sqlStateOf } from '../server/connection-errors.ts';
 import { copyStatements } from './database-settings.ts';
 import { type Queries, serverWords, withMaintenance } from '../server/maintenance.ts';
@@ -20,7 +20,7 @@ import { freeStampedName } from './target-database.ts';
 
 export interface SwapRequest {
   /** Of the server; any database of it may be named, another one is connected to where it is one of the two. */
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly live: string;
   readonly restored: string;
   /** Part of the old one's name. */
@@ -72,7 +72,7 @@ export async function swapDatabases(request: SwapRequest, context: RunContext): 
 }
 
 export interface UndoRequest {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly live: string;
   /** The database that was kept when it was replaced. */
   readonly keptAs: string;
@@ -99,7 +99,7 @@ function undoSql(live: string, keptAs: string, undone: string): string[] {
 }
 
 interface Renaming {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly client: Queries;
   readonly killer: Queries;
   readonly statements: readonly string[];

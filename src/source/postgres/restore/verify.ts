@@ -4,7 +4,7 @@
  */
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
 import { readLargeObjects } from '../facts/database-facts.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
@@ -12,7 +12,7 @@ import { fingerprintTables } from '../facts/fingerprint.ts';
 import { type Mismatch, type TableName, compareTables, keyOf } from './compare-tables.ts';
 
 export interface VerifyRequest {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly database: string;
   readonly facts: DatabaseFacts;
   /** Sessions side by side. */

@@ -2,7 +2,7 @@
  * What a server tells of the archiving of its write-ahead log: settings, how the archiver fares, and what its slots
  * hold back. Changes nothing.
  */
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, withConnection } from './connection.ts';
 import { readSystemId } from './control.ts';
 import { writtenLsn } from './log-position.ts';
@@ -53,7 +53,7 @@ export interface AskOptions {
 }
 
 /** Connects and asks. Throws `source` (13) as withConnection does. */
-export async function askArchiver(url: Secret, options: AskOptions): Promise<ArchiverState> {
+export async function askArchiver(url: PostgresUrl, options: AskOptions): Promise<ArchiverState> {
   return withConnection(url, options, readArchiver);
 }
 

@@ -5,12 +5,10 @@
  */
 import type { Client } from 'pg';
 import type { ConnectionOptions } from 'node:tls';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { poolerBetween, sourceError } from './connection-errors.ts';
 import { findPassword } from './passfile.ts';
 import { tlsAttempts } from './tls.ts';
-import { type PostgresUrl, parsePostgresUrl } from '../../../config/postgres-url.ts';
-import { describeServer } from './url.ts';
 
 /** Column name → value as PostgreSQL writes it (booleans: t, f). */
 export type Row = Readonly<Record<string, string | null>>;
@@ -46,7 +44,7 @@ export interface ConnectionSettings {
 
 /** Runs `work` with a session that is closed afterwards. */
 export async function withConnection<T>(
-  url: Secret,
+  url: PostgresUrl,
   settings: ConnectionSettings,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
@@ -55,13 +53,13 @@ export async function withConnection<T>(
 }
 
 /** Opens a session; the caller closes it. Throws `source` (13) with a hint when that fails. */
-export async function openConnection(url: Secret, settings: ConnectionSettings = {}): Promise<Connection> {
+export async function openConnection(url: PostgresUrl, settings: ConnectionSettings = {}): Promise<Connection> {
   settings.signal?.throwIfAborted();
-  const target = parsePostgresUrl(url);
-  const database = settings.database ?? target.database;
-  const server = describeServer(target, database);
+  const target = settings.database === undefined ? url : url.withDatabase(settings.database);
+  const server = target.describe();
   try {
-    const session = new Session(await connectFirst(target, database, settings), database, server, settings.signal);
+    const client = await connectFirst(target, settings);
+    const session = new Session(client, target.database, server, settings.signal);
     await session.prepare();
     if (settings.signal?.aborted === true) await session.close();
     settings.signal?.throwIfAborted();
@@ -73,12 +71,12 @@ export async function openConnection(url: Secret, settings: ConnectionSettings =
 }
 
 /** Tries with and without TLS as sslmode has it; the first failure is the one that counts. */
-async function connectFirst(target: PostgresUrl, database: string, settings: ConnectionSettings): Promise<Client> {
-  const password = await findPassword(target, database);
+async function connectFirst(target: PostgresUrl, settings: ConnectionSettings): Promise<Client> {
+  const password = await findPassword(target);
   let failure: Error | undefined;
   for (const ssl of await tlsAttempts(target)) {
     try {
-      return await connect(target, database, password, ssl, settings.connectTimeoutMs ?? 30_000);
+      return await connect(target, password, ssl, settings.connectTimeoutMs ?? 30_000);
     } catch (error) {
       failure ??= error instanceof Error ? error : new Error(String(error));
       if (!mayPassOtherwise(error)) break;
@@ -98,7 +96,6 @@ function mayPassOtherwise(error: unknown): boolean {
 
 async function connect(
   target: PostgresUrl,
-  database: string,
   password: string | undefined,
   ssl: ConnectionOptions | false,
   connectTimeoutMs: number,
@@ -108,7 +105,7 @@ async function connect(
     host: target.host,
     port: target.port,
     user: target.user,
-    database,
+    database: target.database,
     // A function keeps `pg` from looking for a password in the environment.
     password: () => password as string,
     ssl,

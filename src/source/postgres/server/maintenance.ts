@@ -3,16 +3,15 @@
  * included.
  */
 import { messageOf } from '../../../lib/errors.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { sqlStateOf } from './connection-errors.ts';
 import { type Connection, withConnection } from './connection.ts';
-import { parsePostgresUrl } from '../../../config/postgres-url.ts';
 
 /** The part of a session that most of this needs. */
 export type Queries = Pick<Connection, 'query'>;
 
 export interface MaintenanceOptions {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   /** Databases not to be connected to. */
   readonly except: readonly string[];
   /** Left out where the work has to be done although the run was aborted. */
@@ -32,7 +31,7 @@ export async function withMaintenance<T>(
 
 /** The database to connect to; an error of the last candidate is left to the caller's own try. */
 async function maintenanceDatabase({ url, except, signal }: MaintenanceOptions): Promise<string> {
-  const candidates = [parsePostgresUrl(url).database, 'postgres', 'template1'].filter((name) => !except.includes(name));
+  const candidates = [url.database, 'postgres', 'template1'].filter((name) => !except.includes(name));
   for (const database of candidates.slice(0, -1)) {
     try {
       return await withConnection(url, { database, signal }, async () => database);

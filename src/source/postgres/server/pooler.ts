@@ -4,11 +4,15 @@
  * own; one that pools whole sessions is fine.
  */
 import { LifeboatError, messageOf } from '../../../lib/errors.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, openConnection } from './connection.ts';
 
 /** Throws `source` (13) when a session of this URL cannot be relied on. */
-export async function assertHoldsSession(url: Secret, connection: Connection, signal?: AbortSignal): Promise<void> {
+export async function assertHoldsSession(
+  url: PostgresUrl,
+  connection: Connection,
+  signal?: AbortSignal,
+): Promise<void> {
   if ((await backendPid(connection)) === String(connection.announcedPid)) return;
   for (let attempt = 0; attempt < 3; attempt++) {
     if (await losesSession(url, connection, signal)) {
@@ -23,7 +27,7 @@ export async function assertHoldsSession(url: Secret, connection: Connection, si
 }
 
 /** A second session sits on a backend in a transaction: does the first one still have its own? */
-async function losesSession(url: Secret, first: Connection, signal: AbortSignal | undefined): Promise<boolean> {
+async function losesSession(url: PostgresUrl, first: Connection, signal: AbortSignal | undefined): Promise<boolean> {
   const before = await backendPid(first);
   await using second = await openConnection(url, { database: first.database, signal });
   const begun = await second.query('BEGIN').then(

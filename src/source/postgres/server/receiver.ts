@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { startTool, ToolError } from '../../../lib/exec.ts';
 import { rememberProcess } from '../../../lib/leftovers.ts';
-import type { Secret } from '../../../lib/secret.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { sqlStateOf } from './connection-errors.ts';
 import { withConnection, type Connection } from './connection.ts';
 import { findTools } from './tools.ts';
@@ -48,7 +48,7 @@ export interface ReplicationSlot {
 }
 
 /** What a receiver has to know of the server before it begins. Throws `source` (13). */
-export async function readServer(url: Secret, slot: string, signal: AbortSignal): Promise<ReceiverServer> {
+export async function readServer(url: PostgresUrl, slot: string, signal: AbortSignal): Promise<ReceiverServer> {
   return withConnection(url, { signal, connectTimeoutMs }, async (connection) => {
     const control = await readControl(connection);
     const [row] = await connection.query(`
@@ -86,7 +86,7 @@ async function readSlot(connection: Connection, slot: string): Promise<Replicati
 }
 
 /** Makes a physical slot that keeps the log from now on. Throws `source` (13) with a hint when the server refuses. */
-export async function createSlot(url: Secret, slot: string, signal: AbortSignal): Promise<void> {
+export async function createSlot(url: PostgresUrl, slot: string, signal: AbortSignal): Promise<void> {
   await withConnection(url, { signal, connectTimeoutMs }, async (connection) => {
     // Reserved at once: what is written before a receiver first comes is kept, too.
     await connection.query('SELECT pg_create_physical_replication_slot($1, true)', [slot]);
@@ -99,7 +99,7 @@ export async function createSlot(url: Secret, slot: string, signal: AbortSignal)
  * Removes a slot; false if there was none of that name. Throws `locked` (11) while a receiver uses it, else `source`
  * (13).
  */
-export async function dropSlot(url: Secret, slot: string, signal: AbortSignal): Promise<boolean> {
+export async function dropSlot(url: PostgresUrl, slot: string, signal: AbortSignal): Promise<boolean> {
   return withConnection(url, { signal, connectTimeoutMs }, async (connection) => {
     const found = await readSlot(connection, slot);
     if (found === undefined) return false;
@@ -136,7 +136,7 @@ export async function findReceiver(serverMajor: number): Promise<string> {
 }
 
 export interface ReceiverOptions {
-  readonly url: Secret;
+  readonly url: PostgresUrl;
   readonly slot: string;
   /** Absolute path of pg_receivewal. */
   readonly program: string;

@@ -3,9 +3,8 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Secret } from '../../../../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../../../../src/config/postgres-url-parser.ts';
 import { findPassword } from '../../../../../src/source/postgres/server/passfile.ts';
-import { parsePostgresUrl } from '../../../../../src/config/postgres-url.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lbpass-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -19,7 +18,7 @@ writeFileSync(
 );
 
 const find = (url: string, database = 'd'): Promise<string | undefined> =>
-  findPassword(parsePostgresUrl(new Secret(`${url}?passfile=${encodeURIComponent(file)}`)), database);
+  findPassword(parsePostgresUrl(`${url}?passfile=${encodeURIComponent(file)}`).withDatabase(database));
 
 test('the first line that fits wins; * fits all, a backslash escapes, sockets are localhost', async () => {
   assert.equal(await find('postgres://u@h/d'), 'first');

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Secret } from '../../../../../src/lib/secret.ts';
+import { parsePostgresUrl } from '../../../../../src/config/postgres-url-parser.ts';
 import { libpqEnvironment } from '../../../../../src/source/postgres/server/url.ts';
 
 test('children get everything by environment, names in UTF-8 unless the database has no encoding', () => {
-  const env = libpqEnvironment(new Secret('postgres://u:s3cret@h:5433/d?sslmode=require&connect_timeout=3'), {
+  const env = libpqEnvironment(parsePostgresUrl('postgres://u:s3cret@h:5433/d?sslmode=require&connect_timeout=3'), {
     database: 'o"ther',
   });
   assert.deepEqual(env, {
@@ -19,8 +19,8 @@ test('children get everything by environment, names in UTF-8 unless the database
     PGCLIENTENCODING: 'UTF8',
   });
   assert.equal(
-    libpqEnvironment(new Secret('postgres://u@h/d'), { encoding: 'SQL_ASCII' })['PGCLIENTENCODING'],
+    libpqEnvironment(parsePostgresUrl('postgres://u@h/d'), { encoding: 'SQL_ASCII' })['PGCLIENTENCODING'],
     'SQL_ASCII',
   );
-  assert.equal('PGPASSWORD' in libpqEnvironment(new Secret('postgres://u@h/d')), false);
+  assert.equal('PGPASSWORD' in libpqEnvironment(parsePostgresUrl('postgres://u@h/d')), false);
 });
