@@ -8,9 +8,18 @@ import { parseJson } from '../lib/json.ts';
 import { hostname, userInfo } from 'node:os';
 import { z } from 'zod';
 import { faultIn } from '../config/schema-words.ts';
-import { messageOf } from '../lib/errors.ts';
+import { LifeboatError, messageOf } from '../lib/errors.ts';
 import type { Json } from '../source/source.ts';
 import { AlreadyExistsError, NotFoundError, isDenied, type Storage } from '../storage/storage.ts';
+import {
+  auditHost,
+  auditKey,
+  endOfChain,
+  maxAuditNumber,
+  parseAuditKey,
+  zeroSeal,
+  type AuditHead,
+} from './audit-names.ts';
 import { boxKind } from './box/layout.ts';
 import { openBox, sealBox } from './box/box.ts';
 import type { DataKey } from './box/crypto.ts';
@@ -66,36 +75,8 @@ export interface AuditRecord extends Omit<z.infer<typeof recordSchema>, 'details
   readonly details: AuditDetails | undefined;
 }
 
-/** A place in a chain. */
-export interface AuditHead {
-  readonly host: string;
-  readonly number: number;
-  /** 64 hex digits; zeros before the first record. */
-  readonly seal: string;
-}
-
-export const zeroSeal = '0'.repeat(64);
-
-/** The folder of this host's chain: its name as an object's key can hold it. */
-export function auditHost(name = hostname()): string {
-  return (
-    name
-      .toLowerCase()
-      .replaceAll(/[^a-z0-9.-]/g, '-')
-      .replace(/^[.]+/, '')
-      .slice(0, 63) || 'unknown'
-  );
-}
-
-export function auditKey(host: string, number: number): string {
-  return `audit/${host}/${String(number).padStart(20, '0')}.json`;
-}
-
-/** Undefined for what is no name of a record. */
-export function parseAuditKey(object: string): { readonly host: string; readonly number: number } | undefined {
-  const [, host, number] = /^audit\/([a-z0-9.-]{1,63})\/(\d{20})\.json$/.exec(object) ?? [];
-  return host === undefined || number === undefined ? undefined : { host, number: Number(number) };
-}
+/** So many numbers that others took are passed over in a row. */
+const maxTaken = 10_000;
 
 /**
  * Appends one record to this host's chain and remembers it: where that fails the record is there all the same, and
@@ -110,7 +91,7 @@ export async function appendAudit(
   const { storage, state } = repository;
   const key = await repository.writeKey();
   let before = (await auditHead(repository).catch(notListed)) ?? { host: auditHost(), number: 0, seal: zeroSeal };
-  for (;;) {
+  for (let taken = 0; taken < maxTaken && before.number < maxAuditNumber; taken++) {
     const object = auditKey(before.host, before.number + 1);
     const bytes = sealRecord(object, await membersOf(draft, object, before.seal, key.dataKey), key);
     try {
@@ -125,6 +106,9 @@ export async function appendAudit(
       before = { host: before.host, number: before.number + 1, seal: await readSeal(storage, object) };
     }
   }
+  throw new LifeboatError('integrity', `no number is free for an audit record before ${before.number + 1}`, {
+    hint: `find out who wrote the records in audit/${before.host}/; lifeboat audit tells which ones are not ours`,
+  });
 }
 
 /** A host that may write, but not list, finds the end of its chain by the numbers that are taken. */
@@ -188,14 +172,14 @@ export async function auditHead(repository: Repository): Promise<AuditHead | und
   const host = auditHost();
   const remembered = await repository.state.newestAudit(host);
   if (remembered !== undefined) return remembered;
-  let newest: AuditHead | undefined;
+  const numbers: number[] = [];
   for await (const { key } of repository.storage.list(`audit/${host}/`)) {
     const name = parseAuditKey(key);
-    if (name !== undefined) newest = { ...name, seal: '' };
+    if (name !== undefined) numbers.push(name.number);
   }
-  return newest === undefined
-    ? undefined
-    : { ...newest, seal: await readSeal(repository.storage, auditKey(host, newest.number)) };
+  const number = endOfChain(numbers);
+  if (number === undefined) return undefined;
+  return { host, number, seal: await readSeal(repository.storage, auditKey(host, number)) };
 }
 
 /**

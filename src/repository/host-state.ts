@@ -5,48 +5,49 @@
  * passphrase would be too slow to stretch each time. Secrets are files of mode 0600 and expire.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { link, readFile, rm, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { systemCodeOf } from '../lib/errors.ts';
-import { fileError, stateFolderHint, tellingFileErrors } from '../lib/file-errors.ts';
-import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
+import { link, rm, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
+import { fileError, stateFolderHint } from '../lib/file-errors.ts';
+import { readStateFile, undefinedWhereDamaged, writeStateFile } from './state-file.ts';
+import { maxAuditNumber } from './audit-names.ts';
 import { isAheadOfClocks } from './clocks.ts';
 import type { DataKey } from './box/crypto.ts';
 import { signerFromSeed, type Signer } from './box/signing.ts';
 
-export interface SeenBackup {
-  readonly id: string;
-  /** 64 hex digits. */
-  readonly seal: string;
-  /** RFC 3339, UTC. */
-  readonly startedAt: string;
-}
+const hex = (digits: number): z.ZodString => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`));
+/** RFC 3339 in UTC; years beyond 9999 too, which older versions could remember. */
+const time = z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'it is not a time');
+const bytes32 = z.base64().length(44);
 
-/** Of the audit log of a host: number and seal of a record. */
-export interface SeenAudit {
-  readonly host: string;
-  readonly number: number;
-  /** 64 hex digits. */
-  readonly seal: string;
-}
+const seenBackupSchema = z.object({ id: z.string(), seal: hex(64), startedAt: time });
+const seenAuditSchema = z.object({ host: z.string(), number: z.int().min(1).max(maxAuditNumber), seal: hex(64) });
+const seenDataKeySchema = z.object({ id: hex(32), createdAt: time });
+const ownDataKeySchema = z.object({ id: hex(32), key: bytes32, createdAt: time });
+const cachedSecretSchema = z.object({
+  name: z.string(),
+  secret: bytes32,
+  salt: z.string(),
+  tag: hex(4),
+  expiresAt: time,
+});
+const signingKeySchema = z.object({ seed: bytes32 });
 
-export interface SeenDataKey {
-  /** 32 hex digits. */
-  readonly id: string;
-  readonly createdAt: string;
-}
+/** Of a target: its newest backup, by id, seal (64 hex digits) and beginning. */
+export type SeenBackup = Readonly<z.infer<typeof seenBackupSchema>>;
+
+/** Of the audit log of a host: number and seal (64 hex digits) of a record. */
+export type SeenAudit = Readonly<z.infer<typeof seenAuditSchema>>;
+
+/** Its id has 32 hex digits. */
+export type SeenDataKey = Readonly<z.infer<typeof seenDataKeySchema>>;
 
 export interface OwnDataKey extends DataKey {
   readonly createdAt: string;
 }
 
-interface CachedSecret {
-  readonly name: string;
-  readonly secret: string;
-  readonly salt: string;
-  readonly tag: string;
-  readonly expiresAt: string;
-}
+type CachedSecret = Readonly<z.infer<typeof cachedSecretSchema>>;
 
 const dayMs = 86_400_000;
 /** A host with only public recipients starts a new data key (and a full backup) after this. */
@@ -65,7 +66,9 @@ export class RepositoryState {
   }
 
   async newestBackup(target: string): Promise<SeenBackup | undefined> {
-    return readStateFile<SeenBackup>(join(this.#folder, `newest-${target}.json`));
+    return readStateFile(join(this.#folder, `newest-${target}.json`), seenBackupSchema, {
+      hint: 'if lifeboat list shows the backups that should be there, remove that file: it is made anew',
+    });
   }
 
   /** Remembers a backup of `target` unless a newer one is known. */
@@ -94,7 +97,9 @@ export class RepositoryState {
 
   /** The newest record that this host has written to the audit log of `host`. */
   async newestAudit(host: string): Promise<SeenAudit | undefined> {
-    return readStateFile<SeenAudit>(join(this.#folder, `audit-${host}.json`));
+    return readStateFile(join(this.#folder, `audit-${host}.json`), seenAuditSchema, {
+      hint: 'if the end of the audit log is there, remove that file: the next record goes behind the newest one',
+    });
   }
 
   /** Of two runs at once the greater number stays. */
@@ -105,7 +110,9 @@ export class RepositoryState {
   }
 
   async newestDataKey(): Promise<SeenDataKey | undefined> {
-    return readStateFile<SeenDataKey>(join(this.#folder, 'newest-data-key.json'));
+    return readStateFile(join(this.#folder, 'newest-data-key.json'), seenDataKeySchema, {
+      hint: 'if lifeboat keys list shows the data keys that should be there, remove that file: it is made anew',
+    });
   }
 
   async rememberDataKey(key: SeenDataKey): Promise<void> {
@@ -120,7 +127,9 @@ export class RepositoryState {
   /** The data key this host made for itself, until it is too old; then it is forgotten. */
   async ownDataKey(now = Date.now()): Promise<OwnDataKey | undefined> {
     const path = join(this.#folder, 'own-data-key.json');
-    const kept = await readStateFile<{ id: string; key: string; createdAt: string }>(path);
+    const kept = await readStateFile(path, ownDataKeySchema, {
+      hint: 'remove that file: a new data key is started, and the next backup is a whole one',
+    });
     if (kept === undefined) return undefined;
     if (now - Date.parse(kept.createdAt) > ownDataKeyLifeMs) {
       await rm(path, { force: true });
@@ -168,7 +177,10 @@ export class RepositoryState {
   }
 
   async #cached(): Promise<CachedSecret[]> {
-    return (await readStateFile<CachedSecret[]>(join(this.#folder, 'opened-keys.json'))) ?? [];
+    const file = join(this.#folder, 'opened-keys.json');
+    // It only spares time, and is written anew.
+    const kept = await readStateFile(file, z.array(cachedSecretSchema), {}).catch(undefinedWhereDamaged);
+    return kept ?? [];
   }
 
   async #writeCached(secrets: readonly CachedSecret[]): Promise<void> {
@@ -176,15 +188,44 @@ export class RepositoryState {
   }
 }
 
-/** This host's own signing key (`<state>/signing-key.json`, 0600); made when first needed. */
+/**
+ * This host's own signing key (`<state>/signing-key.json`, 0600); made when first needed. Throws `usage` for one that
+ * is damaged: another one would be trusted by nobody.
+ */
 export async function ownSigner(stateDir: string): Promise<Signer> {
-  const path = join(stateDir, 'signing-key.json');
-  const known = await readStateFile<{ seed: string }>(path);
-  if (known !== undefined) return signerFromSeed(Buffer.from(known.seed, 'base64'));
+  const known = await readSigningKey(stateDir);
+  if (known !== undefined) return known;
+  await makeSigningKey(signingKeyPath(stateDir));
+  const made = await readSigningKey(stateDir);
+  if (made !== undefined) return made;
+  throw new LifeboatError('usage', `cannot make ${signingKeyPath(stateDir)}: something is there that is not a file`, {
+    hint: 'remove it, or set BACKUP_STATE_DIR to a folder of this user',
+  });
+}
+
+/** The public part of ownSigner, if this host has made one; nothing is made. */
+export async function ownPublicKey(stateDir: string): Promise<Buffer | undefined> {
+  return (await readSigningKey(stateDir))?.publicKey;
+}
+
+function signingKeyPath(stateDir: string): string {
+  return join(stateDir, 'signing-key.json');
+}
+
+async function readSigningKey(stateDir: string): Promise<Signer | undefined> {
+  const known = await readStateFile(signingKeyPath(stateDir), signingKeySchema, {
+    hint:
+      "put it back from a copy of this host's state; or remove it: a new key is made, which readers with an age " +
+      'identity have to list in encryption.trustedKeys (lifeboat init prints it)',
+  });
+  return known === undefined ? undefined : signerFromSeed(Buffer.from(known.seed, 'base64'));
+}
+
+/** Of two processes that get here at once only one may win; rename would let both. */
+async function makeSigningKey(path: string): Promise<void> {
   const mine = `${path}.${randomBytes(4).toString('hex')}`;
   await writeStateFile(mine, { seed: randomBytes(32).toString('base64') });
   try {
-    // Of two processes that get here at once only one may win; rename would let both.
     await link(mine, path);
   } catch (error) {
     if (systemCodeOf(error) !== 'EEXIST') {
@@ -193,13 +234,6 @@ export async function ownSigner(stateDir: string): Promise<Signer> {
   } finally {
     await unlink(mine);
   }
-  return ownSigner(stateDir);
-}
-
-/** The public part of ownSigner, if this host has made one; nothing is made. */
-export async function ownPublicKey(stateDir: string): Promise<Buffer | undefined> {
-  const known = await readStateFile<{ seed: string }>(join(stateDir, 'signing-key.json'));
-  return known === undefined ? undefined : signerFromSeed(Buffer.from(known.seed, 'base64')).publicKey;
 }
 
 /**
@@ -208,27 +242,4 @@ export async function ownPublicKey(stateDir: string): Promise<Buffer | undefined
  */
 function passphraseTag(salt: string, passphrase: string): Buffer {
   return createHmac('sha256', Buffer.from(salt, 'base64')).update(passphrase).digest().subarray(0, 2);
-}
-
-/**
- * A JSON file of this host's state; undefined if there is none, or it is torn. Throws `usage` where this user may not
- * read.
- */
-export async function readStateFile<T>(path: string): Promise<T | undefined> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as T;
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw fileError(error, 'cannot read the state folder', {
-      hint: 'run it as the user that it belongs to, or set BACKUP_STATE_DIR to a folder of this user',
-    });
-  }
-}
-
-/** A file of this host's state (0600), its folder made if need be. Throws `usage` where this user may not write. */
-export async function writeStateFile(path: string, value: unknown): Promise<void> {
-  await tellingFileErrors('cannot write to the state folder', { hint: stateFolderHint }, async () => {
-    await ensureFolder(dirname(path));
-    await writeFileAtomic(path, `${JSON.stringify(value, undefined, 2)}\n`, 0o600);
-  });
 }

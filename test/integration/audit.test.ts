@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
-import { auditHost } from '../../src/repository/audit.ts';
+import { auditHost } from '../../src/repository/audit-names.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, type Bench } from '../helpers/cli/command-run.ts';
 

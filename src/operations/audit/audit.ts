@@ -1,7 +1,7 @@
 /** The audit log, chosen and in the order of time, and whether it is whole. */
 import type { LoadedConfig } from '../../config/load.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { auditHost } from '../../repository/audit.ts';
+import { auditHost } from '../../repository/audit-names.ts';
 import type { Json } from '../../source/source.ts';
 import { readAuditLog, type AuditEntry, type AuditFinding } from './chain.ts';
 import { withRepository } from '../open-repository.ts';

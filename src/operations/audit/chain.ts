@@ -5,15 +5,8 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import { distrustOf } from '../../repository/keys/sealed-records.ts';
-import {
-  auditHost,
-  auditKey,
-  parseAuditKey,
-  readAudit,
-  zeroSeal,
-  type AuditHead,
-  type AuditRecord,
-} from '../../repository/audit.ts';
+import { auditHost, auditKey, parseAuditKey, zeroSeal, type AuditHead } from '../../repository/audit-names.ts';
+import { readAudit, type AuditRecord } from '../../repository/audit.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { reasonFor } from '../../repository/box/seal.ts';
@@ -51,17 +44,23 @@ const parallelGets = 16;
 /** Reads and checks every chain, or that of one host only. */
 export async function readAuditLog(repository: Repository, signal: AbortSignal, only?: string): Promise<ReadAuditLog> {
   const numbers = new Map<string, number[]>();
-  for await (const { key } of repository.storage.list('audit/')) {
-    const name = parseAuditKey(key);
-    if (name === undefined || (only !== undefined && name.host !== only)) continue;
-    numbers.set(name.host, [...(numbers.get(name.host) ?? []), name.number]);
-  }
   const entries: AuditEntry[] = [];
   const findings: AuditFinding[] = [];
+  for await (const { key } of repository.storage.list(only === undefined ? 'audit/' : `audit/${only}/`)) {
+    const name = parseAuditKey(key);
+    if (name === undefined) findings.push(notOurs(key));
+    else numbers.set(name.host, [...(numbers.get(name.host) ?? []), name.number]);
+  }
   const seals = new Map<string, string | undefined>();
   for (const [host, listed] of numbers) await readChain(repository, host, listed, { entries, findings, seals }, signal);
   for (const { head, says } of await knownHeads(repository, only)) checkHead(head, says, numbers, seals, findings);
   return { entries, findings: withoutRepeats(findings) };
+}
+
+/** Whoever may write to the repository can leave anything there; it is no fault of the log. */
+function notOurs(object: string): AuditFinding {
+  const problem = 'no lifeboat wrote it: it is not named as a record, or its number is beyond all counting; remove it';
+  return { kind: 'untrusted', weight: 'warning', object, problem };
 }
 
 interface Reading {

@@ -4,10 +4,12 @@
  */
 import { availableParallelism, hostname } from 'node:os';
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError } from '../../lib/errors.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { programVersion } from '../../lib/version.ts';
-import { auditHead, type AuditHead } from '../../repository/audit.ts';
+import type { AuditHead } from '../../repository/audit-names.ts';
+import { auditHead } from '../../repository/audit.ts';
+import { DamagedStateError } from '../../repository/state-file.ts';
 import { BackupWriter } from '../../repository/packs/backup-writer.ts';
 import { newBackupId } from '../../repository/manifests/ids.ts';
 import type { Lease } from '../../repository/leases/lease.ts';
@@ -70,7 +72,7 @@ export async function runBackup(run: BackupRun, context: RunContext): Promise<Ba
     const documents = dumped.map(({ entry, facts }) => ({ name: entry.name, kind: entry.kind, facts }));
     const sealed = await writer.finish(factsDocument(documents, runbookOf(plan.loaded, plan.target)));
     if (key.dataKey !== undefined) await repository.copyKeyFile(id, key.dataKey.id.toString('hex'));
-    const head = await knownAuditHead(repository);
+    const head = await knownAuditHead(repository, context);
     const components = dumped.map(({ entry }) => entry);
     const draft: ManifestDraft = { ...headOf(run, id, started, head), ...sealed, components };
     context.signal.throwIfAborted();
@@ -130,10 +132,17 @@ type Sealed = Awaited<ReturnType<BackupWriter['finish']>>;
 
 /**
  * How far this host's audit log has come: a manifest that says so keeps its end from being cut off. A host that may not
- * look at the log does without.
+ * look at the log does without, and so does one that remembers it no more: it says so.
  */
-async function knownAuditHead(repository: Repository): Promise<AuditHead | undefined> {
+async function knownAuditHead(repository: Repository, { emit }: RunContext): Promise<AuditHead | undefined> {
   return auditHead(repository).catch((error: unknown) => {
+    if (error instanceof DamagedStateError) {
+      emit({
+        type: 'warning',
+        message: `this backup does not say how far the audit log had come: ${messageOf(error)}`,
+      });
+      return undefined;
+    }
     if (!(error instanceof LifeboatError) || !['storage', 'not_found'].includes(error.code)) throw error;
     return undefined;
   });

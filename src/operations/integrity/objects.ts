@@ -2,6 +2,7 @@
  * What an object of the repository is, by its name: layout in man lifeboat-repository(7). A name that fits nothing is a
  * stray.
  */
+import { parseAuditKey } from '../../repository/audit-names.ts';
 import { parseEvidenceName } from '../../repository/backups/evidence-record.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 
@@ -58,9 +59,9 @@ const namers: Readonly<Record<string, Namer>> = {
   'wal/': (rest) => (isWalName(rest) ? { kind: 'wal' } : undefined),
   'evidence/': (_, key) => ofBackup('evidence', parseEvidenceName(key)?.backupId),
   'notes/': (rest) => ofBackup('notes', /^([^/]+)\/\d{8}T\d{6}Z-[0-9a-f]{4}\.json$/.exec(rest)?.[1]),
-  'audit/': (rest) => {
-    const [, host, number] = /^([a-z0-9.-]{1,63})\/(\d{20})\.json$/.exec(rest) ?? [];
-    return host === undefined ? undefined : { kind: 'audit', audit: { host, number: Number(number) } };
+  'audit/': (_, key) => {
+    const audit = parseAuditKey(key);
+    return audit === undefined ? undefined : { kind: 'audit', audit };
   },
   // Those of doctor are trial objects.
   'locks/': (rest) =>

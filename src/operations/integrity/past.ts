@@ -3,7 +3,7 @@
  * recorded as deleted; none may be newer in this host's memory than in the repository. A repository that
  * was put back to an older state gives itself away here.
  */
-import { auditKey } from '../../repository/audit.ts';
+import { auditKey } from '../../repository/audit-names.ts';
 import { readDeleted } from '../../repository/deletion/deleted-records.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { KnownBackup } from './expectation.ts';

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readStateFile, writeStateFile } from '../../repository/host-state.ts';
+import { readStateFile, undefinedWhereDamaged, writeStateFile } from '../../repository/state-file.ts';
 
 const acknowledgementSchema = z.object({ at: z.iso.datetime(), by: z.string(), reason: z.string() });
 const fileSchema = z.record(z.string(), acknowledgementSchema);
@@ -17,8 +17,9 @@ export async function readAcknowledged(
   stateDir: string,
   repositoryId: string,
 ): Promise<ReadonlyMap<string, Acknowledgement>> {
-  const parsed = fileSchema.safeParse(await readStateFile(pathOf(stateDir, repositoryId)));
-  return new Map(Object.entries(parsed.data ?? {}));
+  const file = pathOf(stateDir, repositoryId);
+  const said = await readStateFile(file, fileSchema, {}).catch(undefinedWhereDamaged);
+  return new Map(Object.entries(said ?? {}));
 }
 
 /** Keeps it beside those in `present`; what names a warning that is gone is forgotten. */

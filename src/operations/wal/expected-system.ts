@@ -4,9 +4,10 @@
  * place) is refused until somebody says that it is meant.
  */
 import { join } from 'node:path';
+import { z } from 'zod';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { readStateFile, writeStateFile } from '../../repository/host-state.ts';
+import { readStateFile, writeStateFile } from '../../repository/state-file.ts';
 import { listWalSystems } from '../../repository/wal/archive.ts';
 
 export interface ExpectedSystem {
@@ -37,8 +38,10 @@ export async function expectSystem(
 }
 
 async function readExpected(file: string): Promise<string | undefined> {
-  const systemId = (await readStateFile<{ systemId?: unknown }>(file))?.systemId;
-  return typeof systemId === 'string' ? systemId : undefined;
+  const known = await readStateFile(file, z.object({ systemId: z.string() }), {
+    hint: 'if lifeboat wal status shows the cluster that is archived there, remove that file: it is remembered anew',
+  });
+  return known?.systemId;
 }
 
 function refusal(systemId: string, others: readonly string[], cluster: string): LifeboatError {
