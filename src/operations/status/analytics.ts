@@ -1,6 +1,6 @@
 /** How backups went in the last days, in numbers. Pure. */
 import type { StatusAnalytics } from './request.ts';
-import type { SurveyedTarget } from './survey.ts';
+import type { SurveyedTarget } from './survey-target.ts';
 
 /** Of one target. What was deleted meanwhile is not in it; failures are those that this host knows of. */
 export function analyse(

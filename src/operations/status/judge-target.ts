@@ -4,7 +4,7 @@ import { counted, formatBytes } from '../../lib/units.ts';
 import type { Limits } from './limits.ts';
 import { degraded, unhealthy } from './reason.ts';
 import type { StatusReason } from './request.ts';
-import type { SurveyedBackup, SurveyedTarget } from './survey.ts';
+import type { SurveyedBackup, SurveyedTarget } from './survey-target.ts';
 
 /** The reasons that name `target`. */
 export function judgeTarget(target: SurveyedTarget, nowMs: number, limits: Limits): StatusReason[] {

@@ -21,7 +21,8 @@ import { readAcknowledged, type Acknowledgement } from './acknowledged.ts';
 import { analyse } from './analytics.ts';
 import { judge } from './judge.ts';
 import type { SurveyedWal } from './survey-wal.ts';
-import { survey, type Survey, type SurveyedTarget } from './survey.ts';
+import { survey, type Survey } from './survey.ts';
+import type { SurveyedTarget } from './survey-target.ts';
 import type { Operation } from '../operation.ts';
 import { given, surveyNeeds } from '../complete.ts';
 

@@ -4,16 +4,15 @@
  * archiver fares. Everything but that works without the server.
  */
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { listWal, listWalSystems } from '../../repository/wal/archive.ts';
 import { needWalName, walKey } from '../../repository/wal/names.ts';
 import type { ArchiverState } from '../../source/postgres/server/archiver.ts';
-import { baseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
-import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import { isUnreadable, readBases } from './wal-bases.ts';
+import { askServers, type AskedServer } from './wal-servers.ts';
 import { mergeWindows, reachOf, type BaseReach, type KnownBase, type Window } from './wal-window.ts';
 import type { WalGap, WalSystem } from '../wal/request.ts';
 import { surveySystem } from '../wal/survey.ts';
@@ -51,11 +50,6 @@ export interface SurveyedServer extends Pick<
   readonly behindSegments: number;
 }
 
-/** A server that does not answer for so long is taken to be down. */
-const answerWithinMs = 2500;
-/** Of more base backups than twice this, those between the oldest and the newest are not read. */
-const basesAtEachEnd = 30;
-
 /** `listed`: the backups that count, newest first. */
 export async function surveyWal(
   loaded: LoadedConfig,
@@ -78,25 +72,22 @@ export async function surveyWal(
         return await surveyOne(repository, systemId, own, targets, isCurrent, server?.state);
       } catch (error) {
         if (!isUnreadable(error)) throw error;
-        return {
-          systemId,
-          timelines: [],
-          gaps: [],
-          missingHistories: [],
-          targets,
-          isCurrent,
-          bases: own.length,
-          windows: [],
-          newest: undefined,
-          harmfulGaps: [],
-          archived: undefined,
-          server: undefined,
-          problem: error.message,
-        };
+        return { ...nothingKnown, systemId, targets, isCurrent, bases: own.length, problem: error.message };
       }
     }),
   );
 }
+
+const nothingKnown = {
+  timelines: [],
+  gaps: [],
+  missingHistories: [],
+  windows: [],
+  newest: undefined,
+  harmfulGaps: [],
+  archived: undefined,
+  server: undefined,
+};
 
 /** A cluster that was replaced (an upgrade) stays in the archive for a while, and is not expected to go on. */
 function isNewestOf(
@@ -221,63 +212,4 @@ function serverOf(
     behindBytes: Math.max(0, Number(current - archived)),
     behindSegments: Math.max(0, Number(whole)),
   };
-}
-
-/** Oldest first; without those whose facts cannot be read. */
-async function readBases(repository: Repository, listed: readonly ListedManifest[]): Promise<KnownBase[]> {
-  const all = listed.flatMap(({ manifest }) => {
-    const component = manifest?.components.find(({ kind }) => kind === 'base');
-    return manifest === undefined || component === undefined ? [] : [{ manifest, component }];
-  });
-  const chosen =
-    all.length <= 2 * basesAtEachEnd ? all : [...all.slice(0, basesAtEachEnd), ...all.slice(-basesAtEachEnd)];
-  const read = await Promise.all(
-    chosen.map(async ({ manifest, component }) => {
-      const facts = await readable(async () =>
-        factsOf(baseFacts, await readComponentFacts(repository, manifest), component, manifest.id),
-      );
-      return facts === undefined ? [] : [{ id: manifest.id, target: manifest.target, facts }];
-    }),
-  );
-  return read.flat().toSorted((a, b) => Date.parse(a.facts.stoppedAt) - Date.parse(b.facts.stoppedAt));
-}
-
-async function readable<T>(read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (isUnreadable(error)) return undefined;
-    throw error;
-  }
-}
-
-function isUnreadable(error: unknown): error is LifeboatError {
-  return error instanceof LifeboatError && ['integrity', 'key', 'not_found'].includes(error.code);
-}
-
-interface AskedServer {
-  readonly target: string;
-  readonly state: ArchiverState;
-}
-
-/** Those that answer at once. A server that is down, or whose URL cannot be read, is not asked. */
-async function askServers({ config }: LoadedConfig, { signal, emit }: RunContext): Promise<AskedServer[]> {
-  const asked = [...config.targets.values()].map(async ({ name: target, postgres }) => {
-    if (postgres === undefined) return [];
-    try {
-      const { askArchiver } = await import('../../source/postgres/server/archiver.ts');
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(answerWithinMs)]);
-      return [{ target, state: await askArchiver(postgres.url, { signal: limit, connectTimeoutMs: answerWithinMs }) }];
-    } catch (error) {
-      signal.throwIfAborted();
-      emit({
-        type: 'debug',
-        message:
-          `the PostgreSQL of ${target} is not asked how far it is ahead: ` +
-          (error instanceof Error ? error.message : String(error)),
-      });
-      return [];
-    }
-  });
-  return (await Promise.all(asked)).flat();
 }

@@ -6,69 +6,22 @@ import { statfs } from 'node:fs/promises';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { allEvidenceNames, readEvidence } from '../../repository/backups/evidence.ts';
+import { allEvidenceNames } from '../../repository/backups/evidence.ts';
 import { findUnexplained, type HiddenManifest } from '../../repository/deletion/hidden-manifests.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 import { listLeases } from '../../repository/leases/record.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
-import type { Manifest } from '../../repository/manifests/manifest.ts';
-import { readNotes } from '../../repository/backups/notes.ts';
-import { safetyTag } from '../../repository/retention/backups.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { checkAuditNumbers, checkPast } from '../integrity/past.ts';
 import { knownOf, type KnownBackup } from '../integrity/expectation.ts';
 import { Ledger } from '../integrity/ledger.ts';
 import type { IntegrityFinding } from '../integrity/request.ts';
 import type { StatusRunning } from './request.ts';
-import { newestProvenMoment, type ProvenMoment } from '../proof/proven-moment.ts';
-import { readRuns, repositoryName, type RecordedRun } from '../backup/history.ts';
-import { proofStateOf, type ProofState } from '../proof/state.ts';
+import { readRuns, repositoryName } from '../backup/history.ts';
 import { packShares, type PackShares } from './packs.ts';
-import { configuredComponents, dueTimes, type DueTimes } from './schedule.ts';
+import { surveyTarget, type SurveyedTarget } from './survey-target.ts';
 import { surveyWal, type SurveyedWal } from './survey-wal.ts';
-import { componentOf, sumSizes } from '../component.ts';
-import { restoreSteps, restoreTimeMs } from '../proof/restore-time.ts';
-
-export interface SurveyedBackup {
-  readonly id: string;
-  readonly type: Manifest['type'];
-  readonly startedAt: string;
-  readonly finishedAt: string;
-  readonly durationMs: number;
-  readonly components: readonly string[];
-  readonly readBytes: number;
-  readonly storedBytes: number;
-  /** Known of the newest ones. */
-  readonly standing?: ProofState | undefined;
-}
-
-export interface SurveyedProof {
-  readonly id: string;
-  readonly at: string;
-  readonly restoreMs: number;
-  readonly steps: readonly { readonly name: string; readonly durationMs: number }[];
-  readonly readBytes: number;
-}
-
-export interface SurveyedTarget {
-  readonly name: string;
-  /** Components that are configured; empty for a target that only the repository knows. */
-  readonly configured: readonly string[];
-  /** Those that count, newest first; without the ones that were taken to save what a restore replaced. */
-  readonly backups: readonly SurveyedBackup[];
-  /** Of the newest backup that a drill has proven and nothing has refuted. */
-  readonly proof: SurveyedProof | undefined;
-  /** The recovery to a moment that a drill has proven last. */
-  readonly recovery: ProvenMoment | undefined;
-  /** Of this host, oldest first. */
-  readonly runs: readonly RecordedRun[];
-  /** The small size of the newest backup is intended. */
-  readonly isSizeAcknowledged: boolean;
-  /** By component, where schedules are configured for it. */
-  readonly due: ReadonlyMap<string, DueTimes>;
-  /** A backup of it is at work. */
-  readonly isBackingUp: boolean;
-}
+import { sumSizes } from '../component.ts';
 
 export interface SurveyedStorage {
   /** Stored by the backups that are there. */
@@ -96,10 +49,7 @@ export interface Survey {
   readonly wal: readonly SurveyedWal[];
 }
 
-/** So many of a target's newest backups are asked how far they have been proven. */
-const askedOfTarget = 20;
-
-/** Throws what the storage throws. */
+/** `only`: what is of this target; undefined: of all. Throws what the storage throws. */
 export async function survey(
   loaded: LoadedConfig,
   repository: Repository,
@@ -113,19 +63,13 @@ export async function survey(
     ...trashed.map((each) => knownOf(each, 'trash/')),
   ];
   const evidence = await allEvidenceNames(repository);
-  const names = [
-    ...new Set([...loaded.config.targets.keys(), ...listed.flatMap(({ manifest }) => manifest?.target ?? [])]),
-  ].filter((name) => only === undefined || name === only);
+  const names = targetNames(loaded, listed).filter((name) => only === undefined || name === only);
   const runs = await readRuns(loaded.config.stateDir, repositoryName(loaded.config));
   const running = await runningIn(repository);
   const counting = listed.filter(({ trust }) => trust === 'sealed');
-  const idsOf = (trust: ListedManifest['trust']): string[] =>
-    listed
-      .filter((each) => each.trust === trust && (only === undefined || each.manifest?.target === only))
-      .map(({ id }) => id);
   const [surveyed, hidden, past, keys, storage, wal] = await Promise.all([
     Promise.all(names.map((name) => surveyTarget(loaded, repository, name, counting, runs, evidence, nowMs))),
-    findUnexplained(repository),
+    hiddenOf(repository, only),
     pastOf(repository, known, names),
     keysOf(repository),
     storageOf(loaded, repository, counting, [...listed, ...trashed]),
@@ -133,18 +77,11 @@ export async function survey(
   ]);
   return {
     nowMs,
-    targets: surveyed.map((target) => ({
-      ...target,
-      isBackingUp: running.some(({ scope, isAlive }) => isAlive && scope === `backup-${target.name}`),
-    })),
-    damaged: listed
-      .filter(({ trust }) => trust === 'damaged')
-      .map(({ id, object, reason }) => ({ id, object, reason: reason ?? 'it cannot be read' })),
-    untrusted: idsOf('untrusted'),
-    unchecked: idsOf('unchecked'),
-    hidden: (hidden ?? []).filter(
-      ({ listed: { manifest } }) => only === undefined || manifest === undefined || manifest.target === only,
-    ),
+    targets: surveyed.map((target) => ({ ...target, isBackingUp: isBackingUp(target.name, running) })),
+    damaged: damagedOf(listed),
+    untrusted: idsOf(listed, 'untrusted', only),
+    unchecked: idsOf(listed, 'unchecked', only),
+    hidden,
     past,
     keys,
     running,
@@ -153,89 +90,43 @@ export async function survey(
   };
 }
 
+/** Those that are configured, then those that only the repository knows. */
+function targetNames({ config }: LoadedConfig, listed: readonly ListedManifest[]): string[] {
+  return [...new Set([...config.targets.keys(), ...listed.flatMap(({ manifest }) => manifest?.target ?? [])])];
+}
+
+function isBackingUp(target: string, running: readonly StatusRunning[]): boolean {
+  return running.some(({ scope, isAlive }) => isAlive && scope === `backup-${target}`);
+}
+
+/** Of all targets: which one it is of cannot be told. */
+function damagedOf(listed: readonly ListedManifest[]): Survey['damaged'] {
+  return listed
+    .filter(({ trust }) => trust === 'damaged')
+    .map(({ id, object, reason = 'it cannot be read' }) => ({ id, object, reason }));
+}
+
+function idsOf(
+  listed: readonly ListedManifest[],
+  trust: ListedManifest['trust'],
+  only: string | undefined,
+): readonly string[] {
+  return listed
+    .filter((each) => each.trust === trust && (only === undefined || each.manifest?.target === only))
+    .map(({ id }) => id);
+}
+
+async function hiddenOf(repository: Repository, only: string | undefined): Promise<HiddenManifest[]> {
+  const hidden = (await findUnexplained(repository)) ?? [];
+  return hidden.filter(
+    ({ listed: { manifest } }) => only === undefined || manifest === undefined || manifest.target === only,
+  );
+}
+
 async function listAll(repository: Repository, folder: 'manifests/' | 'trash/'): Promise<ListedManifest[]> {
   const all: ListedManifest[] = [];
   for await (const listed of repository.listManifests({ folder })) if (isBackupId(listed.id)) all.push(listed);
   return all;
-}
-
-type EvidenceByBackup = Awaited<ReturnType<typeof allEvidenceNames>>;
-
-async function surveyTarget(
-  { config }: LoadedConfig,
-  repository: Repository,
-  name: string,
-  listed: readonly ListedManifest[],
-  runs: readonly RecordedRun[],
-  evidence: EvidenceByBackup,
-  nowMs: number,
-): Promise<Omit<SurveyedTarget, 'isBackingUp'>> {
-  const configured = configuredComponents(config.targets.get(name));
-  const own = listed.filter(({ manifest }) => manifest?.target === name && manifest.tags?.includes(safetyTag) !== true);
-  const proofStates = new Map(
-    await Promise.all(
-      own
-        .slice(0, askedOfTarget)
-        .map(async (each) => [each.id, await proofStateOf(repository, each, evidence.get(each.id) ?? [])] as const),
-    ),
-  );
-  const [newest] = own;
-  const due = configured.flatMap((component) => {
-    const times = dueTimes(config, name, component, nowMs);
-    return times === undefined ? [] : [[component, times] as const];
-  });
-  return {
-    name,
-    configured,
-    backups: own.flatMap(({ id, manifest }) =>
-      manifest === undefined ? [] : [backupOf(manifest, proofStates.get(id))],
-    ),
-    proof: await newestProof(repository, own, proofStates, evidence),
-    recovery: await newestProvenMoment(repository, own, evidence),
-    runs: runs.filter((run) => run.target === name),
-    isSizeAcknowledged: newest !== undefined && (await readNotes(repository, newest.id)).note?.acknowledged === true,
-    due: new Map(due),
-  };
-}
-
-function backupOf(manifest: Manifest, standing: ProofState | undefined): SurveyedBackup {
-  const { readBytes, storedBytes } = sumSizes(manifest.components);
-  return {
-    id: manifest.id,
-    type: manifest.type,
-    startedAt: manifest.startedAt,
-    finishedAt: manifest.finishedAt,
-    durationMs: Math.max(0, Date.parse(manifest.finishedAt) - Date.parse(manifest.startedAt)),
-    components: manifest.components.map(({ kind }) => componentOf(kind)),
-    readBytes,
-    storedBytes,
-    standing,
-  };
-}
-
-async function newestProof(
-  repository: Repository,
-  listed: readonly ListedManifest[],
-  proofStates: ReadonlyMap<string, ProofState | undefined>,
-  evidence: EvidenceByBackup,
-): Promise<SurveyedProof | undefined> {
-  for (const each of listed) {
-    const names = (evidence.get(each.id) ?? []).filter(({ level, result }) => level === 'drill' && result === 'ok');
-    if (names.length === 0 || each.manifest === undefined) continue;
-    const proven = (proofStates.get(each.id) ?? (await proofStateOf(repository, each, evidence.get(each.id) ?? [])))
-      ?.proven;
-    const name = names.find(({ object }) => object === proven?.object);
-    const read = name === undefined ? undefined : await readEvidence(repository, each, name);
-    if (read?.evidence === undefined) continue;
-    return {
-      id: each.id,
-      at: read.evidence.finishedAt,
-      restoreMs: restoreTimeMs(read.evidence.steps),
-      steps: restoreSteps(read.evidence.steps),
-      readBytes: sumSizes(each.manifest.components).readBytes,
-    };
-  }
-  return undefined;
 }
 
 async function pastOf(

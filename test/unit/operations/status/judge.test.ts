@@ -5,7 +5,8 @@ import { mayBeAcknowledged } from '../../../../src/operations/status/status.ts';
 import { analyse } from '../../../../src/operations/status/analytics.ts';
 import { judge } from '../../../../src/operations/status/judge.ts';
 import type { Limits } from '../../../../src/operations/status/limits.ts';
-import type { Survey, SurveyedBackup, SurveyedTarget } from '../../../../src/operations/status/survey.ts';
+import type { SurveyedBackup, SurveyedTarget } from '../../../../src/operations/status/survey-target.ts';
+import type { Survey } from '../../../../src/operations/status/survey.ts';
 
 const hourMs = 3_600_000;
 const nowMs = Date.parse('2026-03-01T12:00:00Z');
