@@ -83,12 +83,7 @@ export async function lookAtDatabase(
         if (at !== undefined) writes.push(at);
       }
       const isLocal = url.host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(url.host);
-      const folder = isLocal
-        ? await client.query('SHOW data_directory').then(
-            ([row]) => row?.['data_directory'] ?? undefined,
-            () => undefined,
-          )
-        : undefined;
+      const folder = isLocal ? await dataFolder(client) : undefined;
       return {
         component: 'database' as const,
         where,
@@ -103,6 +98,16 @@ export async function lookAtDatabase(
     });
   } catch (error) {
     return unreachable('database', where, messageOf(error));
+  }
+}
+
+/** Undefined where this user may not see it. */
+async function dataFolder(client: Pick<Connection, 'query'>): Promise<string | undefined> {
+  try {
+    const [row] = await client.query('SHOW data_directory');
+    return row?.['data_directory'] ?? undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -46,55 +46,69 @@ export async function chooseForEmergency(
   choice: EmergencyChoice,
   context: RunContext,
 ): Promise<ChosenForEmergency> {
-  if (choice.id === undefined || choice.id === 'latest') {
-    const { found, passedOver, areSealedFromUs } = await newestWhole(repository, config, choice, context);
-    if (found?.manifest !== undefined) return { listed: found, manifest: found.manifest, passedOver };
-    const why = passedOver
-      .slice(0, 3)
-      .map(({ id, reason }) => `${id}: ${reason}`)
-      .join('; ');
-    if (areSealedFromUs) {
-      throw new LifeboatError(
-        'key',
-        `no configured key opens any backup${ofTarget(choice)} in ${repository.storage.location} (${why})`,
-        {
-          state: 'nothing was changed',
-          hint:
-            'take the key, the passphrase or the age identity from the recovery sheet: BACKUP_ENCRYPTION_KEY, ' +
-            'BACKUP_ENCRYPTION_PASSPHRASE or BACKUP_ENCRYPTION_IDENTITY',
-        },
-      );
-    }
-    throw new LifeboatError(
-      'not_found',
-      `no whole backup${ofTarget(choice)} is in ${repository.storage.location}${why === '' ? '' : ` (${why})`}`,
-      {
-        state: 'nothing was changed',
-        hint: 'lifeboat list shows all; lifeboat export may still get parts out of a damaged one',
-      },
-    );
-  }
-  const { listed, manifest } = await chooseBackup(
-    repository,
-    { id: choice.id, target: choice.target, force: choice.force },
-    context.emit,
-  );
-  const problem = listed.trust === 'sealed' ? await whyNotWhole(repository, config, listed, context) : undefined;
-  if (problem !== undefined && choice.force) {
-    context.emit({
-      type: 'warning',
-      message: `--force: backup ${listed.id} is used although it is not whole: ${problem}`,
-    });
-  }
-  if (problem === undefined || choice.force) return { listed, manifest, passedOver: [] };
-  const { found } = await newestWhole(repository, config, choice, context);
-  throw new LifeboatError('integrity', `backup ${listed.id} is not whole: ${problem}`, {
+  return choice.id === undefined || choice.id === 'latest'
+    ? chooseNewest(repository, config, choice, context)
+    : chooseNamed(repository, config, choice, choice.id, context);
+}
+
+async function chooseNewest(
+  repository: Repository,
+  config: Config,
+  choice: EmergencyChoice,
+  context: RunContext,
+): Promise<ChosenForEmergency> {
+  const { found, passedOver, areSealedFromUs } = await newestWhole(repository, config, choice, context);
+  if (found?.manifest !== undefined) return { listed: found, manifest: found.manifest, passedOver };
+  const why = passedOver
+    .slice(0, 3)
+    .map(({ id, reason }) => `${id}: ${reason}`)
+    .join('; ');
+  const { location } = repository.storage;
+  throw areSealedFromUs ? noneOpens(choice, location, why) : noneWhole(choice, location, why);
+}
+
+function noneOpens(choice: EmergencyChoice, location: string, why: string): LifeboatError {
+  return new LifeboatError('key', `no configured key opens any backup${ofTarget(choice)} in ${location} (${why})`, {
     state: 'nothing was changed',
     hint:
-      found === undefined
-        ? 'no other backup is whole; lifeboat export may still get parts out of it'
-        : `the newest that is whole is of ${found.manifest?.startedAt}: lifeboat emergency-restore restore ${found.id}`,
+      'take the key, the passphrase or the age identity from the recovery sheet: BACKUP_ENCRYPTION_KEY, ' +
+      'BACKUP_ENCRYPTION_PASSPHRASE or BACKUP_ENCRYPTION_IDENTITY',
   });
+}
+
+function noneWhole(choice: EmergencyChoice, location: string, why: string): LifeboatError {
+  const reasons = why === '' ? '' : ` (${why})`;
+  return new LifeboatError('not_found', `no whole backup${ofTarget(choice)} is in ${location}${reasons}`, {
+    state: 'nothing was changed',
+    hint: 'lifeboat list shows all; lifeboat export may still get parts out of a damaged one',
+  });
+}
+
+async function chooseNamed(
+  repository: Repository,
+  config: Config,
+  choice: EmergencyChoice,
+  id: string,
+  context: RunContext,
+): Promise<ChosenForEmergency> {
+  const { target, force } = choice;
+  const { listed, manifest } = await chooseBackup(repository, { id, target, force }, context.emit);
+  const problem = listed.trust === 'sealed' ? await whyNotWhole(repository, config, listed, context) : undefined;
+  if (problem !== undefined && !force) {
+    const { found } = await newestWhole(repository, config, choice, context);
+    throw new LifeboatError('integrity', `backup ${listed.id} is not whole: ${problem}`, {
+      state: 'nothing was changed',
+      hint:
+        found === undefined
+          ? 'no other backup is whole; lifeboat export may still get parts out of it'
+          : `the newest that is whole is of ${found.manifest?.startedAt}: lifeboat emergency-restore restore ${found.id}`,
+    });
+  }
+  if (problem !== undefined) {
+    const message = `--force: backup ${listed.id} is used although it is not whole: ${problem}`;
+    context.emit({ type: 'warning', message });
+  }
+  return { listed, manifest, passedOver: [] };
 }
 
 /** Says why a backup is not whole; undefined for one that is. */
@@ -133,13 +147,7 @@ export async function newestWhole(
   for await (const listed of repository.listManifests()) {
     context.signal.throwIfAborted();
     const { manifest, id } = listed;
-    if ((manifest !== undefined && manifest.target !== target) || besides.includes(id)) continue;
-    if (
-      manifest !== undefined &&
-      !(only.length === 0 ? manifest.type === 'full' || manifest.components.length > 0 : hasAll(manifest, only))
-    ) {
-      continue;
-    }
+    if ((manifest !== undefined && !isWanted(manifest, target, only)) || besides.includes(id)) continue;
     if (manifest?.tags?.includes(safetyTag) === true) {
       safety.push(listed);
       continue;
@@ -155,7 +163,10 @@ export async function newestWhole(
   return { found: undefined, passedOver, areSealedFromUs: unopened > 0 && unopened === passedOver.length };
 }
 
-function hasAll({ components }: Manifest, only: readonly ComponentName[]): boolean {
+function isWanted(manifest: Manifest, target: string, only: readonly ComponentName[]): boolean {
+  const { type, components } = manifest;
+  if (manifest.target !== target) return false;
+  if (only.length === 0) return type === 'full' || components.length > 0;
   return only.every((name) => components.some(({ kind }) => componentOf(kind) === name));
 }
 

@@ -10,10 +10,18 @@ import { record } from '../audit/audited.ts';
 import { newestWhole } from './newest-whole.ts';
 import { recordRestore } from './evidence.ts';
 import type { Journal, JournalFile, JournalStep } from './journal.ts';
-import type { EmergencyPlan } from './plan.ts';
 import { runEmergencyStep } from './steps.ts';
 import { commandLine } from '../shell-words.ts';
 import type { EmergencyResult } from './request.ts';
+
+/** One attempt at a plan, from its journal's first write to its end. */
+interface Attempt {
+  readonly loaded: LoadedConfig;
+  readonly repository: Repository;
+  readonly file: JournalFile;
+  readonly journal: Journal;
+  readonly context: RunContext;
+}
 
 /**
  * Carries out what is not done yet. Throws what a step throws, with the state that everything is in and what to run.
@@ -26,27 +34,15 @@ export async function runAll(
   warnings: readonly string[],
   context: RunContext,
 ): Promise<EmergencyResult> {
+  const attempt = { loaded, repository, file, journal, context };
   await file.write(journal);
   await repository.writeKey().catch((error: unknown) => {
     const where = `on this host only (${file.path}), not in the repository`;
     context.emit({ type: 'warning', message: `the steps are written down ${where}: ${messageOf(error)}` });
   });
-  await noteBeginning(loaded, journal, context);
+  await noteBeginning(attempt);
   for (const [index, step] of journal.steps.entries()) {
-    if (step.state === 'done' || step.state === 'skipped') continue;
-    context.signal.throwIfAborted();
-    context.emit({ type: 'step', message: `emergency step ${index + 1} of ${journal.steps.length}: ${step.title}` });
-    step.state = 'running';
-    step.startedAt = new Date().toISOString();
-    step.notes = [];
-    await file.write(journal);
-    try {
-      step.notes.push(...(await runEmergencyStep(loaded, file, journal, step, context)));
-    } catch (error) {
-      throw await stopped(loaded, repository, file, journal, step, error, context);
-    }
-    await ended(loaded, file, journal, step, 0, context);
-    context.emit({ type: 'step', message: `emergency step ${index + 1} is done` });
+    if (step.state !== 'done' && step.state !== 'skipped') await runStep(attempt, step, index + 1);
   }
   journal.finishedAt = new Date().toISOString();
   await file.write(journal);
@@ -65,6 +61,24 @@ export async function runAll(
   };
 }
 
+/** Written down before, so that whoever finds it knows that it was begun, and after. `number`: from 1. */
+async function runStep(attempt: Attempt, step: JournalStep, number: number): Promise<void> {
+  const { loaded, file, journal, context } = attempt;
+  context.signal.throwIfAborted();
+  context.emit({ type: 'step', message: `emergency step ${number} of ${journal.steps.length}: ${step.title}` });
+  step.state = 'running';
+  step.startedAt = new Date().toISOString();
+  step.notes = [];
+  await file.write(journal);
+  try {
+    step.notes.push(...(await runEmergencyStep(loaded, file, journal, step, context)));
+  } catch (error) {
+    throw await stopped(attempt, step, error);
+  }
+  await ended(attempt, step, 0);
+  context.emit({ type: 'step', message: `emergency step ${number} is done` });
+}
+
 /** Without its marks, which are for the next attempt only. */
 function shown({ name, title, state, startedAt, finishedAt, notes }: JournalStep): Omit<JournalStep, 'marks'> {
   return { name, title, state, startedAt, finishedAt, notes };
@@ -73,11 +87,7 @@ function shown({ name, title, state, startedAt, finishedAt, notes }: JournalStep
 /**
  * In the repository: who began what, or went on with it, so that it is seen there also if this host is lost on the way.
  */
-async function noteBeginning(
-  loaded: LoadedConfig,
-  { plan, startedAt, steps }: Journal,
-  context: RunContext,
-): Promise<void> {
+async function noteBeginning({ loaded, journal: { plan, startedAt, steps }, context }: Attempt): Promise<void> {
   const left = steps.filter(({ state }) => state !== 'done' && state !== 'skipped').map(({ name }) => name);
   const begun = left.length === steps.length ? 'begun' : `gone on with; begun ${startedAt}`;
   const message = `${begun}; to be done: ${left.join(', ')}`;
@@ -98,14 +108,7 @@ async function noteBeginning(
   );
 }
 
-async function ended(
-  loaded: LoadedConfig,
-  file: JournalFile,
-  journal: Journal,
-  step: JournalStep,
-  exitCode: number,
-  context: RunContext,
-): Promise<void> {
+async function ended({ loaded, file, journal, context }: Attempt, step: JournalStep, exitCode: number): Promise<void> {
   const { plan } = journal;
   step.state = exitCode === 0 ? 'done' : 'failed';
   step.finishedAt = new Date().toISOString();
@@ -134,15 +137,8 @@ async function ended(
 /**
  * The failure with the state that everything is in, and what to run. An abort leaves the step as it is: to be repeated.
  */
-async function stopped(
-  loaded: LoadedConfig,
-  repository: Repository,
-  file: JournalFile,
-  journal: Journal,
-  step: JournalStep,
-  error: unknown,
-  context: RunContext,
-): Promise<unknown> {
+async function stopped(attempt: Attempt, step: JournalStep, error: unknown): Promise<unknown> {
+  const { loaded, file, journal, context } = attempt;
   const { plan } = journal;
   const resume = `lifeboat emergency-restore restore --resume --target ${plan.target}`;
   const known = error instanceof LifeboatError ? error : undefined;
@@ -151,10 +147,10 @@ async function stopped(
     return error;
   }
   step.notes.push(messageOf(error));
-  await ended(loaded, file, journal, step, known?.exitCode ?? 1, context).catch((cause: unknown) =>
+  await ended(attempt, step, known?.exitCode ?? 1).catch((cause: unknown) =>
     context.emit({ type: 'warning', message: messageOf(cause) }),
   );
-  const other = known?.code === 'integrity' ? await otherBackup(loaded, repository, plan, context) : undefined;
+  const other = known?.code === 'integrity' ? await otherBackup(attempt) : undefined;
   const hints = [
     known?.hint,
     step.name === 'safety-backup' ? `without it: ${resume} --no-backup` : undefined,
@@ -172,23 +168,15 @@ async function stopped(
   );
 }
 
-async function otherBackup(
-  loaded: LoadedConfig,
-  repository: Repository,
-  plan: EmergencyPlan,
-  context: RunContext,
-): Promise<string | undefined> {
-  const { found } = await newestWhole(
-    repository,
-    loaded.config,
-    { target: plan.target, only: plan.components },
-    context,
-    { besides: [plan.id] },
-  ).catch(() => ({ found: undefined }));
-  return found === undefined
-    ? undefined
-    : 'the backup may be damaged; the newest other one that is whole: lifeboat emergency-restore restore ' +
-        `${found.id} --target ${plan.target}`;
+async function otherBackup({ loaded, repository, journal: { plan }, context }: Attempt): Promise<string | undefined> {
+  const wanted = { target: plan.target, only: plan.components };
+  const besides = [plan.id];
+  const { found } = await newestWhole(repository, loaded.config, wanted, context, { besides }).catch(() => ({
+    found: undefined,
+  }));
+  if (found === undefined) return undefined;
+  const run = `lifeboat emergency-restore restore ${found.id} --target ${plan.target}`;
+  return `the backup may be damaged; the newest other one that is whole: ${run}`;
 }
 
 /** "done: …; services are stopped". */
