@@ -234,7 +234,11 @@ export class Lifeboat implements AsyncDisposable {
 
   /** Accounts for every object of the repository; findings are in the result. */
   async integrity(options: IntegrityRequest = {}, call: CallOptions = {}): Promise<RepositoryAccount> {
-    return this.#run(async () => (await import('./operations/integrity/account.ts')).integrityOperation, options, call);
+    return this.#run(
+      async () => (await import('./operations/integrity/integrity.ts')).integrityOperation,
+      options,
+      call,
+    );
   }
 
   /** Checks tools, rights, servers, clock, space and key. */

@@ -1,7 +1,7 @@
 /** lifeboat(1): what all commands have in common. */
 import type { Command } from 'commander';
 import { exitCodeOf, exitCodeWarnings, type ErrorCode } from '../../src/lib/errors.ts';
-import { commands } from '../../src/program.ts';
+import { commands } from '../../src/command-list.ts';
 import { optionEntries } from './command-entries.ts';
 import { entry, literal, page, paragraph, plain } from './roff.ts';
 

@@ -87,7 +87,11 @@ const roof = 7;
 /** Packages and built-in modules that only some files of src/ may touch. */
 const places = [
   { what: /^(chalk|ora|cli-table3)$/, where: /^ui\//, why: 'only ui/ draws on the terminal' },
-  { what: /^(commander)$/, where: /^(commands\/|ui\/|program\.ts$)/, why: 'only commands know of flags' },
+  {
+    what: /^(commander)$/,
+    where: /^(commands\/|ui\/|(?:program|command-list)\.ts$)/,
+    why: 'only commands know of flags',
+  },
   {
     what: /^(execa|(node:)?child_process|(node:)?cluster)$/,
     where: /^lib\/exec\.ts$/,

@@ -43,7 +43,7 @@ export function declare(command: Command, session: Session): void {
 
 async function account(session: Session): Promise<void> {
   await session.perform({
-    operation: async () => (await import('../operations/integrity/account.ts')).integrityOperation,
+    operation: async () => (await import('../operations/integrity/integrity.ts')).integrityOperation,
     options: { target: session.flags.target },
     view: async () => (await import('../ui/integrity-view.ts')).integrityView,
   });

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { commands } from '../../src/program.ts';
+import { commands } from '../../src/command-list.ts';
 import { runCli } from '../helpers/cli/run-cli.ts';
 
 async function scriptFor(shell: string): Promise<string> {

@@ -12,7 +12,7 @@ import { parseJsonc } from '../../src/config/jsonc.ts';
 import { allSpellings } from '../../src/config/names.ts';
 import { innerSchemas, isSecretSchema, keysOfSchema, type Schema } from '../../src/config/schema-walk.ts';
 import { settingsSchema } from '../../src/config/schema.ts';
-import { commands } from '../../src/program.ts';
+import { commands } from '../../src/command-list.ts';
 import { runCli } from '../helpers/cli/run-cli.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 

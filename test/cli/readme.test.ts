@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../src/config/load.ts';
 import { allSpellings } from '../../src/config/names.ts';
 import { exitCodeOf } from '../../src/lib/errors.ts';
-import { commands } from '../../src/program.ts';
+import { commands } from '../../src/command-list.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 import { fencesOf, linesMissing, type Fence } from '../helpers/cli/sample-output.ts';

@@ -13,7 +13,7 @@ import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { drill } from '../../src/operations/drill/drill.ts';
 import { init } from '../../src/operations/setup/init.ts';
-import { accountRepository } from '../../src/operations/integrity/account.ts';
+import { accountRepository } from '../../src/operations/integrity/integrity.ts';
 import { show } from '../../src/operations/list/show.ts';
 import { validate } from '../../src/operations/validate/validate.ts';
 import { collectingContext } from '../helpers/servers/redis.ts';

@@ -3,8 +3,9 @@ import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { Command } from 'commander';
 import { generatedFiles } from '../../.ci/build/manual.ts';
+import { commands } from '../../src/command-list.ts';
 import { manuals } from '../../src/manuals.ts';
-import { commands, declareAll } from '../../src/program.ts';
+import { declareAll } from '../../src/program.ts';
 import { runCli } from '../helpers/cli/run-cli.ts';
 
 const sections = ['DESCRIPTION', 'OPTIONS', 'EXIT STATUS', 'ENVIRONMENT', 'FILES', 'EXAMPLES', 'SEE ALSO'];

@@ -44,42 +44,42 @@ export function audited<Q extends object, R extends object>(
       result = await operation(loaded, request, context);
     } catch (thrown) {
       const error = systemFailure(thrown);
-      const draft = {
-        ...base,
-        ids: idsOf(request),
-        outcome: 'failed' as const,
-        exitCode: exitCodeOf(error),
-        finishedMs: Date.now(),
-        details: { arguments: asked, message: messageOf(error) },
-      };
-      // A storage that has just failed would only be waited for once more.
-      if (!isOn(request, 'dryRun') && !(error instanceof LifeboatError && error.code === 'storage')) {
-        await record(loaded, draft, context);
-      }
+      const failed = { ids: idsOf(request), exitCode: exitCodeOf(error), message: messageOf(error) };
+      if (isOfInterest(request, error)) await record(loaded, draftOf(base, asked, failed), context);
       throw error;
     }
-    if (
-      isOn(request, 'dryRun') ||
-      ['planned', 'fallback-planned', 'skipped'].includes(textOf(result, 'outcome') ?? '')
-    ) {
-      return result;
-    }
-    const { ids, exitCode, message } = verdictOf?.(result) ?? { ids: idsOf(result), exitCode: 0 };
-    const details = { arguments: asked, ...(message === undefined ? {} : { message }) };
-    await record(
-      loaded,
-      {
-        ...base,
-        target: textOf(result, 'target') ?? base.target,
-        ids: [...ids],
-        outcome: exitCode === 0 ? 'ok' : 'failed',
-        exitCode,
-        finishedMs: Date.now(),
-        details,
-      },
-      context,
-    );
+    if (didNothing(request, result)) return result;
+    const verdict = verdictOf?.(result) ?? { ids: idsOf(result), exitCode: 0 };
+    const target = textOf(result, 'target') ?? base.target;
+    await record(loaded, draftOf({ ...base, target }, asked, verdict), context);
     return result;
+  };
+}
+
+/** A storage that has just failed would only be waited for once more. */
+function isOfInterest(request: object, error: unknown): boolean {
+  return !isOn(request, 'dryRun') && !(error instanceof LifeboatError && error.code === 'storage');
+}
+
+function didNothing(request: object, result: object): boolean {
+  return (
+    isOn(request, 'dryRun') || ['planned', 'fallback-planned', 'skipped'].includes(textOf(result, 'outcome') ?? '')
+  );
+}
+
+/** Of a run that ends now. */
+function draftOf(
+  base: Pick<AuditDraft, 'command' | 'startedMs' | 'target'>,
+  asked: Record<string, Json>,
+  { ids, exitCode, message }: AuditVerdict,
+): AuditDraft {
+  return {
+    ...base,
+    ids: [...ids],
+    outcome: exitCode === 0 ? 'ok' : 'failed',
+    exitCode,
+    finishedMs: Date.now(),
+    details: { arguments: asked, ...(message === undefined ? {} : { message }) },
   };
 }
 

@@ -16,54 +16,8 @@ import { printable, printableText } from '../../lib/printable.ts';
 import { programPath } from '../../lib/program-path.ts';
 import { parseRedisUrl } from '../../source/redis/endpoint.ts';
 import { repositoryLocation } from '../open-repository.ts';
+import { usualScenarios } from './runbook-scenarios.ts';
 import { commandLine, shellWord } from '../shell-words.ts';
-
-/** What is promised and done unless the configuration says otherwise. `<target>` stands for each target's name. */
-const scenarios: Readonly<Record<string, Required<EmergencyScenario>>> = {
-  'data-corruption': {
-    title: 'Data is wrong or gone (a faulty program, a dropped table)',
-    rtoMinutes: 60,
-    rpoMinutes: 15,
-    steps: [
-      'Stop what writes to the data, so that it gets no worse. Find out when it began.',
-      'See which backups there are: `{lifeboat} list --target {target}`. Take one from before it began; its id is ' +
-        'meant by <id>.',
-      'If only a part is wrong, restore it beside what is live and copy from there: `{lifeboat} restore <id> ' +
-        '--target {target} --only database --database <name> --tables <schema.table>`',
-      'Look at the plan, change nothing: `{lifeboat} emergency-restore restore <id> --target {target} --dry-run`',
-      'Restore: `{lifeboat} emergency-restore restore <id> --target {target}`. What is there is backed up first, ' +
-        'and a replaced database is kept.',
-    ],
-  },
-  'hardware-failure': {
-    title: 'The machine or its disk is lost',
-    rtoMinutes: 120,
-    rpoMinutes: 60,
-    steps: [
-      'Set up a machine with the same major versions of PostgreSQL and Redis, empty, and with Node.js and ' +
-        'lifeboat. Bring the configuration and the key from the recovery sheet.',
-      'See whether it can reach everything: `{lifeboat} doctor --target {target}`',
-      'See what can be restored: `{lifeboat} emergency-restore status --target {target}`',
-      'Restore: `{lifeboat} emergency-restore restore --target {target}`. Missing roles are created; set their ' +
-        'passwords where the backup has none.',
-      'Take a backup of the new machine and prove it: `{lifeboat} backup --target {target}`',
-    ],
-  },
-  'security-breach': {
-    title: 'Somebody got in',
-    rtoMinutes: 30,
-    rpoMinutes: 5,
-    steps: [
-      'Cut the machine off the network; do not switch it off. Use another, clean machine for what follows.',
-      'From there, see whether the log and the repository are whole: `{lifeboat} audit` and `{lifeboat} integrity`',
-      'Withdraw the credentials that the repository is written with, and all passwords of the servers.',
-      'Restore a backup from before the breach to clean servers: `{lifeboat} emergency-restore restore <id> ' +
-        '--target {target}`',
-      'Start a new data key, under a new encryption key: `{lifeboat} keys rotate`. What the intruder could read ' +
-        'remains known.',
-    ],
-  },
-};
 
 /** For a backup to hold; undefined where it cannot be made, which is no reason for a backup to fail. */
 export function runbookOf(loaded: LoadedConfig, target: string): string | undefined {
@@ -199,7 +153,7 @@ function needsOf(loaded: LoadedConfig): string[] {
 
 /** The configured ones over those that the program has. */
 function scenariosOf({ config }: LoadedConfig): Record<string, EmergencyScenario> {
-  const all: Record<string, EmergencyScenario> = { ...scenarios };
+  const all: Record<string, EmergencyScenario> = { ...usualScenarios };
   for (const [name, given] of Object.entries(config.emergency.scenarios)) {
     const known: EmergencyScenario = all[name] ?? { title: name };
     all[name] = {

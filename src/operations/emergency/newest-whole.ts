@@ -96,12 +96,13 @@ async function chooseNamed(
   const problem = listed.trust === 'sealed' ? await whyNotWhole(repository, config, listed, context) : undefined;
   if (problem !== undefined && !force) {
     const { found } = await newestWhole(repository, config, choice, context);
+    const run = `lifeboat emergency-restore restore ${found?.id}`;
     throw new LifeboatError('integrity', `backup ${listed.id} is not whole: ${problem}`, {
       state: 'nothing was changed',
       hint:
         found === undefined
           ? 'no other backup is whole; lifeboat export may still get parts out of it'
-          : `the newest that is whole is of ${found.manifest?.startedAt}: lifeboat emergency-restore restore ${found.id}`,
+          : `the newest that is whole is of ${found.manifest?.startedAt}: ${run}`,
     });
   }
   if (problem !== undefined) {

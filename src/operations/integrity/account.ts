@@ -1,78 +1,25 @@
 /**
- * The repository as a whole: every object is accounted for. What manifests name must be there with its
- * size; what nobody names is an orphan (cleanup takes it, once it is older than the grace time); a name
- * that the format does not know is a stray; and the past must be whole.
+ * Accounts for every object of a repository. What manifests name must be there with its size; what nobody names is an
+ * orphan (cleanup takes it, once it is older than the grace time); a name that the format does not know is a stray; and
+ * the past must be whole.
  */
-import type { LoadedConfig } from '../../config/load.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { NotFoundError, type ObjectInfo } from '../../storage/storage.ts';
 import { readAuditLog } from '../audit/chain.ts';
-import { checkPast } from './past.ts';
+import { DamageBook } from '../validate/damage.ts';
 import { objectOf, readExpectation, type Expectation, type KnownBackup } from './expectation.ts';
 import { Ledger } from './ledger.ts';
 import { nameObject, objectKinds, type ObjectKind } from './objects.ts';
+import { checkPast } from './past.ts';
 import { checkKeys, checkLeases, checkRecords, checkRescue } from './records.ts';
-import { noteWarnings } from '../warnings.ts';
-import { acquireReadLease } from '../read-lease.ts';
-import { withRepository } from '../open-repository.ts';
-import type { CountedObjects, IntegrityRequest, RepositoryAccount } from './request.ts';
-import { DamageBook } from '../validate/damage.ts';
-import type { Operation } from '../operation.ts';
-import { repositoryNeeds } from '../complete.ts';
-import { exitCodeOf, exitCodeWarnings } from '../../lib/errors.ts';
-
-export const integrityOperation: Operation<IntegrityRequest, IntegrityRequest, RepositoryAccount> = {
-  need: () => repositoryNeeds,
-  complete: (options) => options,
-  run: accountRepository,
-  exitCode: ({ findings, orphans, warnings }) => {
-    if (findings.some(({ weight }) => weight === 'fault')) return exitCodeOf.integrity;
-    return findings.length + orphans.count + warnings.length > 0 ? exitCodeWarnings : 0;
-  },
-};
-
-/** Findings are in the result, not thrown. */
-export async function accountRepository(
-  loaded: LoadedConfig,
-  _: IntegrityRequest,
-  told: RunContext,
-): Promise<RepositoryAccount> {
-  return withRepository(loaded, told, async (repository) => {
-    const lost = new AbortController();
-    const { context, warnings } = noteWarnings({ ...told, signal: AbortSignal.any([told.signal, lost.signal]) });
-    const startedMs = Date.now();
-    const parents: string[] = [];
-    for await (const { id } of repository.listManifests()) parents.push(id);
-    await using lease = await acquireReadLease(
-      repository,
-      { command: 'integrity', parents, onLost: (error) => lost.abort(error) },
-      context,
-    );
-    const accounting = new Accounting(
-      repository,
-      { nowMs: lease?.sinceMs ?? startedMs, youngMs: loaded.config.trashMs },
-      context,
-    );
-    await accounting.run([...loaded.config.targets.keys()]);
-    return {
-      repository: repository.storage.location,
-      startedAt: new Date(startedMs).toISOString(),
-      durationMs: Date.now() - startedMs,
-      objects: accounting.objects(),
-      orphans: accounting.orphans,
-      young: accounting.young,
-      findings: accounting.ledger.findings(),
-      counts: accounting.ledger.counts(),
-      warnings: [...warnings],
-    };
-  });
-}
+import type { CountedObjects } from './request.ts';
 
 /** So many orphans are named. */
 const maxNamed = 100;
 
-class Accounting {
+/** One pass over a repository: `run`, then what it found. */
+export class Accounting {
   readonly ledger = new Ledger();
   readonly orphans: Counted = { count: 0, bytes: 0, first: [] };
   readonly young: Counted = { count: 0, bytes: 0, first: [] };
@@ -234,12 +181,8 @@ class Accounting {
         this.ledger.warning('untrusted', objectOf(backup), 'nobody who is trusted has signed it', [backup.id]);
       }
       if (backup.trust === 'unchecked') {
-        this.ledger.warning(
-          'untrusted',
-          objectOf(backup),
-          'no configured key opens its data key, so it was not checked',
-          [backup.id],
-        );
+        const problem = 'no configured key opens its data key, so it was not checked';
+        this.ledger.warning('untrusted', objectOf(backup), problem, [backup.id]);
       }
     }
   }

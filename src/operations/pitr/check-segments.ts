@@ -24,44 +24,48 @@ export async function checkWal(
 ): Promise<number> {
   const faults: string[] = [];
   const records = new WalDump({ programs: place.programs, quiet: true, segmentBytes: facts.walSegmentBytes, signal });
-  const noteRecords = (dumped: DumpedWal | undefined): void =>
-    void (dumped?.fault !== undefined && faults.push(recordFault(dumped.fault, dumped.first, facts)));
+  const ofRecords = (dumped: DumpedWal | undefined): string[] =>
+    dumped?.fault === undefined ? [] : [recordFault(dumped.fault, dumped.first, facts)];
+  const faultsIn = async (name: string, segment: SegmentPlace): Promise<string[]> => {
+    try {
+      const content = await readSegment(repository, inventory.systemId, name);
+      const fault = segmentFault(content, segment);
+      if (fault !== undefined) return [`${name}: ${fault}`, ...ofRecords(await records.end())];
+      return ofRecords(await records.add(name, content, { isUnfinished: !holdsWhole(inventory.log, name) }));
+    } catch (error) {
+      return [...ofRecords(await records.end()), `${name}: ${whyUnread(error)}`];
+    }
+  };
   for (const [n, name] of needed.entries()) {
     signal.throwIfAborted();
     if (n % 100 === 0) {
       emit({ type: 'step', component: 'base', message: `opening WAL segment ${n + 1} of ${needed.length}` });
     }
-    try {
-      const content = await readSegment(repository, inventory.systemId, name);
-      const fault = segmentFault(content, placeOf(facts, run, n));
-      if (fault !== undefined) faults.push(`${name}: ${fault}`);
-      noteRecords(
-        fault === undefined
-          ? await records.add(name, content, { isUnfinished: !holdsWhole(inventory.log, name) })
-          : await records.end(),
-      );
-    } catch (error) {
-      noteRecords(await records.end());
-      if (error instanceof NotFoundError) faults.push(`${name}: it is missing`);
-      else if (error instanceof LifeboatError && error.code === 'integrity') {
-        faults.push(`${name}: ${messageOf(error)}`);
-      } else throw error;
-    }
+    faults.push(...(await faultsIn(name, placeOf(facts, run, n))));
   }
-  noteRecords(await records.end());
-  if (faults.length > 0) {
-    throw new LifeboatError(
-      'integrity',
-      'the WAL that is needed is not whole: ' +
-        `${faults.slice(0, 10).join('; ')}${faults.length > 10 ? ` and ${faults.length - 10} more` : ''}`,
-      {
-        state: 'nothing was changed',
-        hint: 'recover to a moment before it, or start from a later base backup',
-        facts: { faults },
-      },
-    );
-  }
+  faults.push(...ofRecords(await records.end()));
+  if (faults.length > 0) throw notWhole(faults);
   return needed.length;
+}
+
+/** Throws what is no damage. */
+function whyUnread(error: unknown): string {
+  if (error instanceof NotFoundError) return 'it is missing';
+  if (error instanceof LifeboatError && error.code === 'integrity') return messageOf(error);
+  throw error;
+}
+
+function notWhole(faults: readonly string[]): LifeboatError {
+  const more = faults.length > 10 ? ` and ${faults.length - 10} more` : '';
+  return new LifeboatError(
+    'integrity',
+    `the WAL that is needed is not whole: ${faults.slice(0, 10).join('; ')}${more}`,
+    {
+      state: 'nothing was changed',
+      hint: 'recover to a moment before it, or start from a later base backup',
+      facts: { faults },
+    },
+  );
 }
 
 /** With the segment that holds the record. */

@@ -13,7 +13,7 @@ import { postgresFacts, type PostgresFacts } from '../../source/postgres/facts/f
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
 import { logicalBackups } from './logical-backups.ts';
 import { restoreIntoNewCluster, type NewCluster } from './new-cluster.ts';
-import { planInto } from './copy-into-live.ts';
+import { planInto } from './plan-into.ts';
 import { planOthers, restoreOthers } from './other-components.ts';
 import type { NoBaseError } from './no-base.ts';
 import type { PitrFallback, PitrOtherPlanned, PitrRequest, PitrResult } from './request.ts';
@@ -47,7 +47,7 @@ export interface FallbackWork {
  * time.
  */
 export async function fallBack(work: FallbackWork, context: RunContext): Promise<PitrResult> {
-  const { loaded, repository, request, why, at } = work;
+  const { repository, request, why, at } = work;
   const startedMs = performance.now();
   const moment = parseTarget(request.to, at.getTime());
   if (moment.kind !== 'time' && moment.kind !== 'latest') throw why;
@@ -60,37 +60,33 @@ export async function fallBack(work: FallbackWork, context: RunContext): Promise
       hint: 'lifeboat list shows what there is',
     });
   }
-  const { manifest } = found;
-  const lostMs = Math.max(0, Number(momentUs - parseTime(found.at)) / 1000);
-  const into =
-    request.intoDatabase === undefined
-      ? undefined
-      : await planInto(loaded, manifest.target, request.intoDatabase, at, context);
-  const others =
-    (request.with?.length ?? 0) === 0
-      ? undefined
-      : await planOthers(loaded, request, manifest.target, repository, momentUs, context);
-  const plan: PitrFallback = {
-    id: manifest.id,
-    target: manifest.target,
-    to: moment.text,
-    reason: why.message,
-    at: found.at,
-    lostMs,
-    dataDir: request.dataDir,
-    copies: into?.steps,
-    others,
-  };
+  const { plan, replaces } = await planFallback(work, found, moment.text, momentUs, context);
   context.emit({
     type: 'warning',
     message:
-      `${why.message}: the newest logical backup before that moment takes its place, ${manifest.id} of ${found.at}; ` +
-      `what was written in the ${formatDuration(lostMs)} after it is lost`,
+      `${why.message}: the newest logical backup before that moment takes its place, ${plan.id} of ${found.at}; ` +
+      `what was written in the ${formatDuration(plan.lostMs)} after it is lost`,
   });
   if (request.check || request.dryRun) return { ...plan, outcome: 'fallback-planned', warnings: [] };
-  await work.ask(into?.replaces ?? [], manifest.target, context);
-  const made = await carryOut(work, found, others ?? [], context);
+  await work.ask(replaces, plan.target, context);
+  const made = await carryOut(work, found, plan.others ?? [], context);
   return { ...plan, ...made, outcome: 'fallback', durationMs: performance.now() - startedMs, warnings: [] };
+}
+
+async function planFallback(
+  { loaded, repository, request, why, at }: FallbackWork,
+  { manifest: { id, target }, at: takenAt }: LogicalBackup,
+  to: string,
+  momentUs: bigint,
+  context: RunContext,
+): Promise<{ readonly plan: PitrFallback; readonly replaces: readonly Replaced[] }> {
+  const { intoDatabase, dataDir, with: components = [] } = request;
+  const into = intoDatabase === undefined ? undefined : await planInto(loaded, target, intoDatabase, at, context);
+  const others =
+    components.length === 0 ? undefined : await planOthers(loaded, request, target, repository, momentUs, context);
+  const lostMs = Math.max(0, Number(momentUs - parseTime(takenAt)) / 1000);
+  const plan = { id, target, to, reason: why.message, at: takenAt, lostMs, dataDir, copies: into?.steps, others };
+  return { plan, replaces: into?.replaces ?? [] };
 }
 
 function refuseTablesIntoLive({ intoDatabase }: PitrRequest, why: NoBaseError): void {
@@ -179,18 +175,11 @@ async function newestBefore(
 ): Promise<LogicalBackup | undefined> {
   let best: LogicalBackup | undefined;
   for await (const { manifest, component } of logicalBackups(repository, target)) {
-    if (
-      parseTime(component.startedAt) > momentUs ||
-      (best !== undefined && parseTime(component.finishedAt) < parseTime(best.at))
-    ) {
-      continue;
-    }
+    if (parseTime(component.startedAt) > momentUs) continue;
+    if (best !== undefined && parseTime(component.finishedAt) < parseTime(best.at)) continue;
     const facts = factsOf(postgresFacts, await readComponentFacts(repository, manifest), component, manifest.id);
-    const at =
-      facts.databases
-        .map(({ snapshot }) => snapshot.takenAt)
-        .toSorted()
-        .at(-1) ?? component.startedAt;
+    const snapshots = facts.databases.map(({ snapshot }) => snapshot.takenAt).toSorted();
+    const at = snapshots.at(-1) ?? component.startedAt;
     if (parseTime(at) <= momentUs && (best === undefined || parseTime(at) > parseTime(best.at))) {
       best = { manifest, component, facts, at };
     }

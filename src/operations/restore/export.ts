@@ -11,7 +11,7 @@ import { fileError } from '../../lib/file-errors.ts';
 import { syncFolder } from '../../lib/fs.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
-import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
+import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ArtifactReader } from '../../source/source.ts';
 import { audited } from '../audit/audited.ts';
@@ -36,41 +36,18 @@ export const exportOperation: Operation<ExportOptions, ExportRequest, ExportResu
 
 async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context: RunContext): Promise<ExportResult> {
   collectLeftovers(loaded, context);
-  const warnings: string[] = [];
   await refuseFilled(request.folder);
   return withReadRepository(loaded, context, async (repository) => {
     const { manifest } = await chooseBackup(repository, request, context.emit);
-    const wanted = manifest.components.filter(
-      ({ kind }) => request.only.length === 0 || request.only.includes(componentOf(kind)),
-    );
-    if (wanted.length === 0) {
-      throw new LifeboatError('not_found', `backup ${manifest.id} has no ${request.only.join(' or ')}`, {
-        hint: `it has: ${manifest.components.map(({ name }) => name).join(', ')}`,
-      });
-    }
+    const wanted = wantedOf(manifest, request.only);
     await using _ = await acquireReadLease(repository, { command: 'export', parents: [manifest.id] }, context);
     const working = join(dirname(request.folder), `.${basename(request.folder)}.exporting-${manifest.id.slice(-8)}`);
     using __ = rememberPath(working);
     try {
       await mkdir(working, { recursive: true, mode: 0o700 });
-      const files: ExportedFile[] = [];
-      for (const component of wanted) {
-        files.push(
-          ...(await exportComponent(repository, component, await repository.dataKeyOf(manifest), working, context)),
-        );
-      }
-      const facts = await readComponentFacts(repository, manifest);
-      files.push(
-        await writeText(working, 'facts.json', `${JSON.stringify(Object.fromEntries(facts), undefined, 2)}\n`),
-      );
-      await writeText(working, 'SHA256SUMS', files.map(({ path, sha256 }) => `${sha256}  ${path}\n`).join(''));
-      await syncFolder(working);
-      await rmdir(request.folder).catch((error: unknown) => {
-        if (systemCodeOf(error) !== 'ENOENT') throw error;
-      });
-      await rename(working, request.folder);
-      await syncFolder(dirname(request.folder));
-      return { id: manifest.id, folder: request.folder, files, warnings };
+      const files = await writeParts(repository, manifest, wanted, working, context);
+      await publish(working, request.folder);
+      return { id: manifest.id, folder: request.folder, files, warnings: [] };
     } catch (error) {
       await rm(working, { recursive: true, force: true });
       throw fileError(error, `cannot export to ${request.folder}`, {
@@ -79,6 +56,43 @@ async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context:
       });
     }
   });
+}
+
+function wantedOf(manifest: Manifest, only: readonly ComponentName[]): ManifestComponent[] {
+  const wanted = manifest.components.filter(({ kind }) => only.length === 0 || only.includes(componentOf(kind)));
+  if (wanted.length > 0) return wanted;
+  throw new LifeboatError('not_found', `backup ${manifest.id} has no ${only.join(' or ')}`, {
+    hint: `it has: ${manifest.components.map(({ name }) => name).join(', ')}`,
+  });
+}
+
+/** The components' files, the facts, and the sums of them all. */
+async function writeParts(
+  repository: Repository,
+  manifest: Manifest,
+  wanted: readonly ManifestComponent[],
+  folder: string,
+  context: RunContext,
+): Promise<ExportedFile[]> {
+  const files: ExportedFile[] = [];
+  const dataKey = await repository.dataKeyOf(manifest);
+  for (const component of wanted) {
+    files.push(...(await exportComponent(repository, component, dataKey, folder, context)));
+  }
+  const facts = Object.fromEntries(await readComponentFacts(repository, manifest));
+  files.push(await writeText(folder, 'facts.json', `${JSON.stringify(facts, undefined, 2)}\n`));
+  await writeText(folder, 'SHA256SUMS', files.map(({ path, sha256 }) => `${sha256}  ${path}\n`).join(''));
+  return files;
+}
+
+/** Gives what was written its name. An empty folder of that name may be there. */
+async function publish(working: string, folder: string): Promise<void> {
+  await syncFolder(working);
+  await rmdir(folder).catch((error: unknown) => {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+  });
+  await rename(working, folder);
+  await syncFolder(dirname(folder));
 }
 
 async function refuseFilled(folder: string): Promise<void> {

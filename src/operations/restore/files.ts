@@ -2,18 +2,18 @@
  * Restores of files: each root to its own place where that is free, else beside it; into a live one by a swap of
  * folders.
  */
-import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
-import { fileError, fileReason, tellingFileErrors } from '../../lib/file-errors.ts';
+import { systemCodeOf } from '../../lib/errors.ts';
+import { fileError, tellingFileErrors } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { syncFolder } from '../../lib/fs.ts';
 import { filesFacts, type FilesFacts } from '../../source/files/facts.ts';
 import { restoreFiles, type FilesRestoreReport } from '../../source/files/restore.ts';
 import { counted, formatBytes } from '../../lib/units.ts';
 import { factsOf } from '../backup-facts.ts';
 import type { RestoredComponent } from './request.ts';
 import { findFolder, type FoundFolder } from './marks.ts';
+import { keptAs, swapFolders } from './swap-folders.ts';
 import { sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './step.ts';
 
 export async function planFiles(subject: RestoreSubject): Promise<RestoreStep[]> {
@@ -126,33 +126,6 @@ async function restoreAndSwap(
   return { ...restored, ...keptAs(live, kept) };
 }
 
-/**
- * Two renames, since there is no exchange: killed between them, the live one is missing, and the next attempt does the
- * second.
- */
-async function swapFolders(live: string, beside: string, kept: string | undefined): Promise<void> {
-  const state = `the restored folder is complete: ${beside}`;
-  try {
-    if (kept !== undefined) await rename(live, kept);
-  } catch (cause) {
-    throw new LifeboatError('usage', `cannot rename ${live}: ${fileReason(cause)}`, {
-      state,
-      hint: 'a mount point cannot be swapped: copy the restored folder into it',
-      cause,
-    });
-  }
-  try {
-    await rename(beside, live);
-  } catch (cause) {
-    if (kept !== undefined) await rename(kept, live);
-    throw new LifeboatError('usage', `cannot rename ${beside}: ${fileReason(cause)}`, {
-      state: `${live} is as it was; ${state}`,
-      cause,
-    });
-  }
-  await syncFolder(dirname(live));
-}
-
 /** What was whole when the earlier attempt was cut short is only put in place, if it is not. */
 async function finishFolder(
   { component: { name, kind }, request, at }: RestoreSubject,
@@ -178,10 +151,6 @@ async function finishFolder(
     summary: 'compared before the interruption',
     ...keptAs(live, kept),
   };
-}
-
-function keptAs(live: string, kept: string | undefined): Pick<RestoredComponent, 'kept' | 'undo'> {
-  return kept === undefined ? {} : { kept, undo: `mv -T ${live} ${live}_undone && mv -T ${kept} ${live}` };
 }
 
 async function isMountPoint(path: string): Promise<boolean> {

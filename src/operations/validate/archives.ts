@@ -3,17 +3,15 @@
  * Redis and tars by our own walkers, each held against the sealed facts. That finds what authentication
  * cannot: an archive that was bad before it was stored.
  */
-import { createHash } from 'node:crypto';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
 import type { ManifestArtifact, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { packKey } from '../../repository/packs/index-part.ts';
 import type { PostgresFacts } from '../../source/postgres/facts/facts.ts';
 import type { ArtifactReader, Json } from '../../source/source.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
-import { visitIndexes } from './indexes.ts';
+import { digestsOf } from './artifact-digests.ts';
 import type { OpenBackup, Tally } from './objects.ts';
 import { readDump } from './read-dump.ts';
 
@@ -54,7 +52,7 @@ export class ArchiveCheck {
    */
   async check(backup: OpenBackup, damaged: ReadonlySet<string>): Promise<ArchiveReport> {
     const facts = await readComponentFacts(this.#repository, backup.manifest);
-    const digests = await this.#digests(backup);
+    const digests = await digestsOf(this.#repository.storage, backup, this.#tally, this.#context.signal);
     const report = { archives: 0, faults: [] as ArchiveFault[], versions: {} as Record<string, string> };
     for (const component of backup.manifest.components) {
       const reader = openArtifacts({
@@ -84,11 +82,9 @@ export class ArchiveCheck {
     for (const artifact of one.component.artifacts) {
       if (artifact.name === facts.globals?.artifact) await this.#globals(one, artifact, facts.globals.roles);
       else {
-        await this.#guard(one, [artifact.name], async () =>
-          this.#once(one, [artifact.name], async () =>
-            readDump(tools, inlets, one.reader, artifact.name, this.#context.signal),
-          ),
-        );
+        const { name } = artifact;
+        const read = async (): Promise<void> => readDump(tools, inlets, one.reader, name, this.#context.signal);
+        await this.#guard(one, [name], async () => this.#once(one, [name], read));
       }
     }
     await this.#contents(one, facts);
@@ -107,12 +103,9 @@ export class ArchiveCheck {
         const tocs = new Map<string, Awaited<ReturnType<typeof readToc>>>();
         for (const name of names) tocs.set(name, await readToc(one.reader.open(name)));
         const faults = checkParts(database, tocs);
-        if (faults.length > 0) {
-          throw new LifeboatError(
-            'integrity',
-            `the archives of database ${database.name} do not hold what was recorded: ${faults.slice(0, 3).join('; ')}`,
-          );
-        }
+        if (faults.length === 0) return;
+        const what = `the archives of database ${database.name}`;
+        throw new LifeboatError('integrity', `${what} do not hold what was recorded: ${faults.slice(0, 3).join('; ')}`);
       });
     }
   }
@@ -137,18 +130,14 @@ export class ArchiveCheck {
       const { keys, expires, bytes, fingerprint } = await this.#once(one, [facts.artifact], async () =>
         summarizeRdb(one.reader.open(facts.artifact)),
       );
-      if (
-        keys !== facts.keys ||
-        expires !== facts.expires ||
-        bytes !== facts.bytes ||
-        fingerprint !== facts.keyFingerprint.value
-      ) {
-        throw new LifeboatError(
-          'integrity',
-          `it holds ${keys} keys (${expires} with an expiry) in ${bytes} bytes; ${facts.keys} (${facts.expires}) ` +
-            `in ${facts.bytes} bytes were recorded${keys === facts.keys ? ', and other keys' : ''}`,
-        );
-      }
+      const isSameCount = keys === facts.keys && expires === facts.expires && bytes === facts.bytes;
+      if (isSameCount && fingerprint === facts.keyFingerprint.value) return;
+      const recorded = `${facts.keys} (${facts.expires}) in ${facts.bytes} bytes were recorded`;
+      throw new LifeboatError(
+        'integrity',
+        `it holds ${keys} keys (${expires} with an expiry) in ${bytes} bytes; ${recorded}` +
+          (keys === facts.keys ? ', and other keys' : ''),
+      );
     });
   }
 
@@ -204,33 +193,6 @@ export class ArchiveCheck {
     const known = this.#known.get(key) ?? read();
     this.#known.set(key, known);
     return known as Promise<T>;
-  }
-
-  /** Of each artifact's chunks and their places. */
-  async #digests(backup: OpenBackup): Promise<Map<string, string>> {
-    const hashes = new Map(
-      backup.manifest.components.flatMap(({ artifacts }) =>
-        artifacts.map(({ name }) => [name, createHash('sha256')] as const),
-      ),
-    );
-    const onRecord = (
-      { name }: ManifestArtifact,
-      _: string,
-      { record }: { record: { id: Buffer; packId: Buffer; frame: number } },
-    ): void => {
-      hashes
-        .get(name)
-        ?.update(record.id)
-        .update(`${packKey(record.packId)}:${record.frame};`);
-    };
-    await visitIndexes(
-      this.#repository.storage,
-      backup,
-      this.#tally,
-      { onFault: () => {}, onRecord },
-      this.#context.signal,
-    );
-    return new Map([...hashes].map(([name, hash]) => [name, hash.digest('hex')]));
   }
 
   #counting(reader: ArtifactReader): ArtifactReader {

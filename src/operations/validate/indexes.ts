@@ -2,6 +2,7 @@
  * Reads the indexes of a backup, part by part, and holds each record against the directory of the pack
  * that it names: what an index promises must lie where it says.
  */
+import type { DataKey } from '../../repository/box/crypto.ts';
 import { IndexPart, packKey, type ChunkRecord } from '../../repository/packs/index-part.ts';
 import type { ManifestArtifact } from '../../repository/manifests/manifest.ts';
 import type { Storage } from '../../storage/storage.ts';
@@ -82,19 +83,8 @@ export async function compareIndexes(
     },
     onRecord: (artifact, part, { record }) => {
       chunks++;
-      const pack = record.packId.toString('latin1');
-      const table = tables.get(pack);
-      if (table === undefined) {
-        if (!packs.has(pack)) {
-          wrong(artifact, part, `it names ${packKey(record.packId)}, which the table of packs does not have`);
-        }
-      } else if (!table.agrees(record) || (dataKey !== undefined && !dataKey.id.equals(table.header.subarray(8, 24)))) {
-        wrong(
-          artifact,
-          part,
-          `it says otherwise of frame ${record.frame} of ${packKey(record.packId)} than that pack itself`,
-        );
-      }
+      const problem = problemOf(record, packs, tables, dataKey);
+      if (problem !== undefined) wrong(artifact, part, problem);
     },
     onEnd: (artifact, bytes) => {
       const last = artifact.index.at(-1)?.object ?? '';
@@ -105,4 +95,21 @@ export async function compareIndexes(
   };
   await visitIndexes(storage, backup, tally, visitor, signal);
   return chunks;
+}
+
+function problemOf(
+  record: ChunkRecord,
+  packs: PackSet,
+  tables: ReadonlyMap<string, FrameTable>,
+  dataKey: DataKey | undefined,
+): string | undefined {
+  const pack = record.packId.toString('latin1');
+  const table = tables.get(pack);
+  if (table === undefined) {
+    if (packs.has(pack)) return undefined;
+    return `it names ${packKey(record.packId)}, which the table of packs does not have`;
+  }
+  const isOfKey = dataKey === undefined || dataKey.id.equals(table.header.subarray(8, 24));
+  if (table.agrees(record) && isOfKey) return undefined;
+  return `it says otherwise of frame ${record.frame} of ${packKey(record.packId)} than that pack itself`;
 }

@@ -81,6 +81,28 @@ async function checkFacts(
   await openBox(bytes, boxKind.document, object, dataKey);
 }
 
+/** Each backup holds a copy of its key file; the original must be there, too. The faults go into the book. */
+export async function checkKeyFiles(
+  storage: Storage,
+  backups: readonly OpenBackup[],
+  book: DamageBook,
+  tally: Tally,
+): Promise<void> {
+  const checked = new Map<string, Fault | undefined>();
+  for (const { id, dataKey } of backups) {
+    if (dataKey === undefined) continue;
+    const object = `keys/${dataKey.id.toString('hex')}.json`;
+    if (!checked.has(object)) {
+      tally.objects++;
+      checked.set(object, await faultOf(storage, object, async (bytes) => checkKeyFile(bytes, object, dataKey)));
+    }
+    const fault = checked.get(object);
+    if (fault === undefined) continue;
+    book.add(object, fault);
+    book.touch(object, id);
+  }
+}
+
 /** That it is the key file of this very data key. */
 export async function checkKeyFile(bytes: Buffer, object: string, dataKey: DataKey): Promise<void> {
   await checkSeal(parseKeyFile(bytes, object, dataKey.id.toString('hex')).split, dataKey, object, 'key-file');

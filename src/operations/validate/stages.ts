@@ -10,10 +10,10 @@ import type { Repository } from '../../repository/repository.ts';
 import type { ValidateRequest } from './request.ts';
 import { ArchiveCheck } from './archives.ts';
 import { openBackup } from './choose.ts';
-import { faultOf, type DamageBook, type Fault } from './damage.ts';
+import type { DamageBook, Fault } from './damage.ts';
 import { BadPack, findTouched } from './impact.ts';
 import { compareIndexes } from './indexes.ts';
-import { checkBeside, checkKeyFile, hashIndexes, packsOfIndexes, type OpenBackup, type Tally } from './objects.ts';
+import { checkBeside, checkKeyFiles, hashIndexes, packsOfIndexes, type OpenBackup, type Tally } from './objects.ts';
 import { addPack, checkPresence, readPacks, type PackEntry, type PackSet } from './packs.ts';
 import { isInSample, nextSample, type Sample } from './sample.ts';
 import { factsKey } from '../../repository/object-keys.ts';
@@ -113,27 +113,7 @@ export class Validation {
       if (this.request.level === 'quick') await hashIndexes(storage, backup, this.book, this.tally);
     };
     await forEachSideBySide(this.backups, backupsAtOnce, check, this.#context.signal);
-    await this.#keyFiles();
-  }
-
-  /** Each backup holds a copy of its key file; the original must be there, too. */
-  async #keyFiles(): Promise<void> {
-    const checked = new Map<string, Fault | undefined>();
-    for (const { id, dataKey } of this.backups) {
-      if (dataKey === undefined) continue;
-      const object = `keys/${dataKey.id.toString('hex')}.json`;
-      if (!checked.has(object)) {
-        this.tally.objects++;
-        checked.set(
-          object,
-          await faultOf(this.#repository.storage, object, async (bytes) => checkKeyFile(bytes, object, dataKey)),
-        );
-      }
-      const fault = checked.get(object);
-      if (fault === undefined) continue;
-      this.book.add(object, fault);
-      this.book.touch(object, id);
-    }
+    await checkKeyFiles(storage, this.backups, this.book, this.tally);
   }
 
   async #presence(): Promise<void> {

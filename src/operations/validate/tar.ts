@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { ArtifactReader } from '../../source/source.ts';
-import { readCatalog } from '../../source/files/catalog.ts';
+import { readCatalog, type CatalogEntry } from '../../source/files/catalog.ts';
 import { checkHeader } from '../../source/files/check-header.ts';
 import { displayPath } from '../../source/files/names.ts';
 import { catalogName, tarName } from '../../source/files/source.ts';
@@ -41,15 +41,7 @@ export async function walkTar(
       await checkHeader(entry, cursor);
       entries++;
       contentBytes += entry.size;
-      if (entry.type !== 'file') continue;
-      const sha256 = createHash('sha256');
-      for await (const piece of cursor.pieces(entry.size)) sha256.update(piece);
-      if (sha256.digest('hex') !== entry.sha256) {
-        throw new LifeboatError(
-          'integrity',
-          `the content of ${displayPath(entry.path)} is not the one that its catalog names`,
-        );
-      }
+      if (entry.type === 'file') await checkContent(entry, cursor);
     }
     await cursor.finish();
   } finally {
@@ -64,6 +56,14 @@ export async function walkTar(
     );
   }
   return { entries, contentBytes, fingerprint: fingerprint.digest('hex') };
+}
+
+async function checkContent(entry: CatalogEntry, cursor: TarCursor): Promise<void> {
+  const sha256 = createHash('sha256');
+  for await (const piece of cursor.pieces(entry.size)) sha256.update(piece);
+  if (sha256.digest('hex') === entry.sha256) return;
+  const message = `the content of ${displayPath(entry.path)} is not the one that its catalog names`;
+  throw new LifeboatError('integrity', message);
 }
 
 async function* told(

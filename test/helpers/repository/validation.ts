@@ -14,7 +14,7 @@ import type { Manifest } from '../../../src/repository/manifests/manifest.ts';
 import type { Repository } from '../../../src/repository/repository.ts';
 import { backup } from '../../../src/operations/backup/backup.ts';
 import { init } from '../../../src/operations/setup/init.ts';
-import { accountRepository } from '../../../src/operations/integrity/account.ts';
+import { accountRepository } from '../../../src/operations/integrity/integrity.ts';
 import { withRepository } from '../../../src/operations/open-repository.ts';
 import type { RepositoryAccount } from '../../../src/operations/integrity/request.ts';
 import type { ValidateRequest, ValidateResult } from '../../../src/operations/validate/request.ts';

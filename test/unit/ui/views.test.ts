@@ -6,7 +6,7 @@ import type { BackupResult } from '../../../src/operations/backup/request.ts';
 import type { CleanupResult, CleanupWal, HoldResult, UndeleteResult } from '../../../src/operations/cleanup/request.ts';
 import type { IntegrityFinding, RepositoryAccount } from '../../../src/operations/integrity/request.ts';
 import { doctorOperation } from '../../../src/operations/doctor/doctor.ts';
-import { integrityOperation } from '../../../src/operations/integrity/account.ts';
+import { integrityOperation } from '../../../src/operations/integrity/integrity.ts';
 import { validateOperation } from '../../../src/operations/validate/validate.ts';
 import { listOperation } from '../../../src/operations/list/list.ts';
 import type { BackupSummary, ListResult, ShowResult } from '../../../src/operations/list/request.ts';

@@ -1,0 +1,39 @@
+/** A restored folder in the place of the live one, and the way back. */
+import { rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { LifeboatError } from '../../lib/errors.ts';
+import { fileReason } from '../../lib/file-errors.ts';
+import { syncFolder } from '../../lib/fs.ts';
+import type { RestoredComponent } from './request.ts';
+
+/**
+ * Two renames, since there is no exchange: killed between them, the live one is missing, and the next attempt does the
+ * second. `kept`: the name for the live one; undefined: there is none. Throws `usage` (2) where one cannot be renamed.
+ */
+export async function swapFolders(live: string, beside: string, kept: string | undefined): Promise<void> {
+  const state = `the restored folder is complete: ${beside}`;
+  try {
+    if (kept !== undefined) await rename(live, kept);
+  } catch (cause) {
+    throw new LifeboatError('usage', `cannot rename ${live}: ${fileReason(cause)}`, {
+      state,
+      hint: 'a mount point cannot be swapped: copy the restored folder into it',
+      cause,
+    });
+  }
+  try {
+    await rename(beside, live);
+  } catch (cause) {
+    if (kept !== undefined) await rename(kept, live);
+    throw new LifeboatError('usage', `cannot rename ${beside}: ${fileReason(cause)}`, {
+      state: `${live} is as it was; ${state}`,
+      cause,
+    });
+  }
+  await syncFolder(dirname(live));
+}
+
+/** What a result says of it. */
+export function keptAs(live: string, kept: string | undefined): Pick<RestoredComponent, 'kept' | 'undo'> {
+  return kept === undefined ? {} : { kept, undo: `mv -T ${live} ${live}_undone && mv -T ${kept} ${live}` };
+}
