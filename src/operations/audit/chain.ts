@@ -3,6 +3,7 @@
  * the one before it; and the chain must reach as far as manifests say that it had come, and as far as this host
  * remembers. Whatever is cut out, put back, changed or moved shows itself in one of these.
  */
+import { mapInOrder } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { distrustOf } from '../../repository/keys/sealed-records.ts';
 import { auditHost, auditKey, parseAuditKey, zeroSeal, type AuditHead } from '../../repository/audit-names.ts';
@@ -79,40 +80,35 @@ async function readChain(
 ): Promise<void> {
   let before: string | undefined = zeroSeal;
   let expected = 1;
-  for (let at = 0; at < numbers.length; at += parallelGets) {
+  const read = async (number: number): Promise<{ readonly number: number; readonly found: Read }> => {
     signal.throwIfAborted();
-    const some = numbers.slice(at, at + parallelGets);
-    const reads = await Promise.all(some.map(async (number) => readOne(repository, auditKey(host, number))));
-    for (const [n, read] of reads.entries()) {
-      const number = some[n] ?? 0;
-      const object = auditKey(host, number);
-      if (number !== expected) {
-        const which = number - expected === 1 ? `record ${expected} is` : `records ${expected} to ${number - 1} are`;
-        findings.push({
-          kind: 'missing',
-          weight: 'fault',
-          object: auditKey(host, expected),
-          problem: `${which} missing`,
-        });
-        before = undefined;
-      }
-      expected = number + 1;
-      if ('finding' in read) findings.push(read.finding);
-      else {
-        if (before !== undefined && read.record.before !== before) {
-          findings.push({
-            kind: 'broken',
-            weight: 'fault',
-            object,
-            problem: 'it does not follow the record before it: one of them was replaced',
-          });
-        }
-        entries.push({ object, chain: host, number, record: read.record });
-      }
-      before = 'finding' in read ? undefined : read.seal;
-      seals.set(object, before);
+    return { number, found: await readOne(repository, auditKey(host, number)) };
+  };
+  for await (const { number, found } of mapInOrder(numbers, read, parallelGets)) {
+    const object = auditKey(host, number);
+    if (number !== expected) {
+      findings.push(gap(host, expected, number - 1));
+      before = undefined;
     }
+    expected = number + 1;
+    if ('finding' in found) findings.push(found.finding);
+    else {
+      if (before !== undefined && found.record.before !== before) findings.push(replaced(object));
+      entries.push({ object, chain: host, number, record: found.record });
+    }
+    before = 'finding' in found ? undefined : found.seal;
+    seals.set(object, before);
   }
+}
+
+function gap(host: string, first: number, last: number): AuditFinding {
+  const which = first === last ? `record ${first} is` : `records ${first} to ${last} are`;
+  return { kind: 'missing', weight: 'fault', object: auditKey(host, first), problem: `${which} missing` };
+}
+
+function replaced(object: string): AuditFinding {
+  const problem = 'it does not follow the record before it: one of them was replaced';
+  return { kind: 'broken', weight: 'fault', object, problem };
 }
 
 async function readOne(repository: Repository, object: string): Promise<Read> {
@@ -127,12 +123,8 @@ async function readOne(repository: Repository, object: string): Promise<Read> {
     }
     if (!(error instanceof LifeboatError) || !['integrity', 'key'].includes(error.code)) throw error;
     const problem = reasonFor(object, error);
-    return {
-      finding:
-        error.code === 'key'
-          ? { kind: 'untrusted', weight: 'warning', object, problem }
-          : { kind: 'damaged', weight: 'fault', object, problem },
-    };
+    if (error.code === 'key') return { finding: { kind: 'untrusted', weight: 'warning', object, problem } };
+    return { finding: { kind: 'damaged', weight: 'fault', object, problem } };
   }
 }
 
@@ -164,21 +156,13 @@ function checkHead(
   const object = auditKey(host, number);
   const last = numbers.get(host)?.at(-1) ?? 0;
   if (last < number) {
-    findings.push({
-      kind: 'cut',
-      weight: 'fault',
-      object: auditKey(host, last + 1),
-      problem: `${says} to number ${number}, but it ends at ${last}`,
-    });
+    const problem = `${says} to number ${number}, but it ends at ${last}`;
+    findings.push({ kind: 'cut', weight: 'fault', object: auditKey(host, last + 1), problem });
   }
   const found = seals.get(object);
   if (found !== undefined && found !== seal) {
-    findings.push({
-      kind: 'broken',
-      weight: 'fault',
-      object,
-      problem: `${says} to number ${number}, with another record`,
-    });
+    const problem = `${says} to number ${number}, with another record`;
+    findings.push({ kind: 'broken', weight: 'fault', object, problem });
   }
 }
 

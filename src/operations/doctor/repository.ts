@@ -3,6 +3,7 @@
  * it.
  */
 import type { LoadedConfig } from '../../config/load.ts';
+import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { formatBytes } from '../../lib/units.ts';
@@ -20,6 +21,9 @@ import { checkStorage } from './storage.ts';
 import { repositoryLocation } from '../open-repository.ts';
 import type { DoctorCheck } from './request.ts';
 import { packsKey } from '../../repository/object-keys.ts';
+
+/** Tables of packs in memory at once. */
+const tablesAtOnce = 4;
 
 /** `targets`: whose backups are looked at. */
 export async function checkRepository(
@@ -76,13 +80,8 @@ async function checkOpened(
     attempt(`${name} hidden backups`, context, () => checkHidden(`${name} hidden backups`, repository)),
     checkBackups(repository, newest, targets, context),
   ]);
-  return [
-    passed(
-      name,
-      `${storage.location}, ${repository.encryption === 'none' ? 'not encrypted' : 'encrypted'}, as configured`,
-    ),
-    ...all.flat(),
-  ];
+  const encrypted = repository.encryption === 'none' ? 'not encrypted' : 'encrypted';
+  return [passed(name, `${storage.location}, ${encrypted}, as configured`), ...all.flat()];
 }
 
 /**
@@ -106,25 +105,21 @@ async function checkSpace(
   const free = `${formatBytes(space.freeBytes)} free of ${formatBytes(space.totalBytes)}`;
   const hint = 'free some space, move the repository, or delete old backups: lifeboat cleanup';
   const manifests = [...(newest?.byTarget.values() ?? [])].flatMap(({ manifest }) => manifest ?? []);
-  const sizes = await Promise.all(manifests.map((manifest) => fullSize(storage, manifest)));
-  const fullBytes = sizes.reduce((sum, size) => sum + size, 0);
+  let fullBytes = 0;
+  await forEachSideBySide(manifests, tablesAtOnce, async (manifest) => {
+    const bytes = await fullSize(storage, manifest);
+    fullBytes += bytes;
+  });
   const lastBytes = manifests
     .flatMap(({ components }) => components)
     .reduce((sum, { storedBytes }) => sum + storedBytes, 0);
   if (space.freeBytes < lastBytes) {
-    return failed(
-      name,
-      `${free}; the newest ${manifests.length === 1 ? 'backup' : 'backups'} stored ${formatBytes(lastBytes)}`,
-      hint,
-      'space',
-    );
+    const newestOnes = manifests.length === 1 ? 'backup' : 'backups';
+    return failed(name, `${free}; the newest ${newestOnes} stored ${formatBytes(lastBytes)}`, hint, 'space');
   }
   if (space.freeBytes < fullBytes) {
-    return warned(
-      name,
-      `${free}; a full backup, as after a change of the key, takes about ${formatBytes(fullBytes)}`,
-      hint,
-    );
+    const full = 'a full backup, as after a change of the key,';
+    return warned(name, `${free}; ${full} takes about ${formatBytes(fullBytes)}`, hint);
   }
   if (manifests.length === 0 && space.freeBytes < 100 * 1024 * 1024) return warned(name, free, hint);
   return passed(name, manifests.length === 0 ? free : `${free}; a full backup takes about ${formatBytes(fullBytes)}`);

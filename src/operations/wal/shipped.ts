@@ -5,6 +5,7 @@
  */
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { forEachSideBySide, libuvThreads } from '../../lib/concurrency.ts';
 import { systemCodeOf } from '../../lib/errors.ts';
 import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 
@@ -41,9 +42,6 @@ export async function noteShipped(folder: string, name: string): Promise<void> {
  */
 export async function pruneShipped(folder: string, ready: ReadonlySet<string>): Promise<void> {
   const names = await readdir(folder).catch(() => []);
-  await Promise.all(
-    names
-      .filter((name) => !ready.has(name))
-      .map(async (name) => rm(join(folder, name), { force: true }).catch(() => {})),
-  );
+  const idle = names.filter((name) => !ready.has(name));
+  await forEachSideBySide(idle, libuvThreads, async (name) => rm(join(folder, name), { force: true }).catch(() => {}));
 }

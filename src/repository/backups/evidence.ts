@@ -3,6 +3,7 @@
  * seal of the very manifest counts; three of each level are kept. Layout: man lifeboat-repository(7).
  */
 import { hostname } from 'node:os';
+import { mapInOrder } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import { compactUtc } from '../../lib/time.ts';
 import { programVersion } from '../../lib/version.ts';
@@ -65,6 +66,8 @@ export interface WrittenEvidence {
 }
 
 const keptPerLevel = 3;
+/** Whoever writes to the bucket may have put any number there. */
+const readAtOnce = 16;
 
 /**
  * Writes one piece of evidence under the backup's data key, signed by us, and removes what is then too old.
@@ -210,5 +213,8 @@ export async function readEvidence(
 /** Every piece of evidence of one backup, oldest first, each opened. */
 export async function readAllEvidence(repository: Repository, backup: EvidencedBackup): Promise<ReadEvidence[]> {
   const names = await evidenceNames(repository, backup.id);
-  return Promise.all(names.map((name) => readEvidence(repository, backup, name)));
+  const all: ReadEvidence[] = [];
+  const reads = mapInOrder(names, (name) => readEvidence(repository, backup, name), readAtOnce);
+  for await (const read of reads) all.push(read);
+  return all;
 }
