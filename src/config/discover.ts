@@ -84,12 +84,8 @@ function passwdHome(): string | undefined {
 
 function userConfigFile(env: Environment): string | undefined {
   const home = homeOf(env);
-  const folder =
-    env['XDG_CONFIG_HOME']?.startsWith('/') === true
-      ? env['XDG_CONFIG_HOME']
-      : home === undefined
-        ? undefined
-        : join(home, '.config');
+  const usual = home === undefined ? undefined : join(home, '.config');
+  const folder = env['XDG_CONFIG_HOME']?.startsWith('/') === true ? env['XDG_CONFIG_HOME'] : usual;
   return folder === undefined ? undefined : join(folder, 'lifeboat', configFileName);
 }
 

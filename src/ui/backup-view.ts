@@ -33,13 +33,13 @@ async function doneText(result: Done, paint: Paint): Promise<string> {
   const table = await columns(['COMPONENT', 'VERSION', ...sizeHead, 'TIME', 'WHAT'], rows, [2, 3, 4, 5]);
   const warned =
     result.warnings.length === 0 ? '' : paint.yellow(`, with ${counted(result.warnings.length, 'warning')}`);
+  const where = result.encrypted ? result.repository : `${result.repository} (not encrypted)`;
+  const took = formatDuration(result.durationMs);
   return [
     table,
     '',
-    `${paint.green('backup')} ${result.id} is stored in ` +
-      `${result.repository}${result.encrypted ? '' : ' (not encrypted)'}${warned}`,
-    `read ${formatBytes(total.readBytes)}, stored ${formatBytes(total.storedBytes)}, took ` +
-      formatDuration(result.durationMs),
+    `${paint.green('backup')} ${result.id} is stored in ${where}${warned}`,
+    `read ${formatBytes(total.readBytes)}, stored ${formatBytes(total.storedBytes)}, took ${took}`,
   ].join('\n');
 }
 
@@ -53,14 +53,12 @@ async function planText(result: Planned): Promise<string> {
       .join(', '),
   ]);
   const problems = result.components.flatMap((each) =>
-    each.problems.map(
-      (problem) =>
-        `${problem.fatal ? 'would fail' : 'warning'}: ${each.name}: ${printable(problem.message)}\n  hint: ` +
-        problem.hint,
-    ),
+    each.problems.map(({ fatal, message, hint }) => {
+      const weight = fatal ? 'would fail' : 'warning';
+      return `${weight}: ${each.name}: ${printable(message)}\n  hint: ${hint}`;
+    }),
   );
   const table = await columns(['COMPONENT', 'VERSION', 'SIZE', 'SOURCE'], rows, [2]);
-  return [`would take a ${result.type} backup of ${result.target} into ${result.repository}:`, table, ...problems].join(
-    '\n',
-  );
+  const what = `would take a ${result.type} backup of ${result.target} into ${result.repository}:`;
+  return [what, table, ...problems].join('\n');
 }

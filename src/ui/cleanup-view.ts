@@ -40,33 +40,33 @@ function sums({ outcome, backups, deleted, freed, laterBytes, retained, graceMs,
   const going = backups.filter(({ keep }) => !keep).length;
   const lines: string[] = [];
   if (going > 0) {
-    lines.push(
-      `${counted(going, 'backup')} ${would ? 'would move' : 'moved'} to trash; for ${formatDuration(graceMs)} ` +
-        'they can be taken back with: lifeboat undelete <id>',
-    );
+    const moved = would ? 'would move' : 'moved';
+    const back = `for ${formatDuration(graceMs)} they can be taken back with: lifeboat undelete <id>`;
+    lines.push(`${counted(going, 'backup')} ${moved} to trash; ${back}`);
   } else lines.push(would ? 'no backup would be deleted' : 'no backup was deleted');
   if (deleted.length > 0) {
-    lines.push(
-      `${counted(deleted.length, 'backup')} in trash ${would ? 'would be' : deleted.length === 1 ? 'is' : 'are'} ` +
-        'gone for good',
-    );
+    const are = would ? 'would be' : isOrAre(deleted);
+    lines.push(`${counted(deleted.length, 'backup')} in trash ${are} gone for good`);
   }
   if (stopped !== undefined) lines.push(stopped);
   else {
-    lines.push(
-      `${would ? 'would free' : 'freed'} ${formatBytes(freed.bytes)} now (${counted(freed.packs, 'pack')}), ` +
-        `${formatBytes(laterBytes)} when what is in trash has passed its grace time`,
-    );
+    const now = `${formatBytes(freed.bytes)} now (${counted(freed.packs, 'pack')})`;
+    const later = `${formatBytes(laterBytes)} when what is in trash has passed its grace time`;
+    lines.push(`${would ? 'would free' : 'freed'} ${now}, ${later}`);
   }
-  const until = retained.flatMap((each) => each.until ?? []).toSorted()[0];
-  if (retained.length > 0) {
-    lines.push(
-      `${counted(retained.length, 'object')} that nobody needs ${retained.length === 1 ? 'is' : 'are'} retained ` +
-        `by object lock${until === undefined ? '' : `, the first until ${shownTime(until)}`}; a later cleanup ` +
-        'removes them',
-    );
-  }
-  return lines;
+  return [...lines, ...retainedLines(retained)];
+}
+
+function retainedLines(retained: CleanupResult['retained']): string[] {
+  if (retained.length === 0) return [];
+  const [first] = retained.flatMap((each) => each.until ?? []).toSorted();
+  const until = first === undefined ? '' : `, the first until ${shownTime(first)}`;
+  const what = `${counted(retained.length, 'object')} that nobody needs ${isOrAre(retained)}`;
+  return [`${what} retained by object lock${until}; a later cleanup removes them`];
+}
+
+function isOrAre({ length }: readonly unknown[]): string {
+  return length === 1 ? 'is' : 'are';
 }
 
 /** What it means for the moments that can be recovered; nothing to say of a cluster of which nothing changes. */
@@ -74,24 +74,19 @@ function walLines(
   { systemId, targets, from, becomes, segments, bytes, laterSegments, laterBytes, stays }: CleanupWal,
   would: boolean,
 ): string[] {
-  const cluster = `cluster ${systemId}${targets.length === 0 ? '' : ` (${targets.join(', ')})`}`;
+  const of = targets.length === 0 ? '' : ` (${targets.join(', ')})`;
+  const cluster = `cluster ${systemId}${of}`;
   if (stays !== undefined && from === becomes) return [`log of ${cluster} stays: ${stays}`];
   const since = (moment: string | undefined): string =>
     moment === undefined ? 'empty' : `from ${shownTime(wholeSecond(moment))}`;
-  const window =
-    from === becomes
-      ? `stays ${since(from)}`
-      : `${since(from)} ${would ? 'would become' : 'becomes'} ${since(becomes)}`;
-  const now =
-    `${counted(segments, 'segment')}, ${formatBytes(bytes)} ` +
-    `${would ? 'would go' : segments === 1 ? 'goes' : 'go'} now`;
-  const later =
-    laterBytes === 0
-      ? ''
-      : `, ${counted(laterSegments, 'segment')}, ${formatBytes(laterBytes)} with the base backups in trash`;
-  return from === becomes && bytes === 0 && laterBytes === 0
-    ? []
-    : [`window of ${cluster}: ${window}; ${now}${later}${stays === undefined ? '' : `; all log stays: ${stays}`}`];
+  if (from === becomes && bytes === 0 && laterBytes === 0) return [];
+  const change = `${since(from)} ${would ? 'would become' : 'becomes'} ${since(becomes)}`;
+  const window = from === becomes ? `stays ${since(from)}` : change;
+  const go = segments === 1 ? 'goes' : 'go';
+  const now = `${counted(segments, 'segment')}, ${formatBytes(bytes)} ${would ? 'would go' : go} now`;
+  const later = `${counted(laterSegments, 'segment')}, ${formatBytes(laterBytes)} with the base backups in trash`;
+  const parts = laterBytes === 0 ? now : `${now}, ${later}`;
+  return [`window of ${cluster}: ${window}; ${parts}${stays === undefined ? '' : `; all log stays: ${stays}`}`];
 }
 
 /** The first whole second that is not before it: what is shown must be possible. */

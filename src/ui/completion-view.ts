@@ -153,10 +153,10 @@ function fishCommand({ name, sentence }: CommandNode, when: string): string {
 
 function fishFlag({ names, sentence, value }: FlagNode, when: string): string {
   const kinds = names.map((name) => (name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`));
-  const needs = value === undefined ? '' : value === 'file' ? ' -r -F' : ' -x';
-  return (
-    `complete -c lifeboat${when === '' ? '' : ` -n ${quoted(when)}`} ${kinds.join(' ')}${needs} -d ` + quoted(sentence)
-  );
+  const given = value === 'file' ? ' -r -F' : ' -x';
+  const needs = value === undefined ? '' : given;
+  const where = when === '' ? '' : ` -n ${quoted(when)}`;
+  return `complete -c lifeboat${where} ${kinds.join(' ')}${needs} -d ${quoted(sentence)}`;
 }
 
 /** In single quotes, as both zsh and fish read them. */

@@ -16,19 +16,20 @@ export const drillView: View<DrillResult> = {
       .join('\n'),
 };
 
-function componentText({ name, kind, result, summary, durationMs, problems, hint, notes }: DrilledComponent): string[] {
-  const what =
-    result === 'equal'
-      ? `${summary ?? ''}${kind === 'base' ? '' : ', equal to what was recorded'}`
-      : result === 'failed'
-        ? 'FAILED'
-        : 'not possible';
+function componentText(component: DrilledComponent): string[] {
+  const { name, durationMs, problems, hint, notes } = component;
   return [
-    `${name}: ${what} (${formatDuration(durationMs)})`,
+    `${name}: ${outcomeOf(component)} (${formatDuration(durationMs)})`,
     ...problems.map((each) => `  ${printable(each)}`),
     ...(hint === undefined ? [] : [`  hint: ${printable(hint)}`]),
     ...notes.map((note) => `  note: ${printable(note)}`),
   ];
+}
+
+function outcomeOf({ kind, result, summary = '' }: DrilledComponent): string {
+  if (result === 'failed') return 'FAILED';
+  if (result !== 'equal') return 'not possible';
+  return kind === 'base' ? summary : `${summary}, equal to what was recorded`;
 }
 
 function verdict(

@@ -30,11 +30,10 @@ function faults({ findings }: RepositoryAccount): number {
 }
 
 function findingText({ kind, weight, object, problem, backups }: IntegrityFinding): string {
-  const touched =
-    backups.length === 0
-      ? ''
-      : ` (${backups.slice(0, 5).join(', ')}${backups.length > 5 ? `, and ${backups.length - 5} more` : ''})`;
-  return `${weight === 'fault' ? kind : `warning: ${kind}`}: ${printable(object)}: ${printable(problem)}${touched}`;
+  const what = weight === 'fault' ? kind : `warning: ${kind}`;
+  const more = backups.length > 5 ? `, and ${backups.length - 5} more` : '';
+  const touched = backups.length === 0 ? '' : ` (${backups.slice(0, 5).join(', ')}${more})`;
+  return `${what}: ${printable(object)}: ${printable(problem)}${touched}`;
 }
 
 function leftText({ orphans, young }: RepositoryAccount): string[] {

@@ -59,7 +59,7 @@ function madeLines({
 }: Pick<Extract<PitrResult, { outcome: 'done' }>, 'copied' | 'restored' | 'safetyBackupId'>): string[] {
   const verdicts = { equal: 'equal', partial: 'equal where it could be compared', 'not-checked': 'not compared' };
   const lines = [...copied, ...restored].flatMap(({ name, to, summary, verified, kept, undo }) => [
-    `${name}: ${printable(to)}${summary === undefined ? '' : `, ${summary}`}, ${verdicts[verified]}`,
+    `${name}: ${[printable(to), ...(summary === undefined ? [] : [summary]), verdicts[verified]].join(', ')}`,
     ...(kept === undefined ? [] : [`the old ${name} is kept as ${printable(kept)}`]),
     ...(undo === undefined ? [] : [`to take it back: ${printable(undo)}`]),
   ]);
@@ -90,13 +90,14 @@ function planLines({
       'chosen moment is not in the recovered cluster',
     `time         about ${formatDuration(estimatedMs)}`,
     ...(dataDir === undefined ? [] : [`into         ${dataDir}`]),
-    ...tablespaces.map(
-      ({ name, from, to, bytes }) =>
-        `tablespace   ${printable(name)}, ${formatBytes(bytes)}, from ` +
-        `${printable(from)}${to === undefined ? '' : ` to ${to}`}`,
-    ),
+    ...tablespaces.map(tablespaceLine),
     ...moreLines(more),
   ];
+}
+
+function tablespaceLine({ name, from, to, bytes }: PitrPlanned['tablespaces'][number]): string {
+  const way = `from ${printable(from)}${to === undefined ? '' : ` to ${to}`}`;
+  return `tablespace   ${printable(name)}, ${formatBytes(bytes)}, ${way}`;
 }
 
 function plannedLine({ checked }: Extract<PitrResult, { outcome: 'planned' }>, paint: Paint): string {
@@ -111,11 +112,11 @@ function doneText(result: Extract<PitrResult, { outcome: 'done' }>, paint: Paint
     structure.databases.length === 0
       ? []
       : [`pg_amcheck found no damage in ${structure.databases.map(printable).join(', ')}`];
+  const where = dataDir === undefined ? 'in a throwaway cluster' : `into ${dataDir}`;
+  const last = lastCommitAt === undefined ? '' : `; last transaction ${lastCommitAt}`;
   return [
-    `${paint.green('recovered')} ${printable(to)} ` +
-      `${dataDir === undefined ? 'in a throwaway cluster' : `into ${dataDir}`} in ${formatDuration(durationMs)}`,
-    `${stopped}${lastCommitAt === undefined ? '' : `; last transaction ${lastCommitAt}`}; every table of ` +
-      `${databases.map(printable).join(', ')} was read`,
+    `${paint.green('recovered')} ${printable(to)} ${where} in ${formatDuration(durationMs)}`,
+    `${stopped}${last}; every table of ${databases.map(printable).join(', ')} was read`,
     ...checked,
     ...structure.notes.map((note) => `not checked: ${printable(note)}`),
     ...madeLines(result),

@@ -16,9 +16,10 @@ export const restoreView: View<RestoreResult> = {
 export const undoRestoreView: View<UndoRestoreResult> = {
   schema: 'lifeboat.restore-undo/v1',
   kind: 'action',
-  text: ({ outcome, database, setAside }) =>
-    `${outcome === 'planned' ? 'would give' : 'gave'} ${database} its old content back; the restored one is kept ` +
-    `as ${setAside}`,
+  text: ({ outcome, database, setAside }) => {
+    const gave = outcome === 'planned' ? 'would give' : 'gave';
+    return `${gave} ${database} its old content back; the restored one is kept as ${setAside}`;
+  },
 };
 
 type Done = Extract<RestoreResult, { outcome: 'done' }>;

@@ -55,9 +55,8 @@ export function damageText({ object, kind, problem, backups }: Damage): string {
     lines.push(`  ${id}${whole ? ': none of it can be restored' : nevertheless}`);
     for (const { component, name, contents, contentCount } of artifacts) {
       const more = contentCount > contents.length ? `, and ${contentCount - contents.length} more` : '';
-      lines.push(
-        `    ${component} ${name}${contents.length === 0 ? '' : `: ${printable(contents.join(', '))}${more}`}`,
-      );
+      const named = contents.length === 0 ? '' : `: ${printable(contents.join(', '))}${more}`;
+      lines.push(`    ${component} ${name}${named}`);
     }
   }
   return lines.join('\n');

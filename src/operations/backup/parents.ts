@@ -86,13 +86,9 @@ async function usablePacks(repository: Repository, manifest: Manifest, emit: Eve
   const lost = await findLostPacks(repository.storage, packs);
   const [first] = lost;
   if (first === undefined) return table;
-  emit({
-    type: 'warning',
-    message:
-      `backup ${manifest.id} is damaged: ${first.key} ` +
-      `${first.what}${lost.length > 1 ? `, and ${lost.length - 1} more` : ''}; what was lost is stored anew; run: ` +
-      `lifeboat validate ${manifest.id}`,
-  });
+  const more = lost.length > 1 ? `, and ${lost.length - 1} more` : '';
+  const advice = `what was lost is stored anew; run: lifeboat validate ${manifest.id}`;
+  emit({ type: 'warning', message: `backup ${manifest.id} is damaged: ${first.key} ${first.what}${more}; ${advice}` });
   const keys = new Set(lost.map(({ key }) => key));
   return encodePackTable(packs.filter(({ packId }) => !keys.has(packKey(packId))));
 }

@@ -55,8 +55,6 @@ function timeLine({ id, expectedMs, measured, steps }: EmergencyPlan): string {
     ...(steps.some(({ name }) => name === 'safety-backup') ? ['the safety backup'] : []),
     ...(steps.some(({ name }) => name.endsWith('-services')) ? ['the services'] : []),
   ];
-  return (
-    `takes about ${formatDuration(expectedMs)} ` +
-    `(${basis})${others.length === 0 ? '' : `; ${others.join(' and ')} come on top`}`
-  );
+  const more = others.length === 0 ? '' : `; ${others.join(' and ')} come on top`;
+  return `takes about ${formatDuration(expectedMs)} (${basis})${more}`;
 }

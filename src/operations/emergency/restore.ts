@@ -118,12 +118,8 @@ function refuseContradictions({ id, only, force, resume, apply, planOut, dryRun 
 async function confirmPlan(plan: EmergencyPlan, request: EmergencyRequest, { emit }: RunContext): Promise<void> {
   const consequences = [...plan.mismatches, ...plan.losses];
   if (plan.mismatches.length === 0 && request.force) {
-    emit({
-      type: 'warning',
-      message:
-        '--force: not asked whether ' +
-        (plan.losses.length === 0 ? 'nothing live is replaced' : plan.losses.join('; ')),
-    });
+    const losses = plan.losses.length === 0 ? 'nothing live is replaced' : plan.losses.join('; ');
+    emit({ type: 'warning', message: `--force: not asked whether ${losses}` });
     return;
   }
   await request.confirm({

@@ -50,16 +50,11 @@ export async function runService(
       ? `it ran longer than ${formatDuration(emergency.serviceTimeoutMs)} and was ended`
       : messageOf(error);
     const said = await lastLines(log);
-    throw new LifeboatError(
-      'tool',
-      `services cannot be ${what === 'stop' ? 'stopped' : 'started'}: ${why}${said === '' ? '' : `: ${said}`}`,
-      {
-        hint:
-          `run it by hand to see why: ${commandLine(argv)}; what it printed is in ` +
-          `${log}${limit.aborted ? '; if it needs longer, raise emergency.serviceTimeoutSeconds' : ''}`,
-        cause: error,
-      },
-    );
+    const reason = said === '' ? why : `${why}: ${said}`;
+    const longer = limit.aborted ? '; if it needs longer, raise emergency.serviceTimeoutSeconds' : '';
+    const hint = `run it by hand to see why: ${commandLine(argv)}; what it printed is in ${log}${longer}`;
+    const done = what === 'stop' ? 'stopped' : 'started';
+    throw new LifeboatError('tool', `services cannot be ${done}: ${reason}`, { hint, cause: error });
   }
 }
 

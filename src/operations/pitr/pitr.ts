@@ -197,9 +197,10 @@ async function afterwards(
     const running = pid === undefined ? '' : `; its server runs as process ${pid}`;
     const cluster =
       request.dataDir === undefined ? [] : [`the recovered cluster is complete in ${request.dataDir}${running}`];
-    const copies = (copied?.copied ?? []).map(
-      ({ to, undo }) => `the recovered database is ${to}${undo === undefined ? '' : ` (to take it back: ${undo})`}`,
-    );
+    const copies = (copied?.copied ?? []).map(({ to, undo }) => {
+      const back = undo === undefined ? '' : ` (to take it back: ${undo})`;
+      return `the recovered database is ${to}${back}`;
+    });
     throw addState(error, [...cluster, ...copies].join('; '));
   }
 }

@@ -170,10 +170,8 @@ function nextSteps(
       ? []
       : [`copy ${keyFile} to a safe place that is not this machine: without it no backup can be read`];
   if (config.targets.size === 0) {
-    steps.push(
-      'say what to protect: set DATABASE_URL, REDIS_URL or BACKUP_FILES, or add "targets" to ' +
-        (configPath ?? 'the configuration'),
-    );
+    const where = configPath ?? 'the configuration';
+    steps.push(`say what to protect: set DATABASE_URL, REDIS_URL or BACKUP_FILES, or add "targets" to ${where}`);
   }
   if (configPath === undefined) return steps;
   const unknown = file === undefined && envFile === undefined ? unknownToCron(origins) : [];

@@ -56,11 +56,7 @@ export async function status(loaded: LoadedConfig, request: StatusRequest, conte
     return {
       repository: repository.storage.location,
       at: new Date(found.nowMs).toISOString(),
-      verdict: open.some(({ weight }) => weight === 'unhealthy')
-        ? 'unhealthy'
-        : open.length > 0
-          ? 'degraded'
-          : 'healthy',
+      verdict: verdictOf(open),
       reasons,
       next: open[0]?.next,
       targets: found.targets.map((target) => targetOf(target, found, request.days)),
@@ -81,6 +77,12 @@ export async function status(loaded: LoadedConfig, request: StatusRequest, conte
 /** What cannot be meant to be stays: that there is no backup, an old one, or a damaged one. */
 export function mayBeAcknowledged({ id, weight }: Pick<StatusReason, 'id' | 'weight'>): boolean {
   return weight === 'degraded' || /^(chain|rollback|hidden):/.test(id);
+}
+
+/** `open`: what was not acknowledged. */
+function verdictOf(open: readonly StatusReason[]): StatusResult['verdict'] {
+  if (open.some(({ weight }) => weight === 'unhealthy')) return 'unhealthy';
+  return open.length > 0 ? 'degraded' : 'healthy';
 }
 
 function withAcknowledgement(reason: StatusReason, acknowledged: ReadonlyMap<string, Acknowledgement>): StatusReason {

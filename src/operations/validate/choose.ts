@@ -57,12 +57,10 @@ export async function chooseBackups(
     );
   }
   if (listed.length === 0) {
-    throw new LifeboatError(
-      'not_found',
-      `there is no backup${request.target === undefined ? '' : ` of target ${request.target}`} in ` +
-        repository.storage.location,
-      { hint: 'lifeboat backup takes one' },
-    );
+    const of = request.target === undefined ? '' : ` of target ${request.target}`;
+    throw new LifeboatError('not_found', `there is no backup${of} in ${repository.storage.location}`, {
+      hint: 'lifeboat backup takes one',
+    });
   }
   return { backups, unchecked };
 }

@@ -86,12 +86,8 @@ export function reportLine({
   trouble,
 }: WalStreamReport): string {
   const where = shippedLsn === undefined ? 'nothing is shipped yet' : `shipped up to ${shippedLsn}`;
-  const lag =
-    lagBytes === undefined
-      ? `the server ${serverLsn === undefined ? 'does not answer' : `is at ${serverLsn}`}`
-      : `${formatBytes(lagBytes)} behind the server`;
-  return (
-    `${where}; ${lag}; segments: ${segments}; on this host: ` +
-    `${formatBytes(spoolBytes)}${trouble === undefined ? '' : `; ${trouble}`}`
-  );
+  const server = serverLsn === undefined ? 'the server does not answer' : `the server is at ${serverLsn}`;
+  const lag = lagBytes === undefined ? server : `${formatBytes(lagBytes)} behind the server`;
+  const held = `on this host: ${formatBytes(spoolBytes)}`;
+  return [where, lag, `segments: ${segments}`, held, ...(trouble === undefined ? [] : [trouble])].join('; ');
 }
