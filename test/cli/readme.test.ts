@@ -107,6 +107,7 @@ function shell(script: string, env: Readonly<Record<string, string>> = {}): Outp
     env: {
       PATH: `${folder}/bin:${postgres.binDir}:/usr/bin:/bin`,
       HOME: join(folder, 'home'),
+      XDG_CACHE_HOME: process.env['XDG_CACHE_HOME'] ?? join(folder, 'home/.cache'),
       TMPDIR: tmpdir(),
       BACKUP_STATE_DIR: join(folder, 'state'),
       NO_COLOR: '1',

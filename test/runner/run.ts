@@ -48,12 +48,16 @@ function prepareEnvironment(folder: string): void {
   process.env['NPM_CONFIG_CACHE'] ??= process.env['npm_config_cache'] ?? join(home, '.npm');
   process.env['NPM_CONFIG_USERCONFIG'] ??= process.env['npm_config_userconfig'] ?? join(home, '.npmrc');
   const ours = /^(PG|AWS_|BACKUP_|XDG_|LIFEBOAT_|DATABASE_URL|REDIS|MAX_BACKUP_SIZE_MB|SLACK_|SMTP_)/;
-  const ofNode = /^(NODE_OPTIONS|NODE_TEST_CONTEXT|CI)$/;
+  const ofNode = /^(NODE_OPTIONS|NODE_COMPILE_CACHE|NODE_TEST_CONTEXT|CI)$/;
   for (const name of Object.keys(process.env)) {
     if (ours.test(name) || ofNode.test(name)) delete process.env[name];
   }
   process.env['HOME'] = join(folder, 'home');
   mkdirSync(process.env['HOME']);
+  // What one test file, or a command that it runs, has compiled need not be compiled for the next.
+  process.env['NODE_COMPILE_CACHE'] = join(folder, 'compiled');
+  process.env['XDG_CACHE_HOME'] = join(folder, 'cache');
+  mkdirSync(process.env['XDG_CACHE_HOME']);
   process.env['NO_COLOR'] = '1';
 }
 

@@ -87,6 +87,8 @@ export function makeBench(env: Env = {}): Bench {
     env: {
       PATH: process.env['PATH'] ?? '/usr/bin:/bin',
       HOME: home,
+      // Compiled code, which all commands of a test run share; without the runner each bench has its own.
+      XDG_CACHE_HOME: process.env['XDG_CACHE_HOME'] ?? join(home, '.cache'),
       TMPDIR: tmp,
       BACKUP_STATE_DIR: stateDir,
       BACKUP_REPOSITORY: `file://${repository}`,
