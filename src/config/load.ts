@@ -67,14 +67,10 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   for (const layer of environment.layers) overlay(document, origins, { ...layer, origin: originNames(layer.origin) });
   for (const layer of options.overrides ?? []) overlay(document, origins, layer);
   dropLooseRepository(document, origins);
-  const whereOf = (path: string): string => {
-    const origin = originOf(origins, path) ?? file;
-    return origin === undefined || origin === file
-      ? `${file ?? 'configuration'}: ${path === '' ? 'the whole document' : path}`
-      : origin;
-  };
   const parsed = settingsSchema.safeParse(document, { reportInput: true, ...uncompiled });
-  if (!parsed.success) throw configurationError([...faults, ...faultsOf(parsed.error, whereOf)]);
+  if (!parsed.success) {
+    throw configurationError([...faults, ...faultsOf(parsed.error, (path) => whereOf(path, origins, file))]);
+  }
   const surroundings = {
     env,
     cwd: options.cwd,
@@ -96,6 +92,13 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   }
   if (faults.length > 0) throw configurationError(faults);
   return { config, origins, warnings, file, envFile, settings: parsed.data };
+}
+
+/** What to call the place of a value: its path in the file, or what it came from otherwise. */
+function whereOf(path: string, origins: ReadonlyMap<string, string>, file: string | undefined): string {
+  const origin = originOf(origins, path);
+  if (origin !== undefined && origin !== file) return origin;
+  return `${file ?? 'configuration'}: ${path === '' ? 'the whole document' : path}`;
 }
 
 async function configFile({

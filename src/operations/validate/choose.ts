@@ -32,18 +32,7 @@ export async function chooseBackups(
   const listed =
     request.ids.length > 0 ? await named(repository, request, emit) : await fromListing(repository, request);
   const unchecked = listed.filter(({ trust }) => trust === 'unchecked');
-  for (const each of listed) {
-    if (each.trust === 'damaged') {
-      book.add(each.object, { kind: 'damaged', problem: each.reason ?? 'it cannot be read' });
-      book.touchWhole(each.object, each.id);
-    }
-    if (each.trust === 'untrusted') {
-      emit({
-        type: 'warning',
-        message: `backup ${each.id} is not checked, since it cannot be trusted: ${each.reason ?? 'unknown'}`,
-      });
-    }
-  }
+  for (const each of listed) tellUnfit(each, book, emit);
   const backups: OpenBackup[] = [];
   for (const each of listed) {
     const open = await openBackup(repository, each);
@@ -63,6 +52,17 @@ export async function chooseBackups(
     });
   }
   return { backups, unchecked };
+}
+
+function tellUnfit({ id, object, trust, reason }: ListedManifest, book: DamageBook, emit: EventSink): void {
+  if (trust === 'damaged') {
+    book.add(object, { kind: 'damaged', problem: reason ?? 'it cannot be read' });
+    book.touchWhole(object, id);
+  }
+  if (trust === 'untrusted') {
+    const message = `backup ${id} is not checked, since it cannot be trusted: ${reason ?? 'unknown'}`;
+    emit({ type: 'warning', message });
+  }
 }
 
 /** Undefined unless the manifest is sealed by a writer that is trusted. */

@@ -6,6 +6,7 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { exitCodeOf, exitCodeWarnings, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { noteWarnings } from '../warnings.ts';
 import { acquireReadLease } from '../read-lease.ts';
@@ -14,6 +15,7 @@ import type { ValidateOptions, ValidateRequest, ValidateResult } from './request
 import { chooseBackups } from './choose.ts';
 import { DamageBook } from './damage.ts';
 import { dropDeleted, recordEvidence, touchedOthers } from './evidence.ts';
+import type { OpenBackup } from './objects.ts';
 import { tellDamage } from './report.ts';
 import { Validation } from './stages.ts';
 import type { Operation } from '../operation.ts';
@@ -72,21 +74,32 @@ export async function validateRepository(
     level: request.level,
     startedAt: new Date(startedMs).toISOString(),
     durationMs: Date.now() - startedMs,
-    backups: [
-      ...kept.map(({ id, manifest }) => ({
-        id,
-        target: manifest.target,
-        result: run.isDamaged(id) ? ('failed' as const) : ('ok' as const),
-        evidence: evidence.get(id),
-      })),
-      ...unchecked.map(({ id, manifest }) => ({ id, target: manifest?.target ?? '', result: 'unchecked' as const })),
-    ].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    backups: resultsOf(run, kept, unchecked, evidence),
     counts: run.counts(),
     bytes: run.tally.bytes,
     sample: run.sample,
     damaged,
     warnings: [...warnings],
   };
+}
+
+/** Oldest first. */
+function resultsOf(
+  run: Validation,
+  kept: readonly OpenBackup[],
+  unchecked: readonly ListedManifest[],
+  evidence: ReadonlyMap<string, string | undefined>,
+): ValidateResult['backups'] {
+  const checked = kept.map(({ id, manifest: { target } }) => {
+    const result = run.isDamaged(id) ? ('failed' as const) : ('ok' as const);
+    return { id, target, result, evidence: evidence.get(id) };
+  });
+  const others = unchecked.map(({ id, manifest }) => ({
+    id,
+    target: manifest?.target ?? '',
+    result: 'unchecked' as const,
+  }));
+  return [...checked, ...others].toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 function refuseContradictions({ ids, all, level, samplePercent }: ValidateRequest): void {

@@ -45,11 +45,7 @@ export async function walStream(
   request: WalStreamRequest,
   context: RunContext,
 ): Promise<WalStreamReport> {
-  if (!/^[a-z0-9_]{1,63}$/.test(request.slot)) {
-    throw new LifeboatError('usage', `"${request.slot}" is not a valid name for a replication slot`, {
-      hint: 'small letters, digits and underscores, at most 63',
-    });
-  }
+  refuseBadName(request.slot);
   const target = chooseTarget(loaded, request.target);
   const url = target.postgres?.url;
   if (url === undefined) {
@@ -84,6 +80,13 @@ export async function walStream(
   } finally {
     context.signal.removeEventListener('abort', stop);
   }
+}
+
+function refuseBadName(slot: string): void {
+  if (/^[a-z0-9_]{1,63}$/.test(slot)) return;
+  throw new LifeboatError('usage', `"${slot}" is not a valid name for a replication slot`, {
+    hint: 'small letters, digits and underscores, at most 63',
+  });
 }
 
 /** Outages of the storage are told by Trouble, so that what each call says of them is for a debug log. */
