@@ -1,43 +1,51 @@
 /**
  * What a run would leave behind if it were killed with SIGKILL: temporary folders and files, children
  * that outlive us, scratch servers. Each is written down before it exists, in one small journal per
- * process under `<state>/run/`, and struck off when it is gone; the next run ends what the journals of
- * dead processes name.
+ * process, and struck off when it is gone; the next run ends what the journals of dead processes name.
+ *
+ * The journals lie under `<state>/run/`. They are orders to remove and to kill, so that folder must be one that nobody
+ * else can write to: ours, entered by descriptor. In a state folder of another user root keeps its journals under
+ * `/var/lib/lifeboat/run/`, and other users in a folder of their own beside.
  */
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { join } from 'node:path';
-import { giveNewFolders } from './owners.ts';
+import fs from 'node:fs';
+import { LifeboatError } from './errors.ts';
+import { HeldFolder } from './held-folder.ts';
+import { bootId, processStart } from './process-identity.ts';
+import { removeTreeSync, type Identity } from './remove-tree.ts';
 
 type Entry =
-  | { readonly path: string }
-  | { readonly pid: number; readonly start: string; readonly signal?: NodeJS.Signals };
+  | { readonly path: string; readonly identity?: Identity }
+  | { readonly pid: number; readonly start: string; readonly boot?: string; readonly signal?: NodeJS.Signals };
 
-/** Where this host keeps its run journals; set once at start. */
-let folder: string | undefined;
+/** A path that is written down; disposed of when it is gone, or stays for good. */
+export interface RememberedPath extends Disposable {
+  /** Once the folder exists: then no other one that lies there by the next run is taken for it. */
+  exists(identity: Identity): void;
+}
+
+/** Where root keeps its journals if the state folder is another user's. */
+const rootsOwn = '/var/lib/lifeboat';
 
 /**
  * Names the state folder (0700, made if needed) and ends what dead runs left there. Returns what was ended, for the
- * log.
+ * log. Throws LifeboatError `usage` (2) where no folder is ours alone, and what the file system refuses.
  */
 export function openLeftovers(stateDir: string): string[] {
-  folder = join(stateDir, 'run');
-  giveNewFolders(mkdirSync(folder, { recursive: true, mode: 0o700 }), folder);
-  return sweep(folder);
+  current = journalIn(openRun(stateDir));
+  return sweep(current.folder);
 }
 
 /** Writes down a path that must not outlive this run; call `dispose` after removing it. */
-export function rememberPath(path: string): Disposable {
-  return remember({ path });
+export function rememberPath(path: string): RememberedPath {
+  let remembered = remember({ path });
+  return {
+    exists({ dev, ino }) {
+      const known = remember({ path, identity: { dev, ino } });
+      remembered[Symbol.dispose]();
+      remembered = known;
+    },
+    [Symbol.dispose]: () => remembered[Symbol.dispose](),
+  };
 }
 
 /**
@@ -46,40 +54,24 @@ export function rememberPath(path: string): Disposable {
  */
 export function rememberProcess(pid: number, signal?: NodeJS.Signals): Disposable {
   const start = processStart(pid);
+  const boot = bootId();
   return start === undefined
     ? { [Symbol.dispose]: () => {} }
-    : remember({ pid, start, ...(signal === undefined ? {} : { signal }) });
-}
-
-/**
- * The start time of a process in clock ticks since boot; undefined if there is no such process (a zombie counts as
- * none).
- */
-export function processStart(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}
-
-function journalName(): string {
-  return `${process.pid}-${processStart(process.pid) ?? '0'}.ndjson`;
+    : remember({ pid, start, ...(boot === '' ? {} : { boot }), ...(signal === undefined ? {} : { signal }) });
 }
 
 /** A journal with more lines than this is written anew: a long run remembers thousands of short-lived files. */
 const maxLines = 1000;
 
-/** Our own journal in one state folder (a program may use several). */
+/** Our own journal in one folder (a program may use several). */
 class Journal {
-  readonly #file: string;
+  readonly folder: HeldFolder;
+  readonly #name = `${process.pid}-${processStart(process.pid) ?? '0'}.ndjson`;
   readonly #held = new Set<string>();
   #lines = 0;
 
-  constructor(file: string) {
-    this.#file = file;
+  constructor(folder: HeldFolder) {
+    this.folder = folder;
   }
 
   // Neither throws: work must not fail because it could not be written down or struck off, or because the state folder
@@ -94,7 +86,7 @@ class Journal {
     if (this.#held.size > 0) return this.#write(`{"drop":${text}}`);
     this.#lines = 0;
     try {
-      rmSync(this.#file, { force: true });
+      fs.rmSync(this.folder.child(this.#name), { force: true });
     } catch {
       return;
     }
@@ -102,10 +94,12 @@ class Journal {
 
   #write(line: string): void {
     try {
-      if (++this.#lines <= maxLines) return appendFileSync(this.#file, `${line}\n`, { mode: 0o600 });
-      const fresh = `${this.#file}.new`;
-      writeFileSync(fresh, [...this.#held].map((text) => `{"add":${text}}\n`).join(''), { mode: 0o600 });
-      renameSync(fresh, this.#file);
+      if (++this.#lines <= maxLines) {
+        return appendLine(this.folder.child(this.#name), line);
+      }
+      const fresh = this.folder.child(`${this.#name}.new`);
+      fs.writeFileSync(fresh, [...this.#held].map((text) => `{"add":${text}}\n`).join(''), { mode: 0o600 });
+      fs.renameSync(fresh, this.folder.child(this.#name));
       this.#lines = this.#held.size;
     } catch {
       return;
@@ -113,27 +107,75 @@ class Journal {
   }
 }
 
+const { O_WRONLY, O_APPEND, O_CREAT, O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+
+function appendLine(path: string, line: string): void {
+  const fd = fs.openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+  try {
+    fs.writeSync(fd, `${line}\n`);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Where this process writes down what it makes; set when an operation begins. */
+let current: Journal | undefined;
+
+/** By what the folder is, not its path: it may have been removed and made anew since. */
 const journals = new Map<string, Journal>();
 
+function journalIn(folder: HeldFolder): Journal {
+  const { dev, ino } = folder.stat();
+  const known = journals.get(`${dev}:${ino}`);
+  if (known !== undefined) {
+    folder[Symbol.dispose]();
+    return known;
+  }
+  const journal = new Journal(folder);
+  journals.set(`${dev}:${ino}`, journal);
+  return journal;
+}
+
 function remember(entry: Entry): Disposable {
-  if (folder === undefined) return { [Symbol.dispose]: () => {} };
-  const file = join(folder, journalName());
-  const journal = journalOf(file);
+  const journal = current;
+  if (journal === undefined) return { [Symbol.dispose]: () => {} };
   const text = JSON.stringify(entry);
   journal.add(text);
   return { [Symbol.dispose]: () => journal.drop(text) };
 }
 
-function journalOf(file: string): Journal {
-  let journal = journals.get(file);
-  if (journal === undefined) journals.set(file, (journal = new Journal(file)));
-  return journal;
+/** A folder that only we can write to. */
+function openRun(stateDir: string): HeldFolder {
+  using state = HeldFolder.open(stateDir, { create: true });
+  if (state.owner !== undefined) {
+    using own = HeldFolder.open(rootsOwn, { create: true });
+    return required(own, 'run');
+  }
+  const run = state.enter('run', { create: true });
+  if (isOurs(run)) return run;
+  run[Symbol.dispose]();
+  return required(state, `run-${process.geteuid?.() ?? 0}`);
+}
+
+function required(above: HeldFolder, name: string): HeldFolder {
+  const run = above.enter(name, { create: true });
+  if (isOurs(run)) return run;
+  run[Symbol.dispose]();
+  throw new LifeboatError('usage', `cannot keep a journal in ${run.path}: it is not ours alone`, {
+    state: 'nothing was changed',
+    hint: `see who made it, and remove it`,
+  });
+}
+
+function isOurs(folder: HeldFolder): boolean {
+  const { uid, mode } = folder.stat();
+  return uid === process.geteuid?.() && (mode & 0o022) === 0;
 }
 
 /** What a journal still holds. A torn last line (killed while writing) is passed over: its thing did not exist yet. */
-function open(file: string): Entry[] {
+function entriesOf(journal: string): Entry[] {
   const left = new Map<string, Entry>();
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
+  for (const line of journal.split('\n')) {
     try {
       const { add, drop } = JSON.parse(line) as { add?: Entry; drop?: Entry };
       if (add !== undefined) left.set(JSON.stringify(add), add);
@@ -145,37 +187,51 @@ function open(file: string): Entry[] {
   return [...left.values()];
 }
 
-function sweep(run: string): string[] {
+function sweep(run: HeldFolder): string[] {
   const ended: string[] = [];
-  for (const name of readdirSync(run)) {
+  for (const name of fs.readdirSync(run.child('.'))) {
     const [pid, start] = name.replace('.ndjson', '').split('-');
-    if (!name.endsWith('.ndjson') || processStart(Number(pid)) === start || !isOurs(join(run, name))) continue;
-    const entries = open(join(run, name));
+    if (!name.endsWith('.ndjson') || processStart(Number(pid)) === start) continue;
+    const journal = readOwn(run.child(name));
+    if (journal === undefined) continue;
+    const entries = entriesOf(journal);
     // Processes first: one of them may still be writing into a folder that is to go.
     for (const entry of entries) if ('pid' in entry && endProcess(entry)) ended.push(`process ${entry.pid}`);
-    const stuck = entries.filter((entry) => 'path' in entry && existsSync(entry.path) && !removed(entry.path, ended));
+    const stuck = entries.filter((entry) => 'path' in entry && !isRemoved(entry, ended));
     // What cannot be removed now stays written down for the next run.
-    if (stuck.length === 0) rmSync(join(run, name), { force: true });
+    if (stuck.length === 0) fs.rmSync(run.child(name), { force: true });
   }
   return ended;
 }
 
-/** What another user's says is not for us to remove: root would do it, and a user could not even read root's. */
-function isOurs(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.uid === process.getuid?.();
+/** What another user's says is not for us to remove. It is looked at once it is open. */
+function readOwn(path: string): string | undefined {
+  let fd: number;
+  try {
+    fd = fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  try {
+    const found = fs.fstatSync(fd);
+    const isOwn = found.isFile() && found.uid === process.geteuid?.() && found.nlink === 1;
+    return isOwn ? fs.readFileSync(fd, 'utf8') : undefined;
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
-function removed(path: string, ended: string[]): boolean {
+function isRemoved({ path, identity }: Extract<Entry, { path: string }>, ended: string[]): boolean {
   try {
-    rmSync(path, { recursive: true, force: true, maxRetries: 5 });
-    ended.push(path);
+    if (removeTreeSync(path, identity)) ended.push(path);
     return true;
   } catch {
     return false;
   }
 }
 
-function endProcess({ pid, start, signal }: Extract<Entry, { pid: number }>): boolean {
+function endProcess({ pid, start, boot, signal }: Extract<Entry, { pid: number }>): boolean {
+  if (boot !== undefined && boot !== bootId()) return false;
   if (processStart(pid) !== start) return false;
   if (signal !== undefined && ends(pid, start, signal, 3000)) return true;
   return ends(pid, start, 'SIGKILL', 5000);

@@ -4,7 +4,6 @@
  */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
-import { processStart } from './leftovers.ts';
 
 export interface ProcessIdentity {
   readonly host: string;
@@ -20,7 +19,7 @@ export interface ProcessIdentity {
 export function ownIdentity(): ProcessIdentity {
   return {
     host: hostname(),
-    bootId: attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
+    bootId: bootId(),
     pidNamespace: attempt(() => readlinkSync('/proc/self/ns/pid')),
     pid: process.pid,
     processStart: processStart(process.pid) ?? '',
@@ -42,6 +41,25 @@ export function isSameSystem(other: ProcessIdentity, own: ProcessIdentity): bool
     other.bootId === own.bootId &&
     other.pidNamespace === own.pidNamespace
   );
+}
+
+/**
+ * The start time of a process in clock ticks since boot; undefined if there is no such process (a zombie counts as
+ * none).
+ */
+export function processStart(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Which start of the machine this is; empty where the system does not tell. */
+export function bootId(): string {
+  return attempt(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
 }
 
 /** A uid without a passwd entry, a system without /proc: no reason to fail. */

@@ -5,11 +5,13 @@
  * passphrase would be too slow to stretch each time. Secrets are files of mode 0600 and expire.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { link, rm, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { link } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
 import { fileError, stateFolderHint } from '../lib/file-errors.ts';
+import { removeFile } from '../lib/held-files.ts';
+import { HeldFolder } from '../lib/held-folder.ts';
 import { readStateFile, undefinedWhereDamaged, writeStateFile } from './state-file.ts';
 import { maxAuditNumber } from './audit-names.ts';
 import { isAheadOfClocks } from './clocks.ts';
@@ -132,7 +134,7 @@ export class RepositoryState {
     });
     if (kept === undefined) return undefined;
     if (now - Date.parse(kept.createdAt) > ownDataKeyLifeMs) {
-      await rm(path, { force: true });
+      await removeFile(path);
       return undefined;
     }
     return { id: Buffer.from(kept.id, 'hex'), key: Buffer.from(kept.key, 'base64'), createdAt: kept.createdAt };
@@ -226,13 +228,14 @@ async function makeSigningKey(path: string): Promise<void> {
   const mine = `${path}.${randomBytes(4).toString('hex')}`;
   await writeStateFile(mine, { seed: randomBytes(32).toString('base64') });
   try {
-    await link(mine, path);
+    using folder = HeldFolder.open(dirname(path));
+    await link(folder.child(basename(mine)), folder.child(basename(path)));
   } catch (error) {
     if (systemCodeOf(error) !== 'EEXIST') {
       throw fileError(error, 'cannot write to the state folder', { hint: stateFolderHint });
     }
   } finally {
-    await unlink(mine);
+    await removeFile(mine);
   }
 }
 

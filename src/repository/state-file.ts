@@ -2,7 +2,6 @@
  * One JSON file of this host's state. What it holds are secrets and memories that nothing can replace, so one that is
  * torn is an error that names it, never the same as none: an intruder's rollback would pass unseen.
  */
-import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
 import { faultIn } from '../config/schema-words.ts';
@@ -10,6 +9,7 @@ import { uncompiled } from '../config/uncompiled.ts';
 import { LifeboatError, systemCodeOf } from '../lib/errors.ts';
 import { fileError, stateFolderHint, tellingFileErrors } from '../lib/file-errors.ts';
 import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
+import { readTextAt } from '../lib/held-files.ts';
 import { parseJson } from '../lib/json.ts';
 
 /**
@@ -23,7 +23,7 @@ export async function readStateFile<T>(
 ): Promise<T | undefined> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readTextAt(path);
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw fileError(error, 'cannot read the state folder', {

@@ -21,7 +21,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
-import { processStart } from '../../src/lib/leftovers.ts';
+import { processStart } from '../../src/lib/process-identity.ts';
 import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { readComponentFacts } from '../../src/operations/backup-facts.ts';

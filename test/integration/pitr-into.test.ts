@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../src/config/load.ts';
-import { processStart } from '../../src/lib/leftovers.ts';
+import { processStart } from '../../src/lib/process-identity.ts';
 import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import type { PitrResult } from '../../src/operations/pitr/request.ts';
 import type { ShowResult } from '../../src/operations/list/request.ts';

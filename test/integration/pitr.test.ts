@@ -23,7 +23,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { LifeboatError, type ErrorCode } from '../../src/lib/errors.ts';
 import { runTool } from '../../src/lib/exec.ts';
-import { processStart } from '../../src/lib/leftovers.ts';
+import { processStart } from '../../src/lib/process-identity.ts';
 import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { init } from '../../src/operations/setup/init.ts';

@@ -2,14 +2,13 @@
  * What became of this host's backups, failed ones above all: those leave no manifest, and may not even have
  * reached the repository. One line a run in `<state>/runs.ndjson`, the last 400. Never a reason to fail.
  */
-import { open, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Config } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
-import { foreignOwner, give } from '../../lib/owners.ts';
+import { appendTo, readTextAt } from '../../lib/held-files.ts';
 import type { BackupRequest, BackupResult } from './request.ts';
 import type { Run } from '../operation.ts';
 
@@ -96,9 +95,7 @@ async function remember(
   try {
     const path = pathOf(config.stateDir);
     await ensureFolder(dirname(path));
-    await using file = await open(path, 'a', 0o600);
-    give(file.fd, foreignOwner(dirname(path)));
-    await file.appendFile(`${JSON.stringify(record)}\n`);
+    await appendTo(path, `${JSON.stringify(record)}\n`);
     const lines = await readLines(config.stateDir);
     if (lines.length > trimAbove) await writeFileAtomic(path, `${lines.slice(-keptRuns).join('\n')}\n`, 0o600);
     return undefined;
@@ -112,7 +109,7 @@ function pathOf(stateDir: string): string {
 }
 
 async function readLines(stateDir: string): Promise<string[]> {
-  const text = await readFile(pathOf(stateDir), 'utf8').catch(() => '');
+  const text = await readTextAt(pathOf(stateDir)).catch(() => '');
   return text.split('\n').filter((line) => line !== '');
 }
 

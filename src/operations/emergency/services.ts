@@ -3,7 +3,7 @@
  * open, so that goes to a file and the end of the command itself is what counts; one that hangs is ended with all
  * that it has started, so that the restore does not hang with it.
  */
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { EmergencyConfig } from '../../config/config.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
@@ -12,7 +12,7 @@ import { runTool } from '../../lib/exec.ts';
 import { stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { ensureFolder } from '../../lib/fs.ts';
 import { abortAfter } from '../../lib/long-timer.ts';
-import { foreignOwner, give } from '../../lib/owners.ts';
+import { createFileAt, readTextAt, removeFile } from '../../lib/held-files.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { commandLine } from '../shell-words.ts';
 
@@ -61,14 +61,13 @@ export async function runService(
 async function openLog(log: string): Promise<FileHandle> {
   return tellingFileErrors(`cannot write what services print to ${log}`, { hint: stateFolderHint }, async () => {
     await ensureFolder(dirname(log));
-    const output = await open(log, 'w', 0o600);
-    give(output.fd, foreignOwner(dirname(log)));
-    return output;
+    await removeFile(log);
+    return createFileAt(log);
   });
 }
 
 /** The end of what it printed. */
 async function lastLines(log: string): Promise<string> {
-  const text = await readFile(log, 'utf8').catch(() => '');
+  const text = await readTextAt(log).catch(() => '');
   return text.trim().split('\n').slice(-3).join('; ').slice(-500);
 }

@@ -5,14 +5,17 @@
  * folder. Nothing heavy is imported: `lifeboat list` must be quick.
  */
 import { randomBytes } from 'node:crypto';
-import { open, rename, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import type { Stats } from 'node:fs';
+import { lstat, rename, statfs, unlink, type FileHandle } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
+import { createFile, openFile } from '../../lib/held-files.ts';
+import type { HeldFolder } from '../../lib/held-folder.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
 import { checkKey, checkPrefix } from '../key.ts';
 import { ignoreAbsent, isAbsent, localError } from './errors.ts';
-import { LocalFolders, syncEntries } from './folders.ts';
+import { aboveOf, LocalFolders, syncEntries } from './folders.ts';
 import { walk } from './list.ts';
 import { publish } from './publish.ts';
 import { removeTemporaries } from './temporaries.ts';
@@ -65,20 +68,24 @@ class LocalStorage implements Storage {
     if (sizeBytes > maxObjectBytes) {
       throw new StorageError(`cannot write ${key}: ${sizeBytes} bytes are more than an object may have`);
     }
-    const path = join(this.#root, key);
-    const temporary = join(dirname(path), `.tmp-${randomBytes(8).toString('hex')}`);
-    using _ = rememberPath(temporary);
+    const temporary = `.tmp-${randomBytes(8).toString('hex')}`;
+    using _ = rememberPath(join(this.#root, aboveOf(key), temporary));
     try {
-      const file = await this.#openNew(temporary);
-      try {
-        await this.#writeDurably(file, parts);
-        if (options.replace === true) await rename(temporary, path);
-        else if (!(await publish(temporary, path, this.#links))) throw new AlreadyExistsError(this.location, key);
-      } finally {
-        await unlink(temporary).catch(ignoreAbsent);
-      }
-      // Absent: somebody removed the object and its folder meanwhile.
-      await syncEntries(dirname(path)).catch(ignoreAbsent);
+      await this.#folders.requireRoot();
+      await this.#ensured(aboveOf(key), async (folder) => {
+        const file = await createFile(folder, temporary, { owner: this.#folders.owner });
+        try {
+          await writeDurably(file, parts);
+          if (options.replace === true) await rename(folder.child(temporary), folder.child(basename(key)));
+          else if (!(await publish(folder, temporary, basename(key), this.#links))) {
+            throw new AlreadyExistsError(this.location, key);
+          }
+        } finally {
+          await unlink(folder.child(temporary)).catch(ignoreAbsent);
+        }
+        // Absent: somebody removed the object and its folder meanwhile.
+        await syncEntries(folder).catch(ignoreAbsent);
+      });
     } catch (error) {
       throw localError(`cannot write ${key} to ${this.location}`, error);
     }
@@ -88,7 +95,7 @@ class LocalStorage implements Storage {
     checkKey(this.location, key);
     if (range !== undefined) checkRange(key, range);
     try {
-      await using file = await open(join(this.#root, key), 'r');
+      await using file = await this.#in(key, async (folder, name) => openFile(folder, name));
       const found = await file.stat();
       if (!found.isFile()) throw new NotFoundError(this.location, key);
       const { start, end } = range ?? { start: 0, end: found.size };
@@ -107,7 +114,7 @@ class LocalStorage implements Storage {
   async stat(key: string): Promise<ObjectInfo> {
     checkKey(this.location, key);
     try {
-      const found = await stat(join(this.#root, key));
+      const found = await this.#in(key, async (folder, name) => statObject(folder, name));
       if (!found.isFile()) throw new NotFoundError(this.location, key);
       return { key, sizeBytes: found.size, modifiedMs: found.mtimeMs };
     } catch (error) {
@@ -120,7 +127,7 @@ class LocalStorage implements Storage {
     try {
       // An absent disk must not look like an empty repository.
       await this.#folders.requireRoot();
-      yield* walk(this.#root, prefix, after);
+      yield* this.#walk(prefix, after);
     } catch (error) {
       throw localError(`cannot list ${this.location}/${prefix}`, error);
     }
@@ -128,12 +135,13 @@ class LocalStorage implements Storage {
 
   async remove(keys: readonly string[]): Promise<void> {
     for (const key of keys) checkKey(this.location, key);
-    const folders = new Set(keys.map((key) => dirname(join(this.#root, key))));
     try {
       await this.#folders.requireRoot();
-      await forEachSideBySide(keys, removesAtOnce, (key) => unlink(join(this.#root, key)).catch(ignoreNoFile));
-      for (const folder of folders) {
-        await syncEntries(folder).catch(ignoreAbsent);
+      await forEachSideBySide(keys, removesAtOnce, async (key) =>
+        this.#in(key, async (folder, name) => unlink(folder.child(name))).catch(ignoreNoFile),
+      );
+      for (const folder of new Set(keys.map(aboveOf))) {
+        await this.#folders.within(folder, syncEntries).catch(ignoreAbsent);
         await this.#folders.removeEmpty(folder);
       }
     } catch (error) {
@@ -153,34 +161,31 @@ class LocalStorage implements Storage {
   async removeStaleTemporaries(olderThanMs: number): Promise<readonly string[]> {
     try {
       await this.#folders.requireRoot();
-      return await removeTemporaries(this.#root, olderThanMs);
+      return await this.#folders.within('', async (root) => removeTemporaries(root, olderThanMs));
     } catch (error) {
       throw localError(`cannot remove temporary files from ${this.location}`, error);
     }
   }
 
-  async close(): Promise<void> {}
-
-  async #writeDurably(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
-    try {
-      this.#folders.adopt(file);
-      let rest = parts.filter((part) => part.length > 0);
-      while (rest.length > 0) {
-        const { bytesWritten } = await file.writev(rest);
-        rest = dropBytes(rest, bytesWritten);
-      }
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+  async close(): Promise<void> {
+    this.#folders.close();
   }
 
-  async #openNew(path: string): Promise<FileHandle> {
-    const folder = dirname(path);
+  async *#walk(prefix: string, after: string | undefined): AsyncGenerator<ObjectInfo> {
+    const cut = prefix.lastIndexOf('/') + 1;
+    using folder = await this.#folders.hold(prefix.slice(0, Math.max(0, cut - 1))).catch(ignoreAbsent);
+    if (folder !== undefined) yield* walk(folder, prefix.slice(0, cut), prefix, after ?? '');
+  }
+
+  async #in<T>(key: string, work: (folder: HeldFolder, name: string) => Promise<T>): Promise<T> {
+    return this.#folders.within(aboveOf(key), async (folder) => work(folder, basename(key)));
+  }
+
+  async #ensured(folder: string, work: (folder: HeldFolder) => Promise<void>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#folders.ensure(folder);
-        return await open(path, 'wx', 0o600);
+        return await this.#folders.within(folder, work);
       } catch (error) {
         if (!isAbsent(error) || attempt === folderAttempts) throw error;
         this.#folders.forget(folder);
@@ -192,6 +197,27 @@ class LocalStorage implements Storage {
     if (isAbsent(error)) return new NotFoundError(this.location, key, { cause: error });
     return localError(`cannot read ${key} in ${this.location}`, error);
   }
+}
+
+async function writeDurably(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
+  try {
+    let rest = parts.filter((part) => part.length > 0);
+    while (rest.length > 0) {
+      const { bytesWritten } = await file.writev(rest);
+      rest = dropBytes(rest, bytesWritten);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Of what lies there, or of what a link that we may follow leads to. */
+async function statObject(folder: HeldFolder, name: string): Promise<Stats> {
+  const found = await lstat(folder.child(name));
+  if (!found.isSymbolicLink()) return found;
+  await using file = await openFile(folder, name);
+  return await file.stat();
 }
 
 function dropBytes(parts: readonly Uint8Array[], bytes: number): Uint8Array[] {

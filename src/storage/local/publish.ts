@@ -9,10 +9,11 @@
  * the quicker one had put in its place.
  */
 import { randomBytes } from 'node:crypto';
-import { open, link, readdir, rename, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { link, lstat, readdir, rename, unlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCodeOf } from '../../lib/errors.ts';
+import { createFile } from '../../lib/held-files.ts';
+import type { HeldFolder } from '../../lib/held-folder.ts';
 import { ignoreAbsent } from './errors.ts';
 import { StorageError } from '../storage.ts';
 
@@ -21,55 +22,57 @@ const lockStaleMs = 30 * 60_000;
 const lockWaitMs = 10_000;
 
 /**
- * Gives `temporary` the name `path`. False if that name is taken by another object. `temporary` may remain: the caller
- * removes it.
+ * Gives `temporary` the name `name`, both in `folder`. False if that name is taken by another object. `temporary` may
+ * remain: the caller removes it.
  */
-export async function publish(temporary: string, path: string, links: boolean): Promise<boolean> {
-  if (!links) return publishUnderLock(temporary, path);
+export async function publish(folder: HeldFolder, temporary: string, name: string, links: boolean): Promise<boolean> {
+  if (!links) return publishUnderLock(folder, temporary, name);
   try {
-    await link(temporary, path);
+    await link(folder.child(temporary), folder.child(name));
     return true;
   } catch (error) {
     const code = systemCodeOf(error) ?? '';
     // Over NFS a repeated call may find the link that the first one made.
-    if (code === 'EEXIST') return sameFile(temporary, path);
-    if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) return publishUnderLock(temporary, path);
+    if (code === 'EEXIST') return sameFile(folder.child(temporary), folder.child(name));
+    if (['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) {
+      return publishUnderLock(folder, temporary, name);
+    }
     throw error;
   }
 }
 
 async function sameFile(a: string, b: string): Promise<boolean> {
-  const [first, second] = await Promise.all([stat(a), stat(b)]);
+  const [first, second] = await Promise.all([lstat(a), lstat(b)]);
   return first.ino === second.ino && first.dev === second.dev;
 }
 
-async function publishUnderLock(temporary: string, path: string): Promise<boolean> {
-  const own = join(dirname(path), `.lock-${basename(path)}.${randomBytes(8).toString('hex')}`);
+async function publishUnderLock(folder: HeldFolder, temporary: string, name: string): Promise<boolean> {
+  const own = `${lockPrefix(name)}${randomBytes(8).toString('hex')}`;
   try {
-    if (!(await takeLock(own, path, temporary))) return false;
+    if (!(await takeLock(folder, own, name, temporary))) return false;
     // Once more: it may have come before we had the lock, and ours be broken if we were suspended since.
-    if (await isThere(path)) return false;
-    if (!(await isThere(own))) throw lockedBy(`the lock of ${path}`);
-    await rename(temporary, path);
+    if (await isThere(folder, name)) return false;
+    if (!(await isThere(folder, own))) throw lockedBy(`the lock of ${folder.path}/${name}`);
+    await rename(folder.child(temporary), folder.child(name));
     return true;
   } finally {
-    await unlink(own).catch(ignoreAbsent);
+    await unlink(folder.child(own)).catch(ignoreAbsent);
   }
 }
 
 /** False if the object appeared while waiting for the lock. */
-async function takeLock(own: string, path: string, temporary: string): Promise<boolean> {
+async function takeLock(folder: HeldFolder, own: string, name: string, temporary: string): Promise<boolean> {
   const giveUpAt = performance.now() + lockWaitMs;
   for (;;) {
-    if (await isThere(path)) return false;
-    let rival = await rivalOf(own, path, temporary);
+    if (await isThere(folder, name)) return false;
+    let rival = await rivalOf(folder, own, name, temporary);
     if (rival === undefined) {
-      await (await open(own, 'wx', 0o600)).close();
-      rival = await rivalOf(own, path, temporary);
+      await (await createFile(folder, own)).close();
+      rival = await rivalOf(folder, own, name, temporary);
       if (rival === undefined) return true;
-      await unlink(own).catch(ignoreAbsent);
+      await unlink(folder.child(own)).catch(ignoreAbsent);
     }
-    if (performance.now() > giveUpAt) throw lockedBy(rival);
+    if (performance.now() > giveUpAt) throw lockedBy(`${folder.path}/${rival}`);
     await sleep(20 + Math.random() * 30);
   }
 }
@@ -78,17 +81,20 @@ async function takeLock(own: string, path: string, temporary: string): Promise<b
  * Another's lock file for the same object; stale ones are removed. Ages are taken between stamps of one file system
  * (the temporary is fresh): its clock may not be ours.
  */
-async function rivalOf(own: string, path: string, temporary: string): Promise<string | undefined> {
-  const prefix = `.lock-${basename(path)}.`;
-  for (const name of await readdir(dirname(path))) {
-    const lock = join(dirname(path), name);
-    if (lock === own || !name.startsWith(prefix) || !/^[0-9a-f]{16}$/.test(name.slice(prefix.length))) continue;
-    const held = await stat(lock).catch(ignoreAbsent);
+async function rivalOf(folder: HeldFolder, own: string, name: string, temporary: string): Promise<string | undefined> {
+  const prefix = lockPrefix(name);
+  for (const lock of await readdir(folder.child('.'))) {
+    if (lock === own || !lock.startsWith(prefix) || !/^[0-9a-f]{16}$/.test(lock.slice(prefix.length))) continue;
+    const held = await lstat(folder.child(lock)).catch(ignoreAbsent);
     if (held === undefined) continue;
-    if ((await stat(temporary)).mtimeMs - held.mtimeMs < lockStaleMs) return lock;
-    await unlink(lock).catch(ignoreAbsent);
+    if ((await lstat(folder.child(temporary))).mtimeMs - held.mtimeMs < lockStaleMs) return lock;
+    await unlink(folder.child(lock)).catch(ignoreAbsent);
   }
   return undefined;
+}
+
+function lockPrefix(name: string): string {
+  return `.lock-${name}.`;
 }
 
 function lockedBy(lock: string): StorageError {
@@ -98,6 +104,6 @@ function lockedBy(lock: string): StorageError {
   });
 }
 
-async function isThere(path: string): Promise<boolean> {
-  return (await stat(path).catch(ignoreAbsent)) !== undefined;
+async function isThere(folder: HeldFolder, name: string): Promise<boolean> {
+  return (await lstat(folder.child(name)).catch(ignoreAbsent)) !== undefined;
 }

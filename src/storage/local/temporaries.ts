@@ -1,38 +1,46 @@
 /** What killed runs left beside the objects: half-written temporaries and lock files. */
-import { open, readdir, stat, unlink } from 'node:fs/promises';
+import { lstat, readdir, unlink } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
+import { createFile } from '../../lib/held-files.ts';
+import type { HeldFolder } from '../../lib/held-folder.ts';
 import { ignoreAbsent } from './errors.ts';
 
 /** Removes `.tmp-*` and `.lock-*` below `root` that are older than that; returns their paths from the root. */
-export async function removeTemporaries(root: string, olderThanMs: number): Promise<string[]> {
+export async function removeTemporaries(root: HeldFolder, olderThanMs: number): Promise<string[]> {
   let nowMs: number | undefined;
   const removed: string[] = [];
-  for await (const path of temporariesBelow(root, '')) {
-    const file = await stat(join(root, path)).catch(ignoreAbsent);
+  for await (const { folder, name, path } of temporariesBelow(root, '')) {
+    const file = await lstat(folder.child(name)).catch(ignoreAbsent);
     if (file === undefined) continue;
     nowMs ??= await clockOf(root);
     if (nowMs - file.mtimeMs < olderThanMs) continue;
-    await unlink(join(root, path)).catch(ignoreAbsent);
+    await unlink(folder.child(name)).catch(ignoreAbsent);
     removed.push(path);
   }
   return removed;
 }
 
-async function* temporariesBelow(root: string, folder: string): AsyncGenerator<string> {
-  const entries = await readdir(join(root, folder), { withFileTypes: true }).catch(ignoreAbsent);
-  for (const entry of entries ?? []) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* temporariesBelow(root, path);
-    else if (/^\.(tmp|lock)-/.test(entry.name)) yield path;
+interface Temporary {
+  readonly folder: HeldFolder;
+  readonly name: string;
+  readonly path: string;
+}
+
+async function* temporariesBelow(folder: HeldFolder, above: string): AsyncGenerator<Temporary> {
+  const entries = await readdir(folder.child('.'), { withFileTypes: true }).catch(ignoreAbsent);
+  for (const { name, isFolder } of (entries ?? []).map((each) => ({ name: each.name, isFolder: each.isDirectory() }))) {
+    if (isFolder) {
+      using below = await folder.enterLater(name).catch(ignoreAbsent);
+      if (below !== undefined) yield* temporariesBelow(below, `${above}${name}/`);
+    } else if (/^\.(tmp|lock)-/.test(name)) yield { folder, name, path: `${above}${name}` };
   }
 }
 
 /** The storage's own time, by the stamp of a new file: a network disk's clock may differ from ours. */
-async function clockOf(root: string): Promise<number> {
-  const path = join(root, `.tmp-${randomBytes(8).toString('hex')}`);
-  await (await open(path, 'wx', 0o600)).close();
-  const { mtimeMs } = await stat(path);
-  await unlink(path);
+async function clockOf(root: HeldFolder): Promise<number> {
+  const name = `.tmp-${randomBytes(8).toString('hex')}`;
+  await using file = await createFile(root, name);
+  const { mtimeMs } = await file.stat();
+  await unlink(root.child(name));
   return mtimeMs;
 }

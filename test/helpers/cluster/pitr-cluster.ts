@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type LoadedConfig } from '../../../src/config/load.ts';
 import type { RunContext } from '../../../src/lib/events.ts';
 import { runTool } from '../../../src/lib/exec.ts';
-import { processStart } from '../../../src/lib/leftovers.ts';
+import { processStart } from '../../../src/lib/process-identity.ts';
 import { parsePostgresUrl } from '../../../src/config/postgres-url-parser.ts';
 import { backup } from '../../../src/operations/backup/backup.ts';
 import { pitr } from '../../../src/operations/pitr/pitr.ts';

@@ -9,8 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCodeOf } from '../../../lib/errors.ts';
 import { stateFolderHint, tellingFileErrors } from '../../../lib/file-errors.ts';
-import { processStart } from '../../../lib/leftovers.ts';
-import { ownIdentity } from '../../../lib/process-identity.ts';
+import { ownIdentity, processStart } from '../../../lib/process-identity.ts';
 import { parseWalName } from '../../../repository/wal/names.ts';
 import { segmentNumber } from '../../../source/postgres/wal/file-name.ts';
 

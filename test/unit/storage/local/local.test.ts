@@ -184,6 +184,7 @@ describe('trouble with the disk', () => {
       const space = await storage.space();
       assert.equal(space?.totalBytes, 2 * 1024 * 1024);
       assert.ok(space.freeBytes < 600_000);
+      await storage.close();
     }));
 
   test('a read-only repository is exit code 20 at once, and can be read', () =>
@@ -196,6 +197,7 @@ describe('trouble with the disk', () => {
       await assert.rejects(storage.put('a', [], { replace: true }), failsAtOnce(/read-only/));
       await assert.rejects(storage.remove(['a']), failsAtOnce(/read-only/));
       assert.equal(String(await storage.get('a')), 'x');
+      await storage.close();
     }));
 
   test('a repository of another user is exit code 20 at once, and not "absent"', async () => {
