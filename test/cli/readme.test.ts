@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../src/config/load.ts';
@@ -16,6 +16,7 @@ import { exitCodeOf } from '../../src/lib/errors.ts';
 import { commands } from '../../src/command-list.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { startRedis, type TestRedis } from '../helpers/servers/redis.ts';
+import { namesBelow } from '../helpers/cli/command-run.ts';
 import { fencesOf, linesMissing, type Fence } from '../helpers/cli/sample-output.ts';
 
 const root = dirname(dirname(import.meta.dirname));
@@ -60,12 +61,20 @@ after(async () => {
 /** What the README's second reader is in need of: a table emptied, a moment before it, and log that reaches beyond. */
 async function emptyTable(): Promise<void> {
   await postgres.psql('shop', 'CREATE TABLE visit AS SELECT n FROM generate_series(1, 500) n');
-  await sleep(1100);
+  await sleep(100);
   goodMoment = new Date().toISOString();
-  await sleep(1100);
-  await postgres.psql('shop', 'DELETE FROM visit; SELECT pg_switch_wal()');
+  await sleep(100);
+  await postgres.psql('shop', 'DELETE FROM visit');
+  const segment = await postgres.psql('shop', 'SELECT pg_walfile_name(pg_current_wal_lsn())');
+  await postgres.psql('shop', 'SELECT pg_switch_wal()');
   // The stream archives once a second.
-  await sleep(3000);
+  const archived = (): string[] => namesBelow(join(folder, 'var/backups/shop/wal')).map((name) => basename(name));
+  while (!archived().includes(`${segment.trim()}.wal`)) await sleep(50);
+}
+
+/** Until the clock shows another second than it does now. */
+async function nextSecond(): Promise<void> {
+  await sleep(1000 - (Date.now() % 1000));
 }
 
 /** Programs that the README leaves running. */
@@ -128,7 +137,7 @@ test('every block of commands runs, and prints what is shown', { timeout: 900_00
   for (const [index, fence] of fences.entries()) {
     if (!isShell(fence)) continue;
     // Names of restored databases bear the second: nobody types two of these commands in one.
-    await sleep(1000);
+    await nextSecond();
     if (fence.text.includes('wal status')) await emptyTable();
     const { code, stdout, all } = shell(inSandbox(fence.text, printed));
     printed += stdout;

@@ -63,12 +63,8 @@ before(async () => {
   const files = join(bench.folder, 'files');
   mkdirSync(files);
   writeFileSync(join(files, 'a'), 'something');
-  const document = {
-    repository: `file://${bench.repository}`,
-    targets: {
-      main: { postgres: { url: server.url(), databases: ['postgres'], base: {} }, files: { paths: [files] } },
-    },
-  };
+  const main = { postgres: { url: server.url(), databases: ['postgres'], base: {} }, files: { paths: [files] } };
+  const document = { repository: `file://${bench.repository}`, targets: { main, spare: main } };
   loaded = await loadConfig({
     cwd: bench.folder,
     env: { BACKUP_STATE_DIR: bench.stateDir, BACKUP_ENCRYPTION_KEY: testKey },
@@ -83,7 +79,7 @@ before(async () => {
     'other',
     'CREATE TABLE big AS SELECT n, md5(n::text) AS v FROM generate_series(1, 20000) n; CREATE INDEX ON big (v)',
   );
-  baseId = await takeBackup(['base', 'files']);
+  baseId = await takeBackup('main', ['base', 'files']);
   for (let n = 1; n <= 40; n++) {
     await server.query('postgres', `INSERT INTO w VALUES (${n}, 'x')`);
     const [row] = await server.query(
@@ -109,10 +105,11 @@ after(async () => {
   await bench?.[Symbol.asyncDispose]();
 });
 
-async function takeBackup(components: readonly ('base' | 'files')[]): Promise<string> {
+/** Of `main` there is the one of the beginning only, whichever tests have run; what a test takes is of `spare`. */
+async function takeBackup(target: 'main' | 'spare', components: readonly ('base' | 'files')[]): Promise<string> {
   const done = await backup(
     loaded,
-    { components: [...components], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
+    { target, components: [...components], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
     context,
   );
   assert.equal(done.outcome, 'done');
@@ -127,6 +124,8 @@ async function shipAll(): Promise<void> {
   await server.query('postgres', 'SELECT pg_switch_wal()');
   await shipper.shipped(row?.['name'] ?? '');
 }
+
+const spare = { env: { BACKUP_TARGET: 'spare' } };
 
 function time(n: number): string {
   return times[n - 1] ?? '';
@@ -155,7 +154,7 @@ test('a base backup is recovered, read as a whole and proven, with the rest; not
   await bench.nothingLeft();
   const { evidence, backup: shown } = await bench.json<ShowResult>(`show ${baseId}`);
   assert.equal(shown.standing?.state, 'proven');
-  const kept = evidence.find(({ level }) => level === 'drill');
+  const kept = evidence.findLast(({ level }) => level === 'drill');
   assert.ok(
     kept?.result === 'ok' &&
       kept.compared?.some((each) => /pg_amcheck/.test(each)) === true &&
@@ -191,9 +190,10 @@ describe('a recovery to a random moment', () => {
       assert.equal(evidence.filter(({ level, result }) => level === 'pitr' && result === 'ok').length, 2);
       assert.equal(shown.standing?.recovered?.level, 'pitr');
       const { targets } = JSON.parse((await bench.run('status --json')).stdout) as StatusResult;
-      assert.deepEqual([targets[0]?.provenMoment?.id, targets[0]?.provenMoment?.moment], [baseId, one.moment]);
+      const main = targets.find(({ name }) => name === 'main');
+      assert.deepEqual([main?.provenMoment?.id, main?.provenMoment?.moment], [baseId, one.moment]);
       assert.ok(
-        (targets[0]?.restoreTime?.steps ?? []).some(
+        (main?.restoreTime?.steps ?? []).some(
           ({ name, durationMs }) => name === 'base restore base backup' && durationMs > 0,
         ),
       );
@@ -205,7 +205,7 @@ describe('a recovery to a random moment', () => {
     return withRepository(loaded, context, async (repository) => {
       const { manifest, component, facts, inventory, run, place } = await planPitr(
         loaded,
-        { to: at, inclusive: true, action: 'pause', check: false, dryRun: true },
+        { target: 'main', to: at, inclusive: true, action: 'pause', check: false, dryRun: true },
         repository,
         context,
       );
@@ -245,7 +245,7 @@ describe('a recovery to a random moment', () => {
     const found = await withRepository(loaded, context, async (repository) => {
       const plan = await planPitr(
         loaded,
-        { to: at, inclusive: true, action: 'pause', check: false, dryRun: true },
+        { target: 'main', to: at, inclusive: true, action: 'pause', check: false, dryRun: true },
         repository,
         context,
       );
@@ -301,14 +301,14 @@ describe('a recovery to a random moment', () => {
       /there is no base backup of target nobody/,
     );
     assert.equal((await bench.run('integrity --pitr', { env })).exitCode, 2);
-    const idle = await takeBackup(['base']);
-    const { backups } = await bench.json<DrillResult>(`integrity --drill ${idle} --pitr`, { exitCode: 17 });
+    const idle = await takeBackup('spare', ['base']);
+    const { backups } = await bench.json<DrillResult>(`integrity --drill ${idle} --pitr`, { ...spare, exitCode: 17 });
     assert.deepEqual(
       backups.map(({ id, result, evidence }) => ({ id, result, evidence })),
       [{ id: idle, result: 'impossible', evidence: undefined }],
     );
-    const files = await takeBackup(['files']);
-    assert.equal((await bench.run(`integrity --drill ${files} --pitr`)).exitCode, 2);
+    const files = await takeBackup('spare', ['files']);
+    assert.equal((await bench.run(`integrity --drill ${files} --pitr`, spare)).exitCode, 2);
     await bench.nothingLeft();
   });
 });
@@ -325,14 +325,14 @@ test(
     const file = openSync(join(server.dataDir, row?.['path'] ?? ''), 'r+');
     writeSync(file, Buffer.alloc(64, 0x5a), 0, 64, 8192 * 2);
     closeSync(file);
-    const bad = await takeBackup(['base']);
-    const { backups } = await bench.json<DrillResult>(`integrity --drill ${bad}`, { exitCode: 14 });
+    const bad = await takeBackup('spare', ['base']);
+    const { backups } = await bench.json<DrillResult>(`integrity --drill ${bad}`, { ...spare, exitCode: 14 });
     assert.equal(backups[0]?.result, 'failed');
     assert.match(
       backups[0]?.components[0]?.problems.join('\n') ?? '',
       /cannot be read: [\s\S]*invalid page in block 2/,
     );
-    const { backups: listed } = await bench.json<ListResult>('list');
+    const { backups: listed } = await bench.json<ListResult>('list', spare);
     assert.equal(listed.find(({ id }) => id === bad)?.standing?.failing, true);
     await server.query('postgres', 'DROP TABLE bad');
 
