@@ -49,9 +49,9 @@ export class Selection {
   }
 
   /**
-   * Reads the catalog once, twice where a path looks like a pattern. `paths`: with or without a leading slash; a file, a
-   * folder with all that is in it, or a pattern of the whole path; what names something in the backup is that name, and
-   * no pattern. Throws not_found for one that matches nothing.
+   * Reads the catalog once, twice where a path looks like a pattern. `paths`: with or without a leading slash; a file,
+   * a folder with all that is in it, or a pattern of the whole path; what names something in the backup is that name,
+   * and no pattern. Throws not_found for one that matches nothing.
    */
   static async plan(catalog: Catalog, paths: readonly string[] | undefined, within: Buffer): Promise<Selection> {
     const names = await namesAmong(paths?.filter(hasWildcard) ?? [], catalog);
