@@ -26,8 +26,6 @@ export interface KillTargets {
   assertRestored(): Promise<void>;
   /** Fails if a place has something under the wanted name that does not equal the source. */
   assertWhole(): Promise<void>;
-  /** Leaves so many rows in the source: for what needs no long transfer. */
-  keepRows(rows: number): Promise<void>;
   /** Empties the places. */
   clear(): Promise<void>;
   stop(): Promise<void>;
@@ -78,10 +76,6 @@ export async function startKillTargets(bench: Bench, rows: number): Promise<Kill
       if (folders.includes('back')) {
         assert.deepEqual(compareTrees(readTree(files), readTree(join(back, files)), { mtimeToleranceNs: 1000n }), []);
       }
-    },
-    keepRows: async (kept) => {
-      await postgres.query('shop', `DELETE FROM item WHERE id > ${kept}`);
-      await postgres.query('shop', 'VACUUM FULL item');
     },
     clear: async () => {
       await postgres.query('postgres', 'DROP DATABASE IF EXISTS back');
