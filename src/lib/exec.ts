@@ -35,6 +35,8 @@ export interface ToolSpec {
   readonly onStderrLine?: (line: string) => void;
   /** Start in a process group of its own (servers). */
   readonly detached?: boolean;
+  /** The kernel ends a child that takes more, the file by SIGXFSZ: for one that speaks with who is not trusted. */
+  readonly limits?: { readonly memoryBytes: number; readonly fileBytes: number };
 }
 
 export interface ToolResult {
@@ -83,7 +85,8 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
   const { execa } = await import('execa');
   throwIfAborted(spec.signal);
   const stdout = spec.stdout ?? 'collect';
-  const child = execa(spec.file, [...spec.args], {
+  const [file, args] = spec.limits === undefined ? [spec.file, spec.args] : limited(spec, spec.limits);
+  const child = execa(file, [...args], {
     env: { ...baseEnvironment(), ...spec.env },
     extendEnv: false,
     // File descriptors work here, but execa's types only know them in options of their own.
@@ -115,6 +118,7 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
     if (ended.isTerminated || ended.exitCode === undefined) {
       throw new ToolError(tool, undefined, ended.signal ?? 'a signal', stderr());
     }
+    if (spec.limits !== undefined && ended.exitCode === notFoundByShell) throw notInstalled(spec.file, undefined);
     if (!(spec.okExitCodes ?? [0]).includes(ended.exitCode)) {
       throw new ToolError(tool, ended.exitCode, undefined, stderr());
     }
@@ -128,6 +132,18 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
     result,
     kill: (signal) => void child.kill(signal),
   };
+}
+
+const notFoundByShell = 127;
+
+/** A shell sets the limits and becomes the program; one that has tighter limits keeps them. */
+function limited(
+  { file, args }: ToolSpec,
+  { memoryBytes, fileBytes }: NonNullable<ToolSpec['limits']>,
+): [file: string, args: readonly string[]] {
+  const [kib, blocks] = [Math.ceil(memoryBytes / 1024), Math.ceil(fileBytes / 512)];
+  const script = `ulimit -v ${kib} 2>/dev/null; ulimit -f ${blocks} 2>/dev/null; exec "$0" "$@"`;
+  return ['/bin/sh', ['-c', script, file, ...args]];
 }
 
 /** What every child gets. */
@@ -177,6 +193,10 @@ function missingTool(file: string, cause: unknown): LifeboatError {
   if (systemCodeOf(cause) !== 'ENOENT') {
     return new LifeboatError('tool', `cannot start ${file}: ${String(cause)}`, { cause });
   }
+  return notInstalled(file, cause);
+}
+
+function notInstalled(file: string, cause: unknown): LifeboatError {
   return new LifeboatError('tool', `${file} is not installed or not in PATH`, {
     hint: `install it, then run: lifeboat doctor`,
     cause,

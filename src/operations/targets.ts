@@ -49,7 +49,7 @@ export async function sourcesOf(
 ): Promise<ComponentSource[]> {
   const makers: Record<ComponentName, (() => Promise<Source>) | undefined> = {
     database: target.postgres === undefined ? undefined : () => postgres(config, target),
-    redis: target.redis === undefined ? undefined : () => redis(target),
+    redis: target.redis === undefined ? undefined : () => redis(config, target),
     files: target.files === undefined ? undefined : () => files(config, target),
     // Whoever names it wants it; among all components it is where the configuration says so.
     base:
@@ -92,9 +92,13 @@ async function base(config: Config, { postgres: options }: TargetConfig): Promis
   });
 }
 
-async function redis({ redis: options }: TargetConfig): Promise<Source> {
+async function redis(config: Config, { redis: options }: TargetConfig): Promise<Source> {
   const { redisSource } = await import('../source/redis/snapshot.ts');
-  return redisSource({ ...(options as NonNullable<typeof options>), scratchDir: tmpdir() });
+  return redisSource({
+    ...(options as NonNullable<typeof options>),
+    scratchDir: tmpdir(),
+    hangTimeoutMs: config.hangTimeoutMs,
+  });
 }
 
 async function files(config: Config, { files: options }: TargetConfig): Promise<Source> {

@@ -1,15 +1,14 @@
 /**
  * A bare RESP connection for DUMP and RESTORE of very many or very large values: bodies stream in pieces
  * both ways, so that a value of half a gigabyte costs no memory, which a general client cannot do.
- * Replies come in the order of the commands; the caller keeps the count.
+ * Replies come in the order of the commands; the caller keeps the count. Whoever answers is not trusted: lines, lengths
+ * and the time of waiting have limits, and what does not keep to them ends the connection.
  */
-import { connect as connectNet } from 'node:net';
 import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { LifeboatError } from '../../lib/errors.ts';
-import { tlsOptions } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { redisError } from './errors.ts';
+import { connectMs, openSocket } from './socket.ts';
 
 /** The head of a reply; bodies of kind 'bulk' are still to be read. */
 export type ReplyHead =
@@ -18,43 +17,75 @@ export type ReplyHead =
   | { readonly kind: 'array' | 'bulk'; readonly length: number }
   | { readonly kind: 'null' };
 
+/** How long the server may let us wait for an answer, or for the next piece of a long one. */
+export const answerMs = 120_000;
+/** A long answer that brings so much has moved. */
+const movedBytes = 64 * 1024;
+/** A status, an error, a number or a length. */
+const maxLineBytes = 64 * 1024;
+
 export class BulkConnection implements AsyncDisposable {
   readonly endpoint: RedisEndpoint;
+  #patienceMs = connectMs;
   readonly #socket: Socket;
   readonly #incoming: AsyncIterator<Buffer>;
   readonly #unlisten: () => void;
   #buffer: Buffer = Buffer.alloc(0);
   #at = 0;
   #error: unknown;
+  /** Of the time that may be waited: this much is left for what is awaited now, which has brought so many bytes. */
+  #leftMs = connectMs;
+  #broughtBytes = 0;
 
-  private constructor(socket: Socket, endpoint: RedisEndpoint, signal: AbortSignal) {
+  private constructor(socket: Socket, endpoint: RedisEndpoint, signal: AbortSignal | undefined) {
     this.endpoint = endpoint;
     this.#socket = socket;
     this.#incoming = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
     socket.on('error', (error) => (this.#error ??= error));
-    const onAbort = (): void => void socket.destroy(signal.reason instanceof Error ? signal.reason : undefined);
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.#unlisten = () => signal.removeEventListener('abort', onAbort);
+    const onAbort = (): void => void socket.destroy(signal?.reason instanceof Error ? signal.reason : undefined);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#unlisten = () => signal?.removeEventListener('abort', onAbort);
   }
 
-  /** Connects and logs in. Throws LifeboatError (source). */
-  static async open(endpoint: RedisEndpoint, signal: AbortSignal): Promise<BulkConnection> {
-    const socket = await openSocket(endpoint);
-    const connection = new BulkConnection(socket, endpoint, signal);
+  /**
+   * Connects, logs in and hears a first answer. Throws LifeboatError (source), also later when an answer does not come
+   * within `patienceMs`.
+   */
+  static async open(
+    endpoint: RedisEndpoint,
+    signal: AbortSignal | undefined,
+    patienceMs = answerMs,
+  ): Promise<BulkConnection> {
+    const connection = new BulkConnection(await openSocket(endpoint, signal), endpoint, signal);
     try {
-      signal.throwIfAborted();
-      if (endpoint.password !== undefined) {
-        await connection.expectOk(
-          'AUTH',
-          ...(endpoint.user === undefined ? [] : [endpoint.user]),
-          endpoint.password.reveal(),
-        );
-      }
+      await connection.#logIn();
+      await connection.#greet();
+      connection.#patienceMs = patienceMs;
       return connection;
     } catch (error) {
       await connection[Symbol.asyncDispose]();
+      signal?.throwIfAborted();
       throw error;
     }
+  }
+
+  async #logIn(): Promise<void> {
+    const { user, password } = this.endpoint;
+    if (password === undefined) return;
+    await this.send(commandOf(['AUTH', ...(user === undefined ? [] : [user]), password.reveal()]));
+    const reply = await this.head();
+    // A password that nobody asked for does no harm.
+    if (reply.kind !== 'error' || /without any password configured|no password is set/i.test(reply.text)) return;
+    throw redisError(new Error(reply.text), 'cannot connect', this.endpoint);
+  }
+
+  /** A user without the right to PING is logged in all the same. */
+  async #greet(): Promise<void> {
+    await this.send(commandOf(['PING']));
+    const reply = await this.head();
+    if (reply.kind === 'simple' || (reply.kind === 'error' && reply.text.includes('NOPERM'))) return;
+    if (reply.kind !== 'error') throw this.refuse('an answer of another kind than asked for');
+    throw redisError(new Error(reply.text), 'cannot connect', this.endpoint);
   }
 
   /** Sends a command and wants +OK. Only while no other reply is due. */
@@ -62,12 +93,14 @@ export class BulkConnection implements AsyncDisposable {
     await this.send(commandOf(words));
     const reply = await this.head();
     if (reply.kind === 'error') throw redisError(new Error(reply.text), `cannot run ${words[0] ?? ''}`, this.endpoint);
+    if (reply.kind !== 'simple') throw this.refuse('an answer of another kind than asked for');
   }
 
   /** Sends bytes; waits when the server is slow to take them. The buffer must not be changed afterwards. */
   async send(bytes: Uint8Array): Promise<void> {
     if (this.#socket.destroyed) throw this.#lost();
     if (this.#socket.write(bytes)) return;
+    const timer = setTimeout(() => this.#socket.destroy(this.#silent()), this.#patienceMs);
     await new Promise<void>((resolve) => {
       const done = (): void => {
         this.#socket.off('drain', done).off('close', done);
@@ -75,57 +108,74 @@ export class BulkConnection implements AsyncDisposable {
       };
       this.#socket.on('drain', done).on('close', done);
     });
+    clearTimeout(timer);
     if (this.#socket.destroyed) throw this.#lost();
   }
 
   /** The next reply's first line. */
   async head(): Promise<ReplyHead> {
-    return this.#parse(await this.#line());
+    this.#moved();
+    return this.partHead();
+  }
+
+  /** The first line of what follows in the same answer, for which no more time is given. */
+  async partHead(): Promise<ReplyHead> {
+    return this.#parse(this.lineAtOnce() ?? (await this.#line()));
   }
 
   /** Passes over replies that only have to be no errors; gives the first error there was. */
   async pass(count: number): Promise<string | undefined> {
     let error: string | undefined;
     for (let n = 0; n < count; n++) {
+      this.#moved();
       const line = this.lineAtOnce() ?? (await this.#line());
       if (line[0] === '-') error ??= line.slice(1);
+      else if (line[0] !== '+') throw this.refuse('an answer of another kind than asked for');
     }
     return error;
   }
 
   #parse(line: string): ReplyHead {
     const rest = line.slice(1);
-    switch (line[0]) {
-      case '+':
-        return { kind: 'simple', text: rest };
-      case '-':
-        return { kind: 'error', text: rest };
-      case ':':
-        return { kind: 'integer', value: Number(rest) };
-      case '$':
-      case '*':
-        return rest === '-1' ? { kind: 'null' } : { kind: line[0] === '$' ? 'bulk' : 'array', length: Number(rest) };
-      default:
-        throw new LifeboatError('source', `Redis at ${this.endpoint.text} sent something that is not its protocol`);
-    }
+    if (line[0] === '+') return { kind: 'simple', text: rest };
+    if (line[0] === '-') return { kind: 'error', text: rest };
+    if (line[0] === ':' && /^-?\d{1,19}$/.test(rest)) return { kind: 'integer', value: Number(rest) };
+    if (line === '$-1' || line === '*-1') return { kind: 'null' };
+    const kind = line[0] === '$' ? 'bulk' : line[0] === '*' ? 'array' : undefined;
+    if (kind === undefined || !/^\d{1,15}$/.test(rest)) throw this.refuse('something that is not its protocol');
+    return { kind, length: Number(rest) };
+  }
+
+  /** Ends the connection; gives the error that says what the server sent. */
+  refuse(what: string): LifeboatError {
+    const error = new LifeboatError('source', `Redis at ${this.endpoint.text} sent ${what}`, {
+      hint: 'see that a Redis server listens there, and that nobody stands between; rediss:// is for TLS ports',
+    });
+    this.#error ??= error;
+    this.#socket.destroy();
+    return error;
   }
 
   /** The body of a bulk reply in pieces, valid until the next call. Must be read to its end. */
   async *body(length: number): AsyncGenerator<Buffer> {
     for (let left = length; left > 0;) {
       if (this.#at === this.#buffer.length) await this.#more();
+      if (this.#broughtBytes >= movedBytes) this.#moved();
       const piece = this.#buffer.subarray(this.#at, Math.min(this.#buffer.length, this.#at + left));
       this.#at += piece.length;
       left -= piece.length;
       yield piece;
     }
     while (this.#buffer.length - this.#at < 2) await this.#more();
+    if (this.#buffer.toString('latin1', this.#at, this.#at + 2) !== '\r\n') {
+      throw this.refuse('something that is not its protocol');
+    }
     this.#at += 2;
   }
 
   /** A body that is there already as a whole (small values): a view, or undefined. */
   bodyAtOnce(length: number): Buffer | undefined {
-    if (this.#buffer.length - this.#at < length + 2) return undefined;
+    if (!(length >= 0 && this.#buffer.length - this.#at >= length + 2)) return undefined;
     const start = this.#at;
     this.#at += length + 2;
     return this.#buffer.subarray(start, start + length);
@@ -134,6 +184,9 @@ export class BulkConnection implements AsyncDisposable {
   /** The next line if it is there already. */
   lineAtOnce(): string | undefined {
     const end = this.#buffer.indexOf('\r\n', this.#at, 'latin1');
+    if (end === -1 ? this.#buffer.length - this.#at > maxLineBytes : end - this.#at > maxLineBytes) {
+      throw this.refuse('a line without end');
+    }
     if (end === -1) return undefined;
     const line = this.#buffer.toString('latin1', this.#at, end);
     this.#at = end + 2;
@@ -170,14 +223,33 @@ export class BulkConnection implements AsyncDisposable {
   }
 
   async #more(): Promise<void> {
+    const since = performance.now();
+    const timer = setTimeout(() => this.#socket.destroy(this.#silent()), this.#leftMs);
     const next = await this.#incoming.next().catch((error: unknown) => {
       this.#error ??= error;
       return { done: true as const, value: undefined };
     });
+    clearTimeout(timer);
     if (next.done === true || next.value === undefined) throw this.#lost();
+    this.#leftMs = Math.max(1, this.#leftMs - (performance.now() - since));
+    this.#broughtBytes += next.value.length;
     this.#buffer =
       this.#at === this.#buffer.length ? next.value : Buffer.concat([this.#buffer.subarray(this.#at), next.value]);
     this.#at = 0;
+  }
+
+  /** What is awaited from now on has all the time again. */
+  #moved(): void {
+    this.#leftMs = this.#patienceMs;
+    this.#broughtBytes = 0;
+  }
+
+  #silent(): LifeboatError {
+    const message = `Redis at ${this.endpoint.text} has not answered for ${Math.round(this.#patienceMs / 1000)} s`;
+    return new LifeboatError('source', message, {
+      hint: 'see whether the server is busy or hangs (SLOWLOG GET), then repeat',
+      retryable: true,
+    });
   }
 
   #lost(): Error {
@@ -187,7 +259,7 @@ export class BulkConnection implements AsyncDisposable {
 }
 
 /** A command in RESP. */
-function commandOf(words: readonly (string | Uint8Array)[]): Buffer {
+export function commandOf(words: readonly (string | Uint8Array)[]): Buffer {
   const parts: Uint8Array[] = [Buffer.from(`*${words.length}\r\n`)];
   for (const word of words) {
     const bytes = typeof word === 'string' ? Buffer.from(word) : word;
@@ -197,18 +269,3 @@ function commandOf(words: readonly (string | Uint8Array)[]): Buffer {
 }
 
 const crlf = Buffer.from('\r\n');
-
-async function openSocket(endpoint: RedisEndpoint): Promise<Socket> {
-  const place =
-    endpoint.socketPath === undefined ? { host: endpoint.host, port: endpoint.port } : { path: endpoint.socketPath };
-  const socket =
-    endpoint.tls === undefined ? connectNet(place) : connectTls({ ...place, ...(await tlsOptions(endpoint.tls)) });
-  await new Promise<void>((resolve, reject) => {
-    socket.setTimeout(10_000, () => socket.destroy(new Error('it timed out')));
-    socket.once('error', (error) => reject(redisError(error, 'cannot connect', endpoint)));
-    socket.once(endpoint.tls === undefined ? 'connect' : 'secureConnect', () => resolve());
-  });
-  socket.setTimeout(0);
-  socket.setNoDelay(true);
-  return socket;
-}

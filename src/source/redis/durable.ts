@@ -2,8 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { answerMs } from './bulk-connection.ts';
 import type { RedisConnection } from './connection.ts';
 import { isRefusal } from './errors.ts';
+import { listIn } from './replies.ts';
 import type { InfoFields } from './server-info.ts';
 import { hasCommands, readInfo } from './server-info.ts';
 import type { TargetState } from './target.ts';
@@ -37,7 +39,7 @@ export async function awaitDurable(
 async function awaitAof(connection: RedisConnection, rewritten: boolean, context: RunContext): Promise<Durability> {
   if (!rewritten) {
     if (await hasCommands(connection, 'WAITAOF')) {
-      const [local] = (await connection.call('WAITAOF', 1, 0, 0)) as readonly number[];
+      const [local] = listIn(await connection.call('WAITAOF', 1, 0, answerMs / 2));
       if (local === 1) return 'aof';
     }
     // Before 7.2 only a rewrite tells that all of it has reached the disk.

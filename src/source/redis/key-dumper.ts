@@ -96,13 +96,14 @@ export class KeyDumper {
   #receiveBetween(key: string): boolean {
     for (let n = 0; n < 4; n++) {
       const line = this.#bulk.lineAtOnce();
-      if (line === undefined || line.startsWith('-')) return false;
+      if (line === undefined || line !== (n === 0 ? '+OK' : n === 3 ? '*2' : '+QUEUED')) return false;
     }
     const expiry = this.#bulk.lineAtOnce();
     const head = this.#bulk.lineAtOnce();
     if (expiry?.[0] !== ':' || head?.[0] !== '$' || head === '$-1') return false;
     const payload = this.#bulk.bodyAtOnce(Number(head.slice(1)));
-    if (payload === undefined) return false;
+    // What is odd is judged where it can be waited for.
+    if (payload === undefined || payload.length <= footerBytes) return false;
     const expireAtMs = Number(expiry.slice(1));
     const start = keyOf(Buffer.from(key, 'latin1'), payload[0] ?? 0, expireAtMs < 0 ? undefined : expireAtMs);
     const length = payload.length;
@@ -117,23 +118,30 @@ export class KeyDumper {
   async #receive(key: string): Promise<void> {
     const commands = this.#absolute ? 2 : 3;
     // +OK, +QUEUED for each command, and the head of EXEC's array.
-    const error = await this.#bulk.pass(commands + 2);
-    if (error !== undefined) throw redisError(new Error(error), 'cannot read a key', this.#bulk.endpoint);
+    const error = await this.#bulk.pass(commands + 1);
+    const all = await this.#bulk.head();
+    const refusal = error ?? (all.kind === 'error' ? all.text : undefined);
+    if (refusal !== undefined) throw redisError(new Error(refusal), 'cannot read a key', this.#bulk.endpoint);
+    const isWhole = all.kind === 'array' && all.length === commands;
+    if (!isWhole) throw this.#bulk.refuse('an answer of another kind than asked for');
     const expireAtMs = await this.#expiry();
     const reply = await this.#bulk.head();
     this.#refuse(reply);
-    if (reply.kind !== 'bulk') {
+    if (reply.kind === 'null') {
       this.vanished++;
       return;
     }
+    if (reply.kind !== 'bulk' || reply.length <= footerBytes) throw this.#bulk.refuse('a value that is none');
     this.#meanBytes = this.#meanBytes * 0.9 + reply.length * 0.1 + 1;
+    this.#out.announce(reply.length);
     await this.#payload(key, expireAtMs, reply.length);
   }
 
   async #expiry(): Promise<number | undefined> {
     const ttl = await this.#bulk.head();
     this.#refuse(ttl);
-    const value = ttl.kind === 'integer' ? ttl.value : -1;
+    if (ttl.kind !== 'integer') throw this.#bulk.refuse('a time that is none');
+    const { value } = ttl;
     if (this.#absolute) return value < 0 ? undefined : value;
     this.#refuse(await this.#bulk.head());
     const [seconds, micros] = [await this.#number(), await this.#number()];
@@ -142,7 +150,8 @@ export class KeyDumper {
 
   async #number(): Promise<number> {
     const head = await this.#bulk.head();
-    return head.kind === 'bulk' ? Number((await this.#bulk.bodyOf(head.length)).toString('latin1')) : Number.NaN;
+    if (head.kind !== 'bulk' || head.length > 20) throw this.#bulk.refuse('a time that is none');
+    return Number((await this.#bulk.bodyOf(head.length)).toString('latin1'));
   }
 
   /** Streams a payload into the file, all but its footer, which is checked. */

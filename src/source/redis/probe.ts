@@ -7,7 +7,7 @@ import type { RedisConnection } from './connection.ts';
 import { withRedis } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import type { InfoFields } from './server-info.ts';
-import { hasCommands, readInfo, versionFrom } from './server-info.ts';
+import { hasCommands, numberIn, readInfo, versionFrom } from './server-info.ts';
 
 /** Throws LifeboatError (source) when the server cannot be reached. */
 export function probeRedis(
@@ -26,7 +26,7 @@ export function probeRedis(
         replicationId: info.get('master_replid') ?? 'unknown',
         make: versionFrom(info).text,
       },
-      estimatedBytes: numberOf(info, 'used_memory_dataset'),
+      estimatedBytes: numberIn(info, 'used_memory_dataset'),
       problems: [
         ...stateProblems(info),
         ...(method === 'scan' ? [] : await replicationProblems(connection, endpoint, method)),
@@ -98,9 +98,4 @@ async function replicationProblems(
   } catch {
     return [];
   }
-}
-
-function numberOf(info: InfoFields, name: string): number | undefined {
-  const value = info.get(name);
-  return value === undefined ? undefined : Number(value);
 }

@@ -3,18 +3,26 @@ import type { FileHandle } from 'node:fs/promises';
 import { LifeboatError } from '../../lib/errors.ts';
 import { Crc64 } from './rdb/crc64.ts';
 import { endOpcode } from './rdb/writer.ts';
+import type { SnapshotLimit } from './snapshot-limit.ts';
 
 export class RdbFileWriter {
   readonly #file: FileHandle;
   readonly #crc = new Crc64();
   readonly #onBytes: (bytes: number) => void;
   readonly #buffer = Buffer.allocUnsafe(1024 * 1024);
+  readonly #limit: SnapshotLimit;
   #used = 0;
   #written = 0;
 
-  constructor(file: FileHandle, onBytes: (bytes: number) => void) {
+  constructor(file: FileHandle, onBytes: (bytes: number) => void, limit: SnapshotLimit) {
     this.#file = file;
     this.#onBytes = onBytes;
+    this.#limit = limit;
+  }
+
+  /** Throws (source, space) where so many bytes more would pass the limit: before they are waited for. */
+  announce(bytes: number): void {
+    if (this.#written + this.#used + bytes > this.#limit.bytes) throw this.#limit.exceeded();
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -52,6 +60,7 @@ export class RdbFileWriter {
   }
 
   async #flush(bytes: Uint8Array): Promise<void> {
+    if (this.#written + bytes.length > this.#limit.bytes) throw this.#limit.exceeded();
     try {
       for (let at = 0; at < bytes.length;) at += (await this.#file.write(bytes, at)).bytesWritten;
     } catch (error) {

@@ -11,6 +11,8 @@ import { connectRedis } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { KeyRestorer } from './key-restorer.ts';
 import { KeySpool } from './key-spool.ts';
+import { listKeys } from './list-keys.ts';
+import { roomIn } from './snapshot-limit.ts';
 import { Crc64 } from './rdb/crc64.ts';
 import type { RdbSummary } from './rdb/summary.ts';
 import type { RdbFunction } from './rdb/walk.ts';
@@ -142,18 +144,10 @@ async function listOldKeys(
   context: RunContext,
 ): Promise<Map<number, KeySpool>> {
   const old = new Map<number, KeySpool>();
-  for (const db of request.state.keyspace.keys()) {
+  for (const [db, { keys }] of request.state.keyspace) {
     const spool = new KeySpool(request.folder, `old-${db}`);
     await control.call('SELECT', db);
-    for (let cursor = ''; cursor !== '0';) {
-      context.signal.throwIfAborted();
-      const [next, keys] = (await control.callBuffer('SCAN', cursor === '' ? '0' : cursor, 'COUNT', 1000)) as [
-        Buffer,
-        Buffer[],
-      ];
-      for (const key of keys) await spool.add(key);
-      cursor = next.toString('latin1');
-    }
+    await listKeys(control, spool, { expectedKeys: keys, maxBytes: await roomIn(request.folder) }, context);
     old.set(db, spool);
   }
   if (old.size > 0) await control.call('SELECT', 0);

@@ -12,25 +12,31 @@ import { connectRedis } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { footerBytes, KeyDumper, OtherRdbVersionError } from './key-dumper.ts';
 import { KeySpool } from './key-spool.ts';
+import { listKeys } from './list-keys.ts';
 import { rdbVersionOf } from './rdb-versions.ts';
 import { auxOf, databaseOf, headerOf } from './rdb/writer.ts';
 import { RdbFileWriter } from './rdb-file-writer.ts';
 import { isRefusal } from './errors.ts';
 import { readInfo, readKeyspace, versionFrom } from './server-info.ts';
+import type { SnapshotLimit } from './snapshot-limit.ts';
 
 export interface ScanResult {
   /** Keys that went away (or expired) between being listed and being read. */
   readonly vanishedKeys: number;
 }
 
-/**
- * Writes an RDB file to `path` (must not exist; 0600); `folder` takes lists of keys meanwhile. Throws LifeboatError:
- * source, space.
- */
+export interface ScanPlace {
+  /** The file to make (0600); must not exist. */
+  readonly path: string;
+  /** Takes lists of keys meanwhile. */
+  readonly folder: string;
+  readonly limit: SnapshotLimit;
+}
+
+/** Writes an RDB file. Throws LifeboatError: source, space. */
 export async function spoolByScan(
   endpoint: RedisEndpoint,
-  path: string,
-  folder: string,
+  { path, folder, limit }: ScanPlace,
   context: RunContext,
   onBytes: (bytes: number) => void = () => {},
 ): Promise<ScanResult> {
@@ -38,8 +44,8 @@ export async function spoolByScan(
     await using connection = await connectRedis(endpoint, context.signal);
     await using bulk = await BulkConnection.open(endpoint, context.signal);
     await using file = await open(path, 'wx', 0o600);
-    const out = new RdbFileWriter(file, onBytes);
-    const vanishedKeys = await writeAll({ connection, bulk, out, folder, context }, knownVersion);
+    const out = new RdbFileWriter(file, onBytes, limit);
+    const vanishedKeys = await writeAll({ connection, bulk, out, folder, limit, context }, knownVersion);
     await out.end();
     return { vanishedKeys };
   };
@@ -57,6 +63,7 @@ interface Work {
   readonly bulk: BulkConnection;
   readonly out: RdbFileWriter;
   readonly folder: string;
+  readonly limit: SnapshotLimit;
   readonly context: RunContext;
 }
 
@@ -65,7 +72,7 @@ interface Work {
  * that differs.
  */
 async function writeAll(
-  { connection, bulk, out, folder, context }: Work,
+  { connection, bulk, out, folder, limit, context }: Work,
   knownVersion: number | undefined,
 ): Promise<number> {
   const info = await readInfo(connection, 'server');
@@ -84,7 +91,8 @@ async function writeAll(
       await connection.call('SELECT', db);
       await bulk.expectOk('SELECT', String(db));
     }
-    const keys = await listKeys(connection, new KeySpool(folder, String(db)), context);
+    const keys = new KeySpool(folder, String(db));
+    await listKeys(connection, keys, { expectedKeys: counts.keys, maxBytes: limit.bytes }, context);
     await out.write(databaseOf(db, counts.keys, counts.expires));
     for await (const partition of keys.partitions()) {
       context.signal.throwIfAborted();
@@ -106,15 +114,4 @@ async function dumpFunctions(connection: RedisConnection): Promise<Buffer | unde
     if (error instanceof LifeboatError && isRefusal(error.cause)) return undefined;
     throw error;
   }
-}
-
-async function listKeys(connection: RedisConnection, spool: KeySpool, context: RunContext): Promise<KeySpool> {
-  let cursor = '0';
-  do {
-    context.signal.throwIfAborted();
-    const [next, keys] = (await connection.callBuffer('SCAN', cursor, 'COUNT', 1000)) as [Buffer, Buffer[]];
-    for (const key of keys) await spool.add(key);
-    cursor = next.toString('latin1');
-  } while (cursor !== '0');
-  return spool;
 }

@@ -4,6 +4,7 @@
  */
 import type { RedisConnection } from './connection.ts';
 import type { RedisFacts } from './facts.ts';
+import { listIn, textsIn } from './replies.ts';
 import { readInfo, versionFrom } from './server-info.ts';
 
 export type ServerFacts = Pick<
@@ -49,7 +50,7 @@ export async function readServerFacts(connection: RedisConnection): Promise<Serv
 
 /** ACL LIST without what proves a password: hashes (#…) and, on odd servers, clear text (>…). */
 async function readAclUsers(connection: RedisConnection): Promise<string[]> {
-  const lines = (await connection.call('ACL', 'LIST')) as readonly string[];
+  const lines = textsIn(await connection.call('ACL', 'LIST'));
   return lines.map((line) =>
     line
       .split(' ')
@@ -61,7 +62,7 @@ async function readAclUsers(connection: RedisConnection): Promise<string[]> {
 async function readSettings(connection: RedisConnection): Promise<Record<string, string> | undefined> {
   const settings: Record<string, string> = {};
   for (const name of wanted) {
-    const reply = await optional(async () => (await connection.call('CONFIG', 'GET', name)) as readonly string[]);
+    const reply = await optional(async () => textsIn(await connection.call('CONFIG', 'GET', name)));
     if (reply === undefined) return undefined;
     if (reply[1] !== undefined) settings[name] = reply[1];
   }
@@ -69,8 +70,8 @@ async function readSettings(connection: RedisConnection): Promise<Record<string,
 }
 
 async function readModules(connection: RedisConnection): Promise<string[]> {
-  const modules = (await connection.call('MODULE', 'LIST')) as readonly (readonly (string | number)[])[];
-  return modules.map((fields) => `${fields[1]} ${fields[3]}`);
+  const modules = listIn(await connection.call('MODULE', 'LIST')).map(listIn);
+  return modules.map((fields) => `${String(fields[1])} ${String(fields[3])}`);
 }
 
 async function optional<T>(ask: () => Promise<T>): Promise<T | undefined> {

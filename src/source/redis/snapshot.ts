@@ -18,15 +18,18 @@ import { readPieces, runRedisCheck, summarizeFile } from './rdb-file.ts';
 import { clusterRefusal } from './errors.ts';
 import { spoolByScan } from './scan.ts';
 import { openScratch } from './scratch.ts';
-import { readInfo } from './server-info.ts';
+import { numberIn, readInfo } from './server-info.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { readServerFacts } from './server-facts.ts';
+import { snapshotLimit, type SnapshotLimit } from './snapshot-limit.ts';
 import { ReplicationRefusedError, spoolSnapshot } from './spool.ts';
 
 export interface RedisSourceOptions extends RedisAddress {
   readonly method: 'auto' | 'replication' | 'scan';
   /** Where the snapshot is spooled; it needs about the size of the data set. */
   readonly scratchDir: string;
+  /** So long without bytes ends a snapshot; default: 10 minutes. */
+  readonly hangTimeoutMs?: number | undefined;
 }
 
 /** The name of the one artifact. */
@@ -55,7 +58,10 @@ async function* dump(
 ): AsyncGenerator<Artifact> {
   await using scratch = await openScratch(options.scratchDir);
   const path = join(scratch.path, redisArtifactName);
-  const facts = await takeRedisSnapshot({ endpoint, method: options.method, path, folder: scratch.path }, context);
+  const facts = await takeRedisSnapshot(
+    { endpoint, method: options.method, path, folder: scratch.path, hangTimeoutMs: options.hangTimeoutMs },
+    context,
+  );
   const body = oneReading(path, context.signal);
   yield {
     name: redisArtifactName,
@@ -75,6 +81,7 @@ export interface SnapshotRequest {
   readonly path: string;
   /** A private folder for what is needed meanwhile. */
   readonly folder: string;
+  readonly hangTimeoutMs?: number | undefined;
 }
 
 /**
@@ -84,13 +91,13 @@ export interface SnapshotRequest {
 export async function takeRedisSnapshot(request: SnapshotRequest, context: RunContext): Promise<RedisFacts> {
   const { endpoint, path } = request;
   const startedAt = new Date();
-  const server = await withRedis(endpoint, context.signal, async (connection) => {
+  const { server, limit } = await withRedis(endpoint, context.signal, async (connection) => {
     const info = await readInfo(connection, 'memory', 'cluster');
     if (info.get('cluster_enabled') === '1') throw clusterRefusal(endpoint);
     await requireSpace(request.folder, expectedBytes(info), 'the Redis snapshot');
-    return readServerFacts(connection);
+    return { server: await readServerFacts(connection), limit: await snapshotLimit(endpoint, info, request.folder) };
   });
-  const how = await spool(request, context);
+  const how = await spool(request, limit, context);
   const endedAt = new Date();
   const summary = await summarizeFile(path, context);
   const checked = await runRedisCheck(path, context);
@@ -110,7 +117,7 @@ export async function takeRedisSnapshot(request: SnapshotRequest, context: RunCo
 
 type Spooled = Pick<RedisFacts, 'consistency' | 'scanReason' | 'vanishedKeys'>;
 
-async function spool(request: SnapshotRequest, context: RunContext): Promise<Spooled> {
+async function spool(request: SnapshotRequest, limit: SnapshotLimit, context: RunContext): Promise<Spooled> {
   const { endpoint, method, path, folder } = request;
   // The spool is no part of the artifact's bytes, but a run in which it grows is not hung.
   const onBytes = (readBytes: number): void =>
@@ -123,7 +130,7 @@ async function spool(request: SnapshotRequest, context: RunContext): Promise<Spo
         component: 'redis',
         message: `taking a snapshot of Redis at ${endpoint.text} over replication`,
       });
-      await spoolSnapshot(endpoint, path, context, onBytes);
+      await spoolSnapshot(endpoint, { path, limit, hangTimeoutMs: request.hangTimeoutMs }, context, onBytes);
       return { consistency: 'snapshot' };
     } catch (error) {
       if (method !== 'auto' || !(error instanceof ReplicationRefusedError)) throw error;
@@ -137,7 +144,7 @@ async function spool(request: SnapshotRequest, context: RunContext): Promise<Spo
     message: `reading Redis at ${endpoint.text} key by key; the copy is not of one moment${why}`,
   });
   await rm(path, { force: true });
-  const { vanishedKeys } = await spoolByScan(endpoint, path, folder, context, onBytes);
+  const { vanishedKeys } = await spoolByScan(endpoint, { path, folder, limit }, context, onBytes);
   return { consistency: 'scan', vanishedKeys, ...(scanReason === undefined ? {} : { scanReason }) };
 }
 
@@ -146,7 +153,7 @@ async function spool(request: SnapshotRequest, context: RunContext): Promise<Spo
  * too.
  */
 function expectedBytes(info: ReadonlyMap<string, string>): number {
-  return Math.ceil(Number(info.get('used_memory_dataset') ?? 0) / 2);
+  return Math.ceil((numberIn(info, 'used_memory_dataset') ?? 0) / 2);
 }
 
 interface Parts {

@@ -11,46 +11,69 @@ import { rememberProcess } from '../../lib/leftovers.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { redisCliArguments, redisCliEnvironment } from './endpoint.ts';
 import { redisError } from './errors.ts';
+import type { SnapshotLimit } from './snapshot-limit.ts';
 
 /** The server does not let us replicate: rights, or a managed server without SYNC. A scan may still do. */
 export class ReplicationRefusedError extends LifeboatError {
   override readonly name = 'ReplicationRefusedError';
 }
 
-/**
- * Writes a snapshot to `path` (must not exist; 0600). `onBytes` hears of its growth. Throws LifeboatError: source,
- * space, tool.
- */
+export interface SpoolPlace {
+  /** The file to make (0600); must not exist. */
+  readonly path: string;
+  readonly limit: SnapshotLimit;
+  /** So long without bytes is a server that hangs; default: 10 minutes. */
+  readonly hangTimeoutMs?: number | undefined;
+}
+
+/** What redis-cli may take: it collects whatever a server answers it, and needs some MiB. */
+const memoryBytes = 512 * 1024 * 1024;
+/** Less in all of the time is none: line ends keep a replica waiting, for ever if need be. */
+const movedBytes = 64 * 1024;
+
+/** Writes a snapshot. `onBytes` hears of its growth. Throws LifeboatError: source, space, tool. */
 export async function spoolSnapshot(
   endpoint: RedisEndpoint,
-  path: string,
+  { path, limit, hangTimeoutMs = 600_000 }: SpoolPlace,
   context: RunContext,
   onBytes: (bytes: number) => void = () => {},
 ): Promise<void> {
   // Made beforehand: redis-cli would make it readable for all.
   await (await open(path, 'wx', 0o600)).close();
+  const hung = new AbortController();
   const tool = await startTool({
     file: 'redis-cli',
     args: [...redisCliArguments(endpoint), '--rdb', path],
     env: redisCliEnvironment(endpoint),
-    signal: context.signal,
+    signal: AbortSignal.any([context.signal, hung.signal]),
+    limits: { memoryBytes, fileBytes: limit.bytes },
   });
   using _ = rememberProcess(tool.pid);
-  const watch = setInterval(
-    () =>
-      void stat(path).then(
-        (file) => onBytes(file.size),
-        () => {},
-      ),
-    1000,
-  );
+  let [movedAt, movedSize] = [performance.now(), 0];
+  const look = async (): Promise<void> => {
+    const { size } = await stat(path);
+    onBytes(size);
+    if (size >= movedSize + movedBytes) [movedAt, movedSize] = [performance.now(), size];
+    else if (performance.now() - movedAt > hangTimeoutMs) hung.abort(silent(endpoint, hangTimeoutMs));
+  };
+  const watch = setInterval(() => void look().catch(() => {}), Math.min(1000, hangTimeoutMs / 2));
   try {
     await tool.result;
   } catch (error) {
+    if (error instanceof ToolError && error.toolSignal === 'SIGXFSZ') throw limit.exceeded();
     throw error instanceof ToolError ? classified(error, endpoint) : error;
   } finally {
     clearInterval(watch);
   }
+}
+
+function silent({ text }: RedisEndpoint, hangTimeoutMs: number): LifeboatError {
+  const seconds = Math.round(hangTimeoutMs / 1000);
+  return new LifeboatError(
+    'source',
+    `hung: Redis at ${text} has sent next to nothing of its snapshot for ${seconds} s`,
+    { retryable: true, hint: 'look into the log of the Redis server; hangTimeoutSeconds sets the limit' },
+  );
 }
 
 function classified(error: ToolError, endpoint: RedisEndpoint): LifeboatError {

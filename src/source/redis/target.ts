@@ -2,7 +2,7 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RedisConnection } from './connection.ts';
 import { clusterRefusal } from './errors.ts';
-import { hasCommands, readConfig, readInfo, readKeyspace, versionFrom } from './server-info.ts';
+import { hasCommands, numberIn, readConfig, readInfo, readKeyspace, versionFrom } from './server-info.ts';
 import type { ServerVersion } from './server-info.ts';
 
 export interface TargetState {
@@ -42,16 +42,16 @@ export async function inspectTarget(connection: RedisConnection): Promise<Target
     version: versionFrom(info),
     keys: [...keyspace.values()].reduce((sum, { keys }) => sum + keys, 0),
     keyspace,
-    replicas: Number(info.get('connected_slaves') ?? 0),
+    replicas: numberIn(info, 'connected_slaves') ?? 0,
     sentinel: await hasSentinel(connection),
-    databases: databases === undefined ? undefined : Number(databases),
+    databases: /^\d{1,9}$/.test(databases ?? '') ? Number(databases) : undefined,
     controllable:
       databases !== undefined &&
       (await hasCommands(connection, 'CONFIG', 'REPLICAOF')) &&
       (await mayRun(connection, 'REPLICAOF', 'no', 'one')),
     aof: info.get('aof_enabled') === '1',
     save: await readConfig(connection, 'save'),
-    maxMemory: Number(info.get('maxmemory') ?? 0),
+    maxMemory: numberIn(info, 'maxmemory') ?? 0,
   };
 }
 

@@ -8,6 +8,7 @@ import type { RedisConnection } from './connection.ts';
 import type { RdbKey } from './rdb/walk.ts';
 import { summarizeFile } from './rdb-file.ts';
 import { isRefusal } from './errors.ts';
+import { listIn, textsIn } from './replies.ts';
 
 /** A few keys to look up one by one. */
 export interface SampleKey {
@@ -80,12 +81,12 @@ export async function compareSample(
 }
 
 async function isAsRecorded(target: RedisConnection, key: SampleKey): Promise<boolean> {
-  const [type, ttl, time] = (await Promise.all([
+  const [type, ttl, nowMs] = await Promise.all([
     target.call('TYPE', key.key),
     target.call('PTTL', key.key),
-    target.call('TIME'),
-  ])) as [string, number, [string, string]];
-  const nowMs = Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000);
+    serverTimeMs(target),
+  ]);
+  if (typeof ttl !== 'number') return false;
   if (key.expireAtMs !== undefined && key.expireAtMs <= nowMs) return ttl === -2 || ttl >= 0;
   if (key.type === 'module' ? type === 'none' : type !== key.type) return false;
   // PTTL and TIME are read one after the other: 1 s covers what lies between.
@@ -99,10 +100,12 @@ async function equalDigests(
 ): Promise<number | undefined> {
   const names = keys.map(({ key }) => key);
   try {
-    const [there, here] = (await Promise.all([
-      target.call('DEBUG', 'DIGEST-VALUE', ...names),
-      reference.call('DEBUG', 'DIGEST-VALUE', ...names),
-    ])) as [string[], string[]];
+    const [there = [], here = []] = (
+      await Promise.all([
+        target.call('DEBUG', 'DIGEST-VALUE', ...names),
+        reference.call('DEBUG', 'DIGEST-VALUE', ...names),
+      ])
+    ).map(textsIn);
     return there.filter((digest, n) => digest === here[n]).length;
   } catch (error) {
     if (error instanceof LifeboatError && isRefusal(error.cause ?? error)) return undefined;
@@ -113,7 +116,7 @@ async function equalDigests(
 /** Names of the function libraries, sorted; undefined where the server has none or does not tell. */
 export async function functionNames(connection: RedisConnection): Promise<string[] | undefined> {
   try {
-    const libraries = (await connection.call('FUNCTION', 'LIST')) as readonly (readonly unknown[])[];
+    const libraries = listIn(await connection.call('FUNCTION', 'LIST')).map(listIn);
     return libraries.map((fields) => String(fields[fields.indexOf('library_name') + 1])).sort();
   } catch {
     return undefined;
@@ -133,7 +136,7 @@ export async function countLiveKeys(path: string, atMs: number, context: RunCont
 
 /** The server's clock in ms since 1970: it, not ours, decides what has expired. */
 export async function serverTimeMs(connection: RedisConnection): Promise<number> {
-  const [seconds, micros] = (await connection.call('TIME')) as [string, string];
+  const [seconds, micros] = textsIn(await connection.call('TIME'));
   return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
 }
 

@@ -61,8 +61,8 @@ export async function runMeasured(
   return { document: JSON.parse(caught.out), peakBytes, durationMs: performance.now() - began };
 }
 
-/** 0 once the process is gone. */
-function peakOf(pid: number): number {
+/** The most memory that a process has had at a time (VmHWM); 0 once it is gone. */
+export function peakOf(pid: number): number {
   try {
     return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
   } catch {
