@@ -2,9 +2,9 @@
  * The paths that a backup of files begins at. A configured path that is not there fails the backup:
  * backing up nothing without a word is how uploads get lost when a disk was not mounted.
  */
-import { realpath } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
+import { resolveLinks } from './resolve-links.ts';
 import { statLink } from './system-calls.ts';
 import { compareTreeOrder, displayPath, isWithin } from './names.ts';
 
@@ -13,8 +13,12 @@ export interface Root {
   readonly path: Buffer;
   /** Its name in the tar. Empty for `/`. */
   readonly member: Buffer;
-  /** Where to read it: a root that is a symlink is followed (a link alone would be a backup of nothing). */
+  /**
+   * Where to read it, without symlinks: a root that is one is followed (a link alone would be a backup of nothing),
+   * unless somebody could lead us by it to what is not theirs.
+   */
   readonly realPath: Buffer;
+  /** The path itself is a symlink. */
   readonly followed: boolean;
   readonly stat: BigIntStats;
 }
@@ -58,16 +62,16 @@ async function resolveRoot(path: string): Promise<Root> {
   try {
     const bytes = Buffer.from(path);
     const link = await statLink(bytes);
-    const followed = link.isSymbolicLink();
-    const realPath = followed ? await realpath(bytes, { encoding: 'buffer' }) : bytes;
+    const realPath = await resolveLinks(bytes);
     return {
       path: bytes,
       member: bytes.subarray(1),
       realPath,
-      followed,
-      stat: followed ? await statLink(realPath) : link,
+      followed: link.isSymbolicLink(),
+      stat: await statLink(realPath),
     };
   } catch (error) {
+    if (error instanceof LifeboatError) throw error;
     const missing = systemCodeOf(error) === 'ENOENT' || systemCodeOf(error) === 'ENOTDIR';
     const why = missing ? 'it does not exist' : messageOf(error);
     throw new LifeboatError('source', `cannot back up ${displayPath(Buffer.from(path))}: ${why}`, {

@@ -68,6 +68,19 @@ const separator = Buffer.from('/');
 /** Opens a folder; a symlink in the last place is refused (ELOOP, ENOTDIR). */
 export async function openFolder(path: Buffer): Promise<Folder> {
   const fd = await openFile(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  return folderOf(fd, path);
+}
+
+/** Linux' O_PATH: to go on from it, for which the right to pass through is enough. */
+const passing = hasProc ? 0o10000000 : constants.O_RDONLY;
+
+/** The same for a folder on the way, that need not be listed. */
+export async function passFolder(path: Buffer): Promise<Folder> {
+  const fd = await openFile(path, passing | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  return folderOf(fd, path);
+}
+
+function folderOf(fd: number, path: Buffer): Folder {
   const prefix = hasProc ? Buffer.from(`/proc/self/fd/${fd}/`) : Buffer.concat([path, separator]);
   return { fd, child: (name) => Buffer.concat([prefix, name]) };
 }

@@ -10,6 +10,7 @@ import { messageOf, systemCodeOf } from '../../lib/errors.ts';
 import { closeFile, type Folder, listFolder, type NameList, openFolder, statFile, statLink } from './system-calls.ts';
 import { decodeName, joinName } from './names.ts';
 import type { PathMatcher } from './pattern.ts';
+import { openAbove } from './resolve-links.ts';
 import { readSmallFile, type SmallFile, smallFileBytes } from './read-file.ts';
 import type { Root } from './roots.ts';
 
@@ -82,8 +83,7 @@ export async function* walk(options: WalkOptions): AsyncGenerator<WalkedEntry> {
   const way: Way = { levels: [], waiting: [], budget: { bytes: aheadBytes } };
   try {
     for (const [index, root] of options.roots.entries()) {
-      yield* visit(options, way, await prepareRoot(options, root, index));
-      yield* walkBelow(options, way);
+      yield* walkRoot(options, way, root, index);
     }
   } finally {
     for (const level of way.levels) {
@@ -138,9 +138,23 @@ async function* visit(options: WalkOptions, way: Way, looked: Looked): AsyncGene
   else if (!isWanted) waiting.pop();
 }
 
-async function prepareRoot(options: WalkOptions, root: Root, index: number): Promise<Looked> {
-  const place: Place = { root: index, member: root.member, components: [], included: false, device: root.stat.dev };
-  return prepare(options, root.realPath, place, { bytes: 0 });
+/** The way to a root is gone again without following anything: it may lead through folders of others. */
+async function* walkRoot(options: WalkOptions, way: Way, root: Root, index: number): AsyncGenerator<WalkedEntry> {
+  const { member } = root;
+  const place: Place = { root: index, member, components: [], included: false, device: root.stat.dev };
+  let above: Awaited<ReturnType<typeof openAbove>>;
+  try {
+    above = await openAbove(root.realPath);
+  } catch (error) {
+    return options.problem({ ...problemOf(error), member });
+  }
+  try {
+    const path = above === undefined ? root.realPath : above.child(above.name);
+    yield* visit(options, way, await prepare(options, path, place, { bytes: 0 }));
+    yield* walkBelow(options, way);
+  } finally {
+    if (above !== undefined) await closeFile(above.fd);
+  }
 }
 
 /** Opens the folder that was just seen. What is in it is listed now; what happens to it later shows as vanished. */
