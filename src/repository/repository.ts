@@ -72,7 +72,11 @@ function noneWhereAbsent(error: unknown): undefined {
   if (!(error instanceof NotFoundError)) throw error;
 }
 
+/** It has some hundred. */
+const maxInfoBytes = 64 * 1024;
+
 function parseRepositoryInfo(bytes: Buffer): RepositoryInfo {
+  if (bytes.length > maxInfoBytes) throw damaged(repositoryObject, `${bytes.length} bytes are too many`);
   let value: unknown;
   try {
     value = parseJson(bytes.toString());

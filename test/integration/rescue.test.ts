@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,6 +21,7 @@ import { newIdentity, recipientOf } from '../../src/repository/keys/age.ts';
 import type { Manifest } from '../../src/repository/manifests/manifest.ts';
 import { signerFromSeed } from '../../src/repository/box/signing.ts';
 import { sealWalBox } from '../../src/repository/wal/box.ts';
+import { bomb } from '../helpers/repository/bomb.ts';
 import { streamArtifact } from '../helpers/repository/chunk-repository.ts';
 import { backUp, encryption, testRepository, type TestRepository } from '../helpers/repository/repository.ts';
 
@@ -43,6 +45,7 @@ function rescue(
   const run = spawnSync(process.execPath, [script, ...args, ...(secret === undefined ? [] : ['--key-file', keyFile])], {
     env,
     encoding: 'utf8',
+    timeout: 60_000,
   });
   return { code: run.status, out: run.stdout, err: run.stderr };
 }
@@ -204,6 +207,31 @@ test('flipped bytes and truncations of every object it reads are noticed, and no
   }
   rmSync(join(home.root, pack));
   assert.equal(rescue(['extract', home.root, manifest.id, outFolder()], rawKey).code, 14);
+});
+
+test('what lies in a repository costs neither memory nor time by what it claims', async () => {
+  const { home, manifest } = await filled(encryption({ enabled: false }), { method: 'none', level: 0 });
+  const at = (object: string): string => join(home.root, object);
+  const damaged = (words: readonly string[], message: RegExp): void => {
+    const { code, err } = rescue(words);
+    assert.deepEqual([code, message.test(err)], [14, true], `${words.join(' ')}: ${code} ${err}`);
+  };
+  mkdirSync(at('wal/1'), { recursive: true });
+  const segment = 'wal/1/000000010000000000000001.wal';
+  writeFileSync(at(segment), await bomb(3, segment));
+  damaged(['extract', home.root, 'wal', outFolder()], /yields 16777216000 bytes, more than its kind may/);
+  const object = at(`manifests/${manifest.id}.json`);
+  const extract = (): readonly string[] => ['extract', home.root, manifest.id, outFolder()];
+  const seal = `,\n  "seal": "${'0'.repeat(64)}"\n}\n`;
+  writeFileSync(object, `{"x": ${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}${seal}`);
+  damaged(extract(), /is not JSON/);
+  writeFileSync(object, `{"x": [${'[],'.repeat(2_000_000)}[]]${seal}`);
+  damaged(extract(), /too large/);
+  truncateSync(object, 2 ** 33);
+  damaged(extract(), /too large/);
+  rmSync(object);
+  spawnSync('mkfifo', [object]);
+  damaged(extract(), /no file/);
 });
 
 test('usage: unknown commands, ids and folders that are not empty', async () => {

@@ -2,19 +2,17 @@
  * Small inputs that claim, or become, far more than they are: each is refused before it costs memory, stack or time.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readAtMost } from '../../src/lib/bounded-read.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { parseFacts } from '../../src/repository/backups/facts.ts';
-import { closing, openBox } from '../../src/repository/box/box.ts';
-import { BoxCipher } from '../../src/repository/box/cipher.ts';
-import { chunkIdOf } from '../../src/repository/box/chunk-id.ts';
-import { codec } from '../../src/repository/box/codec.ts';
-import { boxKind, headerBytes, newHeader, tagBytes, type FrameEntry } from '../../src/repository/box/layout.ts';
+import { openBox } from '../../src/repository/box/box.ts';
+import { boxKind } from '../../src/repository/box/layout.ts';
 import { splitDocument } from '../../src/repository/box/seal.ts';
-import { compressFrame } from '../../src/repository/box/zstd-frames.ts';
 import { parseLease } from '../../src/repository/leases/record.ts';
 import { IndexPart, IndexPartBuilder } from '../../src/repository/packs/index-part.ts';
 import { PackUsage } from '../../src/repository/packs/usage.ts';
@@ -24,28 +22,10 @@ import { readToc } from '../../src/source/postgres/restore/toc.ts';
 import { summarizeRdb } from '../../src/source/redis/rdb/summary.ts';
 import { headerOf } from '../../src/source/redis/rdb/writer.ts';
 import { drain, streamed } from '../helpers/fuzz/run.ts';
+import { bomb } from '../helpers/repository/bomb.ts';
 
 function isDamage(pattern: RegExp): (error: unknown) => boolean {
   return (error) => error instanceof LifeboatError && error.code === 'integrity' && pattern.test(error.message);
-}
-
-/** A box of 1,000 frames, each of which yields 16 MiB of zeros. */
-async function bomb(kind: 2 | 3 | 4, key: string): Promise<Buffer> {
-  const plain = Buffer.alloc(16 * 1024 * 1024);
-  const body = await compressFrame(plain, 3);
-  const cipher = new BoxCipher(newHeader(kind, undefined), undefined);
-  const frames: FrameEntry[] = [];
-  const parts: Uint8Array[] = [cipher.header];
-  const storedLength = body.length + tagBytes;
-  const chunkId = chunkIdOf(undefined, plain);
-  for (let n = 0; n < 1000; n++) {
-    const stored = Buffer.alloc(storedLength);
-    cipher.sealInto(stored, 0, n, body);
-    parts.push(stored);
-    const offset = headerBytes + n * storedLength;
-    frames.push({ offset, storedLength, plainLength: plain.length, codec: codec.zstd, chunkId });
-  }
-  return Buffer.concat([...parts, ...closing(cipher, key, frames, headerBytes + frames.length * storedLength)]);
 }
 
 test('a box of some MiB does not become gigabytes', async () => {
@@ -65,6 +45,30 @@ test('documents that are nested a million times are refused', () => {
   const sealed = `{"x": ${deep},\n  "seal": "${'0'.repeat(64)}"\n}\n`;
   assert.throws(() => splitDocument(Buffer.from(sealed), 'notes/b/n.json'), isDamage(/is not JSON/));
   assert.equal(parseLease(Buffer.from(deep)), undefined);
+});
+
+test('a sealed document of megabytes is not parsed', () => {
+  const sealed = `{"x": [${'[],'.repeat(2_000_000)}[]],\n  "seal": "${'0'.repeat(64)}"\n}\n`;
+  assert.throws(() => splitDocument(Buffer.from(sealed), 'audit/h/n.json'), isDamage(/bytes are too many/));
+});
+
+test('a file in place of one of ours is not read without end, nor waited for', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'bounds-'));
+  const path = (name: string): string => join(folder, name);
+  try {
+    writeFileSync(path('small'), 'small');
+    writeFileSync(path('huge'), '');
+    truncateSync(path('huge'), 2 ** 40);
+    execFileSync('mkfifo', [path('pipe')]);
+    assert.equal(String(await readAtMost(path('small'), 5)), 'small');
+    await assert.rejects(readAtMost(path('small'), 4), isDamage(/has more than 4 B/));
+    await assert.rejects(readAtMost(path('huge'), 1_000_000), isDamage(/has more than/));
+    for (const each of [path('pipe'), folder, '/dev/zero']) {
+      await assert.rejects(readAtMost(each, 1_000_000), isDamage(/is no plain file/));
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('an index that names the four-thousand-millionth frame of a pack makes no table of that size', () => {

@@ -5,7 +5,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { changesSince, readPlan } from './plan-file.ts';
+import { changesSince, readPlan, type PlanInFile } from './plan-file.ts';
 import { planEmergency, type EmergencyPlan, type PlanOptions } from './plan.ts';
 import type { EmergencyRequest } from './request.ts';
 
@@ -62,7 +62,7 @@ async function planApplied(
   throw noLongerFits(before, now, changes);
 }
 
-function noLongerFits(before: EmergencyPlan, now: EmergencyPlan, changes: readonly string[]): LifeboatError {
+function noLongerFits(before: PlanInFile, now: EmergencyPlan, changes: readonly string[]): LifeboatError {
   const newPlan = `lifeboat emergency-restore restore --target ${before.target} --plan-out <file>`;
   const samePlan = `lifeboat emergency-restore restore ${before.id} --target ${before.target} --plan-out <file>`;
   const insisting = before.id === now.id ? '' : `; to insist on the backup that was planned, name it: ${samePlan}`;

@@ -47,11 +47,15 @@ export function sealDocument(
   return Buffer.concat([signed, Buffer.from(`  "seal": "${sealOf(signed, dataKey, purpose).toString('hex')}"\n}\n`)]);
 }
 
+/** Manifests are the largest: what is parsed takes many times as much memory. */
+const maxDocumentBytes = 4 * 1024 * 1024;
+
 /**
  * Takes a document apart. Throws LifeboatError `integrity` ("… is damaged: …", named by `object`) if it is not laid out
  * as a sealed document.
  */
 export function splitDocument(bytes: Buffer, object: string): SplitDocument {
+  if (bytes.length > maxDocumentBytes) throw damaged(object, `${bytes.length} bytes are too many`);
   const tail = bytes.subarray(Math.max(0, bytes.length - tailBytes)).toString('latin1');
   const sealed = sealPattern.exec(tail);
   if (sealed === null) throw damaged(object, 'it does not end in a seal');

@@ -1,11 +1,15 @@
 /**
  * What the audit log says was deleted for good: a backup that is gone without a record was taken away by somebody else.
  */
+import { z } from 'zod';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { openRecord } from '../keys/sealed-records.ts';
 import type { Repository } from '../repository.ts';
+
+/** "<id> <seal>" of one that was deleted. */
+const deletedSchema = z.object({ id: z.string(), seal: z.string() }).transform(({ id, seal }) => `${id} ${seal}`);
 
 /** Most of the time of reading one is waiting for the storage. */
 const sideBySide = 16;
@@ -30,9 +34,7 @@ async function deletedBy(repository: Repository, object: string): Promise<string
       repository.keyring,
     );
     if (authenticity !== 'authentic' || !Array.isArray(members['deleted'])) return [];
-    return (members['deleted'] as { id?: unknown; seal?: unknown }[]).map(
-      ({ id, seal }) => `${String(id)} ${String(seal)}`,
-    );
+    return members['deleted'].map((each) => deletedSchema.safeParse(each).data).flatMap((each) => each ?? []);
   } catch (error) {
     if (
       error instanceof NotFoundError ||

@@ -129,7 +129,6 @@ function readManifest(repository, id) {
   if (!/^\d{8}T\d{6}Z-[a-z0-9-]+-[a-z]+-[0-9a-f]{8}$/.test(id)) throw usage(`"${id}" is no backup id`);
   const object = `manifests/${id}.json`;
   const bytes = readObject(repository.root, object) ?? fail(notFound(`there is no backup ${id}`));
-  if (bytes.length > 4 * 1024 * 1024) throw damaged(object, 'it is too large');
   const document = splitDocument(bytes, object);
   const manifest = document.value;
   if (manifest.format !== 1) throw damaged(object, `format ${manifest.format} is unknown to this script`);
@@ -182,7 +181,7 @@ function extractBackup(repository, id, out) {
   if (sha256Hex(factsBytes) !== manifest.factsSha256) throw damaged(factsObject, 'it is not what the manifest says');
   const facts = Buffer.concat([...openBox(factsBytes, 4, factsObject, key)]);
   writeWhole(out, 'facts.json', (write) => write(facts));
-  const runbook = (JSON.parse(facts.toString()).components ?? []).find(({ kind }) => kind === 'runbook')?.facts?.text;
+  const runbook = (parseJson(facts, factsObject).components ?? []).find(({ kind }) => kind === 'runbook')?.facts?.text;
   if (typeof runbook === 'string') writeWhole(out, 'runbook.md', (write) => write(Buffer.from(runbook)));
   writeWhole(out, 'SHA256SUMS', (write) => write(Buffer.from(sums.join(''))));
   print(`facts.json\n${typeof runbook === 'string' ? 'runbook.md\n' : ''}SHA256SUMS\nall of ${id} is in ${out}`);
@@ -424,6 +423,9 @@ function openFrame(box, n, stored, entry, object, idKey) {
   return plain;
 }
 
+/** What a box may yield: an index, a segment of log, facts. */
+const mostPlainBytes = { 2: 36 * 1024 * 1024, 3: 64 * 1024 * 1024, 4: 256 * 1024 * 1024 };
+
 /** Directory of a box held as a whole: its frames and what follows them. */
 function openDirectory(bytes, kind, object, key) {
   if (bytes.length < 88) throw damaged(object, 'it is truncated');
@@ -460,6 +462,8 @@ function openDirectory(bytes, kind, object, key) {
     entries.push(entry);
   }
   if (expected !== offset) throw damaged(object, 'its frames have gaps');
+  const plainBytes = entries.reduce((sum, entry) => sum + entry.plainLength, 0);
+  if (plainBytes > mostPlainBytes[kind]) throw damaged(object, `it yields ${plainBytes} bytes, more than its kind may`);
   const idKey = chunkIdKey(key);
   const frames = () =>
     entries.map((entry, n) =>
@@ -495,6 +499,7 @@ function chunkIdKey(key) {
 
 /** Takes a document apart at its last lines: "signature" (if any) and "seal". */
 function splitDocument(bytes, object) {
+  if (bytes.length > 4 * 1024 * 1024) throw damaged(object, 'it is too large');
   const text = bytes.toString('latin1');
   const sealAt = text.lastIndexOf('\n  "seal": "') + 1;
   const seal = /^ {2}"seal": "([0-9a-f]{64})"\n\}\n$/.exec(text.slice(sealAt))?.[1];
@@ -860,13 +865,24 @@ function lz4Block(block, out, to) {
 
 // ---------------------------------------------------------------- files
 
-/** The bytes of an object, undefined if there is none. */
+/** No object is larger. */
+const mostObjectBytes = 64 * 1024 * 1024;
+
+/** The bytes of an object, undefined if there is none. A pipe in its place is not waited for. */
 function readObject(root, object) {
+  let fd;
   try {
-    return fs.readFileSync(path.join(root, object));
+    fd = fs.openSync(path.join(root, object), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   } catch (error) {
     if (error.code === 'ENOENT') return undefined;
     throw error;
+  }
+  try {
+    const found = fs.fstatSync(fd);
+    if (!found.isFile() || found.size > mostObjectBytes) throw damaged(object, 'it is too large, or no file');
+    return fs.readFileSync(fd);
+  } finally {
+    fs.closeSync(fd);
   }
 }
 
@@ -886,7 +902,9 @@ function readNames(folder) {
 function parseJson(bytes, object) {
   let value;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    if (isTooDeep(text)) throw new Error('it is nested too deeply');
+    value = JSON.parse(text);
   } catch {
     throw damaged(object, 'it is not JSON');
   }
@@ -894,6 +912,17 @@ function parseJson(bytes, object) {
     throw damaged(object, 'it is not a JSON object');
   }
   return value;
+}
+
+/** Deeper than anything that lifeboat writes. */
+function isTooDeep(text) {
+  let depth = 0;
+  for (const [token] of text.matchAll(/[[{}\]]|"(?:[^"\\]|\\.)*"?/gs)) {
+    if (token === '[' || token === '{') depth++;
+    else if (token === ']' || token === '}') depth--;
+    if (depth > 100) return true;
+  }
+  return false;
 }
 
 function sha256Hex(bytes) {
