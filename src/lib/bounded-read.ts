@@ -1,6 +1,6 @@
 /**
- * Files that somebody else may have made: read as a whole only if they are plain files of a size that they may have. A
- * FIFO is not waited for, and a file that grows is not followed.
+ * Files and streams that somebody else may have made, read as a whole only if they are no larger than they may be. A
+ * FIFO in place of a file is not waited for, and a file that grows is not followed.
  */
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
@@ -28,6 +28,22 @@ export async function readHandleAtMost(file: FileHandle, path: string, maxBytes:
   return bytes.subarray(0, length);
 }
 
+/** All of a stream. Throws LifeboatError `integrity` as soon as it has more; `what` is for messages. */
+export async function collectAtMost(
+  stream: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+  what: string,
+): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of stream) {
+    if ((length += piece.length) > maxBytes) throw tooLarge(what, maxBytes);
+    // Copied: the producer may use its buffer again.
+    pieces.push(Buffer.from(piece));
+  }
+  return Buffer.concat(pieces, length);
+}
+
 function tooLarge(path: string, maxBytes: number): LifeboatError {
-  return new LifeboatError('integrity', `${path} has more than ${formatBytes(maxBytes)}, which no such file has`);
+  return new LifeboatError('integrity', `${path} has more than ${formatBytes(maxBytes)}, which none of its kind has`);
 }

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readAtMost } from '../../src/lib/bounded-read.ts';
+import { collectAtMost, readAtMost } from '../../src/lib/bounded-read.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { parseFacts } from '../../src/repository/backups/facts.ts';
 import { openBox } from '../../src/repository/box/box.ts';
@@ -69,6 +69,17 @@ test('a file in place of one of ours is not read without end, nor waited for', a
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('a stream that should be short is given up when it is not', async () => {
+  const endless = async function* (): AsyncGenerator<Uint8Array> {
+    for (;;) yield Buffer.alloc(65_536);
+  };
+  await assert.rejects(
+    collectAtMost(endless(), 10_000_000, 'globals.sql'),
+    isDamage(/globals.sql has more than 9.5 MiB/),
+  );
+  assert.equal(String(await collectAtMost(streamed(Buffer.from('short'), 2), 5, 'x')), 'short');
 });
 
 test('an index that names the four-thousand-millionth frame of a pack makes no table of that size', () => {

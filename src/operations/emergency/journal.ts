@@ -3,11 +3,13 @@
  * written before and after each step, so that a run that was killed can be gone on with. Each repository and target
  * has one of its own: two installations of one host that share a state folder do not see each other's.
  */
-import { readFile, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readAtMost } from '../../lib/bounded-read.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { fileReason, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
+import { parseJson } from '../../lib/json.ts';
 import { isGone, isSameSystem, ownIdentity, type ProcessIdentity } from '../../lib/process-identity.ts';
 import type { EmergencyPlan, PlannedStep } from './plan.ts';
 import type { RestoreMark } from '../restore/marks.ts';
@@ -36,6 +38,9 @@ export interface Journal {
   readonly steps: JournalStep[];
 }
 
+/** Its plan has 4 MiB at most; its notes are lines. */
+const maxJournalBytes = 16 * 1024 * 1024;
+
 export class JournalFile {
   readonly path: string;
   /** What the commands of the services printed. */
@@ -53,7 +58,7 @@ export class JournalFile {
   /** Undefined if there is none. Throws `integrity` for one that cannot be read. */
   async read(): Promise<Journal | undefined> {
     try {
-      const journal = JSON.parse(await readFile(this.path, 'utf8')) as Journal;
+      const journal = parseJson(String(await readAtMost(this.path, maxJournalBytes))) as Journal;
       if (journal.version !== 1 || !Array.isArray(journal.steps) || journal.repositoryId !== this.#repositoryId) {
         throw new Error('it is not of a shape that this version knows');
       }

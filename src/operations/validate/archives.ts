@@ -3,6 +3,7 @@
  * Redis and tars by our own walkers, each held against the sealed facts. That finds what authentication
  * cannot: an archive that was bad before it was stored.
  */
+import { collectAtMost } from '../../lib/bounded-read.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
@@ -112,9 +113,8 @@ export class ArchiveCheck {
 
   async #globals(one: OneComponent, artifact: ManifestArtifact, roles: readonly string[]): Promise<void> {
     await this.#guard(one, [artifact.name], async () => {
-      const pieces: Uint8Array[] = [];
-      for await (const piece of one.reader.open(artifact.name)) pieces.push(piece);
-      const sql = Buffer.concat(pieces).toString();
+      const { maxGlobalsBytes } = await import('../../source/postgres/restore/globals-replay.ts');
+      const sql = (await collectAtMost(one.reader.open(artifact.name), maxGlobalsBytes, artifact.name)).toString();
       const missing = roles.filter((role) => !sql.includes(role.replaceAll('"', '""')));
       if (missing[0] !== undefined) throw new LifeboatError('integrity', `it does not name role ${missing[0]}`);
     });

@@ -28,7 +28,7 @@ export async function changeSettings(
   context: RunContext,
 ): Promise<Map<string, string>> {
   await using target = await connectRedis(endpoint, context.signal);
-  const wanted: readonly (readonly [string, string])[] = [
+  const wanted: readonly (readonly [TargetNote['settings'][number]['name'], string])[] = [
     ['masteruser', ''],
     ['masterauth', scratch.password.reveal()],
     ['tls-replication', 'no'],

@@ -176,6 +176,9 @@ async function removeOthers(
   return removed;
 }
 
+/** What is held in memory of them. */
+const maxFunctionsBytes = 64 * 1024 * 1024;
+
 /** FUNCTION RESTORE takes the libraries as they stand in the file, a version and a checksum. */
 async function restoreFunctions(
   control: RedisConnection,
@@ -186,6 +189,10 @@ async function restoreFunctions(
   if (functions.length === 0) {
     if (replace && state.version.major >= 7) await control.call('FUNCTION', 'FLUSH', 'SYNC');
     return;
+  }
+  const bytes = functions.reduce((sum, { length }) => sum + length, 0);
+  if (bytes > maxFunctionsBytes) {
+    throw new LifeboatError('integrity', `the function libraries of the snapshot have ${bytes} bytes, more than any`);
   }
   const parts: Buffer[] = [];
   for (const { offset, length } of functions) {

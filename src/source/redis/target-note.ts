@@ -4,23 +4,30 @@
  * restore from this host finds the note and puts the target right first.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { readAtMost } from '../../lib/bounded-read.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { writeFileAtomic } from '../../lib/fs.ts';
+import { parseJson } from '../../lib/json.ts';
 import { faultIn } from '../../config/schema-words.ts';
 import { withRedis } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { readConfig, readInfo } from './server-info.ts';
 
+/** What a restore by replication changes, and nothing else is put back by a note. */
+export const changedSettings = ['masteruser', 'masterauth', 'tls-replication', 'replica-read-only'] as const;
+
+const maxNoteBytes = 64 * 1024;
+
 const noteSchema = z.strictObject({
   endpoint: z.string(),
   /** The scratch server, as the target was told. */
   master: z.strictObject({ host: z.string(), port: z.string() }),
-  settings: z.array(z.strictObject({ name: z.string(), before: z.string(), during: z.string() })),
+  settings: z.array(z.strictObject({ name: z.enum(changedSettings), before: z.string(), during: z.string() })),
 });
 
 export type TargetNote = z.infer<typeof noteSchema>;
@@ -73,7 +80,7 @@ async function readNote(folder: string, endpoint: string): Promise<TargetNote | 
   const path = pathOf(folder, endpoint);
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = String(await readAtMost(path, maxNoteBytes));
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw fileError(error, `cannot read ${path}`, { hint: stateFolderHint });
@@ -92,7 +99,7 @@ async function readNote(folder: string, endpoint: string): Promise<TargetNote | 
 
 function jsonOf(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -4,6 +4,7 @@
  * checksums that every server understands.
  */
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { S3Location } from '../../config/config.ts';
 
@@ -26,6 +27,17 @@ export function createS3Client(location: S3Location, options: S3ClientOptions = 
       return next(args);
     },
     { name: 'lifeboatDigests', step: 'build', priority: 'low' },
+  );
+  client.middlewareStack.add(
+    (next, { commandName }) =>
+      async (args) => {
+        const result = await next(args);
+        // Objects are limited where they are read; their refusals are not.
+        const { statusCode = 0 } = result.response as { statusCode?: number };
+        if (commandName !== 'GetObjectCommand' || statusCode >= 300) limitAnswer(result.response);
+        return result;
+      },
+    { name: 'lifeboatLimits', step: 'deserialize', priority: 'low' },
   );
   return client;
 }
@@ -72,6 +84,25 @@ function credentials({ accessKey, secretKey, sessionToken }: S3Location): Pick<S
   if (accessKey === undefined || secretKey === undefined) return {};
   const token = sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() };
   return { credentials: { accessKeyId: accessKey.reveal(), secretAccessKey: secretKey.reveal(), ...token } };
+}
+
+/** A page of a listing has a thousand names of 1 KiB at most, and some words about each; errors are short. */
+const maxAnswerBytes = 16 * 1024 * 1024;
+
+/** The SDK collects whatever is no object, and parses it: from a server that may go on for ever. */
+function limitAnswer(response: unknown): void {
+  const answer = response as { body?: unknown };
+  if (answer.body instanceof Readable) answer.body = Readable.from(limited(answer.body));
+}
+
+async function* limited(body: Readable): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const piece of body as AsyncIterable<Uint8Array>) {
+    if ((bytes += piece.length) > maxAnswerBytes) {
+      throw new Error(`the server's answer has more than ${maxAnswerBytes} bytes`);
+    }
+    yield piece;
+  }
 }
 
 interface HttpRequest {

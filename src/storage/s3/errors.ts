@@ -88,7 +88,8 @@ function faultOfConnection(error: unknown, name: string): S3Fault {
 function detailOf(error: unknown): string {
   const name = error instanceof Error && error.name !== 'Error' ? error.name : '';
   const status = statusOf(error);
-  const said = messageOf(error);
+  // The SDK's advice to its callers is none to operators.
+  const said = messageOf(error).replace(/\s*Deserialization error: .*$/s, '');
   const text = said === '' || said === name || said === 'UnknownError' ? name : name === '' ? said : `${name}: ${said}`;
   return `${text === '' ? 'no reason given' : text}${status === undefined ? '' : `, status ${status}`}`;
 }

@@ -3,6 +3,7 @@
  * password above all; only what is missing is made. All roles come in one transaction, so that a run
  * which breaks off leaves none without its password and attributes, which the next would take for done.
  */
+import { collectAtMost } from '../../../lib/bounded-read.ts';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
@@ -211,8 +212,9 @@ async function names(client: Queries, query: string): Promise<Set<string>> {
   return new Set((await client.query(query)).map(({ name }) => name ?? ''));
 }
 
+/** As much as is taken from the server when it is backed up. */
+export const maxGlobalsBytes = 64 * 1024 * 1024;
+
 async function readText(reader: ArtifactReader, name: string): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of reader.open(name)) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString('utf8');
+  return (await collectAtMost(reader.open(name), maxGlobalsBytes, name)).toString('utf8');
 }
