@@ -6,6 +6,7 @@
 import fs, { type Stats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { readHandleAtMost } from './bounded-read.ts';
 import { LifeboatError, systemCodeOf } from './errors.ts';
 import { HeldFolder } from './held-folder.ts';
 import { give, type Owner } from './owners.ts';
@@ -75,12 +76,15 @@ export async function writeNewFile(
   if (flush) await file.sync();
 }
 
-/** All of a plain file, as text. */
-export async function readTextAt(path: string): Promise<string> {
+/** Histories of years fit into it. */
+const maxTextBytes = 64 * 1024 * 1024;
+
+/** All of a plain file, as text; LifeboatError `integrity` for one that is larger than any of ours. */
+export async function readTextAt(path: string, maxBytes = maxTextBytes): Promise<string> {
   using folder = HeldFolder.open(dirname(path));
   await using file = await openFile(folder, basename(path));
   if (!(await file.stat()).isFile()) throw refused(folder, basename(path));
-  return await file.readFile('utf8');
+  return String(await readHandleAtMost(file, path, maxBytes));
 }
 
 /** To the end of a file, which is made if it is not there. */

@@ -12,6 +12,9 @@ import { ensureFolder, writeFileAtomic } from '../lib/fs.ts';
 import { readTextAt } from '../lib/held-files.ts';
 import { parseJson } from '../lib/json.ts';
 
+/** The largest holds a secret for each data key. */
+const maxStateBytes = 4 * 1024 * 1024;
+
 /**
  * What the file holds; undefined if there is none. Throws `usage` where this user may not read, and a DamagedStateError
  * with that hint (the way out) where it is not of that shape.
@@ -23,7 +26,7 @@ export async function readStateFile<T>(
 ): Promise<T | undefined> {
   let text: string;
   try {
-    text = await readTextAt(path);
+    text = await readTextAt(path, maxStateBytes);
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw fileError(error, 'cannot read the state folder', {

@@ -13,6 +13,7 @@ import { parseFacts } from '../../src/repository/backups/facts.ts';
 import { openBox } from '../../src/repository/box/box.ts';
 import { boxKind } from '../../src/repository/box/layout.ts';
 import { splitDocument } from '../../src/repository/box/seal.ts';
+import { ownPublicKey } from '../../src/repository/host-state.ts';
 import { parseLease } from '../../src/repository/leases/record.ts';
 import { IndexPart, IndexPartBuilder } from '../../src/repository/packs/index-part.ts';
 import { PackUsage } from '../../src/repository/packs/usage.ts';
@@ -68,6 +69,19 @@ test('a file in place of one of ours is not read without end, nor waited for', a
     }
   } finally {
     rmSync(folder, { recursive: true });
+  }
+});
+
+test('a key of another length in the state folder is damage, not a bug', async () => {
+  const stateDir = mkdtempSync(join(tmpdir(), 'bounds-'));
+  try {
+    for (const bytes of [31, 33]) {
+      const seed = Buffer.alloc(bytes, 1).toString('base64');
+      writeFileSync(join(stateDir, 'signing-key.json'), JSON.stringify({ seed }));
+      await assert.rejects(ownPublicKey(stateDir), LifeboatError);
+    }
+  } finally {
+    rmSync(stateDir, { recursive: true });
   }
 });
 

@@ -1,4 +1,8 @@
 /** Parsers of records that lie in a repository or a state folder, each sealed anew after its change. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LifeboatError } from '../../../src/lib/errors.ts';
 import { changesSince, parsePlan } from '../../../src/operations/emergency/plan-file.ts';
 import { parseEvidenceName, type EvidenceName } from '../../../src/repository/backups/evidence-record.ts';
 import { readEvidence } from '../../../src/repository/backups/evidence.ts';
@@ -6,6 +10,8 @@ import { readNotes } from '../../../src/repository/backups/notes.ts';
 import { auditKey } from '../../../src/repository/audit-names.ts';
 import { readAudit } from '../../../src/repository/audit.ts';
 import { sha256 } from '../../../src/repository/box/crypto.ts';
+import { sealDocument } from '../../../src/repository/box/seal.ts';
+import { ownPublicKey, RepositoryState } from '../../../src/repository/host-state.ts';
 import { readDeleted } from '../../../src/repository/deletion/deleted-records.ts';
 import { encryptToRecipient, newIdentity, recipientOf } from '../../../src/repository/keys/age.ts';
 import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile } from '../../../src/repository/keys/file.ts';
@@ -95,6 +101,42 @@ const plan: EmergencyPlan = {
 const live = [{ component: 'database', where: 'here', systemIdentifier: '1', hasData: true, holds: 'app' }];
 const planDocument = { format: 1, object: 'emergency-plan', repository: hex, plan: { ...plan, live } };
 
+const key32 = Buffer.alloc(32, 7).toString('base64');
+const hostState = [
+  { id, seal: hex, startedAt: time },
+  { host: 'vm', number: 7, seal: hex },
+  { id: hex.slice(32), createdAt: time },
+  { id: hex.slice(32), key: key32, createdAt: new Date().toISOString() },
+  { seed: key32 },
+  [{ name: 'n', secret: key32, salt: key32, tag: '0000', expiresAt: new Date(Date.now() + 3_600_000).toISOString() }],
+].map((value) => Buffer.from(JSON.stringify(value)));
+
+/** All files of this host's state are these bytes; each is asked for what it says. */
+async function readHostState(bytes: Buffer): Promise<void> {
+  const stateDir = mkdtempSync(join(tmpdir(), 'fuzz-'));
+  try {
+    const folder = join(stateDir, 'repositories', 'r');
+    mkdirSync(folder, { recursive: true });
+    for (const name of ['newest-main', 'audit-vm', 'newest-data-key', 'own-data-key', 'opened-keys']) {
+      writeFileSync(join(folder, `${name}.json`), bytes);
+    }
+    writeFileSync(join(stateDir, 'signing-key.json'), bytes);
+    const state = new RepositoryState(stateDir, 'r');
+    const asked = await Promise.allSettled([
+      state.rolledBackFrom('main', { startedAt: time }),
+      state.newestAudit('vm'),
+      state.newestDataKey(),
+      state.cachedSecret('n', 'passphrase'),
+      ownPublicKey(stateDir),
+      state.ownDataKey().then((key) => key === undefined || sealDocument({}, key, undefined)),
+    ]);
+    const bug = asked.find((each) => each.status === 'rejected' && !(each.reason instanceof LifeboatError));
+    if (bug?.status === 'rejected') throw bug.reason;
+  } finally {
+    rmSync(stateDir, { recursive: true });
+  }
+}
+
 /** Without its last brace, which follows the seal. */
 function openJson(value: object): Buffer {
   return Buffer.from(JSON.stringify(value, undefined, 2)).subarray(0, -2);
@@ -147,6 +189,7 @@ export async function recordParsers(): Promise<Parser[]> {
         JSON.stringify(await readAudit(holding(input), auditName));
       },
     },
+    { name: 'state of this host', samples: hostState, parse: readHostState },
     { name: 'note', ...sealed(note), parse: async (input) => readNotes(holding(input), id, [noteName]) },
     {
       name: 'plan of an emergency restore',
