@@ -20,6 +20,7 @@ const ownNode = join(root, 'node_modules/.bin/node');
 const tools = [
   { names: ['postgres', 'pg_dump', 'initdb'], debian: 'postgresql', set: 'servers' },
   { names: ['redis-server', 'redis-cli', 'redis-check-rdb'], debian: 'redis-server', set: 'servers' },
+  { names: ['bwrap'], debian: 'bubblewrap', set: 'servers' },
   { names: ['ceph-mon', 'monmaptool', 'ceph'], debian: 'ceph-mon', set: 'all' },
   { names: ['ceph-osd'], debian: 'ceph-osd', set: 'all' },
   { names: ['radosgw', 'radosgw-admin'], debian: 'radosgw', set: 'all' },

@@ -178,6 +178,10 @@ export interface EmergencyScenario {
 export interface DrillConfig {
   /** Databases are restored into this server instead of a throwaway one of ours, and dropped again. */
   readonly scratchPostgresUrl: PostgresUrl | undefined;
+  /** `none`: throwaway servers run where their code can read what we can. */
+  readonly isolation: 'auto' | 'none';
+  /** System user that nothing else uses: root's throwaway servers run as it where there are no namespaces. */
+  readonly user: string | undefined;
 }
 
 /** From when on status warns. */

@@ -98,6 +98,8 @@ export const names: readonly Name[] = [
     'scratch PostgreSQL server for drills of logical backups; default: a throwaway one on this machine, as base ' +
       'backups always have',
   ),
+  name('BACKUP_DRILL_ISOLATION', 'text', 'drill.isolation', 'auto, or none: drills run without isolation'),
+  name('BACKUP_DRILL_USER', 'text', 'drill.user', 'system user that nothing else uses, for drills by root'),
   name(
     'BACKUP_NOTIFICATION_WEBHOOK BACKUP_ALERT_WEBHOOK',
     'secret',

@@ -104,8 +104,10 @@ async function parseNotifications({ notifications: from }: Settings, parser: Par
 
 async function parseDrill({ drill }: Settings, parser: Parser): Promise<DrillConfig> {
   const at = 'drill.databaseUrl';
+  const { isolation, user } = drill;
   const url = await parser.secret(at, drill.databaseUrl, parser.surroundings.need.drill === true);
-  return { scratchPostgresUrl: url === undefined ? undefined : await parser.postgresUrl(at, url, completePostgresUrl) };
+  const scratchPostgresUrl = url === undefined ? undefined : await parser.postgresUrl(at, url, completePostgresUrl);
+  return { scratchPostgresUrl, isolation, user };
 }
 
 function parseMonitoring({

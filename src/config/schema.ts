@@ -56,6 +56,19 @@ const drillSchema = z.strictObject({
         'dropped again; default: a throwaway server on this machine. A base backup always gets a throwaway cluster ' +
         'on this machine',
     ),
+  isolation: z
+    .enum(['auto', 'none'])
+    .default('auto')
+    .describe(
+      'auto: throwaway servers run in namespaces (bubblewrap), since they run code of whoever owns a database; where ' +
+        'there are none and no user is named, drills are refused. none: they run where that code can read what ' +
+        'lifeboat can, and the evidence says so',
+    ),
+  user: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_-]*$/, 'must be the name of a system user')
+    .optional()
+    .describe('system user that nothing else uses; for throwaway servers of root where there are no namespaces'),
 });
 
 const percent = z.number().min(1).max(100);

@@ -10,6 +10,8 @@ export interface ToolSpec {
   /** Name looked up in PATH, or an absolute path. */
   readonly file: string;
   readonly args: readonly string[];
+  /** What errors call it; default: the last part of `file`. */
+  readonly name?: string;
   /** Added to the base environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -114,7 +116,7 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
     const ended = await child;
     stopAborting();
     throwIfAborted(spec.signal);
-    const tool = spec.file.slice(spec.file.lastIndexOf('/') + 1);
+    const tool = spec.name ?? spec.file.slice(spec.file.lastIndexOf('/') + 1);
     if (ended.isTerminated || ended.exitCode === undefined) {
       throw new ToolError(tool, undefined, ended.signal ?? 'a signal', stderr());
     }

@@ -17,10 +17,11 @@ export const drillView: View<DrillResult> = {
 };
 
 function componentText(component: DrilledComponent): string[] {
-  const { name, durationMs, problems, hint, notes } = component;
+  const { name, durationMs, problems, hint, notes, isolation } = component;
   return [
     `${name}: ${outcomeOf(component)} (${formatDuration(durationMs)})`,
     ...problems.map((each) => `  ${printable(each)}`),
+    ...(isolation === 'none' ? ['  without isolation: code in the backup could read what lifeboat can'] : []),
     ...(hint === undefined ? [] : [`  hint: ${printable(hint)}`]),
     ...notes.map((note) => `  note: ${printable(note)}`),
   ];

@@ -103,17 +103,20 @@ async function factsTexts({ components }: ShowResult): Promise<string[]> {
   );
 }
 
+function findingsOf({ compared = [], damaged = [], isolation }: ShowResult['evidence'][number]): string {
+  const faults = damaged.map(({ object, problem }) => `${object}: ${problem}`);
+  return [...(isolation === 'none' ? ['without isolation'] : []), ...compared, ...faults].join('; ');
+}
+
 async function evidenceText({ evidence }: ShowResult): Promise<string> {
   if (evidence.length === 0) return 'evidence: none yet; nobody has checked this backup';
-  const rows = evidence.map(({ at, level, result, durationMs, bytes, reason, compared = [], damaged = [] }) => [
-    shownTime(at),
-    level,
-    result,
-    durationMs === undefined ? '' : formatDuration(durationMs),
-    bytes === undefined ? '' : formatBytes(bytes),
-    reason === undefined
-      ? [...compared, ...damaged.map(({ object, problem }) => `${object}: ${problem}`)].join('; ')
-      : `does not count: ${reason}`,
+  const rows = evidence.map((each) => [
+    shownTime(each.at),
+    each.level,
+    each.result,
+    each.durationMs === undefined ? '' : formatDuration(each.durationMs),
+    each.bytes === undefined ? '' : formatBytes(each.bytes),
+    each.reason === undefined ? findingsOf(each) : `does not count: ${each.reason}`,
   ]);
   return columns(['EVIDENCE (UTC)', 'LEVEL', 'RESULT', 'TIME', 'READ', 'WHAT'], rows, [3, 4]);
 }

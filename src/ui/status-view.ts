@@ -98,8 +98,9 @@ function proofLines({ newestProven, provenMoment, restoreTime }: StatusTarget): 
     lines.push(`  recovered to ${moment} ${drill}`);
   }
   if (restoreTime !== undefined) {
-    const { ms, basis, measuredAt = '', assumption = 'assumed' } = restoreTime;
-    const why = basis === 'measured' ? `measured by the drill of ${shownTime(measuredAt)}` : assumption;
+    const { ms, basis, measuredAt = '', assumption = 'assumed', isolation } = restoreTime;
+    const how = isolation === 'none' ? ', without isolation' : '';
+    const why = basis === 'measured' ? `measured by the drill of ${shownTime(measuredAt)}${how}` : assumption;
     lines.push(`  restore   about ${formatDuration(ms)} (${why})${longest(restoreTime)}`);
   }
   return lines;

@@ -153,6 +153,7 @@ test('all green: exit code 0, everything said once, nothing left', async () => {
       'jobs',
       'secret files',
       'state folder',
+      'drill isolation',
       'temporary folder',
       'main: PostgreSQL',
       'main: PostgreSQL tools',

@@ -12,6 +12,11 @@ export const manual: Manual = {
       'tables, keys ' +
       'and files with what was recorded, and keeps the result as evidence. With --pitr a cluster is recovered to a ' +
       'random moment, and the log itself has to show that all that was committed before is there, and nothing later.',
+    "Functions of a database's owner run in a drill (constraints and indexes call them), so throwaway servers run in " +
+      'namespaces, by bubblewrap, where they see nothing of this host but programs and their own folder, as root ' +
+      'under a uid that nobody else has. Where there are none, root can run them as the system user that drill.user ' +
+      'names and nothing else uses; otherwise drill.isolation "none" has to say that this code may read what ' +
+      'lifeboat can, keys included. The evidence tells which it was.',
     'Configured servers are not touched, and the throwaway ones listen on private sockets only. All of it is ' +
       'removed afterwards, after a kill by the next run. Where a ' +
       'drill is not possible (a program, an extension or space is missing) that is said, and nothing is recorded.',
@@ -34,7 +39,7 @@ export const manual: Manual = {
     locked: 'a cleanup is deleting this backup',
     integrity: 'a backup does not restore to what was recorded, or objects are missing',
     space: 'no drill was possible: not enough room',
-    tool: 'no drill was possible: server programs or an extension are missing',
+    tool: 'no drill was possible: server programs or an extension are missing, or the server cannot be isolated',
     source: 'a throwaway server did not start, or died',
   },
   environment: [['TMPDIR', 'where throwaway servers are made']],

@@ -15,6 +15,10 @@ export const manual: Manual = {
     '--into-live replaces: a safety backup is taken, the backup is restored beside what is live and compared, and ' +
       'then the two are swapped by renaming. The old database stays under a name that is printed, with the command ' +
       '(--undo) that takes the swap back. What would be overwritten wants its name typed, or --confirm.',
+    'Constraints, indexes and materialized views call functions that the owner of a database wrote, and they run ' +
+      'with the rights of whoever restores; every restore of every tool has that nature. Where you do not trust an ' +
+      'owner, restore by --to-url-env with the URL of a role that is no superuser (it needs CREATEDB), with ' +
+      '--no-owner and --no-acl. To set another role would not do: such code can set it back.',
     'A restore that fails leaves what is live as it was; what it made is removed, unless --keep-failed is given. A ' +
       'failed comparison ends with 14 before any swap.',
   ],

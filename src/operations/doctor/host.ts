@@ -15,6 +15,7 @@ import { fileReason } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { programVersion } from '../../lib/version.ts';
 import { attempt, failed, passed, warned } from './check.ts';
+import { checkIsolation } from './isolation.ts';
 import type { DoctorCheck } from './request.ts';
 
 export async function checkHost(loaded: LoadedConfig, context: RunContext): Promise<readonly DoctorCheck[]> {
@@ -24,6 +25,7 @@ export async function checkHost(loaded: LoadedConfig, context: RunContext): Prom
     attempt('jobs', context, async () => checkJobs(loaded)),
     attempt('secret files', context, () => checkSecretFiles(loaded)),
     attempt('state folder', context, () => checkStateFolder(loaded.config.stateDir)),
+    attempt('drill isolation', context, () => checkIsolation(loaded)),
     attempt('temporary folder', context, () => checkTemporaryFolder()),
   ]);
   return all.flat();

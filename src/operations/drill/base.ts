@@ -36,7 +36,7 @@ export async function drillBase(
   const walBytes = Number(last - first + 1n) * facts.walSegmentBytes;
   const target = { recovery_target: 'immediate', recovery_target_timeline: 'current' };
   await withRecovered(
-    { repository, reader, facts, inventory, run, place, target, walBytes },
+    { config, repository, reader, facts, inventory, run, place, target, walBytes },
     record,
     context,
     async (server) => {

@@ -34,6 +34,7 @@ export async function drillComponent(
     steps: record.steps,
     counts: record.counts,
     versions: record.versions,
+    isolation: record.isolation,
     summary: record.summary,
     problems: problems.map(({ message }) => message),
     code: problems[0]?.code,

@@ -12,6 +12,7 @@ import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
 import { serverWords, withMaintenance, type Queries } from '../../source/postgres/server/maintenance.ts';
+import type { FillLogin } from '../../source/postgres/cluster/fill-login.ts';
 import { suffixedName } from '../../source/postgres/restore/names.ts';
 import { quoteIdentifier, quoteLiteral } from '../../source/postgres/server/quote.ts';
 import { restorePostgres, type PostgresRestoreReport } from '../../source/postgres/restore/new-database.ts';
@@ -33,7 +34,8 @@ export async function drillDatabase(subject: DrillSubject, record: DrillRecord, 
     record.versions['postgres'] = version;
     record.notes.push('the scratch server that is configured was used');
     const programs = (await findTools(Number.parseInt(version, 10))).folder;
-    return drillIn({ subject, facts, url: scratchPostgresUrl, programs, isOurs: false }, record, context);
+    const url = scratchPostgresUrl;
+    return drillIn({ subject, facts, url, programs, filler: undefined, isOurs: false }, record, context);
   }
   const place = await findScratchPlace(Number.parseInt(facts.toolVersion, 10));
   await requireSpace(place.parent, neededBytes(facts), 'a throwaway PostgreSQL server');
@@ -42,9 +44,11 @@ export async function drillDatabase(subject: DrillSubject, record: DrillRecord, 
     component: subject.component.name,
     message: `starting a throwaway PostgreSQL ${place.version} below ${place.parent}`,
   });
-  await using cluster = await record.step('start a server', () => startScratchCluster(place, context));
+  const isolation = await record.isolate(subject.config);
+  await using cluster = await record.step('start a server', () => startScratchCluster(place, isolation, context));
   record.versions['postgres'] = cluster.version;
-  await drillIn({ subject, facts, url: cluster.url, programs: cluster.programs, isOurs: true }, record, context);
+  const { url, programs, filler } = cluster;
+  await drillIn({ subject, facts, url, programs, filler, isOurs: true }, record, context);
 }
 
 interface Drill {
@@ -52,6 +56,8 @@ interface Drill {
   readonly facts: PostgresFacts;
   readonly url: PostgresUrl;
   readonly programs: string;
+  /** Undefined for a server that is not ours. */
+  readonly filler: FillLogin | undefined;
   /** False: a server that is not ours; nothing stays there. */
   readonly isOurs: boolean;
 }
@@ -159,6 +165,7 @@ async function drillOne(
         noOwner: !withRoles,
         noAcl: !withRoles,
         toolsFolder: drill.programs,
+        filler: drill.filler,
       },
       context,
     );

@@ -7,7 +7,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { writeEvidence, type EvidencedBackup } from '../../repository/backups/evidence.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { isDenied } from '../../storage/storage.ts';
-import type { DrillRecord } from './subject.ts';
+import { weakestIsolation, type DrillRecord } from './subject.ts';
 import type { DrilledComponent } from './request.ts';
 
 /** One component's drill with all that was seen. */
@@ -49,6 +49,7 @@ export async function recordDrill(
         record.failures.flatMap((failure) => damageOf(drilled.name, failure)),
       ),
       notes,
+      isolation: weakestIsolation(parts.map(({ record }) => record)),
     });
     if (warning !== undefined) emit({ type: 'warning', message: warning });
     return object;

@@ -159,7 +159,7 @@ async function recoverTo(
     recovery_target_timeline: String(run.timeline),
   };
   await withRecovered(
-    { repository, reader, facts, inventory, run, place, target, walBytes: shown.segments.bytes },
+    { config, repository, reader, facts, inventory, run, place, target, walBytes: shown.segments.bytes },
     record,
     context,
     async (server) => {

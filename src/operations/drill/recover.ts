@@ -3,16 +3,18 @@
  * PostgreSQL's own list of its files, and replayed on a private socket with settings of ours only. The server
  * and the folder are gone afterwards, or with the next run if this one is killed.
  */
-import { chown, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Config } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { requireSpace, withScratchFolder } from '../../lib/fs.ts';
+import { makeOwned } from '../../lib/owned-files.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
 import { restoreBase } from '../../source/postgres/base/restore.ts';
+import { makeQuarters } from '../../source/postgres/cluster/quarters.ts';
 import { startRecovery, type RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import type { ScratchPlace } from '../../source/postgres/cluster/scratch-place.ts';
 import type { ArtifactReader } from '../../source/source.ts';
@@ -22,6 +24,7 @@ import type { WalInventory } from '../pitr/wal-inventory.ts';
 import type { WalRun } from '../pitr/wal-run.ts';
 
 export interface ScratchRecovery {
+  readonly config: Pick<Config, 'drill'>;
   readonly repository: Repository;
   readonly reader: ArtifactReader;
   readonly facts: BaseFacts;
@@ -42,20 +45,22 @@ export async function withRecovered<T>(
   work: (server: RecoveringServer) => Promise<T>,
 ): Promise<T> {
   const { repository, reader, facts, inventory, run, place, target } = recovery;
-  const { owner, programs } = place;
+  const { programs } = place;
+  const isolation = await record.isolate(recovery.config);
+  const { owner } = isolation;
   const bytes = reader.artifacts.reduce((sum, artifact) => sum + artifact.bytes, 0);
   await requireSpace(place.parent, bytes * 1.05 + recovery.walBytes + 256 * 1024 * 1024, 'a recovered base backup');
   return withScratchFolder(async (folder) => {
-    const dataDir = join(folder, 'data');
-    await mkdir(dataDir, { mode: 0o700 });
-    if (owner !== undefined) for (const path of [folder, dataDir]) await chown(path, owner.uid, owner.gid);
+    const dataDir = await makeOwned(join(folder, 'data'), owner);
+    const spool = join(folder, 'wal');
     context.emit({
       type: 'step',
       component: 'base',
       message: `restoring the base backup (${formatBytes(bytes)}) to ${dataDir}`,
     });
+    const tablespaces = placeTablespaces(facts, dataDir);
     await record.step(`${restoreStep} base backup`, () =>
-      restoreBase({ reader, dataDir, tablespaces: placeTablespaces(facts, dataDir), owner }, context),
+      restoreBase({ reader, dataDir, tablespaces, owner }, context),
     );
     record.compared.push("every file of the cluster with PostgreSQL's own manifest");
     await using wal = await serveWal({
@@ -63,14 +68,25 @@ export async function withRecovered<T>(
       inventory,
       run,
       segmentBytes: facts.walSegmentBytes,
-      folder,
+      spool,
       owner,
+      isThrowaway: true,
     });
+    const writable = [dataDir, ...tablespaces.map(({ to }) => to)];
+    const quarters = await makeQuarters(folder, { isolation, writable, readable: [spool] });
     context.emit({ type: 'step', component: 'base', message: 'recovering it on a private socket' });
     let server: RecoveringServer | undefined;
     try {
       await record.step(`${restoreStep} recovery`, async () => {
-        server = await startRecovery({ dataDir, folder, owner, programs, facts, restoreCommand: wal.command, target });
+        server = await startRecovery({
+          quarters,
+          dataDir,
+          programs,
+          facts,
+          restoreCommand: wal.command,
+          target,
+          isThrowaway: true,
+        });
         await blaming('the base backup does not recover', () => reachedBy(server, wal, context), context);
       });
       record.versions['postgres'] = place.version;

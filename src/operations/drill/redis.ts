@@ -42,8 +42,9 @@ export async function drillRedis(subject: DrillSubject, record: DrillRecord, con
     message: `loading the snapshot into a throwaway ${binary.version.text}`,
   });
   const databases = Math.max(16, (summary.databases.at(-1)?.db ?? 0) + 1);
+  const isolation = await record.isolate(subject.config);
   await using server = await record.step(`${restoreStep} load`, () =>
-    startScratchServer({ binary, folder: folder.path, fileName, databases }, context),
+    startScratchServer({ binary, folder: folder.path, fileName, databases, isolation }, context),
   );
   record.versions['redis'] = server.version.version;
   const loaded = server.loadedKeys + server.expiredKeys;

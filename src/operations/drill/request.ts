@@ -1,5 +1,6 @@
 /** What a drill is asked and what it answers. Times, sizes and secrets: as in operation.ts. */
 import type { ErrorCode } from '../../lib/errors.ts';
+import type { IsolationKind } from '../../lib/isolation.ts';
 import type { Some } from '../complete.ts';
 
 /** A drill: backups restored into throwaway servers and compared with what they recorded. */
@@ -28,6 +29,8 @@ export interface DrilledComponent {
   readonly counts: Readonly<Record<string, number>>;
   /** Versions of the throwaway servers. */
   readonly versions: Readonly<Record<string, string>>;
+  /** How the throwaway server was kept from what lifeboat can read; undefined: there was none of ours. */
+  readonly isolation?: IsolationKind | undefined;
   /** In a few words; shown to people. */
   readonly summary?: string | undefined;
   /** What differs, or why it was not possible; tables, keys and files by name. */

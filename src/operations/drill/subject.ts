@@ -2,6 +2,7 @@
 import type { Config } from '../../config/config.ts';
 import { exitCodeOf, type LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { chooseIsolation, type Isolation, type IsolationKind } from '../../lib/isolation.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ArtifactReader, Json } from '../../source/source.ts';
@@ -27,6 +28,8 @@ export class DrillRecord {
   /** Faults of the backup. Parts of it after one that failed are still tried. */
   readonly failures: LifeboatError[] = [];
   summary: string | undefined;
+  /** How the throwaway servers were kept from what we can read; undefined: there was none. */
+  isolation: IsolationKind | undefined;
   readonly #durations = new Map<string, number>();
 
   get steps(): { name: string; durationMs: number }[] {
@@ -43,6 +46,13 @@ export class DrillRecord {
     }
   }
 
+  /** The isolation of a throwaway server that is to be started. Throws `tool` (16). */
+  async isolate({ drill }: Pick<Config, 'drill'>): Promise<Isolation> {
+    const isolation = await chooseIsolation(drill);
+    this.isolation = isolation.kind;
+    return isolation;
+  }
+
   took(name: string, durationMs: number): void {
     this.#durations.set(name, (this.#durations.get(name) ?? 0) + durationMs);
   }
@@ -53,6 +63,12 @@ export class DrillRecord {
 }
 
 export type ComponentDrill = (subject: DrillSubject, record: DrillRecord, context: RunContext) => Promise<void>;
+
+/** A drill is as well isolated as its worst throwaway server; undefined: there was none. */
+export function weakestIsolation(records: readonly Pick<DrillRecord, 'isolation'>[]): IsolationKind | undefined {
+  const kinds: readonly IsolationKind[] = ['none', 'user', 'namespaces'];
+  return kinds.find((kind) => records.some(({ isolation }) => isolation === kind));
+}
 
 /** Steps of a real restore begin so; starting throwaway servers and comparing do not count. */
 export const restoreStep = 'restore';

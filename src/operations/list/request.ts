@@ -90,4 +90,6 @@ export interface ShownEvidence {
     | readonly { readonly name: string; readonly durationMs: number; readonly bytes?: number | undefined }[]
     | undefined;
   readonly damaged?: readonly { readonly object: string; readonly problem: string }[] | undefined;
+  /** Of the throwaway servers: "namespaces", "user", "none". */
+  readonly isolation?: string | undefined;
 }

@@ -59,7 +59,7 @@ async function shownEvidence(repository: Repository, backup: EvidencedBackup): P
   const pieces = await readAllEvidence(repository, backup);
   return pieces.map(({ object, at, level, result, evidence, reason }) => {
     if (evidence === undefined) return { object, at, level, result, reason };
-    const { durationMs, bytes, counts, compared, steps, damaged } = evidence;
-    return { object, at, level, result, durationMs, bytes, counts, compared, steps, damaged };
+    const { durationMs, bytes, counts, compared, steps, damaged, isolation } = evidence;
+    return { object, at, level, result, durationMs, bytes, counts, compared, steps, damaged, isolation };
   });
 }

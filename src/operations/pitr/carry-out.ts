@@ -2,14 +2,17 @@
  * The work of a recovery: the base backup restored, its log replayed up to the moment, every table read and checked,
  * and the cluster left as asked.
  */
+import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import type { Isolation } from '../../lib/isolation.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import { restoreBase, takeIntoUse } from '../../source/postgres/base/restore.ts';
+import { makeQuarters } from '../../source/postgres/cluster/quarters.ts';
 import { startRecovery, type RecoveringServer, type RecoveryPosition } from '../../source/postgres/cluster/recovery.ts';
 import { endedEarly, refuseEarlyEnd } from './early-end.ts';
 import type { RecoveryPlaces } from './folders.ts';
@@ -26,6 +29,8 @@ export interface RecoverOptions {
   readonly inclusive: boolean;
   /** Undefined: a throwaway cluster below the place of the plan. */
   readonly places: RecoveryPlaces | undefined;
+  /** Of a throwaway cluster; undefined for another. */
+  readonly isolation: Isolation | undefined;
   readonly action: PitrAction;
   readonly jobs: number;
   /** Runs while the server is at rest at the moment and has been checked. */
@@ -62,7 +67,9 @@ export async function carryOut(
 ): Promise<CarriedOut> {
   const { repository, plan } = options;
   const { facts } = plan;
-  const { dataDir, owner } = places;
+  const { dataDir, tablespaces, owner } = places;
+  const spool = join(folder, 'wal');
+  const isThrowaway = options.places === undefined;
   const step = (message: string): void => context.emit({ type: 'step', component: 'base', message });
   step(`restoring base backup ${plan.manifest.id} (${formatBytes(plan.shown.baseBytes)}) to ${dataDir}`);
   await restoreFiles(repository, plan, places, context);
@@ -71,14 +78,20 @@ export async function carryOut(
     inventory: plan.inventory,
     run: plan.run,
     segmentBytes: facts.walSegmentBytes,
-    folder,
+    spool,
     owner,
+    isThrowaway,
+  });
+  const quarters = await makeQuarters(folder, {
+    isolation: options.isolation ?? { kind: 'none', owner },
+    writable: [dataDir, ...tablespaces.map(({ to }) => to)],
+    readable: [spool],
   });
   step(`replaying up to ${plan.shown.segments.count} WAL segments`);
   const server = await startRecovery({
+    quarters,
     dataDir,
-    folder,
-    owner,
+    isThrowaway,
     programs: plan.place.programs,
     facts,
     restoreCommand: wal.command,

@@ -3,11 +3,12 @@
  * room, and be reachable for the server's user; and they are empty or gone again if the recovery fails.
  */
 import { readFileSync } from 'node:fs';
-import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { fileError, tellingFileErrors } from '../../lib/file-errors.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
+import { giveFolder } from '../../lib/owned-files.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { FolderOwner } from '../../source/postgres/base/placer.ts';
 import { placeTablespaces, type PlacedTablespace } from '../../source/postgres/base/tablespaces.ts';
@@ -41,6 +42,16 @@ export async function findPlaces(
   }
   await refuseFull(folders);
   return { dataDir, tablespaces, owner };
+}
+
+/** Of a throwaway cluster in this data directory, which is there. Throws `space` (15). */
+export async function throwawayPlacesIn(
+  { facts, shown }: PitrPlan,
+  dataDir: string,
+  owner: FolderOwner | undefined,
+): Promise<RecoveryPlaces> {
+  await refuseFull([{ path: dataDir, bytes: shown.baseBytes + 256 * 1024 * 1024, flag: '--data-dir' }]);
+  return { dataDir, tablespaces: placeTablespaces(facts, dataDir), owner };
 }
 
 /** The same for a cluster that is made anew, of about so many bytes. */
@@ -100,16 +111,13 @@ export async function makeScratchFolder(parent: string): Promise<string> {
   );
 }
 
-/** Makes the data directory (0700), and gives it and the scratch folder to the user of the server. */
-export async function makeDataDir(
-  { dataDir, owner }: Pick<RecoveryPlaces, 'dataDir' | 'owner'>,
-  scratchFolder: string,
-): Promise<void> {
+/** Makes the data directory (0700) for the user of the server. */
+export async function makeDataDir({ dataDir, owner }: Pick<RecoveryPlaces, 'dataDir' | 'owner'>): Promise<void> {
   const hint = 'name a folder that this user may write to by --data-dir';
   await tellingFileErrors(`cannot recover into ${dataDir}`, { hint }, async () => {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
     await chmod(dataDir, 0o700);
-    if (owner !== undefined) for (const path of [scratchFolder, dataDir]) await chown(path, owner.uid, owner.gid);
+    await giveFolder(dataDir, owner);
   });
 }
 

@@ -13,6 +13,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { setConfigurationAside, takeIntoUse } from '../../source/postgres/base/restore.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
 import type { PostgresFacts } from '../../source/postgres/facts/facts.ts';
+import { makeQuarters } from '../../source/postgres/cluster/quarters.ts';
 import { startRecovery, type RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import { restorePostgres } from '../../source/postgres/restore/new-database.ts';
 import { makeCluster } from '../../source/postgres/cluster/scratch-cluster.ts';
@@ -86,14 +87,14 @@ async function startNew(
   { serverVersionNum }: PostgresFacts,
   context: RunContext,
 ): Promise<RecoveringServer> {
-  await makeDataDir({ dataDir, owner }, folder);
+  await makeDataDir({ dataDir, owner });
   context.emit({ type: 'step', component: 'database', message: `making a new cluster in ${dataDir}` });
   await makeCluster({ dataDir, programs, owner }, context);
   await setConfigurationAside(dataDir);
   const server = await startRecovery({
+    quarters: await makeQuarters(folder, { isolation: { kind: 'none', owner }, writable: [dataDir] }),
     dataDir,
-    folder,
-    owner,
+    isThrowaway: false,
     programs,
     facts: { minima: {}, serverVersionNum, superuser: 'postgres' },
     restoreCommand: '',

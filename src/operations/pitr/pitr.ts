@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { addState, LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { isolationOrNone, type Isolation } from '../../lib/isolation.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
 import { noteWarnings } from '../warnings.ts';
@@ -176,11 +177,24 @@ async function recoverAndCopy(
       const from = { url, programs: place.programs };
       copied = await copyInto({ loaded, repository, request, manifest, into, from }, inner);
     });
+  const { inclusive, action } = request;
+  const { jobs } = loaded.config;
+  const isolation = places === undefined ? await isolationFor(loaded, context) : undefined;
   const recovered = await recoverCluster(
-    { repository, plan, inclusive: request.inclusive, places, action: request.action, jobs: loaded.config.jobs, use },
+    { repository, plan, inclusive, places, isolation, action, jobs, use },
     context,
   );
   return { recovered, copied, durationMs: performance.now() - started };
+}
+
+/** Of a cluster that is thrown away. What is to be copied out of it is needed now, so it is not refused without. */
+async function isolationFor({ config }: LoadedConfig, { emit }: RunContext): Promise<Isolation> {
+  const isolation = await isolationOrNone(config.drill);
+  if (isolation.kind === 'none') {
+    const message = 'the recovering server runs without isolation: lifeboat doctor tells why';
+    emit({ type: 'warning', component: 'base', message });
+  }
+  return isolation;
 }
 
 /** What fails here leaves the recovered cluster as it is, and says so. */

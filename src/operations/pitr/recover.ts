@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { addState } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { rememberPath } from '../../lib/leftovers.ts';
+import { makeOwned } from '../../lib/owned-files.ts';
 import type { RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import { carryOut, DamagedCluster, type Recovered, type RecoverOptions } from './carry-out.ts';
-import { claimFolders, findPlaces, makeDataDir, makeScratchFolder, type RecoveryPlaces } from './folders.ts';
+import { claimFolders, makeDataDir, makeScratchFolder, throwawayPlacesIn, type RecoveryPlaces } from './folders.ts';
 import type { PitrPlan } from './plan.ts';
 import type { PitrAction } from './request.ts';
 
@@ -24,7 +25,7 @@ export async function recoverCluster(options: RecoverOptions, context: RunContex
   const remembered = rememberPath(folder);
   let goesOn: boolean | undefined;
   try {
-    const places = options.places ?? (await throwawayPlaces(plan, folder));
+    const places = options.places ?? (await throwawayPlaces(options, folder));
     const recovered = await inFolder(options, places, folder, context);
     goesOn = recovered.pid !== undefined;
     return recovered;
@@ -39,11 +40,8 @@ export async function recoverCluster(options: RecoverOptions, context: RunContex
   }
 }
 
-/** Of the user that throwaway servers run as. */
-async function throwawayPlaces(plan: PitrPlan, folder: string): Promise<RecoveryPlaces> {
-  const dataDir = join(folder, 'data');
-  await makeDataDir({ dataDir, owner: plan.place.owner }, folder);
-  return findPlaces(plan, dataDir);
+async function throwawayPlaces({ plan, isolation }: RecoverOptions, folder: string): Promise<RecoveryPlaces> {
+  return throwawayPlacesIn(plan, await makeOwned(join(folder, 'data'), isolation?.owner), isolation?.owner);
 }
 
 /** The cluster is complete; what was to be done with it failed. */
@@ -69,7 +67,7 @@ async function inFolder(
   const claimed = await claimFolders(places);
   const started: { server?: RecoveringServer } = {};
   try {
-    await makeDataDir(places, folder);
+    if (!isThrowaway) await makeDataDir(places);
     const { server, late, ...rest } = await carryOut(options, places, { folder, started }, context);
     if (isThrowaway) await server.kill();
     const goesOn = !isThrowaway && action !== 'shutdown';

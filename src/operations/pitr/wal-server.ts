@@ -1,17 +1,19 @@
 /**
- * Hands archived WAL to a recovering server that runs as another user and can read neither repository nor
- * key: its restore_command asks by a file in a private folder and takes the answer from there. 0 delivered;
+ * Hands archived WAL to a recovering server that runs as another user, or in a sandbox, and can read neither repository
+ * nor key: its restore_command asks by a pipe and takes the answer from a folder into which only we write. 0 delivered;
  * 1 only for what the archive is known not to have; above 125 for all else, so that no recovery ends early
  * because of a failure.
  */
-import { chmod, chown, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../lib/errors.ts';
+import { writeOwned } from '../../lib/owned-files.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { parseWalName } from '../../repository/wal/names.ts';
 import type { FolderOwner } from '../../source/postgres/base/placer.ts';
+import { shellWord } from '../shell-words.ts';
 import { TablespaceGuard } from './tablespace-guard.ts';
+import { hearRequests, type WalRequest } from './wal-requests.ts';
 import type { WalInventory } from './wal-inventory.ts';
 import type { WalRun } from './wal-run.ts';
 import { readSegment } from '../wal/segment.ts';
@@ -33,92 +35,93 @@ export interface WalServerOptions {
   readonly inventory: WalInventory;
   readonly run: WalRun;
   readonly segmentBytes: number;
-  /** Private; exists. */
-  readonly folder: string;
+  /** Ours, not there yet; the server must be able to read in it. */
+  readonly spool: string;
   readonly owner: FolderOwner | undefined;
+  /** The server may outlive us: then its restore_command looks whether we are still there. */
+  readonly isThrowaway: boolean;
 }
 
 /** Prefetched segments take no more. */
 const aheadBytes = 64 * 1024 * 1024;
 
 export async function serveWal(options: WalServerOptions): Promise<WalServer> {
-  const spool = join(options.folder, 'wal');
-  const script = join(options.folder, 'restore-wal');
-  await mkdir(spool, { mode: 0o700 });
-  await writeFile(script, scriptText(spool), { mode: 0o500 });
-  if (options.owner !== undefined) {
-    for (const path of [spool, script]) await chown(path, options.owner.uid, options.owner.gid);
-  }
-  const server = new Server(options, spool);
-  const serving = server.serve();
+  const { spool, owner, isThrowaway } = options;
+  await mkdir(spool, { mode: 0o711 });
+  await chmod(spool, 0o711);
+  const script = join(spool, 'restore-wal');
+  await writeOwned(script, scriptText(spool, isThrowaway ? undefined : process.pid), owner, 0o500);
+  const server = new Server(options);
+  const requests = await hearRequests(join(spool, 'ask'), owner, (request) => server.answer(request));
   return {
-    command: `${script} %f "%p"`,
+    command: `${shellWord(script).replaceAll('%', '%%')} %f "%p"`,
     failure: () => server.failure,
     delivered: () => server.delivered,
     last: () => server.last,
     [Symbol.asyncDispose]: async () => {
-      server.ended = true;
-      await serving;
+      // Nobody may ask any more: there would be no answer.
+      await writeOwned(join(spool, 'ended'), '', owner).catch(() => {});
+      await requests[Symbol.asyncDispose]();
     },
   };
 }
 
-function scriptText(spool: string): string {
+/**
+ * Asks with its own process id, so that no answer to an earlier question is taken for one to this. `asked`: the process
+ * that answers, where it can be seen.
+ */
+function scriptText(spool: string, asked: number | undefined): string {
+  const isGone = asked === undefined ? 'false' : `[ -d /proc/self ] && [ ! -d /proc/${asked} ]`;
   return `#!/bin/sh
 # restore_command of a recovery by lifeboat: asks the process that runs it
-s='${spool}'
-: > "$s/$1.want" || exit 255
+s=${shellWord(spool)}
+n="$1.$$"
+if [ -f "$s/ended" ] || { ${isGone}; }; then exit 255; fi
+echo "$1 $$" > "$s/ask" || exit 255
 while :; do
-  if [ -f "$s/$1.here" ]; then mv -f "$s/$1.here" "$2" && exit 0; exit 255; fi
-  if [ -f "$s/$1.none" ]; then rm -f "$s/$1.none"; exit 1; fi
-  if [ -f "$s/$1.fail" ] || [ -f "$s/ended" ]; then exit 255; fi
-  if [ -d /proc/self ] && [ ! -d /proc/${process.pid} ]; then exit 255; fi
+  if [ -f "$s/$n.here" ]; then cp "$s/$n.here" "$2" && exit 0; exit 255; fi
+  if [ -f "$s/$n.none" ]; then exit 1; fi
+  if [ -f "$s/$n.fail" ] || [ -f "$s/ended" ]; then exit 255; fi
+  if ${isGone}; then exit 255; fi
   sleep 0.02
 done
 `;
 }
 
 class Server {
-  ended = false;
   delivered = 0;
   last: string | undefined;
   failure: unknown;
   readonly #options: WalServerOptions;
-  readonly #spool: string;
   readonly #guard = new TablespaceGuard();
   readonly #ahead = new Map<string, Promise<Buffer>>();
+  /** Of the last question; the server asks one after the other. */
+  #answered: string | undefined;
 
-  constructor(options: WalServerOptions, spool: string) {
+  constructor(options: WalServerOptions) {
     this.#options = options;
-    this.#spool = spool;
   }
 
-  async serve(): Promise<void> {
-    while (!this.ended) {
-      for (const entry of await readdir(this.#spool).catch(() => [])) {
-        if (entry.endsWith('.want')) await this.#answer(entry.slice(0, -'.want'.length));
-      }
-      await sleep(10);
-    }
-    await writeFile(join(this.#spool, 'ended'), '').catch(() => {});
-  }
-
-  async #answer(name: string): Promise<void> {
-    await rm(join(this.#spool, `${name}.want`), { force: true });
+  async answer({ name, asker }: WalRequest): Promise<void> {
+    const { spool, owner } = this.#options;
+    if (this.#answered !== undefined) await rm(this.#answered, { force: true });
+    const put = async (kind: string, content: string | Uint8Array): Promise<void> => {
+      const path = join(spool, `${name}.${asker}.${kind}`);
+      const temporary = join(spool, 'next');
+      await rm(temporary, { force: true });
+      await writeOwned(temporary, content, owner);
+      await rename(temporary, path);
+      this.#answered = path;
+    };
     try {
       const bytes = this.#has(name) ? await this.#read(name) : undefined;
-      if (bytes === undefined) return await writeFile(join(this.#spool, `${name}.none`), '');
-      const temporary = join(this.#spool, `${name}.tmp`);
-      await writeFile(temporary, bytes, { mode: 0o600 });
-      await chmod(temporary, 0o600);
-      const { owner } = this.#options;
-      if (owner !== undefined) await chown(temporary, owner.uid, owner.gid);
-      await rename(temporary, join(this.#spool, `${name}.here`));
+      if (bytes === undefined) return await put('none', '');
+      await put('here', bytes);
       this.delivered++;
       if (parseWalName(name)?.kind === 'segment') this.last = name;
     } catch (error) {
       this.failure ??= error;
-      await writeFile(join(this.#spool, `${name}.fail`), '').catch(() => {});
+      await put('fail', '').catch(() => {});
     }
   }
 

@@ -50,6 +50,8 @@ export interface RestoreEstimate {
   /** As measured: what the parts of that restore took. */
   readonly steps?: readonly { readonly name: string; readonly durationMs: number }[] | undefined;
   readonly assumption?: string | undefined;
+  /** Of the drill that measured it: "namespaces", "user", "none"; undefined: it had no throwaway server of ours. */
+  readonly isolation?: string | undefined;
 }
 
 export interface StatusAnalytics {

@@ -161,5 +161,6 @@ function estimate({ backups: [newest], proof }: SurveyedTarget): RestoreEstimate
     ofBackup: proof.id,
     measuredAt: proof.at,
     steps: proof.steps,
+    isolation: proof.isolation,
   };
 }

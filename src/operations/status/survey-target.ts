@@ -35,6 +35,8 @@ export interface SurveyedProof {
   readonly restoreMs: number;
   readonly steps: readonly { readonly name: string; readonly durationMs: number }[];
   readonly readBytes: number;
+  /** As in the evidence. */
+  readonly isolation?: string | undefined;
 }
 
 export interface SurveyedTarget {
@@ -135,6 +137,7 @@ async function newestProof(
       restoreMs: restoreTimeMs(read.evidence.steps),
       steps: restoreSteps(read.evidence.steps),
       readBytes: sumSizes(each.manifest.components).readBytes,
+      isolation: read.evidence.isolation,
     };
   }
   return undefined;

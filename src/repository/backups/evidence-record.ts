@@ -46,6 +46,11 @@ export const evidenceSchema = z.object({
   /** All there were. */
   damagedCount: size,
   notes: z.array(text).max(100),
+  /**
+   * How the throwaway servers were kept from what the run could read: "namespaces", "user" (a system user of their
+   * own), "none". Absent: there was none, or an older version wrote it.
+   */
+  isolation: z.string().max(100).optional(),
 });
 
 /** Times RFC 3339 in UTC, sizes bytes. */

@@ -50,6 +50,8 @@ export interface EvidenceDraft {
   }[];
   readonly damaged?: readonly { readonly object: string; readonly problem: string }[];
   readonly notes?: readonly string[];
+  /** See evidenceSchema. */
+  readonly isolation?: string | undefined;
 }
 
 /** One piece as read. `evidence` is there only if it counts. */
@@ -110,6 +112,7 @@ function membersOf(draft: EvidenceDraft): Omit<Evidence, 'backup' | 'manifestSea
     steps,
     damaged = [],
     notes = [],
+    isolation,
   } = draft;
   return {
     level,
@@ -130,6 +133,7 @@ function membersOf(draft: EvidenceDraft): Omit<Evidence, 'backup' | 'manifestSea
     damaged: damaged.slice(0, maxNamed).map(({ object, problem }) => ({ object, problem: problem.slice(0, 1000) })),
     damagedCount: damaged.length,
     notes: notes.map((note) => note.slice(0, 1000)),
+    ...(isolation === undefined ? {} : { isolation }),
   };
 }
 

@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { isolationOrNone } from '../../lib/isolation.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { RedisConnection } from './connection.ts';
 import { connectRedis } from './connection.ts';
@@ -45,7 +46,14 @@ export async function restoreByReplica(request: ReplicaRequest, context: RunCont
   const { plan, state, summary } = request;
   const databases = Math.max(state.databases ?? 16, (summary.databases.at(-1)?.db ?? 0) + 1);
   await using scratch = await startScratchServer(
-    { ...plan, folder: request.folder, fileName: request.fileName, databases },
+    {
+      ...plan,
+      bind: plan.bind ?? '127.0.0.1',
+      folder: request.folder,
+      fileName: request.fileName,
+      databases,
+      isolation: await isolationOrNone({ isolation: 'auto', user: undefined }),
+    },
     context,
   );
   const counted = scratch.loadedKeys + scratch.expiredKeys;

@@ -1,21 +1,22 @@
 /**
  * A throwaway server that holds an RDB file: the other end of the replica trick, and what drills load a
- * backup into. Random password, no persistence, in a private folder; ended with its scope, or by the next
- * run if this one is killed.
+ * backup into. The file is others' (and so are the functions in it), so the server runs isolated, and nothing that we
+ * write or connect to lies where it can put something else. Random password, no persistence; ended with its scope, or
+ * by the next run if this one is killed.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { link, lstat } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { runTool, startTool, ToolError } from '../../lib/exec.ts';
-import { rememberProcess } from '../../lib/leftovers.ts';
+import { runTool, ToolError, type RunningTool } from '../../lib/exec.ts';
+import { startIsolated, type Isolation } from '../../lib/isolation.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { RedisConnection } from './connection.ts';
 import { connectRedis } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
+import { makeRooms, type ScratchRooms, writeConfig } from './scratch-rooms.ts';
 import { readInfo, serverVersion } from './server-info.ts';
 import type { ServerVersion } from './server-info.ts';
 
@@ -28,12 +29,14 @@ export interface ScratchServerOptions {
   readonly fileName: string;
   /** How many databases there must be. */
   readonly databases: number;
-  /** Address to listen on, e.g. "0.0.0.0"; default 127.0.0.1. */
+  /** Address to listen on, e.g. "0.0.0.0"; default: none, only a socket. */
   readonly bind?: string | undefined;
+  readonly isolation: Isolation;
 }
 
 export interface ScratchServer extends AsyncDisposable {
   readonly endpoint: RedisEndpoint;
+  /** 0 for one without an address. */
   readonly port: number;
   readonly password: Secret;
   readonly pid: number;
@@ -71,10 +74,15 @@ export async function findServerBinaries(context: RunContext): Promise<ServerBin
  * Starts one and waits until it has loaded the file. Throws LifeboatError: integrity if it does not take the file,
  * tool.
  */
-export async function startScratchServer(options: ScratchServerOptions, context: RunContext): Promise<ScratchServer> {
+export async function startScratchServer(
+  { isolation, ...rest }: ScratchServerOptions,
+  context: RunContext,
+): Promise<ScratchServer> {
+  // Without isolation it runs as we do: Redis takes root, and another user may have no way to the folder.
+  const options = { ...rest, isolation: isolation.kind === 'none' ? { ...isolation, owner: undefined } : isolation };
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startOnce(options, context);
+      return await startOnce(options, await makeRooms(options, attempt), context);
     } catch (error) {
       // Somebody else took the port in between.
       if (attempt === 5 || !messageOf(error).includes('Address already in use')) throw error;
@@ -82,31 +90,29 @@ export async function startScratchServer(options: ScratchServerOptions, context:
   }
 }
 
-async function startOnce(options: ScratchServerOptions, context: RunContext): Promise<ScratchServer> {
+async function startOnce(
+  options: ScratchServerOptions,
+  rooms: ScratchRooms,
+  context: RunContext,
+): Promise<ScratchServer> {
+  const { isolation, bind } = options;
   const password = new Secret(randomBytes(24).toString('hex'));
-  const port = await freePort();
-  const socketPath = join(options.folder, 's');
-  const configFile = join(options.folder, 'scratch.conf');
-  await writeFile(configFile, configOf(options, { password, port, socketPath }), { mode: 0o600 });
-  const ended = new AbortController();
-  const tool = await startTool({
-    file: options.binary.file,
-    args: [configFile],
-    cwd: options.folder,
-    stdout: 'ignore',
-    signal: AbortSignal.any([context.signal, ended.signal]),
-  });
-  const remembered = rememberProcess(tool.pid);
-  const endpoint = endpointOf({ password, port, socketPath });
+  const port = bind === undefined ? 0 : await freePort();
+  const { flavour, major } = options.binary.version;
+  const hasDebugSetting = flavour === 'valkey' || major >= 7;
+  const configFile = await writeConfig(rooms, { ...options, bind, port, password, hasDebugSetting }, isolation);
+  const spec = { file: options.binary.file, args: [configFile], stdout: 'pipe' as const };
+  const { tool, end } = await startIsolated(isolation, spec, { ...rooms.reach, isOnNetwork: bind !== undefined });
+  const log = tailOf(tool);
   let connection: RedisConnection | undefined;
   const stop = async (): Promise<void> => {
     connection?.close();
-    tool.kill('SIGKILL');
-    await tool.result.catch(() => {});
-    remembered[Symbol.dispose]();
+    await end();
   };
   try {
-    connection = await waitUntilLoaded(endpoint, tool.result, options.folder, context);
+    const endpoint = endpointOf({ password, port, socketPath: rooms.socketPath });
+    await waitForSocket(tool, rooms, log, context);
+    connection = await waitUntilLoaded(endpoint, tool, log, context);
     const info = await readInfo(connection, 'persistence');
     return {
       endpoint,
@@ -136,44 +142,53 @@ function endpointOf(own: OwnAddress): RedisEndpoint {
   return { ...own, host: '127.0.0.1', user: undefined, db: 0, tls: undefined, text: 'the scratch server' };
 }
 
-/** The password stands in this 0600 file only. */
-function configOf(options: ScratchServerOptions, own: OwnAddress): string {
-  const lines = [
-    `bind ${options.bind ?? '127.0.0.1'}`,
-    `port ${own.port}`,
-    `unixsocket ${own.socketPath}`,
-    'unixsocketperm 700',
-    `requirepass ${own.password.reveal()}`,
-    `dir ${options.folder}`,
-    `dbfilename ${options.fileName}`,
-    'save ""',
-    'appendonly no',
-    `databases ${options.databases}`,
-    'daemonize no',
-    'logfile scratch.log',
-    'maxmemory 0',
-    'repl-diskless-sync yes',
-    'repl-diskless-sync-delay 0',
-    // A slow target must not be cut off while it loads.
-    'client-output-buffer-limit replica 0 0 0',
-    'repl-timeout 3600',
-  ];
-  const { flavour, major } = options.binary.version;
-  if (flavour === 'valkey' || major >= 7) lines.push('enable-debug-command local');
-  return `${lines.join('\n')}\n`;
+/** The end of what it says. */
+function tailOf({ stdout }: RunningTool): () => string {
+  let tail = '';
+  stdout?.setEncoding('utf8');
+  stdout?.on('data', (text: string) => (tail = (tail + text).slice(-10_000)));
+  stdout?.on('error', () => {});
+  return () => tail;
+}
+
+/** Waits for its socket and makes the link to it: to the file, not to its name. */
+async function waitForSocket(
+  tool: RunningTool,
+  { ownSocket, socketPath }: ScratchRooms,
+  log: () => string,
+  context: RunContext,
+): Promise<void> {
+  const exited = endOf(tool);
+  for (;;) {
+    try {
+      await link(ownSocket, socketPath);
+      break;
+    } catch (error) {
+      if (systemCodeOf(error) !== 'ENOENT') throw error;
+    }
+    const ended = await Promise.race([sleep(20), exited]);
+    context.signal.throwIfAborted();
+    if (ended !== undefined) throw refusedFile(log(), ended);
+  }
+  if (!(await lstat(socketPath)).isSocket()) throw new LifeboatError('tool', 'a scratch redis-server made no socket');
+}
+
+/** Never rejects: why it ended. */
+async function endOf({ result }: RunningTool): Promise<unknown> {
+  return result.then(
+    () => new Error('it exited'),
+    (error: unknown) => error,
+  );
 }
 
 async function waitUntilLoaded(
   endpoint: RedisEndpoint,
-  result: Promise<unknown>,
-  folder: string,
+  tool: RunningTool,
+  log: () => string,
   context: RunContext,
 ): Promise<RedisConnection> {
   let exited: unknown;
-  const watching = result.then(
-    () => (exited = new Error('it exited')),
-    (error: unknown) => (exited = error),
-  );
+  const watching = endOf(tool).then((why) => (exited = why));
   for (;;) {
     try {
       const connection = await connectRedis(endpoint, context.signal);
@@ -185,12 +200,11 @@ async function waitUntilLoaded(
     }
     await Promise.race([sleep(50), watching]);
     context.signal.throwIfAborted();
-    if (exited !== undefined) throw await refusedFile(folder, exited);
+    if (exited !== undefined) throw refusedFile(log(), exited);
   }
 }
 
-async function refusedFile(folder: string, cause: unknown): Promise<LifeboatError> {
-  const log = await readFile(join(folder, 'scratch.log'), 'utf8').catch(() => '');
+function refusedFile(log: string, cause: unknown): LifeboatError {
   const why = log
     .trim()
     .split('\n')

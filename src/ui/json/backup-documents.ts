@@ -99,6 +99,7 @@ const shownEvidence = z.strictObject({
   compared: texts.optional(),
   steps: z.array(z.strictObject({ name: text, durationMs, bytes: size.optional() })).optional(),
   damaged: damagedObjects.optional(),
+  isolation: text.optional().describe('of the throwaway servers: namespaces, user, or none'),
 });
 
 const show = document('show', {

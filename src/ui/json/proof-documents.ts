@@ -84,6 +84,10 @@ const drilledComponent = z.strictObject({
   steps: z.array(step),
   counts: counts.describe('of what was compared'),
   versions: z.record(text, text).describe('of the throwaway servers'),
+  isolation: z
+    .enum(['namespaces', 'user', 'none'])
+    .optional()
+    .describe('how the throwaway server was kept from what lifeboat can read; none: by nothing'),
   summary: text.optional(),
   problems: texts.describe('what differs, or why it was not possible'),
   code: text.optional().describe('of the first problem, as in error documents'),

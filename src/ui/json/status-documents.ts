@@ -76,6 +76,7 @@ const targetState = z.strictObject({
       measuredAt: time.optional(),
       steps: z.array(step).optional().describe('what the parts of the measured restore took'),
       assumption: text.optional(),
+      isolation: text.optional().describe("of the drill's throwaway servers: namespaces, user, or none"),
     })
     .optional(),
   moments: z.array(moment).describe('what can be restored, newest first'),

@@ -6,6 +6,11 @@ export function stopOf(log: string): string | undefined {
   return /LOG: {2}(recovery stopping [^\n]*|archive recovery complete)/.exec(log)?.[1];
 }
 
+/** It takes sessions. */
+export function isReady(log: string): boolean {
+  return /LOG: {2}database system is ready to accept (?:read[- ]only )?connections/.test(log);
+}
+
 /** Where the last record that it replayed begins, once its recovery is done. */
 export function replayedTo(log: string): string | undefined {
   return /redo done at ([0-9A-F]+\/[0-9A-F]+)/.exec(log)?.[1];

@@ -1,28 +1,25 @@
 /** The settings of a server that recovers a base backup: ours only, on a private socket. */
-import { join } from 'node:path';
 import type { BaseFacts } from '../base/facts.ts';
 
 /** What the settings depend on. */
 export interface RecoverySettings {
-  /** Private, reachable for the owner, short enough for a socket. */
-  readonly folder: string;
+  /** The server's own, for its socket; short enough for one. */
+  readonly run: string;
   readonly facts: Pick<BaseFacts, 'minima' | 'serverVersionNum' | 'superuser'>;
   readonly restoreCommand: string;
   /** recovery_target* settings, e.g. { recovery_target_time: '…' }. */
   readonly target: Readonly<Record<string, string>>;
 }
 
-/** The text of its configuration file; hba.conf and ident.conf are expected beside it. */
-export function recoverySettings({ folder, facts, restoreCommand, target }: RecoverySettings): string {
+/** Those of its configuration file, without who may connect. */
+export function recoverySettings({ run, facts, restoreCommand, target }: RecoverySettings): Record<string, string> {
   const major = Math.floor(facts.serverVersionNum / 10000);
-  const all: Record<string, string> = {
+  return {
     ...facts.minima,
     listen_addresses: '',
-    unix_socket_directories: folder,
+    unix_socket_directories: run,
     unix_socket_permissions: '0700',
     port: '5432',
-    hba_file: join(folder, 'hba.conf'),
-    ident_file: join(folder, 'ident.conf'),
     hot_standby: 'on',
     // A clone that archives would write into the history of the original.
     archive_mode: 'off',
@@ -34,7 +31,4 @@ export function recoverySettings({ folder, facts, restoreCommand, target }: Reco
     ...target,
     recovery_target_action: 'pause',
   };
-  return Object.entries(all)
-    .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
-    .join('');
 }

@@ -2,28 +2,26 @@
  * Runs a server that recovers a restored base backup: on a private socket, with settings of ours only,
  * until it has reached its target; then reads every table, and promotes it or leaves it.
  */
-import { readFileSync } from 'node:fs';
-import { chown, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import { startTool } from '../../../lib/exec.ts';
-import { rememberProcess } from '../../../lib/leftovers.ts';
-import { processStart } from '../../../lib/process-identity.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
-import type { FolderOwner } from '../base/placer.ts';
 import { withConnection } from '../server/connection.ts';
+import type { Quarters } from './quarters.ts';
 import { readAllTables } from './read-all.ts';
-import { failureOf, replayedTo, stopOf } from './recovery-log.ts';
+import { failureOf, isReady, replayedTo, stopOf } from './recovery-log.ts';
+import { startLasting, startThrowaway, type RecoveryProcess } from './recovery-process.ts';
 import { recoverySettings, type RecoverySettings } from './recovery-settings.ts';
 import { scratchUrl } from './scratch-url.ts';
 
-export interface RecoveryOptions extends RecoverySettings {
+export interface RecoveryOptions extends Omit<RecoverySettings, 'run'> {
+  readonly quarters: Quarters;
   readonly dataDir: string;
-  readonly owner: FolderOwner | undefined;
   /** Folder of the server's programs. */
   readonly programs: string;
+  /** It is gone with us, and runs in the isolation of its quarters; else it may be left running, as their owner. */
+  readonly isThrowaway: boolean;
 }
 
 export interface RecoveryPosition {
@@ -32,9 +30,9 @@ export interface RecoveryPosition {
 }
 
 export interface RecoveringServer {
+  /** Of the server, or of the sandbox that it runs in. */
   readonly pid: number;
   readonly url: PostgresUrl;
-  readonly logFile: string;
   /** Resolves once it takes sessions, for a server that has nothing to recover. */
   ready(context: RunContext): Promise<void>;
   /**
@@ -64,54 +62,33 @@ export interface RecoveringServer {
 }
 
 export async function startRecovery(options: RecoveryOptions): Promise<RecoveringServer> {
-  const { folder, owner, programs, dataDir } = options;
-  const logFile = join(folder, 'server.log');
-  const configFile = join(folder, 'recovery.conf');
-  const files = {
-    [configFile]: recoverySettings(options),
-    [join(folder, 'hba.conf')]: 'local all all trust\n',
-    [join(folder, 'ident.conf')]: '',
-    [logFile]: '',
-  };
-  for (const [path, text] of Object.entries(files)) {
-    await writeFile(path, text, { mode: 0o600 });
-    if (owner !== undefined) await chown(path, owner.uid, owner.gid);
-  }
-  // Not our child: it may be left running. The shell tells its process id and ends.
-  const command = '"$1" -D "$2" -c config_file="$3" </dev/null >/dev/null 2>>"$4" & echo $!';
-  const args = ['-c', command, 'sh', join(programs, 'postgres'), dataDir, configFile, logFile];
-  const shell = await startTool({ file: '/bin/sh', args, cwd: folder, detached: true, ...owner });
-  const { stdout } = await shell.result;
-  return new Server(Number(stdout), logFile, options);
+  const { quarters, programs, dataDir, isThrowaway } = options;
+  const config = await quarters.configure(recoverySettings({ ...options, run: quarters.run }), 'local all all trust\n');
+  const args = ['-D', dataDir, ...config];
+  const start = isThrowaway ? startThrowaway : startLasting;
+  return new Server(await start(join(programs, 'postgres'), args, quarters), options);
 }
 
 class Server implements RecoveringServer {
   readonly pid: number;
   readonly url: PostgresUrl;
-  readonly logFile: string;
+  readonly #process: RecoveryProcess;
   readonly #options: RecoveryOptions;
-  readonly #start: string | undefined;
-  readonly #remembered: Disposable;
+  #isReachable = false;
 
-  constructor(pid: number, logFile: string, options: RecoveryOptions) {
-    this.pid = pid;
-    this.logFile = logFile;
+  constructor(process: RecoveryProcess, options: RecoveryOptions) {
+    this.pid = process.pid;
+    this.#process = process;
     this.#options = options;
-    this.#start = processStart(pid);
-    this.#remembered = rememberProcess(pid, 'SIGQUIT');
-    this.url = scratchUrl(options.folder, options.facts.superuser);
-  }
-
-  get #isRunning(): boolean {
-    return this.#start !== undefined && processStart(this.pid) === this.#start;
+    this.url = scratchUrl(options.quarters.folder, options.facts.superuser);
   }
 
   async reached(context: RunContext, onPosition?: (lsn: string) => void): Promise<string> {
     for (let askedMs = performance.now(); ;) {
       context.signal.throwIfAborted();
-      const log = readFileSync(this.logFile, 'utf8');
+      const log = this.#process.log();
       if (/insufficient parameter settings/.test(log)) throw failureOf(log);
-      if ((await this.#status()).startsWith('ready')) {
+      if (await this.#isReady(log)) {
         const stopped = stopOf(log);
         if (stopped !== undefined && (await this.#isStill(context))) return stopped;
         if (onPosition !== undefined && performance.now() - askedMs > 1000) {
@@ -122,27 +99,28 @@ class Server implements RecoveringServer {
           );
         }
       }
-      if (!this.#isRunning) throw failureOf(readFileSync(this.logFile, 'utf8'));
+      if (!this.#process.isRunning()) throw failureOf(this.#process.log());
       await sleep(50);
     }
   }
 
   replayedTo(): string | undefined {
-    return replayedTo(readFileSync(this.logFile, 'utf8'));
+    return replayedTo(this.#process.log());
   }
 
   async ready({ signal }: RunContext): Promise<void> {
-    while (!(await this.#status()).startsWith('ready')) {
+    while (!(await this.#isReady(this.#process.log()))) {
       signal.throwIfAborted();
-      if (!this.#isRunning) throw failureOf(readFileSync(this.logFile, 'utf8'));
+      if (!this.#process.isRunning()) throw failureOf(this.#process.log());
       await sleep(50);
     }
   }
 
-  /** As the server has it in its postmaster.pid. */
-  async #status(): Promise<string> {
-    const lines = (await readFile(join(this.#options.dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
-    return Number(lines[0]) === this.pid ? (lines[7] ?? '') : '';
+  /** By its log: what lies in its data directory is no longer ours. */
+  async #isReady(log: string): Promise<boolean> {
+    if (this.#isReachable || !isReady(log)) return this.#isReachable;
+    await this.#options.quarters.reachSocket();
+    return (this.#isReachable = true);
   }
 
   async #isStill({ signal, emit }: RunContext): Promise<boolean> {
@@ -159,7 +137,7 @@ class Server implements RecoveringServer {
       return row?.['still'] === 't';
     }).catch((error: unknown) => {
       // It may be on its way from one state to the next.
-      if (this.#isRunning) return false;
+      if (this.#process.isRunning()) return false;
       throw error;
     });
   }
@@ -191,28 +169,14 @@ class Server implements RecoveringServer {
   }
 
   async shutDown(signal?: AbortSignal): Promise<void> {
-    await this.#end('SIGINT', 600_000, signal);
+    await this.#process.shutDown(signal);
   }
 
   async kill(): Promise<void> {
-    await this.#end('SIGQUIT', 10_000).catch(async () => this.#end('SIGKILL', 10_000));
+    await this.#process.kill();
   }
 
   release(): void {
-    this.#remembered[Symbol.dispose]();
-  }
-
-  async #end(how: NodeJS.Signals, limitMs: number, signal?: AbortSignal): Promise<void> {
-    if (this.#isRunning) process.kill(this.pid, how);
-    for (const giveUpAt = performance.now() + limitMs; this.#isRunning; await sleep(20)) {
-      signal?.throwIfAborted();
-      if (performance.now() > giveUpAt) {
-        throw new LifeboatError(
-          'source',
-          `the recovered server (process ${this.pid}) did not end within ${limitMs / 1000} s`,
-        );
-      }
-    }
-    this.#remembered[Symbol.dispose]();
+    this.#process.release();
   }
 }

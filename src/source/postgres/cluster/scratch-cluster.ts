@@ -1,58 +1,72 @@
 /**
  * A throwaway PostgreSQL server: initdb into a private folder, one Unix socket in it, a random password,
- * no network, no preloaded libraries, nothing durable. PostgreSQL refuses to run as root, so root's goes
- * under another user. Ended and removed with its scope, or by the next run if this one is killed.
+ * no network, no preloaded libraries, nothing durable. It runs functions of whoever owns what is restored into it, so
+ * it runs isolated, and nothing that we write or connect to lies where it can put something else. Ended and removed
+ * with its scope, or by the next run if this one is killed.
  */
 import { randomBytes } from 'node:crypto';
-import { appendFile, chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { freemem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { tellingFileErrors } from '../../../lib/file-errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
-import { runTool, startTool, type RunningTool } from '../../../lib/exec.ts';
-import { rememberPath, rememberProcess } from '../../../lib/leftovers.ts';
+import { runTool, type RunningTool } from '../../../lib/exec.ts';
+import { runIsolated, startIsolated, type Isolation, type IsolatedProgram } from '../../../lib/isolation.ts';
+import { rememberPath } from '../../../lib/leftovers.ts';
+import { makeOwned } from '../../../lib/owned-files.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { Secret } from '../../../lib/secret.ts';
+import { fillLogin, type FillLogin } from './fill-login.ts';
+import { withConnection } from '../server/connection.ts';
 import { folderPrefix, type ScratchPlace } from './scratch-place.ts';
 import { scratchUrl } from './scratch-url.ts';
+import { makeQuarters, type Quarters } from './quarters.ts';
 
 export interface ScratchCluster extends AsyncDisposable {
-  /** As its superuser, named postgres. */
+  /** As a superuser that nobody knows. */
   readonly url: PostgresUrl;
+  /** Who fills its databases. */
+  readonly filler: FillLogin;
   /** E.g. "15.18". */
   readonly version: string;
   readonly folder: string;
-  /** Of the server itself. */
+  /** Of the server, or of the sandbox that it runs in. */
   readonly pid: number;
   /** Folder of its programs (pg_restore, pg_amcheck…). */
   readonly programs: string;
 }
 
 /** Makes and starts one. Throws `tool` (16) when it does not start, `space` (15). */
-export async function startScratchCluster(place: ScratchPlace, context: RunContext): Promise<ScratchCluster> {
+export async function startScratchCluster(
+  place: ScratchPlace,
+  isolation: Isolation,
+  context: RunContext,
+): Promise<ScratchCluster> {
   const hint = 'make room there, or name a folder that this user may write to by TMPDIR';
   const folder = await tellingFileErrors(`cannot make a scratch server in ${place.parent}`, { hint }, async () =>
     mkdtemp(join(place.parent, folderPrefix)),
   );
   const remembered = rememberPath(folder);
-  let server: Started | undefined;
+  let server: IsolatedProgram | undefined;
   const dispose = async (): Promise<void> => {
-    await server?.stop();
+    await server?.end();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     remembered[Symbol.dispose]();
   };
   try {
-    await chmod(folder, 0o700);
-    const password = randomBytes(24).toString('hex');
-    await initialize(place, folder, password, context);
-    server = await start(place, folder, context);
+    const data = await makeOwned(join(folder, 'data'), isolation.owner);
+    const quarters = await makeQuarters(folder, { isolation, writable: [data] });
+    const home: Home = { ...place, quarters, data };
+    const logins = makeLogins();
+    await initialize(home, logins.admin, context);
+    server = await start(home, logins, context, (started) => (server = started));
     return {
-      url: scratchUrl(folder, 'postgres', new Secret(password)),
+      ...(await letIn(folder, logins, context)),
       version: place.version,
       folder,
-      pid: server.pid,
+      pid: server.tool.pid,
       programs: place.programs,
       [Symbol.asyncDispose]: dispose,
     };
@@ -62,7 +76,7 @@ export async function startScratchCluster(place: ScratchPlace, context: RunConte
   }
 }
 
-const commonOptions = ['-U', 'postgres', '--no-instructions', '--encoding=UTF8', '--locale=C'];
+const commonOptions = ['--no-instructions', '--encoding=UTF8', '--locale=C'];
 
 /**
  * An empty cluster that is to stay: durable, with page checksums, superuser postgres. `dataDir`: empty, the owner's.
@@ -73,42 +87,75 @@ export async function makeCluster(
   { signal }: Pick<RunContext, 'signal'>,
 ): Promise<void> {
   const durable = ['--data-checksums', '--auth-local=peer', '--auth-host=scram-sha-256'];
-  const args = ['-D', dataDir, ...commonOptions, ...durable];
-  await runServerTool({ file: join(programs, 'initdb'), args, cwd: dataDir, ...owner, signal }, 'initdb');
+  const args = ['-D', dataDir, '-U', 'postgres', ...commonOptions, ...durable];
+  await runServerTool('initdb', async () =>
+    runTool({ file: join(programs, 'initdb'), args, cwd: dataDir, ...owner, signal }),
+  );
 }
 
-interface Started {
-  readonly pid: number;
-  stop(): Promise<void>;
+/** Names and passwords of chance: the backup's roles are no more than ordinary ones, "postgres" among them. */
+interface Login {
+  readonly role: string;
+  readonly password: string;
+}
+
+interface Logins {
+  /** The first superuser. It takes rights from the others, and nothing belongs to it. */
+  readonly admin: Login;
+  readonly maker: Login;
+  readonly filler: Login;
+}
+
+function makeLogins(): Logins {
+  const login = (): Login => ({
+    role: `lifeboat_${randomBytes(8).toString('hex')}`,
+    password: randomBytes(24).toString('hex'),
+  });
+  return { admin: login(), maker: login(), filler: login() };
+}
+
+/** Makes the roles that there are not yet. */
+async function letIn(
+  folder: string,
+  { admin, maker, filler }: Logins,
+  { signal }: RunContext,
+): Promise<Pick<ScratchCluster, 'url' | 'filler'>> {
+  const urlOf = ({ role, password }: Login): PostgresUrl => scratchUrl(folder, role, new Secret(password));
+  const adminUrl = urlOf(admin);
+  await withConnection(adminUrl, { signal }, async (client) => {
+    await client.query(`CREATE ROLE ${maker.role} LOGIN SUPERUSER PASSWORD '${maker.password}'`);
+    await client.query(`CREATE ROLE ${filler.role} LOGIN PASSWORD '${filler.password}'`);
+  });
+  const url = urlOf(filler);
+  return { url: urlOf(maker), filler: fillLogin({ adminUrl, admin: admin.role, url, role: filler.role }) };
+}
+
+/** Where a server lives, and by which programs. */
+interface Home extends Pick<ScratchPlace, 'programs'> {
+  readonly quarters: Quarters;
+  /** Its data directory. */
+  readonly data: string;
 }
 
 async function initialize(
-  { owner, programs }: ScratchPlace,
-  folder: string,
-  password: string,
-  context: RunContext,
+  { programs, quarters, data }: Home,
+  { role, password }: Login,
+  { signal }: RunContext,
 ): Promise<void> {
-  const passwordFile = join(folder, 'password');
-  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
-  if (owner !== undefined) for (const path of [folder, passwordFile]) await chown(path, owner.uid, owner.gid);
-  const data = join(folder, 'data');
+  const passwordFile = await quarters.write('password', `${password}\n`);
   const throwaway = ['--no-sync', '--auth=scram-sha-256', `--pwfile=${passwordFile}`];
-  const args = ['-D', data, ...commonOptions, ...throwaway];
-  const { signal } = context;
-  await runServerTool({ file: join(programs, 'initdb'), args, cwd: folder, ...owner, signal }, 'initdb');
+  const args = ['-D', data, '-U', role, ...commonOptions, ...throwaway];
+  const spec = { file: join(programs, 'initdb'), args, cwd: data, signal };
+  await runServerTool('initdb', async () => runIsolated(quarters.isolation, spec, quarters.reach));
   await rm(passwordFile);
-  // Restored roles have nothing to do here, whatever their passwords.
-  await writeFile(join(data, 'pg_hba.conf'), 'local all postgres scram-sha-256\n');
-  const lines = Object.entries(settings(folder)).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
-  await appendFile(join(data, 'postgresql.conf'), lines.join(''));
 }
 
 /** Nothing of it has to survive: what makes data durable is off, and the log of changes as small as can be. */
-function settings(folder: string): Record<string, string> {
+function settings({ run }: Quarters): Record<string, string> {
   const bufferMiB = Math.min(1024, Math.max(64, Math.floor(freemem() / 8 / 1024 ** 2)));
   return {
     listen_addresses: '',
-    unix_socket_directories: folder,
+    unix_socket_directories: run,
     unix_socket_permissions: '0700',
     port: '5432',
     shared_preload_libraries: '',
@@ -128,60 +175,46 @@ function settings(folder: string): Record<string, string> {
     max_locks_per_transaction: '256',
     logging_collector: 'off',
     log_statement: 'none',
-    log_min_messages: 'fatal',
+    // That it is ready it says in its log.
+    log_min_messages: 'log',
     log_min_error_statement: 'panic',
+    // As initdb would have set it.
+    default_text_search_config: 'pg_catalog.english',
   };
 }
 
-async function start({ owner, programs }: ScratchPlace, folder: string, context: RunContext): Promise<Started> {
-  const data = join(folder, 'data');
+async function start(
+  { programs, quarters, data }: Home,
+  { admin, maker, filler }: Logins,
+  context: RunContext,
+  onStart: (server: IsolatedProgram) => void,
+): Promise<IsolatedProgram> {
+  // Restored roles have nothing to do here, whatever their passwords.
+  const roles = [admin, maker, filler].map(({ role }) => role).join(',');
+  const config = await quarters.configure(settings(quarters), `local all ${roles} scram-sha-256\n`);
   let log = '';
   // Not ended by the signal of the run: SIGTERM would wait for every session. Its scope ends it.
-  const tool = await startTool({
+  const spec = {
     file: join(programs, 'postgres'),
-    args: ['-D', data],
-    cwd: folder,
-    ...owner,
-    stdout: 'ignore',
-    detached: true,
-    onStderrLine: (line) => (log = `${log}${line}\n`.slice(-4000)),
-  });
-  const remembered = rememberProcess(tool.pid, 'SIGQUIT');
-  const stop = async (): Promise<void> => {
-    await endServer(tool);
-    remembered[Symbol.dispose]();
+    args: ['-D', data, ...config],
+    cwd: data,
+    stdout: 'ignore' as const,
+    onStderrLine: (line: string) => void (log = `${log}${line}\n`.slice(-4000)),
   };
-  try {
-    await waitUntilReady(tool, data, () => log, context);
-    return { pid: tool.pid, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  const server = await startIsolated(quarters.isolation, spec, { ...quarters.reach, gently: 'SIGQUIT' });
+  onStart(server);
+  await waitUntilReady(server.tool, () => log, context);
+  await quarters.reachSocket();
+  return server;
 }
 
-/** SIGQUIT is PostgreSQL's immediate shutdown: it waits for nobody, but takes its shared memory away. */
-async function endServer(tool: RunningTool): Promise<void> {
-  tool.kill('SIGQUIT');
-  const late = setTimeout(() => tool.kill('SIGKILL'), 10_000);
-  await tool.result.catch(() => {});
-  clearTimeout(late);
-}
-
-async function waitUntilReady(
-  tool: RunningTool,
-  data: string,
-  log: () => string,
-  { signal }: RunContext,
-): Promise<void> {
+async function waitUntilReady(tool: RunningTool, log: () => string, { signal }: RunContext): Promise<void> {
   const ended = tool.result.then(
     () => true,
     () => true,
   );
-  for (;;) {
+  while (!/database system is ready to accept connections/.test(log())) {
     signal.throwIfAborted();
-    const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
-    if (Number(lines[0]) === tool.pid && lines[7]?.startsWith('ready') === true) return;
     if (await Promise.race([ended, sleep(20, false)])) {
       const last = log().trim().split('\n').slice(-3).join('; ') || 'it said nothing';
       throw new LifeboatError('tool', `a throwaway PostgreSQL server did not start: ${last}`);
@@ -189,9 +222,9 @@ async function waitUntilReady(
   }
 }
 
-async function runServerTool(spec: Parameters<typeof runTool>[0], name: string): Promise<void> {
+async function runServerTool(name: string, work: () => Promise<unknown>): Promise<void> {
   try {
-    await runTool(spec);
+    await work();
   } catch (error) {
     if (!(error instanceof LifeboatError) || error.code !== 'source') throw error;
     const full = /No space left on device|Disk quota exceeded/.test(error.message);

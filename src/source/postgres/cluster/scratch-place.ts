@@ -25,8 +25,8 @@ interface Owner {
 
 /** What the names of throwaway servers' folders begin with. */
 export const folderPrefix = 'lifeboat-pg-';
-/** sun_path holds 107 bytes; the name of the socket and six random letters come behind the prefix. */
-const longestParentBytes = 107 - '/.s.PGSQL.5432'.length - 1 - folderPrefix.length - 6;
+/** sun_path holds 107 bytes. Of the folders that are made here those of withScratchFolder() have the longest names. */
+const longestParentBytes = 107 - '/lifeboat-0123456789ab/s/.s.PGSQL.5432'.length;
 
 /**
  * Looks for programs of a server that restores archives of this major version, and for a place. Throws `tool` (16);

@@ -7,7 +7,7 @@ import type { ArtifactReader } from '../../source.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
 import { type DataStream, restoreData } from './data.ts';
 import type { RestoreTarget } from './pg-restore.ts';
-import { type SchemaArchive, restorePostData, restorePreData } from './schema.ts';
+import { type SchemaArchive, restoreEntries, restorePostData, restorePreData, splitArchive } from './schema.ts';
 import { type TocEntry, readToc } from './toc.ts';
 import { chooseEntries } from './select-entries.ts';
 import type { Selection } from './table-patterns.ts';
@@ -91,11 +91,24 @@ export async function fillDatabase(
   context: RunContext,
 ): Promise<FillReport> {
   const filled = plan.schemaOnly ? { ...target, flags: [...target.flags, '--schema-only'] } : target;
+  const { filler } = target;
   let retriedEntries = 0;
-  const schema = await timed('schema', context, () => restorePreData(filled, plan.archive, context));
-  const data = await timed('data', context, () => restoreData(filled, reader, plan.streams, jobs, context));
+  const { archive, rights, triggers } =
+    filler === undefined ? { archive: plan.archive, rights: [], triggers: [] } : splitArchive(plan.archive);
+  const weak = filler === undefined ? filled : { ...filled, url: filler.url, isSuperuser: false };
+  const weakly = async (work: () => Promise<void>): Promise<void> =>
+    filler === undefined ? work() : filler.withoutSuperusers(work);
+  const schema = await timed('schema', context, () => restorePreData(filled, archive, context));
+  const data = await timed('data', context, () =>
+    weakly(async () => restoreData(weak, reader, plan.streams, jobs, context)),
+  );
   const indexes = await timed('indexes', context, async () => {
-    ({ retriedEntries } = await restorePostData(filled, plan.archive, jobs, context));
+    // Materialized views read what they were allowed to; grants run nobody's code.
+    await restoreEntries(filled, plan.archive, 'rights', rights, context);
+    await weakly(async () => {
+      ({ retriedEntries } = await restorePostData(weak, archive, jobs, context));
+    });
+    await restoreEntries(filled, plan.archive, 'event triggers', triggers, context);
   });
   return {
     readBytes: plan.streams.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -72,6 +72,7 @@ export async function restorePostgres(
       tools,
       isSuperuser: server.isSuperuser,
       flags: restoreFlags(request),
+      filler: request.filler,
     };
     try {
       await withMaintenance(maintenance(request, context.signal), async (client) => {

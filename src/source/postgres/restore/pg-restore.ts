@@ -2,6 +2,7 @@
 import type { RunContext } from '../../../lib/events.ts';
 import { type RunningTool, startTool } from '../../../lib/exec.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
+import type { FillLogin } from '../cluster/fill-login.ts';
 import { type IssueCollector, type RestoreIssue, collectIssues, harmlessReason, restoreFailure } from './issues.ts';
 import { conninfo } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
@@ -19,6 +20,8 @@ export interface RestoreTarget {
   readonly isSuperuser: boolean;
   /** Arguments of every run: --no-owner, --no-acl, --no-subscriptions, … */
   readonly flags: readonly string[];
+  /** Of a throwaway server: who puts in rows and builds on them. */
+  readonly filler?: FillLogin | undefined;
 }
 
 /** A run of pg_restore that is going on. */

@@ -3,6 +3,7 @@ import { LifeboatError } from '../../../lib/errors.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ArtifactReader } from '../../source.ts';
 import type { DatabaseFacts, PostgresFacts } from '../facts/facts.ts';
+import type { FillLogin } from '../cluster/fill-login.ts';
 import { type Selection, type SelectionRequest, parseSelection } from './table-patterns.ts';
 
 export interface PostgresRestoreRequest {
@@ -24,6 +25,8 @@ export interface PostgresRestoreRequest {
   readonly publications?: boolean;
   /** A throwaway restore: another locale may be taken, publications are left out. */
   readonly drill?: boolean;
+  /** Of a throwaway server of ours. */
+  readonly filler?: FillLogin | undefined;
   readonly noOwner?: boolean;
   readonly noAcl?: boolean;
   /** Keep what a failed restore made, under a name that tells so. */

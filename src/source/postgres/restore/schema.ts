@@ -33,6 +33,36 @@ export async function restorePreData(
   await serially(target, archive, 'pre-data', await writeList(archive, 'pre-data', archive.toc), context);
 }
 
+/** An archive without what only a superuser may make, which comes in by itself. */
+export interface SplitArchive {
+  readonly archive: SchemaArchive;
+  readonly rights: readonly TocEntry[];
+  readonly triggers: readonly TocEntry[];
+}
+
+export function splitArchive(archive: SchemaArchive): SplitArchive {
+  const rights = archive.toc.filter(({ type }) => type === 'ACL' || type === 'DEFAULT ACL');
+  const made = new Set(archive.toc.filter(({ type }) => type === 'EVENT TRIGGER').map(({ dumpId }) => dumpId));
+  // With what is said of them.
+  const triggers = archive.toc.filter(({ dumpId, needs }) => made.has(dumpId) || needs.some((id) => made.has(id)));
+  const apart = new Set([...rights, ...triggers]);
+  return { archive: { ...archive, toc: archive.toc.filter((entry) => !apart.has(entry)) }, rights, triggers };
+}
+
+/** Some entries alone, one after the other, whatever section they are of. */
+export async function restoreEntries(
+  target: RestoreTarget,
+  archive: SchemaArchive,
+  part: 'rights' | 'event triggers',
+  entries: readonly TocEntry[],
+  context: RunContext,
+): Promise<void> {
+  const isChosen = entries.some(({ dumpId }) => archive.chosen?.has(dumpId) ?? true);
+  if (!isChosen) return;
+  const listFile = await writeList(archive, part.replace(' ', '-'), entries);
+  await inOneRun(target, part, ['--use-list', listFile, archive.file], context);
+}
+
 export interface PostDataReport {
   /** Entries that the parallel run failed on and the serial one restored. */
   readonly retriedEntries: number;
@@ -125,14 +155,17 @@ async function serially(
   listFile: string,
   context: RunContext,
 ): Promise<void> {
-  const run = await startRestore(
-    target,
-    [`--section=${section}`, '--use-list', listFile, archive.file],
-    'ignore',
-    context.signal,
-  );
-  const issues = await judge(run, parts[section], context);
-  if (issues.length > 0) throw restoreFailure(parts[section], issues);
+  await inOneRun(target, parts[section], [`--section=${section}`, '--use-list', listFile, archive.file], context);
+}
+
+async function inOneRun(
+  target: RestoreTarget,
+  part: string,
+  args: readonly string[],
+  context: RunContext,
+): Promise<void> {
+  const issues = await judge(await startRestore(target, args, 'ignore', context.signal), part, context);
+  if (issues.length > 0) throw restoreFailure(part, issues);
 }
 
 /** The chosen ones among these entries, in the archive's order, as a file for --use-list. */
