@@ -23,6 +23,7 @@ import { readToc } from '../../src/source/postgres/restore/toc.ts';
 import { summarizeRdb } from '../../src/source/redis/rdb/summary.ts';
 import { headerOf } from '../../src/source/redis/rdb/writer.ts';
 import { drain, streamed } from '../helpers/fuzz/run.ts';
+import { sourceParsers } from '../helpers/fuzz/source-parsers.ts';
 import { bomb } from '../helpers/repository/bomb.ts';
 
 function isDamage(pattern: RegExp): (error: unknown) => boolean {
@@ -134,6 +135,13 @@ test('an archive has integers of some bytes, and neither texts nor entries witho
     readToc(streamed(head(4, ...fields, ...empty, 0, 0, 0, 0, 0x10))),
     isDamage(/claims 268435456 entries/),
   );
+  const dependency = Buffer.from([0, 1, 0, 0, 0, 0x37]);
+  const sample = sourceParsers.find(({ name }) => name === 'table of contents')?.samples[0] ?? Buffer.alloc(0);
+  const needsAll = async function* (): AsyncGenerator<Uint8Array> {
+    yield sample.subarray(0, sample.indexOf(dependency));
+    for (;;) yield Buffer.alloc(6 * 10_000, dependency);
+  };
+  await assert.rejects(readToc(needsAll()), isDamage(/needs too many others/));
 });
 
 test('a snapshot has no databases without end', async () => {

@@ -22,10 +22,7 @@ export interface TocEntry {
  * Reads an archive as far as its table of contents goes. Throws `integrity` (14) for anything that is not a whole one.
  */
 export async function readToc(archive: AsyncIterable<Uint8Array>): Promise<TocEntry[]> {
-  const entries: TocEntry[] = [];
-  let buffer = Buffer.alloc(0);
-  let parse: Parser = parseHeader;
-  let left = 1;
+  const reading: Reading = { entries: [], parse: parseHeader, left: 1, buffer: Buffer.alloc(0) };
   let pieces: Uint8Array[] = [];
   let missing = 1;
   for await (const piece of archive) {
@@ -33,24 +30,42 @@ export async function readToc(archive: AsyncIterable<Uint8Array>): Promise<TocEn
     pieces.push(Buffer.from(piece));
     missing -= piece.length;
     if (missing > 0) continue;
-    buffer = Buffer.concat([buffer, ...pieces]);
+    missing = readOn(reading, pieces);
+    if (missing === 0) return reading.entries;
     pieces = [];
-    for (;;) {
-      const cursor = new Cursor(buffer);
-      try {
-        const found = parse(cursor);
-        if ('entry' in found) entries.push(found.entry);
-        else [parse, left] = [found.next, found.count + 1];
-      } catch (error) {
-        if (!(error instanceof NeedMore)) throw error;
-        missing = error.bytes;
-        break;
-      }
-      buffer = buffer.subarray(cursor.at);
-      if (--left === 0) return entries;
-    }
   }
+  if (pieces.length > 0 && readOn(reading, pieces) === 0) return reading.entries;
   throw damaged('it ends within its table of contents');
+}
+
+/** How far it has come: so many are left to be read, the first by `parse`, and these bytes are not used up. */
+interface Reading {
+  readonly entries: TocEntry[];
+  parse: Parser;
+  left: number;
+  buffer: Buffer;
+}
+
+/**
+ * Reads what there is. Returns how many bytes are to come before it is worth while again, 0 at the end: at least as
+ * many as are there, since what is cut off is read again from its beginning.
+ */
+function readOn(reading: Reading, pieces: readonly Uint8Array[]): number {
+  reading.buffer = Buffer.concat([reading.buffer, ...pieces]);
+  while (reading.left > 0) {
+    const cursor = new Cursor(reading.buffer);
+    try {
+      const found = reading.parse(cursor);
+      if ('entry' in found) reading.entries.push(found.entry);
+      else [reading.parse, reading.left] = [found.next, found.count + 1];
+    } catch (error) {
+      if (!(error instanceof NeedMore)) throw error;
+      return Math.max(error.bytes, reading.buffer.length);
+    }
+    reading.buffer = reading.buffer.subarray(cursor.at);
+    reading.left--;
+  }
+  return 0;
 }
 
 /**
@@ -166,7 +181,9 @@ function parseEntry(cursor: Cursor, intSize: number, version: number, offsetSize
   cursor.skipText(); // owner
   cursor.skipText(); // "false"
   const needs: number[] = [];
-  for (let next = cursor.text(); next !== undefined; next = cursor.text()) needs.push(Number(next));
+  for (let next = cursor.text(); next !== undefined; next = cursor.text()) {
+    if (needs.push(Number(next)) > maxNeeds) throw damaged('an entry of its table of contents needs too many others');
+  }
   cursor.take(1 + offsetSize); // where its data begins
   return { dumpId, type, name, schema: schema === '' ? undefined : schema, section, needs };
 }
@@ -224,6 +241,8 @@ class Cursor {
 
 /** A text is a definition or a name, held as a whole; PostgreSQL itself would take 1 GiB. */
 const maxTextBytes = 64 * 1024 * 1024;
+/** What one entry depends on. */
+const maxNeeds = 1_000_000;
 /** An object of the database each; they are held too. */
 const maxEntries = 5_000_000;
 
