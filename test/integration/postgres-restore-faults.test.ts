@@ -223,9 +223,10 @@ test('the run is aborted', async () => {
 
 test('the run is killed: the next one drops what it left', async () => {
   const module = new URL('../../src/source/postgres/restore/new-database.ts', import.meta.url).href;
+  const parser = new URL('../../src/config/postgres-url-parser.ts', import.meta.url).href;
   const program = `
     import { restorePostgres } from ${JSON.stringify(module)};
-    import { Secret } from ${JSON.stringify(new URL('../../src/lib/secret.ts', import.meta.url).href)};
+    import { parsePostgresUrl } from ${JSON.stringify(parser)};
     import { fileReader } from ${JSON.stringify(new URL('../helpers/source/postgres-parts.ts', import.meta.url).href)};
     const { folder, facts, url } = JSON.parse(process.env.RESTORE);
     const reader = fileReader(folder);
