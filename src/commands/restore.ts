@@ -52,7 +52,7 @@ export function declare(command: Command, session: Session): void {
     .addOption(asOfFlag())
     .addOption(confirmFlag())
     .option('--no-backup', 'take no safety backup of what is replaced')
-    .option('--force', 'restore what is unsigned or from an untrusted writer; wants the full id')
+    .option('--force', 'restore what is unsigned or from an untrusted writer, roles and grants too; wants the full id')
     .option('--undo <kept name>', 'take a swap back: give the kept database its name again')
     .addOption(dryRunFlag())
     .action(async (id: string | undefined, flags: RestoreFlags) => {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { EncryptionConfig } from '../config/config.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { Storage } from '../storage/storage.ts';
-import { hasSymmetricKey, parseKeyMaterial } from './keys/material.ts';
+import { hasSymmetricKey, parseKeyMaterial, parseTrustedKeys } from './keys/material.ts';
 import { noKeyToWrite } from './keys/failures.ts';
 import { acquireLease } from './leases/acquire.ts';
 import { installRescue } from './rescue/install.ts';
@@ -14,10 +14,10 @@ export interface CreatedRepository {
   /** SHA-256 of rescue/rescue.mjs, for the recovery sheet. */
   readonly rescueSha256: string;
   /**
-   * This host's signing key (base64), for `encryption.trustedKeys` of readers with an age identity; undefined without
-   * encryption.
+   * This host's signing key (base64), for `encryption.trustedKeys` of readers with an age identity, and of other hosts
+   * without encryption.
    */
-  readonly signingKey: string | undefined;
+  readonly signingKey: string;
 }
 
 /**
@@ -40,13 +40,14 @@ export async function createRepository(
     createdAt: new Date().toISOString(),
     encryption: material === undefined ? 'none' : 'aes-256-gcm',
   };
-  const repository = new Repository(storage, info, material, stateDir);
+  const trustedKeys = parseTrustedKeys(encryption);
+  const repository = new Repository(storage, info, material, { stateDir, trustedKeys });
   await repository.keyring?.startDataKey();
-  const signer = await repository.keyring?.signer();
+  const signer = await repository.signer();
   const rescueSha256 = await installRescue(storage);
   await lease.check();
   await storage.put(repositoryObject, [Buffer.from(`${JSON.stringify(info, undefined, 2)}\n`)]);
-  return { repository, rescueSha256, signingKey: signer?.publicKey.toString('base64') };
+  return { repository, rescueSha256, signingKey: signer.publicKey.toString('base64') };
 }
 
 async function refuseOccupied(storage: Storage): Promise<void> {

@@ -12,7 +12,7 @@ import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../storage/storage.ts';
 import { keyNeeded, type SealingKey } from './keys/sealed-records.ts';
 import { openTrue } from './earlier-versions.ts';
-import { canDecrypt, parseKeyMaterial, type KeyMaterial } from './keys/material.ts';
+import { canDecrypt, parseKeyMaterial, parseTrustedKeys, type KeyMaterial } from './keys/material.ts';
 import type { OpenedKey } from './keys/cached-open.ts';
 import { Keyring } from './keys/keyring.ts';
 import {
@@ -25,7 +25,8 @@ import {
 import { maxManifestBytes, parseManifest, type Manifest, type ManifestDraft } from './manifests/manifest.ts';
 import { resolveBackup, type ResolvedBackup, type ResolveOptions } from './manifests/resolve.ts';
 import { damaged, sealDocument } from './box/seal.ts';
-import { RepositoryState } from './host-state.ts';
+import type { Signer } from './box/signing.ts';
+import { ownPublicKey, ownSigner, RepositoryState } from './host-state.ts';
 import { takeBack } from './manifests/take-back.ts';
 import { keyCopyKey, manifestKey } from './object-keys.ts';
 
@@ -60,7 +61,7 @@ export async function openRepository(
     );
   }
   refuseMismatch(info, material, storage.location);
-  return new Repository(storage, info, material, stateDir);
+  return new Repository(storage, info, material, { stateDir, trustedKeys: parseTrustedKeys(encryption) });
 }
 
 /** The parsed repository.json; undefined when there is none. */
@@ -94,6 +95,14 @@ function parseRepositoryInfo(bytes: Buffer): RepositoryInfo {
   );
 }
 
+/** What one host has for judging by. */
+export interface HostTrust {
+  /** Absolute. */
+  readonly stateDir: string;
+  /** Ed25519 public keys of writers, 32 bytes each. */
+  readonly trustedKeys: readonly Buffer[];
+}
+
 export class Repository implements ManifestHome {
   readonly storage: Storage;
   readonly info: RepositoryInfo;
@@ -101,10 +110,13 @@ export class Repository implements ManifestHome {
   readonly state: RepositoryState;
   /** Undefined without encryption. */
   readonly keyring: Keyring | undefined;
+  readonly #trustedKeys: readonly Buffer[];
 
   /** Use openRepository or createRepository. */
-  constructor(storage: Storage, info: RepositoryInfo, material: KeyMaterial | undefined, stateDir: string) {
+  constructor(storage: Storage, info: RepositoryInfo, material: KeyMaterial | undefined, trust: HostTrust) {
+    const { stateDir, trustedKeys } = trust;
     this.storage = storage;
+    this.#trustedKeys = trustedKeys;
     this.info = info;
     this.repositoryId = info.id;
     this.state = new RepositoryState(stateDir, info.id);
@@ -120,9 +132,27 @@ export class Repository implements ManifestHome {
     return this.keyring === undefined || canDecrypt(this.keyring.material);
   }
 
-  /** What to write under; both undefined without encryption. Throws LifeboatError `key`. */
+  /** What to write under; without encryption there is only a signer. Throws LifeboatError `key`. */
   async writeKey(): Promise<SealingKey> {
-    return this.keyring === undefined ? { dataKey: undefined, signer: undefined } : this.keyring.writeKey();
+    return this.keyring === undefined ? { dataKey: undefined, signer: await this.signer() } : this.keyring.writeKey();
+  }
+
+  /** Our signing key: without encryption that of this host. */
+  async signer(): Promise<Signer> {
+    return this.keyring === undefined ? ownSigner(this.state.stateDir) : this.keyring.signer();
+  }
+
+  /**
+   * Whether a key that only trusted people have stands behind a backup. Without encryption all that is whole counts,
+   * whoever made it; but only what this host or a listed writer signed may also say who gets which rights.
+   */
+  async vouchesFor({ trust, signedBy }: ListedManifest): Promise<boolean> {
+    if (trust !== 'sealed') return false;
+    if (this.keyring !== undefined) return true;
+    const own = await ownPublicKey(this.state.stateDir);
+    return [...this.#trustedKeys, ...(own === undefined ? [] : [own])].some(
+      (key) => key.toString('base64') === signedBy,
+    );
   }
 
   /**

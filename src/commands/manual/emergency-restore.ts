@@ -13,6 +13,8 @@ export const manual: Manual = {
     'Each step is written down before and after. A run that was interrupted goes on with --resume, and swaps nothing ' +
       'twice. When a step fails, it stops there and says what state everything is in; what was replaced so far is ' +
       'kept under another name. One run of a target at a time.',
+    'A database of a backup without encryption comes back only if this host or a writer in encryption.trustedKeys ' +
+      'signed it: its roles and grants would be those of whoever made it. With the full id, --force insists.',
     '--plan-out writes the plan to a sealed file, for somebody else to look at and carry out with --apply.',
   ],
   examples: [

@@ -13,6 +13,9 @@ export const manual: Manual = {
     'Secrets are not copied into the configuration file, which refers to the environment instead. No crontab is ' +
       'edited; package.json only with --npm-scripts. After a failure what was created before it stays, and the same ' +
       'command goes on from there.',
+    'Without encryption whoever can write to the repository can make backups that are whole. They are signed by this ' +
+      'host, and other hosts restore roles and grants of them only if they list the public key that is printed in ' +
+      'encryption.trustedKeys.',
     'With --archive-command it only prints the lines for postgresql.conf, and creates nothing.',
   ],
   examples: [

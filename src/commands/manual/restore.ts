@@ -19,6 +19,10 @@ export const manual: Manual = {
       'with the rights of whoever restores; every restore of every tool has that nature. Where you do not trust an ' +
       'owner, restore by --to-url-env with the URL of a role that is no superuser (it needs CREATEDB), with ' +
       '--no-owner and --no-acl. To set another role would not do: such code can set it back.',
+    'Roles, tablespaces, owners and grants decide who may do what, so they are restored only from a backup that is ' +
+      'encrypted, or that this host or a writer in encryption.trustedKeys signed: anybody who can write to a ' +
+      'repository without encryption can make backups. Others are refused with 14, unless --no-owner --no-acl leave ' +
+      'these out, or the full id and --force insist.',
     'A restore that fails leaves what is live as it was; what it made is removed, unless --keep-failed is given. A ' +
       'failed comparison ends with 14 before any swap.',
   ],

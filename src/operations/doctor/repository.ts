@@ -80,8 +80,13 @@ async function checkOpened(
     attempt(`${name} hidden backups`, context, () => checkHidden(`${name} hidden backups`, repository)),
     checkBackups(repository, newest, targets, context),
   ]);
-  const encrypted = repository.encryption === 'none' ? 'not encrypted' : 'encrypted';
-  return [passed(name, `${storage.location}, ${encrypted}, as configured`), ...all.flat()];
+  return [passed(name, `${storage.location}, ${encryptionOf(repository)}`), ...all.flat()];
+}
+
+function encryptionOf({ encryption }: Repository): string {
+  return encryption === 'none'
+    ? 'not encrypted, as configured: whoever can write there can make backups, and only signatures tell'
+    : 'encrypted, as configured';
 }
 
 /**

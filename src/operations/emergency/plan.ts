@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import type { Config } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
+import { requireAuthority } from '../authority.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
@@ -94,6 +95,11 @@ export async function planEmergency(
   const chosen = await chooseForEmergency(repository, config, options, context);
   const { manifest, listed } = chosen;
   const components = componentsOf(manifest, options.only);
+  if (components.includes('database')) {
+    const isVouchedFor = await repository.vouchesFor(listed);
+    const authority = { id: manifest.id, isVouchedFor, isForced: options.force };
+    requireAuthority(authority, 'roles and grants', 'to take it as it is: its full id and --force', context.emit);
+  }
   const looked = await lookAround(repository, config, manifest, components, context);
   refuseDown(looked.live, config.targets.get(options.target));
   const standing = await proofStateOf(repository, listed);

@@ -117,6 +117,8 @@ function subjectOf({ loaded, manifest, into }: CopyOptions, { facts, reader }: L
     target: into.target,
     request,
     manifest,
+    // What was refused was refused before the recovery.
+    isVouchedFor: true,
     component: {
       name: component,
       kind: 'postgres',

@@ -10,7 +10,9 @@ import { formatDuration } from '../../lib/time.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { postgresFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
+import { requireAuthority } from '../authority.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
+import { refuseForeignRights } from './foreign-rights.ts';
 import { logicalBackups } from './logical-backups.ts';
 import { restoreIntoNewCluster, type NewCluster } from './new-cluster.ts';
 import { planInto } from './plan-into.ts';
@@ -60,6 +62,8 @@ export async function fallBack(work: FallbackWork, context: RunContext): Promise
       hint: 'lifeboat list shows what there is',
     });
   }
+  await refuseForeignRights(repository, found.manifest.id, request, context);
+  await refuseForeignRoles(repository, found.manifest.id, request, context);
   const { plan, replaces } = await planFallback(work, found, moment.text, momentUs, context);
   context.emit({
     type: 'warning',
@@ -87,6 +91,19 @@ async function planFallback(
   const lostMs = Math.max(0, Number(momentUs - parseTime(takenAt)) / 1000);
   const plan = { id, target, to, reason: why.message, at: takenAt, lostMs, dataDir, copies: into?.steps, others };
   return { plan, replaces: into?.replaces ?? [] };
+}
+
+/** A new cluster gets the roles of the backup, and everybody who can come in by them. */
+async function refuseForeignRoles(
+  repository: Repository,
+  id: string,
+  { dataDir }: PitrRequest,
+  { emit }: RunContext,
+): Promise<void> {
+  if (dataDir === undefined) return;
+  const isVouchedFor = await repository.vouchesFor(await repository.readManifest(id));
+  const hint = `or start a new server by hand, and: lifeboat restore ${id} --force --globals`;
+  requireAuthority({ id, isVouchedFor, isForced: false }, 'roles and grants', hint, emit);
 }
 
 function refuseTablesIntoLive({ intoDatabase }: PitrRequest, why: NoBaseError): void {

@@ -14,6 +14,7 @@ import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withRepository } from '../open-repository.ts';
 import { acquireReadLease } from '../read-lease.ts';
 import { checkWal } from './check-segments.ts';
+import { refuseForeignRights } from './foreign-rights.ts';
 import { recordRecovery } from './evidence.ts';
 import { copyInto, type Copied } from './copy-into-live.ts';
 import { planInto, type IntoPlan } from './plan-into.ts';
@@ -157,6 +158,7 @@ async function planRest({ loaded, repository, request, plan, at }: Work, context
   const { dataDir, tablespaceMap, intoDatabase } = request;
   const { target } = plan.manifest;
   const places = dataDir === undefined ? undefined : await findPlaces(plan, dataDir, tablespaceMap);
+  await refuseForeignRights(repository, plan.manifest.id, request, context);
   const into = intoDatabase === undefined ? undefined : await planInto(loaded, target, intoDatabase, at, context);
   if ((request.with?.length ?? 0) === 0) return { places, into, others: undefined };
   const moment = await momentOf(repository, plan, context);

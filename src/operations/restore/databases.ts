@@ -3,6 +3,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
+import { requireAuthority } from '../authority.ts';
 import { factsOf } from '../backup-facts.ts';
 import { placeDatabase } from './database-place.ts';
 import { inPlace, restoreAndSwap, restoreOne } from './database-run.ts';
@@ -17,6 +18,7 @@ export async function planDatabases(subject: RestoreSubject, context: RunContext
   const facts = factsOf(postgresFacts, all, component, subject.manifest.id);
   const databases = chooseDatabases(facts, request.postgres.databases);
   refuseContradictions(subject, databases.length);
+  refuseForeignRights(subject, context);
   const steps: RestoreStep[] = request.postgres.globals ? [globalsStep(subject, facts, url)] : [];
   for (const database of databases) steps.push(await planDatabase(subject, facts, database, url, context));
   return steps;
@@ -49,6 +51,16 @@ function refuseContradictions({ request }: RestoreSubject, databases: number): v
       state: 'nothing was changed',
       hint: 'restore the part into a new database (leave out --into-live) and copy from there',
     });
+  }
+}
+
+function refuseForeignRights({ request, manifest: { id }, isVouchedFor }: RestoreSubject, { emit }: RunContext): void {
+  const { globals, content, noOwner, noAcl } = request.postgres;
+  const authority = { id, isVouchedFor, isForced: request.force && request.id === id };
+  const insist = 'to take it as it is: the full id and --force';
+  if (globals) requireAuthority(authority, 'roles and tablespaces', `leave out --globals; ${insist}`, emit);
+  else if (content !== 'data' && !(noOwner === true && noAcl === true)) {
+    requireAuthority(authority, 'owners and grants', `--no-owner --no-acl leave them out; ${insist}`, emit);
   }
 }
 

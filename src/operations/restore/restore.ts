@@ -78,10 +78,11 @@ async function plan(
   loaded: LoadedConfig,
   request: MarkedRestoreRequest,
   repository: Repository,
-  { manifest }: ChosenBackup,
+  { listed, manifest }: ChosenBackup,
   at: Date,
   context: RunContext,
 ): Promise<RestoreStep[]> {
+  const isVouchedFor = await repository.vouchesFor(listed);
   const facts = await readComponentFacts(repository, manifest);
   const dataKey = await repository.dataKeyOf(manifest);
   const steps: RestoreStep[] = [];
@@ -90,7 +91,8 @@ async function plan(
     const reader = openArtifacts({ storage, dataKey, artifacts: component.artifacts, trustChecksums: true });
     const { config } = loaded;
     const target = config.targets.get(manifest.target);
-    const subject: RestoreSubject = { config, target, request, manifest, component, facts, reader, at };
+    const what = { manifest, isVouchedFor, component, facts, reader };
+    const subject: RestoreSubject = { config, target, request, ...what, at };
     steps.push(...(await planComponent(subject, context)));
   }
   return steps;

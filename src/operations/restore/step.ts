@@ -37,6 +37,8 @@ export interface RestoreSubject {
   readonly target: TargetConfig | undefined;
   readonly request: MarkedRestoreRequest;
   readonly manifest: Manifest;
+  /** Repository.vouchesFor. */
+  readonly isVouchedFor: boolean;
   readonly component: ManifestComponent;
   readonly facts: ReadonlyMap<string, Json>;
   readonly reader: ArtifactReader;

@@ -56,7 +56,7 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
           await installRescue(storage);
           created.push('rescue/rescue.mjs', 'rescue/README.md');
         }
-        const publicKey = (await repository.keyring?.signer())?.publicKey.toString('base64');
+        const publicKey = (await repository.signer()).publicKey.toString('base64');
         return { id: repository.repositoryId, location: storage.location, rescueSha256: await rescueSum(), publicKey };
       }
       const { repository, rescueSha256, signingKey } = await createRepository(storage, key.encryption, stateDir);
@@ -92,9 +92,14 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
     rescueSha256: made.rescueSha256,
     publicKey: made.publicKey,
     nextSteps: nextSteps(loaded, loaded.file ?? request.configPath, key.file),
-    warnings: key.encryption.enabled ? [] : ['backups are stored without encryption'],
+    warnings: key.encryption.enabled ? [] : [withoutEncryption],
   };
 }
+
+const withoutEncryption =
+  'backups are stored without encryption: who can read the repository reads them, and who can write there can make ' +
+  "others; only this host's signature tells, and other hosts restore roles and grants of those whose writer they " +
+  'list in encryption.trustedKeys';
 
 interface Key {
   readonly encryption: EncryptionConfig;

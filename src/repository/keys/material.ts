@@ -41,8 +41,13 @@ export function parseKeyMaterial(encryption: EncryptionConfig): KeyMaterial | un
     passphrases: [...new Set(passphrases)],
     identities: encryption.identity === undefined ? [] : parseIdentities(encryption.identity.reveal()),
     recipients: [...new Set(encryption.recipients.map(parseRecipient))],
-    trustedKeys: encryption.trustedKeys.map(parsePublicKey),
+    trustedKeys: parseTrustedKeys(encryption),
   };
+}
+
+/** The writers that the configuration trusts; they count without encryption, too. */
+export function parseTrustedKeys({ trustedKeys }: EncryptionConfig): readonly Buffer[] {
+  return trustedKeys.map(parsePublicKey);
 }
 
 /**

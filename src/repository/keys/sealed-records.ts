@@ -18,7 +18,7 @@ export interface OpenedDocument {
   readonly signedBy: string | undefined;
 }
 
-/** Both undefined without encryption. */
+/** Without encryption there is no data key. */
 export interface SealingKey {
   readonly dataKey: DataKey | undefined;
   readonly signer: Signer | undefined;

@@ -38,7 +38,7 @@ export interface ArtifactReaderOptions {
    * Default false: chunk ids are compared. True where what comes of the content is compared after the restore
    * (fingerprints, digests, PostgreSQL's manifest): then ids are compared only of chunks that bring no
    * checksum of their content. The tags vouch for what is stored, these for what comes of it; HMACs beside them take
-   * a tenth of a restore.
+   * a tenth of a restore. Without encryption they are compared in any case.
    */
   readonly trustChecksums?: boolean;
 }
@@ -162,7 +162,8 @@ async function* runsOf(chunks: AsyncIterable<ChunkRecord>): AsyncGenerator<Run> 
 
 async function* plainChunks(options: Reading, runs: AsyncIterable<Run>): AsyncGenerator<Uint8Array> {
   const { dataKey, trustChecksums = false } = options;
-  const check: ChunkCheck = { idKey: chunkIdKey(dataKey), trustChecksums };
+  // Without encryption anybody can make a tag and a checksum; only the ids follow from what the manifest says.
+  const check: ChunkCheck = { idKey: chunkIdKey(dataKey), trustChecksums: trustChecksums && dataKey !== undefined };
   const open = async (run: Run): Promise<Uint8Array[]> => {
     const [first] = run.chunks as [ChunkRecord];
     const key = packKey(first.packId);
