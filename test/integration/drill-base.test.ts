@@ -18,6 +18,7 @@ import {
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
@@ -60,7 +61,7 @@ before(async () => {
   systemId = (await server.query('postgres', 'SELECT system_identifier AS v FROM pg_control_system()'))[0]?.['v'] ?? '';
   bench = makeBench({ BACKUP_TARGET: 'main' });
   chmodSync(bench.folder, 0o755);
-  chmodSync(bench.tmp, 0o777);
+  chmodSync(bench.tmp, 0o1777);
   const files = join(bench.folder, 'files');
   mkdirSync(files);
   writeFileSync(join(files, 'a'), 'something');
@@ -161,6 +162,23 @@ test('a base backup is recovered, read as a whole and proven, with the rest; not
       kept.compared?.some((each) => /pg_amcheck/.test(each)) === true &&
       kept.compared.some((each) => /system identifier/.test(each)),
   );
+});
+
+test('what a transaction under way had locked when the backup ended is read as well', async () => {
+  const holder = new Client({ connectionString: server.url() });
+  await holder.connect();
+  let id: string;
+  try {
+    await holder.query('BEGIN; LOCK TABLE w IN ACCESS EXCLUSIVE MODE; INSERT INTO w VALUES (100, $$not there$$)');
+    id = await takeBackup('spare', ['base']);
+  } finally {
+    await holder.end();
+  }
+  await shipAll();
+  const { backups } = documents.drill.parse(await bench.json(`integrity --drill ${id}`, spare));
+  const [base] = backups[0]?.components ?? [];
+  assert.deepEqual([backups[0]?.result, base?.problems, base?.notes], ['proven', [], []]);
+  assert.deepEqual([base?.counts['databases'], base?.counts['tables']], [3, 2]);
 });
 
 describe('a recovery to a random moment', () => {

@@ -46,7 +46,7 @@ before(async () => {
   bench = makeBench({ DATABASE_URL: postgres.url('sample'), REDIS_URL: redis.url(), BACKUP_TARGET: 'good' });
   // The throwaway server's user must get there: then everything lies where nothingLeft() looks.
   chmodSync(bench.folder, 0o755);
-  chmodSync(bench.tmp, 0o777);
+  chmodSync(bench.tmp, 0o1777);
   const files = join(bench.folder, 'files');
   mkdirSync(files);
   makeSampleTree(join(files, 'tree'));

@@ -30,7 +30,7 @@ before(async () => {
   bench = makeBench({ DATABASE_URL: postgres.url('big'), REDIS_URL: redis.url() });
   // The throwaway server's user must get there: then everything lies where nothingLeft() looks.
   chmodSync(bench.folder, 0o755);
-  chmodSync(bench.tmp, 0o777);
+  chmodSync(bench.tmp, 0o1777);
   const tree = join(bench.folder, 'tree');
   for (let n = 0; n < files; n++) {
     const folder = join(tree, `d${n % 100}`);

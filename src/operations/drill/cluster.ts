@@ -20,20 +20,23 @@ export interface RecoveredCluster {
   readonly isAtBase: boolean;
 }
 
-/** Promotes the server, since pg_amcheck needs to write. Throws `integrity` (14). */
+/**
+ * Promotes the server first: a transaction that had not ended at the target holds its tables locked until then, and
+ * pg_amcheck needs to write. Throws `integrity` (14).
+ */
 export async function checkCluster(cluster: RecoveredCluster, record: DrillRecord, context: RunContext): Promise<void> {
   const { server } = cluster;
   await record.step('compare', () => compareFacts(cluster, context));
   record.compared.push(
     'system identifier, version, timeline, checksums, segment size, superuser and tablespaces with what was recorded',
   );
+  await blaming('the recovered cluster cannot be promoted', () => server.promote(context.signal), context);
   const databases = await record.step('read', () =>
     blaming('a table of the recovered cluster cannot be read', () => server.readAll(context), context),
   );
   record.compared.push('every table of every database, read to its end');
   record.count('databases', databases.length);
   for (const database of databases) record.count('tables', await countTables(server, database, context));
-  await server.promote();
   await recordStructure(
     {
       url: server.url,
