@@ -53,7 +53,7 @@ function probe(victim: number): string {
     'key file': `grep -qs ${testKey} ${keyFile}`,
     'processes of the host': `test -d /proc/${victim}`,
     'a file elsewhere': `touch ${spoils}/written`,
-    'names of files': `ls ${bench.folder}`,
+    'names of files': `test -e ${bench.folder}/home`,
     'programs in memory': `kill -9 ${victim}`,
     'socket of a server': `${psql} -h ${live.socketDir} -p ${live.port} -U postgres -c "SELECT 1" postgres`,
     'port of a server': `${psql} -h 127.0.0.1 -p ${live.port} -U postgres -c "SELECT 1" postgres`,
@@ -64,7 +64,6 @@ function probe(victim: number): string {
 }
 
 async function seenFrom(kind: string, user: { uid?: number; gid?: number }): Promise<string[]> {
-  rmSync(join(spoils, 'written'), { force: true });
   writeFileSync(keyFile, testKey, { mode: 0o600 });
   if (user.uid !== undefined) chownSync(keyFile, user.uid, user.uid);
   const victim = await startVictim();
@@ -78,6 +77,7 @@ async function seenFrom(kind: string, user: { uid?: number; gid?: number }): Pro
   } finally {
     victim.kill('SIGKILL');
     rmSync(keyFile);
+    rmSync(join(spoils, 'written'), { force: true });
   }
 }
 
