@@ -110,7 +110,8 @@ function isIn(uid: number, ranges: readonly Range[]): boolean {
   return ranges.some(([first, count]) => uid >= first && uid < first + count);
 }
 
-function linesOf(file: string): string[] {
+/** None of a file that cannot be read. */
+export function linesOf(file: string): string[] {
   try {
     return readFileSync(file, 'utf8').split('\n');
   } catch {

@@ -4,13 +4,13 @@
  * else, as root, under a system user that the operator keeps for it. Never unasked as ourselves, nobody or postgres:
  * those may read a key, or belong to somebody.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, messageOf } from './errors.ts';
 import { runTool, startTool, type RunningTool, type ToolResult, type ToolSpec } from './exec.ts';
-import { freeUser, namedUser, processesOf, systemUsers, type SystemUser } from './free-user.ts';
+import { freeUser, linesOf, namedUser, processesOf, systemUsers, type SystemUser } from './free-user.ts';
 import { rememberProcess } from './leftovers.ts';
 import { processStart } from './process-identity.ts';
 import type { Owner } from './owners.ts';
@@ -132,13 +132,13 @@ async function endSandbox(tool: RunningTool, { pid, start }: FirstProcess): Prom
   while (processStart(pid) === start) await sleep(5);
 }
 
+/** By the kernel's own list, or, where it keeps none, by everyone's parent. */
 function childOf(pid: number): number | undefined {
-  try {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-    return children === '' ? undefined : Number(children.split(' ')[0]);
-  } catch {
-    return undefined;
-  }
+  const children = linesOf(`/proc/${pid}/task/${pid}/children`)[0]?.trim();
+  if (children !== undefined) return children === '' ? undefined : Number(children.split(' ')[0]);
+  const parents = readdirSync('/proc').filter((each) => /^\d+$/.test(each));
+  const child = parents.find((each) => linesOf(`/proc/${each}/status`).includes(`PPid:\t${pid}`));
+  return child === undefined ? undefined : Number(child);
 }
 
 /** They may have gone into groups and sessions of their own; the user is theirs alone. */
