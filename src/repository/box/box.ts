@@ -47,7 +47,7 @@ export async function sealBox(
   if (body.length > maxPlainBytes[kind]) {
     throw damagedBox(`${key} would hold ${body.length} bytes, more than can be read`);
   }
-  const cipher = new BoxCipher(newHeader(kind, dataKey), dataKey);
+  const cipher = new BoxCipher(newHeader(kind, dataKey, body.subarray(0, 1024 * 1024)), dataKey);
   const idKey = chunkIdKey(dataKey);
   const parts: Uint8Array[] = [cipher.header];
   const frames: FrameEntry[] = [];

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { LifeboatError } from '../../lib/errors.ts';
 import { codec, maxFramePlainBytes } from './codec.ts';
-import type { DataKey } from './crypto.ts';
+import { sha256, type DataKey } from './crypto.ts';
 
 /** What a box holds, as its header says it. */
 export const boxKind = { pack: 1, index: 2, wal: 3, document: 4 } as const;
@@ -35,17 +35,28 @@ export interface Trailer {
 
 const zeros = Buffer.alloc(16);
 
-/** A fresh header with a random salt. */
-export function newHeader(kind: BoxKind, dataKey: DataKey | undefined): Buffer {
+/** A fresh header with a salt of its own. `first`: what is sealed first in it, plain or its chunk id. */
+export function newHeader(kind: BoxKind, dataKey: DataKey | undefined, first: Uint8Array): Buffer {
   const header = Buffer.alloc(headerBytes);
   header.write('LFBT', 0, 'latin1');
   header[4] = 1;
   header[5] = kind;
   header[6] = dataKey === undefined ? 0 : 1;
   dataKey?.id.copy(header, 8);
-  randomBytes(32).copy(header, 24);
+  saltFrom(randomBytes(32), first).copy(header, 24);
   return header;
 }
+
+/**
+ * A box's key follows from its salt, so no two boxes may have the same. A virtual machine that is resumed twice from
+ * one snapshot repeats its random bytes; then time, process and content keep the salts apart.
+ */
+export function saltFrom(random: Uint8Array, first: Uint8Array): Buffer {
+  const moment = `${Date.now()} ${process.hrtime.bigint()} ${process.pid} ${saltsMade++}\n`;
+  return sha256(random, Buffer.from(moment), first);
+}
+
+let saltsMade = 0;
 
 /**
  * Checks a header; returns the id of its data key (undefined without encryption). Throws (integrity) on anything

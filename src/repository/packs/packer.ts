@@ -8,7 +8,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { countGarbage } from '../../lib/collect.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { BoxCipher } from '../box/cipher.ts';
-import { boxKind, headerBytes, newHeader, tagBytes, trailerBytes, type FrameEntry } from '../box/layout.ts';
+import { boxKind, headerBytes, newHeader, saltFrom, tagBytes, trailerBytes, type FrameEntry } from '../box/layout.ts';
 import { closing } from '../box/box.ts';
 import type { Encoded } from '../box/codec.ts';
 import type { DataKey } from '../box/crypto.ts';
@@ -57,7 +57,7 @@ export class Packer {
     if (this.#failure !== undefined) throw this.#failure;
     const storedLength = encoded.body.length + tagBytes;
     if (this.#open !== undefined && this.#open.length + storedLength > packBytes) this.#store(this.#open);
-    this.#open ??= await this.#begin();
+    this.#open ??= await this.#begin(id);
     const pack = this.#open;
     const frame = pack.frames.length;
     const offset = pack.length;
@@ -84,14 +84,14 @@ export class Packer {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  async #begin(): Promise<OpenPack> {
+  async #begin(firstChunkId: Buffer): Promise<OpenPack> {
     while (this.#free.length === 0) await Promise.race(this.#puts);
     if (this.#failure !== undefined) throw this.#failure;
     const buffer = this.#free.pop() as Buffer;
-    const header = newHeader(boxKind.pack, this.#options.dataKey);
+    const header = newHeader(boxKind.pack, this.#options.dataKey, firstChunkId);
     header.copy(buffer);
     return {
-      id: randomBytes(16),
+      id: saltFrom(randomBytes(16), firstChunkId).subarray(0, 16),
       buffer,
       cipher: new BoxCipher(header, this.#options.dataKey),
       frames: [],

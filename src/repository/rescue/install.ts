@@ -23,11 +23,12 @@ export async function rescueSum(): Promise<string> {
 export async function installRescue(storage: Storage): Promise<string> {
   const script = await rescueScript();
   await storage.put('rescue/rescue.mjs', [script], { replace: true });
-  await storage.put('rescue/README.md', [Buffer.from(rescueReadme(sha256(script).toString('hex')))], { replace: true });
+  await storage.put('rescue/README.md', [Buffer.from(rescueReadme())], { replace: true });
   return sha256(script).toString('hex');
 }
 
-function rescueReadme(scriptSha256: string): string {
+/** It does not say the checksum: that would be the one of whoever changed the script. */
+function rescueReadme(): string {
   return `# How to get everything back without lifeboat
 
 This folder belongs to a backup repository made by lifeboat. If lifeboat can be installed, use it:
@@ -35,10 +36,9 @@ This folder belongs to a backup repository made by lifeboat. If lifeboat can be 
 backups that are compressed with zstd, which is the default).
 
 1. Copy the whole repository to a local folder, with any S3 client if it is a bucket.
-2. Compare the script with the recovery sheet before running it; who can write here can change it:
+2. Compare the script with the recovery sheet before running it; who can write here can change it, and this page:
 
        sha256sum rescue.mjs
-       ${scriptSha256}
 
 3. List what is there, then extract a backup into an empty folder:
 

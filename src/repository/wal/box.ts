@@ -46,7 +46,7 @@ export async function sealWalBox(
   if (dataKey !== undefined && signer === undefined) {
     throw new TypeError('an encrypted box of write-ahead log needs a signer');
   }
-  const cipher = new BoxCipher(newHeader(boxKind.wal, dataKey), dataKey);
+  const cipher = new BoxCipher(newHeader(boxKind.wal, dataKey, body.subarray(0, frameBytes)), dataKey);
   const plain = Array.from({ length: Math.ceil(body.length / frameBytes) }, (_, n) =>
     body.subarray(n * frameBytes, (n + 1) * frameBytes),
   );

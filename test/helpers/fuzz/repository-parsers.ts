@@ -123,7 +123,7 @@ function withSeal(open: Buffer): Buffer {
 }
 
 const object = 'backups/b/facts';
-const plainHeader = newHeader(boxKind.document, undefined);
+const plainHeader = newHeader(boxKind.document, undefined, Buffer.alloc(0));
 const plainCipher = new BoxCipher(plainHeader, undefined);
 const body = Buffer.from('{"answer":42}');
 const frame = Buffer.alloc(body.length + tagBytes);

@@ -10,7 +10,7 @@ import { compressFrame } from '../../../src/repository/box/zstd-frames.ts';
 export async function bomb(kind: 2 | 3 | 4, key: string): Promise<Buffer> {
   const plain = Buffer.alloc(16 * 1024 * 1024);
   const body = await compressFrame(plain, 3);
-  const cipher = new BoxCipher(newHeader(kind, undefined), undefined);
+  const cipher = new BoxCipher(newHeader(kind, undefined, Buffer.alloc(0)), undefined);
   const frames: FrameEntry[] = [];
   const parts: Uint8Array[] = [cipher.header];
   const storedLength = body.length + tagBytes;

@@ -178,7 +178,7 @@ test("frames of log bear zstd's checksum and no chunk id; one that is given coun
   );
   assert.equal((parts[1]?.[4] ?? 0) & 4, 4, 'the flag in the head of the frame, RFC 8878');
   const boxOf = (kind: BoxKind, chunkId: Buffer): Buffer => {
-    const cipher = new BoxCipher(newHeader(kind, undefined), undefined);
+    const cipher = new BoxCipher(newHeader(kind, undefined, Buffer.alloc(0)), undefined);
     const frame = Buffer.alloc(1 + tagBytes);
     cipher.sealInto(frame, 0, 0, Buffer.from('x'));
     const directory = cipher.sealDirectory(
