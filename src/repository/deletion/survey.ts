@@ -162,7 +162,9 @@ function requireReadable({ object, manifest, trust, reason }: ListedManifest): M
   }
   if (manifest === undefined) {
     throw new LifeboatError('integrity', `it cannot be told what ${object} needs: ${reason ?? 'it is damaged'}`, {
-      hint: 'run: lifeboat validate --all --quick; a manifest that is lost for good is to be removed by hand',
+      hint:
+        'run: lifeboat validate --all --quick; one that no backup of yours made (lifeboat audit), somebody else put ' +
+        'there: move it out of the repository, and so one that is lost for good',
     });
   }
   return manifest;

@@ -44,6 +44,18 @@ export function newerKeyGone(location: string, newest: string, seen: string): Li
   });
 }
 
+/** The refusal to pass over the newest data key where it does not open, but others are there. */
+export function strangerKey(newest: { readonly id: string; readonly createdAt: string }, cause: unknown): unknown {
+  if (!(cause instanceof LifeboatError) || cause.code !== 'key') return cause;
+  const message = `the newest data key, of ${newest.createdAt}, is not for the configured key: ${cause.message}`;
+  return new LifeboatError('key', message, {
+    hint:
+      `if somebody of yours started it (lifeboat audit: keys rotate), configure that key; if not, somebody else put ` +
+      `keys/${newest.id}.json there: move it out of the repository, and find out who can write to it`,
+    cause,
+  });
+}
+
 /** Whether an object was read and found damaged, rather than not read. */
 export function isDamage(error: unknown): error is LifeboatError {
   return error instanceof LifeboatError && error.code === 'integrity';

@@ -9,7 +9,7 @@ import { sha256, type DataKey } from '../box/crypto.ts';
 import { openTrue } from '../earlier-versions.ts';
 import { newDataKey, parseKeyFile, stretchPassphrase, wrapDataKey, type ReadKeyFile } from './file.ts';
 import { openWithCache, type OpenedKey } from './cached-open.ts';
-import { cannotOpen, isDamage, newerKeyGone, noKeyToWrite, noWrappedKey } from './failures.ts';
+import { cannotOpen, isDamage, newerKeyGone, noKeyToWrite, noWrappedKey, strangerKey } from './failures.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from './material.ts';
 import { timeOfNext } from './order.ts';
 import { isAheadOfClocks } from '../clocks.ts';
@@ -217,7 +217,10 @@ export class Keyring {
     if (newest === undefined) {
       throw noWrappedKey(this.storage.location);
     }
-    const opened = await this.open(newest.id);
+    const opened = await this.open(newest.id).catch((error: unknown) => {
+      const isOnlyOne = files.every(({ id, createdAt }) => id === newest.id || createdAt > newest.createdAt);
+      throw isOnlyOne || !canDecrypt(this.material) ? error : strangerKey(newest, error);
+    });
     if (opened.openedBy !== 'raw' && opened.openedBy !== 'passphrase') {
       throw cannotOpen(newest.id, ['only an age identity opens it, so somebody else may have made it'], this.material);
     }

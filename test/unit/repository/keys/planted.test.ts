@@ -1,6 +1,6 @@
 /** Key files that somebody else put into the repository, who may write there and knows what is public. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { newIdentity, recipientOf } from '../../../../src/repository/keys/age.ts';
@@ -204,4 +204,21 @@ test('a key file without a signature, as older versions wrote them, is read and 
   assert.ok((await rewrapKeys(await home.open(rawA), { add: addRawB })).changed.includes(id));
   assert.deepEqual((await (await home.open(rawB, 'c')).keyring?.open(id))?.key, Buffer.alloc(32, 0xcd));
   assert.ok(existsSync(join(home.root, `keys/${id}.json`)));
+});
+
+test('a junk key file that says it is the newest stops writing, and the way out is told', async () => {
+  using home = testRepository();
+  await home.create(rawA);
+  const junk = newDataKey();
+  const id = junk.id.toString('hex');
+  const recipients = await wrapDataKey(junk, addRawB);
+  const file = join(home.root, `keys/${id}.json`);
+  writeFileSync(file, encodeKeyFile({ id, createdAt: lastInstant, recipients }, junk, undefined));
+  await assert.rejects((await home.open(rawA)).writeKey(), {
+    code: 'key',
+    message: /the newest data key, of 9999/,
+    hint: new RegExp(`somebody else put keys/${id}.json there: move it out`),
+  });
+  rmSync(file);
+  assert.ok(await (await home.open(rawA)).writeKey());
 });
