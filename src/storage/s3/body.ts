@@ -1,5 +1,6 @@
-/** The body of an answer, as one buffer of exactly the length that was announced. */
-import { StorageError } from '../storage.ts';
+/** The body of an answer, as one buffer: exactly the length that was announced, and the range that was asked for. */
+import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
+import { StorageError, TooShortError, type ByteRange } from '../storage.ts';
 
 /** `limitBytes`: a longer body is refused before or while it is read. `what` names the object in errors. */
 export async function readBody(
@@ -32,8 +33,19 @@ export async function readBody(
     : Buffer.concat(chunks, length);
 }
 
+/** Throws TooShortError, StorageError: a server may answer with what it has of the range, or with the whole object. */
+export function requireRange(answer: GetObjectCommandOutput, range: ByteRange, what: string): void {
+  const expected = range.end - range.start;
+  if (answer.ContentLength === expected && (answer.ContentRange !== undefined || range.start === 0)) return;
+  discard(answer.Body);
+  if (answer.ContentRange === undefined) {
+    throw new StorageError(`cannot read ${what}: the server does not answer with the range asked for`);
+  }
+  throw new TooShortError(what, range);
+}
+
 /** Ends an answer that nobody wants; its connection is closed. */
-export function discard(body: unknown): void {
+function discard(body: unknown): void {
   const { destroy } = (body ?? {}) as { destroy?: unknown };
   if (typeof destroy === 'function') destroy.call(body);
 }

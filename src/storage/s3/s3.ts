@@ -2,17 +2,11 @@
  * A repository in a bucket of S3 or of a compatible server. Plain PUT, GET, HEAD, LIST and DELETE only:
  * no multipart state to lose, nothing half-visible.
  */
-import {
-  GetObjectCommand,
-  HeadBucketCommand,
-  HeadObjectCommand,
-  type GetObjectCommandOutput,
-  type S3Client,
-} from '@aws-sdk/client-s3';
+import { GetObjectCommand, HeadBucketCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import type { S3Location } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { checkKey, checkPrefix } from '../key.ts';
-import { discard, readBody } from './body.ts';
+import { readBody, requireRange } from './body.ts';
 import { probeBucket } from './bucket.ts';
 import { createS3Client, objectOf, pathOf, requestOptions, type S3ClientOptions } from './client.ts';
 import { ObjectRemover } from './delete.ts';
@@ -26,7 +20,6 @@ import {
   checkRange,
   maxObjectBytes,
   NotFoundError,
-  StorageError,
   TooShortError,
   type ByteRange,
   type ObjectInfo,
@@ -245,15 +238,4 @@ class S3Storage implements Storage {
   #fail(act: string, error: unknown): never {
     throw s3Error(act, error, this.#signal);
   }
-}
-
-/** A server may answer with what it has of the range, or with the whole object. */
-function requireRange(answer: GetObjectCommandOutput, range: ByteRange, what: string): void {
-  const expected = range.end - range.start;
-  if (answer.ContentLength === expected && (answer.ContentRange !== undefined || range.start === 0)) return;
-  discard(answer.Body);
-  if (answer.ContentRange === undefined) {
-    throw new StorageError(`cannot read ${what}: the server does not answer with the range asked for`);
-  }
-  throw new TooShortError(what, range);
 }
