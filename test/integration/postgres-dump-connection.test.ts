@@ -11,7 +11,7 @@ import { openConnection, withConnection } from '../../src/source/postgres/server
 import { sqlStateOf } from '../../src/source/postgres/server/connection-errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../../src/source/postgres/server/quote.ts';
 import { findTools, installedTools } from '../../src/source/postgres/server/tools.ts';
-import { libpqEnvironment } from '../../src/source/postgres/server/url.ts';
+import { libpqEnvironment } from '../../src/source/postgres/server/libpq.ts';
 import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 const password = 'p@ss:w/ö %';

@@ -8,7 +8,7 @@ import { LifeboatError } from '../../src/lib/errors.ts';
 import { runTool } from '../../src/lib/exec.ts';
 import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
-import { libpqEnvironment } from '../../src/source/postgres/server/url.ts';
+import { libpqEnvironment } from '../../src/source/postgres/server/libpq.ts';
 import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 let server: TestPostgres;

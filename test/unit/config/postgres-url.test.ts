@@ -7,7 +7,7 @@ import { parsePostgresUrl as parse } from '../../../src/config/postgres-url-pars
 import { PostgresUrl } from '../../../src/config/postgres-url.ts';
 import { LifeboatError } from '../../../src/lib/errors.ts';
 import { Secret } from '../../../src/lib/secret.ts';
-import { libpqEnvironment } from '../../../src/source/postgres/server/url.ts';
+import { libpqEnvironment } from '../../../src/source/postgres/server/libpq.ts';
 
 test('every part may be percent-encoded, and has a default', () => {
   const { host, port, user, password, database, parameters } = parse(

@@ -7,7 +7,7 @@ import { startTool, ToolError } from '../../../lib/exec.ts';
 import { rememberProcess } from '../../../lib/leftovers.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ToolProcess } from '../../source.ts';
-import { libpqEnvironment } from '../server/url.ts';
+import { libpqEnvironment } from '../server/libpq.ts';
 
 export interface BaseRun {
   readonly url: PostgresUrl;

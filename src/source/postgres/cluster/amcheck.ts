@@ -9,7 +9,7 @@ import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { withConnection } from '../server/connection.ts';
 import { conninfo } from '../server/quote.ts';
 import { isProgram } from '../server/tools.ts';
-import { libpqEnvironment } from '../server/url.ts';
+import { libpqEnvironment } from '../server/libpq.ts';
 
 export interface AmcheckOptions {
   /** Of a superuser; the server must take writes. */

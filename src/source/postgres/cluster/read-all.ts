@@ -4,7 +4,7 @@ import type { RunContext } from '../../../lib/events.ts';
 import { runTool } from '../../../lib/exec.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
-import { libpqEnvironment } from '../server/url.ts';
+import { libpqEnvironment } from '../server/libpq.ts';
 
 const dumpOptions = [
   '--format=custom',

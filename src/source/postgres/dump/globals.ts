@@ -9,7 +9,7 @@ import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Connection } from '../server/connection.ts';
 import { conninfo } from '../server/quote.ts';
 import type { PostgresTools } from '../server/tools.ts';
-import { libpqEnvironment } from '../server/url.ts';
+import { libpqEnvironment } from '../server/libpq.ts';
 
 export interface Globals {
   readonly sql: Buffer;

@@ -11,7 +11,7 @@ import type { DumpParts } from './big-tables.ts';
 import { quoteQualified } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
 import type { PostgresTools } from '../server/tools.ts';
-import { libpqEnvironment } from '../server/url.ts';
+import { libpqEnvironment } from '../server/libpq.ts';
 
 /** A sequence that belongs to a column. */
 export interface OwnedSequence {

@@ -4,13 +4,13 @@
  * slower than PostgreSQL's own hash, and as exact.
  */
 import { LifeboatError } from '../../../lib/errors.ts';
-import { type RunningTool, ToolError, startTool } from '../../../lib/exec.ts';
+import { type RunningTool, ToolError } from '../../../lib/exec.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Connection } from '../server/connection.ts';
-import { conninfo, quoteIdentifier, quoteLiteral, quoteQualified } from '../server/quote.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
 import { findTools } from '../server/tools.ts';
-import { libpqEnvironment } from '../server/url.ts';
+import { libpqEnvironment, startPsql } from '../server/libpq.ts';
 import { LineSum } from './line-sum.ts';
 import { pinnedSettingsSql } from './pinned-settings.ts';
 import type { Relation } from './relations.ts';
@@ -66,7 +66,7 @@ async function* copyOut(
   table: CopiedTable,
   settings: CopySettings,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const psql = await startPsql(connection, settings);
+  const psql = await psqlFor(connection, settings);
   let isRead = false;
   try {
     psql.stdin?.end(script(connection, table, settings));
@@ -102,27 +102,10 @@ function script(connection: Connection, { schema, name, columns }: CopiedTable, 
     .join('');
 }
 
-async function startPsql(connection: Connection, settings: CopySettings): Promise<RunningTool> {
+async function psqlFor(connection: Connection, settings: CopySettings): Promise<RunningTool> {
   const { psql } = await findTools(Math.trunc(connection.serverVersionNum / 10_000), { folder: settings.toolFolder });
-  const env = libpqEnvironment(settings.url, { encoding: connection.encoding });
-  return startTool({
-    file: psql,
-    args: [
-      '--no-psqlrc',
-      '--quiet',
-      '--no-password',
-      '--variable=ON_ERROR_STOP=1',
-      `--dbname=${conninfo(connection.database)}`,
-    ],
-    env: {
-      ...env,
-      ...largeBuffers('output'),
-      PGOPTIONS: `${env['PGOPTIONS'] ?? ''} -c search_path=pg_catalog`.trimStart(),
-    },
-    stdin: 'pipe',
-    stdout: 'pipe',
-    ...(settings.signal === undefined ? {} : { signal: settings.signal }),
-  });
+  const env = { ...libpqEnvironment(settings.url, { encoding: connection.encoding }), ...largeBuffers('output') };
+  return startPsql({ file: psql, database: connection.database, env, stdout: 'pipe', signal: settings.signal });
 }
 
 function unread(error: ToolError, connection: Connection, { schema, name }: CopiedTable): LifeboatError {

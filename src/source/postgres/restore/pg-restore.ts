@@ -7,7 +7,7 @@ import { type IssueCollector, type RestoreIssue, collectIssues, harmlessReason, 
 import { conninfo } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
 import type { PostgresTools } from '../server/tools.ts';
-import { libpqEnvironment } from '../server/url.ts';
+import { libpqEnvironment } from '../server/libpq.ts';
 
 /** Where and how all runs of one restore go. */
 export interface RestoreTarget {
@@ -52,24 +52,24 @@ export async function startRestore(
   return { tool, issues };
 }
 
-/** Connection settings of the tools that fill a database. */
+/**
+ * Connection settings of the tools that fill a database. Durable: each commit is flushed to the disk; without it, the
+ * one that ends the restore flushes them all.
+ */
 export function restoreEnvironment(
-  target: Pick<RestoreTarget, 'url' | 'database' | 'encoding' | 'isSuperuser'>,
+  { url, database, encoding, isSuperuser }: Pick<RestoreTarget, 'url' | 'database' | 'encoding' | 'isSuperuser'>,
+  durable = false,
 ): Record<string, string> {
-  const env = libpqEnvironment(target.url, { database: target.database, encoding: target.encoding });
-  const options = [
+  const defaults = [
     // Recorded settings of the database are in force already; these would keep it from being filled.
-    '-c role=none -c default_transaction_read_only=off',
-    // psql, unlike pg_restore, begins with the search_path that the database's owner has set.
-    '-c search_path=pg_catalog',
-    // Not one flush for each object: the commit that ends the restore flushes them all.
-    '-c synchronous_commit=off',
+    'role=none',
+    'default_transaction_read_only=off',
+    `synchronous_commit=${durable ? 'on' : 'off'}`,
     // Only superusers may choose the language of the server's messages; hints are found by their words, the judgement
     // does not need them.
-    target.isSuperuser ? '-c lc_messages=C' : '',
-    env['PGOPTIONS'] ?? '',
+    ...(isSuperuser ? ['lc_messages=C'] : []),
   ];
-  return { ...env, PGOPTIONS: options.filter((option) => option !== '').join(' ') };
+  return libpqEnvironment(url, { database, encoding, defaults });
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Client } from 'pg';
 import type { ConnectionOptions } from 'node:tls';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { poolerBetween, sourceError } from './connection-errors.ts';
+import { startupOptions } from './libpq.ts';
 import { findPassword } from './passfile.ts';
 import { tlsAttempts } from './tls.ts';
 
@@ -125,15 +126,6 @@ async function connect(
     await client.end().catch(() => {});
     throw error;
   }
-}
-
-/**
- * The database's owner may have set a search_path in which operators and functions of theirs stand before PostgreSQL's:
- * our first unqualified word would run their code with our rights. A setting of the startup packet beats those of
- * databases and roles, and holds before the first statement; ours stands last, so it beats the URL's too.
- */
-function startupOptions({ parameters }: PostgresUrl): string {
-  return `${parameters.get('options') ?? ''} -c search_path=pg_catalog`.trimStart();
 }
 
 /** Settings of every session; those that a server does not know are passed over. */

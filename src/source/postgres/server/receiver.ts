@@ -11,7 +11,7 @@ import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { sqlStateOf } from './connection-errors.ts';
 import { withConnection, type Connection } from './connection.ts';
 import { findTools } from './tools.ts';
-import { libpqEnvironment } from './url.ts';
+import { libpqEnvironment } from './libpq.ts';
 import { readControl } from './control.ts';
 import { flushedLsn } from './log-position.ts';
 
