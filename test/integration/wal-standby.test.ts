@@ -7,6 +7,7 @@ import { askArchiver } from '../../src/source/postgres/server/archiver.ts';
 import { readServer } from '../../src/source/postgres/server/receiver.ts';
 import { parseLsn } from '../../src/source/postgres/wal/lsn.ts';
 import { walDocuments } from '../../src/ui/json/wal-documents.ts';
+import { runCli } from '../helpers/cli/run-cli.ts';
 import { startStandby, type Standby } from '../helpers/cluster/standby.ts';
 import { mib, startArchivingServer, walCli, type ArchivingServer } from '../helpers/cluster/wal-server.ts';
 
@@ -47,6 +48,14 @@ test('a receiver and the archiver know its position, too, although nothing was r
   assert.equal(parseLsn((await readServer(url, 'lifeboat', signal)).currentLsn), replayed);
   const state = await askArchiver(url, { signal });
   assert.deepEqual([parseLsn(state.currentLsn), state.isStandby, state.segmentBytes], [replayed, true, mib]);
+});
+
+test('a moment is named on the primary: a standby is told apart, with what to do', async () => {
+  const args = ['create-restore-point', 'here', '--config', archive.config];
+  const run = await runCli(args, { env: { DATABASE_URL: standby.url } });
+  assert.equal(run.exitCode, 13, run.stderr);
+  assert.match(run.stderr, /cannot name a moment in the log of .*: it is a standby/);
+  assert.match(run.stderr, /hint: name it on the primary/);
 });
 
 test('a base backup of it does not ask it to write log', async () => {

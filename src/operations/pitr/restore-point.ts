@@ -3,7 +3,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { switchWal } from '../../source/postgres/base/source.ts';
-import { withConnection } from '../../source/postgres/server/connection.ts';
+import { type Connection, withConnection } from '../../source/postgres/server/connection.ts';
 import { audited } from '../audit/audited.ts';
 import { noteWarnings } from '../warnings.ts';
 import type { RestorePointRequest, RestorePointResult } from './request.ts';
@@ -33,15 +33,10 @@ async function create(
   if (name === '' || Buffer.byteLength(name) > 63) {
     throw new LifeboatError('usage', 'the name of a restore point has 1 to 63 bytes');
   }
-  const row = await withConnection(url, { signal: watched.signal }, async (connection) => {
-    const [found] = await connection.query(
-      "SELECT pg_create_restore_point($1) AS lsn, to_char(clock_timestamp() AT TIME ZONE 'UTC', " +
-        '\'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS at, current_setting(\'archive_mode\') AS archives',
-      [name],
-    );
-    return found;
-  });
-  if (row?.['archives'] === 'off') {
+  const { lsn, at, archives } = await withConnection(url, { signal: watched.signal }, (connection) =>
+    writePoint(connection, name),
+  );
+  if (archives === 'off') {
     watched.emit({
       type: 'warning',
       message:
@@ -51,5 +46,24 @@ async function create(
   }
   // So that the segment with it is archived soon.
   await switchWal(url, watched.signal);
-  return { name, target: target.name, lsn: row?.['lsn'] ?? '', at: row?.['at'] ?? '', warnings };
+  return { name, target: target.name, lsn, at, warnings };
+}
+
+async function writePoint(
+  connection: Connection,
+  name: string,
+): Promise<{ readonly lsn: string; readonly at: string; readonly archives: string }> {
+  const [role] = await connection.query('SELECT pg_is_in_recovery() AS standby');
+  if (role?.['standby'] === 't') {
+    throw new LifeboatError('source', `cannot name a moment in the log of ${connection.server}: it is a standby`, {
+      hint: 'name it on the primary, whose log this is: give the URL of the primary',
+      state: 'nothing was written',
+    });
+  }
+  const [row] = await connection.query(
+    "SELECT pg_create_restore_point($1) AS lsn, to_char(clock_timestamp() AT TIME ZONE 'UTC', " +
+      '\'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS at, current_setting(\'archive_mode\') AS archives',
+    [name],
+  );
+  return { lsn: row?.['lsn'] ?? '', at: row?.['at'] ?? '', archives: row?.['archives'] ?? '' };
 }

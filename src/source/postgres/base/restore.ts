@@ -11,9 +11,9 @@ import { fileError } from '../../../lib/file-errors.ts';
 import { syncFolder } from '../../../lib/fs.ts';
 import type { ArtifactReader } from '../../source.ts';
 import { baseArtifact, manifestArtifact, tablespaceArtifact } from './artifacts.ts';
-import { checkManifest } from './manifest.ts';
+import { checkManifest, type RestoredFile } from './manifest.ts';
 import type { PlacedTablespace } from './tablespaces.ts';
-import { BasePlacer, type FolderOwner } from './placer.ts';
+import { BasePlacer, refusingTwice, type FolderOwner } from './placer.ts';
 import { readTar } from './tar.ts';
 
 export interface RestoreBaseOptions {
@@ -57,15 +57,10 @@ export async function restoreBase(
     if (reader.artifacts.some(({ name }) => name === manifestArtifact)) {
       await placer.copy(manifestFile, counted(manifestArtifact));
     }
-    const restored = await placer.finish();
-    if (!restored.has(controlFile) || !restored.delete(manifestFile)) {
-      throw new LifeboatError(
-        'integrity',
-        `the base backup is not whole: it has no ${restored.has(controlFile) ? manifestFile : controlFile}`,
-      );
+    await checkWhole(dataDir, await placer.finish());
+    for (const { oid, to } of tablespaces) {
+      await refusingTwice(`pg_tblspc/${oid}`, symlink(to, join(dataDir, 'pg_tblspc', oid)));
     }
-    await checkManifest(join(dataDir, manifestFile), restored);
-    for (const { oid, to } of tablespaces) await symlink(to, join(dataDir, 'pg_tblspc', oid));
     placer.root(dataDir, '', (path) => path);
     await placer.copy('recovery.signal', []);
     await placer.finish();
@@ -80,6 +75,15 @@ export async function restoreBase(
   } finally {
     await placer.abandon();
   }
+}
+
+/** Against PostgreSQL's own manifest. */
+async function checkWhole(dataDir: string, restored: Map<string, RestoredFile>): Promise<void> {
+  if (!restored.has(controlFile) || !restored.delete(manifestFile)) {
+    const missing = restored.has(controlFile) ? manifestFile : controlFile;
+    throw new LifeboatError('integrity', `the base backup is not whole: it has no ${missing}`);
+  }
+  await checkManifest(join(dataDir, manifestFile), restored);
 }
 
 /** With what is missing above it: the server must get there. */

@@ -56,14 +56,22 @@ test('files large and small are what was handed over, and listed with the hash o
   }
 });
 
-test('a file that is there already is not written over', async () => {
+test('a name that the backup holds twice is damage, and is not written over', async () => {
   const root = mkdtempSync(join(folder, 'root-'));
   const placer = new BasePlacer(undefined);
   try {
     placer.root(root, '', (path) => path);
     await fill(placer, 'once', Buffer.from('first'), 10);
     await placer.finish();
-    await assert.rejects(fill(placer, 'once', Buffer.from('second'), 10), /EEXIST/);
+    for (const again of ['once', 'once/below', 'once/far/below']) {
+      await assert.rejects(fill(placer, again, Buffer.from('second'), 10), {
+        exitCode: 14,
+        message: /the base backup is damaged: once.* stands in it more than once/,
+      });
+    }
+    await assert.rejects(placer.makeFolder('once', 0o700), { exitCode: 14 });
+    await placer.makeFolder('folder', 0o700);
+    await assert.rejects(fill(placer, 'folder', Buffer.from('second'), 10), { exitCode: 14 });
     assert.equal(readFileSync(join(root, 'once'), 'utf8'), 'first');
   } finally {
     await placer.abandon();
