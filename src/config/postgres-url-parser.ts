@@ -8,7 +8,7 @@ import { LifeboatError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
 import { filled, parameterVariables, PostgresUrl, type GivenPostgresUrl } from './postgres-url.ts';
 
-/** The value that a URL stands for. Throws `usage` (2) for one that libpq would refuse; the message never holds the URL. */
+/** The value of a URL. Throws `usage` (2) for one that libpq would refuse; the message never holds the URL. */
 export function parsePostgresUrl(url: Secret | string): PostgresUrl {
   return completePostgresUrl(readPostgresUrl(typeof url === 'string' ? url : url.reveal()));
 }

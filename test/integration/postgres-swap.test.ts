@@ -8,7 +8,7 @@ import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { withMaintenance } from '../../src/source/postgres/server/maintenance.ts';
 import { restoredName } from '../../src/source/postgres/restore/names.ts';
 import { swapDatabases, undoSwap } from '../../src/source/postgres/restore/swap.ts';
-import { freeStampedName } from '../../src/source/postgres/restore/target-database.ts';
+import { freeStampedName } from '../../src/source/postgres/restore/unfinished.ts';
 import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';
 
 let server: TestPostgres;

@@ -18,7 +18,8 @@ import { quoteIdentifier, quoteLiteral } from '../../source/postgres/server/quot
 import { restorePostgres, type PostgresRestoreReport } from '../../source/postgres/restore/new-database.ts';
 import { startScratchCluster } from '../../source/postgres/cluster/scratch-cluster.ts';
 import { findScratchPlace } from '../../source/postgres/cluster/scratch-place.ts';
-import { dropDatabase, dropDeadRestores } from '../../source/postgres/restore/target-database.ts';
+import { dropDatabase } from '../../source/postgres/restore/target-database.ts';
+import { dropDeadRestores } from '../../source/postgres/restore/unfinished.ts';
 import { findTools } from '../../source/postgres/server/tools.ts';
 import { factsOf } from '../backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './subject.ts';

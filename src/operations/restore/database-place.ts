@@ -2,7 +2,8 @@
 import type { RunContext } from '../../lib/events.ts';
 import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { restoredName } from '../../source/postgres/restore/names.ts';
-import { databaseExists, freeStampedName } from '../../source/postgres/restore/target-database.ts';
+import { databaseExists } from '../../source/postgres/restore/target-database.ts';
+import { freeStampedName } from '../../source/postgres/restore/unfinished.ts';
 import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
 import type { RestoreRequest } from './request.ts';
 import type { Replaced } from './step.ts';

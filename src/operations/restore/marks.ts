@@ -8,7 +8,7 @@
 import { stat } from 'node:fs/promises';
 import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
-import { findUnfinishedRestores } from '../../source/postgres/restore/target-database.ts';
+import { findUnfinishedRestores } from '../../source/postgres/restore/unfinished.ts';
 import type { RedisConnection } from '../../source/redis/connection.ts';
 import { readInfo } from '../../source/redis/server-info.ts';
 import type { RestoreRequest } from './request.ts';

@@ -3,22 +3,19 @@
  * own, which cuts them (worker.ts); bytes that our own code makes are cut right here.
  */
 import { closeSync } from 'node:fs';
-import type { Worker } from 'node:worker_threads';
-import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import { openFifo } from '../../lib/fifo.ts';
-import { LongTimer } from '../../lib/long-timer.ts';
 import { startThread } from '../../lib/thread.ts';
 import type { ArtifactBody } from '../../source/source.ts';
-import { slabBytes, slabFree, slabsPerStream, type ReadJob, type WorkerMessage } from './protocol.ts';
+import { withHangAlarm, type HangOptions } from './hang-alarm.ts';
+import { Inbox } from './inbox.ts';
+import { slabBytes, slabFree, slabsPerStream, type ReadJob } from './protocol.ts';
 import { OwnSlabs, slabOf, type Slab } from './slab.ts';
 import type { CutOptions } from './slab-cutter.ts';
 
-export interface ChunkingOptions extends CutOptions {
+export interface ChunkingOptions extends CutOptions, HangOptions {
   /** Of the chunks' ids. */
   readonly idKey: Buffer | undefined;
-  /** So long without a byte from the producer (while we are ready for it) fails the stream. */
-  readonly hangTimeoutMs: number;
-  readonly signal: AbortSignal;
 }
 
 /** Reader threads, kept from one stream to the next; at most as many as streams run side by side. */
@@ -156,84 +153,6 @@ function newSlab(): SharedArrayBuffer {
   const slab = new SharedArrayBuffer(slabBytes);
   new Uint8Array(slab).fill(0);
   return slab;
-}
-
-/** Messages of a worker as a queue, for as long as it lives: nobody waits for a message of one that has ended. */
-class Inbox {
-  readonly #queue: WorkerMessage[] = [];
-  #waiting: (() => void)[] = [];
-  #failure: Error | undefined;
-
-  constructor(worker: Worker) {
-    worker.on('message', (message: WorkerMessage) => {
-      this.#queue.push(message);
-      this.#wake();
-    });
-    worker.on('error', (error: unknown) => this.#close(error));
-    worker.on('exit', () => this.#close(new Error('it ended')));
-  }
-
-  /** No message comes any more. */
-  get isClosed(): boolean {
-    return this.#failure !== undefined;
-  }
-
-  /** Resolves when there is a message to take. Takes none itself: whoever waits may have been given up meanwhile. */
-  async ready(): Promise<void> {
-    while (this.#queue.length === 0) {
-      if (this.#failure !== undefined) throw this.#failure;
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-  }
-
-  take(): WorkerMessage | undefined {
-    return this.#queue.shift();
-  }
-
-  /** What it died of is told first, then that it has ended. */
-  #close(error: unknown): void {
-    this.#failure ??= new Error(`the reader thread failed: ${messageOf(error)}`, { cause: error });
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
-  }
-}
-
-/** Rejects when the run is aborted, or when `progress` says the same for the whole hang time-out. */
-async function withHangAlarm<T>(
-  next: Promise<T>,
-  { hangTimeoutMs, signal }: ChunkingOptions,
-  progress: () => string,
-): Promise<T> {
-  let timer: LongTimer | undefined;
-  let onAbort: (() => void) | undefined;
-  const alarm = new Promise<never>((_, reject) => {
-    const watch = (last: string): void => {
-      timer = new LongTimer(hangTimeoutMs, () => {
-        const now = progress();
-        if (now === last) {
-          reject(
-            new LifeboatError('source', `hung: no byte came for ${Math.round(hangTimeoutMs / 1000)} s`, {
-              retryable: true,
-              hint: 'look for locks and a full disk on the server; hangTimeoutSeconds sets the limit',
-            }),
-          );
-        } else watch(now);
-      });
-    };
-    watch(progress());
-    onAbort = () => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([next, alarm]);
-  } finally {
-    timer?.[Symbol.dispose]();
-    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
-  }
 }
 
 async function* cutHere(stream: AsyncIterable<Uint8Array>, options: ChunkingOptions): AsyncGenerator<Slab> {

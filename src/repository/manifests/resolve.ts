@@ -66,9 +66,19 @@ async function resolveLatest(
     else if (isProven !== undefined && !(await isProven(backup))) continue;
     else if (found++ === back) return { backup, byFullId: false, passedOver };
   }
-  const unchecked = passedOver.filter(({ trust }) => trust === 'unchecked');
-  if (found === 0 && unchecked[0] !== undefined) {
-    throw new LifeboatError('key', `cannot tell which backup is ${text}: ${unchecked[0].reason}`, {
+  throw noneThatCounts(home, text, { target, kinds }, found, passedOver);
+}
+
+function noneThatCounts(
+  home: ManifestHome,
+  text: string,
+  { target, kinds = [] }: Pick<ResolveOptions, 'target' | 'kinds'>,
+  found: number,
+  passedOver: readonly ListedManifest[],
+): LifeboatError {
+  const unchecked = passedOver.find(({ trust }) => trust === 'unchecked');
+  if (found === 0 && unchecked !== undefined) {
+    return new LifeboatError('key', `cannot tell which backup is ${text}: ${unchecked.reason}`, {
       hint: 'configure the key, or give the full id',
     });
   }
@@ -79,7 +89,7 @@ async function resolveLatest(
           .map(({ id }) => id)
           .slice(0, 3)
           .join(', ')})`;
-  throw new LifeboatError(
+  return new LifeboatError(
     'not_found',
     `there is no backup ${text}${ofTarget(target)} in ${home.storage.location}: it has ${found} that ` +
       `count${kinds.length === 0 ? '' : ` and hold ${kinds.join(', ')}`}${bad}`,

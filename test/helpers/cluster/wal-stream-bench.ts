@@ -172,7 +172,7 @@ export async function recoverLatest(bench: Bench): Promise<number[]> {
     return rows.map(({ n }) => Number(n));
   } finally {
     process.kill(done.pid, 'SIGQUIT');
-    const socket = decodeURIComponent(new URL(done.url).hostname || /@([^:/]+)/.exec(done.url)?.[1] || '');
+    const socket = parsePostgresUrl(done.url).host;
     await sleep(300);
     for (const path of [dataDir, socket]) {
       if (path.startsWith('/')) rmSync(path, { recursive: true, force: true, maxRetries: 5 });

@@ -150,10 +150,7 @@ async function readDatabase(
     while (readers.length < Math.max(1, Math.min(options.jobs, relations.length))) {
       const reader = await openConnection(options.url, { database: connection.database, signal: context.signal });
       readers.push(reader);
-      await pinSettings(reader);
-      await reader.query(
-        `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(name)}`,
-      );
+      await joinSnapshot(reader, name);
     }
     const tables = await fingerprintRelations(readers, relations, {
       url: options.url,
@@ -178,6 +175,11 @@ async function readDatabase(
   } finally {
     await Promise.all(readers.map((reader) => reader.close()));
   }
+}
+
+async function joinSnapshot(reader: Connection, name: string): Promise<void> {
+  await pinSettings(reader);
+  await reader.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(name)}`);
 }
 
 /** The bytes of one archive; throws if pg_dump failed, also after its last byte. A reader that leaves early ends it. */

@@ -7,7 +7,7 @@ import type { DatabaseFacts } from '../facts/facts.ts';
 import { type DatabaseGrant, accessListOf } from '../facts/access-list.ts';
 import { type Queries, serverWords } from '../server/maintenance.ts';
 import { quoteIdentifier, quoteLiteral } from '../server/quote.ts';
-import { looksLikeMark } from './target-database.ts';
+import { looksLikeMark } from './unfinished.ts';
 
 /**
  * ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET: before the objects, since their definitions

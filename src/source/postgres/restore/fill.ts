@@ -44,31 +44,44 @@ export async function planFill(
   if (patterns === undefined) {
     return { archive: { file, folder, toc }, streams: schemaOnly ? [] : all, schemaOnly, only: undefined, notes: [] };
   }
-  const chosen = chooseEntries(toc, patterns);
+  const archive = { file, folder, toc };
+  return planChosen({ reader, facts, archive, all, schemaOnly }, chooseEntries(toc, patterns));
+}
+
+interface Chosen {
+  readonly reader: ArtifactReader;
+  readonly facts: DatabaseFacts;
+  readonly archive: SchemaArchive;
+  /** First the archive of rows, then tables that lie apart. */
+  readonly all: readonly DataStream[];
+  readonly schemaOnly: boolean;
+}
+
+async function planChosen(
+  { reader, facts, archive, all, schemaOnly }: Chosen,
+  chosen: ReturnType<typeof chooseEntries>,
+): Promise<FillPlan> {
+  const { tables, data } = facts.artifacts;
   const apart = new Set(
-    facts.artifacts.tables.filter(({ schema, name }) => chosen.hasRows(schema, name)).map(({ artifact }) => artifact),
+    tables.filter(({ schema, name }) => chosen.hasRows(schema, name)).map(({ artifact }) => artifact),
   );
-  const data = await readToc(reader.open(facts.artifacts.data));
   // The numbers of entries are each archive's own: rows are found by name. A chosen table's sequences are those that
   // came along in the schema.
-  const sequences = chosenSequences(toc, chosen.ids);
-  const ids = data
+  const sequences = chosenSequences(archive.toc, chosen.ids);
+  const ids = (await readToc(reader.open(data)))
     .filter(
       ({ type, schema = '', name }) =>
         (type === 'TABLE DATA' && chosen.hasRows(schema, name)) ||
         (type === 'SEQUENCE SET' && sequences.has(JSON.stringify([schema, name]))),
     )
     .map(({ dumpId }) => dumpId);
-  const streams = all.flatMap((stream): DataStream[] => (apart.has(stream.artifact) ? [stream] : []));
-  if (ids.length > 0) {
-    streams.push({
-      artifact: facts.artifacts.data,
-      bytes: sizes.get(facts.artifacts.data) ?? 0,
-      listFile: await writeList(folder, 'data.list', ids),
-    });
+  const streams = all.filter(({ artifact }) => apart.has(artifact));
+  const [rows] = all;
+  if (ids.length > 0 && rows !== undefined) {
+    streams.push({ ...rows, listFile: await writeList(archive.folder, 'data.list', ids) });
   }
   return {
-    archive: { file, folder, toc, chosen: new Set(chosen.ids) },
+    archive: { ...archive, chosen: new Set(chosen.ids) },
     streams: schemaOnly ? [] : streams,
     schemaOnly,
     only: ({ schema, name }) => chosen.hasRows(schema, name),

@@ -44,11 +44,7 @@ export async function replayGlobals(request: GlobalsRequest, context: RunContext
       state: 'nothing was changed',
     });
   }
-  const all = splitStatements(await readText(request.reader, globals.artifact)).map(classify);
-  const statements =
-    request.drill === true
-      ? all.filter(({ kind }) => kind !== 'tablespace').map((each) => ({ ...each, sql: replacePassword(each.sql, '') }))
-      : all;
+  const statements = await readStatements(request, globals.artifact);
   return withMaintenance({ url: request.targetUrl, except: [], signal: context.signal }, async (client) => {
     const existing = await names(client, 'SELECT rolname AS name FROM pg_roles');
     const spaces = await names(client, 'SELECT spcname AS name FROM pg_tablespace');
@@ -76,6 +72,15 @@ export async function replayGlobals(request: GlobalsRequest, context: RunContext
     }
     return { created, existing: roles.filter((role) => existing.has(role)), missingTablespaces };
   });
+}
+
+/** Those that are replayed: in a drill no tablespaces, and no passwords. */
+async function readStatements({ reader, drill }: GlobalsRequest, artifact: string): Promise<Statement[]> {
+  const all = splitStatements(await readText(reader, artifact)).map(classify);
+  if (drill !== true) return all;
+  return all
+    .filter(({ kind }) => kind !== 'tablespace')
+    .map((each) => ({ ...each, sql: replacePassword(each.sql, '') }));
 }
 
 interface Statement {

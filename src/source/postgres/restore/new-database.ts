@@ -16,15 +16,10 @@ import { checkDatabaseName, failedName, restoringName } from './names.ts';
 import { quoteIdentifier } from '../server/quote.ts';
 import { type PostgresRestoreRequest, checkRequest, restoreFlags } from './request.ts';
 import type { RestoreTarget } from './pg-restore.ts';
-import {
-  type TargetServer,
-  createMarkedDatabase,
-  databaseExists,
-  dropDatabase,
-  dropDeadRestores,
-  readTargetServer,
-} from './target-database.ts';
+import { createMarkedDatabase } from './create-database.ts';
+import { type TargetServer, databaseExists, dropDatabase, readTargetServer } from './target-database.ts';
 import { timed } from './timed.ts';
+import { dropDeadRestores } from './unfinished.ts';
 import { type PostgresTools, findTools } from '../server/tools.ts';
 import { type VerifyReport, assertVerified, verifyDatabase } from './verify.ts';
 
@@ -75,25 +70,9 @@ export async function restorePostgres(
       filler: request.filler,
     };
     try {
-      await withMaintenance(maintenance(request, context.signal), async (client) => {
-        await createMarkedDatabase(client, server, facts, working, request.targetDatabase, {
-          drill: request.drill ?? false,
-          emit: context.emit,
-        });
-        await request.onCreated?.(
-          (await client.query('SELECT oid FROM pg_database WHERE datname = $1', [working]))[0]?.['oid'] ?? '',
-        );
-        await applySettings(client, facts, working, context.emit);
-      });
+      await begin(request, server, facts, working, context);
       const report = await fillAndCheck(request, target, facts, plan, context);
-      await withMaintenance(maintenance(request, context.signal), async (client) => {
-        await endOwnSessions(client, working);
-        await finishDatabase(client, facts, working, request.targetDatabase, {
-          noOwner: request.noOwner ?? false,
-          noAcl: request.noAcl ?? false,
-          emit: context.emit,
-        });
-      });
+      await finish(request, facts, working, context);
       return report;
     } catch (error) {
       const state = await giveUp(request, working, context);
@@ -113,6 +92,37 @@ async function prepare(
     await dropDeadRestores(client, context.emit);
     await refuseExisting(client, request.targetDatabase);
     return { server, tools };
+  });
+}
+
+/** Makes the database, marked as unfinished. */
+async function begin(
+  request: PostgresRestoreRequest,
+  server: TargetServer,
+  facts: DatabaseFacts,
+  working: string,
+  { signal, emit }: RunContext,
+): Promise<void> {
+  await withMaintenance(maintenance(request, signal), async (client) => {
+    const options = { drill: request.drill ?? false, emit };
+    await createMarkedDatabase(client, server, facts, working, request.targetDatabase, options);
+    const [row] = await client.query('SELECT oid FROM pg_database WHERE datname = $1', [working]);
+    await request.onCreated?.(row?.['oid'] ?? '');
+    await applySettings(client, facts, working, emit);
+  });
+}
+
+/** Gives it what belongs to it, and the wanted name: the commit point. */
+async function finish(
+  request: PostgresRestoreRequest,
+  facts: DatabaseFacts,
+  working: string,
+  { signal, emit }: RunContext,
+): Promise<void> {
+  await withMaintenance(maintenance(request, signal), async (client) => {
+    await endOwnSessions(client, working);
+    const options = { noOwner: request.noOwner ?? false, noAcl: request.noAcl ?? false, emit };
+    await finishDatabase(client, facts, working, request.targetDatabase, options);
   });
 }
 

@@ -16,16 +16,23 @@ export async function checkSwap(client: Queries, live: string, restored: string,
   if (await databaseExists(client, keptAs)) {
     throw refuse('usage', `database "${keptAs}" exists already`, 'wait a second, or drop or rename it');
   }
-  for (const name of [live, restored]) {
-    const prepared = await names(client, 'SELECT gid AS name FROM pg_prepared_xacts WHERE database = $1', name);
-    if (prepared.length > 0) {
-      throw refuse(
-        'source',
-        `database "${name}" has prepared transactions (${prepared.join(', ')}), which keep it from being renamed`,
-        'connect to it and COMMIT PREPARED or ROLLBACK PREPARED each',
-      );
-    }
+  for (const name of [live, restored]) await refusePrepared(client, name);
+  await refuseSlots(client, live);
+  await refuseSubscriptions(client, live);
+}
+
+async function refusePrepared(client: Queries, name: string): Promise<void> {
+  const prepared = await names(client, 'SELECT gid AS name FROM pg_prepared_xacts WHERE database = $1', name);
+  if (prepared.length > 0) {
+    throw refuse(
+      'source',
+      `database "${name}" has prepared transactions (${prepared.join(', ')}), which keep it from being renamed`,
+      'connect to it and COMMIT PREPARED or ROLLBACK PREPARED each',
+    );
   }
+}
+
+async function refuseSlots(client: Queries, live: string): Promise<void> {
   const slots = await names(
     client,
     'SELECT slot_name::text AS name FROM pg_replication_slots WHERE database = $1',
@@ -39,6 +46,9 @@ export async function checkSwap(client: Queries, live: string, restored: string,
       'end the subscribers, drop the slots with pg_drop_replication_slot, and set them up anew after the swap',
     );
   }
+}
+
+async function refuseSubscriptions(client: Queries, live: string): Promise<void> {
   const subscriptions = await names(
     client,
     'SELECT subname::text AS name FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE subenabled ' +

@@ -16,7 +16,7 @@ import { beforeName, checkDatabaseName, undoneName } from './names.ts';
 import { quoteIdentifier } from '../server/quote.ts';
 import { checkSwap } from './swap-check.ts';
 import { outcomeOfSwap, witnessSwap, type SwapWitness } from './swap-outcome.ts';
-import { freeStampedName } from './target-database.ts';
+import { freeStampedName } from './unfinished.ts';
 
 export interface SwapRequest {
   /** Of the server; any database of it may be named, another one is connected to where it is one of the two. */

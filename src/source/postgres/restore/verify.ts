@@ -62,14 +62,12 @@ export async function verifyDatabase(request: VerifyRequest, context: RunContext
     const notes: string[] = [];
     const uncountedBefore = new Set((facts.uncounted ?? []).filter((table) => only?.(table) ?? true).map(keyOf));
     const mismatches = compareTables({ expected, uncountedBefore, found, uncountedNow: uncounted, schemaOnly, notes });
-    if (only === undefined) {
-      mismatches.push(...(await compareExtensions(connection, facts, notes)));
-      if (!schemaOnly) {
-        mismatches.push(
-          ...(await compareSequences(connection, facts)),
-          ...(await compareLargeObjects(connection, facts)),
-        );
-      }
+    if (only === undefined) mismatches.push(...(await compareExtensions(connection, facts, notes)));
+    if (only === undefined && !schemaOnly) {
+      mismatches.push(
+        ...(await compareSequences(connection, facts)),
+        ...(await compareLargeObjects(connection, facts)),
+      );
     }
     return {
       tables: found.length,
