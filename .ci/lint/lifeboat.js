@@ -99,7 +99,7 @@ const places = [
   },
   { what: /^@aws-sdk\//, where: /^storage\//, why: 'only storage/ knows of S3' },
   { what: /^pg$/, where: /^source\/postgres\//, why: 'only source/postgres/ speaks to PostgreSQL' },
-  { what: /^ioredis$/, where: /^\b$/, why: 'only tests use it: source/redis/ reads answers itself, within limits' },
+  { what: /^ioredis$/, where: /^source\/redis\//, why: 'only source/redis/ speaks to Redis' },
   {
     what: /^zod$/,
     where: /^((config|storage|source|repository|operations)\/|ui\/json\/)/,

@@ -115,11 +115,6 @@ export class BulkConnection implements AsyncDisposable {
   /** The next reply's first line. */
   async head(): Promise<ReplyHead> {
     this.#moved();
-    return this.partHead();
-  }
-
-  /** The first line of what follows in the same answer, for which no more time is given. */
-  async partHead(): Promise<ReplyHead> {
     return this.#parse(this.lineAtOnce() ?? (await this.#line()));
   }
 
@@ -148,9 +143,7 @@ export class BulkConnection implements AsyncDisposable {
 
   /** Ends the connection; gives the error that says what the server sent. */
   refuse(what: string): LifeboatError {
-    const error = new LifeboatError('source', `Redis at ${this.endpoint.text} sent ${what}`, {
-      hint: 'see that a Redis server listens there, and that nobody stands between; rediss:// is for TLS ports',
-    });
+    const error = refusedAnswer(this.endpoint, what);
     this.#error ??= error;
     this.#socket.destroy();
     return error;
@@ -245,17 +238,28 @@ export class BulkConnection implements AsyncDisposable {
   }
 
   #silent(): LifeboatError {
-    const message = `Redis at ${this.endpoint.text} has not answered for ${Math.round(this.#patienceMs / 1000)} s`;
-    return new LifeboatError('source', message, {
-      hint: 'see whether the server is busy or hangs (SLOWLOG GET), then repeat',
-      retryable: true,
-    });
+    return silentServer(this.endpoint, this.#patienceMs);
   }
 
   #lost(): Error {
     if (this.#error instanceof Error && 'exitCode' in this.#error) return this.#error;
     return redisError(this.#error ?? new Error('Connection is closed'), 'cannot go on', this.endpoint);
   }
+}
+
+/** What a server sent that no honest one does. */
+export function refusedAnswer({ text }: Pick<RedisEndpoint, 'text'>, what: string): LifeboatError {
+  return new LifeboatError('source', `Redis at ${text} sent ${what}`, {
+    hint: 'see that a Redis server listens there, and that nobody stands between; rediss:// is for TLS ports',
+  });
+}
+
+/** A server that has kept us waiting for longer than `ms`. */
+export function silentServer({ text }: Pick<RedisEndpoint, 'text'>, ms: number): LifeboatError {
+  return new LifeboatError('source', `Redis at ${text} has not answered for ${Math.round(ms / 1000)} s`, {
+    hint: 'see whether the server is busy or hangs (SLOWLOG GET), then repeat',
+    retryable: true,
+  });
 }
 
 /** A command in RESP. */

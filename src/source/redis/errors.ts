@@ -2,6 +2,9 @@
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 
+/** Of what a server says, that much is told. */
+const maxMessageChars = 300;
+
 interface Known {
   readonly pattern: RegExp;
   readonly reason: string;
@@ -98,7 +101,7 @@ const network: Readonly<Record<string, string>> = {
  */
 export function redisError(error: unknown, act: string, endpoint: Pick<RedisEndpoint, 'text'>): LifeboatError {
   if (error instanceof LifeboatError) return error;
-  const message = messageOf(error);
+  const message = messageOf(error).slice(0, maxMessageChars);
   const prefix = `${act} to Redis at ${endpoint.text}`.replace(/^(cannot (?!connect).*) to Redis at/, '$1 on Redis at');
   const right = /NOPERM.*? run the '?([^' ]+)/.exec(message);
   if (message.includes('NOPERM')) {
