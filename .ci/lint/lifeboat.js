@@ -207,6 +207,65 @@ const environmentRule = {
   },
 };
 
+/**
+ * What changes files by path follows links and whatever was put there meanwhile, and root does it in folders of others:
+ * it goes by lib/held-folder.ts and what stands on it. The exceptions work by descriptors themselves, in folders that
+ * nobody else can enter, or (throwaway servers) before a folder is given away.
+ */
+const changing = /^(l?ch(own|mod)|rm|rmdir|unlink|writeFile|appendFile|createWriteStream|copyFile|cp|truncate)(Sync)?$/;
+const opening = /^open(Sync)?$/;
+const changesByDescriptor = [
+  /^lib\/(held-folder|held-files|remove-tree|leftovers|fs|fifo|isolation|owned-files)\.ts$/,
+  /^storage\/local\//,
+  /^source\/files\/(system-calls|merge|tree-writer)\.ts$/,
+  /^source\/postgres\/base\/placer\.ts$/,
+  /^source\/postgres\/cluster\/(quarters|scratch-cluster)\.ts$/,
+];
+
+const filesRule = {
+  create(context) {
+    const file = fileOf(context);
+    if (file === undefined || changesByDescriptor.some((each) => each.test(file.path))) return {};
+    /** Local names of node:fs, and of its open. */
+    const modules = new Set();
+    const opens = new Set();
+    const complain = (node, name) => {
+      const message = `${name} by path: lib/held-files.ts and lib/fs.ts do it safely in folders of others`;
+      context.report({ node, message });
+    };
+    const isModule = (node) =>
+      (node.type === 'Identifier' && modules.has(node.name)) ||
+      (node.type === 'MemberExpression' && nameOf(node) === 'promises' && isModule(node.object));
+    return {
+      ImportDeclaration(node) {
+        if (!/^(node:)?fs(\/promises)?$/.test(node.source.value)) return;
+        for (const each of node.specifiers) {
+          const name = each.imported?.name;
+          if (name === undefined || name === 'promises') modules.add(each.local.name);
+          else if (opening.test(name)) opens.add(each.local.name);
+          else if (changing.test(name)) complain(each, name);
+        }
+      },
+      MemberExpression(node) {
+        if (isModule(node.object) && changing.test(nameOf(node))) complain(node, nameOf(node));
+      },
+      CallExpression({ callee, arguments: given }) {
+        const isOpen =
+          callee.type === 'Identifier'
+            ? opens.has(callee.name)
+            : callee.type === 'MemberExpression' && isModule(callee.object) && opening.test(nameOf(callee));
+        const flags = given[1];
+        const isReading = flags === undefined || flags.value === 'r' || /O_RDONLY/.test(textOf(context, flags));
+        if (isOpen && !isReading) complain(callee, 'open for writing');
+      },
+    };
+  },
+};
+
+function textOf(context, node) {
+  return context.sourceCode.text.slice(node.range[0], node.range[1]);
+}
+
 /** A file that only hands on what others export hides where things are; the library's front door is one on purpose. */
 const barrelRule = {
   create(context) {
@@ -369,6 +428,7 @@ export default {
     'no-circle': circlesRule,
     'packages-in-place': packagesRule,
     'environment-in-place': environmentRule,
+    'files-in-place': filesRule,
     'no-barrel': barrelRule,
     'file-name': fileNameRule,
     'line-length': lineLengthRule,

@@ -8,7 +8,8 @@ import { fileError, spaceError } from './file-errors.ts';
 import { createFile } from './held-files.ts';
 import { HeldFolder } from './held-folder.ts';
 import { rememberPath } from './leftovers.ts';
-import { removeTree } from './remove-tree.ts';
+import type { Owner } from './owners.ts';
+import { removeTree, type Identity } from './remove-tree.ts';
 import { formatBytes } from './units.ts';
 
 /**
@@ -38,6 +39,24 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
  */
 export async function ensureFolder(path: string): Promise<void> {
   HeldFolder.open(path, { create: true })[Symbol.dispose]();
+}
+
+/**
+ * A folder (0700) for a server that runs as `owner`, with what is missing above it; or an empty one that is there
+ * already, root's or theirs. Returns which one it is. Throws LifeboatError `usage` (2) for another one.
+ */
+export function makeFolderFor(path: string, owner: Owner | undefined): Identity {
+  using folder = HeldFolder.open(path, { create: true, owner });
+  if (owner !== undefined && folder.stat().uid !== owner.uid) {
+    if (!folder.isEmpty || folder.stat().uid !== 0) {
+      throw new LifeboatError('usage', `cannot use ${path}: it belongs to somebody else, or holds files`, {
+        hint: 'name a folder that is empty or not there yet',
+      });
+    }
+    folder.giveTo(owner);
+  }
+  folder.setMode(0o700);
+  return folder.stat();
 }
 
 /** Makes a folder's entries durable. */

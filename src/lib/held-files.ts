@@ -59,6 +59,27 @@ async function openPlain(folder: HeldFolder, name: string, flags: number, links:
   }
 }
 
+/** A new file with its content. */
+export async function writeIn(folder: HeldFolder, name: string, data: string | Uint8Array): Promise<void> {
+  await using file = await createFile(folder, name);
+  await file.writeFile(data);
+}
+
+/** A file or a link; nothing happens if there is none. */
+export async function removeIn(folder: HeldFolder, name: string): Promise<void> {
+  await folder.namedLater(async () => fs.promises.unlink(folder.child(name))).catch(ignoreAbsent);
+}
+
+/** Gives all folders below `folder`, and itself at last, to their new owner; files and links stay as they are. */
+export function giveFolders(folder: HeldFolder, owner: Owner): void {
+  for (const entry of fs.readdirSync(folder.child('.'), { withFileTypes: true, encoding: 'buffer' })) {
+    if (!entry.isDirectory()) continue;
+    using below = folder.enterBytes(entry.name);
+    giveFolders(below, owner);
+  }
+  folder.giveTo(owner);
+}
+
 /** The same by path: a new file. */
 export async function createFileAt(path: string, mode = 0o600): Promise<FileHandle> {
   using folder = HeldFolder.open(dirname(path));
@@ -76,6 +97,12 @@ export async function writeNewFile(
   if (flush) await file.sync();
 }
 
+/** The same in the place of what has that name. Not at once: see writeFileAtomic. */
+export async function rewriteFile(path: string, data: string | Uint8Array): Promise<void> {
+  await removeFile(path);
+  await writeNewFile(path, data);
+}
+
 /** Histories of years fit into it. */
 const maxTextBytes = 64 * 1024 * 1024;
 
@@ -88,7 +115,7 @@ export async function readTextAt(path: string, maxBytes = maxTextBytes): Promise
 }
 
 /** To the end of a file, which is made if it is not there. */
-export async function appendTo(path: string, text: string, mode = 0o600): Promise<void> {
+export async function appendTo(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   using folder = HeldFolder.open(dirname(path));
   const name = basename(path);
   await folder.namedLater(async () => {
@@ -97,7 +124,7 @@ export async function appendTo(path: string, text: string, mode = 0o600): Promis
       return createFile(folder, name, { mode });
     });
     if (!(await file.stat()).isFile()) throw refused(folder, name);
-    await file.appendFile(text);
+    await file.appendFile(data);
   });
 }
 
@@ -105,10 +132,14 @@ export async function appendTo(path: string, text: string, mode = 0o600): Promis
 export async function removeFile(path: string): Promise<void> {
   try {
     using folder = HeldFolder.open(dirname(path));
-    await folder.namedLater(async () => fs.promises.unlink(folder.child(basename(path))));
+    await removeIn(folder, basename(path));
   } catch (error) {
-    if (systemCodeOf(error) !== 'ENOENT' && systemCodeOf(error) !== 'ENOTDIR') throw error;
+    ignoreAbsent(error);
   }
+}
+
+function ignoreAbsent(error: unknown): void {
+  if (systemCodeOf(error) !== 'ENOENT' && systemCodeOf(error) !== 'ENOTDIR') throw error;
 }
 
 /** A second name, made by who owns the folder, may be one of a file that they may not read. */

@@ -17,8 +17,9 @@ const asPlace = (hasProc ? 0o10000000 : O_RDONLY) | O_DIRECTORY | O_NOFOLLOW;
 const maxLinks = 40;
 
 export interface EnterOptions {
-  /** A missing one is made (0700). */
+  /** A missing one is made (0700, or with `mode` as far as the umask lets it). */
   readonly create?: boolean;
+  readonly mode?: number;
   /** Whose it is then. Default: in a folder of another user root gives it to that user. */
   readonly owner?: Owner | 'ours' | undefined;
 }
@@ -48,8 +49,14 @@ export class HeldFolder implements Disposable {
   }
 
   static #walk(path: string, options: EnterOptions, links: number): HeldFolder {
-    let folder = new HeldFolder('/', fs.openSync('/', asPlace), { isSafe: true });
-    for (const name of path.split('/').filter((each) => each !== '')) {
+    const held = /^\/proc\/self\/fd\/\d+(?=\/|$)/.exec(path)?.[0];
+    // What another one of these has named by its own descriptor.
+    const first = held === undefined ? '/' : `${held}/.`;
+    let folder = new HeldFolder(held ?? '/', fs.openSync(first, asPlace), { isSafe: true });
+    for (const name of path
+      .slice(held?.length ?? 0)
+      .split('/')
+      .filter((each) => each !== '')) {
       using above = folder;
       folder = above.#enter(name, options, links, () => fs.openSync(above.child(name), asPlace));
     }
@@ -166,12 +173,16 @@ export class HeldFolder implements Disposable {
     });
   }
 
-  #makeOrEnter(name: string, { owner = this.owner }: EnterOptions): HeldFolder {
-    const isMade = madeFolder(this.child(name));
+  #makeOrEnter(name: string, { owner = this.owner, mode = 0o700 }: EnterOptions): HeldFolder {
+    const isMade = madeFolder(this.child(name), mode);
     const folder = new HeldFolder(join(this.path, name), fs.openSync(this.child(name), asPlace), this);
     // What lies there by now may be another folder of root's, put there to be given away.
     if (isMade && owner !== undefined && owner !== 'ours' && folder.#isNew(this)) folder.giveTo(owner);
     return folder;
+  }
+
+  get isEmpty(): boolean {
+    return fs.readdirSync(this.child('.')).length === 0;
   }
 
   setMode(mode: number): void {
@@ -192,12 +203,13 @@ export class HeldFolder implements Disposable {
   /** Ours, empty and beside its parent: whatever it was, who has it gets nothing by it. */
   #isNew(parent: HeldFolder): boolean {
     const { uid, dev } = this.stat();
-    return uid === process.geteuid?.() && dev === parent.stat().dev && fs.readdirSync(this.child('.')).length === 0;
+    return uid === process.geteuid?.() && dev === parent.stat().dev && this.isEmpty;
   }
 
   #follow(name: string, options: EnterOptions, links: number, error: unknown): HeldFolder {
     const target = this.targetOf(name);
-    if (target === undefined || links >= maxLinks) throw error;
+    if (target === undefined) throw error;
+    if (links >= maxLinks) throw circle(join(this.path, name));
     return HeldFolder.#walk(target, options, links + 1);
   }
 
@@ -214,14 +226,20 @@ export class HeldFolder implements Disposable {
 }
 
 /** False if something was there already. */
-function madeFolder(path: string): boolean {
+function madeFolder(path: string, mode: number): boolean {
   try {
-    fs.mkdirSync(path, { mode: 0o700 });
+    fs.mkdirSync(path, { mode });
     return true;
   } catch (error) {
     if (systemCodeOf(error) === 'EEXIST') return false;
     throw error;
   }
+}
+
+/** As the system would say it. */
+function circle(path: string): Error {
+  const error = new Error(`ELOOP: too many symbolic links encountered, open '${path}'`);
+  return Object.assign(error, { code: 'ELOOP', syscall: 'open', path });
 }
 
 function strangersLink(path: string): LifeboatError {

@@ -29,8 +29,18 @@ const maxPasses = 100_000;
 export async function removeTree(path: string, identity?: Identity): Promise<void> {
   using parent = folderOf(path);
   if (parent === undefined) return;
+  await paused(removal(parent, basename(path), identity));
+}
+
+async function paused(work: Iterable<void>): Promise<void> {
   let steps = 0;
-  for (const _ of removal(parent, basename(path), identity)) if (++steps % pauseEach === 0) await pause();
+  for (const _ of work) if (++steps % pauseEach === 0) await pause();
+}
+
+/** What is in the folder at `path`, if it is that one; it stays. */
+export async function emptyFolder(path: string, identity: Identity): Promise<void> {
+  using folder = unlessAbsent(() => HeldFolder.open(path));
+  if (folder !== undefined && isSame(folder.stat(), identity)) await paused(emptying(folder));
 }
 
 /** The same at once, for a start that must not go on before. False: nothing was there. */

@@ -149,6 +149,18 @@ plant('operations/bad-env.ts', environment, `export const home = process.env['HO
 plant('cli-bad.ts', environment, `export const { env } = process;\n`);
 plant('lib/bad-env.ts', environment, `export const all = process['env'];\n`);
 plant('ui/bad-env.ts', environment, `import { env } from 'node:process';\nexport const all = env;\n`);
+const byPath = 'lifeboat(files-in-place)';
+const callsByPath = {
+  chown: "import { chown } from 'node:fs/promises';\nexport const three = chown;\n",
+  remove: "import { rmSync } from 'node:fs';\nexport const three = rmSync;\n",
+  renamed: "import { writeFile as put } from 'fs/promises';\nexport const three = put;\n",
+  member: "import fs from 'node:fs';\nexport const three = (): void => fs.chmodSync('/three', 3);\n",
+  promises: "import fs from 'node:fs';\nexport const three = fs.promises.rm;\n",
+  'all-promises': "import { promises as files } from 'node:fs';\nexport const three = files.unlink;\n",
+  open: "import { openSync } from 'node:fs';\nexport const three = openSync('/three', 'w');\n",
+  'open-later': "import * as fs from 'node:fs/promises';\nexport const three = fs.open('/three', 'a', 0o600);\n",
+};
+for (const [name, text] of Object.entries(callsByPath)) plant(`operations/bad-file-${name}.ts`, byPath, text);
 plant('lib/bad-barrel.ts', 'lifeboat(no-barrel)', `export * from './one.ts';\n`);
 plant('lib/bad-export.ts', 'lifeboat(no-barrel)', `export { one } from './one.ts';\n`);
 plant('lib/utils.ts', 'lifeboat(file-name)', `export const three = 3;\n`);
@@ -240,6 +252,12 @@ before(() => {
       "'../wal/stream/one.ts';\nexport const two: One = one;\n",
   );
   write('src/operations/wal/good.ts', "import type { One } from '../choose-backup.ts';\nexport const two: One = 1;\n");
+  write(
+    'src/operations/good-file.ts',
+    "import { open, rename } from 'node:fs/promises';\nexport const move = rename;\n" +
+      "export const three = [open('/three'), open('/three', 'r')];\n",
+  );
+  write('src/lib/held-files.ts', "import { unlink } from 'node:fs/promises';\nexport const three = unlink;\n");
   write('src/lib/good-line.ts', `// ${'3'.repeat(117)}\nexport const three = 3;\n`);
   write(
     'src/commands/good.ts',

@@ -3,7 +3,7 @@
  * uses.
  */
 import { randomBytes } from 'node:crypto';
-import { access, constants, stat, unlink, writeFile } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createZstdCompress } from 'node:zlib';
@@ -13,6 +13,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { messageOf, systemCodeOf } from '../../lib/errors.ts';
 import { fileReason } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { removeFile, writeNewFile } from '../../lib/held-files.ts';
 import { programVersion } from '../../lib/version.ts';
 import { attempt, failed, passed, warned } from './check.ts';
 import { checkIsolation } from './isolation.ts';
@@ -193,11 +194,11 @@ async function checkTemporaryFolder(): Promise<DoctorCheck> {
 async function writingProblem(folder: string): Promise<string | undefined> {
   const path = join(folder, `.lifeboat-${randomBytes(6).toString('hex')}`);
   try {
-    await writeFile(path, 'written by lifeboat doctor\n', { flag: 'wx', mode: 0o600 });
+    await writeNewFile(path, 'written by lifeboat doctor\n');
     return undefined;
   } catch (error) {
     return messageOf(error);
   } finally {
-    await unlink(path).catch(() => {});
+    await removeFile(path).catch(() => {});
   }
 }

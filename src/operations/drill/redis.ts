@@ -2,13 +2,13 @@
  * Drill of Redis: the snapshot loaded by a throwaway server; what it loaded and what had expired must add up to what
  * was recorded, and a sample of keys must be as the file has them.
  */
-import { createWriteStream } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { requireSpace } from '../../lib/fs.ts';
+import { createFileAt } from '../../lib/held-files.ts';
 import { redisFacts, type RedisFacts } from '../../source/redis/facts.ts';
 import type { RdbSummary } from '../../source/redis/rdb/summary.ts';
 import { whyNotLoadable } from '../../source/redis/rdb-versions.ts';
@@ -27,9 +27,10 @@ export async function drillRedis(subject: DrillSubject, record: DrillRecord, con
   await requireSpace(tmpdir(), facts.bytes, 'the Redis snapshot');
   await using folder = await openScratch(tmpdir());
   const path = join(folder.path, fileName);
-  await record.step(`${restoreStep} snapshot`, () =>
-    pipeline(subject.reader.open(facts.artifact), createWriteStream(path, { mode: 0o600 }), { signal: context.signal }),
-  );
+  await record.step(`${restoreStep} snapshot`, async () => {
+    const file = await createFileAt(path);
+    await pipeline(subject.reader.open(facts.artifact), file.createWriteStream(), { signal: context.signal });
+  });
   const sample = new KeySample(facts.keys);
   const summary = await record.step('compare snapshot', () =>
     summarizeFile(path, context, { onKey: (key) => sample.offer(key) }),

@@ -2,7 +2,7 @@
  * A plan for four eyes: one makes it, another looks at it and applies it. The file is sealed like a record of the
  * repository, and what it says is looked at again before it is carried out.
  */
-import { writeFile } from 'node:fs/promises';
+import { writeNewFile } from '../../lib/held-files.ts';
 import { z } from 'zod';
 import { readAtMost } from '../../lib/bounded-read.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
@@ -57,7 +57,7 @@ export async function writePlan(
   const sealed = sealRecord(planName, { repository: repository.repositoryId, plan }, key);
   const details = { state: 'nothing was changed', hint: 'name another file with --plan-out' };
   await tellingFileErrors(`cannot write the plan to ${file}`, details, async () =>
-    writeFile(file, sealed, { flag: 'wx', mode: 0o600, flush: true }),
+    writeNewFile(file, sealed, { flush: true }),
   );
 }
 

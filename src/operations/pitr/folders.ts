@@ -2,13 +2,15 @@
  * The folders that a recovery writes into: its data directory and one for each tablespace. They must be empty, have
  * room, and be reachable for the server's user; and they are empty or gone again if the recovery fails.
  */
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { fileError, tellingFileErrors } from '../../lib/file-errors.ts';
-import { rememberPath } from '../../lib/leftovers.ts';
-import { giveFolder } from '../../lib/owned-files.ts';
+import { makeFolderFor, makeScratchFolder, type PrivateFolder } from '../../lib/fs.ts';
+import { type RememberedPath, rememberPath } from '../../lib/leftovers.ts';
+import { emptyFolder, type Identity, removeTree } from '../../lib/remove-tree.ts';
 import { formatBytes } from '../../lib/units.ts';
 import type { FolderOwner } from '../../source/postgres/base/placer.ts';
 import { placeTablespaces, type PlacedTablespace } from '../../source/postgres/base/tablespaces.ts';
@@ -68,57 +70,60 @@ export async function findEmptyPlace(
 }
 
 export interface ClaimedFolders {
+  /** Makes them (0700) for the user of the server. */
+  make(): Promise<void>;
   /** Empties the folders, or removes those that were not there before; says which it did. */
   clear(): Promise<string>;
   /** They may outlive this process. */
   release(): void;
 }
 
+interface Claimed {
+  readonly path: string;
+  /** Undefined: it was there before. It may be a mount point then, which the next run could not remove. */
+  readonly remembered: RememberedPath | undefined;
+  identity?: Identity;
+}
+
 /** From here on a run that is killed has its folders removed by the next one. */
-export async function claimFolders({ dataDir, tablespaces }: RecoveryPlaces): Promise<ClaimedFolders> {
-  const folders: { readonly path: string; readonly isOurs: boolean }[] = [];
-  for (const path of [dataDir, ...tablespaces.map(({ to }) => to)]) {
-    folders.push({ path, isOurs: (await stat(path).catch(() => undefined)) === undefined });
-  }
-  const parents = [...new Set(tablespaces.map(({ to }) => dirname(to)))].filter(
-    (parent) => parent === `${dataDir}-tablespaces`,
-  );
-  for (const path of parents) folders.push({ path, isOurs: (await stat(path).catch(() => undefined)) === undefined });
-  // A folder that was there may be a mount point: the next run could not remove it.
-  const remembered = folders.flatMap(({ path, isOurs }) => (isOurs ? [rememberPath(path)] : []));
+export async function claimFolders({ dataDir, tablespaces, owner }: RecoveryPlaces): Promise<ClaimedFolders> {
+  const claim = async (path: string): Promise<Claimed> => {
+    const isThere = (await stat(path).catch(() => undefined)) !== undefined;
+    return { path, remembered: isThere ? undefined : rememberPath(path) };
+  };
+  const folders: Claimed[] = [];
+  for (const path of [dataDir, ...tablespaces.map(({ to }) => to)]) folders.push(await claim(path));
+  // What they lie in, where it is ours: it goes when they have gone.
+  const beside = `${dataDir}-tablespaces`;
+  const above = tablespaces.some(({ to }) => dirname(to) === beside) ? [await claim(beside)] : [];
+  const all = [...above, ...folders];
   return {
+    make: async () => {
+      for (const each of all) each.identity = await makeFolder(each.path, owner);
+      for (const { remembered, identity } of all) if (identity !== undefined) remembered?.exists(identity);
+    },
     clear: async () => {
-      for (const { path, isOurs } of folders) {
-        if (!isOurs && parents.includes(path)) continue;
-        for (const name of await readdir(path).catch(() => [])) {
-          await rm(join(path, name), { recursive: true, force: true, maxRetries: 5 });
-        }
-        if (isOurs) await rm(path, { recursive: true, force: true, maxRetries: 5 });
+      for (const { path, remembered, identity } of all.toReversed()) {
+        if (identity === undefined) continue;
+        if (remembered !== undefined) await removeTree(path, identity);
+        else if (path !== beside) await emptyFolder(path, identity);
       }
-      return folders[0]?.isOurs === true ? `${dataDir} was removed again` : `${dataDir} is empty again`;
+      return folders[0]?.remembered === undefined ? `${dataDir} is empty again` : `${dataDir} was removed again`;
     },
     release: () => {
-      for (const each of remembered) each[Symbol.dispose]();
+      for (const { remembered } of all) remembered?.[Symbol.dispose]();
     },
   };
 }
 
 /** For socket, settings and log of a server; below the place of scratch servers. */
-export async function makeScratchFolder(parent: string): Promise<string> {
-  const hint = 'make room there, or name a folder that this user may write to by TMPDIR';
-  return tellingFileErrors(`cannot make a scratch folder in ${parent}`, { state, hint }, async () =>
-    mkdtemp(join(parent, 'lifeboat-pitr-')),
-  );
+export function makeServerFolder(parent: string): PrivateFolder {
+  return makeScratchFolder(join(parent, `lifeboat-pitr-${randomBytes(6).toString('hex')}`));
 }
 
-/** Makes the data directory (0700) for the user of the server. */
-export async function makeDataDir({ dataDir, owner }: Pick<RecoveryPlaces, 'dataDir' | 'owner'>): Promise<void> {
+async function makeFolder(path: string, owner: FolderOwner | undefined): Promise<Identity> {
   const hint = 'name a folder that this user may write to by --data-dir';
-  await tellingFileErrors(`cannot recover into ${dataDir}`, { hint }, async () => {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    await chmod(dataDir, 0o700);
-    await giveFolder(dataDir, owner);
-  });
+  return tellingFileErrors(`cannot recover into ${path}`, { hint }, async () => makeFolderFor(path, owner));
 }
 
 async function refuseFolder(path: string, flag: string): Promise<void> {

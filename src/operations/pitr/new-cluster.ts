@@ -2,11 +2,9 @@
  * A logical backup of a whole server as a cluster of its own: initdb, roles, every database, compared. Startable only
  * when all of it is there.
  */
-import { rm } from 'node:fs/promises';
 import type { LoadedConfig } from '../../config/load.ts';
 import { addState } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { rememberPath } from '../../lib/leftovers.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -19,7 +17,7 @@ import { restorePostgres } from '../../source/postgres/restore/new-database.ts';
 import { makeCluster } from '../../source/postgres/cluster/scratch-cluster.ts';
 import { findScratchPlace, type ScratchPlace } from '../../source/postgres/cluster/scratch-place.ts';
 import { acquireReadLease } from '../read-lease.ts';
-import { claimFolders, findEmptyPlace, makeDataDir, makeScratchFolder, type RecoveryPlaces } from './folders.ts';
+import { claimFolders, findEmptyPlace, makeServerFolder, type RecoveryPlaces } from './folders.ts';
 import type { PitrAction } from './request.ts';
 import { restoredTables } from '../restore/database-run.ts';
 import type { RestoredComponent } from '../restore/request.ts';
@@ -50,14 +48,14 @@ export async function restoreIntoNewCluster(options: NewClusterOptions, context:
   const place = await findScratchPlace(Number.parseInt(facts.toolVersion, 10));
   const bytes = facts.databases.flatMap(({ tables }) => tables).reduce((sum, table) => sum + table.bytes, 0);
   const places = await findEmptyPlace(dataDir, 2 * bytes, place.owner);
-  const folder = await makeScratchFolder(place.parent);
-  const remembered = rememberPath(folder);
+  await using scratch = makeServerFolder(place.parent);
   const claimed = await claimFolders(places);
   let server: RecoveringServer | undefined;
   let goesOn = false;
   try {
     await using _ = await acquireReadLease(repository, { command: 'pitr', parents: [manifest.id] }, context);
-    server = await startNew(place, places, folder, facts, context);
+    await claimed.make();
+    server = await startNew(place, places, scratch.path, facts, context);
     const components = await fill(options, server, place, context);
     context.signal.throwIfAborted();
     if (action === 'shutdown') await server.shutDown(context.signal);
@@ -74,8 +72,7 @@ export async function restoreIntoNewCluster(options: NewClusterOptions, context:
     await server?.kill().catch(() => {});
     throw addState(error, await claimed.clear());
   } finally {
-    if (!goesOn) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-    remembered[Symbol.dispose]();
+    if (goesOn) scratch.keep();
     claimed.release();
   }
 }
@@ -87,7 +84,6 @@ async function startNew(
   { serverVersionNum }: PostgresFacts,
   context: RunContext,
 ): Promise<RecoveringServer> {
-  await makeDataDir({ dataDir, owner });
   context.emit({ type: 'step', component: 'database', message: `making a new cluster in ${dataDir}` });
   await makeCluster({ dataDir, programs, owner }, context);
   await setConfigurationAside(dataDir);

@@ -3,15 +3,13 @@
  * pg_amcheck, and left as asked. A folder becomes startable only when all of that is done; a throwaway cluster
  * is gone afterwards, whatever happened.
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { addState } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { rememberPath } from '../../lib/leftovers.ts';
 import { makeOwned } from '../../lib/owned-files.ts';
 import type { RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import { carryOut, DamagedCluster, type Recovered, type RecoverOptions } from './carry-out.ts';
-import { claimFolders, makeDataDir, makeScratchFolder, throwawayPlacesIn, type RecoveryPlaces } from './folders.ts';
+import { claimFolders, makeServerFolder, throwawayPlacesIn, type RecoveryPlaces } from './folders.ts';
 import type { PitrPlan } from './plan.ts';
 import type { PitrAction } from './request.ts';
 
@@ -21,8 +19,8 @@ import type { PitrAction } from './request.ts';
  */
 export async function recoverCluster(options: RecoverOptions, context: RunContext): Promise<Recovered> {
   const { plan } = options;
-  const folder = await makeScratchFolder(plan.place.parent);
-  const remembered = rememberPath(folder);
+  await using scratch = makeServerFolder(plan.place.parent);
+  const folder = scratch.path;
   let goesOn: boolean | undefined;
   try {
     const places = options.places ?? (await throwawayPlaces(options, folder));
@@ -35,8 +33,7 @@ export async function recoverCluster(options: RecoverOptions, context: RunContex
     throw error.cause;
   } finally {
     // Socket and log of a server that goes on.
-    if (goesOn !== true) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-    remembered[Symbol.dispose]();
+    if (goesOn === true) scratch.keep();
   }
 }
 
@@ -67,7 +64,7 @@ async function inFolder(
   const claimed = await claimFolders(places);
   const started: { server?: RecoveringServer } = {};
   try {
-    if (!isThrowaway) await makeDataDir(places);
+    await claimed.make();
     const { server, late, ...rest } = await carryOut(options, places, { folder, started }, context);
     if (isThrowaway) await server.kill();
     const goesOn = !isThrowaway && action !== 'shutdown';

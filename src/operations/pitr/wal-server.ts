@@ -4,7 +4,9 @@
  * 1 only for what the archive is known not to have; above 125 for all else, so that no recovery ends early
  * because of a failure.
  */
-import { chmod, mkdir, rename, rm } from 'node:fs/promises';
+import { HeldFolder } from '../../lib/held-folder.ts';
+import { removeFile } from '../../lib/held-files.ts';
+import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import { writeOwned } from '../../lib/owned-files.ts';
@@ -48,7 +50,8 @@ const aheadBytes = 64 * 1024 * 1024;
 export async function serveWal(options: WalServerOptions): Promise<WalServer> {
   const { spool, owner, isThrowaway } = options;
   await mkdir(spool, { mode: 0o711 });
-  await chmod(spool, 0o711);
+  using held = HeldFolder.open(spool);
+  held.setMode(0o711);
   const script = join(spool, 'restore-wal');
   await writeOwned(script, scriptText(spool, isThrowaway ? undefined : process.pid), owner, 0o500);
   const server = new Server(options);
@@ -104,11 +107,11 @@ class Server {
 
   async answer({ name, asker }: WalRequest): Promise<void> {
     const { spool, owner } = this.#options;
-    if (this.#answered !== undefined) await rm(this.#answered, { force: true });
+    if (this.#answered !== undefined) await removeFile(this.#answered);
     const put = async (kind: string, content: string | Uint8Array): Promise<void> => {
       const path = join(spool, `${name}.${asker}.${kind}`);
       const temporary = join(spool, 'next');
-      await rm(temporary, { force: true });
+      await removeFile(temporary);
       await writeOwned(temporary, content, owner);
       await rename(temporary, path);
       this.#answered = path;

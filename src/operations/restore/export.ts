@@ -1,15 +1,16 @@
 /**
  * Writes the parts of a backup as plain files that need no lifeboat: .dump for pg_restore, .rdb, .tar, with SHA256SUMS.
  */
-import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import { readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { fileError } from '../../lib/file-errors.ts';
-import { syncFolder } from '../../lib/fs.ts';
-import { rememberPath } from '../../lib/leftovers.ts';
+import { makePrivateFolder, type PrivateFolder, syncFolder } from '../../lib/fs.ts';
+import { createFileAt, writeNewFile } from '../../lib/held-files.ts';
+import { HeldFolder } from '../../lib/held-folder.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -41,15 +42,14 @@ async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context:
     const { manifest } = await chooseBackup(repository, request, context.emit);
     const wanted = wantedOf(manifest, request.only);
     await using _ = await acquireReadLease(repository, { command: 'export', parents: [manifest.id] }, context);
-    const working = join(dirname(request.folder), `.${basename(request.folder)}.exporting-${manifest.id.slice(-8)}`);
-    using __ = rememberPath(working);
+    const unique = `${manifest.id.slice(-8)}-${randomBytes(4).toString('hex')}`;
+    const working = join(dirname(request.folder), `.${basename(request.folder)}.exporting-${unique}`);
     try {
-      await mkdir(working, { recursive: true, mode: 0o700 });
-      const files = await writeParts(repository, manifest, wanted, working, context);
-      await publish(working, request.folder);
+      await using made = makeWorkingFolder(working);
+      const files = await writeParts(repository, manifest, wanted, made.folder.child('.'), context);
+      await publish(made, request.folder);
       return { id: manifest.id, folder: request.folder, files, warnings: [] };
     } catch (error) {
-      await rm(working, { recursive: true, force: true });
       throw fileError(error, `cannot export to ${request.folder}`, {
         state: 'nothing was exported',
         hint: 'make room there, or name another folder that this user may write to',
@@ -85,14 +85,17 @@ async function writeParts(
   return files;
 }
 
+/** Anew: in one that is there somebody else could read what is exported. What it lies in is made if need be. */
+function makeWorkingFolder(path: string): PrivateFolder {
+  HeldFolder.open(dirname(path), { create: true, owner: 'ours' })[Symbol.dispose]();
+  return makePrivateFolder(path);
+}
+
 /** Gives what was written its name. An empty folder of that name may be there. */
-async function publish(working: string, folder: string): Promise<void> {
-  await syncFolder(working);
-  await rmdir(folder).catch((error: unknown) => {
-    if (systemCodeOf(error) !== 'ENOENT') throw error;
-  });
-  await rename(working, folder);
-  await syncFolder(dirname(folder));
+async function publish({ folder, parent, path }: PrivateFolder, wanted: string): Promise<void> {
+  await syncFolder(folder.child('.'));
+  await rename(parent.child(basename(path)), parent.child(basename(wanted)));
+  await syncFolder(parent.child('.'));
 }
 
 async function refuseFilled(folder: string): Promise<void> {
@@ -137,7 +140,7 @@ async function writeArtifact(
 ): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   let bytes = 0;
-  await using file = await open(path, 'wx', 0o600);
+  await using file = await createFileAt(path);
   for await (const part of reader.open(name)) {
     hash.update(part);
     await file.writeFile(part);
@@ -149,7 +152,7 @@ async function writeArtifact(
 }
 
 async function writeText(folder: string, name: string, text: string): Promise<ExportedFile> {
-  await writeFile(join(folder, name), text, { flag: 'wx', mode: 0o600, flush: true });
+  await writeNewFile(join(folder, name), text, { flush: true });
   return {
     path: name,
     component: '',

@@ -2,11 +2,12 @@
  * Restores of files: each root to its own place where that is free, else beside it; into a live one by a swap of
  * folders.
  */
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCodeOf } from '../../lib/errors.ts';
 import { fileError, tellingFileErrors } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { HeldFolder } from '../../lib/held-folder.ts';
 import { filesFacts, type FilesFacts } from '../../source/files/facts.ts';
 import { restoreFiles, type FilesRestoreReport } from '../../source/files/restore.ts';
 import { counted, formatBytes } from '../../lib/units.ts';
@@ -172,7 +173,7 @@ async function restoreTo(
   context.emit({ type: 'step', component: component.name, message: `restoring files to ${wanted.targetDir}` });
   const parent = dirname(wanted.targetDir);
   await tellingFileErrors(`cannot make the folder ${parent}`, { state: 'nothing was restored' }, async () =>
-    mkdir(parent, { recursive: true }),
+    HeldFolder.open(parent, { create: true, mode: 0o777, owner: 'ours' })[Symbol.dispose](),
   );
   const report = await restoreFiles({ reader, facts, ...wanted }, context);
   warnOf(report, context);

@@ -1,9 +1,10 @@
 /** A restored folder in the place of the live one, and the way back. */
 import { rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import { fileReason } from '../../lib/file-errors.ts';
 import { syncFolder } from '../../lib/fs.ts';
+import { HeldFolder } from '../../lib/held-folder.ts';
 import type { RestoredComponent } from './request.ts';
 
 /**
@@ -12,8 +13,12 @@ import type { RestoredComponent } from './request.ts';
  */
 export async function swapFolders(live: string, beside: string, kept: string | undefined): Promise<void> {
   const state = `the restored folder is complete: ${beside}`;
+  using folder = HeldFolder.open(dirname(live));
+  // Beside each other: nobody can lead one of them elsewhere meanwhile.
+  const move = async (from: string, to: string): Promise<void> =>
+    folder.namedLater(async () => rename(folder.child(basename(from)), folder.child(basename(to))));
   try {
-    if (kept !== undefined) await rename(live, kept);
+    if (kept !== undefined) await move(live, kept);
   } catch (cause) {
     throw new LifeboatError('usage', `cannot rename ${live}: ${fileReason(cause)}`, {
       state,
@@ -22,15 +27,15 @@ export async function swapFolders(live: string, beside: string, kept: string | u
     });
   }
   try {
-    await rename(beside, live);
+    await move(beside, live);
   } catch (cause) {
-    if (kept !== undefined) await rename(kept, live);
+    if (kept !== undefined) await move(kept, live);
     throw new LifeboatError('usage', `cannot rename ${beside}: ${fileReason(cause)}`, {
       state: `${live} is as it was; ${state}`,
       cause,
     });
   }
-  await syncFolder(dirname(live));
+  await syncFolder(folder.child('.'));
 }
 
 /** What a result says of it. */

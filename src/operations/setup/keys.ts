@@ -1,10 +1,10 @@
 /** Keys: make one, list who can open the repository, add and remove readers, start a new data key. */
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { fileError } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { writeNewFile } from '../../lib/held-files.ts';
 import { newIdentity, recipientOf } from '../../repository/keys/age.ts';
 import { parseEncryptionKey, parseKeyMaterial } from '../../repository/keys/material.ts';
 import {
@@ -53,7 +53,7 @@ export async function generateKey({ kind, file }: KeysGenerateRequest): Promise<
  */
 export async function writeNewSecret(file: string, secret: string): Promise<void> {
   try {
-    await writeFile(file, `${secret}\n`, { flag: 'wx', mode: 0o600, flush: true });
+    await writeNewFile(file, `${secret}\n`, { flush: true });
   } catch (cause) {
     if (systemCodeOf(cause) === 'EEXIST') {
       throw new LifeboatError('usage', `${file} exists already`, {

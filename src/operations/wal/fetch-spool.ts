@@ -3,11 +3,13 @@
  * once. A folder belongs to one repository, cluster and place of delivery.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { copyFile, mkdir, open, rename, rm } from 'node:fs/promises';
+import { readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCodeOf } from '../../lib/errors.ts';
 import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
-import { syncFolder, writeFileAtomic } from '../../lib/fs.ts';
+import { ensureFolder, syncFolder, writeFileAtomic } from '../../lib/fs.ts';
+import { removeFile, writeNewFile } from '../../lib/held-files.ts';
+import { removeTree } from '../../lib/remove-tree.ts';
 
 const targetHint = 'run it as the user of the server, with room at the place that it names (%p)';
 
@@ -21,9 +23,8 @@ export async function placeFile(path: string, body: Uint8Array): Promise<void> {
 
 async function writeWhole(path: string, body: Uint8Array): Promise<void> {
   const temporary = `${path}.lifeboat`;
-  await using file = await open(temporary, 'w', 0o600);
-  await file.writeFile(body);
-  await file.sync();
+  await removeFile(temporary);
+  await writeNewFile(temporary, body, { flush: true });
   await rename(temporary, path);
   await syncFolder(dirname(path));
 }
@@ -51,7 +52,7 @@ export class WalSpool {
 
   async keep(name: string, body: Uint8Array): Promise<void> {
     await tellingFileErrors(`cannot write to ${this.#folder}`, { hint: stateFolderHint }, async () => {
-      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await ensureFolder(this.#folder);
       await writeFileAtomic(join(this.#folder, name), body);
     });
   }
@@ -59,7 +60,7 @@ export class WalSpool {
   /** What is here is not what is asked for: the recovery is elsewhere by now. */
   async clear(): Promise<void> {
     await tellingFileErrors(`cannot empty ${this.#folder}`, { hint: stateFolderHint }, async () =>
-      rm(this.#folder, { recursive: true, force: true, maxRetries: 3 }),
+      removeTree(this.#folder),
     );
   }
 }
@@ -70,15 +71,13 @@ async function move(from: string, to: string): Promise<void> {
   } catch (error) {
     if (systemCodeOf(error) !== 'EXDEV') throw error;
     await copyDurably(from, to);
-    await rm(from, { force: true });
+    await removeFile(from);
   }
   await syncFolder(dirname(to));
 }
 
 async function copyDurably(from: string, to: string): Promise<void> {
   const temporary = `${to}.lifeboat-${randomBytes(4).toString('hex')}`;
-  await copyFile(from, temporary);
-  await using file = await open(temporary, 'r+');
-  await file.sync();
+  await writeNewFile(temporary, await readFile(from), { flush: true });
   await rename(temporary, to);
 }

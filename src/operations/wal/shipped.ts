@@ -3,11 +3,13 @@
  * one small file for each, named like it and younger than it. The recommended archive_command looks there before it
  * starts any program. A note that is lost costs one comparison; one that is older than its file counts for nothing.
  */
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { forEachSideBySide, libuvThreads } from '../../lib/concurrency.ts';
 import { systemCodeOf } from '../../lib/errors.ts';
 import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
+import { ensureFolder } from '../../lib/fs.ts';
+import { removeFile, rewriteFile } from '../../lib/held-files.ts';
 
 /** The folder for a cluster that is known by its data directory. */
 export function shippedFolder(stateDir: string, dataDir: string): string {
@@ -31,9 +33,8 @@ export async function isShipped(folder: string, path: string): Promise<boolean> 
 /** Notes that a file is archived; only once it is. */
 export async function noteShipped(folder: string, name: string): Promise<void> {
   await tellingFileErrors(`cannot write to ${folder}`, { hint: stateFolderHint }, async () => {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    // Not empty: truncating an empty file would leave its old time.
-    await writeFile(join(folder, name), 'archived\n', { mode: 0o600 });
+    await ensureFolder(folder);
+    await rewriteFile(join(folder, name), 'archived\n');
   });
 }
 
@@ -43,5 +44,5 @@ export async function noteShipped(folder: string, name: string): Promise<void> {
 export async function pruneShipped(folder: string, ready: ReadonlySet<string>): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   const idle = names.filter((name) => !ready.has(name));
-  await forEachSideBySide(idle, libuvThreads, async (name) => rm(join(folder, name), { force: true }).catch(() => {}));
+  await forEachSideBySide(idle, libuvThreads, async (name) => removeFile(join(folder, name)).catch(() => {}));
 }

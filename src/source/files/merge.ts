@@ -20,10 +20,13 @@ interface Pair {
   readonly path: Buffer;
 }
 
-/** Throws (usage) when something cannot be put in place; nothing has been changed then. */
-export async function checkMerge(staging: string, target: string): Promise<void> {
+/**
+ * Throws (usage) when something cannot be put in place; nothing has been changed then. `folder` leads to the target,
+ * `target` is what it is called.
+ */
+export async function checkMerge(staging: string, folder: string, target: string): Promise<void> {
   const conflicts: string[] = [];
-  await withPair(Buffer.from(staging), Buffer.from(target), Buffer.alloc(0), async (top) => {
+  await withPair(Buffer.from(staging), Buffer.from(folder), Buffer.alloc(0), async (top) => {
     const { dev } = await statFile(top.from.fd);
     await check(top, dev, conflicts);
   });
@@ -93,9 +96,15 @@ async function move(pair: Pair, implicit: ReadonlySet<string>): Promise<void> {
 async function moveOne(pair: Pair, name: Buffer, stat: BigIntStats): Promise<void> {
   const mode = Number(stat.mode) & 0o7777;
   const isReadOnly = stat.isDirectory() && (mode & 0o200) === 0;
-  if (isReadOnly) await fs.promises.chmod(pair.from.child(name), mode | 0o200);
-  await fs.promises.rename(pair.from.child(name), pair.to.child(name));
-  if (isReadOnly) await fs.promises.chmod(pair.to.child(name), mode);
+  if (!isReadOnly) return fs.promises.rename(pair.from.child(name), pair.to.child(name));
+  const moved = await openFolder(pair.from.child(name));
+  try {
+    await changeMode(moved.fd, mode | 0o200);
+    await fs.promises.rename(pair.from.child(name), pair.to.child(name));
+    await changeMode(moved.fd, mode);
+  } finally {
+    await closeFile(moved.fd);
+  }
 }
 
 async function isWritable(folder: Folder): Promise<boolean> {

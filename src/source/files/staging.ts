@@ -4,13 +4,13 @@
  * durable does it take the target's place. So a target that looks complete is complete.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, type Stats, statSync } from 'node:fs';
-import { mkdir, open, readdir, realpath, rename, rm, rmdir, statfs } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type Stats, statSync } from 'node:fs';
+import { open, readdir, rename, statfs } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { runTool } from '../../lib/exec.ts';
-import { syncFolder } from '../../lib/fs.ts';
-import { rememberPath } from '../../lib/leftovers.ts';
+import { makePrivateFolder, type PrivateFolder, syncFolder } from '../../lib/fs.ts';
+import { HeldFolder } from '../../lib/held-folder.ts';
 import { checkMerge, merge } from './merge.ts';
 import type { Rights } from './restore-rights.ts';
 
@@ -39,38 +39,39 @@ export interface StagingOptions {
 
 /** Runs `work` with a staging folder; it is gone afterwards unless it was committed (or is to be kept). */
 export async function withStaging<T>(options: StagingOptions, work: (staging: Staging) => Promise<T>): Promise<T> {
-  const target = await resolveTarget(options.targetDir);
+  const target = resolveTarget(options.targetDir);
   const existing = await inspect(target, options.into);
   const isInside = existing !== undefined && (options.into === 'existing' || isMountPoint(target, existing));
   const name = `.restoring-${randomBytes(4).toString('hex')}`;
-  const path = isInside ? join(target, name) : `${target}${name}`;
-  using _ = rememberPath(path);
-  await mkdir(path, { mode: 0o700 });
+  await using made = makePrivateFolder(isInside ? join(target, name) : `${target}${name}`);
   try {
+    // By its descriptor, and so are all paths below it.
+    const path = made.folder.child('.');
     const syncEach = !(await syncFileSystem(path));
     const { bavail, bsize } = await statfs(path);
     const commit: Staging['commit'] = async (top, implicit) => {
       await syncFileSystem(path);
-      if (isInside) await mergeInto(path, target, top, implicit);
-      else await replace(path, target, existing, top);
+      if (isInside) await mergeInto(made, target, top, implicit);
+      else await replace(made, target, existing, top);
     };
     return await work({ path, syncEach, freeBytes: bavail * bsize, commit });
   } catch (error) {
-    if (options.keepOnFailure) throw kept(error, path);
-    throw error;
-  } finally {
-    if (!options.keepOnFailure) await removeTree(path);
+    if (!options.keepOnFailure) throw error;
+    made.keep();
+    throw kept(error, made.path);
   }
 }
 
-/** The target by its real path: symlinks on the way to it are the operator's, those below it are not followed. */
-async function resolveTarget(targetDir: string): Promise<string> {
-  const path = targetDir.length > 1 ? targetDir.replace(/\/+$/, '') : targetDir;
-  const isThere = await realpath(path).catch(() => undefined);
-  if (isThere !== undefined) return isThere;
-  await mkdir(dirname(path), { recursive: true });
-  return join(await realpath(dirname(path)), basename(path));
+/** The target by its real path: links on the way to it must be the operator's; those below are not followed. */
+function resolveTarget(targetDir: string, links = 0): string {
+  const path = resolve(targetDir);
+  if (path === '/') return path;
+  using above = HeldFolder.open(dirname(path), { create: true, mode: 0o777, owner: 'ours' });
+  const linked = links < maxLinks ? above.targetOf(basename(path)) : undefined;
+  return linked === undefined ? join(above.path, basename(path)) : resolveTarget(linked, links + 1);
 }
+
+const maxLinks = 40;
 
 /** Undefined: the target is not there yet. */
 async function inspect(target: string, into: 'empty' | 'existing'): Promise<Stats | undefined> {
@@ -97,37 +98,38 @@ function isMountPoint(target: string, stat: Stats): boolean {
 
 /** A rename takes the place of an absent or empty folder, all or nothing. */
 async function replace(
-  path: string,
+  { folder, parent, path }: PrivateFolder,
   target: string,
   existing: Stats | undefined,
   top: Rights | undefined,
 ): Promise<void> {
   if (top === undefined) {
-    if (existing !== undefined) chownSync(path, existing.uid, existing.gid);
-    chmodSync(path, existing === undefined ? 0o755 : existing.mode & 0o7777);
+    if (existing !== undefined) folder.giveTo(existing);
+    folder.setMode(existing === undefined ? 0o755 : existing.mode & 0o7777);
   }
   try {
-    await rename(path, target);
+    await rename(parent.child(basename(path)), parent.child(basename(target)));
   } catch (error) {
     if (systemCodeOf(error) === 'ENOTEMPTY' || systemCodeOf(error) === 'EEXIST') {
       throw refused(target, 'files were put there during the restore');
     }
-    throw error;
+    throw parent.telling(error);
   }
-  await syncFolder(dirname(target));
+  await syncFolder(parent.child('.'));
 }
 
+/** The target is what the staging folder lies in. */
 async function mergeInto(
-  path: string,
+  { folder, parent }: PrivateFolder,
   target: string,
   top: Rights | undefined,
   implicit: ReadonlySet<string>,
 ): Promise<void> {
-  await checkMerge(path, target);
-  await merge(path, target, top, implicit);
-  await rmdir(path);
-  await syncFileSystem(target);
-  await syncFolder(target);
+  const [from, to] = [folder.child('.'), parent.child('.')];
+  await checkMerge(from, to, target);
+  await merge(from, to, top, implicit);
+  await syncFileSystem(to);
+  await syncFolder(to);
 }
 
 /** One call for a million files: Node has no syncfs, coreutils has. False: not to be had here. */
@@ -135,24 +137,11 @@ async function syncFileSystem(path: string): Promise<boolean> {
   try {
     const folder = await open(path, 'r');
     await folder.close();
-    await runTool({ file: 'sync', args: ['-f', path] });
+    await runTool({ file: 'sync', args: ['-f', '.'], cwd: path });
     return true;
   } catch (error) {
     if (error instanceof LifeboatError && error.code === 'tool') return false;
     throw error;
-  }
-}
-
-/**
- * Node's own removal goes by path and fails in trees deeper than the longest path, and in our own folders that got a
- * read-only mode.
- */
-async function removeTree(path: string): Promise<void> {
-  try {
-    await rm(path, { recursive: true, force: true });
-  } catch {
-    await runTool({ file: 'chmod', args: ['-R', 'u+rwx', '--', path] });
-    await runTool({ file: 'rm', args: ['-rf', '--', path] });
   }
 }
 

@@ -1,9 +1,9 @@
 /** Brings the snapshot of a Redis backup out of the repository, and proves it to be the one that was recorded. */
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { requireSpace } from '../../lib/fs.ts';
+import { createFileAt } from '../../lib/held-files.ts';
 import type { ArtifactReader } from '../source.ts';
 import type { RedisFacts } from './facts.ts';
 import type { RdbSummary } from './rdb/summary.ts';
@@ -55,7 +55,7 @@ export async function spoolArtifact(
   context: RunContext,
 ): Promise<void> {
   await requireSpace(folder, facts.bytes, 'the Redis snapshot');
-  await using file = await open(path, 'wx', 0o600);
+  await using file = await createFileAt(path);
   for await (const bytes of reader.open(facts.artifact)) {
     context.signal.throwIfAborted();
     await file.writeFile(bytes);

@@ -4,7 +4,8 @@
  * partition is deduplicated in memory by the keys themselves: exact, and memory stays at a 256th of
  * all keys plus 4 MiB, whatever their number.
  */
-import { appendFile, readFile, rm } from 'node:fs/promises';
+import { appendTo, removeFile } from '../../lib/held-files.ts';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const partitionCount = 256;
@@ -54,7 +55,7 @@ export class KeySpool {
     const keys = new Set<string>();
     if (partition.spilled) {
       addRecords(keys, await readFile(this.#file(number)));
-      await rm(this.#file(number));
+      await removeFile(this.#file(number));
     }
     addRecords(keys, partition.buffer.subarray(0, partition.used));
     this.#partitions[number] = { buffer: noBuffer, used: 0, spilled: false };
@@ -69,7 +70,7 @@ export class KeySpool {
     const bytes = Buffer.concat([partition.buffer.subarray(0, partition.used), length, key]);
     partition.used = 0;
     partition.spilled = true;
-    await appendFile(this.#file(number), bytes, { mode: 0o600 });
+    await appendTo(this.#file(number), bytes);
   }
 
   #file(number: number): string {

@@ -3,25 +3,14 @@
  * With appendonly yes a Redis from 7.0 on ignores dump.rdb, starts empty and overwrites it at its end, so
  * there the snapshot becomes the base of the append-only file. What was there is renamed, never deleted.
  */
-import {
-  chmod,
-  chown,
-  mkdir,
-  readdir,
-  readFile,
-  readlink,
-  realpath,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
+import { lstat, open, readdir, readFile, readlink, realpath, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { tellingFileErrors } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { syncFolder } from '../../lib/fs.ts';
-import { rememberPath } from '../../lib/leftovers.ts';
+import { makePrivateFolder, type PrivateFolder, syncFolder } from '../../lib/fs.ts';
+import { writeNewFile } from '../../lib/held-files.ts';
+import type { Owner } from '../../lib/owners.ts';
 import { compactUtc } from '../../lib/time.ts';
 import type { ArtifactReader } from '../source.ts';
 import type { RedisFacts } from './facts.ts';
@@ -64,80 +53,76 @@ export async function placeRedisSnapshot(request: PlaceRequest, context: RunCont
   });
   await refuseRunningServer(dir, context);
   const stamp = compactUtc(new Date()).replace('Z', '');
-  const fresh = join(dir, `.lifeboat-${stamp}`);
-  using _ = rememberPath(fresh);
-  try {
-    const hint = 'run it as root or as the user of the server';
-    await tellingFileErrors(`cannot place a snapshot in ${dir}`, { state: 'nothing was changed', hint }, async () =>
-      mkdir(fresh, { mode: 0o700 }),
-    );
-    const file = join(fresh, 'snapshot');
-    await spoolArtifact(request.reader, request.facts, file, dir, context);
-    refuseDifference(await summarizeFile(file, context), request.facts);
-    const { source, final } = await prepare(request, dir, fresh);
-    // Once more: reading the snapshot may have taken minutes.
-    await refuseRunningServer(dir, context);
-    const keptBefore = await swapIn(source, final, `${final}.before_${stamp}`);
-    await syncFolder(dir);
-    return { placed: final, keptBefore, keys: request.facts.keys };
-  } finally {
-    await rm(fresh, { recursive: true, force: true });
-  }
+  const hint = 'run it as root or as the user of the server';
+  await using fresh = await tellingFileErrors(
+    `cannot place a snapshot in ${dir}`,
+    { state: 'nothing was changed', hint },
+    async () => makePrivateFolder(join(dir, `.lifeboat-${stamp}`)),
+  );
+  const file = fresh.folder.child('snapshot');
+  await spoolArtifact(request.reader, request.facts, file, dir, context);
+  refuseDifference(await summarizeFile(file, context), request.facts);
+  const { source, final } = await prepare(request, fresh);
+  // Once more: reading the snapshot may have taken minutes.
+  await refuseRunningServer(dir, context);
+  const before = `${final}.before_${stamp}`;
+  const isKept = await swapIn(fresh, source, final, before);
+  await syncFolder(fresh.parent.child('.'));
+  return { placed: join(dir, final), keptBefore: isKept ? join(dir, before) : undefined, keys: request.facts.keys };
 }
 
-/** Gives what is to be renamed, and to what. */
-async function prepare(request: PlaceRequest, dir: string, fresh: string): Promise<{ source: string; final: string }> {
-  const snapshot = join(fresh, 'snapshot');
+/** Gives what is to be renamed, and to what: names, the one in the fresh folder, the other in that of the server. */
+async function prepare(request: PlaceRequest, fresh: PrivateFolder): Promise<{ source: string; final: string }> {
   const aof = request.appendFilename ?? 'appendonly.aof';
   const major =
     request.serverMajor ?? (request.facts.flavour === 'valkey' ? 7 : Number(request.facts.serverVersion.split('.')[0]));
-  const final = join(
-    dir,
-    !request.appendonly
-      ? (request.dbFilename ?? 'dump.rdb')
-      : major >= 7
-        ? (request.appendDirname ?? 'appendonlydir')
-        : aof,
-  );
+  const ofServer = fresh.parent.stat();
   if (!request.appendonly || major < 7) {
     // An append-only file may begin with a snapshot, and end with it.
-    await takeOverOwner(snapshot, dir, 0o640);
-    return { source: snapshot, final };
+    await takeOverOwner(fresh.folder.child('snapshot'), ofServer);
+    return { source: 'snapshot', final: plainName(request.appendonly ? aof : (request.dbFilename ?? 'dump.rdb')) };
   }
-  const folder = join(fresh, 'aof');
-  await mkdir(folder, { mode: 0o750 });
-  await rename(snapshot, join(folder, `${aof}.1.base.rdb`));
-  await writeFile(join(folder, `${aof}.manifest`), `file ${aof}.1.base.rdb seq 1 type b\n`, {
-    mode: 0o640,
-    flush: true,
-  });
-  for (const name of await readdir(folder)) await takeOverOwner(join(folder, name), dir, 0o640);
-  await takeOverOwner(folder, dir, 0o750);
-  await syncFolder(folder);
-  return { source: folder, final };
+  using folder = fresh.folder.make('aof');
+  await rename(fresh.folder.child('snapshot'), folder.child(plainName(`${aof}.1.base.rdb`)));
+  await writeNewFile(folder.child(`${aof}.manifest`), `file ${aof}.1.base.rdb seq 1 type b\n`, { flush: true });
+  for (const name of await readdir(folder.child('.'))) await takeOverOwner(folder.child(name), ofServer);
+  folder.setMode(0o750);
+  if (process.geteuid?.() === 0) folder.giveTo(ofServer);
+  await syncFolder(folder.child('.'));
+  return { source: 'aof', final: plainName(request.appendDirname ?? 'appendonlydir') };
 }
 
-/** The server must be able to read it: its folder tells who it is. */
-async function takeOverOwner(path: string, dir: string, mode: number): Promise<void> {
-  const { uid, gid } = await stat(dir);
-  await chmod(path, mode);
-  if (process.getuid?.() === 0) await chown(path, uid, gid);
+/** Redis itself takes no others. */
+function plainName(name: string): string {
+  if (name !== '' && !name.includes('/') && name !== '.' && name !== '..') return name;
+  throw new LifeboatError('usage', `${JSON.stringify(name)} is no name of a file in the folder of a server`);
 }
 
-/** The second rename is the moment from which the snapshot counts; if it fails, the first is undone. */
-async function swapIn(source: string, final: string, before: string): Promise<string | undefined> {
-  const there = await stat(final).then(
+/** The server must be able to read it: its folder tells who it is. Nobody else can enter ours. */
+async function takeOverOwner(path: string, { uid, gid }: Owner): Promise<void> {
+  await using file = await open(path, 'r');
+  await file.chmod(0o640);
+  if (process.geteuid?.() === 0) await file.chown(uid, gid);
+}
+
+/**
+ * The second rename is the moment from which the snapshot counts; if it fails, the first is undone. True if something
+ * was there before.
+ */
+async function swapIn(fresh: PrivateFolder, source: string, final: string, before: string): Promise<boolean> {
+  const [there, kept] = [fresh.parent.child(final), fresh.parent.child(before)];
+  const isThere = await lstat(there).then(
     () => true,
     () => false,
   );
-  if (there) await rename(final, before);
+  if (isThere) await rename(there, kept);
   try {
-    await rename(source, final);
+    await rename(fresh.folder.child(source), there);
   } catch (error) {
-    if (there) await rename(before, final);
+    if (isThere) await rename(kept, there);
     throw error;
   }
-  return there ? before : undefined;
+  return isThere;
 }
 
 /** Redis changes into its folder, so the folder is some process' working directory while it runs. */

@@ -3,7 +3,7 @@
  * and put together as an RDB file. Each key is read with its expiry in one transaction, but the file as
  * a whole is not of one moment; the facts say so.
  */
-import { open, rm } from 'node:fs/promises';
+import { createFileAt, removeFile } from '../../lib/held-files.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { BulkConnection } from './bulk-connection.ts';
@@ -43,7 +43,7 @@ export async function spoolByScan(
   const attempt = async (knownVersion?: number): Promise<ScanResult> => {
     await using connection = await connectRedis(endpoint, context.signal);
     await using bulk = await BulkConnection.open(endpoint, context.signal);
-    await using file = await open(path, 'wx', 0o600);
+    await using file = await createFileAt(path);
     const out = new RdbFileWriter(file, onBytes, limit);
     const vanishedKeys = await writeAll({ connection, bulk, out, folder, limit, context }, knownVersion);
     await out.end();
@@ -53,7 +53,7 @@ export async function spoolByScan(
     return await attempt();
   } catch (error) {
     if (!(error instanceof OtherRdbVersionError)) throw error;
-    await rm(path);
+    await removeFile(path);
     return attempt(error.found);
   }
 }

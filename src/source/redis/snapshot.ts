@@ -2,7 +2,8 @@
  * The Redis source: one RDB file, spooled to a scratch folder, read and checked as a whole before its
  * first byte is handed on, and the facts about it. By replication where the server lets us, else by scan.
  */
-import { rm, stat } from 'node:fs/promises';
+import { removeFile } from '../../lib/held-files.ts';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
@@ -143,7 +144,7 @@ async function spool(request: SnapshotRequest, limit: SnapshotLimit, context: Ru
     component: 'redis',
     message: `reading Redis at ${endpoint.text} key by key; the copy is not of one moment${why}`,
   });
-  await rm(path, { force: true });
+  await removeFile(path);
   const { vanishedKeys } = await spoolByScan(endpoint, { path, folder, limit }, context, onBytes);
   return { consistency: 'scan', vanishedKeys, ...(scanReason === undefined ? {} : { scanReason }) };
 }

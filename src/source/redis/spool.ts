@@ -3,7 +3,8 @@
  * first full synchronisation. To a file and not straight to the repository, since the server cuts a
  * replica that stalls; redis-cli outlives a kill -9 of this process, so it is written down.
  */
-import { open, stat } from 'node:fs/promises';
+import { createFileAt } from '../../lib/held-files.ts';
+import { stat } from 'node:fs/promises';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { startTool, ToolError } from '../../lib/exec.ts';
@@ -39,7 +40,7 @@ export async function spoolSnapshot(
   onBytes: (bytes: number) => void = () => {},
 ): Promise<void> {
   // Made beforehand: redis-cli would make it readable for all.
-  await (await open(path, 'wx', 0o600)).close();
+  await (await createFileAt(path)).close();
   const hung = new AbortController();
   const tool = await startTool({
     file: 'redis-cli',

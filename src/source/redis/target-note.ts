@@ -3,15 +3,15 @@
  * is killed in the middle leaves the target a read-only replica of a scratch server that is gone; the next
  * restore from this host finds the note and puts the target right first.
  */
+import { removeFile } from '../../lib/held-files.ts';
 import { createHash } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readAtMost } from '../../lib/bounded-read.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
-import { writeFileAtomic } from '../../lib/fs.ts';
+import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { parseJson } from '../../lib/json.ts';
 import { faultIn } from '../../config/schema-words.ts';
 import { withRedis } from './connection.ts';
@@ -35,7 +35,7 @@ export type TargetNote = z.infer<typeof noteSchema>;
 /** Before anything is changed. The file (0600) may hold the target's own masterauth. */
 export async function writeTargetNote(folder: string, note: TargetNote): Promise<void> {
   await tellingFileErrors(`cannot write to ${folder}`, { hint: stateFolderHint }, async () => {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await ensureFolder(folder);
     await writeFileAtomic(pathOf(folder, note.endpoint), JSON.stringify(note));
   });
 }
@@ -43,7 +43,7 @@ export async function writeTargetNote(folder: string, note: TargetNote): Promise
 /** Once the target is a primary again, with its own settings. */
 export async function removeTargetNote(folder: string, endpoint: string): Promise<void> {
   const path = pathOf(folder, endpoint);
-  await tellingFileErrors(`cannot remove ${path}`, { hint: stateFolderHint }, async () => rm(path, { force: true }));
+  await tellingFileErrors(`cannot remove ${path}`, { hint: stateFolderHint }, async () => removeFile(path));
 }
 
 /**

@@ -4,11 +4,14 @@
  * stays when it is shipped, since pg_receivewal goes on behind the newest that it finds.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemCodeOf } from '../../../lib/errors.ts';
+import { LifeboatError, systemCodeOf } from '../../../lib/errors.ts';
 import { stateFolderHint, tellingFileErrors } from '../../../lib/file-errors.ts';
+import { ensureFolder } from '../../../lib/fs.ts';
+import { createFileAt, removeFile, rewriteFile } from '../../../lib/held-files.ts';
+import { HeldFolder } from '../../../lib/held-folder.ts';
 import { ownIdentity, processStart } from '../../../lib/process-identity.ts';
 import { parseWalName } from '../../../repository/wal/names.ts';
 import { segmentNumber } from '../../../source/postgres/wal/file-name.ts';
@@ -51,7 +54,8 @@ export class StreamSpool {
   }
 
   async #makeFit(): Promise<void> {
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    await ensureFolder(this.folder);
+    refuseOthers(this.folder);
     await endStrays(this.folder);
     const bootFile = join(this.folder, 'boot');
     const { bootId } = ownIdentity();
@@ -59,9 +63,9 @@ export class StreamSpool {
     for (const name of (await this.list()).growing) {
       const path = join(this.folder, name);
       // Killed, or out of space, while it was made as long as a segment: nothing had come yet.
-      if (!isSameBoot || (await stat(path)).size !== this.#segmentBytes) await rm(path, { force: true });
+      if (!isSameBoot || (await stat(path)).size !== this.#segmentBytes) await removeFile(path);
     }
-    if (!isSameBoot) await writeFile(bootFile, bootId, { mode: 0o600 });
+    if (!isSameBoot) await rewriteFile(bootFile, bootId);
   }
 
   /**
@@ -72,7 +76,8 @@ export class StreamSpool {
     const { finished, growing } = await this.list();
     if (growing.length > 0 || finished.some((name) => !name.endsWith('.history'))) return;
     await this.#writing(async () => {
-      await using file = await open(join(this.folder, before), 'w', 0o600);
+      await removeFile(join(this.folder, before));
+      await using file = await createFileAt(join(this.folder, before));
       await file.truncate(this.#segmentBytes);
     });
   }
@@ -128,7 +133,7 @@ export class StreamSpool {
   }
 
   async remove(name: string): Promise<void> {
-    await rm(join(this.folder, name), { force: true });
+    await removeFile(join(this.folder, name));
   }
 
   /** For a new beginning where the slot begins. */
@@ -136,6 +141,15 @@ export class StreamSpool {
     const { finished, growing } = await this.list();
     for (const name of [...finished, ...growing]) await this.remove(name);
   }
+}
+
+/** pg_receivewal writes there by path, with our rights. */
+function refuseOthers(path: string): void {
+  using folder = HeldFolder.open(path);
+  if (folder.isSafe && folder.owner === undefined) return;
+  throw new LifeboatError('usage', `cannot receive log into ${path}: other users can exchange what is there`, {
+    hint: 'run it as the user that the state folder belongs to, or set BACKUP_STATE_DIR to a folder of this user',
+  });
 }
 
 /** No segment begins with zeros: PostgreSQL writes its magic number there. */

@@ -2,7 +2,7 @@
  * Writes the files of a base backup: the next ones are received while the last ones are written, made durable and
  * closed, within bounds. Of each it remembers size and SHA-256.
  */
-import { chmod, chown, mkdir, open, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../../lib/errors.ts';
 import { syncFolder } from '../../../lib/fs.ts';
@@ -34,8 +34,8 @@ export class BasePlacer {
   }
 
   /**
-   * What follows goes into `folder`, which exists. `prefix`: how its files are listed; `nameOf`: the name of a file
-   * there, undefined to leave it out.
+   * What follows goes into `folder`, which exists and which nobody else can enter meanwhile. `prefix`: how its files are
+   * listed; `nameOf`: the name of a file there, undefined to leave it out.
    */
   root(folder: string, prefix: string, nameOf: (path: string) => string | undefined): void {
     this.#root = { folder, prefix, nameOf };
@@ -59,9 +59,9 @@ export class BasePlacer {
 
   async makeFolder(path: string, mode: number): Promise<void> {
     const target = this.#pathOf(path);
-    await refusingTwice(path, mkdir(target, { recursive: true }));
-    await chmod(target, mode);
-    if (this.#owner !== undefined) await chown(target, this.#owner.uid, this.#owner.gid);
+    await refusingTwice(path, mkdir(target, { recursive: true, mode: 0o700 }));
+    await using made = await open(target, 'r');
+    await made.chmod(mode);
     this.#folders.set(target.toString('latin1'), target);
   }
 

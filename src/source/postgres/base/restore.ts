@@ -3,12 +3,14 @@
  * there and recovered: pg_control comes last, recovery.signal before it, and the configuration stands
  * aside under other names until takeIntoUse().
  */
-import { chown, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { rename, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { fileError } from '../../../lib/file-errors.ts';
-import { syncFolder } from '../../../lib/fs.ts';
+import { makeFolderFor, syncFolder, writeFileAtomic } from '../../../lib/fs.ts';
+import { giveFolders, readTextAt, removeIn } from '../../../lib/held-files.ts';
+import { HeldFolder } from '../../../lib/held-folder.ts';
 import type { ArtifactReader } from '../../source.ts';
 import { baseArtifact, manifestArtifact, tablespaceArtifact } from './artifacts.ts';
 import { checkManifest, type RestoredFile } from './manifest.ts';
@@ -44,36 +46,46 @@ export async function restoreBase(
     leftOut.includes(path) ? undefined : path === controlFile || setAside.includes(path) ? path + asideSuffix : path;
   const placer = new BasePlacer(owner);
   const counted = progressOf(reader, context);
+  const taken: HeldFolder[] = [];
+  const take = (path: string): string => {
+    taken.push(takeFolder(path, owner));
+    return taken.at(-1)?.child('.') ?? path;
+  };
   try {
-    placer.root(dataDir, '', nameOf);
+    const top = take(dataDir);
+    placer.root(top, '', nameOf);
     await readTar(counted(baseArtifact), async (entry) => placer.place(entry));
     for (const { oid, to } of tablespaces) {
-      await makeFolders(to, owner);
-      placer.root(to, `pg_tblspc/${oid}/`, (path) => path);
-      await placer.makeFolder('', 0o700);
+      makeFolderFor(to, owner);
+      placer.root(take(to), `pg_tblspc/${oid}/`, (path) => path);
       await readTar(counted(tablespaceArtifact(oid)), async (entry) => placer.place(entry));
     }
-    placer.root(dataDir, '', nameOf);
+    placer.root(top, '', nameOf);
     if (reader.artifacts.some(({ name }) => name === manifestArtifact)) {
       await placer.copy(manifestFile, counted(manifestArtifact));
     }
-    await checkWhole(dataDir, await placer.finish());
+    await checkWhole(top, await placer.finish());
     for (const { oid, to } of tablespaces) {
-      await refusingTwice(`pg_tblspc/${oid}`, symlink(to, join(dataDir, 'pg_tblspc', oid)));
+      await refusingTwice(`pg_tblspc/${oid}`, symlink(to, join(top, 'pg_tblspc', oid)));
     }
-    placer.root(dataDir, '', (path) => path);
+    placer.root(top, '', (path) => path);
     await placer.copy('recovery.signal', []);
     await placer.finish();
     await placer.syncFolders();
     // The commit point: without pg_control it is no data directory for any server.
-    await rename(join(dataDir, `${controlFile}${asideSuffix}`), join(dataDir, controlFile));
-    await syncFolder(join(dataDir, 'global'));
+    await rename(join(top, `${controlFile}${asideSuffix}`), join(top, controlFile));
+    await syncFolder(join(top, 'global'));
+    if (owner !== undefined) for (const folder of taken.toReversed()) giveFolders(folder, owner);
   } catch (error) {
     throw fileError(error, `cannot write to ${[dataDir, ...tablespaces.map(({ to }) => to)].join(', ')}`, {
       hint: 'make room, or name folders on another disk by --data-dir and --tablespace-map',
     });
   } finally {
     await placer.abandon();
+    for (const folder of taken) {
+      if (owner !== undefined) folder.giveTo(owner);
+      folder[Symbol.dispose]();
+    }
   }
 }
 
@@ -86,35 +98,45 @@ async function checkWhole(dataDir: string, restored: Map<string, RestoredFile>):
   await checkManifest(join(dataDir, manifestFile), restored);
 }
 
-/** With what is missing above it: the server must get there. */
-async function makeFolders(path: string, owner: FolderOwner | undefined): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 });
-  if (owner === undefined || first === undefined) return;
-  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) {
-    await chown(folder, owner.uid, owner.gid);
+/**
+ * An empty folder, by descriptor. Root takes it for itself until all is in it: nobody else can enter it meanwhile, and
+ * what its paths mean is sure.
+ */
+function takeFolder(path: string, owner: FolderOwner | undefined): HeldFolder {
+  const folder = HeldFolder.open(path);
+  const isTheirs = owner !== undefined && folder.stat().uid === owner.uid;
+  if (isTheirs) {
+    folder.giveTo({ uid: 0, gid: 0 });
+    folder.setMode(0o700);
   }
+  if (folder.isEmpty && isTheirs === (owner !== undefined)) return folder;
+  if (isTheirs) folder.giveTo(owner);
+  folder[Symbol.dispose]();
+  throw new LifeboatError('usage', `cannot restore into ${path}: files were put there meanwhile`);
 }
 
 /** For a folder that was not restored but made: no server starts from it by itself until takeIntoUse(). */
 export async function setConfigurationAside(dataDir: string): Promise<void> {
-  for (const name of setAside) await rename(join(dataDir, name), join(dataDir, name + asideSuffix));
+  using folder = HeldFolder.open(dataDir);
+  for (const name of setAside) await rename(folder.child(name), folder.child(name + asideSuffix));
 }
 
 /** Gives a recovered folder its configuration back: without the old recovery settings, and not archiving. */
 export async function takeIntoUse(dataDir: string): Promise<void> {
+  using folder = HeldFolder.open(dataDir);
   for (const name of setAside) {
-    const aside = join(dataDir, name + asideSuffix);
+    const aside = name + asideSuffix;
     if (name === 'postgresql.auto.conf') {
-      const text = await readFile(aside, 'utf8').catch(() => '');
-      await writeFile(aside, withoutRecovery(text), { mode: 0o600, flush: true });
+      const text = await readTextAt(join(dataDir, aside)).catch(() => '');
+      await writeFileAtomic(join(dataDir, aside), withoutRecovery(text));
     }
-    await rename(aside, join(dataDir, name)).catch((error: unknown) => {
+    await rename(folder.child(aside), folder.child(name)).catch((error: unknown) => {
       // Debian keeps postgresql.conf elsewhere.
       if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
     });
   }
-  for (const name of ['backup_label.old', 'tablespace_map.old']) await rm(join(dataDir, name), { force: true });
-  await syncFolder(dataDir);
+  for (const name of ['backup_label.old', 'tablespace_map.old']) await removeIn(folder, name);
+  await syncFolder(folder.child('.'));
 }
 
 const ofRecovery = new RegExp(

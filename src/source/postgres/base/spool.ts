@@ -3,12 +3,13 @@
  * a time, so all of it is put into a scratch folder first, a tar for each, and handed on and removed one by one.
  */
 import { createReadStream } from 'node:fs';
-import { readdir, rm, stat, statfs } from 'node:fs/promises';
+import { readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { spaceError } from '../../../lib/file-errors.ts';
 import { withScratchFolder } from '../../../lib/fs.ts';
+import { removeFile } from '../../../lib/held-files.ts';
 import { formatBytes } from '../../../lib/units.ts';
 import type { Artifact, ToolProcess } from '../../source.ts';
 import { baseArtifact, manifestArtifact, tablespaceArtifact } from './artifacts.ts';
@@ -166,7 +167,7 @@ const pieceBytes = 1024 * 1024;
 async function* onceThrough(path: string, signal: AbortSignal, ended: () => void): AsyncGenerator<Uint8Array> {
   try {
     yield* createReadStream(path, { highWaterMark: pieceBytes, signal }) as AsyncIterable<Buffer>;
-    await rm(path);
+    await removeFile(path);
   } finally {
     ended();
   }

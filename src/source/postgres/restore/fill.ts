@@ -1,8 +1,8 @@
 /** What is read from which archive, and the three steps that fill a new database from it. */
 import { createReadStream } from 'node:fs';
-import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunContext } from '../../../lib/events.ts';
+import { createFileAt, rewriteFile } from '../../../lib/held-files.ts';
 import type { ArtifactReader } from '../../source.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
 import { type DataStream, restoreData } from './data.ts';
@@ -132,7 +132,7 @@ export async function fillDatabase(
 
 /** An artifact as a private file. */
 async function spool(reader: ArtifactReader, name: string, path: string): Promise<void> {
-  const file = await open(path, 'wx', 0o600);
+  const file = await createFileAt(path);
   try {
     for await (const chunk of reader.open(name)) await file.writeFile(chunk);
   } finally {
@@ -142,7 +142,7 @@ async function spool(reader: ArtifactReader, name: string, path: string): Promis
 
 async function writeList(folder: string, name: string, ids: readonly number[]): Promise<string> {
   const path = join(folder, name);
-  await writeFile(path, ids.map((id) => `${id};\n`).join(''), { mode: 0o600 });
+  await rewriteFile(path, ids.map((id) => `${id};\n`).join(''));
   return path;
 }
 

@@ -7,9 +7,9 @@
  * get a serial run of their own, and what depends on them comes after. And what else a parallel
  * run failed on is tried again alone; only what fails then counts.
  */
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunContext } from '../../../lib/events.ts';
+import { rewriteFile } from '../../../lib/held-files.ts';
 import { restoreFailure } from './issues.ts';
 import { type RestoreTarget, judge, startRestore } from './pg-restore.ts';
 import type { TocEntry } from './toc.ts';
@@ -171,13 +171,12 @@ async function inOneRun(
 /** The chosen ones among these entries, in the archive's order, as a file for --use-list. */
 export async function writeList(archive: SchemaArchive, name: string, entries: readonly TocEntry[]): Promise<string> {
   const path = join(archive.folder, `${name}.list`);
-  await writeFile(
+  await rewriteFile(
     path,
     entries
       .filter(({ dumpId }) => archive.chosen?.has(dumpId) ?? true)
       .map(({ dumpId }) => `${dumpId};\n`)
       .join(''),
-    { mode: 0o600 },
   );
   return path;
 }

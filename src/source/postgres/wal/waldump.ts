@@ -2,10 +2,10 @@
  * Runs pg_waldump over segments that are in memory: all of them, or the records between two positions. It ends with 1
  * where the log that it was given ends, so its exit code tells nothing; a record that is damaged it names.
  */
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runTool } from '../../../lib/exec.ts';
 import { withScratchFolder } from '../../../lib/fs.ts';
+import { writeNewFile } from '../../../lib/held-files.ts';
 import { formatLsn } from './lsn.ts';
 import { timelineOf } from './file-name.ts';
 
@@ -43,7 +43,7 @@ export async function runWaldump(
   const [first = '', last = first] = [names[0], names.at(-1)];
   const range = between === undefined ? [first, last] : positionArguments(first, between);
   const { stdout, stderr } = await withScratchFolder(async (folder) => {
-    for (const { name, bytes } of segments) await writeFile(join(folder, name), bytes, { mode: 0o600 });
+    for (const { name, bytes } of segments) await writeNewFile(join(folder, name), bytes);
     return runTool({
       file: join(programs, 'pg_waldump'),
       args: [
