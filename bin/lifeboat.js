@@ -53,6 +53,29 @@ if [ -n "$node" ]; then
   MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-1048576}
   MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-33554432}
   export MALLOC_ARENA_MAX MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_
+  # Secrets in the environment would stay readable in /proc/<pid>/environ as long as this runs, and in a core file. So
+  # they go over a pipe, a NAME=value in a line each; those of several lines stay where they are.
+  ulimit -c 0 2>/dev/null
+  secrets=
+  line_end='
+'
+  for name in BACKUP_ENCRYPTION_KEY BACKUP_ENCRYPTION_PASSPHRASE BACKUP_ENCRYPTION_IDENTITY BACKUP_REPOSITORY \
+    BACKUP_DRILL_DATABASE_URL BACKUP_PING_URL DATABASE_URL REDIS_URL PGPASSWORD SLACK_WEBHOOK_URL SMTP_URL \
+    AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; do
+    eval "value=\${$name-}"
+    case $value in
+      '' | *"$line_end"*) continue ;;
+    esac
+    secrets=$secrets$name=$value$line_end
+    unset "$name"
+  done
+  if [ -n "$secrets" ]; then
+    LIFEBOAT_SECRETS_FD=9
+    export LIFEBOAT_SECRETS_FD
+    exec "$node" --expose-gc --max-semi-space-size=8 --initial-old-space-size=64 -- "$self" "$@" 9<<END_OF_SECRETS
+$secrets
+END_OF_SECRETS
+  fi
   # After -- Node looks for no options of its own: it would take our --env-file for one.
   exec "$node" --expose-gc --max-semi-space-size=8 --initial-old-space-size=64 -- "$self" "$@"
 fi
@@ -79,13 +102,14 @@ exit "$code"
  * starts), and the compile cache. Only standard-library modules are imported statically, and nothing that
  * a too old Node could not parse.
  */
-import { lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { closeSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import module from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 process.on('SIGUSR1', () => {});
+takeSecrets();
 
 /** What run() resolved to; undefined until then. */
 let outcome;
@@ -109,6 +133,19 @@ if (isNodeTooOld()) {
     console.error(`lifeboat: cannot start: ${error instanceof Error ? error.stack : String(error)}`);
     process.exitCode = 1;
   }
+}
+
+/** What the shell above has taken out of the environment. Here it is seen by this process only. */
+function takeSecrets() {
+  const fd = process.env['LIFEBOAT_SECRETS_FD'];
+  if (fd !== '9') return;
+  delete process.env['LIFEBOAT_SECRETS_FD'];
+  for (const line of readFileSync(9, 'utf8').split('\n')) {
+    const end = line.indexOf('=');
+    if (end > 0) process.env[line.slice(0, end)] = line.slice(end + 1);
+  }
+  // Before any other program is started, which would have it too.
+  closeSync(9);
 }
 
 /**

@@ -60,6 +60,12 @@ export function configPage(): string {
             'line end at the end of a file or of what a program prints is dropped. Secrets are fetched only by ' +
             'commands that need them.',
         ),
+        ...paragraph(
+          'What comes in the environment (keys, passphrases, URLs, PGPASSWORD, AWS_ keys) is taken out of it at the ' +
+            'start, so that /proc/PID/environ of lifeboat does not show it, and no core file is written. The ' +
+            'environment of what starts it (cron, npm, a shell) still shows it: a file that only its user may read ' +
+            'is better.',
+        ),
       ],
     ],
     [

@@ -5,6 +5,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import { AbortedError, LifeboatError, systemCodeOf } from './errors.ts';
+import { searchPath } from './search-path.ts';
 
 export interface ToolSpec {
   /** Name looked up in PATH, or an absolute path. */
@@ -155,7 +156,7 @@ function baseEnvironment(): Record<string, string> {
     const value = process.env[name];
     if (value !== undefined) env[name] = value;
   }
-  env['PATH'] ??= '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  env['PATH'] = searchPath(env['PATH']);
   return env;
 }
 

@@ -4,13 +4,15 @@
  * has one of its own: two installations of one host that share a state folder do not see each other's.
  */
 import { rename } from 'node:fs/promises';
-import { join } from 'node:path';
-import { readAtMost } from '../../lib/bounded-read.ts';
+import { basename, join } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { fileReason, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
+import { readTextAt } from '../../lib/held-files.ts';
+import { HeldFolder } from '../../lib/held-folder.ts';
 import { parseJson } from '../../lib/json.ts';
 import { isGone, isSameSystem, ownIdentity, type ProcessIdentity } from '../../lib/process-identity.ts';
+import { commandLine } from '../shell-words.ts';
 import type { EmergencyPlan, PlannedStep } from './plan.ts';
 import type { RestoreMark } from '../restore/marks.ts';
 
@@ -58,7 +60,7 @@ export class JournalFile {
   /** Undefined if there is none. Throws `integrity` for one that cannot be read. */
   async read(): Promise<Journal | undefined> {
     try {
-      const journal = parseJson(String(await readAtMost(this.path, maxJournalBytes))) as Journal;
+      const journal = parseJson(await readTextAt(this.path, maxJournalBytes)) as Journal;
       if (journal.version !== 1 || !Array.isArray(journal.steps) || journal.repositoryId !== this.#repositoryId) {
         throw new Error('it is not of a shape that this version knows');
       }
@@ -67,7 +69,7 @@ export class JournalFile {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
       throw new LifeboatError('integrity', `the journal ${this.path} cannot be read: ${fileReason(error)}`, {
         state: 'nothing was changed by this run',
-        hint: `move it away and start anew: mv ${this.path} ${this.path}.damaged; lifeboat emergency-restore restore`,
+        hint: `move it away and start anew: ${commandLine(['mv', this.path, `${this.path}.damaged`])}; lifeboat emergency-restore restore`,
         cause: error,
       });
     }
@@ -83,7 +85,8 @@ export class JournalFile {
   /** Puts an earlier journal aside, under the time of its beginning; returns the path. */
   async putAside({ startedAt }: Journal): Promise<string> {
     const path = this.path.replace(/\.json$/, `-${startedAt.replaceAll(/[-:]|\.\d+/g, '')}.json`);
-    await rename(this.path, path);
+    using folder = HeldFolder.open(this.#folder);
+    await rename(folder.child(basename(this.path)), folder.child(basename(path)));
     return path;
   }
 }

@@ -10,6 +10,7 @@ import { makeOwned } from '../../lib/owned-files.ts';
 import type { RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import { carryOut, DamagedCluster, type Recovered, type RecoverOptions } from './carry-out.ts';
 import { claimFolders, makeServerFolder, throwawayPlacesIn, type RecoveryPlaces } from './folders.ts';
+import { shellWord } from '../shell-words.ts';
 import type { PitrPlan } from './plan.ts';
 import type { PitrAction } from './request.ts';
 
@@ -91,7 +92,10 @@ async function inFolder(
 }
 
 function lateState(action: PitrAction, dataDir: string, { pid, url }: RecoveringServer): string {
-  const server = action === 'shutdown' ? ', shut down' : `; its server runs as process ${pid}: psql '${url.reveal()}'`;
+  const server =
+    action === 'shutdown'
+      ? ', shut down'
+      : `; its server runs as process ${pid}: psql '${url.reveal().replaceAll("'", '%27')}'`;
   return `the recovered cluster is complete in ${dataDir}${server}`;
 }
 
@@ -111,17 +115,20 @@ function nextSteps(
   const outside = Object.values(facts.outsideFiles);
   if (action === 'pause') {
     return [
-      `look at it: psql '${url.reveal()}'`,
-      `end it: kill -INT ${pid}, then remove ${dataDir}`,
+      `look at it: psql '${url.reveal().replaceAll("'", '%27')}'`,
+      `end it: kill -INT ${pid}, then remove ${shellWord(dataDir)}`,
       'to take the cluster into use: the same command with --action shutdown and another --data-dir',
     ];
   }
   return [
     ...(action === 'promote'
-      ? [`use it: psql '${url.reveal()}'`, `end it before you start it by its own configuration: kill -INT ${pid}`]
+      ? [
+          `use it: psql '${url.reveal().replaceAll("'", '%27')}'`,
+          `end it before you start it by its own configuration: kill -INT ${pid}`,
+        ]
       : []),
     ...(outside.length === 0 ? [] : [`its configuration lay outside of the data directory: ${outside.join(', ')}`]),
-    `start it: ${join(place.programs, 'pg_ctl')} -D ${dataDir} start`,
+    `start it: ${shellWord(join(place.programs, 'pg_ctl'))} -D ${shellWord(dataDir)} start`,
     'it does not archive (archive_mode = off in postgresql.auto.conf, so that it cannot disturb the archive of ' +
       'the old one): ALTER SYSTEM RESET archive_mode and restart once it takes over; then push the .history file of ' +
       'its new timeline in pg_wal (lifeboat wal push), and lifeboat backup base',

@@ -5,6 +5,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import { fileReason } from '../../lib/file-errors.ts';
 import { syncFolder } from '../../lib/fs.ts';
 import { HeldFolder } from '../../lib/held-folder.ts';
+import { commandLine } from '../shell-words.ts';
 import type { RestoredComponent } from './request.ts';
 
 /**
@@ -40,5 +41,10 @@ export async function swapFolders(live: string, beside: string, kept: string | u
 
 /** What a result says of it. */
 export function keptAs(live: string, kept: string | undefined): Pick<RestoredComponent, 'kept' | 'undo'> {
-  return kept === undefined ? {} : { kept, undo: `mv -T ${live} ${live}_undone && mv -T ${kept} ${live}` };
+  return kept === undefined
+    ? {}
+    : {
+        kept,
+        undo: `${commandLine(['mv', '-T', live, `${live}_undone`])} && ${commandLine(['mv', '-T', kept, live])}`,
+      };
 }

@@ -24,11 +24,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { ensureFolder, makePrivateFolder, withScratchFolder, writeFileAtomic } from '../../../src/lib/fs.ts';
 import { appendTo, readTextAt } from '../../../src/lib/held-files.ts';
 import { runTool } from '../../../src/lib/exec.ts';
 import { openLeftovers, rememberPath, rememberProcess } from '../../../src/lib/leftovers.ts';
 import { processStart } from '../../../src/lib/process-identity.ts';
+import { merge } from '../../../src/source/files/merge.ts';
 import { openLocalStorage } from '../../../src/storage/local/local.ts';
 import { NotFoundError } from '../../../src/storage/storage.ts';
 import { keysOf } from '../../contract/storage-suite.ts';
@@ -245,4 +247,27 @@ test('no scratch folder is made where others could put another in its place', as
     /other users can exchange/,
   );
   assert.deepEqual(readdirSync(theirs), []);
+});
+
+test('a merge changes the mode of what it has moved, not of what is put in its place', async () => {
+  const { theirs, ours, unchanged } = places();
+  const target = join(theirs, 'target');
+  mkdirSync(target);
+  chownSync(target, intruder.uid, intruder.gid);
+  const [moved, away] = [join(target, 'moved'), join(theirs, 'away')];
+  await using _ = await startWatcher(
+    `fs.renameSync(${JSON.stringify(moved)}, ${JSON.stringify(away)}); ` +
+      `fs.symlinkSync(${JSON.stringify(ours)}, ${JSON.stringify(moved)}); while (!fs.existsSync(` +
+      `${JSON.stringify(`${away}-seen`)})); fs.unlinkSync(${JSON.stringify(moved)});`,
+  );
+  for (let n = 0; n < 40; n++) {
+    const from = join(top, `from-${n}`);
+    mkdirSync(join(from, 'moved'), { recursive: true });
+    chmodSync(join(from, 'moved'), 0o555);
+    await merge(from, target, undefined, new Set());
+    writeFileSync(`${away}-seen`, '');
+    for (const until = performance.now() + 200; existsSync(moved) && performance.now() < until;) await pause(1);
+    for (const path of [moved, away, `${away}-seen`]) rmSync(path, { recursive: true, force: true });
+  }
+  unchanged();
 });

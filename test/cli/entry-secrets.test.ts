@@ -1,0 +1,54 @@
+/** Secrets that come in the environment are in none that others can read, nor in a core file; and root's PATH is its own. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, test } from 'node:test';
+import { searchPath } from '../../src/lib/search-path.ts';
+
+const entry = join(dirname(dirname(import.meta.dirname)), 'bin/lifeboat.js');
+const folder = mkdtempSync(join(tmpdir(), 'secrets-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('a secret of the environment is known to the run, and not in /proc/<pid>/environ', () => {
+  const told = join(folder, 'told');
+  // The command of another secret looks at the process that runs it.
+  const script =
+    `{ tr '\\0' '\\n' </proc/$PPID/environ; grep -i core /proc/$PPID/limits; ls /proc/self/fd; env; } >${told}; ` +
+    'printf %s redis://127.0.0.1:1';
+  const config = join(folder, 'lifeboat.config.json');
+  const redis = { url: { command: ['/bin/sh', '-c', script] } };
+  writeFileSync(config, JSON.stringify({ targets: { main: { redis, files: { paths: [folder] } } } }));
+  const secret = `a$b \`c\` "d" 'e' \\f ${'0'.repeat(5000)}`;
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: folder,
+    BACKUP_STATE_DIR: join(folder, 'state'),
+    BACKUP_REPOSITORY: `file://${folder}/repository`,
+    BACKUP_ENCRYPTION_PASSPHRASE: secret,
+    PGPASSWORD: 'of-postgres',
+  };
+  const run = (...words: string[]) => spawnSync(entry, words, { env, cwd: folder, encoding: 'utf8' });
+  const made = run('init', '--config', config);
+  assert.equal(made.status, 0, made.stderr);
+  // Redis is not there, and the passphrase was the right one all the same.
+  run('backup', '--config', config);
+  const text = readFileSync(told, 'utf8');
+  assert.match(text, /^HOME=/m);
+  assert.doesNotMatch(text, /PASSPHRASE|PGPASSWORD|of-postgres|SECRETS_FD/);
+  assert.match(text, /Max core file size +0 /);
+  assert.doesNotMatch(text, /^9$/m, 'what they came by is closed');
+  const listed = run('list', '--config', config);
+  assert.equal(listed.status, 0, listed.stderr);
+});
+
+test('root takes programs only from folders where nobody else can put one', () => {
+  const theirs = join(folder, 'theirs');
+  mkdirSync(theirs);
+  chownSync(theirs, 65534, 65534);
+  const shared = join(folder, 'shared');
+  mkdirSync(shared);
+  chmodSync(shared, 0o777);
+  assert.equal(searchPath(`${theirs}:.::${shared}:/usr/bin:/nonexistent`), '/usr/bin');
+});
