@@ -219,7 +219,9 @@ const changesByDescriptor = [
   /^storage\/local\//,
   /^source\/files\/(system-calls|merge|tree-writer)\.ts$/,
   /^source\/postgres\/base\/placer\.ts$/,
-  /^source\/postgres\/cluster\/(quarters|scratch-cluster)\.ts$/,
+  /^source\/postgres\/cluster\/(quarters|recovery-process|scratch-cluster)\.ts$/,
+  /^source\/redis\/scratch-rooms\.ts$/,
+  /^operations\/pitr\/wal-requests\.ts$/,
 ];
 
 const filesRule = {

@@ -1,4 +1,4 @@
-/** Secrets that come in the environment are in none that others can read, nor in a core file; and root's PATH is its own. */
+/** Secrets of the environment are in none that others can read, nor in a core file; and root's PATH is its own. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -67,9 +67,10 @@ export class JournalFile {
       return journal;
     } catch (error) {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
+      const away = commandLine(['mv', this.path, `${this.path}.damaged`]);
       throw new LifeboatError('integrity', `the journal ${this.path} cannot be read: ${fileReason(error)}`, {
         state: 'nothing was changed by this run',
-        hint: `move it away and start anew: ${commandLine(['mv', this.path, `${this.path}.damaged`])}; lifeboat emergency-restore restore`,
+        hint: `move it away and start anew: ${away}; lifeboat emergency-restore restore`,
         cause: error,
       });
     }

@@ -34,8 +34,8 @@ export class BasePlacer {
   }
 
   /**
-   * What follows goes into `folder`, which exists and which nobody else can enter meanwhile. `prefix`: how its files are
-   * listed; `nameOf`: the name of a file there, undefined to leave it out.
+   * What follows goes into `folder`, which exists and which nobody else can enter meanwhile. `prefix`: how its files
+   * are listed; `nameOf`: the name of a file there, undefined to leave it out.
    */
   root(folder: string, prefix: string, nameOf: (path: string) => string | undefined): void {
     this.#root = { folder, prefix, nameOf };
