@@ -20,7 +20,7 @@ test('bytes put into a pack with a tag of their own are not what the signed mani
   };
   assert.equal((await read()).toString(), 'CREATE ROLE a;');
   const packs = join(home.root, 'packs');
-  const [name = ''] = readdirSync(packs, { recursive: true, encoding: 'utf8' }).filter((each) => /pack$/.test(each));
+  const [name = ''] = readdirSync(packs, { recursive: true, encoding: 'utf8' }).filter((each) => each.endsWith('pack'));
   const pack = readFileSync(join(packs, name));
   const body = pack.subarray(64, 64 + 'CREATE ROLE a;'.length);
   assert.equal(body.toString(), 'CREATE ROLE a;', 'the first frame follows the header, as it is');
