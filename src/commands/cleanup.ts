@@ -8,6 +8,7 @@ interface Flags {
   readonly maxDelete?: number;
   readonly grace?: number;
   readonly acknowledge?: string[];
+  readonly adoptTrash?: string[];
 }
 
 export function declare(command: Command, session: Session): void {
@@ -25,10 +26,16 @@ export function declare(command: Command, session: Session): void {
       duration,
     )
     .option('--acknowledge <id>', 'the small size of this backup is intended; may be repeated', several)
-    .action(async ({ dryRun, maxDelete, grace, acknowledge }: Flags) =>
+    .option(
+      '--adopt-trash <id>',
+      'a backup in trash that lifeboat did not move there, as status shows it, or "all": it is to be deleted, after ' +
+        'a grace time that begins now; may be repeated',
+      several,
+    )
+    .action(async ({ dryRun, maxDelete, grace, acknowledge, adoptTrash }: Flags) =>
       session.perform({
         operation: async () => (await import('../operations/cleanup/cleanup.ts')).cleanupOperation,
-        options: { target: session.flags.target, dryRun, maxDelete, graceMs: grace, acknowledge },
+        options: { target: session.flags.target, dryRun, maxDelete, graceMs: grace, acknowledge, adoptTrash },
         view: async () => (await import('../ui/cleanup-view.ts')).cleanupView,
       }),
     );

@@ -55,6 +55,32 @@ export async function openEarlier<T>(
   return undefined;
 }
 
+/** An object that is written once. */
+export interface StoredOnce {
+  readonly key: string;
+  /** The storage's stamp of its first writing, milliseconds since 1970; of its last where no versions are kept. */
+  readonly modifiedMs: number;
+}
+
+/**
+ * Every object whose key begins with `prefix`, in byte order of keys; where versions are kept, and these credentials
+ * may look, with those that a delete marker hides. For what is only ever deleted with all its versions.
+ */
+export async function* everStored(storage: Storage, prefix: string): AsyncGenerator<StoredOnce> {
+  if (storage.history !== undefined) {
+    try {
+      for await (const { key, versions } of storage.history.list(prefix)) {
+        const first = versions.findLast(({ isMarker }) => !isMarker);
+        if (first !== undefined) yield { key, modifiedMs: first.modifiedMs };
+      }
+      return;
+    } catch (error) {
+      if (!isDenied(error)) throw error;
+    }
+  }
+  for await (const { key, modifiedMs } of storage.list(prefix)) yield { key, modifiedMs };
+}
+
 /** Oldest first, without markers. Credentials that may not look have none. */
 async function storedVersions(history: NonNullable<Storage['history']>, key: string): Promise<ObjectVersion[]> {
   try {

@@ -18,8 +18,12 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
 import { auditHost } from '../../src/repository/audit-names.ts';
+import { writeTrashRecord } from '../../src/repository/deletion/trash-records.ts';
+import { openRepository } from '../../src/repository/repository.ts';
+import { openLocalStorage } from '../../src/storage/local/local.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, type Bench } from '../helpers/cli/command-run.ts';
+import { encryption } from '../helpers/repository/repository.ts';
 
 let bench: Bench;
 let chain: string;
@@ -167,6 +171,17 @@ describe('what somebody who can write to the repository does to the log is found
   });
 });
 
+/** That a cleanup moved it then, as only who has the key can write it. */
+async function recordMove(id: string, thenMs: number): Promise<void> {
+  const key = encryption({ key: bench.env['BACKUP_ENCRYPTION_KEY'] ?? assert.fail() });
+  const repository = await openRepository(openLocalStorage(bench.repository), key, bench.stateDir);
+  for await (const { seal, manifest } of repository.listManifests({ folder: 'trash/', idPrefix: id })) {
+    await writeTrashRecord(repository, { id, seal, dataKey: manifest?.dataKey }, 'moved', thenMs);
+  }
+  const notes = join(bench.repository, 'notes', id);
+  for (const each of readdirSync(notes)) utimesSync(join(notes, each), new Date(), new Date(thenMs));
+}
+
 test('what cleanup deletes for good is recorded before it goes, so that integrity misses nothing', async () => {
   const [first = '', second = ''] = bench.recorded();
   const seal = (
@@ -176,7 +191,9 @@ test('what cleanup deletes for good is recorded before it goes, so that integrit
   mkdirSync(trash, { recursive: true });
   // As a cleanup of two days ago would have left it.
   renameSync(join(bench.repository, 'manifests', `${first}.json`), join(trash, `${first}.json`));
-  utimesSync(join(trash, `${first}.json`), new Date(), new Date(Date.now() - 2 * 86_400_000));
+  const thenMs = Date.now() - 2 * 86_400_000;
+  utimesSync(join(trash, `${first}.json`), new Date(), new Date(thenMs));
+  await recordMove(first, thenMs);
   await bench.json('cleanup');
   assert.deepEqual(
     bench.recorded().filter((id) => id === first),

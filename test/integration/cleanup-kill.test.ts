@@ -29,15 +29,22 @@ before(async () => {
   const gone = await findInTrash(await full.open(), '2', undefined);
   await writeNote(await full.open(), gone.manifest ?? assert.fail(), { acknowledged: true });
   await orphan(full);
-  full.age(2 * dayMs);
+  await full.age(2 * dayMs);
   using undisturbed = copyHome(full);
   await undisturbed.cleanup();
-  whole = undisturbed.keys();
+  whole = settledKeys(undisturbed);
   assert.equal(await undisturbed.readAll(), 2);
-  assert.ok(full.keys().some((key) => key.startsWith('notes/')));
-  assert.ok(!whole.some((key) => key.startsWith('notes/')));
+  const ofGone = `notes/${gone.id}/`;
+  assert.ok(full.keys().some((key) => key.startsWith(ofGone)));
+  assert.ok(!whole.some((key) => key.startsWith(ofGone)));
 });
 after(() => full[Symbol.dispose]());
+
+/** Keys, but of each backup once that it was moved: a run that was killed may have recorded that before. */
+function settledKeys(home: CleanupHome): string[] {
+  const keys = home.keys().map((key) => key.replace(/[^/]{16}-[0-9a-f]{4}-moved\.json$/, 'moved'));
+  return [...new Set(keys)].toSorted();
+}
 
 /** What a backup stores that is killed before its manifest. */
 async function orphan(home: CleanupHome): Promise<void> {
@@ -84,7 +91,7 @@ test(
       assert.ok(listed >= 2 && listed <= 4, `${listed} backups after call ${call}`);
       await home.cleanup();
       // What moved to trash in the killed run stays there no longer than in one that was not killed.
-      assert.deepEqual(home.keys(), whole, `killed at call ${call}`);
+      assert.deepEqual(settledKeys(home), whole, `killed at call ${call}`);
       assert.equal(await home.readAll(), 2);
       assert.deepEqual(leases(home), []);
     }
@@ -99,7 +106,7 @@ test('two cleanups at once: each ends well or finds the other, and the end is th
   const answers = await Promise.all([one.ask('clean 0'), other.ask('clean 0')]);
   for (const answer of answers) assert.match(answer, /^done$|^failed cleanup is locked by "cleanup"/);
   assert.ok(answers.includes('done'));
-  assert.deepEqual(home.keys(), whole);
+  assert.deepEqual(settledKeys(home), whole);
 });
 
 test('a suspended backup that was passed over fails when it comes back, and records nothing', async () => {
@@ -109,7 +116,7 @@ test('a suspended backup that was passed over fails when it comes back, and reco
   const answer = worker.ask('stop');
   while (!isStopped(worker.child.pid)) await sleep(20);
   const packs = home.keys().filter((key) => key.startsWith('packs/')).length;
-  home.age(2 * dayMs);
+  await home.age(2 * dayMs);
   const { warnings, freed } = await home.cleanup();
   assert.deepEqual(warnings, []);
   assert.ok(freed.packs > 0);
@@ -118,7 +125,7 @@ test('a suspended backup that was passed over fails when it comes back, and reco
   assert.match(await answer, /^failed lost the lease \w+ of backup-main: somebody marked it as broken/);
   assert.equal(await home.readAll(), 2);
   // What it had stored after that cleanup rests for the grace time; then it goes, too.
-  home.age(2 * dayMs);
+  await home.age(2 * dayMs);
   await home.cleanup();
   const folders = home
     .keys()
@@ -140,7 +147,7 @@ test('passed over between its last look and its manifest: the manifest is taken 
     remove: async (...call) => storage.remove(...call),
     put: async (key, ...rest) => {
       if (key.startsWith('manifests/')) {
-        home.age(2 * dayMs);
+        await home.age(2 * dayMs);
         await home.cleanup();
       }
       await storage.put(key, ...rest);

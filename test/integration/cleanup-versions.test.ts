@@ -35,7 +35,7 @@ after(async () => {
 });
 
 const atOnce = { policies: keepLast(1), leastGraceMs: 0 };
-const request = { dryRun: false, acknowledge: [], maxDelete: 100, graceMs: 1 };
+const request = { dryRun: false, acknowledge: [], adoptTrash: [], maxDelete: 100, graceMs: 1 };
 
 async function open(bucket: string): Promise<Repository> {
   const storage = await openStorage(await server.location({ bucket }));
@@ -181,7 +181,7 @@ test(
     for (const { listed } of unexplained) {
       assert.ok(listed.manifest !== undefined && listed.trust === 'sealed');
       await unhideContents(repository.storage, listed.manifest);
-      await takeFromTrash(repository.storage, listed.manifest, async () => {}, listed.seal);
+      await takeFromTrash(repository, listed.manifest, listed.seal, async () => {}, true);
     }
     const { manifest } = await repository.readManifest(third.id);
     assert.ok(manifest !== undefined);

@@ -131,11 +131,12 @@ function firstSegments(): string[] {
 
 async function clean(request: Partial<CleanupRequest>, internals: CleanupInternals): Promise<CleanupResult> {
   return withRepository(loaded, context, async (repository) =>
-    cleanRepository(repository, { dryRun: false, acknowledge: [], maxDelete: 100, graceMs: 1, ...request }, context, {
-      policies: keepLast(1),
-      leastGraceMs: 0,
-      ...internals,
-    }),
+    cleanRepository(
+      repository,
+      { dryRun: false, acknowledge: [], adoptTrash: [], maxDelete: 100, graceMs: 1, ...request },
+      context,
+      { policies: keepLast(1), leastGraceMs: 0, ...internals },
+    ),
   );
 }
 
@@ -383,7 +384,7 @@ test('the program itself: the grace time and the days come from the configuratio
     ],
     [7_200_000, 5, undefined],
   );
-  const { graceMs } = await cleanup(configured, { dryRun: true, acknowledge: [] }, context);
+  const { graceMs } = await cleanup(configured, { dryRun: true, acknowledge: [], adoptTrash: [] }, context);
   assert.equal(graceMs, 7_200_000);
   const bad = loadConfig({ cwd: folder, env: {}, document: { ...document, trashHours: 0.5 }, need: {} });
   await assert.rejects(bad, { code: 'usage', message: /trashHours/ });

@@ -352,7 +352,7 @@ test('a backup that somebody hid: cleanup warns and keeps it, undelete shows it 
     need: { repository: true, encryption: true, targets: 'all' },
   });
   const context = { signal: new AbortController().signal, emit: () => {} };
-  const { hidden, warnings } = await cleanup(loaded, { dryRun: true, acknowledge: [] }, context);
+  const { hidden, warnings } = await cleanup(loaded, { dryRun: true, acknowledge: [], adoptTrash: [] }, context);
   assert.deepEqual(
     hidden.map((each) => each.id),
     [id],
@@ -372,5 +372,5 @@ test('a backup that somebody hid: cleanup warns and keeps it, undelete shows it 
     (await lifeboat.list()).backups.map((each) => each.id),
     [id],
   );
-  assert.deepEqual((await cleanup(loaded, { dryRun: true, acknowledge: [] }, context)).hidden, []);
+  assert.deepEqual((await cleanup(loaded, { dryRun: true, acknowledge: [], adoptTrash: [] }, context)).hidden, []);
 });

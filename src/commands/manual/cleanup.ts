@@ -10,12 +10,18 @@ export const manual: Manual = {
     'Always kept are backups on hold, the newest and the newest proven backup of each target, and what a running ' +
       'command reads. It stops by itself where the newest backup has collapsed to less than half of its usual size ' +
       '(--acknowledge says that this is intended), or where more would go than --max-delete allows.',
+    'Only what lifeboat has moved to trash itself, by a record that is signed, leaves it. What lies there without ' +
+      'one (moved by an older version, by another host to an unencrypted repository, or by an intruder) stays with ' +
+      'all that it needs, and is told; lifeboat undelete takes it back, and --adopt-trash lets it go once its grace ' +
+      'time has passed, which then begins anew. The newest and the newest proven backup of a target stay in trash, ' +
+      'too, when no live one stands in for them.',
     '--dry-run prints each backup with the reason why it is kept or not, and changes nothing. The run may be ' +
       'interrupted at any time: the next one goes on, and no backup that is listed is ever incomplete.',
   ],
   examples: [
     { line: 'lifeboat cleanup --dry-run', purpose: 'what would be deleted, and why' },
     { line: 'lifeboat cleanup --quiet', purpose: 'for a crontab, after the nightly backup' },
+    { line: 'lifeboat cleanup --adopt-trash all', purpose: 'after an upgrade: what older versions moved to trash' },
     { line: 'lifeboat cleanup --max-delete 3 --grace 7d', purpose: 'no more than three, and a week to take them back' },
   ],
   files: [configFile, keyFile],
@@ -25,7 +31,7 @@ export const manual: Manual = {
     ...repositoryExits,
     usage: 'a flag or the configuration is wrong, the grace time is too short, or the clocks differ too much',
     key: 'a backup cannot be checked with the configured key, so nothing is deleted',
-    not_found: 'there is no repository',
+    not_found: 'there is no repository, or nothing to adopt by that id',
     locked: 'another cleanup runs',
     integrity: 'what a base backup recorded of its log is damaged, so what it needs is unknown',
   },

@@ -7,7 +7,8 @@ export const manual: Manual = {
     'Takes a backup out of trash, with everything that belongs to it, as long as its grace time has not passed. It ' +
       'is put on hold, since the next cleanup would delete it again; ' +
       '--no-hold leaves that to the policy. In a bucket ' +
-      'that keeps versions, a backup whose manifest somebody deleted is shown again the same way.',
+      'that keeps versions, a backup whose manifest somebody deleted is shown again the same way; so is one that ' +
+      'somebody else moved to trash, whatever its time there.',
     'Nothing that is stored is rewritten. If it fails, the backup is still in trash.',
   ],
   examples: [

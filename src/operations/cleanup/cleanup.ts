@@ -14,8 +14,10 @@ import type { Repository } from '../../repository/repository.ts';
 import { moveToTrash } from '../../repository/deletion/trash.ts';
 import { audited, recordDeleted } from '../audit/audited.ts';
 import { chooseBackup } from '../choose-backup.ts';
-import { planCleanup, type CleanupPlan, type PlannedBackup } from './plan.ts';
-import { readWalBase, shownWal, walRules } from './wal.ts';
+import { adoptTrash } from './adopt.ts';
+import { planCleanup, type CleanupPlan } from './plan.ts';
+import { resultOf, type Cleaned } from './result.ts';
+import { readWalBase, walRules } from './wal.ts';
 import { noteWarnings } from '../warnings.ts';
 import { withRepository } from '../open-repository.ts';
 import type { CleanupOptions, CleanupRequest, CleanupResult } from './request.ts';
@@ -47,7 +49,7 @@ export const cleanup = audited('cleanup', cleanUp);
 
 export const cleanupOperation: Operation<CleanupOptions, CleanupRequest, CleanupResult> = {
   need: () => repositoryNeeds,
-  complete: (options) => ({ dryRun: false, acknowledge: [], ...given(options) }),
+  complete: (options) => ({ dryRun: false, acknowledge: [], adoptTrash: [], ...given(options) }),
   run: cleanup,
 };
 
@@ -75,29 +77,44 @@ export async function cleanRepository(
 ): Promise<CleanupResult> {
   const { context: noting, warnings } = noteWarnings(context);
   const graceMs = request.graceMs ?? defaultGraceMs;
-  const least = internals.leastGraceMs ?? leastGraceMs;
-  if (graceMs < least) {
-    throw new LifeboatError('usage', 'the grace time is too short: running backups may need what it protects', {
-      state: 'nothing was changed',
-      hint: 'give one of at least 1h',
-    });
-  }
-  if (request.dryRun) {
-    const plan = await planCleanup(
-      repository,
-      { policies: internals.policies, nowMs: Date.now(), maxDelete: request.maxDelete },
-      noting,
-    );
-    const collected = await collect(
-      repository,
-      plan,
-      { graceMs, nowMs: Date.now(), lease: undefined, internals },
-      noting,
-    );
-    return resultOf('planned', repository, plan, collected, graceMs, warnings);
-  }
+  refuseShortGrace(graceMs, internals.leastGraceMs ?? leastGraceMs);
+  const asked = { ...request, graceMs };
+  const cleaned = await (request.dryRun ? foretell : carryOut)(repository, asked, noting, internals);
+  return resultOf(request.dryRun ? 'planned' : 'done', repository, cleaned, graceMs, warnings);
+}
+
+function refuseShortGrace(graceMs: number, least: number): void {
+  if (graceMs >= least) return;
+  throw new LifeboatError('usage', 'the grace time is too short: running backups may need what it protects', {
+    state: 'nothing was changed',
+    hint: 'give one of at least 1h',
+  });
+}
+
+type Asked = CleanupRequest & { readonly graceMs: number };
+
+/** What would become of everything; nothing is written. */
+async function foretell(
+  repository: Repository,
+  { graceMs, maxDelete }: Asked,
+  context: RunContext,
+  internals: Internals,
+): Promise<Cleaned> {
+  const { policies } = internals;
+  const plan = await planCleanup(repository, { policies, nowMs: Date.now(), maxDelete }, context);
+  const collecting = { graceMs, nowMs: Date.now(), lease: undefined, internals };
+  return { plan, collected: await collect(repository, plan, collecting, context) };
+}
+
+async function carryOut(
+  repository: Repository,
+  request: Asked,
+  context: RunContext,
+  internals: Internals,
+): Promise<Cleaned> {
+  const { graceMs, maxDelete } = request;
   const lost = new AbortController();
-  const working: RunContext = { ...noting, signal: AbortSignal.any([context.signal, lost.signal]) };
+  const working: RunContext = { ...context, signal: AbortSignal.any([context.signal, lost.signal]) };
   const before = Date.now();
   await using lease = await acquireLease(repository.storage, {
     scope: 'cleanup',
@@ -107,19 +124,18 @@ export async function cleanRepository(
   });
   refuseClockDifference(lease.sinceMs, before);
   await acknowledge(repository, request, working);
-  const plan = await planCleanup(
-    repository,
-    { policies: internals.policies, nowMs: Date.now(), maxDelete: request.maxDelete },
-    working,
-  );
+  await adoptTrash(repository, request.adoptTrash, lease, working);
+  const { policies } = internals;
+  const plan = await planCleanup(repository, { policies, nowMs: Date.now(), maxDelete }, working);
   for (const backup of plan.backups.filter(({ keep }) => !keep)) {
     working.signal.throwIfAborted();
     working.emit({ type: 'step', message: `moving backup ${backup.id} to trash: ${backup.reasons.join('; ')}` });
-    await moveToTrash(repository.storage, backup, () => lease.check());
+    await moveToTrash(repository, backup, () => lease.check());
   }
-  const collected = await collect(repository, plan, { graceMs, nowMs: lease.sinceMs, lease, internals }, working);
+  const collecting = { graceMs, nowMs: lease.sinceMs, lease, internals };
+  const collected = await collect(repository, plan, collecting, working);
   await removeTemporaries(repository, graceMs, working);
-  return resultOf('done', repository, plan, collected, graceMs, warnings);
+  return { plan, collected };
 }
 
 /** What was to be deleted is deleted by then: half-written files that stay take room, and that is a warning. */
@@ -186,6 +202,7 @@ async function collect(
       lease,
       leaving: lease === undefined ? going : new Set(),
       left: lease === undefined ? undefined : going,
+      mayLeave: plan.mayLeave,
       readBase: async (manifest) => readWalBase(repository, manifest),
       ruleOf: walRules(internals, nowMs),
       window: internals.window,
@@ -202,41 +219,4 @@ async function collect(
     context.emit({ type: 'warning', message: error.hint === undefined ? reason : `${reason} (${error.hint})` });
     return reason;
   }
-}
-
-function resultOf(
-  outcome: CleanupResult['outcome'],
-  repository: Repository,
-  plan: CleanupPlan,
-  collected: Collected | string,
-  graceMs: number,
-  warnings: readonly string[],
-): CleanupResult {
-  const found = typeof collected === 'string' ? undefined : collected;
-  const shown = ({ id, target, type, startedAt, keep, reasons }: PlannedBackup): CleanupResult['backups'][number] => ({
-    id,
-    target,
-    type,
-    startedAt,
-    keep,
-    reasons,
-    bytes: keep ? undefined : (found?.laterBytesOf.get(id) ?? 0),
-  });
-  return {
-    outcome,
-    repository: repository.storage.location,
-    graceMs,
-    backups: plan.backups.map(shown),
-    deleted: found?.deleted ?? [],
-    freed: { packs: found?.packs ?? 0, bytes: found?.bytes ?? 0 },
-    laterBytes: found?.laterBytes ?? 0,
-    retained: (found?.retained ?? []).map(({ key, untilMs }) => ({
-      object: key,
-      until: untilMs === undefined ? undefined : new Date(untilMs).toISOString(),
-    })),
-    wal: (found?.wal ?? []).map(shownWal),
-    hidden: (found?.hidden ?? []).map(({ id, hiddenMs }) => ({ id, hiddenAt: new Date(hiddenMs).toISOString() })),
-    stopped: typeof collected === 'string' ? collected : undefined,
-    warnings,
-  };
 }

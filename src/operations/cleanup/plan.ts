@@ -1,15 +1,15 @@
 /** What a cleanup would delete, and why: manifests, notes and evidence are read, the policy judges. Changes nothing. */
 import type { RetentionByComponent } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
+import { counted } from '../../lib/units.ts';
 import type { RunContext } from '../../lib/events.ts';
-import type { ListedManifest } from '../../repository/manifests/listing.ts';
-import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
-import { allNoteNames, readNotes } from '../../repository/backups/notes.ts';
+import type { Manifest } from '../../repository/manifests/manifest.ts';
 import { applyPolicy, type PolicyOutcome, type Verdict } from '../../repository/retention/policy.ts';
-import type { PolicyBackup, PolicyComponent, PolicyPart } from '../../repository/retention/backups.ts';
 import type { Repository } from '../../repository/repository.ts';
+import { runLimit } from '../../repository/retention/guards.ts';
+import { keptInTrash, type TrashGuards } from '../../repository/retention/trash.ts';
 import { readComponentFacts } from '../backup-facts.ts';
-import { proofStates } from '../proof/state.ts';
+import { readBackups, type KnownBackup } from './read-backups.ts';
 
 export interface PlanOptions {
   /** By target. */
@@ -32,17 +32,12 @@ export interface CleanupPlan {
   /** Oldest first. Only those whose seal holds: others are left alone. */
   readonly backups: readonly PlannedBackup[];
   readonly stops: PolicyOutcome['stops'];
+  /** Which of these, in trash beyond their grace time, may go for good; tells why the others may not. */
+  readonly mayLeave: (ids: readonly string[]) => ReadonlySet<string>;
 }
 
 /** Backups before the newest whose rows, keys or files are counted. */
 const countedBefore = 5;
-
-interface Known {
-  readonly seal: string;
-  readonly type: Manifest['type'];
-  readonly startedAt: string;
-  readonly policy: PolicyBackup;
-}
 
 /** Throws `key` unless every backup can be checked, in trash too. */
 export async function planCleanup(
@@ -50,8 +45,8 @@ export async function planCleanup(
   { policies, nowMs, maxDelete }: PlanOptions,
   context: RunContext,
 ): Promise<CleanupPlan> {
-  const known = await readBackups(repository, context);
-  const judge = (all: readonly Known[]): PolicyOutcome =>
+  const { known, trash } = await readBackups(repository, context);
+  const judge = (all: readonly KnownBackup[]): PolicyOutcome =>
     applyPolicy(
       all.map(({ policy }) => policy),
       policies,
@@ -61,94 +56,66 @@ export async function planCleanup(
   const byId = new Map(known.map((each) => [each.policy.id, each]));
   const first = judge(known);
   // Counting means reading facts: only for targets of which something would go.
-  const leaving = new Set(first.verdicts.filter(({ keep }) => !keep).map(({ id }) => byId.get(id)?.policy.target));
+  const leaving = new Set([
+    ...first.verdicts.filter(({ keep }) => !keep).map(({ id }) => byId.get(id)?.policy.target),
+    ...trash.map(({ target }) => target),
+  ]);
   const outcome = leaving.size === 0 ? first : judge(await countItems(repository, known, leaving, context));
-  for (const stop of outcome.stops) {
-    context.emit({
-      type: 'warning',
-      message:
-        `nothing of target ${stop.target} is deleted: ${stop.reason}; if that is intended: lifeboat cleanup ` +
-        `--acknowledge ${stop.backupId}`,
-    });
-  }
-  if (outcome.overLimit > 0) {
-    context.emit({
-      type: 'warning',
-      message:
-        `the policy lets ${outcome.overLimit} more backups go than one run may delete; if that is intended, run ` +
-        'it again, or raise --max-delete',
-    });
-  }
+  tellStops(outcome, context);
   const backups = outcome.verdicts.flatMap((verdict) => {
     const found = byId.get(verdict.id);
     return found === undefined
       ? []
       : [{ ...verdict, seal: found.seal, type: found.type, startedAt: found.startedAt, target: found.policy.target }];
   });
-  return { backups, stops: outcome.stops };
+  const guards = { live: known.map(({ policy }) => policy), trash, stops: outcome.stops, nowMs, maxDelete };
+  return { backups, stops: outcome.stops, mayLeave: (ids) => guardTrash(ids, guards, context) };
 }
 
-async function readBackups(repository: Repository, context: RunContext): Promise<Known[]> {
-  const proofStateOf = await proofStates(repository);
-  const notes = await allNoteNames(repository);
-  const known: Known[] = [];
-  for await (const listed of repository.listManifests({ order: 'oldest-first' })) {
-    context.signal.throwIfAborted();
-    const { manifest, seal, trust, reason = 'unknown' } = listed;
-    requireKey(listed);
-    if (trust !== 'sealed' || manifest === undefined || seal === undefined) {
-      context.emit({ type: 'warning', message: `backup ${listed.id} is left alone: ${reason}` });
-      continue;
-    }
-    const standing = await proofStateOf(listed);
-    const { note, passedOver } = await readNotes(repository, manifest.id, notes.get(manifest.id) ?? []);
-    for (const each of passedOver) {
-      context.emit({ type: 'warning', message: `${each.object} does not count: ${each.reason}` });
-    }
-    const policy: PolicyBackup = {
-      id: manifest.id,
-      target: manifest.target,
-      takenMs: Date.parse(manifest.startedAt),
-      previousId: manifest.previous?.id,
-      components: manifest.components.map(partOf),
-      tags: [...(manifest.tags ?? []), ...(note?.tags ?? [])],
-      hold: note?.hold?.reason,
-      unreadableNote: passedOver.some(({ damaged }) => damaged),
-      proven: standing?.proven !== undefined,
-      failing: standing?.failing === true,
-      acknowledged: note?.acknowledged === true,
-    };
-    known.push({ seal, type: manifest.type, startedAt: manifest.startedAt, policy });
+function tellStops({ stops, overLimit }: PolicyOutcome, { emit }: RunContext): void {
+  for (const stop of stops) {
+    emit({
+      type: 'warning',
+      message:
+        `nothing of target ${stop.target} is deleted: ${stop.reason}; if that is intended: lifeboat cleanup ` +
+        `--acknowledge ${stop.backupId}`,
+    });
   }
-  for await (const listed of repository.listManifests({ folder: 'trash/' })) requireKey(listed);
-  return known;
+  if (overLimit > 0) {
+    emit({
+      type: 'warning',
+      message:
+        `the policy lets ${overLimit} more backups go than one run may delete; if that is intended, run ` +
+        'it again, or raise --max-delete',
+    });
+  }
 }
 
-function requireKey({ id, trust, reason }: ListedManifest): void {
-  if (trust !== 'unchecked') return;
-  throw new LifeboatError('key', `cannot clean up: backup ${id} cannot be checked: ${reason ?? 'no key opens it'}`, {
-    state: 'nothing was changed',
-    hint: 'a cleanup takes keys that open every data key in use: lifeboat keys list',
-  });
-}
-
-function partOf({ kind, readBytes }: ManifestComponent): PolicyPart {
-  const components: Record<ManifestComponent['kind'], PolicyComponent> = {
-    postgres: 'database',
-    base: 'database',
-    redis: 'redis',
-    files: 'files',
-  };
-  return { kind, component: components[kind], readBytes, items: undefined };
+function guardTrash(ids: readonly string[], guards: TrashGuards, { emit }: RunContext): Set<string> {
+  const { reasons, overLimit } = keptInTrash(ids, guards);
+  const stopped = new Set(guards.stops.map(({ reason }) => reason));
+  for (const [id, reason] of reasons) {
+    const message = `backup ${id} stays in trash: ${reason}`;
+    // What stops all of a target, and the limit of one run, are told once.
+    const isTold = stopped.has(reason) || reason === runLimit;
+    emit({ type: isTold ? 'debug' : 'warning', message: `${message}; to get it back: lifeboat undelete ${id}` });
+  }
+  if (overLimit > 0) {
+    const message =
+      `${counted(overLimit, 'backup')} in trash beyond the grace time ${overLimit === 1 ? 'stays' : 'stay'}: one run ` +
+      'may delete no more; if that is intended, run it again, or raise --max-delete';
+    emit({ type: 'warning', message });
+  }
+  return new Set(ids.filter((id) => !reasons.has(id)));
 }
 
 /** The same, with rows, keys and files of the newest few of these targets. */
 async function countItems(
   repository: Repository,
-  known: readonly Known[],
+  known: readonly KnownBackup[],
   targets: ReadonlySet<string | undefined>,
   context: RunContext,
-): Promise<Known[]> {
+): Promise<KnownBackup[]> {
   const counted = new Map<string, ReadonlyMap<string, number>>();
   for (const target of targets) {
     const newest = known

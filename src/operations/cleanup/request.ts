@@ -19,6 +19,8 @@ export interface CleanupRequest {
   readonly graceMs?: number | undefined;
   /** Backups whose small size is intended. */
   readonly acknowledge: readonly string[];
+  /** Full ids of backups in trash that nothing says we moved there, or "all": they are to be deleted. */
+  readonly adoptTrash: readonly string[];
 }
 
 /** What to delete by the retention policy; `{}` deletes, `{ dryRun: true }` tells. */

@@ -32,7 +32,8 @@ async function takeOut(loaded: LoadedConfig, request: UndeleteRequest, context: 
       command: 'undelete',
       signal: context.signal,
     });
-    const hidden = ((await findUnexplained(repository)) ?? []).map(({ listed }) => listed);
+    const unexplained = (await findUnexplained(repository)) ?? [];
+    const hidden = unexplained.filter(({ by }) => by === 'marker').map(({ listed }) => listed);
     const found = await findInTrash(repository, request.id, request.target, hidden);
     const { id, manifest, trust, reason } = found;
     if (manifest === undefined) {
@@ -55,7 +56,7 @@ async function takeOut(loaded: LoadedConfig, request: UndeleteRequest, context: 
     if (request.hold) await writeNote(repository, manifest, { hold: { reason: 'taken back from trash' } });
     const isHidden = hidden.includes(found);
     if (isHidden) await unhideContents(repository.storage, manifest);
-    await takeFromTrash(repository.storage, manifest, () => lease.check(), isHidden ? found.seal : undefined);
+    await takeFromTrash(repository, manifest, found.seal, () => lease.check(), isHidden);
     return { id, target: manifest.target, held: request.hold, warnings };
   });
 }

@@ -11,7 +11,7 @@ import { DamageBook } from '../validate/damage.ts';
 import { objectOf, readExpectation, type Expectation, type KnownBackup } from './expectation.ts';
 import { Ledger } from './ledger.ts';
 import { nameObject, objectKinds, type ObjectKind } from './objects.ts';
-import { checkPast } from './past.ts';
+import { checkHidden, checkPast } from './past.ts';
 import { checkKeys, checkLeases, checkRecords, checkRescue } from './records.ts';
 import type { CountedObjects } from './request.ts';
 
@@ -82,6 +82,7 @@ export class Accounting {
     await checkLeases(this.#repository, this.#nowMs, this.ledger);
     await checkRescue(this.#repository, this.ledger);
     await checkPast(this.#repository, expected.backups, targets, this.#audit, this.ledger);
+    await checkHidden(this.#repository, this.ledger);
     await this.#auditLog();
   }
 

@@ -58,7 +58,7 @@ const namers: Readonly<Record<string, Namer>> = {
   },
   'wal/': (rest) => (isWalName(rest) ? { kind: 'wal' } : undefined),
   'evidence/': (_, key) => ofBackup('evidence', parseEvidenceName(key)?.backupId),
-  'notes/': (rest) => ofBackup('notes', /^([^/]+)\/\d{8}T\d{6}Z-[0-9a-f]{4}\.json$/.exec(rest)?.[1]),
+  'notes/': (rest) => ofBackup('notes', /^([^/]+)\/\d{8}T\d{6}Z-[0-9a-f]{4}(?:-moved|-back)?\.json$/.exec(rest)?.[1]),
   'audit/': (_, key) => {
     const audit = parseAuditKey(key);
     return audit === undefined ? undefined : { kind: 'audit', audit };

@@ -5,10 +5,11 @@
  */
 import { auditKey } from '../../repository/audit-names.ts';
 import { readDeleted } from '../../repository/deletion/deleted-records.ts';
+import { findUnexplained, hiddenWarning } from '../../repository/deletion/hidden-manifests.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { KnownBackup } from './expectation.ts';
 import type { Ledger } from './ledger.ts';
-import { manifestKey } from '../../repository/object-keys.ts';
+import { manifestKey, trashKey } from '../../repository/object-keys.ts';
 
 /** `targets`: the configured ones; those of the backups come in addition. `auditNumbers` by host, as listed. */
 export async function checkPast(
@@ -43,6 +44,16 @@ export async function checkPast(
   const isThere = async (id: string, seal: string): Promise<boolean> =>
     backups.some((each) => each.id === id && each.trust !== 'sealed') || isAccounted(id, seal);
   for (const target of all) await checkMemory(repository, target, sealed, isThere, ledger);
+}
+
+/** What lies under delete markers, or in trash, must be there because lifeboat put it there. */
+export async function checkHidden(repository: Repository, ledger: Ledger): Promise<void> {
+  for (const each of (await findUnexplained(repository)) ?? []) {
+    const { message, hint } = hiddenWarning(each);
+    ledger.fault('hidden', each.by === 'trash' ? trashKey(each.id) : manifestKey(each.id), `${message}; ${hint}`, [
+      each.id,
+    ]);
+  }
 }
 
 /** What this host has seen must still be there. */

@@ -8,6 +8,7 @@ export interface IntegrityRequest {
  * - missing, size, damaged: an object that a manifest names is not there, or not as it was written
  * - chain: a backup or audit record of the past is gone, and nothing records that it was deleted
  * - rollback: this host has seen a newer backup than there is now
+ * - hidden: a backup under a delete marker, or in trash, that lifeboat did not put there
  * - stray: a name that the format does not know
  * - untrusted: sealed or signed by nobody who counts
  * - differs: two objects that should be equal are not
@@ -21,6 +22,7 @@ export interface IntegrityFinding {
     | 'content'
     | 'chain'
     | 'rollback'
+    | 'hidden'
     | 'stray'
     | 'untrusted'
     | 'differs'

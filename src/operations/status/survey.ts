@@ -38,8 +38,8 @@ export interface Survey {
   readonly damaged: readonly { readonly id: string; readonly object: string; readonly reason: string }[];
   readonly untrusted: readonly string[];
   readonly unchecked: readonly string[];
-  /** Put under delete markers by somebody; none where that cannot be told. */
-  readonly hidden: readonly Pick<HiddenManifest, 'id' | 'hiddenMs'>[];
+  /** Put under delete markers, or into trash, by somebody; none where that cannot be told. */
+  readonly hidden: readonly Pick<HiddenManifest, 'id' | 'by' | 'hiddenMs'>[];
   /** Gaps in the past, and a repository that was put back. */
   readonly past: readonly IntegrityFinding[];
   readonly keys: readonly { readonly id: string; readonly problem: string }[];

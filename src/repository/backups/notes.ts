@@ -1,7 +1,8 @@
 /**
  * Notes: what people said of a backup after it was taken (hold, tags, "its small size is meant"), as sealed
  * records notes/<backup>/<UTC time>-<4 hex>.json. Each holds all that is said, so the greatest name wins; only
- * authentic ones count. Layout: man lifeboat-repository(7).
+ * authentic ones count. Where versions are kept, one that somebody deleted or overwrote goes on counting: a hold is not
+ * lost so. Layout: man lifeboat-repository(7).
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
@@ -10,6 +11,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
 import { compactUtc } from '../../lib/time.ts';
 import { NotFoundError } from '../../storage/storage.ts';
+import { everStored, openTrue } from '../earlier-versions.ts';
 import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
 import { isBackupId } from '../manifests/ids.ts';
 import type { Manifest } from '../manifests/manifest.ts';
@@ -57,7 +59,9 @@ export async function readNotes(
   const passedOver: { object: string; reason: string; damaged: boolean }[] = [];
   for (const object of (names ?? (await noteNames(repository, backupId))).toReversed()) {
     try {
-      const opened = await openRecord(await repository.storage.get(object), object, repository.keyring);
+      const opened = await openTrue(repository.storage, object, (bytes) =>
+        openRecord(bytes, object, repository.keyring),
+      );
       const distrust = distrustOf(opened);
       const parsed = noteSchema.safeParse(opened.members, uncompiled);
       if (distrust === undefined && parsed.success) return { note: parsed.data, passedOver };
@@ -78,7 +82,7 @@ export async function readNotes(
 /** The names of all notes in one listing, by backup id, oldest first. */
 export async function allNoteNames({ storage }: Pick<Repository, 'storage'>): Promise<Map<string, string[]>> {
   const byBackup = new Map<string, string[]>();
-  for await (const { key } of storage.list('notes/')) {
+  for await (const { key } of everStored(storage, 'notes/')) {
     const id = noteOf(key);
     if (id !== undefined) byBackup.set(id, [...(byBackup.get(id) ?? []), key]);
   }
@@ -87,7 +91,7 @@ export async function allNoteNames({ storage }: Pick<Repository, 'storage'>): Pr
 
 /**
  * Says something more of a backup; to be called under the `cleanup` lease, or of two at once one is lost. Returns
- * what is said now. Older records go: the newest holds all. Throws `key` without the backup's key.
+ * what is said now. Throws `key` without the backup's key.
  */
 export async function writeNote(
   repository: Repository,
@@ -125,7 +129,7 @@ export async function writeNote(
 
 async function noteNames({ storage }: Pick<Repository, 'storage'>, backupId: string): Promise<string[]> {
   const names: string[] = [];
-  for await (const { key } of storage.list(`notes/${backupId}/`)) if (noteOf(key) !== undefined) names.push(key);
+  for await (const { key } of everStored(storage, `notes/${backupId}/`)) if (noteOf(key) !== undefined) names.push(key);
   return names;
 }
 

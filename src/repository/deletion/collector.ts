@@ -6,7 +6,8 @@ import type { RunContext } from '../../lib/events.ts';
 import type { RetainedObject, Storage } from '../../storage/storage.ts';
 import type { UnneededFolder } from './folders.ts';
 import { Remover } from './remover.ts';
-import { takeSurvey, type Survey, type SurveyedBases, type SurveyOptions } from './survey.ts';
+import { takeSurvey, type Survey, type SurveyOptions } from './survey.ts';
+import { writeTrashRecord } from './trash-records.ts';
 import { collectWal, type CollectedWal, type WalGarbageOptions } from './wal.ts';
 import { hiddenWarning, type HiddenManifest } from './hidden-manifests.ts';
 import type { Lease } from '../leases/lease.ts';
@@ -51,46 +52,31 @@ export interface Collected {
 /** Throws `locked` when the lease is lost, and what takeSurvey throws; what was removed by then needs no repair. */
 export async function collectGarbage(repository: Repository, options: GarbageOptions): Promise<Collected> {
   const { lease, context } = options;
-  const surveyOptions = { ...options, act: lease !== undefined, ownLease: lease?.id, signal: context.signal };
-  const deleted: DeletedBackup[] = [];
-  const later = new Map<string, number>();
-  const total = { packs: 0, bytes: 0, laterBytes: 0 };
-  const retained: RetainedObject[] = [];
-  let wal: readonly CollectedWal[] = [];
-  let hidden: readonly HiddenManifest[] = [];
-  let after: string | undefined;
-  do {
-    const survey = await takeSurvey(repository, surveyOptions, after);
-    const remover = new Remover(repository.storage, lease, context.signal);
-    if (after === undefined) {
-      hidden = survey.hidden.unexplained;
-      for (const each of hidden) context.emit({ type: 'warning', message: staysFor(each) });
-      deleted.push(...(await removeExpired(survey, remover, options)));
-      total.bytes += await removeFolders(survey, remover, repository.storage);
-    }
-    if (survey.bases !== undefined) {
-      const walRemover = new Remover(repository.storage, lease, context.signal);
-      wal = await collectWal(repository, walOptions(survey.bases, survey.beforeMs, options), walRemover);
-      retained.push(...walRemover.retained);
-      total.bytes += wal.reduce((sum, { bytes }) => sum + bytes, 0);
-    }
-    for (const { key, bytes } of survey.packs.unnamed(survey.beforeMs)) {
-      await remover.add(key, bytes);
-      total.packs++;
-      total.bytes += bytes;
-    }
-    await remover.flush();
-    total.packs -= remover.retained.filter(({ key }) => key.startsWith('packs/')).length;
-    total.bytes -= remover.retainedBytes;
-    retained.push(...remover.retained);
-    const going = survey.packs.goingBytes();
-    total.laterBytes += going.all;
-    for (const [n, bytes] of going.by) {
-      later.set(survey.going[n] ?? '', (later.get(survey.going[n] ?? '') ?? 0) + bytes);
-    }
-    after = survey.packs.next;
-  } while (after !== undefined);
-  return { deleted, ...total, laterBytesOf: later, retained, wal, hidden };
+  // Asked once: in a later pass it would let still more go.
+  let leaving: ReadonlySet<string> | undefined;
+  const surveyOptions: SurveyOptions = {
+    ...options,
+    act: lease !== undefined,
+    ownLease: lease?.id,
+    signal: context.signal,
+    mayLeave: (ids) => (leaving ??= options.mayLeave(ids)),
+  };
+  let survey = await takeSurvey(repository, surveyOptions, undefined);
+  const { unexplained: hidden } = survey.hidden;
+  for (const each of hidden) context.emit({ type: 'warning', message: staysFor(each) });
+  const remover = new Remover(repository.storage, lease, context.signal);
+  const deleted = await removeExpired(repository, survey, remover, options);
+  const folderBytes = (await removeFolders(survey, remover, repository.storage)) - remover.retainedBytes;
+  const wal = await removeWal(repository, survey, options);
+  const total = new PackTotal([...remover.retained, ...wal.retained]);
+  await removePacks(repository, survey, options, total);
+  while (survey.packs.next !== undefined) {
+    survey = await takeSurvey(repository, surveyOptions, survey.packs.next);
+    await removePacks(repository, survey, options, total);
+  }
+  const { packs, laterBytes, laterBytesOf, retained } = total;
+  const bytes = total.bytes + folderBytes + wal.collected.reduce((sum, each) => sum + each.bytes, 0);
+  return { deleted, packs, bytes, laterBytes, laterBytesOf, retained, wal: wal.collected, hidden };
 }
 
 function staysFor(hidden: HiddenManifest): string {
@@ -98,24 +84,81 @@ function staysFor(hidden: HiddenManifest): string {
   return `${message}: all that it needs stays; ${hint}`;
 }
 
-function walOptions(
-  { found, unreadable }: SurveyedBases,
-  beforeMs: number,
-  { ruleOf, context }: GarbageOptions,
-): WalGarbageOptions {
+interface RemovedWal {
+  readonly collected: readonly CollectedWal[];
+  readonly retained: readonly RetainedObject[];
+}
+
+async function removeWal(
+  repository: Repository,
+  { bases, beforeMs }: Survey,
+  { lease, ruleOf, context }: GarbageOptions,
+): Promise<RemovedWal> {
+  if (bases === undefined) return { collected: [], retained: [] };
+  const { found, unreadable } = bases;
+  const remover = new Remover(repository.storage, lease, context.signal);
   const warn = (message: string): void => context.emit({ type: 'warning', message });
-  return { bases: found, unreadable, beforeMs, ruleOf, signal: context.signal, warn };
+  const options = { bases: found, unreadable, beforeMs, ruleOf, signal: context.signal, warn };
+  const collected = await collectWal(repository, options, remover);
+  return { collected, retained: remover.retained };
+}
+
+/** What all passes come to. */
+class PackTotal {
+  packs = 0;
+  bytes = 0;
+  laterBytes = 0;
+  readonly laterBytesOf = new Map<string, number>();
+  readonly retained: RetainedObject[];
+
+  /** `retained`: what else stayed. */
+  constructor(retained: readonly RetainedObject[]) {
+    this.retained = [...retained];
+  }
+
+  addLater({ packs, going }: Survey): void {
+    const later = packs.goingBytes();
+    this.laterBytes += later.all;
+    for (const [n, bytes] of later.by) {
+      const id = going[n] ?? '';
+      this.laterBytesOf.set(id, (this.laterBytesOf.get(id) ?? 0) + bytes);
+    }
+  }
+}
+
+async function removePacks(
+  { storage }: Repository,
+  survey: Survey,
+  { lease, context }: GarbageOptions,
+  total: PackTotal,
+): Promise<void> {
+  const remover = new Remover(storage, lease, context.signal);
+  for (const { key, bytes } of survey.packs.unnamed(survey.beforeMs)) {
+    await remover.add(key, bytes);
+    total.packs++;
+    total.bytes += bytes;
+  }
+  await remover.flush();
+  total.packs -= remover.retained.length;
+  total.bytes -= remover.retainedBytes;
+  total.retained.push(...remover.retained);
+  total.addLater(survey);
 }
 
 /** Manifests first: what only they named goes when they are gone. */
 async function removeExpired(
-  { expired, copies, hidden }: Survey,
+  repository: Repository,
+  { expired, copies, unmoved, hidden }: Survey,
   remover: Remover,
   { lease, onDeleted, context }: GarbageOptions,
 ): Promise<DeletedBackup[]> {
   const deleted = expired.map(({ id, seal }: ListedManifest) => ({ id, seal: seal ?? '' }));
   if (lease === undefined) return deleted;
   await lease.check();
+  // Else who moves them after us has our record.
+  for (const { id, seal, manifest } of unmoved) {
+    await writeTrashRecord(repository, { id, seal, dataKey: manifest?.dataKey }, 'back');
+  }
   if (deleted.length > 0) await onDeleted(deleted);
   // Before the copy that tells of them goes.
   await remover.removeHidden([...expired, ...hidden.recorded].map(({ id }) => manifestKey(id)));

@@ -1,7 +1,8 @@
 /**
- * Backups that somebody hid: in a bucket that keeps versions a plain DELETE only puts a marker over the manifest.
- * Cleanup itself does so when it moves one to trash, and records what it deletes for good; a manifest that is hidden
- * without either was hidden by somebody else, and a cleanup that took it for gone would finish their work.
+ * Backups that somebody hid: in a bucket that keeps versions a plain DELETE only puts a marker over the manifest, and
+ * anywhere it can be moved to trash. Cleanup itself does so, and records each move and what it deletes for good; a
+ * manifest that is hidden without a record was hidden by somebody else, and a cleanup that took it for gone would
+ * finish their work.
  */
 import { NotFoundError, isDenied, type ObjectVersion, type Storage } from '../../storage/storage.ts';
 import { readDeleted } from './deleted-records.ts';
@@ -12,12 +13,15 @@ import type { Manifest } from '../manifests/manifest.ts';
 import { decodePackTable } from '../packs/usage.ts';
 import type { Repository } from '../repository.ts';
 import { readTable } from './trash.ts';
-import { trashKey } from '../object-keys.ts';
+import { TrashRecords } from './trash-records.ts';
+import { manifestKey, trashKey } from '../object-keys.ts';
 
-/** A manifest under a delete marker. */
+/** A manifest under a delete marker, or in trash. */
 export interface HiddenManifest {
   readonly id: string;
-  /** The storage's stamp of the marker, milliseconds since 1970. */
+  /** Where it is now. */
+  readonly by: 'marker' | 'trash';
+  /** The storage's stamp of the marker, or of the copy in trash; milliseconds since 1970. */
   readonly hiddenMs: number;
   /** The version that is the true one, as far as can be told. */
   readonly listed: ListedManifest;
@@ -31,10 +35,10 @@ export interface HiddenManifests {
 }
 
 /**
- * Every hidden manifest that is not in trash; none where no versions are kept. Costs one listing of versions where
- * nothing is hidden. Throws what the storage throws: credentials must be allowed to list versions.
+ * Every manifest under a delete marker that is not in trash; none where no versions are kept. Costs one listing of
+ * versions where nothing is hidden. Throws what the storage throws: credentials must be allowed to list versions.
  */
-export async function findHiddenManifests(repository: Repository): Promise<HiddenManifests> {
+export async function findHiddenManifests(repository: Repository, records?: TrashRecords): Promise<HiddenManifests> {
   const { storage } = repository;
   const found: HiddenManifest[] = [];
   if (storage.history === undefined) return { unexplained: [], recorded: [] };
@@ -45,38 +49,71 @@ export async function findHiddenManifests(repository: Repository): Promise<Hidde
     if (newest?.isMarker !== true || stored.length === 0 || !isBackupId(id) || (await isThere(storage, trashKey(id)))) {
       continue;
     }
-    found.push({ id, hiddenMs: newest.modifiedMs, listed: await readHiddenManifest(repository, key, stored) });
+    const listed = await readHiddenManifest(repository, key, stored);
+    found.push({ id, by: 'marker', hiddenMs: newest.modifiedMs, listed });
   }
   if (found.length === 0) return { unexplained: [], recorded: [] };
   const deleted = await recordedSince(repository, Math.min(...found.map(({ listed }) => listed.modifiedMs)));
-  const isRecorded = ({ id, listed: { seal } }: HiddenManifest): boolean =>
-    seal !== undefined && deleted.has(`${id} ${seal}`);
-  return { unexplained: found.filter((each) => !isRecorded(each)), recorded: found.filter(isRecorded) };
+  const known = records ?? (await TrashRecords.list(repository));
+  const unexplained: HiddenManifest[] = [];
+  const recorded: HiddenManifest[] = [];
+  for (const each of found) {
+    // One that was taken back after that is none that lifeboat deleted.
+    const isDeleted = deleted.has(`${each.id} ${each.listed.seal}`) && (await known.newest(each.id))?.state !== 'back';
+    (isDeleted ? recorded : unexplained).push(each);
+  }
+  return { unexplained, recorded };
 }
 
 /**
- * Those that nothing explains; undefined where that cannot be told: no versions are kept, or these credentials may not
- * list them.
+ * Those that nothing explains, in trash too; undefined where that cannot be told: these credentials may not look, or
+ * open what is there.
  */
 export async function findUnexplained(repository: Repository): Promise<readonly HiddenManifest[] | undefined> {
-  if (repository.storage.history === undefined) return undefined;
-  try {
-    return (await findHiddenManifests(repository)).unexplained;
-  } catch (error) {
-    if (!isDenied(error)) throw error;
-    return undefined;
+  const parts = [
+    async () => (await findHiddenManifests(repository)).unexplained,
+    async () => findUnexplainedTrash(repository),
+  ];
+  const found = await Promise.all(parts.map(async (find) => find().catch(noneIfDenied)));
+  return found.every((each) => each === undefined) ? undefined : found.flatMap((each) => each ?? []);
+}
+
+/** What lies in trash, and nothing says that we moved it there; where it cannot be opened that is told by others. */
+export async function findUnexplainedTrash(repository: Repository): Promise<readonly HiddenManifest[]> {
+  const found: HiddenManifest[] = [];
+  let records: TrashRecords | undefined;
+  for await (const listed of repository.listManifests({ folder: 'trash/' })) {
+    records ??= await TrashRecords.list(repository);
+    const isOurs = (await records.movedMs(listed)) !== undefined;
+    if (isOurs || listed.trust === 'unchecked' || !isBackupId(listed.id)) continue;
+    if (!(await isThere(repository.storage, manifestKey(listed.id)))) found.push(inTrash(listed));
   }
+  return found;
+}
+
+/** A manifest in trash as one that is hidden. */
+export function inTrash(listed: ListedManifest): HiddenManifest {
+  return { id: listed.id, by: 'trash', hiddenMs: listed.modifiedMs, listed };
+}
+
+function noneIfDenied(error: unknown): undefined {
+  if (!isDenied(error)) throw error;
 }
 
 /** What to tell of one, and what to do about it. */
-export function hiddenWarning({ id, hiddenMs }: Pick<HiddenManifest, 'id' | 'hiddenMs'>): {
+export function hiddenWarning({ id, by, hiddenMs }: Pick<HiddenManifest, 'id' | 'by' | 'hiddenMs'>): {
   readonly message: string;
   readonly hint: string;
 } {
+  const at = new Date(hiddenMs).toISOString();
+  if (by === 'trash') {
+    return {
+      message: `backup ${id} lies in trash since ${at}, and nothing that counts records that lifeboat moved it there`,
+      hint: `to get it back: lifeboat undelete ${id}; if it is to be deleted: lifeboat cleanup --adopt-trash ${id}`,
+    };
+  }
   return {
-    message:
-      `backup ${id} was hidden by a delete marker at ${new Date(hiddenMs).toISOString()}, and nothing records that ` +
-      'lifeboat deleted it',
+    message: `backup ${id} was hidden by a delete marker at ${at}, and nothing records that lifeboat deleted it`,
     hint:
       `to get it back: lifeboat undelete ${id}; if it is to be deleted: delete every version of ` +
       `manifests/${id}.json`,

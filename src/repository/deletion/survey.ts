@@ -6,15 +6,16 @@
  * was stored before this order began goes of it (wal.ts).
  */
 import { LifeboatError } from '../../lib/errors.ts';
-import { isDenied } from '../../storage/storage.ts';
+import { isDenied, type Storage } from '../../storage/storage.ts';
 import { listFolders, type FolderListing } from './folders.ts';
 import { listPacks, type PackWindow } from './packs.ts';
-import { readPins } from './pins.ts';
-import { findHiddenManifests, type HiddenManifests } from './hidden-manifests.ts';
+import { readPins, type Pins } from './pins.ts';
+import { findHiddenManifests, inTrash, type HiddenManifest, type HiddenManifests } from './hidden-manifests.ts';
 import type { ListedManifest } from '../manifests/listing.ts';
 import type { Manifest } from '../manifests/manifest.ts';
 import type { Repository } from '../repository.ts';
 import { readTable } from './trash.ts';
+import { TrashRecords } from './trash-records.ts';
 import type { WalBase } from '../wal/retention.ts';
 
 export interface SurveyOptions {
@@ -30,6 +31,8 @@ export interface SurveyOptions {
   readonly leaving: ReadonlySet<string>;
   /** Backups in trash that were live when this run began. */
   readonly left?: ReadonlySet<string> | undefined;
+  /** Which of these, whose grace time has passed, may leave trash now. */
+  readonly mayLeave: (ids: readonly string[]) => ReadonlySet<string>;
   /**
    * Reads what a base backup needs of the log; undefined: it has none. Throws LifeboatErrors where it cannot be told.
    */
@@ -47,15 +50,17 @@ export interface Survey {
   readonly beforeMs: number;
   /** Ids of backups that are live, or in trash for a while yet. */
   readonly known: ReadonlySet<string>;
-  /** Their grace time has passed. */
+  /** Their grace time has passed, and they may leave. */
   readonly expired: readonly ListedManifest[];
-  /** Copies in trash of backups that are live: moves that were cut short. */
+  /** Copies in trash of backups that are live, old enough to go: moves that were cut short. */
   readonly copies: readonly string[];
+  /** Live backups that are recorded as moved: the same, whether the copy is there or not. */
+  readonly unmoved: readonly ListedManifest[];
   /** By number in the packs' table: backups that are leaving or in trash. */
   readonly going: readonly string[];
   /** All of `known`; undefined but in the first pass. */
   readonly bases: SurveyedBases | undefined;
-  /** Those that nothing explains need what they name, as live ones do. */
+  /** Those that nothing explains, in trash too, need what they name, as live ones do. */
   readonly hidden: HiddenManifests;
 }
 
@@ -78,50 +83,110 @@ export async function takeSurvey(
   after: string | undefined,
 ): Promise<Survey> {
   const { storage } = repository;
-  const { graceMs, nowMs, signal } = options;
+  const { graceMs, nowMs } = options;
   const packs = await listPacks(storage, after, options.window);
   const folders = after === undefined ? await listFolders(storage) : undefined;
   const pins = await readPins(storage, options.ownLease, options.act);
-  const known = new Set<string>();
-  const going: string[] = [];
-  const bases = after === undefined ? new BaseReader(options.readBase) : undefined;
+  const records = await TrashRecords.list(repository);
+  const needs = new Needs(repository, packs, after === undefined ? new BaseReader(options.readBase) : undefined);
+  const unmoved = await readLive(repository, options, records, needs);
+  const live = new Set(needs.known);
+  const hidden = await findHiddenManifests(repository, records).catch((error: unknown) =>
+    noneIfDenied(error, options.act),
+  );
+  for (const { listed } of hidden.unexplained) await needs.add(listed, 'hidden');
+  const trash = await readTrash(repository, options, records, live, pins);
+  for (const each of trash.unexplained) await needs.add(each.listed, 'hidden');
+  for (const listed of trash.stays) await needs.add(listed, options.left?.has(listed.id) === true ? 'left' : 'trash');
+  for (const [id, who] of pins.parents) if (!needs.known.has(id)) throw lostParent(id, who);
+  return {
+    packs,
+    folders,
+    beforeMs: Math.min(nowMs - graceMs, pins.sinceMs - Math.min(graceMs, stampToleranceMs)),
+    known: needs.known,
+    expired: trash.expired,
+    copies: trash.copies,
+    unmoved,
+    going: needs.going,
+    bases: needs.bases,
+    hidden: { ...hidden, unexplained: [...hidden.unexplained, ...trash.unexplained] },
+  };
+}
+
+/** Notes what live backups need; returns those that are recorded as moved. */
+async function readLive(
+  repository: Repository,
+  { leaving, signal }: SurveyOptions,
+  records: TrashRecords,
+  needs: Needs,
+): Promise<ListedManifest[]> {
+  const recorded = new Set(records.ids());
+  const unmoved: ListedManifest[] = [];
   for await (const listed of repository.listManifests()) {
     signal.throwIfAborted();
-    const manifest = requireReadable(listed);
-    const isLeaving = options.leaving.has(listed.id);
-    packs.name(await readTable(storage, manifest), isLeaving ? going.push(listed.id) - 1 : 'stays');
-    await bases?.read(manifest, isLeaving ? 'left' : 'live');
-    known.add(listed.id);
+    await needs.add(listed, leaving.has(listed.id) ? 'left' : 'live');
+    if (recorded.has(listed.id) && (await records.movedMs(listed)) !== undefined) unmoved.push(listed);
   }
-  const live = new Set(known);
-  const hidden = await findHiddenManifests(repository).catch((error: unknown) => noneIfDenied(error, options.act));
-  for (const { id, listed } of hidden.unexplained) {
-    const manifest = requireReadable(listed);
-    packs.name(await readTable(storage, manifest), 'stays');
-    await bases?.read(manifest, 'hidden');
-    known.add(id);
-  }
-  const expired: ListedManifest[] = [];
+  return unmoved;
+}
+
+interface SurveyedTrash {
+  readonly expired: readonly ListedManifest[];
+  readonly stays: readonly ListedManifest[];
+  readonly copies: readonly string[];
+  readonly unexplained: readonly HiddenManifest[];
+}
+
+/** Only what we moved ourselves leaves trash: its time counts from the record of that. */
+async function readTrash(
+  repository: Repository,
+  { graceMs, nowMs, mayLeave, signal }: SurveyOptions,
+  records: TrashRecords,
+  live: ReadonlySet<string>,
+  { parents }: Pins,
+): Promise<SurveyedTrash> {
+  const stays: ListedManifest[] = [];
+  const over: ListedManifest[] = [];
   const copies: string[] = [];
+  const unexplained: HiddenManifest[] = [];
   for await (const listed of repository.listManifests({ folder: 'trash/' })) {
     signal.throwIfAborted();
-    const isOver = nowMs - listed.modifiedMs >= graceMs && !pins.parents.has(listed.id);
     if (live.has(listed.id)) {
-      if (isOver) copies.push(listed.object);
+      if (nowMs - listed.modifiedMs >= graceMs && !parents.has(listed.id)) copies.push(listed.object);
       continue;
     }
-    if (isOver) {
-      expired.push(listed);
-      continue;
-    }
-    const manifest = requireReadable(listed);
-    packs.name(await readTable(storage, manifest), going.push(listed.id) - 1);
-    await bases?.read(manifest, options.left?.has(listed.id) === true ? 'left' : 'trash');
-    known.add(listed.id);
+    const movedMs = await records.movedMs(listed);
+    if (movedMs === undefined) unexplained.push(inTrash(listed));
+    else (nowMs - movedMs >= graceMs && !parents.has(listed.id) ? over : stays).push(listed);
   }
-  for (const [id, who] of pins.parents) if (!known.has(id)) throw lostParent(id, who);
-  const beforeMs = Math.min(nowMs - graceMs, pins.sinceMs - Math.min(graceMs, stampToleranceMs));
-  return { packs, folders, beforeMs, known, expired, copies, going, bases, hidden };
+  const leaving = mayLeave(over.map(({ id }) => id));
+  const expired = over.filter(({ id }) => leaving.has(id));
+  return { expired, stays: [...stays, ...over.filter(({ id }) => !leaving.has(id))], copies, unexplained };
+}
+
+/** What the packs of a window, and log, are needed for. */
+class Needs {
+  /** Ids. */
+  readonly known = new Set<string>();
+  /** By number in the packs' table. */
+  readonly going: string[] = [];
+  readonly bases: BaseReader | undefined;
+  readonly #storage: Storage;
+  readonly #packs: PackWindow;
+
+  constructor({ storage }: Repository, packs: PackWindow, bases: BaseReader | undefined) {
+    this.#storage = storage;
+    this.#packs = packs;
+    this.bases = bases;
+  }
+
+  async add(listed: ListedManifest, state: WalBase['state']): Promise<void> {
+    const manifest = requireReadable(listed);
+    const stays = state === 'live' || state === 'hidden';
+    this.#packs.name(await readTable(this.#storage, manifest), stays ? 'stays' : this.going.push(listed.id) - 1);
+    await this.bases?.read(manifest, state);
+    this.known.add(listed.id);
+  }
 }
 
 /** Whoever may not list versions can neither delete nor hide anything for good; a dry run of theirs tells the rest. */

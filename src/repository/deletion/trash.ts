@@ -14,23 +14,29 @@ import { findLostPacks } from '../packs/reused-packs.ts';
 import type { Repository } from '../repository.ts';
 import { damaged, splitDocument } from '../box/seal.ts';
 import { takeBack } from '../manifests/take-back.ts';
+import { writeTrashRecord } from './trash-records.ts';
 import { factsKey, keyCopyKey, manifestKey, packsKey, trashKey } from '../object-keys.ts';
 
 /**
- * Moves a manifest to trash: copied afresh, whatever lies there (the copy's stamp is the beginning of its grace time),
- * then deleted. `stillHolds` (the lease) is asked before each step. Can be killed and repeated. Throws `integrity` if
- * the manifest is no longer the one with that seal, `not_found` if it is gone.
+ * Moves a manifest to trash: recorded, copied afresh, whatever lies there (its grace time begins now), then deleted.
+ * `stillHolds` (the lease) is asked before each step. Can be killed and repeated. Throws `integrity` if the manifest is
+ * no longer the one with that seal, `not_found` if it is gone.
  */
 export async function moveToTrash(
-  storage: Storage,
+  repository: Repository,
   backup: Pick<ListedManifest, 'id' | 'seal'>,
   stillHolds: () => Promise<void>,
 ): Promise<void> {
+  const { storage } = repository;
   const object = manifestKey(backup.id);
-  const bytes = await openTrue(storage, object, (stored) => {
-    if (splitDocument(stored, object).seal !== backup.seal) throw damaged(object, 'it has changed since it was read');
-    return stored;
+  const { bytes, dataKey } = await openTrue(storage, object, (stored) => {
+    const { seal, members } = splitDocument(stored, object);
+    if (seal !== backup.seal) throw damaged(object, 'it has changed since it was read');
+    return { bytes: stored, dataKey: members['dataKey'] };
   });
+  const { id, seal } = backup;
+  await stillHolds();
+  await writeTrashRecord(repository, { id, seal, dataKey: typeof dataKey === 'string' ? dataKey : undefined }, 'moved');
   await stillHolds();
   await storage.put(trashKey(backup.id), [bytes], { replace: true });
   await stillHolds();
@@ -80,20 +86,24 @@ export async function findInTrash(
 /**
  * Puts a manifest back, then removes its copy in trash. `stillHolds` (the lease) is asked before the manifest is put
  * and once more after it, packs included: if it rejects then, the manifest is taken back. Throws `integrity` if
- * anything that it names is missing. `hiddenSeal`: it is not in trash, but hidden by a delete marker, and has that
- * seal.
+ * anything that it names is missing. `isHidden`: it is not in trash, but hidden by a delete marker. Cut short, it
+ * leaves what the next one goes on with, and no cleanup deletes.
  */
 export async function takeFromTrash(
-  storage: Storage,
+  repository: Repository,
   manifest: Manifest,
+  seal: string | undefined,
   stillHolds: () => Promise<void>,
-  hiddenSeal?: string,
+  isHidden = false,
 ): Promise<void> {
-  const object = manifestKey(manifest.id);
-  const bytes =
-    hiddenSeal === undefined ? await storage.get(trashKey(manifest.id)) : await readHidden(storage, object, hiddenSeal);
+  const { storage } = repository;
+  const { id, dataKey } = manifest;
+  const object = manifestKey(id);
+  const bytes = isHidden ? await readHidden(storage, object, seal) : await readTrashed(storage, id, seal);
   await requireWhole(storage, manifest);
   await stillHolds();
+  // From now on nothing that was recorded earlier lets it go.
+  await writeTrashRecord(repository, { id, seal, dataKey }, 'back');
   try {
     await storage.put(object, [bytes]);
   } catch (error) {
@@ -107,10 +117,19 @@ export async function takeFromTrash(
     await takeBack(storage, object);
     throw error;
   }
-  if (hiddenSeal === undefined) await storage.remove([trashKey(manifest.id)]);
+  if (!isHidden) await storage.remove([trashKey(id)]);
 }
 
-async function readHidden(storage: Storage, object: string, seal: string): Promise<Buffer> {
+/** The copy as it was read before. */
+async function readTrashed(storage: Storage, id: string, seal: string | undefined): Promise<Buffer> {
+  const object = trashKey(id);
+  return openTrue(storage, object, (stored) => {
+    if (splitDocument(stored, object).seal !== seal) throw damaged(object, 'it has changed since it was read');
+    return stored;
+  });
+}
+
+async function readHidden(storage: Storage, object: string, seal: string | undefined): Promise<Buffer> {
   const found = await openEarlier(storage, object, (stored) => {
     if (splitDocument(stored, object).seal !== seal) throw damaged(object, 'it is another one');
     return stored;

@@ -46,6 +46,9 @@ export function findCollapses(target: string, backups: readonly Dated[]): Stop[]
   });
 }
 
+/** Why what overLimit names stays. */
+export const runLimit = 'one run deletes no more; the next one goes on';
+
 /** What may not go in this run: the newest of those that the rules let go. Both oldest first. */
 export function overLimit(all: readonly Dated[], leaving: readonly Dated[], maxDelete: number | undefined): Dated[] {
   if (maxDelete !== undefined) return leaving.slice(maxDelete);

@@ -5,16 +5,9 @@
  * hour is missing or comes twice.
  */
 import type { RetentionByComponent } from '../../config/config.ts';
-import { findCollapses, overLimit, type Stop } from './guards.ts';
-import {
-  dateAll,
-  keepTag,
-  safetyTag,
-  type Dated,
-  type PolicyBackup,
-  type PolicyComponent,
-  type PolicyPart,
-} from './backups.ts';
+import { anchorsOf, heldBy, isCounting, judged } from './anchors.ts';
+import { findCollapses, overLimit, runLimit, type Stop } from './guards.ts';
+import { dateAll, keepTag, safetyTag, type Dated, type PolicyBackup } from './backups.ts';
 import { keptByRules, hasRules, rulesInWords } from './rules.ts';
 
 export interface Verdict {
@@ -73,30 +66,10 @@ export function applyPolicy(
   }
   const free = leaving.filter(({ id }) => keep.get(id)?.length === 0);
   const tooMany = overLimit(dated, free, maxDelete);
-  note(keep, tooMany, 'one run deletes no more; the next one goes on');
+  note(keep, tooMany, runLimit);
   const verdicts = dated.map((backup) => verdict(backup, keep.get(backup.id) ?? [], policies.get(backup.target)));
   return { verdicts, stops, overLimit: tooMany.length };
 }
-
-/**
- * What has rules, and is counted, by itself. A base backup follows the rules of the database, but neither does a dump
- * stand in for it nor it for a dump: only from the one is there a way to any moment, only the other is restored in
- * parts.
- */
-const judged: readonly {
-  readonly name: string;
-  readonly component: PolicyComponent;
-  readonly isOf: (part: PolicyPart) => boolean;
-}[] = [
-  {
-    name: 'database',
-    component: 'database',
-    isOf: ({ component, kind }) => component === 'database' && kind !== 'base',
-  },
-  { name: 'base', component: 'database', isOf: ({ kind }) => kind === 'base' },
-  { name: 'redis', component: 'redis', isOf: ({ component }) => component === 'redis' },
-  { name: 'files', component: 'files', isOf: ({ component }) => component === 'files' },
-];
 
 function judgeTarget(
   target: string,
@@ -108,12 +81,9 @@ function judgeTarget(
   for (const backup of all) for (const reason of keptForItself(backup, nowMs)) note(keep, [backup], reason);
   for (const { name, component, isOf } of judged) {
     const having = all.filter((each) => each.components.some(isOf));
-    const counting = having.filter(({ future, failing, tags }) => !future && !failing && !tags.includes(safetyTag));
+    const counting = having.filter(isCounting);
     if (!hasRules(policy[component])) note(keep, having, `there is no rule for ${name}`);
-    const newest = counting.at(-1) ?? having.at(-1);
-    if (newest !== undefined) note(keep, [newest], `newest ${name} backup of ${target}`);
-    const proven = having.findLast((each) => each.proven && !each.failing);
-    if (proven !== undefined) note(keep, [proven], `newest proven ${name} backup of ${target}`);
+    for (const { backup, reason } of anchorsOf(target, name, having)) note(keep, [backup], reason);
     for (const [id, reasons] of keptByRules(
       having.filter(({ future }) => !future),
       new Set(counting),
@@ -141,10 +111,9 @@ function keepForLog(
   }
 }
 
-function keptForItself({ hold, unreadableNote, tags, future, takenMs }: Dated, nowMs: number): string[] {
-  const reasons: string[] = [];
-  if (hold !== undefined) reasons.push(hold === '' ? 'on hold' : `on hold: ${hold}`);
-  if (unreadableNote) reasons.push('it has a note that cannot be read: it may be on hold');
+function keptForItself(backup: Dated, nowMs: number): string[] {
+  const { tags, future, takenMs } = backup;
+  const reasons = heldBy(backup);
   if (tags.includes(keepTag)) reasons.push(`tagged ${keepTag}`);
   if (future) reasons.push('dated in the future: its age cannot be told');
   if (tags.includes(safetyTag) && takenMs > nowMs - safetyDays * dayMs) {

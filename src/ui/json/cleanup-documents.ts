@@ -39,7 +39,8 @@ const cleanup = document('cleanup', {
   hidden: z
     .array(z.strictObject({ id: text, hiddenAt: time }))
     .describe(
-      'backups under a delete marker that lifeboat did not set: all that they need stays; undelete shows them again',
+      'backups under a delete marker, or in trash, that lifeboat did not put there: all that they need stays; ' +
+        'undelete shows them again',
     ),
   stopped: text.optional().describe('why no space was freed'),
   warnings: texts,

@@ -52,6 +52,7 @@ const finding = z.strictObject({
     'content',
     'chain',
     'rollback',
+    'hidden',
     'stray',
     'untrusted',
     'differs',

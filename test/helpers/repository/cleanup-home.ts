@@ -16,6 +16,9 @@ import { cleanRepository, type CleanupInternals } from '../../../src/operations/
 import { init } from '../../../src/operations/setup/init.ts';
 import type { BackupResult } from '../../../src/operations/backup/request.ts';
 import type { CleanupRequest, CleanupResult } from '../../../src/operations/cleanup/request.ts';
+import { compactUtc } from '../../../src/lib/time.ts';
+import { trashRecordOf } from '../../../src/repository/deletion/trash-records.ts';
+import { openRecord, sealRecord } from '../../../src/repository/keys/sealed-records.ts';
 import { openArtifacts } from '../../../src/repository/packs/artifact-reader.ts';
 import { openRepository, type Repository } from '../../../src/repository/repository.ts';
 import { openLocalStorage } from '../../../src/storage/local/local.ts';
@@ -32,8 +35,8 @@ export interface CleanupHome extends Disposable {
   backup(tags?: readonly string[]): Promise<DoneBackup>;
   open(storage?: Storage): Promise<Repository>;
   cleanup(request?: Partial<CleanupRequest>, internals?: CleanupInternals, storage?: Storage): Promise<CleanupResult>;
-  /** Every object of the repository looks so much older. */
-  age(ms: number): void;
+  /** Every object of the repository looks so much older, and what was moved to trash was moved so much earlier. */
+  age(ms: number): Promise<void>;
   /** Keys of all objects but leases, sorted. */
   keys(): string[];
   /** Of listed backups, oldest first. */
@@ -85,11 +88,14 @@ export function makeHome(folder = mkdtempSync(join(tmpdir(), 'cleanup-'))): Clea
     backup: async (tags = []) => backUpOnce(await configOf(folder), tags),
     open,
     cleanup: async (request = {}, internals = {}, storage) =>
-      cleanRepository(await open(storage), { dryRun: false, acknowledge: [], maxDelete: 1000, ...request }, quiet(), {
-        policies: keepLast(1),
-        ...internals,
-      }),
-    age: (ms) => {
+      cleanRepository(
+        await open(storage),
+        { dryRun: false, acknowledge: [], adoptTrash: [], maxDelete: 1000, ...request },
+        quiet(),
+        { policies: keepLast(1), ...internals },
+      ),
+    age: async (ms) => {
+      await ageTrash(await open(), ms);
       for (const key of namesIn(root)) {
         const path = join(root, key);
         const at = new Date(Date.now() - ms);
@@ -152,6 +158,21 @@ export async function configOf(folder: string): Promise<LoadedConfig> {
       targets: { main: { files: { paths: [join(folder, 'data')] } } },
     },
   });
+}
+
+/** What only who has the key can do: records of moves, written anew with earlier times. */
+async function ageTrash(repository: Repository, ms: number): Promise<void> {
+  const { storage, keyring } = repository;
+  for await (const { key } of storage.list('notes/')) {
+    if (trashRecordOf(key) === undefined) continue;
+    const { members } = await openRecord(await storage.get(key), key, keyring);
+    const at = new Date(Date.parse(String(members['at'])) - ms);
+    const object = key.replace(/[^/]{16}(?=-[0-9a-f]{4}-(?:moved|back)\.json$)/, compactUtc(at));
+    const { format: _, object: __, dataKey, ...rest } = members;
+    const sealing = { dataKey: await keyring?.open(String(dataKey)), signer: await keyring?.signer() };
+    await storage.remove([key]);
+    await storage.put(object, [sealRecord(object, { ...rest, at: at.toISOString() }, sealing)]);
+  }
 }
 
 export async function readEveryBackup(repository: Repository): Promise<number> {

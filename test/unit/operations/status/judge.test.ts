@@ -250,7 +250,7 @@ test('the repository: damage and a changed past are unhealthy and come first; th
     damaged: [{ id: 'x', object: 'manifests/x.json', reason: 'its seal does not hold' }],
     untrusted: ['u'],
     unchecked: ['c'],
-    hidden: [{ id: 'h', hiddenMs: nowMs }],
+    hidden: [{ id: 'h', by: 'marker', hiddenMs: nowMs }],
     past: ['y', 'h'].map((id) => ({
       kind: 'rollback',
       weight: 'fault',
