@@ -44,6 +44,13 @@ export async function withStorage<T>(
   }
 }
 
+/** How this host calls the place of a repository in what it remembers; no credentials. */
+export function placeOf(location: RepositoryLocation): string {
+  if (location.kind === 'local') return `file://${location.path}`;
+  const bucket = `s3://${location.bucket}/${location.prefix}`;
+  return location.endpoint === undefined ? bucket : `${bucket} at ${location.endpoint}`;
+}
+
 /** Runs `work` with the configured repository. */
 export async function withRepository<T>(
   loaded: LoadedConfig,
@@ -55,7 +62,7 @@ export async function withRepository<T>(
   return withStorage(
     loaded,
     context,
-    async (storage) => work(await openRepository(storage, encryption, stateDir)),
+    async (storage) => work(await openRepository(storage, encryption, stateDir, placeOf(repositoryLocation(loaded)))),
     opening,
   );
 }

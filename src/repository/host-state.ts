@@ -1,8 +1,8 @@
 /**
- * What this host remembers of one repository, under `<state>/repositories/<id>/`: the newest backup of
- * each target and the newest data key it has seen (so that a repository put back to an older state is
- * noticed), its own data key where it holds only public recipients, and opened data keys where a
- * passphrase would be too slow to stretch each time. Secrets are files of mode 0600 and expire.
+ * What this host remembers of one repository, under `<state>/repositories/<id>/`: the newest data key it has seen (so
+ * that a repository put back to an older state is noticed; which backups, see seen-backups.ts), its own data key where
+ * it holds only public recipients, and opened data keys where a passphrase would be too slow to stretch each time.
+ * Secrets are files of mode 0600 and expire.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { link } from 'node:fs/promises';
@@ -24,7 +24,6 @@ const time = z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'it is
 /** 32 bytes in base64. */
 const bytes32 = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
 
-const seenBackupSchema = z.object({ id: z.string(), seal: hex(64), startedAt: time });
 const seenAuditSchema = z.object({ host: z.string(), number: z.int().min(1).max(maxAuditNumber), seal: hex(64) });
 const seenDataKeySchema = z.object({ id: hex(32), createdAt: time });
 const ownDataKeySchema = z.object({ id: hex(32), key: bytes32, createdAt: time });
@@ -36,9 +35,6 @@ const cachedSecretSchema = z.object({
   expiresAt: time,
 });
 const signingKeySchema = z.object({ seed: bytes32 });
-
-/** Of a target: its newest backup, by id, seal (64 hex digits) and beginning. */
-export type SeenBackup = Readonly<z.infer<typeof seenBackupSchema>>;
 
 /** Of the audit log of a host: number and seal (64 hex digits) of a record. */
 export type SeenAudit = Readonly<z.infer<typeof seenAuditSchema>>;
@@ -66,36 +62,6 @@ export class RepositoryState {
   constructor(stateDir: string, repositoryId: string) {
     this.stateDir = stateDir;
     this.#folder = join(stateDir, 'repositories', repositoryId);
-  }
-
-  async newestBackup(target: string): Promise<SeenBackup | undefined> {
-    return readStateFile(join(this.#folder, `newest-${target}.json`), seenBackupSchema, {
-      hint: 'if lifeboat list shows the backups that should be there, remove that file: it is made anew',
-    });
-  }
-
-  /** Remembers a backup of `target` unless a newer one is known. */
-  async rememberBackup(target: string, backup: SeenBackup): Promise<void> {
-    const known = await this.newestBackup(target);
-    if (known !== undefined && Date.parse(known.startedAt) > Date.parse(backup.startedAt)) return;
-    await writeStateFile(join(this.#folder, `newest-${target}.json`), {
-      id: backup.id,
-      seal: backup.seal,
-      startedAt: backup.startedAt,
-    });
-  }
-
-  /**
-   * The backup this host remembers, if `newest` (the newest there is now) is older than it: somebody removed it or put
-   * an older state back.
-   */
-  async rolledBackFrom(
-    target: string,
-    newest: Pick<SeenBackup, 'startedAt'> | undefined,
-  ): Promise<SeenBackup | undefined> {
-    const known = await this.newestBackup(target);
-    if (known === undefined) return undefined;
-    return newest === undefined || Date.parse(newest.startedAt) < Date.parse(known.startedAt) ? known : undefined;
   }
 
   /** The newest record that this host has written to the audit log of `host`. */

@@ -27,6 +27,8 @@ import { resolveBackup, type ResolvedBackup, type ResolveOptions } from './manif
 import { damaged, sealDocument } from './box/seal.ts';
 import type { Signer } from './box/signing.ts';
 import { ownPublicKey, ownSigner, RepositoryState } from './host-state.ts';
+import { otherRepository, rememberedId, rememberId } from './place.ts';
+import { SeenBackups } from './seen-backups.ts';
 import { takeBack } from './manifests/take-back.ts';
 import { keyCopyKey, manifestKey } from './object-keys.ts';
 
@@ -44,15 +46,22 @@ export type RepositoryInfo = z.infer<typeof repositorySchema>;
 
 /**
  * Opens an existing repository. Throws LifeboatError `not_found` without a repository.json, `key` when
- * it and the configuration disagree on encryption, `integrity` when it cannot be parsed.
+ * it and the configuration disagree on encryption, `integrity` when it cannot be parsed, or is another one than this
+ * host remembers at `place` (undefined: it is not asked).
  */
 export async function openRepository(
   storage: Storage,
   encryption: EncryptionConfig,
   stateDir: string,
+  place?: string,
 ): Promise<Repository> {
   const material = parseKeyMaterial(encryption);
-  const info = await openTrue(storage, repositoryObject, parseRepositoryInfo).catch(noneWhereAbsent);
+  const remembered = place === undefined ? undefined : await rememberedId(stateDir, place);
+  const info = await openTrue(storage, repositoryObject, (bytes) => {
+    const found = parseRepositoryInfo(bytes);
+    if (remembered === undefined || found.id === remembered) return found;
+    throw otherRepository(storage.location, found.id, remembered);
+  }).catch(noneWhereAbsent);
   if (info === undefined) {
     throw new LifeboatError(
       'not_found',
@@ -61,6 +70,10 @@ export async function openRepository(
     );
   }
   refuseMismatch(info, material, storage.location);
+  if (place !== undefined && remembered === undefined) {
+    // Who may not write there remembers nothing else either: that is told where it matters.
+    await rememberId(stateDir, place, info.id).catch(() => {});
+  }
   return new Repository(storage, info, material, { stateDir, trustedKeys: parseTrustedKeys(encryption) });
 }
 
@@ -108,6 +121,7 @@ export class Repository implements ManifestHome {
   readonly info: RepositoryInfo;
   readonly repositoryId: string;
   readonly state: RepositoryState;
+  readonly seen: SeenBackups;
   /** Undefined without encryption. */
   readonly keyring: Keyring | undefined;
   readonly #trustedKeys: readonly Buffer[];
@@ -120,6 +134,7 @@ export class Repository implements ManifestHome {
     this.info = info;
     this.repositoryId = info.id;
     this.state = new RepositoryState(stateDir, info.id);
+    this.seen = new SeenBackups(stateDir, info.id);
     this.keyring = material === undefined ? undefined : new Keyring(storage, info.id, material, this.state);
   }
 
@@ -224,7 +239,7 @@ export class Repository implements ManifestHome {
     });
     const seal = bytes.toString('latin1', bytes.length - 68, bytes.length - 4);
     const seen = { id: manifest.id, seal, startedAt: manifest.startedAt };
-    await this.state.rememberBackup(manifest.target, seen).catch((error: unknown) => {
+    await this.seen.remember(manifest.target, seen).catch((error: unknown) => {
       onWarning(`${exists} this host does not remember it, nor would notice its loss: ${messageOf(error)}`);
     });
     return { manifest, seal };

@@ -48,6 +48,7 @@ async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context:
       plan.target,
       plan.components.map(({ source }) => source.kind),
       key.dataKey?.id.toString('hex'),
+      watched.emit,
     );
     const lost = new AbortController();
     const working: RunContext = { ...watched, signal: AbortSignal.any([watched.signal, lost.signal]) };

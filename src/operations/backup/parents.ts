@@ -2,7 +2,7 @@
  * The earlier backups whose chunks a new one may use: for each component the target's newest that has it, sealed under
  * the key we write with.
  */
-import { LifeboatError } from '../../lib/errors.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import { packKey } from '../../repository/packs/index-part.ts';
@@ -12,10 +12,12 @@ import type { ParentBackup } from '../../repository/packs/parent-index.ts';
 import { findLostPacks } from '../../repository/packs/reused-packs.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { readTable } from '../../repository/deletion/trash.ts';
+import { findVanished, vanishedText } from '../../repository/deletion/vanished.ts';
+import type { SeenBackup } from '../../repository/seen-backups.ts';
 import { proofStateOf } from '../proof/state.ts';
 
 export interface Ancestry {
-  /** The target's newest trusted backup. */
+  /** The target's newest trusted backup, be it only in this host's memory. */
   readonly previous: { readonly id: string; readonly seal: string } | undefined;
   /** Ids of the backups to deduplicate against. */
   readonly parents: readonly string[];
@@ -27,6 +29,7 @@ export async function findAncestry(
   target: string,
   kinds: readonly string[],
   dataKeyId: string | undefined,
+  emit: EventSink,
 ): Promise<Ancestry> {
   let previous: ListedManifest | undefined;
   const parents = new Set<string>();
@@ -41,10 +44,29 @@ export async function findAncestry(
     if (fits.length > 0 && (await proofStateOf(repository, listed))?.failing !== true) parents.add(manifest.id);
     if (wanted.size === 0) break;
   }
+  const shown = previous?.manifest;
+  const seen = await newestSeen(repository, target, emit);
+  // What is gone is named all the same: every reader of the new backup sees then that it is missing.
+  const isNewer = seen !== undefined && !(Date.parse(shown?.startedAt ?? '') >= Date.parse(seen.startedAt));
+  const named = isNewer ? seen : previous;
   return {
-    previous: previous?.seal === undefined ? undefined : { id: previous.id, seal: previous.seal },
+    previous: named?.seal === undefined ? undefined : { id: named.id, seal: named.seal },
     parents: [...parents],
   };
+}
+
+/** What this host remembers, and a warning if something of it is gone; nothing about a memory ends a backup. */
+async function newestSeen(repository: Repository, target: string, emit: EventSink): Promise<SeenBackup | undefined> {
+  const warn = (message: string): void => emit({ type: 'warning', message });
+  try {
+    if ((await repository.seen.newest(target)) === undefined) return undefined;
+  } catch (error) {
+    warn(`what this host remembers of earlier backups cannot be read: ${messageOf(error)}`);
+    return undefined;
+  }
+  const [lost, ...others] = await findVanished(repository, target);
+  if (lost !== undefined) warn(`${vanishedText(target, lost, others.length)}; run: lifeboat status`);
+  return repository.seen.newest(target);
 }
 
 /** What the writer needs of them, read anew under our lease: one that has gone meanwhile is no parent. */

@@ -15,6 +15,7 @@ import { moveToTrash } from '../../repository/deletion/trash.ts';
 import { audited, recordDeleted } from '../audit/audited.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import { adoptTrash } from './adopt.ts';
+import { forgetDeleted, vanishedAmong } from './memory.ts';
 import { planCleanup, type CleanupPlan } from './plan.ts';
 import { resultOf, type Cleaned } from './result.ts';
 import { readWalBase, walRules } from './wal.ts';
@@ -195,6 +196,15 @@ async function collect(
   context: RunContext,
 ): Promise<Collected | string> {
   const going = new Set(plan.backups.filter(({ keep }) => !keep).map(({ id }) => id));
+  const vanished = await vanishedAmong(repository, [...internals.policies.keys()]);
+  if (vanished !== undefined) {
+    const reason = `space is not freed: ${vanished}`;
+    context.emit({
+      type: 'warning',
+      message: `${reason}; if it was intended: lifeboat status names what to acknowledge`,
+    });
+    return reason;
+  }
   try {
     return await collectGarbage(repository, {
       graceMs,
@@ -206,7 +216,10 @@ async function collect(
       readBase: async (manifest) => readWalBase(repository, manifest),
       ruleOf: walRules(internals, nowMs),
       window: internals.window,
-      onDeleted: internals.onDeleted ?? (async () => {}),
+      onDeleted: async (deleted) => {
+        await internals.onDeleted?.(deleted);
+        await forgetDeleted(repository, [...internals.policies.keys()], deleted);
+      },
       context,
     });
   } catch (error) {

@@ -3,6 +3,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { readFacts } from '../../repository/backups/facts.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from '../../repository/keys/material.ts';
+import { findVanished, vanishedText } from '../../repository/deletion/vanished.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -86,8 +87,16 @@ async function checkNewest(
   target: string,
   listed: ListedManifest | undefined,
 ): Promise<DoctorCheck> {
-  const lost = await repository.state.rolledBackFrom(target, listed?.manifest);
-  if (lost !== undefined) return rolledBack(name, lost.id);
+  const [lost, ...others] = await findVanished(repository, target);
+  if (lost !== undefined) {
+    const hint = 'find out who did that; if it was intended: lifeboat status names what to acknowledge';
+    return failed(name, vanishedText(target, lost, others.length), hint, 'integrity');
+  }
+  const seen = listed?.manifest === undefined ? await repository.seen.newest(target) : undefined;
+  if (seen !== undefined) {
+    const message = `this host remembers a newer one, ${seen.id}; none that is there can be used`;
+    return failed(name, message, 'find out what became of it: lifeboat status', 'integrity');
+  }
   if (listed?.manifest === undefined) {
     return warned(name, `there is no backup of target ${target} yet`, `lifeboat backup${targetFlag(target)}`);
   }
@@ -100,16 +109,6 @@ async function checkNewest(
   if (Date.now() - Date.parse(manifest.finishedAt) < oldMs) return passed(name, message);
   const hint = `is it scheduled, and does it succeed? Take one now: lifeboat backup${targetFlag(target)}`;
   return warned(name, message, hint);
-}
-
-function rolledBack(name: string, id: string): DoctorCheck {
-  return failed(
-    name,
-    `this host remembers a newer one, ${id}, which is gone: it was removed, or an older state of the repository was ` +
-      'put back',
-    'find out who did that; if it was intended, the next backup ends this',
-    'integrity',
-  );
 }
 
 /** Of a backup that cannot be read, or does not count. Undefined: it can, and does. */

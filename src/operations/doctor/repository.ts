@@ -18,7 +18,7 @@ import { NotFoundError, type Storage } from '../../storage/storage.ts';
 import { checkBackups, findNewest, type NewestBackups } from './backups.ts';
 import { attempt, failed, failedBy, limited, passed, warned } from './check.ts';
 import { checkStorage } from './storage.ts';
-import { repositoryLocation } from '../open-repository.ts';
+import { placeOf, repositoryLocation } from '../open-repository.ts';
 import type { DoctorCheck } from './request.ts';
 import { packsKey } from '../../repository/object-keys.ts';
 
@@ -61,7 +61,7 @@ async function checkOpened(
   let repository: Repository;
   try {
     repository = await limited(context, () =>
-      openRepository(storage, loaded.config.encryption, loaded.config.stateDir),
+      openRepository(storage, loaded.config.encryption, loaded.config.stateDir, placeOf(location)),
     );
   } catch (error) {
     context.signal.throwIfAborted();

@@ -1,7 +1,7 @@
 /**
  * Whether the past is whole: each backup names the one before it, which must be there, in trash, or
- * recorded as deleted; none may be newer in this host's memory than in the repository. A repository that
- * was put back to an older state gives itself away here.
+ * recorded as deleted; and so must what this host remembers. A repository that was put back to an older
+ * state gives itself away here.
  */
 import { auditKey } from '../../repository/audit-names.ts';
 import { readDeleted } from '../../repository/deletion/deleted-records.ts';
@@ -28,6 +28,7 @@ export async function checkPast(
   );
   const isAccounted = async (id: string, seal: string): Promise<boolean> =>
     sealed.some((each) => each.id === id && each.seal === seal) || (await deleted()).has(`${id} ${seal}`);
+  const told = new Set<string>();
   for (const { id, previous, folder } of sealed) {
     if (previous === undefined || folder !== 'manifests/' || (await isAccounted(previous.id, previous.seal))) continue;
     const found = backups.find((each) => each.id === previous.id);
@@ -38,12 +39,20 @@ export async function checkPast(
         ? 'it is gone: the next backup names it, and nothing records that it was deleted'
         : 'it is not the one that the next backup names: somebody replaced it';
     ledger.fault('chain', manifestKey(previous.id), problem, [id]);
+    told.add(previous.id);
   }
   const all = new Set([...targets, ...sealed.flatMap(({ target }) => target ?? [])]);
   // One that is there, but damaged or without a key, is told as that.
   const isThere = async (id: string, seal: string): Promise<boolean> =>
     backups.some((each) => each.id === id && each.trust !== 'sealed') || isAccounted(id, seal);
-  for (const target of all) await checkMemory(repository, target, sealed, isThere, ledger);
+  const past = { sealed, isAccounted: isThere, told };
+  for (const target of all) await checkMemory(repository, target, past, ledger);
+}
+
+interface Past {
+  readonly sealed: readonly KnownBackup[];
+  readonly isAccounted: (id: string, seal: string) => Promise<boolean>;
+  readonly told: ReadonlySet<string>;
 }
 
 /** What lies under delete markers, or in trash, must be there because lifeboat put it there. */
@@ -56,29 +65,23 @@ export async function checkHidden(repository: Repository, ledger: Ledger): Promi
   }
 }
 
-/** What this host has seen must still be there. */
+/** What this host has seen must still be there; `told`: ids of which that is said already. */
 async function checkMemory(
   repository: Repository,
   target: string,
-  sealed: readonly KnownBackup[],
-  isAccounted: (id: string, seal: string) => Promise<boolean>,
+  { sealed, isAccounted, told }: Past,
   ledger: Ledger,
 ): Promise<void> {
+  const seen = await repository.seen.all(target);
   const newest = sealed
     .filter((each) => each.folder === 'manifests/' && each.target === target)
     .toSorted((a, b) => Date.parse(b.startedAt ?? '') - Date.parse(a.startedAt ?? ''))[0];
-  const remembered = await repository.state.rolledBackFrom(
-    target,
-    newest?.startedAt === undefined ? undefined : { startedAt: newest.startedAt },
-  );
-  if (remembered === undefined || (await isAccounted(remembered.id, remembered.seal))) return;
-  ledger.fault(
-    'rollback',
-    manifestKey(remembered.id),
-    `this host has seen it, taken ${remembered.startedAt}; now the newest of target ${target} is ` +
-      (newest?.id ?? 'none'),
-    [remembered.id],
-  );
+  // Without a key nobody can tell what was deleted; the newest never is.
+  for (const { id, seal, startedAt } of repository.canRead ? seen : seen.slice(0, 1)) {
+    if (told.has(id) || (await isAccounted(id, seal))) continue;
+    const problem = `this host has seen it, taken ${startedAt}; now the newest of target ${target} is `;
+    ledger.fault('rollback', manifestKey(id), problem + (newest?.id ?? 'none'), [id]);
+  }
 }
 
 /**

@@ -11,13 +11,14 @@ import type { RunContext } from '../../lib/events.ts';
 import { writeFileAtomic } from '../../lib/fs.ts';
 import { Secret } from '../../lib/secret.ts';
 import { createRepository } from '../../repository/create.ts';
+import { rememberedId, rememberId } from '../../repository/place.ts';
 import { openRepository, readRepositoryInfo } from '../../repository/repository.ts';
 import { installRescue, rescueSum } from '../../repository/rescue/install.ts';
 import { argumentsOf, record } from '../audit/audited.ts';
 import { initialConfig } from './initial-config.ts';
 import { writeNewSecret } from './keys.ts';
 import { addNpmScripts } from './npm-scripts.ts';
-import { repositoryLocation, withStorage } from '../open-repository.ts';
+import { placeOf, repositoryLocation, withStorage } from '../open-repository.ts';
 import type { InitOptions, InitRequest, InitResult } from './request.ts';
 import type { Operation } from '../operation.ts';
 import { given, pathOf, repositoryNeeds } from '../complete.ts';
@@ -37,6 +38,7 @@ export const initOperation: Operation<InitOptions, InitRequest, InitResult> = {
 export async function init(loaded: LoadedConfig, request: InitRequest, context: RunContext): Promise<InitResult> {
   repositoryLocation(loaded);
   const created: string[] = [];
+  const warnings: string[] = [];
   const startedMs = Date.now();
   const key = await ensureKey(loaded, request, created);
   if (loaded.file === undefined && request.configPath !== undefined) {
@@ -51,7 +53,7 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
     async (storage) => {
       const { stateDir } = loaded.config;
       if ((await readRepositoryInfo(storage)) !== undefined) {
-        const repository = await openRepository(storage, key.encryption, stateDir);
+        const repository = await openRepository(storage, key.encryption, stateDir, placeOf(repositoryLocation(loaded)));
         if (request.rescueScript === true) {
           await installRescue(storage);
           created.push('rescue/rescue.mjs', 'rescue/README.md');
@@ -60,6 +62,11 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
         return { id: repository.repositoryId, location: storage.location, rescueSha256: await rescueSum(), publicKey };
       }
       const { repository, rescueSha256, signingKey } = await createRepository(storage, key.encryption, stateDir);
+      const place = placeOf(repositoryLocation(loaded));
+      const known = await rememberedId(stateDir, place).catch(() => undefined);
+      if (known !== undefined) warnings.push(`this host has seen another repository there before, ${known}`);
+      // Who makes one says what lies there from now on.
+      await rememberId(stateDir, place, repository.repositoryId).catch(() => {});
       created.push(storage.location);
       return { id: repository.repositoryId, location: storage.location, rescueSha256, publicKey: signingKey };
     },
@@ -92,7 +99,7 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
     rescueSha256: made.rescueSha256,
     publicKey: made.publicKey,
     nextSteps: nextSteps(loaded, loaded.file ?? request.configPath, key.file),
-    warnings: key.encryption.enabled ? [] : [withoutEncryption],
+    warnings: [...warnings, ...(key.encryption.enabled ? [] : [withoutEncryption])],
   };
 }
 

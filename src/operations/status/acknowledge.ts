@@ -8,14 +8,15 @@ import type { RunContext } from '../../lib/events.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
 import { acquireLease } from '../../repository/leases/acquire.ts';
 import { writeNote } from '../../repository/backups/notes.ts';
-import type { Repository } from '../../repository/repository.ts';
+import { rememberId } from '../../repository/place.ts';
+import { readRepositoryInfo, repositoryObject, type Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
-import { withRepository } from '../open-repository.ts';
+import { placeOf, repositoryLocation, withRepository, withStorage } from '../open-repository.ts';
 import { statusDefaults, type AcknowledgeOptions, type AcknowledgeRequest, type AcknowledgeResult } from './request.ts';
 import { mayBeAcknowledged } from './status.ts';
 import { keepAcknowledged } from './acknowledged.ts';
 import { judge } from './judge.ts';
-import { survey } from './survey.ts';
+import { survey, type Survey } from './survey.ts';
 import type { Operation } from '../operation.ts';
 import { given, surveyNeeds } from '../complete.ts';
 
@@ -34,12 +35,11 @@ async function acknowledgeWarning(
   context: RunContext,
 ): Promise<AcknowledgeResult> {
   const { config } = loaded;
+  const accepted = /^repository:(.+)$/.exec(warning)?.[1];
+  if (accepted !== undefined) return { warning, message: await acceptRepository(loaded, accepted, context), reason };
   return withRepository(loaded, context, async (repository) => {
-    const found = judge(await survey(loaded, repository, undefined, Date.now(), context), {
-      ...config.monitoring,
-      maxAgeMs: undefined,
-      days,
-    });
+    const surveyed = await survey(loaded, repository, undefined, Date.now(), context);
+    const found = judge(surveyed, { ...config.monitoring, maxAgeMs: undefined, days });
     const names = found.map(({ id }) => id);
     const meant = found.find(({ id }) => id === warning);
     if (meant === undefined) {
@@ -63,7 +63,29 @@ async function acknowledgeWarning(
       { at: new Date().toISOString(), by: ownIdentity().user, reason },
       new Set(names),
     );
+    // What is gone, and meant to be, is no longer missed, nor named by the next backup.
+    if (warning.startsWith('rollback:')) await forgetVanished(repository, surveyed);
     return { warning, message: meant.message, reason };
+  });
+}
+
+async function forgetVanished({ seen }: Repository, { past, targets }: Survey): Promise<void> {
+  const gone = new Set(past.filter(({ kind }) => kind === 'rollback').flatMap(({ backups }) => backups));
+  for (const { name } of targets) await seen.forget(name, gone);
+}
+
+/** The place of the configured repository has another one now, with that id, and is to be used. */
+async function acceptRepository(loaded: LoadedConfig, id: string, context: RunContext): Promise<string> {
+  return withStorage(loaded, context, async (storage) => {
+    const found = (await readRepositoryInfo(storage))?.id;
+    if (found !== id) {
+      throw new LifeboatError('not_found', `the repository at ${storage.location} does not have the id ${id}`, {
+        state: 'nothing was changed',
+        hint: found === undefined ? `it has no ${repositoryObject}` : `it has ${found}`,
+      });
+    }
+    await rememberId(loaded.config.stateDir, placeOf(repositoryLocation(loaded)), id);
+    return `the repository at ${storage.location} is the one with the id ${id}`;
   });
 }
 

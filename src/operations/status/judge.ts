@@ -26,6 +26,7 @@ function ofObjects({ damaged, hidden, past, targets }: Survey): StatusReason[] {
   // That they are missed is no news.
   const gone = new Set(hidden.map(({ id }) => manifestKey(id)));
   const missed = past.filter(({ object }) => !gone.has(object));
+  const rollbacks = missed.filter(({ kind }) => kind === 'rollback').toSorted((a, b) => (a.object < b.object ? 1 : -1));
   const reasons = [
     ...damaged.map(({ id, object, reason }) =>
       unhealthy(`damaged:${id}`, `${object} cannot be used: ${reason}`, `lifeboat validate ${id}`),
@@ -33,12 +34,26 @@ function ofObjects({ damaged, hidden, past, targets }: Survey): StatusReason[] {
     ...hidden.map((each) =>
       unhealthy(`hidden:${each.id}`, hiddenWarning(each).message, `lifeboat undelete ${each.id}`),
     ),
-    ...missed.map(({ kind, object, problem }) =>
-      unhealthy(`${kind}:${object}`, `${object}: ${problem}`, 'lifeboat integrity'),
-    ),
+    ...missed
+      .filter(({ kind }) => kind !== 'rollback')
+      .map(({ kind, object, problem }) =>
+        unhealthy(`${kind}:${object}`, `${object}: ${problem}`, 'lifeboat integrity'),
+      ),
+    ...ofRollbacks(rollbacks),
   ];
   if (targets.length > 0) return reasons;
   return [...reasons, unhealthy('no-target', 'nothing to back up is configured', 'lifeboat init')];
+}
+
+/** One reason for all that vanished at once. */
+function ofRollbacks([newest, ...others]: Survey['past']): StatusReason[] {
+  if (newest === undefined) return [];
+  const { object, problem } = newest;
+  const ids = others.flatMap(({ backups }) => backups).slice(0, 3);
+  const more = others.length > ids.length ? ', …' : '';
+  const also =
+    others.length === 0 ? '' : `; so are ${counted(others.length, 'other')} that it has seen: ${ids.join(', ')}${more}`;
+  return [unhealthy(`rollback:${object}`, `${object} is gone: ${problem}${also}`, 'lifeboat integrity')];
 }
 
 function ofTrust({ untrusted, unchecked, keys }: Survey): StatusReason[] {

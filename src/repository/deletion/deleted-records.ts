@@ -26,6 +26,17 @@ export async function readDeleted(repository: Repository, objects: Iterable<stri
   return deleted;
 }
 
+/**
+ * The same of all records that were written since `sinceMs`: a backup is recorded as deleted only after it was written.
+ */
+export async function deletedSince(repository: Repository, sinceMs: number): Promise<Set<string>> {
+  const objects: string[] = [];
+  for await (const { key, modifiedMs } of repository.storage.list('audit/')) {
+    if (modifiedMs >= sinceMs) objects.push(key);
+  }
+  return readDeleted(repository, objects);
+}
+
 async function deletedBy(repository: Repository, object: string): Promise<string[]> {
   try {
     const { members, authenticity } = await openRecord(

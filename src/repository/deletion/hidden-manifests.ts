@@ -5,7 +5,7 @@
  * finish their work.
  */
 import { NotFoundError, isDenied, type ObjectVersion, type Storage } from '../../storage/storage.ts';
-import { readDeleted } from './deleted-records.ts';
+import { deletedSince } from './deleted-records.ts';
 import { isBackupId } from '../manifests/ids.ts';
 import { packKey } from '../packs/index-part.ts';
 import { readHiddenManifest, type ListedManifest } from '../manifests/listing.ts';
@@ -53,7 +53,7 @@ export async function findHiddenManifests(repository: Repository, records?: Tras
     found.push({ id, by: 'marker', hiddenMs: newest.modifiedMs, listed });
   }
   if (found.length === 0) return { unexplained: [], recorded: [] };
-  const deleted = await recordedSince(repository, Math.min(...found.map(({ listed }) => listed.modifiedMs)));
+  const deleted = await deletedSince(repository, Math.min(...found.map(({ listed }) => listed.modifiedMs)));
   const known = records ?? (await TrashRecords.list(repository));
   const unexplained: HiddenManifest[] = [];
   const recorded: HiddenManifest[] = [];
@@ -155,13 +155,4 @@ async function isThere(storage: Storage, key: string): Promise<boolean> {
     if (error instanceof NotFoundError) return false;
     throw error;
   }
-}
-
-/** A backup is recorded as deleted only after it was written. */
-async function recordedSince(repository: Repository, sinceMs: number): Promise<Set<string>> {
-  const objects: string[] = [];
-  for await (const { key, modifiedMs } of repository.storage.list('audit/')) {
-    if (modifiedMs >= sinceMs) objects.push(key);
-  }
-  return readDeleted(repository, objects);
 }

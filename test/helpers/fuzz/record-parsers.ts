@@ -16,6 +16,7 @@ import { readDeleted } from '../../../src/repository/deletion/deleted-records.ts
 import { encryptToRecipient, newIdentity, recipientOf } from '../../../src/repository/keys/age.ts';
 import { encodeKeyFile, newDataKey, openKeyFile, parseKeyFile } from '../../../src/repository/keys/file.ts';
 import type { Repository } from '../../../src/repository/repository.ts';
+import { SeenBackups } from '../../../src/repository/seen-backups.ts';
 import type { EmergencyPlan } from '../../../src/operations/emergency/plan.ts';
 import type { Parser } from './run.ts';
 
@@ -104,6 +105,7 @@ const planDocument = { format: 1, object: 'emergency-plan', repository: hex, pla
 const key32 = Buffer.alloc(32, 7).toString('base64');
 const hostState = [
   { id, seal: hex, startedAt: time },
+  { id, seal: hex, startedAt: time, before: [{ id, seal: hex, startedAt: time }] },
   { host: 'vm', number: 7, seal: hex },
   { id: hex.slice(32), createdAt: time },
   { id: hex.slice(32), key: key32, createdAt: new Date().toISOString() },
@@ -123,7 +125,7 @@ async function readHostState(bytes: Buffer): Promise<void> {
     writeFileSync(join(stateDir, 'signing-key.json'), bytes);
     const state = new RepositoryState(stateDir, 'r');
     const asked = await Promise.allSettled([
-      state.rolledBackFrom('main', { startedAt: time }),
+      new SeenBackups(stateDir, 'r').all('main'),
       state.newestAudit('vm'),
       state.newestDataKey(),
       state.cachedSecret('n', 'passphrase'),

@@ -5,15 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { ownPublicKey, ownSigner, RepositoryState } from '../../../src/repository/host-state.ts';
+import { mostSeen, SeenBackups, type SeenBackup } from '../../../src/repository/seen-backups.ts';
 
 let stateDir: string;
 let folder: string;
 let state: RepositoryState;
+let seen: SeenBackups;
 beforeEach(() => {
   stateDir = mkdtempSync(join(tmpdir(), 'host-state-'));
   folder = join(stateDir, 'repositories', 'r');
   mkdirSync(folder, { recursive: true });
   state = new RepositoryState(stateDir, 'r');
+  seen = new SeenBackups(stateDir, 'r');
 });
 afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
 
@@ -47,8 +50,8 @@ test('a torn memory is an error that names the file, never the same as none', as
       message: new RegExp(`/${name}\\.json, .* is damaged`),
       hint: /remove that file/,
     });
-    await assert.rejects(state.rolledBackFrom('main', newest), told('newest-main'), text);
-    await assert.rejects(state.rememberBackup('main', { ...newest, seal: '0'.repeat(64) }), told('newest-main'), text);
+    await assert.rejects(seen.all('main'), told('newest-main'), text);
+    await assert.rejects(seen.remember('main', { ...newest, seal: '0'.repeat(64) }), told('newest-main'), text);
     await assert.rejects(state.newestAudit('h'), told('audit-h'), text);
     await assert.rejects(state.newestDataKey(), told('newest-data-key'), text);
     await assert.rejects(state.ownDataKey(), told('own-data-key'), text);
@@ -64,9 +67,15 @@ test('what only spares time is made anew', async () => {
 
 test('state as older versions wrote it is read', async () => {
   const write = (name: string, value: object): void => writeFileSync(join(folder, name), JSON.stringify(value));
-  const seen = { id: 'x', seal: 'a'.repeat(64), startedAt: '2026-01-01T00:00:00.000Z' };
-  write('newest-main.json', seen);
-  assert.deepEqual(await state.newestBackup('main'), seen);
+  const newest = { id: 'x', seal: 'a'.repeat(64), startedAt: '2026-01-01T00:00:00.000Z' };
+  write('newest-main.json', newest);
+  assert.deepEqual(await seen.all('main'), [newest]);
+  const later = { ...newest, id: 'y', startedAt: '2026-01-02T00:00:00.000Z' };
+  await seen.remember('main', later);
+  await seen.remember('main', newest);
+  assert.deepEqual(await seen.all('main'), [later, newest]);
+  await seen.forget('main', new Set(['x', 'y']));
+  assert.deepEqual(await seen.all('main'), []);
   write('audit-h.json', { host: 'h', number: 7, seal: 'a'.repeat(64) });
   assert.equal((await state.newestAudit('h'))?.number, 7);
   const createdAt = new Date().toISOString();
@@ -74,4 +83,17 @@ test('state as older versions wrote it is read', async () => {
   assert.equal((await state.newestDataKey())?.createdAt, createdAt);
   write('own-data-key.json', { id: 'b'.repeat(32), key: Buffer.alloc(32, 5).toString('base64'), createdAt });
   assert.deepEqual((await state.ownDataKey())?.key, Buffer.alloc(32, 5));
+});
+
+test('so many backups are remembered, the newest ones', async () => {
+  const of = (n: number): SeenBackup => ({
+    id: `b${n}`,
+    seal: 'a'.repeat(64),
+    startedAt: new Date(n * 1000).toISOString(),
+  });
+  const all = Array.from({ length: mostSeen }, (_, n) => of(n)).toReversed();
+  writeFileSync(join(folder, 'newest-full.json'), JSON.stringify({ ...all[0], before: all.slice(1) }));
+  await seen.remember('full', of(mostSeen));
+  const ids = (await seen.all('full')).map(({ id }) => id);
+  assert.deepEqual([ids.length, ids[0], ids.at(-1)], [mostSeen, `b${mostSeen}`, 'b1']);
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { AbortedError, LifeboatError } from '../../../../src/lib/errors.ts';
+import { findVanished } from '../../../../src/repository/deletion/vanished.ts';
 import { readFacts } from '../../../../src/repository/backups/facts.ts';
 import type { Manifest } from '../../../../src/repository/manifests/manifest.ts';
 import { StorageError } from '../../../../src/storage/storage.ts';
@@ -189,13 +190,18 @@ test('trash is listed the same way', async () => {
   );
 });
 
-test('the state folder remembers the newest backup and notices when it is gone', async () => {
-  const gone = async (newestNow: typeof newest | undefined): Promise<string | undefined> =>
-    (await repository.state.rolledBackFrom('main', newestNow))?.id;
-  assert.equal(await gone(newest), undefined);
-  assert.equal(await gone(second), newest.id);
-  assert.equal(await gone(undefined), newest.id);
-  assert.equal(await repository.state.rolledBackFrom('never backed up', undefined), undefined);
+test('the state folder remembers what was seen, newest first, and notices what is gone', async () => {
+  const gone = async (): Promise<string[]> => (await findVanished(repository, 'main')).map(({ id }) => id);
+  assert.deepEqual(await gone(), []);
+  assert.equal((await repository.seen.newest('main'))?.id, newest.id);
+  for (const { id } of [newest, second]) renameSync(file(id), join(home.root, `${id}.kept`));
+  // The second one's copy lies in trash.
+  assert.deepEqual(await gone(), [newest.id]);
+  rmSync(join(home.root, `trash/${second.id}.json`));
+  assert.deepEqual(await gone(), [newest.id, second.id]);
+  for (const { id } of [newest, second]) renameSync(join(home.root, `${id}.kept`), file(id));
+  assert.deepEqual(await gone(), []);
+  assert.deepEqual(await findVanished(repository, 'never backed up'), []);
 });
 
 test('a record opens under its own name only', async () => {
@@ -238,7 +244,7 @@ test('a lease or pack lost while the manifest was put: it is taken back, and not
     assert.deepEqual(seen, [false, true].slice(0, failAt));
     assert.equal(existsSync(file(id)), false);
   }
-  assert.equal((await repository.state.newestBackup('main'))?.id, newest.id);
+  assert.equal((await repository.seen.newest('main'))?.id, newest.id);
 });
 
 test('stopped, or without an answer, once the manifest is there: the backup stays, with a warning', async () => {
@@ -253,7 +259,7 @@ test('stopped, or without an answer, once the manifest is there: the backup stay
     };
     await repository.publishManifest(draft, key, stillHolds, (message) => warnings.push(message));
     assert.equal((await repository.readManifest(id)).manifest?.id, id);
-    assert.equal((await repository.state.newestBackup('main'))?.id, id);
+    assert.equal((await repository.seen.newest('main'))?.id, id);
     assert.match(warnings.join(), new RegExp(`${id} is stored.*${error.message}`));
   }
 });
