@@ -21,6 +21,8 @@ import { accountRepository } from '../../src/operations/integrity/integrity.ts';
 import { cleanRepository } from '../../src/operations/cleanup/cleanup.ts';
 import { undelete } from '../../src/operations/cleanup/undelete.ts';
 import type { CleanupRequest, CleanupResult } from '../../src/operations/cleanup/request.ts';
+import { list } from '../../src/operations/list/list.ts';
+import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { status } from '../../src/operations/status/status.ts';
 import { createRepository } from '../../src/repository/create.ts';
 import { hold } from '../../src/operations/cleanup/hold.ts';
@@ -150,6 +152,10 @@ test('what somebody else moved to trash stays, whole, and is told; undelete and 
     await reasonsOf(home),
     ids.map((id) => `hidden:${id} -> lifeboat undelete ${id}`),
   );
+  const told: string[] = [];
+  const emit = (event: LifeboatEvent): void => void (event.type === 'warning' ? told.push(event.message) : 0);
+  assert.deepEqual((await list(home.loaded, {}, { ...quiet(), emit })).backups, []);
+  for (const id of ids) assert.match(told.join('\n'), new RegExp(`backup ${id} lies in trash since`));
   const { findings } = await accountRepository(home.loaded, {}, quiet());
   assert.deepEqual(
     findings.filter(({ kind }) => kind === 'hidden').map(({ weight, backups }) => [weight, ...backups]),
