@@ -161,7 +161,7 @@ export class Repository implements ManifestHome {
    * Whether a key that only trusted people have stands behind a backup. Without encryption all that is whole counts,
    * whoever made it; but only what this host or a listed writer signed may also say who gets which rights.
    */
-  async vouchesFor({ trust, signedBy }: ListedManifest): Promise<boolean> {
+  async vouchesFor({ trust, signedBy }: Pick<ListedManifest, 'trust' | 'signedBy'>): Promise<boolean> {
     if (trust !== 'sealed') return false;
     if (this.keyring !== undefined) return true;
     const own = await ownPublicKey(this.state.stateDir);

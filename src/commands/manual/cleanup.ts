@@ -11,10 +11,10 @@ export const manual: Manual = {
       'command reads. It stops by itself where the newest backup has collapsed to less than half of its usual size ' +
       '(--acknowledge says that this is intended), or where more would go than --max-delete allows.',
     'Only what lifeboat has moved to trash itself, by a record that is signed, leaves it. What lies there without ' +
-      'one (moved by an older version, by another host to an unencrypted repository, or by an intruder) stays with ' +
-      'all that it needs, and is told; lifeboat undelete takes it back, and --adopt-trash lets it go once its grace ' +
-      'time has passed, which then begins anew. The newest and the newest proven backup of a target stay in trash, ' +
-      'too, when no live one stands in for them.',
+      'one (moved by an older version, by an intruder, or, without encryption, by a host whose key trustedKeys does ' +
+      'not list) stays with all that it needs, and is told; lifeboat undelete takes it back, and --adopt-trash lets ' +
+      'it go once its grace time has passed, which then begins anew. The newest and the newest proven backup of a ' +
+      'target stay in trash, too, when no live one stands in for them.',
     '--dry-run prints each backup with the reason why it is kept or not, and changes nothing. The run may be ' +
       'interrupted at any time: the next one goes on, and no backup that is listed is ever incomplete.',
   ],

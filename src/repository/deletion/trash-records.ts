@@ -12,7 +12,6 @@ import { LifeboatError } from '../../lib/errors.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
 import { compactUtc } from '../../lib/time.ts';
 import { everStored, openEarlier, type StoredOnce } from '../earlier-versions.ts';
-import { ownPublicKey, ownSigner } from '../host-state.ts';
 import { distrustOf, openRecord, sealRecord, type OpenedDocument } from '../keys/sealed-records.ts';
 import { isBackupId } from '../manifests/ids.ts';
 import type { Repository } from '../repository.ts';
@@ -65,8 +64,8 @@ export async function writeTrashRecord(
   const { host, user } = ownIdentity();
   const key = {
     dataKey: dataKey === undefined ? undefined : await repository.keyring?.open(dataKey, id),
-    // Without encryption the seal vouches for nothing; this host's signature does, to this host.
-    signer: await (repository.keyring?.signer() ?? ownSigner(repository.state.stateDir)),
+    // Without encryption the seal vouches for nothing; this signature does.
+    signer: await repository.signer(),
   };
   const members = { at: at.toISOString(), host, user, manifestSeal: seal, state };
   await repository.storage.put(object, [sealRecord(object, members, key)]);
@@ -151,9 +150,8 @@ export class TrashRecords {
   }
 
   async #isForeign(opened: OpenedDocument): Promise<boolean> {
-    if (this.#repository.keyring !== undefined) return distrustOf(opened) !== undefined;
-    const own = await ownPublicKey(this.#repository.state.stateDir);
-    return opened.signedBy === undefined || opened.signedBy !== own?.toString('base64');
+    if (distrustOf(opened) !== undefined) return true;
+    return !(await this.#repository.vouchesFor({ trust: 'sealed', signedBy: opened.signedBy }));
   }
 }
 

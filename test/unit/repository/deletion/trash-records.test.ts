@@ -77,12 +77,14 @@ for (const [name, config] of [
   });
 }
 
-test('without encryption only what this host has signed counts', async () => {
+test('without encryption only what this host or a listed writer has signed counts', async () => {
   const config = encryption({ enabled: false });
   const { repository, listed } = await made(config);
   await moveToTrash(repository, listed, stillHolds);
   assert.deepEqual(await unexplained(await home.open(config, 'b')), [listed.id]);
   assert.deepEqual(await unexplained(await home.open(config, 'a')), []);
+  const trustedKeys = [(await repository.signer()).publicKey.toString('base64')];
+  assert.deepEqual(await unexplained(await home.open(encryption({ enabled: false, trustedKeys }), 'b')), []);
 });
 
 test('its time counts from the record, whatever stamp somebody gave the copy', async () => {
