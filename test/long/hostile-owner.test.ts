@@ -43,7 +43,7 @@ function makePrecious(path: string): () => void {
 
 /** Exchanges anything below the bench's folders for links to root's, puts it back, and plants journals and pipes. */
 function watcherOf(bench: Bench, precious: string, pid: number): string {
-  const [folders, start] = [['repository', 'state', 'restored', 'out'], processStart(pid)];
+  const [folders, start] = [['repository', 'state', 'restored', 'out', 'live'], processStart(pid)];
   const journal = `{"add":{"path":"${precious}"}}\\n{"add":{"pid":${pid},"start":"${start}"}}\\n`;
   return `
     globalThis.turn = (globalThis.turn ?? 0) + 1;
@@ -78,14 +78,25 @@ for (const [who, wrapper] of [
     for (const path of [own, join(own, 'data'), join(own, 'tmp')]) mkdirSync(path);
     writeFileSync(join(own, 'data/a'), 'content');
     if (wrapper !== undefined) for (const path of [own, join(own, 'data'), join(own, 'tmp')]) chownSync(path, 33, 33);
-    for (const name of ['repository', 'state', 'restored', 'out']) {
+    for (const name of ['repository', 'state', 'restored', 'out', 'live']) {
       mkdirSync(join(bench.folder, name));
       // Everybody may write there, or the service user could not even begin.
       chmodSync(join(bench.folder, name), 0o777);
       chownSync(join(bench.folder, name), intruder.uid, intruder.gid);
     }
+    for (const name of ['a', 'b/c', 'b/d']) {
+      const path = join(bench.folder, 'live', name);
+      mkdirSync(path, { recursive: true });
+      writeFileSync(join(path, 'file'), name);
+      chmodSync(path, 0o777);
+    }
     chownSync(bench.folder, intruder.uid, intruder.gid);
-    bench.env = { ...bench.env, BACKUP_FILES: join(own, 'data'), TMPDIR: join(own, 'tmp'), HOME: own };
+    bench.env = {
+      ...bench.env,
+      BACKUP_FILES: `${join(own, 'data')}:${join(bench.folder, 'live')}`,
+      TMPDIR: join(own, 'tmp'),
+      HOME: own,
+    };
     const options = wrapper === undefined ? {} : { wrapper: [...wrapper] };
     await bench.run('init', options);
     await bench.run('backup', options);
@@ -100,6 +111,9 @@ for (const [who, wrapper] of [
         'validate --deep',
         'integrity --drill',
         'restore latest --to-dir restored/new',
+        `restore latest --to-dir live/b --path ${join(own, 'data')}`,
+        `restore latest --into-live --no-backup --confirm main --path ${join(bench.folder, 'live/b')}`,
+        'restore latest --into-live --no-backup --confirm main',
         'export latest out/new',
         'status',
         'doctor',
@@ -107,6 +121,8 @@ for (const [who, wrapper] of [
         'cleanup',
         'hold latest',
         'unlock',
+        'keys list',
+        'emergency-restore plan',
       ]) {
         const { exitCode, stdout, stderr } = await bench.run(line, options);
         assert.notEqual(exitCode, 1, `${line}: ${stderr}`);
