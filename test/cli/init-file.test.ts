@@ -56,7 +56,7 @@ for (const [name, { argv = [], env = {}, stays = {} }] of Object.entries(sources
       configPath: join(folder, 'lifeboat.config.json'),
     });
     const target = config.targets.get('main');
-    assert.equal(target?.postgres?.url.reveal(), 'postgres://app:secret@db/shop');
+    assert.equal(target?.postgres?.url.reveal(), 'postgres://app:secret@db:5432/shop');
     assert.equal(target?.redis?.url.reveal(), 'redis://cache');
     assert.ok(config.encryption.key !== undefined || config.encryption.passphrase?.reveal() === 'words');
     const recipe = made.stdout.includes('cron does not know');
