@@ -165,9 +165,15 @@ test('the disk of the repository is full: 15, and the next backup works once the
   });
 });
 
+/** In a place where this host has seen another repository, which init would tell of. */
+async function initAnew(): Promise<void> {
+  rmSync(join(bench.stateDir, 'places'), { recursive: true, force: true });
+  await bench.json('init');
+}
+
 test('the disk of a restore is full: 15, and nothing is there that looks restored', async () => {
   using _ = mountAt(bench.repository, '200m');
-  await bench.json('init');
+  await initAnew();
   await bench.backup();
   using disk = mountAt(join(bench.folder, 'small'), '30m');
   const to = join(bench.folder, 'small', 'files');
@@ -200,7 +206,7 @@ test('no room in TMPDIR for the Redis snapshot: 15, known before or found on the
 
 test('the repository is removed, or damaged, under a running backup: it is not recorded as good', async () => {
   using _ = mountAt(bench.repository, '200m');
-  await bench.json('init');
+  await initAnew();
   const command = await bench.start('backup');
   while (namesBelow(join(bench.repository, 'packs')).length < 2) await sleep(5);
   rmSync(join(bench.repository, 'packs'), { recursive: true, force: true });
@@ -212,7 +218,7 @@ test('the repository is removed, or damaged, under a running backup: it is not r
 
 test('a pack that a new backup would use again is lost: a warning, and what it held is stored anew', async () => {
   using _ = mountAt(bench.repository, '300m');
-  await bench.json('init');
+  await initAnew();
   const first = await bench.backup();
   const [pack = '', other = ''] = namesBelow(join(bench.repository, 'packs')).map((name) =>
     join(bench.repository, 'packs', name),
