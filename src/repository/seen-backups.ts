@@ -4,10 +4,10 @@
  * this is meant. Of older ones none needs to be remembered: a manifest names the one before it, so whoever takes away
  * an older one leaves one that names what is gone, or takes away one that is remembered.
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { stateFolderHint, tellingFileErrors } from '../lib/file-errors.ts';
+import { removeFile } from '../lib/held-files.ts';
 import { readStateFile, writeStateFile } from './state-file.ts';
 
 const seenBackupSchema = z.object({
@@ -67,7 +67,7 @@ export class SeenBackups {
     const path = this.#path(target);
     if (newest !== undefined) return writeStateFile(path, { ...newest, before: before.slice(0, mostSeen - 1) });
     return tellingFileErrors('cannot write to the state folder', { hint: stateFolderHint }, async () =>
-      rm(path, { force: true }),
+      removeFile(path),
     );
   }
 
