@@ -168,6 +168,7 @@ test('all green: exit code 0, everything said once, nothing left', async () => {
       'repository leases',
       'repository bucket',
       'repository rescue script',
+      'repository hidden backups',
       'key',
       'main: newest backup',
     ],
