@@ -233,7 +233,9 @@ test('a plan no longer fits when a newer backup, or another database, is there',
   await plan(id);
   await bench.json(`emergency-restore restore --apply ${file} --confirm main`);
   await targets.assertRight();
-  rmSync(join(bench.repository, 'manifests', `${newer}.json`));
+  const manifest = `manifests/${newer}.json`;
+  rmSync(join(bench.repository, manifest));
+  await bench.json(`acknowledge rollback:${manifest}`);
 });
 
 test("the runbook's commands do what it says; each backup holds the runbook of its day", async () => {
