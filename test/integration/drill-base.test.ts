@@ -164,23 +164,6 @@ test('a base backup is recovered, read as a whole and proven, with the rest; not
   );
 });
 
-test('what a transaction under way had locked when the backup ended is read as well', async () => {
-  const holder = new Client({ connectionString: server.url() });
-  await holder.connect();
-  let id: string;
-  try {
-    await holder.query('BEGIN; LOCK TABLE w IN ACCESS EXCLUSIVE MODE; INSERT INTO w VALUES (100, $$not there$$)');
-    id = await takeBackup('spare', ['base']);
-  } finally {
-    await holder.end();
-  }
-  await shipAll();
-  const { backups } = documents.drill.parse(await bench.json(`integrity --drill ${id}`, spare));
-  const [base] = backups[0]?.components ?? [];
-  assert.deepEqual([backups[0]?.result, base?.problems, base?.notes], ['proven', [], []]);
-  assert.deepEqual([base?.counts['databases'], base?.counts['tables']], [3, 2]);
-});
-
 describe('a recovery to a random moment', () => {
   test(
     'is proven by transactions and rows of the log; the same seed ' +
@@ -407,4 +390,22 @@ test('killed by SIGTERM it leaves nothing; by SIGKILL what the next run takes aw
   assert.deepEqual(readdirSync(bench.tmp), []);
   await bench.json('unlock');
   await bench.nothingLeft();
+});
+
+// Last: with a second target that has a base backup, drills of moments would want log behind that one, too.
+test('what a transaction under way had locked when the backup ended is read as well', async () => {
+  const holder = new Client({ connectionString: server.url() });
+  await holder.connect();
+  let id: string;
+  try {
+    await holder.query('BEGIN; LOCK TABLE w IN ACCESS EXCLUSIVE MODE; INSERT INTO w VALUES (100, $$not there$$)');
+    id = await takeBackup('spare', ['base']);
+  } finally {
+    await holder.end();
+  }
+  await shipAll();
+  const { backups } = documents.drill.parse(await bench.json(`integrity --drill ${id}`, spare));
+  const [base] = backups[0]?.components ?? [];
+  assert.deepEqual([backups[0]?.result, base?.problems, base?.notes], ['proven', [], []]);
+  assert.deepEqual([base?.counts['databases'], base?.counts['tables']], [3, 2]);
 });

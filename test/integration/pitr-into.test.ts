@@ -30,7 +30,7 @@ let baseId = '';
 
 before(async () => {
   bench = makeBench({ BACKUP_TARGET: 'main' });
-  for (const folder of [bench.folder, bench.tmp]) chmodSync(folder, folder === bench.tmp ? 0o777 : 0o755);
+  for (const folder of [bench.folder, bench.tmp]) chmodSync(folder, folder === bench.tmp ? 0o1777 : 0o755);
   server = await startPostgres({
     initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1', '--data-checksums'],
     settings: { archive_mode: 'on', archive_command: shipper.command, autovacuum: 'off', synchronous_commit: 'on' },

@@ -13,7 +13,7 @@ import { checkCluster } from './cluster.ts';
 import { recordDrill, type DrilledPart } from './evidence.ts';
 import { chooseMoment, type ChosenMoment, type MomentWindow } from './choose-moment.ts';
 import { proveMoment } from './prove-moment.ts';
-import { withRecovered } from './recover.ts';
+import { blaming, withRecovered } from './recover.ts';
 import { DrillRecord } from './subject.ts';
 import { acquireReadLease } from '../read-lease.ts';
 import { baseBackups } from '../pitr/choose-base.ts';
@@ -163,6 +163,8 @@ async function recoverTo(
     record,
     context,
     async (server) => {
+      // A held server keeps locked what a transaction under way had locked; whoever looks there waits for ever.
+      await blaming('the recovered cluster cannot be promoted', () => server.promote(context.signal), context);
       await record.step('compare moment', () => proveMoment(server, moment, record, context));
       await checkCluster(
         { server, facts, programs: place.programs, jobs: config.jobs, isAtBase: false },

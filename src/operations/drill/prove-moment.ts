@@ -11,7 +11,7 @@ import type { WalMoment, WalTransaction } from './wal-transactions.ts';
 import { formatMicroseconds, parseTime } from '../pitr/moment.ts';
 import type { WalRow } from '../../source/postgres/wal/dumped-records.ts';
 
-/** Throws `integrity` (14). The server must be at rest at the moment. */
+/** Throws `integrity` (14). The server must be at rest at the moment, or promoted from there. */
 export async function proveMoment(
   server: Pick<RecoveringServer, 'url'>,
   moment: WalMoment,
