@@ -244,7 +244,7 @@ test('segments are fetched ahead, verified, handed out once, and never to anothe
   const env = { BACKUP_STATE_DIR: join(home, 'ahead') };
   const from = async (name: string, to: string): Promise<string> => {
     const { exitCode, stdout, stderr } = await walCli(archive, ['fetch', name, to, '--json'], env);
-    assert.equal(exitCode, 0, stderr);
+    assert.equal(exitCode, 0, `${stdout}${stderr}`);
     assert.ok(readFileSync(join(server.dataDir, to)).equals(readFileSync(join(server.dataDir, 'pg_wal', name))));
     return (JSON.parse(stdout) as { from: string }).from;
   };

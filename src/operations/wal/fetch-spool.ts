@@ -2,6 +2,7 @@
  * Segments that were fetched ahead: files in the state folder, verified before they got their name, each handed out
  * once. A folder belongs to one repository, cluster and place of delivery.
  */
+import { existsSync } from 'node:fs';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -9,6 +10,7 @@ import { systemCodeOf } from '../../lib/errors.ts';
 import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
 import { ensureFolder, syncFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { removeFile, writeNewFile } from '../../lib/held-files.ts';
+import { HeldFolder } from '../../lib/held-folder.ts';
 import { removeTree } from '../../lib/remove-tree.ts';
 
 const targetHint = 'run it as the user of the server, with room at the place that it names (%p)';
@@ -59,9 +61,12 @@ export class WalSpool {
 
   /** What is here is not what is asked for: the recovery is elsewhere by now. */
   async clear(): Promise<void> {
-    await tellingFileErrors(`cannot empty ${this.#folder}`, { hint: stateFolderHint }, async () =>
-      removeTree(this.#folder),
-    );
+    await tellingFileErrors(`cannot empty ${this.#folder}`, { hint: stateFolderHint }, async () => {
+      if (!existsSync(this.#folder)) return;
+      // The one that is there now, and no other, also where the state folder is another user's.
+      using folder = HeldFolder.open(this.#folder);
+      await removeTree(this.#folder, folder.stat());
+    });
   }
 }
 

@@ -18,10 +18,18 @@ const notProtocol = 'something that is not its protocol';
 export function guardAnswers(socket: Socket, refuse: (what: string) => void): void {
   const guard = new AnswerGuard();
   const push = socket.push.bind(socket);
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  let asked = 0;
+  // ioredis writes each command by a call of its own, and knows no answer that nobody asked for.
+  socket.write = (...args: unknown[]): boolean => {
+    asked++;
+    return write(...args);
+  };
   let isRefused = false;
   socket.push = (chunk: Buffer | null): boolean => {
     if (isRefused) return false;
-    const fault = chunk === null ? undefined : guard.faultIn(chunk);
+    let fault = chunk === null ? undefined : guard.faultIn(chunk);
+    if (guard.answers > asked) fault ??= 'an answer that nobody asked for';
     if (fault === undefined) return push(chunk);
     isRefused = true;
     refuse(fault);
@@ -31,6 +39,8 @@ export function guardAnswers(socket: Socket, refuse: (what: string) => void): vo
 
 /** Follows answers as they come in pieces. */
 export class AnswerGuard {
+  /** How many have come whole. */
+  answers = 0;
   #line = '';
   /** Of a body, with the CRLF behind it. */
   #bodyLeft = 0;
@@ -94,6 +104,7 @@ export class AnswerGuard {
       this.#open.push(left - 1);
       return;
     }
+    this.answers++;
     this.#bytesLeft = maxBytes;
     this.#itemsLeft = maxItems;
   }
