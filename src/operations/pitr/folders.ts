@@ -12,7 +12,7 @@ import { makeFolderFor, makeScratchFolder, type PrivateFolder } from '../../lib/
 import { type RememberedPath, rememberPath } from '../../lib/leftovers.ts';
 import { emptyFolder, type Identity, removeTree } from '../../lib/remove-tree.ts';
 import { formatBytes } from '../../lib/units.ts';
-import type { FolderOwner } from '../../source/postgres/base/placer.ts';
+import type { Owner } from '../../lib/owners.ts';
 import { placeTablespaces, type PlacedTablespace } from '../../source/postgres/base/tablespaces.ts';
 import type { PitrPlan } from './plan.ts';
 
@@ -20,7 +20,7 @@ export interface RecoveryPlaces {
   /** Absolute, as all of them. */
   readonly dataDir: string;
   readonly tablespaces: readonly PlacedTablespace[];
-  readonly owner: FolderOwner | undefined;
+  readonly owner: Owner | undefined;
 }
 
 const state = 'nothing was changed';
@@ -50,7 +50,7 @@ export async function findPlaces(
 export async function throwawayPlacesIn(
   { facts, shown }: PitrPlan,
   dataDir: string,
-  owner: FolderOwner | undefined,
+  owner: Owner | undefined,
 ): Promise<RecoveryPlaces> {
   await refuseFull([{ path: dataDir, bytes: shown.baseBytes + 256 * 1024 * 1024, flag: '--data-dir' }]);
   return { dataDir, tablespaces: placeTablespaces(facts, dataDir), owner };
@@ -60,7 +60,7 @@ export async function throwawayPlacesIn(
 export async function findEmptyPlace(
   dataDir: string,
   bytes: number,
-  fallback: FolderOwner | undefined,
+  fallback: Owner | undefined,
 ): Promise<RecoveryPlaces> {
   const owner = await ownerOf(dataDir, fallback);
   await refuseFolder(dataDir, '--data-dir');
@@ -121,7 +121,7 @@ export function makeServerFolder(parent: string): PrivateFolder {
   return makeScratchFolder(join(parent, `lifeboat-pitr-${randomBytes(6).toString('hex')}`));
 }
 
-async function makeFolder(path: string, owner: FolderOwner | undefined): Promise<Identity> {
+async function makeFolder(path: string, owner: Owner | undefined): Promise<Identity> {
   const hint = 'name a folder that this user may write to by --data-dir';
   return tellingFileErrors(`cannot recover into ${path}`, { hint }, async () => makeFolderFor(path, owner));
 }
@@ -168,7 +168,7 @@ async function refuseFull(
 }
 
 /** The server runs as another user than root, and must get there. */
-async function refuseUnreachable(path: string, owner: FolderOwner | undefined, flag: string): Promise<void> {
+async function refuseUnreachable(path: string, owner: Owner | undefined, flag: string): Promise<void> {
   if (owner === undefined) return;
   for (let folder = await existingParent(dirname(path)); ; folder = dirname(folder)) {
     const { mode, uid, gid } = await stat(folder);
@@ -190,7 +190,7 @@ async function existingParent(path: string): Promise<string> {
 }
 
 /** Who the server runs as: not root. A folder that is somebody's already stays so. */
-async function ownerOf(dataDir: string, fallback: FolderOwner | undefined): Promise<FolderOwner | undefined> {
+async function ownerOf(dataDir: string, fallback: Owner | undefined): Promise<Owner | undefined> {
   if (process.geteuid?.() !== 0) return undefined;
   const there = await stat(dataDir).catch(() => undefined);
   if (there !== undefined && there.uid !== 0) return { uid: there.uid, gid: there.gid };

@@ -3,7 +3,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { runTool } from '../../lib/exec.ts';
 import { give } from '../../lib/owners.ts';
-import type { FolderOwner } from '../../source/postgres/base/placer.ts';
+import type { Owner } from '../../lib/owners.ts';
 
 export interface WalRequest {
   /** Letters, digits and dots, as names of WAL files are. */
@@ -21,7 +21,7 @@ const longestLine = 200;
  */
 export async function hearRequests(
   path: string,
-  owner: FolderOwner | undefined,
+  owner: Owner | undefined,
   answer: (request: WalRequest) => Promise<void>,
 ): Promise<AsyncDisposable> {
   await runTool({ file: 'mkfifo', args: ['-m', '600', path] });

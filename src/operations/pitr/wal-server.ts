@@ -12,7 +12,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import { writeOwned } from '../../lib/owned-files.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { parseWalName } from '../../repository/wal/names.ts';
-import type { FolderOwner } from '../../source/postgres/base/placer.ts';
+import type { Owner } from '../../lib/owners.ts';
 import { shellWord } from '../shell-words.ts';
 import { TablespaceGuard } from './tablespace-guard.ts';
 import { hearRequests, type WalRequest } from './wal-requests.ts';
@@ -39,7 +39,7 @@ export interface WalServerOptions {
   readonly segmentBytes: number;
   /** Ours, not there yet; the server must be able to read in it. */
   readonly spool: string;
-  readonly owner: FolderOwner | undefined;
+  readonly owner: Owner | undefined;
   /** The server may outlive us: then its restore_command looks whether we are still there. */
   readonly isThrowaway: boolean;
 }

@@ -4,6 +4,7 @@
  */
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Owner } from '../../../lib/owners.ts';
 import { LifeboatError, systemCodeOf } from '../../../lib/errors.ts';
 import { syncFolder } from '../../../lib/fs.ts';
 import { FileHasher } from './hash.ts';
@@ -11,16 +12,11 @@ import { errorOf, UnplacedContent, WrittenContent, type FileContent } from './fi
 import type { RestoredFile } from './manifest.ts';
 import type { TarEntry, TarSink } from './tar.ts';
 
-export interface FolderOwner {
-  readonly uid: number;
-  readonly gid: number;
-}
-
 /** Files that are being made durable meanwhile. */
 const filesAtOnce = 16;
 
 export class BasePlacer {
-  readonly #owner: FolderOwner | undefined;
+  readonly #owner: Owner | undefined;
   readonly #folders = new Map<string, Buffer>();
   readonly #restored = new Map<string, RestoredFile>();
   readonly #ending = new Set<Promise<void>>();
@@ -29,7 +25,7 @@ export class BasePlacer {
   #root = { folder: '', prefix: '', nameOf: (path: string): string | undefined => path };
   #open: FileSink | undefined;
 
-  constructor(owner: FolderOwner | undefined) {
+  constructor(owner: Owner | undefined) {
     this.#owner = owner;
   }
 

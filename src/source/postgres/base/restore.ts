@@ -15,7 +15,8 @@ import type { ArtifactReader } from '../../source.ts';
 import { baseArtifact, manifestArtifact, tablespaceArtifact } from './artifacts.ts';
 import { checkManifest, type RestoredFile } from './manifest.ts';
 import type { PlacedTablespace } from './tablespaces.ts';
-import { BasePlacer, refusingTwice, type FolderOwner } from './placer.ts';
+import type { Owner } from '../../../lib/owners.ts';
+import { BasePlacer, refusingTwice } from './placer.ts';
 import { readTar } from './tar.ts';
 
 export interface RestoreBaseOptions {
@@ -23,7 +24,7 @@ export interface RestoreBaseOptions {
   /** Empty; so are the folders of the tablespaces, or they are not there. */
   readonly dataDir: string;
   readonly tablespaces: readonly PlacedTablespace[];
-  readonly owner: FolderOwner | undefined;
+  readonly owner: Owner | undefined;
 }
 
 const controlFile = 'global/pg_control';
@@ -102,7 +103,7 @@ async function checkWhole(dataDir: string, restored: Map<string, RestoredFile>):
  * An empty folder, by descriptor. Root takes it for itself until all is in it: nobody else can enter it meanwhile, and
  * what its paths mean is sure.
  */
-function takeFolder(path: string, owner: FolderOwner | undefined): HeldFolder {
+function takeFolder(path: string, owner: Owner | undefined): HeldFolder {
   const folder = HeldFolder.open(path);
   const isTheirs = owner !== undefined && folder.stat().uid === owner.uid;
   if (isTheirs) {
