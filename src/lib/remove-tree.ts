@@ -58,7 +58,6 @@ function folderOf(path: string): HeldFolder | undefined {
 }
 
 /** One step each, in the order of work. */
-/** One step each, in the order of work. */
 function* removal(parent: HeldFolder, name: string, identity: Identity | undefined): Generator<void> {
   if (identity === undefined && isUnlinked(parent, Buffer.from(name))) return;
   using top = unlessAbsent(() => parent.enterBytes(Buffer.from(name)));

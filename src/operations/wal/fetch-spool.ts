@@ -2,7 +2,6 @@
  * Segments that were fetched ahead: files in the state folder, verified before they got their name, each handed out
  * once. A folder belongs to one repository, cluster and place of delivery.
  */
-import { existsSync } from 'node:fs';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -62,11 +61,19 @@ export class WalSpool {
   /** What is here is not what is asked for: the recovery is elsewhere by now. */
   async clear(): Promise<void> {
     await tellingFileErrors(`cannot empty ${this.#folder}`, { hint: stateFolderHint }, async () => {
-      if (!existsSync(this.#folder)) return;
       // The one that is there now, and no other, also where the state folder is another user's.
-      using folder = HeldFolder.open(this.#folder);
-      await removeTree(this.#folder, folder.stat());
+      using folder = openIfThere(this.#folder);
+      if (folder !== undefined) await removeTree(this.#folder, folder.stat());
     });
+  }
+}
+
+function openIfThere(path: string): HeldFolder | undefined {
+  try {
+    return HeldFolder.open(path);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
