@@ -1,12 +1,13 @@
 /**
- * Makes a checkout ready to run: the packages of package-lock.json (with a current Node among them) and
- * the Debian packages that the tests' servers come from. Does nothing, and needs no network, when all is
- * there. It never starts, stops or changes a server or a database cluster of this machine.
+ * Makes a checkout ready to run: the packages of package-lock.json (with a current Node among them), the
+ * Debian packages that the tests' servers come from, and other versions of those servers. Does nothing, and
+ * needs no network, when all is there. It never starts, stops or changes a server or a database cluster of
+ * this machine.
  *
  * Standard-library JavaScript for Node 20, since it runs before the newer Node is installed; npm scripts
  * go on with `npm run`, as the shell that ran this one remembers where it found the old `node`.
  *
- *   node test/setup.js [--tools=all|servers|none]
+ *   node test/setup.js [--tools=all|servers|none] [--versions=smoke|all|NAME]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,6 +27,7 @@ const tools = [
   { names: ['radosgw', 'radosgw-admin'], debian: 'radosgw', set: 'all' },
   { names: ['zstd'], debian: 'zstd', set: 'all' },
   { names: ['openssl'], debian: 'openssl', set: 'all' },
+  { names: ['patchelf'], debian: 'patchelf', set: 'all' },
 ];
 
 /** Ends with a message that says what to do. */
@@ -33,11 +35,19 @@ class SetupError extends Error {}
 
 try {
   await installNodePackages();
-  await installDebianPackages(process.argv[2] ?? '--tools=all');
+  const tools = optionOf('tools') ?? 'all';
+  await installDebianPackages(tools);
+  const versions = optionOf('versions') ?? (tools === 'all' ? 'smoke' : undefined);
+  if (versions !== undefined) await fetchServerVersions(versions);
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(`setup: ${error.message}`);
   process.exitCode = 1;
+}
+
+/** The value of --NAME=VALUE. */
+function optionOf(name) {
+  return process.argv.find((each) => each.startsWith(`--${name}=`))?.slice(name.length + 3);
 }
 
 async function installNodePackages() {
@@ -97,10 +107,9 @@ function versionOfOwnNode() {
   return status === 0 ? stdout.trim() : undefined;
 }
 
-async function installDebianPackages(option) {
-  const set = option.replace('--tools=', '');
+async function installDebianPackages(set) {
   if (!['all', 'servers', 'none'].includes(set)) {
-    throw new SetupError(`${option}: use --tools=all, --tools=servers or --tools=none`);
+    throw new SetupError(`--tools=${set}: use --tools=all, --tools=servers or --tools=none`);
   }
   if (set === 'none') return;
   const missing = missingTools(set);
@@ -126,6 +135,13 @@ async function installDebianPackages(option) {
       `installed ${packages.join(', ')}, but still missing: ${still.flatMap((each) => each.names).join(', ')}`,
     );
   }
+}
+
+/** One at a time on this machine, by a lock on the folder that they come into. */
+async function fetchServerVersions(names) {
+  const fetch = join(root, 'test/helpers/versions/fetch.ts');
+  const code = await run('flock', ['--no-fork', '/usr/local/lib', ownNode, fetch, names], {});
+  if (code !== 0) throw new SetupError('other versions of PostgreSQL, Redis and Valkey are missing: see above');
 }
 
 function missingTools(set) {
