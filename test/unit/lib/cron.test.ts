@@ -1,7 +1,8 @@
 /** Cron expressions against a table of moments, in zones whose clocks change. */
 import assert from 'node:assert/strict';
-import { after, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { lastMoment, nextMoment, parseCron } from '../../../src/lib/cron.ts';
+import { checkTimeZone } from '../../../src/lib/time-zone.ts';
 
 const zoneBefore = process.env['TZ'];
 after(() => {
@@ -77,6 +78,143 @@ describe('where clocks change', () => {
   });
 });
 
+/** All moments of an expression between two, in UTC. */
+function within(expression: string, zone: string | undefined, from: string, to: string): string[] {
+  const cron = parseCron(expression);
+  assert.ok(cron !== undefined);
+  const found: string[] = [];
+  let at = Date.parse(from) - 1;
+  for (;;) {
+    const next = nextMoment(cron, at, zone);
+    if (next === undefined || next > Date.parse(to)) return found;
+    assert.equal(lastMoment(cron, next, zone), next, 'seen from itself it is the last one');
+    assert.equal(lastMoment(cron, next + 59_000, zone), next, 'and until the next');
+    found.push(new Date(next).toISOString().slice(0, 16));
+    at = next;
+  }
+}
+
+describe('in a zone by name, whatever the host has', () => {
+  const berlin = 'Europe/Berlin';
+  before(() => (process.env['TZ'] = 'Asia/Tokyo'));
+
+  test('in a list the slot of the skipped hour comes once, and so does that of the doubled hour', () => {
+    assert.deepEqual(within('30 2,14 * * *', berlin, '2026-03-28T00:00Z', '2026-03-30T12:00Z'), [
+      '2026-03-28T01:30',
+      '2026-03-28T13:30',
+      '2026-03-29T01:30',
+      '2026-03-29T12:30',
+      '2026-03-30T00:30',
+    ]);
+    assert.deepEqual(within('30 2,14 * * *', berlin, '2026-10-24T12:00Z', '2026-10-26T12:00Z'), [
+      '2026-10-24T12:30',
+      '2026-10-25T00:30',
+      '2026-10-25T13:30',
+      '2026-10-26T01:30',
+    ]);
+    // Two slots that fall together are one.
+    assert.deepEqual(within('30 2,3 * * *', berlin, '2026-03-29T00:00Z', '2026-03-29T12:00Z'), ['2026-03-29T01:30']);
+  });
+
+  test('every hour is every hour that passes', () => {
+    assert.deepEqual(within('30 * * * *', berlin, '2026-10-25T00:00Z', '2026-10-25T03:00Z'), [
+      '2026-10-25T00:30',
+      '2026-10-25T01:30',
+      '2026-10-25T02:30',
+    ]);
+    assert.deepEqual(within('*/20 * * * *', berlin, '2026-03-29T00:40Z', '2026-03-29T01:40Z'), [
+      '2026-03-29T00:40',
+      '2026-03-29T01:00',
+      '2026-03-29T01:20',
+      '2026-03-29T01:40',
+    ]);
+  });
+
+  test('zones that change by half an hour', () => {
+    const zone = 'Australia/Lord_Howe';
+    // 02:00 becomes 02:30 at 15:30 UTC; 02:00 becomes 01:30 at 15:00 UTC.
+    assert.deepEqual(within('15 2 * * *', zone, '2026-10-02T12:00Z', '2026-10-04T20:00Z'), [
+      '2026-10-02T15:45',
+      '2026-10-03T15:45',
+      '2026-10-04T15:15',
+    ]);
+    assert.deepEqual(within('45 1 * * *', zone, '2026-04-04T00:00Z', '2026-04-05T20:00Z'), [
+      '2026-04-04T14:45',
+      '2026-04-05T15:15',
+    ]);
+    assert.deepEqual(within('45 * * * *', zone, '2026-04-04T14:00Z', '2026-04-04T17:00Z'), [
+      '2026-04-04T14:45',
+      '2026-04-04T15:15',
+      '2026-04-04T16:15',
+    ]);
+  });
+
+  test('a zone that left a whole day out: its slot falls on the next one', () => {
+    const apia = 'Pacific/Apia';
+    assert.deepEqual(within('15 2 * * *', apia, '2011-12-28T00:00Z', '2012-01-01T00:00Z'), [
+      '2011-12-28T12:15',
+      '2011-12-29T12:15',
+      '2011-12-30T12:15',
+      '2011-12-31T12:15',
+    ]);
+    assert.deepEqual(within('15 2 30 * *', apia, '2011-12-01T00:00Z', '2012-02-01T00:00Z'), [
+      '2011-12-30T12:15',
+      '2012-01-29T12:15',
+    ]);
+  });
+
+  test('midnight that does not exist, midnight that comes twice, UTC', () => {
+    assert.deepEqual(within('0 0 * * *', 'America/Sao_Paulo', '2018-11-03T12:00Z', '2018-11-05T12:00Z'), [
+      '2018-11-04T03:00',
+      '2018-11-05T02:00',
+    ]);
+    // Clocks go from 24:00 back to 23:00 there.
+    assert.deepEqual(within('30 23 * * *', 'America/Sao_Paulo', '2018-02-16T12:00Z', '2018-02-19T12:00Z'), [
+      '2018-02-17T01:30',
+      '2018-02-18T01:30',
+      '2018-02-19T02:30',
+    ]);
+    // 00:00 becomes 01:00 in Havana at 05:00 UTC, and 01:00 becomes 00:00 again.
+    assert.deepEqual(within('30 0 * * *', 'America/Havana', '2026-10-31T00:00Z', '2026-11-02T12:00Z'), [
+      '2026-10-31T04:30',
+      '2026-11-01T04:30',
+      '2026-11-02T05:30',
+    ]);
+    assert.deepEqual(within('30 2 * * *', 'UTC', '2026-03-29T00:00Z', '2026-03-30T12:00Z'), [
+      '2026-03-29T02:30',
+      '2026-03-30T02:30',
+    ]);
+  });
+
+  test('each moment of a year, in zones of all kinds, comes once and in order', () => {
+    for (const zone of [
+      berlin,
+      'America/New_York',
+      'Australia/Lord_Howe',
+      'Asia/Kathmandu',
+      'America/St_Johns',
+      'UTC',
+    ]) {
+      const found = within('30 2 * * *', zone, '2026-01-01T12:00Z', '2027-01-01T11:59Z');
+      assert.equal(new Set(found).size, 365, zone);
+    }
+  });
+
+  test('is the same as the host has, in its own zone', () => {
+    process.env['TZ'] = berlin;
+    for (const expression of ['*/7 1-3 * * *', '30 2,14 * * 0', '0 * * * *']) {
+      const [from, to] = ['2026-10-24T00:00Z', '2026-10-27T00:00Z'];
+      assert.deepEqual(within(expression, undefined, from, to), within(expression, berlin, from, to));
+    }
+  });
+});
+
+test('names of zones: aliases are fine, a wrong one is told with the nearest, offsets are none', () => {
+  for (const name of ['UTC', 'US/Eastern', 'Europe/Berlin']) checkTimeZone(name);
+  assert.throws(() => checkTimeZone('Europe/Berlim'), { code: 'usage', message: /did you mean "Europe\/Berlin"/ });
+  for (const name of ['+01:00', '', 'Mars/Olympus']) assert.throws(() => checkTimeZone(name), { code: 'usage' }, name);
+});
+
 test('what is none is refused, and says which part; @reboot has no moment; a day that never comes neither', () => {
   process.env['TZ'] = 'UTC';
   for (const [expression, message] of [
@@ -98,4 +236,13 @@ test('what is none is refused, and says which part; @reboot has no moment; a day
   }
   assert.equal(parseCron('@reboot'), undefined);
   assert.deepEqual(around('0 0 30 2 *', '2026-01-01T00:00:00Z'), [undefined, undefined]);
+});
+
+test('a thousand moments of the busiest expression are found without a wait', () => {
+  const cron = parseCron('* * * * *');
+  assert.ok(cron !== undefined);
+  const begin = Date.parse('2026-10-24T23:30Z');
+  let at = begin;
+  for (let found = 0; found < 1000; found++) at = nextMoment(cron, at, 'Europe/Berlin') ?? Number.NaN;
+  assert.equal(at, begin + 1000 * 60_000);
 });
