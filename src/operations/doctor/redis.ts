@@ -11,6 +11,7 @@ import { formatBytes } from '../../lib/units.ts';
 import { withRedis } from '../../source/redis/connection.ts';
 import { isLoopback, parseRedisUrl, type RedisEndpoint } from '../../source/redis/endpoint.ts';
 import { probeRedis } from '../../source/redis/probe.ts';
+import { newestRdbVersions } from '../../source/redis/rdb/walk.ts';
 import { rdbVersionOf, whyNotLoadable } from '../../source/redis/rdb-versions.ts';
 import { findServerBinaries, type ServerBinary } from '../../source/redis/scratch-server.ts';
 import { readConfig, readInfo, versionFrom, type ServerVersion } from '../../source/redis/server-info.ts';
@@ -106,6 +107,7 @@ async function checkTools(
     ({ version }) => server === undefined || whyNotLoadable(snapshotOf(server), version) === undefined,
   );
   const faults = [
+    ...(server === undefined ? [] : newerFormat(name, server)),
     ...(cli === undefined && method !== 'scan' ? [noClient(name)] : []),
     ...(fitting === undefined ? [noServer(name, binaries, server)] : []),
   ];
@@ -118,6 +120,14 @@ async function checkTools(
       : `redis-check-rdb ${checker}`,
   ];
   return [passed(name, `${parts.join(', ')}${server === undefined ? '' : `, for ${server.text}`}`)];
+}
+
+/** A server that writes what our reader has not been tried on; no data says yet that it cannot read it. */
+function newerFormat(name: string, server: ServerVersion): DoctorCheck[] {
+  const newest = newestRdbVersions[server.flavour];
+  if (rdbVersionOf(server) <= newest) return [];
+  const message = `${server.text} writes snapshots of a newer version than ${newest}, the newest that lifeboat knows`;
+  return [warned(name, message, 'update lifeboat; a backup that holds what it cannot read fails, and says so (16)')];
 }
 
 function noClient(name: string): DoctorCheck {

@@ -12,7 +12,7 @@ const databaseFacts = z.strictObject({
   /** Keys that have an expiry. */
   expires: count,
   /** Keys by type as TYPE names it; only those that occur. */
-  types: z.partialRecord(z.enum(['string', 'list', 'set', 'zset', 'hash', 'stream', 'module']), count),
+  types: z.partialRecord(z.enum(['string', 'list', 'set', 'zset', 'hash', 'stream', 'module', 'array']), count),
 });
 
 export const redisFacts = z.strictObject({
@@ -28,8 +28,8 @@ export const redisFacts = z.strictObject({
   endedAt: z.string(),
   /** unverified: the server writes its snapshots without a checksum (rdbchecksum no). */
   crc: z.enum(['verified', 'unverified']),
-  /** What redis-check-rdb said of the file. */
-  checkedBy: z.enum(['redis-check-rdb', 'lifeboat']),
+  /** Who took the file for sound: a checker of the server's make, or our reader alone, where none knows the file. */
+  checkedBy: z.enum(['redis-check-rdb', 'valkey-check-rdb', 'lifeboat']),
   artifact: z.string(),
   bytes: count,
   keys: count,

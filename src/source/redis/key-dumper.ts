@@ -105,7 +105,7 @@ export class KeyDumper {
     // What is odd is judged where it can be waited for.
     if (payload === undefined || payload.length <= footerBytes) return false;
     const expireAtMs = Number(expiry.slice(1));
-    const start = keyOf(Buffer.from(key, 'latin1'), payload[0] ?? 0, expireAtMs < 0 ? undefined : expireAtMs);
+    const start = keyOf(Buffer.from(key, 'latin1'), typeIn(payload), expireAtMs < 0 ? undefined : expireAtMs);
     const length = payload.length;
     if (!this.#out.hasRoom(start.length + length)) return false;
     this.#checkFooter(new Crc64().update(payload, 0, length - 8), payload.subarray(length - footerBytes));
@@ -161,7 +161,7 @@ export class KeyDumper {
     if (whole !== undefined) {
       const footer = whole.subarray(length - footerBytes);
       this.#checkFooter(crc.update(whole, 0, length - 8), footer);
-      await this.#out.write(keyOf(Buffer.from(key, 'latin1'), whole[0] ?? 0, expireAtMs));
+      await this.#out.write(keyOf(Buffer.from(key, 'latin1'), typeIn(whole), expireAtMs));
       await this.#out.write(whole.subarray(1, length - footerBytes));
       return;
     }
@@ -176,7 +176,7 @@ export class KeyDumper {
       piece.subarray(value.length).copy(footer, Math.max(0, at + value.length - (length - footerBytes)));
       crc.update(value);
       if (at === 0 && value.length > 0) {
-        await this.#out.write(keyOf(Buffer.from(key, 'latin1'), value[0] ?? 0, expireAtMs));
+        await this.#out.write(keyOf(Buffer.from(key, 'latin1'), typeIn(value), expireAtMs));
         value = value.subarray(1);
       }
       at += piece.length;
@@ -196,3 +196,15 @@ export class KeyDumper {
     }
   }
 }
+
+/** A payload begins with its type, or with what modules have added to the key (Redis 8.6). */
+function typeIn(payload: Buffer): number {
+  const code = payload[0] ?? 0;
+  if (code < firstOpcode) return code;
+  throw new LifeboatError('tool', 'cannot read Redis key by key: modules have added metadata to a key', {
+    hint: 'give the user the rights +sync +psync +replconf, so that a snapshot is taken over replication',
+  });
+}
+
+/** Codes from here on are no types (Redis' rdb.h). */
+const firstOpcode = 240;

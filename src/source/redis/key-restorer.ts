@@ -43,6 +43,7 @@ export class KeyRestorer {
 
   /** Takes one key; its bytes must stay until the promise resolves. */
   async add(key: RdbKey): Promise<void> {
+    if (key.hasMetadata) throw hasMetadata();
     const small = key.key.length + key.valueLength <= smallBytes;
     const needed = small ? key.key.length + key.valueLength + wordsBytes : wordsBytes;
     if (this.#used + needed > batchBytes || this.#counts.commands >= batchCommands) await this.#exchange();
@@ -128,6 +129,12 @@ export class KeyRestorer {
 
 function wordOf(text: string): string {
   return `$${text.length}\r\n${text}\r\n`;
+}
+
+function hasMetadata(): LifeboatError {
+  return new LifeboatError('tool', 'modules have added metadata to a key, which cannot be restored key by key', {
+    hint: 'use --redis-method replica, or file with the server stopped',
+  });
 }
 
 function refused(error: string, bulk: BulkConnection): LifeboatError {

@@ -1,9 +1,8 @@
-/** RDB files on the local disk: read in order, in pieces by place, and checked. */
+/** RDB files on the local disk: read in order, and in pieces by place. */
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { runTool, ToolError } from '../../lib/exec.ts';
 import type { RdbSummary } from './rdb/summary.ts';
 import { summarizeRdb } from './rdb/summary.ts';
 import type { RdbVisitor } from './rdb/walk.ts';
@@ -29,29 +28,6 @@ export async function* readPieces(path: string, signal?: AbortSignal): AsyncGene
 /** Walks through a whole file and checks its checksum. Throws (integrity, 14). */
 export function summarizeFile(path: string, context: RunContext, also?: RdbVisitor): Promise<RdbSummary> {
   return summarizeRdb(readPieces(path, context.signal), also);
-}
-
-/**
- * What Redis' own checker says, where it is installed and of a version that fits: true if it is content,
- * undefined if it cannot tell. Throws (integrity) if it finds damage.
- */
-export async function runRedisCheck(path: string, context: RunContext): Promise<true | undefined> {
-  try {
-    const { exitCode, stdout, stderr } = await runTool({
-      file: 'redis-check-rdb',
-      args: [path],
-      signal: context.signal,
-      okExitCodes: [0, 1],
-    });
-    if (exitCode === 0) return true;
-    const said = /^\[offset \d+\] (?!Checking|AUX|Selecting)(.*)$/m.exec(stdout)?.[1] ?? stderr.trim();
-    // An older checker than the server, or data of modules that it does not have.
-    if (/RDB format version|object type|module/i.test(said)) return undefined;
-    throw new LifeboatError('integrity', `redis-check-rdb finds the Redis snapshot damaged: ${said.slice(0, 200)}`);
-  } catch (error) {
-    if (error instanceof ToolError || (error instanceof LifeboatError && error.code === 'tool')) return undefined;
-    throw error;
-  }
 }
 
 /** Pieces of a file by place, for readers that go mostly forward: one window of 1 MiB, larger pieces directly. */

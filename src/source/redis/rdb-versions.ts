@@ -6,6 +6,8 @@ import type { ServerVersion } from './server-info.ts';
 
 /** The RDB version that each release writes, newest first. */
 const redisReleases: readonly (readonly [major: number, minor: number, rdb: number])[] = [
+  [8, 8, 14],
+  [8, 6, 13],
   [7, 4, 12],
   [7, 2, 11],
   [7, 0, 10],
@@ -37,8 +39,8 @@ export function whyNotLoadable(
   const writer = file.valkey ? 'Valkey' : 'Redis';
   const refusal = `a snapshot of RDB version ${file.version} (${writer}) cannot be loaded by ${server.text}`;
   if (server.flavour === 'redis') {
-    // From 8.4 on the table is only a lower bound.
-    const open = server.major > 8 || (server.major === 8 && server.minor >= 4);
+    // After 8.8 the table is only a lower bound.
+    const open = server.major > 8 || (server.major === 8 && server.minor > 8);
     return file.valkey || (!open && file.version > rdbVersionOf(server)) ? refusal : undefined;
   }
   if (!file.valkey) return file.version > 11 ? refusal : undefined;

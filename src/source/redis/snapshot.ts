@@ -15,7 +15,8 @@ import { parseRedisUrl } from './endpoint.ts';
 import type { RedisFacts } from './facts.ts';
 import { probeRedis } from './probe.ts';
 import type { RdbSummary } from './rdb/summary.ts';
-import { readPieces, runRedisCheck, summarizeFile } from './rdb-file.ts';
+import { judgeRdb } from './rdb-checkers.ts';
+import { readPieces, summarizeFile } from './rdb-file.ts';
 import { clusterRefusal } from './errors.ts';
 import { spoolByScan } from './scan.ts';
 import { openScratch } from './scratch.ts';
@@ -101,19 +102,12 @@ export async function takeRedisSnapshot(request: SnapshotRequest, context: RunCo
   const how = await spool(request, limit, context);
   const endedAt = new Date();
   const summary = await summarizeFile(path, context);
-  const checked = await runRedisCheck(path, context);
+  const checkedBy = await judgeRdb(path, summary, context);
   const { size } = await stat(path);
   if (size !== summary.bytes) {
     throw new LifeboatError('integrity', 'the spooled Redis snapshot changed while it was read');
   }
-  return factsOf({
-    server,
-    summary,
-    how,
-    startedAt,
-    endedAt,
-    checkedBy: checked === true ? 'redis-check-rdb' : 'lifeboat',
-  });
+  return factsOf({ server, summary, how, startedAt, endedAt, checkedBy });
 }
 
 type Spooled = Pick<RedisFacts, 'consistency' | 'scanReason' | 'vanishedKeys'>;

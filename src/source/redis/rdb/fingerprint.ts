@@ -43,7 +43,7 @@ export class KeyFingerprint {
   }
 }
 
-const typeNumber = { string: 1, list: 2, set: 3, zset: 4, hash: 5, stream: 6, module: 7 } as const;
+const typeNumber = { string: 1, list: 2, set: 3, zset: 4, hash: 5, stream: 6, module: 7, array: 8 } as const;
 
 function avalanche(hash: number): number {
   let h = hash;

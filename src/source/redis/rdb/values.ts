@@ -8,10 +8,13 @@ import type { RdbInput } from './input.ts';
 import { headerBytes, readByte, readLength, readStringHeader } from './lengths.ts';
 
 /** Redis' types as TYPE names them. */
-export type RedisType = 'string' | 'list' | 'set' | 'zset' | 'hash' | 'stream' | 'module';
+export type RedisType = 'string' | 'list' | 'set' | 'zset' | 'hash' | 'stream' | 'module' | 'array';
 
-/** A string; a length; a double in text; the annotated fields of a module; n bytes; a counted loop. */
-type Unit = 'string' | 'length' | 'double' | 'module' | number | readonly Unit[];
+/**
+ * A string; a length; a double in text; the annotated fields of a module; a number or string behind its tag; all of an
+ * array; n bytes; a counted loop.
+ */
+type Unit = 'string' | 'length' | 'double' | 'module' | 'tagged' | 'array' | number | readonly Unit[];
 
 interface Layout {
   readonly type: RedisType;
@@ -29,15 +32,20 @@ const pairs: readonly Unit[] = [['string', 'string']];
 
 /**
  * Stream: nodes, length, last id, [first id, greatest deleted id, entries added], groups with pending lists and
- * consumers.
+ * consumers; from version 4 on what is remembered of messages that producers have numbered, from 5 on the pending ones
+ * that nobody has.
  */
-function stream(version: 1 | 2 | 3): readonly Unit[] {
-  const more: readonly Unit[] = ['length', 'length', 'length', 'length', 'length'];
-  const pending: Unit = [16, 8, 'length'];
-  const consumer: Unit = ['string', ...(version === 3 ? [8, 8] : [8]), [16]];
-  const group: Unit = ['string', 'length', 'length', ...(version === 1 ? [] : ['length' as const]), pending, consumer];
-  return [['string', 'string'], 'length', 'length', 'length', ...(version === 1 ? [] : more), group];
+function stream(version: 1 | 2 | 3 | 4 | 5): readonly Unit[] {
+  const since = (first: number, ...units: readonly Unit[]): readonly Unit[] => (version < first ? [] : units);
+  const consumer: Unit = ['string', ...since(3, 8), 8, [16]];
+  const ids: readonly Unit[] = ['string', 'length', 'length', ...since(2, 'length')];
+  const group: Unit = [...ids, [16, 8, 'length'], consumer, ...since(5, [16])];
+  const nodes: readonly Unit[] = [['string', 'string'], 'length', 'length', 'length'];
+  return [...nodes, ...since(2, 'length', 'length', 'length', 'length', 'length'), group, ...since(4, ...numbered)];
 }
+
+/** How long and how many are remembered; for each producer its numbers with the ids they got; numbers, repetitions. */
+const numbered: readonly Unit[] = ['length', 'length', ['string', ['string', 'length', 'length']], 'length', 'length'];
 
 const layouts: Readonly<Record<number, Layout>> = {
   0: { type: 'string', units: one },
@@ -62,12 +70,18 @@ const layouts: Readonly<Record<number, Layout>> = {
   21: { type: 'stream', units: stream(3) },
 };
 
-/** Hashes whose fields expire, Redis 7.4 on: before the release without, later with the nearest expiry in front. */
+/**
+ * Hashes whose fields expire, Redis 7.4 on: before the release without, later with the nearest expiry in front. Streams
+ * of 8.6, and streams and arrays of 8.8.
+ */
 const redisLayouts: Readonly<Record<number, Layout>> = {
   22: { type: 'hash', units: [['length', 'string', 'string']] },
   23: { type: 'hash', units: one },
   24: { type: 'hash', units: [8, ['length', 'string', 'string']] },
   25: { type: 'hash', units: [8, 'string'] },
+  26: { type: 'stream', units: stream(4) },
+  27: { type: 'stream', units: stream(5) },
+  28: { type: 'array', units: ['array'] },
 };
 
 /** Valkey 9: the same code 22 means field, value and expiry time. */
@@ -130,6 +144,8 @@ export class ValueSkipper {
     if (unit === 'string') this.#bytesLeft = readStringHeader(input).stored;
     else if (unit === 'length') readLength(input);
     else if (unit === 'double') this.#bytesLeft = doubleBytes(readByte(input));
+    else if (unit === 'tagged') this.#passTagged();
+    else if (unit === 'array') this.#passArray();
     else if (typeof unit === 'number') this.#bytesLeft = unit;
     else {
       const rounds = readLength(input);
@@ -148,17 +164,40 @@ export class ValueSkipper {
     else throw damaged(input.offset, `unknown field ${opcode} in a module's value`);
   }
 
+  /** A string, or a number of 8 bytes. */
+  #passTagged(): void {
+    const input = this.#input;
+    const tag = readLength(input);
+    if (tag > 3) throw damaged(input.offset, `unknown kind ${tag} of an array's element`);
+    this.#bytesLeft = tag === 1 || tag === 2 ? 8 : readStringHeader(input).stored;
+  }
+
+  /** Their number, perhaps where the next one goes, and elements with their places. */
+  #passArray(): void {
+    const input = this.#input;
+    const count = readLength(input);
+    const hasNext = readLength(input);
+    if (hasNext > 1) throw damaged(input.offset, `a flag of ${hasNext} in an array`);
+    if (hasNext === 1) readLength(input);
+    if (count > 0) this.#enter(arrayElement, count);
+  }
+
   #enter(units: readonly Unit[], rounds: number): void {
     this.#frames[this.#depth++] = { units, index: 0, rounds };
   }
 }
 
 const moduleInteger: readonly Unit[] = ['length'];
+const arrayElement: readonly Unit[] = ['length', 'tagged'];
 
 /** Old doubles: a length byte and digits; 253 to 255 are nan and the infinities. */
 function doubleBytes(length: number): number {
   return length >= 253 ? 0 : length;
 }
 
+/** What modules add to a key (Redis 8.6): for each class its name and fields. */
+export const keyMetadataUnits: readonly Unit[] = [[4, 'module']];
+/** A slot that is being taken over (Valkey 9): the job, and ranges. */
+export const slotImportUnits: readonly Unit[] = ['string', ['length', 'length']];
 export const moduleAuxUnits: readonly Unit[] = ['length', 'length', 'length', 'module'];
 export const slotInfoUnits: readonly Unit[] = ['length', 'length', 'length'];

@@ -1,5 +1,5 @@
 /**
- * A walk through an RDB file of Redis (versions 1 to 12 and what follows in the same form) or Valkey:
+ * A walk through an RDB file of Redis (versions 1 to 13 and what follows in the same form) or Valkey:
  * every key with its database, type, expiry and the place of its value, functions, auxiliary fields, and
  * the checksum at the end. Streams: memory does not depend on the file's size nor on what it claims.
  */
@@ -7,7 +7,7 @@ import { LifeboatError } from '../../../lib/errors.ts';
 import { damaged, RdbInput, truncated } from './input.ts';
 import { headerBytes, readByte, readLength, readString, tryReadString } from './lengths.ts';
 import type { RedisType } from './values.ts';
-import { layoutOf, moduleAuxUnits, slotInfoUnits, ValueSkipper } from './values.ts';
+import { keyMetadataUnits, layoutOf, moduleAuxUnits, slotImportUnits, slotInfoUnits, ValueSkipper } from './values.ts';
 
 /** One key. `key` is valid during the call only: copy it to keep it. */
 export interface RdbKey {
@@ -21,6 +21,8 @@ export interface RdbKey {
   /** LRU idle seconds and LFU frequency, where the server recorded them. */
   readonly idleSeconds: number | undefined;
   readonly frequency: number | undefined;
+  /** Modules have added something to it, which stands before it and is no part of the value. */
+  readonly hasMetadata: boolean;
   /** The value without its type byte: byte range of the file. */
   readonly valueOffset: number;
   readonly valueLength: number;
@@ -60,9 +62,8 @@ export async function walkRdb(source: AsyncIterable<Uint8Array>, visitor: RdbVis
   }
 }
 
-/** The newest versions all of whose types and opcodes values.ts and this walk know. */
-const newestRedisVersion = 12;
-const newestValkeyVersion = 80;
+/** The newest versions all of whose types and opcodes values.ts and this walk know: Redis 8.6, Valkey 9.1. */
+export const newestRdbVersions = { redis: 13, valkey: 80 } as const;
 
 class Walk {
   readonly #input: RdbInput;
@@ -74,6 +75,7 @@ class Walk {
   #expireAtMs: number | undefined;
   #idleSeconds: number | undefined;
   #frequency: number | undefined;
+  #hasMetadata = false;
 
   constructor(input: RdbInput, visitor: RdbVisitor) {
     this.#input = input;
@@ -140,6 +142,10 @@ class Walk {
         return this.#function();
       case 244:
         return this.#skip(slotInfoUnits);
+      case 243:
+        if (this.#valkey) return this.#skip(slotImportUnits);
+        this.#hasMetadata = true;
+        return this.#skip(keyMetadataUnits);
       default:
         throw this.#unknown(`opcode ${code}`);
     }
@@ -172,10 +178,12 @@ class Walk {
       expireAtMs: this.#expireAtMs,
       idleSeconds: this.#idleSeconds,
       frequency: this.#frequency,
+      hasMetadata: this.#hasMetadata,
       valueOffset,
       valueLength: input.offset - valueOffset,
     });
     this.#expireAtMs = this.#idleSeconds = this.#frequency = undefined;
+    this.#hasMetadata = false;
     if (seen !== undefined) await seen;
   }
 
@@ -217,7 +225,7 @@ class Walk {
   /** In a version whose every type is known here, a type that is not is damage; in a later one it may be news. */
   #unknown(what: string): LifeboatError {
     const version = this.#version;
-    if (version <= (this.#valkey ? newestValkeyVersion : newestRedisVersion)) {
+    if (version <= newestRdbVersions[this.#valkey ? 'valkey' : 'redis']) {
       return damaged(this.#input.offset, `${what} is not part of RDB version ${version}`);
     }
     return new LifeboatError(

@@ -30,6 +30,27 @@ test('the checksum is that of Redis, in any cut', () => {
   }
 });
 
+/** A stream with one group of one consumer, and what stands behind the consumers. */
+function streamWith(counted: readonly number[], ...behind: readonly Buffer[]): Buffer {
+  const group = [str('g'), Buffer.from([5, 6, 3, 1]), Buffer.alloc(24), Buffer.from([1, 1])];
+  const consumer = [str('c'), Buffer.alloc(16), Buffer.from([1]), Buffer.alloc(16)];
+  return Buffer.concat([
+    Buffer.from([0, 0, 5, 6, 1, 1, 0, 0, 3, 1]),
+    ...group,
+    ...consumer,
+    Buffer.from(counted),
+    ...behind,
+  ]);
+}
+
+/** What a stream remembers of its producers, as Redis 8.6.3 writes it. */
+const numbered = Buffer.from(
+  '406440640205' +
+    '70726f643101046969643181000001a22e48af3b0005' +
+    '70726f64320110893fd0cf5414759ee1ddbfcd0814bd6981000001a22e48af63000200',
+  'hex',
+);
+
 test('values of every layout end where they should', async () => {
   const value: Record<number, Buffer> = {
     0: str('v'),
@@ -92,6 +113,19 @@ test('values of every layout end where they should', async () => {
     22: Buffer.concat([Buffer.from([1, 0]), str('f'), str('v')]),
     24: Buffer.concat([Buffer.alloc(8), Buffer.from([1, 9]), str('f'), str('v')]),
     25: Buffer.concat([Buffer.alloc(8), str('lp')]),
+    26: Buffer.concat([streamWith([]), numbered]),
+    27: Buffer.concat([streamWith([2], Buffer.alloc(32)), numbered]),
+    28: Buffer.concat([
+      Buffer.from([4, 1, 0x81, 0, 0, 0, 1, 0, 0, 0, 0]),
+      Buffer.from([0, 0]),
+      str('text'),
+      Buffer.from([1, 1]),
+      Buffer.alloc(8),
+      Buffer.from([64, 200, 2]),
+      Buffer.alloc(8),
+      Buffer.from([0x80, 0, 1, 0, 0, 3]),
+      str('small'),
+    ]),
   };
   for (const code of [9, 10, 11, 12, 13, 16, 17, 20, 23]) value[code] = str('packed');
   const records = Object.entries(value).flatMap(([code, bytes]) => [
@@ -99,7 +133,7 @@ test('values of every layout end where they should', async () => {
     bytes,
   ]);
   const seen: RdbKey[] = [];
-  const file = fileOf(12, databaseOf(3, 99, 99), ...records);
+  const file = fileOf(14, databaseOf(3, 99, 99), ...records);
   for (const size of [1, file.length]) {
     seen.length = 0;
     const cut = (async function* () {
@@ -123,6 +157,9 @@ test('other records: seconds, LRU, LFU, functions, module and slot data, and the
     str('#!lua name=x\n'),
     [244, 1, 1, 0],
     [254, 0],
+    [243, 2, 65, 66, 67, 68, 2, 7, 0, 69, 70, 71, 72, 5],
+    str('text'),
+    [0],
     [253, 1, 0, 0, 0],
     [248, 44],
     [0],
@@ -134,17 +171,33 @@ test('other records: seconds, LRU, LFU, functions, module and slot data, and the
   );
   const summary = await summarizeRdb(once(file), { onKey: (key) => void keys.push(key) });
   assert.deepEqual(
-    keys.map(({ expireAtMs, idleSeconds, frequency }) => [expireAtMs, idleSeconds, frequency]),
+    keys.map(({ expireAtMs, idleSeconds, frequency, hasMetadata }) => [
+      expireAtMs,
+      idleSeconds,
+      frequency,
+      hasMetadata,
+    ]),
     [
-      [1000, 44, undefined],
-      [undefined, undefined, 200],
+      [1000, 44, undefined, true],
+      [undefined, undefined, 200, false],
     ],
   );
   assert.deepEqual(
     [summary.functions[0]?.name, summary.aux['redis-ver'], summary.keys, summary.expires],
     ['x', '7.2.0', 2, 1],
   );
-  const valkey = fileOf(80, [254, 0, 22], str('h'), [1], str('f'), str('v'), Buffer.alloc(8, 255));
+  const valkey = fileOf(
+    80,
+    [243],
+    str('job'),
+    [1, 5, 64, 200],
+    [254, 0, 22],
+    str('h'),
+    [1],
+    str('f'),
+    str('v'),
+    Buffer.alloc(8, 255),
+  );
   assert.deepEqual([(await summarizeRdb(once(valkey))).valkey, valkey.toString('latin1', 0, 9)], [true, 'VALKEY080']);
   assert.equal((await summarizeRdb(once(fileOf(3, [254, 0, 0], str('k'), str('v'))))).crc, 'unverified');
 });
@@ -162,6 +215,10 @@ test('hostile files are refused at once and cost no memory', async () => {
     [254, ...huge],
     [254, 0, 0, 0xcf],
     [254, 0, 7, 1, 97, 1, 9],
+    [254, 0, 28, 1, 97, 1, 2],
+    [254, 0, 28, 1, 97, 1, 0, 0, 4],
+    [254, 0, 28, 1, 97, 0x81, 255, 255, 255, 255, 255, 255, 255, 255, 0],
+    [243, ...huge],
   ];
   for (const record of hostile) await assert.rejects(walkRdb(once(fileOf(10, record)), {}), { code: 'integrity' });
   // Damage in a version that is known; in a later one it may be a type that this program does not know.
@@ -200,6 +257,8 @@ test('which server loads which file', () => {
     [11, redis('7.2.0')],
     [12, redis('8.0.0')],
     [13, redis('8.6.0')],
+    [13, redis('8.8.0')],
+    [15, redis('8.10.0')],
     [11, valkey('8.1.0')],
     [80, valkey('9.0.0')],
     [11, valkey('9.0.0')],
@@ -211,6 +270,8 @@ test('which server loads which file', () => {
     [11, redis('7.0.15')],
     [10, redis('6.2.0')],
     [12, redis('7.2.4')],
+    [13, redis('8.4.0')],
+    [14, redis('8.6.3')],
     [12, valkey('8.0.0')],
     [12, valkey('9.0.0')],
     [80, valkey('8.1.0')],
