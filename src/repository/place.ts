@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { LifeboatError } from '../lib/errors.ts';
+import { forgetShipped } from './shipped-notes.ts';
 import { DamagedStateError, readStateFile, writeStateFile } from './state-file.ts';
 
 const placeSchema = z.object({ place: z.string(), repository: z.uuid() });
@@ -25,8 +26,12 @@ export async function rememberedId(stateDir: string, place: string): Promise<str
   }
 }
 
-/** From now on the repository there is this one. Throws `usage` or `space` where the state folder cannot be written. */
+/**
+ * From now on the repository there is this one; what was noted of log that is archived may speak of another. Throws
+ * `usage` or `space` where the state folder cannot be written.
+ */
 export async function rememberId(stateDir: string, place: string, repository: string): Promise<void> {
+  await forgetShipped(stateDir);
   await writeStateFile(pathOf(stateDir, place), { place, repository });
 }
 

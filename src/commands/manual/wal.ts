@@ -39,7 +39,10 @@ export const manual: Manual = {
   files: [
     configFile,
     keyFile,
-    ['STATE/wal/shipped', 'notes of push: files that were archived ahead of their own call'],
+    [
+      'STATE/wal/shipped',
+      'notes of push: files that were archived ahead of their own call, each with the id of the repository they are in',
+    ],
     ['STATE/wal/fetched', 'segments that fetch got ahead'],
     ['STATE/repositories/<id>/wal-stream', 'log that stream received and has not stored yet'],
     ['STATE/repositories/<id>/wal-system-<name>.json', 'which cluster the log of this installation is of'],

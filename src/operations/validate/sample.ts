@@ -5,6 +5,7 @@
  */
 import { sha256 } from '../../repository/box/crypto.ts';
 import { allEvidenceNames, readEvidence } from '../../repository/backups/evidence.ts';
+import { isAheadOfClocks } from '../../repository/clocks.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 
@@ -21,7 +22,8 @@ const maxTried = 20;
 export async function nextSample(repository: Repository, percent: number, now = Date.now()): Promise<Sample> {
   const parts = Math.max(1, Math.ceil(100 / percent - 1e-9));
   const names = [...(await allEvidenceNames(repository)).values()].flat().filter(({ level }) => level === 'sample');
-  for (const name of names.toSorted((a, b) => (a.at < b.at ? 1 : -1)).slice(0, maxTried)) {
+  const past = names.filter(({ at }) => !isAheadOfClocks(at, now));
+  for (const name of past.toSorted((a, b) => (a.at < b.at ? 1 : -1)).slice(0, maxTried)) {
     const backup = await repository.readManifest(name.backupId).catch(ignoreAbsent);
     if (backup?.trust !== 'sealed') continue;
     const { evidence } = await readEvidence(repository, backup, name);

@@ -11,6 +11,7 @@ import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import { fileReason } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Repository } from '../../repository/repository.ts';
+import { isShipped, noteShipped, pruneShipped, shippedFolder } from '../../repository/shipped-notes.ts';
 import { putWal, type PutWal, type PutWalOptions } from '../../repository/wal/archive.ts';
 import { checkWalFile, isArchivable } from '../../repository/wal/archivable.ts';
 import { needWalName } from '../../repository/wal/names.ts';
@@ -18,7 +19,6 @@ import { withRepository } from '../open-repository.ts';
 import { clusterName, systemIdBeside } from './system-id.ts';
 import { expectSystem } from './expected-system.ts';
 import type { WalPushOptions, WalPushRequest, WalPushResult } from './request.ts';
-import { isShipped, noteShipped, pruneShipped, shippedFolder } from './shipped.ts';
 import type { Operation } from '../operation.ts';
 import { given, pathOf, repositoryNeeds } from '../complete.ts';
 
@@ -56,13 +56,15 @@ export async function walPush(
   needWalName(name);
   if (!isArchivable(name)) throw new LifeboatError('usage', `${name} is not a file that a server archives`);
   const folder = request.shippedDir ?? shippedFolder(config.stateDir, cwd);
-  if (await isShipped(folder, path)) return { name, outcome: 'shipped', along: [] };
-  const others = await readyBeside(path);
-  await pruneShipped(folder, new Set(others));
   return withRepository(
     loaded,
     context,
     async (repository) => {
+      const { repositoryId } = repository;
+      // A note speaks of one repository: which one is there now must be asked first.
+      if (await isShipped(folder, path, repositoryId)) return { name, outcome: 'shipped', along: [] };
+      const others = await readyBeside(path);
+      await pruneShipped(folder, new Set(others), repositoryId);
       const first = await readFileToArchive(path, await systemIdBeside(path, cwd));
       await expectSystem(repository, {
         stateDir: config.stateDir,
@@ -72,7 +74,7 @@ export async function walPush(
       });
       const outcomes = await shipReady(repository, { loaded, path, first, others }, context);
       const along = others.slice(0, outcomes.along.length);
-      await noteAlong(folder, along, context);
+      await noteAlong({ folder, repositoryId }, along, context);
       return { name, outcome: outcomes.own, systemId: first.systemId, along };
     },
     { retryBudgetMs },
@@ -106,10 +108,13 @@ async function shipReady(
 }
 
 /** A note that cannot be written costs a comparison later. */
-async function noteAlong(folder: string, names: readonly string[], { emit }: RunContext): Promise<void> {
-  for (const each of names) {
-    await noteShipped(folder, each).catch((error: unknown) => emit({ type: 'debug', message: messageOf(error) }));
-  }
+async function noteAlong(
+  { folder, repositoryId }: { readonly folder: string; readonly repositoryId: string },
+  names: readonly string[],
+  { emit }: RunContext,
+): Promise<void> {
+  const tell = (error: unknown): void => emit({ type: 'debug', message: messageOf(error) });
+  for (const each of names) await noteShipped(folder, each, repositoryId).catch(tell);
 }
 
 /** Histories first, as the archiver does, then by name; without the file itself. Empty where this is no pg_wal. */

@@ -1,8 +1,8 @@
 /** The lines for postgresql.conf that make a server archive its log here, and read it back. */
-import { join } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { programPath } from '../../lib/program-path.ts';
+import { shippedRoot } from '../../repository/shipped-notes.ts';
 import { repositoryLocation } from '../open-repository.ts';
 import type { WalRecipeRequest, WalRecipeResult } from './request.ts';
 import type { Operation } from '../operation.ts';
@@ -29,7 +29,7 @@ export async function walRecipe(
     ...(target === undefined ? [] : ['--target', target]),
   ].join(' ');
   const call = (words: string): string => `${quoted(programPath)} wal ${words}${flags === '' ? '' : ` ${flags}`}`;
-  const notes = quoted(join(loaded.config.stateDir, 'wal', 'shipped'));
+  const notes = quoted(shippedRoot(loaded.config.stateDir));
   return {
     archiveCommand: setting(
       'archive_command',

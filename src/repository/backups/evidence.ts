@@ -9,6 +9,7 @@ import { compactUtc } from '../../lib/time.ts';
 import { programVersion } from '../../lib/version.ts';
 import { faultIn } from '../../config/schema-words.ts';
 import { AlreadyExistsError, NotFoundError, StorageError } from '../../storage/storage.ts';
+import { isAheadOfClocks } from '../clocks.ts';
 import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
 import {
   evidenceSchema,
@@ -203,6 +204,10 @@ export async function readEvidence(
     }
     if (evidence.level !== name.level || evidence.result !== name.result) {
       return refused('it says something else than its name');
+    }
+    // It would be the newest until then, and nothing that is found meanwhile could refute it.
+    if (isAheadOfClocks(name.at) || isAheadOfClocks(evidence.finishedAt)) {
+      return refused('it is of a time that no clock shows yet');
     }
     return { ...name, evidence, reason: undefined };
   } catch (error) {

@@ -1,8 +1,9 @@
 /**
  * Notes: what people said of a backup after it was taken (hold, tags, "its small size is meant"), as sealed
  * records notes/<backup>/<UTC time>-<4 hex>.json. Each holds all that is said, so the greatest name wins; only
- * authentic ones count. Where versions are kept, one that somebody deleted or overwrote goes on counting: a hold is not
- * lost so. Layout: man lifeboat-repository(7).
+ * authentic ones count, and one that no clock shows yet only where a trusted writer vouches for it. Where versions are
+ * kept, one that somebody deleted or overwrote goes on counting: a hold is not lost so. Layout: man
+ * lifeboat-repository(7).
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
@@ -11,8 +12,9 @@ import { LifeboatError } from '../../lib/errors.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
 import { compactUtc } from '../../lib/time.ts';
 import { NotFoundError } from '../../storage/storage.ts';
+import { isAheadOfClocks } from '../clocks.ts';
 import { everStored, openTrue } from '../earlier-versions.ts';
-import { distrustOf, openRecord, sealRecord } from '../keys/sealed-records.ts';
+import { distrustOf, openRecord, sealRecord, type OpenedDocument } from '../keys/sealed-records.ts';
 import { isBackupId } from '../manifests/ids.ts';
 import type { Manifest } from '../manifests/manifest.ts';
 import type { Repository } from '../repository.ts';
@@ -52,7 +54,7 @@ export interface ReadNotes {
 
 /** What is said of a backup now. Throws only what the storage throws. */
 export async function readNotes(
-  repository: Pick<Repository, 'storage' | 'keyring'>,
+  repository: Pick<Repository, 'storage' | 'keyring' | 'vouchesFor'>,
   backupId: string,
   names?: readonly string[],
 ): Promise<ReadNotes> {
@@ -62,7 +64,7 @@ export async function readNotes(
       const opened = await openTrue(repository.storage, object, (bytes) =>
         openRecord(bytes, object, repository.keyring),
       );
-      const distrust = distrustOf(opened);
+      const distrust = distrustOf(opened) ?? (await whyTooEarly(repository, object, opened));
       const parsed = noteSchema.safeParse(opened.members, uncompiled);
       if (distrust === undefined && parsed.success) return { note: parsed.data, passedOver };
       passedOver.push({
@@ -77,6 +79,17 @@ export async function readNotes(
     }
   }
   return { note: undefined, passedOver };
+}
+
+/** A host whose clock is ahead may have written it; and whoever wants theirs to win, where anybody can write one. */
+async function whyTooEarly(
+  repository: Pick<Repository, 'vouchesFor'>,
+  object: string,
+  { signedBy }: OpenedDocument,
+): Promise<string | undefined> {
+  if (!isAheadOfClocks(timeOf(object))) return undefined;
+  if (await repository.vouchesFor({ trust: 'sealed', signedBy })) return undefined;
+  return 'it is of a time that no clock shows yet, and neither this host nor a listed writer signed it';
 }
 
 /** The names of all notes in one listing, by backup id, oldest first. */
@@ -101,7 +114,8 @@ export async function writeNote(
 ): Promise<Note> {
   const names = await noteNames(repository, manifest.id);
   const { note: before } = await readNotes(repository, manifest.id, names);
-  const object = nextName(manifest.id, names.at(-1), now);
+  const newest = names.findLast((name) => name === before?.object || !isAheadOfClocks(timeOf(name)));
+  const object = nextName(manifest.id, newest, now);
   const at = now.toISOString();
   const { host, user } = ownIdentity();
   const hold =
@@ -121,7 +135,7 @@ export async function writeNote(
     tags: [...tags],
     acknowledged: change.acknowledged ?? before?.acknowledged ?? false,
   };
-  const key = { dataKey: await repository.dataKeyOf(manifest), signer: await repository.keyring?.signer() };
+  const key = { dataKey: await repository.dataKeyOf(manifest), signer: await repository.signer() };
   const { object: _, ...members } = note;
   await repository.storage.put(object, [sealRecord(object, members, key)]);
   return note;
@@ -138,13 +152,29 @@ function noteOf(key: string): string | undefined {
   return match?.[1] !== undefined && isBackupId(match[1]) ? match[1] : undefined;
 }
 
-/** Greater than the newest there is, also where that was written by a clock that is ahead of ours. */
+/**
+ * Greater than the newest that may count, also where that was written by a clock that is ahead of ours. Throws `usage`
+ * where there is none.
+ */
 function nextName(backupId: string, newest: string | undefined, now: Date): string {
-  const name = (at: number): string =>
-    `notes/${backupId}/${compactUtc(new Date(at))}-${randomBytes(2).toString('hex')}.json`;
+  const name = (atMs: number): string =>
+    `notes/${backupId}/${compactUtc(new Date(atMs))}-${randomBytes(2).toString('hex')}.json`;
   const wanted = name(now.getTime());
   if (newest === undefined || wanted > newest) return wanted;
-  const time = /(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{4}\.json$/.exec(newest);
-  const [, year, month, day, hour, minute, second] = (time ?? []).map(Number);
-  return name(Date.UTC(year ?? 0, (month ?? 1) - 1, day, hour, minute, second) + 1000);
+  const nextMs = Date.parse(timeOf(newest)) + 1000;
+  if (nextMs <= lastMs) return name(nextMs);
+  throw new LifeboatError('usage', `cannot say anything of backup ${backupId} after ${newest}`, {
+    state: 'nothing was changed',
+    hint: 'a host whose clock was wrong wrote that one: remove it, and say again what it said',
+  });
+}
+
+/** Names end there. */
+const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59);
+
+/** What a name says of its time, RFC 3339 in UTC; it may be no moment at all. */
+function timeOf(object: string): string {
+  const [, year, month, day, hour, minute, second] =
+    /(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{4}\.json$/.exec(object) ?? [];
+  return `${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
 }

@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { LifeboatError } from '../../../src/lib/errors.ts';
 import { fileError, fileReason, systemFailure } from '../../../src/lib/file-errors.ts';
 import { placeFile, WalSpool } from '../../../src/operations/wal/fetch-spool.ts';
-import { isShipped, noteShipped } from '../../../src/operations/wal/shipped.ts';
+import { isShipped, noteShipped } from '../../../src/repository/shipped-notes.ts';
 import { StreamSpool } from '../../../src/operations/wal/stream/spool.ts';
 import { recoverTarget, removeTargetNote, writeTargetNote } from '../../../src/source/redis/target-note.ts';
 import { parseRedisUrl } from '../../../src/source/redis/endpoint.ts';
@@ -79,8 +79,8 @@ test('each place that writes or reads for an operator tells what is refused', as
     'a segment to keep': async () => new WalSpool(file, []).keep('0', Buffer.from('x')),
     'a segment that was kept': async () => new WalSpool(loop, []).take('0', join(folder, 'taken')),
     'kept segments': async () => new WalSpool(loop, []).clear(),
-    'a note of what was shipped': async () => noteShipped(long, '0'),
-    'whether it was shipped': async () => isShipped(long, file),
+    'a note of what was shipped': async () => noteShipped(long, '0', ''),
+    'whether it was shipped': async () => isShipped(long, file, ''),
     'the folder of a receiver': async () => new StreamSpool(long, 16 * 1024 * 1024).prepare(),
     'a note of a target': async () => writeTargetNote(long, note),
     'the note of a target': async () => recoverTarget(loop, endpoint, context),

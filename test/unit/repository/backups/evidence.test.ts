@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -12,6 +13,7 @@ import { sealRecord } from '../../../../src/repository/keys/sealed-records.ts';
 import type { ListedManifest } from '../../../../src/repository/manifests/listing.ts';
 import type { Repository } from '../../../../src/repository/repository.ts';
 import { signerFromSeed } from '../../../../src/repository/box/signing.ts';
+import { nextSample } from '../../../../src/operations/validate/sample.ts';
 import { judge, proofStateOf, proofStates } from '../../../../src/operations/proof/state.ts';
 import { streamArtifact } from '../../../helpers/repository/chunk-repository.ts';
 import { backUp, encryption, testRepository, type TestRepository } from '../../../helpers/repository/repository.ts';
@@ -224,4 +226,36 @@ test('states: each success counts until a failure that bears on it', () => {
     ['drill+ stored- drill-', 'stored failing'],
   ];
   for (const [events, expected] of table) assert.equal(after(events), expected, events);
+});
+
+test('a proof that is dated ahead of all clocks is none: nothing found until then could refute it', async () => {
+  using home = testRepository();
+  for (const config of [key, encryption({ enabled: false })]) {
+    rmSync(home.root, { recursive: true, force: true });
+    const { repository, backup } = await oneBackup(home, config);
+    const { object } = await writeEvidence(
+      repository,
+      backup,
+      draft('drill', 'ok', Date.UTC(9999, 11, 31, 23, 59, 59)),
+    );
+    const { object: failure } = await writeEvidence(repository, backup, draft('drill', 'failed', Date.now()));
+    const state = await proofStateOf(repository, backup);
+    assert.deepEqual([state?.state, state?.failing, state?.lastFailure?.object], ['stored', true, failure]);
+    const read = (await readAllEvidence(repository, backup)).find((each) => each.object === object);
+    assert.match(read?.reason ?? '', /no clock shows yet/);
+    // Clocks may differ.
+    await writeEvidence(repository, backup, draft('drill', 'ok', Date.now() + 5 * 60_000));
+    assert.equal((await proofStateOf(repository, backup))?.state, 'proven');
+  }
+});
+
+test('planted samples of the last moment leave the order of parts alone', async () => {
+  using home = testRepository();
+  const { repository, backup } = await oneBackup(home);
+  for (let n = 0; n < 25; n++) {
+    await repository.storage.put(`evidence/${backup.id}/99991231T2359${10 + n}Z-sample-ok.json`, [Buffer.from('{}')]);
+  }
+  const last = { ...draft('sample', 'ok', Date.now()), counts: { samplePart: 3, sampleParts: 10 } };
+  await writeEvidence(repository, backup, last);
+  assert.deepEqual(await nextSample(repository, 10), { part: 4, parts: 10 });
 });

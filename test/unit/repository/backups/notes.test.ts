@@ -70,3 +70,45 @@ test("where only a recipient opens the key, a stranger's note is passed over and
     [false, false],
   );
 });
+
+const last = '99991231T235959Z-ffff';
+
+test('a planted note of the last moment there is takes no later one its name', async () => {
+  using home = testRepository();
+  const repository = await home.create(encryption({ key: '0f'.repeat(32) }));
+  const manifest = await backUp(repository, content);
+  const planted = `notes/${manifest.id}/${last}.json`;
+  const stranger = { dataKey: { id: Buffer.alloc(16, 7), key: Buffer.alloc(32) }, signer: undefined };
+  const said = { at: at(0).toISOString(), host: 'x', user: 'x', tags: [], acknowledged: false };
+  await repository.storage.put(planted, [sealRecord(planted, said, stranger)]);
+  const hold = await writeNote(repository, manifest, { hold: { reason: 'court' } });
+  assert.match(hold.object, new RegExp(`^notes/${manifest.id}/2\\d{7}T\\d{6}Z-[0-9a-f]{4}\\.json$`));
+  assert.equal((await readNotes(repository, manifest.id)).note?.hold?.reason, 'court');
+  await writeNote(repository, manifest, { addTags: ['kept'] });
+  const { note, passedOver } = await readNotes(repository, manifest.id);
+  assert.deepEqual([note?.hold?.reason, note?.tags], ['court', ['kept']]);
+  assert.deepEqual(
+    passedOver.map(({ object }) => object),
+    [planted],
+  );
+});
+
+test('without encryption one ahead of all clocks counts only if this host or a listed writer signed it', async () => {
+  using home = testRepository();
+  const repository = await home.create(encryption({ enabled: false }));
+  const manifest = await backUp(repository, content);
+  const release = `notes/${manifest.id}/${last}.json`;
+  const said = { at: at(0).toISOString(), host: 'x', user: 'x', tags: [], acknowledged: false };
+  const key = { dataKey: undefined, signer: signerFromSeed(Buffer.alloc(32, 9)) };
+  await repository.storage.put(release, [sealRecord(release, said, key)]);
+  await writeNote(repository, manifest, { hold: { reason: 'court' } });
+  assert.equal((await readNotes(repository, manifest.id)).note?.hold?.reason, 'court');
+  // By a clock of ours that was ahead: it goes on counting, and there is a later one.
+  const ahead = await writeNote(repository, manifest, { hold: { reason: 'appeal' } }, new Date('2199-01-01'));
+  assert.match(ahead.object, /\/21990101T000000Z-/);
+  assert.equal((await readNotes(repository, manifest.id)).note?.hold?.reason, 'appeal');
+  await writeNote(repository, manifest, { hold: null });
+  assert.equal((await readNotes(repository, manifest.id)).note?.hold, undefined);
+  await writeNote(repository, manifest, {}, new Date('9999-12-31T23:59:59Z'));
+  await assert.rejects(writeNote(repository, manifest, {}), { code: 'usage', hint: /clock was wrong/ });
+});
