@@ -6,6 +6,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { environmentFor } from '../helpers/versions/server-versions.ts';
 import { endMounts, endProcesses, filesLeft } from './leftovers.ts';
 import type { Plan } from './plan.ts';
 import type { RecordedEvent } from './reporter.ts';
@@ -72,9 +73,10 @@ function startTestProcess(root: string, file: string, folder: string, events: st
     '--test-reporter-destination=stdout',
   ];
   if (plan.namePattern !== undefined) flags.push(`--test-name-pattern=${plan.namePattern}`);
+  const chosen = plan.server === undefined ? {} : environmentFor(plan.server);
   return spawn(process.execPath, [...flags, file], {
     cwd: root,
-    env: { ...process.env, TMPDIR: folder, LIFEBOAT_TEST_EVENTS: events },
+    env: { ...process.env, ...chosen, TMPDIR: folder, LIFEBOAT_TEST_EVENTS: events },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }

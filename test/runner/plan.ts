@@ -14,13 +14,15 @@ export interface Plan {
   readonly testTimeoutMs: number;
   /** Only tests whose name matches this; then files without one are fine. */
   readonly namePattern: string | undefined;
+  /** "postgres-17": tests start this version of a server, not the installed one. */
+  readonly server: string | undefined;
   /** Temporary files that a test leaves are a failure, not a remark. */
   readonly strictAboutFiles: boolean;
 }
 
 const usage =
   'usage: npm test -- [--unit|--long] [--jobs=N] [--timeout=SECONDS] ' +
-  '[--name=PATTERN] [--tolerate-files] [part of a path]…';
+  '[--name=PATTERN] [--server=NAME] [--tolerate-files] [part of a path]…';
 
 /** Parses the arguments; throws with the usage text on a wrong one. */
 export function makePlan(root: string, args: readonly string[]): Plan {
@@ -36,6 +38,7 @@ export function makePlan(root: string, args: readonly string[]): Plan {
     jobs: wholeNumber('--jobs', values.jobs) ?? availableParallelism(),
     testTimeoutMs: (wholeNumber('--timeout', values.timeout) ?? (values.long ? 3600 : 600)) * 1000,
     namePattern: values.name,
+    server: values.server,
     strictAboutFiles: !values['tolerate-files'],
   };
 }
@@ -70,6 +73,7 @@ function parse(args: readonly string[]) {
         jobs: { type: 'string' },
         timeout: { type: 'string' },
         name: { type: 'string' },
+        server: { type: 'string' },
         'tolerate-files': { type: 'boolean', default: false },
       },
     });

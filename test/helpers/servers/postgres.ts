@@ -5,6 +5,7 @@
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -17,11 +18,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RunningTool, runTool, startTool } from '../../../src/lib/exec.ts';
+import { programsOf, versionUnderTest } from '../versions/server-versions.ts';
 
 export interface PostgresOptions {
   /** Lines of postgresql.conf; they win over the helper's own. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Major version; default: the newest installed. */
+  /** Major version, installed or fetched by setup; default: the one under test, else the newest installed. */
   readonly version?: number;
   /** E.g. ['--encoding=UTF8', '--locale=C']. Default: UTF8 and C.UTF-8. */
   readonly initdbArgs?: readonly string[];
@@ -243,10 +245,14 @@ function serverUser(): { uid: number; gid: number } | undefined {
   return { uid: Number(uid ?? 65534), gid: Number(gid ?? 65534) };
 }
 
-/** Folder of the programs of a major version; default: the newest installed. */
+/** Folder of the programs of a major version. */
 function binFolder(version: number | undefined): string {
-  const newest = version ?? Math.max(...readdirSync('/usr/lib/postgresql').map(Number).filter(Number.isInteger));
-  return `/usr/lib/postgresql/${newest}/bin`;
+  const installed = '/usr/lib/postgresql';
+  const underTest = versionUnderTest('postgres');
+  if (version === undefined && underTest !== undefined) return programsOf(underTest);
+  const major = version ?? Math.max(...readdirSync(installed).map(Number).filter(Number.isInteger));
+  const folder = join(installed, String(major), 'bin');
+  return existsSync(folder) ? folder : programsOf(`postgres-${major}`);
 }
 
 function isReady(dataDir: string, pid: number): boolean {

