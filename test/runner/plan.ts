@@ -36,7 +36,7 @@ export function makePlan(root: string, args: readonly string[]): Plan {
   return {
     files: chosen.toSorted((a, b) => weight(b) - weight(a) || a.localeCompare(b)),
     jobs: wholeNumber('--jobs', values.jobs) ?? availableParallelism(),
-    testTimeoutMs: (wholeNumber('--timeout', values.timeout) ?? (values.long ? 3600 : 600)) * 1000,
+    testTimeoutMs: (wholeNumber('--timeout', values.timeout) ?? (values.long ? 10_800 : 600)) * 1000,
     namePattern: values.name,
     server: values.server,
     strictAboutFiles: !values['tolerate-files'],
