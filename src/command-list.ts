@@ -70,6 +70,11 @@ export const commands: readonly Entry[] = [
     load: async () => import('./commands/integrity.ts'),
   },
   {
+    name: 'schedule',
+    sentence: 'what runs when: the schedules of the configuration, and running one of them',
+    load: async () => import('./commands/schedule.ts'),
+  },
+  {
     name: 'status',
     sentence:
       'one verdict (healthy, degraded, unhealthy), why, what to do ' +

@@ -18,6 +18,7 @@ export const manuals: Readonly<Record<string, () => Promise<ManualModule>>> = {
   wal: async () => import('./commands/manual/wal.ts'),
   validate: async () => import('./commands/manual/validate.ts'),
   integrity: async () => import('./commands/manual/integrity.ts'),
+  schedule: async () => import('./commands/manual/schedule.ts'),
   status: async () => import('./commands/manual/status.ts'),
   acknowledge: async () => import('./commands/manual/acknowledge.ts'),
   cleanup: async () => import('./commands/manual/cleanup.ts'),

@@ -54,6 +54,7 @@ const rooms = new Map(
       'create.ts',
       'rekey.ts',
       'backups',
+      'slots',
       'deletion',
     ],
     operations: [
@@ -74,6 +75,7 @@ const rooms = new Map(
       'doctor',
       'emergency',
       'status',
+      'schedule',
     ],
     'operations/wal': ['.', 'stream'],
     ui: ['json', '.', 'facts', 'show-view.ts'],

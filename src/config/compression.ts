@@ -10,6 +10,9 @@ export interface CompressionSettings {
   readonly level?: number;
 }
 
+/** The level where none is named; lz4 and none have no levels. */
+export const defaultLevels = { none: 0, gzip: 6, zstd: 3, lz4: 0 } as const;
+
 /** `zstd:3` or `none`; else an Error whose message goes on from the text's name. */
 export function parseCompression(text: string): CompressionSettings | Error {
   const [, word = '', level] = /^([^:]*)(?::(\d{1,2}))?$/.exec(text) ?? [];

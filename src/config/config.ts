@@ -5,6 +5,7 @@
  */
 import type { Secret } from '../lib/secret.ts';
 import type { PostgresUrl } from './postgres-url.ts';
+import type { ScheduleOptions, ScheduleType } from './schedule-options.ts';
 
 export interface Config {
   /** Undefined: none is configured (commands that need one refuse). */
@@ -148,13 +149,22 @@ export interface RetentionByComponent {
   readonly walDays?: number | undefined;
 }
 
+/** What runs when. */
 export interface Schedule {
   readonly id: string;
   readonly name: string;
-  readonly type: 'full' | 'database' | 'redis' | 'files' | 'base';
+  readonly type: ScheduleType;
   readonly cronExpression: string;
+  /** IANA name; undefined: that of the host. */
+  readonly timezone: string | undefined;
   readonly enabled: boolean;
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly options: ScheduleOptions;
+  /** What of moments that passed without a run: one run for all, none, one for each. */
+  readonly missed: 'once' | 'skip' | 'all';
+  /** So long after its moment a run is on time. */
+  readonly graceMs: number;
+  readonly timeoutMs: number | undefined;
+  readonly attempts: number;
 }
 
 /** What the day of a disaster needs to know; commands are program and arguments, started without a shell. */

@@ -90,7 +90,7 @@ export const names: readonly Name[] = [
   name('BACKUP_ENCRYPTION_ENABLED', 'boolean', 'encryption.enabled', 'false: store without encryption'),
   name('BACKUP_RETENTION_DAYS', 'integer', '', 'days that backups are kept, whatever is in them'),
   name('MAX_BACKUP_SIZE_MB', 'integer', 'maxBackupSizeMb', 'refuse a backup that would store more, in 10^6 bytes'),
-  name('BACKUP_SCHEDULES', 'json', 'schedules', 'list of {id, name, type, cronExpression, enabled, options}'),
+  name('BACKUP_SCHEDULES', 'json', 'schedules', 'list of schedules as in the file'),
   name(
     'BACKUP_DRILL_DATABASE_URL',
     'secret',

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import type { Secret } from '../lib/secret.ts';
 import { parseDuration } from '../lib/time.ts';
 import type {
+  Schedule,
   Config,
   DrillConfig,
   EncryptionConfig,
@@ -15,12 +16,14 @@ import type {
   RetentionPolicy,
   TargetConfig,
 } from './config.ts';
+import { defaultLevels } from './compression.ts';
 import { defaultStateDir } from './discover.ts';
 import { Parser, type ParseSurroundings } from './parser.ts';
 import { fillCredentials, fillFromPgVariables } from './postgres-defaults.ts';
 import { completePostgresUrl } from './postgres-url-parser.ts';
 import { filled } from './postgres-url.ts';
 import { parseRepository } from './repository-url.ts';
+import { parseScheduleOptions } from './schedule-options.ts';
 import type { RetentionSettings, SecretReference, Settings } from './schema.ts';
 import { PendingSecret } from './secrets.ts';
 
@@ -38,7 +41,7 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
   return {
     repository,
     encryption,
-    compression: { method, level: settings.compression.level ?? { zstd: 3, gzip: 6, lz4: 0, none: 0 }[method] },
+    compression: { method, level: settings.compression.level ?? defaultLevels[method] },
     jobs: settings.jobs ?? Math.min(4, availableParallelism()),
     maxConcurrentBackups: settings.maxConcurrentBackups,
     hangTimeoutMs: settings.hangTimeoutSeconds * 1000,
@@ -52,11 +55,29 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     defaultTarget: surroundings.defaultTarget,
     retention: parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) }),
     trashMs: Math.round(settings.trashHours * 3_600_000),
-    schedules: settings.schedules.map((schedule) => ({ ...schedule, name: schedule.name ?? schedule.id })),
+    schedules: settings.schedules.map(parseSchedule),
     notifications,
     drill,
     monitoring: parseMonitoring(settings),
     emergency: parseEmergency(settings),
+  };
+}
+
+function parseSchedule({
+  graceMinutes,
+  timeoutSeconds,
+  name,
+  options,
+  timezone,
+  ...same
+}: Settings['schedules'][number]): Schedule {
+  return {
+    ...same,
+    name: name ?? same.id,
+    timezone,
+    options: parseScheduleOptions(same.type, options),
+    graceMs: graceMinutes * 60_000,
+    timeoutMs: timeoutSeconds === undefined ? undefined : timeoutSeconds * 1000,
   };
 }
 

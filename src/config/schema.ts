@@ -5,37 +5,11 @@
  * turns a document into a Config.
  */
 import { z } from 'zod';
-import { parseCron } from '../lib/cron.ts';
-import { messageOf } from '../lib/errors.ts';
 import { emergencySchema } from './schema-emergency.ts';
 import { path, positive, secondsOfWaiting, secretSchema } from './schema-pieces.ts';
 import { compressionSchema, encryptionSchema, repositorySchema } from './schema-repository.ts';
+import { schedulesSchema } from './schema-schedules.ts';
 import { retentionSchema, targetNamePattern, targetSchema } from './schema-targets.ts';
-
-const cronShape = /^(@\w+|\S+( +\S+){4,5})$/;
-
-/** What has the shape is looked at closer. */
-function checkCron(text: string, context: z.RefinementCtx<string>): void {
-  if (!cronShape.test(text)) return;
-  try {
-    parseCron(text);
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: messageOf(error), input: text });
-  }
-}
-
-const scheduleSchema = z.strictObject({
-  id: z.string().min(1).describe('unique name for commands'),
-  name: z.string().min(1).optional().describe('for people; default: the id'),
-  type: z.enum(['full', 'database', 'redis', 'files', 'base']).default('full').describe('what is backed up'),
-  cronExpression: z
-    .string()
-    .regex(cronShape, 'must have five or six fields')
-    .superRefine(checkCron)
-    .describe('when, as in crontab, in the time zone of the host'),
-  enabled: z.boolean().default(true),
-  options: z.record(z.string(), z.unknown()).default({}).describe('flags of backup'),
-});
 
 const notificationsSchema = z.strictObject({
   webhook: secretSchema.optional().describe('URL that gets a JSON document'),
@@ -133,7 +107,7 @@ export const settingsSchema = z
       .describe(
         'how long deleted backups can be taken back, and what nobody needs rests before it goes, in hours; at least 1',
       ),
-    schedules: z.array(scheduleSchema).default([]).describe('when backups are taken'),
+    schedules: schedulesSchema.default([]).describe('what runs when'),
     notifications: notificationsSchema.prefault({}).describe('who is told'),
     drill: drillSchema.prefault({}).describe('how backups are proven'),
     monitoring: monitoringSchema.prefault({}).describe('from when on status warns'),

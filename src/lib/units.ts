@@ -17,3 +17,12 @@ export function formatBytes(bytes: number): string {
 export function counted(number: number, one: string, many = `${one}s`): string {
   return `${number.toLocaleString('en-US')} ${number === 1 ? one : many}`;
 }
+
+/** `500MB`, `2GB`, `1.5GiB` in bytes; a bare number counts 10^6 bytes. Undefined: no size, or less than 1 MB. */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*(|[KMGT]i?B)$/i.exec(text);
+  const unit = (match?.[2] ?? '').toUpperCase();
+  const power = ['K', 'M', 'G', 'T'].indexOf(unit === '' ? 'M' : unit.charAt(0)) + 1;
+  const bytes = Math.round(Number(match?.[1]) * (unit.includes('I') ? 1024 : 1000) ** power);
+  return match === null || bytes < 1_000_000 ? undefined : bytes;
+}

@@ -5,6 +5,7 @@ import type { Layer } from '../../config/origins.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { didYouMean } from '../../lib/suggest.ts';
 import { formatDuration, momentOf, parseDuration } from '../../lib/time.ts';
+import { parseSize } from '../../lib/units.ts';
 import type { ComponentName } from '../../operations/operation.ts';
 
 export const componentNames = ['database', 'redis', 'files', 'base'] as const satisfies readonly ComponentName[];
@@ -94,13 +95,8 @@ export function asOfFlag(): Option {
 
 /** `500MB`, `2GB`, `1.5GiB` in bytes; a bare number counts 10^6 bytes, as MAX_BACKUP_SIZE_MB does. */
 export function size(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(|[KMGT]i?B)$/i.exec(text);
-  const unit = (match?.[2] ?? '').toUpperCase();
-  const power = ['K', 'M', 'G', 'T'].indexOf(unit === '' ? 'M' : unit.charAt(0)) + 1;
-  const bytes = Math.round(Number(match?.[1]) * (unit.includes('I') ? 1024 : 1000) ** power);
-  if (match === null || bytes < 1_000_000) {
-    throw new InvalidArgumentError('It is not a size: write 500MB or 2GB, at least 1MB.');
-  }
+  const bytes = parseSize(text);
+  if (bytes === undefined) throw new InvalidArgumentError('It is not a size: write 500MB or 2GB, at least 1MB.');
   return bytes;
 }
 

@@ -52,15 +52,18 @@ export class Session {
     return resolve(this.io.cwd, given);
   }
 
-  /** The configuration with the secrets that are needed. Its warnings are told unless --quiet. */
+  /** The configuration with the secrets that are needed. Its warnings are told unless --quiet, or it is `silent`. */
   async load(
     need: SecretNeeds,
-    more: Pick<LoadOptions, 'overrides' | 'configMayBeMissing' | 'signal'> = {},
+    {
+      silent = false,
+      ...more
+    }: Pick<LoadOptions, 'overrides' | 'configMayBeMissing' | 'signal'> & { readonly silent?: boolean } = {},
   ): Promise<LoadedConfig> {
     const { loadConfig } = await import('../../config/load.ts');
     const { config, envFile } = this.flags;
     const loaded = await loadConfig({ cwd: this.io.cwd, env: this.io.env, configPath: config, envFile, need, ...more });
-    if (this.flags.quiet !== true) {
+    if (this.flags.quiet !== true && !silent) {
       for (const warning of loaded.warnings) await write(this.io.stderr, `warning: ${printable(warning)}\n`);
     }
     return loaded;

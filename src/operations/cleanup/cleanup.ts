@@ -11,6 +11,7 @@ import { type Lease } from '../../repository/leases/lease.ts';
 import { acquireLease } from '../../repository/leases/acquire.ts';
 import { writeNote } from '../../repository/backups/notes.ts';
 import type { Repository } from '../../repository/repository.ts';
+import { pruneSlots } from '../../repository/slots/prune.ts';
 import { moveToTrash } from '../../repository/deletion/trash.ts';
 import { audited, recordDeleted } from '../audit/audited.ts';
 import { chooseBackup } from '../choose-backup.ts';
@@ -136,6 +137,7 @@ async function carryOut(
   const collecting = { graceMs, nowMs: lease.sinceMs, lease, internals };
   const collected = await collect(repository, plan, collecting, working);
   await removeTemporaries(repository, graceMs, working);
+  await pruneSlots(repository);
   return { plan, collected };
 }
 

@@ -29,6 +29,7 @@ export class Accounting {
   readonly #context: RunContext;
   readonly #byKind = new Map<ObjectKind, { count: number; bytes: number }>();
   readonly #evidence: string[] = [];
+  /** And what lies of schedules. */
   readonly #notes: string[] = [];
   readonly #keys: string[] = [];
   readonly #audit = new Map<string, number[]>();
@@ -96,6 +97,7 @@ export class Accounting {
     else if (kind === 'backups') this.#part(info, backupId, expected, backups);
     else if (kind === 'keys') this.#keys.push(info.key);
     else if (kind === 'audit' && audit !== undefined) this.#auditRecord(audit);
+    else if (kind === 'schedules') this.#notes.push(info.key);
     else if (kind === 'evidence' || kind === 'notes') {
       if (!backups.has(backupId)) this.#unnamed(info);
       else (kind === 'evidence' ? this.#evidence : this.#notes).push(info.key);

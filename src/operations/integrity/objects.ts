@@ -4,6 +4,7 @@
  */
 import { parseAuditKey } from '../../repository/audit-names.ts';
 import { parseEvidenceName } from '../../repository/backups/evidence-record.ts';
+import { parseSlotName } from '../../repository/slots/names.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 
 export const objectKinds = [
@@ -17,6 +18,7 @@ export const objectKinds = [
   'notes',
   'audit',
   'locks',
+  'schedules',
   'trash',
   'rescue',
   'strays',
@@ -66,6 +68,7 @@ const namers: Readonly<Record<string, Namer>> = {
   // Those of doctor are trial objects.
   'locks/': (rest) =>
     /^(?:[a-z0-9-]+\/[^/]+\.(?:json|broken)|doctor\/[0-9a-f]{16})$/.test(rest) ? { kind: 'locks' } : undefined,
+  'schedules/': (_, key) => (parseSlotName(key) === undefined ? undefined : { kind: 'schedules' }),
   'rescue/': (rest) => (rest === 'README.md' || rest === 'rescue.mjs' ? { kind: 'rescue' } : undefined),
 };
 

@@ -2,9 +2,6 @@
 import type { Config, Schedule, TargetConfig } from '../../config/config.ts';
 import { lastMoment, nextMoment, parseCron } from '../../lib/cron.ts';
 
-/** So long after its moment a backup may still be under way without a word: what 25 hours leave to a daily one. */
-export const scheduleGraceMs = 3_600_000;
-
 /** A component's schedules taken together; milliseconds since 1970. */
 export interface DueTimes {
   /** Names, for people. */
@@ -40,7 +37,13 @@ export function dueTimes(
     const cron = isFor(schedule, config, target, component) ? parsed(schedule.cronExpression) : undefined;
     return cron === undefined
       ? []
-      : [{ name: schedule.name, due: lastMoment(cron, nowMs - scheduleGraceMs), next: nextMoment(cron, nowMs) }];
+      : [
+          {
+            name: schedule.name,
+            due: lastMoment(cron, nowMs - schedule.graceMs, schedule.timezone),
+            next: nextMoment(cron, nowMs, schedule.timezone),
+          },
+        ];
   });
   if (timed.length === 0) return undefined;
   const due = timed.flatMap((each) => each.due ?? []);
@@ -59,7 +62,7 @@ function isFor(
   target: string,
   component: string,
 ): boolean {
-  const wanted = typeof options['target'] === 'string' ? options['target'] : defaultTarget;
+  const wanted = options.target ?? defaultTarget;
   return enabled && (type === 'full' || type === component) && (wanted === undefined || wanted === target);
 }
 

@@ -28,8 +28,8 @@ const recordSchema = z.object({
 export type LeaseRecord = z.infer<typeof recordSchema>;
 
 /**
- * - backup-<target>, restore-<target>, emergency-<target>, wal-<systemId>, cleanup, keys, repository: one holder at a
- *   time
+ * - backup-<target>, restore-<target>, emergency-<target>, wal-<systemId>, slot-<hash>, cleanup, keys, repository: one
+ *   holder at a time
  * - read: any number
  */
 export type LeaseScope =
@@ -37,6 +37,7 @@ export type LeaseScope =
   | `restore-${string}`
   | `emergency-${string}`
   | `wal-${string}`
+  | `slot-${string}`
   | 'cleanup'
   | 'keys'
   | 'repository'

@@ -42,6 +42,8 @@ export interface ListOptions {
   readonly folder?: 'manifests/' | 'trash/';
   /** Only ids that begin so. */
   readonly idPrefix?: string;
+  /** Only ids greater than this text. */
+  readonly after?: string;
   readonly order?: 'newest-first' | 'oldest-first';
 }
 
@@ -58,7 +60,9 @@ const parallelGets = 16;
 /** Every manifest there is, by id. Ids begin with their time, so this is the order in time. */
 export async function* listManifests(home: ManifestHome, options: ListOptions = {}): AsyncGenerator<ListedManifest> {
   const objects: ObjectInfo[] = [];
-  for await (const info of home.storage.list(`${options.folder ?? 'manifests/'}${options.idPrefix ?? ''}`)) {
+  const folder = options.folder ?? 'manifests/';
+  const after = options.after === undefined ? undefined : `${folder}${options.after}`;
+  for await (const info of home.storage.list(`${folder}${options.idPrefix ?? ''}`, after)) {
     objects.push(info);
   }
   if (options.order !== 'oldest-first') objects.reverse();

@@ -10,6 +10,7 @@ import { emergencyDocuments } from './emergency-documents.ts';
 import { pitrDocuments } from './pitr-documents.ts';
 import { proofDocuments } from './proof-documents.ts';
 import { restoreDocuments } from './restore-documents.ts';
+import { scheduleDocuments } from './schedule-documents.ts';
 import { setupDocuments } from './setup-documents.ts';
 import { statusDocuments } from './status-documents.ts';
 import { walDocuments } from './wal-documents.ts';
@@ -23,6 +24,7 @@ export const documents = {
   ...pitrDocuments,
   ...proofDocuments,
   ...restoreDocuments,
+  ...scheduleDocuments,
   ...setupDocuments,
   ...statusDocuments,
   ...walDocuments,

@@ -195,7 +195,19 @@ describe('environment alone', () => {
     );
     assert.equal(config.maxBackupBytes, 5_000_000);
     assert.deepEqual(config.schedules, [
-      { id: 'n', name: 'n', cronExpression: '0 3 * * *', type: 'full', enabled: true, options: {} },
+      {
+        id: 'n',
+        name: 'n',
+        cronExpression: '0 3 * * *',
+        timezone: undefined,
+        type: 'full',
+        enabled: true,
+        options: {},
+        missed: 'once',
+        graceMs: 3_600_000,
+        timeoutMs: undefined,
+        attempts: 3,
+      },
     ]);
     assert.equal(config.notifications.webhook?.reveal(), 'https://w');
     assert.deepEqual(config.notifications.emailRecipients, ['a@b.c', 'd@e.f']);

@@ -12,7 +12,12 @@ const schedule = (more: Partial<Schedule> = {}): Schedule => ({
   type: 'full',
   cronExpression: '15 2 * * *',
   enabled: true,
+  timezone: undefined,
   options: {},
+  missed: 'once',
+  graceMs: 3_600_000,
+  timeoutMs: undefined,
+  attempts: 3,
   ...more,
 });
 const due = (
@@ -38,6 +43,12 @@ test('the latest of all that are for it, an hour ago or earlier, and the earlies
     'the one of 12:00 may still be at work',
   );
   assert.deepEqual(due([schedule(), hourly], { component: 'redis' }), ['nightly', '03-01T02:15', '03-02T02:15']);
+});
+
+test('in its own zone, and with its own time of grace', () => {
+  assert.deepEqual(due([schedule({ timezone: 'Asia/Tokyo' })]), ['nightly', '02-28T17:15', '03-01T17:15']);
+  const quick = schedule({ cronExpression: '20 12 * * *', graceMs: 5 * 60_000 });
+  assert.deepEqual(due([quick]), ['nightly', '03-01T12:20', '03-02T12:20']);
 });
 
 test('none: switched off, for another component or target, at every start', () => {

@@ -1,0 +1,53 @@
+/** What the manual says of lifeboat schedule. */
+import { configFile, keyFile, repositoryExits, type Manual } from '../shared/manual-page.ts';
+
+/** See Manual. */
+export const manual: Manual = {
+  description: [
+    'Schedules stand in the configuration ("schedules", or BACKUP_SCHEDULES as JSON). Each says what is done (type), ' +
+      'when (cronExpression, in the time zone that timezone names), and with which flags (options).',
+    'Where clocks are changed: a moment that does not exist runs that much later, one that comes twice runs once; ' +
+      'but where the hour is *, every hour that passes has its moment.',
+    'Options by type: full, database, redis, files and base: target, label, tag, jobs, compression, ifRunning, ' +
+      'timeout, maxSize. validate: target, all, quick, deep, sample, jobs. integrity: target. drill: target, jobs. ' +
+      'drill-pitr: target, jobs, seed. cleanup: target, maxDelete, grace. status: target, maxAge, days. They mean ' +
+      'what the flags of that name mean; the type integrity is lifeboat integrity, drill is lifeboat integrity ' +
+      '--drill, and drill-pitr is --drill --pitr.',
+    'list and show read the configuration only. run does at once what a schedule stands for, in this process: the ' +
+      'audit log has it as its command, and it ends with that exit code. timeoutSeconds ends it as an operator would.',
+    'run --slot does only what is due. A slot is one moment of one schedule; it is run at most once by all hosts ' +
+      'that share the repository, so the same line may stand in the crontabs of two of them: who comes first takes ' +
+      'its lease, and leaves a sealed record of what became of it (done, failed, hung, skipped, aborted), which a later ' +
+      'run goes by. A failure that may pass is tried again after 1, 5 and 25 minutes (attempts). Moments that passed ' +
+      'without a run since the schedule was first run so are caught up with as missed says: one run for all of them ' +
+      '(once), none if its moment is more than graceMinutes ago (skip), or one for each, at most 100 (all). It ends ' +
+      'with 0 where nothing is due, or another host is at it.',
+    'Only records that are authentic count: nothing that somebody puts into the repository keeps a slot from ' +
+      'running. Hosts that cannot read each other (public recipients only, or no encryption) list each other in ' +
+      'encryption.trustedKeys, or each runs the slot.',
+  ],
+  examples: [
+    { line: 'lifeboat schedule list', purpose: 'what runs when' },
+    {
+      line: 'lifeboat schedule run nightly --slot --quiet',
+      purpose: 'for a crontab: what is due, once over all hosts; silent when all is well',
+    },
+    { line: 'lifeboat schedule run nightly', purpose: 'do now what a schedule stands for' },
+    { line: 'lifeboat schedule show nightly --count 10', purpose: 'its next ten moments, and the last ten' },
+  ],
+  files: [configFile, keyFile],
+  exits: {
+    done: 'done, or shown',
+    warnings: 'done, with something to know',
+    ...repositoryExits,
+    not_found: 'there is no such schedule, or what its command does not find',
+    locked: 'another run holds what its command needs',
+    source: 'a server cannot be reached, or the run took longer than timeoutSeconds',
+    integrity: 'damage was found, or something does not restore',
+    space: 'there is no room, or the backup is over its limit',
+    tool: 'a program is missing',
+    window: 'drill-pitr: no moment can be recovered',
+    stale: 'status: unhealthy',
+  },
+  seeAlso: ['lifeboat-repository(7)', 'lifeboat-backup(1)', 'lifeboat-validate(1)', 'lifeboat-status(1)'],
+};

@@ -1,0 +1,56 @@
+/** lifeboat schedule list|show|run */
+import type { Command } from 'commander';
+import { count } from './shared/flags.ts';
+import type { Session } from './shared/session.ts';
+
+const views = async () => import('../ui/schedule-view.ts');
+
+export function declare(command: Command, session: Session): void {
+  declareList(command, session);
+  declareRun(command, session);
+}
+
+function declareList(command: Command, session: Session): void {
+  command
+    .command('list')
+    .description('the schedules of the configuration, and when each runs next')
+    .action(async () => {
+      const { listSchedules } = await import('../operations/schedule/list.ts');
+      await session.show(listSchedules(await session.load({})), (await views()).scheduleListView);
+    });
+  command
+    .command('show')
+    .description('one schedule, its next moments and the last ones')
+    .argument('<id>', 'of the schedule')
+    .option('--count <number>', 'so many moments each way', count, 5)
+    .action(async (id: string, flags: { count: number }) => {
+      const { chooseSchedule } = await import('../operations/schedule/choose.ts');
+      const { listSchedules } = await import('../operations/schedule/list.ts');
+      const loaded = await session.load({});
+      chooseSchedule(loaded, id);
+      const { schedules } = listSchedules(loaded, Math.min(flags.count, 1000));
+      const found = schedules.find((each) => each.id === id);
+      if (found !== undefined) await session.show(found, (await views()).scheduleShowView);
+    });
+}
+
+function declareRun(command: Command, session: Session): void {
+  command
+    .command('run')
+    .description('do now what a schedule stands for; exit code and audit record are those of its command')
+    .argument('<id>', 'of the schedule')
+    .option('--slot', 'only what is due and nobody has run yet, on whichever host; recorded in the repository')
+    .action(async (id: string, { slot }: { slot?: boolean }) => {
+      const { chooseSchedule } = await import('../operations/schedule/choose.ts');
+      // Which secrets are needed, the schedule tells.
+      const chosen = chooseSchedule(await session.load({}, { silent: true }), id);
+      const target = session.flags.target ?? chosen.options.target;
+      const schedule = target === undefined ? chosen : { ...chosen, options: { ...chosen.options, target } };
+      const { scheduleRunOperation } = await import('../operations/schedule/run.ts');
+      await session.perform({
+        operation: async () => scheduleRunOperation(schedule),
+        options: { schedule, slot },
+        view: async () => (await views()).scheduleRunView,
+      });
+    });
+}

@@ -1,0 +1,89 @@
+/** What the commands around schedules are asked and what they answer. Times, sizes and secrets: as in operation.ts. */
+import type { Schedule } from '../../config/config.ts';
+import type { ScheduleType } from '../../config/schedule-options.ts';
+import type { PreparedRun } from './prepare.ts';
+import type { SlotTimes } from './slot-times.ts';
+
+export interface ScheduleRunOptions {
+  readonly schedule: Schedule;
+  /** Only the slot that is due, and only where nobody has run it. */
+  readonly slot?: boolean | undefined;
+  /** For tests. */
+  readonly times?: SlotTimes | undefined;
+}
+
+export interface ScheduleRunRequest extends ScheduleRunOptions {
+  readonly slot: boolean;
+  readonly prepared: PreparedRun;
+}
+
+/** One attempt at a slot. */
+export interface RanSlot {
+  readonly due: string;
+  /** From 1. */
+  readonly attempt: number;
+  readonly outcome: 'done' | 'failed' | 'hung' | 'aborted';
+  readonly exitCode: number;
+  readonly code?: string | undefined;
+  readonly backupId?: string | undefined;
+  /** Moments before it that were missed, and that it stands for. */
+  readonly covers: number;
+  /** No other attempt followed. */
+  readonly isFinal: boolean;
+}
+
+/** What became of what was due. */
+export interface RanSlots {
+  /**
+   * - done, failed: it ran; failed: the command has an answer, and it is none that one wants (damage, an unhealthy
+   *   status)
+   * - skipped: what was due was missed, and stays so
+   * - nothing-due: all moments are settled
+   * - elsewhere: somebody else runs it
+   */
+  readonly outcome: 'done' | 'failed' | 'skipped' | 'nothing-due' | 'elsewhere';
+  readonly reason?: string | undefined;
+  readonly slots: readonly RanSlot[];
+  /** That of the command the schedule stands for. */
+  readonly exitCode: number;
+  readonly backupId?: string | undefined;
+  /** The command's own answer: shown to people. */
+  readonly answer?: object | undefined;
+}
+
+export interface ScheduleRunResult extends RanSlots {
+  readonly id: string;
+  readonly name: string;
+  readonly type: ScheduleType;
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly warnings: readonly string[];
+}
+
+/** One schedule, and when it runs. */
+export interface ListedSchedule {
+  readonly id: string;
+  readonly name: string;
+  readonly type: ScheduleType;
+  readonly target?: string | undefined;
+  readonly cronExpression: string;
+  /** IANA name. */
+  readonly timezone: string;
+  readonly enabled: boolean;
+  readonly missed: Schedule['missed'];
+  readonly graceMinutes: number;
+  readonly timeoutSeconds?: number | undefined;
+  readonly attempts: number;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** The soonest first; none of one that is switched off. */
+  readonly next: readonly string[];
+  /** The latest first. */
+  readonly last: readonly string[];
+}
+
+export interface ScheduleListResult {
+  /** The configuration file that they stand in; undefined: none was read. */
+  readonly file?: string | undefined;
+  readonly schedules: readonly ListedSchedule[];
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,69 @@
+/** The documents of `lifeboat schedule`; see documents.ts. */
+import { z } from 'zod';
+import { document, durationMs, text, texts, time } from './shapes.ts';
+
+const type = z.enum([
+  'full',
+  'database',
+  'redis',
+  'files',
+  'base',
+  'validate',
+  'integrity',
+  'drill',
+  'drill-pitr',
+  'cleanup',
+  'status',
+]);
+
+const schedule = {
+  id: text,
+  name: text,
+  type,
+  target: text.optional(),
+  cronExpression: text,
+  timezone: text,
+  enabled: z.boolean(),
+  missed: z.enum(['once', 'skip', 'all']),
+  graceMinutes: z.number(),
+  timeoutSeconds: z.number().optional(),
+  attempts: z.int(),
+  options: z.record(text, z.unknown()),
+  next: z.array(time).describe('moments to come, the soonest first'),
+  last: z.array(time).describe('moments that were due, the latest first'),
+};
+
+export const scheduleDocuments = {
+  'schedule-list': document('schedule-list', {
+    file: text.optional(),
+    schedules: z.array(z.strictObject(schedule)),
+    warnings: texts,
+  }),
+  'schedule-show': document('schedule-show', schedule),
+  'schedule-run': document('schedule-run', {
+    id: text,
+    name: text,
+    type,
+    outcome: z.enum(['done', 'failed', 'skipped', 'nothing-due', 'elsewhere']),
+    reason: text.optional(),
+    slots: z
+      .array(
+        z.strictObject({
+          due: time,
+          attempt: z.int(),
+          outcome: z.enum(['done', 'failed', 'hung', 'aborted']),
+          exitCode: z.int(),
+          code: text.optional(),
+          backupId: text.optional(),
+          covers: z.int().describe('missed moments before it that it stands for'),
+          isFinal: z.boolean().describe('no other attempt followed'),
+        }),
+      )
+      .describe('attempts at slots, with --slot'),
+    exitCode: z.int().describe('that of the command the schedule stands for'),
+    backupId: text.optional(),
+    startedAt: time,
+    durationMs,
+    warnings: texts,
+  }),
+};

@@ -1,0 +1,73 @@
+/** What `lifeboat schedule` prints. */
+import type { ScheduleType } from '../config/schedule-options.ts';
+import type { ListedSchedule, ScheduleListResult, ScheduleRunResult } from '../operations/schedule/request.ts';
+import { formatDuration } from '../lib/time.ts';
+import { shownTime } from './sizes.ts';
+import { columns } from './table.ts';
+import type { View } from './view.ts';
+
+export const scheduleListView: View<ScheduleListResult> = {
+  schema: 'lifeboat.schedule-list/v1',
+  kind: 'query',
+  text: async ({ schedules, file }) => {
+    if (schedules.length === 0) return `no schedules in ${file ?? 'the configuration'}: lifeboat schedule add`;
+    const rows = schedules.map((each) => [
+      each.id,
+      each.type,
+      each.target ?? '',
+      each.cronExpression,
+      each.timezone,
+      each.enabled ? (each.next[0] === undefined ? 'never' : shownTime(each.next[0])) : 'switched off',
+      each.last[0] === undefined ? '' : shownTime(each.last[0]),
+    ]);
+    return columns(['ID', 'TYPE', 'TARGET', 'WHEN', 'ZONE', 'NEXT (UTC)', 'LAST DUE (UTC)'], rows);
+  },
+};
+
+export const scheduleShowView: View<ListedSchedule> = {
+  schema: 'lifeboat.schedule-show/v1',
+  kind: 'query',
+  text: (each) => {
+    const limit = each.timeoutSeconds === undefined ? 'no time limit' : `at most ${each.timeoutSeconds} s`;
+    return [
+      `${each.id}: ${each.name}`,
+      `  runs      ${each.type}${each.enabled ? '' : ', but is switched off'}`,
+      `  when      ${each.cronExpression} in ${each.timezone}`,
+      `  options   ${JSON.stringify(each.options)}`,
+      `  missed    ${each.missed}, on time within ${each.graceMinutes} min, ${each.attempts} attempts, ${limit}`,
+      ...each.next.map((at, index) => `  ${index === 0 ? 'next    ' : '        '}  ${shownTime(at)}`),
+      ...each.last.map((at, index) => `  ${index === 0 ? 'last due' : '        '}  ${shownTime(at)}`),
+    ].join('\n');
+  },
+};
+
+export const scheduleRunView: View<ScheduleRunResult> = {
+  schema: 'lifeboat.schedule-run/v1',
+  kind: 'action',
+  text: async ({ id, type, outcome, reason, slots, answer, durationMs }, paint) => {
+    const own = answer === undefined ? '' : await (await viewOf[type]()).text(answer as never, paint);
+    const why = reason === undefined ? '' : ` (${reason})`;
+    const due = slots.length === 0 ? '' : `, due ${[...new Set(slots.map((slot) => shownTime(slot.due)))].join(', ')}`;
+    const end = `schedule ${id}: ${outcome}${why}${due}, took ${formatDuration(durationMs)}`;
+    return own === '' ? end : `${own}\n${end}`;
+  },
+  document: (result) => ({ ...result, answer: undefined }),
+};
+
+const backup = async (): Promise<View<never>> => (await import('./backup-view.ts')).backupView;
+const drill = async (): Promise<View<never>> => (await import('./drill-view.ts')).drillView;
+
+/** How people see the answer of the command that a schedule stands for. */
+const viewOf: Readonly<Record<ScheduleType, () => Promise<View<never>>>> = {
+  full: backup,
+  database: backup,
+  redis: backup,
+  files: backup,
+  base: backup,
+  validate: async () => (await import('./validate-view.ts')).validateView,
+  integrity: async () => (await import('./integrity-view.ts')).integrityView,
+  drill,
+  'drill-pitr': drill,
+  cleanup: async () => (await import('./cleanup-view.ts')).cleanupView,
+  status: async () => (await import('./status-view.ts')).statusView,
+};
