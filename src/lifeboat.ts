@@ -25,7 +25,7 @@ import type {
 } from './operations/cleanup/request.ts';
 import type { RunbookOptions, RunbookResult } from './operations/emergency/runbook.ts';
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
-import type { IntegrityRequest, RepositoryAccount } from './operations/integrity/request.ts';
+import type { IntegrityOptions, RepositoryAccount } from './operations/integrity/request.ts';
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list/request.ts';
 import type { PitrOptions, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr/request.ts';
 import type {
@@ -233,7 +233,7 @@ export class Lifeboat implements AsyncDisposable {
   }
 
   /** Accounts for every object of the repository; findings are in the result. */
-  async integrity(options: IntegrityRequest = {}, call: CallOptions = {}): Promise<RepositoryAccount> {
+  async integrity(options: IntegrityOptions = {}, call: CallOptions = {}): Promise<RepositoryAccount> {
     return this.#run(
       async () => (await import('./operations/integrity/integrity.ts')).integrityOperation,
       options,

@@ -77,7 +77,7 @@ const rooms = new Map(
       'status',
       'schedule',
     ],
-    'operations/wal': ['.', 'stream'],
+    'operations/wal': ['.', 'check', 'stream'],
     ui: ['json', '.', 'facts', 'show-view.ts'],
     commands: ['shared', 'manual', '.'],
   }),

@@ -1,7 +1,7 @@
 /** lifeboat validate */
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import { LifeboatError } from '../lib/errors.ts';
-import { asOfFlag, jobsFlag, overridesOf } from './shared/flags.ts';
+import { asOfFlag, jobsFlag, overridesOf, percent } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
 
 interface Flags {
@@ -38,13 +38,4 @@ export function declare(command: Command, session: Session): void {
         view: async () => (await import('../ui/validate-view.ts')).validateView,
       });
     });
-}
-
-/** `5%` or `5`. */
-function percent(text: string): number {
-  const value = Number(/^(\d{1,3}(?:\.\d{1,3})?)%?$/.exec(text)?.[1]);
-  if (!(value > 0 && value <= 100)) {
-    throw new InvalidArgumentError('It must be a percentage above 0 and up to 100, such as 5%.');
-  }
-  return value;
 }

@@ -145,6 +145,16 @@ export class RepositoryState {
     await this.#writeCached([...(await this.#cached()).filter((each) => each.name !== name), kept]);
   }
 
+  /** A file of this folder for what a room above remembers. Throws as readStateFile. */
+  async readOwn<T>(name: string, shape: z.ZodType<T>): Promise<T | undefined> {
+    return readStateFile(join(this.#folder, name), shape, {});
+  }
+
+  /** Throws `usage` where this user may not write. */
+  async writeOwn(name: string, value: unknown): Promise<void> {
+    await writeStateFile(join(this.#folder, name), value);
+  }
+
   async #cached(): Promise<CachedSecret[]> {
     const file = join(this.#folder, 'opened-keys.json');
     // It only spares time, and is written anew.

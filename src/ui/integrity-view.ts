@@ -20,6 +20,7 @@ export const integrityView: View<RepositoryAccount> = {
       table,
       ...result.findings.map(findingText),
       ...leftText(result),
+      ...logText(result),
       (isSound ? paint.green : paint.red)(verdictText(result)),
     ].join('\n');
   },
@@ -51,6 +52,12 @@ function leftText({ orphans, young }: RepositoryAccount): string[] {
     );
   }
   return lines;
+}
+
+function logText({ log: { part, parts, files, bytes }, objects }: RepositoryAccount): string[] {
+  if (objects['wal'] === undefined) return [];
+  const which = parts === 1 ? 'all' : `part ${part} of ${parts}`;
+  return [`read of the write-ahead log: ${which} (${counted(files, 'file')}, ${formatBytes(bytes)})`];
 }
 
 function verdictText(result: RepositoryAccount): string {

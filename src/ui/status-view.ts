@@ -129,7 +129,7 @@ function analyticsLine({ analytics }: StatusTarget): string {
 const shownWindows = 3;
 
 function walText(wal: StatusWal): string[] {
-  const { systemId, targets, isCurrent, gaps, missingHistories } = wal;
+  const { systemId, targets, isCurrent, gaps, missingHistories, damaged } = wal;
   const of = targets.length === 0 ? '' : ` (${targets.join(', ')})`;
   const lines = [`log of cluster ${systemId}${of}${isCurrent ? '' : ', which another one has replaced'}`];
   lines.push(windowsLine(wal), ...archivedLines(wal));
@@ -137,6 +137,7 @@ function walText(wal: StatusWal): string[] {
     const segments = gaps.reduce((sum, each) => sum + each.segments, 0);
     lines.push(`  gaps      ${counted(gaps.length, 'gap')}, ${counted(segments, 'segment')}: lifeboat wal status`);
   }
+  if (damaged.length > 0) lines.push(`  damaged   ${counted(damaged.length, 'object')}: lifeboat wal status`);
   if (missingHistories.length > 0) lines.push(`  missing   ${missingHistories.join(', ')}`);
   return lines;
 }

@@ -40,11 +40,14 @@ function summaryText({
     return `${counted(damaged.length, 'damaged object')} in ${repository} (${cost}); ${advice}`;
   }
   const checked = backups.filter(({ result }) => result === 'ok').length;
+  const logFiles = counts['logFiles'] ?? 0;
+  if (checked + logFiles === 0) return `nothing was checked in ${repository}: none of its backups counts here`;
+  const log = logFiles === 0 ? '' : ` and ${counted(logFiles, 'file')} of write-ahead log`;
   const what =
     sample === undefined
       ? did[level]
       : `all objects are there, and what was read of them (part ${sample.part} of ${sample.parts}) is what was written`;
-  return `${counted(checked, 'backup')}: ${what} (${cost})`;
+  return `${counted(checked, 'backup')}${log}: ${what} (${cost})`;
 }
 
 /** An object, then what it touches. */

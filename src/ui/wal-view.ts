@@ -10,6 +10,7 @@ import type {
   WalStreamReport,
   WalSystem,
 } from '../operations/wal/request.ts';
+import { printable } from '../lib/printable.ts';
 import { formatBytes } from '../lib/units.ts';
 import type { View } from './view.ts';
 
@@ -62,12 +63,13 @@ function lagLine(lag: NonNullable<WalStatusResult['lag']>): string {
   return `${where} (${lag.currentSegment}); ${archived}; failures: ${lag.failures}${behind}`;
 }
 
-function systemLines({ systemId, timelines, gaps, missingHistories }: WalSystem): string[] {
+function systemLines({ systemId, timelines, gaps, missingHistories, damaged }: WalSystem): string[] {
   return [
     `cluster ${systemId}`,
     ...timelines.map(timelineLine),
     ...gaps.map(({ first, last, segments }) => `  GAP: ${first} to ${last}, segments: ${segments}`),
     ...missingHistories.map((name) => `  MISSING: ${name}`),
+    ...damaged.map(({ object, problem }) => `  DAMAGED: ${object}: ${printable(problem)}`),
   ];
 }
 

@@ -156,7 +156,7 @@ test('what somebody else moved to trash stays, whole, and is told; undelete and 
   const emit = (event: LifeboatEvent): void => void (event.type === 'warning' ? told.push(event.message) : 0);
   assert.deepEqual((await list(home.loaded, {}, { ...quiet(), emit })).backups, []);
   for (const id of ids) assert.match(told.join('\n'), new RegExp(`backup ${id} lies in trash since`));
-  const { findings } = await accountRepository(home.loaded, {}, quiet());
+  const { findings } = await accountRepository(home.loaded, { logPercent: 100 }, quiet());
   assert.deepEqual(
     findings.filter(({ kind }) => kind === 'hidden').map(({ weight, backups }) => [weight, ...backups]),
     ids.map((id) => ['fault', id]),

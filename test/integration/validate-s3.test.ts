@@ -70,7 +70,9 @@ async function damagedAt(level: (typeof levels)[number]): Promise<string[]> {
 }
 
 async function findings(): Promise<string[]> {
-  return (await accountRepository(loaded, {}, context)).findings.map(({ kind, object }) => `${kind} ${object}`);
+  return (await accountRepository(loaded, { logPercent: 100 }, context)).findings.map(
+    ({ kind, object }) => `${kind} ${object}`,
+  );
 }
 
 async function packs(): Promise<string[]> {
@@ -84,7 +86,7 @@ test('a good repository is good by every level and as a whole, and its newest ba
   for (const level of levels) assert.deepEqual(await damagedAt(level), [], level);
   const { damaged } = await validate(loaded, { ids: [], all: true, level: 'stored', samplePercent: 50 }, context);
   assert.deepEqual(damaged, []);
-  const account = await accountRepository(loaded, {}, context);
+  const account = await accountRepository(loaded, { logPercent: 100 }, context);
   assert.deepEqual([account.findings, account.orphans.count, account.young.count, account.warnings], [[], 0, 0, []]);
   assert.ok(
     (account.objects['packs']?.count ?? 0) >= 2 &&

@@ -7,7 +7,11 @@ export const manual: Manual = {
     'Without flags it accounts for every object of the repository: what manifests name must be there with its size, ' +
       'what nobody names is an orphan, which a cleanup takes later, ' +
       'and unknown names are told. The past is looked at ' +
-      'too: no backup and no record of the audit log may be missing. Only names, sizes and small objects are read.',
+      'too: no backup and no record of the audit log may be missing. Of packs only names and sizes are looked at.',
+    'Of the archived write-ahead log it tells what is missing (a gap, the history of a timeline, segments without ' +
+      'which a base backup cannot be recovered), and reads a share with all tags, by default a seventh: another one ' +
+      'each time, which this host remembers, so that seven nights read all of it (--log-share). What was found bad ' +
+      'wal status, status and doctor tell from then on.',
     '--drill restores backups into throwaway PostgreSQL and Redis servers and folders of this machine, compares ' +
       'tables, keys ' +
       'and files with what was recorded, and keeps the result as evidence. With --pitr a cluster is recovered to a ' +

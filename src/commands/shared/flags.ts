@@ -128,3 +128,12 @@ export function overridesOf(flags: {
   }
   return layers;
 }
+
+/** Parses `5%` or `5`. */
+export function percent(text: string): number {
+  const value = Number(/^(\d{1,3}(?:\.\d{1,3})?)%?$/.exec(text)?.[1]);
+  if (!(value > 0 && value <= 100)) {
+    throw new InvalidArgumentError('It must be a percentage above 0 and up to 100, such as 5%.');
+  }
+  return value;
+}

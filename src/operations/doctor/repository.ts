@@ -6,13 +6,15 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { formatBytes } from '../../lib/units.ts';
+import { counted, formatBytes } from '../../lib/units.ts';
 import { sha256 } from '../../repository/box/crypto.ts';
 import { findUnexplained, hiddenWarning } from '../../repository/deletion/hidden-manifests.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import { decodePackTable } from '../../repository/packs/usage.ts';
 import { openRepository, type Repository } from '../../repository/repository.ts';
 import { rescueSum } from '../../repository/rescue/install.ts';
+import { listAllWal } from '../../repository/wal/archive.ts';
+import { readLogMemory } from '../../repository/wal/memory.ts';
 import { openStorage } from '../../storage/open.ts';
 import { NotFoundError, type Storage } from '../../storage/storage.ts';
 import { checkBackups, findNewest, type NewestBackups } from './backups.ts';
@@ -78,6 +80,7 @@ async function checkOpened(
     ),
     attempt(`${name} rescue script`, context, () => checkRescue(`${name} rescue script`, storage)),
     attempt(`${name} hidden backups`, context, () => checkHidden(`${name} hidden backups`, repository)),
+    attempt(`${name} write-ahead log`, context, () => checkLog(`${name} write-ahead log`, repository)),
     checkBackups(repository, newest, targets, context),
   ]);
   return [passed(name, `${storage.location}, ${encryptionOf(repository)}`), ...all.flat()];
@@ -97,6 +100,23 @@ async function checkHidden(name: string, repository: Repository): Promise<Doctor
   const unexplained = await findUnexplained(repository);
   if (unexplained?.length === 0) return [passed(name, 'none')];
   return (unexplained ?? []).map((each) => warned(name, hiddenWarning(each).message, hiddenWarning(each).hint));
+}
+
+/** By names and sizes, and by what this host has found before: to read it all is for integrity and validate. */
+async function checkLog(name: string, repository: Repository): Promise<DoctorCheck[]> {
+  const memory = await readLogMemory(repository.state);
+  let files = 0;
+  const damaged: string[] = [];
+  for await (const object of listAllWal(repository.storage)) {
+    files++;
+    const problem = memory.problemOf(object);
+    if (problem !== undefined) damaged.push(`${object.key}: ${problem}`);
+  }
+  const [first, ...others] = damaged;
+  if (first === undefined) return files === 0 ? [] : [passed(name, `${counted(files, 'file')}, none known to be bad`)];
+  const more = others.length === 0 ? '' : `, and ${others.length} more`;
+  const hint = 'lifeboat wal status names all; a base backup taken now needs none of them: lifeboat backup base';
+  return [failed(name, `not what was stored: ${first}${more}`, hint, 'integrity')];
 }
 
 /** The next backup stores little if little has changed, but after a change of the key all of it anew. */

@@ -5,14 +5,17 @@ import { noteWarnings } from '../warnings.ts';
 import { acquireReadLease } from '../read-lease.ts';
 import { withRepository } from '../open-repository.ts';
 import { Accounting } from './account.ts';
-import type { IntegrityRequest, RepositoryAccount } from './request.ts';
+import { readLogShare } from './log.ts';
+import type { IntegrityOptions, IntegrityRequest, RepositoryAccount } from './request.ts';
 import type { Operation } from '../operation.ts';
-import { repositoryNeeds } from '../complete.ts';
+import { given, repositoryNeeds } from '../complete.ts';
 import { exitCodeOf, exitCodeWarnings } from '../../lib/errors.ts';
 
-export const integrityOperation: Operation<IntegrityRequest, IntegrityRequest, RepositoryAccount> = {
+export const integrityDefaults = { logPercent: 15 } as const satisfies IntegrityOptions;
+
+export const integrityOperation: Operation<IntegrityOptions, IntegrityRequest, RepositoryAccount> = {
   need: () => repositoryNeeds,
-  complete: (options) => options,
+  complete: (options) => ({ ...integrityDefaults, ...given(options) }),
   run: accountRepository,
   exitCode: ({ findings, orphans, warnings }) => {
     if (findings.some(({ weight }) => weight === 'fault')) return exitCodeOf.integrity;
@@ -23,7 +26,7 @@ export const integrityOperation: Operation<IntegrityRequest, IntegrityRequest, R
 /** Findings are in the result, not thrown. */
 export async function accountRepository(
   loaded: LoadedConfig,
-  _: IntegrityRequest,
+  { logPercent }: IntegrityRequest,
   told: RunContext,
 ): Promise<RepositoryAccount> {
   return withRepository(loaded, told, async (repository) => {
@@ -43,6 +46,7 @@ export async function accountRepository(
       context,
     );
     await accounting.run([...loaded.config.targets.keys()]);
+    const log = await readLogShare(repository, { logPercent, jobs: loaded.config.jobs }, accounting.ledger, context);
     return {
       repository: repository.storage.location,
       startedAt: new Date(startedMs).toISOString(),
@@ -50,6 +54,7 @@ export async function accountRepository(
       objects: accounting.objects(),
       orphans: accounting.orphans,
       young: accounting.young,
+      log,
       findings: accounting.ledger.findings(),
       counts: accounting.ledger.counts(),
       warnings: [...warnings],

@@ -1,8 +1,15 @@
 /** What integrity is asked and what it answers. Times, sizes and secrets: as in operation.ts. */
+import type { Some } from '../complete.ts';
+import type { LogShare } from '../../repository/wal/memory.ts';
 
 export interface IntegrityRequest {
   readonly target?: string | undefined;
+  /** So many percent of the archived log are read; others each time, until all has been. */
+  readonly logPercent: number;
 }
+
+/** What to account for; by default a seventh of the log is read, so that a week of nights reads all of it. */
+export type IntegrityOptions = Some<IntegrityRequest>;
 
 /**
  * - missing, size, damaged: an object that a manifest names is not there, or not as it was written
@@ -48,6 +55,8 @@ export interface RepositoryAccount {
   readonly orphans: { readonly count: number; readonly bytes: number; readonly first: readonly string[] };
   /** Named by no manifest, but so young that a running backup may need them. */
   readonly young: { readonly count: number; readonly bytes: number; readonly first: readonly string[] };
+  /** What of the archived write-ahead log was read, tags and all; which part of how many. */
+  readonly log: LogShare & { readonly files: number; readonly bytes: number };
   /** The first thousand of each kind, by object. */
   readonly findings: readonly IntegrityFinding[];
   /** All findings, by kind. */

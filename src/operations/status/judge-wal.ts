@@ -25,7 +25,21 @@ export function judgeWal(wal: SurveyedWal, nowMs: number, quietMs: number): Stat
     const message = `the write-ahead log of cluster ${systemId} cannot be judged: ${problem}`;
     return [unhealthy(`wal-damaged:${systemId}`, message, 'lifeboat wal status')];
   }
-  return [...ofBases(wal), ...ofGaps(wal), ...ofHistories(wal), ...(wal.isCurrent ? ofFlow(wal, nowMs, quietMs) : [])];
+  return [
+    ...ofDamage(wal),
+    ...ofBases(wal),
+    ...ofGaps(wal),
+    ...ofHistories(wal),
+    ...(wal.isCurrent ? ofFlow(wal, nowMs, quietMs) : []),
+  ];
+}
+
+function ofDamage({ systemId, targets, damaged }: SurveyedWal): StatusReason[] {
+  const [first, ...others] = damaged;
+  if (first === undefined) return [];
+  const more = others.length === 0 ? '' : `; so are ${counted(others.length, 'other object')} of its log`;
+  const message = `${first.object} is not what was stored: ${first.problem}${more}`;
+  return [unhealthy(`wal-damaged:${systemId}:${first.object}`, message, 'lifeboat wal status', targets[0])];
 }
 
 function ofBases({ systemId, targets, bases, isCurrent, newest, windows }: SurveyedWal): StatusReason[] {

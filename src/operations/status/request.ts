@@ -1,7 +1,7 @@
 /** What status and acknowledge are asked and what they answer. Times, sizes and secrets: as in operation.ts. */
 import type { ProvenMoment } from '../proof/proven-moment.ts';
 import type { ProofState } from '../proof/state.ts';
-import type { WalGap, WalTimeline } from '../wal/request.ts';
+import type { DamagedLog, WalGap, WalTimeline } from '../wal/request.ts';
 import type { Some } from '../complete.ts';
 
 export interface StatusRequest {
@@ -99,6 +99,7 @@ export interface StatusWal {
   readonly timelines: readonly WalTimeline[];
   readonly gaps: readonly WalGap[];
   readonly missingHistories: readonly string[];
+  readonly damaged: readonly DamagedLog[];
   /** How far the archive reaches, and since when. */
   readonly archived?: { readonly lsn: string; readonly at: string } | undefined;
   /** Undefined: the server does not answer, or is not configured here. */

@@ -141,11 +141,25 @@ function walOf({
   timelines,
   gaps,
   missingHistories,
+  damaged,
   archived,
   server,
   problem,
 }: SurveyedWal): StatusWal {
-  return { systemId, targets, isCurrent, bases, windows, timelines, gaps, missingHistories, archived, server, problem };
+  return {
+    systemId,
+    targets,
+    isCurrent,
+    bases,
+    windows,
+    timelines,
+    gaps,
+    missingHistories,
+    damaged,
+    archived,
+    server,
+    problem,
+  };
 }
 
 /** As measured by the newest drill that proved something, in proportion to what the newest backup holds. */

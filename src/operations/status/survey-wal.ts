@@ -11,9 +11,9 @@ import { listWal, listWalSystems } from '../../repository/wal/archive.ts';
 import { needWalName, walKey } from '../../repository/wal/names.ts';
 import type { ArchiverState } from '../../source/postgres/server/archiver.ts';
 import { NotFoundError } from '../../storage/storage.ts';
-import { isUnreadable, readBases } from './wal-bases.ts';
 import { askServers, type AskedServer } from './wal-servers.ts';
-import { mergeWindows, reachOf, type BaseReach, type KnownBase, type Window } from './wal-window.ts';
+import { mergeWindows, reachOf, type BaseReach, type Window } from './wal-window.ts';
+import { isUnreadable, readBases, type KnownBase } from '../wal/bases.ts';
 import type { WalGap, WalSystem } from '../wal/request.ts';
 import { surveySystem } from '../wal/survey.ts';
 import { formatLsn, parseLsn } from '../../source/postgres/wal/lsn.ts';
@@ -82,6 +82,7 @@ const nothingKnown = {
   timelines: [],
   gaps: [],
   missingHistories: [],
+  damaged: [],
   windows: [],
   newest: undefined,
   harmfulGaps: [],

@@ -4,13 +4,8 @@
  */
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
+import type { KnownBase } from '../wal/bases.ts';
 import { reachOfLog, type HeldLog } from '../wal/gaps.ts';
-
-export interface KnownBase {
-  readonly id: string;
-  readonly target: string;
-  readonly facts: BaseFacts;
-}
 
 /** What one base backup can replay. */
 export interface BaseReach {

@@ -46,7 +46,9 @@ export async function touchedOthers(repository: Repository, run: Validation): Pr
     run.book
       .entries()
       .flatMap(({ touched }) =>
-        [...touched].flatMap(([id, { artifacts }]) => (artifacts.size > 0 && !checked.has(id) ? [id] : [])),
+        [...touched].flatMap(([id, { artifacts, whole }]) =>
+          (whole || artifacts.size > 0) && !checked.has(id) ? [id] : [],
+        ),
       ),
   );
   const others: OpenBackup[] = [];

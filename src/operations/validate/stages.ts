@@ -16,6 +16,7 @@ import { compareIndexes } from './indexes.ts';
 import { checkBeside, checkKeyFiles, hashIndexes, packsOfIndexes, type OpenBackup, type Tally } from './objects.ts';
 import { addPack, checkPresence, readPacks, type PackEntry, type PackSet } from './packs.ts';
 import { isInSample, nextSample, type Sample } from './sample.ts';
+import { checkArchivedLog } from './log.ts';
 import { factsKey } from '../../repository/object-keys.ts';
 
 export interface Step {
@@ -46,6 +47,7 @@ export class Validation {
   readonly #packs: PackSet = new Map();
   readonly #bad = new Map<string, BadPack>();
   #packsRead = 0;
+  #logFiles = 0;
   #chunks = 0;
   #readBytes = 0;
   #totalBytes = 0;
@@ -72,6 +74,7 @@ export class Validation {
     await this.#step('presence', async () => this.#presence());
     if (samplePercent !== undefined) this.sample = await nextSample(this.#repository, samplePercent);
     if (level !== 'quick') await this.#step('packs', async () => this.#packsAndIndexes());
+    await this.#step('log', async () => this.#log());
     await this.#step('impact', async () => this.#impact());
     if (level === 'deep') await this.#step('archives', async () => this.#archives());
   }
@@ -90,6 +93,7 @@ export class Validation {
       packsRead: this.#packsRead,
       chunks: this.#chunks,
       archives,
+      logFiles: this.#logFiles,
     };
   }
 
@@ -187,6 +191,16 @@ export class Validation {
       const open = await openBackup(this.#repository, listed);
       if (open !== undefined) yield open;
     }
+  }
+
+  async #log(): Promise<void> {
+    this.#logFiles = await checkArchivedLog(
+      this.#repository,
+      { ...this.request, backups: this.backups, sample: this.sample, jobs: this.#jobs },
+      this.book,
+      this.tally,
+      this.#context,
+    );
   }
 
   async #archives(): Promise<void> {

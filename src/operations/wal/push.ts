@@ -99,7 +99,11 @@ async function shipReady(
   const options: PutWalOptions = { sealing: await repository.writeKey(), compression: config.compression };
   const ship = async (each: string, room: ReadRoom): Promise<PutOutcome> => {
     const { body } = each === name ? first : await readFileToArchive(join(dirname(path), each), first.systemId, room);
-    return (await putWal(repository, first.systemId, each, body, options)).outcome;
+    const { outcome } = await putWal(repository, first.systemId, each, body, options);
+    if (outcome === 'replaced') {
+      context.emit({ type: 'warning', message: `${each} was an empty object in the repository: it is stored anew` });
+    }
+    return outcome;
   };
   const names = [name, ...others.slice(0, batchFiles - 1)];
   const [own, ...along] = await shipInOrder(names, ship, Math.max(config.jobs, filesAtOnce), context);

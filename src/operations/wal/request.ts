@@ -20,8 +20,11 @@ export type WalPushOptions = Some<WalPushRequest> & Pick<WalPushRequest, 'path'>
 
 export interface WalPushResult {
   readonly name: string;
-  /** `shipped`: by an earlier call, as that one noted; `present`: it was in the repository with the same content. */
-  readonly outcome: 'stored' | 'present' | 'shipped';
+  /**
+   * `shipped`: by an earlier call, as that one noted; `present`: it was in the repository with the same content;
+   * `replaced`: stored, where an empty object was.
+   */
+  readonly outcome: 'stored' | 'present' | 'replaced' | 'shipped';
   readonly systemId?: string | undefined;
   /** Other files that were ready and are archived now. */
   readonly along: readonly string[];
@@ -173,6 +176,14 @@ export interface WalSystem {
   readonly timelines: readonly WalTimeline[];
   readonly gaps: readonly WalGap[];
   readonly missingHistories: readonly string[];
+  /** Objects that are known not to be what was stored; they count as missing. */
+  readonly damaged: readonly DamagedLog[];
+}
+
+/** An object of the archive that is not what was stored. */
+export interface DamagedLog {
+  readonly object: string;
+  readonly problem: string;
 }
 
 /** What the server says of its own archiving. */

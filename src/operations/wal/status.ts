@@ -20,7 +20,9 @@ export const walStatusOperation: Operation<WalStatusRequest, WalStatusRequest, W
   complete: (options) => options,
   run: walStatus,
   exitCode: ({ systems, warnings }) => {
-    const isWhole = systems.every(({ gaps, missingHistories }) => gaps.length + missingHistories.length === 0);
+    const isWhole = systems.every(
+      ({ gaps, missingHistories, damaged }) => gaps.length + missingHistories.length + damaged.length === 0,
+    );
     if (!isWhole) return exitCodeOf.integrity;
     return warnings.length > 0 ? exitCodeWarnings : 0;
   },

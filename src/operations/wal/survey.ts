@@ -4,11 +4,13 @@
  */
 import type { Repository } from '../../repository/repository.ts';
 import { listWal, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
+import { readLogMemory } from '../../repository/wal/memory.ts';
+import { DamagedError } from '../../repository/box/seal.ts';
 import { segmentName } from '../../source/postgres/wal/file-name.ts';
 import { parseHistory, type HistoryLine } from '../../source/postgres/wal/history.ts';
 import { shownLsn } from '../../source/postgres/wal/lsn.ts';
 import { firstOf, gapsIn, hasGapAtEnd, HeldTimelines, lastOf, missingHistories, type HeldLog } from './gaps.ts';
-import type { WalSystem, WalTimeline } from './request.ts';
+import type { DamagedLog, WalSystem, WalTimeline } from './request.ts';
 import { settled, type Seen } from './settled.ts';
 
 export interface WalSurvey {
@@ -42,12 +44,24 @@ async function lookAtSystem(repository: Repository, systemId: string): Promise<S
   let held: HeldTimelines | undefined;
   const tallies = new Map<number, Tally>();
   const histories: WalObject[] = [];
+  const damaged: DamagedLog[] = [];
+  const memory = await readLogMemory(repository.state);
   for await (const each of listWal(repository.storage, systemId)) {
     newestMs = Math.max(newestMs, each.modifiedMs);
     const { kind, timeline } = each.file;
+    const problem = memory.problemOf(each);
+    if (problem !== undefined) {
+      damaged.push({ object: each.key, problem });
+      continue;
+    }
     if (kind === 'history') histories.push(each);
     if (kind !== 'segment' && kind !== 'unfinished') continue;
-    segmentBytes ??= (await readWalObject(repository, each.key, { force: true })).length;
+    const size = segmentBytes ?? (await sizeOf(repository, each));
+    if (typeof size === 'object') {
+      damaged.push(size);
+      continue;
+    }
+    segmentBytes = size;
     held ??= new HeldTimelines(segmentBytes);
     held.add(each.file);
     const tally = tallies.get(timeline) ?? { segments: 0, storedBytes: 0, unfinished: undefined };
@@ -57,16 +71,26 @@ async function lookAtSystem(repository: Repository, systemId: string): Promise<S
     tally.segments++;
     tally.storedBytes += each.sizeBytes;
   }
-  if (held === undefined || segmentBytes === undefined) return { seen: emptySurvey(systemId), newestMs };
+  if (held === undefined || segmentBytes === undefined) return { seen: emptySurvey(systemId, damaged), newestMs };
   const { timelines } = held;
   const log = { segmentBytes, timelines, histories: await readHistories(repository, histories, timelines) };
-  return { seen: { log, system: systemOf(systemId, log, tallies) }, newestMs };
+  return { seen: { log, system: { ...systemOf(systemId, log, tallies), damaged } }, newestMs };
 }
 
-function emptySurvey(systemId: string): WalSurvey {
+/** Of the segments of a cluster; or that this one, the first that is read, is not what was stored. */
+async function sizeOf(repository: Repository, { key }: WalObject): Promise<number | DamagedLog> {
+  try {
+    return (await readWalObject(repository, key, { force: true })).length;
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    return { object: key, problem: error.reason };
+  }
+}
+
+function emptySurvey(systemId: string, damaged: readonly DamagedLog[]): WalSurvey {
   return {
     log: undefined,
-    system: { systemId, segmentBytes: undefined, timelines: [], gaps: [], missingHistories: [] },
+    system: { systemId, segmentBytes: undefined, timelines: [], gaps: [], missingHistories: [], damaged },
   };
 }
 
@@ -84,7 +108,7 @@ async function readHistories(
   return histories;
 }
 
-function systemOf(systemId: string, log: HeldLog, tallies: ReadonlyMap<number, Tally>): WalSystem {
+function systemOf(systemId: string, log: HeldLog, tallies: ReadonlyMap<number, Tally>): Omit<WalSystem, 'damaged'> {
   const timelines = [...log.timelines.keys()].map((timeline) => timelineOf(log, timeline, tallies.get(timeline)));
   const { segmentBytes } = log;
   return { systemId, segmentBytes, timelines, gaps: gapsIn(log), missingHistories: missingHistories(log) };

@@ -6,7 +6,8 @@
 import type { CompressionConfig } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../../storage/storage.ts';
-import { headerBytes } from '../box/layout.ts';
+import { headerBytes, tagBytes, trailerBytes } from '../box/layout.ts';
+import { DamagedError } from '../box/seal.ts';
 import type { SealingKey } from '../keys/sealed-records.ts';
 import { openTrue } from '../earlier-versions.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -35,14 +36,16 @@ export interface PutWalOptions {
 }
 
 export interface PutWal {
-  readonly outcome: 'stored' | 'present';
+  /** `replaced`: an empty object was in its place. */
+  readonly outcome: 'stored' | 'present' | 'replaced';
   /** What the object takes in the storage; 0 where it was there. */
   readonly storedBytes: number;
 }
 
 /**
- * Puts one file; durable when it resolves. It was there with the same content: `present`. Throws LifeboatError
- * `integrity` if another content has that name already (which stays), and what the storage throws.
+ * Puts one file; durable when it resolves. It was there with the same content: `present`. An empty object is replaced:
+ * no put leaves one (they are whole or not there), so it is nobody's log, and with it there every push would fail. Throws LifeboatError `integrity` if any other content has that name already (which stays), and
+ * what the storage throws.
  */
 export async function putWal(
   home: WalHome,
@@ -53,19 +56,31 @@ export async function putWal(
 ): Promise<PutWal> {
   const key = walKey(systemId, needWalName(name));
   const before = await getIfThere(home.storage, key);
-  if (before !== undefined) return compare(home, key, before, body);
+  if (before !== undefined && (before.length > 0 || home.storage.history !== undefined)) {
+    const compared = await compareOver(home, key, before, body);
+    if (compared !== undefined) return compared;
+  }
   const parts = await sealWalBox(key, body, sealing, compression);
   try {
-    await home.storage.put(key, parts);
+    await home.storage.put(key, parts, before === undefined ? {} : { replace: true });
   } catch (error) {
     if (!(error instanceof AlreadyExistsError)) throw error;
     return compare(home, key, await home.storage.get(key), body);
   }
   const header = await home.storage.get(key, { start: 0, end: headerBytes });
   if (saltOf(header).equals(saltOf(parts[0] ?? header.subarray(0, 0)))) {
-    return { outcome: 'stored', storedBytes: parts.reduce((sum, { length }) => sum + length, 0) };
+    const storedBytes = parts.reduce((sum, { length }) => sum + length, 0);
+    return { outcome: before === undefined ? 'stored' : 'replaced', storedBytes };
   }
   return compare(home, key, await home.storage.get(key), body);
+}
+
+/** The least that a box of one frame has: header, tag of its directory, trailer. */
+const leastBytes = headerBytes + tagBytes + trailerBytes;
+
+/** True for an object that is too short for anything that lifeboat stores, such as an empty one. */
+export function isTooShort({ sizeBytes }: Pick<WalObject, 'sizeBytes'>): boolean {
+  return sizeBytes < leastBytes;
 }
 
 /** One file, verified whole. Throws NotFoundError when it is proven absent, else as openWalBox. */
@@ -123,6 +138,14 @@ export async function* listWal(
   }
 }
 
+/** Of all systems, one after the other. */
+export async function* listAllWal(storage: Storage): AsyncGenerator<WalObject> {
+  for await (const { key, sizeBytes, modifiedMs } of storage.list('wal/')) {
+    const parsed = parseWalKey(key);
+    if (parsed !== undefined) yield { key, ...parsed, sizeBytes, modifiedMs };
+  }
+}
+
 /** The history files of a system, by timeline. */
 export async function listHistories(storage: Storage, systemId: string): Promise<WalObject[]> {
   const found: WalObject[] = [];
@@ -142,11 +165,35 @@ async function getIfThere(storage: Storage, key: string): Promise<Buffer | undef
   }
 }
 
-async function compare(home: WalHome, key: string, stored: Buffer, body: Uint8Array): Promise<PutWal> {
-  // Also trusted, as a restore will want it: what is acknowledged must be of use.
-  if ((await openWalBox(stored, key, home.keyring)).equals(body)) {
-    return { outcome: 'present', storedBytes: 0 };
+/** Where versions are kept an empty object may lie over the true one. Undefined: it is empty, and nothing is below. */
+async function compareOver(home: WalHome, key: string, before: Buffer, body: Uint8Array): Promise<PutWal | undefined> {
+  if (before.length > 0) return compare(home, key, before, body);
+  try {
+    return compareOpened(key, await readWalObject(home, key), body);
+  } catch (error) {
+    if (error instanceof DamagedError) return undefined;
+    throw error;
   }
+}
+
+async function compare(home: WalHome, key: string, stored: Buffer, body: Uint8Array): Promise<PutWal> {
+  try {
+    // Also trusted, as a restore will want it: what is acknowledged must be of use.
+    return compareOpened(key, await openWalBox(stored, key, home.keyring), body);
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    throw new LifeboatError('integrity', error.message, {
+      cause: error,
+      state: 'what is stored stays as it is; this file was not archived, and the server keeps it',
+      hint:
+        `move ${key} out of the repository by the means of its storage (it may be what another server wrote, so ` +
+        'lifeboat does not overwrite it); the next attempt of the server stores it anew',
+    });
+  }
+}
+
+function compareOpened(key: string, opened: Buffer, body: Uint8Array): PutWal {
+  if (opened.equals(body)) return { outcome: 'present', storedBytes: 0 };
   throw new LifeboatError('integrity', `${key} is in the repository already, with another content`, {
     state: 'what is stored stays as it is; this file was not archived',
     hint:

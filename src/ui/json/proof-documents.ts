@@ -71,6 +71,9 @@ const integrity = document('integrity', {
   objects: z.record(text, z.strictObject({ count: z.int(), bytes: size })).describe('by kind'),
   orphans: counted.describe('named by no manifest and older than the grace time'),
   young: counted.describe('named by no manifest, but a running backup may need them'),
+  log: z
+    .strictObject({ part: z.int(), parts: z.int(), files: z.int(), bytes: size })
+    .describe('what of the archived write-ahead log was read, tags and all: part `part` of `parts`'),
   findings: z.array(finding),
   counts: counts.describe('all findings, by kind'),
   warnings: texts,

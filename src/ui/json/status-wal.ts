@@ -15,6 +15,7 @@ export const statusWal = z.strictObject({
   timelines: walSystemShape.timelines,
   gaps: walSystemShape.gaps,
   missingHistories: walSystemShape.missingHistories,
+  damaged: walSystemShape.damaged,
   archived: z.strictObject({ lsn: text, at: time }).optional().describe('how far the archive reaches, and since when'),
   server: z
     .strictObject({

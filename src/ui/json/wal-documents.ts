@@ -21,6 +21,9 @@ export const walSystemShape = {
     .array(z.strictObject({ first: text, last: text, segments: z.int() }))
     .describe('segments that are missing between others, also where timelines meet'),
   missingHistories: z.array(text),
+  damaged: z
+    .array(z.strictObject({ object: text, problem: text }))
+    .describe('objects that are known not to be what was stored; they count as missing'),
 };
 
 export const walDocuments = {
@@ -28,8 +31,11 @@ export const walDocuments = {
     schema: z.literal('lifeboat.wal-push/v1'),
     name: text,
     outcome: z
-      .enum(['stored', 'present', 'shipped'])
-      .describe('shipped: by an earlier call; present: it was there with the same content'),
+      .enum(['stored', 'present', 'replaced', 'shipped'])
+      .describe(
+        'shipped: by an earlier call; present: it was there with the same content; replaced: stored where an empty ' +
+          'object was',
+      ),
     systemId: text.optional().describe('the system identifier of the cluster'),
     along: z.array(text).describe('other files that were ready and are archived now'),
   }),

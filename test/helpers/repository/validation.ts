@@ -86,7 +86,7 @@ export async function damagedRepository(
     },
     validate: async (request = {}) => validate(loaded, { ids: [], all: true, level: 'stored', ...request }, context),
     integrity: async (trashMs = loaded.config.trashMs) =>
-      accountRepository({ ...loaded, config: { ...loaded.config, trashMs } }, {}, context),
+      accountRepository({ ...loaded, config: { ...loaded.config, trashMs } }, { logPercent: 100 }, context),
     unreadable: async () => use(unreadableIn),
     keep: async () => {
       const copy = join(work, 'kept');

@@ -273,6 +273,7 @@ describe('text and document of each result', () => {
       objects: { packs: { count: 3, bytes: 2048 } },
       orphans: none,
       young: none,
+      log: { part: 2, parts: 7, files: 0, bytes: 0 },
       findings: [],
       counts: {},
       warnings: [],

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { judgeWal } from '../../../../src/operations/status/judge-wal.ts';
 import type { SurveyedServer, SurveyedWal } from '../../../../src/operations/status/survey-wal.ts';
-import { mergeWindows, reachOf, type BaseReach, type KnownBase } from '../../../../src/operations/status/wal-window.ts';
+import { mergeWindows, reachOf, type BaseReach } from '../../../../src/operations/status/wal-window.ts';
+import type { KnownBase } from '../../../../src/operations/wal/bases.ts';
 import { HeldTimelines, type HeldLog } from '../../../../src/operations/wal/gaps.ts';
 import type { WalGap, WalTimeline } from '../../../../src/operations/wal/request.ts';
 import { formatLsn } from '../../../../src/source/postgres/wal/lsn.ts';
@@ -146,6 +147,7 @@ describe('reasons', () => {
     timelines: [timeline(1, 3, 20)],
     gaps: [],
     missingHistories: [],
+    damaged: [],
     targets: ['main'],
     isCurrent: true,
     bases: 1,
@@ -199,6 +201,9 @@ describe('reasons', () => {
     ]);
     assert.deepEqual(names(wal({ harmfulGaps: [gap(1, 3, 4)] })), [
       `degraded wal-gap:7:${name(1, 3)} -> lifeboat wal status`,
+    ]);
+    assert.deepEqual(names(wal({ damaged: [{ object: 'wal/7/x.wal', problem: 'it is empty' }] })), [
+      'unhealthy wal-damaged:7:wal/7/x.wal',
     ]);
     assert.deepEqual(names(wal({ missingHistories: ['00000001.history'] })), [
       'unhealthy wal-history:7:00000001.history -> lifeboat wal push <data directory>/pg_wal/00000001.history',

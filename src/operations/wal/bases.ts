@@ -2,15 +2,31 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { baseFacts } from '../../source/postgres/base/facts.ts';
+import { baseFacts, type BaseFacts } from '../../source/postgres/base/facts.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
-import type { KnownBase } from './wal-window.ts';
+
+/** A base backup, and what is recorded of its log. */
+export interface KnownBase {
+  readonly id: string;
+  readonly target: string;
+  readonly facts: BaseFacts;
+}
 
 /** Of more base backups than twice this, those between the oldest and the newest are not read. */
 const basesAtEachEnd = 30;
 
+/** The same of all backups that count. */
+export async function readAllBases(repository: Repository): Promise<KnownBase[]> {
+  const sealed: ListedManifest[] = [];
+  for await (const listed of repository.listManifests()) if (listed.trust === 'sealed') sealed.push(listed);
+  return readBases(repository, sealed);
+}
+
 /** `listed`: newest first. What comes is oldest first; without those whose facts cannot be read. */
-export async function readBases(repository: Repository, listed: readonly ListedManifest[]): Promise<KnownBase[]> {
+export async function readBases(
+  repository: Repository,
+  listed: readonly Pick<ListedManifest, 'manifest'>[],
+): Promise<KnownBase[]> {
   const all = listed.flatMap(({ manifest }) => {
     const component = manifest?.components.find(({ kind }) => kind === 'base');
     return manifest === undefined || component === undefined ? [] : [{ manifest, component }];
