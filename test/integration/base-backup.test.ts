@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { LifeboatError } from '../../src/lib/errors.ts';
+import type { LifeboatEvent } from '../../src/lib/events.ts';
 import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { requireWal } from '../../src/operations/backup/base-wal.ts';
@@ -200,17 +201,49 @@ test("what is restored is held against PostgreSQL's own list, file by file", asy
   assert.match(await differing(() => {}), /backup_manifest itself is damaged/);
 });
 
-test('a server that does not archive is waited for only so long', async () => {
+for (const [name, setting] of [
+  ['in its own words', undefined],
+  ['without a word (client_min_messages)', 'client_min_messages = error'],
+] as const) {
+  test(`a server that does not archive, ${name}: archiver and segment are named, and there is an end`, async () => {
+    if (setting !== undefined) await server.query('postgres', `ALTER SYSTEM SET ${setting}`);
+    await notArchiving();
+    if (setting !== undefined) await server.query('postgres', 'ALTER SYSTEM RESET client_min_messages');
+  });
+}
+
+test('a run that would be called hung sooner says why no byte comes', async () => {
+  const silent = { ...loaded, config: { ...loaded.config, hangTimeoutMs: 16_000 } };
   await server.query('postgres', "ALTER SYSTEM SET archive_command = 'false'");
   await server.query('postgres', 'SELECT pg_reload_conf()');
+  try {
+    const request = { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false } as const;
+    await assert.rejects(
+      async () => backup(silent, request, context),
+      /its archiver fails for [0-9A-F]{24} \(\d+ failures?, last at 20/,
+    );
+  } finally {
+    await server.query('postgres', 'ALTER SYSTEM RESET archive_command');
+    await server.query('postgres', 'SELECT pg_reload_conf()');
+  }
+});
+
+async function notArchiving(): Promise<void> {
+  await server.query('postgres', "ALTER SYSTEM SET archive_command = 'false'");
+  await server.query('postgres', 'SELECT pg_reload_conf()');
+  const warnings: string[] = [];
+  const emit = (event: LifeboatEvent): void => {
+    if (event.type === 'warning') warnings.push(event.message);
+  };
   try {
     const source = baseSource({
       url: parsePostgresUrl(server.url()),
       scratchDir: folder,
       hangTimeoutMs: 60_000,
-      archiveTimeoutMs: 1000,
+      archiveTimeoutMs: 4000,
+      archiverCheckMs: 300,
     });
-    for await (const { body } of source.dump(context)) {
+    for await (const { body } of source.dump({ ...context, emit })) {
       assert.ok(body.from === 'tool');
       const nowhere = openSync('/dev/null', 'w');
       const { done } = await body.run(nowhere, context.signal);
@@ -220,11 +253,13 @@ test('a server that does not archive is waited for only so long', async () => {
         (error) =>
           error instanceof LifeboatError &&
           error.code === 'source' &&
-          /not archived the WAL .* within 1 s/.test(error.message),
+          /not archived the WAL .* within 4 s: its archiver fails for [0-9A-F]{24}/.test(error.message),
       );
+      assert.match(warnings.join('\n'), /its archiver fails for [0-9A-F]{24} \(\d+ failures?, last at 20/);
+      assert.equal(warnings.length, 1);
     }
   } finally {
     await server.query('postgres', 'ALTER SYSTEM RESET archive_command');
     await server.query('postgres', 'SELECT pg_reload_conf()');
   }
-});
+}

@@ -4,10 +4,12 @@
  */
 import { LifeboatError } from '../../../lib/errors.ts';
 import { startTool, ToolError } from '../../../lib/exec.ts';
+import type { EventSink } from '../../../lib/events.ts';
 import { rememberProcess } from '../../../lib/leftovers.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ToolProcess } from '../../source.ts';
 import { libpqEnvironment } from '../server/libpq.ts';
+import { ArchiveWait } from './archive-wait.ts';
 
 export interface BaseRun {
   readonly url: PostgresUrl;
@@ -18,8 +20,10 @@ export interface BaseRun {
    * backup_manifest, in that folder.
    */
   readonly to: { readonly fd: number } | { readonly folder: string };
-  /** How long the server may take to archive the backup's WAL. */
+  /** How long the server may take to archive the backup's WAL, and how often it is asked how that goes. */
   readonly archiveTimeoutMs: number;
+  readonly archiverCheckMs: number;
+  readonly emit: EventSink;
   readonly signal: AbortSignal;
   /** All has been sent; from now on it waits for the server's archiving. */
   readonly onSent?: () => void;
@@ -44,11 +48,13 @@ export async function runBaseBackup({
   file,
   to,
   archiveTimeoutMs,
+  archiverCheckMs,
+  emit,
   signal,
   onSent,
 }: BaseRun): Promise<ToolProcess> {
   const late = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
+  let wait: ArchiveWait | undefined;
   const badPages: string[] = [];
   const child = await startTool({
     file,
@@ -58,10 +64,16 @@ export async function runBaseBackup({
     signal: AbortSignal.any([signal, late.signal]),
     onStderrLine: (line) => {
       if (/checksum verification fail/.test(line)) badPages.push(line.replace(/^WARNING:\s+/, ''));
-      if (!line.includes('waiting for required WAL segments to be archived') || timer !== undefined) return;
-      timer = setTimeout(() => late.abort(notArchived(archiveTimeoutMs)), archiveTimeoutMs);
-      onSent?.();
+      if (/waiting for (?:all )?required WAL segments to be archived/.test(line)) wait?.begins();
     },
+  });
+  wait = new ArchiveWait({
+    url,
+    limitMs: archiveTimeoutMs,
+    checkMs: archiverCheckMs,
+    emit,
+    onWaiting: () => onSent?.(),
+    onLate: (error) => late.abort(error),
   });
   // One that writes to files would outlive a kill of ours; one that writes to us ends with the pipe.
   const remembered = rememberProcess(child.pid);
@@ -73,23 +85,11 @@ export async function runBaseBackup({
       },
     )
     .finally(() => {
-      clearTimeout(timer);
+      wait[Symbol.dispose]();
       remembered[Symbol.dispose]();
     });
   done.catch(() => {});
   return { done };
-}
-
-function notArchived(limitMs: number): LifeboatError {
-  return new LifeboatError(
-    'source',
-    `the server has not archived the WAL of the base backup within ${Math.round(limitMs / 1000)} s`,
-    {
-      state: 'no backup was recorded',
-      hint: "SELECT * FROM pg_stat_archiver and the server's log tell why archive_command fails",
-      retryable: true,
-    },
-  );
 }
 
 const advice: readonly (readonly [said: RegExp, hint: string])[] = [

@@ -29,8 +29,10 @@ export interface BaseSourceOptions {
   readonly scratchDir: string;
   /** So long without a byte more there is "hung". */
   readonly hangTimeoutMs: number;
-  /** How long the server may take to archive the backup's WAL; default 5 min. */
+  /** How long the server may take to archive the backup's WAL; default 5 min, and half the time to "hung" at most. */
   readonly archiveTimeoutMs?: number;
+  /** How often it is asked meanwhile how its archiver fares; default 1 min. */
+  readonly archiverCheckMs?: number;
   /** Folder of the client programs; default: found by the server's version. */
   readonly toolFolder?: string | undefined;
 }
@@ -101,13 +103,13 @@ class BaseSource implements Source {
         name: baseArtifact,
         mediaType: 'application/x-tar',
         chunkSize: 'small',
-        body: { from: 'tool', run: async (fd, stop) => this.#run(file, { fd }, stop) },
+        body: { from: 'tool', run: async (fd, stop) => this.#run(file, { to: { fd }, emit }, stop) },
       };
       return;
     }
     const { scratchDir, hangTimeoutMs } = this.#options;
     const run = async (folder: string, stop: AbortSignal, onSent: () => void): Promise<ToolProcess> =>
-      this.#run(file, { folder }, stop, onSent);
+      this.#run(file, { to: { folder }, emit, onSent }, stop);
     yield* spoolTablespaces(
       {
         tablespaces: before.tablespaces,
@@ -146,16 +148,13 @@ class BaseSource implements Source {
     return { kind: 'base', facts };
   }
 
-  async #run(file: string, to: BaseRun['to'], signal: AbortSignal, onSent?: () => void): Promise<ToolProcess> {
-    const { url, archiveTimeoutMs = 300_000 } = this.#options;
-    const running = await runBaseBackup({
-      url,
-      file,
-      to,
-      archiveTimeoutMs,
-      signal,
-      ...(onSent === undefined ? {} : { onSent }),
-    });
+  async #run(file: string, run: Pick<BaseRun, 'to' | 'emit' | 'onSent'>, signal: AbortSignal): Promise<ToolProcess> {
+    const { url, hangTimeoutMs, archiveTimeoutMs = 300_000, archiverCheckMs = 60_000 } = this.#options;
+    // Before the wait is taken for a server that hangs.
+    const limitMs = Math.min(archiveTimeoutMs, hangTimeoutMs / 2);
+    const checkMs = Math.min(archiverCheckMs, Math.max(200, limitMs / 3));
+    const times = { archiveTimeoutMs: limitMs, archiverCheckMs: checkMs };
+    const running = await runBaseBackup({ url, file, ...run, ...times, signal });
     this.#ended = running.done;
     return running;
   }
