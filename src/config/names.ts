@@ -87,6 +87,12 @@ export const names: readonly Name[] = [
   name('BACKUP_ENCRYPTION_PASSPHRASE', 'secret', 'encryption.passphrase', 'always a passphrase'),
   name('BACKUP_ENCRYPTION_IDENTITY', 'secret', 'encryption.identity', 'an age identity, or the path of a file of them'),
   name('BACKUP_ENCRYPTION_RECIPIENTS', 'list', 'encryption.recipients', 'age recipients, separated by commas'),
+  name(
+    'BACKUP_ENCRYPTION_TRUSTED_KEYS',
+    'list',
+    'encryption.trustedKeys',
+    'public keys of writers to trust (base64; lifeboat init prints them), separated by commas',
+  ),
   name('BACKUP_ENCRYPTION_ENABLED', 'boolean', 'encryption.enabled', 'false: store without encryption'),
   name('BACKUP_RETENTION_DAYS', 'integer', '', 'days that backups are kept, whatever is in them'),
   name('MAX_BACKUP_SIZE_MB', 'integer', 'maxBackupSizeMb', 'refuse a backup that would store more, in 10^6 bytes'),

@@ -13,7 +13,9 @@ export const validateView: View<ValidateResult> = {
     const { backups, damaged } = result;
     const rows = backups.map((each) => [each.id, each.target, each.result]);
     const table = backups.length === 0 ? [] : [await columns(['BACKUP', 'TARGET', 'RESULT'], rows)];
-    const verdict = damaged.length === 0 ? paint.green(summaryText(result)) : paint.red(summaryText(result));
+    const isNothing = checkedOf(result) === 0;
+    const colour = damaged.length > 0 ? paint.red : isNothing ? paint.yellow : paint.green;
+    const verdict = colour(summaryText(result));
     return [...table, ...damaged.map(damageText), verdict].join('\n');
   },
 };
@@ -24,24 +26,20 @@ const did: Record<ValidateLevel, string> = {
   deep: 'every stored byte is what was written, and every archive can be read to its end',
 };
 
-function summaryText({
-  level,
-  sample,
-  backups,
-  counts,
-  bytes,
-  durationMs,
-  damaged,
-  repository,
-}: ValidateResult): string {
+function checkedOf({ backups, counts }: ValidateResult): number {
+  return backups.filter(({ result }) => result !== 'unchecked').length + (counts['logFiles'] ?? 0);
+}
+
+function summaryText(result: ValidateResult): string {
+  const { level, sample, backups, counts, bytes, durationMs, damaged, repository } = result;
   const cost = `${formatBytes(bytes)} in ${formatDuration(durationMs)}, ${counted(counts['packs'] ?? 0, 'pack')}`;
   if (damaged.length > 0) {
     const advice = 'back up again at once, which stores anew what is lost; lifeboat list shows which backups are whole';
     return `${counted(damaged.length, 'damaged object')} in ${repository} (${cost}); ${advice}`;
   }
-  const checked = backups.filter(({ result }) => result === 'ok').length;
+  const checked = backups.filter((each) => each.result === 'ok').length;
   const logFiles = counts['logFiles'] ?? 0;
-  if (checked + logFiles === 0) return `nothing was checked in ${repository}: none of its backups counts here`;
+  if (checkedOf(result) === 0) return `nothing was checked in ${repository}: none of its backups counts here`;
   const log = logFiles === 0 ? '' : ` and ${counted(logFiles, 'file')} of write-ahead log`;
   const what =
     sample === undefined

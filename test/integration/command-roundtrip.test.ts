@@ -327,6 +327,12 @@ describe('by the program', () => {
     });
     assert.match(forced.warnings.join(), /--force/);
     assert.deepEqual(compareTrees(readTree(files), readTree(join(cwd, 'back', files)), toMicroseconds), []);
+    const checked = await host.run('validate --all', { env: reader, cwd });
+    assert.equal(checked.exitCode, 3);
+    assert.match(checked.stdout, /nothing was checked/);
+    const trusting = { ...reader, BACKUP_ENCRYPTION_TRUSTED_KEYS: made.publicKey };
+    await host.restore('restore latest --to-dir by-name', { env: trusting, cwd });
+    assert.match((await host.run('validate --all', { env: trusting, cwd })).stdout, /1 backup: every stored byte/);
     writeFileSync(join(cwd, 'lifeboat.config.json'), JSON.stringify({ encryption: { trustedKeys: [made.publicKey] } }));
     await host.restore('restore latest --to-dir again', { env: reader, cwd });
     assert.deepEqual(compareTrees(readTree(files), readTree(join(cwd, 'again', files)), toMicroseconds), []);

@@ -20,11 +20,11 @@ export interface Candidate {
 
 /**
  * Those that count, newest first. Throws `usage` (2) if they are of several targets and none is named, `key` (12) if
- * none can be told to be genuine.
+ * none can be told to be genuine, `integrity` (14) if all there are were signed by nobody who is trusted.
  */
 export async function baseBackups(repository: Repository, target: string | undefined): Promise<Candidate[]> {
   const found: Candidate[] = [];
-  let unchecked: LifeboatError | undefined;
+  let unusable: LifeboatError | undefined;
   for await (const { manifest, trust, reason, seal } of repository.listManifests()) {
     const component = manifest?.components.find(({ kind }) => kind === 'base');
     if (manifest === undefined || component === undefined || (target !== undefined && manifest.target !== target)) {
@@ -32,13 +32,20 @@ export async function baseBackups(repository: Repository, target: string | undef
     }
     if (trust === 'sealed') found.push({ manifest, component, seal });
     else if (trust === 'unchecked') {
-      unchecked ??= new LifeboatError('key', `cannot tell whether base backup ${manifest.id} is genuine: ${reason}`, {
+      unusable ??= new LifeboatError('key', `cannot tell whether base backup ${manifest.id} is genuine: ${reason}`, {
         state: 'nothing was changed',
         hint: 'configure the key of the repository',
       });
+    } else if (trust === 'untrusted') {
+      unusable ??= new LifeboatError('integrity', `base backup ${manifest.id} cannot be trusted: ${reason}`, {
+        state: 'nothing was changed',
+        hint:
+          'if you know who wrote it, list its public key (lifeboat init prints it there) in encryption.trustedKeys ' +
+          'or BACKUP_ENCRYPTION_TRUSTED_KEYS',
+      });
     }
   }
-  if (found.length === 0 && unchecked !== undefined) throw unchecked;
+  if (found.length === 0 && unusable !== undefined) throw unusable;
   const targets = [...new Set(found.map(({ manifest }) => manifest.target))];
   if (targets.length > 1) {
     throw new LifeboatError('usage', 'there are base backups of several targets', {
