@@ -89,7 +89,7 @@ export async function createFileAt(path: string, mode = 0o600): Promise<FileHand
 /** A new file with its content; `flush`: durable. */
 export async function writeNewFile(
   path: string,
-  data: string | Uint8Array,
+  data: string | Uint8Array | AsyncIterable<Uint8Array>,
   { mode = 0o600, flush = false }: { readonly mode?: number; readonly flush?: boolean } = {},
 ): Promise<void> {
   await using file = await createFileAt(path, mode);

@@ -245,3 +245,44 @@ test('authentic, but not what its name says: pages of another place, a damaged r
     ],
   );
 });
+
+describe('restore_command where log that base backups need is gone', () => {
+  const fetched = async (name: string, ...flags: string[]): Promise<number> =>
+    (await walCli(cluster, ['fetch', name, join(cluster.home, 'fetched'), '--system-id', cluster.systemId, ...flags]))
+      .exitCode;
+  const nameOf = (key: string): string => key.slice(-28, -4);
+  const behind = (): string => {
+    const last = nameOf(later.at(-1) ?? '');
+    return last.slice(0, 16) + (Number.parseInt(last.slice(16), 16) + 1).toString(16).toUpperCase().padStart(8, '0');
+  };
+
+  test('the end of the log is the end', async () => {
+    assert.deepEqual(
+      [await fetched(nameOf(own)), await fetched(behind()), await fetched('00000002.history')],
+      [0, 1, 1],
+    );
+  });
+
+  test('all of wal/: no file is called absent, unless the server itself can fill the gap', async () => {
+    rmSync(join(root, 'wal'), { recursive: true });
+    for (const name of [nameOf(own), behind(), '00000002.history']) {
+      assert.ok((await fetched(name)) >= 126, name);
+    }
+    assert.equal(await fetched(nameOf(own), '--standby'), 1);
+  });
+
+  test('all from the base backup on', async () => {
+    for (const key of [own, ...later]) rmSync(at(key));
+    rmSync(
+      at(own.replace(/.{8}\.wal$/, (name) => `${(Number.parseInt(name, 16) + 1).toString(16).padStart(8, '0')}.wal`)),
+      { force: true },
+    );
+    assert.ok((await fetched(nameOf(own))) >= 126);
+  });
+
+  test('segments only: what is left are histories and labels', async () => {
+    rmSync(join(root, 'wal', cluster.systemId, '00000001'), { recursive: true });
+    assert.ok((await fetched(nameOf(own))) >= 126);
+    assert.ok((await fetched('00000002.history')) >= 126);
+  });
+});

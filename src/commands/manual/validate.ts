@@ -9,7 +9,8 @@ export const manual: Manual = {
       'decompresses, compares chunk ids, and reads each archive to ' +
       'its end; --sample reads some percent of the packs, ' +
       'others each time. The write-ahead log behind the base backups is looked into as closely: sizes with ' +
-      '--quick, every tag by default, page headers and records (by pg_waldump) with --deep; with --all all log there is.',
+      '--quick, every tag by default, page headers and records (by pg_waldump) with --deep; with --all ' +
+      'all log there is.',
     'What was found is kept as evidence beside the backup, good or ' +
       'bad: lists and status show it. Damage is told with ' +
       'the objects, and with the tables, keys or files that it affects. Nothing is repaired and nothing deleted. No ' +

@@ -83,6 +83,8 @@ function ofBackup(kind: ObjectKind, id: string | undefined): NamedObject | undef
 function isWalName(rest: string): boolean {
   if (/^\d+\/history\/[0-9A-F]{8}(?:\.history|[0-9A-F]{16}\.[0-9A-F]{8}\.backup)\.wal$/.test(rest)) return true;
   const [, timeline, log, name] =
-    /^\d+\/([0-9A-F]{8})\/([0-9A-F]{8})\/([0-9A-F]{24})(?:(?:\.[0-9A-F]{16})?\.partial)?\.wal$/.exec(rest) ?? [];
+    /^\d+\/([0-9A-F]{8})\/([0-9A-F]{8})\/([0-9A-F]{24})(?:(?:\.[0-9A-F]{16})?\.partial)?(?:\.part\d\d)?\.wal$/.exec(
+      rest,
+    ) ?? [];
   return name !== undefined && timeline !== undefined && log !== undefined && name.startsWith(timeline + log);
 }

@@ -18,11 +18,11 @@ const targetHint = 'run it as the user of the server, with room at the place tha
  * Puts a whole file in its place, durably. What a killed run left beside it is used again. Throws LifeboatError `usage`
  * (2) where this user may not write there, `space` (15).
  */
-export async function placeFile(path: string, body: Uint8Array): Promise<void> {
+export async function placeFile(path: string, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
   await tellingFileErrors(`cannot write ${path}`, { hint: targetHint }, async () => writeWhole(path, body));
 }
 
-async function writeWhole(path: string, body: Uint8Array): Promise<void> {
+async function writeWhole(path: string, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
   const temporary = `${path}.lifeboat`;
   await removeFile(temporary);
   await writeNewFile(temporary, body, { flush: true });

@@ -14,7 +14,8 @@ import {
   listHistories,
   listWal,
   listWalSystems,
-  readWal,
+  openWal,
+  type OpenedWal,
   readWalObject,
   type WalObject,
 } from '../../repository/wal/archive.ts';
@@ -24,6 +25,7 @@ import { repositoryLocation, withRepository } from '../open-repository.ts';
 import { checkSystemId, systemIdBeside } from './system-id.ts';
 import type { WalFetchOptions, WalFetchRequest, WalFetchResult } from './request.ts';
 import { readSegment } from './segment.ts';
+import { LostLogError, refuseLostLog } from './lost-log.ts';
 import { placeFile, WalSpool } from './fetch-spool.ts';
 import { parseHistory } from '../../source/postgres/wal/history.ts';
 import { segmentAt } from '../../source/postgres/wal/file-name.ts';
@@ -32,6 +34,8 @@ import { given, repositoryNeeds } from '../complete.ts';
 
 /** Segments fetched ahead at most. */
 const aheadSegments = 15;
+/** And so many bytes of them. */
+const aheadBytes = 256 * 1024 * 1024;
 const gapPausesMs = [500, 2000];
 const firstPauseMs = 1000;
 const maxPauseMs = 30_000;
@@ -61,7 +65,7 @@ export async function walFetch(
       return await fetchOnce(loaded, request, context);
     } catch (error) {
       if (error instanceof AbortedError || context.signal.aborted) throw error;
-      if (error instanceof GapError) return { name: request.name, outcome: 'absent' };
+      if (error instanceof GapError || error instanceof LostLogError) return { name: request.name, outcome: 'absent' };
       context.emit({
         type: 'step',
         message: `${messageOf(error)}; a standby waits: trying again in ${pauseMs / 1000} s`,
@@ -118,7 +122,10 @@ async function fetchOnce(loaded: LoadedConfig, request: WalFetchRequest, context
   }
   return withRepository(loaded, context, async (repository) => {
     const systemId = local ?? (await onlySystem(repository));
-    if (systemId === undefined) return { name: file.name, outcome: 'absent' };
+    if (systemId === undefined) {
+      await refuseLostLog(repository, undefined, file);
+      return { name: file.name, outcome: 'absent' };
+    }
     const order: Order = { repository, systemId, file, request };
     const from = file.kind === 'segment' ? await deliverSegment(order, spool, config.jobs) : await deliverOther(order);
     return { name: file.name, outcome: from === undefined ? 'absent' : 'delivered', from, systemId };
@@ -150,13 +157,16 @@ async function deliverSegment(
     const unfinished = following.findLast((each) => each.file.kind === 'unfinished');
     if (unfinished === undefined) {
       await refuseOtherHistory(order);
+      await refuseLostLog(repository, systemId, file);
       return undefined;
     }
     await placeFile(request.path, await readSegment(repository, systemId, file.name, request));
     return 'unfinished';
   }
-  await placeFile(request.path, body);
-  const ahead = following.filter((each) => each.file.kind === 'segment' && each.file.name !== file.name);
+  await placeFile(request.path, body.pieces());
+  const ahead = following
+    .filter((each) => each.file.kind === 'segment' && each.file.name !== file.name)
+    .slice(0, Math.floor(aheadBytes / body.bytes));
   const keep = async (each: WalObject): Promise<void> =>
     spool.keep(each.file.name, await readWalObject(repository, each.key, request));
   // What goes wrong here the call for that segment will tell.
@@ -178,7 +188,7 @@ async function refuseOtherHistory({ repository, systemId, file, request }: Order
   if (parent === undefined) return;
   const older = needWalName(`${parent.timeline.toString(16).toUpperCase().padStart(8, '0')}${file.name.slice(8)}`);
   const body = await readIfThere(repository, systemId, older, request.force);
-  if (body !== undefined && segmentAt(file.timeline, parent.switchLsn, body.length) === file.name) {
+  if (body !== undefined && segmentAt(file.timeline, parent.switchLsn, body.bytes) === file.name) {
     throw new GapError(file.name, older.name);
   }
 }
@@ -188,9 +198,9 @@ async function readIfThere(
   systemId: string,
   file: WalName,
   force: boolean,
-): Promise<Buffer | undefined> {
+): Promise<OpenedWal | undefined> {
   try {
-    return await readWal(repository, systemId, file.name, { force });
+    return await openWal(repository, systemId, file.name, { force });
   } catch (error) {
     if (error instanceof NotFoundError && error.key.startsWith('wal/')) return undefined;
     throw error;
@@ -217,10 +227,13 @@ async function deliverOther(order: Order): Promise<'repository' | undefined> {
   const { repository, systemId, file, request } = order;
   const body = await readIfThere(repository, systemId, file, request.force);
   if (body !== undefined) {
-    await placeFile(request.path, body);
+    await placeFile(request.path, body.pieces());
     return 'repository';
   }
-  if (file.kind === 'history' && file.timeline > 1) await refuseMissingHistory(order);
+  if (file.kind === 'history' && file.timeline > 1) {
+    await refuseMissingHistory(order);
+    await refuseLostLog(repository, systemId, file);
+  }
   return undefined;
 }
 

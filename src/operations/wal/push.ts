@@ -3,7 +3,7 @@
  * once its own file is durable in the repository. What went along is noted in order and never beyond a file that
  * failed, so that nothing is acknowledged before what comes before it.
  */
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
@@ -14,6 +14,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { isShipped, noteShipped, pruneShipped, shippedFolder } from '../../repository/shipped-notes.ts';
 import { putWal, type PutWal, type PutWalOptions } from '../../repository/wal/archive.ts';
 import { checkWalFile, isArchivable } from '../../repository/wal/archivable.ts';
+import { maxWholeBytes, type WalBody } from '../../repository/wal/large.ts';
 import { needWalName } from '../../repository/wal/names.ts';
 import { withRepository } from '../open-repository.ts';
 import { clusterName, systemIdBeside } from './system-id.ts';
@@ -22,6 +23,8 @@ import type { WalPushOptions, WalPushRequest, WalPushResult } from './request.ts
 import type { Operation } from '../operation.ts';
 import { given, pathOf, repositoryNeeds } from '../complete.ts';
 
+/** So much of a large segment tells whose it is. */
+const headBytes = 8192;
 /** Files of one call at most: its own must not wait for ever. */
 const batchFiles = 128;
 /** Files on their way at once, also where few streams are wanted: most of their time is waiting for the storage. */
@@ -98,8 +101,9 @@ async function shipReady(
   const name = basename(path);
   const options: PutWalOptions = { sealing: await repository.writeKey(), compression: config.compression };
   const ship = async (each: string, room: ReadRoom): Promise<PutOutcome> => {
-    const { body } = each === name ? first : await readFileToArchive(join(dirname(path), each), first.systemId, room);
-    const { outcome } = await putWal(repository, first.systemId, each, body, options);
+    const isFirst = each === name;
+    const file = isFirst ? first : await readFileToArchive(join(dirname(path), each), first.systemId, room);
+    const { outcome } = await putWal(repository, first.systemId, each, file.body, options);
     if (outcome === 'replaced') {
       context.emit({ type: 'warning', message: `${each} was an empty object in the repository: it is stored anew` });
     }
@@ -132,7 +136,7 @@ async function readyBeside(path: string): Promise<string[]> {
 }
 
 interface FileToArchive {
-  readonly body: Buffer;
+  readonly body: Buffer | WalBody;
   readonly systemId: string;
 }
 
@@ -140,17 +144,33 @@ interface FileToArchive {
 class ReadRoom {
   #buffer: Buffer = Buffer.alloc(0);
 
-  /** The whole file; valid until the next one is read. */
-  async read(path: string): Promise<Buffer> {
+  /** The whole file, or how to read it if it is large; valid until the next one is read. */
+  async read(path: string): Promise<Buffer | WalBody> {
     await using file = await open(path);
     const { size } = await file.stat();
+    if (size > maxWholeBytes) return { bytes: size, read: async (start, end) => this.#piece(path, start, end) };
     if (size > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(size);
-    let length = 0;
-    for (let read = -1; read !== 0 && length < size; length += read) {
-      read = (await file.read(this.#buffer, length, size - length, length)).bytesRead;
-    }
-    return this.#buffer.subarray(0, length);
+    return this.#buffer.subarray(0, await fill(file, this.#buffer.subarray(0, size), 0));
   }
+
+  async #piece(path: string, start: number, end: number): Promise<Buffer> {
+    await using file = await open(path);
+    if (end - start > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(end - start);
+    const piece = this.#buffer.subarray(0, end - start);
+    if ((await fill(file, piece, start)) < piece.length) {
+      throw new LifeboatError('source', `${path} became shorter while it was read`, { state: 'it was not archived' });
+    }
+    return piece;
+  }
+}
+
+/** Reads as much as there is from `start` on; how much that was. */
+async function fill(file: FileHandle, buffer: Buffer, start: number): Promise<number> {
+  let length = 0;
+  for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+    read = (await file.read(buffer, length, buffer.length - length, start + length)).bytesRead;
+  }
+  return length;
 }
 
 /** Reads and checks one file. Throws LifeboatError when it is not what its name says or belongs to another cluster. */
@@ -160,16 +180,19 @@ async function readFileToArchive(
   room = new ReadRoom(),
 ): Promise<FileToArchive> {
   const name = basename(path);
-  let body: Buffer;
+  let body: Buffer | WalBody;
+  let head: Buffer;
   try {
     body = await room.read(path);
+    head = body instanceof Uint8Array ? body : await body.read(0, headBytes);
   } catch (cause) {
     throw new LifeboatError('source', `cannot read ${path}: ${fileReason(cause)}`, {
       cause,
       hint: 'run it as the user of the server',
     });
   }
-  const header = checkWalFile(needWalName(name), body);
+  const bytes = body instanceof Uint8Array ? body.length : body.bytes;
+  const header = checkWalFile(needWalName(name), head, bytes);
   if (header !== undefined && clusterId !== undefined && header.systemId !== clusterId) {
     throw new LifeboatError(
       'integrity',

@@ -3,7 +3,7 @@
  * histories are read.
  */
 import type { Repository } from '../../repository/repository.ts';
-import { listWal, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
+import { listWal, openWalObject, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
 import { readLogMemory } from '../../repository/wal/memory.ts';
 import { DamagedError } from '../../repository/box/seal.ts';
 import { segmentName } from '../../source/postgres/wal/file-name.ts';
@@ -80,7 +80,7 @@ async function lookAtSystem(repository: Repository, systemId: string): Promise<S
 /** Of the segments of a cluster; or that this one, the first that is read, is not what was stored. */
 async function sizeOf(repository: Repository, { key }: WalObject): Promise<number | DamagedLog> {
   try {
-    return (await readWalObject(repository, key, { force: true })).length;
+    return (await openWalObject(repository, key, { force: true })).bytes;
   } catch (error) {
     if (!(error instanceof DamagedError)) throw error;
     return { object: key, problem: error.reason };

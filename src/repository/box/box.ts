@@ -15,6 +15,7 @@ import {
   encodeDirectory,
   encodeTrailer,
   headerBytes,
+  isLog,
   newHeader,
   parseDirectory,
   parseTrailer,
@@ -34,6 +35,7 @@ const maxPlainBytes: Readonly<Record<BoxKind, number>> = {
   [boxKind.index]: 36 * 1024 * 1024,
   [boxKind.wal]: 64 * 1024 * 1024,
   [boxKind.document]: 256 * 1024 * 1024,
+  [boxKind.parts]: 64 * 1024,
 };
 
 /** Seals a whole body (index part, document) in frames of 1 MiB. Returns the parts of the object. */
@@ -111,7 +113,7 @@ export async function* openBoxFrames(
   dataKey: DataKey | undefined,
 ): AsyncGenerator<Uint8Array> {
   const { cipher, frames, rest } = openWholeBox(bytes, kind, key, dataKey);
-  if (kind !== boxKind.wal && rest.length > 0) throw damagedBox('a box directory is too long');
+  if (!isLog(kind) && rest.length > 0) throw damagedBox('a box directory is too long');
   const idKey = chunkIdKey(dataKey);
   const plainBytes = frames.reduce((sum, { plainLength }) => sum + plainLength, 0);
   if (plainBytes > maxPlainBytes[kind]) throw damagedBox(`a box yields ${plainBytes} bytes, more than its kind may`);
@@ -121,7 +123,7 @@ export async function* openBoxFrames(
       frame.codec,
       frame.plainLength,
     );
-    const hasId = kind !== boxKind.wal || !frame.chunkId.equals(noChunkId);
+    const hasId = !isLog(kind) || !frame.chunkId.equals(noChunkId);
     if (hasId && !chunkIdOf(idKey, plain).equals(frame.chunkId)) {
       throw damagedBox('a frame does not have the chunk id its directory says');
     }

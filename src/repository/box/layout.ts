@@ -8,7 +8,13 @@ import { codec, maxFramePlainBytes } from './codec.ts';
 import { sha256, type DataKey } from './crypto.ts';
 
 /** What a box holds, as its header says it. */
-export const boxKind = { pack: 1, index: 2, wal: 3, document: 4 } as const;
+export const boxKind = { pack: 1, index: 2, wal: 3, document: 4, parts: 5 } as const;
+
+/** Boxes of write-ahead log: signed, and without chunk ids if the writer likes. */
+export function isLog(kind: BoxKind): boolean {
+  return kind === boxKind.wal || kind === boxKind.parts;
+}
+
 export type BoxKind = (typeof boxKind)[keyof typeof boxKind];
 
 /** Sizes of the fixed parts; `tagBytes` follow each sealed part. */

@@ -121,7 +121,7 @@ async function* judgeAll(
 ): AsyncGenerator<readonly [WalVerdict, WalObject]> {
   const judge = new WalJudge(rules);
   let group: WalObject[] = [];
-  for await (const each of listWal(storage, systemId)) {
+  for await (const each of listWal(storage, systemId, { withParts: true })) {
     const [first] = group;
     if (first !== undefined && (each.file.segment !== first.file.segment || each.file.kind === 'backup')) {
       yield* judged(judge, group);

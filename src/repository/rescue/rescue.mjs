@@ -293,15 +293,31 @@ function extractWal(repository, out) {
     fs.mkdirSync(folder, { mode: 0o700 });
     const objects = walObjects(repository.root, `wal/${system}`);
     for (const { name, object } of chooseWal(objects)) {
-      const bytes = needObject(repository, object);
-      const keyId = headerKeyId(bytes, 3, object);
-      const key = dataKeyOf(repository, keyId, undefined, object);
-      const { frames, doubt } = openWalBox(bytes, object, key, repository.options.trusted);
-      refuseDoubt(repository, doubt, object);
-      writeWhole(folder, name, (write) => frames().forEach((frame) => write(frame)));
+      writeWhole(folder, name, (write) => eachFrame(repository, object, write));
     }
     print(`${system}: ${readNames(folder).length} files in ${folder}`);
   }
+}
+
+/** The plain frames of a file of log, one after the other. What is large lies in parts, which a box of kind 5 lists. */
+function eachFrame(repository, object, write) {
+  const open = (of, kind) => {
+    const bytes = needObject(repository, of);
+    const key = dataKeyOf(repository, headerKeyId(bytes, kind, of), undefined, of);
+    const { frames, doubt } = openWalBox(bytes, kind, of, key, repository.options.trusted);
+    refuseDoubt(repository, doubt, of);
+    return frames();
+  };
+  if (needObject(repository, object)[5] !== 5) return open(object, 3).forEach((frame) => write(frame));
+  const list = parseJson(Buffer.concat(open(object, 5)), object);
+  list.sha256.forEach((sum, n) => {
+    const part = `${object.slice(0, -'.wal'.length)}.part${String(n).padStart(2, '0')}.wal`;
+    const content = Buffer.concat(open(part, 3));
+    if (crypto.createHash('sha256').update(content).digest('hex') !== sum) {
+      throw damaged(part, `it is not the part that ${object} names`);
+    }
+    write(content);
+  });
 }
 
 function walObjects(root, prefix) {
@@ -321,7 +337,7 @@ function walObjects(root, prefix) {
  * promotion left behind keeps that name, PostgreSQL never asks for it.
  */
 function chooseWal(objects) {
-  const chosen = objects.filter(({ name }) => !/\.[0-9A-F]{16}\.partial$/.test(name));
+  const chosen = objects.filter(({ name }) => !/\.[0-9A-F]{16}\.partial$|\.part\d\d$/.test(name));
   const segments = chosen.map(({ name }) => name).filter((name) => /^[0-9A-F]{24}$/.test(name));
   const unfinished = objects.filter(({ name }) => /^[0-9A-F]{24}\.[0-9A-F]{16}\.partial$/.test(name));
   const ends = new Map();
@@ -414,7 +430,7 @@ function unseal(box, firstWord, n, stored, object) {
 function openFrame(box, n, stored, entry, object, idKey) {
   const plain = decompress(unseal(box, 0, n, stored, object), entry.codec, entry.plainLength, object);
   // Only write-ahead log may lack chunk ids.
-  if (box.header[5] === 3 && entry.id.equals(Buffer.alloc(32))) return plain;
+  if ((box.header[5] === 3 || box.header[5] === 5) && entry.id.equals(Buffer.alloc(32))) return plain;
   const id =
     idKey === undefined
       ? crypto.createHash('sha256').update(plain).digest()
@@ -424,7 +440,7 @@ function openFrame(box, n, stored, entry, object, idKey) {
 }
 
 /** What a box may yield: an index, a segment of log, facts. */
-const mostPlainBytes = { 2: 36 * 1024 * 1024, 3: 64 * 1024 * 1024, 4: 256 * 1024 * 1024 };
+const mostPlainBytes = { 2: 36 * 1024 * 1024, 3: 64 * 1024 * 1024, 4: 256 * 1024 * 1024, 5: 64 * 1024 };
 
 /** Directory of a box held as a whole: its frames and what follows them. */
 function openDirectory(bytes, kind, object, key) {
@@ -479,8 +495,8 @@ function openBox(bytes, kind, object, key) {
   return frames();
 }
 
-function openWalBox(bytes, object, key, trusted) {
-  const { frames, directory, end } = openDirectory(bytes, 3, object, key);
+function openWalBox(bytes, kind, object, key, trusted) {
+  const { frames, directory, end } = openDirectory(bytes, kind, object, key);
   if (directory.length !== end + (key === undefined ? 0 : 96)) {
     throw damaged(object, 'its directory has a wrong length');
   }

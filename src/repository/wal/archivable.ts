@@ -4,17 +4,15 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import { parseWalFileName, segmentNumber, type WalFileName } from '../../source/postgres/wal/file-name.ts';
 import { readSegmentHeader, type SegmentHeader } from '../../source/postgres/wal/segment-header.ts';
+import { maxWholeBytes } from './large.ts';
 import type { WalName } from './names.ts';
-
-/** With the box around it a segment must fit into an object even if it does not shrink. */
-const maxSegmentBytes = 32 * 1024 * 1024;
 
 /**
  * What a file hands over beside its name: segments and `.partial` ones are checked, histories and backup labels must be
- * text. Throws as checkSegment.
+ * text. `body`: at least the beginning of a segment that has so many `bytes`. Throws as checkSegment.
  */
-export function checkWalFile(name: WalName, body: Buffer): SegmentHeader | undefined {
-  if (name.kind === 'segment' || name.kind === 'partial') return checkSegment(name, body);
+export function checkWalFile(name: WalName, body: Buffer, bytes = body.length): SegmentHeader | undefined {
+  if (name.kind === 'segment' || name.kind === 'partial') return checkSegment(name, body, bytes);
   if (body.length === 0 || body.includes(0)) {
     throw new LifeboatError('integrity', `${name.name} is not text`, { state: 'it was not archived' });
   }
@@ -22,10 +20,14 @@ export function checkWalFile(name: WalName, body: Buffer): SegmentHeader | undef
 }
 
 /**
- * Reads the header and checks that `body` is the segment that `file` says. Throws LifeboatError `integrity` naming what
- * does not fit, `usage` for segments that are too large.
+ * Reads the header and checks that `body` begins the segment that `file` says. Throws LifeboatError `integrity` naming
+ * what does not fit.
  */
-export function checkSegment(file: Pick<WalFileName, 'name' | 'timeline' | 'segment'>, body: Buffer): SegmentHeader {
+export function checkSegment(
+  file: Pick<WalFileName, 'name' | 'timeline' | 'segment'>,
+  body: Buffer,
+  bytes = body.length,
+): SegmentHeader {
   const refuse = (reason: string): LifeboatError =>
     new LifeboatError('integrity', `${file.name} is not the segment its name says: ${reason}`, {
       state: 'it was not archived',
@@ -33,8 +35,7 @@ export function checkSegment(file: Pick<WalFileName, 'name' | 'timeline' | 'segm
   const header = readSegmentHeader(body);
   if ('fault' in header) throw refuse(header.fault);
   const { segmentBytes, timeline, position } = header;
-  refuseLargeSegments(segmentBytes);
-  if (body.length !== segmentBytes) throw refuse(`it has ${body.length} bytes, not ${segmentBytes}`);
+  if (bytes !== segmentBytes) throw refuse(`it has ${bytes} bytes, not ${segmentBytes}`);
   if (timeline > file.timeline) throw refuse(`it begins on timeline ${timeline}`);
   const named = segmentNumber(file.segment ?? '', segmentBytes) * BigInt(segmentBytes);
   if (position !== named) {
@@ -43,12 +44,14 @@ export function checkSegment(file: Pick<WalFileName, 'name' | 'timeline' | 'segm
   return header;
 }
 
-/** Throws LifeboatError `usage` for a cluster whose segments are larger than an object may be. */
-export function refuseLargeSegments(segmentBytes: number): void {
-  if (segmentBytes <= maxSegmentBytes) return;
-  throw new LifeboatError('usage', `segments of ${segmentBytes} bytes are larger than an object may be`, {
-    hint: 'use a cluster with --wal-segsize of 32 MB or less',
-  });
+/** Throws LifeboatError `usage` for a cluster whose segments are too large to be sent anew every few seconds. */
+export function refuseStreamed(segmentBytes: number): void {
+  if (segmentBytes <= maxWholeBytes) return;
+  throw new LifeboatError(
+    'usage',
+    `segments of ${segmentBytes} bytes are too large for wal stream, which takes 32 MB`,
+    { hint: 'let the server push them: set archive_command as lifeboat init --archive-command prints it' },
+  );
 }
 
 /** True for a name that archive_command may be called with. */

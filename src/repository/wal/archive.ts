@@ -6,19 +6,22 @@
 import type { CompressionConfig } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { AlreadyExistsError, NotFoundError, type Storage } from '../../storage/storage.ts';
-import { headerBytes, tagBytes, trailerBytes } from '../box/layout.ts';
-import { DamagedError } from '../box/seal.ts';
+import { boxKind, headerBytes, tagBytes, trailerBytes } from '../box/layout.ts';
+import { damaged, DamagedError } from '../box/seal.ts';
 import type { SealingKey } from '../keys/sealed-records.ts';
 import { openTrue } from '../earlier-versions.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { openWalBox, saltOf, sealWalBox } from './box.ts';
-import { needWalName, parseWalKey, timelinePrefix, walKey, type WalName } from './names.ts';
+import { encodeList, isPartList, parseList, piecesOf, sumOf, type PartList, type WalBody } from './large.ts';
+import { needWalName, parseWalKey, partName, timelinePrefix, walKey, type WalName } from './names.ts';
 
 /** A repository as far as this module needs one. */
 export interface WalHome {
   readonly storage: Storage;
   readonly keyring: Keyring | undefined;
 }
+
+type BoxOfLog = typeof boxKind.wal | typeof boxKind.parts;
 
 /** One file of write-ahead log in the repository. */
 export interface WalObject {
@@ -44,35 +47,54 @@ export interface PutWal {
 
 /**
  * Puts one file; durable when it resolves. It was there with the same content: `present`. An empty object is replaced:
- * no put leaves one (they are whole or not there), so it is nobody's log, and with it there every push would fail. Throws LifeboatError `integrity` if any other content has that name already (which stays), and
- * what the storage throws.
+ * no put leaves one (they are whole or not there), so it is nobody's log, and with it there every push would fail. A
+ * body that is read by pieces is stored in parts. Throws LifeboatError `integrity` if any other content has that name
+ * already (which stays), and what the storage throws.
  */
 export async function putWal(
   home: WalHome,
   systemId: string,
   name: string,
-  body: Uint8Array,
-  { sealing, compression }: PutWalOptions,
+  body: Uint8Array | WalBody,
+  options: PutWalOptions,
 ): Promise<PutWal> {
   const key = walKey(systemId, needWalName(name));
+  if (body instanceof Uint8Array) return putBox(home, key, body, options);
+  const sums: string[] = [];
+  let storedBytes = 0;
+  for await (const { n, piece } of piecesOf(body)) {
+    sums.push(sumOf(piece));
+    const part = await putBox(home, walKey(systemId, needWalName(partName(name, n))), piece, options);
+    storedBytes += part.storedBytes;
+  }
+  const list = await putBox(home, key, encodeList(body.bytes, sums), { ...options, kind: boxKind.parts });
+  return { ...list, storedBytes: storedBytes + list.storedBytes };
+}
+
+async function putBox(
+  home: WalHome,
+  key: string,
+  body: Uint8Array,
+  { sealing, compression, kind = boxKind.wal }: PutWalOptions & { readonly kind?: BoxOfLog },
+): Promise<PutWal> {
   const before = await getIfThere(home.storage, key);
   if (before !== undefined && (before.length > 0 || home.storage.history !== undefined)) {
-    const compared = await compareOver(home, key, before, body);
+    const compared = await compareOver(home, { key, kind }, before, body);
     if (compared !== undefined) return compared;
   }
-  const parts = await sealWalBox(key, body, sealing, compression);
+  const parts = await sealWalBox(key, body, sealing, compression, kind);
   try {
     await home.storage.put(key, parts, before === undefined ? {} : { replace: true });
   } catch (error) {
     if (!(error instanceof AlreadyExistsError)) throw error;
-    return compare(home, key, await home.storage.get(key), body);
+    return compare(home, { key, kind }, await home.storage.get(key), body);
   }
   const header = await home.storage.get(key, { start: 0, end: headerBytes });
   if (saltOf(header).equals(saltOf(parts[0] ?? header.subarray(0, 0)))) {
     const storedBytes = parts.reduce((sum, { length }) => sum + length, 0);
     return { outcome: before === undefined ? 'stored' : 'replaced', storedBytes };
   }
-  return compare(home, key, await home.storage.get(key), body);
+  return compare(home, { key, kind }, await home.storage.get(key), body);
 }
 
 /** The least that a box of one frame has: header, tag of its directory, trailer. */
@@ -99,7 +121,84 @@ export async function readWalObject(
   key: string,
   options: { readonly force?: boolean } = {},
 ): Promise<Buffer> {
-  return openTrue(home.storage, key, async (stored) => openWalBox(stored, key, home.keyring, options));
+  return openTrue(home.storage, key, async (stored) => {
+    const { bytes, pieces } = await openStored(home, key, stored, options);
+    const whole = Buffer.allocUnsafeSlow(bytes);
+    let at = 0;
+    for await (const piece of pieces()) at += piece.copy(whole, at);
+    return whole;
+  });
+}
+
+/** A file by pieces, of which only one need be held. */
+export interface OpenedWal {
+  readonly bytes: number;
+  /** Keys of its parts; empty where it is one object. */
+  readonly parts: readonly string[];
+  /** Verified; throws as openWalBox. */
+  readonly pieces: () => AsyncGenerator<Buffer>;
+}
+
+/** Throws NotFoundError when it is proven absent, else as openWalBox. */
+export async function openWal(
+  home: WalHome,
+  systemId: string,
+  name: string,
+  options: { readonly force?: boolean } = {},
+): Promise<OpenedWal> {
+  return openWalObject(home, walKey(systemId, needWalName(name)), options);
+}
+
+/** The same by key. */
+export async function openWalObject(
+  home: WalHome,
+  key: string,
+  options: { readonly force?: boolean } = {},
+): Promise<OpenedWal> {
+  return openTrue(home.storage, key, async (stored) => openStored(home, key, stored, options));
+}
+
+async function openStored(
+  home: WalHome,
+  key: string,
+  stored: Buffer,
+  options: { readonly force?: boolean },
+): Promise<OpenedWal> {
+  if (!isPartList(stored)) {
+    const content = await openWalBox(stored, key, home.keyring, options);
+    return { bytes: content.length, parts: [], pieces: () => one(content) };
+  }
+  const list = parseList(await openWalBox(stored, key, home.keyring, { ...options, kind: boxKind.parts }), key);
+  const parts = list.sha256.map((_, n) => `${partName(key.slice(0, -'.wal'.length), n)}.wal`);
+  return { bytes: list.bytes, parts, pieces: () => piecesOfParts(home, { key, list, parts }, options) };
+}
+
+async function* one(content: Buffer): AsyncGenerator<Buffer> {
+  yield await Promise.resolve(content);
+}
+
+interface Listed {
+  readonly key: string;
+  readonly list: PartList;
+  readonly parts: readonly string[];
+}
+
+async function* piecesOfParts(
+  home: WalHome,
+  { key, parts, list: { bytes, partBytes, sha256 } }: Listed,
+  options: { readonly force?: boolean },
+): AsyncGenerator<Buffer> {
+  for (const [n, part] of parts.entries()) {
+    const length = Math.min(partBytes, bytes - n * partBytes);
+    const open = async (stored: Buffer): Promise<Buffer> => {
+      const content = await openWalBox(stored, part, home.keyring, options);
+      if (content.length === length && sumOf(content) === sha256[n]) return content;
+      throw damaged(part, `it is not the part that ${key} names`);
+    };
+    yield await openTrue(home.storage, part, open).catch((error: unknown) => {
+      throw error instanceof NotFoundError ? damaged(key, `its part ${part} is missing`, error) : error;
+    });
+  }
 }
 
 /** The system identifiers that have something in the archive, a request each. */
@@ -122,19 +221,25 @@ export async function listWalSystems(storage: Storage): Promise<string[]> {
 
 /**
  * All files of a system, streamed: segments and unfinished ones by timeline and position, then histories and backup
- * labels. With `timeline` only the segments of that one; with `from` (a name) those from that position on.
+ * labels. With `timeline` only the segments of that one; with `from` (a name) those from that position on;
+ * `withParts`: the parts of large ones too, each before its segment.
  */
 export async function* listWal(
   storage: Storage,
   systemId: string,
-  { timeline, from }: { readonly timeline?: number; readonly from?: string } = {},
+  {
+    timeline,
+    from,
+    withParts = false,
+  }: { readonly timeline?: number; readonly from?: string; readonly withParts?: boolean } = {},
 ): AsyncGenerator<WalObject> {
   const prefix = timeline === undefined ? `wal/${systemId}/` : timelinePrefix(systemId, timeline);
   // Everything of a segment begins with its name: the name itself sorts directly before all of it.
   const after = from === undefined ? undefined : walKey(systemId, needWalName(from)).slice(0, -'.wal'.length);
   for await (const { key, sizeBytes, modifiedMs } of storage.list(prefix, after)) {
     const parsed = parseWalKey(key);
-    if (parsed?.systemId === systemId) yield { key, systemId, file: parsed.file, sizeBytes, modifiedMs };
+    if (parsed?.systemId !== systemId || (parsed.file.kind === 'part' && !withParts)) continue;
+    yield { key, systemId, file: parsed.file, sizeBytes, modifiedMs };
   }
 }
 
@@ -165,21 +270,34 @@ async function getIfThere(storage: Storage, key: string): Promise<Buffer | undef
   }
 }
 
+interface StoredBox {
+  readonly key: string;
+  readonly kind: BoxOfLog;
+}
+
 /** Where versions are kept an empty object may lie over the true one. Undefined: it is empty, and nothing is below. */
-async function compareOver(home: WalHome, key: string, before: Buffer, body: Uint8Array): Promise<PutWal | undefined> {
-  if (before.length > 0) return compare(home, key, before, body);
+async function compareOver(
+  home: WalHome,
+  box: StoredBox,
+  before: Buffer,
+  body: Uint8Array,
+): Promise<PutWal | undefined> {
+  if (before.length > 0) return compare(home, box, before, body);
+  const { key, kind } = box;
   try {
-    return compareOpened(key, await readWalObject(home, key), body);
+    return await openTrue(home.storage, key, async (stored) =>
+      compareOpened(key, await openWalBox(stored, key, home.keyring, { kind }), body),
+    );
   } catch (error) {
     if (error instanceof DamagedError) return undefined;
     throw error;
   }
 }
 
-async function compare(home: WalHome, key: string, stored: Buffer, body: Uint8Array): Promise<PutWal> {
+async function compare(home: WalHome, { key, kind }: StoredBox, stored: Buffer, body: Uint8Array): Promise<PutWal> {
   try {
     // Also trusted, as a restore will want it: what is acknowledged must be of use.
-    return compareOpened(key, await openWalBox(stored, key, home.keyring), body);
+    return compareOpened(key, await openWalBox(stored, key, home.keyring, { kind }), body);
   } catch (error) {
     if (!(error instanceof DamagedError)) throw error;
     throw new LifeboatError('integrity', error.message, {

@@ -29,6 +29,9 @@ import { isSignedBy } from '../box/signing.ts';
 const frameBytes = 1024 * 1024;
 /** Of all files together: a compressor holds some MiB. */
 const compressing = new Places(libuvThreads);
+/** A file of log, or the list of the parts of one. */
+type LogKind = typeof boxKind.wal | typeof boxKind.parts;
+
 const publicKeyBytes = 32;
 const signatureBytes = 64;
 
@@ -41,12 +44,13 @@ export async function sealWalBox(
   body: Uint8Array,
   sealing: SealingKey,
   compression: CompressionConfig,
+  kind: LogKind = boxKind.wal,
 ): Promise<Uint8Array[]> {
   const { dataKey, signer } = sealing;
   if (dataKey !== undefined && signer === undefined) {
     throw new TypeError('an encrypted box of write-ahead log needs a signer');
   }
-  const cipher = new BoxCipher(newHeader(boxKind.wal, dataKey, body.subarray(0, frameBytes)), dataKey);
+  const cipher = new BoxCipher(newHeader(kind, dataKey, body.subarray(0, frameBytes)), dataKey);
   const plain = Array.from({ length: Math.ceil(body.length / frameBytes) }, (_, n) =>
     body.subarray(n * frameBytes, (n + 1) * frameBytes),
   );
@@ -88,13 +92,13 @@ export async function openWalBox(
   bytes: Buffer,
   key: string,
   keyring: Keyring | undefined,
-  { force = false }: { readonly force?: boolean } = {},
+  { force = false, kind = boxKind.wal }: { readonly force?: boolean; readonly kind?: LogKind } = {},
 ): Promise<Buffer> {
   try {
-    const dataKey = await dataKeyOf(bytes, key, keyring);
-    await checkSignature(bytes, key, dataKey, keyring, force);
+    const dataKey = await dataKeyOf(bytes, key, kind, keyring);
+    await checkSignature(bytes, { key, kind, dataKey, keyring, force });
     const parts: Uint8Array[] = [];
-    for await (const plain of openBoxFrames(bytes, boxKind.wal, key, dataKey)) parts.push(plain);
+    for await (const plain of openBoxFrames(bytes, kind, key, dataKey)) parts.push(plain);
     return Buffer.concat(parts);
   } catch (error) {
     if (error instanceof LifeboatError && error.code === 'integrity' && !(error instanceof DamagedError)) {
@@ -105,8 +109,13 @@ export async function openWalBox(
 }
 
 /** The data key that the header names. */
-async function dataKeyOf(bytes: Buffer, key: string, keyring: Keyring | undefined): Promise<OpenedKey | undefined> {
-  const id = parseHeader(bytes.subarray(0, headerBytes), boxKind.wal);
+async function dataKeyOf(
+  bytes: Buffer,
+  key: string,
+  kind: LogKind,
+  keyring: Keyring | undefined,
+): Promise<OpenedKey | undefined> {
+  const id = parseHeader(bytes.subarray(0, headerBytes), kind);
   if (keyring === undefined) {
     if (id !== undefined) throw keyNeeded(`read ${key}`);
     return undefined;
@@ -115,14 +124,16 @@ async function dataKeyOf(bytes: Buffer, key: string, keyring: Keyring | undefine
   return keyring.open(id.toString('hex'));
 }
 
-async function checkSignature(
-  bytes: Buffer,
-  key: string,
-  dataKey: OpenedKey | undefined,
-  keyring: Keyring | undefined,
-  force: boolean,
-): Promise<void> {
-  const { rest, signed } = openWholeBox(bytes, boxKind.wal, key, dataKey);
+interface Opening {
+  readonly key: string;
+  readonly kind: LogKind;
+  readonly dataKey: OpenedKey | undefined;
+  readonly keyring: Keyring | undefined;
+  readonly force: boolean;
+}
+
+async function checkSignature(bytes: Buffer, { key, kind, dataKey, keyring, force }: Opening): Promise<void> {
+  const { rest, signed } = openWholeBox(bytes, kind, key, dataKey);
   if (dataKey === undefined || keyring === undefined) {
     if (rest.length > 0) throw damaged(key, 'its directory is too long');
     return;

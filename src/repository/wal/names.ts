@@ -12,10 +12,10 @@ import {
 } from '../../source/postgres/wal/file-name.ts';
 
 /**
- * `unfinished`: a segment that was still being written, up to the LSN in its name; no name of PostgreSQL's, only of
- * `wal stream`.
+ * `part`: of a segment that is too large for one object; see large.ts. `unfinished`: a segment that was still being
+ * written, up to the LSN in its name. Neither is a name of PostgreSQL's.
  */
-export type WalKind = WalFileKind | 'unfinished';
+export type WalKind = WalFileKind | 'unfinished' | 'part';
 
 /** A name of PostgreSQL's, or one of an unfinished segment. */
 export interface WalName extends Omit<WalFileName, 'kind'> {
@@ -26,10 +26,14 @@ export interface WalName extends Omit<WalFileName, 'kind'> {
 
 const unfinished = /^([0-9A-F]{24})\.([0-9A-F]{16})\.partial$/;
 
+const part = /^([0-9A-F]{24})(?:\.partial)?\.part[0-9]{2}$/;
+
 /** What a file name stands for; undefined if it is not a file of write-ahead log. */
 export function parseWalName(name: string): WalName | undefined {
   const file = parseWalFileName(name);
   if (file !== undefined) return { ...file, lsn: undefined };
+  const of = part.exec(name)?.[1];
+  if (of !== undefined) return { name, kind: 'part', timeline: timelineOf(of), segment: of, lsn: undefined };
   const [, segment, lsn] = unfinished.exec(name) ?? [];
   if (segment === undefined) return undefined;
   return { name, kind: 'unfinished', timeline: timelineOf(segment), segment, lsn: BigInt(`0x${lsn}`) };
@@ -49,6 +53,11 @@ export function needWalName(name: string): WalName {
 /** Name of what has come of a segment that is still being written, up to `lsn`. */
 export function unfinishedName(segment: string, lsn: bigint): string {
   return `${segment}.${lsn.toString(16).toUpperCase().padStart(16, '0')}.partial`;
+}
+
+/** Name of part `n` of a file of log, counted from 0. By name parts come before the file itself. */
+export function partName(file: string, n: number): string {
+  return `${file}.part${String(n).padStart(2, '0')}`;
 }
 
 /** Its key in the repository. `systemId` in decimal. */

@@ -69,7 +69,8 @@ export class WalJudge {
     );
     return group.map((each) => {
       const { kind, lsn } = each.file;
-      const isSuperseded = kind !== 'segment' && (isWhole || (lsn !== undefined && lsn < newest));
+      const isOwn = kind === 'segment' || kind === 'part';
+      const isSuperseded = !isOwn && (isWhole || (lsn !== undefined && lsn < newest));
       return isSuperseded && each.modifiedMs < this.#rules.beforeMs && this.#rules.keepSinceMs !== -Infinity
         ? 'goes'
         : this.judgeOne(each);

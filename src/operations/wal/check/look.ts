@@ -4,9 +4,9 @@
  */
 import { LifeboatError, messageOf } from '../../../lib/errors.ts';
 import { parseTrailer, trailerBytes } from '../../../repository/box/layout.ts';
-import { reasonFor } from '../../../repository/box/seal.ts';
+import { damaged, reasonFor } from '../../../repository/box/seal.ts';
 import { checkSegment, checkWalFile } from '../../../repository/wal/archivable.ts';
-import { isTooShort, readWalObject, type WalObject } from '../../../repository/wal/archive.ts';
+import { isTooShort, openWalObject, readWalObject, type WalObject } from '../../../repository/wal/archive.ts';
 import { tooShort } from '../../../repository/wal/memory.ts';
 import { needWalName } from '../../../repository/wal/names.ts';
 import type { Repository } from '../../../repository/repository.ts';
@@ -32,11 +32,25 @@ export async function lookAtSize(repository: Repository, object: WalObject): Pro
   try {
     if (isTooShort(object)) throw new LifeboatError('integrity', tooShort(sizeBytes));
     parseTrailer(await storage.get(key, { start: sizeBytes - trailerBytes, end: sizeBytes }), sizeBytes);
+    if (sizeBytes < mostListBytes && repository.canRead) await lookForParts(repository, key);
     return {};
   } catch (error) {
     // Where versions are kept the true one may lie below.
     if (storage.history !== undefined) return lookInside(repository, object);
     return judged(error, object, 'size');
+  }
+}
+
+/** A list of parts has less; and so has a small segment, which is soon read. */
+const mostListBytes = 16 * 1024;
+
+/** Of a segment that is stored in parts: each must be there. */
+async function lookForParts(repository: Repository, key: string): Promise<void> {
+  const { parts } = await openWalObject(repository, key);
+  for (const part of parts) {
+    await repository.storage.stat(part).catch((error: unknown) => {
+      throw error instanceof NotFoundError ? damaged(key, `its part ${part} is missing`, error) : error;
+    });
   }
 }
 

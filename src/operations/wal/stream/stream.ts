@@ -20,7 +20,7 @@ import { keepReporting, reportOf } from './report.ts';
 import { Shipper } from './ship.ts';
 import { removeSlot, renewSlot, withSlot, type StreamRun } from './slot.ts';
 import { StreamSpool } from './spool.ts';
-import { refuseLargeSegments } from '../../../repository/wal/archivable.ts';
+import { refuseStreamed } from '../../../repository/wal/archivable.ts';
 import { timelineOf } from '../../../source/postgres/wal/file-name.ts';
 import type { Operation } from '../../operation.ts';
 import { given, targetNeeds } from '../../complete.ts';
@@ -54,7 +54,7 @@ export async function walStream(
   if (request.dropSlot) return removeSlot(loaded, { ...request, target: target.name, url }, context);
   collectLeftovers(loaded, context);
   const found = await readServer(url, request.slot, context.signal);
-  refuseLargeSegments(found.segmentBytes);
+  refuseStreamed(found.segmentBytes);
   // The storage is needed a little longer than the run: for the last of the log, and to give the lease back.
   const work = new AbortController();
   const stop = (): void => void setTimeout(() => work.abort(context.signal.reason), graceMs).unref();

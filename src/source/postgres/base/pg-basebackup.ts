@@ -54,8 +54,15 @@ export async function runBaseBackup({
   onSent,
 }: BaseRun): Promise<ToolProcess> {
   const late = new AbortController();
-  let wait: ArchiveWait | undefined;
   const badPages: string[] = [];
+  const wait = new ArchiveWait({
+    url,
+    limitMs: archiveTimeoutMs,
+    checkMs: archiverCheckMs,
+    emit,
+    onWaiting: () => onSent?.(),
+    onLate: (error) => late.abort(error),
+  });
   const child = await startTool({
     file,
     args: [`--pgdata=${'fd' in to ? '-' : to.folder}`, ...backupOptions],
@@ -64,16 +71,11 @@ export async function runBaseBackup({
     signal: AbortSignal.any([signal, late.signal]),
     onStderrLine: (line) => {
       if (/checksum verification fail/.test(line)) badPages.push(line.replace(/^WARNING:\s+/, ''));
-      if (/waiting for (?:all )?required WAL segments to be archived/.test(line)) wait?.begins();
+      if (/waiting for (?:all )?required WAL segments to be archived/.test(line)) wait.begins();
     },
-  });
-  wait = new ArchiveWait({
-    url,
-    limitMs: archiveTimeoutMs,
-    checkMs: archiverCheckMs,
-    emit,
-    onWaiting: () => onSent?.(),
-    onLate: (error) => late.abort(error),
+  }).catch((error: unknown) => {
+    wait[Symbol.dispose]();
+    throw error;
   });
   // One that writes to files would outlive a kill of ours; one that writes to us ends with the pipe.
   const remembered = rememberProcess(child.pid);
