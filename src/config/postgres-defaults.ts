@@ -30,6 +30,7 @@ export function urlFromPgVariables(env: Environment, faults: Fault[]): { value: 
 export function fillFromPgVariables(url: GivenPostgresUrl, env: Environment): GivenPostgresUrl {
   const parameters = new Map(url.parameters);
   for (const [name, variable] of [
+    ['hostaddr', 'PGHOSTADDR'],
     ['sslmode', 'PGSSLMODE'],
     ['sslrootcert', 'PGSSLROOTCERT'],
     ['sslcert', 'PGSSLCERT'],
@@ -42,7 +43,7 @@ export function fillFromPgVariables(url: GivenPostgresUrl, env: Environment): Gi
   return {
     user: url.user ?? filled(env['PGUSER']),
     password: url.password ?? filled(env['PGPASSWORD']),
-    host: url.host ?? filled(env['PGHOST']) ?? filled(env['PGHOSTADDR']),
+    host: url.host ?? filled(env['PGHOST']),
     port: url.port ?? filled(env['PGPORT']),
     database: url.database ?? filled(env['PGDATABASE']),
     parameters,
@@ -67,7 +68,7 @@ export async function fillCredentials(
     (home === undefined ? undefined : join(home, '.pgpass'));
   if (file === undefined) return { ...url, user };
   const wanted = {
-    host: filled(url.host) ?? 'localhost',
+    host: filled(url.host) ?? filled(url.parameters.get('hostaddr')) ?? 'localhost',
     port: filled(url.port) ?? '5432',
     database: filled(url.database) ?? user,
     user,

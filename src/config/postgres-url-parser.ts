@@ -3,6 +3,7 @@
  * percent-encoded parts, IPv6 in brackets, socket folders as host, and what stands in the query wins. Without WHATWG's
  * URL, which refuses socket folders. One URL names one server: a snapshot lives on one only.
  */
+import { isIP } from 'node:net';
 import { userInfo } from 'node:os';
 import { LifeboatError } from '../lib/errors.ts';
 import { Secret } from '../lib/secret.ts';
@@ -18,14 +19,16 @@ export function completePostgresUrl(given: GivenPostgresUrl): PostgresUrl {
   const user = filled(given.user) ?? systemUser();
   if (user === undefined) throw refused('it names no user, and the system has no name for ours', 'name one in the URL');
   const password = filled(given.password);
+  const address = filled(given.parameters.get('hostaddr'));
   refuseSeveral(given.host);
+  checkAddress(address);
   return new PostgresUrl({
-    host: filled(given.host) ?? 'localhost',
+    host: filled(given.host) ?? address ?? 'localhost',
     port: parsePort(given.port ?? ''),
     user,
     password: password === undefined ? undefined : new Secret(password),
     database: filled(given.database) ?? user,
-    parameters: given.parameters,
+    parameters: new Map([...given.parameters].filter(([name]) => name !== 'hostaddr' || address !== undefined)),
   });
 }
 
@@ -106,6 +109,14 @@ function parseAuthority(authority: string): { host: string; port: string } {
 function refuseSeveral(hosts: string | undefined): void {
   if (hosts?.includes(',') !== true) return;
   throw refused('it names several hosts', 'name the one to back up (a snapshot lives on one server only)');
+}
+
+/** A name would be looked up by us and refused by libpq. */
+function checkAddress(address: string | undefined): void {
+  refuseSeveral(address);
+  if (address !== undefined && isIP(address) === 0) {
+    throw refused('its hostaddr is not an IP address', 'write a name as the host, or the address without brackets');
+  }
 }
 
 function parsePort(text: string): number {

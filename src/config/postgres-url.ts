@@ -37,6 +37,11 @@ export class PostgresUrl extends Secret implements PostgresUrlParts {
     return this.#known.host;
   }
 
+  /** Where to connect, if that is to be another place than `host`, which then is only what the server is called. */
+  get address(): string {
+    return this.parameters.get('hostaddr') ?? this.host;
+  }
+
   get port(): number {
     return this.#known.port;
   }
@@ -128,6 +133,7 @@ function encode(text: string): string {
 
 /** libpq's environment variable for each parameter that a URL may carry. */
 export const parameterVariables: ReadonlyMap<string, string> = new Map([
+  ['hostaddr', 'PGHOSTADDR'],
   ['sslmode', 'PGSSLMODE'],
   ['sslrootcert', 'PGSSLROOTCERT'],
   ['sslcert', 'PGSSLCERT'],

@@ -142,3 +142,16 @@ test('a user who may only come without encryption is let in by "prefer", not by 
     ['f', 'refused'],
   );
 });
+
+test('hostaddr is where to connect; the certificate is compared with the host', async () => {
+  const at = `hostaddr=127.0.0.1&sslrootcert=${encodeURIComponent(join(folder, 'ca.pem'))}&sslmode`;
+  assert.deepEqual(
+    [
+      await encrypted('localhost', `${at}=verify-full`),
+      await encrypted('elsewhere.invalid', `${at}=verify-full`),
+      await encrypted('elsewhere.invalid', `${at}=verify-ca`),
+      await encrypted('%2Fnowhere', `${at}=verify-ca`),
+    ],
+    ['t', 'refused', 't', 't'],
+  );
+});

@@ -73,8 +73,8 @@ function meet({ url }: PostgresConfig, signal: AbortSignal): Promise<Met> {
         Number((await connection.query('SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now'))[0]?.['now']),
       0,
     );
-    const { host } = url;
-    const isHere = host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.');
+    const { address } = url;
+    const isHere = address.startsWith('/') || ['localhost', '::1'].includes(address) || address.startsWith('127.');
     // Not everybody may know it.
     const rows = isHere
       ? await connection.query("SELECT current_setting('data_directory') AS folder").catch(() => [])

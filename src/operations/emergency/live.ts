@@ -82,7 +82,7 @@ export async function lookAtDatabase(
         const at = await withConnection(url, { database: name ?? '', signal }, lastWrite).catch(() => undefined);
         if (at !== undefined) writes.push(at);
       }
-      const isLocal = url.host.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(url.host);
+      const isLocal = url.address.startsWith('/') || ['localhost', '127.0.0.1', '::1'].includes(url.address);
       const folder = isLocal ? await dataFolder(client) : undefined;
       return {
         component: 'database' as const,

@@ -62,6 +62,28 @@ test('what libpq would refuse is a usage error that never shows the URL', () => 
   }
 });
 
+test('hostaddr is where to connect, host what the server is called and what a password file has', async () => {
+  for (const [url, host, address] of [
+    ['postgres://u@db.example/d?hostaddr=10.0.0.7', 'db.example', '10.0.0.7'],
+    ['postgres://u@/d?hostaddr=::1', '::1', '::1'],
+    ['postgres://u@%2Frun%2Fpg/d?hostaddr=127.0.0.1', '/run/pg', '127.0.0.1'],
+    ['postgres://u@db.example/d?hostaddr=', 'db.example', 'db.example'],
+  ] as const) {
+    const { config } = await loadConfig({ cwd: '/', env: { DATABASE_URL: url, HOME: '/none' } });
+    for (const parsed of [parse(url), parse(parse(url)), config.targets.get('main')?.postgres?.url]) {
+      assert.deepEqual([parsed?.host, parsed?.address], [host, address], url);
+    }
+  }
+  assert.equal(libpqEnvironment(parse('postgres://u@h/d?hostaddr=10.0.0.7'))['PGHOSTADDR'], '10.0.0.7');
+  const env = { PGHOST: 'h', PGHOSTADDR: '10.0.0.8', PGDATABASE: 'd', PGUSER: 'u', HOME: '/none' };
+  const { config } = await loadConfig({ cwd: '/', env });
+  const { host, address } = config.targets.get('main')?.postgres?.url ?? {};
+  assert.deepEqual([host, address], ['h', '10.0.0.8']);
+  for (const address of ['db.example', '10.0.0.7,10.0.0.8', '[::1]']) {
+    assert.throws(() => parse(`postgres://u:hidden@h/d?hostaddr=${address}`), { code: 'usage' }, address);
+  }
+});
+
 test("parameters of other programs' URLs are passed over", () => {
   assert.deepEqual(
     [...parse('postgres://u@h/d?schema=public&connection_limit=5&pgbouncer=true&ssl=true').parameters],

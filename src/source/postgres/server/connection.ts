@@ -103,7 +103,7 @@ async function connect(
 ): Promise<Client> {
   const { Client } = (await import('pg')).default;
   const client = new Client({
-    host: target.host,
+    host: target.address,
     port: target.port,
     user: target.user,
     database: target.database,

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { ConnectionOptions } from 'node:tls';
+import { isIP } from 'node:net';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { fileReason } from '../../../lib/file-errors.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
@@ -10,7 +11,7 @@ import type { PostgresUrl } from '../../../config/postgres-url.ts';
 /** The ways to connect, to be tried in this order; `false` is without TLS. */
 export async function tlsAttempts(url: PostgresUrl): Promise<readonly (ConnectionOptions | false)[]> {
   const mode = url.parameters.get('sslmode') ?? 'prefer';
-  if (url.host.startsWith('/') || mode === 'disable') return [false];
+  if (url.address.startsWith('/') || mode === 'disable') return [false];
   switch (mode) {
     case 'allow':
       return [false, await tlsOptions(url, 'require')];
@@ -41,7 +42,9 @@ async function tlsOptions(url: PostgresUrl, mode: 'require' | 'verify-ca' | 'ver
   }
   return {
     rejectUnauthorized: verify,
-    ...(mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
+    // By the server's name, wherever it is reached; what is no name cannot be announced.
+    ...(isIP(url.host) === 0 ? { servername: url.host } : {}),
+    checkServerIdentity: (_, found) => (mode === 'verify-full' ? checkServerIdentity(url.host, found) : undefined),
     ...(authority === undefined ? {} : { ca: authority }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
