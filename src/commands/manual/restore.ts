@@ -19,12 +19,16 @@ export const manual: Manual = {
       'with the rights of whoever restores; every restore of every tool has that nature. Where you do not trust an ' +
       'owner, restore by --to-url-env with the URL of a role that is no superuser (it needs CREATEDB), with ' +
       '--no-owner and --no-acl. To set another role would not do: such code can set it back.',
+    'Event triggers come in last of all, after the comparison. Those that a database has already do not fire for ' +
+      'what a superuser restores into it, but for those that are ENABLE ALWAYS. Functions that name something ' +
+      "without its schema see the database's own search_path where pg_restore fails on what calls them; that is " +
+      'told, since pg_restore alone would lose it.',
     'Roles, tablespaces, owners and grants decide who may do what, so they are restored only from a backup that is ' +
       'encrypted, or that this host or a writer in encryption.trustedKeys signed: anybody who can write to a ' +
       'repository without encryption can make backups. Others are refused with 14, unless --no-owner --no-acl leave ' +
       'these out, or the full id and --force insist.',
-    'A restore that fails leaves what is live as it was; what it made is removed, unless --keep-failed is given. A ' +
-      'failed comparison ends with 14 before any swap.',
+    'A restore that fails leaves what is live as it was; what it made is removed, unless --keep-failed is given. ' +
+      'Roles and tablespaces that --globals made stay, and are named. A failed comparison ends with 14, before a swap.',
   ],
   examples: [
     { line: 'lifeboat restore latest --dry-run', purpose: 'say what would be restored where' },

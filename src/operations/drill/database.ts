@@ -15,12 +15,13 @@ import { serverWords, withMaintenance, type Queries } from '../../source/postgre
 import type { FillLogin } from '../../source/postgres/cluster/fill-login.ts';
 import { suffixedName } from '../../source/postgres/restore/names.ts';
 import { quoteIdentifier, quoteLiteral } from '../../source/postgres/server/quote.ts';
-import { restorePostgres, type PostgresRestoreReport } from '../../source/postgres/restore/new-database.ts';
+import { restorePostgres } from '../../source/postgres/restore/new-database.ts';
+import type { PostgresRestoreReport } from '../../source/postgres/restore/request.ts';
 import { startScratchCluster } from '../../source/postgres/cluster/scratch-cluster.ts';
 import { findScratchPlace } from '../../source/postgres/cluster/scratch-place.ts';
 import { dropDatabase } from '../../source/postgres/restore/target-database.ts';
 import { dropDeadRestores } from '../../source/postgres/restore/unfinished.ts';
-import { findTools } from '../../source/postgres/server/tools.ts';
+import { findRestoreTools } from '../../source/postgres/server/tools.ts';
 import { factsOf } from '../backup-facts.ts';
 import { restoreStep, type DrillRecord, type DrillSubject } from './subject.ts';
 import { recordStructure } from './structure.ts';
@@ -34,7 +35,7 @@ export async function drillDatabase(subject: DrillSubject, record: DrillRecord, 
     const version = await readScratchServer(scratchPostgresUrl, facts, context);
     record.versions['postgres'] = version;
     record.notes.push('the scratch server that is configured was used');
-    const programs = (await findTools(Number.parseInt(version, 10))).folder;
+    const programs = (await findRestoreTools(Number.parseInt(version, 10), facts.toolVersion)).folder;
     const url = scratchPostgresUrl;
     return drillIn({ subject, facts, url, programs, filler: undefined, isOurs: false }, record, context);
   }
@@ -154,7 +155,7 @@ async function drillOne(
     message: `restoring database ${facts.name} and comparing it`,
   });
   try {
-    const report = await restorePostgres(
+    await restorePostgres(
       {
         reader: subject.reader,
         facts: drill.facts,
@@ -167,6 +168,11 @@ async function drillOne(
         noAcl: !withRoles,
         toolsFolder: drill.programs,
         filler: drill.filler,
+        inspect: async (database, report) => {
+          take(report, record);
+          record.count('databases', 1);
+          await checkIndexes(drill, facts, database, record, context);
+        },
       },
       context,
     );
@@ -175,9 +181,6 @@ async function drillOne(
         comment(client, 'DATABASE', [name]),
       );
     }
-    take(report, record);
-    record.count('databases', 1);
-    await checkIndexes(drill, facts, name, record, context);
   } finally {
     // Without the run's signal, which may be what ended it. Ours goes as a whole.
     if (!isOurs || !context.signal.aborted) {

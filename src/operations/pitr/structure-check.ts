@@ -64,7 +64,7 @@ async function checkDatabase(
 ): ReturnType<typeof amcheck> {
   const { signal, emit } = context;
   const ask = async (sql: string): Promise<number> =>
-    withConnection(url, { database, signal }, async (client) => (await client.query(sql)).length);
+    withConnection(url, { database, signal, changes: true }, async (client) => (await client.query(sql)).length);
   const isThere = (await ask("SELECT 1 FROM pg_extension WHERE extname = 'amcheck'")) > 0;
   if (!isThere && !writable) {
     return { outcome: 'unable', said: 'it has no extension amcheck, and none can be made while the recovery is held' };
@@ -82,7 +82,7 @@ async function checkDatabase(
     emit({ type: 'step', component, message: `pg_amcheck of ${named(database)}: ${line.trim()}` });
   };
   const report = await amcheck({ url, database, programs, jobs, install: !isThere, onProgress }, context);
-  const drop = (): Promise<unknown> => ask('SET default_transaction_read_only = off; DROP EXTENSION IF EXISTS amcheck');
+  const drop = (): Promise<unknown> => ask('SET session_replication_role = replica; DROP EXTENSION IF EXISTS amcheck');
   // In a damaged database that may fail: the damage is what is to be told.
   if (!isThere && report.outcome !== 'absent') {
     await drop().catch((error: unknown) =>

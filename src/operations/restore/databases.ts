@@ -2,6 +2,9 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { PostgresUrl } from '../../config/postgres-url.ts';
+import type { GlobalsReport } from '../../source/postgres/restore/globals-replay.ts';
+import { majorOf, readTargetServer } from '../../source/postgres/restore/target-database.ts';
+import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
 import { postgresFacts, type DatabaseFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
 import { requireAuthority } from '../authority.ts';
 import { factsOf } from '../backup-facts.ts';
@@ -19,6 +22,7 @@ export async function planDatabases(subject: RestoreSubject, context: RunContext
   const databases = chooseDatabases(facts, request.postgres.databases);
   refuseContradictions(subject, databases.length);
   refuseForeignRights(subject, context);
+  await tellOlderTarget(facts, url, context);
   const steps: RestoreStep[] = request.postgres.globals ? [globalsStep(subject, facts, url)] : [];
   for (const database of databases) steps.push(await planDatabase(subject, facts, database, url, context));
   return steps;
@@ -64,6 +68,24 @@ function refuseForeignRights({ request, manifest: { id }, isVouchedFor }: Restor
   }
 }
 
+/** Before anything is made: definitions that the target does not know would fail late. */
+async function tellOlderTarget({ serverVersion }: PostgresFacts, url: PostgresUrl, context: RunContext): Promise<void> {
+  const { signal, emit } = context;
+  const target = await withMaintenance({ url, except: [], signal }, async (client) =>
+    majorOf(await readTargetServer(client)),
+  );
+  const source = Number.parseInt(serverVersion, 10);
+  if (!(target < source)) return;
+  const message =
+    `the target server is PostgreSQL ${target}, older than the backup's (${serverVersion}): what it does not know ` +
+    'makes the restore fail';
+  emit({ type: 'warning', component: 'postgres', message });
+}
+
+function createdBy({ created, createdTablespaces }: GlobalsReport): string[] {
+  return [...created.map((name) => `role "${name}"`), ...createdTablespaces.map((name) => `tablespace "${name}"`)];
+}
+
 function globalsStep({ reader, component }: RestoreSubject, facts: PostgresFacts, url: PostgresUrl): RestoreStep {
   const to = url.describe();
   return {
@@ -84,6 +106,7 @@ function globalsStep({ reader, component }: RestoreSubject, facts: PostgresFacts
         durationMs: performance.now() - started,
         verified: 'not-checked',
         summary: `${report.created.length} created, ${report.existing.length} were there`,
+        created: createdBy(report),
       };
     },
   };

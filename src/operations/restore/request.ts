@@ -103,6 +103,8 @@ export interface RestoredComponent {
   readonly kept?: string | undefined;
   /** Command that takes the restore back. */
   readonly undo?: string | undefined;
+  /** Roles and tablespaces that were made; they stay where a later part fails. */
+  readonly created?: readonly string[] | undefined;
 }
 
 export type RestoreResult =

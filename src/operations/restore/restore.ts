@@ -183,8 +183,14 @@ export async function runStep(
   try {
     return await step.run(context);
   } catch (error) {
-    if (before.length === 0 || !(error instanceof LifeboatError)) throw error;
-    const done = before.map(({ name, to }) => `${name} is restored to ${to}`).join(', ');
+    const done = before.flatMap(whatStays).join(', ');
+    if (done === '' || !(error instanceof LifeboatError)) throw error;
     throw error.withState(error.state === undefined ? done : `${done}; ${error.state}`);
   }
+}
+
+/** Of a part that is done, whatever becomes of the rest. */
+function whatStays({ name, to, created }: RestoredComponent): string[] {
+  if (created === undefined) return [`${name} is restored to ${to}`];
+  return created.length === 0 ? [] : [`${to} keeps what was created there: ${created.join(', ')}`];
 }

@@ -34,6 +34,7 @@ const components = z.array(
     summary: text.optional(),
     kept: text.optional(),
     undo: text.optional(),
+    created: texts.optional(),
   }),
 );
 

@@ -20,6 +20,7 @@ const restore = z.discriminatedUnion('outcome', [
         summary: text.optional(),
         kept: text.optional().describe('name under which the old one was kept'),
         undo: text.optional().describe('command that takes the restore back'),
+        created: texts.optional().describe('roles and tablespaces that were made'),
       }),
     ),
     safetyBackupId: text.optional(),

@@ -10,6 +10,7 @@ import { withConnection } from '../server/connection.ts';
 import { conninfo } from '../server/quote.ts';
 import { isProgram } from '../server/tools.ts';
 import { libpqEnvironment } from '../server/libpq.ts';
+import { changingDefaults } from '../server/session-settings.ts';
 
 export interface AmcheckOptions {
   /** Of a superuser; the server must take writes. */
@@ -28,6 +29,9 @@ export interface AmcheckOptions {
 export type AmcheckReport =
   | { readonly outcome: 'clean' | 'absent' }
   | { readonly outcome: 'damaged' | 'unable'; readonly said: string };
+
+/** The extension is made without the database's own event triggers. */
+const makingItQuietly: readonly string[] = [...changingDefaults, 'session_replication_role=replica'];
 
 /** What it found is in the report, not thrown. */
 export async function amcheck(
@@ -53,7 +57,7 @@ export async function amcheck(
     args,
     // The name of a database, as PGDATABASE or as an argument, would be read as a connection string if it looks like
     // one.
-    env: libpqEnvironment(url, { database: conninfo(database) }),
+    env: libpqEnvironment(url, { database: conninfo(database), defaults: makingItQuietly }),
     signal,
     okExitCodes: [0, 1, 2],
     ...(onProgress === undefined ? {} : { onStderrLine: onProgress }),

@@ -19,9 +19,14 @@ export interface DataStream {
   readonly listFile?: string;
 }
 
+/** Tables of one archive that could not be filled. */
+export interface FailedRows {
+  readonly stream: DataStream;
+  readonly issues: readonly RestoreIssue[];
+}
+
 /**
- * Fills the tables. Throws what broke a stream (the reader's own error as it is), or `integrity` naming every table
- * that lost rows.
+ * Fills the tables; resolves with those that it could not. Throws what broke a stream, the reader's own error as it is.
  */
 export async function restoreData(
   target: RestoreTarget,
@@ -29,15 +34,16 @@ export async function restoreData(
   streams: readonly DataStream[],
   jobs: number,
   context: RunContext,
-): Promise<void> {
+): Promise<readonly FailedRows[]> {
   const progress = meter(streams, context);
   const stop = new AbortController();
   const signal = AbortSignal.any([context.signal, stop.signal]);
-  const issues: RestoreIssue[] = [];
+  const failed: FailedRows[] = [];
   await using inlets = new Inlets();
   const restore = async (stream: DataStream): Promise<void> => {
     try {
-      issues.push(...(await restoreStream(target, reader, stream, inlets, progress, { ...context, signal })));
+      const issues = await restoreStream(target, reader, stream, inlets, progress, { ...context, signal });
+      if (issues.length > 0) failed.push({ stream, issues });
     } catch (error) {
       stop.abort(error);
       throw error;
@@ -50,7 +56,24 @@ export async function restoreData(
     // An interrupt is why, whatever broke of it.
     context.signal.throwIfAborted();
   }
-  if (issues.length > 0) throw restoreFailure('data', issues);
+  return failed;
+}
+
+/** Fills only those, once more. Throws `integrity` naming every table that lost rows. */
+export async function retryData(
+  target: RestoreTarget,
+  reader: ArtifactReader,
+  failed: readonly FailedRows[],
+  writeIds: (ids: readonly number[]) => Promise<string>,
+  context: RunContext,
+): Promise<void> {
+  const left: RestoreIssue[] = [];
+  for (const { stream, issues } of failed) {
+    const listFile = await writeIds(issues.flatMap(({ tocId }) => tocId ?? []));
+    const again = await restoreData(target, reader, [{ ...stream, listFile }], 1, context);
+    left.push(...again.flatMap((each) => each.issues));
+  }
+  if (left.length > 0) throw restoreFailure('data', left);
 }
 
 async function restoreStream(

@@ -5,6 +5,7 @@
 import type { EventSink } from '../../../lib/events.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
 import { type DatabaseGrant, accessListOf } from '../facts/access-list.ts';
+import { namesInList } from '../facts/search-path.ts';
 import { type Queries, serverWords } from '../server/maintenance.ts';
 import { quoteIdentifier, quoteLiteral } from '../server/quote.ts';
 import { looksLikeMark } from './unfinished.ts';
@@ -129,7 +130,8 @@ export async function copyStatements(client: Queries, from: string, to: string):
   const quoted = quoteIdentifier(to);
   const rows = await client.query(
     'SELECT pg_get_userbyid(datdba)::text AS owner, datconnlimit AS "limit", shobj_description(oid, ' +
-      "'pg_database') AS comment, datacl IS NOT NULL AS acl, oid::text AS oid FROM pg_database WHERE datname = $1",
+      "'pg_database') AS comment, datistemplate AS template, datacl IS NOT NULL AS acl, oid::text AS oid " +
+      'FROM pg_database WHERE datname = $1',
     [from],
   );
   const row = rows[0];
@@ -155,6 +157,7 @@ export async function copyStatements(client: Queries, from: string, to: string):
   }
   statements.push(
     `ALTER DATABASE ${quoted} CONNECTION LIMIT ${Number(row['limit'])}`,
+    `ALTER DATABASE ${quoted} IS_TEMPLATE ${row['template'] === 't'}`,
     `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(String(row['owner']))}`,
   );
   if (row['acl'] === 't') {
@@ -205,12 +208,10 @@ const listSettings = new Set([
   'unix_socket_directories',
 ]);
 
-/** `"$user", public` → `'$user', 'public'` for lists of names; a string constant for all else. */
-function settingValue(parameter: string, value: string): string {
+/** As SET takes it: `"$user", public` → `'$user', 'public'` for lists of names; a string constant for all else. */
+export function settingValue(parameter: string, value: string): string {
   if (!listSettings.has(parameter.toLowerCase())) return quoteLiteral(value);
-  const names = [...value.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^,"\s]+))\s*(?:,|$)/g)].map(([, quoted, plain]) =>
-    quoted === undefined ? (plain ?? '') : quoted.replaceAll('""', '"'),
-  );
+  const names = namesInList(value);
   return names.length === 0 ? "''" : names.map(quoteLiteral).join(', ');
 }
 

@@ -7,15 +7,14 @@ import type { RunContext } from '../../../lib/events.ts';
 import { withScratchFolder } from '../../../lib/fs.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
 import { withConnection } from '../server/connection.ts';
-import { assertRestrictsPsql, findTools } from '../server/tools.ts';
+import { assertRestrictsPsql, findRestoreTools } from '../server/tools.ts';
 import { type FillPlan, planFill } from './fill.ts';
 import { checkForeignKeysSql } from './foreign-keys.ts';
-import type { PostgresRestoreReport } from './new-database.ts';
 import type { RestoreTarget } from './pg-restore.ts';
 import { runScript } from './psql-script.ts';
-import { type PostgresRestoreRequest, checkRequest, restoreFlags } from './request.ts';
+import { type PostgresRestoreReport, type PostgresRestoreRequest, checkRequest, restoreFlags } from './request.ts';
 import { refuseExistingTables, refuseUnfitTables } from './tables-there.ts';
-import { readTargetServer } from './target-database.ts';
+import { majorOf, readTargetServer } from './target-database.ts';
 import { timed } from './timed.ts';
 import { assertVerified, verifyDatabase, type VerifyReport } from './verify.ts';
 
@@ -83,10 +82,10 @@ async function meetTarget(
     const wanted = { tables, copy: { url, toolFolder: folder, signal } };
     if (dataOnly) await refuseUnfitTables(client, wanted, request.appendRows === true);
     else await refuseExistingTables(client, wanted);
-    const tools = await findTools(Math.trunc(server.versionNum / 10_000), { folder });
+    const tools = await findRestoreTools(majorOf(server), request.facts.toolVersion, { folder });
     assertRestrictsPsql(tools);
-    const { isSuperuser } = server;
-    return { url, database, encoding: client.encoding, tools, isSuperuser, flags: restoreFlags(request) };
+    const { versionNum, isSuperuser } = server;
+    return { url, database, encoding: client.encoding, tools, versionNum, isSuperuser, flags: restoreFlags(request) };
   });
 }
 

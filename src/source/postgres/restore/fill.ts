@@ -5,12 +5,23 @@ import type { RunContext } from '../../../lib/events.ts';
 import { createFileAt, rewriteFile } from '../../../lib/held-files.ts';
 import type { ArtifactReader } from '../../source.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
-import { type DataStream, restoreData } from './data.ts';
+import { type DataStream, restoreData, retryData } from './data.ts';
+import { searchPathOf } from '../facts/search-path.ts';
+import type { RestoreIssue } from './issues.ts';
 import type { RestoreTarget } from './pg-restore.ts';
-import { type SchemaArchive, restoreEntries, restorePostData, restorePreData, splitArchive } from './schema.ts';
+import {
+  type SchemaArchive,
+  parts,
+  restoreEntries,
+  restorePostData,
+  restorePreData,
+  retryEntries,
+  splitArchive,
+} from './schema.ts';
 import { type TocEntry, readToc } from './toc.ts';
 import { chooseEntries } from './select-entries.ts';
 import type { Selection } from './table-patterns.ts';
+import { helpedNote, tryAgain } from './second-try.ts';
 import { timed } from './timed.ts';
 
 /** What a restore of one database will do; made before the target is touched. */
@@ -22,6 +33,8 @@ export interface FillPlan {
   readonly only: ((table: { readonly schema: string; readonly name: string }) => boolean) | undefined;
   /** What the selection leaves out or takes along. */
   readonly notes: readonly string[];
+  /** The database's own. */
+  readonly searchPath: string;
 }
 
 /**
@@ -41,10 +54,11 @@ export async function planFill(
   const all = names.map((artifact) => ({ artifact, bytes: sizes.get(artifact) ?? 0 }));
   const { patterns, schemaOnly } = selection;
   const toc = await readToc(createReadStream(file));
-  if (patterns === undefined) {
-    return { archive: { file, folder, toc }, streams: schemaOnly ? [] : all, schemaOnly, only: undefined, notes: [] };
-  }
   const archive = { file, folder, toc };
+  if (patterns === undefined) {
+    const streams = schemaOnly ? [] : all;
+    return { archive, streams, schemaOnly, only: undefined, notes: [], searchPath: searchPathOf(facts) };
+  }
   return planChosen({ reader, facts, archive, all, schemaOnly }, chooseEntries(toc, patterns));
 }
 
@@ -86,16 +100,19 @@ async function planChosen(
     schemaOnly,
     only: ({ schema, name }) => chosen.hasRows(schema, name),
     notes: chosen.notes,
+    searchPath: searchPathOf(facts),
   };
 }
 
 export interface FillReport {
   readonly readBytes: number;
   readonly retriedEntries: number;
+  /** What would not have come in by pg_restore alone. */
+  readonly notes: readonly string[];
   readonly seconds: Readonly<Record<'schema' | 'data' | 'indexes', number>>;
 }
 
-/** Definitions, rows, indexes and constraints. */
+/** Definitions, rows, indexes and constraints; all but event triggers. */
 export async function fillDatabase(
   target: RestoreTarget,
   reader: ArtifactReader,
@@ -106,28 +123,51 @@ export async function fillDatabase(
   const filled = plan.schemaOnly ? { ...target, flags: [...target.flags, '--schema-only'] } : target;
   const { filler } = target;
   let retriedEntries = 0;
-  const { archive, rights, triggers } =
-    filler === undefined ? { archive: plan.archive, rights: [], triggers: [] } : splitArchive(plan.archive);
+  const notes: string[] = [];
+  const { archive, rights } = splitArchive(plan.archive, filler !== undefined);
   const weak = filler === undefined ? filled : { ...filled, url: filler.url, isSuperuser: false };
-  const weakly = async (work: () => Promise<void>): Promise<void> =>
+  const weakly = async <T>(work: () => Promise<T>): Promise<T> =>
     filler === undefined ? work() : filler.withoutSuperusers(work);
-  const schema = await timed('schema', context, () => restorePreData(filled, archive, context));
-  const data = await timed('data', context, () =>
-    weakly(async () => restoreData(weak, reader, plan.streams, jobs, context)),
-  );
+  const again = async (part: string, failed: readonly RestoreIssue[], work: () => Promise<void>): Promise<void> => {
+    if (failed.length === 0) return;
+    await tryAgain({ place: filled, searchPath: plan.searchPath, part, failed, work }, context);
+    notes.push(helpedNote(failed, plan.searchPath));
+  };
+  const schema = await timed('schema', context, async () => {
+    const failed = await restorePreData(filled, archive, context);
+    await again(parts['pre-data'], failed, () => retryEntries(filled, archive, 'pre-data', failed, context));
+  });
+  const data = await timed('data', context, async () => {
+    const failed = await weakly(async () => restoreData(weak, reader, plan.streams, jobs, context));
+    const issues = failed.flatMap((each) => each.issues);
+    const writeIds = (ids: readonly number[]): Promise<string> => writeList(archive.folder, 'data-again.list', ids);
+    await again('data', issues, () => weakly(async () => retryData(weak, reader, failed, writeIds, context)));
+  });
   const indexes = await timed('indexes', context, async () => {
     // Materialized views read what they were allowed to; grants run nobody's code.
     await restoreEntries(filled, plan.archive, 'rights', rights, context);
-    await weakly(async () => {
-      ({ retriedEntries } = await restorePostData(weak, archive, jobs, context));
-    });
-    await restoreEntries(filled, plan.archive, 'event triggers', triggers, context);
+    const report = await weakly(async () => restorePostData(weak, archive, jobs, context));
+    ({ retriedEntries } = report);
+    await again(parts['post-data'], report.failed, () =>
+      weakly(async () => retryEntries(weak, archive, 'post-data', report.failed, context)),
+    );
   });
   return {
     readBytes: plan.streams.reduce((sum, { bytes }) => sum + bytes, 0),
     retriedEntries,
+    notes,
     seconds: { schema, data, indexes },
   };
+}
+
+/** After all that anybody does in the database: they fire on any definition that is made there, and on logins. */
+export async function restoreEventTriggers(
+  target: RestoreTarget,
+  { archive }: FillPlan,
+  context: RunContext,
+): Promise<void> {
+  const { eventTriggers } = splitArchive(archive, false);
+  await restoreEntries(target, archive, 'event triggers', eventTriggers, context);
 }
 
 /** An artifact as a private file. */

@@ -26,6 +26,8 @@ export interface GlobalsRequest {
 export interface GlobalsReport {
   /** Roles. */
   readonly created: readonly string[];
+  /** Tablespaces. */
+  readonly createdTablespaces: readonly string[];
   /** Roles that were there. */
   readonly existing: readonly string[];
   /** Tablespaces that could not be made (their folder is missing, mostly); objects in them go to the default one. */
@@ -56,10 +58,10 @@ export async function replayGlobals(request: GlobalsRequest, context: RunContext
       wanted.filter(({ kind }) => kind === 'create-role' || kind === 'role'),
       context,
     );
-    const missingTablespaces = await replayTablespaces(
-      client,
-      statements.filter(({ kind, subject }) => kind === 'tablespace' && !spaces.has(subject)),
-      context,
+    const absent = statements.filter(({ kind, subject }) => kind === 'tablespace' && !spaces.has(subject));
+    const missingTablespaces = await replayTablespaces(client, absent, context);
+    const createdTablespaces = [...new Set(absent.map(({ subject }) => subject))].filter(
+      (name) => !missingTablespaces.includes(name),
     );
     const roles = statements.filter(({ kind }) => kind === 'create-role').map(({ subject }) => subject);
     const created = roles.filter((role) => !existing.has(role));
@@ -70,7 +72,8 @@ export async function replayGlobals(request: GlobalsRequest, context: RunContext
         message: `the backup holds no passwords: set them for ${created.join(', ')}`,
       });
     }
-    return { created, existing: roles.filter((role) => existing.has(role)), missingTablespaces };
+    const found = roles.filter((role) => existing.has(role));
+    return { created, createdTablespaces, existing: found, missingTablespaces };
   });
 }
 

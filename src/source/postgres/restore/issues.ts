@@ -160,21 +160,35 @@ export function restoreFailure(part: string, issues: readonly RestoreIssue[]): L
 }
 
 /** The entry, or what stands for one. */
-function nameOf(issue: RestoreIssue): string {
+export function nameOf(issue: RestoreIssue): string {
   return issue.entry === undefined ? 'the archive as a whole' : `"${issue.entry}"`;
 }
 
+/** A name was looked up in vain, and not one of pg_restore's own, which all have their schema. */
+function isNameless({ message, detail }: RestoreIssue): boolean {
+  return (
+    /(function|operator|relation|type) .* does not exist/.test(message) &&
+    (message.startsWith('COPY failed') || /^(CONTEXT: +)?(SQL|PL\/\w+) function /m.test(detail))
+  );
+}
+
+/** The words of reg* types: the value itself was looked up, nobody's function. */
+function isValue({ detail }: RestoreIssue): boolean {
+  return /^(CONTEXT: +)?COPY [^\n]*, line \d+, column /m.test(detail.split('\n')[0] ?? '');
+}
+
+/** The source may be gone: what helps is done to what is restored. */
+const pathHint =
+  'what failed (a check, generated column, index or view) calls a function that names something without its schema, ' +
+  "and the database's own search_path does not lead there; restore the definitions alone (--schema-only " +
+  '--to-database NAME), give that function one that does (ALTER FUNCTION … SET search_path = …), then add the rows ' +
+  '(--data-only)';
+const namedValueHint =
+  'a value of a type such as regclass names what is made after the rows, an index or a constraint: restore the ' +
+  'definitions alone (--schema-only --to-database NAME), then add the rows (--data-only --to-database NAME)';
+
 function hintFor(first: RestoreIssue | undefined, all: string): string {
-  if (
-    first?.message.startsWith('COPY failed') === true &&
-    /(function|operator|relation|type) .* does not exist/.test(first.message)
-  ) {
-    return (
-      'a check, generated column or trigger of this table calls a function that names something without its schema; ' +
-      'give that function a fixed search_path (ALTER FUNCTION … SET search_path = public, pg_temp) in the source ' +
-      'database and take a new backup; --keep-failed keeps what was restored'
-    );
-  }
+  if (first !== undefined && isNameless(first)) return isValue(first) ? namedValueHint : pathHint;
   if (/role ".*" does not exist/.test(all)) {
     return (
       'the roles of the backup are missing on this server: restore them with --globals, or leave owners and grants ' +

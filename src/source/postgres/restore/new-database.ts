@@ -9,35 +9,19 @@ import type { RunContext } from '../../../lib/events.ts';
 import { withScratchFolder } from '../../../lib/fs.ts';
 import { finishDatabase, applySettings } from './database-settings.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
-import { type FillPlan, fillDatabase, planFill } from './fill.ts';
-import { withConnection } from '../server/connection.ts';
+import { type FillPlan, fillDatabase, planFill, restoreEventTriggers } from './fill.ts';
 import { type MaintenanceOptions, type Queries, serverWords, withMaintenance } from '../server/maintenance.ts';
 import { checkDatabaseName, failedName, restoringName } from './names.ts';
 import { quoteIdentifier } from '../server/quote.ts';
-import { type PostgresRestoreRequest, checkRequest, restoreFlags } from './request.ts';
+import { type PostgresRestoreReport, type PostgresRestoreRequest, checkRequest, restoreFlags } from './request.ts';
 import type { RestoreTarget } from './pg-restore.ts';
 import { createMarkedDatabase } from './create-database.ts';
-import { type TargetServer, databaseExists, dropDatabase, readTargetServer } from './target-database.ts';
+import { type TargetServer, databaseExists, dropDatabase, majorOf, readTargetServer } from './target-database.ts';
+import { analyze } from './statistics.ts';
 import { timed } from './timed.ts';
 import { dropDeadRestores } from './unfinished.ts';
-import { type PostgresTools, findTools } from '../server/tools.ts';
+import { type PostgresTools, findRestoreTools } from '../server/tools.ts';
 import { type VerifyReport, assertVerified, verifyDatabase } from './verify.ts';
-
-export interface PostgresRestoreReport {
-  /** Name of the restored database. */
-  readonly database: string;
-  readonly tables: number;
-  /** Bytes of the archives that were read. */
-  readonly readBytes: number;
-  /** Entries that failed in the parallel run and went through alone. */
-  readonly retriedEntries: number;
-  /** Undefined if it was not asked for. */
-  readonly verified: VerifyReport | undefined;
-  /** What the selection left out, and differences that are not the backup's fault. */
-  readonly notes: readonly string[];
-  /** By step: schema, data, indexes, analyze, verify. */
-  readonly seconds: Readonly<Record<string, number>>;
-}
 
 /**
  * Restores. Throws `confirmation` (18) if the target exists, `integrity` (14), `source` (13), `tool` (16), `space`
@@ -65,6 +49,7 @@ export async function restorePostgres(
       database: working,
       encoding: facts.encoding,
       tools,
+      versionNum: server.versionNum,
       isSuperuser: server.isSuperuser,
       flags: restoreFlags(request),
       filler: request.filler,
@@ -72,6 +57,8 @@ export async function restorePostgres(
     try {
       await begin(request, server, facts, working, context);
       const report = await fillAndCheck(request, target, facts, plan, context);
+      await request.inspect?.(working, report);
+      await restoreEventTriggers(target, plan, context);
       await finish(request, facts, working, context);
       return report;
     } catch (error) {
@@ -88,7 +75,8 @@ async function prepare(
 ): Promise<{ server: TargetServer; tools: PostgresTools }> {
   return withMaintenance(maintenance(request, context.signal), async (client) => {
     const server = await readTargetServer(client);
-    const tools = await findTools(Math.trunc(server.versionNum / 10_000), { folder: request.toolsFolder });
+    const { toolVersion } = request.facts;
+    const tools = await findRestoreTools(majorOf(server), toolVersion, { folder: request.toolsFolder });
     await dropDeadRestores(client, context.emit);
     await refuseExisting(client, request.targetDatabase);
     return { server, tools };
@@ -134,8 +122,11 @@ async function fillAndCheck(
   context: RunContext,
 ): Promise<PostgresRestoreReport> {
   const filled = await fillDatabase(target, request.reader, plan, request.jobs, context);
+  for (const message of filled.notes) context.emit({ type: 'warning', component: 'postgres', message });
   const seconds: Record<string, number> = { ...filled.seconds };
-  if (request.analyze !== false) seconds['analyze'] = await timed('analyze', context, () => analyze(target, context));
+  if (request.analyze !== false) {
+    seconds['analyze'] = await timed('analyze', context, () => analyze(target, plan.searchPath, context));
+  }
   let verified: VerifyReport | undefined;
   if (request.verify !== false) {
     seconds['verify'] = await timed('verify', context, async () => {
@@ -161,7 +152,7 @@ async function fillAndCheck(
     readBytes: filled.readBytes,
     retriedEntries: filled.retriedEntries,
     verified,
-    notes: [...plan.notes, ...(verified?.notes ?? [])],
+    notes: [...plan.notes, ...filled.notes, ...(verified?.notes ?? [])],
     seconds,
   };
 }
@@ -200,14 +191,6 @@ async function refuseExisting(client: Queries, name: string): Promise<void> {
   });
 }
 
-/** Statistics for the planner: without them the first queries after a restore are slow. */
-async function analyze(target: RestoreTarget, context: RunContext): Promise<void> {
-  await withConnection(target.url, { database: target.database, signal: context.signal }, async (client) => {
-    await client.query('SET default_transaction_read_only = off');
-    await client.query('ANALYZE');
-  });
-}
-
 /** A tool's or checker's session may still be going away: a rename waits 5 s for it, this asks it to hurry. */
 async function endOwnSessions(client: Queries, database: string): Promise<void> {
   await client.query(
@@ -228,10 +211,10 @@ async function giveUp(request: PostgresRestoreRequest, working: string, context:
       if (await databaseExists(client, request.targetDatabase)) {
         return `database "${request.targetDatabase}" is there, complete`;
       }
-      if (!(await databaseExists(client, working))) return 'nothing is left on the target server';
+      if (!(await databaseExists(client, working))) return nothingLeft;
       if (request.keepFailed !== true) {
         await dropDatabase(client, working);
-        return 'nothing is left on the target server';
+        return nothingLeft;
       }
       const kept = failedName(request.targetDatabase, new Date());
       await endOwnSessions(client, working);
@@ -246,3 +229,6 @@ async function giveUp(request: PostgresRestoreRequest, working: string, context:
     return state;
   }
 }
+
+/** Roles may have been made for it, by whoever called us. */
+const nothingLeft = 'nothing of the database is left on the target server';

@@ -8,16 +8,16 @@ import { conninfo } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
 import type { PostgresTools } from '../server/tools.ts';
 import { libpqEnvironment } from '../server/libpq.ts';
+import { type ServerRights, fillingDefaults } from '../server/session-settings.ts';
 
 /** Where and how all runs of one restore go. */
-export interface RestoreTarget {
+export interface RestoreTarget extends ServerRights {
   readonly url: PostgresUrl;
   /** The database that is filled. */
   readonly database: string;
   /** Encoding of that database, e.g. UTF8. */
   readonly encoding: string;
   readonly tools: PostgresTools;
-  readonly isSuperuser: boolean;
   /** Arguments of every run: --no-owner, --no-acl, --no-subscriptions, … */
   readonly flags: readonly string[];
   /** Of a throwaway server: who puts in rows and builds on them. */
@@ -57,18 +57,11 @@ export async function startRestore(
  * one that ends the restore flushes them all.
  */
 export function restoreEnvironment(
-  { url, database, encoding, isSuperuser }: Pick<RestoreTarget, 'url' | 'database' | 'encoding' | 'isSuperuser'>,
+  { url, database, encoding, ...rights }: Pick<RestoreTarget, 'url' | 'database' | 'encoding' | keyof ServerRights>,
   durable = false,
 ): Record<string, string> {
-  const defaults = [
-    // Recorded settings of the database are in force already; these would keep it from being filled.
-    'role=none',
-    'default_transaction_read_only=off',
-    `synchronous_commit=${durable ? 'on' : 'off'}`,
-    // Only superusers may choose the language of the server's messages; hints are found by their words, the judgement
-    // does not need them.
-    ...(isSuperuser ? ['lc_messages=C'] : []),
-  ];
+  // Recorded settings of the database are in force already.
+  const defaults = [...fillingDefaults(rights), `synchronous_commit=${durable ? 'on' : 'off'}`];
   return libpqEnvironment(url, { database, encoding, defaults });
 }
 

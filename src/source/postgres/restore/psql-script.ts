@@ -64,7 +64,7 @@ interface Script extends ScriptParts {
 async function writeScript(script: Script): Promise<void> {
   const { psql, target, plan, afterRows } = script;
   await write(psql, 'BEGIN;\n');
-  if (afterRows !== undefined) await write(psql, beforeRows(target));
+  await write(psql, afterRows === undefined ? beforeDefinitions(target) : beforeRows(target));
   for (const step of await steps(plan, afterRows !== undefined)) await runStep(step, script);
   if (afterRows !== undefined) await write(psql, afterRows);
   await write(psql, 'COMMIT;\n');
@@ -129,6 +129,14 @@ async function steps({ archive, streams }: FillPlan, dataOnly: boolean): Promise
  */
 function beforeRows(target: RestoreTarget): string {
   return target.isSuperuser ? 'SET LOCAL session_replication_role = replica;\n' : 'SET CONSTRAINTS ALL DEFERRED;\n';
+}
+
+/**
+ * Event triggers that are there already do not fire for what a superuser restores, but for those that are made to fire
+ * always. Foreign keys are checked all the same: no trigger does that when one is made.
+ */
+function beforeDefinitions(target: RestoreTarget): string {
+  return target.isSuperuser ? 'SET LOCAL session_replication_role = replica;\n' : '';
 }
 
 class BrokenScript extends Error {}

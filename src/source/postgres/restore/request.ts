@@ -1,9 +1,12 @@
-/** What a restore of a database is asked for, and its check against the backup before anything is touched. */
+/**
+ * What a restore of a database is asked for and answers, and its check against the backup before anything is touched.
+ */
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ArtifactReader } from '../../source.ts';
 import type { DatabaseFacts, PostgresFacts } from '../facts/facts.ts';
 import type { FillLogin } from '../cluster/fill-login.ts';
+import type { VerifyReport } from './verify.ts';
 import { type Selection, type SelectionRequest, parseSelection } from './table-patterns.ts';
 
 export interface PostgresRestoreRequest {
@@ -37,10 +40,31 @@ export interface PostgresRestoreRequest {
   readonly verify?: boolean;
   /** Told before anything is put in: the database's oid, which stays the same whatever it is called later. */
   readonly onCreated?: (oid: string) => Promise<void>;
+  /**
+   * For a look at what was restored, under the name that it has until it is complete; event triggers are not there yet.
+   * What it throws ends the restore.
+   */
+  readonly inspect?: (database: string, report: PostgresRestoreReport) => Promise<void>;
   /** Parent of the scratch folder for the schema archive; default: the system's. */
   readonly scratchParent?: string;
   /** Where pg_restore and psql are; default: found by version. */
   readonly toolsFolder?: string;
+}
+
+export interface PostgresRestoreReport {
+  /** Name of the restored database. */
+  readonly database: string;
+  readonly tables: number;
+  /** Bytes of the archives that were read. */
+  readonly readBytes: number;
+  /** Entries that failed in the parallel run and went through alone. */
+  readonly retriedEntries: number;
+  /** Undefined if it was not asked for. */
+  readonly verified: VerifyReport | undefined;
+  /** What the selection left out, and differences that are not the backup's fault. */
+  readonly notes: readonly string[];
+  /** By step: schema, data, indexes, analyze, verify. */
+  readonly seconds: Readonly<Record<string, number>>;
 }
 
 export interface CheckedRequest {

@@ -10,7 +10,7 @@
 import { join } from 'node:path';
 import type { RunContext } from '../../../lib/events.ts';
 import { rewriteFile } from '../../../lib/held-files.ts';
-import { restoreFailure } from './issues.ts';
+import { type RestoreIssue, restoreFailure } from './issues.ts';
 import { type RestoreTarget, judge, startRestore } from './pg-restore.ts';
 import type { TocEntry } from './toc.ts';
 
@@ -24,29 +24,31 @@ export interface SchemaArchive {
   readonly chosen?: ReadonlySet<number>;
 }
 
-/** Types, functions, tables, views, large objects' owners. Throws `integrity` for any error that is not harmless. */
+/** Types, functions, tables, views, large objects' owners; resolves with what failed and is not harmless. */
 export async function restorePreData(
   target: RestoreTarget,
   archive: SchemaArchive,
   context: RunContext,
-): Promise<void> {
-  await serially(target, archive, 'pre-data', await writeList(archive, 'pre-data', archive.toc), context);
+): Promise<readonly RestoreIssue[]> {
+  return serially(target, archive, 'pre-data', archive.toc, context);
 }
 
-/** An archive without what only a superuser may make, which comes in by itself. */
+/** An archive without what comes in by itself. */
 export interface SplitArchive {
   readonly archive: SchemaArchive;
+  /** Grants, where whoever fills the database may not make them; else they are in the archive. */
   readonly rights: readonly TocEntry[];
-  readonly triggers: readonly TocEntry[];
+  /** They fire on any definition that is made after them, so they are the very last. */
+  readonly eventTriggers: readonly TocEntry[];
 }
 
-export function splitArchive(archive: SchemaArchive): SplitArchive {
-  const rights = archive.toc.filter(({ type }) => type === 'ACL' || type === 'DEFAULT ACL');
+export function splitArchive(archive: SchemaArchive, withoutRights: boolean): SplitArchive {
+  const rights = archive.toc.filter(({ type }) => withoutRights && (type === 'ACL' || type === 'DEFAULT ACL'));
   const made = new Set(archive.toc.filter(({ type }) => type === 'EVENT TRIGGER').map(({ dumpId }) => dumpId));
   // With what is said of them.
-  const triggers = archive.toc.filter(({ dumpId, needs }) => made.has(dumpId) || needs.some((id) => made.has(id)));
-  const apart = new Set([...rights, ...triggers]);
-  return { archive: { ...archive, toc: archive.toc.filter((entry) => !apart.has(entry)) }, rights, triggers };
+  const eventTriggers = archive.toc.filter(({ dumpId, needs }) => made.has(dumpId) || needs.some((id) => made.has(id)));
+  const apart = new Set([...rights, ...eventTriggers]);
+  return { archive: { ...archive, toc: archive.toc.filter((entry) => !apart.has(entry)) }, rights, eventTriggers };
 }
 
 /** Some entries alone, one after the other, whatever section they are of. */
@@ -60,12 +62,16 @@ export async function restoreEntries(
   const isChosen = entries.some(({ dumpId }) => archive.chosen?.has(dumpId) ?? true);
   if (!isChosen) return;
   const listFile = await writeList(archive, part.replace(' ', '-'), entries);
-  await inOneRun(target, part, ['--use-list', listFile, archive.file], context);
+  const run = await startRestore(target, ['--use-list', listFile, archive.file], 'ignore', context.signal);
+  const issues = await judge(run, part, context);
+  if (issues.length > 0) throw restoreFailure(part, issues);
 }
 
 export interface PostDataReport {
-  /** Entries that the parallel run failed on and the serial one restored. */
+  /** Entries that the parallel run failed on and the serial one was given. */
   readonly retriedEntries: number;
+  /** What failed even alone. */
+  readonly failed: readonly RestoreIssue[];
 }
 
 /** Indexes, constraints, triggers, rules, materialized views' rows, on up to `jobs` connections. */
@@ -77,15 +83,30 @@ export async function restorePostData(
 ): Promise<PostDataReport> {
   const { before, ties, behind } = orderPostData(archive.toc);
   if (jobs <= 1) {
-    await serially(target, archive, 'post-data', await writeList(archive, 'post-data', archive.toc), context);
-    return { retriedEntries: 0 };
+    return { retriedEntries: 0, failed: await serially(target, archive, 'post-data', archive.toc, context) };
   }
-  let retriedEntries = await sideBySide(target, archive, before, jobs, context);
-  if (ties.length > 0) {
-    await serially(target, archive, 'post-data', await writeList(archive, 'ties', ties), context);
-    retriedEntries += await sideBySide(target, archive, behind, jobs, context);
-  }
-  return { retriedEntries };
+  const first = await sideBySide(target, archive, before, jobs, context);
+  if (ties.length === 0) return first;
+  const tied = await serially(target, archive, 'post-data', ties, context);
+  const last = await sideBySide(target, archive, behind, jobs, context);
+  return {
+    retriedEntries: first.retriedEntries + last.retriedEntries,
+    failed: [...first.failed, ...tied, ...last.failed],
+  };
+}
+
+/** Tries what failed once more, alone. Throws `integrity` for what fails again. */
+export async function retryEntries(
+  target: RestoreTarget,
+  archive: SchemaArchive,
+  section: keyof typeof parts,
+  failed: readonly RestoreIssue[],
+  context: RunContext,
+): Promise<void> {
+  const ids = new Set(failed.map(({ tocId }) => tocId));
+  const entries = archive.toc.filter(({ dumpId }) => ids.has(dumpId));
+  const issues = await serially(target, archive, section, entries, context);
+  if (issues.length > 0) throw restoreFailure(parts[section], issues);
 }
 
 /** Splits all entries into what needs no tie of partitioned indexes, these ties, and what needs one. */
@@ -104,14 +125,14 @@ function orderPostData(toc: readonly TocEntry[]): Record<'before' | 'ties' | 'be
   };
 }
 
-/** One parallel run and the retry of what it failed on; resolves with how many entries were retried. */
+/** One parallel run and the retry of what it failed on. */
 async function sideBySide(
   target: RestoreTarget,
   archive: SchemaArchive,
   entries: readonly TocEntry[],
   jobs: number,
   context: RunContext,
-): Promise<number> {
+): Promise<PostDataReport> {
   const listFile = await writeList(archive, 'parallel', entries);
   const run = await startRestore(
     target,
@@ -120,7 +141,7 @@ async function sideBySide(
     context.signal,
   );
   const { exitCode } = await run.tool.result;
-  if (exitCode === 0) return 0;
+  if (exitCode === 0) return { retriedEntries: 0, failed: [] };
   const failed = run.issues.failedEntries();
   // A run that broke off, or whose errors belong to no entry, has nothing to retry.
   if (run.issues.ignored() === undefined || failed.size === 0) {
@@ -131,41 +152,24 @@ async function sideBySide(
     component: 'postgres',
     message: `trying ${failed.size} entries again, one after the other`,
   });
-  await serially(
-    target,
-    archive,
-    'post-data',
-    await writeList(
-      archive,
-      'retry',
-      entries.filter(({ dumpId }) => failed.has(dumpId)),
-    ),
-    context,
-  );
-  return failed.size;
+  const again = entries.filter(({ dumpId }) => failed.has(dumpId));
+  return { retriedEntries: failed.size, failed: await serially(target, archive, 'post-data', again, context) };
 }
 
 /** How the sections are called in messages. */
-const parts = { 'pre-data': 'definitions', 'post-data': 'indexes and constraints' } as const;
+export const parts = { 'pre-data': 'definitions', 'post-data': 'indexes and constraints' } as const;
 
+/** Throws what cannot be told entry by entry; else what failed. */
 async function serially(
   target: RestoreTarget,
   archive: SchemaArchive,
   section: keyof typeof parts,
-  listFile: string,
+  entries: readonly TocEntry[],
   context: RunContext,
-): Promise<void> {
-  await inOneRun(target, parts[section], [`--section=${section}`, '--use-list', listFile, archive.file], context);
-}
-
-async function inOneRun(
-  target: RestoreTarget,
-  part: string,
-  args: readonly string[],
-  context: RunContext,
-): Promise<void> {
-  const issues = await judge(await startRestore(target, args, 'ignore', context.signal), part, context);
-  if (issues.length > 0) throw restoreFailure(part, issues);
+): Promise<readonly RestoreIssue[]> {
+  const listFile = await writeList(archive, section, entries);
+  const args = [`--section=${section}`, '--use-list', listFile, archive.file];
+  return judge(await startRestore(target, args, 'ignore', context.signal), parts[section], context);
 }
 
 /** The chosen ones among these entries, in the archive's order, as a file for --use-list. */

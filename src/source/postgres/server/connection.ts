@@ -9,6 +9,7 @@ import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { poolerBetween, sourceError } from './connection-errors.ts';
 import { startupOptions } from './libpq.ts';
 import { findPassword } from './passfile.ts';
+import { changingDefaults, sessionSettings } from './session-settings.ts';
 import { tlsAttempts } from './tls.ts';
 
 /** Column name → value as PostgreSQL writes it (booleans: t, f). */
@@ -41,6 +42,8 @@ export interface ConnectionSettings {
   readonly signal?: AbortSignal | undefined;
   /** Default 30 s. */
   readonly connectTimeoutMs?: number | undefined;
+  /** Default false. True: nothing that a database, a role or the server sets keeps it from changing something. */
+  readonly changes?: boolean | undefined;
 }
 
 /** Runs `work` with a session that is closed afterwards. */
@@ -77,7 +80,7 @@ async function connectFirst(target: PostgresUrl, settings: ConnectionSettings): 
   let failure: Error | undefined;
   for (const ssl of await tlsAttempts(target)) {
     try {
-      return await connect(target, password, ssl, settings.connectTimeoutMs ?? 30_000);
+      return await connect(target, password, ssl, settings);
     } catch (error) {
       failure ??= error instanceof Error ? error : new Error(String(error));
       if (!mayPassOtherwise(error)) break;
@@ -99,7 +102,7 @@ async function connect(
   target: PostgresUrl,
   password: string | undefined,
   ssl: ConnectionOptions | false,
-  connectTimeoutMs: number,
+  { connectTimeoutMs = 30_000, changes = false }: ConnectionSettings,
 ): Promise<Client> {
   const { Client } = (await import('pg')).default;
   const client = new Client({
@@ -111,7 +114,7 @@ async function connect(
     password: () => password as string,
     ssl,
     application_name: 'lifeboat',
-    options: startupOptions(target),
+    options: startupOptions(target, changes ? changingDefaults : []),
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,
@@ -127,18 +130,6 @@ async function connect(
     throw error;
   }
 }
-
-/** Settings of every session; those that a server does not know are passed over. */
-const sessionSettings: Readonly<Record<string, string>> = {
-  statement_timeout: '0',
-  lock_timeout: '0',
-  idle_in_transaction_session_timeout: '0',
-  idle_session_timeout: '0',
-  transaction_timeout: '0',
-  tcp_keepalives_idle: '30',
-  // Of queries on catalogs it makes seconds of milliseconds.
-  jit: 'off',
-};
 
 class Session implements Connection {
   readonly #client: Client;

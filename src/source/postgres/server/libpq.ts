@@ -40,13 +40,18 @@ export function libpqEnvironment(
  * The database's owner may have set a search_path in which operators and functions of theirs stand before PostgreSQL's:
  * our first unqualified word would run their code with our rights. A setting of the startup packet beats those of
  * databases and roles, and holds before the first statement; ours stands last, so it beats the URL's too. `defaults`
- * (`name=value`, without blanks) are what the URL may say otherwise.
+ * (`name=value`) are what the URL may say otherwise.
  */
 export function startupOptions({ parameters }: PostgresUrl, defaults: readonly string[] = []): string {
   const given = parameters.get('options') ?? '';
-  return [...defaults.map((setting) => `-c ${setting}`), given, '-c search_path=pg_catalog']
+  return [...defaults.map((setting) => `-c ${escape(setting)}`), given, '-c search_path=pg_catalog']
     .filter((option) => option !== '')
     .join(' ');
+}
+
+/** A blank would end it. */
+function escape(setting: string): string {
+  return setting.replaceAll(/[\\\s]/g, '\\$&');
 }
 
 /** What psql is to do with the script that it reads from its standard input. */

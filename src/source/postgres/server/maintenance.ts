@@ -26,7 +26,8 @@ export async function withMaintenance<T>(
   options: MaintenanceOptions,
   work: (connection: Connection) => Promise<T>,
 ): Promise<T> {
-  return withConnection(options.url, { database: await maintenanceDatabase(options), signal: options.signal }, work);
+  const database = await maintenanceDatabase(options);
+  return withConnection(options.url, { database, signal: options.signal, changes: true }, work);
 }
 
 /** The database to connect to; an error of the last candidate is left to the caller's own try. */

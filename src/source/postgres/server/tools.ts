@@ -28,17 +28,46 @@ export interface FindToolsOptions {
 
 /** The programs that fit a server of this major version. Throws `tool` (16) when there are none. */
 export async function findTools(serverMajor: number, options: FindToolsOptions = {}): Promise<PostgresTools> {
-  const found = await installedTools(options);
-  const fitting = found.filter(({ major }) => major >= serverMajor).sort((a, b) => a.major - b.major)[0];
+  return oldestFrom(serverMajor, `a server of version ${serverMajor}`, await installedTools(options));
+}
+
+/**
+ * The programs that restore into a server of this major version what pg_dump of version `writer` (e.g. "15.18") wrote:
+ * the oldest that are as new as both, since pg_restore refuses newer archives. Throws `tool` (16) when there are none.
+ */
+export async function findRestoreTools(
+  serverMajor: number,
+  writer: string,
+  options: FindToolsOptions = {},
+): Promise<PostgresTools> {
+  return restoreToolsOf(await installedTools(options), serverMajor, writer);
+}
+
+/** The same, of those that are found. */
+export function restoreToolsOf<Found extends Versioned>(
+  found: readonly Found[],
+  serverMajor: number,
+  writer: string,
+): Found {
+  const writerMajor = Number.parseInt(writer, 10);
+  return writerMajor > serverMajor
+    ? oldestFrom(writerMajor, `archives that pg_dump ${writer} wrote`, found)
+    : oldestFrom(serverMajor, `a server of version ${serverMajor}`, found);
+}
+
+type Versioned = Pick<PostgresTools, 'version' | 'major'>;
+
+function oldestFrom<Found extends Versioned>(wanted: number, purpose: string, found: readonly Found[]): Found {
+  const fitting = found.filter(({ major }) => major >= wanted).sort((a, b) => a.major - b.major)[0];
   if (fitting !== undefined) return fitting;
   const have =
     found.length === 0
       ? 'none is installed'
       : `only version ${found.map(({ version }) => version).join(', ')} is installed`;
-  throw new LifeboatError('tool', `no PostgreSQL client programs for a server of version ${serverMajor}: ${have}`, {
+  throw new LifeboatError('tool', `no PostgreSQL client programs for ${purpose}: ${have}`, {
     hint:
-      `install pg_dump and pg_restore ${serverMajor} (Debian, Ubuntu: apt-get install ` +
-      `postgresql-client-${serverMajor}; see https://www.postgresql.org/download/)`,
+      `install pg_dump and pg_restore ${wanted} (Debian, Ubuntu: apt-get install ` +
+      `postgresql-client-${wanted}; see https://www.postgresql.org/download/)`,
   });
 }
 
