@@ -47,7 +47,9 @@ export const targetSchema = z
         databases: texts
           .min(1)
           .optional()
-          .describe('names, or ["*"] for all of the server; default: the one of the URL, else all'),
+          .describe(
+            'names, or ["*"] for all that take connections, but template1; default: the one of the URL, else all',
+          ),
         bigTableMiB: positive
           .default(256)
           .describe('tables larger than this are dumped side by side with the rest, in MiB'),

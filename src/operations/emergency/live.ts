@@ -72,8 +72,7 @@ export async function lookAtDatabase(
   try {
     return await withMaintenance({ url, except: [], signal }, async (client) => {
       const rows = await client.query(
-        'SELECT datname AS name, pg_database_size(oid) AS bytes FROM pg_database WHERE datallowconn AND NOT ' +
-          'datistemplate',
+        'SELECT datname AS name, pg_database_size(oid) AS bytes FROM pg_database WHERE datallowconn',
       );
       const there = rows.filter((row) => databases.some(({ name }) => name === row['name']));
       const bytes = there.reduce((sum, row) => sum + Number(row['bytes']), 0);

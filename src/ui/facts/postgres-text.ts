@@ -21,7 +21,11 @@ export async function postgresText(facts: PostgresFacts): Promise<string> {
     await databasesTable(facts.databases),
     await largestTables(facts.databases),
     await extensionsTable(facts.databases),
-    namedLines([['roles', rolesText(facts)], ...facts.databases.flatMap(specialRows)]),
+    namedLines([
+      ['roles', rolesText(facts)],
+      ...(facts.leftOut ?? []).map(({ database, reason }): [string, string] => [`not backed up: ${database}`, reason]),
+      ...facts.databases.flatMap(specialRows),
+    ]),
   ]);
 }
 

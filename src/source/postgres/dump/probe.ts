@@ -2,11 +2,12 @@
  * What can be told of a server before a backup: version, identity, size, and each right or setting whose
  * lack would make the backup fail or be less than whole. Changes nothing.
  */
-import { LifeboatError } from '../../../lib/errors.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Problem, SourceInfo } from '../../source.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
 import { sqlStateOf } from '../server/connection-errors.ts';
+import { bareNamesProblem, findBareNames } from './bare-names.ts';
+import { type LeftOut, chooseDatabases, leftOutText } from './choose-databases.ts';
 import { readsPasswords } from './globals.ts';
 import { assertHoldsSession } from '../server/pooler.ts';
 import { findTools } from '../server/tools.ts';
@@ -30,12 +31,8 @@ export async function probeServer(options: ProbeOptions, signal?: AbortSignal): 
       await findTools(Math.floor(connection.serverVersionNum / 10000), { folder: options.toolFolder });
     }
     await assertHoldsSession(options.url, connection, signal);
-    const { names, skipped } = await chooseDatabases(connection, options.databases);
-    const problems = skipped.map((message) => ({
-      message,
-      hint: 'name the databases to back up in place of "*"',
-      fatal: false,
-    }));
+    const { names, leftOut } = await chooseDatabases(connection, options.databases, options.url, signal);
+    const problems = leftOut.map((each) => ({ message: leftOutText(each), hint: hintFor(each), fatal: false }));
     return {
       names,
       problems: [...problems, ...(await serverProblems(connection))],
@@ -59,31 +56,11 @@ export async function probeServer(options: ProbeOptions, signal?: AbortSignal): 
   };
 }
 
-/** Databases of providers' own that nobody else may open. */
-const providersOwn = new Set(['rdsadmin', 'cloudsqladmin', 'azure_maintenance', 'azure_sys']);
-
-/**
- * The databases to back up, "*" in the order of their making (so that new ones come last); and which of "*" must be
- * left out, with the reason.
- */
-export async function chooseDatabases(
-  connection: Connection,
-  wanted: readonly string[],
-): Promise<{ names: string[]; skipped: string[] }> {
-  if (wanted[0] !== '*') return { names: [...new Set(wanted)], skipped: [] };
-  const rows = await connection.query(`
-    SELECT datname AS name, has_database_privilege(datname, 'CONNECT') AS open, datconnlimit = -2 AS broken
-    FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY oid`);
-  const names: string[] = [];
-  const skipped: string[] = [];
-  for (const row of rows) {
-    const name = row['name'] ?? '';
-    if (row['broken'] === 't') skipped.push(`database ${name} is not backed up: a DROP DATABASE of it was interrupted`);
-    else if (row['open'] === 't') names.push(name);
-    else if (!providersOwn.has(name)) skipped.push(`database ${name} is not backed up: the user may not connect to it`);
-  }
-  if (names.length === 0) throw new LifeboatError('source', `there is no database to back up at ${connection.server}`);
-  return { names, skipped };
+function hintFor({ isData }: LeftOut): string {
+  return isData
+    ? 'let the user connect to it (ALTER DATABASE … ALLOW_CONNECTIONS, GRANT CONNECT) or drop it; or name the ' +
+        'databases to back up in place of "*"'
+    : 'keep what makes them, or name template1 among the databases to back up';
 }
 
 async function readIdentity(connection: Connection): Promise<Record<string, string>> {
@@ -147,6 +124,10 @@ async function databaseProblems(connection: Connection): Promise<Problem[]> {
     'a backup would wait for them up to lockWaitTimeoutSeconds',
     false,
   );
+  for (const bare of await findBareNames(connection)) {
+    const { message, hint } = bareNamesProblem(bare);
+    problems.push({ message: `database ${connection.database}: ${message}`, hint, fatal: false });
+  }
   return problems;
 }
 

@@ -10,13 +10,15 @@ import { type Connection, withConnection } from '../server/connection.ts';
 import { type DatabaseDump, openDatabaseDump } from './database-dump.ts';
 import type { PostgresFacts } from '../facts/facts.ts';
 import { dumpGlobals } from './globals.ts';
-import { chooseDatabases, probeServer } from './probe.ts';
+import { bareNamesProblem, findBareNames } from './bare-names.ts';
+import { chooseDatabases, leftOutText } from './choose-databases.ts';
+import { probeServer } from './probe.ts';
 import { readSystemId } from '../server/control.ts';
 import { type PostgresTools, findTools } from '../server/tools.ts';
 
 export interface PostgresSourceOptions {
   readonly url: PostgresUrl;
-  /** Names, or the single element "*": all that allow connections and are no templates. */
+  /** Names, or the single element "*": all that take connections but template1. */
   readonly databases: readonly string[];
   /** Streams side by side. */
   readonly jobs: number;
@@ -57,6 +59,7 @@ class PostgresSource implements Source {
         yield { name: 'globals.sql', mediaType: 'application/sql', body: { from: 'stream', stream: once(globals) } };
       }
       for (const [i, database] of databases.entries()) {
+        await this.#tellLost(database, context);
         const prefix = databases.length === 1 ? '' : `${String(i + 1).padStart(4, '0')}-`;
         const dump = await openDatabaseDump(
           { ...this.#options, database, tools, prefix, fingerprintJobs: Math.ceil(this.#options.jobs / 2) },
@@ -82,15 +85,29 @@ class PostgresSource implements Source {
     return { kind: 'postgres', facts };
   }
 
+  /** What no restore brings back; doctor tells of what lifeboat's own does, too. */
+  async #tellLost(database: string, { signal, emit }: RunContext): Promise<void> {
+    const found = await withConnection(this.#options.url, { database, signal }, findBareNames);
+    for (const bare of found.filter(({ isLost }) => isLost)) {
+      const { message, hint } = bareNamesProblem(bare);
+      emit({ type: 'warning', component: 'postgres', message: `database ${database}: ${message} (${hint})` });
+    }
+  }
+
   async #begin(
     context: RunContext,
-  ): Promise<{ tools: PostgresTools; databases: string[]; server: ServerFacts; globals: Buffer | undefined }> {
+  ): Promise<{ tools: PostgresTools; databases: readonly string[]; server: ServerFacts; globals: Buffer | undefined }> {
     return withConnection(this.#options.url, { signal: AbortSignal.any([context.signal]) }, async (connection) => {
       const tools = await findTools(Math.floor(connection.serverVersionNum / 10000), {
         folder: this.#options.toolFolder,
       });
-      const { names, skipped } = await chooseDatabases(connection, this.#options.databases);
-      for (const message of skipped) context.emit({ type: 'warning', component: 'postgres', message });
+      const { url } = this.#options;
+      const { names, leftOut } = await chooseDatabases(connection, this.#options.databases, url, context.signal);
+      for (const each of leftOut) {
+        // What is no data is for doctor and show: a warning each night would hide others.
+        const type = each.isData ? 'warning' : 'step';
+        context.emit({ type, component: 'postgres', message: leftOutText(each) });
+      }
       const globals = await dumpGlobals(this.#options.url, connection, tools, {
         lockWaitTimeoutMs: this.#options.lockWaitTimeoutMs,
         signal: context.signal,
@@ -102,7 +119,10 @@ class PostgresSource implements Source {
           message: 'roles and tablespaces are not in this backup: the user may not read them',
         });
       }
-      const server = await readServerFacts(connection, tools);
+      const server = {
+        ...(await readServerFacts(connection, tools)),
+        ...(leftOut.length === 0 ? {} : { leftOut: [...leftOut] }),
+      };
       if (globals === undefined) return { tools, databases: names, server, globals };
       const { roles, withPasswords } = globals;
       return {

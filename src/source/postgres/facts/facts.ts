@@ -84,6 +84,8 @@ export const postgresFacts = z.strictObject({
   /** Absent when the rights for it were missing (said in a warning). */
   globals: z.strictObject({ artifact: z.string(), roles: z.array(z.string()), withPasswords: z.boolean() }).optional(),
   databases: z.array(databaseFacts),
+  /** What "*" did not take; `isData`: rows may be missing in this backup. */
+  leftOut: z.array(z.strictObject({ database: z.string(), reason: z.string(), isData: z.boolean() })).optional(),
 });
 
 export type PostgresFacts = z.infer<typeof postgresFacts>;
