@@ -1,4 +1,4 @@
-/** lifeboat schedule list|show|run */
+/** lifeboat schedule list|show|run|publish */
 import type { Command } from 'commander';
 import { count } from './shared/flags.ts';
 import type { Session } from './shared/session.ts';
@@ -8,6 +8,7 @@ const views = async () => import('../ui/schedule-view.ts');
 export function declare(command: Command, session: Session): void {
   declareList(command, session);
   declareRun(command, session);
+  declarePublish(command, session);
 }
 
 function declareList(command: Command, session: Session): void {
@@ -53,4 +54,18 @@ function declareRun(command: Command, session: Session): void {
         view: async () => (await views()).scheduleRunView,
       });
     });
+}
+
+function declarePublish(command: Command, session: Session): void {
+  command
+    .command('publish')
+    .description('say in the repository which schedules are in force, so that status tells what never ran')
+    .option('--withdraw <id>', 'a schedule of a host that is gone: it is in force no more')
+    .action(async ({ withdraw }: { withdraw?: string }) =>
+      session.perform({
+        operation: async () => (await import('../operations/schedule/publish.ts')).schedulePublishOperation,
+        options: { withdraw },
+        view: async () => (await views()).schedulePublishView,
+      }),
+    );
 }

@@ -1,6 +1,11 @@
 /** What `lifeboat schedule` prints. */
 import type { ScheduleType } from '../config/schedule-options.ts';
-import type { ListedSchedule, ScheduleListResult, ScheduleRunResult } from '../operations/schedule/request.ts';
+import type {
+  ListedSchedule,
+  ScheduleListResult,
+  SchedulePublishResult,
+  ScheduleRunResult,
+} from '../operations/schedule/request.ts';
 import { formatDuration } from '../lib/time.ts';
 import { shownTime } from './sizes.ts';
 import { columns } from './table.ts';
@@ -39,6 +44,17 @@ export const scheduleShowView: View<ListedSchedule> = {
       ...each.last.map((at, index) => `  ${index === 0 ? 'last due' : '        '}  ${shownTime(at)}`),
     ].join('\n');
   },
+};
+
+export const schedulePublishView: View<SchedulePublishResult> = {
+  schema: 'lifeboat.schedule-publish/v1',
+  kind: 'action',
+  text: ({ published, withdrawn, warnings }) =>
+    [
+      published.length === 0 ? 'nothing is new' : `in force from now on: ${published.join(', ')}`,
+      ...(withdrawn.length === 0 ? [] : [`in force no more: ${withdrawn.join(', ')}`]),
+      ...warnings.map((each) => `warning: ${each}`),
+    ].join('\n'),
 };
 
 export const scheduleRunView: View<ScheduleRunResult> = {

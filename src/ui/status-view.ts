@@ -9,6 +9,7 @@ import type {
   RestoreEstimate,
   StatusReason,
   StatusResult,
+  StatusSchedule,
   StatusTarget,
   StatusWal,
 } from '../operations/status/request.ts';
@@ -25,6 +26,7 @@ export const statusView: View<StatusResult> = {
       verdictText(result, paint),
       ...result.reasons.flatMap(reasonText),
       ...result.targets.flatMap(targetText),
+      ...result.schedules.map(scheduleText),
       ...result.wal.flatMap(walText),
       ...placeText(result),
     ].join('\n'),
@@ -87,6 +89,13 @@ function scheduleLines({ components }: StatusTarget): string[] {
     const next = nextAt === undefined ? '' : `, next ${shownTime(nextAt)}`;
     return [`  scheduled ${name}: ${schedules.join(', ')}${due}${next}`];
   });
+}
+
+/** One that is in force in the repository. */
+function scheduleText({ id, target, host, lastRun, next, isRunning }: StatusSchedule): string {
+  const of = target === undefined ? '' : ` of ${target}`;
+  const last = isRunning ? 'runs now' : lastRun === undefined ? 'has not run' : `ran for ${shownTime(lastRun)}`;
+  return `schedule ${id}${of} (${host}): ${last}${next === undefined ? '' : `, next ${shownTime(next)}`}`;
 }
 
 function proofLines({ newestProven, provenMoment, restoreTime }: StatusTarget): string[] {

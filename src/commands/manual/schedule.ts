@@ -4,8 +4,8 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 /** See Manual. */
 export const manual: Manual = {
   description: [
-    'Schedules stand in the configuration ("schedules", or BACKUP_SCHEDULES as JSON). Each says what is done (type), ' +
-      'when (cronExpression, in the time zone that timezone names), and with which flags (options).',
+    'Schedules stand in the configuration ("schedules", or BACKUP_SCHEDULES as JSON). Each says what is done ' +
+      '(type), when (cronExpression, in the time zone that timezone names), and with which flags (options).',
     'Where clocks are changed: a moment that does not exist runs that much later, one that comes twice runs once; ' +
       'but where the hour is *, every hour that passes has its moment.',
     'Options by type: full, database, redis, files and base: target, label, tag, jobs, compression, ifRunning, ' +
@@ -14,14 +14,20 @@ export const manual: Manual = {
       'what the flags of that name mean; the type integrity is lifeboat integrity, drill is lifeboat integrity ' +
       '--drill, and drill-pitr is --drill --pitr.',
     'list and show read the configuration only. run does at once what a schedule stands for, in this process: the ' +
-      'audit log has it as its command, and it ends with that exit code. timeoutSeconds ends it as an operator would.',
+      'audit log has it as its command, and it ends with that exit code. timeoutSeconds ends it as an operator ' +
+      'would.',
     'run --slot does only what is due. A slot is one moment of one schedule; it is run at most once by all hosts ' +
       'that share the repository, so the same line may stand in the crontabs of two of them: who comes first takes ' +
-      'its lease, and leaves a sealed record of what became of it (done, failed, hung, skipped, aborted), which a later ' +
-      'run goes by. A failure that may pass is tried again after 1, 5 and 25 minutes (attempts). Moments that passed ' +
-      'without a run since the schedule was first run so are caught up with as missed says: one run for all of them ' +
-      '(once), none if its moment is more than graceMinutes ago (skip), or one for each, at most 100 (all). It ends ' +
-      'with 0 where nothing is due, or another host is at it.',
+      'its lease, and leaves a sealed record of what became of it (done, failed, hung, skipped, aborted), which a ' +
+      'later run goes by. A failure that may pass is tried again after 1, 5 and 25 minutes (attempts). Moments that ' +
+      'passed without a run since the schedule was first run so are caught up with as missed says: one run for all ' +
+      'of them (once), none if its moment is more than graceMinutes ago (skip), or one for each, at most 100 (all). ' +
+      'It ends with 0 where nothing is due, or another host is at it.',
+    'What is run so is published in the repository, and lifeboat status on any host that has its key tells which ' +
+      'moment of which schedule never came to a good end: one is degraded, two in a row are unhealthy, also where ' +
+      'the host that should run it is gone. publish does so for all schedules of the configuration at once, and ' +
+      'withdraws those that this host has published and no longer has; --withdraw does it for those of a host that ' +
+      'is gone.',
     'Only records that are authentic count: nothing that somebody puts into the repository keeps a slot from ' +
       'running. Hosts that cannot read each other (public recipients only, or no encryption) list each other in ' +
       'encryption.trustedKeys, or each runs the slot.',
@@ -33,6 +39,7 @@ export const manual: Manual = {
       purpose: 'for a crontab: what is due, once over all hosts; silent when all is well',
     },
     { line: 'lifeboat schedule run nightly', purpose: 'do now what a schedule stands for' },
+    { line: 'lifeboat schedule publish', purpose: 'after a change: say in the repository what is in force' },
     { line: 'lifeboat schedule show nightly --count 10', purpose: 'its next ten moments, and the last ten' },
   ],
   files: [configFile, keyFile],

@@ -6,7 +6,8 @@ export const manual: Manual = {
   description: [
     'Gives one verdict: healthy, degraded or unhealthy; each reason with the command to run next; for each target ' +
       'the newest backup, what was proven when, how long a restore would take, and which moments can be recovered. ' +
-      'Schedules are compared with what was taken.',
+      'Schedules are compared with what was taken, and those that are published in the repository with what became ' +
+      'of their moments; see lifeboat-schedule(1).',
     'It reads the repository and the state of this host, and changes nothing. A server whose log is archived is ' +
       'asked how far it is; all servers may be down.',
   ],

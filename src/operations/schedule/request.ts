@@ -60,6 +60,19 @@ export interface ScheduleRunResult extends RanSlots {
   readonly warnings: readonly string[];
 }
 
+export interface SchedulePublishRequest {
+  /** One that is in force, of whichever host, and is to be no more. */
+  readonly withdraw?: string | undefined;
+}
+
+export interface SchedulePublishResult {
+  /** What is in force now, and was not, or otherwise. */
+  readonly published: readonly string[];
+  /** What is in force no more. */
+  readonly withdrawn: readonly string[];
+  readonly warnings: readonly string[];
+}
+
 /** One schedule, and when it runs. */
 export interface ListedSchedule {
   readonly id: string;

@@ -3,7 +3,6 @@
  * others away, a record that counts says that it was done, and a backup names its slot itself: so a crash between
  * manifest and record repeats nothing.
  */
-import { createHash } from 'node:crypto';
 import type { Schedule } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
@@ -13,7 +12,13 @@ import { compactUtc } from '../../lib/time.ts';
 import { acquireLease } from '../../repository/leases/acquire.ts';
 import type { Lease } from '../../repository/leases/lease.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { checkScheduleId, scheduleFolder, slotOfTag, type ScheduleKey } from '../../repository/slots/names.ts';
+import {
+  checkScheduleId,
+  scheduleFolder,
+  slotOfTag,
+  slotScope,
+  type ScheduleKey,
+} from '../../repository/slots/names.ts';
 import { publishPlan, type PlanDraft } from '../../repository/slots/plans.ts';
 import { slotNames } from '../../repository/slots/documents.ts';
 import { openSlots, writeSlot, type SlotDraft } from '../../repository/slots/records.ts';
@@ -41,6 +46,7 @@ export async function runDueSlots(
     // Who publishes it by its first run is called by the very moment that is to be run.
     const sinceMs = times.now() - schedule.graceMs;
     const { plan } = await publishPlan(repository, of, planOf(schedule), times.now(), sinceMs);
+    if (!schedule.enabled) return { outcome: 'skipped', reason: 'it is switched off', slots: [], exitCode: 0 };
     const lost = new AbortController();
     const lease = await takeSlot(repository, of, context, (error) => lost.abort(error));
     if (typeof lease === 'string') return { outcome: 'elsewhere', reason: lease, slots: [], exitCode: 0 };
@@ -83,11 +89,6 @@ async function takeSlot(
     if (error instanceof LifeboatError && error.code === 'locked') return error.message;
     throw error;
   }
-}
-
-/** Names of scopes are shorter than the names of a target and a schedule may be together. */
-export function slotScope(of: ScheduleKey): `slot-${string}` {
-  return `slot-${createHash('sha256').update(scheduleFolder(of)).digest('hex').slice(0, 16)}`;
 }
 
 /** By records, the newest settled one and what came after it, and by backups that name their slot. */

@@ -4,6 +4,7 @@ import { hiddenWarning } from '../../repository/deletion/hidden-manifests.ts';
 import type { Limits } from './limits.ts';
 import type { StatusReason } from './request.ts';
 import type { Survey } from './survey.ts';
+import { judgeSlots } from './judge-slots.ts';
 import { judgeTarget } from './judge-target.ts';
 import { judgeWal } from './judge-wal.ts';
 import { degraded, unhealthy } from './reason.ts';
@@ -16,6 +17,7 @@ export function judge(survey: Survey, limits: Limits): StatusReason[] {
     ...ofTrust(survey),
     ...ofLeases(survey),
     ...ofStorage(survey, limits),
+    ...survey.schedules.flatMap(judgeSlots),
     ...survey.wal.flatMap((wal) => judgeWal(wal, survey.nowMs, limits.backupDelayMs)),
     ...survey.targets.flatMap((target) => judgeTarget(target, survey.nowMs, limits)),
   ];

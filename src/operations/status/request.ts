@@ -41,6 +41,29 @@ export interface StatusRunning {
   readonly isAlive: boolean;
 }
 
+/** A schedule as the repository has it in force, and its latest moments. */
+export interface StatusSchedule {
+  /** Undefined: of all. */
+  readonly target?: string | undefined;
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  /** Who has published it. */
+  readonly host: string;
+  readonly cronExpression: string;
+  readonly timezone: string;
+  /** The latest moment that was run, or is meant to be left out, of the last ten. */
+  readonly lastRun?: string | undefined;
+  readonly next?: string | undefined;
+  /** Moments since then whose time of grace is over, the earliest first; without an outcome: never run. */
+  readonly missed: readonly {
+    readonly due: string;
+    readonly outcome?: string | undefined;
+    readonly code?: string | undefined;
+  }[];
+  readonly isRunning: boolean;
+}
+
 export interface RestoreEstimate {
   readonly ms: number;
   /** `measured`: by a drill. */
@@ -158,6 +181,8 @@ export interface StatusResult {
   /** By cluster; empty without archived log. */
   readonly wal: readonly StatusWal[];
   readonly running: readonly StatusRunning[];
+  /** Those that are in force in the repository, of whichever host. */
+  readonly schedules: readonly StatusSchedule[];
   readonly storage: {
     readonly storedBytes: number;
     readonly freeBytes?: number | undefined;

@@ -62,6 +62,7 @@ export async function status(loaded: LoadedConfig, request: StatusRequest, conte
       targets: found.targets.map((target) => targetOf(target, found, request.days)),
       wal: found.wal.map(walOf),
       running: found.running,
+      schedules: found.schedules,
       storage: {
         storedBytes,
         freeBytes,

@@ -16,7 +16,8 @@ import { checkAuditNumbers, checkPast } from '../integrity/past.ts';
 import { knownOf, type KnownBackup } from '../integrity/expectation.ts';
 import { Ledger } from '../integrity/ledger.ts';
 import type { IntegrityFinding } from '../integrity/request.ts';
-import type { StatusRunning } from './request.ts';
+import type { StatusRunning, StatusSchedule } from './request.ts';
+import { surveySlots } from './survey-slots.ts';
 import { readRuns, repositoryName } from '../backup/history.ts';
 import { packShares, type PackShares } from './packs.ts';
 import { surveyTarget, type SurveyedTarget } from './survey-target.ts';
@@ -44,6 +45,7 @@ export interface Survey {
   readonly past: readonly IntegrityFinding[];
   readonly keys: readonly { readonly id: string; readonly problem: string }[];
   readonly running: readonly StatusRunning[];
+  readonly schedules: readonly StatusSchedule[];
   readonly storage: SurveyedStorage;
   /** By cluster; empty without archived log. */
   readonly wal: readonly SurveyedWal[];
@@ -67,11 +69,12 @@ export async function survey(
   const runs = await readRuns(loaded.config.stateDir, repositoryName(loaded.config));
   const running = await runningIn(repository);
   const counting = listed.filter(({ trust }) => trust === 'sealed');
-  const [surveyed, hidden, past, keys, storage, wal] = await Promise.all([
+  const [surveyed, hidden, past, keys, schedules, storage, wal] = await Promise.all([
     Promise.all(names.map((name) => surveyTarget(loaded, repository, name, counting, runs, evidence, nowMs))),
     hiddenOf(repository, only),
     pastOf(repository, known, names),
     keysOf(repository),
+    surveySlots(repository, counting, running, only, nowMs),
     storageOf(loaded, repository, counting, [...listed, ...trashed]),
     surveyWal(loaded, repository, counting, context),
   ]);
@@ -85,6 +88,7 @@ export async function survey(
     past,
     keys,
     running,
+    schedules,
     storage,
     wal: wal.filter(({ targets: of }) => only === undefined || of.length === 0 || of.includes(only)),
   };

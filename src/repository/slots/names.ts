@@ -2,7 +2,7 @@
  * Where slots lie: schedules/<target or _>/<schedule>/, in it one record for each attempt of a slot, named after its
  * due moment, and one note for each change of the schedule as it is published. Layout: man lifeboat-repository(7).
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { LifeboatError } from '../../lib/errors.ts';
 import { compactUtc } from '../../lib/time.ts';
 
@@ -63,6 +63,11 @@ export function parseSlotName(object: string): SlotName | undefined {
     kind: plan === undefined ? 'record' : 'plan',
     atMs,
   };
+}
+
+/** The scope of its lease. Names of scopes are shorter than the names of a target and a schedule may be together. */
+export function slotScope(of: ScheduleKey): `slot-${string}` {
+  return `slot-${createHash('sha256').update(scheduleFolder(of)).digest('hex').slice(0, 16)}`;
 }
 
 /** The tag by which a backup names its slot: its manifest is what makes the slot done. */

@@ -39,6 +39,7 @@ export const scheduleDocuments = {
     schedules: z.array(z.strictObject(schedule)),
     warnings: texts,
   }),
+  'schedule-publish': document('schedule-publish', { published: texts, withdrawn: texts, warnings: texts }),
   'schedule-show': document('schedule-show', schedule),
   'schedule-run': document('schedule-run', {
     id: text,

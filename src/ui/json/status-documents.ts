@@ -85,6 +85,22 @@ const targetState = z.strictObject({
 
 const run = z.strictObject({ scope: text, command: text, host: text, user: text, since: time, isAlive: z.boolean() });
 
+const schedule = z.strictObject({
+  target: text.optional(),
+  id: text,
+  name: text,
+  type: text,
+  host: text.describe('who has published it'),
+  cronExpression: text,
+  timezone: text,
+  lastRun: time.optional().describe('the latest moment that was run, of the last ten'),
+  next: time.optional(),
+  missed: z
+    .array(z.strictObject({ due: time, outcome: text.optional(), code: text.optional() }))
+    .describe('moments since then; without an outcome: never run'),
+  isRunning: z.boolean(),
+});
+
 const storage = z.strictObject({
   storedBytes: size,
   freeBytes: optionalSize,
@@ -102,6 +118,7 @@ const status = document('status', {
   next: text.optional(),
   targets: z.array(targetState),
   running: z.array(run),
+  schedules: z.array(schedule).describe('in force in the repository, of whichever host'),
   wal: z.array(statusWal).describe('write-ahead log, by cluster'),
   storage,
 });

@@ -12,8 +12,10 @@ import { AbortedError, LifeboatError } from '../../../../src/lib/errors.ts';
 import { withRepository } from '../../../../src/operations/open-repository.ts';
 import { chooseSchedule } from '../../../../src/operations/schedule/choose.ts';
 import { prepareRun, type PreparedRun } from '../../../../src/operations/schedule/prepare.ts';
-import type { RanSlots } from '../../../../src/operations/schedule/request.ts';
+import type { RanSlots, SchedulePublishResult } from '../../../../src/operations/schedule/request.ts';
 import { runDueSlots } from '../../../../src/operations/schedule/slot.ts';
+import { schedulePublishOperation } from '../../../../src/operations/schedule/publish.ts';
+import { status } from '../../../../src/operations/status/status.ts';
 import { init } from '../../../../src/operations/setup/init.ts';
 import { slotNames } from '../../../../src/repository/slots/documents.ts';
 import { messageOfSlot, openSlots, type ReadSlot } from '../../../../src/repository/slots/records.ts';
@@ -228,6 +230,46 @@ test('missed moments that are to be skipped are recorded as that', async () => {
   assert.equal((await run(loaded, work, noon + 2 * hourMs)).outcome, 'done');
   const outcomes = (await recorded(loaded)).map(({ due, outcome }) => `${due.slice(11, 16)} ${outcome}`);
   assert.deepEqual([outcomes, work.count], [['12:00 skipped', '13:00 skipped', '14:00 done'], 1]);
+});
+
+test('from any host status tells which slot never ran, until it has, or is not to run any more', async () => {
+  const loaded = await host('watched', 'state-15');
+  const far = await host('watched', 'state-16', { id: 'other', enabled: false });
+  const reasons = async (): Promise<string[]> => {
+    const { reasons: all, schedules } = await status(far, { days: 30 }, context);
+    assert.deepEqual(
+      schedules.map(({ id }) => id),
+      ['hourly'],
+    );
+    return all.filter(({ id }) => id.startsWith('slot:')).map(({ weight, message }) => `${weight}: ${message}`);
+  };
+  const hour = Math.floor(Date.now() / hourMs) * hourMs;
+  await run(loaded, counting(), hour - 2.5 * hourMs);
+  const [missed, ...others] = await reasons();
+  assert.match(
+    missed ?? '',
+    /^unhealthy: schedule "hourly" \(files of main, of .*\) never ran at .*, nor did \d moment/,
+  );
+  assert.deepEqual(others, []);
+  await run(loaded, counting(), Date.now());
+  assert.deepEqual(await reasons(), []);
+  const publish = async (as: LoadedConfig, withdraw?: string): Promise<SchedulePublishResult> =>
+    schedulePublishOperation.run(as, { withdraw }, context);
+  // The same host, which has this schedule no more.
+  assert.deepEqual((await publish(far)).withdrawn, ['hourly of main']);
+  assert.deepEqual((await status(far, { days: 30 }, context)).schedules, []);
+  assert.deepEqual((await publish(loaded)).published, ['hourly of main']);
+  await assert.rejects(publish(loaded, 'nigthly'), { code: 'not_found', hint: /hourly of main/ });
+});
+
+test('one that is switched off does not run, and is in force no more', async () => {
+  const loaded = await host('off', 'state-17');
+  const work = counting();
+  await run(loaded, work, noon);
+  const off = await host('off', 'state-17', { enabled: false });
+  assert.equal((await run(off, work, noon + hourMs)).reason, 'it is switched off');
+  assert.equal(work.count, 1);
+  assert.deepEqual((await status(off, { days: 30 }, context)).schedules, []);
 });
 
 test('ids that are no part of a name, and schedules without a clock, have no slots', async () => {

@@ -6,6 +6,7 @@ import { analyse } from '../../../../src/operations/status/analytics.ts';
 import { judge } from '../../../../src/operations/status/judge.ts';
 import type { Limits } from '../../../../src/operations/status/limits.ts';
 import type { SurveyedBackup, SurveyedTarget } from '../../../../src/operations/status/survey-target.ts';
+import type { StatusSchedule } from '../../../../src/operations/status/request.ts';
 import type { Survey } from '../../../../src/operations/status/survey.ts';
 
 const hourMs = 3_600_000;
@@ -64,6 +65,7 @@ function survey(more: Partial<Survey> = {}, of: Partial<SurveyedTarget> = {}): S
     past: [],
     keys: [],
     running: [],
+    schedules: [],
     storage: { storedBytes: 1e9, freeBytes: 50, capacityBytes: 100, packs: undefined },
     wal: [],
     ...more,
@@ -298,4 +300,35 @@ test('analytics: rates, averages and the ratio', () => {
     },
   );
   assert.equal(analyse({ backups: [], runs: [] }, nowMs, 30).successRate, undefined);
+});
+
+test('a slot that never ran is to be looked at, two in a row are a schedule that nobody runs', () => {
+  const schedule = (more: Partial<StatusSchedule>): StatusSchedule => ({
+    target: 'main',
+    id: 'nightly',
+    name: 'every night',
+    type: 'full',
+    host: 'web-1',
+    cronExpression: '15 2 * * *',
+    timezone: 'UTC',
+    missed: [],
+    isRunning: false,
+    ...more,
+  });
+  const reasons = (more: Partial<StatusSchedule>): string[] =>
+    judge(survey({ schedules: [schedule(more)] }), limits).map(
+      ({ weight, id, message }) => `${weight} ${id} ${message}`,
+    );
+  const [first, second] = [{ due: '2026-02-28T02:15:00.000Z' }, { due: '2026-03-01T02:15:00.000Z' }];
+  assert.deepEqual(reasons({}), []);
+  assert.deepEqual(reasons({ missed: [second] }), [
+    'degraded slot:main/nightly:2026-03-01T02:15:00.000Z schedule "every night" (full of main, of web-1) never ran ' +
+      'at 2026-03-01T02:15:00.000Z',
+  ]);
+  assert.deepEqual(reasons({ missed: [second], isRunning: true }), [], 'it is at it');
+  const failed = { ...second, outcome: 'failed', code: 'source' };
+  assert.deepEqual(reasons({ missed: [first, failed], isRunning: true }), [
+    'unhealthy slot:main/nightly:2026-02-28T02:15:00.000Z schedule "every night" (full of main, of web-1) failed ' +
+      '(source) at 2026-03-01T02:15:00.000Z, nor did 1 moment before it come to a good end',
+  ]);
 });
