@@ -4,7 +4,16 @@
  */
 import { LifeboatError, messageOf } from '../lib/errors.ts';
 import { isDamage } from './keys/failures.ts';
-import { entryBelongsTo, parseKeyFile, wrapDataKey, type KeyEntry, type ReadKeyFile } from './keys/file.ts';
+import {
+  countPassphrases,
+  entryBelongsTo,
+  maxPassphraseEntries,
+  parseKeyFile,
+  wrapDataKey,
+  type KeyEntry,
+  type ReadKeyFile,
+} from './keys/file.ts';
+import { notVouchedFor, tooManyPassphrases } from './keys/failures.ts';
 import { putKeyFile, type NewKeyFile } from './keys/put-key-file.ts';
 import { hasSymmetricKey, type KeyMaterial } from './keys/material.ts';
 import type { OpenedKey } from './keys/cached-open.ts';
@@ -118,6 +127,7 @@ async function planRewrap(
       hint: 'add the new key or recipient first',
     });
   }
+  if (countPassphrases(recipients) > maxPassphraseEntries) throw tooManyPassphrases(id, maxPassphraseEntries);
   if (recipients.length === file.recipients.length && recipients.every((entry, n) => entry === file.recipients[n])) {
     return undefined;
   }
@@ -131,17 +141,6 @@ async function planRewrap(
     dataKey: opened,
     signer: isVouchedFor ? await keyring.signer() : undefined,
   };
-}
-
-function notVouchedFor({ split }: ReadKeyFile): string {
-  const who =
-    split.signature === undefined
-      ? 'nobody signed it'
-      : `it is signed by ${split.signature.key.toString('base64')}, which encryption.trustedKeys does not list`;
-  return (
-    `only an age identity opens it, and ${who}: anybody who knows the recipient may have made it, ` +
-    'and could forge what a raw key or passphrase believes'
-  );
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What an operator is told when there is no data key to read or to write with. */
 import { LifeboatError } from '../../lib/errors.ts';
+import type { ReadKeyFile } from './file.ts';
 import { canDecrypt, type KeyMaterial } from './material.ts';
 
 /** Nothing that is configured opens this data key; `failures` say what was tried. */
@@ -54,6 +55,27 @@ export function strangerKey(newest: { readonly id: string; readonly createdAt: s
       `keys/${newest.id}.json there: move it out of the repository, and find out who can write to it`,
     cause,
   });
+}
+
+/** The refusal of one more passphrase than a key file may have entries for. */
+export function tooManyPassphrases(id: string, most: number): LifeboatError {
+  const message = `data key ${id} would have more than ${most} entries for passphrases`;
+  return new LifeboatError('usage', message, {
+    state: 'nothing was changed',
+    hint: 'take one off first: lifeboat keys remove',
+  });
+}
+
+/** Why a key file that nobody trusted vouches for gets no raw key or passphrase. */
+export function notVouchedFor({ split }: ReadKeyFile): string {
+  const who =
+    split.signature === undefined
+      ? 'nobody signed it'
+      : `it is signed by ${split.signature.key.toString('base64')}, which encryption.trustedKeys does not list`;
+  return (
+    `only an age identity opens it, and ${who}: anybody who knows the recipient may have made it, ` +
+    'and could forge what a raw key or passphrase believes'
+  );
 }
 
 /** Whether an object was read and found damaged, rather than not read. */

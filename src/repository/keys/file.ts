@@ -3,20 +3,16 @@
  * itself. Pure of storage; which file is read or written is the keyring's business.
  * Layout: man lifeboat-repository(7), "Keys".
  */
-import { createCipheriv, createDecipheriv, randomBytes, scrypt as scryptCallback } from 'node:crypto';
-import { promisify } from 'node:util';
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { faultIn } from '../../config/schema-words.ts';
 import { uncompiled } from '../../config/uncompiled.ts';
 import { decryptWithIdentities, encryptToRecipient } from './age.ts';
 import { derive, type DataKey } from '../box/crypto.ts';
 import type { KeyMaterial } from './material.ts';
+import { openStretched, stretchPassphrase } from './stretch.ts';
 import type { Signer } from '../box/signing.ts';
 import { checkSeal, damaged, sealDocument, splitDocument, type SplitDocument } from '../box/seal.ts';
-
-const scrypt = promisify<string, Buffer, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(
-  scryptCallback,
-);
 
 const base64Of = (bytes: number): z.ZodString =>
   z
@@ -62,6 +58,9 @@ export type OpenedBy = KeyEntry['type'];
 
 /** Key files larger than this are refused. */
 export const maxKeyFileBytes = 1024 * 1024;
+
+/** Each costs a quarter of a second for each passphrase that is tried; a file with more is refused. */
+export const maxPassphraseEntries = 16;
 
 export function newDataKey(): DataKey {
   return { id: randomBytes(16), key: randomBytes(32) };
@@ -109,15 +108,25 @@ export function parseKeyFile(bytes: Buffer, object: string, expectedId: string |
   if (!parsed.success) {
     throw damaged(object, unknownFormat(split.members) ?? `it is not a key file: ${faultIn(parsed.error)}`);
   }
+  const passphrases = countPassphrases(parsed.data.recipients);
+  if (passphrases > maxPassphraseEntries) {
+    throw damaged(object, `it has ${passphrases} entries for passphrases, over the limit of ${maxPassphraseEntries}`);
+  }
   if (expectedId !== undefined && parsed.data.id !== expectedId) {
     throw damaged(object, `it is the key file of ${parsed.data.id}`);
   }
   return { id: parsed.data.id, createdAt: parsed.data.createdAt, recipients: parsed.data.recipients, object, split };
 }
 
+/** How many entries a passphrase has to be stretched for. */
+export function countPassphrases(entries: readonly KeyEntry[]): number {
+  return entries.filter(({ type }) => type === 'passphrase').length;
+}
+
 /**
  * Opens a key file with whatever of the material fits: raw key, then passphrases, then age identities.
- * Undefined when no entry opens; throws LifeboatError `integrity` when one opens but the file's seal is wrong.
+ * Undefined when no entry opens; throws LifeboatError `integrity` when one opens but the file's seal is wrong, `key`
+ * where passphrases have been stretched in vain too often.
  */
 export async function openKeyFile(
   file: ReadKeyFile,
@@ -142,18 +151,6 @@ export async function entryBelongsTo(entry: KeyEntry, keyId: string, material: K
   return (await openEntry(entry, keyId, { ...material, identities: [] })) !== undefined;
 }
 
-/**
- * The recipient key of a passphrase in normal form C: scrypt, 250 ms and 128 MiB. Results are kept for this process.
- */
-export async function stretchPassphrase(passphrase: string, salt: Buffer): Promise<Buffer> {
-  const name = `${salt.toString('hex')}:${passphrase}`;
-  const known = stretched.get(name) ?? scrypt(passphrase, salt, 32, { N: 2 ** 17, r: 8, p: 1, maxmem: 2 ** 28 });
-  stretched.set(name, known);
-  return known;
-}
-
-const stretched = new Map<string, Promise<Buffer>>();
-
 async function openEntry(entry: KeyEntry, keyId: string, material: KeyMaterial): Promise<Buffer | undefined> {
   if (entry.type === 'raw') return material.rawKey === undefined ? undefined : unwrap(entry, keyId, material.rawKey);
   if (entry.type === 'age') {
@@ -162,7 +159,8 @@ async function openEntry(entry: KeyEntry, keyId: string, material: KeyMaterial):
     return key?.length === 32 ? key : undefined;
   }
   for (const passphrase of material.passphrases) {
-    const key = unwrap(entry, keyId, await stretchPassphrase(passphrase, Buffer.from(entry.scryptSalt, 'base64')));
+    const salt = Buffer.from(entry.scryptSalt, 'base64');
+    const key = await openStretched(passphrase, salt, keyId, (stretched) => unwrap(entry, keyId, stretched));
     if (key !== undefined) return key;
   }
   return undefined;

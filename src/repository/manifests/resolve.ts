@@ -3,6 +3,8 @@
  * within the target.
  */
 import { LifeboatError } from '../../lib/errors.ts';
+import { isDenied, type Storage } from '../../storage/storage.ts';
+import { everStored } from '../earlier-versions.ts';
 import { isBackupId, nearestIds, seemsToBe } from './ids.ts';
 import { listManifests, type ListedManifest, type ManifestHome } from './listing.ts';
 import { safetyTag } from '../retention/backups.ts';
@@ -135,10 +137,32 @@ async function unknownBackup(home: ManifestHome, text: string, target: string | 
   for await (const backup of listManifests(home)) if (isOfTarget(backup, target)) ids.push(backup.id);
   const nearest = nearestIds(text, ids);
   return new LifeboatError('not_found', `there is no backup "${text}"${ofTarget(target)} in ${home.storage.location}`, {
-    hint:
-      nearest.length === 0 ? 'the repository holds no backup yet: lifeboat backup' : `nearest: ${nearest.join(', ')}`,
+    hint: await hintFor(home, text, nearest),
     facts: { nearest },
   });
+}
+
+async function hintFor({ storage }: ManifestHome, text: string, nearest: readonly string[]): Promise<string> {
+  const away = await idsAway(storage);
+  const id = away.find((each) => text !== '' && each.startsWith(text));
+  if (id !== undefined) return `it is in trash, or somebody hid it: lifeboat undelete ${id}`;
+  if (nearest.length > 0) return `nearest: ${nearest.join(', ')}`;
+  if (away.length > 0) return 'what was there is in trash, or somebody hid it: lifeboat status tells';
+  return 'the repository holds no backup yet: lifeboat backup';
+}
+
+/** Backups in trash, and those of which only an earlier version is there; as far as these credentials may look. */
+async function idsAway(storage: Storage): Promise<string[]> {
+  const there = new Set<string>();
+  const ids = new Set<string>();
+  for await (const { key } of storage.list('manifests/')) there.add(key);
+  for await (const { key } of everStored(storage, 'manifests/')) if (!there.has(key)) ids.add(key);
+  try {
+    for await (const { key } of storage.list('trash/')) ids.add(key);
+  } catch (error) {
+    if (!isDenied(error)) throw error;
+  }
+  return [...ids].flatMap((key) => /^(?:manifests|trash)\/(.+)\.json$/.exec(key)?.[1] ?? []).filter(isBackupId);
 }
 
 function ofTarget(target: string | undefined): string {

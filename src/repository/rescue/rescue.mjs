@@ -644,6 +644,10 @@ function openKeyFile(repository, id, object) {
   if (file.format !== 1 || file.id !== id || !Array.isArray(file.recipients)) {
     throw damaged(object, 'it is no key file of this data key');
   }
+  // Each costs a quarter of a second.
+  if (file.recipients.filter(({ type }) => type === 'passphrase').length > 16) {
+    throw damaged(object, 'it has more than 16 entries for passphrases');
+  }
   for (const openedBy of ['raw', 'passphrase', 'age']) {
     for (const entry of file.recipients.filter(({ type }) => type === openedBy)) {
       const key = openEntry(repository.material, entry, id);

@@ -8,7 +8,7 @@ import { boxKind, headerBytes, tagBytes } from '../../../src/repository/box/layo
 import { chunkIdKey, chunkIdOf } from '../../../src/repository/box/chunk-id.ts';
 import { closing } from '../../../src/repository/box/box.ts';
 import { derive, sha256 } from '../../../src/repository/box/crypto.ts';
-import { stretchPassphrase } from '../../../src/repository/keys/file.ts';
+import { stretchPassphrase } from '../../../src/repository/keys/stretch.ts';
 import { sealDocument } from '../../../src/repository/box/seal.ts';
 import { signerFromSeed, signingSeed } from '../../../src/repository/box/signing.ts';
 

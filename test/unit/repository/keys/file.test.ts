@@ -9,6 +9,7 @@ import {
   wrapDataKey,
   type KeyEntry,
 } from '../../../../src/repository/keys/file.ts';
+import { openStretched } from '../../../../src/repository/keys/stretch.ts';
 import type { KeyMaterial } from '../../../../src/repository/keys/material.ts';
 import { sealDocument } from '../../../../src/repository/box/seal.ts';
 
@@ -126,3 +127,27 @@ test('who knows a public recipient cannot pass a key of his own off as this one'
   );
   await assert.rejects(openKeyFile(file, age), { code: 'integrity', message: /seal does not match/ });
 });
+
+test('more entries for passphrases than a person would make are refused before any is tried', async () => {
+  const [entry] = await wrapDataKey(dataKey, phrase);
+  assert.ok(entry !== undefined);
+  const recipients = Array.from({ length: 1000 }, (_, n) => ({ ...entry, scryptSalt: saltOf(n) }));
+  const bytes = encodeKeyFile({ id, createdAt, recipients }, dataKey, undefined);
+  await assert.rejects(open(bytes, phrase), {
+    code: 'integrity',
+    message: /it has 1000 entries for passphrases, over the limit of 16/,
+  });
+});
+
+test('a process that has stretched its passphrase for nothing too often says so, and opens what it knows', async () => {
+  const budget = { left: 2 };
+  const attempt = async (n: number): Promise<unknown> =>
+    openStretched('in vain', Buffer.from(saltOf(n), 'base64'), id, () => undefined, budget);
+  for (const n of [1, 2, 1]) assert.equal(await attempt(n), undefined);
+  await assert.rejects(attempt(3), { code: 'key', message: /is not tried/, hint: /move key files/ });
+  assert.equal(await attempt(2), undefined, 'this costs nothing more');
+});
+
+function saltOf(n: number): string {
+  return Buffer.alloc(16, String(n)).toString('base64');
+}
