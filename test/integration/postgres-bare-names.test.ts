@@ -103,8 +103,8 @@ test('doctor tells what pg_restore alone would lose, and what to do; a backup wh
   const told = checks.filter(({ message }) => /without a schema/.test(message));
   const names = told.map(({ message }) => /function \S+, which it calls, names \S+/.exec(message)?.[0] ?? '');
   assert.deepEqual(names.sort(), [
-    'function chk(integer), which it calls, names helper',
-    'function price(numeric), which it calls, names rates',
+    'function public.chk(integer), which it calls, names helper',
+    'function public.price(numeric), which it calls, names rates',
   ]);
   assert.match(told[0]?.hint ?? '', /ALTER FUNCTION \S+ SET search_path = "rules", "pg_temp"/);
   await server.query('postgres', 'ALTER DATABASE shop RESET search_path');
