@@ -26,7 +26,7 @@ async function judged(version: number, type: number, value: Uint8Array, hasCheck
   return [checkedBy, ...context.events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))];
 }
 
-test('a checker that does not know the magic, the version or a type is no judge, with and without a checksum', async () => {
+test('a checker that does not know the magic, the version or a type is no judge, checksum or not', async () => {
   const [text, stream] = [str('v'), Buffer.alloc(15)];
   const expiring = Buffer.concat([Buffer.from([1]), str('f'), str('v'), Buffer.alloc(8, 1)]);
   for (const hasChecksum of [true, false]) {

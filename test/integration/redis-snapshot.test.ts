@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Secret } from '../../src/lib/secret.ts';
 import { summarizeRdb } from '../../src/source/redis/rdb/summary.ts';
 import { redisSource } from '../../src/source/redis/snapshot.ts';
+import { startCuttingProxy } from '../helpers/servers/cutting-proxy.ts';
 import type { TestRedis } from '../helpers/servers/redis.ts';
 import {
   addressOf,
@@ -190,41 +191,84 @@ test('wrong logins and addresses: source (13), with what to do, and never the pa
   });
 });
 
-test('redis-server or redis-cli killed, or the run stopped midway: fails, and nothing is left', async () => {
-  for (const how of ['server', 'cli', 'abort'] as const) {
-    const victim = await startRedis({ config: { 'repl-diskless-sync-delay': '1', 'rdb-key-save-delay': '200' } });
+test('the server killed, its connection cut, or the run stopped midway: fails, and nothing is left', async () => {
+  for (const how of ['server', 'connection', 'abort'] as const) {
+    const victim = await startRedis({ config: { 'rdb-key-save-delay': '200' } });
     fillMany(victim, 30_000);
     const stop = new AbortController();
-    const context = collectingContext(stop.signal);
-    let cliPid = '';
     const act = async (): Promise<void> => {
-      cliPid = await cliOf(scratchDir);
+      await replicaOf(victim);
       await sleep(300);
       if (how === 'server') await victim.kill();
-      else if (how === 'cli') process.kill(Number(cliPid), 'SIGKILL');
+      else if (how === 'connection') victim.cli(['CLIENT', 'KILL', 'TYPE', 'replica']);
       else stop.abort(new Error('stopped by hand'));
     };
     const acting = act();
     await assert.rejects(
-      backUp(addressOf(victim), 'auto', context, scratchDir),
-      how === 'abort' ? /stopped by hand/ : { code: 'source', exitCode: 13 },
+      backUp(addressOf(victim), 'auto', collectingContext(stop.signal), scratchDir),
+      how === 'abort'
+        ? /stopped by hand/
+        : { code: 'source', exitCode: 13, message: /the snapshot of Redis at .* failed: the connection was lost/ },
     );
     await acting;
     assert.deepEqual(readdirSync(scratchDir), []);
-    assert.throws(() => readFileSync(`/proc/${cliPid}/cmdline`), 'redis-cli is gone');
     await victim.stop();
   }
 });
 
-test('the password is in no command line, and the spooled file is for its owner only', async () => {
+test('a connection that is cut before the snapshot begins: by redis-cli, its password hidden', async () => {
   const slow = await startRedis({ password: 'hush-hush', config: { 'repl-diskless-sync-delay': '1' } });
-  const taking = backUp(addressOf(slow), 'replication', undefined, scratchDir);
+  await fillSample(slow);
+  await using proxy = await startCuttingProxy(slow, 1);
+  const context = collectingContext();
+  const taking = backUp({ url: new Secret(proxy.url) }, 'replication', context, scratchDir);
   const pid = await cliOf(scratchDir);
   assert.doesNotMatch(readFileSync(`/proc/${pid}/cmdline`, 'latin1'), /hush/);
   const folder = join(scratchDir, readdirSync(scratchDir)[0] ?? '');
   assert.equal(execFileSync('stat', ['-c', '%a', folder, join(folder, 'dump.rdb')]).toString(), '700\n600\n');
-  await taking;
+  const { bytes, facts } = await taking;
+  assert.deepEqual([facts.consistency, proxy.asked], ['snapshot', 2]);
+  assert.equal(await digestOfFile(bytes), digestOf(slow));
+  const steps = context.events.flatMap((event) => (event.type === 'step' ? [event.message] : []));
+  assert.ok(steps.some((step) => /ended the connection instead of sending a snapshot; .* redis-cli/.test(step)));
   await slow.stop();
+});
+
+test('redis-cli killed where it has to do it: fails, and nothing is left', async () => {
+  const slow = await startRedis({ config: { 'rdb-key-save-delay': '200' } });
+  fillMany(slow, 30_000);
+  await using proxy = await startCuttingProxy(slow, 1);
+  const taking = backUp({ url: new Secret(proxy.url) }, 'auto', undefined, scratchDir);
+  const killing = cliOf(scratchDir).then((pid) => process.kill(Number(pid), 'SIGKILL'));
+  await assert.rejects(taking, { code: 'source', exitCode: 13, message: /redis-cli was killed/ });
+  await killing;
+  assert.deepEqual(readdirSync(scratchDir), []);
+  await slow.stop();
+});
+
+test('connections that are cut each time: key by key, and it says why', async () => {
+  const alone = await startRedis();
+  await fillSample(alone);
+  await using proxy = await startCuttingProxy(alone, Infinity);
+  const { bytes, facts } = await backUp({ url: new Secret(proxy.url) }, 'auto', undefined, scratchDir);
+  assert.equal(await digestOfFile(bytes), digestOf(alone));
+  assert.deepEqual([facts.consistency, proxy.asked], ['scan', 2]);
+  assert.match(facts.scanReason ?? '', /ended the connection instead of sending a snapshot/);
+  await assert.rejects(backUp({ url: new Secret(proxy.url) }, 'replication', undefined, scratchDir), {
+    code: 'source',
+    exitCode: 13,
+    hint: /log of the Redis server/,
+  });
+  await alone.stop();
+});
+
+test('a snapshot that the server saves first, and commands of others behind it', async () => {
+  const saving = await startRedis({ config: { 'repl-diskless-sync': 'no', 'repl-backlog-size': '16kb' } });
+  await fillSample(saving);
+  const { bytes, facts } = await backUp(addressOf(saving), 'replication', undefined, scratchDir);
+  assert.equal(await digestOfFile(bytes), digestOf(saving));
+  assert.equal(facts.crc, 'verified');
+  await saving.stop();
 });
 
 test('leaving the dump early removes the spool', async () => {
@@ -251,6 +295,11 @@ test('probe tells version, identity and what stands in the way, and changes noth
   await assert.rejects(backUp(addressOf(cluster)), { code: 'source', message: /cluster mode/ });
   await cluster.stop();
 });
+
+/** Waits until a server has a replica. */
+async function replicaOf({ cli }: TestRedis): Promise<void> {
+  while (!cli(['INFO', 'replication']).includes('connected_slaves:1')) await sleep(10);
+}
 
 /** Waits for the redis-cli that writes below a folder. */
 async function cliOf(folder: string): Promise<string> {

@@ -50,7 +50,7 @@ export const manual: Manual = {
       'a base backup needs did not come',
     integrity: 'a checksum of the source did not hold, such as a damaged page, or what was stored is not what was read',
     space: 'no room in the repository or the temporary folder, or over --max-size',
-    tool: 'pg_dump, pg_basebackup or redis-cli is missing, or too old for the server',
+    tool: 'pg_dump or pg_basebackup is missing, or too old for the server',
   },
   environment: [['TMPDIR', 'where streams are put that must be complete before they can be read']],
   seeAlso: ['lifeboat-list(1)', 'lifeboat-restore(1)', 'lifeboat-validate(1)', 'lifeboat-status(1)', 'lifeboat-wal(7)'],

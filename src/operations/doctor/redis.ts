@@ -12,7 +12,7 @@ import { withRedis } from '../../source/redis/connection.ts';
 import { isLoopback, parseRedisUrl, type RedisEndpoint } from '../../source/redis/endpoint.ts';
 import { probeRedis } from '../../source/redis/probe.ts';
 import { newestRdbVersions } from '../../source/redis/rdb/walk.ts';
-import { rdbVersionOf, whyNotLoadable } from '../../source/redis/rdb-versions.ts';
+import { rdbVersionOf, whatLoads, whyNotLoadable } from '../../source/redis/rdb-versions.ts';
 import { findServerBinaries, type ServerBinary } from '../../source/redis/scratch-server.ts';
 import { readConfig, readInfo, versionFrom, type ServerVersion } from '../../source/redis/server-info.ts';
 import {
@@ -43,7 +43,7 @@ export async function checkRedis(target: string, config: RedisConfig, context: R
       if (folder !== undefined) folders.push({ what: `the data of ${target}'s Redis`, path: folder });
       return checkServer(name, config, limit);
     }),
-    attempt(`${name} tools`, context, async (limit) => checkTools(`${name} tools`, config, server, limit)),
+    attempt(`${name} tools`, context, async (limit) => checkTools(`${name} tools`, server, limit)),
     attempt(`${name} spool`, context, async () => {
       const met = await contact.catch(() => undefined);
       return met === undefined ? [] : checkSpool(`${name} spool`, met.dataBytes);
@@ -93,32 +93,23 @@ async function checkServer(
 
 async function checkTools(
   name: string,
-  { method }: RedisConfig,
   met: Promise<ServerVersion | undefined>,
   context: RunContext,
 ): Promise<DoctorCheck[]> {
-  const [cli, binaries, checker, server] = await Promise.all([
-    versionOf('redis-cli', /^redis-cli (\S+)/, context),
+  const [binaries, server, ...beside] = await Promise.all([
     findServerBinaries(context),
-    versionOf('redis-check-rdb', /(\d+\.\d+\S*)/, context),
     met,
+    ...besideServers.map((file) => versionOf(file, context)),
   ]);
   const fitting = binaries.find(
     ({ version }) => server === undefined || whyNotLoadable(snapshotOf(server), version) === undefined,
   );
   const faults = [
     ...(server === undefined ? [] : newerFormat(name, server)),
-    ...(cli === undefined && method !== 'scan' ? [noClient(name)] : []),
     ...(fitting === undefined ? [noServer(name, binaries, server)] : []),
   ];
   if (faults.length > 0) return faults;
-  const parts = [
-    ...(cli === undefined ? [] : [`redis-cli ${cli}`]),
-    fitting?.version.text,
-    checker === undefined
-      ? 'no redis-check-rdb (snapshots are checked by our own reader)'
-      : `redis-check-rdb ${checker}`,
-  ];
+  const parts = [fitting?.version.text, ...beside.filter((each) => each !== undefined)];
   return [passed(name, `${parts.join(', ')}${server === undefined ? '' : `, for ${server.text}`}`)];
 }
 
@@ -130,11 +121,6 @@ function newerFormat(name: string, server: ServerVersion): DoctorCheck[] {
   return [warned(name, message, 'update lifeboat; a backup that holds what it cannot read fails, and says so (16)')];
 }
 
-function noClient(name: string): DoctorCheck {
-  const hint = 'install it (Debian, Ubuntu: apt-get install redis-tools)';
-  return failed(name, 'redis-cli, which takes the snapshot, is not installed', hint, 'tool');
-}
-
 /** None of the servers that are installed can load what `server` saves. */
 function noServer(name: string, binaries: readonly ServerBinary[], server: ServerVersion | undefined): DoctorCheck {
   const versions = binaries.map(({ version }) => version.text).join(' and ');
@@ -142,10 +128,12 @@ function noServer(name: string, binaries: readonly ServerBinary[], server: Serve
     binaries.length === 0
       ? 'no redis-server is installed here'
       : `the ${versions} here cannot load a snapshot of ${server?.text}`;
+  const wanted = server === undefined ? 'the same release or a newer one' : whatLoads(snapshotOf(server));
   return warned(
     name,
     `${have}: restores go key by key, and snapshots cannot be proven`,
-    'install redis-server of the same release or newer; it need not run (Debian, Ubuntu: apt-get install redis-server)',
+    `install the server program of ${wanted}; it need not run (Debian, Ubuntu: apt-get install redis-server, or ` +
+      'valkey-server)',
   );
 }
 
@@ -154,11 +142,15 @@ function snapshotOf(server: ServerVersion): { version: number; valkey: boolean }
   return { version, valkey: version >= 80 };
 }
 
-/** Undefined: not installed. */
-async function versionOf(file: string, pattern: RegExp, { signal }: RunContext): Promise<string | undefined> {
+/** Used where they are: to take a snapshot in another way, and to check one besides our own reader. */
+const besideServers = ['redis-cli', 'valkey-cli', 'redis-check-rdb', 'valkey-check-rdb'];
+
+/** "redis-cli 7.0.15", or the name alone where it does not tell. Undefined: not installed. */
+async function versionOf(file: string, { signal }: RunContext): Promise<string | undefined> {
   try {
     const { stdout } = await runTool({ file, args: ['--version'], signal, okExitCodes: [0, 1] });
-    return pattern.exec(stdout)?.[1] ?? 'of an unknown version';
+    const version = /^\S+ (?:v=)?(\d+\.\d+\S*)/.exec(stdout)?.[1];
+    return version === undefined ? file : `${file} ${version}`;
   } catch (error) {
     if (error instanceof LifeboatError && error.code === 'tool') return undefined;
     throw error;

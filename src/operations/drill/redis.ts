@@ -11,7 +11,7 @@ import { requireSpace } from '../../lib/fs.ts';
 import { createFileAt } from '../../lib/held-files.ts';
 import { redisFacts, type RedisFacts } from '../../source/redis/facts.ts';
 import type { RdbSummary } from '../../source/redis/rdb/summary.ts';
-import { whyNotLoadable } from '../../source/redis/rdb-versions.ts';
+import { whatLoads, whyNotLoadable } from '../../source/redis/rdb-versions.ts';
 import { summarizeFile } from '../../source/redis/rdb-file.ts';
 import { openScratch } from '../../source/redis/scratch.ts';
 import { findServerBinaries, startScratchServer, type ServerBinary } from '../../source/redis/scratch-server.ts';
@@ -112,7 +112,7 @@ async function fittingServer(file: RdbSummary, context: RunContext): Promise<Ser
       ? 'no redis-server is installed here'
       : `${binaries.map(({ version }) => version.text).join(' and ')} cannot load RDB version ${file.version}`;
   throw new LifeboatError('tool', `a drill of Redis needs a server that loads the snapshot: ${why}`, {
-    hint: 'install redis-server of the version that the backup is of, or newer',
+    hint: `install the server program of ${whatLoads(file)}; it need not run`,
     state: 'nothing was found out about the backup',
   });
 }

@@ -4,15 +4,12 @@
  * than this one does: a line ends with CRLF and holds neither alone. (Redis serialization protocol, RESP2.)
  */
 import type { Socket } from 'node:net';
+import { maxLineBytes, notProtocol } from './protocol.ts';
 
 /** SCAN gives a thousand keys at a time, FUNCTION DUMP all libraries, CLIENT LIST a line for each connection. */
 const maxBytes = 64 * 1024 * 1024;
 const maxItems = 1_000_000;
 const maxDepth = 16;
-/** A status, an error, a number or a length. */
-const maxLineBytes = 64 * 1024;
-
-const notProtocol = 'something that is not its protocol';
 
 /** Nothing of what `socket` receives reaches its readers from the first fault on; `refuse` is told what it was. */
 export function guardAnswers(socket: Socket, refuse: (what: string) => void): void {

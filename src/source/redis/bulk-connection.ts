@@ -5,9 +5,10 @@
  * and the time of waiting have limits, and what does not keep to them ends the connection.
  */
 import type { Socket } from 'node:net';
-import { LifeboatError } from '../../lib/errors.ts';
+import type { LifeboatError } from '../../lib/errors.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { redisError } from './errors.ts';
+import { answerMs, commandOf, maxLineBytes, movedBytes, notProtocol, refusedAnswer, silentServer } from './protocol.ts';
 import { connectMs, openSocket } from './socket.ts';
 
 /** The head of a reply; bodies of kind 'bulk' are still to be read. */
@@ -16,13 +17,6 @@ export type ReplyHead =
   | { readonly kind: 'integer'; readonly value: number }
   | { readonly kind: 'array' | 'bulk'; readonly length: number }
   | { readonly kind: 'null' };
-
-/** How long the server may let us wait for an answer, or for the next piece of a long one. */
-export const answerMs = 120_000;
-/** A long answer that brings so much has moved. */
-const movedBytes = 64 * 1024;
-/** A status, an error, a number or a length. */
-const maxLineBytes = 64 * 1024;
 
 export class BulkConnection implements AsyncDisposable {
   readonly endpoint: RedisEndpoint;
@@ -33,9 +27,12 @@ export class BulkConnection implements AsyncDisposable {
   #buffer: Buffer = Buffer.alloc(0);
   #at = 0;
   #error: unknown;
+  #lostBy: LifeboatError | undefined;
   /** Of the time that may be waited: this much is left for what is awaited now, which has brought so many bytes. */
   #leftMs = connectMs;
   #broughtBytes = 0;
+  /** It has kept us waiting for too long. */
+  isSilent = false;
 
   private constructor(socket: Socket, endpoint: RedisEndpoint, signal: AbortSignal | undefined) {
     this.endpoint = endpoint;
@@ -137,7 +134,7 @@ export class BulkConnection implements AsyncDisposable {
     if (line[0] === ':' && /^-?\d{1,19}$/.test(rest)) return { kind: 'integer', value: Number(rest) };
     if (line === '$-1' || line === '*-1') return { kind: 'null' };
     const kind = line[0] === '$' ? 'bulk' : line[0] === '*' ? 'array' : undefined;
-    if (kind === undefined || !/^\d{1,15}$/.test(rest)) throw this.refuse('something that is not its protocol');
+    if (kind === undefined || !/^\d{1,15}$/.test(rest)) throw this.refuse(notProtocol);
     return { kind, length: Number(rest) };
   }
 
@@ -161,9 +158,21 @@ export class BulkConnection implements AsyncDisposable {
     }
     while (this.#buffer.length - this.#at < 2) await this.#more();
     if (this.#buffer.toString('latin1', this.#at, this.#at + 2) !== '\r\n') {
-      throw this.refuse('something that is not its protocol');
+      throw this.refuse(notProtocol);
     }
     this.#at += 2;
+  }
+
+  /** All that comes from now on, as it comes: a snapshot. Pieces are valid until the next call. */
+  async *pieces(): AsyncGenerator<Buffer, never> {
+    this.#moved();
+    for (;;) {
+      if (this.#at === this.#buffer.length) await this.#more();
+      if (this.#broughtBytes >= movedBytes) this.#moved();
+      const piece = this.#buffer.subarray(this.#at);
+      this.#at = this.#buffer.length;
+      yield piece;
+    }
   }
 
   /** A body that is there already as a whole (small values): a view, or undefined. */
@@ -238,38 +247,21 @@ export class BulkConnection implements AsyncDisposable {
   }
 
   #silent(): LifeboatError {
+    this.isSilent = true;
     return silentServer(this.endpoint, this.#patienceMs);
+  }
+
+  /** True for the error of a connection that the other side has ended. */
+  isLost(error: unknown): boolean {
+    return error !== undefined && error === this.#lostBy;
   }
 
   #lost(): Error {
     if (this.#error instanceof Error && 'exitCode' in this.#error) return this.#error;
-    return redisError(this.#error ?? new Error('Connection is closed'), 'cannot go on', this.endpoint);
+    return (this.#lostBy ??= redisError(
+      this.#error ?? new Error('Connection is closed'),
+      'cannot go on',
+      this.endpoint,
+    ));
   }
 }
-
-/** What a server sent that no honest one does. */
-export function refusedAnswer({ text }: Pick<RedisEndpoint, 'text'>, what: string): LifeboatError {
-  return new LifeboatError('source', `Redis at ${text} sent ${what}`, {
-    hint: 'see that a Redis server listens there, and that nobody stands between; rediss:// is for TLS ports',
-  });
-}
-
-/** A server that has kept us waiting for longer than `ms`. */
-export function silentServer({ text }: Pick<RedisEndpoint, 'text'>, ms: number): LifeboatError {
-  return new LifeboatError('source', `Redis at ${text} has not answered for ${Math.round(ms / 1000)} s`, {
-    hint: 'see whether the server is busy or hangs (SLOWLOG GET), then repeat',
-    retryable: true,
-  });
-}
-
-/** A command in RESP. */
-export function commandOf(words: readonly (string | Uint8Array)[]): Buffer {
-  const parts: Uint8Array[] = [Buffer.from(`*${words.length}\r\n`)];
-  for (const word of words) {
-    const bytes = typeof word === 'string' ? Buffer.from(word) : word;
-    parts.push(Buffer.from(`$${bytes.length}\r\n`), bytes, crlf);
-  }
-  return Buffer.concat(parts);
-}
-
-const crlf = Buffer.from('\r\n');

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import type { Redis } from 'ioredis';
 import { type LifeboatError, messageOf } from '../../lib/errors.ts';
 import { guardAnswers } from './answer-guard.ts';
-import { answerMs, refusedAnswer, silentServer } from './bulk-connection.ts';
+import { answerMs, refusedAnswer, silentServer } from './protocol.ts';
 import type { RedisEndpoint } from './endpoint.ts';
 import { redisError } from './errors.ts';
 import { connectMs, openSocket } from './socket.ts';

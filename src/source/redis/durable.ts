@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { answerMs } from './bulk-connection.ts';
+import { answerMs } from './protocol.ts';
 import type { RedisConnection } from './connection.ts';
 import { isRefusal } from './errors.ts';
 import { listIn } from './replies.ts';

@@ -31,6 +31,22 @@ export function rdbVersionOf(server: ServerVersion): number {
   );
 }
 
+/** The first releases that load a file, for hints: "Redis 8.6 or newer". */
+export function whatLoads(file: { readonly version: number; readonly valkey: boolean }): string {
+  const firstOf = (make: string, releases: typeof redisReleases): string[] => {
+    const first = releases.findLast(([, , rdb]) => rdb >= file.version);
+    return first === undefined ? [] : [`${make} ${first[0]}.${first[1]}`];
+  };
+  const makes = [
+    ...(file.valkey ? [] : firstOf('Redis', redisReleases)),
+    ...(file.valkey || file.version <= foreignVersion ? firstOf('Valkey', valkeyReleases) : []),
+  ];
+  return makes.length === 0 ? 'a server of the same release as the backed up one' : `${makes.join(' or ')} or newer`;
+}
+
+/** The last version that Redis and Valkey share. */
+const foreignVersion = 11;
+
 /** Why a server cannot load a file, or undefined if it can (or if only trying will tell). */
 export function whyNotLoadable(
   file: { readonly version: number; readonly valkey: boolean },
@@ -43,7 +59,7 @@ export function whyNotLoadable(
     const open = server.major > 8 || (server.major === 8 && server.minor > 8);
     return file.valkey || (!open && file.version > rdbVersionOf(server)) ? refusal : undefined;
   }
-  if (!file.valkey) return file.version > 11 ? refusal : undefined;
+  if (!file.valkey) return file.version > foreignVersion ? refusal : undefined;
   return server.major < 9 || (server.major === 9 && file.version > rdbVersionOf(server) && server.minor < 3)
     ? refusal
     : undefined;

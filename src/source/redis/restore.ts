@@ -15,7 +15,7 @@ import { parseRedisUrl } from './endpoint.ts';
 import type { RedisFacts } from './facts.ts';
 import { type FetchedSnapshot, fetchSnapshot } from './fetch-snapshot.ts';
 import { compileGlob } from './glob.ts';
-import { whyNotLoadable } from './rdb-versions.ts';
+import { whatLoads, whyNotLoadable } from './rdb-versions.ts';
 import type { ReplicaPlan } from './replica-plan.ts';
 import { planReplica } from './replica-plan.ts';
 import { ReplicaImpossibleError } from './replica-sync.ts';
@@ -201,10 +201,7 @@ function chosenKeys(keys: string, isName: boolean): (key: Uint8Array) => boolean
 function refuseVersion(file: { version: number; valkey: boolean }, state: TargetState): void {
   const why = whyNotLoadable(file, state.version);
   if (why !== undefined) {
-    throw new LifeboatError('tool', why, {
-      state: 'nothing was changed',
-      hint: 'restore into a server of the same release as the backed up one, or a newer one',
-    });
+    throw new LifeboatError('tool', why, { state: 'nothing was changed', hint: `restore into ${whatLoads(file)}` });
   }
 }
 

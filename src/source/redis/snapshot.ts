@@ -19,12 +19,13 @@ import { judgeRdb } from './rdb-checkers.ts';
 import { readPieces, summarizeFile } from './rdb-file.ts';
 import { clusterRefusal } from './errors.ts';
 import { spoolByScan } from './scan.ts';
+import { ReplicationRefusedError } from './replication-errors.ts';
 import { openScratch } from './scratch.ts';
 import { numberIn, readInfo } from './server-info.ts';
 import type { ServerFacts } from './server-facts.ts';
 import { readServerFacts } from './server-facts.ts';
 import { snapshotLimit, type SnapshotLimit } from './snapshot-limit.ts';
-import { ReplicationRefusedError, spoolSnapshot } from './spool.ts';
+import { spoolSnapshot } from './spool.ts';
 
 export interface RedisSourceOptions extends RedisAddress {
   readonly method: 'auto' | 'replication' | 'scan';
@@ -99,7 +100,7 @@ export async function takeRedisSnapshot(request: SnapshotRequest, context: RunCo
     await requireSpace(request.folder, expectedBytes(info), 'the Redis snapshot');
     return { server: await readServerFacts(connection), limit: await snapshotLimit(endpoint, info, request.folder) };
   });
-  const how = await spool(request, limit, context);
+  const how = await spool(request, { server, limit }, context);
   const endedAt = new Date();
   const summary = await summarizeFile(path, context);
   const checkedBy = await judgeRdb(path, summary, context);
@@ -112,8 +113,14 @@ export async function takeRedisSnapshot(request: SnapshotRequest, context: RunCo
 
 type Spooled = Pick<RedisFacts, 'consistency' | 'scanReason' | 'vanishedKeys'>;
 
-async function spool(request: SnapshotRequest, limit: SnapshotLimit, context: RunContext): Promise<Spooled> {
-  const { endpoint, method, path, folder } = request;
+interface Known {
+  readonly server: ServerFacts;
+  readonly limit: SnapshotLimit;
+}
+
+async function spool(request: SnapshotRequest, { server, limit }: Known, context: RunContext): Promise<Spooled> {
+  const { endpoint, method, path, folder, hangTimeoutMs } = request;
+  const version = { flavour: server.flavour, version: server.serverVersion };
   // The spool is no part of the artifact's bytes, but a run in which it grows is not hung.
   const onBytes = (readBytes: number): void =>
     context.emit({ type: 'progress', component: 'redis', readBytes, newBytes: 0, storedBytes: 0 });
@@ -125,7 +132,7 @@ async function spool(request: SnapshotRequest, limit: SnapshotLimit, context: Ru
         component: 'redis',
         message: `taking a snapshot of Redis at ${endpoint.text} over replication`,
       });
-      await spoolSnapshot(endpoint, { path, limit, hangTimeoutMs: request.hangTimeoutMs }, context, onBytes);
+      await spoolSnapshot(endpoint, { path, limit, hangTimeoutMs, version }, context, onBytes);
       return { consistency: 'snapshot' };
     } catch (error) {
       if (method !== 'auto' || !(error instanceof ReplicationRefusedError)) throw error;

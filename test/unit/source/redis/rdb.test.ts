@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Crc64 } from '../../../../src/source/redis/rdb/crc64.ts';
 import { lzfDecompress } from '../../../../src/source/redis/rdb/lzf.ts';
 import { summarizeRdb } from '../../../../src/source/redis/rdb/summary.ts';
-import { whyNotLoadable } from '../../../../src/source/redis/rdb-versions.ts';
+import { whatLoads, whyNotLoadable } from '../../../../src/source/redis/rdb-versions.ts';
 import type { RdbKey } from '../../../../src/source/redis/rdb/walk.ts';
 import { walkRdb } from '../../../../src/source/redis/rdb/walk.ts';
 import { auxOf, databaseOf, headerOf, keyOf } from '../../../../src/source/redis/rdb/writer.ts';
@@ -279,5 +279,17 @@ test('which server loads which file', () => {
     [81, valkey('9.0.1')],
   ] as const) {
     assert.match(whyNotLoadable(of(rdb), server) ?? '', /cannot be loaded by/, `${rdb} into ${server.text}`);
+  }
+});
+
+test('what is needed where a server cannot load a file', () => {
+  for (const [version, text] of [
+    [10, 'Redis 7.0 or Valkey 7.2 or newer'],
+    [12, 'Redis 7.4 or newer'],
+    [13, 'Redis 8.6 or newer'],
+    [80, 'Valkey 9.0 or newer'],
+    [99, 'a server of the same release as the backed up one'],
+  ] as const) {
+    assert.equal(whatLoads({ version, valkey: version >= 80 }), text);
   }
 });
