@@ -31,6 +31,8 @@ export interface Config {
   readonly schedules: readonly Schedule[];
   readonly notifications: Notifications;
   readonly drill: DrillConfig;
+  /** Where the servers' programs are looked for first; absolute. */
+  readonly tools: { readonly postgres: string | undefined; readonly redis: string | undefined };
   readonly monitoring: MonitoringConfig;
   readonly emergency: EmergencyConfig;
 }

@@ -105,6 +105,8 @@ export const names: readonly Name[] = [
       'backups always have',
   ),
   name('BACKUP_DRILL_ISOLATION', 'text', 'drill.isolation', 'auto, or none: drills run without isolation'),
+  name('BACKUP_POSTGRES_BIN', 'text', 'tools.postgresBin', "folder with PostgreSQL's programs"),
+  name('BACKUP_REDIS_BIN', 'text', 'tools.redisBin', "folder with Redis' or Valkey's programs"),
   name('BACKUP_DRILL_USER', 'text', 'drill.user', 'system user that nothing else uses, for drills by root'),
   name(
     'BACKUP_NOTIFICATION_WEBHOOK BACKUP_ALERT_WEBHOOK',

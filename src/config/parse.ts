@@ -58,6 +58,7 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     schedules: settings.schedules.map(parseSchedule),
     notifications,
     drill,
+    tools: parseTools(settings, parser),
     monitoring: parseMonitoring(settings),
     emergency: parseEmergency(settings),
   };
@@ -121,6 +122,13 @@ async function parseNotifications({ notifications: from }: Settings, parser: Par
     get('pingUrl'),
   ]);
   return { webhook, slackWebhook, emailRecipients: from.emailRecipients, smtpUrl, pingUrl };
+}
+
+function parseTools({ tools: { postgresBin, redisBin } }: Settings, parser: Parser): Config['tools'] {
+  return {
+    postgres: postgresBin === undefined ? undefined : parser.absolute('tools.postgresBin', postgresBin),
+    redis: redisBin === undefined ? undefined : parser.absolute('tools.redisBin', redisBin),
+  };
 }
 
 async function parseDrill({ drill }: Settings, parser: Parser): Promise<DrillConfig> {

@@ -45,6 +45,18 @@ const drillSchema = z.strictObject({
     .describe('system user that nothing else uses; for throwaway servers of root where there are no namespaces'),
 });
 
+const toolsSchema = z.strictObject({
+  postgresBin: path
+    .optional()
+    .describe(
+      "folder with PostgreSQL's programs (pg_dump, pg_restore, psql…), taken where they fit the server; default: the " +
+        'folders of packages, then PATH',
+    ),
+  redisBin: path
+    .optional()
+    .describe("folder with Redis' or Valkey's programs, which comes before PATH; default: PATH alone"),
+});
+
 const percent = z.number().min(1).max(100);
 
 const monitoringSchema = z.strictObject({
@@ -110,6 +122,7 @@ export const settingsSchema = z
     schedules: schedulesSchema.default([]).describe('what runs when'),
     notifications: notificationsSchema.prefault({}).describe('who is told'),
     drill: drillSchema.prefault({}).describe('how backups are proven'),
+    tools: toolsSchema.prefault({}).describe("where the servers' programs are"),
     monitoring: monitoringSchema.prefault({}).describe('from when on status warns'),
     emergency: emergencySchema.prefault({}).describe('what an emergency restore and the runbook need to know'),
   })

@@ -5,6 +5,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import { AbortedError, LifeboatError, systemCodeOf } from './errors.ts';
+import { programFolders } from './program-folders.ts';
 import { searchPath } from './search-path.ts';
 
 export interface ToolSpec {
@@ -156,7 +157,8 @@ function baseEnvironment(): Record<string, string> {
     const value = process.env[name];
     if (value !== undefined) env[name] = value;
   }
-  env['PATH'] = searchPath(env['PATH']);
+  const { redis } = programFolders();
+  env['PATH'] = `${redis === undefined ? '' : `${redis}:`}${searchPath(env['PATH'])}`;
   return env;
 }
 

@@ -7,6 +7,7 @@ import type { LoadedConfig } from '../config/load.ts';
 import { exitCodeWarnings } from '../lib/errors.ts';
 import type { EventSink, RunContext } from '../lib/events.ts';
 import { systemFailure } from '../lib/file-errors.ts';
+import { withProgramFolders } from '../lib/program-folders.ts';
 import type { Operation } from './operation.ts';
 
 const exitCodes = new WeakMap<object, number>();
@@ -23,7 +24,8 @@ export async function perform<Options, Request, Result extends object>(
     if (event.type === 'warning') isWarned = true;
     context.emit(event);
   };
-  const result = await operation.run(loaded, request, { ...context, emit }).catch((error: unknown) => {
+  const run = async (): Promise<Result> => operation.run(loaded, request, { ...context, emit });
+  const result = await withProgramFolders(loaded.config.tools, run).catch((error: unknown) => {
     throw systemFailure(error);
   });
   const warned = isWarned || hasWarnings(result) ? exitCodeWarnings : 0;

@@ -17,6 +17,7 @@ import { removeFile, writeNewFile } from '../../lib/held-files.ts';
 import { programVersion } from '../../lib/version.ts';
 import { attempt, failed, passed, warned } from './check.ts';
 import { checkIsolation } from './isolation.ts';
+import { checkPrograms } from './programs.ts';
 import type { DoctorCheck } from './request.ts';
 
 export async function checkHost(loaded: LoadedConfig, context: RunContext): Promise<readonly DoctorCheck[]> {
@@ -27,6 +28,7 @@ export async function checkHost(loaded: LoadedConfig, context: RunContext): Prom
     attempt('secret files', context, () => checkSecretFiles(loaded)),
     attempt('state folder', context, () => checkStateFolder(loaded.config.stateDir)),
     attempt('drill isolation', context, () => checkIsolation(loaded)),
+    attempt('programs', context, () => checkPrograms(loaded.config)),
     attempt('temporary folder', context, () => checkTemporaryFolder()),
   ]);
   return all.flat();

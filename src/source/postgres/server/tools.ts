@@ -1,13 +1,14 @@
 /**
  * Finds PostgreSQL's client programs. pg_dump refuses a server newer than itself and writes archives
  * that older pg_restores refuse, so the server's own major version is wanted, else the oldest newer
- * one. The versioned folders come before PATH: on Debian /usr/bin/pg_dump is a wrapper that may choose
- * another version than it says.
+ * one. A folder that the operator names comes first, then the versioned folders, then PATH: on Debian
+ * /usr/bin/pg_dump is a wrapper that may choose another version than it says.
  */
 import { accessSync, constants, readdirSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { runTool } from '../../../lib/exec.ts';
+import { programFolders } from '../../../lib/program-folders.ts';
 
 /** Absolute paths of the programs of one version. */
 export interface PostgresTools {
@@ -28,7 +29,14 @@ export interface FindToolsOptions {
 
 /** The programs that fit a server of this major version. Throws `tool` (16) when there are none. */
 export async function findTools(serverMajor: number, options: FindToolsOptions = {}): Promise<PostgresTools> {
-  return oldestFrom(serverMajor, `a server of version ${serverMajor}`, await installedTools(options));
+  const found = await installedTools(options);
+  return namedAmong(found, serverMajor) ?? oldestFrom(serverMajor, `a server of version ${serverMajor}`, found);
+}
+
+/** Those of the folder that the operator names, where they are as new as is needed. */
+function namedAmong(found: readonly PostgresTools[], wanted: number): PostgresTools | undefined {
+  const folder = namedFolder();
+  return found.find((each) => each.folder === folder && each.major >= wanted);
 }
 
 /**
@@ -40,7 +48,9 @@ export async function findRestoreTools(
   writer: string,
   options: FindToolsOptions = {},
 ): Promise<PostgresTools> {
-  return restoreToolsOf(await installedTools(options), serverMajor, writer);
+  const found = await installedTools(options);
+  const wanted = Math.max(serverMajor, Number.parseInt(writer, 10));
+  return namedAmong(found, wanted) ?? restoreToolsOf(found, serverMajor, writer);
 }
 
 /** The same, of those that are found. */
@@ -73,7 +83,11 @@ function oldestFrom<Found extends Versioned>(wanted: number, purpose: string, fo
 
 /** Every complete set of client programs on this machine, one for each version, the places looked at first winning. */
 export async function installedTools(options: FindToolsOptions = {}): Promise<PostgresTools[]> {
-  const folders = options.folder === undefined ? [...versionedFolders(), ...(await folderInPath())] : [options.folder];
+  const own = namedFolder();
+  const folders =
+    options.folder === undefined
+      ? [...(own === undefined ? [] : [own]), ...versionedFolders(), ...(await folderInPath())]
+      : [options.folder];
   const found = new Map<number, PostgresTools>();
   for (const folder of new Set(folders.filter(isComplete).map((each) => realpathSync(each)))) {
     const tools = await readTools(folder);
@@ -101,6 +115,16 @@ export function assertRestrictsPsql({ version, major }: Pick<PostgresTools, 'ver
     hint: `install PostgreSQL's client programs ${wanted} or newer, or restore into a new database`,
     state: 'nothing was changed',
   });
+}
+
+/** The folder that the operator names (tools.postgresBin), if it is there. */
+function namedFolder(): string | undefined {
+  const { postgres } = programFolders();
+  try {
+    return postgres === undefined ? undefined : realpathSync(postgres);
+  } catch {
+    return undefined;
+  }
 }
 
 /** A program on a disk that does not answer counts as missing; the run must not wait for it. */
