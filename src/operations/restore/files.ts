@@ -14,6 +14,7 @@ import { counted, formatBytes } from '../../lib/units.ts';
 import { factsOf } from '../backup-facts.ts';
 import type { RestoredComponent } from './request.ts';
 import { findFolder, type FoundFolder } from './marks.ts';
+import { placeOf, refuseMoved } from './root-place.ts';
 import { keptAs, swapFolders } from './swap-folders.ts';
 import { sizeOf, stampOf, type RestoreStep, type RestoreSubject } from './step.ts';
 
@@ -24,7 +25,7 @@ export async function planFiles(subject: RestoreSubject): Promise<RestoreStep[]>
   if (toDir !== undefined) {
     return [plain(subject, facts, toDir, { targetDir: toDir, ...(paths.length === 0 ? {} : { paths }) })];
   }
-  if (paths.length > 0 && intoLive) return [inPlace(subject, facts)];
+  if (paths.length > 0 && intoLive) return inPlace(subject, facts);
   if (paths.length > 0) {
     const targetDir = await besideFirst(subject, facts);
     return [plain(subject, facts, targetDir, { targetDir, paths })];
@@ -46,11 +47,34 @@ function plain(subject: RestoreSubject, facts: FilesFacts, to: string, wanted: W
   };
 }
 
-/** Chosen paths back to where they were taken from, each file replaced on its own. */
-function inPlace(subject: RestoreSubject, facts: FilesFacts): RestoreStep {
+/**
+ * Chosen paths back to where they were taken from, each file replaced on its own; what is below a root that is a link
+ * goes to where that leads.
+ */
+function inPlace(subject: RestoreSubject, facts: FilesFacts): RestoreStep[] {
   const { paths } = subject.request.files;
+  const linked = facts.roots.flatMap((root) => {
+    const below = paths.filter((path) => `${path}/`.startsWith(`${root.path}/`));
+    const live = below.length === 0 ? root.path : placeOf(root.path);
+    return live === root.path ? [] : [{ root, below, live }];
+  });
+  const rest = paths.filter((path) => !linked.some(({ below }) => below.includes(path)));
+  return [
+    ...(rest.length === 0 ? [] : [replaceAt(subject, facts, rest, { targetDir: '/' })]),
+    ...linked.map(({ root, below, live }) =>
+      replaceAt(subject, facts, below, { targetDir: live, stripPrefix: root.member }),
+    ),
+  ];
+}
+
+function replaceAt(
+  subject: RestoreSubject,
+  facts: FilesFacts,
+  paths: readonly string[],
+  to: Pick<Wanted, 'targetDir' | 'stripPrefix'>,
+): RestoreStep {
   return {
-    ...plain(subject, facts, '/', { targetDir: '/', paths, into: 'existing' }),
+    ...plain(subject, facts, to.targetDir, { ...to, paths, into: 'existing' }),
     action: 'replace chosen paths',
     replaces: {
       name: subject.manifest.target,
@@ -66,12 +90,12 @@ async function planRoot(
   root: FilesFacts['roots'][number],
 ): Promise<RestoreStep> {
   const { request } = subject;
-  const found = await findFolder(request.marks, root.path);
-  if (found !== undefined) {
-    return finishStep(subject, root.path, found);
-  }
   const state = await stateOf(root.path);
-  const beside = await freeName(`${root.path}_restored_${stampOf(subject.at)}`);
+  const isPutThere = request.files.intoLive || state === 'free';
+  const live = state !== 'file' && isPutThere ? placeOf(root.path) : root.path;
+  const found = await findFolder(request.marks, live);
+  if (found !== undefined) return finishStep(subject, live, found);
+  const beside = await freeName(`${live}_restored_${stampOf(subject.at)}`);
   const wanted = (targetDir: string): Wanted => ({ targetDir, stripPrefix: root.member });
   if (state === 'file') {
     const targetDir = await freeName(`${dirname(root.path)}/restored_${stampOf(subject.at)}`);
@@ -79,19 +103,18 @@ async function planRoot(
   }
   // Whole under a name of its own first: so the next attempt can tell what this one has done. A mount point can take no
   // other's place.
-  if (state === 'free' && request.marks !== undefined && !(await isMountPoint(root.path))) {
-    return {
-      ...plain(subject, facts, root.path, wanted(beside)),
-      run: (context) => restoreAndSwap(subject, facts, root.path, wanted(beside), context),
-    };
+  const swap = (context: RunContext): Promise<RestoredComponent> =>
+    restoreAndSwap(subject, facts, { root: root.path, live }, wanted(beside), context);
+  if (state === 'free' && request.marks !== undefined && !(await isMountPoint(live))) {
+    return { ...plain(subject, facts, live, wanted(beside)), run: swap };
   }
-  if (state === 'free') return plain(subject, facts, root.path, wanted(root.path));
+  if (state === 'free') return plain(subject, facts, live, wanted(live));
   if (!request.files.intoLive) return plain(subject, facts, beside, wanted(beside));
   return {
-    ...plain(subject, facts, root.path, wanted(beside)),
+    ...plain(subject, facts, live, wanted(beside)),
     action: 'restore beside, compare, swap',
-    replaces: { name: root.path, consequences: [swapConsequence(root.path)], saveBy: 'files' },
-    run: (context) => restoreAndSwap(subject, facts, root.path, wanted(beside), context),
+    replaces: { name: root.path, consequences: [swapConsequence(live)], saveBy: 'files' },
+    run: swap,
   };
 }
 
@@ -113,7 +136,7 @@ function swapConsequence(live: string): string {
 async function restoreAndSwap(
   subject: RestoreSubject,
   facts: FilesFacts,
-  live: string,
+  { root, live }: { readonly root: string; readonly live: string },
   wanted: Wanted,
   context: RunContext,
 ): Promise<RestoredComponent> {
@@ -123,6 +146,7 @@ async function restoreAndSwap(
   await marks?.note({ ...mark, whole: false });
   const restored = await restoreTo(subject, facts, wanted, live, context);
   await marks?.note({ ...mark, whole: true });
+  refuseMoved(root, live);
   await swapFolders(live, wanted.targetDir, kept);
   return { ...restored, ...keptAs(live, kept) };
 }

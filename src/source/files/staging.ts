@@ -6,13 +6,13 @@
 import { randomBytes } from 'node:crypto';
 import { type Stats, statSync } from 'node:fs';
 import { open, readdir, rename, statfs } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { LifeboatError, systemCodeOf } from '../../lib/errors.ts';
 import { runTool } from '../../lib/exec.ts';
 import { makePrivateFolder, type PrivateFolder, syncFolder } from '../../lib/fs.ts';
-import { HeldFolder } from '../../lib/held-folder.ts';
 import { checkMerge, merge } from './merge.ts';
 import type { Rights } from './restore-rights.ts';
+import { targetPlace } from './target-place.ts';
 
 export interface Staging {
   /** The private folder to write into. */
@@ -39,7 +39,7 @@ export interface StagingOptions {
 
 /** Runs `work` with a staging folder; it is gone afterwards unless it was committed (or is to be kept). */
 export async function withStaging<T>(options: StagingOptions, work: (staging: Staging) => Promise<T>): Promise<T> {
-  const target = resolveTarget(options.targetDir);
+  const target = targetPlace(options.targetDir, { create: true });
   const existing = await inspect(target, options.into);
   const isInside = existing !== undefined && (options.into === 'existing' || isMountPoint(target, existing));
   const name = `.restoring-${randomBytes(4).toString('hex')}`;
@@ -61,17 +61,6 @@ export async function withStaging<T>(options: StagingOptions, work: (staging: St
     throw kept(error, made.path);
   }
 }
-
-/** The target by its real path: links on the way to it must be the operator's; those below are not followed. */
-function resolveTarget(targetDir: string, links = 0): string {
-  const path = resolve(targetDir);
-  if (path === '/') return path;
-  using above = HeldFolder.open(dirname(path), { create: true, mode: 0o777, owner: 'ours' });
-  const linked = links < maxLinks ? above.targetOf(basename(path)) : undefined;
-  return linked === undefined ? join(above.path, basename(path)) : resolveTarget(linked, links + 1);
-}
-
-const maxLinks = 40;
 
 /** Undefined: the target is not there yet. */
 async function inspect(target: string, into: 'empty' | 'existing'): Promise<Stats | undefined> {
