@@ -1,6 +1,6 @@
 /** Programs of the servers in folders that the configuration names: what is taken, and what doctor says. */
 import assert from 'node:assert/strict';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { DoctorResult } from '../../src/operations/doctor/request.ts';
@@ -51,7 +51,11 @@ test('a drill of Valkey 9 with programs of a named folder; doctor names it, and 
   const settings = { targets: { main: { redis: { url: { env: 'REDIS_URL' } } } } };
   const write = (tools: object): void =>
     writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ ...settings, tools }));
-  write({ redisBin: programsOf('valkey-9') });
+  mkdirSync(join(bench.folder, 'own'));
+  for (const name of ['valkey-server', 'valkey-check-rdb']) {
+    copyFileSync(join(programsOf('valkey-9'), name), join(bench.folder, 'own', name));
+  }
+  write({ redisBin: 'own' });
   await bench.json('init');
   await bench.backup();
   const { checks } = await bench.json<DoctorResult>('doctor', { exitCode: 3 });

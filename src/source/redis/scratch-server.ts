@@ -7,11 +7,13 @@
 import { randomBytes } from 'node:crypto';
 import { link, lstat } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { runTool, ToolError, type RunningTool } from '../../lib/exec.ts';
 import { startIsolated, type Isolation } from '../../lib/isolation.ts';
+import { programFolders } from '../../lib/program-folders.ts';
 import { Secret } from '../../lib/secret.ts';
 import type { RedisConnection } from './connection.ts';
 import { connectRedis } from './connection.ts';
@@ -53,10 +55,14 @@ export interface ServerBinary {
   readonly version: ServerVersion;
 }
 
-/** The servers in PATH with their versions; may be none. */
+/** The servers in the folder that the operator names, and in PATH, with their versions; may be none. */
 export async function findServerBinaries(context: RunContext): Promise<ServerBinary[]> {
   const found: ServerBinary[] = [];
-  for (const file of ['redis-server', 'valkey-server']) {
+  const folder = programFolders().redis;
+  const names = ['redis-server', 'valkey-server'];
+  // By its path, so that a sandbox shows the program that may lie outside of the system's folders.
+  const named = folder === undefined ? [] : names.map((name) => join(folder, name));
+  for (const file of [...named, ...names]) {
     try {
       const { stdout } = await runTool({ file, args: ['--version'], signal: context.signal });
       const match = /^(Redis|Valkey) server v=(\S+)/m.exec(stdout);
