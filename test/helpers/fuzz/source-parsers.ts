@@ -39,6 +39,17 @@ function rdbSample(): Buffer {
     text('0123456789abcdef'),
     text('lp'),
     Buffer.from([1, 5, 6, 0]),
+    Buffer.from([243, 1, 65, 66, 67, 68, 2, 7, 0]),
+    keyOf(Buffer.from('numbered'), 27, undefined),
+    Buffer.from([0, 1, 5, 6, 1, 1, 0, 0, 3, 0, 10, 20, 1]),
+    text('producer'),
+    Buffer.from([1]),
+    text('first'),
+    Buffer.from([5, 6, 1, 0]),
+    keyOf(Buffer.from('array'), 28, undefined),
+    Buffer.from([2, 1, 5, 0, 0]),
+    text('text'),
+    Buffer.from([64, 200, 1, 0, 0, 0, 0, 0, 0, 0, 1]),
     Buffer.from([255]),
   ]);
 }
