@@ -20,6 +20,7 @@ import {
   readerOf,
   startRedis,
 } from '../helpers/servers/redis.ts';
+import { startSentinel } from '../helpers/servers/sentinel.ts';
 
 let server: TestRedis;
 let scratchDir: string;
@@ -294,6 +295,20 @@ test('probe tells version, identity and what stands in the way, and changes noth
   assert.match((await probe(addressOf(cluster), 'auto')).problems[0]?.message ?? '', /cluster mode/);
   await assert.rejects(backUp(addressOf(cluster)), { code: 'source', message: /cluster mode/ });
   await cluster.stop();
+});
+
+test('a Sentinel is no empty server: refused, whatever the method', async () => {
+  await using sentinel = await startSentinel(server);
+  const address = { url: new Secret(sentinel.url) };
+  for (const method of ['auto', 'replication', 'scan'] as const) {
+    await assert.rejects(backUp(address, method, undefined, scratchDir), {
+      code: 'source',
+      message: /is a Sentinel, which holds no data/,
+      hint: /GET-MASTER-ADDR-BY-NAME/,
+    });
+    const { problems } = await redisSource({ ...address, method, scratchDir }).probe(collectingContext());
+    assert.equal(problems.find(({ message }) => /Sentinel/.test(message))?.fatal, true);
+  }
 });
 
 /** Waits until a server has a replica. */

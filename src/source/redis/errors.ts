@@ -138,10 +138,24 @@ export function isRefusal(error: unknown): boolean {
   return /NOPERM|unknown (sub)?command|not allowed|is disabled|not supported|unsupported/i.test(messageOf(error));
 }
 
-/** What is refused everywhere: one node's snapshot would hold only its own slots. */
-export function clusterRefusal(endpoint: Pick<RedisEndpoint, 'text'>): LifeboatError {
-  return new LifeboatError('source', `Redis at ${endpoint.text} is in cluster mode, which is not supported`, {
-    hint: 'one node holds only a part of the keys; use a server that is not in cluster mode',
-    state: 'nothing was changed',
-  });
+/** What is refused everywhere, by INFO's sections server and cluster; undefined: nothing is. */
+export function modeRefusal(
+  info: ReadonlyMap<string, string>,
+  { text }: Pick<RedisEndpoint, 'text'>,
+): LifeboatError | undefined {
+  const state = 'nothing was changed';
+  if (info.get('cluster_enabled') === '1') {
+    return new LifeboatError('source', `Redis at ${text} is in cluster mode, which is not supported`, {
+      hint: 'one node holds only a part of the keys; use a server that is not in cluster mode',
+      state,
+    });
+  }
+  // It answers as an empty server does.
+  if (info.get('redis_mode') === 'sentinel') {
+    return new LifeboatError('source', `Redis at ${text} is a Sentinel, which holds no data`, {
+      hint: 'name the server that it watches: SENTINEL GET-MASTER-ADDR-BY-NAME <name> tells where that is now',
+      state,
+    });
+  }
+  return undefined;
 }

@@ -6,6 +6,7 @@ import type { Problem, SourceInfo } from '../source.ts';
 import type { RedisConnection } from './connection.ts';
 import { withRedis } from './connection.ts';
 import type { RedisEndpoint } from './endpoint.ts';
+import { modeRefusal } from './errors.ts';
 import type { InfoFields } from './server-info.ts';
 import { hasCommands, numberIn, readInfo, versionFrom } from './server-info.ts';
 
@@ -28,22 +29,17 @@ export function probeRedis(
       },
       estimatedBytes: numberIn(info, 'used_memory_dataset'),
       problems: [
-        ...stateProblems(info),
+        ...stateProblems(info, endpoint),
         ...(method === 'scan' ? [] : await replicationProblems(connection, endpoint, method)),
       ],
     };
   });
 }
 
-function stateProblems(info: InfoFields): Problem[] {
+function stateProblems(info: InfoFields, endpoint: RedisEndpoint): Problem[] {
   const problems: Problem[] = [];
-  if (info.get('cluster_enabled') === '1') {
-    problems.push({
-      message: 'the Redis server is in cluster mode',
-      hint: 'a cluster is not supported: one node holds only a part of the keys',
-      fatal: true,
-    });
-  }
+  const refusal = modeRefusal(info, endpoint);
+  if (refusal !== undefined) problems.push({ message: refusal.message, hint: refusal.hint ?? '', fatal: true });
   if (info.get('loading') === '1') {
     problems.push({
       message: 'the Redis server is still loading its data',

@@ -17,7 +17,7 @@ import { probeRedis } from './probe.ts';
 import type { RdbSummary } from './rdb/summary.ts';
 import { judgeRdb } from './rdb-checkers.ts';
 import { readPieces, summarizeFile } from './rdb-file.ts';
-import { clusterRefusal } from './errors.ts';
+import { modeRefusal } from './errors.ts';
 import { spoolByScan } from './scan.ts';
 import { ReplicationRefusedError } from './replication-errors.ts';
 import { openScratch } from './scratch.ts';
@@ -95,8 +95,9 @@ export async function takeRedisSnapshot(request: SnapshotRequest, context: RunCo
   const { endpoint, path } = request;
   const startedAt = new Date();
   const { server, limit } = await withRedis(endpoint, context.signal, async (connection) => {
-    const info = await readInfo(connection, 'memory', 'cluster');
-    if (info.get('cluster_enabled') === '1') throw clusterRefusal(endpoint);
+    const info = await readInfo(connection, 'server', 'memory', 'cluster');
+    const refusal = modeRefusal(info, endpoint);
+    if (refusal !== undefined) throw refusal;
     await requireSpace(request.folder, expectedBytes(info), 'the Redis snapshot');
     return { server: await readServerFacts(connection), limit: await snapshotLimit(endpoint, info, request.folder) };
   });

@@ -1,7 +1,7 @@
 /** What a restore has to know of the server it goes to, and the refusals that follow from it. */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RedisConnection } from './connection.ts';
-import { clusterRefusal } from './errors.ts';
+import { modeRefusal } from './errors.ts';
 import { hasCommands, numberIn, readConfig, readInfo, readKeyspace, versionFrom } from './server-info.ts';
 import type { ServerVersion } from './server-info.ts';
 
@@ -28,7 +28,8 @@ export interface TargetState {
 export async function inspectTarget(connection: RedisConnection): Promise<TargetState> {
   const info = await readInfo(connection, 'server', 'replication', 'cluster', 'memory', 'persistence');
   const { endpoint } = connection;
-  if (info.get('cluster_enabled') === '1') throw clusterRefusal(endpoint);
+  const refusal = modeRefusal(info, endpoint);
+  if (refusal !== undefined) throw refusal;
   if (info.get('role') === 'slave') throw replicaRefusal(endpoint.text, info.get('master_host') ?? '');
   if (info.get('loading') === '1') {
     throw new LifeboatError('source', `Redis at ${endpoint.text} is still loading its data`, {
