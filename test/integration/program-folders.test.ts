@@ -1,6 +1,6 @@
 /** Programs of the servers in folders that the configuration names: what is taken, and what doctor says. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { DoctorResult } from '../../src/operations/doctor/request.ts';
@@ -25,7 +25,7 @@ after(async () => {
 });
 
 test("PostgreSQL's programs in a named folder are taken where they fit, else those of packages", async () => {
-  const folder = programsOf('postgres-17');
+  const folder = realpathSync(programsOf('postgres-17'));
   await withProgramFolders({ postgres: folder, redis: undefined }, async () => {
     assert.deepEqual([(await findTools(15)).major, (await findTools(17)).folder], [17, folder]);
     await assert.rejects(findTools(99), { code: 'tool' });
