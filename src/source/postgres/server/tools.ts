@@ -48,9 +48,7 @@ export async function findRestoreTools(
   writer: string,
   options: FindToolsOptions = {},
 ): Promise<PostgresTools> {
-  const found = await installedTools(options);
-  const wanted = Math.max(serverMajor, Number.parseInt(writer, 10));
-  return namedAmong(found, wanted) ?? restoreToolsOf(found, serverMajor, writer);
+  return restoreToolsOf(await installedTools(options), serverMajor, writer);
 }
 
 /** The same, of those that are found. */
