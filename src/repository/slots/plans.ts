@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { Repository } from '../repository.ts';
 import { allSlotNames, putDocument, readDocuments, slotNames } from './documents.ts';
-import { planKey, type ScheduleKey, type SlotName } from './names.ts';
+import { planKey, scheduleFolder, type ScheduleKey, type SlotName } from './names.ts';
 import { namesOf } from './records.ts';
 
 const planSchema = z.object({
@@ -35,7 +35,8 @@ export interface PublishedPlan extends Plan, ScheduleKey {}
 
 /** The one in force; undefined: none was published. */
 export async function readPlan(repository: Repository, of: ScheduleKey): Promise<Plan | undefined> {
-  return newest(repository, of, await slotNames(repository, of));
+  // In the order of names they come after all records.
+  return newest(repository, of, await slotNames(repository, of, `${scheduleFolder(of)}plan`));
 }
 
 /** All that are in force, switched off ones too, and the names of their records. */
