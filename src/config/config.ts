@@ -108,6 +108,8 @@ export interface PostgresConfig {
   /** Tables larger than this are dumped apart. */
   readonly bigTableBytes: number;
   readonly lockWaitTimeoutMs: number;
+  /** Names of extensions whose functions in C queries of ours may run, besides those of PostgreSQL itself. */
+  readonly trustedExtensions: readonly string[];
   /** Physical backups, when configured. */
   readonly base: Readonly<Record<string, never>> | undefined;
 }

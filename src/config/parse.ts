@@ -233,6 +233,7 @@ async function parsePostgres(
     databases: postgres.databases ?? [database ?? '*'],
     bigTableBytes: postgres.bigTableMiB * 1024 * 1024,
     lockWaitTimeoutMs: postgres.lockWaitTimeoutSeconds * 1000,
+    trustedExtensions: postgres.trustedExtensions,
     base: postgres.base === undefined ? undefined : {},
   };
 }

@@ -5,6 +5,9 @@ import { path, positive, secondsOfWaiting, secretSchema, texts } from './schema-
 /** Names of targets. */
 export const targetNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
+/** What PostgreSQL takes for one: a file of its own, whose name also holds versions behind "--". */
+const extensionNamePattern = /^(?!-)(?!.*--)[^\s/\\\p{Cc}"']{1,63}(?<!-)$/u;
+
 const retentionPolicySchema = z
   .strictObject({
     days: positive.optional().describe('keep backups younger than this many days'),
@@ -56,6 +59,13 @@ export const targetSchema = z
         lockWaitTimeoutSeconds: secondsOfWaiting
           .default(60)
           .describe('how long a dump waits for a lock, in seconds; at most a week'),
+        trustedExtensions: z
+          .array(z.string().regex(extensionNamePattern, 'must be the name of an extension'))
+          .default([])
+          .describe(
+            'extensions whose functions in C a query of lifeboat may run, besides those of PostgreSQL itself: tables ' +
+              'that use them (such as those of "postgis") are counted by a query, and not by COPY, which is slower',
+          ),
         base: z.strictObject({}).optional().describe('take physical backups too where all components are taken'),
       })
       .optional()

@@ -136,18 +136,21 @@ test('every table is counted and summed, in the way that is safe for it', async 
   const { tables: recorded, uncounted } = await recordedFacts();
   const counts = recorded.map(({ name, rows, method }) => [name, rows, method]);
   const expected = [...Object.keys(tables), 'part'].map((name) => [name, String(rowsEach), 'copy']);
-  expected.push(['ordinary', '70', 'record'], ['ordinary_view', '70', 'count']);
+  expected.push(['ordinary', '70', 'record']);
   assert.deepEqual(
     counts,
     expected.toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1)),
   );
   assert.equal(new Set(recorded.map(({ fingerprint }) => fingerprint)).size > 3, true);
-  assert.deepEqual(uncounted, [{ schema: 'public', name: 'trapped_view' }]);
+  // A view that is materialized can neither be copied nor held still.
+  const views = ['ordinary_view', 'trapped_view'].map((name) => ({ schema: 'public', name }));
+  assert.deepEqual(uncounted, views);
 });
 
 test('a restore beside is compared exactly, and what could not be counted is said', async () => {
   const { components } = await bench.restore('restore latest --only database');
   await hostile.spoils();
+  // The restore has made a superuser of the owner, so that the ordinary view is in nobody else's hands.
   assert.match(components[0]?.summary ?? '', /^17 tables, /);
 });
 
@@ -161,7 +164,9 @@ test('what is compared finds one changed value, and runs nothing of theirs', asy
   };
   const { found, notes } = await verify();
   assert.deepEqual(found, []);
-  assert.deepEqual(notes, [`"public"."trapped_view" was not compared: counting it could run code of its owner's`]);
+  assert.deepEqual(notes, [
+    `not compared, since a count could run code of an owner's: "public"."ordinary_view", "public"."trapped_view"`,
+  ]);
   await asOwner("UPDATE index_expression SET note = 'other' WHERE n = 7; DELETE FROM generated WHERE n = 7");
   assert.deepEqual((await verify()).found, ['"public"."generated" rows', '"public"."index_expression" content']);
   assert.deepEqual(await hostile.spoils(), []);

@@ -15,7 +15,7 @@ import type { RestoreSubject } from './step.ts';
 
 /** One database, or chosen tables or rows of it, into `name`. */
 export async function restoreOne(
-  { config, request, reader, component }: RestoreSubject,
+  { config, target, request, reader, component }: RestoreSubject,
   facts: PostgresFacts,
   database: string,
   url: PostgresUrl,
@@ -37,6 +37,7 @@ export async function restoreOne(
     noAcl: noAcl === true,
     keepFailed: keepFailed === true,
     subscriptions: subscriptions === true,
+    trustedExtensions: target?.postgres?.trustedExtensions,
   };
   context.emit({ type: 'step', component: component.name, message: `restoring database ${database} as ${name}` });
   const onCreated = async (oid: string): Promise<void> =>

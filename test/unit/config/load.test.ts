@@ -431,4 +431,18 @@ test('without a home the state folder is made at once, for us alone, or refused'
   } finally {
     await rm(path, { recursive: true, force: true });
   }
+
+  test('extensions are trusted by names that can be names', async () => {
+    const withNames = async (trustedExtensions: unknown): Promise<string> =>
+      withFile({ targets: { main: { postgres: { url: 'postgres://h/d', trustedExtensions } } } });
+    const names = ['postgis', 'uuid-ossp', 'Ünï'];
+    const { config } = await load({}, { cwd: await withNames(names) });
+    assert.deepEqual(config.targets.get('main')?.postgres?.trustedExtensions, names);
+    for (const wrong of ['', '-x', 'x-', 'a--b', 'a/b', "a'b", 'a b', 'a\n']) {
+      assert.match(
+        await faultsOf(load({}, { cwd: await withNames([wrong]) })),
+        /trustedExtensions\.0: must be the name of an extension/,
+      );
+    }
+  });
 });

@@ -27,6 +27,8 @@ export interface DatabaseDumpOptions {
   readonly prefix: string;
   readonly bigTableBytes: number;
   readonly lockWaitTimeoutMs: number;
+  /** As for readUnplannable(). */
+  readonly trustedExtensions?: readonly string[] | undefined;
   /** Sessions that read counts and fingerprints. */
   readonly fingerprintJobs: number;
 }
@@ -52,7 +54,7 @@ export async function openDatabaseDump(options: DatabaseDumpOptions, context: Ru
   const { connection } = snapshot;
   connection.lost.addEventListener('abort', () => stop.abort(connection.lost.reason), { once: true });
   try {
-    const relations = await listRelations(connection);
+    const relations = await listRelations(connection, options.trustedExtensions);
     const catalog = await readCatalogFacts(connection);
     const parts = planParts(relations, options.bigTableBytes, options.prefix);
     const commands = dumpCommands(parts, await readOwnedSequences(connection));
@@ -116,7 +118,8 @@ async function finish({
       },
       artifacts: { schema: parts.schema, data: parts.data, tables: big },
       ...rows.value,
-      ...tellUncounted(relations, options.database, context),
+      ...trustedBy(options),
+      ...tellUncounted(relations, rows.value.tables, options.database, context),
     };
   } finally {
     await snapshot.connection.close();
@@ -155,6 +158,7 @@ async function readRows(
       snapshot: snapshot.name,
       lockTimeoutMs: options.lockWaitTimeoutMs,
       toolFolder: options.tools.folder,
+      trustedExtensions: options.trustedExtensions,
       signal,
     });
     const [first] = connections;
@@ -163,6 +167,10 @@ async function readRows(
   } finally {
     await Promise.all(connections.map((connection) => connection.close()));
   }
+}
+
+function trustedBy({ trustedExtensions = [] }: DatabaseDumpOptions): Pick<DatabaseFacts, 'trustedExtensions'> {
+  return trustedExtensions.length === 0 ? {} : { trustedExtensions: [...trustedExtensions] };
 }
 
 /** The programs of all parts: artifacts to hand out, and one promise for the end of all. */

@@ -156,6 +156,8 @@ async function readDatabase(
       url: options.url,
       snapshot: name,
       toolFolder: options.programs,
+      // Of a superuser; nobody else writes there.
+      isAlone: true,
       signal: context.signal,
     });
     const artifacts = {
@@ -168,7 +170,7 @@ async function readDatabase(
       snapshot: { name, ...(lsn === undefined ? {} : { lsn }), takenAt },
       artifacts,
       tables,
-      ...tellUncounted(relations, connection.database, context),
+      ...tellUncounted(relations, tables, connection.database, context),
       largeObjects: await readLargeObjects(connection),
     };
     return { facts, commands };

@@ -25,6 +25,8 @@ export interface PostgresSourceOptions {
   /** Tables larger than this (on disk, with TOAST) get an archive of their own. */
   readonly bigTableBytes: number;
   readonly lockWaitTimeoutMs: number;
+  /** Extensions whose functions in C may be run by queries, besides PostgreSQL's own. */
+  readonly trustedExtensions?: readonly string[] | undefined;
   /** Folder of the client programs; default: found by the server's version. */
   readonly toolFolder?: string | undefined;
 }

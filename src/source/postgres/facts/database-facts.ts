@@ -8,7 +8,10 @@ import type { DatabaseFacts } from './facts.ts';
 import type { DatabaseGrant } from './access-list.ts';
 
 /** All facts but those that the dump itself adds. */
-export type CatalogFacts = Omit<DatabaseFacts, 'snapshot' | 'artifacts' | 'tables' | 'largeObjects'>;
+export type CatalogFacts = Omit<
+  DatabaseFacts,
+  'snapshot' | 'artifacts' | 'tables' | 'largeObjects' | 'trustedExtensions'
+>;
 
 /** Reads the catalogs of the session's database. Throws `source` (13). */
 export async function readCatalogFacts(connection: Connection): Promise<CatalogFacts> {

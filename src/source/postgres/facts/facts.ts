@@ -63,6 +63,8 @@ const databaseFacts = z.strictObject({
     tables: z.array(z.strictObject({ artifact: z.string(), schema: z.string(), name: z.string() })),
   }),
   tables: z.array(tableFacts),
+  /** Extensions that the configuration trusted: tables that lead to functions of these were counted by a query. */
+  trustedExtensions: z.array(z.string()).min(1).optional(),
   /** Relations (nearly always materialized views) that were not counted: that could have run code of their owner's. */
   uncounted: z.array(z.strictObject({ schema: z.string(), name: z.string() })).optional(),
   largeObjects: z.strictObject({

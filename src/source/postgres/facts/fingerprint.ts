@@ -1,32 +1,18 @@
 /**
- * Row counts and fingerprints of tables. A fingerprint is the sum of one 64-bit hash a row, so it does
- * not depend on the rows' order on disk; each row's hash is hashed once more before it is summed,
- * because PostgreSQL combines the columns of a record linearly: without that, values swapped between
- * two rows would cancel out. What PostgreSQL itself calls equal counts as equal (1.0 and 1.00), but for
- * letter case. Columns stand in the order of their names (a restore may move columns of
- * inheritance children); dropped columns do not count.
- *
- * Cost, 1.5 M rows of nine columns, 370 MB: count(*) alone 0.12 s, this 0.8 s, COPY of the same table
- * 1.35 s, a hash of each row's text 2.1 s. sum(bigint) adds in 128 bits; a cast of each hash to numeric
- * would cost a tenth more, a whole-row variable in place of ROW(…) as much.
- *
- * A table on which no SELECT may be planned (see plannable.ts) is read by COPY and summed by us.
+ * Row counts and fingerprints of tables: by a SELECT (count-sql.ts) where no function of anybody's can be run by it, so
+ * where the catalog leads to none (plannable.ts) and cannot change before the SELECT is planned (plan-guard.ts). All
+ * other tables are read by COPY, which plans nothing, and summed by us.
  */
 import { forEachSideBySide } from '../../../lib/concurrency.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
-import { isSpeakable, quoteIdentifier, quoteLiteral, quoteQualified } from '../server/quote.ts';
+import { quoteLiteral } from '../server/quote.ts';
+import { type CountOptions, countBatch } from './count-batch.ts';
 import type { TableFacts } from './facts.ts';
 import { pinSettings } from './pinned-settings.ts';
-import {
-  type Relation,
-  type RelationColumn,
-  compareNames,
-  isUncountable,
-  listRelations,
-  namesOf,
-} from './relations.ts';
-import { type CopySettings, sumByCopy } from './table-copy.ts';
+import { PlanGuard } from './plan-guard.ts';
+import { TableCopies } from './table-copy.ts';
+import { type Relation, compareNames, listRelations } from './relations.ts';
 
 export type FingerprintMethod = TableFacts['method'];
 
@@ -45,6 +31,10 @@ export interface FingerprintOptions {
   readonly onUncounted?: (table: { readonly schema: string; readonly name: string }) => void;
   /** Where psql is, for tables that are copied; default: found by version. */
   readonly toolFolder?: string | undefined;
+  /** As for readUnplannable(). */
+  readonly trustedExtensions?: readonly string[] | undefined;
+  /** Nobody else has a session there (a throwaway server), so definitions stay as they are. Default false. */
+  readonly isAlone?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -57,35 +47,52 @@ export async function fingerprintTables(url: PostgresUrl, options: FingerprintOp
   try {
     const first = await openReader(url, options);
     connections.push(first);
-    const relations = (await listRelations(first)).filter((each) => options.only?.(each) ?? true);
+    const relations = (await listRelations(first, options.trustedExtensions)).filter(
+      (each) => options.only?.(each) ?? true,
+    );
     const wanted = Math.min(options.jobs ?? 1, relations.length);
     while (connections.length < wanted) connections.push(await openReader(url, options));
-    relations.filter(isUncountable).forEach((each) => options.onUncounted?.(each));
-    return await fingerprintRelations(connections, relations, { ...options, url });
+    const found = await fingerprintRelations(connections, relations, { ...options, url });
+    relations.filter(isMissingFrom(found)).forEach((each) => options.onUncounted?.(each));
+    return found;
   } finally {
     await Promise.all(connections.map((connection) => connection.close()));
   }
 }
 
-export interface RelationOptions extends CopySettings, Pick<FingerprintOptions, 'method'> {}
+/** For relations that were asked for and are not in the answer: what is in them cannot be told. */
+export function isMissingFrom(found: readonly TableFacts[]): (relation: Relation) => boolean {
+  const known = new Set(found.map(({ schema, name }) => JSON.stringify([schema, name])));
+  return ({ schema, name }) => !known.has(JSON.stringify([schema, name]));
+}
 
 /**
  * The same on sessions that are there, each inside a transaction with the wanted snapshot and prepared by
- * pinSettings(). Relations that cannot be counted (isUncountable) are left out.
+ * pinSettings(); none of them has used any of the tables yet. Relations that can be neither queried nor copied are left
+ * out.
  */
 export async function fingerprintRelations(
   connections: readonly Connection[],
   relations: readonly Relation[],
-  options: RelationOptions,
+  options: CountOptions,
 ): Promise<TableFacts[]> {
-  const biggestFirst = relations.filter((each) => !isUncountable(each)).sort((a, b) => b.bytes - a.bytes);
+  const [first] = connections;
+  if (first === undefined) throw new Error('there is no session to count with');
+  await using guard = new PlanGuard({ ...options, database: first.database });
+  await using copies = new TableCopies(options);
   const idle = [...connections];
   const found: TableFacts[] = [];
-  await forEachSideBySide(biggestFirst, connections.length, async (relation) => {
+  const later: Relation[] = [];
+  const count = async (batch: readonly Relation[], isPatient: boolean): Promise<void> => {
     const connection = idle.pop() as Connection;
-    found.push(await fingerprintRelation(connection, relation, options));
+    const counted = await countBatch({ connection, guard, copies, isPatient }, batch, options);
+    found.push(...counted.found);
+    later.push(...counted.refused);
     idle.push(connection);
-  });
+  };
+  const biggestFirst = relations.toSorted((a, b) => b.bytes - a.bytes);
+  await forEachSideBySide(inBatches(biggestFirst), connections.length, (batch) => count(batch, false));
+  await forEachSideBySide(later.splice(0), connections.length, (relation) => count([relation], true));
   return found.sort(byName);
 }
 
@@ -102,78 +109,22 @@ async function openReader(url: PostgresUrl, { database, snapshot, signal }: Fing
   }
 }
 
-function bestMethod(relation: Relation, serverVersionNum: number): FingerprintMethod {
-  if (!relation.isPlannable) return 'copy';
-  // What a materialized view holds is made anew by a restore, and may differ from what it held.
-  if (relation.columns.length === 0 || relation.kind === 'm' || !isSpeakable(...namesOf(relation))) return 'count';
-  return serverVersionNum >= 140000 ? 'record' : 'text';
-}
+/** Together no more work than a small table; each costs a round to the server, and all of them one look. */
+const batchTables = 100;
+const batchBytes = 8 * 1024 ** 2;
 
-async function fingerprintRelation(
-  connection: Connection,
-  relation: Relation,
-  options: RelationOptions,
-): Promise<TableFacts> {
-  const { schema, name, kind, bytes } = relation;
-  const wanted = options.method?.(relation) ?? bestMethod(relation, connection.serverVersionNum);
-  const facts = { schema, name, kind, bytes };
-  if (wanted !== 'copy' && relation.isPlannable) return { ...facts, ...(await query(connection, relation, wanted)) };
-  const { rows, sum } = await sumByCopy(connection, relation, options);
-  // By another method it can only be counted.
-  return wanted === 'copy' ? { ...facts, rows, method: 'copy', fingerprint: sum } : { ...facts, rows, method: 'count' };
-}
-
-async function query(
-  connection: Connection,
-  relation: Relation,
-  method: FingerprintMethod,
-): Promise<Pick<TableFacts, 'rows' | 'method' | 'fingerprint'>> {
-  const { schema, name } = relation;
-  const [row] = await connection.query(
-    isSpeakable(schema, name)
-      ? `SELECT count(*) AS rows, ${sumOf(relation, method)} AS fingerprint FROM ONLY ${quoteQualified(schema, name)} t`
-      : countByOid(relation.oid),
-  );
-  const rows = row?.['rows'] ?? '';
-  return method === 'count' ? { rows, method } : { rows, method, fingerprint: row?.['fingerprint'] ?? '0' };
-}
-
-/**
- * Lets the server itself write the name. A setting carries the result, since a read-only transaction can make no
- * function.
- */
-function countByOid(oid: string): string {
-  return `DO $$ DECLARE rows text; BEGIN
-      EXECUTE format('SELECT count(*) FROM ONLY %s', ${oid}::oid::regclass) INTO rows;
-      PERFORM set_config('lifeboat.rows', rows, true);
-    END $$;
-    SELECT current_setting('lifeboat.rows') AS rows`;
-}
-
-function sumOf({ columns }: Relation, method: FingerprintMethod): string {
-  if (method === 'count') return 'NULL';
-  if (method === 'text') {
-    return (
-      `sum(hashtextextended(ROW(${columns.map(({ name }) => `t.${quoteIdentifier(name)}`).join(', ')})::text ` +
-      'COLLATE "C", 0))'
-    );
+function* inBatches(relations: readonly Relation[]): Generator<readonly Relation[], void, void> {
+  let batch: Relation[] = [];
+  let bytes = 0;
+  for (const relation of relations) {
+    if (batch.length === batchTables || (batch.length > 0 && bytes + relation.bytes > batchBytes)) {
+      yield batch;
+      [batch, bytes] = [[], 0];
+    }
+    batch.push(relation);
+    bytes += relation.bytes;
   }
-  return `sum(hashint8extended(${recordHash(columns.flatMap(hashedColumn))}, 0))`;
-}
-
-/** PostgreSQL's limit is 1664; shapes of arrays can double a table's 1600 columns. */
-const maxRowEntries = 1600;
-
-function recordHash(entries: readonly string[]): string {
-  if (entries.length <= maxRowEntries) return `hash_record_extended(ROW(${entries.join(', ')}), 0)`;
-  return recordHash([recordHash(entries.slice(0, maxRowEntries)), ...entries.slice(maxRowEntries)]);
-}
-
-function hashedColumn({ name, as }: RelationColumn): string[] {
-  const column = `t.${quoteIdentifier(name)}`;
-  if (as === 'value') return [column];
-  if (as === 'array') return [column, `array_dims(${column}) COLLATE "C"`];
-  return [as === 'bytes' ? `${column} COLLATE "C"` : `${column}::text COLLATE "C"`];
+  if (batch.length > 0) yield batch;
 }
 
 function byName(a: TableFacts, b: TableFacts): number {

@@ -8,17 +8,27 @@
 import type { Connection } from '../server/connection.ts';
 import { quoteLiteral } from '../server/quote.ts';
 
-/** OIDs of the relations of this database on which no SELECT may be planned. Throws `source` (13). */
-export async function readUnplannable(connection: Connection): Promise<ReadonlySet<string>> {
-  const rows = await connection.query(unplannableSql);
+/**
+ * OIDs of the relations of this database on which no SELECT may be planned. `trusted`: names of extensions besides
+ * those of PostgreSQL's own. Throws `source` (13).
+ */
+export async function readUnplannable(
+  connection: Connection,
+  trusted: readonly string[] = [],
+): Promise<ReadonlySet<string>> {
+  const rows = await connection.query(unplannableSql([...trustedExtensions, ...trusted]));
   return new Set(rows.map((row) => row['oid'] ?? ''));
 }
 
 /**
  * Extensions of PostgreSQL's own that only compute with what they are given (others run SQL from their arguments).
- * Their functions are trusted where they are in C, which only a superuser can make: an extension that a
- * database's owner may create belongs to that owner, who can add functions of theirs to it. Constructors of ranges
- * are PostgreSQL's own, too: an internal part of the type.
+ *
+ * Of these, and of those that the administrator names, functions in C are trusted and no others. Only a superuser can
+ * make one, so a name that is trusted lends nothing to who owns the extension and may add functions of theirs to it:
+ * whoever created it, which for a "trusted" extension is the database's owner. Nor would it help to trust all of an
+ * extension that a superuser owns: its functions in SQL find others by search_path, which is PostgreSQL's own in our
+ * sessions, so that planning them would fail. Constructors of ranges are PostgreSQL's own, too: an internal part of the
+ * type.
  */
 const trustedExtensions = [
   'bloom',
@@ -39,7 +49,7 @@ const trustedExtensions = [
 ];
 
 /** PostgreSQL's FirstNormalObjectId: what initdb makes is below. */
-const firstOid = 16384;
+export const firstOid = 16384;
 
 /** Not what is run or folded when a query is planned, and not what only holds other things together. */
 const passedOver = ['pg_trigger', 'pg_event_trigger', 'pg_extension', 'pg_publication', 'pg_subscription'];
@@ -49,7 +59,7 @@ const passedOver = ['pg_trigger', 'pg_event_trigger', 'pg_extension', 'pg_public
  * table); a relation leads only to its row type, to its table and to its partitions: who references a table by a
  * foreign key or reads it in a view does not run what hangs on it.
  */
-const unplannableSql = `
+const unplannableSql = (trusted: readonly string[]): string => `
   WITH RECURSIVE reached(classid, objid) AS (
     SELECT 'pg_proc'::regclass::oid, p.oid
     FROM pg_proc p
@@ -59,7 +69,7 @@ const unplannableSql = `
         SELECT FROM pg_depend d
         LEFT JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
         WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-          AND (d.deptype = 'e' AND e.extname IN (${trustedExtensions.map(quoteLiteral).join(', ')})
+          AND (d.deptype = 'e' AND e.extname IN (${trusted.map(quoteLiteral).join(', ')})
             OR d.deptype = 'i' AND d.refclassid = 'pg_type'::regclass)))
     UNION
     SELECT n.classid, n.objid

@@ -1,8 +1,9 @@
 /**
- * Counts and sums a table without a query on it: its rows come by a plain COPY, which PostgreSQL runs without its
- * planner, through psql into our hash. For tables whose owner's functions a planner would run (see plannable.ts);
- * slower than PostgreSQL's own hash, and as exact.
+ * Counts and sums tables without a query on them: rows come by a plain COPY, which PostgreSQL runs without its planner,
+ * through psql into our hash. For tables whose owner's functions a planner could run (see plannable.ts); slower than
+ * PostgreSQL's own hash, and as exact. A psql serves one table after the other.
  */
+import { randomBytes } from 'node:crypto';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { type RunningTool, ToolError } from '../../../lib/exec.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
@@ -18,7 +19,7 @@ import type { Relation } from './relations.ts';
 /** How the sessions that copy come to the same database and moment as the others. */
 export interface CopySettings {
   readonly url: PostgresUrl;
-  /** An exported snapshot; default: one of its own for each table. */
+  /** An exported snapshot; default: one of its own for each session. */
   readonly snapshot?: string | undefined;
   /** Default: waits for ever. */
   readonly lockTimeoutMs?: number | undefined;
@@ -36,56 +37,117 @@ export interface CopiedSum {
 /** What is copied; without columns, all that are stored and not generated. */
 export type CopiedTable = Pick<Relation, 'schema' | 'name' | 'columns'>;
 
-/**
- * Reads the table through psql, in the database of `connection`. Throws `source` (13), `tool` (16) where there is no
- * psql.
- */
-export async function sumByCopy(
-  connection: Connection,
-  table: CopiedTable,
-  settings: CopySettings,
-): Promise<CopiedSum> {
-  const sum = new LineSum();
-  for await (const piece of copyOut(connection, table, settings)) sum.add(piece);
-  return { rows: sum.lines.toString(), sum: sum.sum.toString() };
+/** As many psqls as there are tables copied side by side; each is started when first needed, and all end with it. */
+export class TableCopies implements AsyncDisposable {
+  readonly #settings: CopySettings;
+  readonly #idle: CopySession[] = [];
+  readonly #all: CopySession[] = [];
+
+  constructor(settings: CopySettings) {
+    this.#settings = settings;
+  }
+
+  /** Reads the table, in the database of `connection`. Throws `source` (13), `tool` (16) where there is no psql. */
+  async sum(connection: Connection, table: CopiedTable): Promise<CopiedSum> {
+    const session = this.#idle.pop() ?? (await this.#open(connection));
+    const sum = new LineSum();
+    for await (const piece of session.copy(table)) sum.add(piece);
+    this.#idle.push(session);
+    return { rows: sum.lines.toString(), sum: sum.sum.toString() };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#all.map((session) => session.end()));
+  }
+
+  async #open(connection: Connection): Promise<CopySession> {
+    const session = new CopySession(connection, await psqlFor(connection, this.#settings), this.#settings);
+    this.#all.push(session);
+    return session;
+  }
 }
 
-/** Whether there is a row in it; reads no more than its first ones. Throws as sumByCopy(). */
+/** Whether there is a row in it; reads no more than its first ones. Throws as TableCopies.sum(). */
 export async function hasRowsByCopy(
   connection: Connection,
   table: CopiedTable,
   settings: CopySettings,
 ): Promise<boolean> {
-  for await (const piece of copyOut(connection, table, settings)) if (piece.length > 0) return true;
-  return false;
-}
-
-/** Rows in COPY's text format, a line each; throws also after the last one if psql failed. Leaving early ends psql. */
-async function* copyOut(
-  connection: Connection,
-  table: CopiedTable,
-  settings: CopySettings,
-): AsyncGenerator<Uint8Array, void, void> {
-  const psql = await psqlFor(connection, settings);
-  let isRead = false;
+  const session = new CopySession(connection, await psqlFor(connection, settings), settings);
   try {
-    psql.stdin?.end(script(connection, table, settings));
-    if (psql.stdout !== null) for await (const piece of psql.stdout) yield piece as Buffer;
-    isRead = true;
-    await psql.result;
-  } catch (error) {
-    throw error instanceof ToolError ? unread(error, connection, table) : error;
+    for await (const piece of session.copy(table)) if (piece.length > 0) return true;
+    return false;
   } finally {
-    if (!isRead) psql.kill('SIGTERM');
-    await psql.result.catch(() => {});
+    await session.end();
   }
 }
 
-/** SQL as psql reads it: in quotes it looks for nothing of its own. */
-function script(connection: Connection, { schema, name, columns }: CopiedTable, settings: CopySettings): string {
-  // Generated columns cannot be copied; they follow from the others.
+const lineFeed = 10;
+
+class CopySession {
+  readonly #connection: Connection;
+  readonly #psql: RunningTool;
+  readonly #pieces: AsyncIterator<Uint8Array>;
+
+  constructor(connection: Connection, psql: RunningTool, settings: CopySettings) {
+    this.#connection = connection;
+    this.#psql = psql;
+    if (psql.stdin === null || psql.stdout === null) throw new Error('psql was started without pipes');
+    psql.result.catch(() => {});
+    // What it says of a psql that is gone, its result says better.
+    psql.stdin.on('error', () => {});
+    psql.stdin.write(beginning(connection, settings));
+    this.#pieces = (psql.stdout as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  }
+
+  /** Rows in COPY's text format, a line each; throws also after the last one if psql failed. */
+  async *copy(table: CopiedTable): AsyncGenerator<Uint8Array, void, void> {
+    // Nobody can have put such a line into a table: it is made up only now.
+    const end = randomBytes(16).toString('hex');
+    this.#psql.stdin?.write(`${copySql(table)};\nCOPY (SELECT '${end}') TO STDOUT;\n`);
+    const mark = Buffer.from(`${end}\n`);
+    let held: Uint8Array = new Uint8Array();
+    let before = lineFeed;
+    for (;;) {
+      const next = await this.#pieces.next();
+      if (next.done === true) throw await this.#failure(table);
+      const all = held.length === 0 ? next.value : Buffer.concat([held, next.value]);
+      const rest = Math.max(0, all.length - mark.length);
+      const isAtLineStart = (rest === 0 ? before : all[rest - 1]) === lineFeed;
+      if (rest > 0) yield all.subarray(0, rest);
+      if (isAtLineStart && mark.equals(all.subarray(rest))) return;
+      before = rest === 0 ? before : (all[rest - 1] ?? lineFeed);
+      held = all.subarray(rest);
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#psql.kill('SIGTERM');
+    await this.#psql.result.catch(() => {});
+  }
+
+  async #failure({ schema, name }: CopiedTable): Promise<unknown> {
+    const cause: unknown = await this.#psql.result.then(
+      () => new Error('psql ended early'),
+      (error: unknown) => error,
+    );
+    if (!(cause instanceof ToolError)) return cause;
+    const table = quoteQualified(schema, name);
+    return new LifeboatError('source', `cannot read table ${table} at ${this.#connection.server}: ${cause.message}`, {
+      retryable: true,
+      cause,
+    });
+  }
+}
+
+/** SQL as psql reads it: in quotes it looks for nothing of its own. Generated columns follow from the others. */
+function copySql({ schema, name, columns }: CopiedTable): string {
   const copied = columns.filter(({ isGenerated }) => !isGenerated).map((column) => quoteIdentifier(column.name));
   const list = copied.length === 0 ? '' : ` (${copied.join(', ')})`;
+  return `COPY ${quoteQualified(schema, name)}${list} TO STDOUT`;
+}
+
+function beginning(connection: Connection, settings: CopySettings): string {
   const limits = ['statement_timeout', 'idle_in_transaction_session_timeout'].concat(
     connection.serverVersionNum >= 170_000 ? ['transaction_timeout'] : [],
   );
@@ -95,8 +157,6 @@ function script(connection: Connection, { schema, name, columns }: CopiedTable, 
     `SET lock_timeout = ${Math.round(settings.lockTimeoutMs ?? 0)}`,
     'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
     ...(settings.snapshot === undefined ? [] : [`SET TRANSACTION SNAPSHOT ${quoteLiteral(settings.snapshot)}`]),
-    `COPY ${quoteQualified(schema, name)}${list} TO STDOUT`,
-    'COMMIT',
   ]
     .map((statement) => `${statement};\n`)
     .join('');
@@ -106,12 +166,4 @@ async function psqlFor(connection: Connection, settings: CopySettings): Promise<
   const { psql } = await findTools(Math.trunc(connection.serverVersionNum / 10_000), { folder: settings.toolFolder });
   const env = { ...libpqEnvironment(settings.url, { encoding: connection.encoding }), ...largeBuffers('output') };
   return startPsql({ file: psql, database: connection.database, env, stdout: 'pipe', signal: settings.signal });
-}
-
-function unread(error: ToolError, connection: Connection, { schema, name }: CopiedTable): LifeboatError {
-  const table = quoteQualified(schema, name);
-  return new LifeboatError('source', `cannot read table ${table} at ${connection.server}: ${error.message}`, {
-    retryable: true,
-    cause: error,
-  });
 }

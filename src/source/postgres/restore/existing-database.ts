@@ -92,13 +92,13 @@ async function meetTarget(
 /** Throws `integrity` (14) for what differs from what was recorded. */
 async function compare(
   { url, database, tools }: RestoreTarget,
-  { jobs }: ExistingRestoreRequest,
+  { jobs, trustedExtensions }: ExistingRestoreRequest,
   facts: DatabaseFacts,
   plan: FillPlan,
   context: RunContext,
 ): Promise<VerifyReport> {
   const { only = () => true, schemaOnly } = plan;
-  const compared = { url, database, facts, jobs, toolFolder: tools.folder, only, schemaOnly };
+  const compared = { url, database, facts, jobs, toolFolder: tools.folder, trustedExtensions, only, schemaOnly };
   const report = await verifyDatabase(compared, context);
   assertVerified(report, database);
   return report;

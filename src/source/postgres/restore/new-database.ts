@@ -21,7 +21,7 @@ import { analyze } from './statistics.ts';
 import { timed } from './timed.ts';
 import { dropDeadRestores } from './unfinished.ts';
 import { type PostgresTools, findRestoreTools } from '../server/tools.ts';
-import { type VerifyReport, assertVerified, verifyDatabase } from './verify.ts';
+import { type VerifyReport, type VerifyRequest, assertVerified, verifyDatabase } from './verify.ts';
 
 /**
  * Restores. Throws `confirmation` (18) if the target exists, `integrity` (14), `source` (13), `tool` (16), `space`
@@ -137,6 +137,7 @@ async function fillAndCheck(
           facts,
           jobs: request.jobs,
           toolFolder: target.tools.folder,
+          ...judgement(request, facts),
           only: plan.only,
           schemaOnly: plan.schemaOnly,
         },
@@ -155,6 +156,18 @@ async function fillAndCheck(
     notes: [...plan.notes, ...filled.notes, ...(verified?.notes ?? [])],
     seconds,
   };
+}
+
+/**
+ * Whoever is given a role to fill it with has a throwaway server: there what the backup says it trusted is trusted, and
+ * nobody else has a session. Elsewhere a backup is not asked whom to trust.
+ */
+function judgement(
+  { filler, trustedExtensions }: PostgresRestoreRequest,
+  facts: DatabaseFacts,
+): Pick<VerifyRequest, 'isAlone' | 'trustedExtensions'> {
+  if (filler === undefined) return { trustedExtensions };
+  return { isAlone: true, trustedExtensions: facts.trustedExtensions };
 }
 
 /** What the operator may miss is said before, not found later. */

@@ -38,6 +38,8 @@ export interface PostgresRestoreRequest {
   readonly analyze?: boolean;
   /** Default true: counts and fingerprints are compared before the database gets its name. */
   readonly verify?: boolean;
+  /** Extensions whose functions in C may be run by queries that compare, besides PostgreSQL's own. */
+  readonly trustedExtensions?: readonly string[] | undefined;
   /** Told before anything is put in: the database's oid, which stays the same whatever it is called later. */
   readonly onCreated?: (oid: string) => Promise<void>;
   /**

@@ -1,7 +1,7 @@
 /** What a database that exists must hold, and must not, before a part of a backup is restored into it. */
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { TableFacts } from '../facts/facts.ts';
-import { readUnplannable } from '../facts/plannable.ts';
+import { listRelations } from '../facts/relations.ts';
 import { type CopySettings, hasRowsByCopy } from '../facts/table-copy.ts';
 import type { Connection } from '../server/connection.ts';
 import { quoteQualified } from '../server/quote.ts';
@@ -37,7 +37,7 @@ export async function refuseUnfitTables(client: Connection, wanted: Wanted, appe
       'restore the definitions too',
     );
   }
-  const filled = appendRows ? [] : await filledTables(client, wanted, there);
+  const filled = appendRows ? [] : await filledTables(client, wanted);
   if (filled.length === 0) return;
   throw refused(
     'confirmation',
@@ -46,31 +46,29 @@ export async function refuseUnfitTables(client: Connection, wanted: Wanted, appe
   );
 }
 
-/** Names of those that hold a row. */
-async function filledTables(
-  client: Connection,
-  { tables, copy }: Wanted,
-  there: ReadonlyMap<string, string>,
-): Promise<string[]> {
-  const unplannable = await readUnplannable(client);
+/** Names of those that hold a row. A query is planned only on what nobody else can change meanwhile. */
+async function filledTables(client: Connection, { tables, copy }: Wanted): Promise<string[]> {
+  const relations = await listRelations(client);
+  const queried = relations.filter((each) => each.isPlannable && !each.isInOthersHands);
+  const names = new Set(queried.map(nameOf));
   const filled: string[] = [];
   for (const table of tables) {
     const name = nameOf(table);
-    const hasRows = unplannable.has(there.get(name) ?? '')
-      ? await hasRowsByCopy(client, { ...table, columns: [] }, copy)
-      : (await client.query(`SELECT 1 FROM ONLY ${name} LIMIT 1`)).length > 0;
+    const hasRows = names.has(name)
+      ? (await client.query(`SELECT 1 FROM ONLY ${name} LIMIT 1`)).length > 0
+      : await hasRowsByCopy(client, { ...table, columns: [] }, copy);
     if (hasRows) filled.push(name);
   }
   return filled;
 }
 
-/** Whatever takes a table's name: quoted name → oid. */
-async function readTables(client: Connection): Promise<Map<string, string>> {
+/** Quoted names of whatever takes a table's name. */
+async function readTables(client: Connection): Promise<Set<string>> {
   const rows = await client.query(
-    'SELECT c.oid, n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = ' +
+    'SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = ' +
       "c.relnamespace WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm')",
   );
-  return new Map(rows.map((row) => [quoteQualified(row['schema'] ?? '', row['name'] ?? ''), row['oid'] ?? '']));
+  return new Set(rows.map((row) => quoteQualified(row['schema'] ?? '', row['name'] ?? '')));
 }
 
 function nameOf({ schema, name }: Pick<TableFacts, 'schema' | 'name'>): string {

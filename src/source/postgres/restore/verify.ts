@@ -19,6 +19,10 @@ export interface VerifyRequest {
   readonly jobs: number;
   /** Where psql is; default: found by version. */
   readonly toolFolder?: string | undefined;
+  /** As for readUnplannable(). */
+  readonly trustedExtensions?: readonly string[] | undefined;
+  /** Nobody else has a session on that server. Default false. */
+  readonly isAlone?: boolean | undefined;
   /** Only these tables; then nothing but tables is compared. */
   readonly only?: ((table: TableName) => boolean) | undefined;
   /** Without rows: which tables there are, and extensions. */
@@ -48,6 +52,8 @@ export async function verifyDatabase(request: VerifyRequest, context: RunContext
       database: request.database,
       jobs: request.jobs,
       toolFolder: request.toolFolder,
+      trustedExtensions: request.trustedExtensions,
+      isAlone: request.isAlone ?? false,
       onUncounted: (table) => uncounted.add(keyOf(table)),
       signal: context.signal,
       ...(only === undefined ? {} : { only }),

@@ -12,6 +12,7 @@ const relation = (name: string, bytes: number, kind: 'r' | 'm' = 'r'): Relation 
   bytes,
   columns: [],
   isPlannable: true,
+  isInOthersHands: false,
 });
 
 test('tables over the threshold get a part of their own, biggest first; materialized views never do', () => {
