@@ -59,7 +59,7 @@ export async function openDatabaseDump(options: DatabaseDumpOptions, context: Ru
     const parts = planParts(relations, options.bigTableBytes, options.prefix);
     const commands = dumpCommands(parts, await readOwnedSequences(connection));
     context.emit({ type: 'snapshot', component: 'postgres', database: options.database, snapshot: snapshot.name });
-    const running = new DumpRun(commands, dumpContext(options, snapshot, context), signal);
+    const running = new DumpRun(commands, dumpContext(options, snapshot, relations, context), signal);
     const facts = finish({ options, context, snapshot, relations, catalog, parts, running, signal, stop });
     facts.catch(() => {});
     return {
@@ -214,11 +214,17 @@ class DumpRun {
   }
 }
 
-function dumpContext(options: DatabaseDumpOptions, snapshot: Snapshot, context: RunContext): DumpContext {
+function dumpContext(
+  options: DatabaseDumpOptions,
+  snapshot: Snapshot,
+  relations: readonly Relation[],
+  context: RunContext,
+): DumpContext {
   return {
     ...options,
     encoding: snapshot.connection.encoding,
     snapshot: snapshot.name,
+    isThroughRoots: relations.some(({ movesWithin }) => movesWithin !== undefined),
     onWarning: (line) =>
       context.emit({
         type: 'warning',

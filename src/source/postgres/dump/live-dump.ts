@@ -65,7 +65,12 @@ export async function openLiveDump(options: LiveDumpOptions, context: RunContext
         signal: context.signal,
       });
       snapshots.push(snapshot);
-      const { facts, commands } = await readDatabase(options, snapshot, `${String(n + 1).padStart(4, '0')}-`, context);
+      const { facts, commands, isThroughRoots } = await readDatabase(
+        options,
+        snapshot,
+        `${String(n + 1).padStart(4, '0')}-`,
+        context,
+      );
       databases.push(facts);
       const dump: DumpContext = {
         ...options,
@@ -73,6 +78,7 @@ export async function openLiveDump(options: LiveDumpOptions, context: RunContext
         database,
         encoding: snapshot.connection.encoding,
         snapshot: snapshot.name,
+        isThroughRoots,
         onWarning: (line) =>
           context.emit({ type: 'warning', component: 'database', message: `pg_dump of database ${database}: ${line}` }),
       };
@@ -140,7 +146,7 @@ async function readDatabase(
   { name, lsn, takenAt, connection }: Snapshot,
   prefix: string,
   context: RunContext,
-): Promise<{ facts: DatabaseFacts; commands: readonly DumpCommand[] }> {
+): Promise<{ facts: DatabaseFacts; commands: readonly DumpCommand[]; isThroughRoots: boolean }> {
   const relations = await listRelations(connection);
   const parts: DumpParts = planParts(relations, options.bigTableBytes, prefix);
   const commands = dumpCommands(parts, await readOwnedSequences(connection));
@@ -173,7 +179,7 @@ async function readDatabase(
       ...tellUncounted(relations, tables, connection.database, context),
       largeObjects: await readLargeObjects(connection),
     };
-    return { facts, commands };
+    return { facts, commands, isThroughRoots: relations.some(({ movesWithin }) => movesWithin !== undefined) };
   } finally {
     await Promise.all(readers.map((reader) => reader.close()));
   }

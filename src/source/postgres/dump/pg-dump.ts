@@ -64,6 +64,8 @@ export interface DumpContext {
   readonly encoding: string;
   readonly snapshot: string;
   readonly lockWaitTimeoutMs: number;
+  /** Rows of partitions come in through their table, since some could not come into the same partition. */
+  readonly isThroughRoots: boolean;
   readonly onWarning: (line: string) => void;
 }
 
@@ -83,6 +85,8 @@ export async function startDump(
     '--no-password',
     `--snapshot=${context.snapshot}`,
     `--lock-wait-timeout=${context.lockWaitTimeoutMs}`,
+    // Of itself it does that only for enums that are columns of a key, not for those in arrays, composites and so on.
+    ...(context.isThroughRoots ? ['--load-via-partition-root'] : []),
   ];
   const child = await startTool({
     file: context.tools.pgDump,

@@ -9,6 +9,7 @@ import { type Connection, openConnection } from '../server/connection.ts';
 import { quoteLiteral } from '../server/quote.ts';
 import { type CountOptions, countBatch } from './count-batch.ts';
 import type { TableFacts } from './facts.ts';
+import type { PartitionedTable } from './moving-rows.ts';
 import { pinSettings } from './pinned-settings.ts';
 import { PlanGuard } from './plan-guard.ts';
 import { TableCopies } from './table-copy.ts';
@@ -29,6 +30,8 @@ export interface FingerprintOptions {
   readonly method?: (table: { readonly schema: string; readonly name: string }) => FingerprintMethod | undefined;
   /** Told of each relation that can neither be queried nor copied, and so is not in the result. */
   readonly onUncounted?: (table: { readonly schema: string; readonly name: string }) => void;
+  /** Told of each partition whose rows may have lain in another one before a restore, and of the table of both. */
+  readonly onMoving?: (table: PartitionedTable, within: PartitionedTable) => void;
   /** Where psql is, for tables that are copied; default: found by version. */
   readonly toolFolder?: string | undefined;
   /** As for readUnplannable(). */
@@ -53,6 +56,7 @@ export async function fingerprintTables(url: PostgresUrl, options: FingerprintOp
     const wanted = Math.min(options.jobs ?? 1, relations.length);
     while (connections.length < wanted) connections.push(await openReader(url, options));
     const found = await fingerprintRelations(connections, relations, { ...options, url });
+    for (const each of relations) if (each.movesWithin !== undefined) options.onMoving?.(each, each.movesWithin);
     relations.filter(isMissingFrom(found)).forEach((each) => options.onUncounted?.(each));
     return found;
   } finally {

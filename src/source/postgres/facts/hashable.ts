@@ -10,6 +10,8 @@ export interface HashableTypes {
   isHashable(typeOid: string): boolean;
   /** An array, or a domain over one: its hash leaves the shape out. */
   isArray(typeOid: string): boolean;
+  /** Whether PostgreSQL's hash of a value is the same after a restore. Of a type that no column has: false. */
+  hasStableHash(typeOid: string): boolean;
 }
 
 interface TypeRow {
@@ -50,7 +52,23 @@ export async function readHashableTypes(connection: Connection): Promise<Hashabl
     if (type?.kind === 'd') return isArray(type.parts[0] ?? '');
     return type?.kind === 'b' && type.parts.length > 0;
   };
-  return { isHashable, isArray };
+  const stable = new Map<string, boolean>();
+  const hasStableHash = (oid: string): boolean => {
+    let answer = stable.get(oid);
+    if (answer === undefined) stable.set(oid, (answer = keepsHash(types.get(oid), hasStableHash)));
+    return answer;
+  };
+  return { isHashable, isArray, hasStableHash };
+}
+
+/** Values of these are OIDs of what is made anew. */
+const objectTypes =
+  /^reg(class|proc|procedure|oper|operator|type|role|namespace|config|dictionary|collation|database)$/;
+
+function keepsHash(type: TypeRow | undefined, hasStableHash: (oid: string) => boolean): boolean {
+  if (type === undefined) return false;
+  if (type.kind === 'b' && type.parts.length === 0) return !(type.builtIn && objectTypes.test(type.name));
+  return type.kind !== 'e' && type.kind !== 'p' && type.parts.every(hasStableHash);
 }
 
 function judge(type: TypeRow | undefined, isHashable: (oid: string) => boolean): boolean {

@@ -5,7 +5,8 @@
 import { type Hash, createHash, hash } from 'node:crypto';
 
 const lineFeed = 10;
-const sumBits = 128;
+/** Sums are modulo two to this. */
+export const sumBits = 128;
 
 export class LineSum {
   #lines = 0n;

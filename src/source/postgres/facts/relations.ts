@@ -2,6 +2,7 @@
 import type { Connection } from '../server/connection.ts';
 import { isSpeakable } from '../server/quote.ts';
 import { type HashableTypes, readHashableTypes } from './hashable.ts';
+import { type PartitionedTable, readMovingRows } from './moving-rows.ts';
 import { firstOid, readUnplannable } from './plannable.ts';
 
 /** An ordinary table (a partition too) or a materialized view, with what is needed to read it. */
@@ -21,6 +22,8 @@ export interface Relation {
    * query. See plan-guard.ts.
    */
   readonly isInOthersHands: boolean;
+  /** Of a partition: the table within which its rows may lie elsewhere after a restore. See moving-rows.ts. */
+  readonly movesWithin: PartitionedTable | undefined;
 }
 
 export interface RelationColumn {
@@ -42,6 +45,7 @@ export interface RelationColumn {
 export async function listRelations(connection: Connection, trusted: readonly string[] = []): Promise<Relation[]> {
   const types = await readHashableTypes(connection);
   const unplannable = await readUnplannable(connection, trusted);
+  const moving = await readMovingRows(connection, types);
   const rows = await connection.query(relationsSql);
   return rows.map((row) => ({
     oid: row['oid'] ?? '',
@@ -52,6 +56,7 @@ export async function listRelations(connection: Connection, trusted: readonly st
     columns: columnsOf(row['columns'] ?? '[]', types),
     isPlannable: !unplannable.has(row['oid'] ?? ''),
     isInOthersHands: row['others'] === 't',
+    movesWithin: moving.get(row['oid'] ?? ''),
   }));
 }
 

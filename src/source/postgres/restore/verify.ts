@@ -48,12 +48,14 @@ export async function verifyDatabase(request: VerifyRequest, context: RunContext
   return withConnection(request.url, { database: request.database, signal: context.signal }, async (connection) => {
     const hashes = connection.serverVersionNum >= 140_000;
     const uncounted = new Set<string>();
+    const moving = new Map<string, string>();
     const found = await fingerprintTables(request.url, {
       database: request.database,
       jobs: request.jobs,
       toolFolder: request.toolFolder,
       trustedExtensions: request.trustedExtensions,
       isAlone: request.isAlone ?? false,
+      onMoving: (table, within) => moving.set(keyOf(table), keyOf(within)),
       onUncounted: (table) => uncounted.add(keyOf(table)),
       signal: context.signal,
       ...(only === undefined ? {} : { only }),
@@ -67,7 +69,15 @@ export async function verifyDatabase(request: VerifyRequest, context: RunContext
     });
     const notes: string[] = [];
     const uncountedBefore = new Set((facts.uncounted ?? []).filter((table) => only?.(table) ?? true).map(keyOf));
-    const mismatches = compareTables({ expected, uncountedBefore, found, uncountedNow: uncounted, schemaOnly, notes });
+    const mismatches = compareTables({
+      expected,
+      uncountedBefore,
+      found,
+      uncountedNow: uncounted,
+      moving,
+      schemaOnly,
+      notes,
+    });
     if (only === undefined) mismatches.push(...(await compareExtensions(connection, facts, notes)));
     if (only === undefined && !schemaOnly) {
       mismatches.push(

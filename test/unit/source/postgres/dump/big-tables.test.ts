@@ -13,6 +13,7 @@ const relation = (name: string, bytes: number, kind: 'r' | 'm' = 'r'): Relation 
   columns: [],
   isPlannable: true,
   isInOthersHands: false,
+  movesWithin: undefined,
 });
 
 test('tables over the threshold get a part of their own, biggest first; materialized views never do', () => {
