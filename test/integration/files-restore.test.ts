@@ -4,6 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   linkSync,
@@ -15,6 +16,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -253,6 +255,26 @@ test('into a folder with files: what has the same name is replaced, all else sta
   assert.equal(readFileSync(join(target, 'a/mine'), 'utf8'), 'mine');
   now.delete('a/mine');
   assert.deepEqual(compareTrees(readTree(tree), now, sampleTolerance), []);
+});
+
+test('into a folder with files: folders on the way keep owner and mode, what is chosen gets its own', async () => {
+  const target = folder();
+  mkdirSync(join(target, 'a/b'), { recursive: true });
+  for (const [n, path] of [target, join(target, 'a'), join(target, 'a/b')].entries()) {
+    chmodSync(path, 0o750 + n);
+    chownSync(path, 1000 + n, 1000 + n);
+    utimesSync(path, 1_000_000, 1_000_000);
+  }
+  const rights = (path: string): number[] => {
+    const { uid, gid, mode } = statSync(join(target, path));
+    return [uid, gid, mode & 0o7777];
+  };
+  const [before, own] = [rights(''), rights('a')];
+  await restore(target, { into: 'existing', stripPrefix: tree, paths: [join(tree, 'a/plain.txt')] });
+  assert.deepEqual([rights(''), rights('a')], [before, own]);
+  const { uid, gid, mode } = statSync(join(tree, 'a'));
+  await restore(target, { into: 'existing', stripPrefix: tree, paths: [join(tree, 'a')] });
+  assert.deepEqual([rights(''), rights('a')], [before, [uid, gid, mode & 0o7777]]);
 });
 
 test('into a folder with files: what cannot be put in place stops it before anything is changed', async () => {

@@ -14,6 +14,7 @@ import {
   ListObjectVersionsCommand,
   ListObjectsV2Command,
   PutBucketPolicyCommand,
+  PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
@@ -185,6 +186,22 @@ test('what somebody else moved to trash stays, whole, and is told; undelete and 
     (await home.cleanup()).deleted.map(({ id }) => id),
     [first],
   );
+  assert.equal(await readEveryBackup(repository), 2);
+  await repository.storage.close();
+});
+
+test('junk in trash beside a manifest that is hidden: the true one is told, and taken back', async () => {
+  const home = await homeWith(2);
+  const { bucket, repository, ids } = home;
+  const [first = ''] = ids;
+  await intruder.send(new DeleteObjectCommand({ Bucket: bucket, Key: `manifests/${first}.json` }));
+  await intruder.send(
+    new PutObjectCommand({ Bucket: bucket, Key: `trash/${first}.json`, Body: '{}', ChecksumAlgorithm: 'CRC32' }),
+  );
+  const hint = `it is in trash, or somebody hid it: lifeboat undelete ${first}`;
+  await assert.rejects(repository.resolve(first), { code: 'not_found', hint });
+  assert.deepEqual(await reasonsOf(home), [`hidden:${first} -> lifeboat undelete ${first}`]);
+  await undelete(home.loaded, { id: first, hold: false }, quiet());
   assert.equal(await readEveryBackup(repository), 2);
   await repository.storage.close();
 });

@@ -35,8 +35,8 @@ export interface HiddenManifests {
 }
 
 /**
- * Every manifest under a delete marker that is not in trash; none where no versions are kept. Costs one listing of
- * versions where nothing is hidden. Throws what the storage throws: credentials must be allowed to list versions.
+ * Every manifest under a delete marker that cannot be read in trash; none where no versions are kept. Costs one listing
+ * of versions where nothing is hidden. Throws what the storage throws: credentials must be allowed to list versions.
  */
 export async function findHiddenManifests(repository: Repository, records?: TrashRecords): Promise<HiddenManifests> {
   const { storage } = repository;
@@ -46,9 +46,8 @@ export async function findHiddenManifests(repository: Repository, records?: Tras
     const id = /^manifests\/(.+)\.json$/.exec(key)?.[1] ?? '';
     const [newest] = versions;
     const stored = storedOf(versions);
-    if (newest?.isMarker !== true || stored.length === 0 || !isBackupId(id) || (await isThere(storage, trashKey(id)))) {
-      continue;
-    }
+    if (newest?.isMarker !== true || stored.length === 0 || !isBackupId(id)) continue;
+    if (await isReadableInTrash(repository, id)) continue;
     const listed = await readHiddenManifest(repository, key, stored);
     found.push({ id, by: 'marker', hiddenMs: newest.modifiedMs, listed });
   }
@@ -75,7 +74,9 @@ export async function findUnexplained(repository: Repository): Promise<readonly 
     async () => findUnexplainedTrash(repository),
   ];
   const found = await Promise.all(parts.map(async (find) => find().catch(noneIfDenied)));
-  return found.every((each) => each === undefined) ? undefined : found.flatMap((each) => each ?? []);
+  if (found.every((each) => each === undefined)) return undefined;
+  const all = found.flatMap((each) => each ?? []);
+  return all.filter(({ id }, at) => all.findIndex((each) => each.id === id) === at);
 }
 
 /** What lies in trash, and nothing says that we moved it there; where it cannot be opened that is told by others. */
@@ -145,6 +146,15 @@ async function unhide(storage: Storage, key: string, versions: readonly ObjectVe
 /** Oldest first. */
 function storedOf(versions: readonly ObjectVersion[]): ObjectVersion[] {
   return versions.filter(({ isMarker }) => !isMarker).toReversed();
+}
+
+/** Junk of that name there would keep the true one from being found. */
+async function isReadableInTrash(repository: Repository, id: string): Promise<boolean> {
+  if (!(await isThere(repository.storage, trashKey(id)))) return false;
+  for await (const listed of repository.listManifests({ folder: 'trash/', idPrefix: id })) {
+    if (listed.id === id && listed.manifest !== undefined) return true;
+  }
+  return false;
 }
 
 async function isThere(storage: Storage, key: string): Promise<boolean> {

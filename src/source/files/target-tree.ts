@@ -25,7 +25,7 @@ const implicitRights: Rights = { owner: undefined, mode: 0o755, mtimeSeconds: Nu
 export class TargetTree {
   readonly #top: OpenFolder;
   #stack: OpenFolder[];
-  /** Paths (latin1) of folders that were made only as the way to an entry. */
+  /** Paths (latin1) of folders that were made only as the way to what is restored. */
   readonly implicit = new Set<string>();
 
   private constructor(top: OpenFolder) {
@@ -66,11 +66,14 @@ export class TargetTree {
     return current;
   }
 
-  /** Makes the folder of an entry; what it gets at its end is in `rights`. */
-  async addFolder(components: readonly Buffer[], rights: Rights): Promise<void> {
+  /**
+   * Makes the folder of an entry; what it gets at its end is in `rights`. One that is only a way (`isWay`) gets that
+   * where there is none yet.
+   */
+  async addFolder(components: readonly Buffer[], rights: Rights, isWay: boolean): Promise<void> {
     const folder = await this.enter(components);
     folder.rights = rights;
-    this.implicit.delete(keyOf(components));
+    if (!isWay) this.implicit.delete(keyOf(components));
   }
 
   /** Gives a file that is already there another name. The target is reached without following a symlink. */

@@ -92,7 +92,7 @@ export class TreeWriter {
     const components = this.#place(path);
     if (components === undefined) return;
     const name = components.at(-1);
-    if (entry.type === 'folder') return this.#writeFolder(entry, components);
+    if (entry.type === 'folder') return this.#writeFolder(wanted, components);
     if (name === undefined) {
       throw new LifeboatError('usage', `cannot restore ${displayPath(path)} as a folder: it is not a folder`, {
         hint: 'strip the path of the folder that it lies in',
@@ -106,9 +106,10 @@ export class TreeWriter {
     else this.#skipDevice(entry);
   }
 
-  async #writeFolder(entry: PlacedEntry, components: readonly Buffer[]): Promise<void> {
-    if (components.length === 0) this.top = this.#options.rightsOf(entry);
-    await this.#tree.addFolder(components, this.#options.rightsOf(entry));
+  async #writeFolder({ entry, isWay }: WantedEntry, components: readonly Buffer[]): Promise<void> {
+    const rights = this.#options.rightsOf(entry);
+    if (components.length === 0 && !isWay) this.top = rights;
+    await this.#tree.addFolder(components, rights, isWay);
     this.counts.folders++;
   }
 
