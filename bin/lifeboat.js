@@ -56,12 +56,22 @@ if [ -n "$node" ]; then
   # Secrets in the environment would stay readable in /proc/<pid>/environ as long as this runs, and in a core file. So
   # they go over a pipe, a NAME=value in a line each; those of several lines stay where they are.
   ulimit -c 0 2>/dev/null
+  # A configuration may name any variable ({"env": NAME}), so it is told by its name what is one.
+  unset secrets value line names name
   secrets=
   line_end='
 '
-  for name in BACKUP_ENCRYPTION_KEY BACKUP_ENCRYPTION_PASSPHRASE BACKUP_ENCRYPTION_IDENTITY BACKUP_REPOSITORY \
-    BACKUP_DRILL_DATABASE_URL BACKUP_PING_URL DATABASE_URL REDIS_URL PGPASSWORD SLACK_WEBHOOK_URL SMTP_URL \
-    AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN; do
+  names=$(export -p)
+  IFS=$line_end
+  set -f
+  for line in $names; do
+    name=${line#export }
+    name=${name%%=*}
+    case $name in
+      '' | [0-9]* | *[!A-Za-z0-9_]* | NODE_* | LD_*) continue ;;
+      BACKUP_REPOSITORY | *KEY* | *PASS* | *SECRET* | *TOKEN* | *IDENTITY* | *CRED* | *URL* | *URI* | *DSN* | *HOOK*) ;;
+      *) continue ;;
+    esac
     eval "value=\${$name-}"
     case $value in
       '' | *"$line_end"*) continue ;;
@@ -69,6 +79,8 @@ if [ -n "$node" ]; then
     secrets=$secrets$name=$value$line_end
     unset "$name"
   done
+  set +f
+  unset IFS
   if [ -n "$secrets" ]; then
     LIFEBOAT_SECRETS_FD=9
     export LIFEBOAT_SECRETS_FD

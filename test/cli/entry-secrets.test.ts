@@ -5,6 +5,8 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wri
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
+import { names } from '../../src/config/names.ts';
+import { runTool } from '../../src/lib/exec.ts';
 import { searchPath } from '../../src/lib/search-path.ts';
 
 const entry = join(dirname(dirname(import.meta.dirname)), 'bin/lifeboat.js');
@@ -28,6 +30,12 @@ test('a secret of the environment is known to the run, and not in /proc/<pid>/en
     BACKUP_REPOSITORY: `file://${folder}/repository`,
     BACKUP_ENCRYPTION_PASSPHRASE: secret,
     PGPASSWORD: 'of-postgres',
+    // As a configuration may name them; the last one is of two lines, which only look like more.
+    SHOP_DB_PASSWORD: 'of-postgres',
+    SHOP_URL: 'postgres://a:of-postgres@h/d',
+    BACKUP_S3_SECRET_KEY: 'of-postgres',
+    secrets: 'plain',
+    TEXT: 'one\nexport HOME=two',
   };
   const run = (...words: string[]) => spawnSync(entry, words, { env, cwd: folder, encoding: 'utf8' });
   const made = run('init', '--config', config);
@@ -36,7 +44,8 @@ test('a secret of the environment is known to the run, and not in /proc/<pid>/en
   run('backup', '--config', config);
   const text = readFileSync(told, 'utf8');
   assert.match(text, /^HOME=/m);
-  assert.doesNotMatch(text, /PASSPHRASE|PGPASSWORD|of-postgres/);
+  assert.doesNotMatch(text, /PASSPHRASE|PGPASSWORD|of-postgres|SHOP_/);
+  assert.match(text, new RegExp(`^HOME=${folder}$`, 'm'));
   assert.match(text, /Max core file size +0 /);
   assert.doesNotMatch(text, /^9$/m, 'what they came by is closed');
   const listed = run('list', '--config', config);
@@ -51,4 +60,29 @@ test('root takes programs only from folders where nobody else can put one', () =
   mkdirSync(shared);
   chmodSync(shared, 0o777);
   assert.equal(searchPath(`${theirs}:.::${shared}:/usr/bin:/nonexistent`), '/usr/bin');
+});
+
+test('no secret of the environment, whatever it is called, comes to a program that lifeboat starts', async () => {
+  const names = ['SHOP_DB_PASSWORD', 'BACKUP_ENCRYPTION_KEY', 'AWS_SECRET_ACCESS_KEY', 'PGPASSWORD', 'ANYTHING'];
+  for (const name of names) process.env[name] = 'of nobody else';
+  try {
+    const { stdout } = await runTool({ file: '/usr/bin/env', args: [] });
+    assert.match(stdout, /^PATH=/m);
+    assert.doesNotMatch(stdout, /of nobody else/);
+  } finally {
+    for (const name of names) delete process.env[name];
+  }
+});
+
+test('each secret that a variable is known for goes the way of the others', () => {
+  const shell = readFileSync(entry, 'utf8');
+  const patterns = /^ +(BACKUP_REPOSITORY \| .*)\) ;;$/m.exec(shell)?.[1]?.split(' | ') ?? [];
+  const known = names.flatMap((each) => (each.kind === 'secret' ? [each.name, ...each.aliases] : []));
+  assert.ok(known.length > 10);
+  for (const name of known) {
+    assert.ok(
+      patterns.some((pattern) => name.includes(pattern.replaceAll('*', ''))),
+      name,
+    );
+  }
 });
