@@ -14,6 +14,7 @@ import { emptyFolder, type Identity, removeTree } from '../../lib/remove-tree.ts
 import { formatBytes } from '../../lib/units.ts';
 import type { Owner } from '../../lib/owners.ts';
 import { placeTablespaces, type PlacedTablespace } from '../../source/postgres/base/tablespaces.ts';
+import { refuseProtectedPlace, type OwnPlaces } from '../place-guard.ts';
 import type { PitrPlan } from './plan.ts';
 
 export interface RecoveryPlaces {
@@ -29,7 +30,7 @@ const state = 'nothing was changed';
 export async function findPlaces(
   { facts, shown, place }: PitrPlan,
   dataDir: string,
-  map: Readonly<Record<string, string>> = {},
+  { own, map = {} }: { readonly own: OwnPlaces; readonly map?: Readonly<Record<string, string>> | undefined },
 ): Promise<RecoveryPlaces> {
   const owner = await ownerOf(dataDir, place.owner);
   const tablespaces = placeTablespaces(facts, dataDir, new Map(Object.entries(map)));
@@ -39,7 +40,7 @@ export async function findPlaces(
     ...tablespaces.map(({ to, bytes }) => ({ path: to, bytes, flag: '--tablespace-map' })),
   ];
   for (const { path, flag } of folders) {
-    await refuseFolder(path, flag);
+    await refuseFolder(path, flag, own);
     await refuseUnreachable(path, owner, flag);
   }
   await refuseFull(folders);
@@ -60,10 +61,10 @@ export async function throwawayPlacesIn(
 export async function findEmptyPlace(
   dataDir: string,
   bytes: number,
-  fallback: Owner | undefined,
+  { fallback, own }: { readonly fallback: Owner | undefined; readonly own: OwnPlaces },
 ): Promise<RecoveryPlaces> {
   const owner = await ownerOf(dataDir, fallback);
-  await refuseFolder(dataDir, '--data-dir');
+  await refuseFolder(dataDir, '--data-dir', own);
   await refuseUnreachable(dataDir, owner, '--data-dir');
   await refuseFull([{ path: dataDir, bytes: bytes + 256 * 1024 * 1024, flag: '--data-dir' }]);
   return { dataDir, tablespaces: [], owner };
@@ -126,7 +127,9 @@ async function makeFolder(path: string, owner: Owner | undefined): Promise<Ident
   return tellingFileErrors(`cannot recover into ${path}`, { hint }, async () => makeFolderFor(path, owner));
 }
 
-async function refuseFolder(path: string, flag: string): Promise<void> {
+async function refuseFolder(path: string, flag: string, own: OwnPlaces): Promise<void> {
+  await refuseProtectedPlace({ path, flag, refusal: 'cannot recover into' }, own);
+  await refuseOthers(path, flag);
   const names = await readdir(path).catch((error: unknown) => {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw fileError(error, `cannot recover into ${path}`, { state });
@@ -144,6 +147,18 @@ async function refuseFolder(path: string, flag: string): Promise<void> {
       hint: `name a folder that is empty or not there by ${flag}`,
     });
   }
+}
+
+/** Without root's rights a folder of somebody else cannot be given to the server. */
+async function refuseOthers(path: string, flag: string): Promise<void> {
+  const user = process.geteuid?.();
+  const there = await stat(path).catch(() => undefined);
+  if (user === undefined || user === 0 || there === undefined || there.uid === user) return;
+  throw new LifeboatError(
+    'usage',
+    `cannot recover into ${path}: it belongs to user ${there.uid}, and a server wants one of its own user (${user})`,
+    { state, hint: `remove it, or give it to this user (chown), or name another folder by ${flag}` },
+  );
 }
 
 /** Folders of one file system share its room. */

@@ -47,7 +47,7 @@ export async function restoreIntoNewCluster(options: NewClusterOptions, context:
   const { facts, dataDir, action, manifest, repository } = options;
   const place = await findScratchPlace(Number.parseInt(facts.toolVersion, 10));
   const bytes = facts.databases.flatMap(({ tables }) => tables).reduce((sum, table) => sum + table.bytes, 0);
-  const places = await findEmptyPlace(dataDir, 2 * bytes, place.owner);
+  const places = await findEmptyPlace(dataDir, 2 * bytes, { fallback: place.owner, own: options.loaded.config });
   await using scratch = makeServerFolder(place.parent);
   const claimed = await claimFolders(places);
   let server: RecoveringServer | undefined;

@@ -157,7 +157,8 @@ interface PlannedRest {
 async function planRest({ loaded, repository, request, plan, at }: Work, context: RunContext): Promise<PlannedRest> {
   const { dataDir, tablespaceMap, intoDatabase } = request;
   const { target } = plan.manifest;
-  const places = dataDir === undefined ? undefined : await findPlaces(plan, dataDir, tablespaceMap);
+  const places =
+    dataDir === undefined ? undefined : await findPlaces(plan, dataDir, { own: loaded.config, map: tablespaceMap });
   await refuseForeignRights(repository, plan.manifest.id, request, context);
   const into = intoDatabase === undefined ? undefined : await planInto(loaded, target, intoDatabase, at, context);
   if ((request.with?.length ?? 0) === 0) return { places, into, others: undefined };

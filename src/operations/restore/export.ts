@@ -19,6 +19,7 @@ import { audited } from '../audit/audited.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { collectLeftovers, withReadRepository } from '../open-repository.ts';
+import { refuseProtectedPlace } from '../place-guard.ts';
 import { acquireReadLease } from '../read-lease.ts';
 import { componentOf } from '../component.ts';
 import type { ComponentName, Operation } from '../operation.ts';
@@ -38,6 +39,8 @@ export const exportOperation: Operation<ExportOptions, ExportRequest, ExportResu
 async function writeFiles(loaded: LoadedConfig, request: ExportRequest, context: RunContext): Promise<ExportResult> {
   collectLeftovers(loaded, context);
   await refuseFilled(request.folder);
+  const wantedPlace = { path: request.folder, refusal: 'cannot export to', flag: 'the second argument' };
+  await refuseProtectedPlace(wantedPlace, loaded.config);
   return withReadRepository(loaded, context, async (repository) => {
     const { manifest } = await chooseBackup(repository, request, context.emit);
     const wanted = wantedOf(manifest, request.only);

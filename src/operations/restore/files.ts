@@ -13,6 +13,7 @@ import { restoreFiles, type FilesRestoreReport } from '../../source/files/restor
 import { counted, formatBytes } from '../../lib/units.ts';
 import { factsOf } from '../backup-facts.ts';
 import type { RestoredComponent } from './request.ts';
+import { refuseProtectedPlace } from '../place-guard.ts';
 import { findFolder, type FoundFolder } from './marks.ts';
 import { placeOf, refuseMoved } from './root-place.ts';
 import { keptAs, swapFolders } from './swap-folders.ts';
@@ -23,6 +24,7 @@ export async function planFiles(subject: RestoreSubject): Promise<RestoreStep[]>
   const facts = factsOf(filesFacts, subject.facts, subject.component, subject.manifest.id);
   const { paths, toDir, intoLive } = request.files;
   if (toDir !== undefined) {
+    await refuseProtectedPlace({ path: toDir, refusal: 'cannot restore to', flag: '--to-dir' }, subject.config);
     return [plain(subject, facts, toDir, { targetDir: toDir, ...(paths.length === 0 ? {} : { paths }) })];
   }
   if (paths.length > 0 && intoLive) return inPlace(subject, facts);
