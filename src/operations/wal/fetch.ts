@@ -15,10 +15,10 @@ import {
   listWal,
   listWalSystems,
   openWal,
-  type OpenedWal,
   readWalObject,
   type WalObject,
 } from '../../repository/wal/archive.ts';
+import type { OpenedWal } from '../../repository/wal/stored.ts';
 import { needWalName, type WalName } from '../../repository/wal/names.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { repositoryLocation, withRepository } from '../open-repository.ts';
