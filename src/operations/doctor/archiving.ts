@@ -5,6 +5,7 @@
 import type { PostgresConfig } from '../../config/config.ts';
 import { counted, formatBytes } from '../../lib/units.ts';
 import type { ArchiverState, ReplicationSlot } from '../../source/postgres/server/archiver.ts';
+import { newerLifeboat, unknownMajor } from '../../source/postgres/wal/known-majors.ts';
 import { failed, passed, warned } from './check.ts';
 import type { DoctorCheck } from './request.ts';
 
@@ -20,6 +21,7 @@ export function judgeArchiving(
   name: string,
   state: ArchiverState,
   { base }: Pick<PostgresConfig, 'base'>,
+  serverMajor: number,
 ): DoctorCheck[] {
   const slots = state.slots.flatMap((slot) => judgeSlot(name, slot));
   const streamed = state.slots.find(
@@ -27,6 +29,8 @@ export function judgeArchiving(
   );
   const comesHere = pushesHere(state) || streamed !== undefined;
   if (state.isStandby || (base === undefined && !comesHere)) return slots;
+  const unknown = unknownMajor(serverMajor);
+  if (unknown !== undefined) return [failed(name, unknown, newerLifeboat, 'source'), ...slots];
   const faults = [...ofSettings(name, state, streamed !== undefined), ...slots];
   if (faults.length > 0) return faults;
   const how = pushesHere(state) ? handedOver(state) : `it is received over slot ${streamed?.name ?? ''}`;

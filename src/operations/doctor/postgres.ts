@@ -40,7 +40,7 @@ export async function checkPostgres(
       const met = await contact.catch(() => undefined);
       return met === undefined
         ? []
-        : judgeArchiving(`${name} archiving`, await askArchiver(config.url, { signal }), config);
+        : judgeArchiving(`${name} archiving`, await askArchiver(config.url, { signal }), config, met.major);
     }),
     attempt(`${name} tools`, context, async () =>
       checkTools(

@@ -21,6 +21,7 @@ import { Shipper } from './ship.ts';
 import { removeSlot, renewSlot, withSlot, type StreamRun } from './slot.ts';
 import { StreamSpool } from './spool.ts';
 import { refuseStreamed } from '../../../repository/wal/archivable.ts';
+import { refuseUnknownMajor } from '../../../source/postgres/wal/known-majors.ts';
 import { timelineOf } from '../../../source/postgres/wal/file-name.ts';
 import type { Operation } from '../../operation.ts';
 import { given, targetNeeds } from '../../complete.ts';
@@ -55,6 +56,7 @@ export async function walStream(
   collectLeftovers(loaded, context);
   const found = await readServer(url, request.slot, context.signal);
   refuseStreamed(found.segmentBytes);
+  refuseUnknownMajor(found.serverMajor);
   // The storage is needed a little longer than the run: for the last of the log, and to give the lease back.
   const work = new AbortController();
   const stop = (): void => void setTimeout(() => work.abort(context.signal.reason), graceMs).unref();

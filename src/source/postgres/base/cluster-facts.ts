@@ -3,6 +3,7 @@ import type { Problem } from '../../source.ts';
 import type { ClusterFacts } from './facts.ts';
 import type { Connection } from '../server/connection.ts';
 import { readControl } from '../server/control.ts';
+import { newerLifeboat, unknownMajor } from '../wal/known-majors.ts';
 
 const minima = [
   'max_connections',
@@ -62,6 +63,12 @@ export async function readCluster(connection: Connection): Promise<Cluster> {
     tablespaces: spaces.map((each) => ({ oid: each['oid'] ?? '', name: each['name'] ?? '', path: each['path'] ?? '' })),
     now: row?.['now'] ?? '',
   };
+}
+
+/** Why a base backup of this server could not be recovered: its log would be refused. */
+export function majorProblems({ serverVersionNum }: Pick<Connection, 'serverVersionNum'>): Problem[] {
+  const message = unknownMajor(Math.trunc(serverVersionNum / 10_000));
+  return message === undefined ? [] : [{ message, hint: newerLifeboat, fatal: true }];
 }
 
 /** Why the user could not take a base backup. */

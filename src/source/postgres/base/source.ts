@@ -16,7 +16,7 @@ import {
   type ToolProcess,
 } from '../../source.ts';
 import { baseArtifact } from './artifacts.ts';
-import { clusterBytes, readCluster, rightProblems, type Cluster } from './cluster-facts.ts';
+import { clusterBytes, majorProblems, readCluster, rightProblems, type Cluster } from './cluster-facts.ts';
 import type { ClusterFacts } from './facts.ts';
 import { runBaseBackup, type BaseRun } from './pg-basebackup.ts';
 import { spoolTablespaces } from './spool.ts';
@@ -75,7 +75,7 @@ class BaseSource implements Source {
         serverVersion,
         identity: { server: connection.server, systemIdentifier },
         estimatedBytes: await clusterBytes(connection),
-        problems: await rightProblems(connection),
+        problems: [...majorProblems(connection), ...(await rightProblems(connection))],
       };
     });
   }

@@ -1,5 +1,5 @@
 /**
- * What pg_waldump (13 to 18) prints, read: the ends of transactions, restore points, and what was written to pages of
+ * What pg_waldump (13 to 19) prints, read: the ends of transactions, restore points, and what was written to pages of
  * tables. A row that nothing has touched since it was written can be looked for in a cluster that was recovered.
  */
 import { parseLsn } from './lsn.ts';

@@ -2,6 +2,7 @@
  * The header of a segment of write-ahead log, as PostgreSQL writes it in its first page (XLogLongPageHeaderData,
  * access/xlog_internal.h; integers in the order of the machine, little-endian on all that we run on).
  */
+import { knownMajors, majorOf } from './known-majors.ts';
 import { formatLsn } from './lsn.ts';
 
 export interface SegmentHeader {
@@ -20,14 +21,6 @@ export interface SegmentHeader {
 export const longHeaderBytes = 40;
 export const shortHeaderBytes = 24;
 
-const majors: ReadonlyMap<number, number> = new Map([
-  [0xd106, 13],
-  [0xd10d, 14],
-  [0xd110, 15],
-  [0xd113, 16],
-  [0xd116, 17],
-  [0xd118, 18],
-]);
 const longHeaderFlag = 2;
 const minSegmentBytes = 1024 * 1024;
 
@@ -35,9 +28,10 @@ const minSegmentBytes = 1024 * 1024;
 export function readSegmentHeader(segment: Buffer): SegmentHeader | { readonly fault: string } {
   if (segment.length < longHeaderBytes) return { fault: `it has ${segment.length} bytes` };
   const magic = segment.readUInt16LE(0);
-  const serverMajor = majors.get(magic);
+  const serverMajor = majorOf(magic);
   if (serverMajor === undefined) {
-    return { fault: `its magic number ${magic.toString(16).toUpperCase()} is that of no PostgreSQL from 13 to 18` };
+    const hex = magic.toString(16).toUpperCase();
+    return { fault: `its magic number ${hex} is that of no PostgreSQL from ${knownMajors}` };
   }
   if ((segment.readUInt16LE(2) & longHeaderFlag) === 0) return { fault: 'it does not begin with a long page header' };
   const segmentBytes = segment.readUInt32LE(32);

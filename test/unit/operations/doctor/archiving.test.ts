@@ -34,8 +34,8 @@ const slot = (more: Partial<ReplicationSlot> = {}): ReplicationSlot => ({
   walStatus: 'reserved',
   ...more,
 });
-const judge = (more: Partial<ArchiverState> = {}, wanted: 'base' | 'no base' = 'base'): string[] =>
-  judgeArchiving('n', { ...good, ...more }, { base: wanted === 'base' ? {} : undefined }).map(
+const judge = (more: Partial<ArchiverState> = {}, wanted: 'base' | 'no base' = 'base', major = 17): string[] =>
+  judgeArchiving('n', { ...good, ...more }, { base: wanted === 'base' ? {} : undefined }, major).map(
     ({ ok, message }) => `${ok} ${message}`,
   );
 const none = { ...good, archiveMode: 'off', archiveCommand: '' };
@@ -47,6 +47,14 @@ test('the log comes here, by either way', () => {
   );
   assert.match(judge({ ...none, slots: [slot()] }).join(), /^ok .*received over slot lifeboat/);
   assert.match(judge({ archiveCommand: 'lifeboat wal push %p' }, 'no base').join(), /^ok /);
+});
+
+test('the log of a major version that is not known is refused, where base backups want it', () => {
+  for (const major of [12, 20, 99]) {
+    assert.match(judge({}, 'base', major).join(), new RegExp(`^fail .*PostgreSQL 13 to 19, not that of ${major}$`));
+    assert.match(judge({ ...none, slots: [slot()] }, 'base', major).join(), /^fail /);
+  }
+  assert.deepEqual(judge(none, 'no base', 20), []);
 });
 
 test('it does not come here, where base backups want it', () => {
