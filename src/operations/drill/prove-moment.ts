@@ -5,6 +5,7 @@
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { withConnection, type Connection } from '../../source/postgres/server/connection.ts';
+import { isWhole } from '../../source/postgres/server/databases.ts';
 import type { RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import type { DrillRecord } from './subject.ts';
 import type { WalMoment, WalTransaction } from './wal-transactions.ts';
@@ -97,7 +98,9 @@ async function look(
 ): Promise<LookedAt[]> {
   const found: LookedAt[] = [];
   const names = await withConnection(url, { signal }, async (connection) =>
-    connection.query('SELECT oid::text AS oid, datname::text AS name FROM pg_database WHERE datallowconn'),
+    connection.query(
+      `SELECT oid::text AS oid, datname::text AS name FROM pg_database WHERE datallowconn AND ${isWhole}`,
+    ),
   );
   for (const [oid, some] of Map.groupBy(rows, ({ database }) => database)) {
     const database = names.find((each) => each['oid'] === String(oid))?.['name'];

@@ -9,6 +9,7 @@ import type { PostgresUrl } from '../../config/postgres-url.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
+import { isWhole } from '../../source/postgres/server/databases.ts';
 import { openLiveDump, type LiveDump } from '../../source/postgres/dump/live-dump.ts';
 import { restoreIntoExisting } from '../../source/postgres/restore/existing-database.ts';
 import { acquireReadLease } from '../read-lease.ts';
@@ -72,7 +73,7 @@ export async function copyInto(options: CopyOptions, context: RunContext): Promi
 
 async function refuseMissing(url: PostgresUrl, databases: readonly string[], { signal }: RunContext): Promise<void> {
   const there = await withConnection(url, { signal }, async (client) =>
-    (await client.query('SELECT datname AS name FROM pg_database WHERE datallowconn ORDER BY 1')).map(
+    (await client.query(`SELECT datname AS name FROM pg_database WHERE datallowconn AND ${isWhole} ORDER BY 1`)).map(
       ({ name }) => name ?? '',
     ),
   );

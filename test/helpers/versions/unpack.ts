@@ -65,10 +65,10 @@ export async function unpackNpm(
 }
 
 /** Clients that talk to older servers too; pg_waldump, which reads its own version's log only, is not among them. */
-const borrowed =
-  'pg_dump pg_dumpall pg_restore psql pg_basebackup pg_receivewal pg_amcheck pg_verifybackup pgbench pg_controldata'.split(
-    ' ',
-  );
+const borrowed = (
+  'pg_dump pg_dumpall pg_restore psql pg_basebackup pg_receivewal ' +
+  'pg_amcheck pg_verifybackup pgbench pg_controldata'
+).split(' ');
 
 /** The same program, which says that it is of the server's version, as one of a complete installation would be. */
 async function lend(from: string, to: string, version: string): Promise<void> {

@@ -5,6 +5,7 @@ import { runTool } from '../../../lib/exec.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, withConnection } from '../server/connection.ts';
 import { libpqEnvironment } from '../server/libpq.ts';
+import { isWhole } from '../server/databases.ts';
 
 const dumpOptions = [
   '--format=custom',
@@ -23,10 +24,7 @@ export async function readAllTables(
   programs: string,
   { signal, emit }: RunContext,
 ): Promise<string[]> {
-  const rows = await withConnection(url, { signal }, async (connection: Connection) =>
-    connection.query('SELECT datname AS name FROM pg_database WHERE datallowconn ORDER BY 1'),
-  );
-  const names = rows.map((row) => row['name'] ?? '');
+  const names = await databasesOf(url, { signal, emit });
   for (const database of names) {
     emit({ type: 'step', component: 'base', message: `reading every table of database ${database}` });
     const locked = await lockedTables(url, database, signal);
@@ -43,6 +41,26 @@ export async function readAllTables(
     });
   }
   return names;
+}
+
+/** Those that take sessions: an interrupted DROP DATABASE leaves one that does not, and can only be dropped. */
+async function databasesOf(url: PostgresUrl, { signal, emit }: RunContext): Promise<string[]> {
+  const rows = await withConnection(url, { signal }, async (connection: Connection) =>
+    connection.query(
+      `SELECT datname AS name, NOT (${isWhole}) AS broken FROM pg_database WHERE datallowconn ORDER BY 1`,
+    ),
+  );
+  const [broken, whole] = [rows.filter((row) => row['broken'] === 't'), rows.filter((row) => row['broken'] !== 't')];
+  for (const { name } of broken) {
+    emit({
+      type: 'warning',
+      component: 'base',
+      message:
+        `database "${name}" was not read: it is marked as invalid by a DROP DATABASE that was interrupted, ` +
+        'and can only be dropped, here as on the original server',
+    });
+  }
+  return whole.map((row) => row['name'] ?? '');
 }
 
 function notRead(database: string, locked: readonly string[]): string {

@@ -76,7 +76,7 @@ export async function startScratchCluster(
   }
 }
 
-const commonOptions = ['--no-instructions', '--encoding=UTF8', '--locale=C'];
+const commonOptions = ['--encoding=UTF8', '--locale=C'];
 
 /**
  * An empty cluster that is to stay: durable, with page checksums, superuser postgres. `dataDir`: empty, the owner's.
@@ -155,6 +155,8 @@ function settings({ run }: Quarters): Record<string, string> {
   const bufferMiB = Math.min(1024, Math.max(64, Math.floor(freemem() / 8 / 1024 ** 2)));
   return {
     listen_addresses: '',
+    // Before 14 the default is what its pg_hba.conf does not take.
+    password_encryption: 'scram-sha-256',
     unix_socket_directories: run,
     unix_socket_permissions: '0700',
     port: '5432',
