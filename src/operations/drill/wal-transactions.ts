@@ -4,7 +4,6 @@
  * be held against something, and nothing has to be written into anybody's database for it.
  */
 import type { Repository } from '../../repository/repository.ts';
-import { readWal } from '../../repository/wal/archive.ts';
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import {
   changesIn,
@@ -18,6 +17,7 @@ import { timelineOf } from '../../source/postgres/wal/file-name.ts';
 import { runWaldump, type PlainSegment } from '../../source/postgres/wal/waldump.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import type { WalRun } from '../pitr/wal-run.ts';
+import { readSegment } from '../wal/segment.ts';
 
 export interface WalTransaction {
   /** With its epoch: 64 bits. */
@@ -178,7 +178,7 @@ async function changesOf(
   const goesOn = next !== undefined && timelineOf(next) === timelineOf(name);
   const segmentOf = async (each: string): Promise<PlainSegment> => ({
     name: each,
-    bytes: await readWal(repository, facts.systemIdentifier, each),
+    bytes: await readSegment(repository, facts.systemIdentifier, each),
   });
   const segments = [await segmentOf(name), ...(goesOn ? [await segmentOf(next)] : [])] as const;
   const between = [start, goesOn ? end + reachBytes : end] as const;

@@ -36,9 +36,13 @@ export interface OtherRepository {
   open(): Promise<Storage>;
 }
 
-/** Segments of 1 MB, all of them kept in pg_wal to compare with; a table w for rows. The repository is made. */
-export async function startStreamBench(other?: OtherRepository): Promise<StreamBench> {
+/**
+ * Segments of 1 MB, all of them kept in pg_wal to compare with; a table w for rows. The repository is made.
+ * `version`: a major one of PostgreSQL.
+ */
+export async function startStreamBench(other?: OtherRepository, version?: number): Promise<StreamBench> {
   const server = await startPostgres({
+    ...(version === undefined ? {} : { version }),
     initdbArgs: ['--encoding=UTF8', '--locale=C.UTF-8', '--wal-segsize=1'],
     settings: {
       synchronous_commit: 'on',
@@ -48,7 +52,8 @@ export async function startStreamBench(other?: OtherRepository): Promise<StreamB
       wal_sender_timeout: '5s',
     },
   });
-  const bench = makeBench({ DATABASE_URL: '' });
+  // Its own programs are found in PATH.
+  const bench = makeBench({ DATABASE_URL: '', PATH: `${server.binDir}:${process.env['PATH'] ?? '/usr/bin:/bin'}` });
   // A recovered server runs as another user.
   chmodSync(bench.folder, 0o755);
   bench.env = { ...bench.env, DATABASE_URL: server.url(), BACKUP_JOBS: '2', ...other?.env };

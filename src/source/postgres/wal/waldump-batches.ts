@@ -2,8 +2,10 @@
  * Reads the records of archived segments by pg_waldump, a few segments at once, since a record may go on in the next
  * one. A record that fails its checksum ends a recovery as if the log ended there, so it is found out beforehand.
  */
-import { timelineOf } from './file-name.ts';
-import { isEndOfWriting, runWaldump, type PlainSegment, type WaldumpOptions } from './waldump.ts';
+import { endsBehind } from './end-of-records.ts';
+import { segmentNumber, timelineOf } from './file-name.ts';
+import { parseLsn } from './lsn.ts';
+import { lastGoodOf, runWaldump, type PlainSegment, type WaldumpOptions } from './waldump.ts';
 
 export interface DumpedWal {
   /** First and last that were read. */
@@ -62,7 +64,16 @@ export class WalDump {
     this.#batch = [];
     this.#isRead = true;
     const last = others.at(-1) ?? first;
-    const isEnd = last.isUnfinished && fault !== undefined && isEndOfWriting(fault);
+    const isEnd = last.isUnfinished && fault !== undefined && this.#isEnd([first, ...others], fault);
     return { first: first.name, last: last.name, text, fault: isEnd ? undefined : fault };
+  }
+
+  /** Behind what the server had written pg_waldump finds a fault, too. */
+  #isEnd(segments: readonly [Segment, ...Segment[]], fault: string): boolean {
+    const { segmentBytes } = this.#options;
+    const lastGood = lastGoodOf(fault);
+    const position = segmentNumber(segments[0].name, segmentBytes) * BigInt(segmentBytes);
+    const log = { position, segmentBytes, segments: segments.map(({ bytes }) => bytes) };
+    return lastGood !== undefined && endsBehind(log, parseLsn(lastGood));
   }
 }

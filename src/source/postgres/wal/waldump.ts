@@ -69,7 +69,7 @@ export function positionOfFault(fault: string): string | undefined {
   return [...fault.matchAll(/[0-9A-F]{1,8}\/[0-9A-F]{1,8}/g)].at(-1)?.[0];
 }
 
-/** True for the fault of a segment that was still being written: behind its last record there are zeros. */
-export function isEndOfWriting(fault: string): boolean {
-  return /wanted \d+, got 0$|invalid magic number 0000/.test(fault);
+/** The position that it names first: of the last record that could be read. */
+export function lastGoodOf(fault: string): string | undefined {
+  return /error in WAL record at ([0-9A-F]+\/[0-9A-F]+)/.exec(fault)?.[1];
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { changesIn, lastRecordIn, marksIn, pageOf } from '../../../../../src/source/postgres/wal/dumped-records.ts';
-import { isEndOfWriting, positionOfFault } from '../../../../../src/source/postgres/wal/waldump.ts';
+import { lastGoodOf, positionOfFault } from '../../../../../src/source/postgres/wal/waldump.ts';
 
 const line = (manager: string, xid: number, lsn: string, desc: string): string => {
   const head = `rmgr: ${manager.padEnd(11)} len (rec/tot):     34/    34, tx: ${String(xid).padStart(10)}`;
@@ -62,9 +62,8 @@ test('rows that were written, and pages that something has touched', () => {
   assert.equal(first?.kind === 'row' ? pageOf(first.row) : '', '1663/5/16384/0');
 });
 
-test('a fault names the record that is damaged; of a segment that was still written it is the end', () => {
+test('a fault names the record that is damaged, and the one before it', () => {
   const damaged = 'error in WAL record at 0/155A0B8: incorrect resource manager data checksum in record at 0/155A0F8';
   assert.equal(positionOfFault(damaged), '0/155A0F8');
-  assert.ok(!isEndOfWriting(damaged));
-  assert.ok(isEndOfWriting('error in WAL record at 0/155A0B8: invalid record length at 0/155A0F8: wanted 24, got 0'));
+  assert.equal(lastGoodOf(damaged), '0/155A0B8');
 });
