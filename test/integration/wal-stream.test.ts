@@ -77,6 +77,11 @@ test("without its slot it says how to make one; another cluster than the target'
   assertFailed(again, 11, /wal-\d+ is locked by "wal stream"/);
   const skipped = await bench.json<WalStreamReport>('wal stream --if-running=skip');
   assert.equal(skipped.state, 'skipped');
+  assertFailed(await bench.run('wal stream --create-slot --slot second'), 11, /is locked by "wal stream"/);
+  await bench.json<WalStreamReport>('wal stream --create-slot --slot third --if-running=skip');
+  assert.deepEqual(await server.query('postgres', 'SELECT slot_name FROM pg_replication_slots'), [
+    { slot_name: 'lifeboat' },
+  ]);
   assertFailed(await bench.run('wal stream --drop-slot --confirm lifeboat'), 11, /in use/);
   stream.kill('SIGTERM');
   const ended = await stream.result;
@@ -236,12 +241,14 @@ test('a slot is removed when asked for; log that is lost by then is told, and be
     await bench.run('wal stream --create-slot'),
     17,
     /no longer has the log that comes next/,
-    /--accept-gap/,
+    /--create-slot --accept-gap/,
   );
+  const slots = 'SELECT slot_name FROM pg_replication_slots';
+  assert.deepEqual(await server.query('postgres', slots), [], 'nobody would fetch what it keeps');
   // One that may do no more than it must, and cannot see what log the server has.
   await server.query('postgres', 'CREATE ROLE streamer LOGIN REPLICATION');
   bench.env = { ...bench.env, DATABASE_URL: server.url('postgres', 'streamer') };
-  const stream = await lab.stream('--accept-gap');
+  const stream = await lab.stream('--create-slot', '--accept-gap');
   await stream.said(/warn wal: the archive has no segment directly before/);
   // The gap shows.
   while ((await bench.run('wal status')).exitCode !== 14) await sleep(200);

@@ -32,7 +32,7 @@ export async function keepReceiving(
   until: AbortSignal,
   context: RunContext,
 ): Promise<void> {
-  let hasStreamed = false;
+  const { progress } = run;
   for (let pauseMs = firstPauseMs; !until.aborted;) {
     const startedAt = performance.now();
     const hasSettled = (): boolean => performance.now() - startedAt >= settledMs;
@@ -50,7 +50,7 @@ export async function keepReceiving(
       context.emit({ type: 'debug', component: 'wal', message: `pg_receivewal runs as process ${receiver.pid}` });
       await watch(receiver, run, spool, until, () => {
         if (!hasSettled()) return;
-        hasStreamed = true;
+        progress.hasStreamed = true;
         pauseMs = firstPauseMs;
         trouble.over('server');
       });
@@ -58,7 +58,7 @@ export async function keepReceiving(
       continue;
     } catch (error) {
       if (until.aborted) return;
-      if (isFinal(error, hasStreamed)) {
+      if (isFinal(error, progress.hasStreamed)) {
         throw error instanceof LifeboatError && error.code === 'window' ? lostLog(error, run) : error;
       }
       trouble.is('server', `no log is received, the slot keeps it on the server: ${messageOf(error)}`);
@@ -168,8 +168,8 @@ function lostLog(error: LifeboatError, { request }: StreamRun): LifeboatError {
   return new LifeboatError('window', error.message, {
     state: 'what is in the repository stays as it is, and ends where it ends',
     hint:
-      `begin anew where the slot ${request.slot} begins: lifeboat wal ` +
-      'stream --accept-gap; and at once: lifeboat backup base',
+      `begin anew where the slot ${request.slot} begins: lifeboat wal stream ` +
+      `${request.createSlot ? '--create-slot ' : ''}--accept-gap; and at once: lifeboat backup base`,
     cause: error,
   });
 }

@@ -1,12 +1,15 @@
 /** The slot of a receiver: made, checked, removed. */
 import type { LoadedConfig } from '../../../config/load.ts';
-import { LifeboatError } from '../../../lib/errors.ts';
+import { LifeboatError, messageOf } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Repository } from '../../../repository/repository.ts';
 import { createSlot, dropSlot, readServer, type ReceiverServer } from '../../../source/postgres/server/receiver.ts';
 import { audited } from '../../audit/audited.ts';
 import type { WalStreamReport, WalStreamRequest } from '../request.ts';
+
+/** Also for a run that was stopped. */
+const dropLimitMs = 10_000;
 
 /** One run of the receiver. */
 export interface StreamRun {
@@ -19,6 +22,8 @@ export interface StreamRun {
   readonly target: string;
   /** pg_receivewal. */
   readonly program: string;
+  /** Log has come over the slot. */
+  readonly progress: { hasStreamed: boolean };
 }
 
 /** The server with its slot, made where that is asked for. Throws as checkSlot. */
@@ -41,6 +46,35 @@ export async function withSlot(
       `lifeboat wal stream --drop-slot --slot ${slot}`,
   });
   return readServer(url, slot, signal);
+}
+
+/**
+ * Does the work of a run that has made its slot. Where that ends before any log has come, the slot goes with it: nobody
+ * would fetch what the server keeps for it.
+ */
+export async function orDropSlot(
+  run: StreamRun,
+  work: () => Promise<WalStreamReport>,
+  { emit }: RunContext,
+): Promise<WalStreamReport> {
+  const { url, request, progress } = run;
+  const drop = async (): Promise<void> => {
+    if (progress.hasStreamed) return;
+    const slot = `the replication slot ${request.slot}`;
+    const message = await dropSlot(url, request.slot, AbortSignal.timeout(dropLimitMs)).then(
+      () => `removed ${slot} again: nothing was received over it`,
+      (error: unknown) =>
+        `${slot} was made, and cannot be removed again (${messageOf(error)}): the server keeps its log for it until ` +
+        `lifeboat wal stream --drop-slot --slot ${request.slot}`,
+    );
+    emit({ type: message.startsWith('removed') ? 'step' : 'warning', component: 'wal', message });
+  };
+  const report = await work().catch(async (error: unknown) => {
+    await drop();
+    throw error;
+  });
+  if (report.state === 'skipped') await drop();
+  return report;
 }
 
 /**

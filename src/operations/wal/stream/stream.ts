@@ -18,7 +18,7 @@ import { pauseUntil, Trouble } from './trouble.ts';
 import { keepReceiving } from './receive.ts';
 import { keepReporting, reportOf } from './report.ts';
 import { Shipper } from './ship.ts';
-import { removeSlot, renewSlot, withSlot, type StreamRun } from './slot.ts';
+import { orDropSlot, removeSlot, renewSlot, withSlot, type StreamRun } from './slot.ts';
 import { StreamSpool } from './spool.ts';
 import { refuseStreamed } from '../../../repository/wal/archivable.ts';
 import { refuseUnknownMajor } from '../../../source/postgres/wal/known-majors.ts';
@@ -72,10 +72,13 @@ export async function walStream(
           systemId: found.systemId,
           accept: request.acceptNewSystem,
         });
+        const program = await findReceiver(found.serverMajor);
         // Only now: a slot on a wrong server would fill its disk.
         const server = await withSlot(found, url, request, context);
-        const program = await findReceiver(server.serverMajor);
-        return underLease({ loaded, request, repository, server, url, target: target.name, program }, context);
+        const progress = { hasStreamed: false };
+        const run = { loaded, request, repository, server, url, target: target.name, program, progress };
+        const stream = async (): Promise<WalStreamReport> => underLease(run, context);
+        return found.slot === undefined ? orDropSlot(run, stream, context) : stream();
       },
       { retryBudgetMs },
     );
