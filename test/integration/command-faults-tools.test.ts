@@ -168,7 +168,7 @@ test('redis-server killed while it dumps: 13', async () => {
 });
 
 test('the connection is cut while Redis dumps: 13', async () => {
-  redis.cli(['CONFIG', 'SET', 'rdb-key-save-delay', '1000']);
+  redis.cli(['CONFIG', 'SET', 'rdb-key-save-delay', '5000']);
   const fault = async (): Promise<void> => {
     await snapshotGrows();
     redis.cli(['CLIENT', 'KILL', 'TYPE', 'replica']);
