@@ -40,7 +40,7 @@ test('each segment is there, in parts, and comes back as it was', async () => {
 
 test('a recovery replays them', async () => {
   const found = await cluster.recovered('immediate', async (connection) =>
-    connection.query('SELECT count(*) AS n FROM t'),
+    connection.query('SELECT count(*) AS n FROM public.t'),
   );
   assert.equal(found[0]?.['n'], '20000');
   const dataDir = cluster.folder('recovered');

@@ -77,6 +77,9 @@ export async function restoreIntoNewCluster(options: NewClusterOptions, context:
   }
 }
 
+/** What initdb makes where nobody says otherwise. */
+const initdbSegmentBytes = 16 * 1024 * 1024;
+
 async function startNew(
   { programs }: ScratchPlace,
   { dataDir, owner }: RecoveryPlaces,
@@ -92,7 +95,7 @@ async function startNew(
     dataDir,
     isThrowaway: false,
     programs,
-    facts: { minima: {}, serverVersionNum, superuser: 'postgres' },
+    facts: { minima: {}, serverVersionNum, superuser: 'postgres', walSegmentBytes: initdbSegmentBytes },
     restoreCommand: '',
     target: {},
   });
