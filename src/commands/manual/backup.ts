@@ -15,13 +15,13 @@ export const manual: Manual = {
       'previous backups are as before, and what was stored so far is removed by a later cleanup.',
     'Each component is of a moment of its own, the database of one transaction snapshot; the components of one ' +
       'backup are not a common snapshot.',
-    'Tables are counted and hashed for later comparison. A query does that, unless it could run functions of somebody ' +
-      'with less than the rights of the backup user: then COPY reads the table, and lifeboat hashes its rows. So it is ' +
-      "with tables whose indexes, statistics or types use functions that are not PostgreSQL's own or those in C of " +
-      'extensions that are trusted (postgres.trustedExtensions), and with all tables of other owners where the backup ' +
-      "user is no superuser or the server is a standby. A superuser's queries on tables of other owners are planned " +
-      'under a lock that lasts milliseconds and lets readers and writers pass. Materialized views of other owners are ' +
-      'backed up and not counted.',
+    'Tables are counted and hashed for later comparison. A query does that, unless it could run functions of ' +
+      'somebody with less than the rights of the backup user: then COPY reads the table, and lifeboat hashes its ' +
+      "rows. So it is with tables whose indexes, statistics or types use functions that are not PostgreSQL's own " +
+      'or those in C of extensions that are trusted (postgres.trustedExtensions), and with all tables of other ' +
+      "owners where the backup user is no superuser or the server is a standby. A superuser's queries on tables of " +
+      'other owners are planned under a lock that lasts milliseconds and lets readers and writers pass. ' +
+      'Materialized views of other owners are backed up and not counted.',
   ],
   examples: [
     { line: 'lifeboat backup', purpose: 'back up all that is configured' },
