@@ -3,12 +3,12 @@
  * happened, is recorded, and leaves nothing.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
-import { assertFailed, makeBench, type Bench } from '../helpers/cli/command-run.ts';
+import { assertFailed, makeBench, namesBelow, type Bench } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 import { fillMany, startRedis, type TestRedis } from '../helpers/servers/redis.ts';
 
@@ -31,7 +31,8 @@ before(async () => {
         `SELECT n, repeat(md5(n::text), 8) FROM generate_series(1, ${rows}) n`,
     );
   }
-  fillMany(redis, 1000);
+  // Redis writes 16 KiB at a time: six hundred of these.
+  fillMany(redis, 4000);
   const files = join(bench.folder, 'files');
   mkdirSync(files);
   // So long that Redis asks for its place before the catalog does, which then waits while Redis has it.
@@ -66,7 +67,10 @@ async function slowSnapshot(): Promise<void> {
   while (!redis.cli(['INFO', 'replication']).includes('connected_slaves:1')) await sleep(20);
   const snapshots = `SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = 'shop'`;
   while ((await postgres.query('postgres', snapshots)).length === 0) await sleep(20);
-  await sleep(2000);
+  // One that has not begun would be asked for again.
+  const hasBytes = (name: string): boolean =>
+    name.endsWith('/dump.rdb') && (statSync(join(bench.tmp, name), { throwIfNoEntry: false })?.size ?? 0) > 0;
+  while (!namesBelow(bench.tmp).some(hasBytes)) await sleep(20);
 }
 
 test('one place: Redis cuts the snapshot while the database and files wait for it', { timeout }, async () => {

@@ -241,13 +241,13 @@ test('held and tagged backups stay; only authentic notes count, and the greatest
   assert.equal((await readNotes(repository, first)).note?.hold, undefined);
   assert.equal((await reasons())[first], 'goes');
   // One that cannot be read may have said "hold".
-  const [ahead = ''] = home
+  const [last = ''] = home
     .keys()
-    .filter((key) => key.startsWith(`notes/${first}/`))
+    .filter((key) => key.startsWith(`notes/${first}/`) && !key.includes('/2999'))
     .toReversed();
   writeFileSync(
-    join(home.root, ahead),
-    readFileSync(join(home.root, ahead), 'utf8').replace('"tags": []', '"tags": [ ]'),
+    join(home.root, last),
+    readFileSync(join(home.root, last), 'utf8').replace('"tags": []', '"tags": [ ]'),
   );
   assert.equal((await reasons())[first], 'on hold: court case; it has a note that cannot be read: it may be on hold');
 });
