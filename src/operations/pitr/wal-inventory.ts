@@ -4,7 +4,7 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { isTooShort, listWal } from '../../repository/wal/archive.ts';
+import { listWal } from '../../repository/wal/archive.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { parseHistory, type HistoryLine } from '../../source/postgres/wal/history.ts';
 import { hasGapAtEnd, HeldTimelines, type HeldLog } from '../wal/gaps.ts';
@@ -39,10 +39,8 @@ async function listInventory(
   const held = new HeldTimelines(segmentBytes);
   const histories = new Map<number, HistoryLine[]>();
   const damagedHistories = new Map<number, LifeboatError>();
-  for await (const { file, modifiedMs, sizeBytes } of listWal(repository.storage, systemId)) {
+  for await (const { file, modifiedMs } of listWal(repository.storage, systemId)) {
     newestMs = Math.max(newestMs, modifiedMs);
-    // Where versions are kept the true one may lie below.
-    if (isTooShort({ sizeBytes }) && repository.storage.history === undefined) continue;
     held.add(file);
     if (file.kind !== 'history') continue;
     try {
