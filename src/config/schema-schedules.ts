@@ -16,7 +16,14 @@ function checkCron(text: string, context: z.RefinementCtx<string>): void {
   if (cronShape.test(text)) told(() => void parseCron(text), text, context);
 }
 
-function told(check: () => void, input: unknown, context: z.RefinementCtx<string>): void {
+/** No expression and no zone has more characters. */
+const mostCharacters = 200;
+
+function told(check: () => void, input: string, context: z.RefinementCtx<string>): void {
+  if (input.length > mostCharacters) {
+    context.addIssue({ code: 'custom', message: `has more than ${mostCharacters} characters`, input });
+    return;
+  }
   try {
     check();
   } catch (error) {

@@ -36,8 +36,8 @@ const sample = `CREATE TYPE mood AS ENUM ('low', 'high');
   CREATE INDEX ON item (lower(t)); CREATE FUNCTION plus(a int) RETURNS int LANGUAGE sql AS 'SELECT a + 1'`;
 /** Of databases that a DROP DATABASE has left: those that took sessions before. */
 const invalid = ['gone', 'Odd one'];
-const sum = `SELECT (SELECT md5(string_agg(i::text, ',' ORDER BY id)) FROM public.item i) || (SELECT count(*) FROM public.part)
-  || (SELECT max(count) FROM public.seen) AS v`;
+const sum = `SELECT (SELECT md5(string_agg(i::text, ',' ORDER BY id)) FROM public.item i)
+  || (SELECT count(*) FROM public.part) || (SELECT max(count) FROM public.seen) AS v`;
 
 async function roundWithPostgres(version: number): Promise<void> {
   await using shipper = walShipper();

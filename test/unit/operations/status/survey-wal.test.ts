@@ -203,7 +203,7 @@ describe('reasons', () => {
       `degraded wal-gap:7:${name(1, 3)} -> lifeboat wal status`,
     ]);
     assert.deepEqual(names(wal({ damaged: [{ object: 'wal/7/x.wal', problem: 'it is empty' }] })), [
-      'unhealthy wal-damaged:7:wal/7/x.wal',
+      'unhealthy wal-damaged:7:wal/7/x.wal -> lifeboat wal status',
     ]);
     assert.deepEqual(names(wal({ missingHistories: ['00000001.history'] })), [
       'unhealthy wal-history:7:00000001.history -> lifeboat wal push <data directory>/pg_wal/00000001.history',
