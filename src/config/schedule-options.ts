@@ -9,13 +9,12 @@ import { defaultLevels, parseCompression, type CompressionSettings } from './com
 import { compressionSchema } from './schema-repository.ts';
 import { targetNamePattern } from './schema-targets.ts';
 
+/** Those of a backup. */
+const backupTypes = ['full', 'database', 'redis', 'files', 'base'] as const;
+
 /** What a schedule can stand for. */
 export const scheduleTypes = [
-  'full',
-  'database',
-  'redis',
-  'files',
-  'base',
+  ...backupTypes,
   'validate',
   'integrity',
   'drill',
@@ -25,6 +24,11 @@ export const scheduleTypes = [
 ] as const;
 
 export type ScheduleType = (typeof scheduleTypes)[number];
+
+/** True of a schedule that takes a backup. */
+export function isBackupType(type: ScheduleType): boolean {
+  return backupTypes.some((each) => each === type);
+}
 
 /** What the options say, with units in the names; those of the command that is run. */
 export interface ScheduleOptions {

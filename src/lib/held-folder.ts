@@ -48,6 +48,16 @@ export class HeldFolder implements Disposable {
     return HeldFolder.#walk(resolve(path), options, 0);
   }
 
+  /** The same; undefined where it is not there. */
+  static openIfThere(path: string): HeldFolder | undefined {
+    try {
+      return HeldFolder.open(path);
+    } catch (error) {
+      if (systemCodeOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
   static #walk(path: string, options: EnterOptions, links: number): HeldFolder {
     const held = /^\/proc\/self\/fd\/\d+(?=\/|$)/.exec(path)?.[0];
     // What another one of these has named by its own descriptor.

@@ -6,6 +6,11 @@ export function compactUtc(date: Date): string {
   return date.toISOString().replaceAll(/[-:]|\.\d{3}/g, '');
 }
 
+/** The other way: `2026-01-02T03:04:05Z`. What stands behind it is left out; another text stays as it is. */
+export function expandUtc(compact: string): string {
+  return compact.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d).*$/, '$1-$2-$3T$4:$5:$6Z');
+}
+
 /**
  * Milliseconds since 1970 of a date (`2026-01-02`), a time (`03:04`, with seconds and a fraction if need be) and a zone
  * (`Z`, `+01:00`); undefined where they name no moment. The days of a month are counted here, since V8's Date.parse

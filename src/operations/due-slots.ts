@@ -3,11 +3,12 @@
  * for a daemon and for status.
  */
 import { lastMoment, parseCron } from '../lib/cron.ts';
+import type { SlotOutcome } from '../repository/slots/records.ts';
 
 /** What is known of one slot; times in milliseconds since 1970. */
 export interface KnownSlot {
   readonly dueMs: number;
-  readonly outcome: 'done' | 'failed' | 'hung' | 'skipped' | 'aborted';
+  readonly outcome: SlotOutcome;
 }
 
 /** When a schedule runs, and what of moments that were missed. */

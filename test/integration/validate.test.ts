@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LifeboatError } from '../../src/lib/errors.ts';
 import { proofStateOf } from '../../src/operations/proof/state.ts';
-import { isInSample } from '../../src/operations/validate/sample.ts';
+import { isInShare } from '../../src/lib/rotation.ts';
 import { validateRepository } from '../../src/operations/validate/validate.ts';
 import { verifyPack } from '../../src/operations/validate/packs.ts';
 import { openRepository } from '../../src/repository/repository.ts';
@@ -203,7 +203,7 @@ describe('levels, samples and evidence', () => {
     );
     for (const name of packs) {
       assert.equal(
-        [1, 2, 3, 4].filter((part) => isInSample(Buffer.from(name.slice(3, 35), 'hex'), { part, parts: 4 })).length,
+        [1, 2, 3, 4].filter((part) => isInShare(Buffer.from(name.slice(3, 35), 'hex'), { part, parts: 4 })).length,
         1,
       );
     }

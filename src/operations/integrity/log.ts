@@ -4,15 +4,14 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { partsOf, shareAfter, shareOfDay, type Share } from '../../lib/rotation.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { readLogMemory, rememberLog, type LogShare } from '../../repository/wal/memory.ts';
+import { readLogMemory, rememberLog } from '../../repository/wal/memory.ts';
 import { readAllBases } from '../wal/bases.ts';
 import { checkLog } from '../wal/check/check.ts';
 import { tellDoubts } from '../wal/check/doubts.ts';
 import type { Ledger } from './ledger.ts';
 import type { RepositoryAccount } from './request.ts';
-
-const dayMs = 86_400_000;
 
 /** Faults go into the ledger; what no base backup needs is a warning there. */
 export async function readLogShare(
@@ -30,19 +29,19 @@ export async function readLogShare(
     else ledger.fault(kind, object, problem, backups);
   }
   tellDoubts(found, context);
-  await turnTo(repository, { part: (share.part % share.parts) + 1, parts: share.parts }, context);
+  await turnTo(repository, shareAfter(share), context);
   return { ...share, files: found.files, bytes: found.bytes };
 }
 
-async function nextShare({ state }: Repository, percent: number): Promise<LogShare> {
-  const parts = Math.max(1, Math.ceil(100 / percent - 1e-9));
+async function nextShare({ state }: Repository, percent: number): Promise<Share> {
+  const parts = partsOf(percent);
   const { next } = await readLogMemory(state);
   // Of another share than last time the parts are others, so any will do.
-  return next?.parts === parts ? next : { part: (Math.floor(Date.now() / dayMs) % parts) + 1, parts };
+  return next?.parts === parts ? next : shareOfDay(parts);
 }
 
 /** Only once the part has been read to its end. */
-async function turnTo({ state }: Repository, next: LogShare, { emit }: RunContext): Promise<void> {
+async function turnTo({ state }: Repository, next: Share, { emit }: RunContext): Promise<void> {
   try {
     await rememberLog(state, { read: new Set(), damaged: [], next });
   } catch (error) {

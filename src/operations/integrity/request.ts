@@ -1,6 +1,6 @@
 /** What integrity is asked and what it answers. Times, sizes and secrets: as in operation.ts. */
 import type { Some } from '../complete.ts';
-import type { LogShare } from '../../repository/wal/memory.ts';
+import type { Share } from '../../lib/rotation.ts';
 
 export interface IntegrityRequest {
   readonly target?: string | undefined;
@@ -56,7 +56,7 @@ export interface RepositoryAccount {
   /** Named by no manifest, but so young that a running backup may need them. */
   readonly young: { readonly count: number; readonly bytes: number; readonly first: readonly string[] };
   /** What of the archived write-ahead log was read, tags and all; which part of how many. */
-  readonly log: LogShare & { readonly files: number; readonly bytes: number };
+  readonly log: Share & { readonly files: number; readonly bytes: number };
   /** The first thousand of each kind, by object. */
   readonly findings: readonly IntegrityFinding[];
   /** All findings, by kind. */

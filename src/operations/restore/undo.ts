@@ -2,6 +2,7 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { expandUtc } from '../../lib/time.ts';
 import { withMaintenance } from '../../source/postgres/server/maintenance.ts';
 import { beforeName, undoneName } from '../../source/postgres/restore/names.ts';
 import { undoSwap } from '../../source/postgres/restore/swap.ts';
@@ -53,14 +54,13 @@ function liveNameOf(kept: string, names: readonly string[]): string {
       hint: others.length === 0 ? 'no swap has kept one on this server' : `kept are: ${others.join(', ')}`,
     });
   }
-  const stamp = /_before_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)$/.exec(kept);
+  const stamp = /_before_(\d{8}T\d{6})$/.exec(kept);
   if (stamp === null) {
     throw new LifeboatError('usage', `"${kept}" is not the name of a database that a swap has kept`, {
       state: 'nothing was changed',
     });
   }
-  const [, year, month, day, hour, minute, second] = stamp;
-  const at = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  const at = new Date(expandUtc(stamp[1] ?? ''));
   const [live, other] = names.filter((name) => name !== kept && beforeName(name, at) === kept);
   if (live === undefined || other !== undefined) {
     throw new LifeboatError('usage', `cannot tell which database "${kept}" was`, {

@@ -6,9 +6,10 @@ import type { RunContext } from '../../lib/events.ts';
 import { abortAfter } from '../../lib/long-timer.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 import type { PreparedRun } from './prepare.ts';
+import type { RanSlot } from './request.ts';
 
 export interface Attempt {
-  readonly outcome: 'done' | 'failed' | 'hung' | 'aborted';
+  readonly outcome: RanSlot['outcome'];
   readonly exitCode: number;
   /** Of the error. */
   readonly code?: string | undefined;

@@ -1,6 +1,7 @@
 /** What the commands around schedules are asked and what they answer. Times, sizes and secrets: as in operation.ts. */
 import type { Schedule } from '../../config/config.ts';
 import type { ScheduleType } from '../../config/schedule-options.ts';
+import type { SlotOutcome } from '../../repository/slots/records.ts';
 import type { PreparedRun } from './prepare.ts';
 import type { SlotTimes } from './slot-times.ts';
 
@@ -22,7 +23,7 @@ export interface RanSlot {
   readonly due: string;
   /** From 1. */
   readonly attempt: number;
-  readonly outcome: 'done' | 'failed' | 'hung' | 'aborted';
+  readonly outcome: Exclude<SlotOutcome, 'skipped'>;
   readonly exitCode: number;
   readonly code?: string | undefined;
   readonly backupId?: string | undefined;

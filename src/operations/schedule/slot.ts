@@ -5,6 +5,7 @@
  */
 import type { Schedule } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
+import { isBackupType } from '../../config/schedule-options.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { hostTimeZone } from '../../lib/time-zone.ts';
@@ -12,16 +13,10 @@ import { compactUtc } from '../../lib/time.ts';
 import { acquireLease } from '../../repository/leases/acquire.ts';
 import type { Lease } from '../../repository/leases/lease.ts';
 import type { Repository } from '../../repository/repository.ts';
-import {
-  checkScheduleId,
-  scheduleFolder,
-  slotOfTag,
-  slotScope,
-  type ScheduleKey,
-} from '../../repository/slots/names.ts';
+import { checkScheduleId, scheduleFolder, slotScope, type ScheduleKey } from '../../repository/slots/names.ts';
 import { publishPlan, type PlanDraft } from '../../repository/slots/plans.ts';
 import { slotNames } from '../../repository/slots/documents.ts';
-import { openSlots, writeSlot, type SlotDraft } from '../../repository/slots/records.ts';
+import { openSlots, slotsOfBackup, writeSlot, type SlotDraft } from '../../repository/slots/records.ts';
 import { chooseSlots, dueMoments, isSettled, type KnownSlot, type SlotRules } from '../due-slots.ts';
 import { withRepository } from '../open-repository.ts';
 import { chooseTarget } from '../targets.ts';
@@ -65,8 +60,7 @@ export function scheduleKeyOf(loaded: LoadedConfig, { id, type, options, cronExp
   if (cronExpression.trim().toLowerCase() === '@reboot') {
     throw new LifeboatError('usage', `schedule ${id} has no slots: no clock tells @reboot`);
   }
-  const isBackup = ['full', 'database', 'redis', 'files', 'base'].includes(type);
-  return { target: isBackup ? chooseTarget(loaded, options.target).name : options.target, id };
+  return { target: isBackupType(type) ? chooseTarget(loaded, options.target).name : options.target, id };
 }
 
 /** What is published of a schedule. */
@@ -123,9 +117,8 @@ async function backedUpSlots(repository: Repository, { target, id }: ScheduleKey
   const found: number[] = [];
   const first = compactUtc(new Date(sinceMs - clocksDifferMs));
   for await (const listed of repository.listManifests({ after: first })) {
-    const { manifest } = listed;
-    if (manifest?.target !== target || !(await repository.vouchesFor(listed))) continue;
-    const slots = (manifest.tags ?? []).flatMap((tag) => slotOfTag(tag) ?? []);
+    if (listed.manifest?.target !== target) continue;
+    const slots = await slotsOfBackup(repository, listed);
     found.push(...slots.filter((slot) => slot.id === id).map(({ dueMs }) => dueMs));
   }
   return found;

@@ -7,9 +7,9 @@ import { LifeboatError } from '../../lib/errors.ts';
 import { checkTimeZone } from '../../lib/time-zone.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { slotOfTag, slotScope, type SlotName } from '../../repository/slots/names.ts';
+import { slotScope, type SlotName } from '../../repository/slots/names.ts';
 import { readPlans, type PublishedPlan } from '../../repository/slots/plans.ts';
-import { openSlots, type ReadSlot } from '../../repository/slots/records.ts';
+import { openSlots, slotsOfBackup, type ReadSlot } from '../../repository/slots/records.ts';
 import { dueMoments, isSettled } from '../due-slots.ts';
 import type { StatusRunning, StatusSchedule } from './request.ts';
 
@@ -99,9 +99,9 @@ function failureOf(known: readonly ReadSlot[], dueMs: number): { readonly outcom
 async function slotsOfBackups(repository: Repository, counting: readonly ListedManifest[]): Promise<Set<string>> {
   const found = new Set<string>();
   for (const listed of counting) {
-    const tags = (listed.manifest?.tags ?? []).flatMap((tag) => slotOfTag(tag) ?? []);
-    if (tags.length === 0 || !(await repository.vouchesFor(listed))) continue;
-    for (const { id, dueMs } of tags) found.add(nameOf(listed.manifest?.target, id, dueMs));
+    for (const { id, dueMs } of await slotsOfBackup(repository, listed)) {
+      found.add(nameOf(listed.manifest?.target, id, dueMs));
+    }
   }
   return found;
 }

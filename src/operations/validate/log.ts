@@ -3,6 +3,7 @@
  * their beginning on, else that of the newest base backup of each target.
  */
 import type { RunContext } from '../../lib/events.ts';
+import type { Share } from '../../lib/rotation.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { readAllBases, type KnownBase } from '../wal/bases.ts';
 import { checkLog } from '../wal/check/check.ts';
@@ -11,11 +12,10 @@ import type { LogCheckRequest } from '../wal/check/request.ts';
 import type { DamageBook } from './damage.ts';
 import type { OpenBackup, Tally } from './objects.ts';
 import type { ValidateRequest } from './request.ts';
-import type { Sample } from './sample.ts';
 
 export interface LogToValidate extends Pick<ValidateRequest, 'ids' | 'all' | 'target' | 'level'> {
   readonly backups: readonly OpenBackup[];
-  readonly sample: Sample | undefined;
+  readonly sample: Share | undefined;
   readonly jobs: number;
 }
 

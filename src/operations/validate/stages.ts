@@ -5,6 +5,7 @@
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { isInShare, type Share } from '../../lib/rotation.ts';
 import { packKey } from '../../repository/packs/index-part.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ValidateRequest } from './request.ts';
@@ -15,7 +16,7 @@ import { BadPack, findTouched } from './impact.ts';
 import { compareIndexes } from './indexes.ts';
 import { checkBeside, checkKeyFiles, hashIndexes, packsOfIndexes, type OpenBackup, type Tally } from './objects.ts';
 import { addPack, checkPresence, readPacks, type PackEntry, type PackSet } from './packs.ts';
-import { isInSample, nextSample, type Sample } from './sample.ts';
+import { nextSample } from './sample.ts';
 import { checkArchivedLog } from './log.ts';
 import { factsKey } from '../../repository/object-keys.ts';
 
@@ -36,7 +37,7 @@ export class Validation {
   readonly backups: readonly OpenBackup[];
   readonly request: ValidateRequest;
   readonly book: DamageBook;
-  sample: Sample | undefined;
+  sample: Share | undefined;
   /** Of tools, by backup. */
   readonly versions = new Map<string, Readonly<Record<string, string>>>();
   readonly archivesOf = new Map<string, number>();
@@ -138,7 +139,7 @@ export class Validation {
     const { signal } = this.#context;
     const { sample } = this;
     const isWanted = (pack: PackEntry): boolean =>
-      !this.#bad.has(pack.id.toString('latin1')) && (sample === undefined || isInSample(pack.id, sample));
+      !this.#bad.has(pack.id.toString('latin1')) && (sample === undefined || isInShare(pack.id, sample));
     const wanted = [...this.#packs.values()].filter(isWanted);
     this.#totalBytes = wanted.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
     const queue = wanted.values();

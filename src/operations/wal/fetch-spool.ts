@@ -62,18 +62,9 @@ export class WalSpool {
   async clear(): Promise<void> {
     await tellingFileErrors(`cannot empty ${this.#folder}`, { hint: stateFolderHint }, async () => {
       // The one that is there now, and no other, also where the state folder is another user's.
-      using folder = openIfThere(this.#folder);
+      using folder = HeldFolder.openIfThere(this.#folder);
       if (folder !== undefined) await removeTree(this.#folder, folder.stat());
     });
-  }
-}
-
-function openIfThere(path: string): HeldFolder | undefined {
-  try {
-    return HeldFolder.open(path);
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return undefined;
-    throw error;
   }
 }
 

@@ -7,9 +7,9 @@ import { LifeboatError } from '../../lib/errors.ts';
 import { listWal } from '../../repository/wal/archive.ts';
 import { timelinePrefix, walKey, type WalName } from '../../repository/wal/names.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { segmentNumber, timelineDigits } from '../../source/postgres/wal/file-name.ts';
+import { timelineDigits } from '../../source/postgres/wal/file-name.ts';
 import { NotFoundError, type Storage } from '../../storage/storage.ts';
-import { segmentsOfBase } from './base-segments.ts';
+import { isOfBase } from './base-segments.ts';
 import { readAllBases, type KnownBase } from './bases.ts';
 
 /** Log that base backups need is gone. */
@@ -35,19 +35,14 @@ export async function refuseLostLog(
   file: WalName,
 ): Promise<void> {
   const { storage } = repository;
+  const { timeline, segment = '' } = file;
   if (systemId !== undefined && (await holdsBefore(storage, systemId, file))) return;
   const isAll = systemId === undefined || !(await holdsSegments(storage, systemId));
   if (!isAll && file.kind !== 'segment') return;
   const bases = await readAllBases(repository);
   const own = bases.filter(({ facts }) => systemId === undefined || facts.systemIdentifier === systemId);
-  const needing = isAll ? own.at(-1) : own.find((base) => isOwn(base, file));
+  const needing = isAll ? own.at(-1) : own.find(({ facts }) => isOfBase(facts, { timeline, segment }));
   if (needing !== undefined) throw new LostLogError(file.name, needing, isAll);
-}
-
-function isOwn({ facts }: KnownBase, { timeline, segment = '' }: WalName): boolean {
-  const number = segmentNumber(segment, facts.walSegmentBytes);
-  const { first, last } = segmentsOfBase(facts);
-  return facts.timeline === timeline && first <= number && number <= last;
 }
 
 /** By name alone, since the size of segments is not known here: the first of a log file follows the last of one. */

@@ -4,6 +4,7 @@
  * stand in it, but no name of a table, key or file. Layout: man lifeboat-repository(7).
  */
 import { z } from 'zod';
+import { expandUtc } from '../../lib/time.ts';
 import { backupIdPattern, isBackupId } from '../manifests/ids.ts';
 
 /**
@@ -71,11 +72,11 @@ export interface EvidenceName {
 
 /** Undefined for what is no name of evidence. */
 export function parseEvidenceName(object: string): EvidenceName | undefined {
-  const match = /^evidence\/([^/]+)\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-([a-z]+)-(ok|failed)\.json$/.exec(object);
-  const level = evidenceLevels.find((each) => each === match?.[8]);
+  const match = /^evidence\/([^/]+)\/(\d{8}T\d{6}Z)-([a-z]+)-(ok|failed)\.json$/.exec(object);
+  const level = evidenceLevels.find((each) => each === match?.[3]);
   if (match === null || level === undefined || !isBackupId(match[1] ?? '')) return undefined;
-  const [, backupId, year, month, day, hour, minute, second] = match;
-  const at = `${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
+  const [, backupId, time = ''] = match;
+  const at = expandUtc(time);
   if (Number.isNaN(Date.parse(at))) return undefined;
-  return { object, backupId: backupId ?? '', at, level, result: match[9] === 'ok' ? 'ok' : 'failed' };
+  return { object, backupId: backupId ?? '', at, level, result: match[4] === 'ok' ? 'ok' : 'failed' };
 }

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { uncompiled } from '../../config/uncompiled.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
-import { compactUtc } from '../../lib/time.ts';
+import { compactUtc, expandUtc } from '../../lib/time.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import { isAheadOfClocks } from '../clocks.ts';
 import { everStored, openTrue } from '../earlier-versions.ts';
@@ -175,7 +175,5 @@ const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /** What a name says of its time, RFC 3339 in UTC; it may be no moment at all. */
 function timeOf(object: string): string {
-  const [, year, month, day, hour, minute, second] =
-    /(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{4}\.json$/.exec(object) ?? [];
-  return `${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
+  return expandUtc(/(\d{8}T\d{6}Z)-[0-9a-f]{4}\.json$/.exec(object)?.[1] ?? '');
 }

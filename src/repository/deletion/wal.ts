@@ -6,7 +6,8 @@
  */
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { listHistories, listWal, listWalSystems, readWalObject, type WalHome, type WalObject } from '../wal/archive.ts';
+import { listHistories, listWal, listWalSystems, readWalObject, type WalObject } from '../wal/archive.ts';
+import type { WalHome } from '../wal/stored.ts';
 import { type HistoryLine, parseHistory } from '../../source/postgres/wal/history.ts';
 import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import { earliestMoment, WalJudge, type WalBase, type WalRules, type WalVerdict } from '../wal/retention.ts';

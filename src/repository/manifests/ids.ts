@@ -3,7 +3,7 @@
  * manifest.
  */
 import { randomBytes } from 'node:crypto';
-import { compactUtc } from '../../lib/time.ts';
+import { compactUtc, expandUtc } from '../../lib/time.ts';
 
 export type BackupType = 'full' | 'database' | 'redis' | 'files' | 'base';
 
@@ -32,7 +32,7 @@ function idOf(time: Date, target: string, type: BackupType): string {
 }
 
 function secondOf(id: string): number {
-  return Date.parse(id.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z.*$/, '$1-$2-$3T$4:$5:$6Z'));
+  return Date.parse(expandUtc(id));
 }
 
 /** True for what newBackupId makes: safe as part of an object's key. */

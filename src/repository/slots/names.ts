@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { LifeboatError } from '../../lib/errors.ts';
-import { compactUtc } from '../../lib/time.ts';
+import { compactUtc, expandUtc } from '../../lib/time.ts';
 
 /** A schedule as the repository knows it: of a target, or of all (undefined). */
 export interface ScheduleKey {
@@ -47,14 +47,12 @@ export function planKey(of: ScheduleKey, atMs: number): string {
 
 /** Undefined for what is no name of these. */
 export function parseSlotName(object: string): SlotName | undefined {
-  const [, target, id, plan, ...time] =
-    /^schedules\/([^/]+)\/([^/]+)\/(plan-)?(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{4}\.json$/.exec(object) ??
-    [];
+  const [, target, id, plan, time = ''] =
+    /^schedules\/([^/]+)\/([^/]+)\/(plan-)?(\d{8}T\d{6}Z)-[0-9a-f]{4}\.json$/.exec(object) ?? [];
   if (target === undefined || id === undefined || !part.test(id) || !(target === '_' || part.test(target))) {
     return undefined;
   }
-  const [year, month, day, hour, minute, second] = time;
-  const atMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  const atMs = Date.parse(expandUtc(time));
   if (Number.isNaN(atMs)) return undefined;
   return {
     object,
@@ -77,8 +75,7 @@ export function slotTag(id: string, dueMs: number): string {
 
 /** The slot that a tag names; undefined: it is another tag. */
 export function slotOfTag(tag: string): { readonly id: string; readonly dueMs: number } | undefined {
-  const [, id, ...time] = /^slot:([a-z0-9-]+):(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(tag) ?? [];
-  const [year, month, day, hour, minute, second] = time;
-  const dueMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  const [, id, time = ''] = /^slot:([a-z0-9-]+):(\d{8}T\d{6}Z)$/.exec(tag) ?? [];
+  const dueMs = Date.parse(expandUtc(time));
   return id === undefined || Number.isNaN(dueMs) ? undefined : { id, dueMs };
 }

@@ -1,10 +1,11 @@
 /** What became of a slot: one record for each attempt, written when it has ended. */
 import { z } from 'zod';
 import { backupIdPattern } from '../manifests/ids.ts';
+import type { ListedManifest } from '../manifests/listing.ts';
 import type { Repository } from '../repository.ts';
 import { openSealedText, sealText } from '../box/sealed-text.ts';
 import { putDocument, readDocuments } from './documents.ts';
-import { recordKey, type ScheduleKey, type SlotName } from './names.ts';
+import { recordKey, slotOfTag, type ScheduleKey, type SlotName } from './names.ts';
 
 /**
  * - done: what the schedule stands for was done
@@ -78,6 +79,15 @@ export async function messageOfSlot(
 ): Promise<string | undefined> {
   if (message === undefined) return undefined;
   return openSealedText(message, object, dataKey === undefined ? undefined : await keyring?.open(dataKey));
+}
+
+/** The slots that a backup names by its tags, where its manifest counts. */
+export async function slotsOfBackup(
+  repository: Repository,
+  listed: ListedManifest,
+): Promise<{ readonly id: string; readonly dueMs: number }[]> {
+  const slots = (listed.manifest?.tags ?? []).flatMap((tag) => slotOfTag(tag) ?? []);
+  return slots.length > 0 && (await repository.vouchesFor(listed)) ? slots : [];
 }
 
 /** Members that tie a document to its schedule. */

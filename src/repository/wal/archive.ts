@@ -5,17 +5,10 @@
 import type { Storage } from '../../storage/storage.ts';
 import { boxKind, headerBytes, tagBytes, trailerBytes } from '../box/layout.ts';
 import { openTrue } from '../earlier-versions.ts';
-import type { Keyring } from '../keys/keyring.ts';
 import { encodeList, piecesOf, sumOf, type WalBody } from './large.ts';
 import { needWalName, parseWalKey, partName, timelinePrefix, walKey, type WalName } from './names.ts';
 import { putBox, type PutWal, type PutWalOptions } from './put-box.ts';
-import { openStored, type OpenedWal } from './stored.ts';
-
-/** A repository as far as this module needs one. */
-export interface WalHome {
-  readonly storage: Storage;
-  readonly keyring: Keyring | undefined;
-}
+import { openStored, type OpenedWal, type WalHome } from './stored.ts';
 
 /** One file of write-ahead log in the repository. */
 export interface WalObject {

@@ -3,6 +3,7 @@
  * to be what was stored. `wal status`, `status` and doctor tell of those without reading them again.
  */
 import { z } from 'zod';
+import type { Share } from '../../lib/rotation.ts';
 import type { RepositoryState } from '../host-state.ts';
 import { undefinedWhereDamaged } from '../state-file.ts';
 import { isTooShort, type WalObject } from './archive.ts';
@@ -22,18 +23,12 @@ const memorySchema = z.object({
 /** An object that was looked into, as it was listed; `problem`: what is wrong with it. */
 export type SeenDamage = Readonly<z.infer<typeof damagedSchema>>;
 
-/** A share of all log: part `part` (from 1) of `parts`. */
-export interface LogShare {
-  readonly part: number;
-  readonly parts: number;
-}
-
 /** So many are remembered: with more the archive as a whole is to be looked at. */
 const maxRemembered = 1000;
 
 export class LogMemory {
   readonly #damaged: ReadonlyMap<string, SeenDamage>;
-  readonly next: LogShare | undefined;
+  readonly next: Share | undefined;
 
   constructor({ next, damaged }: z.infer<typeof memorySchema>) {
     this.next = next;
@@ -71,7 +66,7 @@ export async function rememberLog(
     damaged,
     next,
   }: { readonly read: ReadonlySet<string>; readonly damaged: readonly SeenDamage[] } & {
-    readonly next?: LogShare | undefined;
+    readonly next?: Share | undefined;
   },
 ): Promise<void> {
   const before = await readLogMemory(state);

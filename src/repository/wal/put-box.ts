@@ -10,7 +10,7 @@ import { DamagedError } from '../box/seal.ts';
 import type { SealingKey } from '../keys/sealed-records.ts';
 import { openTrue } from '../earlier-versions.ts';
 import { openWalBox, saltOf, sealWalBox } from './box.ts';
-import type { LogHome } from './stored.ts';
+import type { WalHome } from './stored.ts';
 
 type BoxOfLog = typeof boxKind.wal | typeof boxKind.parts;
 
@@ -28,7 +28,7 @@ export interface PutWal {
 
 /** Throws as putWal does. */
 export async function putBox(
-  home: LogHome,
+  home: WalHome,
   key: string,
   body: Uint8Array,
   { sealing, compression, kind = boxKind.wal }: PutWalOptions & { readonly kind?: BoxOfLog },
@@ -69,7 +69,7 @@ interface StoredBox {
 
 /** Where versions are kept an empty object may lie over the true one. Undefined: it is empty, and nothing is below. */
 async function compareOver(
-  home: LogHome,
+  home: WalHome,
   box: StoredBox,
   before: Buffer,
   body: Uint8Array,
@@ -86,7 +86,7 @@ async function compareOver(
   }
 }
 
-async function compare(home: LogHome, { key, kind }: StoredBox, stored: Buffer, body: Uint8Array): Promise<PutWal> {
+async function compare(home: WalHome, { key, kind }: StoredBox, stored: Buffer, body: Uint8Array): Promise<PutWal> {
   try {
     // Also trusted, as a restore will want it: what is acknowledged must be of use.
     return compareOpened(key, await openWalBox(stored, key, home.keyring, { kind }), body);

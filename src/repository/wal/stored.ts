@@ -11,7 +11,7 @@ import { isPartList, parseList, sumOf, type PartList } from './large.ts';
 import { partName } from './names.ts';
 
 /** A repository as far as single objects of log need one. */
-export interface LogHome {
+export interface WalHome {
   readonly storage: Storage;
   /** Undefined without encryption. */
   readonly keyring: Keyring | undefined;
@@ -28,7 +28,7 @@ export interface OpenedWal {
 
 /** `stored`: the object at `key`. Throws as openWalBox. */
 export async function openStored(
-  home: LogHome,
+  home: WalHome,
   key: string,
   stored: Buffer,
   options: { readonly force?: boolean },
@@ -53,7 +53,7 @@ interface Listed {
 }
 
 async function* piecesOfParts(
-  home: LogHome,
+  home: WalHome,
   { key, parts, list: { bytes, partBytes, sha256 } }: Listed,
   options: { readonly force?: boolean },
 ): AsyncGenerator<Buffer> {

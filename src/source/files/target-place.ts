@@ -3,7 +3,6 @@
  * the operator's (lib/held-folder.ts); those below it are not followed.
  */
 import { basename, dirname, join, resolve } from 'node:path';
-import { systemCodeOf } from '../../lib/errors.ts';
 import { HeldFolder } from '../../lib/held-folder.ts';
 
 /** As the kernel has it. */
@@ -24,11 +23,6 @@ export function targetPlace(target: string, { create }: { readonly create: boole
 
 /** Undefined: it is not there. */
 function openAbove(path: string, create: boolean): HeldFolder | undefined {
-  if (create) return HeldFolder.open(dirname(path), { create, mode: 0o777, owner: 'ours' });
-  try {
-    return HeldFolder.open(dirname(path));
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  const above = dirname(path);
+  return create ? HeldFolder.open(above, { create, mode: 0o777, owner: 'ours' }) : HeldFolder.openIfThere(above);
 }

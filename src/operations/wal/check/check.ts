@@ -2,11 +2,11 @@
  * Is the archived log what was stored, and is it all there? `validate` and `integrity` ask; nothing is changed but what
  * this host remembers of objects that are not what they should be.
  */
-import { createHash } from 'node:crypto';
 import { mapInOrder } from '../../../lib/concurrency.ts';
 import type { RunContext } from '../../../lib/events.ts';
+import { isInShare } from '../../../lib/rotation.ts';
 import { listWal, listWalSystems, type WalObject } from '../../../repository/wal/archive.ts';
-import { rememberLog, type LogShare, type SeenDamage } from '../../../repository/wal/memory.ts';
+import { rememberLog, type SeenDamage } from '../../../repository/wal/memory.ts';
 import { needWalName, parseWalKey, walKey } from '../../../repository/wal/names.ts';
 import type { Repository } from '../../../repository/repository.ts';
 import { segmentNumber } from '../../../source/postgres/wal/file-name.ts';
@@ -152,9 +152,4 @@ class LogRun {
         segmentNumber(segment, facts.walSegmentBytes) >= parseLsn(facts.startLsn) / BigInt(facts.walSegmentBytes),
     );
   }
-}
-
-/** Every object is in one of the parts, whenever it came. */
-export function isInShare(key: string, { part, parts }: LogShare): boolean {
-  return createHash('sha256').update(key).digest().readUInt32LE(0) % parts === part - 1;
 }

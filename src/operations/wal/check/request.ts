@@ -1,5 +1,5 @@
 /** What a check of archived log is asked and what it answers. */
-import type { LogShare } from '../../../repository/wal/memory.ts';
+import type { Share } from '../../../lib/rotation.ts';
 import type { KnownBase } from '../bases.ts';
 
 /** `quick`: sizes; `stored`: every byte with its tag; `deep`: pages and records too. */
@@ -15,7 +15,7 @@ export interface LogCheckRequest {
   /** Which base backups there are, oldest first: of them it is said what a fault means. */
   readonly bases: readonly KnownBase[];
   /** Only so much of it is read; presence is told of all. */
-  readonly share?: LogShare | undefined;
+  readonly share?: Share | undefined;
   /** Objects that are read side by side. */
   readonly jobs: number;
 }
