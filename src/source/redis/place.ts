@@ -53,12 +53,25 @@ export async function placeRedisSnapshot(request: PlaceRequest, context: RunCont
   });
   await refuseRunningServer(dir, context);
   const stamp = compactUtc(new Date()).replace('Z', '');
-  const hint = 'run it as root or as the user of the server';
-  await using fresh = await tellingFileErrors(
-    `cannot place a snapshot in ${dir}`,
-    { state: 'nothing was changed', hint },
-    async () => makePrivateFolder(join(dir, `.lifeboat-${stamp}`)),
+  const doing = `cannot place a snapshot in ${dir}`;
+  const told = { state: 'nothing was changed', hint: 'run it as root or as the user of the server' };
+  await using fresh = await tellingFileErrors(doing, told, async () =>
+    makePrivateFolder(join(dir, `.lifeboat-${stamp}`)),
   );
+  // Whoever owns the folder of the server can remove ours while it is empty.
+  const { final, keptBefore } = await tellingFileErrors(doing, told, async () =>
+    fresh.folder.namedLater(async () => fillAndSwap(request, fresh, { dir, stamp }, context)),
+  );
+  await syncFolder(fresh.parent.child('.'));
+  return { placed: join(dir, final), keptBefore, keys: request.facts.keys };
+}
+
+async function fillAndSwap(
+  request: PlaceRequest,
+  fresh: PrivateFolder,
+  { dir, stamp }: { readonly dir: string; readonly stamp: string },
+  context: RunContext,
+): Promise<{ readonly final: string; readonly keptBefore: string | undefined }> {
   const file = fresh.folder.child('snapshot');
   await spoolArtifact(request.reader, request.facts, file, dir, context);
   refuseDifference(await summarizeFile(file, context), request.facts);
@@ -67,8 +80,7 @@ export async function placeRedisSnapshot(request: PlaceRequest, context: RunCont
   await refuseRunningServer(dir, context);
   const before = `${final}.before_${stamp}`;
   const isKept = await swapIn(fresh, source, final, before);
-  await syncFolder(fresh.parent.child('.'));
-  return { placed: join(dir, final), keptBefore: isKept ? join(dir, before) : undefined, keys: request.facts.keys };
+  return { final, keptBefore: isKept ? join(dir, before) : undefined };
 }
 
 /** Gives what is to be renamed, and to what: names, the one in the fresh folder, the other in that of the server. */

@@ -11,6 +11,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -109,11 +110,13 @@ test('a base backup', async () => {
   writeFileSync(join(source, 'PG_VERSION'), '17\n');
   for (let n = 0; n < 60; n++) writeFileSync(join(source, `base/${1 + (n % 2)}`, String(n)), 'page'.repeat(1000));
   const tar = execFileSync('tar', ['--format=ustar', '-cf', '-', '-C', source, '.']);
-  const dataDir = join(home.theirs, 'data');
+  let turn = 0;
   await rounded(home, 'data', async () => {
-    rmSync(dataDir, { recursive: true, force: true });
-    mkdirSync(dataDir);
-    chownSync(dataDir, intruder.uid, intruder.gid);
+    // Made where the intruder does not look yet, and each under a name of its own: or we ourselves would run into him.
+    const [made, dataDir] = [join(home.theirs, 'made'), join(home.theirs, `data-${turn++}`)];
+    mkdirSync(made);
+    chownSync(made, intruder.uid, intruder.gid);
+    renameSync(made, dataDir);
     // It ends as no whole one, after all files are written.
     await restoreBase({ reader: readerOf({ 'base.tar': tar }), dataDir, tablespaces: [], owner: intruder }, quiet());
   });
