@@ -134,7 +134,8 @@ test('the catalog names each member at its place, and two backups of one tree ar
     const found = expected.get(entry.path.toString('latin1').slice(tree.length));
     assert.ok(found, entry.path.toString());
     assert.equal(entry.mtimeNs, found.mtimeNs);
-    if (entry.type === 'file') assert.equal(entry.sha256, found.content);
+    // Of one with large holes it is another: see files-sparse.
+    if (entry.type === 'file' && entry.map === undefined) assert.equal(entry.sha256, found.content);
   }
   assert.equal(seen, expected.size);
 });

@@ -27,7 +27,8 @@ import { openLeftovers } from '../../src/lib/leftovers.ts';
 import { type CatalogEntry, encodeCatalogLine } from '../../src/source/files/catalog.ts';
 import type { FilesFacts } from '../../src/source/files/facts.ts';
 import { type FilesRestoreReport, type FilesRestoreRequest, restoreFiles } from '../../src/source/files/restore.ts';
-import { encodeTarHeader, paddingOf } from '../../src/source/files/tar-header.ts';
+import { encodeTarHeader } from '../../src/source/files/tar-header.ts';
+import { paddingOf } from '../../src/source/files/ustar-block.ts';
 import { verifyTree } from '../../src/source/files/verify.ts';
 import { compareTrees, makeDeepTree, makeSampleTree, readTree } from '../helpers/source/file-tree.ts';
 import { type CountingReader, dumpFiles, folderReader, listener } from '../helpers/source/files-dump.ts';
@@ -401,6 +402,7 @@ function craft(members: readonly Crafted[]): { reader: CountingReader; facts: Fi
     const entry: CatalogEntry = {
       device: undefined,
       link: undefined,
+      map: undefined,
       ...member,
       sha256: type === 'file' ? createHash('sha256').update(content).digest('hex') : undefined,
       headerBytes: header.length,

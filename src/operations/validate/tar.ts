@@ -9,6 +9,7 @@ import { readCatalog, type CatalogEntry } from '../../source/files/catalog.ts';
 import { checkHeader } from '../../source/files/check-header.ts';
 import { displayPath } from '../../source/files/names.ts';
 import { catalogName, tarName } from '../../source/files/source.ts';
+import { encodeSparseMap } from '../../source/files/sparse-map.ts';
 import { openSecondReader } from '../../source/files/second-reader.ts';
 import { TarCursor } from '../../source/files/tar-cursor.ts';
 
@@ -60,8 +61,11 @@ export async function walkTar(
 
 async function checkContent(entry: CatalogEntry, cursor: TarCursor): Promise<void> {
   const sha256 = createHash('sha256');
-  for await (const piece of cursor.pieces(entry.size)) sha256.update(piece);
-  if (sha256.digest('hex') === entry.sha256) return;
+  const map = entry.map === undefined ? Buffer.alloc(0) : encodeSparseMap(entry.map);
+  const isMapped = map.equals(await cursor.read(map.length));
+  sha256.update(map);
+  for await (const piece of cursor.pieces(entry.size - map.length)) sha256.update(piece);
+  if (isMapped && sha256.digest('hex') === entry.sha256) return;
   const message = `the content of ${displayPath(entry.path)} is not the one that its catalog names`;
   throw new LifeboatError('integrity', message);
 }

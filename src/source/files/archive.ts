@@ -5,17 +5,20 @@
  */
 import { createHash, hash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
+import { systemCodeOf } from '../../lib/errors.ts';
 import { type CatalogEntry, encodeCatalogLine } from './catalog.ts';
 import { closeFile, statFile } from './system-calls.ts';
 import { Gatherer, pieceBytes } from './gatherer.ts';
+import { findData, holeBytes } from './holes.ts';
 import type { LinkTable } from './link-table.ts';
 import type { OwnerNames } from './owners.ts';
 import { contentChanged, openForBackup } from './read-file.ts';
 import { readGathered, readPieces } from './read-content.ts';
 import type { Spool } from './spool.ts';
 import type { Tally } from './tally.ts';
-import { encodeTarHeader, paddingOf } from './tar-header.ts';
-import { blockBytes } from './ustar-block.ts';
+import { dataBytes, encodeSparseMap, type SparseMap } from './sparse-map.ts';
+import { encodeTarHeader } from './tar-header.ts';
+import { blockBytes, paddingOf } from './ustar-block.ts';
 import { problemOf, type WalkedEntry } from './walker.ts';
 import type { TarMember } from './member.ts';
 
@@ -27,6 +30,9 @@ export interface ArchiveParts {
   readonly tally: Tally;
   readonly signal: AbortSignal;
 }
+
+/** A file with fewer bytes of hole is stored with them. */
+const minHolesBytes = 1024 * 1024;
 
 /** GNU tar pads the end of an archive to records of this size; so do we. */
 const recordBytes = 10_240;
@@ -106,6 +112,11 @@ async function* writeSmallFile(
   return true;
 }
 
+interface Opened {
+  readonly fd: number;
+  readonly stat: BigIntStats;
+}
+
 /**
  * Reads a file while it is written to the tar, exactly as many bytes as its header announces. False: it could not be
  * opened and was left out.
@@ -115,7 +126,7 @@ async function* writeBigFile(
   entry: WalkedEntry,
   out: Gatherer,
 ): AsyncGenerator<Uint8Array, boolean> {
-  let opened: { fd: number; stat: BigIntStats };
+  let opened: Opened;
   try {
     opened = await openForBackup(entry.path, entry.stat);
   } catch (error) {
@@ -124,21 +135,32 @@ async function* writeBigFile(
     return false;
   }
   try {
-    const size = Number(opened.stat.size);
-    const member = memberOf(parts, entry, opened.stat, size);
+    const map = await mapOf(parts, opened);
+    const mapped = map === undefined ? undefined : encodeSparseMap(map);
+    const content = map === undefined ? Number(opened.stat.size) : dataBytes(map);
+    const size = (mapped?.length ?? 0) + content;
+    const member = {
+      ...memberOf(parts, entry, opened.stat, size),
+      ...(map === undefined ? {} : { length: map.length }),
+    };
     const header = encodeTarHeader(member);
     yield* out.add(header);
     const sha256 = createHash('sha256');
-    const read = yield* size <= pieceBytes / 4
+    if (mapped !== undefined) {
+      sha256.update(mapped);
+      yield* out.add(mapped);
+    }
+    const read = yield* map === undefined && size <= pieceBytes / 4
       ? readGathered(opened.fd, size, sha256, out)
-      : readPieces(parts.signal, opened.fd, size, sha256, out);
+      : readPieces(parts.signal, opened.fd, map?.data ?? [{ start: 0, end: size }], sha256, out);
     yield* out.add(Buffer.alloc(paddingOf(size)));
-    const why = read.problem ?? (await changeSince(opened, read.bytes));
+    const why = read.problem ?? (await changeSince(opened, read.bytes < content));
     if (why !== undefined) parts.tally.trouble('changed', entry.member, why);
     await record(parts, entry, member, header.length, {
       sha256: sha256.digest('hex'),
       sparse: isSparse(opened.stat),
       changed: why !== undefined,
+      map,
     });
     return true;
   } finally {
@@ -146,10 +168,23 @@ async function* writeBigFile(
   }
 }
 
-async function changeSince(opened: { fd: number; stat: BigIntStats }, readBytes: number): Promise<string | undefined> {
+/** Where a file has data, if leaving its holes out is worth it. */
+async function mapOf(parts: ArchiveParts, { fd, stat }: Opened): Promise<SparseMap | undefined> {
+  if (holeBytes(stat) < minHolesBytes) return undefined;
+  // What cannot be read is told by the reading for the tar, with zeros in its place.
+  const data = await findData(fd, stat, parts.signal).catch((error: unknown) => {
+    if (systemCodeOf(error) === undefined) throw error;
+    return undefined;
+  });
+  if (data === undefined) return undefined;
+  const map: SparseMap = { length: Number(stat.size), data };
+  return map.length - dataBytes(map) < minHolesBytes ? undefined : map;
+}
+
+async function changeSince(opened: Opened, isShort: boolean): Promise<string | undefined> {
   const after = await statFile(opened.fd);
   const size = opened.stat.size;
-  if (BigInt(readBytes) < size || after.size < size) return 'it became shorter; zeros stand for what is missing';
+  if (isShort || after.size < size) return 'it became shorter; zeros stand for what is missing';
   if (after.size > size) return 'it grew; what was added is not in the backup';
   return contentChanged(opened.stat, after) ? 'what is stored may be partly old and partly new' : undefined;
 }
@@ -175,7 +210,7 @@ async function record(
   entry: WalkedEntry,
   member: TarMember,
   headerBytes: number,
-  content: { sha256?: string; sparse?: boolean; changed?: boolean },
+  content: { sha256?: string; sparse?: boolean; changed?: boolean; map?: SparseMap | undefined },
 ): Promise<void> {
   const line: CatalogEntry = {
     path: member.path,
@@ -186,6 +221,7 @@ async function record(
     user: member.user,
     group: member.group,
     size: member.size,
+    map: content.map,
     mtimeNs: member.mtimeNs,
     sha256: content.sha256,
     headerBytes,

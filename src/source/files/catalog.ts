@@ -9,7 +9,8 @@ import { LifeboatError } from '../../lib/errors.ts';
 import { parseJson } from '../../lib/json.ts';
 import { faultIn } from '../../config/schema-words.ts';
 import { nameBytes, nameText } from './names.ts';
-import { paddingOf } from './tar-header.ts';
+import { dataBytes, encodeSparseMap, maxStretches, type SparseMap } from './sparse-map.ts';
+import { paddingOf } from './ustar-block.ts';
 import type { Device, EntryType, TarMember } from './member.ts';
 
 const entryTypes = ['file', 'folder', 'symlink', 'hardlink', 'char', 'block'] as const satisfies readonly EntryType[];
@@ -26,8 +27,14 @@ const catalogLine = z.strictObject({
   gid: count,
   user: z.string().optional(),
   group: z.string().optional(),
-  /** Of a file: bytes of content in the tar; else 0. */
+  /** Of a file: bytes of content in the tar (of one with `length`, a map and what has data); else 0. */
   size: count,
+  /** Of a file with large holes: bytes of the file, and where it has data: offset, bytes, offset, bytes, and so on. */
+  length: count.optional(),
+  data: z
+    .array(count)
+    .max(2 * maxStretches)
+    .optional(),
   /** RFC 3339 with nanoseconds, or "@<seconds>.<9 digits>" outside of the years 0 to 9999. */
   mtime: z.string(),
   /** Of a file's content, as stored. */
@@ -52,7 +59,9 @@ const catalogLine = z.strictObject({
  * One member of files.tar, and what is known of it besides. `path` and `link` are bytes without a leading slash
  * (symlinks: whatever the link says).
  */
-export interface CatalogEntry extends Omit<TarMember, 'link' | 'device'> {
+export interface CatalogEntry extends Omit<TarMember, 'link' | 'device' | 'length'> {
+  /** Of a file that is stored without its holes. */
+  readonly map: SparseMap | undefined;
   readonly sha256: string | undefined;
   readonly headerBytes: number;
   readonly root: number;
@@ -86,6 +95,8 @@ export function encodeCatalogLine(entry: CatalogEntry): string {
     user: entry.user === '' ? undefined : entry.user,
     group: entry.group === '' ? undefined : entry.group,
     size: entry.size,
+    length: entry.map?.length,
+    data: entry.map?.data.flatMap(({ start, end }) => [start, end - start]),
     mtime: formatTimeNs(entry.mtimeNs),
     sha256: entry.sha256,
     header: entry.headerBytes,
@@ -145,6 +156,7 @@ function decodeLine(text: string, lineNumber: number): CatalogEntry {
     user: line.user ?? '',
     group: line.group ?? '',
     size: line.size,
+    map: readMap(line, lineNumber),
     mtimeNs: parseTimeNs(line.mtime),
     sha256: line.sha256,
     headerBytes: line.header,
@@ -154,6 +166,26 @@ function decodeLine(text: string, lineNumber: number): CatalogEntry {
     changed: line.changed ?? false,
     device: line.device,
   };
+}
+
+/** Stretches in order, within the file, and as many bytes as the member has. */
+function readMap(line: z.output<typeof catalogLine>, lineNumber: number): SparseMap | undefined {
+  const { length, data: numbers } = line;
+  if (length === undefined && numbers === undefined) return undefined;
+  const map: SparseMap = { length: length ?? -1, data: stretchesOf(numbers ?? []) };
+  const isInOrder = map.data.every(({ start, end }, index) => (map.data[index - 1]?.end ?? -1) < start && start < end);
+  const isWithin = (map.data.at(-1)?.end ?? 0) <= map.length;
+  const isFile = line.type === 'file' && line.sparse === true && (numbers ?? []).length % 2 === 0;
+  if (isFile && isInOrder && isWithin && encodeSparseMap(map).length + dataBytes(map) === line.size) return map;
+  throw damaged(`line ${lineNumber} has holes that cannot be`);
+}
+
+function stretchesOf(numbers: readonly number[]): SparseMap['data'] {
+  const pairs = Array.from({ length: Math.floor(numbers.length / 2) }, (_, at) => [
+    numbers[2 * at],
+    numbers[2 * at + 1],
+  ]);
+  return pairs.map(([start = 0, bytes = 0]) => ({ start, end: start + bytes }));
 }
 
 function jsonOf(text: string): unknown {

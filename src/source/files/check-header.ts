@@ -20,6 +20,7 @@ export async function checkHeader(entry: PlacedEntry, cursor: TarCursor): Promis
     member.path.equals(entry.path) &&
     member.type === entry.type &&
     member.size === entry.size &&
+    member.length === entry.map?.length &&
     member.mode === entry.mode &&
     member.mtimeNs === entry.mtimeNs &&
     sameLink;

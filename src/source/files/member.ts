@@ -20,8 +20,10 @@ export interface TarMember {
   /** Names of owner and group; empty if unknown. */
   readonly user: string;
   readonly group: string;
-  /** Bytes of content that follow; 0 for all but files. */
+  /** Bytes of content that follow, a map included; 0 for all but files. */
   readonly size: number;
+  /** Of a file with large holes, whose content is a map and what it has of data: how long the file is, bytes. */
+  readonly length?: number;
   readonly mtimeNs: bigint;
   /** Target of a symlink, or the path of the member that a hard link is another name of. */
   readonly link?: Buffer;

@@ -8,19 +8,28 @@ import { damaged, splitPath } from './ustar-block.ts';
 
 const empty = Buffer.alloc(0);
 
+/** What GNU tar's sparse format 1.0 calls its records. */
+export const sparseKeys = {
+  major: 'GNU.sparse.major',
+  minor: 'GNU.sparse.minor',
+  name: 'GNU.sparse.name',
+  length: 'GNU.sparse.realsize',
+} as const;
+
 /**
- * What the plain header cannot hold. A name that is neither plain ASCII nor UTF-8 is marked as bytes
- * (hdrcharset=BINARY).
+ * What the plain header, whose name is `path`, cannot hold. A name that is neither plain ASCII nor UTF-8 is marked as
+ * bytes (hdrcharset=BINARY).
  */
 export function paxRecords(member: TarMember, path: Buffer): Buffer {
-  const records: Buffer[] = [];
+  const records = sparseRecords(member);
   const link = member.link ?? empty;
   const longPath = splitPath(path) === undefined;
   const longLink = link.length > 100;
   // A short name that is not UTF-8 goes into the plain header alone, as GNU tar has it: it knows no hdrcharset.
   const paxPath = longPath || (!isAscii(path) && isUtf8(path));
   const paxLink = longLink || (!isAscii(link) && isUtf8(link));
-  if ((paxPath && !isUtf8(path)) || (paxLink && !isUtf8(link))) records.push(record('hdrcharset', 'BINARY'));
+  const binary = member.length !== undefined && !isUtf8(member.path);
+  if (binary || (paxPath && !isUtf8(path)) || (paxLink && !isUtf8(link))) records.push(record('hdrcharset', 'BINARY'));
   if (paxPath) records.push(record('path', path));
   if (paxLink) records.push(record('linkpath', link));
   if (
@@ -36,6 +45,16 @@ export function paxRecords(member: TarMember, path: Buffer): Buffer {
   if (needsPax(member.user)) records.push(record('uname', member.user));
   if (needsPax(member.group)) records.push(record('gname', member.group));
   return records.length === 0 ? empty : Buffer.concat(records);
+}
+
+function sparseRecords({ path, length }: TarMember): Buffer[] {
+  if (length === undefined) return [];
+  return [
+    record(sparseKeys.major, '1'),
+    record(sparseKeys.minor, '0'),
+    record(sparseKeys.name, path),
+    record(sparseKeys.length, String(length)),
+  ];
 }
 
 function needsPax(name: string): boolean {

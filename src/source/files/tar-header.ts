@@ -5,8 +5,17 @@
  * bsdtar extract what we write.
  */
 import type { EntryType, TarMember } from './member.ts';
-import { parsePax, parseTime, paxRecords, readNumber } from './pax.ts';
-import { blockBytes, checkSum, damaged, readBytes, readOctal, typeFlagOf, writeBlock } from './ustar-block.ts';
+import { parsePax, parseTime, paxRecords, readNumber, sparseKeys } from './pax.ts';
+import {
+  blockBytes,
+  checkSum,
+  damaged,
+  paddingOf,
+  readBytes,
+  readOctal,
+  typeFlagOf,
+  writeBlock,
+} from './ustar-block.ts';
 
 const typeFlags: Readonly<Record<EntryType, string>> = {
   file: '0',
@@ -19,17 +28,12 @@ const typeFlags: Readonly<Record<EntryType, string>> = {
 const paxFlag = 'x';
 const empty = Buffer.alloc(0);
 
-/** Bytes of zeros that fill content of `size` bytes up to a whole block. */
-export function paddingOf(size: number): number {
-  return (blockBytes - (size % blockBytes)) % blockBytes;
-}
-
 /**
  * The header blocks of a member: a pax header (when something does not fit the plain one, so for nearly all times) and
  * the plain one.
  */
 export function encodeTarHeader(member: TarMember): Buffer {
-  const path = member.type === 'folder' ? Buffer.concat([member.path, Buffer.from('/')]) : member.path;
+  const path = plainName(member);
   const records = paxRecords(member, path);
   const paxBytes = records.length === 0 ? 0 : blockBytes + records.length + paddingOf(records.length);
   const header = Buffer.alloc(paxBytes + blockBytes);
@@ -69,6 +73,17 @@ export function encodeTarHeader(member: TarMember): Buffer {
   return header;
 }
 
+/**
+ * The path in the plain header. That of a file with a map is another one: a reader that does not know maps makes a file
+ * that nobody takes for the real one.
+ */
+function plainName({ path, type, length }: TarMember): Buffer {
+  if (type === 'folder') return Buffer.concat([path, Buffer.from('/')]);
+  if (length === undefined) return path;
+  const name = path.lastIndexOf(0x2f) + 1;
+  return Buffer.concat([path.subarray(0, name), Buffer.from('GNUSparseFile.0/'), path.subarray(name)]);
+}
+
 /** Reads the header blocks of one member, as encodeTarHeader makes them. Throws (integrity) for anything else. */
 export function decodeTarHeader(bytes: Buffer): TarMember {
   let at = 0;
@@ -92,7 +107,10 @@ export function decodeTarHeader(bytes: Buffer): TarMember {
 function readMember(block: Buffer, pax: ReadonlyMap<string, Buffer>, type: EntryType): TarMember {
   const prefix = readBytes(block, 345, 155);
   const name = readBytes(block, 0, 100);
-  const path = pax.get('path') ?? (prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from('/'), name]));
+  const path =
+    pax.get(sparseKeys.name) ??
+    pax.get('path') ??
+    (prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from('/'), name]));
   const isFolder = type === 'folder' && path.at(-1) === 0x2f;
   const isDevice = type === 'char' || type === 'block';
   const mtime = pax.get('mtime')?.toString('latin1');
@@ -107,8 +125,18 @@ function readMember(block: Buffer, pax: ReadonlyMap<string, Buffer>, type: Entry
     size: readNumber(pax.get('size')) ?? readOctal(block, 124, 12),
     mtimeNs: mtime === undefined ? BigInt(readOctal(block, 136, 12)) * 1_000_000_000n : parseTime(mtime),
     ...(type === 'symlink' || type === 'hardlink' ? { link: pax.get('linkpath') ?? readBytes(block, 157, 100) } : {}),
+    ...readSparse(pax),
     ...(isDevice ? { device: { major: readOctal(block, 329, 8), minor: readOctal(block, 337, 8) } } : {}),
   };
+}
+
+/** Length of a file with a map, in the one format of them that we write. */
+function readSparse(pax: ReadonlyMap<string, Buffer>): { length?: number } {
+  const length = readNumber(pax.get(sparseKeys.length));
+  if (length === undefined) return {};
+  const version = [pax.get(sparseKeys.major), pax.get(sparseKeys.minor)].join('.');
+  if (version !== '1.0' || !pax.has(sparseKeys.name)) throw damaged('a file with holes is in an unknown format');
+  return { length };
 }
 
 /** At most the last `count` bytes: a pax header's own name is for people only. */

@@ -16,7 +16,7 @@ import type { Batch, WantedEntry } from './selection.ts';
 import { tarName } from './source.ts';
 import { TarCursor } from './tar-cursor.ts';
 import { safeComponents, type TargetTree, timeArgument } from './target-tree.ts';
-import { type FileToWrite, writeBig, writeSmall } from './write-content.ts';
+import { type FileToWrite, writeBig, writeMapped, writeSmall } from './write-content.ts';
 
 export interface TreeWriterOptions {
   readonly reader: ArtifactReader;
@@ -123,6 +123,7 @@ export class TreeWriter {
     if (entry.changed) this.#note(this.changedFiles, displayPath(entry.path));
     this.counts.files++;
     this.counts.contentBytes += entry.size;
+    if (entry.map !== undefined) return writeMapped(file, entry.map, cursor);
     if (entry.size > smallFileBytes) return writeBig(file, cursor.pieces(entry.size));
     const content = await cursor.read(entry.size);
     parent.pending++;

@@ -8,6 +8,11 @@ import type { Device } from './member.ts';
 export const blockBytes = 512;
 const empty = Buffer.alloc(0);
 
+/** Bytes of zeros that fill content of `size` bytes up to a whole block. */
+export function paddingOf(size: number): number {
+  return (blockBytes - (size % blockBytes)) % blockBytes;
+}
+
 /** What stands in the fields of a block. */
 export interface Block {
   readonly name: Buffer;

@@ -3,14 +3,14 @@
  * change, link targets, hard links, and that nothing is there that is not in the catalog. Used by
  * drills; a restore has compared the content already while it wrote.
  */
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { digestFile } from './digest-file.ts';
 import { attributeDifferences, typeDifference } from './attributes.ts';
 import { type PlacedEntry, readCatalog } from './catalog.ts';
-import { closeFile, type Folder, listFolder, type NameList, openFolder, readSome, statLink } from './system-calls.ts';
+import { closeFile, type Folder, listFolder, type NameList, openFolder, statLink } from './system-calls.ts';
 import { displayPath, isWithin, joinName } from './names.ts';
 import { openForBackup } from './read-file.ts';
 import { type OwnersPolicy, rightsPolicy } from './restore-rights.ts';
@@ -39,7 +39,7 @@ const maxNamed = 1000;
 
 /** Compares a restored tree with a catalog; differences are reported, not thrown. */
 export async function verifyTree(request: VerifyTreeRequest, context: RunContext): Promise<VerifyTreeReport> {
-  const run = new VerifyRun(request);
+  const run = new VerifyRun(request, context.signal);
   try {
     await run.open();
     for await (const entry of readCatalog(request.catalog)) {
@@ -66,6 +66,7 @@ class VerifyRun {
   readonly #targetDir: string;
   readonly #prefix: Buffer;
   readonly #rightsOf: ReturnType<typeof rightsPolicy>;
+  readonly #signal: AbortSignal;
   readonly #levels: Level[] = [];
   readonly #differences: string[] = [];
   readonly #buffer = Buffer.allocUnsafe(1024 * 1024);
@@ -73,7 +74,8 @@ class VerifyRun {
   #entries = 0;
   #contentBytes = 0;
 
-  constructor(request: VerifyTreeRequest) {
+  constructor(request: VerifyTreeRequest, signal: AbortSignal) {
+    this.#signal = signal;
     this.#targetDir = request.targetDir;
     this.#prefix = Buffer.from((request.stripPrefix ?? '').replace(/^\/+|\/+$/g, ''));
     this.#rightsOf = rightsPolicy(request.owners ?? 'auto');
@@ -140,8 +142,9 @@ class VerifyRun {
       const link = await fs.promises.readlink(path, { encoding: 'buffer' });
       if (entry.link?.equals(link) !== true) this.#differ(entry.path, 'leads elsewhere');
     } else if (entry.type === 'file') {
-      if (stat.size !== BigInt(entry.size)) this.#differ(entry.path, `has ${stat.size} bytes, not ${entry.size}`);
-      else if ((await this.#hash(path, stat)) !== entry.sha256) this.#differ(entry.path, 'has other content');
+      const length = entry.map?.length ?? entry.size;
+      if (stat.size !== BigInt(length)) this.#differ(entry.path, `has ${stat.size} bytes, not ${length}`);
+      else if ((await this.#hash(path, stat, entry)) !== entry.sha256) this.#differ(entry.path, 'has other content');
     }
   }
 
@@ -155,16 +158,12 @@ class VerifyRun {
     }
   }
 
-  async #hash(path: Buffer, stat: BigIntStats): Promise<string> {
-    const { fd } = await openForBackup(path, stat);
+  async #hash(path: Buffer, seen: BigIntStats, { map }: PlacedEntry): Promise<string | undefined> {
+    const { fd, stat } = await openForBackup(path, seen);
     try {
-      const sha256 = createHash('sha256');
-      for (;;) {
-        const bytes = await readSome(fd, this.#buffer, 0, this.#buffer.length);
-        if (bytes === 0) return sha256.digest('hex');
-        this.#contentBytes += bytes;
-        sha256.update(this.#buffer.subarray(0, bytes));
-      }
+      const { sha256, bytes } = await digestFile(fd, stat, map, this.#buffer, this.#signal);
+      this.#contentBytes += bytes;
+      return sha256;
     } finally {
       await closeFile(fd);
     }

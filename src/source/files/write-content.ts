@@ -6,9 +6,11 @@ import { createHash, hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { CatalogEntry } from './catalog.ts';
+import { encodeSparseMap, type SparseMap } from './sparse-map.ts';
 import { closeFile, openFile, syncFile, truncateFile, writeAll } from './system-calls.ts';
 import { displayPath } from './names.ts';
 import type { Rights } from './restore-rights.ts';
+import type { TarCursor } from './tar-cursor.ts';
 import { applyRights } from './target-tree.ts';
 
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -50,11 +52,33 @@ export async function writeBig(file: FileToWrite, pieces: AsyncIterable<Uint8Arr
   });
 }
 
+/** A file that is stored without its holes: the map must be the catalog's, and its stretches go to their places. */
+export async function writeMapped(file: FileToWrite, map: SparseMap, cursor: TarCursor): Promise<void> {
+  await withNewFile(file, async (fd) => {
+    const sha256 = createHash('sha256').update(await readMap(file.entry, map, cursor));
+    for (const { start, end } of map.data) {
+      let at = start;
+      for await (const piece of cursor.pieces(end - start)) {
+        sha256.update(piece);
+        await writeSparse(fd, piece, at);
+        at += piece.length;
+      }
+    }
+    checkHash(file.entry, sha256.digest('hex'));
+  });
+}
+
+async function readMap(entry: CatalogEntry, map: SparseMap, cursor: TarCursor): Promise<Buffer> {
+  const expected = encodeSparseMap(map);
+  if (!(await cursor.read(expected.length)).equals(expected)) throw otherContent(entry);
+  return expected;
+}
+
 async function withNewFile(file: FileToWrite, write: (fd: number) => Promise<void>): Promise<void> {
   const fd = await openFile(file.path, newFile, 0o600);
   try {
     await write(fd);
-    if (file.entry.sparse) await truncateFile(fd, file.entry.size);
+    if (file.entry.sparse) await truncateFile(fd, file.entry.map?.length ?? file.entry.size);
     await applyRights(fd, file.rights);
     if (file.sync) await syncFile(fd);
   } finally {
@@ -79,9 +103,11 @@ async function writeSparse(fd: number, bytes: Uint8Array, position: number): Pro
 }
 
 function checkHash(entry: CatalogEntry, found: string): void {
-  if (found !== entry.sha256) {
-    throw new LifeboatError('integrity', `the content of ${displayPath(entry.path)} is not what was backed up`, {
-      hint: 'run lifeboat validate --deep on this backup, and restore another one',
-    });
-  }
+  if (found !== entry.sha256) throw otherContent(entry);
+}
+
+function otherContent(entry: CatalogEntry): LifeboatError {
+  return new LifeboatError('integrity', `the content of ${displayPath(entry.path)} is not what was backed up`, {
+    hint: 'run lifeboat validate --deep on this backup, and restore another one',
+  });
 }

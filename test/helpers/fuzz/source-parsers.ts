@@ -68,7 +68,15 @@ const member: TarMember = {
 const link: TarMember = { ...member, type: 'symlink', path: Buffer.from('l'), size: 0, link: Buffer.from('to') };
 
 function catalogSample(): Buffer {
-  const rest = { sha256: 'ab'.repeat(32), root: 0, link: undefined, sparse: true, changed: false, device: undefined };
+  const rest = {
+    sha256: 'ab'.repeat(32),
+    root: 0,
+    link: undefined,
+    map: undefined,
+    sparse: true,
+    changed: false,
+    device: undefined,
+  };
   const entry: CatalogEntry = { ...member, ...rest, headerBytes: encodeTarHeader(member).length };
   const device: CatalogEntry = { ...entry, type: 'char', size: 0, sha256: undefined, device: { major: 1, minor: 3 } };
   return Buffer.from([entry, device, { ...entry, path: Buffer.from([0xff]) }].map(encodeCatalogLine).join(''));

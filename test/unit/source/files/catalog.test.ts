@@ -7,6 +7,7 @@ import {
   encodeCatalogLine,
   formatTimeNs,
   parseTimeNs,
+  type PlacedEntry,
   readCatalog,
 } from '../../../../src/source/files/catalog.ts';
 import { compareTreeOrder, displayPath, isWithin } from '../../../../src/source/files/names.ts';
@@ -25,6 +26,7 @@ const entry: CatalogEntry = {
   headerBytes: 1536,
   root: 1,
   link: undefined,
+  map: undefined,
   sparse: true,
   changed: true,
   device: undefined,
@@ -36,6 +38,12 @@ async function* pieces(text: string, length: number): AsyncGenerator<Uint8Array>
     for (let at = 0; at < bytes.length; at += length) yield buffer.subarray(0, bytes.copy(buffer, 0, at, at + length));
     return;
   }
+}
+
+async function entriesOf(text: string): Promise<PlacedEntry[]> {
+  const entries: PlacedEntry[] = [];
+  for await (const placed of readCatalog(pieces(text, 100))) entries.push(placed);
+  return entries;
 }
 
 test('lines come back as they were, at their places, however the stream is cut', async () => {
@@ -78,6 +86,42 @@ test('a line that is torn, not JSON, or has strange keys or values is refused', 
       },
       (error) => error instanceof LifeboatError && error.code === 'integrity',
       text,
+    );
+  }
+});
+
+test('a map of holes comes back as it was; one that cannot be is refused', async () => {
+  const map = {
+    length: 1_000_000,
+    data: [
+      { start: 512, end: 1024 },
+      { start: 4096, end: 5000 },
+    ],
+  };
+  const mapped: CatalogEntry = { ...entry, size: 512 + 512 + 904, map };
+  const line = encodeCatalogLine(mapped);
+  const [read] = await entriesOf(line);
+  assert.deepEqual(read?.map, map);
+  const data = '"data":[512,512,4096,904]';
+  for (const [from, to] of [
+    [data, '"data":[512,512,4096,905]'],
+    [data, '"data":[4096,904,512,512]'],
+    [data, '"data":[512,1000,600,416]'],
+    [data, '"data":[512,512,4096,904,9]'],
+    [data, '"data":[512,512,999999,904]'],
+    [data, '"data":[512,1416,4096,0]'],
+    [data, `"data":[${Array.from({ length: 8194 }, (_, at) => at).join()}]`],
+    [`,${data}`, ''],
+    ['"length":1000000,', ''],
+    ['"length":1000000', '"length":4999'],
+    ['"sparse":true,', ''],
+    ['"file"', '"folder"'],
+  ] as const) {
+    assert.ok(line.includes(from), from);
+    await assert.rejects(
+      entriesOf(line.replace(from, to)),
+      (error) => error instanceof LifeboatError && error.code === 'integrity',
+      to.slice(0, 100),
     );
   }
 });
