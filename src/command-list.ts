@@ -75,6 +75,11 @@ export const commands: readonly Entry[] = [
     load: async () => import('./commands/schedule.ts'),
   },
   {
+    name: 'daemon',
+    sentence: 'run the schedules of the configuration when they are due, until stopped',
+    load: async () => import('./commands/daemon.ts'),
+  },
+  {
     name: 'status',
     sentence:
       'one verdict (healthy, degraded, unhealthy), why, what to do ' +

@@ -19,6 +19,7 @@ export const manuals: Readonly<Record<string, () => Promise<ManualModule>>> = {
   validate: async () => import('./commands/manual/validate.ts'),
   integrity: async () => import('./commands/manual/integrity.ts'),
   schedule: async () => import('./commands/manual/schedule.ts'),
+  daemon: async () => import('./commands/manual/daemon.ts'),
   status: async () => import('./commands/manual/status.ts'),
   acknowledge: async () => import('./commands/manual/acknowledge.ts'),
   cleanup: async () => import('./commands/manual/cleanup.ts'),

@@ -76,6 +76,7 @@ const rooms = new Map(
       'emergency',
       'status',
       'schedule',
+      'daemon',
     ],
     'operations/wal': ['.', 'check', 'stream'],
     ui: ['json', '.', 'facts', 'show-view.ts'],

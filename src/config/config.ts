@@ -22,6 +22,8 @@ export interface Config {
   /** Where this host keeps its state (0700): run journals, own keys, newest seen backups. Absolute. */
   readonly stateDir: string;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Undefined: text, but JSON of a daemon that has no terminal. */
+  readonly logFormat: 'text' | 'json' | undefined;
   readonly targets: ReadonlyMap<string, TargetConfig>;
   /** Which target is meant when a command names none (BACKUP_TARGET). */
   readonly defaultTarget: string | undefined;

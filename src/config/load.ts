@@ -31,6 +31,11 @@ export interface LoadOptions {
   readonly overrides?: readonly Layer[];
   /** Whose secrets to fetch. Default: all. */
   readonly need?: SecretNeeds;
+  /**
+   * Texts of the configuration and environment files by their absolute paths. What is here is not read again, what is
+   * read is put here: so another process goes by the same texts, whatever the files hold by then.
+   */
+  readonly texts?: Map<string, string> | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -55,14 +60,17 @@ const everything: SecretNeeds = { repository: true, encryption: true, notificati
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const file = await configFile(options);
   const faults: Fault[] = [];
-  const document: Raw = file === undefined ? structuredClone(options.document ?? {}) : await readDocument(file, faults);
+  const given = new Set(options.texts?.keys());
+  const document: Raw =
+    file === undefined ? structuredClone(options.document ?? {}) : await readDocument(file, faults, options.texts);
   const origins = new Map<string, string>();
   if (file !== undefined) recordOrigins(origins, document, file);
   const { env, envFile, originNames } = await readEnvFile(options, document, file);
   const fromFile = isRaw(document['targets']);
   const environment = readEnvironment(env, options.cwd, document['targets']);
   faults.push(...environment.faults.map((fault) => ({ ...fault, where: originNames(fault.where) })));
-  const warnings = [...environment.warnings, ...(await warnOfReaders(file, document))];
+  const isRead = file !== undefined && !given.has(file);
+  const warnings = [...environment.warnings, ...(isRead ? await warnOfReaders(file, document) : [])];
   normalizeRepository(document);
   for (const layer of environment.layers) overlay(document, origins, { ...layer, origin: originNames(layer.origin) });
   for (const layer of options.overrides ?? []) overlay(document, origins, layer);
@@ -114,10 +122,11 @@ async function configFile({
   return configMayBeMissing === true && !existsSync(path) ? undefined : path;
 }
 
-async function readDocument(file: string, faults: Fault[]): Promise<Raw> {
-  const text = await tellingFileErrors(`cannot read the configuration file ${file}`, {}, async () =>
-    readFile(file, 'utf8'),
-  );
+async function readDocument(file: string, faults: Fault[], texts: LoadOptions['texts']): Promise<Raw> {
+  const text =
+    texts?.get(file) ??
+    (await tellingFileErrors(`cannot read the configuration file ${file}`, {}, async () => readFile(file, 'utf8')));
+  texts?.set(file, text);
   try {
     const { parseJsonc } = await import('./jsonc.ts');
     const document = parseJsonc(text);
@@ -142,7 +151,7 @@ async function readEnvFile(
   const path = options.envFile === undefined ? configured : resolve(options.cwd, options.envFile);
   const env = withoutLineEnds(options.env);
   if (path === undefined) return { env, envFile: undefined, originNames: (name) => name };
-  const inFile = withoutLineEnds(await variablesOf(path));
+  const inFile = withoutLineEnds(await variablesOf(path, options.texts));
   const originNames = (name: string): string =>
     options.env[name] === undefined && inFile[name] !== undefined ? `${name} in ${path}` : name;
   return { env: { ...inFile, ...env }, envFile: path, originNames };
@@ -150,9 +159,13 @@ async function readEnvFile(
 
 const maxEnvFileBytes = 1024 * 1024;
 
-async function variablesOf(path: string): Promise<Environment> {
+async function variablesOf(path: string, texts: LoadOptions['texts']): Promise<Environment> {
   const act = `cannot read the environment file ${path}`;
-  const bytes = await tellingFileErrors(act, {}, async () => readFile(path));
+  const known = texts?.get(path);
+  // Latin-1 keeps each byte: whether they are UTF-8 is for the parser to say.
+  const bytes =
+    known === undefined ? await tellingFileErrors(act, {}, async () => readFile(path)) : Buffer.from(known, 'latin1');
+  texts?.set(path, bytes.toString('latin1'));
   if (bytes.length > maxEnvFileBytes) throw new LifeboatError('usage', `${act}: it is larger than 1 MiB`);
   const { EnvFileError, parseEnvFile } = await import('./env-file.ts');
   try {

@@ -37,6 +37,12 @@ export const names: readonly Name[] = [
   ),
   name('BACKUP_STATE_DIR', 'text', 'stateDir', 'where this host keeps its state'),
   name('BACKUP_JOBS', 'integer', 'jobs', 'streams side by side'),
+  name(
+    'BACKUP_MAX_CONCURRENT_BACKUPS',
+    'integer',
+    'maxConcurrentBackups',
+    'backups into the repository at the same time, and jobs of a daemon',
+  ),
   name('BACKUP_COMPRESSION', 'compression', 'compression', 'method and level, such as zstd:3'),
   name(
     'BACKUP_REPOSITORY',
@@ -124,6 +130,7 @@ export const names: readonly Name[] = [
   name('SMTP_URL', 'secret', 'notifications.smtpUrl', 'mail server'),
   name('BACKUP_PING_URL', 'secret', 'notifications.pingUrl', 'URL that is called after each good backup'),
   name('BACKUP_LOG_LEVEL', 'text', 'logLevel', 'debug, info, warn or error'),
+  name('BACKUP_LOG_FORMAT', 'text', 'logFormat', 'text or json'),
 ];
 
 /** Every spelling that is read, NAME_FILE and NAME_COMMAND included. */

@@ -51,6 +51,7 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
         ? defaultStateDir(surroundings.env)
         : parser.absolute('stateDir', settings.stateDir),
     logLevel: settings.logLevel,
+    logFormat: settings.logFormat,
     targets,
     defaultTarget: surroundings.defaultTarget,
     retention: parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) }),

@@ -92,7 +92,9 @@ export const settingsSchema = z
       .max(64)
       .optional()
       .describe('streams side by side; default: the number of cores, at most 4'),
-    maxConcurrentBackups: positive.default(2).describe('backups into the repository at the same time'),
+    maxConcurrentBackups: positive
+      .default(2)
+      .describe('backups into the repository at the same time; jobs of a daemon, whatever they do'),
     hangTimeoutSeconds: secondsOfWaiting
       .default(600)
       .describe('so long without a byte moved is "hung" and ends the backup, in seconds; at most a week'),
@@ -101,6 +103,10 @@ export const settingsSchema = z
       .optional()
       .describe('where this host keeps its state; default: /var/lib/lifeboat for root, else $XDG_STATE_HOME/lifeboat'),
     logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('how much is told'),
+    logFormat: z
+      .enum(['text', 'json'])
+      .optional()
+      .describe('lines for people, or one JSON object a line; default: text, but for a daemon without a terminal json'),
     envFile: path.optional().describe('file of NAME=value lines that are read as if they stood in the environment'),
     targets: z
       .record(

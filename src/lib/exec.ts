@@ -57,6 +57,8 @@ export interface RunningTool {
   /** Rejects with a ToolError (or the reason of the abort) unless the exit code is an allowed one. */
   readonly result: Promise<ToolResult>;
   kill(signal: NodeJS.Signals): void;
+  /** With `detached`: it, and what it has started in its group. */
+  killGroup(signal: NodeJS.Signals): void;
 }
 
 /** A program ended badly: exit code 13 unless the caller knows better. */
@@ -113,7 +115,8 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
   if (child.pid === undefined) throw missingTool(spec.file, (await child).cause);
   // A pipe whose reader died is reported by the exit code, not by EPIPE on our side.
   (child.stdin as unknown as Writable | null)?.on('error', () => {});
-  const stopAborting = endOnAbort(spec.detached === true ? groupOf(child.pid) : child, spec.signal);
+  const group = spec.detached === true ? groupOf(child.pid) : child;
+  const stopAborting = endOnAbort(group, spec.signal);
   const result = (async (): Promise<ToolResult> => {
     const ended = await child;
     stopAborting();
@@ -135,6 +138,7 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
     stdout: stdout === 'pipe' ? child.stdout : null,
     result,
     kill: (signal) => void child.kill(signal),
+    killGroup: (signal) => void group.kill(signal),
   };
 }
 

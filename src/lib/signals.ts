@@ -35,3 +35,21 @@ export function onStatusRequest(tell: () => void): Disposable {
   process.on('SIGUSR1', tell);
   return { [Symbol.dispose]: () => void process.removeListener('SIGUSR1', tell) };
 }
+
+/** What a daemon does on signals; until it is disposed of. */
+export interface DaemonSignals {
+  /** SIGTERM or SIGINT, each time. */
+  readonly stop: () => void;
+  /** SIGHUP. */
+  readonly reload: () => void;
+}
+
+/** Listens to the signals that a daemon gets. */
+export function onDaemonSignals({ stop, reload }: DaemonSignals): Disposable {
+  process.on('SIGTERM', stop).on('SIGINT', stop).on('SIGHUP', reload);
+  return {
+    [Symbol.dispose]: () => {
+      process.removeListener('SIGTERM', stop).removeListener('SIGINT', stop).removeListener('SIGHUP', reload);
+    },
+  };
+}

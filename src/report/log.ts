@@ -1,4 +1,7 @@
-/** Events as plain lines, for cron's mail, systemd's journal and files: time, level, component, message. */
+/**
+ * Events as lines, for cron's mail, systemd's journal and files: time, level, component, message. Plain for people, or
+ * a JSON object each for what collects logs.
+ */
 import type { EventSink, LifeboatEvent } from '../lib/events.ts';
 import { printable } from '../lib/printable.ts';
 
@@ -19,6 +22,22 @@ export function logSink(write: (line: string) => void, level: LogLevel, now: () 
       .toISOString()
       .replace(/\.\d+Z$/, 'Z');
     write(printable(`${time} ${entry.level} ${component}${entry.message.replaceAll(/\s*\n\s*/g, ' ')}`));
+  };
+}
+
+/** The same as JSON objects: `time` (RFC 3339, milliseconds), `level`, `component` where there is one, `message`. */
+export function jsonLogSink(
+  write: (line: string) => void,
+  level: LogLevel,
+  now: () => Date = () => new Date(),
+): EventSink {
+  return (event) => {
+    const entry = entryOf(event);
+    if (entry === undefined || order.indexOf(entry.level) < order.indexOf(level)) return;
+    const component = 'component' in event ? event.component : undefined;
+    write(
+      printable(JSON.stringify({ time: now().toISOString(), level: entry.level, component, message: entry.message })),
+    );
   };
 }
 

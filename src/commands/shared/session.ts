@@ -1,6 +1,7 @@
 /** What all commands have in common: the streams, the global flags, and the way from a request to an exit code. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { Config } from '../../config/config.ts';
 import type { LoadedConfig, LoadOptions } from '../../config/load.ts';
 import type { Layer } from '../../config/origins.ts';
 import type { SecretNeeds } from '../../config/parser.ts';
@@ -9,7 +10,7 @@ import { printable } from '../../lib/printable.ts';
 import { onStatusRequest, withSignals } from '../../lib/signals.ts';
 import type { Confirm, Operation, Question } from '../../operations/operation.ts';
 import { exitCodeOfResult, perform as performOperation } from '../../operations/perform.ts';
-import { logSink, type LogLevel } from '../../report/log.ts';
+import { jsonLogSink, logSink, type LogLevel } from '../../report/log.ts';
 import { confirmByName } from '../../ui/confirm.ts';
 import { drawProgress, ProgressBook, type ProgressDisplay } from '../../ui/progress.ts';
 import { hasColours, isInteractive, write, type CliIo } from '../../ui/terminal.ts';
@@ -86,7 +87,7 @@ export class Session {
         configMayBeMissing: task.writesConfig === true,
         signal,
       });
-      const listener = await this.#listen(loaded.config.logLevel);
+      const listener = await this.#listen(loaded.config);
       let result: R;
       try {
         const context = { signal, emit: listener.emit };
@@ -107,12 +108,13 @@ export class Session {
   /**
    * Progress on a terminal, plain lines elsewhere, only warnings under --quiet. SIGUSR1 gets the totals in one line.
    */
-  async #listen(configured: LogLevel): Promise<Listener> {
+  async #listen({ logLevel, logFormat }: Pick<Config, 'logLevel' | 'logFormat'>): Promise<Listener> {
     const { quiet = false, debug = false, json = false, color } = this.flags;
-    const level: LogLevel = debug ? 'debug' : quiet ? 'warn' : configured;
+    const level: LogLevel = debug ? 'debug' : quiet ? 'warn' : logLevel;
     const book = new ProgressBook();
     const { stderr } = this.io;
-    const draws = isInteractive(this.io) && !quiet && !json;
+    const draws = isInteractive(this.io) && !quiet && !json && logFormat !== 'json';
+    const lines = logFormat === 'json' ? jsonLogSink : logSink;
     this.#display = draws
       ? await drawProgress(stderr, book, {
           steps: level !== 'warn' && level !== 'error',
@@ -120,7 +122,7 @@ export class Session {
           colour: hasColours(stderr, this.io.env, color),
         })
       : undefined;
-    const sink: EventSink = this.#display?.emit ?? logSink((line) => void write(stderr, `${line}\n`), level);
+    const sink: EventSink = this.#display?.emit ?? lines((line) => void write(stderr, `${line}\n`), level);
     const status = onStatusRequest(() => void write(stderr, `${book.lines().join('; ') || 'nothing read yet'}\n`));
     return {
       emit: (event) => {

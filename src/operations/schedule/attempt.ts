@@ -5,6 +5,7 @@ import { AbortedError, exitCodeWarnings, LifeboatError, messageOf } from '../../
 import type { RunContext } from '../../lib/events.ts';
 import { abortAfter } from '../../lib/long-timer.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
+import { mayPass } from './next-try.ts';
 import type { PreparedRun } from './prepare.ts';
 import type { RanSlot } from './request.ts';
 
@@ -64,8 +65,6 @@ function judge(answer: object, exitCode: number): Attempt {
   return { outcome: isDone ? 'done' : 'failed', exitCode, message, backupId, answer, isWorthAnother: false };
 }
 
-const passing = new Set<string>(['locked', 'source', 'space', 'storage']);
-
 function failureOf(
   error: unknown,
   { signal }: RunContext,
@@ -78,6 +77,6 @@ function failureOf(
   // The lease of the slot is lost: somebody else may be at it.
   if (signal.aborted) return { outcome: 'aborted', exitCode, code, isWorthAnother: false };
   const isHung = error instanceof TimeLimitError || error.message.startsWith('hung');
-  const isWorthAnother = error.retryable || passing.has(code);
+  const isWorthAnother = error.retryable || mayPass(code);
   return { outcome: isHung ? 'hung' : 'failed', exitCode, code, isWorthAnother };
 }

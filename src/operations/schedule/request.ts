@@ -11,6 +11,17 @@ export interface ScheduleRunOptions {
   readonly slot?: boolean | undefined;
   /** For tests. */
   readonly times?: SlotTimes | undefined;
+  /** Of a daemon: each slot is tried once, and only when its pause is over. */
+  readonly watch?: SlotWatch | undefined;
+}
+
+/** What is told of a slot while it runs. */
+export interface SlotWatch {
+  /** `due`: RFC 3339. */
+  readonly begun: (due: string, attempt: number) => void;
+  readonly ended: (slot: RanSlot) => void;
+  /** There is more to do at that moment, milliseconds since 1970. */
+  readonly again: (atMs: number) => void;
 }
 
 export interface ScheduleRunRequest extends ScheduleRunOptions {

@@ -27,12 +27,12 @@ export async function scheduleRunOperation(
 
 async function runSchedule(
   loaded: LoadedConfig,
-  { schedule, prepared, slot, times = slotTimes }: ScheduleRunRequest,
+  { schedule, prepared, slot, times = slotTimes, watch }: ScheduleRunRequest,
   context: RunContext,
 ): Promise<ScheduleRunResult> {
   const startedMs = Date.now();
   const ran = slot
-    ? await runDueSlots(loaded, schedule, prepared, times, context)
+    ? await runDueSlots(loaded, { schedule, prepared, times, watch }, context)
     : await runNow(loaded, { schedule, prepared }, context);
   const { id, name, type } = schedule;
   return {

@@ -12,8 +12,9 @@ import { writeSlot, type SlotDraft } from '../../repository/slots/records.ts';
 import type { SlotChoice } from '../due-slots.ts';
 import { withRepository } from '../open-repository.ts';
 import { attempt, type Attempt } from './attempt.ts';
+import { pauseAfter } from './next-try.ts';
 import type { PreparedRun } from './prepare.ts';
-import type { RanSlot, RanSlots } from './request.ts';
+import type { RanSlot, RanSlots, SlotWatch } from './request.ts';
 import type { SlotTimes } from './slot-times.ts';
 
 /** What runs. */
@@ -23,6 +24,8 @@ export interface SlotWork {
   readonly prepared: PreparedRun;
   readonly of: ScheduleKey;
   readonly times: SlotTimes;
+  /** Then each slot is tried once: the pauses are its own. */
+  readonly watch?: SlotWatch | undefined;
 }
 
 type Chosen = SlotChoice['runs'][number];
@@ -60,24 +63,28 @@ export class SlotRunner {
   }
 
   async #runSlot(chosen: Chosen, slots: RanSlot[]): Promise<Attempt> {
-    const { schedule, times } = this.#work;
+    const { schedule, times, watch } = this.#work;
     if (chosen.covers > 0) {
       const message = `${schedule.id}: this run also stands for ${chosen.covers} earlier moments that were missed`;
       this.#context.emit({ type: 'step', message });
     }
     for (let tried = chosen.attempt; ; tried++) {
+      watch?.begun(utc(chosen.dueMs), tried);
       const ended = await this.#attempt(chosen, tried);
       const mayTryAgain = ended.isWorthAnother && tried < schedule.attempts && !this.#context.signal.aborted;
-      slots.push(ranSlot(chosen, tried, ended, !mayTryAgain));
+      const slot = ranSlot(chosen, tried, ended, !mayTryAgain);
+      slots.push(slot);
+      watch?.ended(slot);
       if (!mayTryAgain) return ended;
-      const pauseMs = times.pausesMs[Math.min(tried, times.pausesMs.length) - 1] ?? 0;
+      const pauseMs = pauseAfter(tried, times.pausesMs);
       const why = ended.message ?? 'for no reason that it tells';
       const again = `again in ${pauseMs / 1000} s`;
       this.#context.emit({
         type: 'step',
         message: `${schedule.id}: attempt ${tried} of ${schedule.attempts} failed (${why}); ${again}`,
       });
-      if (!(await this.#pause(pauseMs))) return ended;
+      watch?.again(times.now() + pauseMs);
+      if (watch !== undefined || !(await this.#pause(pauseMs))) return ended;
     }
   }
 

@@ -17,13 +17,22 @@ import { checkScheduleId, scheduleFolder, slotScope, type ScheduleKey } from '..
 import { publishPlan, type PlanDraft } from '../../repository/slots/plans.ts';
 import { slotNames } from '../../repository/slots/documents.ts';
 import { openSlots, slotsOfBackup, writeSlot, type SlotDraft } from '../../repository/slots/records.ts';
-import { chooseSlots, dueMoments, isSettled, type KnownSlot, type SlotRules } from '../due-slots.ts';
+import { chooseSlots, dueMoments, isSettled, type SlotRules } from '../due-slots.ts';
 import { withRepository } from '../open-repository.ts';
 import { chooseTarget } from '../targets.ts';
+import { triesOf, type TriedSlot } from './next-try.ts';
 import type { PreparedRun } from './prepare.ts';
 import { SlotRunner } from './slot-runner.ts';
 import type { SlotTimes } from './slot-times.ts';
-import type { RanSlots } from './request.ts';
+import type { RanSlots, SlotWatch } from './request.ts';
+
+/** What is to be run when it is due. */
+export interface DueWork {
+  readonly schedule: Schedule;
+  readonly prepared: PreparedRun;
+  readonly times: SlotTimes;
+  readonly watch?: SlotWatch | undefined;
+}
 
 /**
  * What became of it. Rejects as the command does that the schedule stands for, once all attempts are used up; the
@@ -31,9 +40,7 @@ import type { RanSlots } from './request.ts';
  */
 export async function runDueSlots(
   loaded: LoadedConfig,
-  schedule: Schedule,
-  prepared: PreparedRun,
-  times: SlotTimes,
+  { schedule, prepared, times, watch }: DueWork,
   context: RunContext,
 ): Promise<RanSlots> {
   const of = scheduleKeyOf(loaded, schedule);
@@ -47,10 +54,15 @@ export async function runDueSlots(
     if (typeof lease === 'string') return { outcome: 'elsewhere', reason: lease, slots: [], exitCode: 0 };
     await using _ = lease;
     const rules: SlotRules = { ...plan, graceMs: schedule.graceMs, sinceMs: Date.parse(plan.since) };
-    const choice = chooseSlots(rules, await knownSlots(repository, of, rules, times.now()), times.now());
+    const known = await knownSlots(repository, of, rules, times.now());
+    const choice = chooseSlots(rules, known, times.now());
     for (const dueMs of choice.skips) await writeSlot(repository, of, skipped(dueMs, times.now()));
     const watched = { ...context, signal: AbortSignal.any([context.signal, lost.signal]) };
-    return await new SlotRunner({ loaded, schedule, prepared, of, times }, watched).run(choice);
+    const runner = new SlotRunner({ loaded, schedule, prepared, of, times, watch }, watched);
+    if (watch === undefined) return await runner.run(choice);
+    const tries = triesOf(choice, known, times.pausesMs, times.now());
+    if (tries.againMs !== undefined) watch.again(tries.againMs);
+    return await runner.run({ ...choice, runs: tries.now });
   });
 }
 
@@ -91,7 +103,7 @@ export async function knownSlots(
   of: ScheduleKey,
   rules: SlotRules,
   nowMs: number,
-): Promise<KnownSlot[]> {
+): Promise<TriedSlot[]> {
   const [firstMs] = dueMoments(rules, rules.sinceMs, nowMs);
   if (firstMs === undefined) return [];
   const names = await slotNames(repository, of, `${scheduleFolder(of)}${compactUtc(new Date(firstMs - 1000))}`);
@@ -99,7 +111,7 @@ export async function knownSlots(
     names.filter(({ kind, atMs }) => kind === 'record' && atMs <= nowMs),
     ({ atMs }) => atMs,
   );
-  const known: KnownSlot[] = [];
+  const known: TriedSlot[] = [];
   let sinceMs = firstMs;
   for (const [dueMs, each] of [...due].toReversed()) {
     known.push(...(await openSlots(repository, of, each)));

@@ -92,9 +92,11 @@ async function call(
     },
   };
   const times = { now: () => nowMs, pausesMs: [0] };
-  await runDueSlots(loaded, chooseSchedule(loaded, schedule.id), prepared, times, context).catch((error: unknown) => {
-    if (!(error instanceof AbortedError)) throw error;
-  });
+  await runDueSlots(loaded, { schedule: chooseSchedule(loaded, schedule.id), prepared, times }, context).catch(
+    (error: unknown) => {
+      if (!(error instanceof AbortedError)) throw error;
+    },
+  );
 }
 
 async function withoutRepository(base: string, work: () => Promise<void>): Promise<void> {

@@ -73,7 +73,7 @@ function counting(fail: (run: number) => Error | undefined = () => undefined): P
 
 async function run(loaded: LoadedConfig, prepared: PreparedRun, nowMs: number): Promise<RanSlots> {
   const times = { now: () => nowMs, pausesMs: [0] };
-  return runDueSlots(loaded, chooseSchedule(loaded, 'hourly'), prepared, times, context);
+  return runDueSlots(loaded, { schedule: chooseSchedule(loaded, 'hourly'), prepared, times }, context);
 }
 
 async function recorded(loaded: LoadedConfig): Promise<ReadSlot[]> {
@@ -277,7 +277,10 @@ test('ids that are no part of a name, and schedules without a clock, have no slo
   const schedule = chooseSchedule(loaded, 'hourly');
   for (const wrong of [{ id: '../x' }, { id: 'Every Night' }, { cronExpression: '@reboot' }]) {
     const times = { now: () => noon, pausesMs: [0] };
-    await assert.rejects(runDueSlots(loaded, { ...schedule, ...wrong }, counting(), times, context), { code: 'usage' });
+    await assert.rejects(
+      runDueSlots(loaded, { schedule: { ...schedule, ...wrong }, prepared: counting(), times }, context),
+      { code: 'usage' },
+    );
   }
 });
 

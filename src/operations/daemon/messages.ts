@@ -1,0 +1,80 @@
+/**
+ * What a daemon and its workers say to each other: one JSON document a line. The daemon's order comes on the worker's
+ * standard input, which stays open as long as the daemon lives; what the worker tells goes to its standard output.
+ */
+import type { LifeboatEvent } from '../../lib/events.ts';
+import type { RanSlot } from '../schedule/request.ts';
+
+/** What a worker is to do. */
+export type WorkerTask =
+  /** One attempt at the slots of a schedule that are due. */
+  | { readonly kind: 'job'; readonly schedule: string }
+  /** Write down what became of a slot whose worker could not. Times RFC 3339. */
+  | {
+      readonly kind: 'death';
+      readonly schedule: string;
+      readonly due: string;
+      readonly attempt: number;
+      readonly startedAt: string;
+      readonly outcome: 'failed' | 'hung' | 'aborted';
+      readonly message: string;
+    }
+  /** Publish the schedules, and tell how they are doing. */
+  | { readonly kind: 'survey' };
+
+/** With the very configuration that the daemon goes by, whatever the files hold meanwhile. */
+export interface WorkerOrder {
+  readonly task: WorkerTask;
+  /** Absolute path of the configuration file; absent: there is none. */
+  readonly file?: string | undefined;
+  /** As `--env-file` gave it. */
+  readonly envFile?: string | undefined;
+  /** LoadOptions.texts */
+  readonly texts: readonly (readonly [path: string, text: string])[];
+}
+
+/** How a schedule is doing by its records; times in milliseconds since 1970. */
+export interface SurveyedSchedule {
+  readonly id: string;
+  /** The last one that was done; absent: none is known. */
+  readonly successMs?: number | undefined;
+  readonly failureMs?: number | undefined;
+  /** Moments that are past their grace and have not come to an end. */
+  readonly missed: number;
+}
+
+export type WorkerMessage =
+  | { readonly type: 'event'; readonly event: LifeboatEvent }
+  /** The worker's loop turns; what its components have moved so far. */
+  | { readonly type: 'alive'; readonly movedBytes: number }
+  | { readonly type: 'begun'; readonly due: string; readonly attempt: number }
+  | { readonly type: 'ended'; readonly slot: RanSlot }
+  | { readonly type: 'survey'; readonly schedules: readonly SurveyedSchedule[] }
+  | WorkerEnd;
+
+/** The last message. */
+export interface WorkerEnd {
+  readonly type: 'end';
+  /**
+   * - settled: nothing is left to do until the next moment
+   * - again: there is, at `againMs` (milliseconds since 1970)
+   * - elsewhere: another host is at it
+   * - unknown: it could not be found out, `message` says why
+   * - aborted: it was told to end
+   */
+  readonly outcome: 'settled' | 'again' | 'elsewhere' | 'unknown' | 'aborted';
+  readonly againMs?: number | undefined;
+  readonly message?: string | undefined;
+}
+
+const types = new Set(['event', 'alive', 'begun', 'ended', 'survey', 'end']);
+
+/** A line as a message; undefined: it is none. */
+export function parseMessage(line: string): WorkerMessage | undefined {
+  try {
+    const message = JSON.parse(line) as WorkerMessage | null;
+    return typeof message === 'object' && message !== null && types.has(message.type) ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}

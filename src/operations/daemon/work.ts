@@ -1,0 +1,132 @@
+/** What a worker of the daemon does, in its own process: one task, and then it ends. */
+import type { Schedule } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import type { SecretNeeds } from '../../config/parser.ts';
+import { AbortedError, exitCodeOf, messageOf } from '../../lib/errors.ts';
+import type { EventSink, RunContext } from '../../lib/events.ts';
+import { hostTimeZone } from '../../lib/time-zone.ts';
+import { repositoryNeeds } from '../complete.ts';
+import { withRepository } from '../open-repository.ts';
+import type { Surroundings } from '../operation.ts';
+import { perform } from '../perform.ts';
+import { chooseSchedule } from '../schedule/choose.ts';
+import { pauseAfter } from '../schedule/next-try.ts';
+import { schedulePublishOperation } from '../schedule/publish.ts';
+import { scheduleRunOperation } from '../schedule/run.ts';
+import { knownSlots, scheduleKeyOf } from '../schedule/slot.ts';
+import { slotTimes } from '../schedule/slot-times.ts';
+import { writeSlot } from '../../repository/slots/records.ts';
+import type { WorkerEnd, WorkerMessage, WorkerTask } from './messages.ts';
+import { surveySchedules } from './survey.ts';
+
+export interface WorkerContext extends RunContext {
+  readonly tell: (message: WorkerMessage) => void;
+}
+
+/** `load`: the configuration with these secrets. Never rejects: what went wrong is told. */
+export async function work(
+  task: WorkerTask,
+  load: (need: SecretNeeds) => Promise<LoadedConfig>,
+  context: WorkerContext,
+): Promise<void> {
+  const moved = new Map<string, number>();
+  const emit: EventSink = (event) => {
+    if (event.type !== 'progress') return context.emit(event);
+    moved.set(event.component, event.readBytes + event.storedBytes);
+  };
+  const alive = setInterval(() => context.tell({ type: 'alive', movedBytes: sum(moved.values()) }), 1000);
+  try {
+    context.tell(await carryOut(task, load, { ...context, emit }));
+  } catch (error) {
+    const outcome = context.signal.aborted || error instanceof AbortedError ? 'aborted' : 'unknown';
+    context.tell({ type: 'end', outcome, message: messageOf(error) });
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+async function carryOut(
+  task: WorkerTask,
+  load: (need: SecretNeeds) => Promise<LoadedConfig>,
+  context: WorkerContext,
+): Promise<WorkerEnd> {
+  switch (task.kind) {
+    case 'job':
+      return runJob(chooseSchedule(await load({}), task.schedule), load, context);
+    case 'death':
+      return recordDeath(await load(repositoryNeeds), task, context);
+    case 'survey': {
+      const loaded = await load(repositoryNeeds);
+      const { warnings } = await perform(schedulePublishOperation, loaded, {}, context);
+      for (const message of warnings) context.emit({ type: 'warning', message });
+      context.tell({ type: 'survey', schedules: await surveySchedules(loaded, context) });
+      return { type: 'end', outcome: 'settled' };
+    }
+  }
+}
+
+const alone: Surroundings = { cwd: '/', confirm: async () => Promise.reject(new Error('a daemon cannot be asked')) };
+
+async function runJob(
+  schedule: Schedule,
+  load: (need: SecretNeeds) => Promise<LoadedConfig>,
+  context: WorkerContext,
+): Promise<WorkerEnd> {
+  let againMs: number | undefined;
+  let hasRun = false;
+  const watch = {
+    begun: (due: string, attempt: number) => context.tell({ type: 'begun', due, attempt }),
+    ended: (slot: Extract<WorkerMessage, { type: 'ended' }>['slot']) => {
+      hasRun = true;
+      context.tell({ type: 'ended', slot });
+    },
+    again: (atMs: number) => (againMs = Math.min(atMs, againMs ?? atMs)),
+  };
+  const operation = await scheduleRunOperation(schedule);
+  const request = operation.complete({ schedule, slot: true, watch }, alone);
+  const loaded = await load(operation.need(request));
+  const left = (message?: string): WorkerEnd =>
+    againMs === undefined
+      ? { type: 'end', outcome: 'settled', message }
+      : { type: 'end', outcome: 'again', againMs, message };
+  try {
+    const { outcome, reason } = await perform(operation, loaded, request, context);
+    return outcome === 'elsewhere' ? { type: 'end', outcome, message: reason } : left(reason);
+  } catch (error) {
+    // What failed once the slot was begun has its record.
+    if (!hasRun || context.signal.aborted) throw error;
+    return left(messageOf(error));
+  }
+}
+
+/** A backup that was complete by then stays done. */
+async function recordDeath(
+  loaded: LoadedConfig,
+  task: Extract<WorkerTask, { kind: 'death' }>,
+  context: RunContext,
+): Promise<WorkerEnd> {
+  const schedule = chooseSchedule(loaded, task.schedule);
+  const { due, attempt, startedAt, outcome, message } = task;
+  const of = scheduleKeyOf(loaded, schedule);
+  const nowMs = Date.now();
+  return withRepository(loaded, context, async (repository) => {
+    const dueMs = Date.parse(due);
+    const { cronExpression, timezone = hostTimeZone(), graceMs, missed, attempts } = schedule;
+    const rules = { cronExpression, timezone, graceMs, missed, attempts, sinceMs: dueMs - 1000 };
+    const known = await knownSlots(repository, of, rules, nowMs);
+    const isDone = known.some((each) => each.dueMs === dueMs && each.outcome === 'done');
+    if (isDone) return { type: 'end', outcome: 'settled' };
+    const finishedAt = new Date(Math.max(nowMs, Date.parse(startedAt))).toISOString();
+    const exitCode = exitCodeOf.source;
+    const code = outcome === 'aborted' ? 'aborted' : 'crash';
+    await writeSlot(repository, of, { due, attempt, outcome, startedAt, finishedAt, exitCode, code, message });
+    if (attempt >= attempts) return { type: 'end', outcome: 'settled' };
+    return { type: 'end', outcome: 'again', againMs: nowMs + pauseAfter(attempt, slotTimes.pausesMs) };
+  });
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const each of numbers) total += each;
+  return total;
+}
