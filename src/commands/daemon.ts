@@ -2,7 +2,7 @@
 import { Option, type Command } from 'commander';
 import { programPath } from '../lib/program-path.ts';
 import { onDaemonSignals, withSignals } from '../lib/signals.ts';
-import { AbortedError } from '../lib/errors.ts';
+import { AbortedError, LifeboatError } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
 import type { DaemonConfig, DaemonRequest } from '../operations/daemon/daemon.ts';
 import type { WorkerMessage } from '../operations/daemon/messages.ts';
@@ -16,6 +16,8 @@ const logFormats = ['text', 'json'] as const;
 interface DaemonFlags {
   readonly grace: number;
   readonly logFormat?: (typeof logFormats)[number];
+  readonly listen?: string;
+  readonly listenAnywhere?: boolean;
   readonly worker?: string;
 }
 
@@ -33,6 +35,8 @@ export function declare(command: Command, session: Session): void {
         oneOf(logFormats),
       ),
     )
+    .option('--listen <address>', 'answer /healthz, /readyz and /metrics: 127.0.0.1:9187, or the path of a socket')
+    .option('--listen-anywhere', 'let --listen be an address that others reach, too: nobody is asked for a password')
     // How the daemon starts its own workers.
     .addOption(new Option('--worker <name>').hideHelp())
     .action(async (flags: DaemonFlags) => (flags.worker === undefined ? run(session, flags) : runWorker(session)));
@@ -40,7 +44,12 @@ export function declare(command: Command, session: Session): void {
 
 async function run(session: Session, flags: DaemonFlags): Promise<void> {
   const { io } = session;
-  const { config: configPath, envFile, quiet, debug } = session.flags;
+  const { config: configPath, envFile, quiet, debug, target } = session.flags;
+  if (target !== undefined) {
+    throw new LifeboatError('usage', 'the daemon runs the schedules of all targets: leave --target out', {
+      hint: 'a schedule names its target itself: "options": {"target": "…"}',
+    });
+  }
   const read = async (): Promise<DaemonConfig> => {
     const { loadConfig } = await import('../config/load.ts');
     const texts = new Map<string, string>();
@@ -54,6 +63,9 @@ async function run(session: Session, flags: DaemonFlags): Promise<void> {
   const emit = sink((line) => void write(io.stderr, `${line}\n`), level);
   for (const message of first.loaded.warnings) emit({ type: 'warning', message });
   const { Daemon } = await import('../operations/daemon/daemon.ts');
+  const { listen, parseListenAddress } = await import('../operations/daemon/listen.ts');
+  const address =
+    flags.listen === undefined ? undefined : parseListenAddress(flags.listen, flags.listenAnywhere === true);
   const daemon = new Daemon({
     first,
     load: read,
@@ -64,6 +76,7 @@ async function run(session: Session, flags: DaemonFlags): Promise<void> {
     service: await serviceManager(session, emit),
   });
   using _ = onDaemonSignals({ stop: () => daemon.stop(), reload: () => daemon.reload() });
+  await using _server = address && (await listen(address, () => daemon.facts()));
   await daemon.run();
 }
 

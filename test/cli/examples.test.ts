@@ -147,9 +147,11 @@ test('systemd: the timer starts the service, whose command runs', async () => {
   const service = read('systemd/lifeboat-backup.service');
   const [, command = ''] = /^ExecStart=(.*)$/m.exec(service) ?? [];
   await rehearse(command.split(' '));
-  const stream = read('systemd/lifeboat-wal-stream.service');
-  await rehearse((/^ExecStart=(.*)$/m.exec(stream)?.[1] ?? '').split(' '));
-  for (const line of stream.split('\n')) assert.match(line, /^(#.*|\[(Unit|Service|Install)\]|[A-Z]\w+=.+|)$/);
+  for (const name of ['wal-stream', 'daemon']) {
+    const unit = read(`systemd/lifeboat-${name}.service`);
+    await rehearse((/^ExecStart=(.*)$/m.exec(unit)?.[1] ?? '').split(' '));
+    for (const line of unit.split('\n')) assert.match(line, /^(#.*|\[(Unit|Service|Install)\]|[A-Z]\w+=.+|)$/);
+  }
   assert.match(service, /^SuccessExitStatus=3$/m);
   for (const [, name] of service.matchAll(/^Environment=(\w+)=/gm)) {
     assert.ok(allSpellings().includes(name ?? ''), name);

@@ -1,39 +1,79 @@
 /** The daemon as an operator runs it: real processes, one repository, and what is in it afterwards. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { makeBench, type Bench } from '../helpers/cli/command-run.ts';
-import { inForceSince, recordsOf } from '../helpers/cli/daemon.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StatusResult } from '../../src/operations/status/request.ts';
+import { acquireLease } from '../../src/repository/leases/acquire.ts';
+import { slotScope } from '../../src/repository/slots/names.ts';
+import { openLocalStorage } from '../../src/storage/local/local.ts';
+import { makeBench, toolThatMoves, type Bench, type RunningCommand } from '../helpers/cli/command-run.ts';
+import { inForceSince, recordsOf, workerOf } from '../helpers/cli/daemon.ts';
+import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 
 let bench: Bench;
+let server: TestPostgres;
 
+const configFile = (): string => join(bench.folder, 'lifeboat.config.json');
 const configure = (schedules: readonly object[], more: object = {}): void =>
-  writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ schedules, ...more }));
+  writeFileSync(configFile(), JSON.stringify({ schedules, ...more }));
 /** Due every hour. */
-const hourly = (id: string, more: object = {}): object => ({ id, type: 'files', cronExpression: '0 * * * *', ...more });
+const hourly = (id: string, more: object = {}): object => ({
+  id,
+  type: 'database',
+  cronExpression: '0 * * * *',
+  ...more,
+});
+
+/** Configures schedules whose moments of the last three hours wait for a run. */
+async function configureDue(schedules: readonly { readonly id?: string }[], more: object = {}): Promise<void> {
+  configure(schedules, more);
+  for (const { id = '' } of schedules) await inForceSince(bench, id, 3);
+}
+
+/** Ends it as an operator would; what it logged. */
+async function stop(daemon: RunningCommand): Promise<Record<string, string>[]> {
+  daemon.kill('SIGTERM');
+  const { exitCode, stdout, stderr } = await daemon.result;
+  assert.deepEqual([exitCode, stdout], [0, ''], stderr);
+  await bench.nothingLeft();
+  return stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, string>);
+}
+
+/** A backup that is stopped in its middle: the pid of its pg_dump. */
+async function heldInDump(): Promise<number> {
+  const dump = await toolThatMoves(bench, 'pg_dump', 1_000_000);
+  process.kill(dump, 'SIGSTOP');
+  return dump;
+}
+
+const outcomesOf = async (id: string): Promise<unknown[]> =>
+  (await recordsOf(bench, id)).map(({ outcome, attempt, code }) => [outcome, attempt, code]);
 
 before(async () => {
-  bench = makeBench();
-  const folder = join(bench.folder, 'files');
-  mkdirSync(folder);
-  writeFileSync(join(folder, 'one'), 'content');
-  bench.env = { ...bench.env, BACKUP_FILES: folder };
+  server = await startPostgres();
+  await server.psql(
+    'postgres',
+    'CREATE TABLE item AS SELECT n, repeat(md5(n::text), 20) AS name FROM generate_series(1, 40000) n',
+  );
+  bench = makeBench({ DATABASE_URL: server.url() });
   await bench.json('init');
 });
-after(() => bench?.[Symbol.asyncDispose]());
+after(async () => {
+  await bench?.[Symbol.asyncDispose]();
+  await server?.stop();
+});
 
 test('what is due runs once, what was missed is caught up with, and SIGTERM ends it in good order', async () => {
-  configure([hourly('first'), hourly('second', { type: 'cleanup' })]);
-  for (const id of ['first', 'second']) await inForceSince(bench, id, 3);
+  await configureDue([hourly('first'), hourly('second', { type: 'cleanup' })]);
   const daemon = await bench.start('daemon');
   await daemon.said(/"component":"first","message":"done: the slot of .* stands for 2 before it/);
   await daemon.said(/"component":"second","message":"done: /);
-  daemon.kill('SIGTERM');
-  const { exitCode, stdout, stderr } = await daemon.result;
-  assert.equal(exitCode, 0, stderr);
-  assert.equal(stdout, '');
-  for (const line of stderr.trim().split('\n')) assert.ok(JSON.parse(line), line);
+  await stop(daemon);
   assert.equal((await bench.ids()).length, 1);
   for (const id of ['first', 'second']) {
     const records = await recordsOf(bench, id);
@@ -42,5 +82,127 @@ test('what is due runs once, what was missed is caught up with, and SIGTERM ends
       [['done', 1, 2]],
     );
   }
+});
+
+test('killed with -9 in mid-backup: its job ends in good order, and the restarted daemon runs the slot', async () => {
+  await configureDue([hourly('killed')]);
+  const daemon = await bench.start('daemon');
+  const dump = await heldInDump();
+  const worker = workerOf(bench, 'killed');
+  daemon.kill('SIGKILL');
+  await daemon.result;
+  process.kill(dump, 'SIGCONT');
+  await worker.gone();
+  assert.deepEqual(await outcomesOf('killed'), [['aborted', 1, 'aborted']]);
   await bench.nothingLeft();
+  const before = await bench.ids();
+  const again = await bench.start('daemon');
+  await again.said(/"component":"killed","message":"done: /);
+  await stop(again);
+  assert.deepEqual(
+    (await outcomesOf('killed')).toSorted((a, b) => String(a).localeCompare(String(b))),
+    [
+      ['aborted', 1, 'aborted'],
+      ['done', 1, undefined],
+    ],
+  );
+  assert.equal((await bench.ids()).length, before.length + 1);
+});
+
+test('two daemons run a slot once; the other takes over when one is killed with its job; status tells', async () => {
+  await configureDue([hourly('shared', { graceMinutes: 1 }), hourly('calm', { type: 'cleanup' })]);
+  const one = await bench.start('daemon');
+  const dump = await heldInDump();
+  const two = await bench.start('daemon', { env: { BACKUP_STATE_DIR: join(bench.folder, 'state-two') } });
+  await two.said(/"component":"shared","message":"another host is at it: .*looks again in 15\.0 s/);
+  while ((await outcomesOf('calm')).length === 0) await sleep(100);
+  const worker = workerOf(bench, 'shared');
+  one.kill('SIGKILL');
+  worker.kill();
+  await one.result;
+  process.kill(dump, 'SIGKILL');
+  const { reasons } = await bench.json<StatusResult>('status', { exitCode: 19 });
+  assert.ok(
+    reasons.some(({ id, message }) => id.startsWith('slot:main/shared:') && /never ran at/.test(message)),
+    JSON.stringify(reasons),
+  );
+  await two.said(/"component":"shared","message":"done: /);
+  two.kill('SIGTERM');
+  await two.result;
+  assert.deepEqual(await outcomesOf('shared'), [['done', 1, undefined]]);
+  assert.deepEqual(await outcomesOf('calm'), [['done', 1, undefined]]);
+  const after = await bench.json<StatusResult>('status', { exitCode: 3 });
+  assert.deepEqual(
+    after.reasons.filter(({ id }) => id.startsWith('slot:')),
+    [],
+  );
+  await bench.backup();
+});
+
+test('SIGTERM: after the grace time what runs ends as by Ctrl-C, and leaves nothing', async () => {
+  await configureDue([hourly('long')]);
+  const daemon = await bench.start('daemon --grace 1s');
+  const dump = await heldInDump();
+  const before = bench.recorded();
+  daemon.kill('SIGTERM');
+  await daemon.said(/stopping: long may go on for 1\.0 s/);
+  process.kill(dump, 'SIGCONT');
+  process.kill(dump, 'SIGSTOP');
+  const { exitCode, stderr } = await daemon.result;
+  assert.equal(exitCode, 0, stderr);
+  assert.match(stderr, /"component":"long","message":"aborted: the slot of/);
+  assert.deepEqual(await outcomesOf('long'), [['aborted', 1, 'aborted']]);
+  assert.deepEqual(bench.recorded(), before);
+  await bench.nothingLeft();
+});
+
+test('SIGHUP: a configuration that does not parse keeps the old one, for jobs too; a good one is taken', async () => {
+  await configureDue([hourly('kept')]);
+  const lease = await acquireLease(openLocalStorage(bench.repository), {
+    scope: slotScope({ target: 'main', id: 'kept' }),
+    command: 'test',
+  });
+  const daemon = await bench.start('daemon');
+  await daemon.said(/"component":"kept","message":"another host is at it/);
+  const good = readFileSync(configFile(), 'utf8');
+  writeFileSync(configFile(), good.replace('"database"', '"databas"'));
+  daemon.kill('SIGHUP');
+  await daemon.said(/"level":"warn","message":"the configuration stays as it was: .*schedules\.0\.type/);
+  await lease[Symbol.asyncDispose]();
+  await daemon.said(/"component":"kept","message":"done: /);
+  await configureDue([hourly('kept'), hourly('added', { type: 'cleanup' })]);
+  daemon.kill('SIGHUP');
+  await daemon.said(/"message":"runs the schedules kept, added"/);
+  await daemon.said(/"component":"added","message":"done: /);
+  await stop(daemon);
+  assert.deepEqual(await outcomesOf('kept'), [['done', 1, undefined]]);
+});
+
+test('hung and dead jobs are ended and recorded, and are to be tried again', async () => {
+  await configureDue([hourly('silent'), hourly('stuck'), hourly('dead')], {
+    hangTimeoutSeconds: 8,
+    maxConcurrentBackups: 1,
+  });
+  const daemon = await bench.start('daemon');
+  // Nothing comes from the server.
+  await heldInDump();
+  const again = (id: string, why: string): RegExp =>
+    new RegExp(`"component":"${id}","message":"is to be tried again: ${why}.*looks again in (1 min 00|5\\d\\.\\d) s`);
+  const [first, second] = ['silent', 'stuck'];
+  await daemon.said(again(first, 'hung: no byte came for 8 s'));
+  // The whole process stands still.
+  await daemon.said(/"component":"stuck","message":"begins the slot/);
+  const stuck = workerOf(bench, second);
+  stuck.stop();
+  await daemon.said(/"component":"stuck","message":"hung: its process told nothing for \d+ s"/);
+  await daemon.said(/"component":"stuck","message":"is to be tried again/);
+  await daemon.said(/"component":"dead","message":"begins the slot/);
+  workerOf(bench, 'dead').kill();
+  await daemon.said(/"component":"dead","message":"is to be tried again/);
+  // What was killed leaves leases, which the next attempt takes away.
+  daemon.kill('SIGTERM');
+  assert.equal((await daemon.result).exitCode, 0);
+  assert.deepEqual(await outcomesOf('silent'), [['hung', 1, 'source']]);
+  assert.deepEqual(await outcomesOf('stuck'), [['hung', 1, 'crash']]);
+  assert.deepEqual(await outcomesOf('dead'), [['failed', 1, 'crash']]);
 });

@@ -25,11 +25,23 @@ export const manual: Manual = {
     'Under systemd (Type=notify, NotifyAccess=all) it says when it is ready, reloading and stopping, what runs, ' +
       'and keeps its watchdog content only while its loop turns; for that it needs the program systemd-notify. The ' +
       'unit should have KillMode=mixed, and a TimeoutStopSec that is longer than --grace by 60 s.',
+    '--listen answers three questions over HTTP, to whoever reaches that address (no password is asked for, so only ' +
+      'one of this machine is taken unless --listen-anywhere stands beside it). /healthz: does the loop turn? ' +
+      '/readyz: and has the repository answered within a quarter of an hour, is the configuration that was to be ' +
+      'read last in force, and is it not stopping? Both say 200, or 503 and what is wrong. /metrics has, in ' +
+      "Prometheus' text format, what is measured: lifeboat_daemon_loop_timestamp_seconds, " +
+      'lifeboat_daemon_config_current, ' +
+      'lifeboat_repository_up; for each schedule the next moment, and when a slot ended well and failed last, and ' +
+      'lifeboat_schedule_missed_slots, by the records of all hosts; running jobs with the bytes they have moved; ' +
+      'attempts by outcome. Where the repository does not answer, what it was asked for is left out, and ' +
+      'lifeboat_repository_up is 0.',
     'It logs to standard error: plain lines on a terminal, a JSON object a line elsewhere (time, level, ' +
-      'component, message), or as --log-format says. The component is the schedule.',
+      'component, message), or as --log-format says. The component is the schedule. logLevel and ' +
+      'logFormat count as they were at the start.',
   ],
   examples: [
     { line: 'lifeboat daemon --config /etc/lifeboat/lifeboat.config.json', purpose: 'run what is due, until Ctrl-C' },
+    { line: 'lifeboat daemon --listen 127.0.0.1:9187', purpose: 'with health and metrics for this machine' },
     { line: 'lifeboat daemon --grace 10m', purpose: 'for a service that may take its time to stop' },
   ],
   files: [configFile, keyFile],

@@ -16,15 +16,15 @@ interface Entry {
   lookedMs: number | undefined;
   /** By the steady clock; undefined: not before the next moment. */
   againAtMs: number | undefined;
-  /** Looks in a row that found nothing out. */
-  failures: number;
+  /** Looks in a row that ended so. */
+  looks: { readonly outcome: WorkerEnd['outcome']; readonly count: number };
   isRunning: boolean;
 }
 
 /** Pauses after looks that found nothing out: the last one goes on for ever. */
 const unknownPausesMs = [60_000, 300_000, 1_500_000];
 /** How soon a slot that another host runs is looked at again: it may have died. */
-const elsewhereMs = 120_000;
+const elsewherePausesMs = [15_000, 30_000, 60_000, 120_000];
 
 export class Agenda {
   readonly #entries = new Map<string, Entry>();
@@ -73,12 +73,13 @@ export class Agenda {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
     entry.isRunning = false;
-    entry.failures = outcome === 'unknown' ? entry.failures + 1 : 0;
+    const count = entry.looks.outcome === outcome ? entry.looks.count + 1 : 1;
+    entry.looks = { outcome, count };
     const waitMs = {
       settled: undefined,
       again: Math.max(0, (againMs ?? now.wallMs) - now.wallMs),
-      elsewhere: elsewhereMs,
-      unknown: pauseAfter(entry.failures, unknownPausesMs),
+      elsewhere: pauseAfter(count, elsewherePausesMs),
+      unknown: pauseAfter(count, unknownPausesMs),
       aborted: unknownPausesMs[0],
     }[outcome];
     entry.againAtMs = waitMs === undefined ? undefined : now.steadyMs + waitMs;
@@ -103,7 +104,12 @@ export class Agenda {
   }
 }
 
-const fresh = { lookedMs: undefined, againAtMs: undefined, failures: 0, isRunning: false };
+const fresh = {
+  lookedMs: undefined,
+  againAtMs: undefined,
+  looks: { outcome: 'settled', count: 0 },
+  isRunning: false,
+} as const;
 
 /** What was found out about the moments of another expression does not count; what runs goes on. */
 function kept(known: Entry, { cronExpression, timezone }: Schedule): Omit<Entry, 'schedule' | 'cron'> {

@@ -83,7 +83,7 @@ export class Crew {
     const end = await this.#endOf(job).catch(unknown);
     this.#jobs.delete(job);
     const waitMs = this.#agenda.end(job.id, end, now());
-    if (!this.#isEnding) this.#tell(job.id, end, waitMs);
+    if (!this.#isEnding) this.#tell(job, end, waitMs);
     return job.hasBegun;
   }
 
@@ -101,6 +101,8 @@ export class Crew {
   async #bury(job: Job, { isHung, message }: Extract<WorkerResult, { type: 'death' }>): Promise<WorkerEnd> {
     const outcome = this.#isEnding ? 'aborted' : isHung ? 'hung' : 'failed';
     const task = job.death(outcome, message);
+    // Told to end before it had begun anything.
+    if (this.#isEnding && task === undefined) return { type: 'end', outcome: 'aborted', message };
     this.#options.emit({ type: 'warning', component: job.id, message });
     if (task === undefined) return { type: 'end', outcome: 'unknown', message };
     const order = this.#options.orderOf(task);
@@ -115,12 +117,15 @@ export class Crew {
     return result.type === 'end' ? result : { type: 'end', outcome: 'unknown', message: result.message };
   }
 
-  #tell(id: string, { outcome, message }: WorkerEnd, waitMs: number | undefined): void {
+  #tell({ id, hasBegun }: Job, { outcome, message }: WorkerEnd, waitMs: number | undefined): void {
     const again = waitMs === undefined ? '' : `; looks again in ${formatDuration(waitMs)}`;
     const why = message === undefined ? '' : `: ${message}`;
     const text = `${outcomeWords[outcome]}${why}${again}`;
-    if (outcome === 'unknown') this.#options.emit({ type: 'warning', component: id, message: text });
-    else this.#options.emit({ type: 'step', component: id, message: text });
+    // That it is done was told already.
+    if (outcome === 'settled' && hasBegun && message === undefined) return;
+    const quiet = outcome === 'settled' && !hasBegun ? 'debug' : 'step';
+    const type = outcome === 'unknown' || (outcome === 'settled' && hasBegun) ? 'warning' : quiet;
+    this.#options.emit({ type, component: id, message: text });
   }
 
   #count(id: string, outcome: string): void {

@@ -47,7 +47,7 @@ export class Daemon {
   #config: DaemonConfig;
   #configReadMs = Date.now();
   #isConfigCurrent = true;
-  #turnedMs = Date.now();
+  #turned = now();
   #isStopping = false;
   #mustReload = false;
   #stops = 0;
@@ -97,10 +97,10 @@ export class Daemon {
 
   /** For whoever asks over HTTP. */
   facts(): DaemonFacts {
-    const { wallMs } = now();
+    const { wallMs, steadyMs } = now();
     return {
-      nowMs: wallMs,
-      turnedMs: this.#turnedMs,
+      turnedMs: this.#turned.wallMs,
+      turnedAgoMs: steadyMs - this.#turned.steadyMs,
       configReadMs: this.#configReadMs,
       isStopping: this.#isStopping,
       survey: this.#surveyor.survey,
@@ -139,8 +139,7 @@ export class Daemon {
   }
 
   #turn(at: Now): void {
-    this.#turnedMs = at.wallMs;
-    this.#request.service.alive();
+    this.#beat(at);
     this.#surveyor.beginIfDue();
     // Published first: the moments of a schedule that is new count from now on, not from its last moment.
     if (!this.#surveyor.isDoneOnce) return;
@@ -150,6 +149,11 @@ export class Daemon {
       this.#begin(schedule, at);
     }
     this.#request.service.status(this.#status());
+  }
+
+  #beat(at: Now): void {
+    this.#turned = at;
+    this.#request.service.alive();
   }
 
   #begin(schedule: Schedule, at: Now): void {
@@ -167,7 +171,10 @@ export class Daemon {
     if (length > 0 && this.#stops === 1) {
       this.#say(`stopping: ${this.#crew.words()} may go on for ${formatDuration(graceMs)}`);
     }
+    // It is well while it waits.
+    const turn = setInterval(() => this.#beat(now()), longestSleepMs / 3);
     await Promise.all([this.#crew.finish(this.#stops > 1 ? 0 : graceMs), this.#surveyor.end()]);
+    clearInterval(turn);
     this.#say('stopped');
     await service.flush();
   }

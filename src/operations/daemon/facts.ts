@@ -2,9 +2,10 @@
 import type { SurveyedSchedule } from './messages.ts';
 
 export interface DaemonFacts {
-  readonly nowMs: number;
   /** The loop turned last. */
   readonly turnedMs: number;
+  /** By a clock that nobody sets. */
+  readonly turnedAgoMs: number;
   /** The configuration in force was read. */
   readonly configReadMs: number;
   /** False: what was to be read last did not parse. */
@@ -21,6 +22,8 @@ export interface DaemonFacts {
 export interface SurveyState {
   /** The last one that succeeded; undefined: none has. */
   readonly atMs: number | undefined;
+  /** By a clock that nobody sets. */
+  readonly agoMs: number | undefined;
   /** The last one did. */
   readonly isUp: boolean;
   readonly schedules: readonly SurveyedSchedule[];

@@ -36,7 +36,8 @@ export class Job implements RunningJob {
       case 'event': {
         const { event } = message;
         const component = 'component' in event && event.component !== undefined ? `/${event.component}` : '';
-        return this.#emit({ ...event, component: `${this.id}${component}` });
+        const told = 'message' in event ? { message: event.message.replace(`${this.id}: `, '') } : {};
+        return this.#emit({ ...event, ...told, component: `${this.id}${component}` });
       }
       case 'alive':
         if (message.movedBytes !== this.movedBytes) this.movedMs = Date.now();

@@ -52,11 +52,12 @@ async function survey(
   const bad = records.filter(({ outcome }) => ['failed', 'hung', 'aborted'].includes(outcome));
   const rules: SlotRules | undefined = plan && { ...plan, graceMs, sinceMs: Date.parse(plan.since) };
   const known = rules === undefined ? [] : await knownSlots(repository, of, rules, nowMs);
+  const waiting = rules === undefined ? [] : waitingSlots(rules, known, nowMs);
   return {
     id: of.id,
     successMs: latest(done),
     failureMs: latest(bad),
-    missed: rules === undefined ? 0 : waitingSlots(rules, known, nowMs - graceMs).length,
+    missed: waiting.filter((dueMs) => dueMs <= nowMs - graceMs).length,
   };
 }
 

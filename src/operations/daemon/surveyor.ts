@@ -2,6 +2,7 @@
 import { LongTimer } from '../../lib/long-timer.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { CrewOptions } from './crew.ts';
+import { now } from './clock.ts';
 import type { SurveyState } from './facts.ts';
 import type { WorkerMessage } from './messages.ts';
 import { startWorker, type Worker } from './worker.ts';
@@ -14,7 +15,9 @@ const mostMs = 300_000;
 export class Surveyor {
   readonly #options: CrewOptions;
   readonly #wake: () => void;
-  #survey: SurveyState = { atMs: undefined, isUp: false, schedules: [] };
+  #survey: Omit<SurveyState, 'agoMs'> = { atMs: undefined, isUp: false, schedules: [] };
+  /** By the steady clock. */
+  #seenAt: number | undefined;
   #worker: Worker | undefined;
   #running: Promise<void> | undefined;
   #mustBegin = false;
@@ -29,7 +32,8 @@ export class Surveyor {
   }
 
   get survey(): SurveyState {
-    return this.#survey;
+    const agoMs = this.#seenAt === undefined ? undefined : now().steadyMs - this.#seenAt;
+    return { ...this.#survey, agoMs };
   }
 
   /** One has ended, well or not. */
@@ -92,6 +96,8 @@ export class Surveyor {
   #hear(message: WorkerMessage): void {
     if (message.type === 'event' && message.event.type === 'warning') this.#options.emit(message.event);
     if (message.type !== 'survey') return;
-    this.#survey = { atMs: Date.now(), isUp: true, schedules: message.schedules };
+    const { wallMs, steadyMs } = now();
+    this.#seenAt = steadyMs;
+    this.#survey = { atMs: wallMs, isUp: true, schedules: message.schedules };
   }
 }

@@ -40,6 +40,8 @@ export interface Worker {
 
 /** How often it is looked whether it has told anything. */
 const lookMs = 2000;
+/** It says nothing while it loads what it needs, which takes longer on a busy machine. */
+const startingMs = 60_000;
 /** No message of ours is longer; what is, is dropped. */
 const longestLine = 1024 * 1024;
 
@@ -63,6 +65,7 @@ class Watch {
   #end: WorkerEnd | undefined;
   #silentMs = 0;
   #isHung = false;
+  #hasTold = false;
   #rest = '';
 
   constructor(tool: RunningTool, options: WorkerOptions) {
@@ -73,13 +76,14 @@ class Watch {
   }
 
   async result(): Promise<WorkerResult> {
+    const { silenceMs } = this.#options;
     let lookedAt = performance.now();
     const timer = setInterval(() => {
       const nowAt = performance.now();
       // What was told while we did not run ourselves is not read yet: no look counts for more than two.
       this.#silentMs += Math.min(nowAt - lookedAt, 2 * lookMs);
       lookedAt = nowAt;
-      if (this.#silentMs < this.#options.silenceMs) return;
+      if (this.#silentMs < (this.#hasTold ? silenceMs : Math.max(silenceMs, startingMs))) return;
       this.#isHung = true;
       this.#tool.killGroup('SIGKILL');
     }, lookMs);
@@ -95,13 +99,14 @@ class Watch {
   }
 
   #death(message: string): WorkerResult {
-    const seconds = Math.round(this.#options.silenceMs / 1000);
+    const seconds = Math.round(this.#silentMs / 1000);
     const isHung = this.#isHung;
     return { type: 'death', isHung, message: isHung ? `hung: its process told nothing for ${seconds} s` : message };
   }
 
   #hear(text: string): void {
     this.#silentMs = 0;
+    this.#hasTold = true;
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
     if (this.#rest.length > longestLine) this.#rest = '';

@@ -54,7 +54,10 @@ async function surveyPlan(
   nowMs: number,
 ): Promise<StatusSchedule> {
   const { target, id, name, type, host, cronExpression, timezone, graceMinutes } = plan;
-  const due = dueMoments(plan, Date.parse(plan.since), nowMs - graceMinutes * 60_000).slice(-looksBack);
+  const lateMs = nowMs - graceMinutes * 60_000;
+  const late = dueMoments(plan, Date.parse(plan.since), lateMs).slice(-looksBack);
+  const recent = dueMoments(plan, Math.max(lateMs, Date.parse(plan.since)), nowMs).slice(-looksBack);
+  const due = [...late, ...recent];
   const of = new Set(due);
   const known = await openSlots(
     repository,
@@ -63,7 +66,8 @@ async function surveyPlan(
   );
   const isRun = (dueMs: number): boolean => backedUp.has(nameOf(target, id, dueMs)) || hasRun(plan, known, dueMs);
   const lastRun = due.findLastIndex(isRun);
-  const missed = due.slice(lastRun + 1);
+  // One that is not late yet is none that is missed; but where it has run, it stands for those before it.
+  const missed = due.slice(lastRun + 1).filter((dueMs) => dueMs <= lateMs);
   const cron = parseCron(cronExpression);
   const next = cron === undefined ? undefined : nextMoment(cron, nowMs, timezone);
   return {

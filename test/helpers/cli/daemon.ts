@@ -1,4 +1,6 @@
 /** Daemons of a bench: schedules that are due already, and what the repository knows of their slots. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type LoadedConfig } from '../../../src/config/load.ts';
 import { withRepository } from '../../../src/operations/open-repository.ts';
 import { chooseSchedule } from '../../../src/operations/schedule/choose.ts';
@@ -35,4 +37,38 @@ export async function recordsOf(bench: Bench, id: string): Promise<ReadSlot[]> {
       names.filter(({ kind }) => kind === 'record'),
     );
   });
+}
+
+/** A worker of a bench's daemon. */
+export interface BenchWorker {
+  readonly pid: number;
+  /** With all of its group, as the kernel would. */
+  kill(): void;
+  /** It stands still. */
+  stop(): void;
+  gone(): Promise<void>;
+}
+
+/** The worker that runs a schedule. Throws unless there is one. */
+export function workerOf(bench: Pick<Bench, 'tmp'>, id: string): BenchWorker {
+  const pid = readdirSync('/proc').find((each) => /^\d+$/.test(each) && isWorker(bench, each, id));
+  if (pid === undefined) throw new Error(`no worker runs ${id}`);
+  return {
+    pid: Number(pid),
+    kill: () => process.kill(-Number(pid), 'SIGKILL'),
+    stop: () => process.kill(Number(pid), 'SIGSTOP'),
+    gone: async () => {
+      while (existsSync(`/proc/${pid}`)) await sleep(10);
+    },
+  };
+}
+
+function isWorker({ tmp }: Pick<Bench, 'tmp'>, pid: string, id: string): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    const isMeant = words.at(-2) === id && words.at(-3) === '--worker';
+    return isMeant && readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`TMPDIR=${tmp}`);
+  } catch {
+    return false;
+  }
 }

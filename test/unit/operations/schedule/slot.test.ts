@@ -262,6 +262,16 @@ test('from any host status tells which slot never ran, until it has, or is not t
   await assert.rejects(publish(loaded, 'nigthly'), { code: 'not_found', hint: /hourly of main/ });
 });
 
+test('a run that is within its grace time stands for the moments before it that were missed', async () => {
+  const loaded = await host('caught-up', 'state-18', { graceMinutes: 90 });
+  const isMissed = async (): Promise<boolean> =>
+    (await status(loaded, { days: 30 }, context)).reasons.some(({ id }) => id.startsWith('slot:'));
+  await run(loaded, counting(), Math.floor(Date.now() / hourMs) * hourMs - 4.5 * hourMs);
+  assert.equal(await isMissed(), true);
+  assert.equal((await run(loaded, counting(), Date.now())).slots[0]?.covers, 4);
+  assert.equal(await isMissed(), false);
+});
+
 test('one that is switched off does not run, and is in force no more', async () => {
   const loaded = await host('off', 'state-17');
   const work = counting();
