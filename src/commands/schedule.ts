@@ -1,12 +1,16 @@
-/** lifeboat schedule list|show|run|publish */
+/** lifeboat schedule list|show|add|update|remove|enable|disable|run|publish */
 import type { Command } from 'commander';
-import { count } from './shared/flags.ts';
+import { exitCodeWarnings } from '../lib/errors.ts';
+import type { ScheduleChange } from '../operations/schedule/request.ts';
+import { count, dryRunFlag, several } from './shared/flags.ts';
+import { changeOf, scheduleFlags, type ScheduleFlags } from './shared/schedule-flags.ts';
 import type { Session } from './shared/session.ts';
 
 const views = async () => import('../ui/schedule-view.ts');
 
 export function declare(command: Command, session: Session): void {
   declareList(command, session);
+  declareEdits(command, session);
   declareRun(command, session);
   declarePublish(command, session);
 }
@@ -33,6 +37,48 @@ function declareList(command: Command, session: Session): void {
       const found = schedules.find((each) => each.id === id);
       if (found !== undefined) await session.show(found, (await views()).scheduleShowView);
     });
+}
+
+function declareEdits(command: Command, session: Session): void {
+  const add = command
+    .command('add')
+    .description('write one more schedule into the configuration file, and say when it runs')
+    .argument('<id>', 'a name of a-z, 0-9 and -')
+    .requiredOption('--cron <expression>', 'when, as in crontab: "15 2 * * *"');
+  scheduleFlags(add).action(async (id: string, flags: ScheduleFlags) =>
+    edit(session, changeOf('add', id, flags, session.flags.target), flags),
+  );
+  const update = command
+    .command('update')
+    .description('change what a schedule in the configuration file says')
+    .argument('<id>', 'of the schedule')
+    .option('--cron <expression>', 'when, as in crontab: "15 2 * * *"')
+    .option('--unset <name>', 'back to its default: a part (timezone, …) or an option; may be repeated', several);
+  scheduleFlags(update).action(async (id: string, flags: ScheduleFlags) =>
+    edit(session, changeOf('update', id, flags, session.flags.target), flags),
+  );
+  const others = [
+    ['remove', 'take a schedule out of the configuration file'],
+    ['enable', 'switch a schedule on again'],
+    ['disable', 'switch a schedule off, and keep it'],
+  ] as const;
+  for (const [act, sentence] of others) {
+    command
+      .command(act)
+      .description(sentence)
+      .argument('<id>', 'of the schedule')
+      .addOption(dryRunFlag())
+      .action(async (id: string, flags: { dryRun?: boolean }) => edit(session, { act, id }, flags));
+  }
+}
+
+async function edit(session: Session, change: ScheduleChange, { dryRun = false }: { dryRun?: boolean }): Promise<void> {
+  const { editSchedules } = await import('../operations/schedule/edit.ts');
+  const loaded = await session.load({});
+  const reload = async (file: string, text: string) =>
+    session.load({}, { silent: true, texts: new Map([[file, text]]) });
+  const result = await editSchedules(loaded, change, { dryRun, reload });
+  await session.show(result, (await views()).scheduleEditView, result.warnings.length > 0 ? exitCodeWarnings : 0);
 }
 
 function declareRun(command: Command, session: Session): void {

@@ -94,8 +94,23 @@ export function parseScheduleOptions(type: ScheduleType, options: Readonly<Recor
   return Object.assign({}, ...parts) as ScheduleOptions;
 }
 
+/**
+ * The value that a text on a command line stands for: a number or a truth where the option wants one. A text that is no
+ * value of it stays as it is, to be told.
+ */
+export function optionValue(type: ScheduleType, key: string, given: string): unknown {
+  const name = optionsOfType[type].find((each) => each === camelCase(key));
+  if (name === undefined) return given;
+  const number = /^\d{1,15}$/.test(given) ? [Number(given)] : [];
+  const meant = [given, ...number, true, false].find((value) => {
+    const fits = typeof value !== 'boolean' || given === String(value);
+    return fits && readers[name].read(value) !== undefined;
+  });
+  return meant ?? given;
+}
+
 /** `max-size` as on the command line, too. */
-function camelCase(key: string): string {
+export function camelCase(key: string): string {
   return key.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 

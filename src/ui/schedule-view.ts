@@ -2,6 +2,7 @@
 import type { ScheduleType } from '../config/schedule-options.ts';
 import type {
   ListedSchedule,
+  ScheduleEditResult,
   ScheduleListResult,
   SchedulePublishResult,
   ScheduleRunResult,
@@ -46,6 +47,34 @@ export const scheduleShowView: View<ListedSchedule> = {
   },
 };
 
+export const scheduleEditView: View<ScheduleEditResult> = {
+  schema: 'lifeboat.schedule-edit/v1',
+  kind: 'action',
+  text: ({ file, id, act, schedule, diff, dryRun, warnings }) => {
+    if (diff.length === 0) return [`nothing to change in ${file}`, ...warnings.map(warned)].join('\n');
+    const next = schedule?.next.map((at, index) => `  ${index === 0 ? 'next' : '    '}  ${shownTime(at)}`) ?? [];
+    return [
+      ...(dryRun ? [`would change "schedules" in ${file}:`, ...diff] : [`${id}: ${done[act]} in ${file}`]),
+      ...next,
+      ...(schedule?.enabled === false ? ['  it is switched off'] : []),
+      ...warnings.map(warned),
+      ...(dryRun ? [] : ['To say so in the repository, for status: lifeboat schedule publish']),
+    ].join('\n');
+  },
+};
+
+const done: Readonly<Record<ScheduleEditResult['act'], string>> = {
+  add: 'added',
+  update: 'updated',
+  remove: 'removed',
+  enable: 'switched on',
+  disable: 'switched off',
+};
+
+function warned(warning: string): string {
+  return `warning: ${warning}`;
+}
+
 export const schedulePublishView: View<SchedulePublishResult> = {
   schema: 'lifeboat.schedule-publish/v1',
   kind: 'action',
@@ -53,7 +82,7 @@ export const schedulePublishView: View<SchedulePublishResult> = {
     [
       published.length === 0 ? 'nothing is new' : `in force from now on: ${published.join(', ')}`,
       ...(withdrawn.length === 0 ? [] : [`in force no more: ${withdrawn.join(', ')}`]),
-      ...warnings.map((each) => `warning: ${each}`),
+      ...warnings.map(warned),
     ].join('\n'),
 };
 

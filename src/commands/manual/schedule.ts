@@ -13,6 +13,12 @@ export const manual: Manual = {
       'drill-pitr: target, jobs, seed. cleanup: target, maxDelete, grace. status: target, maxAge, days. They mean ' +
       'what the flags of that name mean; the type integrity is lifeboat integrity, drill is lifeboat integrity ' +
       '--drill, and drill-pitr is --drill --pitr.',
+    'add, update, remove, enable and disable change the configuration file in place: comments, order, layout, owner ' +
+      'and mode stay, a link to it stays a link, and nothing but "schedules" is touched. A comment behind a schedule ' +
+      'on its line goes with it. What the file would be is read first; where that is no configuration, nothing is ' +
+      'changed. Options are given as --option maxSize=20GB, --option quick for what is true, and several times for ' +
+      'a list; --target is one, too. Schedules from BACKUP_SCHEDULES are changed where they stand. --dry-run shows ' +
+      'the lines.',
     'list and show read the configuration only. run does at once what a schedule stands for, in this process: the ' +
       'audit log has it as its command, and it ends with that exit code. timeoutSeconds ends it as an operator ' +
       'would.',
@@ -38,13 +44,16 @@ export const manual: Manual = {
       line: 'lifeboat schedule run nightly --slot --quiet',
       purpose: 'for a crontab: what is due, once over all hosts; silent when all is well',
     },
-    { line: 'lifeboat schedule run nightly', purpose: 'do now what a schedule stands for' },
+    {
+      line: 'lifeboat schedule add nightly --cron "15 2 * * *" --timezone Europe/Berlin --option maxSize=20GB',
+      purpose: 'a backup each night; says when it runs next',
+    },
     { line: 'lifeboat schedule publish', purpose: 'after a change: say in the repository what is in force' },
     { line: 'lifeboat schedule show nightly --count 10', purpose: 'its next ten moments, and the last ten' },
   ],
   files: [configFile, keyFile],
   exits: {
-    done: 'done, or shown',
+    done: 'done, shown, or changed',
     warnings: 'done, with something to know',
     ...repositoryExits,
     not_found: 'there is no such schedule, or what its command does not find',

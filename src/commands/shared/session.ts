@@ -59,7 +59,7 @@ export class Session {
     {
       silent = false,
       ...more
-    }: Pick<LoadOptions, 'overrides' | 'configMayBeMissing' | 'signal'> & { readonly silent?: boolean } = {},
+    }: Pick<LoadOptions, 'overrides' | 'configMayBeMissing' | 'texts' | 'signal'> & { readonly silent?: boolean } = {},
   ): Promise<LoadedConfig> {
     const { loadConfig } = await import('../../config/load.ts');
     const { config, envFile } = this.flags;

@@ -112,3 +112,39 @@ export interface ScheduleListResult {
   readonly schedules: readonly ListedSchedule[];
   readonly warnings: readonly string[];
 }
+
+/** What a schedule may say of itself besides its id; units as in the configuration. */
+export interface ScheduleMembers {
+  readonly name?: string;
+  readonly type?: ScheduleType;
+  readonly cronExpression?: string;
+  readonly timezone?: string;
+  readonly missed?: Schedule['missed'];
+  readonly graceMinutes?: number;
+  readonly timeoutSeconds?: number;
+  readonly attempts?: number;
+}
+
+/** One change of the schedules in the configuration file. */
+export interface ScheduleChange {
+  readonly act: 'add' | 'update' | 'remove' | 'enable' | 'disable';
+  readonly id: string;
+  /** add, update. */
+  readonly members?: ScheduleMembers;
+  /** add, update: `name=value`, or the name of what is true. */
+  readonly options?: readonly string[];
+  /** update: names of members and options that are to go back to their defaults. */
+  readonly unset?: readonly string[];
+}
+
+export interface ScheduleEditResult {
+  readonly file: string;
+  readonly id: string;
+  readonly act: ScheduleChange['act'];
+  /** As it is now, or would be; absent: it is gone. */
+  readonly schedule?: ListedSchedule;
+  /** Lines of "schedules" with `-`, `+` or a blank before each; none: nothing is new. */
+  readonly diff: readonly string[];
+  readonly dryRun: boolean;
+  readonly warnings: readonly string[];
+}

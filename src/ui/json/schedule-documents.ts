@@ -39,6 +39,15 @@ export const scheduleDocuments = {
     schedules: z.array(z.strictObject(schedule)),
     warnings: texts,
   }),
+  'schedule-edit': document('schedule-edit', {
+    file: text,
+    id: text,
+    act: z.enum(['add', 'update', 'remove', 'enable', 'disable']),
+    schedule: z.strictObject(schedule).optional().describe('as it is now; absent where it is gone'),
+    diff: texts.describe('lines of "schedules" with -, + or a blank before each; empty: nothing is new'),
+    dryRun: z.boolean().describe('nothing was written'),
+    warnings: texts,
+  }),
   'schedule-publish': document('schedule-publish', { published: texts, withdrawn: texts, warnings: texts }),
   'schedule-show': document('schedule-show', schedule),
   'schedule-run': document('schedule-run', {
