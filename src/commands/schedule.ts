@@ -1,6 +1,6 @@
 /** lifeboat schedule list|show|add|update|remove|enable|disable|run|publish */
 import type { Command } from 'commander';
-import { exitCodeWarnings } from '../lib/errors.ts';
+import { exitCodeWarnings, LifeboatError } from '../lib/errors.ts';
 import type { ScheduleChange } from '../operations/schedule/request.ts';
 import { count, dryRunFlag, several } from './shared/flags.ts';
 import { changeOf, scheduleFlags, type ScheduleFlags } from './shared/schedule-flags.ts';
@@ -28,15 +28,27 @@ function declareList(command: Command, session: Session): void {
     .description('one schedule, its next moments and the last ones')
     .argument('<id>', 'of the schedule')
     .option('--count <number>', 'so many moments each way', count, 5)
-    .action(async (id: string, flags: { count: number }) => {
+    .action(async (id: string, { count }: { count: number }) => {
       const { chooseSchedule } = await import('../operations/schedule/choose.ts');
-      const { listSchedules } = await import('../operations/schedule/list.ts');
-      const loaded = await session.load({});
-      chooseSchedule(loaded, id);
-      const { schedules } = listSchedules(loaded, Math.min(flags.count, 1000));
-      const found = schedules.find((each) => each.id === id);
-      if (found !== undefined) await session.show(found, (await views()).scheduleShowView);
+      chooseSchedule(await session.load({}, { silent: true }), id);
+      const unreadable = await whyUnreadable(session);
+      await session.perform({
+        operation: async () => (await import('../operations/schedule/show.ts')).scheduleShowOperation,
+        options: { id, count, unreadable },
+        view: async () => (await views()).scheduleShowView,
+      });
     });
+}
+
+/** Moments can be shown without the key, too. */
+async function whyUnreadable(session: Session): Promise<string | undefined> {
+  try {
+    await session.load({ repository: true, encryption: true }, { silent: true });
+    return undefined;
+  } catch (error) {
+    if (error instanceof LifeboatError) return error.message;
+    throw error;
+  }
 }
 
 function declareEdits(command: Command, session: Session): void {

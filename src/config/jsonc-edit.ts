@@ -28,9 +28,13 @@ export function setMember(text: string, path: JSONPath, key: string, value: unkn
     return applyEdits(text, [{ offset: old.offset, length: old.length, content }]);
   }
   const name = JSON.stringify(key);
+  const isList = Array.isArray(value) && typeof value[0] === 'object' && layoutOf(text, object).isLines;
   return applyEdits(
     text,
-    insertion(text, object, (style) => `${name}${style.colon}${renderJson(value, style)}`),
+    insertion(text, object, (style) => {
+      const content = renderJson(value, { ...style, isLong: style.isLong || isList });
+      return `${name}${style.colon}${content}`;
+    }),
   );
 }
 

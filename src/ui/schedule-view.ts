@@ -1,11 +1,12 @@
 /** What `lifeboat schedule` prints. */
 import type { ScheduleType } from '../config/schedule-options.ts';
 import type {
-  ListedSchedule,
   ScheduleEditResult,
   ScheduleListResult,
   SchedulePublishResult,
   ScheduleRunResult,
+  ShownSchedule,
+  ShownSlot,
 } from '../operations/schedule/request.ts';
 import { formatDuration } from '../lib/time.ts';
 import { shownTime } from './sizes.ts';
@@ -30,7 +31,7 @@ export const scheduleListView: View<ScheduleListResult> = {
   },
 };
 
-export const scheduleShowView: View<ListedSchedule> = {
+export const scheduleShowView: View<ShownSchedule> = {
   schema: 'lifeboat.schedule-show/v1',
   kind: 'query',
   text: (each) => {
@@ -42,10 +43,37 @@ export const scheduleShowView: View<ListedSchedule> = {
       `  options   ${JSON.stringify(each.options)}`,
       `  missed    ${each.missed}, on time within ${each.graceMinutes} min, ${each.attempts} attempts, ${limit}`,
       ...each.next.map((at, index) => `  ${index === 0 ? 'next    ' : '        '}  ${shownTime(at)}`),
-      ...each.last.map((at, index) => `  ${index === 0 ? 'last due' : '        '}  ${shownTime(at)}`),
+      ...each.last.map((at, index) => {
+        const slot = each.slots?.[index];
+        const what = slot === undefined ? '' : `  ${outcomeText(slot)}`;
+        return `  ${index === 0 ? 'last due' : '        '}  ${shownTime(at)}${what}`;
+      }),
+      ...(each.slotsUnknown === undefined ? [] : [`what became of them is not known: ${each.slotsUnknown}`]),
     ].join('\n');
   },
 };
+
+function outcomeText({ outcome, backupId, code, exitCode, message, host, by }: ShownSlot): string {
+  const where = host === undefined ? '' : ` on ${host}`;
+  switch (outcome) {
+    case 'done':
+      return `done${where}${backupId === undefined ? '' : `: ${backupId}`}`;
+    case 'failed':
+    case 'hung':
+    case 'aborted':
+      return `${outcome}${where} (${code ?? `exit code ${exitCode}`})${message === undefined ? '' : `: ${message}`}`;
+    case 'skipped':
+      return `skipped${message === undefined ? '' : `: ${message}`}`;
+    case 'caught-up':
+      return `caught up with by the run of ${shownTime(by ?? '')}`;
+    case 'waiting':
+      return 'not run yet, still on time';
+    case 'never':
+      return 'never ran';
+    case 'not-in-force':
+      return 'not in force then';
+  }
+}
 
 export const scheduleEditView: View<ScheduleEditResult> = {
   schema: 'lifeboat.schedule-edit/v1',

@@ -148,3 +148,43 @@ export interface ScheduleEditResult {
   readonly dryRun: boolean;
   readonly warnings: readonly string[];
 }
+
+export interface ScheduleShowOptions {
+  readonly id: string;
+  /** So many moments each way. */
+  readonly count?: number | undefined;
+  /** Why the repository cannot be asked. */
+  readonly unreadable?: string | undefined;
+}
+
+export interface ScheduleShowRequest extends ScheduleShowOptions {
+  readonly count: number;
+}
+
+/** What became of a moment that was due. */
+export interface ShownSlot {
+  readonly due: string;
+  /**
+   * - caught-up: a later run stands for it
+   * - waiting: it is still on time
+   * - never: nothing is known of a run
+   * - not-in-force: the schedule was not published yet, or has got another time since
+   */
+  readonly outcome: SlotOutcome | 'caught-up' | 'waiting' | 'never' | 'not-in-force';
+  readonly backupId?: string;
+  readonly exitCode?: number;
+  readonly code?: string;
+  readonly message?: string;
+  readonly attempt?: number;
+  readonly host?: string;
+  readonly finishedAt?: string;
+  /** The moment whose run stands for it. */
+  readonly by?: string;
+}
+
+export interface ShownSchedule extends ListedSchedule {
+  /** Of the moments in `last`, in that order. */
+  readonly slots?: readonly ShownSlot[];
+  /** Why they are not known. */
+  readonly slotsUnknown?: string;
+}

@@ -33,6 +33,21 @@ const schedule = {
   last: z.array(time).describe('moments that were due, the latest first'),
 };
 
+const slot = z.strictObject({
+  due: time,
+  outcome: z
+    .enum(['done', 'failed', 'hung', 'skipped', 'aborted', 'caught-up', 'waiting', 'never', 'not-in-force'])
+    .describe('caught-up: a later run stands for it; not-in-force: the schedule was not published yet, or has changed'),
+  backupId: text.optional(),
+  exitCode: z.int().optional(),
+  code: text.optional(),
+  message: text.optional(),
+  attempt: z.int().optional(),
+  host: text.optional(),
+  finishedAt: time.optional(),
+  by: time.optional().describe('the moment whose run stands for it'),
+});
+
 export const scheduleDocuments = {
   'schedule-list': document('schedule-list', {
     file: text.optional(),
@@ -49,7 +64,11 @@ export const scheduleDocuments = {
     warnings: texts,
   }),
   'schedule-publish': document('schedule-publish', { published: texts, withdrawn: texts, warnings: texts }),
-  'schedule-show': document('schedule-show', schedule),
+  'schedule-show': document('schedule-show', {
+    ...schedule,
+    slots: z.array(slot).optional().describe('what became of the moments in "last"; absent where it is not known'),
+    slotsUnknown: text.optional().describe('why it is not known'),
+  }),
   'schedule-run': document('schedule-run', {
     id: text,
     name: text,

@@ -14,6 +14,7 @@ import { chooseSchedule } from '../../../../src/operations/schedule/choose.ts';
 import { prepareRun, type PreparedRun } from '../../../../src/operations/schedule/prepare.ts';
 import type { RanSlots, SchedulePublishResult } from '../../../../src/operations/schedule/request.ts';
 import { runDueSlots } from '../../../../src/operations/schedule/slot.ts';
+import { scheduleShowOperation } from '../../../../src/operations/schedule/show.ts';
 import { schedulePublishOperation } from '../../../../src/operations/schedule/publish.ts';
 import { status } from '../../../../src/operations/status/status.ts';
 import { init } from '../../../../src/operations/setup/init.ts';
@@ -314,4 +315,27 @@ test('the newest records of a schedule are kept, and what does not count is neit
     before.slice(-20).map(({ object }) => object),
   );
   assert.ok(readdirSync(folder).includes('20200101T000000Z-0000.json'));
+});
+
+test('show tells what became of each moment, and without the key the moments only', async () => {
+  const loaded = await host('shown', 'state-shown', { attempts: 1 });
+  const nowMs = Math.floor(Date.now() / hourMs) * hourMs + 1000;
+  await run(loaded, counting(), nowMs - 6 * hourMs);
+  const prepared = await prepareRun(chooseSchedule(loaded, 'hourly'));
+  await run(loaded, prepared, nowMs - 5 * hourMs);
+  const broken = counting(() => new LifeboatError('integrity', 'it is damaged'));
+  await assert.rejects(run(loaded, broken, nowMs - 4 * hourMs));
+  await run(loaded, counting(), nowMs - 2 * hourMs);
+  const request = { id: 'hourly', count: 7 };
+  const { slots = [], slotsUnknown } = await scheduleShowOperation.run(loaded, request, context);
+  assert.equal(slotsUnknown, undefined);
+  const newest = Date.now() - (nowMs - 1000) > 60_000 ? 'never' : 'waiting';
+  assert.deepEqual(
+    slots.map(({ outcome }) => outcome),
+    [newest, 'never', 'done', 'caught-up', 'failed', 'done', 'done'],
+  );
+  assert.deepEqual([slots[4]?.code, slots[4]?.message], ['integrity', 'it is damaged']);
+  assert.ok(slots[5]?.backupId !== undefined && slots[6]?.backupId === undefined);
+  const without = await scheduleShowOperation.run(loaded, { ...request, unreadable: 'no key' }, context);
+  assert.deepEqual([without.slots, without.slotsUnknown, without.last.length], [undefined, 'no key', 7]);
 });

@@ -12,10 +12,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { parseJsonc } from '../../src/config/jsonc.ts';
-import type { ScheduleEditResult } from '../../src/operations/schedule/request.ts';
-import { documents } from '../../src/ui/json/documents.ts';
-import { assertFailed, makeBench, type Bench } from '../helpers/cli/command-run.ts';
+import { loadConfig } from '../../../../src/config/load.ts';
+import { parseJsonc } from '../../../../src/config/jsonc.ts';
+import { editSchedules } from '../../../../src/operations/schedule/edit.ts';
+import type { ScheduleEditResult } from '../../../../src/operations/schedule/request.ts';
+import { documents } from '../../../../src/ui/json/documents.ts';
+import { makeBench, type Bench } from '../../../helpers/cli/command-run.ts';
+import { runCli, type CliResult } from '../../../helpers/cli/run-cli.ts';
 
 let bench: Bench;
 let file: string;
@@ -38,10 +41,12 @@ const text = `{
 `;
 const write = (content: string): void => writeFileSync(file, content, { mode: 0o600 });
 const read = (): string => readFileSync(file, 'utf8');
-const edit = async (line: readonly string[]): Promise<ScheduleEditResult> => {
-  const result = await bench.json<ScheduleEditResult>(['schedule', ...line]);
-  documents['schedule-edit'].parse(result);
-  return result;
+const run = async (line: readonly string[], more: Record<string, string> = {}): Promise<CliResult> =>
+  runCli(['schedule', ...line], { env: { ...bench.env, ...more }, cwd: bench.folder });
+const edit = async (line: readonly string[], exitCode = 0): Promise<ScheduleEditResult> => {
+  const result = await run([...line, '--json']);
+  assert.equal(result.exitCode, exitCode, result.stdout + result.stderr);
+  return documents['schedule-edit'].parse(JSON.parse(result.stdout)) as ScheduleEditResult;
 };
 
 test('each change touches its place only, and says when the schedule runs next', async () => {
@@ -86,7 +91,7 @@ test('plain JSON stays plain JSON, and a file without schedules gets them', asyn
   assert.equal(read(), '{"jobs":3,"schedules":[{"id":"nightly","cronExpression":"@daily"}]}\n');
   write(`${JSON.stringify({ jobs: 3, envFile: 'env' }, undefined, '\t')}\r\n`.replaceAll(/\r?\n/g, '\r\n'));
   writeFileSync(join(bench.folder, 'env'), '');
-  const quiet = await bench.run(['schedule', 'add', 'nightly', '--cron', '@daily', '-q']);
+  const quiet = await run(['add', 'nightly', '--cron', '@daily', '-q']);
   assert.deepEqual([quiet.exitCode, quiet.stdout, quiet.stderr], [0, '', '']);
   const whole = { jobs: 3, envFile: 'env', schedules: [{ id: 'nightly', cronExpression: '@daily' }] };
   assert.equal(read(), `${JSON.stringify(whole, undefined, '\t')}\r\n`.replaceAll(/\r?\n/g, '\r\n'));
@@ -95,7 +100,7 @@ test('plain JSON stays plain JSON, and a file without schedules gets them', asyn
 test('a rehearsal shows what would be changed, and no secret beside it', async () => {
   for (const content of [text, JSON.stringify(parseJsonc(text))]) {
     write(content);
-    const { stdout, stderr } = await bench.run(['schedule', 'disable', 'nightly', '--dry-run']);
+    const { stdout, stderr } = await run(['disable', 'nightly', '--dry-run']);
     assert.match(stdout, /^\+.*"enabled": ?false/m);
     assert.doesNotMatch(stdout + stderr, /s3cret/);
     assert.equal(read(), content);
@@ -121,17 +126,12 @@ test('owner, group and mode stay, and so does a link to the file', async () => {
 
 test('what would not do changes nothing', async () => {
   write(text);
-  assertFailed(
-    await bench.run('schedule add a --cron=@daily --option=labl=x'),
-    2,
-    /labl is not an option of type full/,
-  );
-  const limited = ['schedule', 'add', 'a', '--cron=@daily', '--timeout-seconds=99999999', '--json'];
-  const { stdout } = await bench.run(limited);
-  assert.match(stdout, /"code":"usage","exitCode":2.*timeoutSeconds.*"state":"nothing was changed"/);
-  const warned = await bench.json<ScheduleEditResult>('schedule update nightly --target=other --dry-run', {
-    exitCode: 3,
-  });
+  const misspelt = await run(['add', 'a', '--cron=@daily', '--option=labl=x']);
+  assert.equal(misspelt.exitCode, 2);
+  assert.match(misspelt.stderr, /labl is not an option of type full.*\nstate: nothing was changed/);
+  const { stdout } = await run(['add', 'a', '--cron=@daily', '--timeout-seconds=99999999', '--json']);
+  assert.match(stdout, /"exitCode":2.*timeoutSeconds must be at most.*"state":"nothing was changed"/);
+  const warned = await edit(['update', 'nightly', '--target=other', '--dry-run'], 3);
   assert.match(warned.warnings.join(), /as it is, nightly cannot run: there is no target other/);
   assert.equal(read(), text);
 });
@@ -139,10 +139,14 @@ test('what would not do changes nothing', async () => {
 test('those of the environment, and those of no file, are not to be changed here', async () => {
   write(text);
   const env = { BACKUP_SCHEDULES: JSON.stringify([{ id: 'a', cronExpression: '@daily' }]) };
-  assertFailed(await bench.run('schedule disable a', { env }), 2, /they come from BACKUP_SCHEDULES, not from a file/);
+  assert.match((await run(['disable', 'a'], env)).stderr, /they come from BACKUP_SCHEDULES, not from a file/);
   writeFileSync(join(bench.folder, 'env'), `BACKUP_SCHEDULES='${env.BACKUP_SCHEDULES}'\n`);
-  assertFailed(await bench.run('schedule disable a --env-file env'), 2, /come from BACKUP_SCHEDULES in .*env, not/);
+  const fromFile = await run(['disable', 'a', '--env-file', join(bench.folder, 'env')]);
+  assert.match(fromFile.stderr, /come from BACKUP_SCHEDULES in .*env, not/);
   assert.equal(read(), text);
-  const none = await bench.run(['schedule', 'add', 'a', '--cron=@daily'], { cwd: '/', env: { HOME: '/nonexistent' } });
-  assertFailed(none, 2, /there is no configuration file/);
+  // Not by the command: it would look for one upward, and whatever it found there is none of ours.
+  const loaded = await loadConfig({ cwd: bench.folder, env: {}, document: {} });
+  const change = { act: 'add', id: 'a', members: { cronExpression: '@daily' } } as const;
+  const surroundings = { dryRun: true, reload: async () => loaded };
+  await assert.rejects(editSchedules(loaded, change, surroundings), /there is no configuration file/);
 });
