@@ -20,10 +20,10 @@ export const manual: Manual = {
       'a list; --target is one, too. Schedules from BACKUP_SCHEDULES are changed where they stand. --dry-run shows ' +
       'the lines.',
     'list reads the configuration only. show also tells what became of the moments that were due, where the ' +
-      'repository and its key are at hand: done with the id of the backup, failed with its code, hung, skipped, caught ' +
-      'up with by a later run, or never run; else it says why it is not known. run does at once what a schedule stands for, in this process: the ' +
-      'audit log has it as its command, and it ends with that exit code. timeoutSeconds ends it as an operator ' +
-      'would.',
+      'repository and its key are at hand: done with the id of the backup, failed with its code, hung, skipped, ' +
+      'caught up with by a later run, or never run; else it says why it is not known.',
+    'run does at once what a schedule stands for, in this process: the audit log has it as its command, and it ends ' +
+      'with that exit code. timeoutSeconds ends it as an operator would.',
     'run --slot does only what is due. A slot is one moment of one schedule; it is run at most once by all hosts ' +
       'that share the repository, so the same line may stand in the crontabs of two of them: who comes first takes ' +
       'its lease, and leaves a sealed record of what became of it (done, failed, hung, skipped, aborted), which a ' +
