@@ -7,7 +7,7 @@
  * Standard-library JavaScript for Node 20, since it runs before the newer Node is installed; npm scripts
  * go on with `npm run`, as the shell that ran this one remembers where it found the old `node`.
  *
- *   node test/setup.js [--tools=all|servers|none] [--versions=smoke|all|NAME]
+ *   node test/setup.js [--tools=all|servers|none] [--versions=smoke|long|all|NAME]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -29,6 +29,7 @@ const tools = [
   { names: ['openssl'], debian: 'openssl', set: 'all' },
   { names: ['patchelf'], debian: 'patchelf', set: 'all' },
   { names: ['systemd-notify'], debian: 'systemd', set: 'all' },
+  { names: ['bzip2'], debian: 'bzip2', set: 'all' },
 ];
 
 /** Ends with a message that says what to do. */

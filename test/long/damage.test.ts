@@ -29,7 +29,9 @@ for (const kind of [...kinds, 'all else']) {
       }
     }
     context.diagnostic([...counts].map(([said, count]) => `${said}: ${count}`).join(', '));
-    assert.ok((counts.get('integrity') ?? 0) > 20);
+    // One component may be refused and another be whole: "equal+integrity".
+    const noticed = [...counts].filter(([said]) => said.includes('integrity'));
+    assert.ok(noticed.reduce((sum, [, count]) => sum + count, 0) > 20);
   });
 }
 

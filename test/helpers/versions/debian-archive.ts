@@ -17,10 +17,15 @@ export interface Suite {
   plan(packages: readonly string[]): Promise<ReadonlyMap<string, string> | undefined>;
   /** Fetches packages as files into a folder, and checks them by the archive's signatures. Their paths. */
   download(packages: readonly string[], folder: string): Promise<string[]>;
+  /** Fetches the files of a source package in the same way; of a suite that was opened for them. */
+  downloadSource(name: string, folder: string): Promise<string[]>;
 }
 
-/** Reads the lists of a suite, into a folder of our own. Fails where the archive has no such suite. */
-export async function openSuite(name: string, home: string): Promise<Suite> {
+/**
+ * Reads the lists of a suite, of packages or of source packages, into a folder of our own. Fails where the archive has
+ * no such suite.
+ */
+export async function openSuite(name: string, home: string, kind: 'deb' | 'deb-src' = 'deb'): Promise<Suite> {
   const { main, security } = await archives();
   await mkdir(join(home, 'state/lists/partial'), { recursive: true });
   await mkdir(join(home, 'cache/archives/partial'), { recursive: true });
@@ -32,10 +37,11 @@ export async function openSuite(name: string, home: string): Promise<Suite> {
     const lines = [`${main} ${name} main`];
     if (name === 'experimental') lines.push(`${main} sid main`);
     if (withSecurity) lines.push(`${security} ${name}-security main`);
-    await writeFile(join(home, 'sources.list'), lines.map((line) => `deb [${keys}] ${line}\n`).join(''));
+    await writeFile(join(home, 'sources.list'), lines.map((line) => `${kind} [${keys}] ${line}\n`).join(''));
     return apt('apt-get', '-qq', '--error-on=any', 'update');
   };
-  const mayHaveSecurity = security !== undefined && !['sid', 'experimental'].includes(name);
+  // Not every mirror of the security archive has sources.
+  const mayHaveSecurity = kind === 'deb' && security !== undefined && !['sid', 'experimental'].includes(name);
   // A suite may have no security archive yet, or none any more.
   await update(mayHaveSecurity).catch(async (error: unknown) => {
     if (!mayHaveSecurity) throw error;
@@ -52,12 +58,15 @@ export async function openSuite(name: string, home: string): Promise<Suite> {
       );
       return packages.every((each) => found.has(each)) ? found : undefined;
     },
-    download: async (packages, folder) => {
-      await mkdir(folder, { recursive: true });
-      await run('apt-get', [...options(home), '-qq', 'download', ...packages], { cwd: folder, maxBuffer: 1 << 26 });
-      return (await readdir(folder)).map((file) => join(folder, file));
-    },
+    download: async (packages, folder) => fetchInto(folder, home, ['download', ...packages]),
+    downloadSource: async (source, folder) => fetchInto(folder, home, ['source', '--download-only', source]),
   };
+}
+
+async function fetchInto(folder: string, home: string, args: readonly string[]): Promise<string[]> {
+  await mkdir(folder, { recursive: true });
+  await run('apt-get', [...options(home), '-qq', ...args], { cwd: folder, maxBuffer: 1 << 26 });
+  return (await readdir(folder)).map((file) => join(folder, file));
 }
 
 const keys = 'signed-by=/usr/share/keyrings/debian-archive-keyring.gpg';

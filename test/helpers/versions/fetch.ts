@@ -3,7 +3,9 @@
  * none and come from npm: server programs without clients), and unpacks them with the libraries of that suite, so that
  * they run beside whatever is installed. Part of setup; test/setup.js starts it, one at a time on a machine.
  *
- *   node test/helpers/versions/fetch.ts [smoke|all|postgres-17…]
+ *   node test/helpers/versions/fetch.ts [smoke|long|all|postgres-17…]
+ *
+ * "long" is what `npm run test:long` needs: the smoke versions, and PostgreSQL's own regression tests.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
@@ -20,6 +22,7 @@ import {
   smokeVersions,
   versionsFolder,
 } from './server-versions.ts';
+import { fetchRegressionTests } from './regression-tests.ts';
 import { unpackDebian, unpackNpm } from './unpack.ts';
 
 const run = promisify(execFile);
@@ -28,14 +31,16 @@ const isLent = (name: string): boolean => ['postgres-14', 'postgres-16'].include
 const lender = 'postgres-17';
 
 try {
-  await fetchVersions(process.argv.slice(2).flatMap(namesOf));
+  const names = process.argv.slice(2);
+  await fetchVersions(names.flatMap(namesOf));
+  if (names.includes('long')) await fetchRegressionTests();
 } catch (error) {
   console.error(`setup: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 }
 
 function namesOf(argument: string): readonly string[] {
-  return argument === 'smoke' ? smokeVersions : argument === 'all' ? allVersions : [argument];
+  return argument === 'smoke' || argument === 'long' ? smokeVersions : argument === 'all' ? allVersions : [argument];
 }
 
 async function fetchVersions(names: readonly string[]): Promise<void> {
