@@ -10,6 +10,7 @@ interface Flags {
   readonly recipient?: string[];
   readonly encryption?: boolean;
   readonly npmScripts?: boolean;
+  readonly schedules?: boolean;
   readonly rescueScript?: boolean;
   readonly archiveCommand?: boolean;
 }
@@ -20,6 +21,7 @@ export function declare(command: Command, session: Session): void {
     .option('--key-file <file>', 'where the new key goes (default: beside the configuration file)')
     .option('--recipient <age1…>', 'an age recipient that can read backups; may be repeated', several)
     .option('--no-encryption', 'store without encryption')
+    .option('--schedules', 'put schedules that suit the targets into the configuration file, if there are none')
     .option('--npm-scripts', "add the backup scripts to this folder's package.json")
     .option(
       '--rescue-script',
@@ -48,6 +50,7 @@ async function setUp(flags: Flags, session: Session): Promise<void> {
       configPath: session.flags.config,
       keyFile: flags.keyFile,
       rescueScript: flags.rescueScript,
+      schedules: flags.schedules,
       npmScriptsIn: flags.npmScripts === true ? session.io.cwd : undefined,
     },
     view: async () => (await import('../ui/init-view.ts')).initView,

@@ -13,6 +13,10 @@ export const manual: Manual = {
     'Secrets are not copied into the configuration file, which refers to the environment instead. No crontab is ' +
       'edited; package.json only with --npm-scripts. After a failure what was created before it stays, and the same ' +
       'command goes on from there.',
+    'With --schedules the configuration file gets schedules, if there are none: database at 02:00, files at 02:30, ' +
+      'Redis at 03:00 and, where base is configured, a base backup each Sunday at 01:00, only for what is there; ' +
+      'cleanup at 04:00, validate --quick at 06:00, validate each Sunday at 07:00, a drill on the first of the month ' +
+      "at 08:00; in this host's time zone. What runs them: lifeboat-schedule(1), print and install.",
     'Without encryption whoever can write to the repository can make backups that are whole. They are signed by this ' +
       'host, and other hosts restore roles and grants of them only if they list the public key that is printed in ' +
       'encryption.trustedKeys.',
@@ -41,10 +45,10 @@ export const manual: Manual = {
   ],
   exits: {
     done: 'set up, or set up already',
-    warnings: 'set up, with something to know: backups are stored without encryption',
+    warnings: 'set up, with something to know: backups are stored without encryption, or no schedules were proposed',
     ...repositoryExits,
     key: 'encryption is on and the configuration file names no key; or the key does not open the repository',
     space: 'the storage is full',
   },
-  seeAlso: ['lifeboat-backup(1)', 'lifeboat-doctor(1)', 'lifeboat-keys(1)', 'lifeboat-wal(7)'],
+  seeAlso: ['lifeboat-backup(1)', 'lifeboat-doctor(1)', 'lifeboat-keys(1)', 'lifeboat-schedule(1)', 'lifeboat-wal(7)'],
 };

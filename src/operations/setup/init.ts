@@ -18,6 +18,7 @@ import { argumentsOf, record } from '../audit/audited.ts';
 import { initialConfig } from './initial-config.ts';
 import { writeNewSecret } from './keys.ts';
 import { addNpmScripts } from './npm-scripts.ts';
+import { addProposedSchedules, proposedSchedules, whyNoSchedules } from './proposed-schedules.ts';
 import { placeOf, repositoryLocation, withStorage } from '../open-repository.ts';
 import type { InitOptions, InitRequest, InitResult } from './request.ts';
 import type { Operation } from '../operation.ts';
@@ -41,8 +42,17 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
   const warnings: string[] = [];
   const startedMs = Date.now();
   const key = await ensureKey(loaded, request, created);
+  const noSchedules = request.schedules === true ? whyNoSchedules(loaded) : undefined;
+  if (noSchedules !== undefined) {
+    warnings.push(noSchedules);
+    context.emit({ type: 'warning', message: noSchedules });
+  }
   if (loaded.file === undefined && request.configPath !== undefined) {
-    await writeConfiguration(request.configPath, initialConfig(loaded, key.file), created);
+    const isProposing = request.schedules === true && noSchedules === undefined;
+    const schedules = isProposing ? proposedSchedules(loaded.config) : [];
+    await writeConfiguration(request.configPath, initialConfig(loaded, key.file, schedules), created);
+  } else if (request.schedules === true && (await addProposedSchedules(loaded))) {
+    created.push(`"schedules" in ${loaded.file}`);
   }
   if (request.npmScriptsIn !== undefined && (await addNpmScripts(request.npmScriptsIn))) {
     created.push(join(request.npmScriptsIn, 'package.json'));

@@ -1,9 +1,14 @@
 /** The configuration file that `init` writes: what it was given, with secrets as references only. */
 import type { LoadedConfig } from '../../config/load.ts';
 import { repositoryLocation } from '../open-repository.ts';
+import type { ProposedSchedule } from './proposed-schedules.ts';
 
 /** JSON text. `keyFile`: the key that was made. */
-export function initialConfig(loaded: LoadedConfig, keyFile: string | undefined): string {
+export function initialConfig(
+  loaded: LoadedConfig,
+  keyFile: string | undefined,
+  schedules: readonly ProposedSchedule[],
+): string {
   const { encryption } = loaded.config;
   const targets = targetsMember(loaded);
   const document = {
@@ -16,6 +21,7 @@ export function initialConfig(loaded: LoadedConfig, keyFile: string | undefined)
         }
       : { enabled: false },
     ...(targets === undefined ? {} : { targets }),
+    ...(schedules.length === 0 ? {} : { schedules }),
   };
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }

@@ -13,6 +13,8 @@ export interface InitRequest {
   readonly keyFile?: string | undefined;
   /** Put this version's rescue script into a repository that is there already, too. */
   readonly rescueScript?: boolean | undefined;
+  /** Put schedules that suit the targets into the configuration file, if there are none. */
+  readonly schedules?: boolean | undefined;
   /** Folder whose package.json gets the npm scripts; undefined: none. */
   readonly npmScriptsIn?: string | undefined;
 }
