@@ -28,6 +28,7 @@ const tools = [
   { names: ['zstd'], debian: 'zstd', set: 'all' },
   { names: ['openssl'], debian: 'openssl', set: 'all' },
   { names: ['patchelf'], debian: 'patchelf', set: 'all' },
+  { names: ['systemd-analyze'], debian: 'systemd', set: 'all' },
   { names: ['systemd-notify'], debian: 'systemd', set: 'all' },
   { names: ['bzip2'], debian: 'bzip2', set: 'all' },
 ];

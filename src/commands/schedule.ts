@@ -1,7 +1,8 @@
-/** lifeboat schedule list|show|add|update|remove|enable|disable|run|publish */
+/** lifeboat schedule list|show|add|update|remove|enable|disable|run|publish|print */
 import type { Command } from 'commander';
 import { exitCodeWarnings, LifeboatError } from '../lib/errors.ts';
 import type { ScheduleChange } from '../operations/schedule/request.ts';
+import { programPath } from '../lib/program-path.ts';
 import { count, dryRunFlag, several } from './shared/flags.ts';
 import { changeOf, scheduleFlags, type ScheduleFlags } from './shared/schedule-flags.ts';
 import type { Session } from './shared/session.ts';
@@ -13,6 +14,7 @@ export function declare(command: Command, session: Session): void {
   declareEdits(command, session);
   declareRun(command, session);
   declarePublish(command, session);
+  declarePrint(command, session);
 }
 
 function declareList(command: Command, session: Session): void {
@@ -126,4 +128,37 @@ function declarePublish(command: Command, session: Session): void {
         view: async () => (await views()).schedulePublishView,
       }),
     );
+}
+
+interface PrintFlags {
+  readonly cron?: boolean;
+  readonly systemd?: boolean;
+  readonly kubernetes?: boolean;
+  readonly image: string;
+}
+
+function declarePrint(command: Command, session: Session): void {
+  command
+    .command('print')
+    .description('lines and units that call the schedules, ready to be put in place')
+    .argument('[id]', 'of the schedule; default: all that are switched on')
+    .option('--cron', 'lines for crontab -e')
+    .option('--systemd', 'services and timers')
+    .option('--kubernetes', 'CronJobs')
+    .option('--image <image>', '--kubernetes: the image that has lifeboat', 'lifeboat:latest')
+    .action(async (id: string | undefined, { image, ...flags }: PrintFlags) => {
+      const kinds = (['cron', 'systemd', 'kubernetes'] as const).filter((kind) => flags[kind] === true);
+      const [kind] = kinds;
+      if (kind === undefined || kinds.length > 1) {
+        throw new LifeboatError('usage', 'say which: --cron, --systemd or --kubernetes');
+      }
+      const { printUnits } = await import('../operations/schedule/print.ts');
+      const { chooseSchedule } = await import('../operations/schedule/choose.ts');
+      const loaded = await session.load({});
+      if (id !== undefined) chooseSchedule(loaded, id);
+      const { envFile: given } = session.flags;
+      const envFile = given === undefined ? undefined : session.path(given);
+      const result = await printUnits(loaded, { kind, program: programPath, envFile, id, image });
+      await session.show(result, (await views()).schedulePrintView, result.warnings.length > 0 ? exitCodeWarnings : 0);
+    });
 }

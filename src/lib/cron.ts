@@ -15,6 +15,8 @@ export interface Cron {
   readonly minutes: readonly number[];
   readonly hours: readonly number[];
   readonly everyHour: boolean;
+  /** Days as other readers of crontabs take them: numbers, 0 for Sunday; with a star as they were written. */
+  readonly dayFields: { readonly day: string; readonly month: string; readonly weekday: string };
   /** A day by its date in UTC. */
   matchesDay(date: Date): boolean;
 }
@@ -48,12 +50,15 @@ export function parseCron(expression: string): Cron | undefined {
   const days = new Set(parseField(day, 'day', 1, 31));
   const months = new Set(parseField(month, 'month', 1, 12, monthNames));
   const weekdays = new Set(parseField(weekday, 'weekday', 0, 7, dayNames).map((number) => number % 7));
+  const plain = (field: string, numbers: ReadonlySet<number>): string =>
+    isAny(field) ? field.replaceAll('?', '*') : [...numbers].toSorted((a, b) => a - b).join(',');
   // Days are those of the month and those of the week, if both are named; else those of the one that is.
   const isEither = !isAny(day) && !isAny(weekday);
   return {
     minutes: parseField(minute, 'minute', 0, 59),
     hours: parseField(hour, 'hour', 0, 23),
     everyHour: isAny(hour),
+    dayFields: { day: plain(day, days), month: plain(month, months), weekday: plain(weekday, weekdays) },
     matchesDay: (date) => {
       if (!months.has(date.getUTCMonth() + 1)) return false;
       const [ofMonth, ofWeek] = [days.has(date.getUTCDate()), weekdays.has(date.getUTCDay())];

@@ -3,12 +3,14 @@ import type { ScheduleType } from '../config/schedule-options.ts';
 import type {
   ScheduleEditResult,
   ScheduleListResult,
+  SchedulePrintResult,
   SchedulePublishResult,
   ScheduleRunResult,
   ShownSchedule,
   ShownSlot,
 } from '../operations/schedule/request.ts';
 import { formatDuration } from '../lib/time.ts';
+import { printable } from '../lib/printable.ts';
 import { shownTime } from './sizes.ts';
 import { columns } from './table.ts';
 import type { View } from './view.ts';
@@ -102,6 +104,20 @@ const done: Readonly<Record<ScheduleEditResult['act'], string>> = {
 function warned(warning: string): string {
   return `warning: ${warning}`;
 }
+
+export const schedulePrintView: View<SchedulePrintResult> = {
+  schema: 'lifeboat.schedule-print/v1',
+  kind: 'query',
+  hasLines: true,
+  // What is left out stands in a comment, so that it can be piped as it is.
+  text: ({ files, kind, warnings }) =>
+    [
+      ...warnings.map((each) => `# ${printable(each)}`),
+      ...files.map(({ name, text }) => `${kind === 'systemd' ? `# ${name}\n` : ''}${text}`),
+    ]
+      .join('\n')
+      .trimEnd(),
+};
 
 export const schedulePublishView: View<SchedulePublishResult> = {
   schema: 'lifeboat.schedule-publish/v1',

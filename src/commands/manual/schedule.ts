@@ -31,6 +31,13 @@ export const manual: Manual = {
       'passed without a run since the schedule was first run so are caught up with as missed says: one run for all ' +
       'of them (once), none if its moment is more than graceMinutes ago (skip), or one for each, at most 100 (all). ' +
       'It ends with 0 where nothing is due, or another host is at it.',
+    'print writes what calls the schedules that are switched on, with absolute paths: lines for crontab -e, a ' +
+      'hardened service and a timer for systemd, or a CronJob for Kubernetes. All call run --slot. cron and systemd ' +
+      'call each quarter of an hour, at minutes that fit the schedule: only what is due is run, so that one call is ' +
+      'exactly on time whatever the time zone of the host (the cron of Debian knows no other), and what was missed ' +
+      'or has failed for a while is caught up with a quarter later. A CronJob goes by the moments themselves, in the ' +
+      'zone of the schedule, and once more an hour later. Nothing is printed by a run that is good, so cron sends ' +
+      'mail only of others. Schedules that cannot be called so (@reboot) are named.',
     'What is run so is published in the repository, and lifeboat status on any host that has its key tells which ' +
       'moment of which schedule never came to a good end: one is degraded, two in a row are unhealthy, also where ' +
       'the host that should run it is gone. publish does so for all schedules of the configuration at once, and ' +
@@ -51,12 +58,12 @@ export const manual: Manual = {
       purpose: 'a backup each night; says when it runs next',
     },
     { line: 'lifeboat schedule publish', purpose: 'after a change: say in the repository what is in force' },
-    { line: 'lifeboat schedule show nightly --count 10', purpose: 'its next ten moments, and the last ten' },
+    { line: 'lifeboat schedule print --systemd', purpose: 'services and timers that call what is configured' },
   ],
   files: [configFile, keyFile],
   exits: {
     done: 'done, shown, or changed',
-    warnings: 'done, with something to know',
+    warnings: 'done, with something to know; print: a schedule is left out',
     ...repositoryExits,
     not_found: 'there is no such schedule, or what its command does not find',
     locked: 'another run holds what its command needs',

@@ -188,3 +188,16 @@ export interface ShownSchedule extends ListedSchedule {
   /** Why they are not known. */
   readonly slotsUnknown?: string;
 }
+
+/** A file as it would be put in place. */
+export interface PrintedFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface SchedulePrintResult {
+  readonly kind: 'cron' | 'systemd' | 'kubernetes';
+  /** None: no schedule can be called so. */
+  readonly files: readonly PrintedFile[];
+  readonly warnings: readonly string[];
+}

@@ -63,6 +63,11 @@ export const scheduleDocuments = {
     dryRun: z.boolean().describe('nothing was written'),
     warnings: texts,
   }),
+  'schedule-print': document('schedule-print', {
+    kind: z.enum(['cron', 'systemd', 'kubernetes']),
+    files: z.array(z.strictObject({ name: text, text })),
+    warnings: texts.describe('schedules that are left out, and why'),
+  }),
   'schedule-publish': document('schedule-publish', { published: texts, withdrawn: texts, warnings: texts }),
   'schedule-show': document('schedule-show', {
     ...schedule,
