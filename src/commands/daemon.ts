@@ -60,7 +60,8 @@ async function run(session: Session, flags: DaemonFlags): Promise<void> {
   const { logFormat = io.stderr.isTTY === true ? 'text' : 'json', logLevel } = first.loaded.config;
   const level: LogLevel = debug === true ? 'debug' : quiet === true ? 'warn' : logLevel;
   const sink = (flags.logFormat ?? logFormat) === 'json' ? jsonLogSink : logSink;
-  const emit = sink((line) => void write(io.stderr, `${line}\n`), level);
+  // A log that cannot be written, on a full disk, is no reason to stop.
+  const emit = sink((line) => void write(io.stderr, `${line}\n`).catch(() => {}), level);
   for (const message of first.loaded.warnings) emit({ type: 'warning', message });
   const { Daemon } = await import('../operations/daemon/daemon.ts');
   const { listen, parseListenAddress } = await import('../operations/daemon/listen.ts');
@@ -101,7 +102,7 @@ async function runWorker({ io }: Session): Promise<void> {
     import('../operations/daemon/work.ts'),
     import('../config/load.ts'),
   ]);
-  const tell = (message: WorkerMessage): void => void write(io.stdout, `${JSON.stringify(message)}\n`);
+  const tell = (message: WorkerMessage): void => void write(io.stdout, `${JSON.stringify(message)}\n`).catch(() => {});
   const gone = new AbortController();
   try {
     const order = await readOrder(io.stdin, () => gone.abort(new AbortedError('SIGTERM')));

@@ -1,19 +1,24 @@
 /** The daemon as an operator runs it: real processes, one repository, and what is in it afterwards. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StatusResult } from '../../src/operations/status/request.ts';
 import { acquireLease } from '../../src/repository/leases/acquire.ts';
 import { slotScope } from '../../src/repository/slots/names.ts';
 import { openLocalStorage } from '../../src/storage/local/local.ts';
-import { makeBench, toolThatMoves, type Bench, type RunningCommand } from '../helpers/cli/command-run.ts';
-import { inForceSince, recordsOf, workerOf } from '../helpers/cli/daemon.ts';
+import { makeBench, type Bench, type RunningCommand } from '../helpers/cli/command-run.ts';
+import { HeldDump, inForceSince, recordsOf, workerOf } from '../helpers/cli/daemon.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
 
 let bench: Bench;
 let server: TestPostgres;
+/** A backup that stands still has begun, and is not done. */
+let dump: HeldDump;
 
 const configFile = (): string => join(bench.folder, 'lifeboat.config.json');
 const configure = (schedules: readonly object[], more: object = {}): void =>
@@ -44,23 +49,29 @@ async function stop(daemon: RunningCommand): Promise<Record<string, string>[]> {
     .map((line) => JSON.parse(line) as Record<string, string>);
 }
 
-/** A backup that is stopped in its middle: the pid of its pg_dump. */
-async function heldInDump(): Promise<number> {
-  const dump = await toolThatMoves(bench, 'pg_dump', 1_000_000);
-  process.kill(dump, 'SIGSTOP');
-  return dump;
-}
-
 const outcomesOf = async (id: string): Promise<unknown[]> =>
   (await recordsOf(bench, id)).map(({ outcome, attempt, code }) => [outcome, attempt, code]);
+
+async function readyz(socketPath: string): Promise<{ status: number | undefined; text: string }> {
+  const [answer] = (await once(get({ socketPath, path: '/readyz' }), 'response')) as [IncomingMessage];
+  return { status: answer.statusCode, text: await text(answer) };
+}
+
+/** Ids of the schedules that are in force in the repository. */
+async function inForce(): Promise<string[]> {
+  const { stdout } = await bench.run('status --json');
+  return (JSON.parse(stdout) as StatusResult).schedules.map(({ id }) => id);
+}
 
 before(async () => {
   server = await startPostgres();
   await server.psql(
     'postgres',
-    'CREATE TABLE item AS SELECT n, repeat(md5(n::text), 20) AS name FROM generate_series(1, 40000) n',
+    'CREATE TABLE item AS SELECT n, repeat(md5(n::text), 20) AS name FROM generate_series(1, 4000) n',
   );
   bench = makeBench({ DATABASE_URL: server.url() });
+  dump = new HeldDump(bench.folder, server.binDir);
+  bench.env = { ...bench.env, BACKUP_POSTGRES_BIN: dump.binDir };
   await bench.json('init');
 });
 after(async () => {
@@ -85,13 +96,14 @@ test('what is due runs once, what was missed is caught up with, and SIGTERM ends
 });
 
 test('killed with -9 in mid-backup: its job ends in good order, and the restarted daemon runs the slot', async () => {
+  dump.hold();
   await configureDue([hourly('killed')]);
   const daemon = await bench.start('daemon');
-  const dump = await heldInDump();
+  const held = await dump.held();
   const worker = workerOf(bench, 'killed');
   daemon.kill('SIGKILL');
   await daemon.result;
-  process.kill(dump, 'SIGCONT');
+  process.kill(held, 'SIGCONT');
   await worker.gone();
   assert.deepEqual(await outcomesOf('killed'), [['aborted', 1, 'aborted']]);
   await bench.nothingLeft();
@@ -110,9 +122,10 @@ test('killed with -9 in mid-backup: its job ends in good order, and the restarte
 });
 
 test('two daemons run a slot once; the other takes over when one is killed with its job; status tells', async () => {
+  dump.hold();
   await configureDue([hourly('shared', { graceMinutes: 1 }), hourly('calm', { type: 'cleanup' })]);
   const one = await bench.start('daemon');
-  const dump = await heldInDump();
+  const held = await dump.held();
   const two = await bench.start('daemon', { env: { BACKUP_STATE_DIR: join(bench.folder, 'state-two') } });
   await two.said(/"component":"shared","message":"another host is at it: .*looks again in 15\.0 s/);
   while ((await outcomesOf('calm')).length === 0) await sleep(100);
@@ -120,7 +133,7 @@ test('two daemons run a slot once; the other takes over when one is killed with 
   one.kill('SIGKILL');
   worker.kill();
   await one.result;
-  process.kill(dump, 'SIGKILL');
+  process.kill(held, 'SIGKILL');
   const { reasons } = await bench.json<StatusResult>('status', { exitCode: 19 });
   assert.ok(
     reasons.some(({ id, message }) => id.startsWith('slot:main/shared:') && /never ran at/.test(message)),
@@ -140,14 +153,13 @@ test('two daemons run a slot once; the other takes over when one is killed with 
 });
 
 test('SIGTERM: after the grace time what runs ends as by Ctrl-C, and leaves nothing', async () => {
+  dump.hold();
   await configureDue([hourly('long')]);
   const daemon = await bench.start('daemon --grace 1s');
-  const dump = await heldInDump();
+  await dump.held();
   const before = bench.recorded();
   daemon.kill('SIGTERM');
   await daemon.said(/stopping: long may go on for 1\.0 s/);
-  process.kill(dump, 'SIGCONT');
-  process.kill(dump, 'SIGSTOP');
   const { exitCode, stderr } = await daemon.result;
   assert.equal(exitCode, 0, stderr);
   assert.match(stderr, /"component":"long","message":"aborted: the slot of/);
@@ -162,30 +174,37 @@ test('SIGHUP: a configuration that does not parse keeps the old one, for jobs to
     scope: slotScope({ target: 'main', id: 'kept' }),
     command: 'test',
   });
-  const daemon = await bench.start('daemon');
+  const socketPath = join(bench.folder, 'daemon.sock');
+  const daemon = await bench.start(['daemon', '--listen', socketPath]);
   await daemon.said(/"component":"kept","message":"another host is at it/);
+  while ((await readyz(socketPath)).status !== 200) await sleep(100);
   const good = readFileSync(configFile(), 'utf8');
   writeFileSync(configFile(), good.replace('"database"', '"databas"'));
   daemon.kill('SIGHUP');
   await daemon.said(/"level":"warn","message":"the configuration stays as it was: .*schedules\.0\.type/);
+  assert.match((await readyz(socketPath)).text, /the configuration that was to be read last is wrong/);
   await lease[Symbol.asyncDispose]();
   await daemon.said(/"component":"kept","message":"done: /);
   await configureDue([hourly('kept'), hourly('added', { type: 'cleanup' })]);
   daemon.kill('SIGHUP');
   await daemon.said(/"message":"runs the schedules kept, added"/);
   await daemon.said(/"component":"added","message":"done: /);
+  configure([hourly('kept')]);
+  daemon.kill('SIGHUP');
+  while ((await inForce()).includes('added')) await sleep(200);
   await stop(daemon);
   assert.deepEqual(await outcomesOf('kept'), [['done', 1, undefined]]);
 });
 
 test('hung and dead jobs are ended and recorded, and are to be tried again', async () => {
+  dump.hold();
   await configureDue([hourly('silent'), hourly('stuck'), hourly('dead')], {
     hangTimeoutSeconds: 8,
     maxConcurrentBackups: 1,
   });
   const daemon = await bench.start('daemon');
   // Nothing comes from the server.
-  await heldInDump();
+  await dump.held();
   const again = (id: string, why: string): RegExp =>
     new RegExp(`"component":"${id}","message":"is to be tried again: ${why}.*looks again in (1 min 00|5\\d\\.\\d) s`);
   const [first, second] = ['silent', 'stuck'];

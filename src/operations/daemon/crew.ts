@@ -23,7 +23,7 @@ export interface CrewOptions {
 /** From SIGINT to SIGKILL: what runs puts away what it has begun. */
 const puttingAwayMs = 30_000;
 /** How long writing down the end of a dead worker may take. */
-const burialMs = 60_000;
+const burialMs = 25_000;
 
 export class Crew {
   readonly #options: CrewOptions;
@@ -31,6 +31,7 @@ export class Crew {
   readonly #jobs = new Map<Job, Promise<boolean>>();
   readonly #ended = new Map<string, Map<string, number>>();
   #isEnding = false;
+  #killing: LongTimer | undefined;
 
   constructor(options: CrewOptions, agenda: Agenda) {
     this.#options = options;
@@ -59,9 +60,12 @@ export class Crew {
     return over;
   }
 
-  /** Tells all that runs to end, as an operator's Ctrl-C would. */
+  /** Tells all that runs to end, as an operator's Ctrl-C would; what has not ended half a minute later is killed. */
   interrupt(): void {
+    // A second SIGINT would end them without putting away what they have begun.
+    if (this.#isEnding) return;
     this.#isEnding = true;
+    this.#killing = new LongTimer(puttingAwayMs, () => this.kill());
     for (const { worker } of this.#jobs.keys()) worker?.interrupt();
   }
 
@@ -71,11 +75,11 @@ export class Crew {
     for (const { worker } of this.#jobs.keys()) worker?.kill();
   }
 
-  /** Waits for what runs; after the grace time it is told to end, and killed where it does not. */
+  /** Waits for what runs; after the grace time it is told to end. */
   async finish(graceMs: number): Promise<void> {
     using _grace = new LongTimer(graceMs, () => this.interrupt());
-    using _end = new LongTimer(graceMs + puttingAwayMs, () => this.kill());
     await Promise.all(this.#jobs.values());
+    this.#killing?.[Symbol.dispose]();
   }
 
   async #see(job: Job): Promise<boolean> {

@@ -8,6 +8,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
 import { formatDuration } from '../../lib/time.ts';
+import { counted } from '../../lib/units.ts';
 import { Agenda } from './agenda.ts';
 import { clockChange, now, type Now } from './clock.ts';
 import { Crew } from './crew.ts';
@@ -127,9 +128,11 @@ export class Daemon {
     this.#mustReload = false;
     this.#request.service.reloading();
     try {
+      const before = this.#agenda.schedules.map(({ id }) => id);
       this.#accept(await this.#request.load());
       this.#isConfigCurrent = true;
-      this.#surveyor.begin();
+      const kept = new Set(this.#agenda.schedules.map(({ id }) => id));
+      this.#surveyor.begin(before.filter((id) => !kept.has(id)));
     } catch (error) {
       this.#isConfigCurrent = false;
       const message = `the configuration stays as it was: ${messageOf(error)}`;
@@ -190,7 +193,7 @@ export class Daemon {
   }
 
   #status(): string {
-    return `${this.#agenda.schedules.length} schedules; ${this.#crew.words() || 'nothing'} running`;
+    return `${counted(this.#agenda.schedules.length, 'schedule')}; ${this.#crew.words() || 'nothing'} running`;
   }
 
   #say(message: string): void {

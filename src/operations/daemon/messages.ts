@@ -19,8 +19,8 @@ export type WorkerTask =
       readonly outcome: 'failed' | 'hung' | 'aborted';
       readonly message: string;
     }
-  /** Publish the schedules, and tell how they are doing. */
-  | { readonly kind: 'survey' };
+  /** Publish the schedules, withdraw those of these ids that are there no more, and tell how they are doing. */
+  | { readonly kind: 'survey'; readonly gone: readonly string[] };
 
 /** With the very configuration that the daemon goes by, whatever the files hold meanwhile. */
 export interface WorkerOrder {

@@ -18,6 +18,8 @@ export class Surveyor {
   #survey: Omit<SurveyState, 'agoMs'> = { atMs: undefined, isUp: false, schedules: [] };
   /** By the steady clock. */
   #seenAt: number | undefined;
+  /** Ids that the daemon had and has no more; not yet said in the repository. */
+  #gone: readonly string[] = [];
   #worker: Worker | undefined;
   #running: Promise<void> | undefined;
   #mustBegin = false;
@@ -41,9 +43,13 @@ export class Surveyor {
     return this.#isDoneOnce;
   }
 
-  /** There is a reason to look again. */
-  begin(): void {
+  /**
+   * There is a reason to look again. `gone`: ids of schedules that are in force no more. Others that this host has
+   * published stay: they may be those of another configuration.
+   */
+  begin(gone: readonly string[] = []): void {
     this.#mustBegin = true;
+    this.#gone = [...this.#gone, ...gone];
   }
 
   /** Starts one if there is a reason, or it is time; never two at once. */
@@ -71,7 +77,8 @@ export class Surveyor {
   async #look(): Promise<void> {
     const wasUp = this.#survey.isUp;
     try {
-      const order = this.#options.orderOf({ kind: 'survey' });
+      const gone = this.#gone;
+      const order = this.#options.orderOf({ kind: 'survey', gone });
       const silenceMs = this.#options.config().hangTimeoutMs;
       const onMessage = this.#hear.bind(this);
       this.#worker = await startWorker(this.#options.program, { name: 'survey', order, silenceMs, onMessage });
@@ -79,7 +86,10 @@ export class Surveyor {
       const worker = this.#worker;
       using _ = new LongTimer(mostMs, () => worker.kill());
       const result = await worker.result;
-      if (result.type === 'end' && result.outcome === 'settled') return;
+      if (result.type === 'end' && result.outcome === 'settled') {
+        this.#gone = this.#gone.filter((id) => !gone.includes(id));
+        return;
+      }
       this.#fail(result.message ?? 'it did not answer in time', wasUp);
     } catch (error) {
       this.#fail(messageOf(error), wasUp);

@@ -57,7 +57,8 @@ async function carryOut(
       return recordDeath(await load(repositoryNeeds), task, context);
     case 'survey': {
       const loaded = await load(repositoryNeeds);
-      const { warnings } = await perform(schedulePublishOperation, loaded, {}, context);
+      const { gone } = task;
+      const { warnings } = await perform(schedulePublishOperation, loaded, { gone }, context);
       for (const message of warnings) context.emit({ type: 'warning', message });
       context.tell({ type: 'survey', schedules: await surveySchedules(loaded, context) });
       return { type: 'end', outcome: 'settled' };

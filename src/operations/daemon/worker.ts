@@ -48,7 +48,16 @@ const longestLine = 1024 * 1024;
 /** Rejects with LifeboatError where no process can be started. */
 export async function startWorker({ file, env, cwd }: WorkerProgram, options: WorkerOptions): Promise<Worker> {
   const args = ['daemon', '--worker', options.name];
-  const tool = await startTool({ file, args, env, cwd, stdin: 'pipe', stdout: 'pipe', detached: true });
+  const tool = await startTool({
+    file,
+    name: 'its process',
+    args,
+    env,
+    cwd,
+    stdin: 'pipe',
+    stdout: 'pipe',
+    detached: true,
+  });
   const watch = new Watch(tool, options);
   tool.stdin?.write(`${JSON.stringify(options.order)}\n`);
   return {

@@ -23,7 +23,7 @@ export const schedulePublishOperation: Operation<
 
 async function publish(
   loaded: LoadedConfig,
-  { withdraw }: SchedulePublishRequest,
+  { withdraw, gone: only }: SchedulePublishRequest,
   context: RunContext,
 ): Promise<SchedulePublishResult> {
   return withRepository(loaded, context, async (repository) => {
@@ -44,9 +44,8 @@ async function publish(
       });
     }
     const { host } = ownIdentity();
-    const gone = plans.filter(
-      (plan) => plan.id === withdraw || (plan.host === host && !kept.has(scheduleFolder(plan))),
-    );
+    const isOurs = (plan: PublishedPlan): boolean => plan.host === host && (only?.includes(plan.id) ?? true);
+    const gone = plans.filter((plan) => plan.id === withdraw || (isOurs(plan) && !kept.has(scheduleFolder(plan))));
     for (const plan of gone) await withdrawPlan(repository, plan);
     return { published, withdrawn: gone.map(nameOf), warnings };
   });

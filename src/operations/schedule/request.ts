@@ -75,6 +75,8 @@ export interface ScheduleRunResult extends RanSlots {
 export interface SchedulePublishRequest {
   /** One that is in force, of whichever host, and is to be no more. */
   readonly withdraw?: string | undefined;
+  /** Of those that this host has published and that are there no more only these are withdrawn; default: all. */
+  readonly gone?: readonly string[] | undefined;
 }
 
 export interface SchedulePublishResult {

@@ -1,5 +1,6 @@
 /** Daemons of a bench: schedules that are due already, and what the repository knows of their slots. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type LoadedConfig } from '../../../src/config/load.ts';
 import { withRepository } from '../../../src/operations/open-repository.ts';
@@ -70,5 +71,46 @@ function isWorker({ tmp }: Pick<Bench, 'tmp'>, pid: string, id: string): boolean
     return isMeant && readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(`TMPDIR=${tmp}`);
   } catch {
     return false;
+  }
+}
+
+/** The programs of a server, of which pg_dump can be made to stand still before it reads anything. */
+export class HeldDump {
+  /** For BACKUP_POSTGRES_BIN. */
+  readonly binDir: string;
+  readonly #order: string;
+  readonly #pid: string;
+
+  constructor(folder: string, realBinDir: string) {
+    this.binDir = join(folder, 'bin');
+    this.#order = join(folder, 'hold');
+    this.#pid = join(folder, 'held');
+    mkdirSync(this.binDir);
+    for (const name of readdirSync(realBinDir)) {
+      if (name !== 'pg_dump') symlinkSync(join(realBinDir, name), join(this.binDir, name));
+    }
+    const script = `#!/bin/sh
+case " $* " in *' --version '*) exec '${realBinDir}/pg_dump' "$@" ;; esac
+if rm '${this.#order}' 2>/dev/null; then
+  echo $$ >'${this.#pid}.new' && mv '${this.#pid}.new' '${this.#pid}'
+  kill -STOP $$
+fi
+exec '${realBinDir}/pg_dump' "$@"
+`;
+    writeFileSync(join(this.binDir, 'pg_dump'), script, { mode: 0o755 });
+  }
+
+  /** The next one to dump stands still. */
+  hold(): void {
+    rmSync(this.#pid, { force: true });
+    writeFileSync(this.#order, '');
+  }
+
+  /** Once one stands still: its pid. */
+  async held(): Promise<number> {
+    while (!existsSync(this.#pid)) await sleep(20);
+    const pid = readFileSync(this.#pid, 'utf8').trim();
+    while (!/^State:\tT/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) await sleep(5);
+    return Number(pid);
   }
 }
