@@ -7,7 +7,7 @@
  * Standard-library JavaScript for Node 20, since it runs before the newer Node is installed; npm scripts
  * go on with `npm run`, as the shell that ran this one remembers where it found the old `node`.
  *
- *   node test/setup.js [--tools=all|servers|none] [--versions=smoke|long|all|NAME]
+ *   node test/setup.js [--tools=long|all|servers|none] [--versions=smoke|long|all|NAME]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ownNode = join(root, 'node_modules/.bin/node');
 
-/** What is needed, the Debian package that brings it, and whether it is more than the quickstart needs. */
+/** What is needed, the Debian package that brings it, and for what: the quickstart, all tests, or the long ones too. */
 const tools = [
   { names: ['postgres', 'pg_dump', 'initdb'], debian: 'postgresql', set: 'servers' },
   { names: ['redis-server', 'redis-cli', 'redis-check-rdb'], debian: 'redis-server', set: 'servers' },
@@ -28,9 +28,9 @@ const tools = [
   { names: ['zstd'], debian: 'zstd', set: 'all' },
   { names: ['openssl'], debian: 'openssl', set: 'all' },
   { names: ['patchelf'], debian: 'patchelf', set: 'all' },
-  { names: ['systemd-analyze'], debian: 'systemd', set: 'all' },
-  { names: ['systemd-notify'], debian: 'systemd', set: 'all' },
+  { names: ['systemd-analyze', 'systemd-notify'], debian: 'systemd', set: 'all' },
   { names: ['bzip2'], debian: 'bzip2', set: 'all' },
+  { names: ['faketime'], debian: 'faketime', set: 'long' },
 ];
 
 /** Ends with a message that says what to do. */
@@ -40,7 +40,7 @@ try {
   await installNodePackages();
   const tools = optionOf('tools') ?? 'all';
   await installDebianPackages(tools);
-  const versions = optionOf('versions') ?? (tools === 'all' ? 'smoke' : undefined);
+  const versions = optionOf('versions') ?? (['all', 'long'].includes(tools) ? 'smoke' : undefined);
   if (versions !== undefined) await fetchServerVersions(versions);
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
@@ -111,8 +111,8 @@ function versionOfOwnNode() {
 }
 
 async function installDebianPackages(set) {
-  if (!['all', 'servers', 'none'].includes(set)) {
-    throw new SetupError(`--tools=${set}: use --tools=all, --tools=servers or --tools=none`);
+  if (!['long', 'all', 'servers', 'none'].includes(set)) {
+    throw new SetupError(`--tools=${set}: use --tools=long, --tools=all, --tools=servers or --tools=none`);
   }
   if (set === 'none') return;
   const missing = missingTools(set);
@@ -148,7 +148,8 @@ async function fetchServerVersions(names) {
 }
 
 function missingTools(set) {
-  return tools.filter((each) => (set === 'all' || each.set === set) && !each.names.every(isInstalled));
+  const sets = { none: [], servers: ['servers'], all: ['servers', 'all'], long: ['servers', 'all', 'long'] }[set];
+  return tools.filter((each) => sets.includes(each.set) && !each.names.every(isInstalled));
 }
 
 function isInstalled(name) {
