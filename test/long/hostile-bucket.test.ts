@@ -282,6 +282,8 @@ async function verdicts(home: Home, what: string): Promise<void> {
 
 const buckets: readonly (readonly [what: string, bucket: Bucket])[] = [
   ['versions that he cannot delete', { versions: true, objectLock: false, deleteVersions: false }],
+  ['object lock', { versions: true, objectLock: true, deleteVersions: true }],
+  ['no versions', { versions: false, objectLock: false, deleteVersions: false }],
 ];
 
 for (const [what, bucket] of buckets) {

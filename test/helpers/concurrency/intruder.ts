@@ -21,6 +21,7 @@ export async function startWatcher(loop: string): Promise<Watcher> {
     const fs = require('node:fs');
     process.setgroups([]); process.setgid(${intruder.gid}); process.setuid(${intruder.uid});
     const step = () => { try { ${loop} } catch {} };
+    process.on('SIGTERM', () => process.exit());
     process.stdout.write('ready');
     const turn = () => { for (let n = 0; n < 500; n++) step(); setImmediate(turn); };
     turn();`;
@@ -30,7 +31,8 @@ export async function startWatcher(loop: string): Promise<Watcher> {
     pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
       const ended = once(child, 'exit');
-      child.kill('SIGKILL');
+      // Between two rounds: what the loop puts back is put back.
+      child.kill('SIGTERM');
       await ended;
     },
   };
