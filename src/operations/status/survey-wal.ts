@@ -151,16 +151,18 @@ interface ArchiveEnd {
 /** Of the newest timeline; what a stream has of an unfinished segment counts. */
 async function endOf(
   { storage }: Repository,
-  { systemId, timelines, segmentBytes }: WalSystem,
+  { systemId, timelines, segmentBytes, damaged }: WalSystem,
 ): Promise<ArchiveEnd | undefined> {
   const newest = timelines.toSorted((a, b) => a.timeline - b.timeline).at(-1);
   if (newest === undefined || segmentBytes === undefined) return undefined;
   const last = segmentNumber(newest.last, segmentBytes);
+  const untrue = new Set(damaged.map(({ object }) => object));
   let end: ArchiveEnd | undefined;
-  for await (const { file, modifiedMs } of listWal(storage, systemId, {
+  for await (const { key, file, modifiedMs } of listWal(storage, systemId, {
     timeline: newest.timeline,
     from: newest.last,
   })) {
+    if (untrue.has(key)) continue;
     if (file.kind === 'segment') {
       end = { timeline: newest.timeline, last, lsn: (last + 1n) * BigInt(segmentBytes), atMs: modifiedMs };
     }

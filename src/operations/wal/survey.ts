@@ -1,6 +1,6 @@
 /**
- * What log the archive has of one cluster, by one pass over its names; of the contents only one segment and the
- * histories are read.
+ * What log the archive has of one cluster, by one pass over its names; of the contents only its first and its newest
+ * segment and the histories are read.
  */
 import type { Repository } from '../../repository/repository.ts';
 import { listWal, openWalObject, readWalObject, type WalObject } from '../../repository/wal/archive.ts';
@@ -12,6 +12,7 @@ import { shownLsn } from '../../source/postgres/wal/lsn.ts';
 import { firstOf, gapsIn, hasGapAtEnd, HeldTimelines, lastOf, missingHistories, type HeldLog } from './gaps.ts';
 import type { DamagedLog, WalSystem, WalTimeline } from './request.ts';
 import { settled, type Seen } from './settled.ts';
+import { withTrueEnd } from './true-end.ts';
 
 export interface WalSurvey {
   /** For people and programs. */
@@ -46,10 +47,10 @@ async function lookAtSystem(repository: Repository, systemId: string): Promise<S
   const histories: WalObject[] = [];
   const damaged: DamagedLog[] = [];
   const memory = await readLogMemory(repository.state);
-  for await (const each of listWal(repository.storage, systemId)) {
+  const listed = withTrueEnd(repository, listWal(repository.storage, systemId), memory);
+  for await (const { object: each, problem } of listed) {
     newestMs = Math.max(newestMs, each.modifiedMs);
     const { kind, timeline } = each.file;
-    const problem = memory.problemOf(each);
     if (problem !== undefined) {
       damaged.push({ object: each.key, problem });
       continue;
