@@ -25,6 +25,7 @@ interface Flags {
   readonly toUrlEnv?: string;
   readonly intoLive?: boolean;
   readonly globals?: boolean;
+  readonly asRole?: string;
   readonly owner?: boolean;
   readonly acl?: boolean;
   readonly keepFailed?: boolean;
@@ -76,6 +77,7 @@ export function declare(command: Command, session: Session): void {
     .option('--to-database <name>', 'name of the new database (default: one is made)')
     .option('--to-url-env <name>', 'environment variable with the URL of another server to copy into')
     .option('--globals', 'create missing roles and tablespaces too')
+    .option('--as-role <name>', 'copy as this role, to which everything belongs then (see lifeboat-restore(1))')
     .option('--no-owner', 'objects belong to the user that copies')
     .option('--no-acl', 'leave grants out')
     .option('--keep-failed', 'keep what a failed copy made, as <name>_failed_<time>')
@@ -118,7 +120,7 @@ function restores(
   session: Session,
 ): Pick<PitrOptions, 'intoDatabase' | 'with' | 'others' | 'safetyBackup'> {
   if (!needsTarget(flags)) {
-    const wrong = (['tables', 'intoLive', 'toDatabase', 'toUrlEnv', 'globals', 'toDir'] as const).find(
+    const wrong = (['tables', 'intoLive', 'toDatabase', 'toUrlEnv', 'globals', 'asRole', 'toDir'] as const).find(
       (name) => flags[name] !== undefined,
     );
     if (wrong !== undefined) {

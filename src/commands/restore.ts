@@ -34,6 +34,7 @@ export function declare(command: Command, session: Session): void {
     .option('--schema-only', 'definitions without rows')
     .option('--data-only', 'rows without definitions, into tables that are there and empty')
     .option('--globals', 'create missing roles and tablespaces too')
+    .option('--as-role <name>', 'work as this role of the server, to which everything belongs then; no wall: see below')
     .option('--no-owner', 'objects belong to the user that restores')
     .option('--no-acl', 'leave grants out')
     .option('--subscriptions', 'restore subscriptions too (they replace the production ones at the publisher)')

@@ -68,6 +68,11 @@ export class PostgresUrl extends Secret implements PostgresUrlParts {
     return new PostgresUrl({ ...this.#known, database });
   }
 
+  /** The same with other parameters. */
+  withParameters(parameters: ReadonlyMap<string, string>): PostgresUrl {
+    return new PostgresUrl({ ...this.#known, parameters });
+  }
+
   /** "host:port", or the socket's path, and the database: for messages; neither user nor password. */
   describe(): string {
     const { host, port, database } = this.#known;

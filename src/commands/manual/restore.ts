@@ -18,11 +18,19 @@ export const manual: Manual = {
     'Constraints, indexes and materialized views call functions that the owner of a database wrote, and they run ' +
       'with the rights of whoever restores; every restore of every tool has that nature. Where you do not trust an ' +
       'owner, restore by --to-url-env with the URL of a role that is no superuser (it needs CREATEDB), with ' +
-      '--no-owner and --no-acl. To set another role would not do: such code can set it back.',
+      '--no-owner and --no-acl: that login is the wall.',
+    '--as-role NAME logs in as ever and works as another role, one that is no superuser: it owns the database and ' +
+      'all that is in it, definitions are made and what they call is run with its rights, and owners, grants and ' +
+      'event triggers of the backup are left out, as are settings that it may not make. It keeps a mistake, or code ' +
+      'that expects to run as a superuser, from doing harm. It is no wall: code that looks for it can set the role ' +
+      'of the login back (SET ROLE NONE), and has its rights then. The login must belong to the role.',
     'Event triggers come in last of all, after the comparison. Those that a database has already do not fire for ' +
       'what a superuser restores into it, but for those that are ENABLE ALWAYS. Functions that name something ' +
       "without its schema see the database's own search_path where pg_restore fails on what calls them; that is " +
       'told, since pg_restore alone would lose it.',
+    'Chosen paths (--path) that go back into their places leave the folders on the way to them as they are: those ' +
+      'that are missing are made with owner and mode of the backup, those that are there keep their own. Folders ' +
+      'that are chosen themselves, and what is in them, get owner, mode and times of the backup.',
     'Roles, tablespaces, owners and grants decide who may do what, so they are restored only from a backup that is ' +
       'encrypted, or that this host or a writer in encryption.trustedKeys signed: anybody who can write to a ' +
       'repository without encryption can make backups. Others are refused with 14, unless --no-owner --no-acl leave ' +

@@ -16,6 +16,7 @@ export interface RestoreFlags {
   readonly schemaOnly?: boolean;
   readonly dataOnly?: boolean;
   readonly globals?: boolean;
+  readonly asRole?: string;
   readonly owner?: boolean;
   readonly acl?: boolean;
   readonly keepFailed?: boolean;
@@ -55,6 +56,7 @@ export function restoreOptions(id: string, flags: RestoreFlags, session: Session
       content: flags.schemaOnly === true ? 'schema' : flags.dataOnly === true ? 'data' : undefined,
       intoLive,
       globals: flags.globals,
+      asRole: flags.asRole,
       noOwner: flags.owner === false,
       noAcl: flags.acl === false,
       keepFailed: flags.keepFailed,

@@ -154,6 +154,7 @@ async function copyTables(
       targetDatabase: wanted.toDatabase ?? database,
       selection: { tables: wanted.tables },
       jobs: loaded.config.jobs,
+      asRole: wanted.asRole,
       noOwner: wanted.noOwner === true,
       noAcl: wanted.noAcl === true,
     },

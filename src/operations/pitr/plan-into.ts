@@ -9,6 +9,7 @@ import type { RunContext } from '../../lib/events.ts';
 import type { PostgresUrl } from '../../config/postgres-url.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
 import { quoteQualified } from '../../source/postgres/server/quote.ts';
+import { requireActingRole } from '../../source/postgres/restore/acting-role.ts';
 import { parsePattern } from '../../source/postgres/restore/table-patterns.ts';
 import type { PitrStep } from './request.ts';
 import { placeDatabase } from '../restore/database-place.ts';
@@ -58,7 +59,7 @@ export async function planInto(
   const replaces: Replaced[] = [];
   for (const database of wanted.databases) {
     if (isInPlace(wanted)) {
-      await refuseExistingTables(url, database, wanted.tables, context);
+      await refuseExistingTables(url, database, wanted, context);
       steps.push({ component, to: database, action: `copy tables ${wanted.tables.join(', ')} into it and compare` });
       continue;
     }
@@ -78,17 +79,18 @@ export function isInPlace({ tables, intoLive }: Wanted): boolean {
 async function refuseExistingTables(
   url: PostgresUrl,
   database: string,
-  tables: readonly string[],
+  { tables, asRole }: Wanted,
   { signal }: RunContext,
 ): Promise<void> {
   const patterns = tables.map(parsePattern);
-  const rows = await withConnection(url, { database, signal }, async (client) =>
-    client.query(
+  const rows = await withConnection(url, { database, signal }, async (client) => {
+    if (asRole !== undefined) await requireActingRole(client, asRole);
+    return client.query(
       'SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = ' +
         "c.relnamespace WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> " +
         "'information_schema'",
-    ),
-  );
+    );
+  });
   const there = rows
     .filter((row) => patterns.some((pattern) => pattern.matches(row['schema'] ?? '', row['name'] ?? '')))
     .map((row) => quoteQualified(row['schema'] ?? '', row['name'] ?? ''));

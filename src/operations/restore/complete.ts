@@ -1,6 +1,7 @@
 /** What is meant where a request of a restore leaves something out: all of it, beside what is there. */
 import { parsePostgresUrl } from '../../config/postgres-url-parser.ts';
 import { PostgresUrl } from '../../config/postgres-url.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import { Secret } from '../../lib/secret.ts';
 import { given, pathOf } from '../complete.ts';
 import type { Surroundings } from '../operation.ts';
@@ -32,7 +33,12 @@ export function completeRestore(
 
 /** For databases; what recoveries copy into a live server, too. */
 export function completePostgres(options: RestorePartOptions['postgres'] = {}): RestoreRequest['postgres'] {
-  return { ...postgresDefaults, ...given(options), toUrl: urlOf(options.toUrl) };
+  const wanted = { ...postgresDefaults, ...given(options), toUrl: urlOf(options.toUrl) };
+  if (wanted.asRole === undefined) return wanted;
+  if (wanted.globals) {
+    throw new LifeboatError('usage', '--as-role and --globals contradict each other: roles are not made by that role');
+  }
+  return { ...wanted, noOwner: true, noAcl: true };
 }
 
 export function completeRedis(options: RestorePartOptions['redis'] = {}, cwd: string): RestoreRequest['redis'] {

@@ -1,6 +1,7 @@
 /** As what a database is restored: under its own name where that is free, else beside, until a swap. */
 import type { RunContext } from '../../lib/events.ts';
 import type { PostgresUrl } from '../../config/postgres-url.ts';
+import { requireActingRole } from '../../source/postgres/restore/acting-role.ts';
 import { restoredName } from '../../source/postgres/restore/names.ts';
 import { databaseExists } from '../../source/postgres/restore/target-database.ts';
 import { freeStampedName } from '../../source/postgres/restore/unfinished.ts';
@@ -28,12 +29,15 @@ export async function placeDatabase(
   at: Date,
   { signal }: Pick<RunContext, 'signal'>,
 ): Promise<DatabasePlace> {
-  const { toDatabase, intoLive } = request;
+  const { toDatabase, intoLive, asRole } = request;
   const wanted = toDatabase ?? database;
-  const { isThere, beside } = await withMaintenance({ url, except: [], signal }, async (client) => ({
-    isThere: await databaseExists(client, wanted),
-    beside: await freeStampedName(client, (when) => restoredName(wanted, when), at),
-  }));
+  const { isThere, beside } = await withMaintenance({ url, except: [], signal }, async (client) => {
+    if (asRole !== undefined) await requireActingRole(client, asRole);
+    return {
+      isThere: await databaseExists(client, wanted),
+      beside: await freeStampedName(client, (when) => restoredName(wanted, when), at),
+    };
+  });
   const swaps = intoLive && isThere;
   const name = isThere && toDatabase === undefined ? beside : wanted;
   if (!swaps) {

@@ -24,7 +24,7 @@ export async function restoreOne(
   live = name,
 ): Promise<RestoredComponent> {
   const started = performance.now();
-  const { tables, content, noOwner, noAcl, keepFailed, subscriptions } = request.postgres;
+  const { tables, content, asRole, noOwner, noAcl, keepFailed, subscriptions } = request.postgres;
   const selection = {
     ...(tables.length === 0 ? {} : { tables }),
     schemaOnly: content === 'schema',
@@ -33,6 +33,7 @@ export async function restoreOne(
   const options = {
     selection,
     jobs: config.jobs,
+    asRole,
     noOwner: noOwner === true,
     noAcl: noAcl === true,
     keepFailed: keepFailed === true,

@@ -27,6 +27,8 @@ export interface RestoreRequest {
     readonly intoLive: boolean;
     /** Replay roles and tablespaces too. */
     readonly globals: boolean;
+    /** Work as this role, to which everything belongs then; owners and grants of the backup are left out. */
+    readonly asRole?: string | undefined;
     /** Objects belong to the restoring user; grants are left out. */
     readonly noOwner?: boolean | undefined;
     readonly noAcl?: boolean | undefined;

@@ -10,6 +10,12 @@ import { type Queries, serverWords } from '../server/maintenance.ts';
 import { quoteIdentifier, quoteLiteral } from '../server/quote.ts';
 import { looksLikeMark } from './unfinished.ts';
 
+export interface SettingsOptions {
+  /** Whose rights decide what may be set; undefined: those of the session. */
+  readonly asRole: string | undefined;
+  readonly emit: EventSink;
+}
+
 /**
  * ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET: before the objects, since their definitions
  * may read settings of the application. What cannot be set (a role or parameter is missing) is a warning.
@@ -18,29 +24,32 @@ export async function applySettings(
   client: Queries,
   facts: DatabaseFacts,
   name: string,
-  emit: EventSink,
+  { asRole, emit }: SettingsOptions,
 ): Promise<void> {
-  for (const { role, name: parameter, value } of facts.settings) {
-    const whose =
-      role === undefined
-        ? `DATABASE ${quoteIdentifier(name)}`
-        : `ROLE ${quoteIdentifier(role)} IN DATABASE ${quoteIdentifier(name)}`;
-    try {
-      await client.query(`ALTER ${whose} SET ${quoteParameter(parameter)} TO ${settingValue(parameter, value)}`);
-    } catch (error) {
-      emit({
-        type: 'warning',
-        component: 'postgres',
-        message:
-          `the setting ${parameter} of ${role === undefined ? '' : `role "${role}" in `}database "${facts.name}" ` +
-          `was not restored: ${serverWords(error)}`,
-      });
+  const database = quoteIdentifier(name);
+  await inTransaction(client, async () => {
+    if (asRole !== undefined) {
+      // Only its owner may set anything of a database; nobody else ever sees this one.
+      await client.query(`ALTER DATABASE ${database} OWNER TO ${quoteIdentifier(asRole)}`);
+      await client.query(`SET LOCAL ROLE ${quoteIdentifier(asRole)}`);
     }
-  }
+    for (const { role, name: parameter, value } of facts.settings) {
+      const whose =
+        role === undefined ? `DATABASE ${database}` : `ROLE ${quoteIdentifier(role)} IN DATABASE ${database}`;
+      const statement = `ALTER ${whose} SET ${quoteParameter(parameter)} TO ${settingValue(parameter, value)}`;
+      const of = `${role === undefined ? '' : `role "${role}" in `}database "${facts.name}"`;
+      await attempt(client, statement, `the setting ${parameter} of ${of}`, emit);
+    }
+    if (asRole !== undefined) {
+      await client.query('SET LOCAL ROLE NONE');
+      await client.query(`ALTER DATABASE ${database} OWNER TO SESSION_USER`);
+    }
+  });
 }
 
 export interface FinishOptions {
-  readonly noOwner: boolean;
+  /** Undefined: whoever made it. */
+  readonly owner: string | undefined;
   readonly noAcl: boolean;
   readonly emit: EventSink;
 }
@@ -58,8 +67,8 @@ export async function finishDatabase(
   options: FinishOptions,
 ): Promise<void> {
   const quoted = quoteIdentifier(to);
-  await client.query('BEGIN');
-  try {
+  const { owner } = options;
+  await inTransaction(client, async () => {
     await client.query('SET LOCAL synchronous_commit = on');
     await client.query(`ALTER DATABASE ${quoteIdentifier(from)} RENAME TO ${quoted}`);
     const comment = commentOf(facts, options.emit);
@@ -73,14 +82,17 @@ export async function finishDatabase(
       await client.query(`ALTER DATABASE ${quoted} CONNECTION LIMIT ${facts.connectionLimit}`);
     }
     if (facts.isTemplate) await client.query(`ALTER DATABASE ${quoted} IS_TEMPLATE true`);
-    if (!options.noOwner) {
-      await attempt(
-        client,
-        `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(facts.owner)}`,
-        `the owner "${facts.owner}" of database "${facts.name}"`,
-        options.emit,
-      );
+    if (owner !== undefined) {
+      const statement = `ALTER DATABASE ${quoted} OWNER TO ${quoteIdentifier(owner)}`;
+      await attempt(client, statement, `the owner "${owner}" of database "${facts.name}"`, options.emit);
     }
+  });
+}
+
+async function inTransaction(client: Queries, work: () => Promise<void>): Promise<void> {
+  await client.query('BEGIN');
+  try {
+    await work();
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {});

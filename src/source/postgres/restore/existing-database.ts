@@ -7,7 +7,9 @@ import type { RunContext } from '../../../lib/events.ts';
 import { withScratchFolder } from '../../../lib/fs.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
 import { withConnection } from '../server/connection.ts';
+import { actingAs } from '../server/libpq.ts';
 import { assertRestrictsPsql, findRestoreTools } from '../server/tools.ts';
+import { requireActingRole } from './acting-role.ts';
 import { type FillPlan, planFill } from './fill.ts';
 import { checkForeignKeysSql } from './foreign-keys.ts';
 import type { RestoreTarget } from './pg-restore.ts';
@@ -79,20 +81,30 @@ async function meetTarget(
   const { targetUrl: url, targetDatabase: database, toolsFolder: folder } = request;
   return withConnection(url, { database, signal }, async (client) => {
     const server = await readTargetServer(client);
+    if (request.asRole !== undefined) await requireActingRole(client, request.asRole);
     const wanted = { tables, copy: { url, toolFolder: folder, signal } };
     if (dataOnly) await refuseUnfitTables(client, wanted, request.appendRows === true);
     else await refuseExistingTables(client, wanted);
     const tools = await findRestoreTools(majorOf(server), request.facts.toolVersion, { folder });
     assertRestrictsPsql(tools);
-    const { versionNum, isSuperuser } = server;
-    return { url, database, encoding: client.encoding, tools, versionNum, isSuperuser, flags: restoreFlags(request) };
+    const { asRole } = request;
+    return {
+      url: asRole === undefined ? url : actingAs(url, asRole),
+      database,
+      encoding: client.encoding,
+      tools,
+      versionNum: server.versionNum,
+      isSuperuser: server.isSuperuser && asRole === undefined,
+      flags: restoreFlags(request),
+    };
   });
 }
 
 /** Throws `integrity` (14) for what differs from what was recorded. */
 async function compare(
-  { url, database, tools }: RestoreTarget,
-  { jobs, trustedExtensions }: ExistingRestoreRequest,
+  { database, tools }: RestoreTarget,
+  // Not as the role that owns the tables: it would trust itself.
+  { targetUrl: url, jobs, trustedExtensions }: ExistingRestoreRequest,
   facts: DatabaseFacts,
   plan: FillPlan,
   context: RunContext,

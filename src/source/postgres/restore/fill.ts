@@ -170,6 +170,13 @@ export async function restoreEventTriggers(
   await restoreEntries(target, archive, 'event triggers', eventTriggers, context);
 }
 
+/** Names of those that would be restored. */
+export function eventTriggersOf({ archive }: FillPlan): string[] {
+  return splitArchive(archive, false)
+    .eventTriggers.filter(({ type, dumpId }) => type === 'EVENT TRIGGER' && (archive.chosen?.has(dumpId) ?? true))
+    .map(({ name }) => name);
+}
+
 /** An artifact as a private file. */
 async function spool(reader: ArtifactReader, name: string, path: string): Promise<void> {
   const file = await createFileAt(path);

@@ -4,15 +4,18 @@
  * wrong before it, nothing is left that looks complete: the unfinished database is dropped, or renamed
  * to …_failed_… on request; after a SIGKILL its comment tells the next run.
  */
+import { lendDatabase, requireActingRole } from './acting-role.ts';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { RunContext } from '../../../lib/events.ts';
 import { withScratchFolder } from '../../../lib/fs.ts';
 import { finishDatabase, applySettings } from './database-settings.ts';
 import type { DatabaseFacts } from '../facts/facts.ts';
-import { type FillPlan, fillDatabase, planFill, restoreEventTriggers } from './fill.ts';
+import { type FillPlan, eventTriggersOf, fillDatabase, planFill, restoreEventTriggers } from './fill.ts';
 import { type MaintenanceOptions, type Queries, serverWords, withMaintenance } from '../server/maintenance.ts';
 import { checkDatabaseName, failedName, restoringName } from './names.ts';
+import { actingAs } from '../server/libpq.ts';
 import { quoteIdentifier } from '../server/quote.ts';
+import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type PostgresRestoreReport, type PostgresRestoreRequest, checkRequest, restoreFlags } from './request.ts';
 import type { RestoreTarget } from './pg-restore.ts';
 import { createMarkedDatabase } from './create-database.ts';
@@ -45,20 +48,22 @@ export async function restorePostgres(
     tellOmissions(request, facts, plan, context);
     const working = restoringName(request.targetDatabase);
     const target: RestoreTarget = {
-      url: request.targetUrl,
+      url: workUrl(request),
       database: working,
       encoding: facts.encoding,
       tools,
       versionNum: server.versionNum,
-      isSuperuser: server.isSuperuser,
+      isSuperuser: server.isSuperuser && request.asRole === undefined,
       flags: restoreFlags(request),
       filler: request.filler,
     };
     try {
       await begin(request, server, facts, working, context);
-      const report = await fillAndCheck(request, target, facts, plan, context);
+      const report = await withLentDatabase(request, working, () =>
+        fillAndCheck(request, target, facts, plan, context),
+      );
       await request.inspect?.(working, report);
-      await restoreEventTriggers(target, plan, context);
+      if (request.asRole === undefined) await restoreEventTriggers(target, plan, context);
       await finish(request, facts, working, context);
       return report;
     } catch (error) {
@@ -77,6 +82,7 @@ async function prepare(
     const server = await readTargetServer(client);
     const { toolVersion } = request.facts;
     const tools = await findRestoreTools(majorOf(server), toolVersion, { folder: request.toolsFolder });
+    if (request.asRole !== undefined) await requireActingRole(client, request.asRole);
     await dropDeadRestores(client, context.emit);
     await refuseExisting(client, request.targetDatabase);
     return { server, tools };
@@ -96,8 +102,25 @@ async function begin(
     await createMarkedDatabase(client, server, facts, working, request.targetDatabase, options);
     const [row] = await client.query('SELECT oid FROM pg_database WHERE datname = $1', [working]);
     await request.onCreated?.(row?.['oid'] ?? '');
-    await applySettings(client, facts, working, emit);
+    await applySettings(client, facts, working, { asRole: request.asRole, emit });
   });
+}
+
+/** Of the sessions that fill it. */
+function workUrl({ targetUrl, asRole }: PostgresRestoreRequest): PostgresUrl {
+  return asRole === undefined ? targetUrl : actingAs(targetUrl, asRole);
+}
+
+async function withLentDatabase<T>(
+  { targetUrl, asRole }: PostgresRestoreRequest,
+  working: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (asRole === undefined) return work();
+  const lent = await lendDatabase(targetUrl, working, asRole);
+  const done = await work();
+  await lent.takeBack();
+  return done;
 }
 
 /** Gives it what belongs to it, and the wanted name: the commit point. */
@@ -109,8 +132,9 @@ async function finish(
 ): Promise<void> {
   await withMaintenance(maintenance(request, signal), async (client) => {
     await endOwnSessions(client, working);
-    const options = { noOwner: request.noOwner ?? false, noAcl: request.noAcl ?? false, emit };
-    await finishDatabase(client, facts, working, request.targetDatabase, options);
+    const { asRole, noOwner = false, noAcl = false } = request;
+    const owner = asRole ?? (noOwner ? undefined : facts.owner);
+    await finishDatabase(client, facts, working, request.targetDatabase, { owner, noAcl, emit });
   });
 }
 
@@ -132,7 +156,8 @@ async function fillAndCheck(
     seconds['verify'] = await timed('verify', context, async () => {
       verified = await verifyDatabase(
         {
-          url: target.url,
+          // Who logs in sees whether a query is safe there; a role that owns the tables would trust itself.
+          url: request.targetUrl,
           database: target.database,
           facts,
           jobs: request.jobs,
@@ -178,6 +203,11 @@ function tellOmissions(
   context: RunContext,
 ): void {
   for (const message of plan.notes) context.emit({ type: 'warning', component: 'postgres', message });
+  const triggers = request.asRole === undefined ? [] : eventTriggersOf(plan);
+  if (triggers.length > 0) {
+    const message = `event triggers are not restored (${triggers.join(', ')}): only a superuser may make them`;
+    context.emit({ type: 'warning', component: 'postgres', message });
+  }
   if (facts.subscriptions.length > 0 && request.subscriptions !== true && request.drill !== true) {
     context.emit({
       type: 'warning',

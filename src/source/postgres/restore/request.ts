@@ -30,6 +30,8 @@ export interface PostgresRestoreRequest {
   readonly drill?: boolean;
   /** Of a throwaway server of ours. */
   readonly filler?: FillLogin | undefined;
+  /** A role to work as, which then owns all of it; wants noOwner and noAcl (acting-role.ts). */
+  readonly asRole?: string | undefined;
   readonly noOwner?: boolean;
   readonly noAcl?: boolean;
   /** Keep what a failed restore made, under a name that tells so. */

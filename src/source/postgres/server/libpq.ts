@@ -49,6 +49,12 @@ export function startupOptions({ parameters }: PostgresUrl, defaults: readonly s
     .join(' ');
 }
 
+/** The same server, where each session begins as another role of the login's, and RESET ROLE leads to that one. */
+export function actingAs(url: PostgresUrl, role: string): PostgresUrl {
+  const given = url.parameters.get('options') ?? '';
+  return url.withParameters(new Map(url.parameters).set('options', `${given} -c ${escape(`role=${role}`)}`.trim()));
+}
+
 /** A blank would end it. */
 function escape(setting: string): string {
   return setting.replaceAll(/[\\\s]/g, '\\$&');

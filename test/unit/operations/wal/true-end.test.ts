@@ -22,8 +22,9 @@ test('what is planted behind the newest segment is told, and the log ends before
   using home = testRepository();
   const repository = await home.create(encryption({ key }));
   const options = { sealing: await repository.writeKey(), compression: { method: 'zstd', level: 1 } } as const;
-  for (const number of [1, 2, 3])
+  for (const number of [1, 2, 3]) {
     await putWal(repository, systemId, nameOf(number), Buffer.alloc(mib, number), options);
+  }
   const loaded = await loadConfig({
     cwd: home.folder,
     env: {},
