@@ -1,5 +1,6 @@
 /** The owner of a database, without rights of their own, gets none by whatever we do as a superuser on its server. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
@@ -63,6 +64,31 @@ for (const [line, exitCodes] of commands) {
     assert.ok(exitCodes.includes(result.exitCode), `${result.exitCode}: ${result.stdout}${result.stderr}`);
   });
 }
+
+/** Of another home, which belongs to that user; the databases are as those before have left them. */
+const byServiceUser: typeof commands = [
+  ['init', [0]],
+  ['doctor', [0, 3]],
+  ['backup database', [0]],
+  ['status', [0, 3, 19]],
+  ['wal status', [0, 3]],
+  ['create-restore-point there', [0, 3]],
+  ['restore latest --only database', [0, 3]],
+  ['restore latest --only database --into-live --confirm app', [0, 3]],
+  ['emergency-restore restore --dry-run', [0, 3]],
+];
+
+test('a service user: no command runs anything of theirs', async () => {
+  await using own = makeBench({ DATABASE_URL: server.url('app') });
+  chmodSync(own.folder, 0o755);
+  execFileSync('chown', ['-R', '33:33', own.folder]);
+  const wrapper = ['/usr/bin/setpriv', '--reuid=33', '--regid=33', '--clear-groups'];
+  for (const [line, exitCodes] of byServiceUser) {
+    const result = await own.run(line, { wrapper });
+    assert.deepEqual(await hostile.spoils(), [], line);
+    assert.ok(exitCodes.includes(result.exitCode), `${line}: ${result.exitCode}: ${result.stdout}${result.stderr}`);
+  }
+});
 
 /** Latest may be the base backup. */
 async function newestDump(): Promise<string> {
