@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { LifeboatError } from '../../src/lib/errors.ts';
 import { Secret } from '../../src/lib/secret.ts';
@@ -167,10 +168,17 @@ test('every command ends with one clear error, and leaves nothing', async () => 
   }
   hostile.attack('SYNC', endless(`$EOF:${'d'.repeat(40)}\r\n`, 'x'));
   await ends('backup redis', 15, 'a stream without end');
+  // A service user, to whom all of it belongs.
+  chmodSync(bench.folder, 0o755);
+  execFileSync('chown', ['-R', '33:33', bench.folder]);
+  const wrapper = ['/usr/bin/setpriv', '--reuid=33', '--regid=33', '--clear-groups'];
+  await ends('backup redis', 15, 'a stream without end', wrapper);
+  hostile.attack('INFO', anywhere['a length of 99 GB'] ?? assert.fail());
+  for (const [line, exitCode] of commands) await ends(line, exitCode, 'a length of 99 GB, a service user', wrapper);
 });
 
-async function ends(line: string, exitCode: number, what: string): Promise<void> {
-  const running = await bench.start(line);
+async function ends(line: string, exitCode: number, what: string, wrapper: readonly string[] = []): Promise<void> {
+  const running = await bench.start(line, { wrapper: [...wrapper] });
   let peakBytes = 0;
   const watch = setInterval(() => (peakBytes = Math.max(peakBytes, peakOf(running.pid))), 10);
   const result = await running.result;
