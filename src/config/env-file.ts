@@ -86,23 +86,21 @@ function bare(rest: string, line: number): string {
 /** A value in quotes, which may go over several lines; behind it only blanks and a comment may stand. */
 function quoted(start: string, lines: readonly string[], first: number): { value: string; linesRead: number } {
   const quote = start.charAt(0);
-  let text = start.slice(1);
-  for (let linesRead = 1; ; linesRead++) {
-    const end = endOf(text, quote);
-    if (end !== -1) {
-      if (!/^\s*(?:#.*)?$/.test(text.slice(end + 1))) {
-        throw new EnvFileError(first + linesRead, 'has more behind the closing quote');
-      }
-      const inside = text.slice(0, end);
-      return { value: quote === '"' ? unescaped(inside, first + 1) : inside, linesRead };
+  const inside: string[] = [];
+  for (let line: string | undefined = start.slice(1); line !== undefined; line = lines[first + inside.length]) {
+    const end = endOf(line, quote);
+    inside.push(end === -1 ? line : line.slice(0, end));
+    if (end === -1) continue;
+    if (!/^\s*(?:#.*)?$/.test(line.slice(end + 1))) {
+      throw new EnvFileError(first + inside.length, 'has more behind the closing quote');
     }
-    const next = lines[first + linesRead];
-    if (next === undefined) throw new EnvFileError(first + 1, `opens a ${quote} that is not closed`);
-    text += `\n${next}`;
+    const text = inside.join('\n');
+    return { value: quote === '"' ? unescaped(text, first + 1) : text, linesRead: inside.length };
   }
+  throw new EnvFileError(first + 1, `opens a ${quote} that is not closed`);
 }
 
-/** Where the closing quote stands; -1: not here. */
+/** Where in a line the closing quote stands; -1: not here. A backslash at the end of a line is of the line end. */
 function endOf(text: string, quote: string): number {
   if (quote === "'") return text.indexOf("'");
   for (let at = 0; at < text.length; at++) {

@@ -11,6 +11,9 @@ const maxBytes = 64 * 1024 * 1024;
 const maxItems = 1_000_000;
 const maxDepth = 16;
 
+/** What a line of an answer may begin with: a reader that skips the end of a line unseen must find it there. */
+const begunLine = /^(?:[+-][^\r]*|:(?:-?\d{0,19})|[$*](?:\d{0,15}|-1?))\r?$/;
+
 /** Nothing of what `socket` receives reaches its readers from the first fault on; `refuse` is told what it was. */
 export function guardAnswers(socket: Socket, refuse: (what: string) => void): void {
   const guard = new AnswerGuard();
@@ -26,7 +29,7 @@ export function guardAnswers(socket: Socket, refuse: (what: string) => void): vo
   socket.push = (chunk: Buffer | null): boolean => {
     if (isRefused) return false;
     let fault = chunk === null ? undefined : guard.faultIn(chunk);
-    if (guard.answers > asked) fault ??= 'an answer that nobody asked for';
+    if (guard.answersBegun > asked) fault ??= 'an answer that nobody asked for';
     if (fault === undefined) return push(chunk);
     isRefused = true;
     refuse(fault);
@@ -37,7 +40,7 @@ export function guardAnswers(socket: Socket, refuse: (what: string) => void): vo
 /** Follows answers as they come in pieces. */
 export class AnswerGuard {
   /** How many have come whole. */
-  answers = 0;
+  #answers = 0;
   #line = '';
   /** Of a body, with the CRLF behind it. */
   #bodyLeft = 0;
@@ -46,6 +49,11 @@ export class AnswerGuard {
   /** What the answer that has begun may still take. */
   #bytesLeft = maxBytes;
   #itemsLeft = maxItems;
+
+  /** How many have come, the one that is still coming counted: a reader may take it for whole before we do. */
+  get answersBegun(): number {
+    return this.#answers + (this.#line !== '' || this.#bodyLeft > 0 || this.#open.length > 0 ? 1 : 0);
+  }
 
   /** What is wrong with them now; undefined: nothing. Of no use after the first fault. */
   faultIn(piece: Buffer): string | undefined {
@@ -61,7 +69,7 @@ export class AnswerGuard {
       const text = piece.toString('latin1', at, end === -1 ? piece.length : end);
       if (this.#line.length + text.length > maxLineBytes) return 'a line without end';
       this.#line += text;
-      if (end === -1) return undefined;
+      if (end === -1) return begunLine.test(this.#line) ? undefined : notProtocol;
       at = end + 1;
       const fault = this.#takeLine();
       if (fault !== undefined) return fault;
@@ -101,7 +109,7 @@ export class AnswerGuard {
       this.#open.push(left - 1);
       return;
     }
-    this.answers++;
+    this.#answers++;
     this.#bytesLeft = maxBytes;
     this.#itemsLeft = maxItems;
   }

@@ -52,6 +52,30 @@ test('what only claims to be an answer is a fault, however it is cut', () => {
   }
 });
 
+test('an answer counts from its first byte: a reader may take a lone CR for the end of its line', () => {
+  for (const [text, begun] of [
+    ['+OK\r\n', 1],
+    ['+OK\r\n$-1\r', 2],
+    ['$1\r\na\r\n$', 2],
+    ['*2\r\n:1\r\n', 1],
+    ['$3\r\nab', 1],
+    ['*1\r\n$1\r\nx\r\n:1\r\n', 2],
+  ] as const) {
+    const guard = new AnswerGuard();
+    assert.equal(guard.faultIn(Buffer.from(text)), undefined);
+    assert.equal(guard.answersBegun, begun, text);
+  }
+});
+
+test('a line that has not ended yet may already be none', () => {
+  for (const text of ['$-.1e999\r0', '*2\r\n:1\r\n$-1"_', '+OK\rx', ':1x', '$12x', '*-2', '_', '>']) {
+    for (const pieceBytes of [1, 2, Infinity]) assert.match(faultIn(text, pieceBytes) ?? '', /not its protocol/, text);
+  }
+  for (const text of ['$', '$-', '$-1', '$-1\r', '$12\r', '*', ':', ':-', ':-12', '+', '-ERR', '-ERR x\r']) {
+    assert.equal(faultIn(text), undefined, text);
+  }
+});
+
 test('limits are of one answer: many may come', () => {
   const guard = new AnswerGuard();
   const one = Buffer.from(`*2\r\n$${40 * mib}\r\n${'x'.repeat(40 * mib)}\r\n:1\r\n`);
