@@ -69,6 +69,20 @@ async function rehearse(words: readonly string[]): Promise<void> {
   );
 }
 
+/** A command that ends only when told to, well. */
+function runForAWhile(words: readonly string[]): void {
+  const here = words.map((word) =>
+    word
+      .replace('/usr/local/', `${folder}/`)
+      .replace('/etc/lifeboat', folder)
+      .replace(/^127\.0\.0\.1:\d+$/, '127.0.0.1:0'),
+  );
+  const args = ['--preserve-status', '--signal=TERM', '15', ...here];
+  const { status, stderr } = spawnSync('timeout', args, { cwd: folder, env, encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /stopped/);
+}
+
 for (const name of globSync('*.jsonc', { cwd: join(root, 'examples/configs') }).toSorted()) {
   test(`configs/${name} is a configuration without faults, secrets not fetched`, async () => {
     const path = join(folder, name);
@@ -149,7 +163,9 @@ test('systemd: the timer starts the service, whose command runs', async () => {
   await rehearse(command.split(' '));
   for (const name of ['wal-stream', 'daemon']) {
     const unit = read(`systemd/lifeboat-${name}.service`);
-    await rehearse((/^ExecStart=(.*)$/m.exec(unit)?.[1] ?? '').split(' '));
+    const words = (/^ExecStart=(.*)$/m.exec(unit)?.[1] ?? '').split(' ');
+    if (name === 'daemon') runForAWhile(words);
+    else await rehearse(words);
     for (const line of unit.split('\n')) assert.match(line, /^(#.*|\[(Unit|Service|Install)\]|[A-Z]\w+=.+|)$/);
   }
   assert.match(service, /^SuccessExitStatus=3$/m);
