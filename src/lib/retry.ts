@@ -1,7 +1,7 @@
 /**
  * Repeats what may pass on a second try, with growing pauses and equal jitter: half of a pause is fixed, half random.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from './pause.ts';
 
 export interface RetryOptions {
   /** How long to go on trying, in milliseconds, counted from the first failure. */
@@ -31,12 +31,4 @@ export async function retry<T>(work: (attempt: number) => Promise<T>, options: R
       await pause(pauseMs, options.signal);
     }
   }
-}
-
-/** Rejects with the reason of the abort, as all else does that a signal ends. */
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return sleep(ms);
-  await sleep(ms, undefined, { signal }).catch((error: unknown) => {
-    throw signal.aborted ? signal.reason : error;
-  });
 }

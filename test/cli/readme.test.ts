@@ -85,8 +85,8 @@ function endJobs(): void {
 }
 
 /**
- * The command as the sandbox has it: places, servers, and names that only a run can tell. One that runs for ever is told
- * to end, and says then whether it was well.
+ * The command as the sandbox has it: places, servers, and names that only a run can tell. One that runs for ever is
+ * told to end, and says then whether it was well.
  */
 function inSandbox(text: string, printed: string): string {
   const newest = (pattern: RegExp): string => printed.match(pattern)?.at(-1) ?? 'not there';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
 import { runTool } from '../../src/lib/exec.ts';
@@ -288,7 +288,7 @@ test('a timeline whose history is missing is a gap, not the end', async () => {
 test('wal status: the window, gaps within and between timelines, missing histories, what the server says', async () => {
   const { server } = archive;
   const segments = keptSegments(server);
-  const [first = '', second = '', third = ''] = segments;
+  const [first = '', second = ''] = segments;
   const status = async (): Promise<{
     code: number;
     text: string;
@@ -316,24 +316,22 @@ test('wal status: the window, gaps within and between timelines, missing histori
   renameSync(objectPath(second), `${objectPath(second)}.away`);
   const two = (segments.at(-1) ?? '').replace('00000001', '00000002');
   const later = following(two, 2n);
-  mkdirSync(dirname(objectPath(later)), { recursive: true });
-  cpSync(objectPath(third), objectPath(later));
+  const repository = await openRepository(
+    openLocalStorage(join(archive.home, 'repository')),
+    encryption({ key: rawKey }),
+    join(archive.home, 'other-state'),
+  );
+  const plain = { sealing: await repository.writeKey(), compression: { method: 'none', level: 0 } } as const;
+  await putWal(repository, archive.systemId, later, Buffer.alloc(mib, 1), plain);
   const broken = await status();
   assert.equal(broken.code, 14);
   assert.deepEqual(broken.found.systems[0]?.gaps, [{ first: second, last: second, segments: 1 }]);
   assert.deepEqual(broken.found.systems[0]?.missingHistories, ['00000002.history']);
   assert.match(broken.text, /GAP: .*\n +MISSING: 00000002\.history/);
   renameSync(`${objectPath(second)}.away`, objectPath(second));
-  const repository = await openRepository(
-    openLocalStorage(join(archive.home, 'repository')),
-    encryption({ key: rawKey }),
-    join(archive.home, 'other-state'),
-  );
   const switchLsn = formatLsn(segmentNumber(following(two), mib) * BigInt(mib) + 40n);
-  await putWal(repository, archive.systemId, '00000002.history', Buffer.from(`1\t${switchLsn}\tno reason\n`), {
-    sealing: await repository.writeKey(),
-    compression: { method: 'none', level: 0 },
-  });
+  const history = Buffer.from(`1\t${switchLsn}\tno reason\n`);
+  await putWal(repository, archive.systemId, '00000002.history', history, plain);
   const atSwitch = await status();
   assert.deepEqual(
     atSwitch.found.systems[0]?.gaps,

@@ -183,7 +183,7 @@ function commandsFor({ lab, ids }: Home): Command[] {
     { line: 'pitr --to latest --data-dir data-recovered' },
     { line: 'create-restore-point here' },
     { line: `wal push ${join(lab.server.dataDir, 'pg_wal', segment)}` },
-    { line: `wal fetch ${segment} seg-fetched`, codes: [1, 126, 127, 128] },
+    { line: `wal fetch ${segment} seg-fetched`, codes: [1, 126, 127, 128, 200] },
     { line: 'wal status' },
     { line: 'wal stream --interval 0.5s', endAfterMs: 4000 },
     { line: 'validate' },

@@ -2,9 +2,9 @@
  * A base backup is worth something only with the WAL from its start to its stop. Before one is taken the
  * repository must have WAL of its cluster; before one is recorded every segment of it must be there and open.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { pause } from '../../lib/pause.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
 import type { DataKey } from '../../repository/box/crypto.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -44,11 +44,7 @@ export async function requireWal(
     message: `waiting for the first WAL of cluster ${systemId} in the repository`,
   });
   await nudge();
-  for (
-    const giveUpAt = performance.now() + timeoutMs;
-    performance.now() < giveUpAt;
-    await sleep(500, undefined, { signal: context.signal })
-  ) {
+  for (const giveUpAt = performance.now() + timeoutMs; performance.now() < giveUpAt; await pause(500, context.signal)) {
     if (await hasAny()) return;
   }
   throw new LifeboatError(
@@ -138,7 +134,7 @@ async function awaitWal(
       if (!(error instanceof NotFoundError)) throw error;
       if (performance.now() > giveUpAt) throw notThere(name, facts, timeoutMs);
       context.emit({ type: 'debug', component: 'base', message: `waiting for WAL segment ${name}` });
-      await sleep(500, undefined, { signal: context.signal });
+      await pause(500, context.signal);
     }
   }
 }

@@ -4,11 +4,11 @@
  * that follow are fetched along into the state folder, side by side, for the calls to come.
  */
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadedConfig } from '../../config/load.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
 import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { pause } from '../../lib/pause.ts';
 import type { Repository } from '../../repository/repository.ts';
 import {
   listHistories,
@@ -70,7 +70,7 @@ export async function walFetch(
         type: 'step',
         message: `${messageOf(error)}; a standby waits: trying again in ${pauseMs / 1000} s`,
       });
-      await sleep(pauseMs, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
+      await pause(pauseMs, context.signal);
     }
   }
 }
@@ -87,7 +87,7 @@ async function fetchSettled(
     } catch (error) {
       if (!(error instanceof GapError)) throw error;
       context.emit({ type: 'debug', message: `${error.message}; looking again` });
-      await sleep(pauseMs, undefined, { signal: context.signal }).catch(() => context.signal.throwIfAborted());
+      await pause(pauseMs, context.signal);
     }
   }
   return fetchOnce(loaded, request, context);

@@ -5,9 +5,9 @@
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { uptime } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError } from '../../lib/errors.ts';
 import { ownIdentity } from '../../lib/process-identity.ts';
+import { pause } from '../../lib/pause.ts';
 import { StorageError, type Storage } from '../../storage/storage.ts';
 import { encodeRecord, lastAct, Lease, leaseObject, type LeaseTimes } from './lease.ts';
 import { keepMarksMs, listLeases, lockedError, markBroken, type LeaseScope, type ListedLease } from './record.ts';
@@ -129,12 +129,4 @@ async function liveRivals(storage: Storage, lease: Lease, options: LeaseOptions)
   const old = marks.filter(({ modifiedMs }) => modifiedMs < oldestKept).map(({ key }) => key);
   if (old.length > 0) await storage.remove(old);
   return live;
-}
-
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await sleep(ms, undefined, signal === undefined ? {} : { signal });
-  } catch (error) {
-    throw signal?.reason instanceof Error ? signal.reason : error;
-  }
 }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { pause } from '../../lib/pause.ts';
 import { answerMs } from './protocol.ts';
 import type { RedisConnection } from './connection.ts';
 import { isRefusal } from './errors.ts';
@@ -80,7 +81,7 @@ async function startWhenFree(
       return;
     } catch (error) {
       if (!/in progress|can't (BGSAVE|execute)/i.test(messageOf(error))) throw error;
-      await sleep(100, undefined, { signal: context.signal });
+      await pause(100, context.signal);
     }
   }
 }
