@@ -16,7 +16,7 @@ export const manual: Manual = {
     'With --schedules the configuration file gets schedules, if there are none: database at 02:00, files at 02:30, ' +
       'Redis at 03:00 and, where base is configured, a base backup each Sunday at 01:00, only for what is there; ' +
       'cleanup at 04:00, validate --quick at 06:00, validate each Sunday at 07:00, a drill on the first of the month ' +
-      "at 08:00; in this host's time zone. What runs them: lifeboat-schedule(1), print and install.",
+      "at 08:00; in this host's time zone. What runs them: lifeboat-daemon(1), or what lifeboat schedule print writes.",
     'Without encryption whoever can write to the repository can make backups that are whole. They are signed by this ' +
       'host, and other hosts restore roles and grants of them only if they list the public key that is printed in ' +
       'encryption.trustedKeys.',

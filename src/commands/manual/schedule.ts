@@ -74,5 +74,11 @@ export const manual: Manual = {
     window: 'drill-pitr: no moment can be recovered',
     stale: 'status: unhealthy',
   },
-  seeAlso: ['lifeboat-repository(7)', 'lifeboat-backup(1)', 'lifeboat-validate(1)', 'lifeboat-status(1)'],
+  seeAlso: [
+    'lifeboat-daemon(1)',
+    'lifeboat-repository(7)',
+    'lifeboat-backup(1)',
+    'lifeboat-validate(1)',
+    'lifeboat-status(1)',
+  ],
 };
