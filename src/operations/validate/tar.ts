@@ -61,7 +61,7 @@ export async function walkTar(
 
 async function checkContent(entry: CatalogEntry, cursor: TarCursor): Promise<void> {
   const sha256 = createHash('sha256');
-  const map = entry.map === undefined ? Buffer.alloc(0) : encodeSparseMap(entry.map);
+  const map = encodeSparseMap(entry.map);
   const isMapped = map.equals(await cursor.read(map.length));
   sha256.update(map);
   for await (const piece of cursor.pieces(entry.size - map.length)) sha256.update(piece);

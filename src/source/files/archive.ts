@@ -136,20 +136,17 @@ async function* writeBigFile(
   }
   try {
     const map = await mapOf(parts, opened);
-    const mapped = map === undefined ? undefined : encodeSparseMap(map);
+    const mapped = encodeSparseMap(map);
     const content = map === undefined ? Number(opened.stat.size) : dataBytes(map);
-    const size = (mapped?.length ?? 0) + content;
+    const size = mapped.length + content;
     const member = {
       ...memberOf(parts, entry, opened.stat, size),
       ...(map === undefined ? {} : { length: map.length }),
     };
     const header = encodeTarHeader(member);
     yield* out.add(header);
-    const sha256 = createHash('sha256');
-    if (mapped !== undefined) {
-      sha256.update(mapped);
-      yield* out.add(mapped);
-    }
+    const sha256 = createHash('sha256').update(mapped);
+    yield* out.add(mapped);
     const read = yield* map === undefined && size <= pieceBytes / 4
       ? readGathered(opened.fd, size, sha256, out)
       : readPieces(parts.signal, opened.fd, map?.data ?? [{ start: 0, end: size }], sha256, out);

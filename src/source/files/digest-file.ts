@@ -23,7 +23,7 @@ export async function digestFile(
   signal: AbortSignal,
 ): Promise<FileDigest> {
   const sha256 = createHash('sha256');
-  const head = map === undefined ? Buffer.alloc(0) : encodeSparseMap(map);
+  const head = encodeSparseMap(map);
   sha256.update(head);
   let bytes = head.length;
   for (const stretch of map?.data ?? [{ start: 0, end: Infinity }]) {

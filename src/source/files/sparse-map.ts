@@ -22,8 +22,12 @@ export interface SparseMap {
 /** More stretches than this are never recorded: neighbours become one. */
 export const maxStretches = 4096;
 
-/** The map as it stands in front of the data: decimal numbers in a line each, filled up to a whole block. */
-export function encodeSparseMap(map: SparseMap): Buffer {
+/**
+ * The map as it stands in front of the data: decimal numbers in a line each, filled up to a whole block; nothing where
+ * there is none.
+ */
+export function encodeSparseMap(map: SparseMap | undefined): Buffer {
+  if (map === undefined) return Buffer.alloc(0);
   // An end behind the last data is told by an empty stretch.
   const isOpen = (map.data.at(-1)?.end ?? 0) < map.length;
   const stretches = isOpen ? [...map.data, { start: map.length, end: map.length }] : map.data;
