@@ -50,9 +50,13 @@ export function sandboxed(spec: ToolSpec, reach: SandboxReach, settings: Sandbox
   };
 }
 
-/** A passwd file in which only this user has a name. */
+/**
+ * A passwd file in which only this user has a name, and root, where the user is not us: a server asks who we are that
+ * connect to it.
+ */
 export function passwdText({ uid, gid }: Owner): string {
-  return `lifeboat:x:${uid}:${gid}:throwaway:/tmp:/usr/sbin/nologin\n`;
+  const user = `lifeboat:x:${uid}:${gid}:throwaway:/tmp:/usr/sbin/nologin\n`;
+  return uid === 0 ? user : `${user}root:x:0:0::/:/usr/sbin/nologin\n`;
 }
 
 function namespaces({ isOnNetwork = false }: SandboxReach, { owner, canDisableNesting }: SandboxSettings): string[] {

@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
+import type { PostgresUrl } from '../../src/config/postgres-url.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load.ts';
 import { openArtifacts } from '../../src/repository/packs/artifact-reader.ts';
 import type { AuditResult } from '../../src/operations/audit/audit.ts';
@@ -202,8 +203,27 @@ describe('a recovery to a random moment', () => {
     },
   );
 
+  /**
+   * Code in the recovered server, and so any process of its uid, comes to its socket; no role of its takes it in.
+   * The second program shows that the first one came as far as the server.
+   */
+  async function comeIn(url: PostgresUrl, isolation: 'auto' | 'none'): Promise<void> {
+    await withConnection(url, {}, async (connection) => {
+      const [row] = await connection.query('SHOW unix_socket_directories');
+      const psql = `${server.binDir}/psql -X -w -h ${row?.['unix_socket_directories'] ?? ''} -U postgres postgres`;
+      const copy = async (program: string): Promise<unknown> =>
+        connection.query(`COPY (SELECT 1) TO PROGRAM '${program} >/dev/null 2>&1'`);
+      await assert.rejects(copy(`${psql} -c "SELECT 1"`), /program .* failed/, isolation);
+      await copy(`${psql} -c "SELECT 1" 2>&1 | grep -q "Peer authentication failed"`);
+    });
+  }
+
   /** The rows of w while a cluster is held at a moment, and what proofs for others say of it. */
-  async function held(at: string, others: readonly WalMoment[]): Promise<{ rows: number[]; proofs: string[] }> {
+  async function held(
+    at: string,
+    others: readonly WalMoment[],
+    isolation: 'auto' | 'none' = 'auto',
+  ): Promise<{ rows: number[]; proofs: string[] }> {
     return withRepository(loaded, context, async (repository) => {
       const { manifest, component, facts, inventory, run, place } = await planPitr(
         loaded,
@@ -221,10 +241,21 @@ describe('a recovery to a random moment', () => {
         recovery_target_timeline: String(run.timeline),
       };
       return withRecovered(
-        { config: loaded.config, repository, reader, facts, inventory, run, place, target, walBytes: 0 },
+        {
+          config: { drill: { ...loaded.config.drill, isolation } },
+          repository,
+          reader,
+          facts,
+          inventory,
+          run,
+          place,
+          target,
+          walBytes: 0,
+        },
         new DrillRecord(),
         context,
         async ({ url }) => {
+          await comeIn(url, isolation);
           const found = await withConnection(url, {}, async (connection) =>
             connection.query('SELECT n FROM public.w ORDER BY n'),
           );
@@ -276,7 +307,7 @@ describe('a recovery to a random moment', () => {
     assert.match(early.proofs[0] ?? '', /did not stop where it should: the last transaction that was replayed/);
     assert.match(early.proofs[1] ?? '', /transaction \d+, committed at .*, is not there/);
     const lastUs = parseTime(time(18));
-    const late = await held(time(18), [
+    const others = [
       moment,
       { ...moment, lastUs, rowsBefore: [], rowsAfter: [] },
       { ...moment, lastUs, before: [], after: [] },
@@ -288,7 +319,8 @@ describe('a recovery to a random moment', () => {
         rowsBefore: moment.rowsAfter.map((row) => ({ ...row, offset: 9999 })),
         rowsAfter: [],
       },
-    ]);
+    ];
+    const late = await held(time(18), others, 'none');
     assert.deepEqual(late.rows, upTo(18));
     assert.match(late.proofs[0] ?? '', /did not stop where it should: the last transaction that was replayed/);
     assert.match(late.proofs[1] ?? '', /transaction \d+, committed only at .*, is there/);

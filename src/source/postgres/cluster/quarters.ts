@@ -20,7 +20,7 @@ export interface Quarters {
   /** Writes a file that the server's user may read, and nobody else; its path. */
   write(name: string, text: string): Promise<string>;
   /** Writes its configuration; arguments for the server. */
-  configure(settings: Readonly<Record<string, string>>, access: string): Promise<string[]>;
+  configure(settings: Readonly<Record<string, string>>, access: ServerAccess): Promise<string[]>;
   /** Makes the socket reachable; once the server listens. */
   reachSocket(): Promise<void>;
 }
@@ -35,6 +35,14 @@ export interface QuartersSettings {
   readonly writable: readonly string[];
   /** What its programs may read besides. */
   readonly readable?: readonly string[];
+}
+
+/** Who may connect. */
+export interface ServerAccess {
+  /** Contents of pg_hba.conf. */
+  readonly hba: string;
+  /** Contents of pg_ident.conf. */
+  readonly ident: string;
 }
 
 /** Divides an empty folder of ours. */
@@ -55,8 +63,8 @@ export async function makeQuarters(
     run,
     reach: { home: folder, writable: [run, ...writable], readable: [conf, ...readable] },
     write,
-    configure: async (settings, access) => {
-      const files = { hba_file: await write('hba.conf', access), ident_file: await write('ident.conf', '') };
+    configure: async (settings, { hba, ident }) => {
+      const files = { hba_file: await write('hba.conf', hba), ident_file: await write('ident.conf', ident) };
       return ['-c', `config_file=${await write('postgresql.conf', linesOf({ ...settings, ...files }))}`];
     },
     reachSocket: async () => reachSocket(run, folder),

@@ -9,6 +9,7 @@ import type { RunContext } from '../../../lib/events.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { withConnection } from '../server/connection.ts';
 import type { Quarters } from './quarters.ts';
+import { peerAccess } from './peer-access.ts';
 import { readAllTables } from './read-all.ts';
 import { failureOf, isReady, replayedTo, stopOf } from './recovery-log.ts';
 import { startLasting, startThrowaway, type RecoveryProcess } from './recovery-process.ts';
@@ -63,7 +64,8 @@ export interface RecoveringServer {
 
 export async function startRecovery(options: RecoveryOptions): Promise<RecoveringServer> {
   const { quarters, programs, dataDir, isThrowaway } = options;
-  const config = await quarters.configure(recoverySettings({ ...options, run: quarters.run }), 'local all all trust\n');
+  const access = peerAccess(options.facts.superuser, quarters.isolation, !isThrowaway);
+  const config = await quarters.configure(recoverySettings({ ...options, run: quarters.run }), access);
   const args = ['-D', dataDir, ...config];
   const start = isThrowaway ? startThrowaway : startLasting;
   return new Server(await start(join(programs, 'postgres'), args, quarters), options);

@@ -193,7 +193,7 @@ async function start(
 ): Promise<IsolatedProgram> {
   // Restored roles have nothing to do here, whatever their passwords.
   const roles = [admin, maker, filler].map(({ role }) => role).join(',');
-  const config = await quarters.configure(settings(quarters), `local all ${roles} scram-sha-256\n`);
+  const config = await quarters.configure(settings(quarters), { hba: `local all ${roles} scram-sha-256\n`, ident: '' });
   let log = '';
   // Not ended by the signal of the run: SIGTERM would wait for every session. Its scope ends it.
   const spec = {
