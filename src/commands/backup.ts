@@ -24,6 +24,7 @@ interface Flags {
   readonly ifRunning: BackupRequest['ifRunning'];
   readonly timeout?: number;
   readonly maxSize?: number;
+  readonly acceptNewSystem?: boolean;
   readonly dryRun?: boolean;
 }
 
@@ -41,6 +42,7 @@ export function declare(command: Command, session: Session): void {
     )
     .option('--timeout <duration>', 'end the backup if it takes longer, such as 6h (default: no limit)', timeSpan(1000))
     .option('--max-size <size>', 'refuse a backup that would store more, such as 20GB', size)
+    .option('--accept-new-system', "take this PostgreSQL although the target's was another cluster")
     .addOption(dryRunFlag())
     .action(async (given: readonly ('full' | ComponentName)[] | undefined, flags: Flags) => {
       const components = new Set(given);
@@ -51,6 +53,7 @@ export function declare(command: Command, session: Session): void {
         tags: flags.tag,
         ifRunning: flags.ifRunning,
         timeoutMs: flags.timeout,
+        acceptNewSystem: flags.acceptNewSystem,
         dryRun: flags.dryRun,
       };
       await session.perform({

@@ -3,7 +3,7 @@
  * manifest, which is the commit point: before it nothing is visible, after it the backup exists.
  */
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError } from '../../lib/errors.ts';
+import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { abortAfter } from '../../lib/long-timer.ts';
 import { acquireLease } from '../../repository/leases/acquire.ts';
@@ -14,6 +14,7 @@ import type { SourceInfo } from '../../source/source.ts';
 import { audited } from '../audit/audited.ts';
 import { refuseTooMany } from './limit.ts';
 import { requireWal } from './base-wal.ts';
+import { expectCluster } from './expected-cluster.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, repositoryLocation, withRepository } from '../open-repository.ts';
 import { findAncestry, type Ancestry } from './parents.ts';
@@ -56,8 +57,14 @@ async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context:
     if (typeof lease === 'string') return { outcome: 'skipped', target: plan.target, reason: lease };
     await using _ = lease;
     await refuseTooMany(repository.storage, lease, loaded.config.maxConcurrentBackups);
+    const remember = await expectClusterOf(plan, repository);
     await requireWalOf(plan, repository, working);
-    return await runBackup({ plan, repository, key, ancestry, lease, warnings }, working);
+    const result = await runBackup({ plan, repository, key, ancestry, lease, warnings }, working);
+    // The backup exists: what goes wrong from here on is a warning.
+    await remember?.().catch((error: unknown) =>
+      watched.emit({ type: 'warning', message: `this backup's cluster is not remembered: ${messageOf(error)}` }),
+    );
+    return result;
   });
 }
 
@@ -92,6 +99,19 @@ function refuseFatal({ infos }: BackupPlan): void {
     hint: first.hint,
     state: 'no backup was made',
   });
+}
+
+/** A server that does not say whose it is passes: it cannot be told. */
+async function expectClusterOf(
+  { infos, loaded, request, target }: BackupPlan,
+  repository: Repository,
+): Promise<(() => Promise<void>) | undefined> {
+  const systemId = [...infos.values()]
+    .map(({ identity }) => identity['systemIdentifier'])
+    .find((id) => id !== undefined);
+  if (systemId === undefined) return undefined;
+  const { stateDir } = loaded.config;
+  return expectCluster(repository, { stateDir, target, systemId, accept: request.acceptNewSystem === true });
 }
 
 /** Before the hours that a base backup may take. */

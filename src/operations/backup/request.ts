@@ -15,6 +15,8 @@ export interface BackupRequest {
   readonly ifRunning: { readonly action: 'fail' | 'skip' } | { readonly action: 'wait'; readonly waitMs: number };
   /** For the whole backup; undefined: none. */
   readonly timeoutMs?: number | undefined;
+  /** From now on this target's PostgreSQL is another cluster. */
+  readonly acceptNewSystem?: boolean | undefined;
   /** Only say what would be done. */
   readonly dryRun: boolean;
 }

@@ -60,6 +60,8 @@ async function saveAll(loaded: LoadedConfig, journal: Journal, context: RunConte
           label: `before the emergency restore of ${plan.id}`,
           tags: [safetyTag],
           ifRunning: { action: 'wait', waitMs: 600_000 },
+          // It is to be replaced, so it is meant.
+          acceptNewSystem: true,
           dryRun: false,
         },
         context,

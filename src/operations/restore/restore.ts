@@ -160,7 +160,7 @@ export async function saveWhatIsReplaced(
   try {
     const label = `before the restore of ${id}`;
     const ifRunning = { action: 'wait', waitMs: 600_000 } as const;
-    const wanted = { target, components, label, tags: [safetyTag], ifRunning, dryRun: false };
+    const wanted = { target, components, label, tags: [safetyTag], ifRunning, acceptNewSystem: true, dryRun: false };
     const result = await backup(loaded, wanted, context);
     return result.outcome === 'done' ? result.id : undefined;
   } catch (error) {
