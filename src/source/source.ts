@@ -33,12 +33,36 @@ export interface Problem {
  * How an artifact's bytes come.
  * - tool: `run` starts a program with the given file descriptor as its standard output (a FIFO's write
  *   end) and resolves once the program runs; the caller then closes its own copy of the descriptor.
+ * - pipe: a program runs already, and fills a pipe; it waits while nobody reads it.
  * - stream: buffers from our own code; it must throw if anything behind it failed. Buffers may be reused
  *   by the producer once the next one is asked for.
  */
 export type ArtifactBody =
   | { readonly from: 'tool'; readonly run: (stdoutFd: number, signal: AbortSignal) => Promise<ToolProcess> }
+  | { readonly from: 'pipe'; readonly open: (signal: AbortSignal) => OpenPipe }
   | { readonly from: 'stream'; readonly stream: AsyncIterable<Uint8Array> };
+
+/** A pipe to be read from now on, by one reader; aborting the signal that it was opened with ends the program. */
+export interface OpenPipe {
+  /** What comes before all that is read from the pipe. */
+  readonly head: Uint8Array;
+  /** For blocking reads, until `release`. */
+  readonly readFd: number;
+  /**
+   * The pipe carries more than this artifact, which ends with a run of frames (lib/frame-run.ts); without them it ends
+   * with the pipe.
+   */
+  readonly frames?: {
+    /** The first bytes of the run. */
+    readonly begin: Uint8Array;
+    /** What has been read of the pipe already. */
+    readonly read: Uint8Array;
+  };
+  /** Settles once the program has ended and been checked. With `frames` that may be long after this artifact's end. */
+  readonly done: Promise<void>;
+  /** To be called once nobody reads from `readFd` any more, with what was read beyond the end of the frames. */
+  release(surplus: Uint8Array): void;
+}
 
 /** A running program: `done` settles once it has ended and been checked; it rejects if it failed. */
 export interface ToolProcess {
@@ -95,6 +119,15 @@ export interface Source {
    * what went wrong if the dump or a body failed.
    */
   facts(): Promise<ComponentFacts>;
+}
+
+/** The source let go of what it held, since others waited for it: all of the dump is void, and may be begun anew. */
+export class GaveWayError extends LifeboatError {
+  override readonly name = 'GaveWayError';
+
+  constructor(message: string, details: { readonly hint: string }) {
+    super('source', message, { ...details, retryable: true });
+  }
 }
 
 /** What a source says that is asked for the facts of a dump which did not come to its end. */

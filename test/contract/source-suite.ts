@@ -10,6 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runTool } from '../../src/lib/exec.ts';
 import type { Artifact, ArtifactBody, Source } from '../../src/source/source.ts';
+import { readPipe } from '../helpers/source/read-pipe.ts';
 
 /** A source under test. */
 export interface SourceCase {
@@ -83,7 +84,7 @@ export function sourceContract(name: string, subject: SourceCase): void {
       const { source, strike, end } = await subject.dying(scratchDir);
       await assert.rejects(async () => {
         for await (const { body } of source.dump({ ...quiet(), emit: strike })) {
-          await (body.from === 'tool' ? stuck(body, quiet().signal, strike) : drain(body, quiet().signal));
+          await (body.from === 'stream' ? drain(body, quiet().signal) : stuck(body, quiet().signal, strike));
         }
       });
       await assert.rejects(source.facts());
@@ -103,7 +104,7 @@ export function sourceContract(name: string, subject: SourceCase): void {
           for await (const artifact of source.dump({ signal: stop.signal, emit: () => {} })) {
             held.push(artifact);
             const { body } = artifact;
-            await (body.from === 'tool' ? stuck(body, stop.signal, abort) : readOne(body.stream, abort));
+            await (body.from === 'stream' ? readOne(body.stream, abort) : stuck(body, stop.signal, abort));
           }
           assert.fail(`all of ${held.map(({ name: each }) => each).join()} was read`);
         };
@@ -132,8 +133,8 @@ function quiet(): { readonly signal: AbortSignal; readonly emit: () => void } {
 
 /** Reads a body to its end. */
 async function drain(body: ArtifactBody, signal: AbortSignal): Promise<void> {
-  if (body.from === 'stream') {
-    for await (const _ of body.stream);
+  if (body.from !== 'tool') {
+    for await (const _ of body.from === 'pipe' ? readPipe(body.open(signal)) : body.stream);
     return;
   }
   const nowhere = openSync('/dev/null', 'w');
@@ -144,6 +145,21 @@ async function drain(body: ArtifactBody, signal: AbortSignal): Promise<void> {
 
 /** Runs a program whose output nobody reads; `meanwhile` once it runs. */
 async function stuck(
+  body: Exclude<ArtifactBody, { from: 'stream' }>,
+  signal: AbortSignal,
+  meanwhile: () => void,
+): Promise<void> {
+  if (body.from === 'tool') return stuckTool(body, signal, meanwhile);
+  const pipe = body.open(signal);
+  try {
+    meanwhile();
+    await pipe.done;
+  } finally {
+    pipe.release(new Uint8Array(0));
+  }
+}
+
+async function stuckTool(
   { run }: Extract<ArtifactBody, { from: 'tool' }>,
   signal: AbortSignal,
   meanwhile: () => void,

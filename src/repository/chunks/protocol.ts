@@ -10,6 +10,10 @@ export const slabsPerStream = 3;
 /** To the thread: read what comes out of `fd`, and cut it. */
 export interface ReadJob extends CutOptions {
   readonly fd: number;
+  /** Comes before what is read; less than slabBytes. */
+  readonly head: Uint8Array;
+  /** The stream ends with a run of frames instead of the pipe; see OpenPipe in source.ts. */
+  readonly frames: { readonly begin: Uint8Array; readonly read: Uint8Array } | undefined;
   readonly slabs: readonly SharedArrayBuffer[];
   /** One Int32 a slab: slabFree or slabTaken; then one that is 1 when the stream is given up. */
   readonly states: SharedArrayBuffer;
@@ -17,7 +21,17 @@ export interface ReadJob extends CutOptions {
   readonly counter: SharedArrayBuffer;
 }
 
-/** From the thread. `places`: begin and end of each chunk that ends in the slab, one after the other. */
+/**
+ * From the thread. `places`: begin and end of each chunk that ends in the slab, one after the other; `surplus`: what
+ * was read beyond the end of the frames.
+ */
 export type WorkerMessage =
-  | { readonly type: 'slab'; readonly slab: number; readonly places: readonly number[]; readonly isLast: boolean }
-  | { readonly type: 'failed'; readonly message: string };
+  | {
+      readonly type: 'slab';
+      readonly slab: number;
+      readonly places: readonly number[];
+      readonly isLast: boolean;
+      readonly surplus: Uint8Array;
+    }
+  /** `brokeOff`: the pipe ended before the artifact did. */
+  | { readonly type: 'failed'; readonly message: string; readonly brokeOff: boolean };

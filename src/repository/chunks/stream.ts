@@ -6,7 +6,7 @@ import { closeSync } from 'node:fs';
 import { LifeboatError } from '../../lib/errors.ts';
 import { openFifo } from '../../lib/fifo.ts';
 import { startThread } from '../../lib/thread.ts';
-import type { ArtifactBody } from '../../source/source.ts';
+import type { ArtifactBody, OpenPipe } from '../../source/source.ts';
 import { withHangAlarm, type HangOptions } from './hang-alarm.ts';
 import { Inbox } from './inbox.ts';
 import { slabBytes, slabFree, slabsPerStream, type ReadJob } from './protocol.ts';
@@ -56,6 +56,8 @@ class ChunkThread {
   readonly #slabs = Array.from({ length: slabsPerStream }, newSlab);
   readonly #states = new SharedArrayBuffer(4 * (slabsPerStream + 1));
   readonly #counter = new SharedArrayBuffer(8);
+  /** From its job until its last message. */
+  #isReading = false;
 
   constructor() {
     this.#worker.unref();
@@ -69,41 +71,43 @@ class ChunkThread {
     await this.#worker.terminate();
   }
 
-  async *cut(body: Extract<ArtifactBody, { from: 'tool' }>, options: ChunkingOptions): AsyncGenerator<Slab> {
+  async *cut(body: Exclude<ArtifactBody, { from: 'stream' }>, options: ChunkingOptions): AsyncGenerator<Slab> {
     const ending = new AbortController();
-    const { readFd, writeFd } = await openFifo();
+    const signal = AbortSignal.any([options.signal, ending.signal]);
     this.#worker.ref();
-    let running: { readonly done: Promise<void> } | undefined;
-    let reading = false;
+    let pipe: OpenPipe | undefined;
     try {
-      try {
-        running = await body.run(writeFd, AbortSignal.any([options.signal, ending.signal]));
-        running.done.catch(() => {});
-      } finally {
-        closeSync(writeFd);
-      }
-      new Int32Array(this.#states).fill(0);
-      reading = true;
-      this.#worker.postMessage({
-        fd: readFd,
-        slabs: this.#slabs,
-        states: this.#states,
-        counter: this.#counter,
-        gear: options.gear,
-        sizes: options.sizes,
-      } satisfies ReadJob);
-      yield* this.#slabsFrom(options);
-      reading = false;
-      await running.done;
+      pipe = body.from === 'pipe' ? body.open(signal) : await pipeOf(body, signal);
+      pipe.done.catch(() => {});
+      this.#begin(pipe, options);
+      const surplus = yield* this.#slabsFrom(pipe, options);
+      if (pipe.frames === undefined) await pipe.done;
+      pipe.release(surplus);
+      pipe = undefined;
     } finally {
       // Ends the program if we are leaving early; its end closes the FIFO and so frees the thread.
       ending.abort(new LifeboatError('source', 'the stream was given up'));
-      await running?.done.catch(() => {});
+      await pipe?.done.catch(() => {});
       // The descriptor must not be closed (and its number reused) under the thread's hands.
-      if (reading) await this.#untilThreadStops();
+      if (this.#isReading) await this.#untilThreadStops();
       this.#worker.unref();
-      closeSync(readFd);
+      pipe?.release(new Uint8Array(0));
     }
+  }
+
+  #begin({ readFd, head, frames }: OpenPipe, { gear, sizes }: ChunkingOptions): void {
+    new Int32Array(this.#states).fill(0);
+    this.#isReading = true;
+    this.#worker.postMessage({
+      fd: readFd,
+      head,
+      frames,
+      slabs: this.#slabs,
+      states: this.#states,
+      counter: this.#counter,
+      gear,
+      sizes,
+    } satisfies ReadJob);
   }
 
   /** Takes the messages that it still sends, so that the next stream finds none of them. */
@@ -119,29 +123,53 @@ class ChunkThread {
         () => true,
         () => false,
       );
-      if (!isAlive) return;
       const message = this.#inbox.take();
-      if (message?.type === 'failed' || message?.isLast === true) return;
+      if (isAlive && message?.type !== 'failed' && message?.isLast !== true) continue;
+      this.#isReading = false;
+      return;
     }
   }
 
-  async *#slabsFrom(options: ChunkingOptions): AsyncGenerator<Slab> {
+  /** Returns what was read beyond the end. */
+  async *#slabsFrom({ done }: OpenPipe, options: ChunkingOptions): AsyncGenerator<Slab, Uint8Array> {
     const states = new Int32Array(this.#states);
     const counter = new BigInt64Array(this.#counter);
     // Silence of a thread that waits for a slab of ours is not the producer's.
     const progress = (): string =>
       `${Atomics.load(counter, 0)} ${states.subarray(0, slabsPerStream).every((state) => state !== slabFree)}`;
+    let surplus: Uint8Array = new Uint8Array(0);
     for (let isLast = false; !isLast;) {
       await withHangAlarm(this.#inbox.ready(), options, progress);
       const message = this.#inbox.take();
       if (message === undefined) continue;
-      if (message.type === 'failed') throw new LifeboatError('source', `cannot read the stream: ${message.message}`);
-      ({ isLast } = message);
+      this.#isReading = message.type === 'slab' && !message.isLast;
+      if (message.type === 'failed') {
+        // What the program died of is why.
+        if (message.brokeOff) await withHangAlarm(done, options, () => '');
+        throw new LifeboatError('source', `cannot read the stream: ${message.message}`);
+      }
+      ({ isLast, surplus } = message);
       yield slabOf(Buffer.from(this.#slabs[message.slab] as SharedArrayBuffer), message.places, options.idKey, () => {
         Atomics.store(states, message.slab, slabFree);
         Atomics.notify(states, message.slab);
       });
     }
+    return surplus;
+  }
+}
+
+/** Starts a program on a FIFO of its own. */
+async function pipeOf({ run }: Extract<ArtifactBody, { from: 'tool' }>, signal: AbortSignal): Promise<OpenPipe> {
+  const { readFd, writeFd } = await openFifo();
+  const release = (): void => closeSync(readFd);
+  try {
+    const { done } = await run(writeFd, signal);
+    return { head: new Uint8Array(0), readFd, done, release };
+  } catch (error) {
+    release();
+    throw error;
+  } finally {
+    closeSync(writeFd);
   }
 }
 

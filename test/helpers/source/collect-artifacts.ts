@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { LifeboatEvent, RunContext } from '../../../src/lib/events.ts';
 import type { Artifact, ComponentFacts, Source } from '../../../src/source/source.ts';
+import { readPipe } from './read-pipe.ts';
 
 export interface Collected {
   /** In the order in which the source gave them. */
@@ -68,7 +69,11 @@ async function writeArtifact(
 ): Promise<void> {
   await options.before?.(artifact);
   const path = join(folder, artifact.name);
-  if (artifact.body.from === 'stream') return pipeline(Readable.from(artifact.body.stream), createWriteStream(path));
+  if (artifact.body.from !== 'tool') {
+    const { body } = artifact;
+    const stream = body.from === 'stream' ? body.stream : readPipe(body.open(signal));
+    return pipeline(Readable.from(stream), createWriteStream(path));
+  }
   const file = await open(path, 'w');
   try {
     const tool = await artifact.body.run(file.fd, signal);
