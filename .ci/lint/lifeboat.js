@@ -35,7 +35,7 @@ const rooms = new Map(
   Object.entries({
     storage: ['.', ['local', 's3'], 'open.ts'],
     source: ['.', ['files', 'postgres', 'redis']],
-    'source/postgres': ['wal', 'server', 'facts', 'dump', 'base', 'cluster', 'restore'],
+    'source/postgres': ['wal', 'archive', 'server', 'facts', 'dump', 'base', 'cluster', 'restore'],
     'source/redis': ['rdb', '.'],
     repository: [
       '.',

@@ -13,7 +13,8 @@ import { fingerprintTables } from '../../src/source/postgres/facts/fingerprint.t
 import { postgresSource } from '../../src/source/postgres/dump/source.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { readLargeObjects } from '../../src/source/postgres/facts/database-facts.ts';
-import { type TocEntry, checkParts, readToc } from '../../src/source/postgres/restore/toc.ts';
+import type { TocEntry } from '../../src/source/postgres/archive/format.ts';
+import { checkParts, readToc } from '../../src/source/postgres/restore/toc.ts';
 import { type CollectOptions, type Collected, collectArtifacts } from '../helpers/source/collect-artifacts.ts';
 import { assertSameText, comparableDump } from '../helpers/source/dump-text.ts';
 import { type TestPostgres, startPostgres } from '../helpers/servers/postgres.ts';

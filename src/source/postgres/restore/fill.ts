@@ -18,7 +18,8 @@ import {
   retryEntries,
   splitArchive,
 } from './schema.ts';
-import { type TocEntry, readToc } from './toc.ts';
+import type { TocEntry } from '../archive/format.ts';
+import { readToc } from './toc.ts';
 import { chooseEntries } from './select-entries.ts';
 import type { Selection } from './table-patterns.ts';
 import { helpedNote, tryAgain } from './second-try.ts';

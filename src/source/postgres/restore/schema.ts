@@ -12,7 +12,7 @@ import type { RunContext } from '../../../lib/events.ts';
 import { rewriteFile } from '../../../lib/held-files.ts';
 import { type RestoreIssue, restoreFailure } from './issues.ts';
 import { type RestoreTarget, judge, startRestore } from './pg-restore.ts';
-import type { TocEntry } from './toc.ts';
+import type { TocEntry } from '../archive/format.ts';
 
 /** The schema archive on disk. */
 export interface SchemaArchive {

@@ -5,7 +5,7 @@
  * not chosen is left out, and so is a partition's tie to a parent that is not chosen.
  */
 import { LifeboatError } from '../../../lib/errors.ts';
-import type { TocEntry } from './toc.ts';
+import type { TocEntry } from '../archive/format.ts';
 import { chosenBy, type TablePattern } from './table-patterns.ts';
 
 export interface ChosenEntries {

@@ -5,7 +5,7 @@ import { suffixedName } from '../../../../../src/source/postgres/restore/names.t
 import { chooseEntries } from '../../../../../src/source/postgres/restore/select-entries.ts';
 import { chosenBy, parsePattern, parseSelection } from '../../../../../src/source/postgres/restore/table-patterns.ts';
 import { readIdentifier, splitStatements } from '../../../../../src/source/postgres/restore/sql-statements.ts';
-import type { TocEntry } from '../../../../../src/source/postgres/restore/toc.ts';
+import type { TocEntry } from '../../../../../src/source/postgres/archive/format.ts';
 
 for (const [pattern, schema, name, expected] of [
   ['users', 'public', 'users', true],

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LifeboatError } from '../../../../../src/lib/errors.ts';
 import type { DatabaseFacts } from '../../../../../src/source/postgres/facts/facts.ts';
-import { type TocEntry, checkParts, readToc } from '../../../../../src/source/postgres/restore/toc.ts';
+import type { TocEntry } from '../../../../../src/source/postgres/archive/format.ts';
+import { checkParts, readToc } from '../../../../../src/source/postgres/restore/toc.ts';
 
 /** An archive's beginning as pg_dump writes it, by the fields of each format version. */
 function archive(
