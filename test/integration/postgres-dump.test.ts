@@ -97,6 +97,16 @@ describe('a database with every kind of object', () => {
     assert.ok(filled.length > 30);
     for (const name of filled) assert.ok(big.has(name), `${name} is not apart`);
     assert.deepEqual(await faultsOf(database, collected.names), []);
+    // Column lists and rows are byte for byte what plain pg_dump writes.
+    const apart = new Set(database.artifacts.tables.map(({ artifact }) => artifact));
+    const copies = new Map<string, string>();
+    for (const name of collected.names.filter((each) => apart.has(each))) {
+      for (const [head, rows] of copiesIn(await run('pg_restore', '--file=-', join(folder, name))))
+        copies.set(head, rows);
+    }
+    assert.equal(copies.size, apart.size);
+    const plain = copiesIn(await run('pg_dump', '--section=data', '--dbname=sample'));
+    for (const [head, rows] of copies) assert.ok(rows === plain.get(head), `${head} differs`);
   });
 
   test('an empty database', async () => {
@@ -180,6 +190,18 @@ test('several databases are numbered, "*" takes all of the server', async () => 
   assert.equal(facts.databases[1]?.artifacts.schema, '0002-schema.dump');
   assert.equal(collected.names.length, 1 + 2 * all.length);
 });
+
+/** Text of a program's, byte for byte. */
+async function run(program: string, ...args: string[]): Promise<string> {
+  const env = { ...server.env, PGCLIENTENCODING: 'UTF8' };
+  return (await runTool({ file: join(server.binDir, program), args, env })).stdout;
+}
+
+/** COPY statements of a script, each with the rows that follow it. */
+function copiesIn(script: string): Map<string, string> {
+  const blocks = script.matchAll(/^(COPY [^]*? FROM stdin;)\n([^]*?)^\\\.$/gm);
+  return new Map([...blocks].map(([, head = '', rows = '']) => [head, rows]));
+}
 
 interface DumpOptions extends CollectOptions {
   readonly bigTableBytes?: number;

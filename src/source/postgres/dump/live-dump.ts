@@ -8,7 +8,7 @@ import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ArtifactInfo, ArtifactReader } from '../../source.ts';
 import { type DumpParts, planParts } from './big-tables.ts';
 import { type Connection, openConnection, withConnection } from '../server/connection.ts';
-import { readOwnedSequences } from './database-dump.ts';
+import { readOwnedSequences } from './owned-sequences.ts';
 import { readCatalogFacts, readLargeObjects } from '../facts/database-facts.ts';
 import { type DumpCommand, type DumpContext, dumpCommands, startDump } from './pg-dump.ts';
 import type { DatabaseFacts, PostgresFacts } from '../facts/facts.ts';

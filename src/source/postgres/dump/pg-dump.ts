@@ -7,8 +7,8 @@ import { LifeboatError } from '../../../lib/errors.ts';
 import { ToolError, startTool } from '../../../lib/exec.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ToolProcess } from '../../source.ts';
-import type { DumpParts } from './big-tables.ts';
-import { quoteQualified } from '../server/quote.ts';
+import type { BigTable, DumpParts } from './big-tables.ts';
+import { conninfo, quoteQualified } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
 import type { PostgresTools } from '../server/tools.ts';
 import { libpqEnvironment } from '../server/libpq.ts';
@@ -30,31 +30,65 @@ export interface DumpCommand {
 
 /** Arguments of each part's pg_dump, biggest part first, the schema last. */
 export function dumpCommands(parts: DumpParts, sequences: readonly OwnedSequence[]): DumpCommand[] {
-  const name = ({ schema, name: table }: { readonly schema: string; readonly name: string }): string =>
-    quoteQualified(schema, table);
-  const big = parts.tables.map((table) => {
-    // pg_dump adds the sequences that a chosen table owns; theirs is the rest.
-    const owned = sequences.filter(
-      ({ tableSchema, tableName }) => tableSchema === table.schema && tableName === table.name,
-    );
-    return {
-      artifact: table.artifact,
-      args: [
-        '--section=data',
-        '--strict-names',
-        `--table=${name(table)}`,
-        ...owned.map((each) => `--exclude-table-data=${name(each)}`),
-      ],
-      bytes: table.bytes,
-    };
-  });
-  const rest = {
-    artifact: parts.data,
-    args: ['--section=data', ...parts.tables.map((table) => `--exclude-table-data=${name(table)}`)],
-    bytes: parts.restBytes,
-  };
-  const schema = { artifact: parts.schema, args: ['--section=pre-data', '--section=post-data'], bytes: 0 };
-  return [...big, rest].sort((a, b) => b.bytes - a.bytes).concat(schema);
+  const big = parts.tables.map((table) => ({
+    artifact: table.artifact,
+    args: tableArguments([table], sequences),
+    bytes: table.bytes,
+  }));
+  return [...big, restOf(parts)].sort((a, b) => b.bytes - a.bytes).concat(schemaOf(parts));
+}
+
+/**
+ * The same with at most `streams` pg_dumps for the big tables, which have about as much to do each, so that all of them
+ * can hold their locks from the start.
+ */
+export function pipeCommands(parts: DumpParts, sequences: readonly OwnedSequence[], streams: number): PipeCommand[] {
+  const groups = Array.from({ length: Math.min(streams, parts.tables.length) }, () => ({
+    tables: [] as BigTable[],
+    bytes: 0,
+  }));
+  for (const table of parts.tables) {
+    const least = groups.reduce((a, b) => (b.bytes < a.bytes ? b : a));
+    least.tables.push(table);
+    least.bytes += table.bytes;
+  }
+  const big = groups.map(({ tables, bytes }) => ({
+    artifact: tables.map(({ artifact }) => artifact).join(', '),
+    args: tableArguments(tables, sequences),
+    bytes,
+    tables,
+  }));
+  return [...big, restOf(parts), schemaOf(parts)];
+}
+
+function tableArguments(tables: readonly BigTable[], sequences: readonly OwnedSequence[]): string[] {
+  const chosen = new Set(tables.map(nameOf));
+  // pg_dump adds the sequences that a chosen table owns; theirs is the rest.
+  const owned = sequences.filter(({ tableSchema, tableName }) => chosen.has(quoteQualified(tableSchema, tableName)));
+  return [
+    '--section=data',
+    '--strict-names',
+    ...tables.map((table) => `--table=${nameOf(table)}`),
+    ...owned.map((each) => `--exclude-table-data=${nameOf(each)}`),
+  ];
+}
+
+function restOf(parts: DumpParts): DumpCommand {
+  const args = ['--section=data', ...parts.tables.map((table) => `--exclude-table-data=${nameOf(table)}`)];
+  return { artifact: parts.data, args, bytes: parts.restBytes };
+}
+
+function schemaOf(parts: DumpParts): DumpCommand {
+  return { artifact: parts.schema, args: ['--section=pre-data', '--section=post-data'], bytes: 0 };
+}
+
+function nameOf({ schema, name }: { readonly schema: string; readonly name: string }): string {
+  return quoteQualified(schema, name);
+}
+
+export interface PipeCommand extends DumpCommand {
+  /** Each is an artifact; absent: the whole is one. */
+  readonly tables?: readonly BigTable[];
 }
 
 export interface DumpContext {
@@ -66,6 +100,8 @@ export interface DumpContext {
   readonly lockWaitTimeoutMs: number;
   /** Rows of partitions come in through their table, since some could not come into the same partition. */
   readonly isThroughRoots: boolean;
+  /** What the session is called; default: lifeboat. */
+  readonly applicationName?: string;
   readonly onWarning: (line: string) => void;
 }
 
@@ -83,6 +119,8 @@ export async function startDump(
     '--format=custom',
     '--compress=0',
     '--no-password',
+    // It may wait for its turn for hours, and what is in between must not forget the connection.
+    `--dbname=${conninfo(context.database)} keepalives_idle=30`,
     `--snapshot=${context.snapshot}`,
     `--lock-wait-timeout=${context.lockWaitTimeoutMs}`,
     // Of itself it does that only for enums that are columns of a key, not for those in arrays, composites and so on.
@@ -94,6 +132,7 @@ export async function startDump(
     env: {
       ...libpqEnvironment(context.url, { database: context.database, encoding: context.encoding }),
       ...largeBuffers('output'),
+      ...(context.applicationName === undefined ? {} : { PGAPPNAME: context.applicationName }),
     },
     stdout,
     signal,
@@ -111,6 +150,14 @@ export async function startDump(
   return { done, stdout: child.stdout };
 }
 
+/** pg_dump's --lock-wait-timeout is a time-out of the statement that locks. */
+const lockTimeout = /lock timeout|could not obtain lock|statement timeout[^]*LOCK TABLE/;
+
+/** Whether it was called off since it waited for a lock for too long. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof LifeboatError && error.cause instanceof ToolError && lockTimeout.test(error.cause.stderr);
+}
+
 const advice: readonly (readonly [said: RegExp, hint: string])[] = [
   [/row-level security/, 'the backup user must see all rows: ALTER ROLE … BYPASSRLS (or back up as a superuser)'],
   [
@@ -119,7 +166,7 @@ const advice: readonly (readonly [said: RegExp, hint: string])[] = [
       'objects need their owner or a superuser',
   ],
   [
-    /lock timeout|could not obtain lock/,
+    lockTimeout,
     'another session holds or awaits a lock (see pg_stat_activity); run again when it has ended, or raise ' +
       'lockWaitTimeoutSeconds',
   ],

@@ -9,7 +9,7 @@ import { type Connection, openConnection } from '../server/connection.ts';
 import { sqlStateOf } from '../server/connection-errors.ts';
 import { pinSettings } from '../facts/pinned-settings.ts';
 import { assertHoldsSession } from '../server/pooler.ts';
-import { isSpeakable, quoteQualified } from '../server/quote.ts';
+import { isSpeakable, quoteLiteral, quoteQualified } from '../server/quote.ts';
 
 export interface Snapshot {
   readonly name: string;
@@ -24,6 +24,8 @@ export interface Snapshot {
 export interface SnapshotOptions {
   readonly database: string;
   readonly lockWaitTimeoutMs: number;
+  /** What the session is called; default: lifeboat. */
+  readonly applicationName?: string;
   readonly signal: AbortSignal;
 }
 
@@ -32,13 +34,14 @@ export async function holdSnapshot(url: PostgresUrl, options: SnapshotOptions): 
   const connection = await openConnection(url, options);
   try {
     await assertHoldsSession(url, connection, options.signal);
+    if (options.applicationName !== undefined) await nameSession(connection, options.applicationName);
     await pinSettings(connection);
     await connection.query(`SET lock_timeout = ${Math.max(1, Math.round(options.lockWaitTimeoutMs))}`);
     for (let attempt = 1; ; attempt++) {
       const snapshot = await tryToHold(connection).catch((error: unknown) => {
         // A table was dropped or renamed between being listed and being locked.
         if (attempt < 10 && ['42P01', '3F000'].includes(sqlStateOf(error) ?? '')) return undefined;
-        throw withHint(error, connection);
+        throw error;
       });
       if (snapshot !== undefined) return snapshot;
       await connection.query('ROLLBACK');
@@ -52,7 +55,7 @@ export async function holdSnapshot(url: PostgresUrl, options: SnapshotOptions): 
 async function tryToHold(connection: Connection): Promise<Snapshot> {
   const known = await listLockable(connection);
   await connection.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-  await lock(connection, known);
+  await lockTables(connection, known);
   // The first query takes the snapshot that all else sees.
   const rows = await connection.query(
     `SELECT pg_export_snapshot() AS name,
@@ -60,7 +63,7 @@ async function tryToHold(connection: Connection): Promise<Snapshot> {
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn`,
   );
   const before = new Set(known);
-  await lock(
+  await lockTables(
     connection,
     (await listLockable(connection)).filter((each) => !before.has(each)),
   );
@@ -72,15 +75,25 @@ async function tryToHold(connection: Connection): Promise<Snapshot> {
   };
 }
 
-async function lock(connection: Connection, tables: readonly string[]): Promise<void> {
+/** As pg_stat_activity shows it. */
+export async function nameSession(connection: Connection, applicationName: string): Promise<void> {
+  await connection.query(`SET application_name = ${quoteLiteral(applicationName)}`);
+}
+
+/** Takes ACCESS SHARE on tables, but not on their children; `tables`: quoted names. Throws `source` (13). */
+export async function lockTables(connection: Connection, tables: readonly string[]): Promise<void> {
   const batch = 200;
   for (let at = 0; at < tables.length; at += batch) {
-    await connection.query(
-      `LOCK TABLE ${tables
-        .slice(at, at + batch)
-        .map((each) => `ONLY ${each}`)
-        .join(', ')} IN ACCESS SHARE MODE`,
-    );
+    await connection
+      .query(
+        `LOCK TABLE ${tables
+          .slice(at, at + batch)
+          .map((each) => `ONLY ${each}`)
+          .join(', ')} IN ACCESS SHARE MODE`,
+      )
+      .catch((error: unknown) => {
+        throw withHint(error, connection);
+      });
   }
 }
 

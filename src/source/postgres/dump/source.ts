@@ -24,9 +24,14 @@ export interface PostgresSourceOptions {
   readonly jobs: number;
   /** Tables larger than this (on disk, with TOAST) get an archive of their own. */
   readonly bigTableBytes: number;
+  /** How long it is tried to get all locks of a database. */
   readonly lockWaitTimeoutMs: number;
   /** Extensions whose functions in C may be run by queries, besides PostgreSQL's own. */
   readonly trustedExtensions?: readonly string[] | undefined;
+  /** Begin anew whenever somebody wants to change a table; default false. */
+  readonly yieldToDdl?: boolean | undefined;
+  /** How long a pg_dump may take to begin; default ten minutes. */
+  readonly hangTimeoutMs?: number | undefined;
   /** Folder of the client programs; default: found by the server's version. */
   readonly toolFolder?: string | undefined;
 }

@@ -23,6 +23,8 @@ export interface CopySettings {
   readonly snapshot?: string | undefined;
   /** Default: waits for ever. */
   readonly lockTimeoutMs?: number | undefined;
+  /** What the session is called; default: lifeboat. */
+  readonly applicationName?: string | undefined;
   /** Where psql is; default: found by version. */
   readonly toolFolder?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -153,6 +155,9 @@ function beginning(connection: Connection, settings: CopySettings): string {
   );
   return [
     pinnedSettingsSql(),
+    ...(settings.applicationName === undefined
+      ? []
+      : [`SET application_name = ${quoteLiteral(settings.applicationName)}`]),
     ...limits.map((limit) => `SET ${limit} = 0`),
     `SET lock_timeout = ${Math.round(settings.lockTimeoutMs ?? 0)}`,
     'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
