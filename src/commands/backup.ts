@@ -22,6 +22,7 @@ interface Flags {
   readonly jobs?: number;
   readonly compression?: CompressionSettings;
   readonly ifRunning: BackupRequest['ifRunning'];
+  readonly yieldToDdl?: boolean;
   readonly timeout?: number;
   readonly maxSize?: number;
   readonly acceptNewSystem?: boolean;
@@ -40,6 +41,7 @@ export function declare(command: Command, session: Session): void {
         .argParser(ifRunning)
         .default(backupDefaults.ifRunning, backupDefaults.ifRunning.action),
     )
+    .option('--yield-to-ddl', 'begin anew whenever a session waits to change a table (ALTER TABLE, TRUNCATE, …)')
     .option('--timeout <duration>', 'end the backup if it takes longer, such as 6h (default: no limit)', timeSpan(1000))
     .option('--max-size <size>', 'refuse a backup that would store more, such as 20GB', size)
     .option('--accept-new-system', "take this PostgreSQL although the target's was another cluster")
@@ -52,6 +54,7 @@ export function declare(command: Command, session: Session): void {
         label: flags.label,
         tags: flags.tag,
         ifRunning: flags.ifRunning,
+        yieldToDdl: flags.yieldToDdl,
         timeoutMs: flags.timeout,
         acceptNewSystem: flags.acceptNewSystem,
         dryRun: flags.dryRun,

@@ -112,6 +112,8 @@ export interface PostgresConfig {
   readonly lockWaitTimeoutMs: number;
   /** Names of extensions whose functions in C queries of ours may run, besides those of PostgreSQL itself. */
   readonly trustedExtensions: readonly string[];
+  /** Dumps begin anew whenever somebody wants to change a table. */
+  readonly yieldToDdl: boolean;
   /** Physical backups, when configured. */
   readonly base: Readonly<Record<string, never>> | undefined;
 }

@@ -235,6 +235,7 @@ async function parsePostgres(
     bigTableBytes: postgres.bigTableMiB * 1024 * 1024,
     lockWaitTimeoutMs: postgres.lockWaitTimeoutSeconds * 1000,
     trustedExtensions: postgres.trustedExtensions,
+    yieldToDdl: postgres.yieldToDdl,
     base: postgres.base === undefined ? undefined : {},
   };
 }

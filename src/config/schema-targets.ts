@@ -58,7 +58,7 @@ export const targetSchema = z
           .describe('tables larger than this are dumped side by side with the rest, in MiB'),
         lockWaitTimeoutSeconds: secondsOfWaiting
           .default(60)
-          .describe('how long a dump waits for a lock, in seconds; at most a week'),
+          .describe('for how long a dump tries to get its locks, in seconds; at most a week'),
         trustedExtensions: z
           .array(z.string().regex(extensionNamePattern, 'must be the name of an extension'))
           .default([])
@@ -66,6 +66,10 @@ export const targetSchema = z
             'extensions whose functions in C a query of lifeboat may run, besides those of PostgreSQL itself: tables ' +
               'that use them (such as those of "postgis") are counted by a query, and not by COPY, which is slower',
           ),
+        yieldToDdl: z
+          .boolean()
+          .default(false)
+          .describe('begin a dump anew whenever a session waits for it to change a table (ALTER TABLE, TRUNCATE, …)'),
         base: z.strictObject({}).optional().describe('take physical backups too where all components are taken'),
       })
       .optional()

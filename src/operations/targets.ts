@@ -80,7 +80,8 @@ export async function sourcesOf(
 
 async function postgres(config: Config, { postgres: options }: TargetConfig): Promise<Source> {
   const { postgresSource } = await import('../source/postgres/dump/source.ts');
-  return postgresSource({ ...(options as NonNullable<typeof options>), jobs: config.jobs });
+  const { jobs, hangTimeoutMs } = config;
+  return postgresSource({ ...(options as NonNullable<typeof options>), jobs, hangTimeoutMs });
 }
 
 async function base(config: Config, { postgres: options }: TargetConfig): Promise<Source> {

@@ -101,8 +101,8 @@ describe('a database with every kind of object', () => {
     const apart = new Set(database.artifacts.tables.map(({ artifact }) => artifact));
     const copies = new Map<string, string>();
     for (const name of collected.names.filter((each) => apart.has(each))) {
-      for (const [head, rows] of copiesIn(await run('pg_restore', '--file=-', join(folder, name))))
-        copies.set(head, rows);
+      const script = await run('pg_restore', '--file=-', join(folder, name));
+      copiesIn(script).forEach((rows, head) => copies.set(head, rows));
     }
     assert.equal(copies.size, apart.size);
     const plain = copiesIn(await run('pg_dump', '--section=data', '--dbname=sample'));

@@ -13,6 +13,11 @@ export const manual: Manual = {
     'Sources are only read. (A server that takes part in a base backup is asked for a checkpoint, and Redis for a ' +
       'snapshot, as by a replica.) If any program behind it fails, hangs or is killed, no manifest is written: the ' +
       'previous backups are as before, and what was stored so far is removed by a later cleanup.',
+    'A dump of a database takes all of its locks before it writes anything, and a session that wants to change a ' +
+      'table meanwhile (ALTER TABLE, TRUNCATE, VACUUM FULL, DROP) is let through: all is let go and tried again, for ' +
+      'as long as lockWaitTimeoutSeconds says. From then on such a session waits until the dump is over, as beside ' +
+      'any pg_dump, and so do others behind it. With --yield-to-ddl it is let through at any time, and the backup ' +
+      'begins anew, up to five times in all: for short backups beside migrations.',
     'Each component is of a moment of its own, the database of one transaction snapshot; the components of one ' +
       'backup are not a common snapshot.',
     'Tables are counted and hashed for later comparison. A query does that, unless it could run functions of ' +

@@ -21,8 +21,9 @@ import { findAncestry, type Ancestry } from './parents.ts';
 import { backupDefaults, type BackupOptions, type BackupRequest, type BackupResult } from './request.ts';
 import type { Operation } from '../operation.ts';
 import { remembered } from './history.ts';
-import { runBackup, type BackupPlan } from './run-backup.ts';
-import { chooseTarget, sourcesOf } from '../targets.ts';
+import { runPatiently } from './begin-anew.ts';
+import type { BackupPlan } from './run-backup.ts';
+import { chooseTarget, sourcesOf, type ComponentSource } from '../targets.ts';
 import { given, targetNeeds } from '../complete.ts';
 
 export const backup = audited('backup', remembered(takeBackup));
@@ -59,7 +60,8 @@ async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context:
     await refuseTooMany(repository.storage, lease, loaded.config.maxConcurrentBackups);
     const remember = await expectClusterOf(plan, repository);
     await requireWalOf(plan, repository, working);
-    const result = await runBackup({ plan, repository, key, ancestry, lease, warnings }, working);
+    const run = { plan, repository, key, ancestry, lease, warnings };
+    const result = await runPatiently(run, () => componentsOf(loaded, request), working);
     // The backup exists: what goes wrong from here on is a warning.
     await remember?.().catch((error: unknown) =>
       watched.emit({ type: 'warning', message: `this backup's cluster is not remembered: ${messageOf(error)}` }),
@@ -71,13 +73,22 @@ async function takeBackup(loaded: LoadedConfig, request: BackupRequest, context:
 /** What would be backed up, from where; changes nothing. */
 async function planBackup(loaded: LoadedConfig, request: BackupRequest, context: RunContext): Promise<BackupPlan> {
   const target = chooseTarget(loaded, request.target);
-  const components = await sourcesOf(loaded.config, target, request.components);
+  const components = await componentsOf(loaded, request);
   const infos = await Promise.all(
     components.map(async ({ name, source }) => [name, await source.probe(context)] as const),
   );
   const [only] = request.components;
   const type = request.components.length === 1 && only !== undefined ? only : 'full';
   return { loaded, request, target: target.name, type, components, infos: new Map(infos) };
+}
+
+async function componentsOf(loaded: LoadedConfig, request: BackupRequest): Promise<ComponentSource[]> {
+  const target = chooseTarget(loaded, request.target);
+  const postgres = target.postgres && {
+    ...target.postgres,
+    yieldToDdl: request.yieldToDdl ?? target.postgres.yieldToDdl,
+  };
+  return sourcesOf(loaded.config, { ...target, postgres }, request.components);
 }
 
 function planned({ loaded, target, type, components, infos }: BackupPlan): BackupResult {

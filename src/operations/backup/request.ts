@@ -13,6 +13,8 @@ export interface BackupRequest {
   readonly tags: readonly string[];
   /** What to do while another backup of the target runs. */
   readonly ifRunning: { readonly action: 'fail' | 'skip' } | { readonly action: 'wait'; readonly waitMs: number };
+  /** Begin anew whenever somebody waits to change a table of the database; default: as the configuration says. */
+  readonly yieldToDdl?: boolean | undefined;
   /** For the whole backup; undefined: none. */
   readonly timeoutMs?: number | undefined;
   /** From now on this target's PostgreSQL is another cluster. */
