@@ -155,15 +155,64 @@ describe('once a dump holds its locks', () => {
   });
 });
 
+describe("sessions that count stand in nobody's way", () => {
+  test('tables that may only be copied are held from the start, too', async () => {
+    const names = ['big', 'bigger', 'small'];
+    await server.psql(
+      'app',
+      'CREATE ROLE owner; CREATE ROLE reader LOGIN IN ROLE pg_read_all_data; ' +
+        names.map((name) => `ALTER TABLE ${name} OWNER TO owner`).join('; '),
+    );
+    const dumping = collect(source({ user: 'reader', toolFolder: slowTools('psql') }));
+    await until(async () => existsSync(join(folder, 'started')));
+    const altering = server.query('app', 'ALTER TABLE small ADD COLUMN more int');
+    await until(async () => (await waiting()).length > 0);
+    writeFileSync(join(folder, 'go'), '');
+    const { facts } = await dumping;
+    await altering;
+    const { tables } = postgresFacts.parse(facts.facts).databases[0] ?? {};
+    assert.deepEqual(
+      tables?.map(({ rows, method }) => `${rows} ${method}`),
+      ['2000 copy', '4000 copy', '1 copy'],
+    );
+  });
+
+  test('an index is let go when its table is counted', async () => {
+    await collect(source(), async ({ name }) => {
+      if (name !== 'schema.dump') return;
+      await server.query('app', "SET lock_timeout = '60s'; REINDEX TABLE small");
+    });
+  });
+
+  test('a session that takes their name is not taken for one of them', async () => {
+    await server.psql('app', 'CREATE ROLE other LOGIN; GRANT SELECT ON small TO other');
+    await collect(source(), async ({ name }) => {
+      if (name !== 'schema.dump') return;
+      const [row] = await server.query('app', ours.replace('FROM', 'DISTINCT application_name AS name FROM'));
+      const other = await openSession(`SET application_name = '${row?.['name']}'`, 'other');
+      const altering = server.query('app', 'ALTER TABLE small ADD COLUMN more int').catch(() => {});
+      await until(async () => (await waiting()).length === 1);
+      const reading = other.query('BEGIN; LOCK TABLE small IN ACCESS SHARE MODE');
+      await until(async () => (await waiting()).length === 2);
+      for (let looks = 0; looks < 2; looks++) await untilLookedAt();
+      assert.equal((await waiting()).length, 2);
+      await server.query('app', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'ALTER%'");
+      await Promise.all([altering, reading]);
+      await other.end();
+    });
+  });
+});
+
 interface Options {
+  readonly user?: string;
   readonly toolFolder?: string;
   readonly lockWaitTimeoutMs?: number;
   readonly yieldToDdl?: boolean;
 }
 
-function source(options: Options = {}): Source {
+function source({ user, ...options }: Options = {}): Source {
   return postgresSource({
-    url: parsePostgresUrl(server.url('app')),
+    url: parsePostgresUrl(server.url('app', user)),
     databases: ['app'],
     jobs: 1,
     bigTableBytes: 100_000,
@@ -177,20 +226,27 @@ function collect(from: Source, beforeEachBody?: (artifact: Artifact) => Promise<
   return collectArtifacts(from, out, beforeEachBody === undefined ? {} : { before: beforeEachBody });
 }
 
-/** Client programs whose pg_dump says that it was started and waits for the file "go" before it does anything. */
-function slowTools(): string {
+/**
+ * Client programs, one of which says how far it is and waits for the file "go": pg_dump before it does anything, psql
+ * before it reads a table.
+ */
+function slowTools(slow: 'pg_dump' | 'psql' = 'pg_dump'): string {
   const tools = mkdtempSync(join(folder, 'tools-'));
   rmSync(join(folder, 'started'), { force: true });
-  for (const name of ['pg_dumpall', 'pg_restore', 'psql']) symlinkSync(join(server.binDir, name), join(tools, name));
-  const script = [
-    '#!/bin/sh',
-    `[ "$1" = --version ] && exec '${server.binDir}/pg_dump' "$@"`,
-    `: > '${folder}/started'`,
-    `while [ ! -e '${folder}/go' ]; do sleep 0.05; done`,
-    `exec '${server.binDir}/pg_dump' "$@"`,
-  ];
-  writeFileSync(join(tools, 'pg_dump'), `${script.join('\n')}\n`);
-  chmodSync(join(tools, 'pg_dump'), 0o755);
+  for (const name of ['pg_dump', 'pg_dumpall', 'pg_restore', 'psql']) {
+    if (name !== slow) symlinkSync(join(server.binDir, name), join(tools, name));
+  }
+  const program = join(server.binDir, slow);
+  const wait = `: > '${folder}/started'; while [ ! -e '${folder}/go' ]; do sleep 0.05; done`;
+  const scripts = {
+    pg_dump: `${wait}; exec '${program}' "$@"`,
+    psql: `while IFS= read -r line; do
+        case $line in "COPY "*public*) ${wait} ;; esac
+        printf '%s\\n' "$line"
+      done | '${program}' "$@"`,
+  };
+  writeFileSync(join(tools, slow), `#!/bin/sh\n[ "$1" = --version ] && exec '${program}' "$@"\n${scripts[slow]}\n`);
+  chmodSync(join(tools, slow), 0o755);
   return tools;
 }
 
@@ -220,14 +276,28 @@ async function waiting(): Promise<string[]> {
   return rows.map(({ name }) => name ?? '');
 }
 
-const ours = "SELECT FROM pg_stat_activity WHERE datname = 'app' AND application_name LIKE 'lifeboat%'";
+const ours = "SELECT FROM pg_stat_activity WHERE datname = 'app' AND application_name LIKE 'lifeboat backup%'";
 
-async function openSession(sql: string): Promise<{ end(): Promise<void> }> {
+/** The session that looks who waits has looked once more. */
+async function untilLookedAt(): Promise<void> {
+  const sql =
+    "SELECT max(query_start) AS at FROM pg_stat_activity WHERE datname = 'app' AND application_name = 'lifeboat'";
+  const lookedAt = async (): Promise<unknown> => (await server.query('app', sql))[0]?.['at'];
+  const before = await lookedAt();
+  await until(async () => (await lookedAt()) !== before);
+}
+
+interface Session {
+  query(sql: string): Promise<unknown>;
+  end(): Promise<void>;
+}
+
+async function openSession(sql: string, user = 'postgres'): Promise<Session> {
   const { Client } = (await import('pg')).default;
-  const client = new Client({ host: server.socketDir, port: server.port, user: 'postgres', database: 'app' });
+  const client = new Client({ host: server.socketDir, port: server.port, user, database: 'app' });
   await client.connect();
   await client.query(sql);
-  return { end: () => client.end() };
+  return client;
 }
 
 async function until(isSo: () => Promise<boolean>): Promise<void> {

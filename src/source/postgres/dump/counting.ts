@@ -5,6 +5,7 @@ import type { DatabaseFacts, TableFacts } from '../facts/facts.ts';
 import { fingerprintRelations } from '../facts/fingerprint.ts';
 import { pinSettings } from '../facts/pinned-settings.ts';
 import { type Relation, compareNames, namesOf } from '../facts/relations.ts';
+import { type CopySettings, TableCopies } from '../facts/table-copy.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
 import { isSpeakable, quoteLiteral, quoteQualified } from '../server/quote.ts';
 import { lockTables, nameSession } from './snapshot.ts';
@@ -36,15 +37,21 @@ export interface Counting {
 export async function openCounting(relations: readonly Relation[], options: CountingOptions): Promise<Counting> {
   const counters: Counter[] = [];
   const close = async (): Promise<void> =>
-    void (await Promise.all(counters.map(({ connection }) => connection.close())));
+    void (await Promise.all(
+      counters.map(async ({ connection, copies }) => {
+        await copies[Symbol.asyncDispose]();
+        await connection.close();
+      }),
+    ));
   try {
     for (const share of sharesOf(relations, options.jobs)) {
       const connection = await openConnection(options.url, {
         database: options.database,
         signal: AbortSignal.any([options.signal]),
       });
-      counters.push({ connection, share });
-      await begin(connection, share, options);
+      const counter = { connection, share, copies: new TableCopies(settingsOf(options)) };
+      counters.push(counter);
+      await begin(counter, options);
     }
     return { count: () => countAll(counters, options), close };
   } catch (error) {
@@ -56,6 +63,8 @@ export async function openCounting(relations: readonly Relation[], options: Coun
 interface Counter {
   readonly connection: Connection;
   readonly share: readonly Relation[];
+  /** Of what may not be queried. */
+  readonly copies: TableCopies;
 }
 
 /** About the same number of bytes each; none is empty but the only one. */
@@ -73,7 +82,7 @@ function sharesOf(relations: readonly Relation[], jobs: number): Relation[][] {
   return shares.map((share) => share.relations);
 }
 
-async function begin(connection: Connection, share: readonly Relation[], options: CountingOptions): Promise<void> {
+async function begin({ connection, share, copies }: Counter, options: CountingOptions): Promise<void> {
   await nameSession(connection, options.applicationName);
   await pinSettings(connection);
   // No more sessions than were asked for: parallel workers would only take time from the dumps, and a fifth more of
@@ -83,28 +92,38 @@ async function begin(connection: Connection, share: readonly Relation[], options
   await connection.query(
     `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ${quoteLiteral(options.snapshot)}`,
   );
-  // Those that others may change are first used once their definitions are held still (plan-guard.ts).
-  const queried = share.filter((each) => each.kind === 'r' && each.isPlannable && !each.isInOthersHands);
-  const names = queried.filter((each) => isSpeakable(...namesOf(each)));
+  const tables = share.filter((each) => each.kind === 'r' && isSpeakable(...namesOf(each)));
   await lockTables(
     connection,
-    names.map(({ schema, name }) => quoteQualified(schema, name)),
+    tables.filter(isQueried).map(({ schema, name }) => quoteQualified(schema, name)),
   );
+  // Those that others may change are first used here once their definitions are held still (plan-guard.ts). Where that
+  // cannot be, since somebody waits to change them, they are copied as those are that may not be queried at all.
+  const copied = tables.filter((each) => !isQueried(each));
+  if (copied.length > 0) await copies.hold(connection, copied, options.lockTimeoutMs);
   await connection.query(`SET lock_timeout = ${Math.max(1, Math.round(options.lockWaitTimeoutMs))}`);
+}
+
+function isQueried({ isPlannable, isInOthersHands }: Relation): boolean {
+  return isPlannable && !isInOthersHands;
 }
 
 async function countAll(
   counters: readonly Counter[],
-  { url, snapshot, lockWaitTimeoutMs, applicationName, toolFolder, trustedExtensions, signal }: CountingOptions,
+  options: CountingOptions,
 ): Promise<Pick<DatabaseFacts, 'tables' | 'largeObjects'>> {
-  const session = { url, snapshot, lockTimeoutMs: lockWaitTimeoutMs, applicationName, toolFolder };
-  const settings = { ...session, trustedExtensions, signal };
+  const settings = { ...settingsOf(options), trustedExtensions: options.trustedExtensions };
   const counted = await Promise.all(
-    counters.map(({ connection, share }) => fingerprintRelations([connection], share, settings)),
+    counters.map(({ connection, share, copies }) => fingerprintRelations([connection], share, { ...settings, copies })),
   );
   const [first] = counters;
   if (first === undefined) throw new Error('there is no session to count with');
   return { tables: counted.flat().sort(byName), largeObjects: await readLargeObjects(first.connection) };
+}
+
+function settingsOf({ lockWaitTimeoutMs, ...options }: CountingOptions): CopySettings {
+  const { url, snapshot, applicationName, toolFolder, signal } = options;
+  return { url, snapshot, lockTimeoutMs: lockWaitTimeoutMs, applicationName, toolFolder, signal };
 }
 
 function byName(a: TableFacts, b: TableFacts): number {

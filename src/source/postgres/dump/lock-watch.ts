@@ -52,7 +52,7 @@ export async function openLockWatch(url: PostgresUrl, database: string, signal: 
     },
     endSessions: async () => {
       await connection
-        .query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1', [applicationName])
+        .query(`SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a WHERE ${isOurs('a')}`, [applicationName])
         .catch(() => {});
     },
     [Symbol.asyncDispose]: () => connection.close(),
@@ -106,13 +106,18 @@ function leadsTo(from: Wait, pid: string, waits: readonly Wait[]): boolean {
   return false;
 }
 
+/** Everybody can read a session's name, and take it; a user's sessions are another matter. */
+function isOurs(session: string): string {
+  return `(${session}.application_name = $1 AND ${session}.usename = session_user)`;
+}
+
 /**
  * Who waits for a lock, and for whom. Of another user's session it may not be told that it waits (state is null then):
  * pg_blocking_pids() knows, and costs next to nothing for one that does not.
  */
 const waitsSql = `
   SELECT w.pid, w.ours, w.by FROM (
-    SELECT a.pid, a.application_name = $1 AS ours, array_to_string(pg_blocking_pids(a.pid), ',') AS by
+    SELECT a.pid, ${isOurs('a')} AS ours, array_to_string(pg_blocking_pids(a.pid), ',') AS by
     FROM pg_stat_activity a
     WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
       AND (a.wait_event_type = 'Lock' OR a.state IS NULL)) w
@@ -123,7 +128,7 @@ const heldSql = `
   SELECT DISTINCT w.pid, a.query
   FROM pg_locks w
     JOIN pg_locks h ON h.database = w.database AND h.relation = w.relation AND h.granted
-    JOIN pg_stat_activity o ON o.pid = h.pid AND o.application_name = $1
+    JOIN pg_stat_activity o ON o.pid = h.pid AND ${isOurs('o')}
     JOIN pg_stat_activity a ON a.pid = w.pid
   WHERE w.locktype = 'relation' AND NOT w.granted AND w.mode = 'AccessExclusiveLock' AND w.pid = ANY ($2::int[])
   ORDER BY w.pid`;

@@ -8,6 +8,7 @@ import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, openConnection } from '../server/connection.ts';
 import { sqlStateOf } from '../server/connection-errors.ts';
 import { pinSettings } from '../facts/pinned-settings.ts';
+import { lockStatements } from '../server/lock-sql.ts';
 import { assertHoldsSession } from '../server/pooler.ts';
 import { isSpeakable, quoteLiteral, quoteQualified } from '../server/quote.ts';
 
@@ -82,18 +83,10 @@ export async function nameSession(connection: Connection, applicationName: strin
 
 /** Takes ACCESS SHARE on tables, but not on their children; `tables`: quoted names. Throws `source` (13). */
 export async function lockTables(connection: Connection, tables: readonly string[]): Promise<void> {
-  const batch = 200;
-  for (let at = 0; at < tables.length; at += batch) {
-    await connection
-      .query(
-        `LOCK TABLE ${tables
-          .slice(at, at + batch)
-          .map((each) => `ONLY ${each}`)
-          .join(', ')} IN ACCESS SHARE MODE`,
-      )
-      .catch((error: unknown) => {
-        throw withHint(error, connection);
-      });
+  for (const statement of lockStatements(tables)) {
+    await connection.query(statement).catch((error: unknown) => {
+      throw withHint(error, connection);
+    });
   }
 }
 

@@ -22,6 +22,8 @@ export interface CountOptions extends CopySettings {
   readonly trustedExtensions?: readonly string[] | undefined;
   /** Nobody else has a session there, so definitions stay as they are. */
   readonly isAlone?: boolean;
+  /** Sessions that copy, and hold their tables already; default: opened when needed. */
+  readonly copies?: TableCopies;
 }
 
 interface Task {
@@ -32,7 +34,11 @@ interface Task {
   readonly cursor: string;
 }
 
-/** `refused`: could not be guarded this time. */
+/**
+ * `refused`: could not be guarded this time. What a query locks besides its table (indexes, that a planner looks at;
+ * materialized views) is let go when the batch is read: REINDEX or REFRESH would wait for all of the dump, and others
+ * behind them.
+ */
 export async function countBatch(
   session: CountingSession,
   batch: readonly Relation[],
@@ -46,6 +52,7 @@ export async function countBatch(
   });
   const guarded = new Set(options.isAlone === true ? [] : tasks.filter(needsGuard));
   const queries = [...guarded].filter(({ relation }) => relation.kind === 'r').map(guardedQuery);
+  await connection.query('SAVEPOINT lifeboat_batch');
   const opened = await guard.open(connection, queries, { isPatient });
   const found: TableFacts[] = [];
   const refused: Relation[] = [];
@@ -56,7 +63,7 @@ export async function countBatch(
     else if (isRefused || !isQueried(task)) found.push(...(await byCopy(session, task)));
     else found.push(await byQuery(connection, task, opened.has(relation.oid)));
   }
-  if (opened.size > 0) await connection.query('CLOSE ALL');
+  await connection.query('ROLLBACK TO SAVEPOINT lifeboat_batch; RELEASE SAVEPOINT lifeboat_batch');
   return { found, refused };
 }
 

@@ -83,7 +83,8 @@ export async function fingerprintRelations(
   const [first] = connections;
   if (first === undefined) throw new Error('there is no session to count with');
   await using guard = new PlanGuard({ ...options, database: first.database });
-  await using copies = new TableCopies(options);
+  await using ownCopies = new TableCopies(options);
+  const copies = options.copies ?? ownCopies;
   const idle = [...connections];
   const found: TableFacts[] = [];
   const later: Relation[] = [];

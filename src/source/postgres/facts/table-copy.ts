@@ -10,6 +10,7 @@ import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { Connection } from '../server/connection.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
+import { lockStatements } from '../server/lock-sql.ts';
 import { findTools } from '../server/tools.ts';
 import { libpqEnvironment, startPsql } from '../server/libpq.ts';
 import { LineSum } from './line-sum.ts';
@@ -58,6 +59,16 @@ export class TableCopies implements AsyncDisposable {
     return { rows: sum.lines.toString(), sum: sum.sum.toString() };
   }
 
+  /**
+   * Opens a session that holds these tables from now on, so that it waits for nobody when they are read. Throws as
+   * sum() does; `source` (13) where one could not be had within `waitMs`.
+   */
+  async hold(connection: Connection, tables: readonly CopiedTable[], waitMs: number): Promise<void> {
+    const session = await this.#open(connection);
+    await session.lock(tables, waitMs);
+    this.#idle.push(session);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#all.map((session) => session.end()));
   }
@@ -88,11 +99,13 @@ const lineFeed = 10;
 
 class CopySession {
   readonly #connection: Connection;
+  readonly #settings: CopySettings;
   readonly #psql: RunningTool;
   readonly #pieces: AsyncIterator<Uint8Array>;
 
   constructor(connection: Connection, psql: RunningTool, settings: CopySettings) {
     this.#connection = connection;
+    this.#settings = settings;
     this.#psql = psql;
     if (psql.stdin === null || psql.stdout === null) throw new Error('psql was started without pipes');
     psql.result.catch(() => {});
@@ -103,16 +116,30 @@ class CopySession {
   }
 
   /** Rows in COPY's text format, a line each; throws also after the last one if psql failed. */
-  async *copy(table: CopiedTable): AsyncGenerator<Uint8Array, void, void> {
+  copy(table: CopiedTable): AsyncGenerator<Uint8Array, void, void> {
+    return this.#answer(copySql(table), `cannot read table ${quoteQualified(table.schema, table.name)}`);
+  }
+
+  async lock(tables: readonly CopiedTable[], waitMs: number): Promise<void> {
+    const statements = [
+      `SET lock_timeout = ${Math.max(1, Math.round(waitMs))}`,
+      ...lockStatements(tables.map(({ schema, name }) => quoteQualified(schema, name))),
+      lockTimeoutSql(this.#settings),
+    ];
+    for await (const _ of this.#answer(statements.join(';\n'), 'cannot lock the tables for reading'));
+  }
+
+  /** What statements write to the standard output. */
+  async *#answer(sql: string, failed: string): AsyncGenerator<Uint8Array, void, void> {
     // Nobody can have put such a line into a table: it is made up only now.
     const end = randomBytes(16).toString('hex');
-    this.#psql.stdin?.write(`${copySql(table)};\nCOPY (SELECT '${end}') TO STDOUT;\n`);
+    this.#psql.stdin?.write(`${sql};\nCOPY (SELECT '${end}') TO STDOUT;\n`);
     const mark = Buffer.from(`${end}\n`);
     let held: Uint8Array = new Uint8Array();
     let before = lineFeed;
     for (;;) {
       const next = await this.#pieces.next();
-      if (next.done === true) throw await this.#failure(table);
+      if (next.done === true) throw await this.#failure(failed);
       const all = held.length === 0 ? next.value : Buffer.concat([held, next.value]);
       const rest = Math.max(0, all.length - mark.length);
       const isAtLineStart = (rest === 0 ? before : all[rest - 1]) === lineFeed;
@@ -128,14 +155,13 @@ class CopySession {
     await this.#psql.result.catch(() => {});
   }
 
-  async #failure({ schema, name }: CopiedTable): Promise<unknown> {
+  async #failure(failed: string): Promise<unknown> {
     const cause: unknown = await this.#psql.result.then(
       () => new Error('psql ended early'),
       (error: unknown) => error,
     );
     if (!(cause instanceof ToolError)) return cause;
-    const table = quoteQualified(schema, name);
-    return new LifeboatError('source', `cannot read table ${table} at ${this.#connection.server}: ${cause.message}`, {
+    return new LifeboatError('source', `${failed} at ${this.#connection.server}: ${cause.message}`, {
       retryable: true,
       cause,
     });
@@ -159,12 +185,16 @@ function beginning(connection: Connection, settings: CopySettings): string {
       ? []
       : [`SET application_name = ${quoteLiteral(settings.applicationName)}`]),
     ...limits.map((limit) => `SET ${limit} = 0`),
-    `SET lock_timeout = ${Math.round(settings.lockTimeoutMs ?? 0)}`,
+    lockTimeoutSql(settings),
     'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
     ...(settings.snapshot === undefined ? [] : [`SET TRANSACTION SNAPSHOT ${quoteLiteral(settings.snapshot)}`]),
   ]
     .map((statement) => `${statement};\n`)
     .join('');
+}
+
+function lockTimeoutSql({ lockTimeoutMs = 0 }: CopySettings): string {
+  return `SET lock_timeout = ${Math.round(lockTimeoutMs)}`;
 }
 
 async function psqlFor(connection: Connection, settings: CopySettings): Promise<RunningTool> {
