@@ -11,6 +11,7 @@ import type { BigTable, DumpParts } from './big-tables.ts';
 import { conninfo, quoteQualified } from '../server/quote.ts';
 import { largeBuffers } from '../server/stdio-buffers.ts';
 import type { PostgresTools } from '../server/tools.ts';
+import { lockTableFull } from '../server/connection-errors.ts';
 import { libpqEnvironment } from '../server/libpq.ts';
 
 /** A sequence that belongs to a column. */
@@ -150,12 +151,19 @@ export async function startDump(
   return { done, stdout: child.stdout };
 }
 
-/** pg_dump's --lock-wait-timeout is a time-out of the statement that locks. */
-const lockTimeout = /lock timeout|could not obtain lock|statement timeout[^]*LOCK TABLE/;
+/**
+ * What a program says of a lock that it did not get. The server's own words are in its language (lc_messages), and
+ * pg_dump passes on neither its SQLSTATE nor another sign, so that any other failure to lock is taken for a time-out
+ * unless it is known. psql shows the SQLSTATE where it locks for us.
+ */
+const failedLock = /\bquery was: LOCK TABLE|\b55P03: /i;
+const outOfLocks = /out of shared memory|max_locks_per_transaction/;
 
 /** Whether it was called off since it waited for a lock for too long. */
 export function isLockTimeout(error: unknown): boolean {
-  return error instanceof LifeboatError && error.cause instanceof ToolError && lockTimeout.test(error.cause.stderr);
+  if (!(error instanceof LifeboatError) || !(error.cause instanceof ToolError)) return false;
+  const said = error.cause.stderr;
+  return failedLock.test(said) && !/permission denied/.test(said) && !outOfLocks.test(said);
 }
 
 const advice: readonly (readonly [said: RegExp, hint: string])[] = [
@@ -165,8 +173,9 @@ const advice: readonly (readonly [said: RegExp, hint: string])[] = [
     'grant the missing right, e.g. GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later); large ' +
       'objects need their owner or a superuser',
   ],
+  [outOfLocks, lockTableFull],
   [
-    lockTimeout,
+    failedLock,
     'another session holds or awaits a lock (see pg_stat_activity); run again when it has ended, or raise ' +
       'lockWaitTimeoutSeconds',
   ],

@@ -121,12 +121,15 @@ class CopySession {
   }
 
   async lock(tables: readonly CopiedTable[], waitMs: number): Promise<void> {
+    // With SQLSTATEs, since messages are in the server's language.
+    this.#psql.stdin?.write('\\set VERBOSITY verbose\n');
     const statements = [
       `SET lock_timeout = ${Math.max(1, Math.round(waitMs))}`,
       ...lockStatements(tables.map(({ schema, name }) => quoteQualified(schema, name))),
       lockTimeoutSql(this.#settings),
     ];
     for await (const _ of this.#answer(statements.join(';\n'), 'cannot lock the tables for reading'));
+    this.#psql.stdin?.write('\\set VERBOSITY default\n');
   }
 
   /** What statements write to the standard output. */

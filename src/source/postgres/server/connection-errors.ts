@@ -6,6 +6,14 @@ interface Advice {
   readonly retryable?: boolean;
 }
 
+/**
+ * Where the server has no room for as many locks as a dump needs. It holds each table about four times at once, so that
+ * nobody can come in between: by the session with the snapshot, two pg_dumps, and a session that counts.
+ */
+export const lockTableFull =
+  'the server has no room for as many locks as there are tables and indexes: raise max_locks_per_transaction there ' +
+  '(needs a restart); if it is memory that it lacks, its log says so';
+
 /** By SQLSTATE or system error code. */
 const adviceOf: Readonly<Record<string, Advice>> = {
   ECONNREFUSED: { hint: 'is the server running, and does it listen there (listen_addresses, port)?', retryable: true },
@@ -29,6 +37,7 @@ const adviceOf: Readonly<Record<string, Advice>> = {
   '42501': {
     hint: 'grant the missing right, e.g. GRANT pg_read_all_data TO the backup user (PostgreSQL 14 and later)',
   },
+  '53200': { hint: lockTableFull },
   '53300': { hint: 'raise max_connections, or lower jobs', retryable: true },
   '55P03': {
     hint:
