@@ -160,7 +160,8 @@ describe("sessions that count stand in nobody's way", () => {
     const names = ['big', 'bigger', 'small'];
     await server.psql(
       'app',
-      'CREATE ROLE owner; CREATE ROLE reader LOGIN IN ROLE pg_read_all_data; ' +
+      'CREATE ROLE owner; CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader; ' +
+        'GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO reader; ' +
         names.map((name) => `ALTER TABLE ${name} OWNER TO owner`).join('; '),
     );
     const dumping = collect(source({ user: 'reader', toolFolder: slowTools('psql') }));
