@@ -87,6 +87,11 @@ export const commands: readonly Entry[] = [
     load: async () => import('./commands/status.ts'),
   },
   {
+    name: 'metrics',
+    sentence: 'what status finds, for a monitoring system: as Prometheus reads it, in a file, or sent',
+    load: async () => import('./commands/metrics.ts'),
+  },
+  {
     name: 'acknowledge',
     sentence: 'accept a warning that status gives',
     load: async () => import('./commands/acknowledge.ts'),

@@ -64,6 +64,8 @@ export type {
   UnlockResult,
 } from './operations/setup/request.ts';
 export type { DoctorCheck, DoctorResult } from './operations/doctor/request.ts';
+export type { Family, Sample } from './operations/metrics/family.ts';
+export type { MetricsOptions, MetricsResult } from './operations/metrics/request.ts';
 export type {
   AcknowledgeOptions,
   AcknowledgeResult,

@@ -24,6 +24,7 @@ import type {
   UndeleteResult,
 } from './operations/cleanup/request.ts';
 import type { RunbookOptions, RunbookResult } from './operations/emergency/runbook.ts';
+import type { MetricsOptions, MetricsResult } from './operations/metrics/request.ts';
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
 import type { IntegrityOptions, RepositoryAccount } from './operations/integrity/request.ts';
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list/request.ts';
@@ -164,6 +165,11 @@ export class Lifeboat implements AsyncDisposable {
   /** One verdict on the backups, why, and what to do next. The servers may be down. */
   async status(options: StatusOptions = {}, call: CallOptions = {}): Promise<StatusResult> {
     return this.#run(async () => (await import('./operations/status/status.ts')).statusOperation, options, call);
+  }
+
+  /** The same for a monitoring system. A repository that cannot be looked at is part of the answer. */
+  async metrics(options: MetricsOptions = {}, call: CallOptions = {}): Promise<MetricsResult> {
+    return this.#run(async () => (await import('./operations/metrics/metrics.ts')).metricsOperation, options, call);
   }
 
   /** Accepts a warning of status(): it no longer counts. */

@@ -21,6 +21,7 @@ export const manuals: Readonly<Record<string, () => Promise<ManualModule>>> = {
   schedule: async () => import('./commands/manual/schedule.ts'),
   daemon: async () => import('./commands/manual/daemon.ts'),
   status: async () => import('./commands/manual/status.ts'),
+  metrics: async () => import('./commands/manual/metrics.ts'),
   acknowledge: async () => import('./commands/manual/acknowledge.ts'),
   cleanup: async () => import('./commands/manual/cleanup.ts'),
   undelete: async () => import('./commands/manual/undelete.ts'),

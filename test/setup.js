@@ -29,6 +29,8 @@ const tools = [
   { names: ['openssl'], debian: 'openssl', set: 'all' },
   { names: ['patchelf'], debian: 'patchelf', set: 'all' },
   { names: ['systemd-analyze', 'systemd-notify'], debian: 'systemd', set: 'all' },
+  { names: ['prometheus', 'promtool'], debian: 'prometheus', set: 'all' },
+  { names: ['prometheus-pushgateway'], debian: 'prometheus-pushgateway', set: 'all' },
   { names: ['bzip2'], debian: 'bzip2', set: 'all' },
   { names: ['faketime'], debian: 'faketime', set: 'long' },
 ];

@@ -75,6 +75,7 @@ const rooms = new Map(
       'doctor',
       'emergency',
       'status',
+      'metrics',
       'schedule',
       'daemon',
     ],

@@ -64,7 +64,8 @@ async function run(session: Session, flags: DaemonFlags): Promise<void> {
   const emit = sink((line) => void write(io.stderr, `${line}\n`).catch(() => {}), level);
   for (const message of first.loaded.warnings) emit({ type: 'warning', message });
   const { Daemon } = await import('../operations/daemon/daemon.ts');
-  const { listen, parseListenAddress } = await import('../operations/daemon/listen.ts');
+  const { listen, parseListenAddress } = await import('../lib/loopback-server.ts');
+  const { daemonAnswers } = await import('../operations/daemon/answers.ts');
   const address =
     flags.listen === undefined ? undefined : parseListenAddress(flags.listen, flags.listenAnywhere === true);
   const daemon = new Daemon({
@@ -77,7 +78,12 @@ async function run(session: Session, flags: DaemonFlags): Promise<void> {
     service: await serviceManager(session, emit),
   });
   using _ = onDaemonSignals({ stop: () => daemon.stop(), reload: () => daemon.reload() });
-  await using _server = address && (await listen(address, () => daemon.facts()));
+  await using _server =
+    address &&
+    (await listen(
+      address,
+      daemonAnswers(() => daemon.facts()),
+    ));
   await daemon.run();
 }
 

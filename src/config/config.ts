@@ -32,6 +32,7 @@ export interface Config {
   readonly trashMs: number;
   readonly schedules: readonly Schedule[];
   readonly notifications: Notifications;
+  readonly metrics: MetricsConfig;
   readonly drill: DrillConfig;
   /** Where the servers' programs are looked for first; absolute. */
   readonly tools: { readonly postgres: string | undefined; readonly redis: string | undefined };
@@ -213,6 +214,18 @@ export interface MonitoringConfig {
   /** Share of the file system, or of the budget, 0 to 1. */
   readonly storageShare: number;
   readonly storageBudgetBytes: number | undefined;
+}
+
+/** What monitoring systems get, and where. */
+export interface MetricsConfig {
+  /** The label of that name. */
+  readonly service: string;
+  /** Absolute. */
+  readonly textfile: string | undefined;
+  readonly pushgateway: { readonly url: Secret; readonly job: string } | undefined;
+  /** host:port, or the absolute path of a socket. */
+  readonly dogstatsd: { readonly address: string } | undefined;
+  readonly otlp: { readonly url: Secret; readonly headers: ReadonlyMap<string, Secret> } | undefined;
 }
 
 export interface Notifications {

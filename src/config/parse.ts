@@ -25,15 +25,17 @@ import { filled } from './postgres-url.ts';
 import { parseRepository } from './repository-url.ts';
 import { parseScheduleOptions } from './schedule-options.ts';
 import type { RetentionSettings, SecretReference, Settings } from './schema.ts';
+import { parseMetrics } from './parse-metrics.ts';
 import { PendingSecret } from './secrets.ts';
 
 /** Builds the Config. What is wrong is pushed to `faults`; the result is only good if none was. */
 export async function parseSettings(settings: Settings, surroundings: ParseSurroundings): Promise<Config> {
   const parser = new Parser(surroundings);
-  const [repository, encryption, notifications, drill, targets] = await Promise.all([
+  const [repository, encryption, notifications, metrics, drill, targets] = await Promise.all([
     parseRepository(settings.repository, parser, surroundings.need.repository === true),
     parseEncryption(settings, parser),
     parseNotifications(settings, parser),
+    parseMetrics(settings, parser),
     parseDrill(settings, parser),
     parseTargets(settings, parser),
   ]);
@@ -58,6 +60,7 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     trashMs: Math.round(settings.trashHours * 3_600_000),
     schedules: settings.schedules.map(parseSchedule),
     notifications,
+    metrics,
     drill,
     tools: parseTools(settings, parser),
     monitoring: parseMonitoring(settings),

@@ -15,6 +15,8 @@ export interface SecretNeeds {
   readonly repository?: boolean;
   readonly encryption?: boolean;
   readonly notifications?: boolean;
+  /** Where metrics are pushed to. */
+  readonly metrics?: boolean;
   /** The scratch server of drills. */
   readonly drill?: boolean;
   /** Every target's, or those of this one (undefined: the default or only one). */

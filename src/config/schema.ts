@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { emergencySchema } from './schema-emergency.ts';
+import { metricsSchema } from './schema-metrics.ts';
 import { path, positive, secondsOfWaiting, secretSchema } from './schema-pieces.ts';
 import { compressionSchema, encryptionSchema, repositorySchema } from './schema-repository.ts';
 import { schedulesSchema } from './schema-schedules.ts';
@@ -127,6 +128,7 @@ export const settingsSchema = z
       ),
     schedules: schedulesSchema.default([]).describe('what runs when'),
     notifications: notificationsSchema.prefault({}).describe('who is told'),
+    metrics: metricsSchema.prefault({}).describe('what monitoring systems get'),
     drill: drillSchema.prefault({}).describe('how backups are proven'),
     tools: toolsSchema.prefault({}).describe("where the servers' programs are"),
     monitoring: monitoringSchema.prefault({}).describe('from when on status warns'),

@@ -29,11 +29,10 @@ export const manual: Manual = {
       'one of this machine is taken unless --listen-anywhere stands beside it). /healthz: does the loop turn? ' +
       '/readyz: and has the repository answered within a quarter of an hour, is the configuration that was to be ' +
       'read last in force, and is it not stopping? Both say 200, or 503 and what is wrong. /metrics has, in ' +
-      "Prometheus' text format, what is measured: lifeboat_daemon_loop_timestamp_seconds, " +
-      'lifeboat_daemon_config_current, ' +
-      'lifeboat_repository_up; for each schedule the next moment, and when a slot ended well and failed last, and ' +
-      'lifeboat_schedule_missed_slots, by the records of all hosts; running jobs with the bytes they have moved; ' +
-      'attempts by outcome. Where the repository does not answer, what it was asked for is left out, and ' +
+      "Prometheus' text format, what is measured: of the daemon lifeboat_daemon_loop_timestamp_seconds, " +
+      'lifeboat_daemon_config_current, when it looks at each schedule next, running jobs with the bytes they have ' +
+      'moved, attempts by outcome; of the repository, looked at every five minutes and after each job, what ' +
+      'lifeboat-metrics(1) says. Where the repository does not answer, that is left out, and ' +
       'lifeboat_repository_up is 0.',
     'It logs to standard error: plain lines on a terminal, a JSON object a line elsewhere (time, level, ' +
       'component, message), or as --log-format says. The component is the schedule. logLevel and ' +
@@ -53,5 +52,5 @@ export const manual: Manual = {
     ['NOTIFY_SOCKET', 'where systemd is told how the daemon is; set by systemd'],
     ['WATCHDOG_USEC, WATCHDOG_PID', "systemd's watchdog; set by systemd"],
   ],
-  seeAlso: ['lifeboat-schedule(1)', 'lifeboat-status(1)', 'systemd.service(5)'],
+  seeAlso: ['lifeboat-metrics(1)', 'lifeboat-schedule(1)', 'lifeboat-status(1)', 'systemd.service(5)'],
 };

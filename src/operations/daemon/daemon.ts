@@ -104,6 +104,7 @@ export class Daemon {
       turnedAgoMs: steadyMs - this.#turned.steadyMs,
       configReadMs: this.#configReadMs,
       isStopping: this.#isStopping,
+      service: this.#config.loaded.config.metrics.service,
       survey: this.#surveyor.survey,
       schedules: this.#agenda.schedules.map(({ id, type }) => ({ id, type, nextMs: this.#agenda.nextMs(id, wallMs) })),
       jobs: this.#crew.jobs,

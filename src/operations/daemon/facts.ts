@@ -1,5 +1,5 @@
 /** What a daemon knows of itself, for whoever asks. Times in milliseconds since 1970. */
-import type { SurveyedSchedule } from './messages.ts';
+import type { RepositoryFacts } from '../metrics/facts.ts';
 
 export interface DaemonFacts {
   /** The loop turned last. */
@@ -11,6 +11,8 @@ export interface DaemonFacts {
   /** False: what was to be read last did not parse. */
   readonly isConfigCurrent: boolean;
   readonly isStopping: boolean;
+  /** The label of that name. */
+  readonly service: string;
   readonly survey: SurveyState;
   readonly schedules: readonly { readonly id: string; readonly type: string; readonly nextMs: number | undefined }[];
   readonly jobs: readonly RunningJob[];
@@ -26,7 +28,8 @@ export interface SurveyState {
   readonly agoMs: number | undefined;
   /** The last one did. */
   readonly isUp: boolean;
-  readonly schedules: readonly SurveyedSchedule[];
+  /** What it found. */
+  readonly facts: RepositoryFacts | undefined;
 }
 
 export interface RunningJob {

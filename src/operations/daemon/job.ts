@@ -51,6 +51,7 @@ export class Job implements RunningJob {
         this.#begun = undefined;
         this.#onEnded(message.slot.outcome);
         return this.#sayEnded(message.slot);
+      case 'published':
       case 'survey':
       case 'end':
         return;

@@ -3,6 +3,7 @@
  * standard input, which stays open as long as the daemon lives; what the worker tells goes to its standard output.
  */
 import type { LifeboatEvent } from '../../lib/events.ts';
+import type { RepositoryFacts } from '../metrics/facts.ts';
 import type { RanSlot } from '../schedule/request.ts';
 
 /** What a worker is to do. */
@@ -19,7 +20,7 @@ export type WorkerTask =
       readonly outcome: 'failed' | 'hung' | 'aborted';
       readonly message: string;
     }
-  /** Publish the schedules, withdraw those of these ids that are there no more, and tell how they are doing. */
+  /** Publish the schedules, withdraw those of these ids that are there no more, and tell how the repository is. */
   | { readonly kind: 'survey'; readonly gone: readonly string[] };
 
 /** With the very configuration that the daemon goes by, whatever the files hold meanwhile. */
@@ -33,23 +34,15 @@ export interface WorkerOrder {
   readonly texts: readonly (readonly [path: string, text: string])[];
 }
 
-/** How a schedule is doing by its records; times in milliseconds since 1970. */
-export interface SurveyedSchedule {
-  readonly id: string;
-  /** The last one that was done; absent: none is known. */
-  readonly successMs?: number | undefined;
-  readonly failureMs?: number | undefined;
-  /** Moments that are past their grace and have not come to an end. */
-  readonly missed: number;
-}
-
 export type WorkerMessage =
   | { readonly type: 'event'; readonly event: LifeboatEvent }
   /** The worker's loop turns; what its components have moved so far. */
   | { readonly type: 'alive'; readonly movedBytes: number }
   | { readonly type: 'begun'; readonly due: string; readonly attempt: number }
   | { readonly type: 'ended'; readonly slot: RanSlot }
-  | { readonly type: 'survey'; readonly schedules: readonly SurveyedSchedule[] }
+  /** The schedules in force are published. */
+  | { readonly type: 'published' }
+  | { readonly type: 'survey'; readonly facts: RepositoryFacts }
   | WorkerEnd;
 
 /** The last message. */
@@ -67,7 +60,7 @@ export interface WorkerEnd {
   readonly message?: string | undefined;
 }
 
-const types = new Set(['event', 'alive', 'begun', 'ended', 'survey', 'end']);
+const types = new Set(['event', 'alive', 'begun', 'ended', 'published', 'survey', 'end']);
 
 /** A line as a message; undefined: it is none. */
 export function parseMessage(line: string): WorkerMessage | undefined {

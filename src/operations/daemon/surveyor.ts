@@ -1,4 +1,7 @@
-/** Looks now and then, by a worker, how schedules are doing in the repository, and says there which are in force. */
+/**
+ * Looks now and then, by a worker, how backups and schedules are doing in the repository, and says there which
+ * schedules are in force.
+ */
 import { LongTimer } from '../../lib/long-timer.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { CrewOptions } from './crew.ts';
@@ -15,7 +18,7 @@ const mostMs = 300_000;
 export class Surveyor {
   readonly #options: CrewOptions;
   readonly #wake: () => void;
-  #survey: Omit<SurveyState, 'agoMs'> = { atMs: undefined, isUp: false, schedules: [] };
+  #survey: Omit<SurveyState, 'agoMs'> = { atMs: undefined, isUp: false, facts: undefined };
   /** By the steady clock. */
   #seenAt: number | undefined;
   /** Ids that the daemon had and has no more; not yet said in the repository. */
@@ -38,7 +41,7 @@ export class Surveyor {
     return { ...this.#survey, agoMs };
   }
 
-  /** One has ended, well or not. */
+  /** The schedules are published, or could not be. */
   get isDoneOnce(): boolean {
     return this.#isDoneOnce;
   }
@@ -61,9 +64,13 @@ export class Surveyor {
     this.#running = this.#look().finally(() => {
       this.#running = undefined;
       this.#worker = undefined;
-      this.#isDoneOnce = true;
-      this.#wake();
+      this.#goOn();
     });
+  }
+
+  #goOn(): void {
+    this.#isDoneOnce = true;
+    this.#wake();
   }
 
   /** Ends one that runs. */
@@ -100,14 +107,15 @@ export class Surveyor {
   #fail(why: string, wasUp: boolean): void {
     this.#survey = { ...this.#survey, isUp: false };
     if (this.#isEnding || (this.#isDoneOnce && !wasUp)) return;
-    this.#options.emit({ type: 'warning', message: `cannot see how the schedules are doing: ${why}` });
+    this.#options.emit({ type: 'warning', message: `cannot see how backups and schedules are doing: ${why}` });
   }
 
   #hear(message: WorkerMessage): void {
     if (message.type === 'event' && message.event.type === 'warning') this.#options.emit(message.event);
+    if (message.type === 'published') return this.#goOn();
     if (message.type !== 'survey') return;
     const { wallMs, steadyMs } = now();
     this.#seenAt = steadyMs;
-    this.#survey = { atMs: wallMs, isUp: true, schedules: message.schedules };
+    this.#survey = { atMs: wallMs, isUp: true, facts: message.facts };
   }
 }

@@ -5,7 +5,10 @@ import type { SecretNeeds } from '../../config/parser.ts';
 import { AbortedError, exitCodeOf, messageOf } from '../../lib/errors.ts';
 import type { EventSink, RunContext } from '../../lib/events.ts';
 import { hostTimeZone } from '../../lib/time-zone.ts';
-import { repositoryNeeds } from '../complete.ts';
+import { repositoryNeeds, surveyNeeds } from '../complete.ts';
+import { factsOf } from '../metrics/facts.ts';
+import { statusDefaults } from '../status/request.ts';
+import { status } from '../status/status.ts';
 import { withRepository } from '../open-repository.ts';
 import type { Surroundings } from '../operation.ts';
 import { perform } from '../perform.ts';
@@ -17,7 +20,6 @@ import { knownSlots, scheduleKeyOf } from '../schedule/slot.ts';
 import { slotTimes } from '../schedule/slot-times.ts';
 import { writeSlot } from '../../repository/slots/records.ts';
 import type { WorkerEnd, WorkerMessage, WorkerTask } from './messages.ts';
-import { surveySchedules } from './survey.ts';
 
 export interface WorkerContext extends RunContext {
   readonly tell: (message: WorkerMessage) => void;
@@ -56,11 +58,13 @@ async function carryOut(
     case 'death':
       return recordDeath(await load(repositoryNeeds), task, context);
     case 'survey': {
-      const loaded = await load(repositoryNeeds);
+      const loaded = await load(surveyNeeds);
       const { gone } = task;
       const { warnings } = await perform(schedulePublishOperation, loaded, { gone }, context);
       for (const message of warnings) context.emit({ type: 'warning', message });
-      context.tell({ type: 'survey', schedules: await surveySchedules(loaded, context) });
+      context.tell({ type: 'published' });
+      const found = await status(loaded, { ...statusDefaults }, context);
+      context.tell({ type: 'survey', facts: factsOf(found) });
       return { type: 'end', outcome: 'settled' };
     }
   }

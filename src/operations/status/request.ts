@@ -55,6 +55,11 @@ export interface StatusSchedule {
   /** The latest moment that was run, or is meant to be left out, of the last ten. */
   readonly lastRun?: string | undefined;
   readonly next?: string | undefined;
+  /** The latest moment, run or not. */
+  readonly lastDue?: string | undefined;
+  /** When a run of the last ten moments ended well last, and when one did not. */
+  readonly succeededAt?: string | undefined;
+  readonly failedAt?: string | undefined;
   /** Moments since then whose time of grace is over, the earliest first; without an outcome: never run. */
   readonly missed: readonly {
     readonly due: string;
@@ -163,6 +168,9 @@ export interface StatusTarget {
   readonly moments: readonly {
     readonly id: string;
     readonly at: string;
+    /** As the backup was asked for: "full" or one component. */
+    readonly type: string;
+    readonly durationMs: number;
     readonly components: readonly string[];
     readonly state?: string | undefined;
     readonly isDamaged?: boolean | undefined;

@@ -122,9 +122,11 @@ function targetOf(target: SurveyedTarget, { nowMs }: Survey, days: number): Stat
     newestProven: proof === undefined ? undefined : { id: proof.id, provenAt: proof.at },
     provenMoment: target.recovery,
     restoreTime: estimate(target),
-    moments: backups.map(({ id, startedAt, components, standing }) => ({
+    moments: backups.map(({ id, startedAt, type, durationMs, components, standing }) => ({
       id,
       at: startedAt,
+      type,
+      durationMs,
       components,
       state: standing?.state,
       isDamaged: standing?.failing,

@@ -80,6 +80,9 @@ async function surveyPlan(
     timezone,
     lastRun: lastRun === -1 ? undefined : utc(due[lastRun] ?? 0),
     next: next === undefined ? undefined : utc(next),
+    lastDue: due.length === 0 ? undefined : utc(due.at(-1) ?? 0),
+    succeededAt: newestEnd(known, (outcome) => outcome === 'done'),
+    failedAt: newestEnd(known, (outcome) => ['failed', 'hung', 'aborted'].includes(outcome)),
     missed: missed.map((dueMs) => ({ due: utc(dueMs), ...failureOf(known, dueMs) })),
     isRunning: running.some(({ scope, isAlive }) => isAlive && scope === slotScope(plan)),
   };
@@ -98,6 +101,12 @@ function failureOf(known: readonly ReadSlot[], dueMs: number): { readonly outcom
     .toSorted((a, b) => Date.parse(a.finishedAt) - Date.parse(b.finishedAt))
     .at(-1);
   return last === undefined ? {} : { outcome: last.outcome, ...(last.code === undefined ? {} : { code: last.code }) };
+}
+
+/** When the last of these records was closed. */
+function newestEnd(known: readonly ReadSlot[], isMeant: (outcome: ReadSlot['outcome']) => boolean): string | undefined {
+  const ends = known.filter(({ outcome }) => isMeant(outcome)).map(({ finishedAt }) => Date.parse(finishedAt));
+  return ends.length === 0 ? undefined : utc(Math.max(...ends));
 }
 
 async function slotsOfBackups(repository: Repository, counting: readonly ListedManifest[]): Promise<Set<string>> {

@@ -7,6 +7,7 @@ import { auditDocuments } from './audit-documents.ts';
 import { backupDocuments } from './backup-documents.ts';
 import { cleanupDocuments } from './cleanup-documents.ts';
 import { emergencyDocuments } from './emergency-documents.ts';
+import { metricsDocuments } from './metrics-documents.ts';
 import { pitrDocuments } from './pitr-documents.ts';
 import { proofDocuments } from './proof-documents.ts';
 import { restoreDocuments } from './restore-documents.ts';
@@ -21,6 +22,7 @@ export const documents = {
   ...backupDocuments,
   ...cleanupDocuments,
   ...emergencyDocuments,
+  ...metricsDocuments,
   ...pitrDocuments,
   ...proofDocuments,
   ...restoreDocuments,

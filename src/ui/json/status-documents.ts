@@ -32,6 +32,8 @@ const componentState = z.strictObject({
 const moment = z.strictObject({
   id: text,
   at: time,
+  type: text.describe('full, or one component'),
+  durationMs,
   components: texts,
   state: text.optional(),
   isDamaged: z.boolean().optional(),
@@ -95,6 +97,9 @@ const schedule = z.strictObject({
   timezone: text,
   lastRun: time.optional().describe('the latest moment that was run, of the last ten'),
   next: time.optional(),
+  lastDue: time.optional().describe('the latest moment, run or not'),
+  succeededAt: time.optional().describe('when a run of the last ten moments ended well last'),
+  failedAt: time.optional().describe('when one did not'),
   missed: z
     .array(z.strictObject({ due: time, outcome: text.optional(), code: text.optional() }))
     .describe('moments since then; without an outcome: never run'),

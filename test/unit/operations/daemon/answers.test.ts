@@ -7,29 +7,52 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { DaemonFacts } from '../../../../src/operations/daemon/facts.ts';
-import { listen, parseListenAddress } from '../../../../src/operations/daemon/listen.ts';
-import { metricsText } from '../../../../src/operations/daemon/metrics.ts';
+import { listen, parseListenAddress, type ListenAddress } from '../../../../src/lib/loopback-server.ts';
+import { daemonAnswers } from '../../../../src/operations/daemon/answers.ts';
+import { daemonFamilies } from '../../../../src/operations/daemon/metrics.ts';
+import { exposition } from '../../../../src/operations/metrics/exposition.ts';
+import type { RepositoryFacts } from '../../../../src/operations/metrics/facts.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'listen-'));
 after(() => rmSync(folder, { recursive: true }));
 
 const nowMs = Date.parse('2026-03-01T12:00:00Z');
+const seen: RepositoryFacts = {
+  verdict: 'degraded',
+  reasons: { unhealthy: 0, degraded: 1, acknowledged: 0 },
+  targets: [],
+  wal: [],
+  schedules: [
+    {
+      id: 'nightly',
+      type: 'full',
+      target: 'main',
+      dueMs: nowMs - 60_000,
+      nextMs: nowMs + 1000,
+      successMs: nowMs - 3_600_000,
+      failureMs: undefined,
+      missedSinceMs: nowMs - 120_000,
+      missed: 2,
+    },
+  ],
+  storage: { storedBytes: 5 },
+};
 const well: DaemonFacts = {
   turnedMs: nowMs,
   turnedAgoMs: 10,
   configReadMs: nowMs - 5000,
   isConfigCurrent: true,
   isStopping: false,
-  survey: {
-    atMs: nowMs - 60_000,
-    agoMs: 60_000,
-    isUp: true,
-    schedules: [{ id: 'nightly', successMs: nowMs - 3_600_000, missed: 2 }],
-  },
+  service: 'lifeboat',
+  survey: { atMs: nowMs - 60_000, agoMs: 60_000, isUp: true, facts: seen },
   schedules: [{ id: 'nightly', type: 'full', nextMs: nowMs + 1000 }],
   jobs: [{ id: 'nightly', sinceMs: nowMs - 2000, movedBytes: 42, movedMs: nowMs - 1000 }],
   ended: new Map([['nightly', new Map([['done', 3]])]]),
 };
+
+const answer = async (address: ListenAddress, facts: () => DaemonFacts): Promise<AsyncDisposable> =>
+  listen(address, daemonAnswers(facts));
+const textOf = async (facts: DaemonFacts): Promise<string> => exposition(daemonFamilies(facts, nowMs));
 
 interface Answer {
   readonly status: number | undefined;
@@ -63,11 +86,13 @@ test('only addresses of this machine are taken, unless the operator wants it so'
 test('health, readiness and metrics; what is wrong is said', async () => {
   let facts = well;
   const path = join(folder, 'one.sock');
-  await using _ = await listen({ kind: 'unix', path }, () => facts);
+  await using _ = await answer({ kind: 'unix', path }, () => facts);
   assert.equal(statSync(path).mode & 0o777, 0o660);
   assert.deepEqual(await ask('/healthz', path), { status: 200, body: 'ok\n' });
   assert.deepEqual(await ask('/readyz?verbose', path), { status: 200, body: 'ok\n' });
-  assert.equal((await ask('/metrics', path)).body, metricsText(well));
+  const names = (text: string): string[] => text.match(/^# TYPE .*$/gm) ?? [];
+  assert.deepEqual(names((await ask('/metrics', path)).body), names(await textOf(well)));
+  assert.equal((await ask('/__proto__', path)).status, 404);
   assert.deepEqual(await ask('/metrics', path, 'HEAD'), { status: 200, body: '' });
   assert.equal((await ask('/', path)).status, 404);
   assert.equal((await ask('/metrics', path, 'POST', 'x'.repeat(100_000))).status, 405);
@@ -81,7 +106,7 @@ test('health, readiness and metrics; what is wrong is said', async () => {
 
 test('a header that is too large, or never ends, is not waited for', async () => {
   const path = join(folder, 'two.sock');
-  await using _ = await listen({ kind: 'unix', path }, () => well);
+  await using _ = await answer({ kind: 'unix', path }, () => well);
   const status = await new Promise((resolve, reject) => {
     const asked = get({ socketPath: path, path: '/', headers: { a: 'x'.repeat(20_000) } });
     asked.on('response', (response) => resolve(response.resume().statusCode)).on('error', reject);
@@ -98,9 +123,9 @@ test('a header that is too large, or never ends, is not waited for', async () =>
 test('a socket that a killed daemon has left is taken over; one that somebody has is not', async () => {
   const path = join(folder, 'three.sock');
   {
-    await using _ = await listen({ kind: 'unix', path }, () => well);
+    await using _ = await answer({ kind: 'unix', path }, () => well);
     await assert.rejects(
-      listen({ kind: 'unix', path }, () => well),
+      answer({ kind: 'unix', path }, () => well),
       { code: 'usage', message: /EADDRINUSE/ },
     );
   }
@@ -112,12 +137,12 @@ test('a socket that a killed daemon has left is taken over; one that somebody ha
   renameSync(`${path}.bound`, path);
   await new Promise((resolve) => dead.close(resolve));
   assert.ok(existsSync(path));
-  await using _ = await listen({ kind: 'unix', path }, () => well);
+  await using _ = await answer({ kind: 'unix', path }, () => well);
   assert.equal((await ask('/healthz', path)).status, 200);
 });
 
-test('metrics: what was measured, and no last good value where the repository does not answer', () => {
-  const text = metricsText(well);
+test('metrics: what was measured, and no last good value where the repository does not answer', async () => {
+  const text = await textOf(well);
   const values = (of: string): Map<string, number> =>
     new Map(
       of
@@ -126,10 +151,11 @@ test('metrics: what was measured, and no last good value where the repository do
         .map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
     );
   const up = values(text);
-  const of = '{schedule="nightly",type="full"}';
+  const of = '{schedule="nightly",type="full",target="main"}';
   assert.equal(up.get('lifeboat_repository_up'), 1);
   assert.equal(up.get(`lifeboat_schedule_last_success_timestamp_seconds${of}`), nowMs / 1000 - 3600);
   assert.equal(up.get(`lifeboat_schedule_missed_slots${of}`), 2);
+  assert.equal(up.get(`lifeboat_schedule_overdue_seconds${of}`), 120);
   assert.equal(up.get(`lifeboat_schedule_next_due_timestamp_seconds${of}`), nowMs / 1000 + 1);
   assert.equal(up.get('lifeboat_attempts_total{schedule="nightly",outcome="done"}'), 3);
   assert.equal(up.get('lifeboat_job_moved_bytes{schedule="nightly"}'), 42);
@@ -137,16 +163,16 @@ test('metrics: what was measured, and no last good value where the repository do
   for (const survey of [
     { ...well.survey, isUp: false },
     { ...well.survey, agoMs: 3_600_000 },
-    { atMs: undefined, agoMs: undefined, isUp: false, schedules: [] },
+    { atMs: undefined, agoMs: undefined, isUp: false, facts: undefined },
   ]) {
-    const down = values(metricsText({ ...well, survey }));
+    const down = values(await textOf({ ...well, survey }));
     assert.equal(down.get('lifeboat_repository_up'), 0);
     assert.deepEqual(
-      [...down.keys()].filter((key) => /missed|last_success/.test(key)),
+      [...down.keys()].filter((key) => /schedule_(missed|last)|status|stored/.test(key)),
       [],
     );
     assert.equal(down.get('lifeboat_repository_answer_timestamp_seconds'), survey.atMs && survey.atMs / 1000);
   }
   const odd = { ...well, jobs: [], schedules: [{ id: 'a"b\\c\nd', type: 'full', nextMs: 0 }] };
-  assert.match(metricsText(odd), /\{schedule="a\\"b\\\\c\\nd",type="full"\} 0\n/);
+  assert.match(await textOf(odd), /\{schedule="a\\"b\\\\c\\nd",type="full"\} 0\n/);
 });

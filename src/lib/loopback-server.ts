@@ -1,16 +1,13 @@
 /**
- * The daemon's answers over HTTP: /healthz, /readyz, /metrics. For this machine: only a loopback address or a socket of
- * Unix is taken unless the operator says otherwise, since nobody is asked who he is. Requests are small and have little
- * time, and none changes anything.
+ * Answers over HTTP that nobody needs a password for (/healthz, /metrics). For this machine: only a loopback address or
+ * a socket of Unix is taken unless the operator says otherwise, since nobody is asked who he is. Requests are small and
+ * have little time, and none changes anything.
  */
 import { lstatSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect, isIP } from 'node:net';
-import { LifeboatError, messageOf, systemCodeOf } from '../../lib/errors.ts';
-import { removeFile } from '../../lib/held-files.ts';
-import type { DaemonFacts } from './facts.ts';
-import { health, readiness } from './health.ts';
-import { metricsText } from './metrics.ts';
+import { LifeboatError, messageOf, systemCodeOf } from './errors.ts';
+import { removeFile } from './held-files.ts';
 
 /** Where it listens: host and port, or the path of a socket. */
 export type ListenAddress =
@@ -37,10 +34,19 @@ export function parseListenAddress(text: string, isAnyAllowed: boolean): ListenA
   return { kind: 'tcp', host, port };
 }
 
+export interface Answer {
+  readonly status: number;
+  /** Plain text. */
+  readonly body: string;
+}
+
+/** By path, such as "/metrics". */
+export type Answers = Readonly<Record<string, () => Answer | Promise<Answer>>>;
+
 /** Answers until it is disposed of. Throws LifeboatError `usage` where the address cannot be had. */
-export async function listen(address: ListenAddress, facts: () => DaemonFacts): Promise<AsyncDisposable> {
+export async function listen(address: ListenAddress, answers: Answers): Promise<AsyncDisposable> {
   const { createServer } = await import('node:http');
-  const server = createServer(limits, (request, response) => answer(request, response, facts));
+  const server = createServer(limits, (request, response) => void answer(request, response, answers));
   server.maxConnections = 32;
   server.maxRequestsPerSocket = 1000;
   await begin(server, address).catch((error: unknown) => {
@@ -69,8 +75,8 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, facts: () => DaemonFacts): void {
-  const { status, body } = answerOf(request, facts);
+async function answer(request: IncomingMessage, response: ServerResponse, answers: Answers): Promise<void> {
+  const { status, body } = await answerOf(request, answers);
   // What comes with a request is not read.
   if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
     response.setHeader('Connection', 'close');
@@ -85,22 +91,16 @@ function answer(request: IncomingMessage, response: ServerResponse, facts: () =>
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-function answerOf({ method, url = '' }: IncomingMessage, facts: () => DaemonFacts): { status: number; body: string } {
+async function answerOf({ method, url = '' }: IncomingMessage, answers: Answers): Promise<Answer> {
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET\n' };
-  switch (url.split('?')[0]) {
-    case '/healthz':
-      return verdict(health(facts()));
-    case '/readyz':
-      return verdict(readiness(facts()));
-    case '/metrics':
-      return { status: 200, body: metricsText(facts()) };
-    default:
-      return { status: 404, body: 'there are /healthz, /readyz and /metrics\n' };
+  const [path = ''] = url.split('?');
+  const own = Object.hasOwn(answers, path) ? answers[path] : undefined;
+  if (own === undefined) return { status: 404, body: `there are ${Object.keys(answers).join(', ')}\n` };
+  try {
+    return await own();
+  } catch (error) {
+    return { status: 500, body: `${messageOf(error)}\n` };
   }
-}
-
-function verdict(faults: readonly string[]): { status: number; body: string } {
-  return faults.length === 0 ? { status: 200, body: 'ok\n' } : { status: 503, body: `${faults.join('\n')}\n` };
 }
 
 async function begin(server: Server, address: ListenAddress): Promise<void> {
@@ -118,7 +118,7 @@ async function begin(server: Server, address: ListenAddress): Promise<void> {
   });
 }
 
-/** What a killed daemon has left: a socket on which nobody listens. */
+/** What a killed server has left: a socket on which nobody listens. */
 async function removeDeadSocket(path: string): Promise<void> {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
   const isDead = await new Promise<boolean>((resolve) => {
