@@ -97,6 +97,11 @@ export const commands: readonly Entry[] = [
     load: async () => import('./commands/acknowledge.ts'),
   },
   {
+    name: 'notify',
+    sentence: 'who is told when something is wrong: test the channels, send what waits, list what is open',
+    load: async () => import('./commands/notify.ts'),
+  },
+  {
     name: 'cleanup',
     sentence: 'delete what the retention policy no longer keeps',
     load: async () => import('./commands/cleanup.ts'),

@@ -85,6 +85,14 @@ export type {
   ValidateResult,
   ValidatedBackup,
 } from './operations/validate/request.ts';
+export type {
+  ChannelFacts,
+  NotifyFlushOptions,
+  NotifyFlushResult,
+  NotifyListResult,
+  NotifyTestOptions,
+  NotifyTestResult,
+} from './operations/notify/request.ts';
 export type { RunbookOptions, RunbookRequest, RunbookResult } from './operations/emergency/runbook.ts';
 export type {
   WalFetchOptions,

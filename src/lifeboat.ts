@@ -28,6 +28,13 @@ import type { MetricsOptions, MetricsResult } from './operations/metrics/request
 import type { EmergencyStatusRequest, EmergencyStatusResult } from './operations/emergency/status.ts';
 import type { IntegrityOptions, RepositoryAccount } from './operations/integrity/request.ts';
 import type { ListRequest, ListResult, ShowRequest, ShowResult } from './operations/list/request.ts';
+import type {
+  NotifyFlushOptions,
+  NotifyFlushResult,
+  NotifyListResult,
+  NotifyTestOptions,
+  NotifyTestResult,
+} from './operations/notify/request.ts';
 import type { PitrOptions, PitrResult, RestorePointRequest, RestorePointResult } from './operations/pitr/request.ts';
 import type {
   RestoreOptions,
@@ -250,6 +257,21 @@ export class Lifeboat implements AsyncDisposable {
   /** Checks tools, rights, servers, clock, space and key. */
   async doctor(options: DoctorRequest = {}, call: CallOptions = {}): Promise<DoctorResult> {
     return this.#run(async () => (await import('./operations/doctor/doctor.ts')).doctorOperation, options, call);
+  }
+
+  /** Sends a marked message by each notification channel; what did not arrive is in the result. */
+  async testNotifications(options: NotifyTestOptions = {}, call: CallOptions = {}): Promise<NotifyTestResult> {
+    return this.#run(async () => (await import('./operations/notify/test.ts')).notifyTestOperation, options, call);
+  }
+
+  /** Sends what waits to be told, also what had failed and is not due yet. */
+  async flushNotifications(options: NotifyFlushOptions = {}, call: CallOptions = {}): Promise<NotifyFlushResult> {
+    return this.#run(async () => (await import('./operations/notify/manage.ts')).notifyFlushOperation, options, call);
+  }
+
+  /** What is wrong now, and how the notification channels are doing. */
+  async listNotifications(call: CallOptions = {}): Promise<NotifyListResult> {
+    return this.#run(async () => (await import('./operations/notify/manage.ts')).notifyListOperation, {}, call);
   }
 
   /** Takes away leases that dead runs left. */

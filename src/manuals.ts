@@ -30,6 +30,7 @@ export const manuals: Readonly<Record<string, () => Promise<ManualModule>>> = {
   'emergency-restore': async () => import('./commands/manual/emergency-restore.ts'),
   runbook: async () => import('./commands/manual/runbook.ts'),
   keys: async () => import('./commands/manual/keys.ts'),
+  notify: async () => import('./commands/manual/notify.ts'),
   unlock: async () => import('./commands/manual/unlock.ts'),
   doctor: async () => import('./commands/manual/doctor.ts'),
   audit: async () => import('./commands/manual/audit.ts'),

@@ -60,6 +60,8 @@ const rooms = new Map(
     operations: [
       '.',
       'audit',
+      'notify',
+      'perform.ts',
       'proof',
       'choose-backup.ts',
       'list',
@@ -79,6 +81,7 @@ const rooms = new Map(
       'schedule',
       'daemon',
     ],
+    'operations/notify': ['words.ts', 'notice.ts', 'send-error.ts', 'channels', '.'],
     'operations/wal': ['.', 'check', 'stream'],
     ui: ['json', '.', 'facts', 'show-view.ts'],
     commands: ['shared', 'manual', '.'],

@@ -5,6 +5,8 @@
  */
 import type { Secret } from '../lib/secret.ts';
 import type { PostgresUrl } from './postgres-url.ts';
+import type { Outcome, PingSignal, Severity } from './schema-notifications.ts';
+import type { LaterSecret } from './secrets.ts';
 import type { ScheduleOptions, ScheduleType } from './schedule-options.ts';
 
 export interface Config {
@@ -228,10 +230,81 @@ export interface MetricsConfig {
   readonly otlp: { readonly url: Secret; readonly headers: ReadonlyMap<string, Secret> } | undefined;
 }
 
+/** Who is told what. Secrets are fetched when something is sent. */
 export interface Notifications {
-  readonly webhook: Secret | undefined;
-  readonly slackWebhook: Secret | undefined;
-  readonly emailRecipients: readonly string[];
-  readonly smtpUrl: Secret | undefined;
-  readonly pingUrl: Secret | undefined;
+  /** In the order of the file. Empty: nobody is told. */
+  readonly channels: ReadonlyMap<string, Channel>;
+  readonly routes: readonly NotificationRoute[];
+  readonly quietHours: QuietHours | undefined;
+  readonly escalation:
+    | { readonly afterMs: number; readonly severities: readonly Severity[]; readonly channels: readonly string[] }
+    | undefined;
+  /** What lasts is told again after so long; undefined: never. */
+  readonly reminderMs: number | undefined;
 }
+
+/** What a route does not say is no condition. */
+export interface NotificationRoute {
+  /** Patterns: `*` stands for any part. */
+  readonly events: readonly string[] | undefined;
+  readonly severities: readonly Severity[] | undefined;
+  readonly outcomes: readonly Outcome[];
+  readonly targets: readonly string[] | undefined;
+  readonly channels: readonly string[];
+}
+
+/** Minutes since midnight; `from` may be later than `to`. */
+export interface QuietHours {
+  readonly fromMinute: number;
+  readonly toMinute: number;
+  readonly timezone: string | undefined;
+}
+
+interface AnyChannel {
+  readonly name: string;
+  /** For one attempt, all of it. */
+  readonly timeoutMs: number;
+  /** What comes within so long goes as one; undefined: each at once. */
+  readonly digestMs: number | undefined;
+}
+
+/** One way to tell somebody, by its type. */
+export type Channel = AnyChannel &
+  (
+    | {
+        readonly type: 'webhook';
+        readonly url: LaterSecret;
+        readonly token: LaterSecret | undefined;
+        readonly secret: LaterSecret | undefined;
+        /** JSON with {{names}} in its texts; undefined: our document. */
+        readonly body: unknown;
+      }
+    | { readonly type: 'slack' | 'discord' | 'teams'; readonly url: LaterSecret }
+    | {
+        readonly type: 'telegram';
+        readonly url: LaterSecret | undefined;
+        readonly token: LaterSecret;
+        readonly chat: string;
+      }
+    | { readonly type: 'ntfy'; readonly url: LaterSecret; readonly token: LaterSecret | undefined }
+    | { readonly type: 'pagerduty'; readonly url: LaterSecret | undefined; readonly token: LaterSecret }
+    | {
+        readonly type: 'email';
+        readonly url: LaterSecret;
+        readonly to: readonly string[];
+        readonly from: string | undefined;
+        readonly isTlsRequired: boolean;
+      }
+    | {
+        readonly type: 'ping';
+        readonly url: LaterSecret;
+        readonly signals: readonly PingSignal[];
+        readonly commands: readonly string[];
+        readonly target: string | undefined;
+      }
+    | { readonly type: 'command'; readonly command: readonly string[]; readonly cwd: string }
+  );
+
+export type ChannelType = Channel['type'];
+/** The channel of one of these types. */
+export type ChannelOf<T extends ChannelType> = Extract<Channel, { readonly type: T }>;

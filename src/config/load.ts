@@ -54,7 +54,7 @@ export interface LoadedConfig {
   readonly settings: Settings;
 }
 
-const everything: SecretNeeds = { repository: true, encryption: true, notifications: true, targets: 'all' };
+const everything: SecretNeeds = { repository: true, encryption: true, targets: 'all' };
 
 /** Loads it. All faults are told in one LifeboatError `usage` (2), each with its origin. */
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
@@ -202,21 +202,18 @@ async function warnOfReaders(file: string | undefined, document: Raw): Promise<s
     : [`${file} holds secrets and others can read it; run: chmod 600 ${file}`];
 }
 
-const secretKeys = new Set([
-  'key',
-  'passphrase',
-  'identity',
-  'secretKey',
-  'sessionToken',
-  'webhook',
-  'slackWebhook',
-  'smtpUrl',
-  'pingUrl',
-]);
+const secretKeys = new Set(
+  'key passphrase identity secretKey sessionToken token secret webhook slackWebhook smtpUrl pingUrl'.split(' '),
+);
+/** Whoever knows the URL of one of these can use it. */
+const secretUrls = new Set(['webhook', 'slack', 'discord', 'teams', 'ping']);
 
 function holdsSecret(value: unknown): boolean {
   if (!isRaw(value)) return false;
+  const isUrlSecret = typeof value['type'] === 'string' && secretUrls.has(value['type']);
   return Object.entries(value).some(([key, inner]) =>
-    typeof inner === 'string' ? secretKeys.has(key) || (key === 'url' && /:[^/]+@/.test(inner)) : holdsSecret(inner),
+    typeof inner === 'string'
+      ? secretKeys.has(key) || (key === 'url' && (isUrlSecret || /:[^/]+@/.test(inner)))
+      : holdsSecret(inner),
   );
 }

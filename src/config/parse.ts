@@ -3,7 +3,6 @@
  * the secrets that are asked for fetched, defaults filled in.
  */
 import { availableParallelism } from 'node:os';
-import type { Secret } from '../lib/secret.ts';
 import { parseDuration } from '../lib/time.ts';
 import type {
   Schedule,
@@ -11,13 +10,13 @@ import type {
   DrillConfig,
   EncryptionConfig,
   MonitoringConfig,
-  Notifications,
   RetentionByComponent,
   RetentionPolicy,
   TargetConfig,
 } from './config.ts';
 import { defaultLevels } from './compression.ts';
 import { defaultStateDir } from './discover.ts';
+import { parseNotifications } from './parse-notifications.ts';
 import { Parser, type ParseSurroundings } from './parser.ts';
 import { fillCredentials, fillFromPgVariables } from './postgres-defaults.ts';
 import { completePostgresUrl } from './postgres-url-parser.ts';
@@ -31,10 +30,9 @@ import { PendingSecret } from './secrets.ts';
 /** Builds the Config. What is wrong is pushed to `faults`; the result is only good if none was. */
 export async function parseSettings(settings: Settings, surroundings: ParseSurroundings): Promise<Config> {
   const parser = new Parser(surroundings);
-  const [repository, encryption, notifications, metrics, drill, targets] = await Promise.all([
+  const [repository, encryption, metrics, drill, targets] = await Promise.all([
     parseRepository(settings.repository, parser, surroundings.need.repository === true),
     parseEncryption(settings, parser),
-    parseNotifications(settings, parser),
     parseMetrics(settings, parser),
     parseDrill(settings, parser),
     parseTargets(settings, parser),
@@ -59,7 +57,7 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     retention: parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) }),
     trashMs: Math.round(settings.trashHours * 3_600_000),
     schedules: settings.schedules.map(parseSchedule),
-    notifications,
+    notifications: parseNotifications(settings.notifications, parser),
     metrics,
     drill,
     tools: parseTools(settings, parser),
@@ -114,18 +112,6 @@ function identityReference(reference: SecretReference | undefined): SecretRefere
   return typeof reference === 'string' && !reference.includes('AGE-SECRET-KEY-')
     ? { file: reference.trim() }
     : reference;
-}
-
-async function parseNotifications({ notifications: from }: Settings, parser: Parser): Promise<Notifications> {
-  const get = (key: 'webhook' | 'slackWebhook' | 'smtpUrl' | 'pingUrl'): Promise<Secret | undefined> =>
-    parser.secret(`notifications.${key}`, from[key], parser.surroundings.need.notifications === true);
-  const [webhook, slackWebhook, smtpUrl, pingUrl] = await Promise.all([
-    get('webhook'),
-    get('slackWebhook'),
-    get('smtpUrl'),
-    get('pingUrl'),
-  ]);
-  return { webhook, slackWebhook, emailRecipients: from.emailRecipients, smtpUrl, pingUrl };
 }
 
 function parseTools({ tools: { postgresBin, redisBin } }: Settings, parser: Parser): Config['tools'] {

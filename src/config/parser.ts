@@ -8,13 +8,12 @@ import { originOf } from './origins.ts';
 import { readPostgresUrl } from './postgres-url-parser.ts';
 import { PostgresUrl, type GivenPostgresUrl } from './postgres-url.ts';
 import type { SecretReference } from './schema.ts';
-import { PendingSecret, resolveSecret } from './secrets.ts';
+import { LaterSecret, PendingSecret, resolveSecret } from './secrets.ts';
 
 /** Whose secrets a command needs; the others stay references. */
 export interface SecretNeeds {
   readonly repository?: boolean;
   readonly encryption?: boolean;
-  readonly notifications?: boolean;
   /** Where metrics are pushed to. */
   readonly metrics?: boolean;
   /** The scratch server of drills. */
@@ -90,6 +89,11 @@ export class Parser {
       this.fault(path, messageOf(error));
       return new PendingSecret(path);
     }
+  }
+
+  /** One that is fetched when it is used. */
+  laterSecret(path: string, reference: SecretReference): LaterSecret {
+    return new LaterSecret(reference, { env: this.surroundings.env, folder: this.folder(path) });
   }
 
   /** What `complete` makes of the parts of a URL; a fault if it cannot be used. */

@@ -1,5 +1,7 @@
 /** The pieces that sections of the configuration file are made of: secrets, counts, waiting times, paths. */
 import { z } from 'zod';
+import { messageOf } from '../lib/errors.ts';
+import { checkTimeZone } from '../lib/time-zone.ts';
 
 const secretForms = 'must be a text, {"env": NAME}, {"file": PATH} or {"command": [PROGRAM, ARGUMENT…]}';
 
@@ -29,3 +31,22 @@ export const secondsOfWaiting = positive.max(604_800);
 export const path = z.string().min(1);
 /** A list of texts, none of them empty. */
 export const texts = z.array(z.string().min(1));
+
+/** No expression and no zone has more characters. */
+const mostCharacters = 200;
+
+/** What `check` throws is a fault of the text. */
+export function checkText(check: (text: string) => void, input: string, context: z.RefinementCtx<string>): void {
+  if (input.length > mostCharacters) {
+    context.addIssue({ code: 'custom', message: `has more than ${mostCharacters} characters`, input });
+    return;
+  }
+  try {
+    check(input);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: messageOf(error), input });
+  }
+}
+
+/** An IANA name, such as Europe/Berlin. */
+export const timeZone = z.string().superRefine((text, context) => checkText(checkTimeZone, text, context));

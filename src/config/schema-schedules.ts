@@ -4,31 +4,14 @@
  */
 import { z } from 'zod';
 import { parseCron } from '../lib/cron.ts';
-import { messageOf } from '../lib/errors.ts';
-import { checkTimeZone } from '../lib/time-zone.ts';
 import { faultsOfOptions, scheduleTypes } from './schedule-options.ts';
-import { positive, secondsOfWaiting } from './schema-pieces.ts';
+import { checkText, positive, secondsOfWaiting, timeZone } from './schema-pieces.ts';
 
 const cronShape = /^(@\w+|\S+( +\S+){4,5})$/;
 
 /** What has the shape is looked at closer. */
 function checkCron(text: string, context: z.RefinementCtx<string>): void {
-  if (cronShape.test(text)) told(() => void parseCron(text), text, context);
-}
-
-/** No expression and no zone has more characters. */
-const mostCharacters = 200;
-
-function told(check: () => void, input: string, context: z.RefinementCtx<string>): void {
-  if (input.length > mostCharacters) {
-    context.addIssue({ code: 'custom', message: `has more than ${mostCharacters} characters`, input });
-    return;
-  }
-  try {
-    check();
-  } catch (error) {
-    context.addIssue({ code: 'custom', message: messageOf(error), input });
-  }
+  if (cronShape.test(text)) checkText(parseCron, text, context);
 }
 
 /** One schedule as it is written. */
@@ -47,11 +30,7 @@ export const scheduleSchema = z
       .regex(cronShape, 'must have five or six fields')
       .superRefine(checkCron)
       .describe('when, as in crontab'),
-    timezone: z
-      .string()
-      .superRefine((text, context) => told(() => checkTimeZone(text), text, context))
-      .optional()
-      .describe('whose clock, such as Europe/Berlin; default: the time zone of the host'),
+    timezone: timeZone.optional().describe('whose clock, such as Europe/Berlin; default: the time zone of the host'),
     enabled: z.boolean().default(true),
     options: z
       .record(z.string(), z.unknown())

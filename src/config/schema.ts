@@ -7,21 +7,11 @@
 import { z } from 'zod';
 import { emergencySchema } from './schema-emergency.ts';
 import { metricsSchema } from './schema-metrics.ts';
+import { notificationsSchema } from './schema-notifications.ts';
 import { path, positive, secondsOfWaiting, secretSchema } from './schema-pieces.ts';
 import { compressionSchema, encryptionSchema, repositorySchema } from './schema-repository.ts';
 import { schedulesSchema } from './schema-schedules.ts';
 import { retentionSchema, targetNamePattern, targetSchema } from './schema-targets.ts';
-
-const notificationsSchema = z.strictObject({
-  webhook: secretSchema.optional().describe('URL that gets a JSON document'),
-  slackWebhook: secretSchema.optional().describe('URL of a Slack webhook'),
-  emailRecipients: z
-    .array(z.string().regex(/^\S+@\S+$/, 'must be an e-mail address'))
-    .default([])
-    .describe('who gets alerts by mail'),
-  smtpUrl: secretSchema.optional().describe('smtps://user:password@host:port'),
-  pingUrl: secretSchema.optional().describe('URL that is called after each good backup'),
-});
 
 const drillSchema = z.strictObject({
   databaseUrl: secretSchema
@@ -127,7 +117,7 @@ export const settingsSchema = z
         'how long deleted backups can be taken back, and what nobody needs rests before it goes, in hours; at least 1',
       ),
     schedules: schedulesSchema.default([]).describe('what runs when'),
-    notifications: notificationsSchema.prefault({}).describe('who is told'),
+    notifications: notificationsSchema.prefault({}).describe('who is told when something is wrong'),
     metrics: metricsSchema.prefault({}).describe('what monitoring systems get'),
     drill: drillSchema.prefault({}).describe('how backups are proven'),
     tools: toolsSchema.prefault({}).describe("where the servers' programs are"),

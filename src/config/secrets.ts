@@ -56,6 +56,22 @@ export class PendingSecret extends Secret {
   }
 }
 
+/** A secret that is fetched when it is used: a vault that keeps us from telling must not keep a backup from running. */
+export class LaterSecret {
+  readonly #reference: SecretReference;
+  readonly #surroundings: SecretSurroundings;
+
+  constructor(reference: SecretReference, surroundings: SecretSurroundings) {
+    this.#reference = reference;
+    this.#surroundings = surroundings;
+  }
+
+  /** Rejects as resolveSecret does. */
+  async fetch(signal: AbortSignal): Promise<Secret> {
+    return resolveSecret(this.#reference, { ...this.#surroundings, signal });
+  }
+}
+
 function nonEmpty(value: string | undefined, what: string): Secret {
   if (value === undefined) throw new Error(`${what} is not set`);
   if (value.trim() === '') throw new Error(`${what} is empty`);

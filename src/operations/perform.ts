@@ -12,8 +12,31 @@ import type { Operation } from './operation.ts';
 
 const exitCodes = new WeakMap<object, number>();
 
-/** Runs it. Rejects as the operation does; what a file system refused as LifeboatError. */
+/** A context, and what is known of what comes after the run. */
+export interface PerformContext extends RunContext {
+  /** After this failure it is run again soon: nobody need hear of it yet. */
+  readonly isTriedAgain?: ((error: unknown) => boolean) | undefined;
+}
+
+/**
+ * Runs it, and tells of its end where channels are configured. Rejects as the operation does; what a file system
+ * refused as LifeboatError.
+ */
 export async function perform<Options, Request, Result extends object>(
+  operation: Operation<Options, Request, Result>,
+  loaded: LoadedConfig,
+  request: Request,
+  context: PerformContext,
+): Promise<Result> {
+  const run = async (heard: RunContext): Promise<Result> => performUntold(operation, loaded, request, heard);
+  const { command } = operation;
+  if (command === undefined || loaded.config.notifications.channels.size === 0) return run(context);
+  const { tellRun } = await import('./notify/run.ts');
+  const { isTriedAgain } = context;
+  return tellRun({ command, loaded, request, context, isTriedAgain }, run, exitCodeOfResult);
+}
+
+async function performUntold<Options, Request, Result extends object>(
   operation: Operation<Options, Request, Result>,
   loaded: LoadedConfig,
   request: Request,

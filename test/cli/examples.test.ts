@@ -118,6 +118,11 @@ function keysMissing(schemas: readonly Schema[], value: unknown, path: string): 
       at(key),
     ),
   );
+  // Which keys a channel has depends on its type: one of them shows each.
+  if (path === 'notifications.channels') {
+    const shown = new Set(Object.values(inner).flatMap((channel) => Object.keys(channel as object)));
+    return [...new Set(below.map((each) => each.split('.').at(-1) ?? ''))].filter((key) => !shown.has(key));
+  }
   return [...keys.filter((key) => !(key in inner)).map(at), ...below];
 }
 

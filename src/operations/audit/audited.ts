@@ -61,7 +61,8 @@ function isOfInterest(request: object, error: unknown): boolean {
   return !isOn(request, 'dryRun') && !(error instanceof LifeboatError && error.code === 'storage');
 }
 
-function didNothing(request: object, result: object): boolean {
+/** A dry run, a plan, or a run that left the work to another one. */
+export function didNothing(request: object, result: object): boolean {
   return (
     isOn(request, 'dryRun') || ['planned', 'fallback-planned', 'skipped'].includes(textOf(result, 'outcome') ?? '')
   );

@@ -29,6 +29,7 @@ import { given, targetNeeds } from '../complete.ts';
 export const backup = audited('backup', remembered(takeBackup));
 
 export const backupOperation: Operation<BackupOptions, BackupRequest, BackupResult> = {
+  command: 'backup',
   need: targetNeeds,
   // What was asked for stands first: the audit log shows it in this order.
   complete: (options) => ({ ...given(options), ...backupDefaults, ...given(options) }),

@@ -50,6 +50,7 @@ const clockToleranceMs = 10 * 60_000;
 export const cleanup = audited('cleanup', cleanUp);
 
 export const cleanupOperation: Operation<CleanupOptions, CleanupRequest, CleanupResult> = {
+  command: 'cleanup',
   need: () => repositoryNeeds,
   complete: (options) => ({ dryRun: false, acknowledge: [], adoptTrash: [], ...given(options) }),
   run: cleanup,

@@ -37,6 +37,7 @@ export const drill = audited('integrity --drill', drillAll, ({ backups }) => ({
 }));
 
 export const drillOperation: Operation<DrillOptions, DrillRequest, DrillResult> = {
+  command: 'drill',
   need: () => ({ ...repositoryNeeds, drill: true }),
   complete: (options) => ({ ids: [], ...given(options) }),
   run: drill,

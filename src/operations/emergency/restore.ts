@@ -27,6 +27,7 @@ import type { EmergencyOptions, EmergencyRequest, EmergencyResult } from './requ
 export const emergencyRestore = audited('emergency-restore', restoreAll);
 
 export const emergencyRestoreOperation: Operation<EmergencyOptions, EmergencyRequest, EmergencyResult> = {
+  command: 'emergency-restore',
   need: targetNeeds,
   complete: (options, { cwd, confirm }) => ({
     only: [],

@@ -14,6 +14,7 @@ import { exitCodeOf, exitCodeWarnings } from '../../lib/errors.ts';
 export const integrityDefaults = { logPercent: 15 } as const satisfies IntegrityOptions;
 
 export const integrityOperation: Operation<IntegrityOptions, IntegrityRequest, RepositoryAccount> = {
+  command: 'integrity',
   need: () => repositoryNeeds,
   complete: (options) => ({ ...integrityDefaults, ...given(options) }),
   run: accountRepository,

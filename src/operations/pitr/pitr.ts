@@ -42,6 +42,7 @@ export const pitr = audited('pitr', recover);
 
 /** Servers are asked, and their passwords needed, only where something is put into them. */
 export const pitrOperation: Operation<PitrOptions, PitrRequest, PitrResult> = {
+  command: 'pitr',
   need: (request) =>
     request.intoDatabase === undefined && request.with === undefined ? repositoryNeeds : targetNeeds(request),
   complete: completePitr,

@@ -28,6 +28,7 @@ import { completeRestore } from './complete.ts';
 export const restore = audited('restore', restoreBackup);
 
 export const restoreOperation: Operation<RestoreOptions, RestoreRequest, RestoreResult> = {
+  command: 'restore',
   need: targetNeeds,
   complete: completeRestore,
   run: restore,

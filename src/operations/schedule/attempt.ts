@@ -23,16 +23,18 @@ export interface Attempt {
   readonly isWorthAnother: boolean;
 }
 
-/** `tags`: put on a backup. */
+/** `tags`: put on a backup. `mayTryAgain`: a failure that may pass is not the end of it. */
 export async function attempt(
   schedule: Schedule,
   prepared: PreparedRun,
   loaded: LoadedConfig,
   context: RunContext,
-  tags: readonly string[] = [],
+  { tags = [], mayTryAgain = false }: { readonly tags?: readonly string[]; readonly mayTryAgain?: boolean } = {},
 ): Promise<Attempt> {
+  const isTriedAgain = (error: unknown): boolean => mayTryAgain && failureOf(error, context).isWorthAnother;
   try {
-    const { answer, exitCode } = await prepared.run(loaded, withTimeLimit(schedule, context), tags);
+    const limited = { ...withTimeLimit(schedule, context), isTriedAgain };
+    const { answer, exitCode } = await prepared.run(loaded, limited, tags);
     return judge(answer, exitCode);
   } catch (error) {
     const message = messageOf(error);

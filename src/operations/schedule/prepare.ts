@@ -6,16 +6,15 @@ import type { Schedule } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import type { SecretNeeds } from '../../config/parser.ts';
 import { LifeboatError } from '../../lib/errors.ts';
-import type { RunContext } from '../../lib/events.ts';
 import type { BackupOptions } from '../backup/request.ts';
 import type { Operation, Surroundings } from '../operation.ts';
-import { exitCodeOfResult, perform } from '../perform.ts';
+import { exitCodeOfResult, perform, type PerformContext } from '../perform.ts';
 
 /** What a schedule stands for, ready to run. */
 export interface PreparedRun {
   readonly need: SecretNeeds;
   /** Rejects as the operation does. `tags`: put on a backup besides its own. */
-  readonly run: (loaded: LoadedConfig, context: RunContext, tags?: readonly string[]) => Promise<PreparedAnswer>;
+  readonly run: (loaded: LoadedConfig, context: PerformContext, tags?: readonly string[]) => Promise<PreparedAnswer>;
 }
 
 export interface PreparedAnswer {

@@ -91,7 +91,10 @@ export class SlotRunner {
   async #attempt(chosen: Chosen, tried: number): Promise<Attempt> {
     const { loaded, schedule, prepared, of, times } = this.#work;
     const startedMs = times.now();
-    const ended = await attempt(schedule, prepared, loaded, this.#context, [slotTag(of.id, chosen.dueMs)]);
+    const ended = await attempt(schedule, prepared, loaded, this.#context, {
+      tags: [slotTag(of.id, chosen.dueMs)],
+      mayTryAgain: tried < schedule.attempts,
+    });
     const draft: SlotDraft = {
       due: utc(chosen.dueMs),
       attempt: tried,

@@ -22,6 +22,7 @@ import type { Operation } from '../operation.ts';
 import { given, repositoryNeeds } from '../complete.ts';
 
 export const validateOperation: Operation<ValidateOptions, ValidateRequest, ValidateResult> = {
+  command: 'validate',
   need: () => repositoryNeeds,
   complete: (options) => ({ ids: [], all: false, level: 'stored', ...given(options) }),
   run: validate,

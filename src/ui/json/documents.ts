@@ -8,6 +8,7 @@ import { backupDocuments } from './backup-documents.ts';
 import { cleanupDocuments } from './cleanup-documents.ts';
 import { emergencyDocuments } from './emergency-documents.ts';
 import { metricsDocuments } from './metrics-documents.ts';
+import { notifyDocuments } from './notify-documents.ts';
 import { pitrDocuments } from './pitr-documents.ts';
 import { proofDocuments } from './proof-documents.ts';
 import { restoreDocuments } from './restore-documents.ts';
@@ -23,6 +24,7 @@ export const documents = {
   ...cleanupDocuments,
   ...emergencyDocuments,
   ...metricsDocuments,
+  ...notifyDocuments,
   ...pitrDocuments,
   ...proofDocuments,
   ...restoreDocuments,

@@ -209,8 +209,9 @@ describe('environment alone', () => {
         attempts: 3,
       },
     ]);
-    assert.equal(config.notifications.webhook?.reveal(), 'https://w');
-    assert.deepEqual(config.notifications.emailRecipients, ['a@b.c', 'd@e.f']);
+    const webhook = config.notifications.channels.get('webhook');
+    assert.ok(webhook?.type === 'webhook');
+    assert.equal((await webhook.url.fetch(AbortSignal.timeout(1000))).reveal(), 'https://w');
     assert.equal(config.encryption.enabled, false);
     assert.equal(config.stateDir, join(folder, 'state'));
     assert.match(

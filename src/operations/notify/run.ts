@@ -1,0 +1,70 @@
+/** The end of a run, told: around every operation that has a name, where channels are configured. */
+import type { LoadedConfig } from '../../config/load.ts';
+import { systemFailure } from '../../lib/file-errors.ts';
+import type { EventSink, RunContext } from '../../lib/events.ts';
+import { isBackupId } from '../../repository/manifests/ids.ts';
+import { didNothing } from '../audit/audited.ts';
+import { sightingsOf, type EndedRun } from './run-sightings.ts';
+import { tell } from './tell.ts';
+
+export interface ToldRun {
+  /** What an operator calls it. */
+  readonly command: string;
+  readonly loaded: LoadedConfig;
+  readonly request: unknown;
+  readonly context: RunContext;
+  /** Somebody runs it again soon after this failure: nobody need hear of it yet. */
+  readonly isTriedAgain: ((error: unknown) => boolean) | undefined;
+}
+
+/** Resolves and rejects as `run` does. */
+export async function tellRun<R extends object>(
+  told: ToldRun,
+  run: (context: RunContext) => Promise<R>,
+  exitCodeOf: (result: R) => number,
+): Promise<R> {
+  const { context } = told;
+  const startedMs = performance.now();
+  const warnings: string[] = [];
+  const emit: EventSink = (event) => {
+    if (event.type === 'warning') warnings.push(event.message);
+    context.emit(event);
+  };
+  const tellEnd = async (end: EndedRun['end'], target?: string): Promise<void> =>
+    tellEnded(told, { durationMs: performance.now() - startedMs, end }, target);
+  let result: R;
+  try {
+    result = await run({ ...context, emit });
+  } catch (error) {
+    if (told.isTriedAgain?.(error) !== true) await tellEnd({ kind: 'rejected', error: systemFailure(error) });
+    throw error;
+  }
+  if (didNothing(told.request as object, result)) return result;
+  const { id, target } = result as { id?: unknown; target?: unknown };
+  const backup = typeof id === 'string' && isBackupId(id) ? id : undefined;
+  const end = { kind: 'resolved', exitCode: exitCodeOf(result), backup, warnings } as const;
+  await tellEnd(end, typeof target === 'string' ? target : undefined);
+  return result;
+}
+
+async function tellEnded(
+  { command, loaded: { config }, request, context }: ToldRun,
+  ended: Pick<EndedRun, 'durationMs' | 'end'>,
+  resultTarget: string | undefined,
+): Promise<void> {
+  const asked = request as { target?: unknown; components?: unknown; ids?: unknown; dryRun?: unknown };
+  if (asked.dryRun === true) return;
+  const only = config.targets.size === 1 ? [...config.targets.keys()][0] : undefined;
+  const target = typeof asked.target === 'string' ? asked.target : (config.defaultTarget ?? only);
+  const run: EndedRun = {
+    command,
+    target: resultTarget ?? target,
+    parts: [...textsOf(asked.components), ...textsOf(asked.ids)],
+    ...ended,
+  };
+  await tell(config, sightingsOf(run), context.emit);
+}
+
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((each): each is string => typeof each === 'string') : [];
+}
