@@ -224,10 +224,10 @@ export interface MetricsConfig {
   readonly service: string;
   /** Absolute. */
   readonly textfile: string | undefined;
-  readonly pushgateway: { readonly url: Secret; readonly job: string } | undefined;
-  /** host:port, or the absolute path of a socket. */
+  readonly pushgateway: { readonly url: LaterSecret; readonly job: string } | undefined;
+  /** host:port. */
   readonly dogstatsd: { readonly address: string } | undefined;
-  readonly otlp: { readonly url: Secret; readonly headers: ReadonlyMap<string, Secret> } | undefined;
+  readonly otlp: { readonly url: LaterSecret; readonly headers: ReadonlyMap<string, LaterSecret> } | undefined;
 }
 
 /** Who is told what. Secrets are fetched when something is sent. */

@@ -30,10 +30,9 @@ import { PendingSecret } from './secrets.ts';
 /** Builds the Config. What is wrong is pushed to `faults`; the result is only good if none was. */
 export async function parseSettings(settings: Settings, surroundings: ParseSurroundings): Promise<Config> {
   const parser = new Parser(surroundings);
-  const [repository, encryption, metrics, drill, targets] = await Promise.all([
+  const [repository, encryption, drill, targets] = await Promise.all([
     parseRepository(settings.repository, parser, surroundings.need.repository === true),
     parseEncryption(settings, parser),
-    parseMetrics(settings, parser),
     parseDrill(settings, parser),
     parseTargets(settings, parser),
   ]);
@@ -58,7 +57,7 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     trashMs: Math.round(settings.trashHours * 3_600_000),
     schedules: settings.schedules.map(parseSchedule),
     notifications: parseNotifications(settings.notifications, parser),
-    metrics,
+    metrics: parseMetrics(settings, parser),
     drill,
     tools: parseTools(settings, parser),
     monitoring: parseMonitoring(settings),

@@ -14,8 +14,6 @@ import { LaterSecret, PendingSecret, resolveSecret } from './secrets.ts';
 export interface SecretNeeds {
   readonly repository?: boolean;
   readonly encryption?: boolean;
-  /** Where metrics are pushed to. */
-  readonly metrics?: boolean;
   /** The scratch server of drills. */
   readonly drill?: boolean;
   /** Every target's, or those of this one (undefined: the default or only one). */

@@ -28,9 +28,9 @@ export const metricsSchema = z.strictObject({
     .strictObject({
       address: z
         .string()
-        .regex(/^(\/.+|(\[[0-9a-fA-F:]+\]|[^[\]:/\s]+):\d{1,5})$/, 'must be host:port or the path of a socket')
+        .regex(/^(\[[0-9a-fA-F:]+\]|[^[\]:/\s]+):\d{1,5}$/, 'must be host:port')
         .default('127.0.0.1:8125')
-        .describe('host:port of an agent that takes datagrams (UDP), or the path of its socket'),
+        .describe('host:port of an agent that takes datagrams (UDP)'),
     })
     .optional()
     .describe("Datadog's agent"),

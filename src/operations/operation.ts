@@ -11,6 +11,8 @@ import type { RunContext } from '../lib/events.ts';
 export interface Operation<Options, Request, Result extends object> {
   /** What its runs are called where somebody is told of their end; without it nobody is. */
   readonly command?: string;
+  /** Without a name it still is a run after which metrics are written and sent, where that is configured. */
+  readonly isMeasured?: true;
   /** Which secrets the configuration must hold for this request. */
   readonly need: (request: Request) => SecretNeeds;
   /** The whole request: the one place of its defaults. Paths are absolute afterwards. Touches nothing. */

@@ -164,7 +164,7 @@ describe('pushed', () => {
     assert.ok(most <= 1432);
     const refused = await bench.run('metrics --push');
     assert.equal(refused.exitCode, 20);
-    assert.match(refused.stderr, /cannot send metrics to DogStatsD at .*ECONNREFUSED/);
+    assert.match(refused.stderr, /cannot send metrics to DogStatsD: .*ECONNREFUSED/);
   });
 
   test('by OTLP over HTTP; whatever a receiver does not take is told, and no secret with it', async () => {
@@ -200,8 +200,8 @@ describe('pushed', () => {
       asDouble: 1,
     });
     const ways: [string, RegExp][] = [
-      ['error', /it answers 500: not today/],
-      ['moved', /it answers 302/],
+      ['error', /answered with 500: not today/],
+      ['moved', /redirect \(302\) that is not followed/],
       ['partly', /refused some of the metrics: 3 values, "too old"/],
     ];
     for (const [way, message] of ways) {
@@ -215,9 +215,51 @@ describe('pushed', () => {
     receiver.close();
     receiver.closeAllConnections();
     const { stderr } = await bench.run('metrics --push', { env });
-    assert.match(stderr, /cannot send metrics to 127\.0\.0\.1:\d+: .*ECONNREFUSED/);
+    assert.match(stderr, /cannot send metrics to the OTLP receiver: the connection was refused/);
     configure();
     assert.equal((await bench.run('metrics --push')).exitCode, 2);
     await bench.nothingLeft();
   });
+});
+
+test('after a command that changes something, well or not, and after none that only reads', async () => {
+  const file = join(mkdtempSync(join(bench.folder, 'after-')), 'lifeboat.prom');
+  configure({ metrics: { textfile: file, dogstatsd: { address: '127.0.0.1:9' } } });
+  await bench.json('list');
+  assert.deepEqual(readdirSync(join(file, '..')), []);
+  const { stderr, exitCode } = await bench.run('backup files');
+  assert.equal(exitCode, 0, 'a receiver that is away makes no good backup a bad one');
+  assert.match(stderr, /warn.*cannot send metrics to DogStatsD/);
+  const values = valuesIn(readFileSync(file, 'utf8'));
+  assert.equal(values.get(`lifeboat_backups${files}`), 2);
+  assert.equal(values.get('backup_duration_seconds{service="lifeboat",type="files"}') !== undefined, true);
+  configure({ metrics: { textfile: file }, targets: { main: { files: { paths: [join(bench.folder, 'gone')] } } } });
+  assert.notEqual((await bench.run('backup files')).exitCode, 0);
+  assert.equal(valuesIn(readFileSync(file, 'utf8')).get('lifeboat_backup_failures{target="main"}'), 1);
+  configure({ metrics: { textfile: join(bench.folder, 'wrong') } });
+  assert.match((await bench.run('list')).stderr, /metrics\.textfile: must end in \.prom/);
+});
+
+test('status as a plugin of Nagios: its codes, one line, figures; what cannot be found out is UNKNOWN', async () => {
+  configure();
+  const check = async (line = ''): Promise<[number, string[]]> => {
+    const { exitCode, stdout } = await bench.run(`status --format nagios ${line}`.trim());
+    return [exitCode, stdout.trimEnd().split('\n')];
+  };
+  const [degraded, [first = '', ...others]] = await check();
+  assert.equal(degraded, 1);
+  assert.match(
+    first,
+    /^LIFEBOAT WARNING - [^|]+ \| 'age main files'=\d+s 'restore main'=\d+s 'stored'=\d+B 'free'=\d+B$/,
+  );
+  assert.match(others.at(-1) ?? '', /^next: lifeboat /);
+  const [stale, [old = '']] = await check('--max-age 1s');
+  assert.equal(stale, 2);
+  assert.match(old, /^LIFEBOAT CRITICAL - /);
+  renameSync(bench.repository, `${bench.repository}-away`);
+  const [unknown, lines] = await check();
+  renameSync(`${bench.repository}-away`, bench.repository);
+  assert.equal(unknown, 3);
+  assert.match(lines.join('\n'), /^LIFEBOAT UNKNOWN - there is no repository at [^\n|]*$/);
+  assert.equal((await bench.run('status --format xml')).exitCode, 2);
 });

@@ -10,6 +10,8 @@ export const manual: Manual = {
       'of their moments; see lifeboat-schedule(1).',
     'It reads the repository and the state of this host, and changes nothing. A server whose log is archived is ' +
       'asked how far it is; all servers may be down.',
+    '--format nagios prints one line with figures for plots, then the other reasons, and exits with 0 (OK), 1 ' +
+      '(WARNING: degraded), 2 (CRITICAL: unhealthy) or 3 (UNKNOWN: it could not be found out), as plugins do.',
   ],
   examples: [
     { line: 'lifeboat status', purpose: 'how the backups are, and what to do' },
@@ -17,7 +19,9 @@ export const manual: Manual = {
       line: 'lifeboat status --max-age 26h --quiet --json',
       purpose: 'for monitoring: exit code 19 if a newest backup is older',
     },
+    { line: 'lifeboat status --format nagios', purpose: 'as a plugin of Nagios or Icinga' },
   ],
+  serverExits: [['0, 1, 2, 3', 'with --format nagios: OK, WARNING, CRITICAL, UNKNOWN']],
   files: [configFile, keyFile, runHistory, ['STATE/repositories/<id>/acknowledged.json', 'warnings that are accepted']],
   exits: {
     done: 'healthy',
@@ -26,5 +30,11 @@ export const manual: Manual = {
     not_found: 'there is no repository',
     stale: 'unhealthy: a backup is too old, failed or missing, or damage was found',
   },
-  seeAlso: ['lifeboat-acknowledge(1)', 'lifeboat-doctor(1)', 'lifeboat-list(1)', 'lifeboat-wal(1)'],
+  seeAlso: [
+    'lifeboat-acknowledge(1)',
+    'lifeboat-metrics(1)',
+    'lifeboat-doctor(1)',
+    'lifeboat-list(1)',
+    'lifeboat-wal(1)',
+  ],
 };

@@ -5,10 +5,12 @@ import type { Config } from '../../config/config.ts';
 import type { LoadedConfig, LoadOptions } from '../../config/load.ts';
 import type { Layer } from '../../config/origins.ts';
 import type { SecretNeeds } from '../../config/parser.ts';
-import type { EventSink } from '../../lib/events.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { EventSink, RunContext } from '../../lib/events.ts';
 import { printable } from '../../lib/printable.ts';
 import { onStatusRequest, withSignals } from '../../lib/signals.ts';
 import type { Confirm, Operation, Question } from '../../operations/operation.ts';
+import { areWanted } from '../../operations/metrics/wanted.ts';
 import { exitCodeOfResult, perform as performOperation } from '../../operations/perform.ts';
 import { jsonLogSink, logSink, type LogLevel } from '../../report/log.ts';
 import { confirmByName } from '../../ui/confirm.ts';
@@ -88,15 +90,28 @@ export class Session {
         signal,
       });
       const listener = await this.#listen(loaded.config);
+      const context = { signal, emit: listener.emit };
       let result: R;
       try {
-        const context = { signal, emit: listener.emit };
         result = await performOperation(operation, { ...loaded, asOfMs: task.asOfMs }, request, context);
       } finally {
+        if (operation.command !== undefined || operation.isMeasured) await this.#measure(loaded.config, context);
         listener.end();
       }
       await this.show(result, await task.view(), exitCodeOfResult(result));
     });
+  }
+
+  /** Writes and sends metrics where that is configured. */
+  async #measure({ metrics }: Config, context: RunContext): Promise<void> {
+    if (!areWanted(metrics) || context.signal.aborted) return;
+    try {
+      const { tellMetrics } = await import('../../operations/metrics/after-run.ts');
+      const { surveyNeeds } = await import('../../operations/complete.ts');
+      await tellMetrics(await this.load(surveyNeeds, { silent: true, signal: context.signal }), context);
+    } catch (error) {
+      context.emit({ type: 'warning', message: `there are no metrics of this run: ${messageOf(error)}` });
+    }
   }
 
   async #ask(question: Question, confirmed: string | undefined, signal: AbortSignal): Promise<void> {

@@ -6,9 +6,10 @@ import { AbortedError, exitCodeOf, messageOf } from '../../lib/errors.ts';
 import type { EventSink, RunContext } from '../../lib/events.ts';
 import { hostTimeZone } from '../../lib/time-zone.ts';
 import { repositoryNeeds, surveyNeeds } from '../complete.ts';
-import { factsOf } from '../metrics/facts.ts';
-import { statusDefaults } from '../status/request.ts';
-import { status } from '../status/status.ts';
+import { giveOut } from '../metrics/after-run.ts';
+import { look, lookFamilies } from '../metrics/collect.ts';
+import type { RepositoryFacts } from '../metrics/facts.ts';
+import { areWanted } from '../metrics/wanted.ts';
 import { withRepository } from '../open-repository.ts';
 import type { Surroundings } from '../operation.ts';
 import { perform } from '../perform.ts';
@@ -63,11 +64,20 @@ async function carryOut(
       const { warnings } = await perform(schedulePublishOperation, loaded, { gone }, context);
       for (const message of warnings) context.emit({ type: 'warning', message });
       context.tell({ type: 'published' });
-      const found = await status(loaded, { ...statusDefaults }, context);
-      context.tell({ type: 'survey', facts: factsOf(found) });
+      context.tell({ type: 'survey', facts: await survey(loaded, context) });
       return { type: 'end', outcome: 'settled' };
     }
   }
+}
+
+/** What is there; metrics of it go where the configuration says. */
+async function survey(loaded: LoadedConfig, context: WorkerContext): Promise<RepositoryFacts> {
+  const { metrics } = loaded.config;
+  const seen = await look(loaded, context);
+  const warn = (error: unknown): void => context.emit({ type: 'warning', message: messageOf(error) });
+  if (areWanted(metrics)) await giveOut(metrics, lookFamilies(seen, metrics.service, Date.now()), context, warn);
+  if (seen.facts === undefined) throw seen.failure ?? new Error('the repository was not seen');
+  return seen.facts;
 }
 
 const alone: Surroundings = { cwd: '/', confirm: async () => Promise.reject(new Error('a daemon cannot be asked')) };

@@ -1,6 +1,6 @@
 /** One look at the repository for its metrics: a look that failed is shown as that, never as what was seen before. */
 import type { LoadedConfig } from '../../config/load.ts';
-import { LifeboatError, messageOf } from '../../lib/errors.ts';
+import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { programVersion } from '../../lib/version.ts';
 import { statusDefaults } from '../status/request.ts';
@@ -27,9 +27,12 @@ export async function look(loaded: LoadedConfig, context: RunContext): Promise<L
   } catch (error) {
     context.signal.throwIfAborted();
     if (!(error instanceof LifeboatError) || error.code === 'usage') throw error;
-    context.emit({ type: 'warning', message: `the repository cannot be looked at: ${messageOf(error)}` });
-    return { atMs, tookMs: performance.now() - begin, facts: undefined, failure: error };
+    return { atMs, tookMs: performance.now() - begin, facts: undefined, failure: notSeen(error) };
   }
+}
+
+function notSeen({ code, message, hint }: LifeboatError): LifeboatError {
+  return new LifeboatError(code, `the repository cannot be looked at: ${message}`, { hint });
 }
 
 /** Its metrics as of now. */

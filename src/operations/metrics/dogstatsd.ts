@@ -4,7 +4,6 @@
  * format".)
  */
 import { createSocket, type Socket } from 'node:dgram';
-import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { Family } from './family.ts';
 
 /** What passes an Ethernet in one piece. */
@@ -12,18 +11,13 @@ const mostBytes = 1432;
 /** The refusal of a port comes with the next call of the socket. */
 const refusalMs = 50;
 
-/** `address`: host:port. Throws LifeboatError `storage`. */
+/** `address`: host:port. Rejects where nobody listens. */
 export async function sendDogstatsd(address: string, families: readonly Family[]): Promise<void> {
   const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(address) ?? [];
   const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
   try {
     await connect(socket, Number(port), host);
     for (const datagram of datagrams(families)) await send(socket, datagram);
-  } catch (error) {
-    throw new LifeboatError('storage', `cannot send metrics to DogStatsD at ${address}: ${messageOf(error)}`, {
-      retryable: true,
-      cause: error,
-    });
   } finally {
     socket.close();
   }

@@ -11,7 +11,7 @@ import type { MetricsOptions, MetricsRequest, MetricsResult } from './request.ts
 import { writeTextfile } from './textfile.ts';
 
 export const metricsOperation: Operation<MetricsOptions, MetricsRequest, MetricsResult> = {
-  need: ({ push }) => ({ ...surveyNeeds, metrics: push }),
+  need: () => surveyNeeds,
   complete: (options, { cwd }) => {
     return { push: false, ...given(options), textfile: pathOf(options.textfile, cwd) };
   },
@@ -29,6 +29,7 @@ export async function metrics(
   context: RunContext,
 ): Promise<MetricsResult> {
   const seen = await look(loaded, context);
+  if (seen.failure !== undefined) context.emit({ type: 'warning', message: seen.failure.message });
   const families = lookFamilies(seen, loaded.config.metrics.service, Date.now());
   const told: string[] = [];
   if (textfile !== undefined) {

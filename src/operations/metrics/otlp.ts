@@ -3,13 +3,11 @@
  * (opentelemetry.io, OTLP specification 1.x, "OTLP/HTTP"; opentelemetry-proto, metrics.proto.)
  */
 import type { MetricsConfig } from '../../config/config.ts';
-import { LifeboatError } from '../../lib/errors.ts';
-import { sendHttp } from '../../lib/http-send.ts';
-import type { Secret } from '../../lib/secret.ts';
 import { programVersion } from '../../lib/version.ts';
+import { request } from '../notify/channels/http.ts';
 import type { Family } from './family.ts';
 
-/** Throws LifeboatError `storage` also where the receiver takes only some of them. */
+/** Rejects also where the receiver takes only some of them. */
 export async function sendOtlp(
   { url, headers }: NonNullable<MetricsConfig['otlp']>,
   service: string,
@@ -17,15 +15,19 @@ export async function sendOtlp(
   nowMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const document = {
-    url,
-    headers: new Map<string, Secret | string>([...headers, ['content-type', 'application/json']]),
-    body: JSON.stringify(otlpDocument(service, families, nowMs)),
-  };
-  const { text } = await sendHttp(document, 'metrics', signal);
+  const fetched: Record<string, string> = {};
+  for (const [name, value] of headers) fetched[name] = (await value.fetch(signal)).reveal();
+  const { text } = await request(
+    (await url.fetch(signal)).reveal(),
+    {
+      headers: { ...fetched, 'content-type': 'application/json' },
+      body: JSON.stringify(otlpDocument(service, families, nowMs)),
+    },
+    signal,
+  );
   const rejected = rejectedOf(text);
   if (rejected === undefined) return;
-  throw new LifeboatError('storage', `the OTLP receiver refused some of the metrics: ${rejected}`);
+  throw new Error(`it refused some of the metrics: ${rejected}`);
 }
 
 /** An ExportMetricsServiceRequest. */

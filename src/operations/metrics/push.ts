@@ -7,10 +7,8 @@ import { sendDogstatsd } from './dogstatsd.ts';
 import { sendOtlp } from './otlp.ts';
 import { sendToPushgateway } from './pushgateway.ts';
 
-/** Any receiver is configured. */
-export function hasReceivers({ pushgateway, dogstatsd, otlp }: MetricsConfig): boolean {
-  return (pushgateway ?? dogstatsd ?? otlp) !== undefined;
-}
+/** So long a receiver has for all of it. */
+const totalMs = 10_000;
 
 /**
  * To all of them, also where one fails. Names of those that took them. Throws LifeboatError `usage` where none is
@@ -19,28 +17,32 @@ export function hasReceivers({ pushgateway, dogstatsd, otlp }: MetricsConfig): b
 export async function pushAll(
   { service, pushgateway, dogstatsd, otlp }: MetricsConfig,
   families: readonly Family[],
-  { signal }: Pick<RunContext, 'signal'>,
+  context: Pick<RunContext, 'signal'>,
 ): Promise<string[]> {
-  const receivers: [string, () => Promise<void>][] = [];
-  if (pushgateway !== undefined) {
-    receivers.push(['pushgateway', async () => sendToPushgateway(pushgateway, families, signal)]);
-  }
-  if (dogstatsd !== undefined) receivers.push(['dogstatsd', async () => sendDogstatsd(dogstatsd.address, families)]);
-  if (otlp !== undefined) receivers.push(['otlp', async () => sendOtlp(otlp, service, families, Date.now(), signal)]);
-  if (receivers.length === 0) {
+  const limit = AbortSignal.timeout(totalMs);
+  const signal = AbortSignal.any([context.signal, limit]);
+  const sending: Record<string, Promise<void> | undefined> = {
+    'the Pushgateway': pushgateway && sendToPushgateway(pushgateway, families, signal),
+    DogStatsD: dogstatsd && sendDogstatsd(dogstatsd.address, families),
+    'the OTLP receiver': otlp && sendOtlp(otlp, service, families, Date.now(), signal),
+  };
+  const names = Object.keys(sending).filter((name) => sending[name] !== undefined);
+  if (names.length === 0) {
     throw new LifeboatError('usage', 'there is nowhere to push metrics to', {
       hint: 'configure metrics.pushgateway, metrics.dogstatsd or metrics.otlp; see lifeboat.config(5)',
     });
   }
-  const results = await Promise.allSettled(receivers.map(async ([, send]) => send()));
-  signal.throwIfAborted();
-  const failures = results.flatMap((result) => (result.status === 'rejected' ? [messageOf(result.reason)] : []));
-  if (failures.length > 0) {
-    throw new LifeboatError('storage', failures.join('; '), {
-      state: `${receivers.length - failures.length} of ${receivers.length} receivers have the metrics`,
-      hint: 'see whether the receiver runs, and its address in lifeboat.config(5), section metrics',
-      retryable: true,
-    });
-  }
-  return receivers.map(([name]) => name);
+  const results = await Promise.allSettled(names.map(async (name) => sending[name]));
+  context.signal.throwIfAborted();
+  const failures = results.flatMap((result, n) => {
+    if (result.status === 'fulfilled') return [];
+    const why = limit.aborted ? `no answer within ${totalMs / 1000} s` : messageOf(result.reason);
+    return [`cannot send metrics to ${names[n]}: ${why}`];
+  });
+  if (failures.length === 0) return names;
+  throw new LifeboatError('storage', failures.join('; '), {
+    state: `${names.length - failures.length} of ${names.length} receivers have the metrics`,
+    hint: 'see whether the receiver runs, and its address: lifeboat.config(5), section metrics',
+    retryable: true,
+  });
 }

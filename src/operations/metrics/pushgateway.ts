@@ -3,8 +3,7 @@
  * (github.com/prometheus/pushgateway, README, "API".)
  */
 import type { MetricsConfig } from '../../config/config.ts';
-import { sendHttp } from '../../lib/http-send.ts';
-import { Secret } from '../../lib/secret.ts';
+import { request } from '../notify/channels/http.ts';
 import { exposition } from './exposition.ts';
 import type { Family } from './family.ts';
 
@@ -13,15 +12,20 @@ export async function sendToPushgateway(
   families: readonly Family[],
   signal: AbortSignal,
 ): Promise<void> {
-  // A slash cannot be escaped in a path there.
-  const group = job.includes('/')
-    ? `job@base64/${Buffer.from(job).toString('base64url')}`
-    : `job/${encodeURIComponent(job)}`;
-  const document = {
-    method: 'PUT' as const,
-    url: new Secret(`${url.reveal().replace(/\/+$/, '')}/metrics/${group}`),
-    headers: new Map([['content-type', 'text/plain; version=0.0.4; charset=utf-8']]),
-    body: await exposition(families),
-  };
-  await sendHttp(document, 'metrics', signal);
+  const base = (await url.fetch(signal)).reveal().trim().replace(/\/+$/, '');
+  await request(
+    `${base}/metrics/${groupOf(job)}`,
+    {
+      method: 'PUT',
+      headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
+      body: await exposition(families),
+    },
+    signal,
+  );
+}
+
+/** A slash cannot be escaped in a path there. */
+function groupOf(job: string): string {
+  if (!job.includes('/')) return `job/${encodeURIComponent(job)}`;
+  return `job@base64/${Buffer.from(job).toString('base64url')}`;
 }

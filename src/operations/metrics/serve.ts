@@ -44,6 +44,7 @@ export async function serveMetrics(
     for (;;) {
       const isFirst = last === undefined;
       last = await look(loaded, context);
+      if (last.failure !== undefined) context.emit({ type: 'warning', message: last.failure.message });
       if (last.facts !== undefined) answered = { look: last, steadyMs: performance.now() };
       if (isFirst) onReady();
       await sleep(Math.max(everyMs, restFactor * last.tookMs), undefined, { signal: context.signal });

@@ -18,6 +18,7 @@ export async function scheduleRunOperation(
 ): Promise<Operation<ScheduleRunOptions, ScheduleRunRequest, ScheduleRunResult>> {
   const prepared = await prepareRun(schedule);
   return {
+    isMeasured: true,
     need: () => ({ repository: true, encryption: true, ...prepared.need }),
     complete: ({ slot = false, ...options }) => ({ ...options, slot, prepared }),
     run: runSchedule,

@@ -10,7 +10,7 @@ import { programVersion } from '../../../lib/version.ts';
 import { RefusedError } from '../send-error.ts';
 
 export interface HttpRequest {
-  readonly method?: 'POST' | 'GET';
+  readonly method?: 'POST' | 'PUT' | 'GET';
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
 }
