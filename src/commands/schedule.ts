@@ -1,7 +1,8 @@
-/** lifeboat schedule list|show|add|update|remove|enable|disable|run|publish|print */
+/** lifeboat schedule list|show|add|update|remove|enable|disable|run|publish|print|install */
 import type { Command } from 'commander';
 import { exitCodeWarnings, LifeboatError } from '../lib/errors.ts';
 import type { ScheduleChange } from '../operations/schedule/request.ts';
+import { userConfigFolder } from '../config/discover.ts';
 import { programPath } from '../lib/program-path.ts';
 import { count, dryRunFlag, several } from './shared/flags.ts';
 import { changeOf, scheduleFlags, type ScheduleFlags } from './shared/schedule-flags.ts';
@@ -15,6 +16,7 @@ export function declare(command: Command, session: Session): void {
   declareRun(command, session);
   declarePublish(command, session);
   declarePrint(command, session);
+  declareInstall(command, session);
 }
 
 function declareList(command: Command, session: Session): void {
@@ -156,9 +158,49 @@ function declarePrint(command: Command, session: Session): void {
       const { chooseSchedule } = await import('../operations/schedule/choose.ts');
       const loaded = await session.load({});
       if (id !== undefined) chooseSchedule(loaded, id);
-      const { envFile: given } = session.flags;
-      const envFile = given === undefined ? undefined : session.path(given);
-      const result = await printUnits(loaded, { kind, program: programPath, envFile, id, image });
+      const result = await printUnits(loaded, { kind, program: programPath, envFile: envFileOf(session), id, image });
       await session.show(result, (await views()).schedulePrintView, result.warnings.length > 0 ? exitCodeWarnings : 0);
+    });
+}
+
+function envFileOf(session: Session): string | undefined {
+  const { envFile } = session.flags;
+  return envFile === undefined ? undefined : session.path(envFile);
+}
+
+interface InstallFlags {
+  readonly cron?: boolean;
+  readonly systemd?: boolean;
+  readonly remove?: boolean;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+  readonly root?: string;
+}
+
+function declareInstall(command: Command, session: Session): void {
+  command
+    .command('install')
+    .description('put in place what calls the schedules that are switched on, or take it out again')
+    .option('--cron', 'as root files in /etc/cron.d, else lines in the crontab of the user')
+    .option('--systemd', 'services and timers, as root of the system, else of the user')
+    .option('--remove', 'take out what this configuration has in place')
+    .option('--yes', 'without a question')
+    .option('--root <folder>', 'of another system (an image, a container): where its /etc lies')
+    .addOption(dryRunFlag())
+    .action(async ({ cron, systemd, yes, root, ...flags }: InstallFlags) => {
+      if (cron === systemd) throw new LifeboatError('usage', 'say which: --cron or --systemd');
+      await session.perform({
+        operation: async () => (await import('../operations/schedule/install.ts')).scheduleInstallOperation,
+        options: {
+          ...flags,
+          kind: cron === true ? 'cron' : 'systemd',
+          root: root === undefined ? undefined : session.path(root),
+          program: programPath,
+          envFile: envFileOf(session),
+          userFolder: userConfigFolder(session.io.env),
+        },
+        confirmed: yes === true ? 'yes' : undefined,
+        view: async () => (await views()).scheduleInstallView,
+      });
     });
 }

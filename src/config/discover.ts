@@ -83,10 +83,15 @@ function passwdHome(): string | undefined {
 }
 
 function userConfigFile(env: Environment): string | undefined {
+  const folder = userConfigFolder(env);
+  return folder === undefined ? undefined : join(folder, 'lifeboat', configFileName);
+}
+
+/** Where programs of this user keep their configuration; undefined without a home. */
+export function userConfigFolder(env: Environment): string | undefined {
   const home = homeOf(env);
   const usual = home === undefined ? undefined : join(home, '.config');
-  const folder = env['XDG_CONFIG_HOME']?.startsWith('/') === true ? env['XDG_CONFIG_HOME'] : usual;
-  return folder === undefined ? undefined : join(folder, 'lifeboat', configFileName);
+  return env['XDG_CONFIG_HOME']?.startsWith('/') === true ? env['XDG_CONFIG_HOME'] : usual;
 }
 
 interface Owner {

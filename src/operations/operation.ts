@@ -51,4 +51,8 @@ export interface Question {
   readonly name: string;
   /** What will happen, one line each. */
   readonly consequences: readonly string[];
+  /** What is shown on a terminal before, as it is. */
+  readonly details?: readonly string[];
+  /** The flag that stands for the answer; default: `--confirm=<name>`. */
+  readonly flag?: string;
 }

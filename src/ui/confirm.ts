@@ -6,6 +6,10 @@ import { write, type CliIo } from './terminal.ts';
 export interface ConfirmQuestion {
   readonly name: string;
   readonly consequences: readonly string[];
+  /** Shown before. */
+  readonly details?: readonly string[];
+  /** Which flag answers it. Default: `--confirm=<name>`. */
+  readonly flag?: string;
 }
 
 /** Resolves if the right name was given; else LifeboatError `confirmation` (18). Never asks without a terminal. */
@@ -15,22 +19,20 @@ export async function confirmByName(
   question: ConfirmQuestion,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { name, consequences } = question;
+  const { name, consequences, details = [], flag = `--confirm=${name}` } = question;
   if (given === name) return;
   const what = consequences.join('; ');
-  if (given !== undefined) throw refused(`--confirm=${given} is not the name "${name}"`, what, name);
-  if (io.stdin.isTTY !== true || io.stderr.isTTY !== true) throw refused('confirmation is needed', what, name);
-  await write(
-    io.stderr,
-    `${consequences.map((line) => `  ${printable(line)}\n`).join('')}Type ${printable(name)} to go on: `,
-  );
-  if ((await readLine(io, signal)) !== name) throw refused('the name was not typed', what, name);
+  if (given !== undefined) throw refused(`--confirm=${given} is not the name "${name}"`, what, flag);
+  if (io.stdin.isTTY !== true || io.stderr.isTTY !== true) throw refused('confirmation is needed', what, flag);
+  const lines = [...details, ...consequences.map((line) => `  ${line}`)].map((line) => `${printable(line)}\n`);
+  await write(io.stderr, `${lines.join('')}Type ${printable(name)} to go on: `);
+  if ((await readLine(io, signal)) !== name) throw refused('the name was not typed', what, flag);
 }
 
-function refused(why: string, what: string, name: string): LifeboatError {
+function refused(why: string, what: string, flag: string): LifeboatError {
   return new LifeboatError('confirmation', `${why}: ${what}`, {
     state: 'nothing was changed',
-    hint: `to go on without a question: --confirm=${name}`,
+    hint: `to go on without a question: ${flag}`,
   });
 }
 

@@ -2,6 +2,7 @@
 import type { ScheduleType } from '../config/schedule-options.ts';
 import type {
   ScheduleEditResult,
+  ScheduleInstallResult,
   ScheduleListResult,
   SchedulePrintResult,
   SchedulePublishResult,
@@ -117,6 +118,21 @@ export const schedulePrintView: View<SchedulePrintResult> = {
     ]
       .join('\n')
       .trimEnd(),
+};
+
+export const scheduleInstallView: View<ScheduleInstallResult> = {
+  schema: 'lifeboat.schedule-install/v1',
+  kind: 'action',
+  text: ({ changes, dryRun, remove, warnings }) => {
+    const would = dryRun ? 'would be ' : '';
+    const lines = changes.flatMap(({ path, change, diff }) => [`${path}: ${would}${change}`, ...(dryRun ? diff : [])]);
+    const nothing = remove ? 'nothing is in place' : 'all is in place already';
+    return [
+      ...(changes.length === 0 ? [nothing] : lines),
+      ...warnings.map(warned),
+      ...(dryRun || remove ? [] : ['To say so in the repository, for status: lifeboat schedule publish']),
+    ].join('\n');
+  },
 };
 
 export const schedulePublishView: View<SchedulePublishResult> = {

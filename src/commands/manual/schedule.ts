@@ -38,6 +38,14 @@ export const manual: Manual = {
       'or has failed for a while is caught up with a quarter later. A CronJob goes by the moments themselves, in the ' +
       'zone of the schedule, and once more an hour later. Nothing is printed by a run that is good, so cron sends ' +
       'mail only of others. Schedules that cannot be called so (@reboot) are named.',
+    'install puts that in place itself: it shows what would be added, changed and removed, and asks (--yes: without ' +
+      'a question; --dry-run: only shows). As root these are files in /etc/cron.d, or units in /etc/systemd/system ' +
+      'whose timers are enabled and started; for another user lines at the end of the own crontab, or units of the ' +
+      'own service manager. Each begins with a line that says which configuration it is written from; what does not ' +
+      'is never touched, and keeps its name. Called again it brings all up to date, and takes out schedules that are ' +
+      'gone or switched off; --remove takes out all of this configuration. --root puts them into another system, ' +
+      'such as an image, where nothing is started. A configuration in the environment only is refused, since what ' +
+      'calls later has none; name it by --env-file.',
     'What is run so is published in the repository, and lifeboat status on any host that has its key tells which ' +
       'moment of which schedule never came to a good end: one is degraded, two in a row are unhealthy, also where ' +
       'the host that should run it is gone. publish does so for all schedules of the configuration at once, and ' +
@@ -58,14 +66,15 @@ export const manual: Manual = {
       purpose: 'a backup each night; says when it runs next',
     },
     { line: 'lifeboat schedule publish', purpose: 'after a change: say in the repository what is in force' },
-    { line: 'lifeboat schedule print --systemd', purpose: 'services and timers that call what is configured' },
+    { line: 'lifeboat schedule install --systemd', purpose: 'services and timers that call it, after a look at them' },
   ],
   files: [configFile, keyFile],
   exits: {
     done: 'done, shown, or changed',
-    warnings: 'done, with something to know; print: a schedule is left out',
+    warnings: 'done, with something to know; print, install: a schedule is left out',
     ...repositoryExits,
     not_found: 'there is no such schedule, or what its command does not find',
+    confirmation: 'install: neither yes nor --yes was given',
     locked: 'another run holds what its command needs',
     source: 'a server cannot be reached, or the run took longer than timeoutSeconds',
     integrity: 'damage was found, or something does not restore',
@@ -80,5 +89,7 @@ export const manual: Manual = {
     'lifeboat-backup(1)',
     'lifeboat-validate(1)',
     'lifeboat-status(1)',
+    'crontab(5)',
+    'systemd.timer(5)',
   ],
 };

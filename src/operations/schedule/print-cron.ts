@@ -1,23 +1,36 @@
-/** Lines for `crontab -e`: silent when all is well, so that cron sends mail when it is not. */
+/** Lines for cron: silent when all is well, so that it sends mail when it is not. */
 import { LifeboatError } from '../../lib/errors.ts';
 import { printable } from '../../lib/printable.ts';
 import type { PrintedFile } from './request.ts';
-import { quarterMinutes, type Unit } from './unit.ts';
+import { quarterMinutes, type Unit, type UnitScope } from './unit.ts';
 
 const head = [
   '# Lifeboat: each line is called every quarter of an hour, and runs only what is due and nobody has run (--slot).',
-  '# It prints nothing when all is well; cron sends what it prints otherwise to:',
-  'MAILTO=root',
+  '# It prints nothing when all is well; cron sends what it prints otherwise by mail.',
 ];
+const mailTo = 'MAILTO=root';
 
-export function cronFiles(units: readonly Unit[]): PrintedFile[] {
-  const lines = units.flatMap(({ schedule: { name, cronExpression, timezone }, cron, argv }) => {
-    const minutes = quarterMinutes(cron);
-    const when = `${cronExpression} in ${timezone ?? 'the time zone of the host'}`;
-    const field = minutes.length === 60 ? '*' : minutes.join(',');
-    return [`# ${printable(name)}: ${when}`, `${field} * * * * ${argv.map(cronWord).join(' ')}`];
-  });
-  return [{ name: 'crontab', text: `${[...head, ...lines].join('\n')}\n` }];
+/** For a crontab; where lines of its user stand beside ours (`user`), mail goes where theirs does. */
+export function cronFiles(units: readonly Unit[], scope?: UnitScope): PrintedFile[] {
+  if (scope === 'system') return units.map(systemFile);
+  const lines = units.flatMap((unit) => linesOf(unit));
+  return [{ name: 'crontab', text: textOf([...head, ...(scope === 'user' ? [] : [mailTo]), ...lines]) }];
+}
+
+/** For /etc/cron.d, whose lines name a user; see cron(8): names with a dot would be passed over. */
+function systemFile(unit: Unit): PrintedFile {
+  return { name: `lifeboat-${unit.schedule.id}`, text: textOf([...head, mailTo, ...linesOf(unit, 'root ')]) };
+}
+
+function linesOf({ schedule: { name, cronExpression, timezone }, cron, argv }: Unit, user = ''): string[] {
+  const minutes = quarterMinutes(cron);
+  const when = `${cronExpression} in ${timezone ?? 'the time zone of the host'}`;
+  const field = minutes.length === 60 ? '*' : minutes.join(',');
+  return [`# ${printable(name)}: ${when}`, `${field} * * * * ${user}${argv.map(cronWord).join(' ')}`];
+}
+
+function textOf(lines: readonly string[]): string {
+  return `${lines.join('\n')}\n`;
 }
 
 /**

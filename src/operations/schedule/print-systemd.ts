@@ -1,41 +1,52 @@
 /** A service and a timer for each schedule; see systemd.service(5), systemd.timer(5) and systemd.exec(5). */
 import { printable } from '../../lib/printable.ts';
 import type { PrintedFile } from './request.ts';
-import { quarterMinutes, type Unit } from './unit.ts';
+import { quarterMinutes, type Unit, type UnitScope } from './unit.ts';
 
-export function systemdFiles(units: readonly Unit[]): PrintedFile[] {
+export function systemdFiles(units: readonly Unit[], scope: UnitScope = 'system'): PrintedFile[] {
   return units.flatMap((unit) => [
-    { name: `lifeboat-${unit.schedule.id}.service`, text: service(unit) },
+    { name: `lifeboat-${unit.schedule.id}.service`, text: service(unit, scope) },
     { name: `lifeboat-${unit.schedule.id}.timer`, text: timer(unit) },
   ]);
 }
 
 /**
- * What a backup as root may need stays: reading all files, chown to the owners of a repository, namespaces for drills,
- * ports. Where less is done, more can be taken away (systemctl edit).
+ * What a backup as root may need stays: reading all files, chown to the owners of a repository, namespaces for drills
+ * (which ProtectKernelTunables would keep from a /proc of their own), ports. Where less is done, more can be taken away
+ * (systemctl edit).
  */
-const hardened = [
-  'NoNewPrivileges=yes',
+const ofSystem = [
   'ProtectClock=yes',
   'ProtectHostname=yes',
   'ProtectKernelLogs=yes',
   'ProtectKernelModules=yes',
+  'ProtectControlGroups=yes',
   'PrivateTmp=yes',
+  'CapabilityBoundingSet=~CAP_SYS_BOOT CAP_SYS_PACCT CAP_SYS_RAWIO CAP_SYS_TTY_CONFIG CAP_BPF CAP_PERFMON',
+  'CapabilityBoundingSet=~CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_AUDIT_WRITE',
+  'CapabilityBoundingSet=~CAP_BLOCK_SUSPEND CAP_WAKE_ALARM',
+];
+
+/** What a service manager of a user may do, too: the others would keep it from starting the service. */
+const hardened = [
+  'NoNewPrivileges=yes',
   'LockPersonality=yes',
   'RestrictRealtime=yes',
   'RestrictSUIDSGID=yes',
   'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK',
   'SystemCallArchitectures=native',
+  'SystemCallFilter=~@clock @cpu-emulation @debug @module @obsolete @raw-io @reboot @swap',
+  'SystemCallErrorNumber=EPERM',
   'UMask=0077',
 ];
 
-function service({ schedule, argv }: Unit): string {
+function service({ schedule, argv }: Unit, scope: UnitScope): string {
+  const isSystem = scope === 'system';
   return lines([
     '[Unit]',
     `Description=Lifeboat: ${escaped(printable(schedule.name))}`,
     'Documentation=man:lifeboat-schedule(1)',
-    'Wants=network-online.target',
-    'After=network-online.target',
+    ...(isSystem ? ['Wants=network-online.target', 'After=network-online.target'] : []),
     '',
     '[Service]',
     'Type=oneshot',
@@ -49,6 +60,7 @@ function service({ schedule, argv }: Unit): string {
     'TimeoutStopSec=2min',
     'Nice=10',
     'IOSchedulingClass=idle',
+    ...(isSystem ? ofSystem : []),
     ...hardened,
   ]);
 }

@@ -11,7 +11,7 @@ import { parseCron } from '../../lib/cron.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import { checkScheduleId } from '../../repository/slots/names.ts';
 import type { PrintedFile, SchedulePrintResult } from './request.ts';
-import type { Unit } from './unit.ts';
+import type { Unit, UnitScope } from './unit.ts';
 
 export type UnitKind = 'cron' | 'systemd' | 'kubernetes';
 
@@ -24,7 +24,9 @@ export interface PrintOptions {
   /** Only this one. */
   readonly id?: string | undefined;
   /** Of the container. */
-  readonly image: string;
+  readonly image?: string | undefined;
+  /** Who is to call, where they are put in place; undefined: an operator puts them where they are wanted. */
+  readonly scope?: UnitScope | undefined;
 }
 
 /** Throws LifeboatError `usage` where the configuration is in no file: who calls later knows no environment of ours. */
@@ -70,12 +72,15 @@ function whyNoSlots(id: string): string | undefined {
 }
 
 /** Only what is asked for is loaded. */
-async function render(units: readonly Unit[], { kind, image }: PrintOptions): Promise<PrintedFile[]> {
+async function render(
+  units: readonly Unit[],
+  { kind, image = 'lifeboat:latest', scope }: PrintOptions,
+): Promise<PrintedFile[]> {
   switch (kind) {
     case 'cron':
-      return (await import('./print-cron.ts')).cronFiles(units);
+      return (await import('./print-cron.ts')).cronFiles(units, scope);
     case 'systemd':
-      return (await import('./print-systemd.ts')).systemdFiles(units);
+      return (await import('./print-systemd.ts')).systemdFiles(units, scope);
     case 'kubernetes':
       return (await import('./print-kubernetes.ts')).kubernetesFiles(units, image);
   }

@@ -2,8 +2,10 @@
 import type { Schedule } from '../../config/config.ts';
 import type { ScheduleType } from '../../config/schedule-options.ts';
 import type { SlotOutcome } from '../../repository/slots/records.ts';
+import type { Confirm } from '../operation.ts';
 import type { PreparedRun } from './prepare.ts';
 import type { SlotTimes } from './slot-times.ts';
+import type { UnitScope } from './unit.ts';
 
 export interface ScheduleRunOptions {
   readonly schedule: Schedule;
@@ -202,4 +204,45 @@ export interface SchedulePrintResult {
   /** None: no schedule can be called so. */
   readonly files: readonly PrintedFile[];
   readonly warnings: readonly string[];
+}
+
+export interface ScheduleInstallOptions {
+  readonly kind: 'cron' | 'systemd';
+  /** Take out what is in place. */
+  readonly remove?: boolean | undefined;
+  /** Only say what would be changed. */
+  readonly dryRun?: boolean | undefined;
+  /** Of another system: what lies at its root, absolute. */
+  readonly root?: string | undefined;
+  /** Absolute path of the program. */
+  readonly program: string;
+  /** --env-file, absolute. */
+  readonly envFile?: string | undefined;
+  /** Where programs of this user keep their configuration; undefined: there is no home. */
+  readonly userFolder: string | undefined;
+}
+
+export interface ScheduleInstallRequest extends ScheduleInstallOptions {
+  readonly remove: boolean;
+  readonly dryRun: boolean;
+  readonly confirm: Confirm;
+}
+
+export interface ScheduleInstallResult {
+  readonly kind: 'cron' | 'systemd';
+  /** system: for the whole host, as root; user: in the crontab or the service manager of the user. */
+  readonly scope: UnitScope;
+  readonly remove: boolean;
+  readonly dryRun: boolean;
+  /** None: all is as it is to be. */
+  readonly changes: readonly InstalledChange[];
+  readonly warnings: readonly string[];
+}
+
+export interface InstalledChange {
+  /** Of the file, or `the crontab of <user>`. */
+  readonly path: string;
+  readonly change: 'added' | 'changed' | 'removed';
+  /** Lines with `-`, `+` or a blank before each. */
+  readonly diff: readonly string[];
 }

@@ -2,6 +2,9 @@
 import type { Schedule } from '../../config/config.ts';
 import type { Cron } from '../../lib/cron.ts';
 
+/** Who is to call: the system, as root, or the service manager and the crontab of a user. */
+export type UnitScope = 'system' | 'user';
+
 /** One schedule, ready to be written down. */
 export interface Unit {
   readonly schedule: Schedule;

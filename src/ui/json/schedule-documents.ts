@@ -68,6 +68,22 @@ export const scheduleDocuments = {
     files: z.array(z.strictObject({ name: text, text })),
     warnings: texts.describe('schedules that are left out, and why'),
   }),
+  'schedule-install': document('schedule-install', {
+    kind: z.enum(['cron', 'systemd']),
+    scope: z.enum(['system', 'user']).describe('for the whole host, or for the user who called it'),
+    remove: z.boolean(),
+    dryRun: z.boolean().describe('nothing was written'),
+    changes: z
+      .array(
+        z.strictObject({
+          path: text.describe('of the file, or "the crontab of <user>"'),
+          change: z.enum(['added', 'changed', 'removed']),
+          diff: texts.describe('lines with -, + or a blank before each'),
+        }),
+      )
+      .describe('empty: all is as it is to be'),
+    warnings: texts.describe('schedules that are left out, and what is to be known of systemd'),
+  }),
   'schedule-publish': document('schedule-publish', { published: texts, withdrawn: texts, warnings: texts }),
   'schedule-show': document('schedule-show', {
     ...schedule,
