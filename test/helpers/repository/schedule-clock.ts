@@ -13,6 +13,7 @@ import { chooseSchedule } from '../../../src/operations/schedule/choose.ts';
 import type { PreparedRun } from '../../../src/operations/schedule/prepare.ts';
 import { runDueSlots } from '../../../src/operations/schedule/slot.ts';
 import { init } from '../../../src/operations/setup/init.ts';
+import { randomFrom } from '../concurrency/random.ts';
 
 const context = { signal: new AbortController().signal, emit: () => {} };
 const schedule = { id: 'clock', type: 'integrity', missed: 'all', attempts: 10, graceMinutes: 1 };
@@ -115,13 +116,4 @@ function momentsOf(when: Pick<Simulated, 'cronExpression' | 'timezone'>, fromMs:
 
 function utc(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-/** Numerical Recipes' linear congruential generator: 0 to 1. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
 }
