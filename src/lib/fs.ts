@@ -16,7 +16,11 @@ import { formatBytes } from './units.ts';
  * Writes a file by way of a temporary one beside it, fsynced, then renamed over `path`; the folder is fsynced too.
  * Root's files belong to the owner of the folder. Throws what HeldFolder.open does, and what the file system refuses.
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array | AsyncIterable<Uint8Array>,
+  mode = 0o600,
+): Promise<void> {
   using folder = HeldFolder.open(dirname(path));
   const temporary = `.tmp-${randomBytes(8).toString('hex')}`;
   await folder.namedLater(async () => {

@@ -9,7 +9,7 @@ import { give, type Owner } from './owners.ts';
 /** A new file; complete before it belongs to `owner` (undefined: to us). */
 export async function writeOwned(
   path: string,
-  content: string | Uint8Array,
+  content: string | Uint8Array | AsyncIterable<Uint8Array>,
   owner: Owner | undefined,
   mode = 0o600,
 ): Promise<string> {

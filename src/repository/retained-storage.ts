@@ -11,7 +11,7 @@ import type { PutOptions, Storage } from '../storage/storage.ts';
 const dayMs = 86_400_000;
 const ofBackups = /^(packs|backups|manifests)\//;
 /** An unfinished segment of write-ahead log is soon replaced by a longer one. */
-const lasting = /^(keys\/|wal\/(?!.*\.[0-9A-F]{16}\.partial\.wal$))/;
+const lasting = /^(keys\/|wal\/(?!.*\.[0-9A-F]{16}\.partial\.))/;
 
 /**
  * The storage of a location whose new objects are retained as it is configured; the same storage where nothing is, or

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import {
+  createReadStream,
   appendFileSync,
   chownSync,
   copyFileSync,
@@ -16,6 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, test } from 'node:test';
 import { LifeboatError, type ErrorCode } from '../../src/lib/errors.ts';
@@ -280,13 +282,14 @@ test('records are read whole although a few segments are read at once', async ()
     file: join(programs, 'pg_waldump'),
     args: ['--path', join(server.dataDir, 'pg_wal'), names[0] ?? '', names.at(-1) ?? ''],
   });
-  const dump = new WalDump({ programs, segmentBytes: mib, batchBytes: 3 * mib, signal: quiet.signal });
   const found = new Set<string>();
-  const note = (dumped: DumpedWal | undefined): void => {
-    assert.equal(dumped?.fault, undefined);
-    for (const lsn of lsns(dumped?.text ?? '')) found.add(lsn);
-  };
-  for (const name of names) note(await dump.add(name, readFileSync(join(server.dataDir, 'pg_wal', name))));
+  const onText = (text: string): void => lsns(text).forEach((lsn) => found.add(lsn));
+  const dump = new WalDump({ programs, segmentBytes: mib, batchBytes: 3 * mib, onText, signal: quiet.signal });
+  const note = (dumped: DumpedWal | undefined): void => assert.equal(dumped?.fault, undefined);
+  for (const name of names) {
+    const pieces = (): Readable => createReadStream(join(server.dataDir, 'pg_wal', name));
+    note(await dump.add(name, { bytes: mib, pieces }));
+  }
   note(await dump.end());
   assert.ok(found.size > 1000, `${found.size} records`);
   assert.deepEqual([...found], lsns(whole.stdout));

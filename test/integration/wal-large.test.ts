@@ -29,7 +29,9 @@ test('each segment is there, in parts, and comes back as it was', async () => {
   const [system] = (await walStatus(cluster.loaded, {}, quiet)).systems;
   assert.deepEqual([system?.segmentBytes, system?.gaps], [64 * mib, []]);
   const stored = readdirSync(join(home, 'repository/wal'), { recursive: true, encoding: 'utf8' });
-  assert.equal(stored.filter((name) => name.includes('.part')).length, 4 * segments.length);
+  // Switched early: what was never written is not stored.
+  const parts = stored.filter((name) => name.includes('.part')).length;
+  assert.ok(parts >= segments.length && parts < 4 * segments.length, `${parts} parts`);
   for (const name of segments.slice(-2)) {
     const path = join(home, 'fetched');
     const { exitCode, stderr } = await walCli(cluster, ['fetch', name, path, '--system-id', systemId]);
@@ -57,11 +59,11 @@ test('validate reads them; a part that is lost is named at every level', async (
   for (const level of ['quick', 'deep'] as const) assert.deepEqual(await check(level), []);
   const root = join(cluster.home, 'repository/wal');
   const last = readdirSync(root, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.part02.wal'))
+    .filter((name) => name.endsWith('.part00.wal'))
     .toSorted()
     .at(-1);
   rmSync(join(root, last ?? ''));
   for (const level of ['quick', 'stored'] as const) {
-    assert.match((await check(level)).join(), /^wal\/\S+ .*its part wal\/\S+\.part02\.wal is missing$/);
+    assert.match((await check(level)).join(), /^wal\/\S+ .*its part wal\/\S+\.part00\.wal is missing$/);
   }
 });

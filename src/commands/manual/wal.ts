@@ -12,7 +12,8 @@ export const manual: Manual = {
     'fetch delivers a segment, and fetches those that follow along. It says "no more log" (1) only where that is ' +
       'proven: PostgreSQL would end the recovery there. Any trouble is 126 or more, which stops the recovery.',
     'stream runs until it is stopped. It archives each segment when it is complete, and the partial one every few ' +
-      'seconds. While the repository is away, log is kept in the state folder, and beyond --max-spool by the server.',
+      'seconds. While the repository is away, log is kept in the state folder, and beyond --max-spool (four segments ' +
+      'at least) by the server.',
     'status changes nothing on the server or in the repository.',
   ],
   examples: [

@@ -8,7 +8,8 @@ import { pause } from '../../lib/pause.ts';
 import { openArtifacts } from '../../repository/packs/artifact-reader.ts';
 import type { DataKey } from '../../repository/box/crypto.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { listWal, readWal } from '../../repository/wal/archive.ts';
+import type { OpenedWal } from '../../repository/wal/stored.ts';
+import { listWal, openWal } from '../../repository/wal/archive.ts';
 import { formatLsn, parseLsn } from '../../source/postgres/wal/lsn.ts';
 import { segmentName } from '../../source/postgres/wal/file-name.ts';
 import type { ArtifactReader } from '../../source/source.ts';
@@ -16,7 +17,7 @@ import { baseArtifact, manifestArtifact } from '../../source/postgres/base/artif
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import type { DumpedComponent } from './dump.ts';
-import { newestUnfinished, readSegment } from '../wal/segment.ts';
+import { newestUnfinished, openSegment, verifyWhole } from '../wal/segment.ts';
 import { segmentsOfBase } from '../wal/base-segments.ts';
 
 const firstSegmentMs = 60_000;
@@ -121,11 +122,12 @@ async function awaitWal(
   for (let number = first; number <= last;) {
     const name = segmentName(facts.timeline, number, facts.walSegmentBytes);
     try {
-      const { length } = await readLast(repository, facts, number, name);
-      if (length !== facts.walSegmentBytes) {
+      const content = await openLast(repository, facts, number, name);
+      await verifyWhole(content);
+      if (content.bytes !== facts.walSegmentBytes) {
         throw new LifeboatError(
           'integrity',
-          `the archived WAL segment ${name} has ${length} bytes, not ${facts.walSegmentBytes}`,
+          `the archived WAL segment ${name} has ${content.bytes} bytes, not ${facts.walSegmentBytes}`,
           { state: 'no backup was recorded' },
         );
       }
@@ -140,18 +142,18 @@ async function awaitWal(
 }
 
 /** Of the last segment, what a stream has shipped will do if it reaches the end of the backup. */
-async function readLast(
+async function openLast(
   repository: Repository,
   { systemIdentifier, stopLsn, walSegmentBytes }: BaseFacts,
   number: bigint,
   name: string,
-): Promise<Buffer> {
+): Promise<OpenedWal> {
   const isLast = parseLsn(stopLsn) <= (number + 1n) * BigInt(walSegmentBytes);
   const unfinished = isLast ? await newestUnfinished(repository, systemIdentifier, name) : undefined;
   if (unfinished?.file.lsn === undefined || unfinished.file.lsn < parseLsn(stopLsn)) {
-    return readWal(repository, systemIdentifier, name);
+    return openWal(repository, systemIdentifier, name);
   }
-  return readSegment(repository, systemIdentifier, name);
+  return openSegment(repository, systemIdentifier, name);
 }
 
 function notThere(name: string, { stopLsn }: BaseFacts, timeoutMs: number): LifeboatError {

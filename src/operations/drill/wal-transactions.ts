@@ -17,7 +17,7 @@ import { timelineOf } from '../../source/postgres/wal/file-name.ts';
 import { runWaldump, type PlainSegment } from '../../source/postgres/wal/waldump.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import type { WalRun } from '../pitr/wal-run.ts';
-import { readSegment } from '../wal/segment.ts';
+import { openSegment } from '../wal/segment.ts';
 
 export interface WalTransaction {
   /** With its epoch: 64 bits. */
@@ -178,12 +178,16 @@ async function changesOf(
   const goesOn = next !== undefined && timelineOf(next) === timelineOf(name);
   const segmentOf = async (each: string): Promise<PlainSegment> => ({
     name: each,
-    bytes: await readSegment(repository, facts.systemIdentifier, each),
+    content: await openSegment(repository, facts.systemIdentifier, each),
   });
   const segments = [await segmentOf(name), ...(goesOn ? [await segmentOf(next)] : [])] as const;
   const between = [start, goesOn ? end + reachBytes : end] as const;
-  const { text } = await runWaldump(segments, { programs, manager, between, signal });
-  return changesIn(text).filter(({ lsn }) => lsn < end);
+  const changes: WalChange[] = [];
+  const onText = (text: string): void => {
+    for (const each of changesIn(text)) if (each.lsn < end) changes.push(each);
+  };
+  await runWaldump(segments, { programs, manager, between, onText, signal });
+  return changes;
 }
 
 /** No transaction of this WAL is older than the oldest that ran when the base backup ended. */

@@ -12,7 +12,7 @@ import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
 import type { PitrPlan } from './plan.ts';
 import { holdsWhole } from '../wal/gaps.ts';
-import { readSegment } from '../wal/segment.ts';
+import { headOf, openSegment, verifyWhole } from '../wal/segment.ts';
 
 /**
  * Reads every segment that is needed, and its header. Throws `integrity` (14) naming all that are missing or damaged.
@@ -28,8 +28,9 @@ export async function checkWal(
     dumped?.fault === undefined ? [] : [recordFault(dumped.fault, dumped.first, facts)];
   const faultsIn = async (name: string, segment: SegmentPlace): Promise<string[]> => {
     try {
-      const content = await readSegment(repository, inventory.systemId, name);
-      const fault = segmentFault(content, segment);
+      const content = await openSegment(repository, inventory.systemId, name);
+      const fault = segmentFault(await headOf(content), segment, content.bytes);
+      await verifyWhole(content);
       if (fault !== undefined) return [`${name}: ${fault}`, ...ofRecords(await records.end())];
       return ofRecords(await records.add(name, content, { isUnfinished: !holdsWhole(inventory.log, name) }));
     } catch (error) {

@@ -12,7 +12,7 @@ import { findRestorePoint, type RunEnd } from './run-contents.ts';
 import type { WalRun } from './wal-run.ts';
 import { marksIn } from '../../source/postgres/wal/dumped-records.ts';
 import { type DumpedWal, WalDump } from '../../source/postgres/wal/waldump-batches.ts';
-import { readSegment } from '../wal/segment.ts';
+import { openSegment } from '../wal/segment.ts';
 import { segmentsOfBase } from '../wal/base-segments.ts';
 
 export interface Reach {
@@ -111,13 +111,16 @@ async function findTransaction(
   { xid, programs }: WantedTransaction,
   { signal, emit }: RunContext,
 ): Promise<number | undefined> {
-  const dump = new WalDump({ programs, manager: 'Transaction', segmentBytes: facts.walSegmentBytes, signal });
   const wanted = BigInt.asUintN(32, xid);
-  const hasEnded = ({ text }: DumpedWal): boolean =>
-    marksIn(text).some((mark) => mark.kind === 'end' && mark.xids[0] === wanted);
+  let hasEnded = false;
+  const onText = (text: string): void => {
+    hasEnded ||= marksIn(text).some((mark) => mark.kind === 'end' && mark.xids[0] === wanted);
+  };
+  const segmentBytes = facts.walSegmentBytes;
+  const dump = new WalDump({ programs, manager: 'Transaction', segmentBytes, onText, signal });
   // A record that goes on in the next segment is found with it.
   const placeIn = (dumped: DumpedWal | undefined): number | undefined =>
-    dumped !== undefined && hasEnded(dumped) ? run.names.indexOf(dumped.last) : undefined;
+    dumped !== undefined && hasEnded ? run.names.indexOf(dumped.last) : undefined;
   for (const [n, name] of run.names.entries()) {
     if (n % 100 === 0) {
       emit({
@@ -126,7 +129,7 @@ async function findTransaction(
         message: `looking for transaction ${xid} in WAL segment ${n + 1} of ${run.names.length}`,
       });
     }
-    const place = placeIn(await dump.add(name, await readSegment(repository, facts.systemIdentifier, name)));
+    const place = placeIn(await dump.add(name, await openSegment(repository, facts.systemIdentifier, name)));
     if (place !== undefined) return place;
   }
   return placeIn(await dump.end());

@@ -8,7 +8,7 @@ import type { PitrPlan } from './plan.ts';
 import { parseTime } from './moment.ts';
 import { marksIn, type WalEnd, type WalPoint } from '../../source/postgres/wal/dumped-records.ts';
 import { runWaldump } from '../../source/postgres/wal/waldump.ts';
-import { readSegment } from '../wal/segment.ts';
+import { openSegment } from '../wal/segment.ts';
 
 /** Microseconds since 1970; where the log tells none before it, the end of the base backup. */
 export async function momentOf(repository: Repository, plan: PitrPlan, context: RunContext): Promise<bigint> {
@@ -24,16 +24,19 @@ export async function momentOf(repository: Repository, plan: PitrPlan, context: 
   );
 }
 
-/** The ends of transactions and the restore points that lie in a segment. */
-async function marksOf(
+type See = (mark: WalEnd | WalPoint) => void;
+
+/** Shows the ends of transactions and the restore points that lie in a segment, in their order. */
+async function seeMarks(
   repository: Repository,
   { inventory, place: { programs } }: PitrPlan,
   name: string,
+  see: See,
   { signal }: RunContext,
-): Promise<(WalEnd | WalPoint)[]> {
+): Promise<void> {
   signal.throwIfAborted();
-  const bytes = await readSegment(repository, inventory.systemId, name);
-  return marksIn((await runWaldump([{ name, bytes }], { programs, signal })).text);
+  const content = await openSegment(repository, inventory.systemId, name);
+  await runWaldump([{ name, content }], { programs, onText: (text) => marksIn(text).forEach(see), signal });
 }
 
 /** Of a position or a named point: the newest commit before it. */
@@ -45,10 +48,13 @@ async function lastCommitBefore(
   const { target, needed } = plan;
   let limit = target.kind === 'lsn' ? target.lsn : undefined;
   for (const name of needed.toReversed()) {
-    const marks = await marksOf(repository, plan, name, context);
-    if (target.kind === 'name') limit ??= marks.find((mark) => mark.kind === 'point' && mark.name === target.name)?.lsn;
-    const before = marks.filter(isEnd).findLast(({ lsn }) => limit === undefined || lsn <= limit);
-    if (before !== undefined) return before.atUs;
+    let beforeUs: bigint | undefined;
+    const see: See = (mark) => {
+      if (mark.kind === 'end') beforeUs = limit === undefined || mark.lsn <= limit ? mark.atUs : beforeUs;
+      else if (target.kind === 'name' && mark.name === target.name) limit ??= mark.lsn;
+    };
+    await seeMarks(repository, plan, name, see, context);
+    if (beforeUs !== undefined) return beforeUs;
   }
   return undefined;
 }
@@ -61,13 +67,12 @@ async function commitOf(
   context: RunContext,
 ): Promise<bigint | undefined> {
   for (const name of plan.needed) {
-    const ends = (await marksOf(repository, plan, name, context)).filter(isEnd);
-    const found = ends.find(({ xids }) => xids[0] === BigInt.asUintN(32, xid));
-    if (found !== undefined) return found.atUs;
+    let foundUs: bigint | undefined;
+    const see: See = (mark) => {
+      if (mark.kind === 'end' && mark.xids[0] === BigInt.asUintN(32, xid)) foundUs ??= mark.atUs;
+    };
+    await seeMarks(repository, plan, name, see, context);
+    if (foundUs !== undefined) return foundUs;
   }
   return undefined;
-}
-
-function isEnd(mark: WalEnd | WalPoint): mark is WalEnd {
-  return mark.kind === 'end';
 }

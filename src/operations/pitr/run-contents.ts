@@ -4,7 +4,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { lastRecordIn, marksIn } from '../../source/postgres/wal/dumped-records.ts';
 import { restorePointsIn, withoutPageHeaders } from '../../source/postgres/wal/records.ts';
 import { runWaldump } from '../../source/postgres/wal/waldump.ts';
-import { readSegment } from '../wal/segment.ts';
+import { openSegment } from '../wal/segment.ts';
 import type { WalRun } from './wal-run.ts';
 
 /** What the end of a run holds. Times in microseconds since 1970. */
@@ -27,13 +27,21 @@ export async function endOfRun(
   let lastRecordLsn: bigint | undefined;
   for (const name of run.names.toReversed()) {
     signal.throwIfAborted();
-    const bytes = await readSegment(repository, systemId, name);
-    const { text } = await runWaldump([{ name, bytes }], { programs, signal });
-    lastRecordLsn ??= lastRecordIn(text);
-    const times = marksIn(text).flatMap((mark) => (mark.kind === 'end' ? [mark.atUs] : []));
-    if (times.length > 0) return { lastRecordLsn, lastCommitUs: times.reduce((a, b) => (a > b ? a : b)) };
+    const content = await openSegment(repository, systemId, name);
+    let [record, lastCommitUs]: (bigint | undefined)[] = [];
+    const onText = (text: string): void => {
+      record = lastRecordIn(text) ?? record;
+      for (const mark of marksIn(text)) if (mark.kind === 'end') lastCommitUs = later(lastCommitUs, mark.atUs);
+    };
+    await runWaldump([{ name, content }], { programs, onText, signal });
+    lastRecordLsn ??= record;
+    if (lastCommitUs !== undefined) return { lastRecordLsn, lastCommitUs };
   }
   return { lastRecordLsn, lastCommitUs: undefined };
+}
+
+function later(a: bigint | undefined, b: bigint): bigint {
+  return a === undefined || b > a ? b : a;
 }
 
 /**
@@ -51,13 +59,17 @@ export async function findRestorePoint(
   let before: Buffer = Buffer.alloc(0);
   for (const [place, name] of run.names.entries()) {
     signal.throwIfAborted();
-    const start = (run.first + BigInt(place)) * BigInt(point.segmentBytes);
-    const payload = Buffer.concat([before, withoutPageHeaders(await readSegment(repository, systemId, name))]);
-    if (restorePointsIn(payload, point.name).some((at) => start + BigInt(at - before.length) >= point.afterLsn)) {
-      found ??= place;
+    let start = (run.first + BigInt(place)) * BigInt(point.segmentBytes);
+    let isFirst = true;
+    for await (const piece of (await openSegment(repository, systemId, name)).pieces()) {
+      const payload = Buffer.concat([before, withoutPageHeaders(piece, isFirst)]);
+      const beginsAt = start - BigInt(before.length);
+      if (restorePointsIn(payload, point.name).some((at) => beginsAt + BigInt(at) >= point.afterLsn)) found ??= place;
+      // A record may go on in the next piece, or the next segment.
+      before = Buffer.from(payload.subarray(-256));
+      start += BigInt(piece.length);
+      isFirst = false;
     }
-    // A record may go on in the next segment.
-    before = Buffer.from(payload.subarray(-256));
   }
   return found;
 }

@@ -11,12 +11,12 @@ export class TablespaceGuard {
   #before: Buffer = Buffer.alloc(0);
 
   /**
-   * To be called for each segment, in order, before it is delivered. Throws LifeboatError `usage` for a path that is in
-   * use.
+   * To be called for each piece of each segment, in order, before that is delivered. Throws LifeboatError `usage` for a
+   * path that is in use.
    */
-  async check(name: string, segment: Buffer): Promise<void> {
-    const payload = Buffer.concat([this.#before, withoutPageHeaders(segment)]);
-    // A record may go on in the next segment.
+  async check(name: string, piece: Buffer, isFirst = true): Promise<void> {
+    const payload = Buffer.concat([this.#before, withoutPageHeaders(piece, isFirst)]);
+    // A record may go on in the next piece, or the next segment.
     this.#before = Buffer.from(payload.subarray(-carriedBytes));
     for (const path of createdTablespaces(payload)) {
       const names = await readdir(path).catch(() => []);

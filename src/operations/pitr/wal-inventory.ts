@@ -4,11 +4,10 @@
  */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { listWal } from '../../repository/wal/archive.ts';
+import { listWal, readWal } from '../../repository/wal/archive.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { parseHistory, type HistoryLine } from '../../source/postgres/wal/history.ts';
 import { hasGapAtEnd, HeldTimelines, type HeldLog } from '../wal/gaps.ts';
-import { readSegment } from '../wal/segment.ts';
 import { settled, type Seen } from '../wal/settled.ts';
 
 /** Everything of one cluster that is archived. */
@@ -44,7 +43,7 @@ async function listInventory(
     held.add(file);
     if (file.kind !== 'history') continue;
     try {
-      const text = (await readSegment(repository, systemId, file.name)).toString('utf8');
+      const text = (await readWal(repository, systemId, file.name)).toString('utf8');
       histories.set(file.timeline, parseHistory(text, file.name));
     } catch (error) {
       // It may be that of a timeline which is not needed.

@@ -8,7 +8,7 @@ import { historyName } from '../../source/postgres/wal/file-name.ts';
 import { parseLsn } from '../../source/postgres/wal/lsn.ts';
 import { segmentsOfBase } from '../wal/base-segments.ts';
 import { namesOnWay, reachOfLog } from '../wal/gaps.ts';
-import { readSegment } from '../wal/segment.ts';
+import { openSegment, verifyWhole } from '../wal/segment.ts';
 import { damageOf, type WalInventory } from './wal-inventory.ts';
 
 /** The segments to replay from a base backup on, in order and without a gap. */
@@ -84,7 +84,7 @@ export async function readableRun(repository: Repository, systemId: string, run:
   let damage: LifeboatError | undefined;
   for (let name = names.at(-1); name !== undefined; name = names.at(-1)) {
     try {
-      await readSegment(repository, systemId, name);
+      await verifyWhole(await openSegment(repository, systemId, name));
       break;
     } catch (error) {
       damage = damageOf(error);

@@ -11,6 +11,8 @@ import { join } from 'node:path';
 import { LifeboatError } from '../../lib/errors.ts';
 import { writeOwned } from '../../lib/owned-files.ts';
 import type { Repository } from '../../repository/repository.ts';
+import { readWal } from '../../repository/wal/archive.ts';
+import type { OpenedWal } from '../../repository/wal/stored.ts';
 import { parseWalName } from '../../repository/wal/names.ts';
 import type { Owner } from '../../lib/owners.ts';
 import { shellWord } from '../shell-words.ts';
@@ -18,7 +20,7 @@ import { TablespaceGuard } from './tablespace-guard.ts';
 import { hearRequests, type WalRequest } from './wal-requests.ts';
 import type { WalInventory } from './wal-inventory.ts';
 import type { WalRun } from './wal-run.ts';
-import { readSegment } from '../wal/segment.ts';
+import { openSegment } from '../wal/segment.ts';
 import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import { segmentFault } from '../../source/postgres/wal/segment-header.ts';
 
@@ -97,7 +99,7 @@ class Server {
   failure: unknown;
   readonly #options: WalServerOptions;
   readonly #guard = new TablespaceGuard();
-  readonly #ahead = new Map<string, Promise<Buffer>>();
+  readonly #ahead = new Map<string, Promise<OpenedWal>>();
   /** Of the last question; the server asks one after the other. */
   #answered: string | undefined;
 
@@ -108,7 +110,7 @@ class Server {
   async answer({ name, asker }: WalRequest): Promise<void> {
     const { spool, owner } = this.#options;
     if (this.#answered !== undefined) await removeFile(this.#answered);
-    const put = async (kind: string, content: string | Uint8Array): Promise<void> => {
+    const put = async (kind: string, content: string | AsyncIterable<Uint8Array>): Promise<void> => {
       const path = join(spool, `${name}.${asker}.${kind}`);
       const temporary = join(spool, 'next');
       await removeFile(temporary);
@@ -117,9 +119,8 @@ class Server {
       this.#answered = path;
     };
     try {
-      const bytes = this.#has(name) ? await this.#read(name) : undefined;
-      if (bytes === undefined) return await put('none', '');
-      await put('here', bytes);
+      if (!this.#has(name)) return await put('none', '');
+      await put('here', this.#piecesOf(name));
       this.delivered++;
       if (parseWalName(name)?.kind === 'segment') this.last = name;
     } catch (error) {
@@ -146,42 +147,51 @@ class Server {
     return false;
   }
 
-  async #read(name: string): Promise<Buffer> {
-    const { repository, inventory, run, segmentBytes } = this.#options;
+  /** Each is looked at before it is given out, and all of them before the file has its name. */
+  async *#piecesOf(name: string): AsyncGenerator<Uint8Array> {
+    const { repository, inventory } = this.#options;
+    if (parseWalName(name)?.kind === 'history') return yield await this.#historyOf(name);
+    const content = await (this.#ahead.get(name) ?? openSegment(repository, inventory.systemId, name));
+    this.#ahead.delete(name);
+    this.#readAhead(name, content.bytes);
+    let isFirst = true;
+    for await (const piece of content.pieces()) {
+      if (isFirst) this.#refuseForeign(name, piece, content.bytes);
+      await this.#guard.check(name, piece, isFirst);
+      isFirst = false;
+      yield piece;
+    }
+  }
+
+  async #historyOf(name: string): Promise<Buffer> {
+    const { repository, inventory } = this.#options;
     // None that we go along: the server only looks whether it is there, so as not to take its number.
-    if (inventory.damagedHistories.has(parseWalName(name)?.timeline ?? 0) && name.endsWith('.history')) {
+    if (inventory.damagedHistories.has(parseWalName(name)?.timeline ?? 0)) {
       return Buffer.from('# damaged in the archive\n');
     }
-    const read = async (each: string): Promise<Buffer> => {
-      const content = await readSegment(repository, inventory.systemId, each);
-      const place = run.names.indexOf(each);
-      // A server takes a segment that is not its own for the end of the log, and an unbounded recovery would end there
-      // and call it a success.
-      const fault =
-        place === -1
-          ? undefined
-          : segmentFault(content, {
-              systemId: inventory.systemId,
-              segmentBytes,
-              position: (run.first + BigInt(place)) * BigInt(segmentBytes),
-            });
-      if (fault !== undefined) throw new LifeboatError('integrity', `WAL segment ${each}: ${fault}`);
-      return content;
-    };
+    return readWal(repository, inventory.systemId, name);
+  }
+
+  /**
+   * A server takes a segment that is not its own for the end of the log, and an unbounded recovery would end there and
+   * call it a success.
+   */
+  #refuseForeign(name: string, head: Buffer, bytes: number): void {
+    const { inventory, run, segmentBytes } = this.#options;
+    const position = (run.first + BigInt(run.names.indexOf(name))) * BigInt(segmentBytes);
+    const fault = segmentFault(head, { systemId: inventory.systemId, segmentBytes, position }, bytes);
+    if (fault !== undefined) throw new LifeboatError('integrity', `WAL segment ${name}: ${fault}`);
+  }
+
+  #readAhead(name: string, bytes: number): void {
+    const { repository, inventory, run } = this.#options;
     const at = run.names.indexOf(name);
-    const bytes = await (this.#ahead.get(name) ?? read(name));
-    this.#ahead.delete(name);
-    if (at !== -1) await this.#guard.check(name, bytes);
-    const next =
-      at === -1
-        ? []
-        : run.names.slice(at + 1, at + 1 + Math.max(1, Math.min(8, Math.floor(aheadBytes / segmentBytes))));
-    for (const each of next) {
+    const count = Math.max(1, Math.min(8, Math.floor(aheadBytes / bytes)));
+    for (const each of run.names.slice(at + 1, at + 1 + count)) {
       if (this.#ahead.has(each)) continue;
-      const reading = read(each);
+      const reading = openSegment(repository, inventory.systemId, each);
       reading.catch(() => {});
       this.#ahead.set(each, reading);
     }
-    return bytes;
   }
 }

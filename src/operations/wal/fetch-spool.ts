@@ -3,7 +3,8 @@
  * once. A folder belongs to one repository, cluster and place of delivery.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { readFile, rename } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCodeOf } from '../../lib/errors.ts';
 import { fileError, stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
@@ -51,7 +52,7 @@ export class WalSpool {
     return true;
   }
 
-  async keep(name: string, body: Uint8Array): Promise<void> {
+  async keep(name: string, body: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
     await tellingFileErrors(`cannot write to ${this.#folder}`, { hint: stateFolderHint }, async () => {
       await ensureFolder(this.#folder);
       await writeFileAtomic(join(this.#folder, name), body);
@@ -81,6 +82,6 @@ async function move(from: string, to: string): Promise<void> {
 
 async function copyDurably(from: string, to: string): Promise<void> {
   const temporary = `${to}.lifeboat-${randomBytes(4).toString('hex')}`;
-  await writeNewFile(temporary, await readFile(from), { flush: true });
+  await writeNewFile(temporary, createReadStream(from), { flush: true });
   await rename(temporary, to);
 }

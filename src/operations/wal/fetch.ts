@@ -15,6 +15,7 @@ import {
   listWal,
   listWalSystems,
   openWal,
+  openWalObject,
   readWalObject,
   type WalObject,
 } from '../../repository/wal/archive.ts';
@@ -24,7 +25,7 @@ import { NotFoundError } from '../../storage/storage.ts';
 import { repositoryLocation, withRepository } from '../open-repository.ts';
 import { checkSystemId, systemIdBeside } from './system-id.ts';
 import type { WalFetchOptions, WalFetchRequest, WalFetchResult } from './request.ts';
-import { readSegment } from './segment.ts';
+import { openSegment } from './segment.ts';
 import { LostLogError, refuseLostLog } from './lost-log.ts';
 import { placeFile, WalSpool } from './fetch-spool.ts';
 import { parseHistory } from '../../source/postgres/wal/history.ts';
@@ -160,7 +161,7 @@ async function deliverSegment(
       await refuseLostLog(repository, systemId, file);
       return undefined;
     }
-    await placeFile(request.path, await readSegment(repository, systemId, file.name, request));
+    await placeFile(request.path, (await openSegment(repository, systemId, file.name, request)).pieces());
     return 'unfinished';
   }
   await placeFile(request.path, body.pieces());
@@ -168,7 +169,7 @@ async function deliverSegment(
     .filter((each) => each.file.kind === 'segment' && each.file.name !== file.name)
     .slice(0, Math.floor(aheadBytes / body.bytes));
   const keep = async (each: WalObject): Promise<void> =>
-    spool.keep(each.file.name, await readWalObject(repository, each.key, request));
+    spool.keep(each.file.name, (await openWalObject(repository, each.key, request)).pieces());
   // What goes wrong here the call for that segment will tell.
   await forEachSideBySide(ahead, jobs, keep).catch(() => {});
   return 'repository';

@@ -3,7 +3,7 @@
  * once its own file is durable in the repository. What went along is noted in order and never beyond a file that
  * failed, so that nothing is acknowledged before what comes before it.
  */
-import { open, readdir, type FileHandle } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { LoadedConfig } from '../../config/load.ts';
 import { forEachSideBySide } from '../../lib/concurrency.ts';
@@ -15,11 +15,12 @@ import { isShipped, noteShipped, pruneShipped, shippedFolder } from '../../repos
 import { putWal } from '../../repository/wal/archive.ts';
 import type { PutWal, PutWalOptions } from '../../repository/wal/put-box.ts';
 import { checkWalFile, isArchivable } from '../../repository/wal/archivable.ts';
-import { maxWholeBytes, type WalBody } from '../../repository/wal/large.ts';
+import type { WalBody } from '../../repository/wal/large.ts';
 import { needWalName } from '../../repository/wal/names.ts';
 import { withRepository } from '../open-repository.ts';
 import { clusterName, systemIdBeside } from './system-id.ts';
 import { expectSystem } from './expected-system.ts';
+import { ReadRoom } from './read-room.ts';
 import type { WalPushOptions, WalPushRequest, WalPushResult } from './request.ts';
 import type { Operation } from '../operation.ts';
 import { given, pathOf, repositoryNeeds } from '../complete.ts';
@@ -139,39 +140,6 @@ async function readyBeside(path: string): Promise<string[]> {
 interface FileToArchive {
   readonly body: Buffer | WalBody;
   readonly systemId: string;
-}
-
-/** Memory that one file after another is read into: a fresh 16 MB for each would cost as much as reading it. */
-class ReadRoom {
-  #buffer: Buffer = Buffer.alloc(0);
-
-  /** The whole file, or how to read it if it is large; valid until the next one is read. */
-  async read(path: string): Promise<Buffer | WalBody> {
-    await using file = await open(path);
-    const { size } = await file.stat();
-    if (size > maxWholeBytes) return { bytes: size, read: async (start, end) => this.#piece(path, start, end) };
-    if (size > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(size);
-    return this.#buffer.subarray(0, await fill(file, this.#buffer.subarray(0, size), 0));
-  }
-
-  async #piece(path: string, start: number, end: number): Promise<Buffer> {
-    await using file = await open(path);
-    if (end - start > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(end - start);
-    const piece = this.#buffer.subarray(0, end - start);
-    if ((await fill(file, piece, start)) < piece.length) {
-      throw new LifeboatError('source', `${path} became shorter while it was read`, { state: 'it was not archived' });
-    }
-    return piece;
-  }
-}
-
-/** Reads as much as there is from `start` on; how much that was. */
-async function fill(file: FileHandle, buffer: Buffer, start: number): Promise<number> {
-  let length = 0;
-  for (let read = -1; read !== 0 && length < buffer.length; length += read) {
-    read = (await file.read(buffer, length, buffer.length - length, start + length)).bytesRead;
-  }
-  return length;
 }
 
 /** Reads and checks one file. Throws LifeboatError when it is not what its name says or belongs to another cluster. */

@@ -299,7 +299,10 @@ function extractWal(repository, out) {
   }
 }
 
-/** The plain frames of a file of log, one after the other. What is large lies in parts, which a box of kind 5 lists. */
+/**
+ * The plain frames of a file of log, one after the other. What is large lies in parts, which a box of kind 5 lists;
+ * parts of zeros are not stored. Of an unfinished segment what is full lies under the name of the segment.
+ */
 function eachFrame(repository, object, write) {
   const open = (of, kind) => {
     const bytes = needObject(repository, of);
@@ -310,8 +313,14 @@ function eachFrame(repository, object, write) {
   };
   if (needObject(repository, object)[5] !== 5) return open(object, 3).forEach((frame) => write(frame));
   const list = parseJson(Buffer.concat(open(object, 5)), object);
+  const [, stem = object.slice(0, -'.wal'.length), lsn] = /^(.*)\.([0-9A-F]{16})\.partial\.wal$/.exec(object) ?? [];
+  const filled = lsn === undefined ? undefined : BigInt(`0x${lsn}`) % BigInt(list.bytes);
   list.sha256.forEach((sum, n) => {
-    const part = `${object.slice(0, -'.wal'.length)}.part${String(n).padStart(2, '0')}.wal`;
+    const zeros = Buffer.alloc(Math.min(list.partBytes, list.bytes - n * list.partBytes));
+    if (crypto.createHash('sha256').update(zeros).digest('hex') === sum) return void write(zeros);
+    const isFull = filled === undefined || BigInt((n + 1) * list.partBytes) <= filled;
+    const name = isFull ? stem : object.slice(0, -'.wal'.length);
+    const part = `${name}.part${String(n).padStart(2, '0')}.wal`;
     const content = Buffer.concat(open(part, 3));
     if (crypto.createHash('sha256').update(content).digest('hex') !== sum) {
       throw damaged(part, `it is not the part that ${object} names`);

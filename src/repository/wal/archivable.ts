@@ -4,7 +4,6 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import { parseWalFileName, segmentNumber, type WalFileName } from '../../source/postgres/wal/file-name.ts';
 import { readSegmentHeader, type SegmentHeader } from '../../source/postgres/wal/segment-header.ts';
-import { maxWholeBytes } from './large.ts';
 import type { WalName } from './names.ts';
 
 /**
@@ -42,16 +41,6 @@ export function checkSegment(
     throw refuse(`its first page is that of position ${position.toString(16)}, not ${named.toString(16)}`);
   }
   return header;
-}
-
-/** Throws LifeboatError `usage` for a cluster whose segments are too large to be sent anew every few seconds. */
-export function refuseStreamed(segmentBytes: number): void {
-  if (segmentBytes <= maxWholeBytes) return;
-  throw new LifeboatError(
-    'usage',
-    `segments of ${segmentBytes} bytes are too large for wal stream, which takes 32 MB`,
-    { hint: 'let the server push them: set archive_command as lifeboat init --archive-command prints it' },
-  );
 }
 
 /** True for a name that archive_command may be called with. */

@@ -5,8 +5,8 @@
 import type { Storage } from '../../storage/storage.ts';
 import { boxKind, headerBytes, tagBytes, trailerBytes } from '../box/layout.ts';
 import { openTrue } from '../earlier-versions.ts';
-import { encodeList, piecesOf, sumOf, type WalBody } from './large.ts';
-import { needWalName, parseWalKey, partName, timelinePrefix, walKey, type WalName } from './names.ts';
+import { encodeList, lengthOfPart, nameOfPart, partBytes, pieceOf, sumOf, sumOfZeros, type WalBody } from './large.ts';
+import { needWalName, parseWalKey, timelinePrefix, walKey, type WalName } from './names.ts';
 import { putBox, type PutWal, type PutWalOptions } from './put-box.ts';
 import { openStored, type OpenedWal, type WalHome } from './stored.ts';
 
@@ -23,7 +23,8 @@ export interface WalObject {
 /**
  * Puts one file; durable when it resolves. It was there with the same content: `present`. An empty object is replaced:
  * no put leaves one (they are whole or not there), so it is nobody's log, and with it there every push would fail. A
- * body that is read by pieces is stored in parts. Throws LifeboatError `integrity` if any other content has that name
+ * body that is read by pieces is stored in parts; those in `known` (their sums by number) are neither read nor stored,
+ * and what was stored of a segment's own is added. Throws LifeboatError `integrity` if any other content has that name
  * already (which stays), and what the storage throws.
  */
 export async function putWal(
@@ -32,15 +33,20 @@ export async function putWal(
   name: string,
   body: Uint8Array | WalBody,
   options: PutWalOptions,
+  known: Map<number, string> = new Map<number, string>(),
 ): Promise<PutWal> {
-  const key = walKey(systemId, needWalName(name));
+  const file = needWalName(name);
+  const key = walKey(systemId, file);
   if (body instanceof Uint8Array) return putBox(home, key, body, options);
   const sums: string[] = [];
   let storedBytes = 0;
-  for await (const { n, piece } of piecesOf(body)) {
-    sums.push(sumOf(piece));
-    const part = await putBox(home, walKey(systemId, needWalName(partName(name, n))), piece, options);
-    storedBytes += part.storedBytes;
+  for (let n = 0; n * partBytes < body.bytes; n++) {
+    const piece = known.has(n) ? undefined : await pieceOf(body, n);
+    sums.push(known.get(n) ?? (piece === undefined ? sumOfZeros(lengthOfPart(body.bytes, n)) : sumOf(piece)));
+    if (piece === undefined) continue;
+    const part = needWalName(nameOfPart(file, body.bytes, n));
+    storedBytes += (await putBox(home, walKey(systemId, part), piece, options)).storedBytes;
+    if (part.lsn === undefined) known.set(n, sums[n] ?? '');
   }
   const list = await putBox(home, key, encodeList(body.bytes, sums), { ...options, kind: boxKind.parts });
   return { ...list, storedBytes: storedBytes + list.storedBytes };

@@ -1,15 +1,19 @@
 /**
  * Segments that are too large for one object: parts of 16 MiB, each a box of its own, and then a list of them in the
  * place of the segment (kind 5, which versions that do not know it refuse). The list comes last: without it there is no
- * segment. Nobody holds more than a part in memory but who asks for the whole.
+ * segment. A part of nothing but zeros is not stored, so that a segment that was switched early costs what was written.
+ * Of a segment that is still being written full parts are stored as its own already; only the one that grows lies
+ * beside the list, under the unfinished name. Nobody holds more than a part in memory but who asks for the whole.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { faultIn } from '../../config/schema-words.ts';
 import { uncompiled } from '../../config/uncompiled.ts';
 import { parseJson } from '../../lib/json.ts';
+import { isZero } from '../../lib/zeros.ts';
 import { boxKind } from '../box/layout.ts';
 import { damaged } from '../box/seal.ts';
+import { parseWalName, partName, type WalName } from './names.ts';
 
 /** More than this in one piece would not fit into an object that does not shrink. */
 export const maxWholeBytes = 32 * 1024 * 1024;
@@ -20,6 +24,8 @@ const maxParts = 64;
 /** A file that is read by pieces. */
 export interface WalBody {
   readonly bytes: number;
+  /** Zeros from here on, which nobody need read; default: `bytes`. */
+  readonly filledBytes?: number;
   /** Exactly these. */
   read(start: number, end: number): Promise<Buffer>;
 }
@@ -38,15 +44,51 @@ const listSchema = z.strictObject({
 /** The parts of one segment, in their order. */
 export type PartList = Readonly<z.infer<typeof listSchema>>;
 
-/** Pieces of the body with their place, one after the other. */
-export async function* piecesOf(body: WalBody): AsyncGenerator<{ readonly n: number; readonly piece: Buffer }> {
-  for (let n = 0; n * partBytes < body.bytes; n++) {
-    yield { n, piece: await body.read(n * partBytes, Math.min(body.bytes, (n + 1) * partBytes)) };
-  }
+/** How long part `n` of a file is. */
+export function lengthOfPart(bytes: number, n: number): number {
+  return Math.min(partBytes, bytes - n * partBytes);
+}
+
+/** The piece that is part `n`; undefined: nothing but zeros. */
+export async function pieceOf(body: WalBody, n: number): Promise<Buffer | undefined> {
+  const start = n * partBytes;
+  if (start >= (body.filledBytes ?? body.bytes)) return undefined;
+  const piece = await body.read(start, start + lengthOfPart(body.bytes, n));
+  return isZero(piece) ? undefined : piece;
+}
+
+/**
+ * The name of part `n` of a file of log. What is full of an unfinished segment of `bytes` is the finished one's part
+ * already: log that was written does not change any more.
+ */
+export function nameOfPart(file: WalName, bytes: number, n: number): string {
+  if (file.kind !== 'unfinished' || file.lsn === undefined) return partName(file.name, n);
+  const filled = file.lsn % BigInt(bytes);
+  return partName(BigInt((n + 1) * partBytes) <= filled ? (file.segment ?? file.name) : file.name, n);
+}
+
+/** The part that grows of an unfinished segment of `bytes`; undefined: it ends with a full one. */
+export function ownPart(file: WalName, bytes: number): string | undefined {
+  const filled = file.lsn === undefined ? 0 : Number(file.lsn % BigInt(bytes));
+  return filled % partBytes === 0 ? undefined : nameOfPart(file, bytes, Math.floor(filled / partBytes));
+}
+
+/** True for a part that only its unfinished segment names. */
+export function isOwnPart(part: string): boolean {
+  return parseWalName(part)?.lsn !== undefined;
 }
 
 export function sumOf(piece: Uint8Array): string {
   return createHash('sha256').update(piece).digest('hex');
+}
+
+const sumsOfZeros = new Map<number, string>();
+
+/** What a list says of a part of so many zeros. */
+export function sumOfZeros(length: number): string {
+  const sum = sumsOfZeros.get(length) ?? sumOf(Buffer.alloc(length));
+  sumsOfZeros.set(length, sum);
+  return sum;
 }
 
 export function encodeList(bytes: number, sha256: readonly string[]): Buffer {

@@ -20,23 +20,23 @@ export type WalKind = WalFileKind | 'unfinished' | 'part';
 /** A name of PostgreSQL's, or one of an unfinished segment. */
 export interface WalName extends Omit<WalFileName, 'kind'> {
   readonly kind: WalKind;
-  /** Of `unfinished` only: flushed up to here. */
+  /** Of `unfinished` and its own part only: flushed up to here. */
   readonly lsn: bigint | undefined;
 }
 
 const unfinished = /^([0-9A-F]{24})\.([0-9A-F]{16})\.partial$/;
 
-const part = /^([0-9A-F]{24})(?:\.partial)?\.part[0-9]{2}$/;
+const part = /^([0-9A-F]{24})(?:(?:\.([0-9A-F]{16}))?\.partial)?\.part[0-9]{2}$/;
 
 /** What a file name stands for; undefined if it is not a file of write-ahead log. */
 export function parseWalName(name: string): WalName | undefined {
   const file = parseWalFileName(name);
   if (file !== undefined) return { ...file, lsn: undefined };
-  const of = part.exec(name)?.[1];
-  if (of !== undefined) return { name, kind: 'part', timeline: timelineOf(of), segment: of, lsn: undefined };
-  const [, segment, lsn] = unfinished.exec(name) ?? [];
+  const kind = part.test(name) ? 'part' : 'unfinished';
+  const [, segment, lsn] = part.exec(name) ?? unfinished.exec(name) ?? [];
   if (segment === undefined) return undefined;
-  return { name, kind: 'unfinished', timeline: timelineOf(segment), segment, lsn: BigInt(`0x${lsn}`) };
+  const reached = lsn === undefined ? undefined : BigInt(`0x${lsn}`);
+  return { name, kind, timeline: timelineOf(segment), segment, lsn: reached };
 }
 
 /** The same for a name that must be one. Throws LifeboatError `usage`. */

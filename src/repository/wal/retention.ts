@@ -69,7 +69,7 @@ export class WalJudge {
     );
     return group.map((each) => {
       const { kind, lsn } = each.file;
-      const isOwn = kind === 'segment' || kind === 'part';
+      const isOwn = kind === 'segment' || (kind === 'part' && lsn === undefined);
       const isSuperseded = !isOwn && (isWhole || (lsn !== undefined && lsn < newest));
       return isSuperseded && each.modifiedMs < this.#rules.beforeMs && this.#rules.keepSinceMs !== -Infinity
         ? 'goes'

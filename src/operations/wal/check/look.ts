@@ -4,10 +4,11 @@
  */
 import { LifeboatError, messageOf } from '../../../lib/errors.ts';
 import { parseTrailer, trailerBytes } from '../../../repository/box/layout.ts';
-import { damaged, reasonFor } from '../../../repository/box/seal.ts';
+import { damaged, DamagedError, reasonFor } from '../../../repository/box/seal.ts';
 import { checkSegment, checkWalFile } from '../../../repository/wal/archivable.ts';
-import { isTooShort, openWalObject, readWalObject, type WalObject } from '../../../repository/wal/archive.ts';
+import { isTooShort, openWalObject, type WalObject } from '../../../repository/wal/archive.ts';
 import { tooShort } from '../../../repository/wal/memory.ts';
+import type { OpenedWal } from '../../../repository/wal/stored.ts';
 import { needWalName } from '../../../repository/wal/names.ts';
 import type { Repository } from '../../../repository/repository.ts';
 import { pageFault } from '../../../source/postgres/wal/pages.ts';
@@ -22,7 +23,7 @@ export interface Looked {
   /** It went since it was listed: something longer has taken its place. */
   readonly isGone?: boolean;
   /** Where it was read and is what it should be. */
-  readonly content?: Buffer;
+  readonly content?: OpenedWal;
 }
 
 /** Is the object as long as its end says? That is all, and costs next to nothing. */
@@ -60,30 +61,44 @@ export async function lookInside(
   object: WalObject,
   { pages = false }: { readonly pages?: boolean } = {},
 ): Promise<Looked> {
-  let content: Buffer;
+  let content: OpenedWal;
   try {
-    content = await readWalObject(repository, object.key);
+    content = await openWalObject(repository, object.key);
   } catch (error) {
     return judged(error, object, 'damaged');
   }
   try {
-    checkContent(object, content, pages);
+    await checkContent(object, content, pages);
     return { content };
   } catch (error) {
-    return judged(error, object, 'content');
+    // In the parts of a large one, which are read only now.
+    return judged(error, object, error instanceof DamagedError ? 'damaged' : 'content');
   }
 }
 
-function checkContent({ systemId, file }: WalObject, content: Buffer, pages: boolean): void {
+async function checkContent(object: WalObject, content: OpenedWal, pages: boolean): Promise<void> {
+  let [head, start]: [Buffer | undefined, number] = [undefined, 0];
+  for await (const piece of content.pieces()) {
+    if (head === undefined && !isOwnSegment(object, piece, content.bytes)) continue;
+    head ??= piece;
+    // What a promotion left may end in what its file held before.
+    const fault = pages && object.file.kind !== 'partial' ? pageFault(piece, { head, start }) : undefined;
+    if (fault !== undefined) throw new LifeboatError('integrity', fault);
+    start += piece.length;
+  }
+}
+
+/** Throws for what is not what its name says; false for histories and labels. */
+function isOwnSegment({ systemId, file }: WalObject, head: Buffer, bytes: number): boolean {
   const isUnfinished = file.kind === 'unfinished';
-  const header = isUnfinished ? checkSegment(needWalName(file.segment ?? ''), content) : checkWalFile(file, content);
-  if (header === undefined) return;
+  const header = isUnfinished
+    ? checkSegment(needWalName(file.segment ?? ''), head, bytes)
+    : checkWalFile(file, head, bytes);
+  if (header === undefined) return false;
   if (header.systemId !== systemId) {
     throw new LifeboatError('integrity', `it was written by cluster ${header.systemId}, not by ${systemId}`);
   }
-  // What a promotion left may end in what its file held before.
-  const fault = pages && file.kind !== 'partial' ? pageFault(content) : undefined;
-  if (fault !== undefined) throw new LifeboatError('integrity', fault);
+  return true;
 }
 
 /** Throws what is a failure of the storage, not of the object. */

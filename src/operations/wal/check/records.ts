@@ -4,9 +4,11 @@
  */
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { WalObject } from '../../../repository/wal/archive.ts';
+import type { OpenedWal } from '../../../repository/wal/stored.ts';
 import { segmentAt, segmentNumber, timelineOf } from '../../../source/postgres/wal/file-name.ts';
 import { parseLsn } from '../../../source/postgres/wal/lsn.ts';
 import { readSegmentHeader } from '../../../source/postgres/wal/segment-header.ts';
+import { headOf } from '../segment.ts';
 import { findTools } from '../../../source/postgres/server/tools.ts';
 import { positionOfFault } from '../../../source/postgres/wal/waldump.ts';
 import { WalDump, type DumpedWal } from '../../../source/postgres/wal/waldump-batches.ts';
@@ -31,10 +33,10 @@ export class RecordCheck {
   }
 
   /** The next one; behind a gap the records begin anew. Others than segments are passed over. */
-  async add({ file }: WalObject, content: Buffer): Promise<void> {
+  async add({ file }: WalObject, content: OpenedWal): Promise<void> {
     const { kind, segment, timeline } = file;
     if (segment === undefined || (kind !== 'segment' && kind !== 'unfinished')) return;
-    const number = segmentNumber(segment, content.length);
+    const number = segmentNumber(segment, content.bytes);
     const before = this.#before;
     const follows = before?.timeline === timeline && before.number + 1n === number;
     if (!follows) {
@@ -51,8 +53,8 @@ export class RecordCheck {
     this.#before = undefined;
   }
 
-  async #dumpFor(content: Buffer): Promise<WalDump | undefined> {
-    const header = readSegmentHeader(content);
+  async #dumpFor(content: OpenedWal): Promise<WalDump | undefined> {
+    const header = readSegmentHeader(await headOf(content));
     if ('fault' in header) return undefined;
     this.#segmentBytes = header.segmentBytes;
     try {

@@ -117,7 +117,7 @@ async function refuseOther({ url, request, server }: StreamRun, until: AbortSign
 /** Until it is stopped or the folder is full: resolves once the child is gone. Rejects when that ends by itself. */
 async function watch(
   receiver: RunningReceiver,
-  { request }: StreamRun,
+  run: StreamRun,
   spool: StreamSpool,
   until: AbortSignal,
   onAlive: () => void,
@@ -131,7 +131,7 @@ async function watch(
       await pauseUntil(watchMs, either);
       if (either.aborted) break;
       onAlive();
-      if ((await spool.bytes()) > request.maxSpoolBytes) break;
+      if ((await spool.bytes()) > mostBytes(run)) break;
     }
   } finally {
     if (!ended.signal.aborted) await receiver.stop();
@@ -139,16 +139,16 @@ async function watch(
   await end;
 }
 
-async function waitForRoom(
-  { request }: StreamRun,
-  spool: StreamSpool,
-  trouble: Trouble,
-  until: AbortSignal,
-): Promise<void> {
-  while (!until.aborted && (await spool.bytes()) > request.maxSpoolBytes / 2) {
+/** The newest finished segment and the one that grows are always there, so it is four segments at least. */
+function mostBytes({ request, server }: StreamRun): number {
+  return Math.max(request.maxSpoolBytes, 4 * server.segmentBytes);
+}
+
+async function waitForRoom(run: StreamRun, spool: StreamSpool, trouble: Trouble, until: AbortSignal): Promise<void> {
+  while (!until.aborted && (await spool.bytes()) > mostBytes(run) / 2) {
     trouble.is(
       'spool',
-      `${formatBytes(request.maxSpoolBytes)} of log wait on this host to be shipped: what comes is left to the ` +
+      `${formatBytes(mostBytes(run))} of log wait on this host to be shipped: what comes is left to the ` +
         'server for now',
     );
     await pauseUntil(watchMs, until);

@@ -10,12 +10,14 @@ import type { RunContext } from '../../../lib/events.ts';
 import type { SealingKey } from '../../../repository/keys/sealed-records.ts';
 import type { Repository } from '../../../repository/repository.ts';
 import { listWal, putWal } from '../../../repository/wal/archive.ts';
+import type { PutWal } from '../../../repository/wal/put-box.ts';
 import { checkSegment, checkWalFile } from '../../../repository/wal/archivable.ts';
 import { longHeaderBytes } from '../../../source/postgres/wal/segment-header.ts';
 import { segmentNumber } from '../../../source/postgres/wal/file-name.ts';
-import { needWalName, unfinishedName, walKey } from '../../../repository/wal/names.ts';
+import { ownPart, type WalBody } from '../../../repository/wal/large.ts';
+import { needWalName, unfinishedName, walKey, type WalName } from '../../../repository/wal/names.ts';
 import { isDenied } from '../../../storage/storage.ts';
-import { isPlaceholder, type StreamSpool } from './spool.ts';
+import { isPlaceholder, type GrowingSegment, type StreamSpool } from './spool.ts';
 
 export interface ShipperOptions {
   readonly repository: Repository;
@@ -27,6 +29,8 @@ export interface ShipperOptions {
   readonly emit: RunContext['emit'];
 }
 
+/** So much of a large segment tells whose it is. */
+const headBytes = 8192;
 /** Segments in memory at a time, plain. */
 const aheadBytes = 48 * 1024 * 1024;
 /** A host with recipients only starts a new data key now and then, and keys are rotated. */
@@ -50,6 +54,8 @@ export class Shipper {
   readonly #shipped = new Set<string>();
   /** Keys of unfinished objects, by segment: to be removed once there is something longer. */
   readonly #unfinished = new Map<string, Set<string>>();
+  /** Sums of the parts that this run has stored, by segment and number. */
+  readonly #parts = new Map<string, Map<number, string>>();
   #mayRemove = true;
   #key: { readonly sealing: SealingKey; readonly untilMs: number } | undefined;
 
@@ -62,8 +68,8 @@ export class Shipper {
     const { repository, systemId } = this.#options;
     const done: string[] = [];
     try {
-      for await (const { key, file } of listWal(repository.storage, systemId, { timeline, from })) {
-        if (file.kind === 'unfinished') this.#note(file.segment ?? '', key);
+      for await (const { key, file } of listWal(repository.storage, systemId, { timeline, from, withParts: true })) {
+        if (file.lsn !== undefined) this.#note(file.segment ?? '', key);
         if (file.kind === 'segment') done.push(file.name);
       }
     } catch (error) {
@@ -98,33 +104,37 @@ export class Shipper {
   async #ship(name: string): Promise<void> {
     const { spool, repository, systemId } = this.#options;
     const body = await spool.read(name);
-    if (isPlaceholder(body)) return void this.#shipped.add(name);
-    const header = checkWalFile(needWalName(name), body);
+    const [head, bytes] =
+      body instanceof Uint8Array ? [body, body.length] : [await body.read(0, headBytes), body.bytes];
+    if (isPlaceholder(head)) return void this.#shipped.add(name);
+    const header = checkWalFile(needWalName(name), head, bytes);
     if (header !== undefined) this.#refuseForeign(name, header.systemId);
-    const { storedBytes } = await putWal(repository, systemId, name, body, await this.#putOptions());
+    const options = await this.#putOptions();
+    const { storedBytes } = await putWal(repository, systemId, name, body, options, this.#partsOf(name));
     this.storedBytes += storedBytes;
     this.#shipped.add(name);
+    this.#parts.delete(name);
     if (header === undefined) return;
     this.segments++;
-    this.shippedBytes += body.length;
+    this.shippedBytes += bytes;
     this.#reached((segmentNumber(name, this.#options.segmentBytes) + 1n) * BigInt(this.#options.segmentBytes));
     await this.#discard(name);
   }
 
   /** `isLeft`: nothing more will come, its timeline has ended. False: it was finished meanwhile. */
   async #shipGrowing(name: string, isLeft: boolean): Promise<boolean> {
-    const { spool, repository, systemId, segmentBytes } = this.#options;
+    const { spool, systemId, segmentBytes } = this.#options;
     const segment = name.slice(0, 24);
-    const found = await spool.readGrowing(name);
+    await using found = await spool.openGrowing(name);
     if (found === undefined) return false;
     if (found.filledBytes >= longHeaderBytes) {
       const lsn = segmentNumber(segment, segmentBytes) * BigInt(segmentBytes) + BigInt(found.filledBytes);
       const file = needWalName(unfinishedName(segment, lsn));
       if (found.filledBytes < segmentBytes && !this.#shipped.has(file.name)) {
-        this.#refuseForeign(name, checkSegment(needWalName(segment), found.body).systemId);
-        const { storedBytes } = await putWal(repository, systemId, file.name, found.body, await this.#putOptions());
+        this.#refuseForeign(name, checkSegment(needWalName(segment), found.head, segmentBytes).systemId);
+        const { storedBytes } = await this.#putGrowing(file, found);
         this.storedBytes += storedBytes;
-        await this.#discard(segment, walKey(systemId, file));
+        await this.#discard(segment, ownKeys(systemId, file, found.body));
         for (const each of this.#shipped) if (each.startsWith(`${segment}.`)) this.#shipped.delete(each);
         this.#shipped.add(file.name);
         this.partials++;
@@ -133,6 +143,19 @@ export class Shipper {
     }
     if (isLeft) await spool.remove(name);
     return true;
+  }
+
+  /** What is full of a large segment was stored before, but for what has come since. */
+  async #putGrowing(file: WalName, { body }: GrowingSegment): Promise<PutWal> {
+    const { repository, systemId } = this.#options;
+    const options = await this.#putOptions();
+    return putWal(repository, systemId, file.name, body, options, this.#partsOf(file.segment ?? ''));
+  }
+
+  #partsOf(segment: string): Map<number, string> {
+    const parts = this.#parts.get(segment) ?? new Map<number, string>();
+    this.#parts.set(segment, parts);
+    return parts;
   }
 
   /** Of what is shipped the folder keeps only the newest segment. */
@@ -170,12 +193,12 @@ export class Shipper {
   }
 
   /**
-   * Removes what is known to be unfinished of a segment, but for one. Never fails: what stays is passed over by
+   * Removes what is known to be unfinished of a segment, but for the newest. Never fails: what stays is passed over by
    * readers.
    */
-  async #discard(segment: string, but?: string): Promise<void> {
+  async #discard(segment: string, newest: readonly string[] = []): Promise<void> {
     const { storage } = this.#options.repository;
-    const keys = [...(this.#unfinished.get(segment) ?? [])].filter((key) => key !== but);
+    const keys = [...(this.#unfinished.get(segment) ?? [])].filter((key) => !newest.includes(key));
     try {
       if (keys.length > 0 && this.#mayRemove) await (storage.removeVersions?.(keys) ?? storage.remove(keys));
     } catch (error) {
@@ -186,9 +209,15 @@ export class Shipper {
         component: 'wal',
         message: `older partial segments stay until a cleanup: ${messageOf(error)}`,
       });
-      if (error.retryable) return but === undefined ? undefined : this.#note(segment, but);
+      if (error.retryable) return newest.forEach((key) => this.#note(segment, key));
     }
     this.#unfinished.delete(segment);
-    if (but !== undefined) this.#note(segment, but);
+    for (const key of newest) this.#note(segment, key);
   }
+}
+
+/** What goes once a longer one is there: an unfinished segment itself, and the part that grows of a large one. */
+function ownKeys(systemId: string, file: WalName, body: Buffer | WalBody): string[] {
+  const names = body instanceof Uint8Array ? [] : (ownPart(file, body.bytes) ?? []);
+  return [file.name, names].flat().map((name) => walKey(systemId, needWalName(name)));
 }

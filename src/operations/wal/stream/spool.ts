@@ -4,7 +4,7 @@
  * stays when it is shipped, since pg_receivewal goes on behind the newest that it finds.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { open, readdir, readFile, stat } from 'node:fs/promises';
+import { open, readdir, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LifeboatError, systemCodeOf } from '../../../lib/errors.ts';
@@ -13,8 +13,10 @@ import { ensureFolder } from '../../../lib/fs.ts';
 import { createFileAt, removeFile, rewriteFile } from '../../../lib/held-files.ts';
 import { HeldFolder } from '../../../lib/held-folder.ts';
 import { ownIdentity, processStart } from '../../../lib/process-identity.ts';
+import { maxWholeBytes, type WalBody } from '../../../repository/wal/large.ts';
 import { parseWalName } from '../../../repository/wal/names.ts';
 import { segmentNumber } from '../../../source/postgres/wal/file-name.ts';
+import { readPiece, ReadRoom } from '../read-room.ts';
 
 export interface SpoolListing {
   /** Names of histories, then of finished segments, in order. */
@@ -23,10 +25,12 @@ export interface SpoolListing {
   readonly growing: readonly string[];
 }
 
-/** What has come of a segment that still grows. */
-export interface GrowingSegment {
+/** What has come of a segment that still grows, as long as it is open. */
+export interface GrowingSegment extends AsyncDisposable {
+  /** Its beginning. */
+  readonly head: Buffer;
   /** Padded with zeros to the size of a segment. */
-  readonly body: Buffer;
+  readonly body: Buffer | WalBody;
   /** How many bytes have come: the place behind the last one that is not zero. */
   readonly filledBytes: number;
 }
@@ -107,27 +111,38 @@ export class StreamSpool {
     return (finished.filter((name) => !name.endsWith('.history')).length + growing.length) * this.#segmentBytes;
   }
 
-  async read(name: string): Promise<Buffer> {
-    return readFile(join(this.folder, name));
+  /** The whole file, or how to read it if it is large. */
+  async read(name: string): Promise<Buffer | WalBody> {
+    return new ReadRoom().read(join(this.folder, name));
   }
 
   /**
    * Undefined: it was finished meanwhile. Bytes come in order, so once a byte is seen all before
    * it are there; what is read before the last one was found might lack some of them, and is read again.
    */
-  async readGrowing(name: string): Promise<GrowingSegment | undefined> {
+  async openGrowing(name: string): Promise<GrowingSegment | undefined> {
+    const path = join(this.folder, name);
+    let file: FileHandle;
     try {
-      await using file = await open(join(this.folder, name), 'r');
-      const body = Buffer.alloc(this.#segmentBytes);
-      const filledBytes = await filledPart(file, this.#segmentBytes);
-      for (let at = 0; at < filledBytes;) {
-        const { bytesRead } = await file.read(body, at, filledBytes - at, at);
-        if (bytesRead === 0) return undefined;
-        at += bytesRead;
-      }
-      return { body, filledBytes };
+      file = await open(path, 'r');
     } catch (error) {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    const bytes = this.#segmentBytes;
+    try {
+      const filledBytes = await filledPart(file, bytes);
+      // What comes behind is not told of in the name, and so is left out.
+      const read = async (start: number, end: number): Promise<Buffer> => {
+        const piece = Buffer.alloc(end - start);
+        await readPiece(file, path, piece.subarray(0, Math.max(0, filledBytes - start)), start);
+        return piece;
+      };
+      const body = bytes > maxWholeBytes ? { bytes, filledBytes, read } : await read(0, bytes);
+      const head = body instanceof Uint8Array ? body : await read(0, stepBytes);
+      return { head, body, filledBytes, [Symbol.asyncDispose]: async () => file.close() };
+    } catch (error) {
+      await file.close();
       throw error;
     }
   }
@@ -163,23 +178,32 @@ function byPosition(a: string, b: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-const stepBytes = 256 * 1024;
+/** Holds one page at least, whatever the size of pages. */
+const stepBytes = 64 * 1024;
 const zeros = Buffer.alloc(stepBytes);
 
-async function filledPart(
-  file: { read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }> },
-  segmentBytes: number,
-): Promise<number> {
+/**
+ * The place behind the last byte that is not zero. Pages come in order and none of them is all zeros (but behind a
+ * switch, where all of the rest is), so a few looks find it in a gigabyte.
+ */
+async function filledPart(file: FileHandle, segmentBytes: number): Promise<number> {
   const part = Buffer.alloc(stepBytes);
-  for (let start = segmentBytes - stepBytes; start >= 0; start -= stepBytes) {
-    const { bytesRead } = await file.read(part, 0, stepBytes, start);
+  const lastIn = async (step: number): Promise<number> => {
+    const { bytesRead } = await file.read(part, 0, stepBytes, step * stepBytes);
     const read = part.subarray(0, bytesRead);
-    if (read.equals(zeros.subarray(0, bytesRead))) continue;
+    if (read.equals(zeros.subarray(0, bytesRead))) return 0;
     let last = bytesRead - 1;
     while (read[last] === 0) last--;
-    return start + last + 1;
+    return last + 1;
+  };
+  // All before `low` have something, all from `high` on have nothing.
+  let [low, high] = [0, segmentBytes / stepBytes];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((await lastIn(middle)) > 0) low = middle + 1;
+    else high = middle;
   }
-  return 0;
+  return low === 0 ? 0 : (low - 1) * stepBytes + (await lastIn(low - 1));
 }
 
 /** A receiver that was started, but not written down yet, when its parent was killed: its folder is ours alone. */

@@ -20,7 +20,6 @@ import { keepReporting, reportOf } from './report.ts';
 import { Shipper } from './ship.ts';
 import { orDropSlot, removeSlot, renewSlot, withSlot, type StreamRun } from './slot.ts';
 import { StreamSpool } from './spool.ts';
-import { refuseStreamed } from '../../../repository/wal/archivable.ts';
 import { refuseUnknownMajor } from '../../../source/postgres/wal/known-majors.ts';
 import { timelineOf } from '../../../source/postgres/wal/file-name.ts';
 import type { Operation } from '../../operation.ts';
@@ -55,7 +54,6 @@ export async function walStream(
   if (request.dropSlot) return removeSlot(loaded, { ...request, target: target.name, url }, context);
   collectLeftovers(loaded, context);
   const found = await readServer(url, request.slot, context.signal);
-  refuseStreamed(found.segmentBytes);
   refuseUnknownMajor(found.serverMajor);
   // The storage is needed a little longer than the run: for the last of the log, and to give the lease back.
   const work = new AbortController();

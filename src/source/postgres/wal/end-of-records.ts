@@ -8,13 +8,20 @@ import { longHeaderBytes, shortHeaderBytes } from './segment-header.ts';
 
 const pageBytes = 8192n;
 const recordHeaderBytes = 24;
+const stepBytes = 1024 * 1024;
 
 /** Whole segments of one timeline without a gap between them; what is missing of the last one is zeros. */
 export interface Log {
   /** Where the first of them begins. */
   readonly position: bigint;
   readonly segmentBytes: number;
-  readonly segments: readonly Buffer[];
+  readonly segments: readonly LogBytes[];
+}
+
+/** Of a segment: a Buffer, or a file that is read where it is asked. */
+export interface LogBytes {
+  readonly length: number;
+  subarray(start: number, end: number): Buffer;
 }
 
 /** `lastGood`: where the last record begins that could be read. True: the log ends behind it. */
@@ -28,8 +35,12 @@ export function endsBehind(log: Log, lastGood: bigint): boolean {
 /** Of the last byte in it that is not zero, and the rest of its word. */
 function endOfBytes({ position, segmentBytes, segments }: Log): bigint {
   const last = segments.at(-1) ?? Buffer.alloc(0);
-  let length = last.length;
-  while (length > 0 && last[length - 1] === 0) length--;
+  let length = 0;
+  for (let end = last.length; length === 0 && end > 0; end -= stepBytes) {
+    const start = Math.max(0, end - stepBytes);
+    const filled = last.subarray(start, end).findLastIndex((byte) => byte !== 0) + 1;
+    if (filled > 0) length = start + filled;
+  }
   return position + BigInt((segments.length - 1) * segmentBytes + length);
 }
 

@@ -11,11 +11,11 @@ const longestTablespaceBytes = recordHeaderBytes + 5 + 4 + 1024 + 8;
 /** So much of what was read before is to be kept and put before the next segment: a record may go on in that one. */
 export const carriedBytes = longestTablespaceBytes - (longestTablespaceBytes % 8);
 
-/** The records of a segment as one stream, from where its first page says. */
-export function withoutPageHeaders(segment: Buffer): Buffer {
+/** The records in pages of a segment as one stream, from where its first page says; `isFirst`: it begins with them. */
+export function withoutPageHeaders(piece: Buffer, isFirst = true): Buffer {
   const pages: Buffer[] = [];
-  for (let at = 0; at < segment.length; at += pageBytes) {
-    pages.push(segment.subarray(at + (at === 0 ? longHeaderBytes : shortHeaderBytes), at + pageBytes));
+  for (let at = 0; at < piece.length; at += pageBytes) {
+    pages.push(piece.subarray(at + (isFirst && at === 0 ? longHeaderBytes : shortHeaderBytes), at + pageBytes));
   }
   return Buffer.concat(pages);
 }

@@ -55,10 +55,17 @@ export interface SegmentPlace {
   readonly position: bigint;
 }
 
-/** What is wrong with a segment that should be the one at a place: its size, who wrote it, where it belongs. */
-export function segmentFault(segment: Buffer, { systemId, segmentBytes, position }: SegmentPlace): string | undefined {
-  if (segment.length !== segmentBytes) return `it has ${segment.length} bytes, not ${segmentBytes}`;
-  const [address, system] = [positionOf(segment), systemIdOf(segment)];
+/**
+ * What is wrong with a segment that should be the one at a place: its size, who wrote it, where it belongs. `head`: at
+ * least the beginning of one that has so many `bytes`.
+ */
+export function segmentFault(
+  head: Buffer,
+  { systemId, segmentBytes, position }: SegmentPlace,
+  bytes = head.length,
+): string | undefined {
+  if (bytes !== segmentBytes) return `it has ${bytes} bytes, not ${segmentBytes}`;
+  const [address, system] = [positionOf(head), systemIdOf(head)];
   if (system !== systemId) return `it comes from another cluster (${system})`;
   return address === position ? undefined : `it begins at ${formatLsn(address)}, not at ${formatLsn(position)}`;
 }

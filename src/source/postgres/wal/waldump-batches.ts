@@ -2,16 +2,13 @@
  * Reads the records of archived segments by pg_waldump, a few segments at once, since a record may go on in the next
  * one. A record that fails its checksum ends a recovery as if the log ended there, so it is found out beforehand.
  */
-import { endsBehind } from './end-of-records.ts';
-import { segmentNumber, timelineOf } from './file-name.ts';
-import { parseLsn } from './lsn.ts';
-import { lastGoodOf, runWaldump, type PlainSegment, type WaldumpOptions } from './waldump.ts';
+import { timelineOf } from './file-name.ts';
+import { runWaldump, type PlainSegment, type WaldumpOptions } from './waldump.ts';
 
 export interface DumpedWal {
   /** First and last that were read. */
   readonly first: string;
   readonly last: string;
-  readonly text: string;
   /** Of a record that is damaged, in pg_waldump's words. */
   readonly fault: string | undefined;
 }
@@ -22,16 +19,12 @@ export interface WalDumpOptions extends Omit<WaldumpOptions, 'between'> {
   readonly batchBytes?: number;
 }
 
-interface Segment extends PlainSegment {
-  readonly isUnfinished: boolean;
-}
-
 const defaultBatchBytes = 64 * 1024 * 1024;
 
 /** Give it the segments of a timeline in their order; what has been read comes back now and then, and at the end. */
 export class WalDump {
   readonly #options: WalDumpOptions;
-  #batch: Segment[] = [];
+  #batch: PlainSegment[] = [];
   #isRead = true;
 
   constructor(options: WalDumpOptions) {
@@ -41,7 +34,7 @@ export class WalDump {
   /** `isUnfinished`: the server was still writing it, so it ends in zeros. */
   async add(
     name: string,
-    bytes: Buffer,
+    content: PlainSegment['content'],
     { isUnfinished = false }: { readonly isUnfinished?: boolean } = {},
   ): Promise<DumpedWal | undefined> {
     const before = this.#batch.at(-1);
@@ -51,7 +44,7 @@ export class WalDump {
     const dumped = isFull || isOther ? await this.end() : undefined;
     // Read once more, with the rest of its last record.
     if (isFull && !isOther && before !== undefined && dumped?.fault === undefined) this.#batch = [before];
-    this.#batch.push({ name, bytes, isUnfinished });
+    this.#batch.push({ name, content, isUnfinished });
     this.#isRead = false;
     return dumped;
   }
@@ -60,20 +53,10 @@ export class WalDump {
   async end(): Promise<DumpedWal | undefined> {
     const [first, ...others] = this.#batch;
     if (first === undefined || this.#isRead) return undefined;
-    const { text, fault } = await runWaldump([first, ...others], this.#options);
+    const fault = await runWaldump([first, ...others], this.#options);
     this.#batch = [];
     this.#isRead = true;
     const last = others.at(-1) ?? first;
-    const isEnd = last.isUnfinished && fault !== undefined && this.#isEnd([first, ...others], fault);
-    return { first: first.name, last: last.name, text, fault: isEnd ? undefined : fault };
-  }
-
-  /** Behind what the server had written pg_waldump finds a fault, too. */
-  #isEnd(segments: readonly [Segment, ...Segment[]], fault: string): boolean {
-    const { segmentBytes } = this.#options;
-    const lastGood = lastGoodOf(fault);
-    const position = segmentNumber(segments[0].name, segmentBytes) * BigInt(segmentBytes);
-    const log = { position, segmentBytes, segments: segments.map(({ bytes }) => bytes) };
-    return lastGood !== undefined && endsBehind(log, parseLsn(lastGood));
+    return { first: first.name, last: last.name, fault };
   }
 }

@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { EncryptionConfig } from '../../../../src/config/config.ts';
 import type { Repository } from '../../../../src/repository/repository.ts';
 import { listWal, openWal, putWal, readWal } from '../../../../src/repository/wal/archive.ts';
 import type { PutWal } from '../../../../src/repository/wal/put-box.ts';
+import { isZero } from '../../../../src/lib/zeros.ts';
 import { openWalBox } from '../../../../src/repository/wal/box.ts';
 import { encodeList, parseList, partBytes, type WalBody } from '../../../../src/repository/wal/large.ts';
+import { unfinishedName } from '../../../../src/repository/wal/names.ts';
 import { WalJudge } from '../../../../src/repository/wal/retention.ts';
 import { collect, encryption, testRepository, type TestRepository } from '../../../helpers/repository/repository.ts';
 
@@ -99,16 +101,75 @@ test('as many parts as the largest segment of PostgreSQL has, and no more', asyn
     assert.throws(() => parseList(list, 'x'), { code: 'integrity' });
   }
   const { repository, put } = await made();
-  const zeros = bodyOf(144 * mib, (piece, at) => piece.fill(0).writeUInt32LE(at, 0));
-  await put(zeros);
+  const numbered = bodyOf(144 * mib, (piece, at) => piece.fill(0).writeUInt32LE(at, 0));
+  await put(numbered);
   const { bytes, parts, pieces } = await openWal(repository, '7001', name);
-  assert.deepEqual([bytes, parts.length], [144 * mib, 9]);
+  assert.deepEqual([bytes, parts.length], [144 * mib, 8], 'the first is of zeros');
   let at = 0;
   for await (const piece of pieces()) {
     assert.equal(piece.readUInt32LE(0), at);
     at += piece.length;
   }
   assert.equal(at, bytes);
+});
+
+test('what is nothing but zeros is not stored, and comes back', async () => {
+  const { repository, put } = await made();
+  const early = bodyOf(1024 * mib, (piece, at) => (at === 0 ? piece.fill(seed) : piece.fill(0)));
+  const { storedBytes } = await put(early);
+  assert.ok(storedBytes < mib / 8, `${storedBytes} bytes`);
+  const objects = await collect(listWal(repository.storage, '7001', { withParts: true }));
+  assert.deepEqual(
+    objects.map(({ file }) => file.kind),
+    ['part', 'segment'],
+  );
+  assert.equal((await put(early)).outcome, 'present');
+  let bytes = 0;
+  for await (const piece of (await openWal(repository, '7001', name)).pieces()) {
+    assert.equal(isZero(piece), bytes > 0);
+    bytes += piece.length;
+  }
+  assert.equal(bytes, 1024 * mib);
+});
+
+test('of an unfinished segment full parts are the segment’s own, and only what grows is stored anew', async () => {
+  const { home, repository, put } = await made();
+  const upTo = async (filledBytes: number): Promise<string> => {
+    const whole = bodyOf(64 * mib, (piece, at) => piece.fill(seed).writeUInt32LE(at + 1, 0));
+    const read: WalBody['read'] = async (start, end) =>
+      Buffer.from((await whole.read(start, end)).fill(0, Math.max(0, Math.min(end, filledBytes) - start)));
+    const unfinished = unfinishedName(name, BigInt(64 * mib + filledBytes));
+    await put({ bytes: 64 * mib, filledBytes, read }, unfinished);
+    const content = Buffer.concat(await collect((await openWal(repository, '7001', unfinished)).pieces()));
+    assert.equal(content.length, 64 * mib);
+    assert.equal(content.findLastIndex((byte) => byte !== 0) + 1, filledBytes);
+    return unfinished;
+  };
+  const names = async (): Promise<string[]> =>
+    (await collect(listWal(repository.storage, '7001', { withParts: true }))).map(({ file }) => file.name);
+  const [short, long] = [await upTo(20 * mib - 96), await upTo(33 * mib)];
+  const [first, second] = [`${name}.part00`, `${name}.part01`];
+  assert.deepEqual(await names(), [`${short}.part01`, short, `${long}.part02`, long, first, second]);
+
+  // The rescue script knows them, too.
+  const [folderOut, script] = [join(home.root, '..', 'rescued'), '../../../../src/repository/rescue/rescue.mjs'];
+  mkdirSync(folderOut);
+  const words = ['extract', '--key-file', join(home.root, '..', 'key'), home.root, 'wal', folderOut];
+  writeFileSync(join(home.root, '..', 'key'), rawKey);
+  const ran = spawnSync(process.execPath, [new URL(script, import.meta.url).pathname, ...words], { encoding: 'utf8' });
+  assert.equal(ran.status, 0, ran.stderr);
+  const rescued = readFileSync(join(folderOut, '7001', name));
+  assert.ok(rescued.equals(Buffer.concat(await collect((await openWal(repository, '7001', long)).pieces()))));
+
+  const group = await collect(listWal(repository.storage, '7001', { withParts: true }));
+  const rules = { bases: [], histories: new Map([[1, []]]), keepSinceMs: 0, beforeMs: Infinity };
+  const verdicts = new WalJudge(rules).judgeSegment(group);
+  assert.deepEqual(verdicts, ['goes', 'goes', 'stays', 'stays', 'stays', 'stays']);
+
+  rmSync(join(home.root, folder, `${short}.part01.wal`));
+  await assert.rejects(openWal(repository, '7001', short), { name: 'NotFoundError' }, 'it was replaced');
+  rmSync(join(home.root, folder, `${first}.wal`));
+  await assert.rejects(readWal(repository, '7001', long), { code: 'integrity', message: /part00\.wal is missing/ });
 });
 
 test('a version that does not know parts refuses the segment, and does not call it absent', async () => {
