@@ -28,6 +28,8 @@ let count = 0;
 
 before(() => {
   bench = makeBench();
+  const { BACKUP_REPOSITORY: _, BACKUP_ENCRYPTION_KEY: _key, BACKUP_STATE_DIR: _state, ...env } = bench.env;
+  bench.env = env;
 });
 after(() => bench?.[Symbol.asyncDispose]());
 beforeEach(() => {
@@ -78,6 +80,10 @@ test('files for cron: shown, asked about, put in place, brought up to date, and 
     'removed etc/cron.d/lifeboat-tidy',
   ]);
   assert.equal(readFileSync(file, 'utf8'), before.get(file));
+  // What stands in the environment of a shell is not there when cron calls.
+  const told = await bench.run([...words, '--dry-run'], { env: { BACKUP_REPOSITORY: `file://${bench.repository}` } });
+  assert.equal(told.exitCode, 3);
+  assert.match(told.stdout, /BACKUP_REPOSITORY stand in this environment only/);
   assert.equal((await install('--cron --remove')).length, 2);
   assert.deepEqual(below(root), []);
   assert.deepEqual(await install('--cron --remove'), []);

@@ -37,10 +37,18 @@ export async function printUnits(loaded: LoadedConfig, options: PrintOptions): P
       hint: 'cron and systemd know neither your shell nor its variables; write a file: lifeboat init',
     });
   }
-  const warnings: string[] = [];
+  const warnings = options.kind === 'kubernetes' ? [] : variablesOfThisShell(loaded);
   const wanted = config.schedules.filter(({ id }) => options.id === undefined || id === options.id);
   const units = wanted.flatMap((schedule) => unitOf(schedule, file, options, warnings) ?? []);
   return { kind: options.kind, files: units.length === 0 ? [] : await render(units, options), warnings };
+}
+
+/** Pods get a secret of variables (print-kubernetes.ts); cron and systemd give none of ours. */
+function variablesOfThisShell({ origins }: LoadedConfig): string[] {
+  const names = [...new Set(origins.values())].filter((origin) => /^[A-Z][A-Z0-9_]*$/.test(origin));
+  if (names.length === 0) return [];
+  const what = `${names.toSorted().join(', ')} stand in this environment only, which cron and systemd do not have`;
+  return [`${what}: write them into the configuration, or into a file (envFile, --env-file)`];
 }
 
 function unitOf(
