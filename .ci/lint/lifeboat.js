@@ -105,6 +105,7 @@ const places = [
     why: 'only lib/exec.ts starts programs',
   },
   { what: /^@aws-sdk\//, where: /^storage\//, why: 'only storage/ knows of S3' },
+  { what: /^nodemailer$/, where: /^operations\/notify\//, why: 'only operations/notify/ sends mail' },
   { what: /^pg$/, where: /^source\/postgres\//, why: 'only source/postgres/ speaks to PostgreSQL' },
   { what: /^ioredis$/, where: /^source\/redis\//, why: 'only source/redis/ speaks to Redis' },
   {

@@ -279,7 +279,9 @@ export type Channel = AnyChannel &
         /** JSON with {{names}} in its texts; undefined: our document. */
         readonly body: unknown;
       }
-    | { readonly type: 'slack' | 'discord' | 'teams'; readonly url: LaterSecret }
+    | { readonly type: 'slack'; readonly url: LaterSecret }
+    | { readonly type: 'discord'; readonly url: LaterSecret }
+    | { readonly type: 'teams'; readonly url: LaterSecret }
     | {
         readonly type: 'telegram';
         readonly url: LaterSecret | undefined;

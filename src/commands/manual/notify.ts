@@ -8,7 +8,7 @@ export const manual: Manual = {
       'cleanup, restore, pitr or emergency-restore fails, and when it goes well again. What is wrong is an incident: ' +
       'it is told once, seen again it is only counted, and its end is told, too. A good run is told only by routes ' +
       'that name the outcome success.',
-    'Events are named COMMAND.failed, .hung, .warned, .recovered and .succeeded, such as backup.failed, where COMMAND ' +
+    'Events are named COMMAND.failed, .hung, .warned, .recovered and .succeeded, such as backup.failed; COMMAND ' +
       'is one of those above. Routes choose by these names, severity (info, warning, critical), outcome (failure, ' +
       'recovery, success) and target. A failed backup and damage are critical, the rest are warnings; the end of ' +
       'something has the severity of what it ends.',

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { outcomes, severities } from '../../config/schema-notifications.ts';
+import { outcomes, pingSignals, severities } from '../../config/schema-notifications.ts';
 import { oneLine, withoutSecrets } from './words.ts';
 
 /** Times RFC 3339 in UTC. */
@@ -29,7 +29,7 @@ export const noticeSchema = z.object({
   incident: z.object({ key: z.string(), id: z.uuid(), since: z.iso.datetime(), count: z.int() }).optional(),
   isTest: z.boolean().optional(),
   /** Of a ping: which call, of which run, and the last lines of its log. */
-  ping: z.object({ signal: z.enum(['success', 'failure']), run: z.uuid(), log: z.array(z.string()) }).optional(),
+  ping: z.object({ signal: z.enum(pingSignals), run: z.uuid(), log: z.array(z.string()) }).optional(),
 });
 
 export type Notice = Readonly<z.infer<typeof noticeSchema>>;

@@ -4,6 +4,7 @@ import { systemFailure } from '../../lib/file-errors.ts';
 import type { EventSink, RunContext } from '../../lib/events.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 import { didNothing } from '../audit/audited.ts';
+import { Pings } from './pings.ts';
 import { sightingsOf, type EndedRun } from './run-sightings.ts';
 import { tell } from './tell.ts';
 
@@ -26,12 +27,15 @@ export async function tellRun<R extends object>(
   const { context } = told;
   const startedMs = performance.now();
   const warnings: string[] = [];
+  const pings = new Pings(told.loaded.config, told.command, targetOf(told));
   const emit: EventSink = (event) => {
     if (event.type === 'warning') warnings.push(event.message);
+    pings.hear(event);
     context.emit(event);
   };
+  if (!isDryRun(told)) pings.start();
   const tellEnd = async (end: EndedRun['end'], target?: string): Promise<void> =>
-    tellEnded(told, { durationMs: performance.now() - startedMs, end }, target);
+    tellEnded(told, { durationMs: performance.now() - startedMs, end }, pings, target);
   let result: R;
   try {
     result = await run({ ...context, emit });
@@ -48,21 +52,31 @@ export async function tellRun<R extends object>(
 }
 
 async function tellEnded(
-  { command, loaded: { config }, request, context }: ToldRun,
+  told: ToldRun,
   ended: Pick<EndedRun, 'durationMs' | 'end'>,
+  pings: Pings,
   resultTarget: string | undefined,
 ): Promise<void> {
-  const asked = request as { target?: unknown; components?: unknown; ids?: unknown; dryRun?: unknown };
-  if (asked.dryRun === true) return;
-  const only = config.targets.size === 1 ? [...config.targets.keys()][0] : undefined;
-  const target = typeof asked.target === 'string' ? asked.target : (config.defaultTarget ?? only);
+  if (isDryRun(told)) return;
+  const { command, loaded, request, context } = told;
+  const asked = request as { components?: unknown; ids?: unknown };
   const run: EndedRun = {
     command,
-    target: resultTarget ?? target,
+    target: resultTarget ?? targetOf(told),
     parts: [...textsOf(asked.components), ...textsOf(asked.ids)],
     ...ended,
   };
-  await tell(config, sightingsOf(run), context.emit);
+  await tell(loaded.config, sightingsOf(run), context.emit, await pings.end(run));
+}
+
+function isDryRun({ request }: ToldRun): boolean {
+  return (request as { dryRun?: unknown }).dryRun === true;
+}
+
+function targetOf({ request, loaded: { config } }: ToldRun): string | undefined {
+  const { target } = request as { target?: unknown };
+  if (typeof target === 'string') return target;
+  return config.defaultTarget ?? (config.targets.size === 1 ? [...config.targets.keys()][0] : undefined);
 }
 
 function textsOf(value: unknown): string[] {

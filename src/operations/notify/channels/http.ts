@@ -5,7 +5,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { collectAtMost } from '../../../lib/bounded-read.ts';
-import { systemCodeOf } from '../../../lib/errors.ts';
+import { LifeboatError, systemCodeOf } from '../../../lib/errors.ts';
 import { programVersion } from '../../../lib/version.ts';
 import { RefusedError } from '../send-error.ts';
 
@@ -98,6 +98,7 @@ async function once(
 
 /** Without addresses and names. */
 function plainFailure(error: unknown): Error {
+  if (error instanceof LifeboatError) return error;
   const code = systemCodeOf(error) ?? (error instanceof AggregateError ? systemCodeOf(error.errors[0]) : undefined);
   const words = code === undefined ? undefined : known[code];
   if (words !== undefined) return new Error(words);

@@ -7,6 +7,7 @@ import { createHmac } from 'node:crypto';
 import type { ChannelOf } from '../../../config/config.ts';
 import type { Notice } from '../notice.ts';
 import { filledTemplate } from './body-template.ts';
+import { documentOf } from './document.ts';
 import { request } from './http.ts';
 
 /** Rejects unless it is answered with 2xx, and with no document that says otherwise. */
@@ -34,11 +35,6 @@ export async function sendWebhook(
     signal,
   );
   refuseError(answer);
-}
-
-/** As the specification recommends: type, timestamp, data. */
-function documentOf({ event, at, ...data }: Notice): object {
-  return { type: event, timestamp: at, data };
 }
 
 /** One for each key, separated by blanks: while keys are changed both are good. */
