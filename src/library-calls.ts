@@ -95,7 +95,13 @@ export class LibraryCalls {
     const work = (async () => {
       const operation = await load();
       const request = operation.complete(options, this.#surroundings);
-      const loaded = await this.load(operation.need(request), any);
+      const loaded = await this.load(operation.need(request), any).catch(async (error: unknown) => {
+        const { command, commandWithin = command } = operation;
+        if (commandWithin === undefined || any.aborted) throw error;
+        const { tellUnloaded } = await import('./operations/notify/unloaded.ts');
+        await tellUnloaded(commandWithin, request, error, async () => this.load({}), emit);
+        throw error;
+      });
       return perform(operation, { ...loaded, asOfMs: asOf?.getTime() }, request, { signal: any, emit });
     })();
     this.#running.add(work);

@@ -12,6 +12,7 @@ interface Flags {
   readonly maxAge?: number;
   readonly days: number;
   readonly format: (typeof formats)[number];
+  readonly notify?: boolean;
 }
 
 export function declare(command: Command, session: Session): void {
@@ -22,6 +23,7 @@ export function declare(command: Command, session: Session): void {
       duration,
     )
     .option('--days <number>', 'how far back failures and averages go', count, statusDefaults.days)
+    .option('--notify', 'tell by the notification channels what is new, and what is over; for cron')
     .addOption(
       new Option('--format <format>', 'text, or nagios: what a plugin of Nagios or Icinga prints and exits with')
         .argParser(oneOf(formats))
@@ -30,16 +32,16 @@ export function declare(command: Command, session: Session): void {
     .action(async (flags: Flags) => (flags.format === 'nagios' ? check(session, flags) : show(session, flags)));
 }
 
-async function show(session: Session, { maxAge, days }: Flags): Promise<void> {
+async function show(session: Session, { maxAge, days, notify }: Flags): Promise<void> {
   await session.perform({
     operation: async () => (await import('../operations/status/status.ts')).statusOperation,
-    options: { target: session.flags.target, maxAgeMs: maxAge, days },
+    options: { target: session.flags.target, maxAgeMs: maxAge, days, notify },
     view: async () => (await import('../ui/status-view.ts')).statusView,
   });
 }
 
 /** As a plugin: whatever keeps status from being found out is UNKNOWN (3), and told on standard output. */
-async function check(session: Session, { maxAge, days }: Flags): Promise<void> {
+async function check(session: Session, { maxAge, days, notify }: Flags): Promise<void> {
   const { nagiosExitCodes, nagiosUnknown, nagiosView } = await import('../ui/nagios-view.ts');
   try {
     await session.perform({
@@ -47,7 +49,7 @@ async function check(session: Session, { maxAge, days }: Flags): Promise<void> {
         const { statusOperation } = await import('../operations/status/status.ts');
         return { ...statusOperation, exitCode: ({ verdict }) => nagiosExitCodes[verdict] };
       },
-      options: { target: session.flags.target, maxAgeMs: maxAge, days },
+      options: { target: session.flags.target, maxAgeMs: maxAge, days, notify },
       view: async () => nagiosView,
     });
   } catch (error) {

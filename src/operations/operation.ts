@@ -13,6 +13,8 @@ export interface Operation<Options, Request, Result extends object> {
   readonly command?: string;
   /** Without a name it still is a run after which metrics are written and sent, where that is configured. */
   readonly isMeasured?: true;
+  /** What it runs itself by perform(), which tells: told of only where the configuration cannot be loaded. */
+  readonly commandWithin?: string;
   /** Which secrets the configuration must hold for this request. */
   readonly need: (request: Request) => SecretNeeds;
   /** The whole request: the one place of its defaults. Paths are absolute afterwards. Touches nothing. */

@@ -4,10 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { NotifyFlushResult, NotifyListResult, NotifyTestResult } from '../../src/operations/notify/request.ts';
+import { ownIdentity } from '../../src/lib/process-identity.ts';
+import type { StatusResult } from '../../src/operations/status/request.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { makeBench, type Bench } from '../helpers/cli/command-run.ts';
 import { startHttpReceiver, type HttpReceiver } from '../helpers/notify/http-receiver.ts';
@@ -33,7 +35,10 @@ after(async () => {
 });
 
 function configure(notifications: object): void {
-  writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify({ notifications }));
+  writeFileSync(
+    join(bench.folder, 'lifeboat.config.json'),
+    JSON.stringify({ notifications, monitoring: { storagePercent: 100, failureRatePercent: 100 } }),
+  );
 }
 
 interface Told {
@@ -152,3 +157,116 @@ test('notify test sends by each channel, whatever waits, and says what did not a
   assert.deepEqual([wrong.exitCode, /did you mean "hook"/.test(wrong.stderr)], [2, true]);
   receiver.behave({ status: 200 });
 });
+
+test('a run that cannot even begin is told of, and ended by one that does', async () => {
+  const start = receiver.calls.length;
+  const run = await bench.run('backup', {
+    env: { BACKUP_ENCRYPTION_KEY: undefined, BACKUP_ENCRYPTION_KEY_FILE: '/no' },
+  });
+  assert.equal(run.exitCode, 2);
+  await bench.backup();
+  assert.deepEqual(types().slice(start), ['backup.failed', 'backup.recovered']);
+  assert.match(told()[start]?.data.text ?? '', /BACKUP_ENCRYPTION_KEY_FILE/);
+});
+
+test('status --notify tells what is new and what is over, and a channel that fails is a reason of it', async () => {
+  const start = receiver.calls.length;
+  await bench.json<StatusResult>('status --notify', { exitCode: 3 });
+  await bench.json<StatusResult>('status --notify', { exitCode: 3 });
+  assert.deepEqual(types().slice(start), ['status.unproven.raised']);
+  await bench.json('integrity --drill');
+  const state = channelState();
+  const failingSince = '2026-01-02T03:04:05.000Z';
+  writeFileSync(state, JSON.stringify({ failures: 9, failingSince, lastError: 'down', dropped: 0 }));
+  const { reasons } = await bench.json<StatusResult>('status --notify', { exitCode: 3 });
+  assert.deepEqual(
+    reasons.map(({ id, next }) => [id, next]),
+    [['channel:hook', 'lifeboat notify test hook']],
+  );
+  assert.deepEqual(types().slice(start), ['status.unproven.raised', 'status.unproven.cleared']);
+  await bench.json<StatusResult>('status --notify');
+});
+
+test('an incident that nobody acknowledges is told to somebody else, once; what is acknowledged is not', async () => {
+  await using other = await startHttpReceiver();
+  const channels = {
+    hook: { type: 'webhook', url: { env: 'HOOK' } },
+    boss: { type: 'webhook', url: `${other.url}/boss` },
+  };
+  const routes = [{ channels: ['hook'] }];
+  const escalation = { afterMinutes: 30, channels: ['boss'] };
+  configure({ channels, routes, escalation });
+  const elapse = (minutes: number): void => {
+    const since = new Date(Date.now() - minutes * 60_000).toISOString();
+    const file = join(stateFolder(), 'incidents.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/"since": ".*?"/g, `"since": "${since}"`));
+  };
+  await withoutFiles(async () => assert.equal((await bench.run('backup')).exitCode, 13));
+  elapse(20);
+  await bench.json('notify flush');
+  assert.equal(other.calls.length, 0);
+  elapse(40);
+  for (let n = 0; n < 2; n++) await bench.json('notify flush');
+  assert.deepEqual(
+    other.calls.map(({ text }) => (JSON.parse(text) as Told).type),
+    ['backup.failed.escalated'],
+  );
+  await bench.backup();
+  assert.equal((JSON.parse(other.calls[1]?.text ?? '{}') as Told).type, 'backup.recovered');
+
+  await withoutFiles(async () => assert.equal((await bench.run('backup')).exitCode, 13));
+  await bench.json('acknowledge backup:failed:main');
+  elapse(40);
+  await bench.json('notify flush');
+  assert.equal(other.calls.length, 2);
+  await bench.backup();
+});
+
+test('a check is pinged when a backup begins, ends well or badly, with the end of its log', async () => {
+  await using check = await startHttpReceiver();
+  configure({ channels: { check: { type: 'ping', url: `${check.url}/uuid` } } });
+  await bench.backup();
+  await withoutFiles(async () => assert.equal((await bench.run('backup')).exitCode, 13));
+  await bench.json('validate --quick');
+  const paths = check.calls.map(({ path }) => path.replace(/\?rid=.*/, ''));
+  assert.deepEqual(paths, ['/uuid/start', '/uuid', '/uuid/start', '/uuid/13']);
+  const runs = check.calls.map(({ path }) => path.split('rid=')[1]);
+  assert.deepEqual([runs[0] === runs[1], runs[2] === runs[3], runs[0] === runs[2]], [true, true, false]);
+  assert.match(check.calls[3]?.text ?? '', /error: /);
+  await bench.backup();
+});
+
+test('a daemon sends what a command could not, and what died while it sent is no obstacle', async () => {
+  configure({ channels: { hook: { type: 'webhook', url: { env: 'HOOK' } } } });
+  const port = Number(new URL(receiver.url).port);
+  await receiver[Symbol.asyncDispose]();
+  await withoutFiles(async () => assert.equal((await bench.run('backup')).exitCode, 13));
+  rmSync(channelState());
+  // As a process leaves it that is killed under it: of this host, and gone.
+  const dead = { ...ownIdentity(), processStart: '1', nonce: 'x' };
+  writeFileSync(channelState().replace('.json', '.lock'), JSON.stringify(dead));
+  receiver = await startHttpReceiver(port);
+  const daemon = await bench.start('daemon');
+  await receiver.has(1);
+  daemon.kill('SIGTERM');
+  assert.equal((await daemon.result).exitCode, 0);
+  assert.equal(types()[0], 'backup.failed');
+});
+
+test('nothing that is kept or told holds a secret', () => {
+  const kept = readdirSync(stateFolder(), { recursive: true, encoding: 'utf8', withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'));
+  assert.ok(kept.length > 0);
+  assert.doesNotMatch(kept.join(''), /s3cret|whsec_|127\.0\.0\.1/);
+});
+
+/** The one of this repository. */
+function stateFolder(): string {
+  const above = join(bench.stateDir, 'notifications');
+  return join(above, readdirSync(above)[0] ?? '');
+}
+
+function channelState(): string {
+  return join(stateFolder(), 'channels', 'hook.json');
+}

@@ -9,6 +9,8 @@ export const manual: Manual = {
       'makes the verdict unhealthy cannot be acknowledged, but for signs that backups or records were removed.',
     'repository:<id> accepts that the repository in its place is another one than this host remembers: made anew, or ' +
       'moved there. Until then every command refuses it.',
+    'The key of an incident, as notify list shows it (backup:failed:main), says that somebody is at it: it is not ' +
+      'told to those who are named by notifications.escalation.',
     'The note is kept in the state folder of this host, and in the audit log. No backup is changed.',
   ],
   examples: [
@@ -35,5 +37,5 @@ export const manual: Manual = {
     usage: 'this warning cannot be acknowledged; or a flag or the configuration is wrong',
     not_found: 'status has no such warning now; there is no repository, or none with that id',
   },
-  seeAlso: ['lifeboat-status(1)', 'lifeboat-audit(1)'],
+  seeAlso: ['lifeboat-status(1)', 'lifeboat-notify(1)', 'lifeboat-audit(1)'],
 };

@@ -84,10 +84,10 @@ export class Session {
       const operation = await task.operation();
       const confirm: Confirm = async (question) => this.#ask(question, task.confirmed, signal);
       const request = operation.complete(task.options, { cwd: this.io.cwd, confirm });
-      const loaded = await this.load(operation.need(request), {
-        overrides: task.overrides ?? [],
-        configMayBeMissing: task.writesConfig === true,
-        signal,
+      const more = { overrides: task.overrides ?? [], configMayBeMissing: task.writesConfig === true, signal };
+      const loaded = await this.load(operation.need(request), more).catch(async (error: unknown) => {
+        await this.#tellUnloaded(operation, request, error);
+        throw error;
       });
       const listener = await this.#listen(loaded.config);
       const context = { signal, emit: listener.emit };
@@ -112,6 +112,19 @@ export class Session {
     } catch (error) {
       context.emit({ type: 'warning', message: `there are no metrics of this run: ${messageOf(error)}` });
     }
+  }
+
+  /** That a run could not begin, where that is worth telling. */
+  async #tellUnloaded<O, Q, R extends object>(
+    { command, commandWithin = command }: Operation<O, Q, R>,
+    request: Q,
+    error: unknown,
+  ): Promise<void> {
+    if (commandWithin === undefined) return;
+    const { tellUnloaded } = await import('../../operations/notify/unloaded.ts');
+    const load = async (): Promise<LoadedConfig> => this.load({}, { silent: true });
+    const emit = logSink((line) => void write(this.io.stderr, `${line}\n`), 'warn');
+    await tellUnloaded(commandWithin, request, error, load, emit);
   }
 
   async #ask(question: Question, confirmed: string | undefined, signal: AbortSignal): Promise<void> {

@@ -13,6 +13,7 @@ import { Agenda } from './agenda.ts';
 import { clockChange, now, type Now } from './clock.ts';
 import { Crew } from './crew.ts';
 import type { DaemonFacts } from './facts.ts';
+import { Postman } from './postman.ts';
 import type { ServiceManager } from './service-manager.ts';
 import { Surveyor } from './surveyor.ts';
 import type { WorkerProgram } from './worker.ts';
@@ -45,6 +46,7 @@ export class Daemon {
   readonly #agenda = new Agenda();
   readonly #crew: Crew;
   readonly #surveyor: Surveyor;
+  readonly #postman: Postman;
   #config: DaemonConfig;
   #configReadMs = Date.now();
   #isConfigCurrent = true;
@@ -61,6 +63,7 @@ export class Daemon {
     const orderOf = this.#order.bind(this);
     const shared = { program, emit, orderOf, config: () => this.#config.loaded.config };
     this.#crew = new Crew(shared, this.#agenda);
+    this.#postman = new Postman(shared);
     this.#surveyor = new Surveyor(shared, () => this.#wake());
   }
 
@@ -145,6 +148,7 @@ export class Daemon {
   #turn(at: Now): void {
     this.#beat(at);
     this.#surveyor.beginIfDue();
+    this.#postman.beginIfDue();
     // Published first: the moments of a schedule that is new count from now on, not from its last moment.
     if (!this.#surveyor.isDoneOnce) return;
     const limit = this.#config.loaded.config.maxConcurrentBackups;
@@ -177,7 +181,7 @@ export class Daemon {
     }
     // It is well while it waits.
     const turn = setInterval(() => this.#beat(now()), longestSleepMs / 3);
-    await Promise.all([this.#crew.finish(this.#stops > 1 ? 0 : graceMs), this.#surveyor.end()]);
+    await Promise.all([this.#crew.finish(this.#stops > 1 ? 0 : graceMs), this.#surveyor.end(), this.#postman.end()]);
     clearInterval(turn);
     this.#say('stopped');
     await service.flush();

@@ -20,6 +20,8 @@ export type WorkerTask =
       readonly outcome: 'failed' | 'hung' | 'aborted';
       readonly message: string;
     }
+  /** Send what waits to be told. */
+  | { readonly kind: 'notify' }
   /** Publish the schedules, withdraw those of these ids that are there no more, and tell how the repository is. */
   | { readonly kind: 'survey'; readonly gone: readonly string[] };
 

@@ -2,7 +2,7 @@
 import type { Schedule } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import type { SecretNeeds } from '../../config/parser.ts';
-import { AbortedError, exitCodeOf, messageOf } from '../../lib/errors.ts';
+import { AbortedError, exitCodeOf, LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { EventSink, RunContext } from '../../lib/events.ts';
 import { hostTimeZone } from '../../lib/time-zone.ts';
 import { repositoryNeeds, surveyNeeds } from '../complete.ts';
@@ -12,8 +12,11 @@ import type { RepositoryFacts } from '../metrics/facts.ts';
 import { areWanted } from '../metrics/wanted.ts';
 import { withRepository } from '../open-repository.ts';
 import type { Surroundings } from '../operation.ts';
+import { flushOutbox } from '../notify/flush.ts';
+import { tellUnloaded } from '../notify/unloaded.ts';
 import { perform } from '../perform.ts';
 import { chooseSchedule } from '../schedule/choose.ts';
+import { commandOf } from '../schedule/run-command.ts';
 import { pauseAfter } from '../schedule/next-try.ts';
 import { schedulePublishOperation } from '../schedule/publish.ts';
 import { scheduleRunOperation } from '../schedule/run.ts';
@@ -58,6 +61,11 @@ async function carryOut(
       return runJob(chooseSchedule(await load({}), task.schedule), load, context);
     case 'death':
       return recordDeath(await load(repositoryNeeds), task, context);
+    case 'notify': {
+      const { config } = await load({});
+      await flushOutbox(config, { limitMs: deliveryMs, emit: context.emit });
+      return { type: 'end', outcome: 'settled' };
+    }
     case 'survey': {
       const loaded = await load(surveyNeeds);
       const { gone } = task;
@@ -73,12 +81,15 @@ async function carryOut(
 /** What is there; metrics of it go where the configuration says. */
 async function survey(loaded: LoadedConfig, context: WorkerContext): Promise<RepositoryFacts> {
   const { metrics } = loaded.config;
-  const seen = await look(loaded, context);
+  const seen = await look(loaded, context, { notify: true });
   const warn = (error: unknown): void => context.emit({ type: 'warning', message: messageOf(error) });
   if (areWanted(metrics)) await giveOut(metrics, lookFamilies(seen, metrics.service, Date.now()), context, warn);
   if (seen.facts === undefined) throw seen.failure ?? new Error('the repository was not seen');
   return seen.facts;
 }
+
+/** For all that waits. */
+const deliveryMs = 120_000;
 
 const alone: Surroundings = { cwd: '/', confirm: async () => Promise.reject(new Error('a daemon cannot be asked')) };
 
@@ -99,7 +110,13 @@ async function runJob(
   };
   const operation = await scheduleRunOperation(schedule);
   const request = operation.complete({ schedule, slot: true, watch }, alone);
-  const loaded = await load(operation.need(request));
+  const told = { target: schedule.options.target, components: commandOf(schedule).parts };
+  const tellOf = async (error: unknown): Promise<void> =>
+    tellUnloaded(commandOf(schedule).command, told, error, async () => load({}), context.emit);
+  const loaded = await load(operation.need(request)).catch(async (error: unknown) => {
+    if (!context.signal.aborted) await tellOf(error);
+    throw error;
+  });
   const left = (message?: string): WorkerEnd =>
     againMs === undefined
       ? { type: 'end', outcome: 'settled', message }
@@ -109,7 +126,11 @@ async function runJob(
     return outcome === 'elsewhere' ? { type: 'end', outcome, message: reason } : left(reason);
   } catch (error) {
     // What failed once the slot was begun has its record.
-    if (!hasRun || context.signal.aborted) throw error;
+    if (context.signal.aborted) throw error;
+    if (!hasRun) {
+      await tellOf(error);
+      throw error;
+    }
     return left(messageOf(error));
   }
 }
@@ -135,9 +156,26 @@ async function recordDeath(
     const exitCode = exitCodeOf.source;
     const code = outcome === 'aborted' ? 'aborted' : 'crash';
     await writeSlot(repository, of, { due, attempt, outcome, startedAt, finishedAt, exitCode, code, message });
+    if (outcome === 'hung' || (outcome === 'failed' && attempt >= attempts)) {
+      await tellDeath(loaded, schedule, outcome, message, context);
+    }
     if (attempt >= attempts) return { type: 'end', outcome: 'settled' };
     return { type: 'end', outcome: 'again', againMs: nowMs + pauseAfter(attempt, slotTimes.pausesMs) };
   });
+}
+
+async function tellDeath(
+  { config }: LoadedConfig,
+  schedule: Schedule,
+  outcome: 'hung' | 'failed',
+  message: string,
+  { emit }: RunContext,
+): Promise<void> {
+  if (config.notifications.channels.size === 0) return;
+  const words = outcome === 'hung' && !message.startsWith('hung') ? `hung: ${message}` : message;
+  const error = new LifeboatError('source', words, { hint: 'see the log of the daemon' });
+  const request = { target: schedule.options.target, components: commandOf(schedule).parts };
+  await tellUnloaded(commandOf(schedule).command, request, error, async () => Promise.resolve({ config }), emit);
 }
 
 function sum(numbers: Iterable<number>): number {

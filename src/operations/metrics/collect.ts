@@ -19,10 +19,14 @@ export interface Look {
 }
 
 /** Rejects only with what is no fault of the repository: wrong usage, an end by a signal, a bug. */
-export async function look(loaded: LoadedConfig, context: RunContext): Promise<Look> {
+export async function look(
+  loaded: LoadedConfig,
+  context: RunContext,
+  { notify }: { readonly notify?: boolean } = {},
+): Promise<Look> {
   const [atMs, begin] = [Date.now(), performance.now()];
   try {
-    const facts = factsOf(await status(loaded, { ...statusDefaults }, context));
+    const facts = factsOf(await status(loaded, { ...statusDefaults, notify }, context));
     return { atMs, tookMs: performance.now() - begin, facts, failure: undefined };
   } catch (error) {
     context.signal.throwIfAborted();

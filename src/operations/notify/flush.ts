@@ -7,6 +7,7 @@ import { messageOf } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
 import { withFileLock } from '../../lib/file-lock.ts';
 import { digestOf } from './digest.ts';
+import { escalate } from './escalate.ts';
 import type { Notice } from './notice.ts';
 import { mostWaiting, Outbox, type ChannelState, type WaitingNotice } from './outbox.ts';
 import { noticesFolder } from './place.ts';
@@ -41,6 +42,9 @@ const mostRefusals = 5;
 /** Never rejects. */
 export async function flushOutbox(config: Config, options: FlushOptions): Promise<FlushedChannel[]> {
   const signal = AbortSignal.timeout(options.limitMs);
+  await escalate(config).catch((error: unknown) => {
+    options.emit({ type: 'warning', message: `nothing can be escalated: ${messageOf(error)}` });
+  });
   const chosen = [...config.notifications.channels.values()].filter(
     ({ name }) => options.channel === undefined || options.channel === name,
   );

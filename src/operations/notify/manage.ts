@@ -1,22 +1,15 @@
 /** `lifeboat notify list` and `flush`: what waits, how the channels are doing, and sending it now. */
-import type { Channel, Config } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { exitCodeOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { given } from '../complete.ts';
 import type { Operation } from '../operation.ts';
+import { channelFacts } from './channel-facts.ts';
 import { chosenChannels } from './choose-channels.ts';
 import { flushOutbox } from './flush.ts';
 import { readIncidents } from './incidents.ts';
-import { Outbox } from './outbox.ts';
 import { noticesFolder } from './place.ts';
-import type {
-  ChannelFacts,
-  NotifyFlushOptions,
-  NotifyFlushRequest,
-  NotifyFlushResult,
-  NotifyListResult,
-} from './request.ts';
+import type { NotifyFlushOptions, NotifyFlushRequest, NotifyFlushResult, NotifyListResult } from './request.ts';
 
 /** However much waits. */
 const flushMs = 300_000;
@@ -58,28 +51,5 @@ async function list({ config }: LoadedConfig): Promise<NotifyListResult> {
       target,
       acknowledgedAt,
     })),
-  };
-}
-
-/** How the configured channels are doing, in their order; for status and metrics, too. */
-export async function channelFacts(config: Config): Promise<ChannelFacts[]> {
-  return Promise.all([...config.notifications.channels.values()].map(async (channel) => factsOf(channel, config)));
-}
-
-async function factsOf({ name, type }: Channel, config: Config): Promise<ChannelFacts> {
-  const outbox = new Outbox(noticesFolder(config), name);
-  const [{ failingSince, lastError, nextTryMs, deliveredAt, dropped }, names] = await Promise.all([
-    outbox.readState(),
-    outbox.names(),
-  ]);
-  return {
-    name,
-    type,
-    waiting: names.length,
-    failingSince,
-    problem: lastError,
-    nextTryAt: nextTryMs === undefined ? undefined : new Date(nextTryMs).toISOString(),
-    deliveredAt,
-    dropped,
   };
 }

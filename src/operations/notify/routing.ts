@@ -6,7 +6,11 @@ import type { Notice } from './notice.ts';
 /** Names of the channels, each once, in the order of the configuration. Pings have routes of their own. */
 export function channelsFor(notice: Notice, { channels, routes }: Notifications): string[] {
   const named = new Set(routes.filter((route) => fits(route, notice)).flatMap((route) => route.channels));
-  return [...channels.values()].filter(({ name, type }) => named.has(name) && type !== 'ping').map(({ name }) => name);
+  // That a channel fails is told on the others.
+  const itself = /^status:channel:(.*)$/.exec(notice.incident?.key ?? '')?.[1];
+  return [...channels.values()]
+    .filter(({ name, type }) => named.has(name) && type !== 'ping' && name !== itself)
+    .map(({ name }) => name);
 }
 
 function fits({ events, severities, outcomes, targets }: NotificationRoute, notice: Notice): boolean {

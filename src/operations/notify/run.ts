@@ -4,6 +4,7 @@ import { systemFailure } from '../../lib/file-errors.ts';
 import type { EventSink, RunContext } from '../../lib/events.ts';
 import { isBackupId } from '../../repository/manifests/ids.ts';
 import { didNothing } from '../audit/audited.ts';
+import { isDryRun, partsOf, targetOf } from './asked.ts';
 import { Pings } from './pings.ts';
 import { sightingsOf, type EndedRun } from './run-sightings.ts';
 import { tell } from './tell.ts';
@@ -27,13 +28,13 @@ export async function tellRun<R extends object>(
   const { context } = told;
   const startedMs = performance.now();
   const warnings: string[] = [];
-  const pings = new Pings(told.loaded.config, told.command, targetOf(told));
+  const pings = new Pings(told.loaded.config, told.command, targetOf(told.request, told.loaded.config));
   const emit: EventSink = (event) => {
     if (event.type === 'warning') warnings.push(event.message);
     pings.hear(event);
     context.emit(event);
   };
-  if (!isDryRun(told)) pings.start();
+  if (!isDryRun(told.request)) pings.start();
   const tellEnd = async (end: EndedRun['end'], target?: string): Promise<void> =>
     tellEnded(told, { durationMs: performance.now() - startedMs, end }, pings, target);
   let result: R;
@@ -57,28 +58,13 @@ async function tellEnded(
   pings: Pings,
   resultTarget: string | undefined,
 ): Promise<void> {
-  if (isDryRun(told)) return;
+  if (isDryRun(told.request)) return;
   const { command, loaded, request, context } = told;
-  const asked = request as { components?: unknown; ids?: unknown };
   const run: EndedRun = {
     command,
-    target: resultTarget ?? targetOf(told),
-    parts: [...textsOf(asked.components), ...textsOf(asked.ids)],
+    target: resultTarget ?? targetOf(request, loaded.config),
+    parts: partsOf(request),
     ...ended,
   };
   await tell(loaded.config, sightingsOf(run), context.emit, await pings.end(run));
-}
-
-function isDryRun({ request }: ToldRun): boolean {
-  return (request as { dryRun?: unknown }).dryRun === true;
-}
-
-function targetOf({ request, loaded: { config } }: ToldRun): string | undefined {
-  const { target } = request as { target?: unknown };
-  if (typeof target === 'string') return target;
-  return config.defaultTarget ?? (config.targets.size === 1 ? [...config.targets.keys()][0] : undefined);
-}
-
-function textsOf(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((each): each is string => typeof each === 'string') : [];
 }

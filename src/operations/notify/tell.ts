@@ -54,9 +54,11 @@ export async function writeDown(
   const work = async (): Promise<void> => {
     const before = await readIncidents(folder);
     const { open, notices } = judgeSightings(before, sightings, Date.now(), notifications.reminderMs);
-    const routed = notices.flatMap((notice) =>
-      channelsFor(notice, notifications).map((channel) => ({ channel, notice })),
-    );
+    const escalated = new Set(before.flatMap(({ id, escalatedAt }) => (escalatedAt === undefined ? [] : [id])));
+    const routed = notices.flatMap((notice) => {
+      const more = escalated.has(notice.incident?.id ?? '') ? (notifications.escalation?.channels ?? []) : [];
+      return [...new Set([...channelsFor(notice, notifications), ...more])].map((channel) => ({ channel, notice }));
+    });
     // First the messages: killed in between it is told twice rather than not at all.
     for (const { channel, notice } of [...routed, ...direct]) await new Outbox(folder, channel).add(notice);
     if (before.length > 0 || open.length > 0) await writeIncidents(folder, open);

@@ -51,7 +51,7 @@ export async function prepareRun(schedule: Schedule): Promise<PreparedRun> {
     case 'status': {
       const { statusOperation } = await import('../status/status.ts');
       const { maxAgeMs, days } = options;
-      return prepared(statusOperation, { target, maxAgeMs, days }, schedule);
+      return prepared(statusOperation, { target, maxAgeMs, days, notify: true }, schedule);
     }
     case 'full':
     case 'database':

@@ -7,6 +7,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import type { RunContext } from '../../lib/events.ts';
 import type { Operation } from '../operation.ts';
 import { attempt } from './attempt.ts';
+import { commandOf } from './run-command.ts';
 import { prepareRun } from './prepare.ts';
 import type { RanSlots, ScheduleRunOptions, ScheduleRunRequest, ScheduleRunResult } from './request.ts';
 import { runDueSlots } from './slot.ts';
@@ -19,6 +20,7 @@ export async function scheduleRunOperation(
   const prepared = await prepareRun(schedule);
   return {
     isMeasured: true,
+    commandWithin: commandOf(schedule).command,
     need: () => ({ repository: true, encryption: true, ...prepared.need }),
     complete: ({ slot = false, ...options }) => ({ ...options, slot, prepared }),
     run: runSchedule,

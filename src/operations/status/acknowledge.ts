@@ -11,6 +11,8 @@ import { writeNote } from '../../repository/backups/notes.ts';
 import { rememberId } from '../../repository/place.ts';
 import { readRepositoryInfo, repositoryObject, type Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
+import { acknowledgeIncident } from '../notify/acknowledge.ts';
+import { keyOfReason } from '../notify/status-sightings.ts';
 import { placeOf, repositoryLocation, withRepository, withStorage } from '../open-repository.ts';
 import { statusDefaults, type AcknowledgeOptions, type AcknowledgeRequest, type AcknowledgeResult } from './request.ts';
 import { mayBeAcknowledged } from './status.ts';
@@ -35,6 +37,8 @@ async function acknowledgeWarning(
   context: RunContext,
 ): Promise<AcknowledgeResult> {
   const { config } = loaded;
+  const incident = await acknowledgeIncident(config, warning);
+  if (incident !== undefined) return { warning, message: incident.title, reason };
   const accepted = /^repository:(.+)$/.exec(warning)?.[1];
   if (accepted !== undefined) return { warning, message: await acceptRepository(loaded, accepted, context), reason };
   return withRepository(loaded, context, async (repository) => {
@@ -63,6 +67,7 @@ async function acknowledgeWarning(
       { at: new Date().toISOString(), by: ownIdentity().user, reason },
       new Set(names),
     );
+    await acknowledgeIncident(config, keyOfReason(warning));
     // What is gone, and meant to be, is no longer missed, nor named by the next backup.
     if (warning.startsWith('rollback:')) await forgetVanished(repository, surveyed);
     return { warning, message: meant.message, reason };

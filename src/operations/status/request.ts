@@ -11,6 +11,8 @@ export interface StatusRequest {
   readonly maxAgeMs?: number | undefined;
   /** How far back failures and averages go. */
   readonly days: number;
+  /** Tell by the notification channels what is new, and what is over. */
+  readonly notify?: boolean | undefined;
 }
 
 /** How strictly, and how far back; by default all targets, as configured. */

@@ -20,6 +20,7 @@ import {
 import { readAcknowledged, type Acknowledgement } from './acknowledged.ts';
 import { analyse } from './analytics.ts';
 import { judge } from './judge.ts';
+import { degraded } from './reason.ts';
 import type { SurveyedWal } from './survey-wal.ts';
 import { survey, type Survey } from './survey.ts';
 import type { SurveyedTarget } from './survey-target.ts';
@@ -39,6 +40,13 @@ export const statusOperation: Operation<StatusOptions, StatusRequest, StatusResu
 
 /** Throws only what keeps it from looking at all (`not_found`, `key`, `storage`). */
 export async function status(loaded: LoadedConfig, request: StatusRequest, context: RunContext): Promise<StatusResult> {
+  const look = async (): Promise<StatusResult> => lookAt(loaded, request, context);
+  if (request.notify !== true || loaded.config.notifications.channels.size === 0) return look();
+  const { tellStatus } = await import('../notify/status-run.ts');
+  return tellStatus(loaded.config, request.target, context, look);
+}
+
+async function lookAt(loaded: LoadedConfig, request: StatusRequest, context: RunContext): Promise<StatusResult> {
   return withRepository(loaded, context, async (repository) => {
     const { config } = loaded;
     const found = await survey(loaded, repository, request.target, Date.now(), context);
@@ -48,8 +56,9 @@ export async function status(loaded: LoadedConfig, request: StatusRequest, conte
       });
     }
     const acknowledged = await readAcknowledged(config.stateDir, repository.repositoryId);
-    const reasons = judge(found, { ...config.monitoring, maxAgeMs: request.maxAgeMs, days: request.days }).map(
-      (reason) => withAcknowledgement(reason, acknowledged),
+    const limits = { ...config.monitoring, maxAgeMs: request.maxAgeMs, days: request.days };
+    const reasons = [...judge(found, limits), ...(await channelReasons(loaded, found.nowMs))].map((reason) =>
+      withAcknowledgement(reason, acknowledged),
     );
     const open = reasons.filter((reason) => reason.acknowledged === undefined);
     const { storedBytes, freeBytes, capacityBytes, packs } = found.storage;
@@ -73,6 +82,12 @@ export async function status(loaded: LoadedConfig, request: StatusRequest, conte
       },
     };
   });
+}
+
+async function channelReasons({ config }: LoadedConfig, nowMs: number): Promise<StatusReason[]> {
+  if (config.notifications.channels.size === 0) return [];
+  const { channelProblems } = await import('../notify/channel-reasons.ts');
+  return (await channelProblems(config, nowMs)).map(({ id, message, next }) => degraded(id, message, next));
 }
 
 /** What cannot be meant to be stays: that there is no backup, an old one, or a damaged one. */

@@ -1,6 +1,6 @@
 /**
- * A check that wants to be called, such as those of healthchecks.io (https://healthchecks.io/docs/http_api/): URL/start,
- * URL after a good run, URL/<exit code> after a bad one, each with the run's id, the last two with the end of its log.
+ * A check that wants to be called, such as those of healthchecks.io (https://healthchecks.io/docs/http_api/):
+ * URL/start, URL after a good run, URL/<exit code> after a bad one, each with the run's id, the last two with the end of its log.
  */
 import type { ChannelOf } from '../../../config/config.ts';
 import type { Notice } from '../notice.ts';
@@ -24,5 +24,5 @@ export async function sendPing({ url }: ChannelOf<'ping'>, notice: Notice, signa
   const headers = { 'content-type': 'text/plain; charset=utf-8' };
   const answer = await request(address?.href ?? '', { body, headers }, signal);
   // "OK (not found)" and "OK (rate limited)" come with 200.
-  if (/^OK \(/.test(answer.text.trim())) throw notTaken(answer);
+  if (answer.text.trim().startsWith('OK (')) throw notTaken(answer);
 }

@@ -83,7 +83,7 @@ describe('with a certificate that is trusted', () => {
   before(() => tls.setDefaultCACertificates([...tls.getCACertificates(), certificate.cert]));
   after(() => tls.setDefaultCACertificates(tls.getCACertificates('bundled')));
 
-  test('smtps:// from the start, smtp:// by STARTTLS; login; one thread; nothing of the title becomes a header', async () => {
+  test('smtps:// from the start, smtp:// by STARTTLS; one thread; no title becomes a header', async () => {
     const logins: string[] = [];
     const onAuth: SMTPServerOptions['onAuth'] = ({ username = '', password = '' }, _session, done) => {
       logins.push(`${username}:${password}`);
