@@ -1,6 +1,7 @@
 /** Whether the backup that an operator means may be used: not damaged, trusted, or forced by its full id. */
 import { LifeboatError } from '../lib/errors.ts';
 import type { EventSink } from '../lib/events.ts';
+import { flawOf } from '../repository/manifests/flaws.ts';
 import type { ListedManifest } from '../repository/manifests/listing.ts';
 import type { Manifest } from '../repository/manifests/manifest.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -33,9 +34,7 @@ export async function chooseBackup(
     byFullId,
     passedOver,
   } = await repository.resolve(id, { target, isProven: provenIn(repository), kinds: only.map(kindOf) });
-  for (const other of passedOver) {
-    emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
-  }
+  tellPassedOver(passedOver, emit);
   const { manifest, trust, reason } = listed;
   if (manifest === undefined) {
     throw new LifeboatError('integrity', `backup ${listed.id} cannot be used: ${reason ?? 'its manifest is damaged'}`, {
@@ -52,8 +51,17 @@ export async function chooseBackup(
     });
   }
   if (trust !== 'sealed') acceptUntrusted(listed, byFullId && force, emit);
+  const flaw = flawOf(manifest, only.map(kindOf));
+  if (flaw !== undefined) emit({ type: 'warning', message: `backup ${listed.id} is of a damaged source: ${flaw}` });
   if (id !== listed.id) emit({ type: 'step', message: `${id} is ${listed.id}` });
   return { listed, manifest };
+}
+
+/** What is newer than the one that `latest` stands for. */
+export function tellPassedOver(newer: readonly ListedManifest[], emit: EventSink): void {
+  for (const { id, reason = 'unknown' } of newer) {
+    emit({ type: 'warning', message: `newer backup ${id} does not count: ${reason}` });
+  }
 }
 
 function acceptUntrusted({ id, reason }: ListedManifest, accepted: boolean, emit: EventSink): void {

@@ -83,6 +83,8 @@ export interface Artifact {
 export interface ComponentFacts {
   readonly kind: SourceKind;
   readonly facts: Json;
+  /** How much of the source is damaged, or not in the dump, although all went well otherwise; absent: nothing. */
+  readonly flaws?: number;
 }
 
 export interface ArtifactInfo {

@@ -52,6 +52,7 @@ export function reachedText({ state, ...reached }: ProofState): string {
 /** What is not as usual, then what people wrote. */
 export function notesOf(backup: BackupSummary): string {
   const notes: string[] = [];
+  if (backup.flaw !== undefined) notes.push(`OF A DAMAGED SOURCE: ${backup.flaw}`);
   if (backup.hold !== undefined) notes.push(backup.hold.reason === '' ? 'on hold' : `on hold: ${backup.hold.reason}`);
   if (!backup.encrypted) notes.push('not encrypted');
   else if (backup.trust !== 'authentic') notes.push(backup.trust);

@@ -26,6 +26,7 @@ import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
 import { requireWal } from '../../src/operations/backup/base-wal.ts';
 import { exportBackup } from '../../src/operations/restore/export.ts';
+import { chooseBackup } from '../../src/operations/choose-backup.ts';
 import { init } from '../../src/operations/setup/init.ts';
 import { readComponentFacts } from '../../src/operations/backup-facts.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
@@ -133,29 +134,44 @@ test('what is stored is what pg_basebackup wrote, and all its WAL opens; a secon
   assert.ok(newBytes < readBytes / 4, `${newBytes} of ${readBytes} bytes were new`);
 });
 
-test('damaged pages are named and no backup is recorded', async () => {
-  const [row] = await server.query(
-    'postgres',
-    'CREATE TABLE bad AS SELECT n FROM generate_series(1, 5000) n; ' +
-      "CHECKPOINT; SELECT pg_relation_filepath('bad') AS path",
+test('a backup with a damaged page is recorded, marked, and never the latest', async () => {
+  const path = await damage('bad', 2);
+  const whole = await withRepository(
+    loaded,
+    context,
+    async (repository) => (await chooseBackup(repository, latest, () => {})).manifest.id,
   );
-  const file = openSync(join(server.dataDir, row?.['path'] ?? ''), 'r+');
-  writeSync(file, Buffer.from('damage'), 0, 6, 8192 * 2 + 5000);
-  closeSync(file);
-  const recorded = (): string[] =>
-    readdirSync(join(folder, 'repository/manifests')).filter((name) => !name.startsWith('.'));
-  const before = recorded();
-  await assert.rejects(
-    takeBase(),
-    (error) =>
-      error instanceof LifeboatError &&
-      error.code === 'integrity' &&
-      error.message.includes(row?.['path'] ?? '?') &&
-      /block 2/.test(error.message),
-  );
-  assert.deepEqual(recorded(), before);
+  const { id, warnings, components } = await takeBase();
+  assert.match(warnings.join(), new RegExp(`1 page of the cluster is damaged: ${path} block 2;`));
+  assert.equal(components[0]?.flaws, 1);
+  await withRepository(loaded, context, async (repository) => {
+    const said: string[] = [];
+    const emit = (event: LifeboatEvent): unknown => event.type === 'warning' && said.push(event.message);
+    assert.equal((await chooseBackup(repository, latest, emit)).manifest.id, whole);
+    assert.deepEqual(said, [`newer backup ${id} does not count: 1 damaged page of its cluster is in it`]);
+    const { manifest } = await chooseBackup(repository, { id }, emit);
+    assert.deepEqual(said.slice(1), [`backup ${id} is of a damaged source: 1 damaged page of its cluster is in it`]);
+    const { damagedPages } = baseFacts.parse((await readComponentFacts(repository, manifest)).get('base'));
+    assert.deepEqual(damagedPages, { count: 1, named: [{ file: path, block: 2 }] });
+  });
   await server.query('postgres', 'DROP TABLE bad');
 });
+
+const latest = { id: 'latest' };
+
+/** Overwrites something in blocks of a new table; its file in the data directory. */
+async function damage(table: string, ...blocks: number[]): Promise<string> {
+  const [row] = await server.query(
+    'postgres',
+    `CREATE TABLE ${table} AS SELECT n FROM generate_series(1, 5000) n; ` +
+      `CHECKPOINT; SELECT pg_relation_filepath('${table}') AS path`,
+  );
+  const path = row?.['path'] ?? '';
+  const file = openSync(join(server.dataDir, path), 'r+');
+  for (const block of blocks) writeSync(file, Buffer.from('damage'), 0, 6, 8192 * block + 5000);
+  closeSync(file);
+  return path;
+}
 
 test("what is restored is held against PostgreSQL's own list, file by file", async () => {
   const data = join(folder, 'data');

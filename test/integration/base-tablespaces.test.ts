@@ -6,14 +6,17 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
   statSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,12 +27,13 @@ import { LifeboatError } from '../../src/lib/errors.ts';
 import { processStart } from '../../src/lib/process-identity.ts';
 import { parsePostgresUrl } from '../../src/config/postgres-url-parser.ts';
 import { backup } from '../../src/operations/backup/backup.ts';
+import type { BackupResult } from '../../src/operations/backup/request.ts';
 import { readComponentFacts } from '../../src/operations/backup-facts.ts';
 import { init } from '../../src/operations/setup/init.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
 import { pitr } from '../../src/operations/pitr/pitr.ts';
 import type { PitrRequest, PitrResult } from '../../src/operations/pitr/request.ts';
-import { baseFacts } from '../../src/source/postgres/base/facts.ts';
+import { type BaseFacts, baseFacts } from '../../src/source/postgres/base/facts.ts';
 import { spoolTablespaces } from '../../src/source/postgres/base/spool.ts';
 import { withConnection } from '../../src/source/postgres/server/connection.ts';
 import { serverFolder, startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
@@ -111,6 +115,27 @@ async function end(pid: number): Promise<void> {
   while (start !== undefined && processStart(pid) === start) await sleep(20);
 }
 
+async function takeBase(): Promise<Extract<BackupResult, { outcome: 'done' }>> {
+  const result = await backup(
+    loaded,
+    { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
+    context,
+  );
+  assert.ok(result.outcome === 'done');
+  return result;
+}
+
+async function recorded(id: string): Promise<{ facts: BaseFacts; artifacts: string[] | undefined }> {
+  return withRepository(loaded, context, async (repository) => {
+    const { backup: listed } = await repository.resolve(id);
+    assert.ok(listed.manifest);
+    return {
+      facts: baseFacts.parse((await readComponentFacts(repository, listed.manifest)).get('base')),
+      artifacts: listed.manifest.components[0]?.artifacts.map(({ name }) => name),
+    };
+  });
+}
+
 /** Contents and times of all files below a folder. */
 function traceOf(path: string): string {
   const hash = createHash('sha256');
@@ -122,26 +147,14 @@ function traceOf(path: string): string {
 }
 
 test('tables in two tablespaces come back in other places, row by row; nothing touches the old ones', async () => {
-  const result = await backup(
-    loaded,
-    { components: ['base'], tags: [], ifRunning: { action: 'fail' }, dryRun: false },
-    context,
-  );
-  assert.ok(result.outcome === 'done');
+  const result = await takeBase();
   assert.deepEqual(
     readdirSync(tmpdir()).filter(
       (name) => name.startsWith('lifeboat-') && existsSync(join(tmpdir(), name, 'base.tar')),
     ),
     [],
   );
-  const { facts, artifacts } = await withRepository(loaded, context, async (repository) => {
-    const { backup: listed } = await repository.resolve(result.id);
-    assert.ok(listed.manifest);
-    return {
-      facts: baseFacts.parse((await readComponentFacts(repository, listed.manifest)).get('base')),
-      artifacts: listed.manifest.components[0]?.artifacts.map(({ name }) => name),
-    };
-  });
+  const { facts, artifacts } = await recorded(result.id);
   assert.deepEqual(
     facts.tablespaces.map(({ name, path }) => [name, path]),
     Object.entries(old),
@@ -275,4 +288,20 @@ test('log that creates a tablespace in a folder that is in use is not replayed',
   );
   assert.equal(traceOf(old['late'] ?? ''), before, 'the original was touched');
   assert.equal(existsSync(dataDir), false);
+});
+
+test('a damaged page in a tablespace is named; all tars and the list of files are there', async () => {
+  const [row] = await server.query('postgres', "CHECKPOINT; SELECT pg_relation_filepath('slow_rows') AS path");
+  const path = row?.['path'] ?? '';
+  const file = openSync(join(server.dataDir, path), 'r+');
+  writeSync(file, Buffer.from('damage'), 0, 6, 8192 * 3 + 5000);
+  closeSync(file);
+  const result = await takeBase();
+  assert.equal(result.components[0]?.flaws, 1);
+  const { facts, artifacts } = await recorded(result.id);
+  const [page] = facts.damagedPages?.named ?? [];
+  assert.equal(page?.block, 3);
+  // By way of the link, or where it leads.
+  assert.ok(page.file.endsWith(path.replace(/^pg_tblspc\/\d+/, '')), page.file);
+  assert.equal(artifacts?.length, 4);
 });

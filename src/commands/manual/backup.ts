@@ -18,6 +18,10 @@ export const manual: Manual = {
       'as long as lockWaitTimeoutSeconds says. From then on such a session waits until the dump is over, as beside ' +
       'any pg_dump, and so do others behind it. With --yield-to-ddl it is let through at any time, and the backup ' +
       'begins anew, up to five times in all: for short backups beside migrations.',
+    'A base backup of a cluster with damaged pages (a checksum that does not hold) is stored all the same, with them ' +
+      'as they are: the run ends with 3 and names file and block, and the backup is marked. It is never latest, ' +
+      'counts for no rule of retention and no age, and recoveries start from it only where no other will do; status ' +
+      'is not well until there is a better one. Look at the disk, and hold the backups from before.',
     'Each component is of a moment of its own, the database of one transaction snapshot; the components of one ' +
       'backup are not a common snapshot.',
     'Tables are counted and hashed for later comparison. A query does that, unless it could run functions of ' +
@@ -53,14 +57,16 @@ export const manual: Manual = {
   ],
   exits: {
     done: 'the backup is stored, or it was skipped by --if-running=skip',
-    warnings: 'the backup is stored, with warnings: a file changed while it was read, a right was missing',
+    warnings:
+      'the backup is stored, with warnings: a file changed while it was read, a right was missing, a page of the ' +
+      'cluster is damaged',
     ...repositoryExits,
     not_found: 'there is no repository yet: lifeboat init creates it',
     locked: 'another backup of the target runs, or too many of the repository do (maxConcurrentBackups)',
     source:
       'a server cannot be reached or refuses, a dump failed or hung, --timeout was exceeded, or archived log that ' +
       'a base backup needs did not come',
-    integrity: 'a checksum of the source did not hold, such as a damaged page, or what was stored is not what was read',
+    integrity: 'what was stored is not what was read',
     space: 'no room in the repository or the temporary folder, or over --max-size',
     tool: 'pg_dump or pg_basebackup is missing, or too old for the server',
   },

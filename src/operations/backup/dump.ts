@@ -48,7 +48,7 @@ async function dumpOne(
 ): Promise<DumpedComponent> {
   const startedAt = new Date().toISOString();
   const artifacts = await storeAll({ name, source }, writer, streams, context);
-  const { facts } = await source.facts();
+  const { facts, flaws } = await source.facts();
   const entry = {
     name,
     kind: source.kind,
@@ -56,6 +56,7 @@ async function dumpOne(
     startedAt,
     finishedAt: new Date().toISOString(),
     ...writer.totals(name),
+    ...(flaws === undefined ? {} : { flaws }),
     artifacts,
   };
   return { entry, facts };

@@ -38,6 +38,8 @@ export interface BackedUpComponent extends ComponentSizes {
   readonly kind: string;
   readonly serverVersion?: string | undefined;
   readonly durationMs: number;
+  /** How much of the source was damaged, or is not in it; undefined: nothing. */
+  readonly flaws?: number | undefined;
   /** In a few words: "3 databases, 120 tables"; shown to people. */
   readonly summary?: string | undefined;
 }

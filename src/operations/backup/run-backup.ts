@@ -172,6 +172,7 @@ function done(
       newBytes: entry.newBytes,
       storedBytes: entry.storedBytes,
       durationMs: Date.parse(entry.finishedAt) - Date.parse(entry.startedAt),
+      flaws: entry.flaws,
       summary: summaryOf(entry.kind, facts),
     })),
     warnings,

@@ -3,6 +3,7 @@ import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { allNoteNames, readNotes } from '../../repository/backups/notes.ts';
 import { TrashRecords } from '../../repository/deletion/trash-records.ts';
+import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -75,6 +76,7 @@ async function policyReader(repository: Repository, context: RunContext): Promis
       unreadableNote: passedOver.some(({ damaged }) => damaged),
       proven: standing?.proven !== undefined,
       failing: standing?.failing === true,
+      flawed: flawOf(manifest) !== undefined,
       acknowledged: note?.acknowledged === true,
     };
   };

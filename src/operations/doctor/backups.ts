@@ -4,6 +4,7 @@ import { formatDuration } from '../../lib/time.ts';
 import { readFacts } from '../../repository/backups/facts.ts';
 import { canDecrypt, hasSymmetricKey, type KeyMaterial } from '../../repository/keys/material.ts';
 import { findVanished, vanishedText } from '../../repository/deletion/vanished.ts';
+import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -106,6 +107,14 @@ async function checkNewest(
   await readFacts(repository, manifest);
   const opens = repository.encryption === 'none' ? '' : ', opens with the configured key';
   const message = `${id}, ${ageOf(manifest)} old${opens}`;
+  const flaw = flawOf(manifest);
+  if (flaw !== undefined) {
+    return warned(
+      name,
+      `${id} is of a damaged source: ${flaw}`,
+      `look at the disk; what is damaged: lifeboat show ${id}`,
+    );
+  }
   if (Date.now() - Date.parse(manifest.finishedAt) < oldMs) return passed(name, message);
   const hint = `is it scheduled, and does it succeed? Take one now: lifeboat backup${targetFlag(target)}`;
   return warned(name, message, hint);

@@ -16,7 +16,7 @@ import { proveMoment } from './prove-moment.ts';
 import { blaming, withRecovered } from './recover.ts';
 import { DrillRecord } from './subject.ts';
 import { acquireReadLease } from '../read-lease.ts';
-import { baseBackups } from '../pitr/choose-base.ts';
+import { baseBackups, wholeOnly } from '../pitr/choose-base.ts';
 import { formatMicroseconds, recoveryTime } from '../pitr/moment.ts';
 import { momentNote } from '../proof/proven-moment.ts';
 import type { DrilledBackup, DrillRequest } from './request.ts';
@@ -78,7 +78,11 @@ async function windowsOfTargets(repository: Repository, target: string | undefin
     );
   }
   return Promise.all(
-    [...names].map(async (name) => ({ target: name, bases: await baseBackups(repository, name), only: undefined })),
+    [...names].map(async (name) => ({
+      target: name,
+      bases: wholeOnly(await baseBackups(repository, name)),
+      only: undefined,
+    })),
   );
 }
 

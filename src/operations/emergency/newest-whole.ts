@@ -5,6 +5,7 @@
 import type { Config } from '../../config/config.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -12,7 +13,7 @@ import { safetyTag } from '../../repository/retention/backups.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import type { ComponentName } from '../operation.ts';
 import { proofStateOf } from '../proof/state.ts';
-import { componentOf } from '../component.ts';
+import { componentOf, kindOf } from '../component.ts';
 import { validateRepository } from '../validate/validate.ts';
 
 export interface EmergencyChoice {
@@ -125,8 +126,8 @@ export function judgeOnce(repository: Repository, config: Config, context: RunCo
 }
 
 /**
- * `besides`: ids that are out of the question. Safety backups hold what was wrong before a restore: they count only if
- * there is nothing else.
+ * `besides`: ids that are out of the question. Those of a damaged source count only if there is no other. Safety
+ * backups hold what was wrong before a restore: they count only if there is nothing else.
  */
 export async function newestWhole(
   repository: Repository,
@@ -143,6 +144,7 @@ export async function newestWhole(
   readonly areSealedFromUs: boolean;
 }> {
   const passedOver: PassedOver[] = [];
+  const flawed: ListedManifest[] = [];
   const safety: ListedManifest[] = [];
   let unopened = 0;
   for await (const listed of repository.listManifests()) {
@@ -154,9 +156,21 @@ export async function newestWhole(
       continue;
     }
     const reason = await judge(listed);
+    const flaw = manifest === undefined ? undefined : flawOf(manifest, only.map(kindOf));
+    if (reason === undefined && flaw !== undefined) {
+      flawed.push(listed);
+      passedOver.push({ id, reason: flaw });
+      continue;
+    }
     if (reason === undefined) return { found: listed, passedOver, areSealedFromUs: false };
     if (listed.trust === 'unchecked') unopened++;
     passedOver.push({ id, reason });
+  }
+  const [best] = flawed;
+  if (best !== undefined) {
+    const message = `only of a damaged source is there a backup that is whole otherwise: ${best.id}`;
+    context.emit({ type: 'warning', message });
+    return { found: best, passedOver: passedOver.filter(({ id }) => id !== best.id), areSealedFromUs: false };
   }
   for (const listed of safety) {
     if ((await judge(listed)) === undefined) return { found: listed, passedOver, areSealedFromUs: false };

@@ -31,6 +31,8 @@ export interface BackupSummary extends ComponentSizes {
   readonly trust: Trust;
   /** How many warnings it was taken with. */
   readonly warnings: number;
+  /** Of a damaged source: what is wrong with it, one phrase. It is never `latest`. */
+  readonly flaw?: string | undefined;
   /** Kept whatever the policy says; the reason may be empty. */
   readonly hold?: { readonly since: string; readonly reason: string } | undefined;
   /** How far it has been proven; undefined where no key can tell. */
@@ -62,6 +64,8 @@ export interface ShowResult {
     readonly serverVersion?: string | undefined;
     readonly startedAt: string;
     readonly finishedAt: string;
+    /** How many pages of the source are damaged, or tables not in it. */
+    readonly flaws?: number | undefined;
     readonly artifacts: readonly {
       readonly name: string;
       readonly mediaType: string;

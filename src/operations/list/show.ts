@@ -6,6 +6,7 @@ import { readNotes } from '../../repository/backups/notes.ts';
 import { readComponentFacts } from '../backup-facts.ts';
 import { repositoryNeeds } from '../complete.ts';
 import { withReadRepository } from '../open-repository.ts';
+import { tellPassedOver } from '../choose-backup.ts';
 import type { Operation } from '../operation.ts';
 import type { ShownEvidence, ShowRequest, ShowResult } from './request.ts';
 import { provenIn, proofStateOf } from '../proof/state.ts';
@@ -21,10 +22,11 @@ export const showOperation: Operation<ShowRequest, ShowRequest, ShowResult> = {
 
 export async function show(loaded: LoadedConfig, request: ShowRequest, context: RunContext): Promise<ShowResult> {
   return withReadRepository(loaded, context, async (repository) => {
-    const { backup: listed } = await repository.resolve(request.id, {
+    const { backup: listed, passedOver } = await repository.resolve(request.id, {
       target: request.target,
       isProven: provenIn(repository),
     });
+    tellPassedOver(passedOver, context.emit);
     const { manifest } = listed;
     if (manifest === undefined) {
       throw new LifeboatError(

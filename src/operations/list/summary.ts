@@ -1,4 +1,5 @@
 /** A backup in the one line that lists show of it. */
+import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Note } from '../../repository/backups/notes.ts';
@@ -25,6 +26,7 @@ export function backupSummary(
     encrypted: manifest.dataKey !== undefined,
     trust: trustOf(listed),
     warnings: manifest.warnings,
+    flaw: flawOf(manifest),
     ...sumSizes(manifest.components),
     hold: note?.hold,
     standing,

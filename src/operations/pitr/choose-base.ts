@@ -55,6 +55,21 @@ export async function baseBackups(repository: Repository, target: string | undef
   return found;
 }
 
+/** What a recovery starts from rather: those of a damaged source only where no other serves, each part newest first. */
+export function wholeFirst(candidates: readonly Candidate[]): Candidate[] {
+  return [...candidates.filter((each) => !isFlawed(each)), ...candidates.filter(isFlawed)];
+}
+
+/** What is to be proven: those of a damaged source only where there is no other. Newest first. */
+export function wholeOnly(candidates: readonly Candidate[]): readonly Candidate[] {
+  const whole = candidates.filter((each) => !isFlawed(each));
+  return whole.length === 0 ? candidates : whole;
+}
+
+export function isFlawed({ component: { flaws = 0 } }: Pick<Candidate, 'component'>): boolean {
+  return flaws > 0;
+}
+
 /** Why this base backup cannot serve, whatever WAL there is; undefined: it may. */
 export function startsTooLate(facts: BaseFacts, target: PitrTarget): string | undefined {
   if (target.kind === 'time' && parseTime(facts.stoppedAt) > target.atUs) return `ends only at ${facts.stoppedAt}`;

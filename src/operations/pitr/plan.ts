@@ -5,13 +5,14 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
+import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { baseFacts, type BaseFacts } from '../../source/postgres/base/facts.ts';
 import { placeTablespaces } from '../../source/postgres/base/tablespaces.ts';
 import type { ScratchPlace } from '../../source/postgres/cluster/scratch-place.ts';
 import { factsOf, readComponentFacts } from '../backup-facts.ts';
-import { baseBackups, placeFor, startsTooLate } from './choose-base.ts';
+import { baseBackups, placeFor, startsTooLate, wholeFirst } from './choose-base.ts';
 import { neededFor } from './needed-segments.ts';
 import { lacksOwnLog, NoBaseError, whyNoBase } from './no-base.ts';
 import type { PitrPlanned, PitrRequest } from './request.ts';
@@ -50,7 +51,7 @@ export async function planPitr(
   // Newest first.
   const tried: BaseFacts[] = [];
   const reasons: string[] = [];
-  for (const { manifest, component } of candidates) {
+  for (const { manifest, component } of wholeFirst(candidates)) {
     const facts = factsOf(baseFacts, await readComponentFacts(repository, manifest), component, manifest.id);
     tried.push(facts);
     const way = await wayFrom(search, manifest.id, facts, context);
@@ -58,6 +59,7 @@ export async function planPitr(
       reasons.push(way);
       continue;
     }
+    warnOfDamage(manifest, component, context);
     warnOfOtherCluster(manifest, facts, tried, context);
     const shown = shownPlan(manifest, component, facts, way, request, target);
     return { manifest, component, facts, ...way, target, shown };
@@ -105,6 +107,14 @@ async function wayFrom(
   if (needed !== undefined) return { inventory, run, end, needed, place };
   const sought = target.kind === 'name' ? 'restore point of that name' : 'end of that transaction in the archived WAL';
   return `after ${id} there is no ${sought}`;
+}
+
+/** An earlier one would do as well, with more log; there is none. */
+function warnOfDamage({ id }: Manifest, component: ManifestComponent, { emit }: RunContext): void {
+  const flaw = flawOf({ components: [component] });
+  if (flaw === undefined) return;
+  const message = `base backup ${id} is of a damaged source, and no other leads to that moment: ${flaw}`;
+  emit({ type: 'warning', component: 'base', message });
 }
 
 function warnOfOtherCluster(

@@ -12,6 +12,7 @@ export function judgeTarget(target: SurveyedTarget, nowMs: number, limits: Limit
     ...target.configured.flatMap((component) => ofAge(target, component, nowMs, limits)),
     ...ofRuns(target, nowMs, limits),
     ...ofFailures(target),
+    ...target.configured.flatMap((component) => ofDamagedSource(target, component)),
     ...ofProof(target, nowMs, limits),
     ...ofTrend(target),
   ];
@@ -33,9 +34,10 @@ const earlyMs = 5 * 60_000;
 function ofAge(target: SurveyedTarget, component: string, nowMs: number, limits: Limits): StatusReason[] {
   const { name } = target;
   const next = `lifeboat backup --target ${name}`;
-  const newest = target.backups.find(({ components }) => components.includes(component));
+  const newest = target.backups.find((each) => each.components.includes(component) && !each.flaws.has(component));
   if (newest === undefined) {
-    return [unhealthy(`no-backup:${name}:${component}`, `there is no backup of ${name}'s ${component}`, next, name)];
+    const which = target.backups.some(({ components }) => components.includes(component)) ? 'whole backup' : 'backup';
+    return [unhealthy(`no-backup:${name}:${component}`, `there is no ${which} of ${name}'s ${component}`, next, name)];
   }
   const ageMs = nowMs - Date.parse(newest.startedAt);
   if (ageMs < -aheadMs) {
@@ -105,6 +107,15 @@ function ofFailures({ name, backups }: SurveyedTarget): StatusReason[] {
     const message = `backup ${id} ${failureText(level)}: a ${level} failed ${at}`;
     return (id === backups[0]?.id ? unhealthy : degraded)(`failed:${id}:${at}`, message, `lifeboat show ${id}`, name);
   });
+}
+
+/** The source lost something: what is from before it must not go, and somebody has to look at the disk. */
+function ofDamagedSource({ name, backups }: SurveyedTarget, component: string): StatusReason[] {
+  const newest = backups.find(({ components }) => components.includes(component));
+  const flaw = newest?.flaws.get(component);
+  if (newest === undefined || flaw === undefined) return [];
+  const message = `the newest backup of ${name}'s ${component}, ${newest.id}, is of a damaged source: ${flaw}`;
+  return [unhealthy(`damaged-source:${newest.id}:${component}`, message, `lifeboat show ${newest.id}`, name)];
 }
 
 function failureText(level: string): string {

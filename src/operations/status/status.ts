@@ -137,14 +137,14 @@ function targetOf(target: SurveyedTarget, { nowMs }: Survey, days: number): Stat
     newestProven: proof === undefined ? undefined : { id: proof.id, provenAt: proof.at },
     provenMoment: target.recovery,
     restoreTime: estimate(target),
-    moments: backups.map(({ id, startedAt, type, durationMs, components, standing }) => ({
+    moments: backups.map(({ id, startedAt, type, durationMs, components, standing, flaws }) => ({
       id,
       at: startedAt,
       type,
       durationMs,
       components,
       state: standing?.state,
-      isDamaged: standing?.failing,
+      isDamaged: standing?.failing === true || flaws.size > 0 ? true : standing?.failing,
     })),
     analytics: analyse(target, nowMs, days),
   };

@@ -5,6 +5,7 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import { readEvidence, type allEvidenceNames } from '../../repository/backups/evidence.ts';
 import { readNotes } from '../../repository/backups/notes.ts';
+import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
@@ -27,6 +28,8 @@ export interface SurveyedBackup {
   readonly storedBytes: number;
   /** Known of the newest ones. */
   readonly standing?: ProofState | undefined;
+  /** Of a damaged source: what is wrong with it, by component. */
+  readonly flaws: ReadonlyMap<string, string>;
 }
 
 export interface SurveyedProof {
@@ -114,7 +117,17 @@ function backupOf(manifest: Manifest, standing: ProofState | undefined): Surveye
     readBytes,
     storedBytes,
     standing,
+    flaws: flawsByComponent(manifest),
   };
+}
+
+function flawsByComponent(manifest: Manifest): Map<string, string> {
+  return new Map(
+    manifest.components.flatMap(({ kind }) => {
+      const flaw = flawOf(manifest, [kind]);
+      return flaw === undefined ? [] : [[componentOf(kind), flaw] as const];
+    }),
+  );
 }
 
 async function newestProof(
@@ -123,7 +136,7 @@ async function newestProof(
   proofStates: ReadonlyMap<string, ProofState | undefined>,
   evidence: EvidenceByBackup,
 ): Promise<SurveyedProof | undefined> {
-  for (const each of listed) {
+  for (const each of listed.filter(({ manifest }) => manifest !== undefined && flawOf(manifest) === undefined)) {
     const names = (evidence.get(each.id) ?? []).filter(({ level, result }) => level === 'drill' && result === 'ok');
     if (names.length === 0 || each.manifest === undefined) continue;
     const proven = (proofStates.get(each.id) ?? (await proofStateOf(repository, each, evidence.get(each.id) ?? [])))

@@ -5,9 +5,11 @@
 import { LifeboatError } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
 import { isBackupId, seemsToBe } from '../../repository/manifests/ids.ts';
+import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { ValidateRequest } from './request.ts';
+import { tellPassedOver } from '../choose-backup.ts';
 import { provenIn } from '../proof/state.ts';
 import type { DamageBook } from './damage.ts';
 import type { OpenBackup } from './objects.ts';
@@ -37,6 +39,10 @@ export async function chooseBackups(
   for (const each of listed) {
     const open = await openBackup(repository, each);
     if (open !== undefined) backups.push(open);
+    const flaw = open === undefined ? undefined : flawOf(open.manifest);
+    if (flaw !== undefined) {
+      emit({ type: 'warning', message: `backup ${each.id} can be no better than its damaged source: ${flaw}` });
+    }
   }
   if (backups.length === 0 && unchecked[0] !== undefined) {
     throw new LifeboatError(
@@ -82,9 +88,7 @@ async function named(
   const found = new Map<string, ListedManifest>();
   for (const id of ids) {
     const { backup, passedOver } = await repository.resolve(id, { target, isProven: provenIn(repository) });
-    for (const other of passedOver) {
-      emit({ type: 'warning', message: `newer backup ${other.id} does not count: ${other.reason ?? 'unknown'}` });
-    }
+    tellPassedOver(passedOver, emit);
     if (id !== backup.id) emit({ type: 'step', message: `${id} is ${backup.id}` });
     if (backup.trust === 'untrusted') {
       throw new LifeboatError('integrity', `backup ${backup.id} cannot be trusted: ${backup.reason ?? 'unknown'}`, {

@@ -39,6 +39,7 @@ const componentSchema = z.strictObject({
   readBytes: size,
   newBytes: size,
   storedBytes: size,
+  flaws: size.min(1).optional(),
   artifacts: z.array(artifactSchema),
 });
 

@@ -7,6 +7,7 @@ import { isDenied, type Storage } from '../../storage/storage.ts';
 import { everStored } from '../earlier-versions.ts';
 import { isBackupId, nearestIds, seemsToBe } from './ids.ts';
 import { listManifests, type ListedManifest, type ManifestHome } from './listing.ts';
+import { flawOf } from './flaws.ts';
 import { safetyTag } from '../retention/backups.ts';
 
 export interface ResolveOptions {
@@ -28,8 +29,9 @@ export interface ResolvedBackup {
 
 /**
  * Finds one backup. `latest…` counts sealed ones, and damaged ones, so that what is the newest is never passed over
- * because it is damaged (`latest:proven` is the newest that a drill has proven). It, an id and a prefix find backups
- * that are not sealed too, and the caller decides by `trust`. Throws LifeboatError `not_found` with the nearest ids,
+ * because it is damaged (`latest:proven` is the newest that a drill has proven). One of a damaged source is passed
+ * over, and told of. It, an id and a prefix find backups that are not sealed too, and the caller decides by `trust`.
+ * Throws LifeboatError `not_found` with the nearest ids,
  * `usage` for an ambiguous prefix, `key` when `latest` cannot be told without a key.
  */
 export async function resolveBackup(
@@ -65,7 +67,9 @@ async function resolveLatest(
       if (!seemsToBe(backup.id, target, kinds)) continue;
       if (found++ === back) return { backup, byFullId: false, passedOver };
     } else if (backup.trust !== 'sealed') passedOver.push(backup);
-    else if (isProven !== undefined && !(await isProven(backup))) continue;
+    else if (backup.manifest !== undefined && flawOf(backup.manifest, kinds) !== undefined) {
+      passedOver.push({ ...backup, reason: flawOf(backup.manifest, kinds) });
+    } else if (isProven !== undefined && !(await isProven(backup))) continue;
     else if (found++ === back) return { backup, byFullId: false, passedOver };
   }
   throw noneThatCounts(home, text, { target, kinds }, found, passedOver);
@@ -87,7 +91,7 @@ function noneThatCounts(
   const bad =
     passedOver.length === 0
       ? ''
-      : ` (${passedOver.length} that cannot be trusted: ${passedOver
+      : ` (${passedOver.length} that cannot be trusted, or whose source was damaged: ${passedOver
           .map(({ id }) => id)
           .slice(0, 3)
           .join(', ')})`;

@@ -114,7 +114,8 @@ function list(repository) {
       const sizes = artifactsOf(backup.manifest).reduce((sum, artifact) => sum + artifact.bytes, 0);
       print(
         `${id}  ${sizes} bytes  ${backup.manifest.components.map((each) => each.name).join(', ')}  ` +
-          (backup.doubt === undefined ? 'sealed' : `NOT TRUSTED: ${backup.doubt}`),
+          (backup.doubt === undefined ? 'sealed' : `NOT TRUSTED: ${backup.doubt}`) +
+          (isFlawed(backup.manifest) ? ', OF A DAMAGED SOURCE (facts.json tells)' : ''),
       );
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
@@ -157,6 +158,11 @@ function checkManifestShape(manifest, object) {
       }
     });
   }
+}
+
+/** Pages of the source were damaged, or tables could not be read. */
+function isFlawed({ components }) {
+  return components.some(({ flaws }) => flaws !== undefined);
 }
 
 function artifactsOf(manifest) {

@@ -30,16 +30,21 @@ export interface Anchor {
 /** Of the backups of `target` that have the component called `name`; oldest first. */
 export function anchorsOf(target: string, name: string, having: readonly Dated[]): Anchor[] {
   const newest = having.findLast(isCounting) ?? having.at(-1);
-  const proven = having.findLast((each) => each.proven && !each.failing);
+  // What came later from a damaged source is the newest there is, until a better one takes its place.
+  const flawed = having.slice(newest === undefined ? 0 : having.indexOf(newest) + 1).findLast((each) => each.flawed);
+  const proven = having.findLast((each) => each.proven && !each.failing && !each.flawed);
   return [
     ...(newest === undefined ? [] : [{ backup: newest, reason: `newest ${name} backup of ${target}` }]),
+    ...(flawed === undefined
+      ? []
+      : [{ backup: flawed, reason: `newest ${name} backup of ${target}, though of a damaged source` }]),
     ...(proven === undefined ? [] : [{ backup: proven, reason: `newest proven ${name} backup of ${target}` }]),
   ];
 }
 
 /** Whether it can stand in for others. */
-export function isCounting({ future, failing, tags }: Dated): boolean {
-  return !future && !failing && !tags.includes(safetyTag);
+export function isCounting({ future, failing, flawed, tags }: Dated): boolean {
+  return !future && !failing && !flawed && !tags.includes(safetyTag);
 }
 
 /** What people said of it, or may have said. */

@@ -21,6 +21,8 @@ export interface PolicyBackup {
   readonly proven: boolean;
   /** A check found it damaged. It then stands in for no other. */
   readonly failing: boolean;
+  /** It was recorded although its source was damaged. It stands in for no other either. */
+  readonly flawed: boolean;
   /** Its small size is intended. */
   readonly acknowledged: boolean;
 }

@@ -127,7 +127,7 @@ function note(keep: Map<string, string[]>, backups: readonly Dated[], reason: st
 }
 
 function verdict(
-  { id, components, failing }: Dated,
+  { id, components, failing, flawed }: Dated,
   kept: readonly string[],
   policy: RetentionByComponent | undefined,
 ): Verdict {
@@ -136,5 +136,9 @@ function verdict(
   const rules = names.map((name) =>
     policy === undefined ? '' : `${names.length > 1 ? `${name}: ` : ''}${rulesInWords(policy[name])}`,
   );
-  return { id, keep: false, reasons: [...(failing ? ['a check found it damaged'] : []), ...rules] };
+  return { id, keep: false, reasons: [...faultsOf(failing, flawed), ...rules] };
+}
+
+function faultsOf(failing: boolean, flawed: boolean): string[] {
+  return [...(failing ? ['a check found it damaged'] : []), ...(flawed ? ['its source was damaged'] : [])];
 }

@@ -15,6 +15,7 @@ export async function baseText(facts: BaseFacts): Promise<string> {
       ['WAL needed', `${facts.startLsn} to ${facts.stopLsn}, in segments of ${formatBytes(facts.walSegmentBytes)}`],
       ['taken (UTC)', `${shownTime(facts.startedAt)} to ${shownTime(facts.stoppedAt)}`],
       ['page checksums', facts.dataChecksums ? 'on, and checked' : 'off: damaged pages cannot be found'],
+      ...damagedLines(facts),
       ['superuser', facts.superuser],
       ...Object.entries(facts.outsideFiles).map(([setting, path]): [string, string] => [
         setting,
@@ -23,6 +24,19 @@ export async function baseText(facts: BaseFacts): Promise<string> {
     ]),
     await tablespacesTable(facts),
   ]);
+}
+
+/** A line for each damaged page that is known. */
+function damagedLines({ damagedPages }: BaseFacts): [string, string][] {
+  if (damagedPages === undefined) return [];
+  const { count, named } = damagedPages;
+  return [
+    ['DAMAGED PAGES', String(count)],
+    ...named.map(({ file, block }): [string, string] => [
+      '',
+      block === undefined ? `more in ${file}` : `${file} block ${block}`,
+    ]),
+  ];
 }
 
 async function tablespacesTable({ tablespaces }: BaseFacts): Promise<string> {

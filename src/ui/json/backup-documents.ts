@@ -5,6 +5,8 @@ import { standing } from './standing.ts';
 
 const facts = z.json().describe('what was recorded of the content; the shape depends on the kind');
 
+const flaws = z.int().describe('how many pages of the source are damaged, or tables not in the backup');
+
 const backup = z.discriminatedUnion('outcome', [
   document('backup', {
     outcome: z.literal('done'),
@@ -23,6 +25,7 @@ const backup = z.discriminatedUnion('outcome', [
         kind: text,
         serverVersion: text.optional(),
         durationMs,
+        flaws: flaws.optional(),
         summary: text.optional(),
         ...sizes,
       }),
@@ -65,6 +68,7 @@ const summary = z.strictObject({
     .enum(['authentic', 'unsigned', 'untrusted', 'unchecked'])
     .describe('whether a writer that is trusted made it'),
   warnings: z.int(),
+  flaw: text.optional().describe('of a damaged source: what is wrong with it; it is never latest'),
   hold: z.strictObject({ since: time, reason: text }).optional().describe('kept whatever the policy says'),
   standing: standing.optional(),
   ...sizes,
@@ -82,6 +86,7 @@ const shownComponent = z.strictObject({
   serverVersion: text.optional(),
   startedAt: time,
   finishedAt: time,
+  flaws: flaws.optional(),
   artifacts: z.array(z.strictObject({ name: text, mediaType: text, bytes: size, chunks: z.int() })),
   facts: facts.optional(),
   ...sizes,

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { LifeboatError } from '../../../lib/errors.ts';
 import { faultIn } from '../../../config/schema-words.ts';
+import { damagedPages } from './damaged-pages.ts';
 
 const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
 
@@ -19,8 +20,10 @@ const clusterFacts = z.strictObject({
   startedAt: z.string(),
   stoppedAt: z.string(),
   walSegmentBytes: z.number().int().positive(),
-  /** Pages bear checksums, and pg_basebackup has checked them. */
+  /** Pages bear checksums, and the server has checked them on the way. */
   dataChecksums: z.boolean(),
+  /** Pages whose checksum did not hold; they are in the backup as they are. Absent: none. */
+  damagedPages: damagedPages.optional(),
   /** The role that initdb made. */
   superuser: z.string(),
   /** Every transaction below had ended after the backup's stop; decimal, 64 bits. */

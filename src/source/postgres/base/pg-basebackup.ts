@@ -10,6 +10,7 @@ import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import type { ToolProcess } from '../../source.ts';
 import { libpqEnvironment } from '../server/libpq.ts';
 import { ArchiveWait } from './archive-wait.ts';
+import { damagedPagesOf, type DamagedPages } from './damaged-pages.ts';
 
 export interface BaseRun {
   readonly url: PostgresUrl;
@@ -39,9 +40,14 @@ const backupOptions = [
   '--label=lifeboat',
 ];
 
+/** A run whose end tells what the server found of the pages on its way: `pages` is whole once `done` resolves. */
+export interface BaseProcess extends ToolProcess {
+  readonly pages: () => DamagedPages | undefined;
+}
+
 /**
- * Resolves once it runs. `done` rejects with LifeboatError `integrity` naming files and blocks for damaged pages, else
- * `source`.
+ * Resolves once it runs. `done` rejects with LifeboatError `source`. Pages whose checksum does not hold are no failure:
+ * the server sends all and says it at the end, and what is whole is worth having.
  */
 export async function runBaseBackup({
   url,
@@ -52,9 +58,10 @@ export async function runBaseBackup({
   emit,
   signal,
   onSent,
-}: BaseRun): Promise<ToolProcess> {
+}: BaseRun): Promise<BaseProcess> {
   const late = new AbortController();
-  const badPages: string[] = [];
+  const said: string[] = [];
+  let pages: DamagedPages | undefined;
   const wait = new ArchiveWait({
     url,
     limitMs: archiveTimeoutMs,
@@ -70,7 +77,7 @@ export async function runBaseBackup({
     stdout: 'fd' in to ? to.fd : 'ignore',
     signal: AbortSignal.any([signal, late.signal]),
     onStderrLine: (line) => {
-      if (/checksum verification fail/.test(line)) badPages.push(line.replace(/^WARNING:\s+/, ''));
+      if (said.length < maxSaid) said.push(line);
       if (/waiting for (?:all )?required WAL segments to be archived/.test(line)) wait.begins();
     },
   }).catch((error: unknown) => {
@@ -83,7 +90,9 @@ export async function runBaseBackup({
     .then(
       () => {},
       (error: unknown) => {
-        throw error instanceof ToolError ? explain(error, badPages) : error;
+        if (!(error instanceof ToolError)) throw error;
+        if (!checksumError.test(error.stderr)) throw explain(error);
+        pages = damagedPagesOf(said);
       },
     )
     .finally(() => {
@@ -91,8 +100,16 @@ export async function runBaseBackup({
       remembered[Symbol.dispose]();
     });
   done.catch(() => {});
-  return { done };
+  return { done, pages: () => pages };
 }
+
+/**
+ * pg_basebackup's own words, not the server's, which may be in another language: it has received everything, and then
+ * the server's error ERRCODE_DATA_CORRUPTED (BaseBackup() in pg_basebackup.c).
+ */
+const checksumError = /^pg_basebackup: error: checksum error occurred$/m;
+/** Lines: the server names five pages of each file. */
+const maxSaid = 100_000;
 
 const advice: readonly (readonly [said: RegExp, hint: string])[] = [
   [
@@ -106,15 +123,7 @@ const advice: readonly (readonly [said: RegExp, hint: string])[] = [
   [/max_wal_senders|wal_level/, 'the server needs wal_level = replica and max_wal_senders of at least 2'],
 ];
 
-function explain(error: ToolError, badPages: readonly string[]): LifeboatError {
-  if (badPages.length > 0) {
-    const named = badPages.slice(0, 10).join('; ') + (badPages.length > 10 ? ` and ${badPages.length - 10} more` : '');
-    return new LifeboatError('integrity', `pages of the cluster are damaged: ${named}`, {
-      state: 'no backup was recorded',
-      hint: 'save what can be read by: lifeboat backup database; then look at the disk',
-      cause: error,
-    });
-  }
+function explain(error: ToolError): LifeboatError {
   return new LifeboatError('source', `cannot take a base backup: ${error.message}`, {
     hint: advice.find(([said]) => said.test(error.stderr))?.[1],
     retryable: true,

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { LifeboatError } from '../../../lib/errors.ts';
-import type { RunContext } from '../../../lib/events.ts';
+import type { EventSink, RunContext } from '../../../lib/events.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import {
   leftEarly,
@@ -18,7 +18,8 @@ import {
 import { baseArtifact } from './artifacts.ts';
 import { clusterBytes, majorProblems, readCluster, rightProblems, type Cluster } from './cluster-facts.ts';
 import type { ClusterFacts } from './facts.ts';
-import { runBaseBackup, type BaseRun } from './pg-basebackup.ts';
+import { runBaseBackup, type BaseProcess, type BaseRun } from './pg-basebackup.ts';
+import { tellDamagedPages } from './damaged-pages.ts';
 import { spoolTablespaces } from './spool.ts';
 import { withConnection } from '../server/connection.ts';
 import { findTools } from '../server/tools.ts';
@@ -60,8 +61,9 @@ class BaseSource implements Source {
   readonly #options: BaseSourceOptions;
   #before: Cluster | undefined;
   #toolVersion = '';
-  #ended: Promise<void> | undefined;
+  #running: BaseProcess | undefined;
   #signal: AbortSignal | undefined;
+  #emit: EventSink = () => {};
   #tablespaceBytes: ReadonlyMap<string, number> = new Map();
 
   constructor(options: BaseSourceOptions) {
@@ -83,6 +85,7 @@ class BaseSource implements Source {
   async *dump(context: RunContext): AsyncGenerator<Artifact, void, void> {
     const { signal, emit } = context;
     this.#signal = signal;
+    this.#emit = emit;
     const { before, expectedBytes } = await withConnection(this.#options.url, { signal }, async (connection) => ({
       before: await readCluster(connection),
       expectedBytes: await clusterBytes(connection),
@@ -125,8 +128,8 @@ class BaseSource implements Source {
 
   async facts(): Promise<ComponentFacts> {
     const before = this.#before;
-    if (before === undefined || this.#ended === undefined) throw leftEarly();
-    await this.#ended;
+    if (before === undefined || this.#running === undefined) throw leftEarly();
+    await this.#running.done;
     const after = await withConnection(this.#options.url, { signal: this.#signal }, readCluster);
     if (after.systemIdentifier !== before.systemIdentifier) {
       throw new LifeboatError('source', 'another cluster answers at that address since the base backup began', {
@@ -138,24 +141,28 @@ class BaseSource implements Source {
       ...each,
       bytes: this.#tablespaceBytes.get(each.oid) ?? 0,
     }));
+    const damagedPages = this.#running.pages();
     const facts: ClusterFacts = {
       ...cluster,
       tablespaces,
       toolVersion: this.#toolVersion,
       startedAt: before.now,
       stoppedAt: now,
+      ...(damagedPages === undefined ? {} : { damagedPages }),
     };
-    return { kind: 'base', facts };
+    if (damagedPages === undefined) return { kind: 'base', facts };
+    this.#emit({ type: 'warning', component: 'base', message: tellDamagedPages(damagedPages) });
+    return { kind: 'base', facts, flaws: damagedPages.count };
   }
 
-  async #run(file: string, run: Pick<BaseRun, 'to' | 'emit' | 'onSent'>, signal: AbortSignal): Promise<ToolProcess> {
+  async #run(file: string, run: Pick<BaseRun, 'to' | 'emit' | 'onSent'>, signal: AbortSignal): Promise<BaseProcess> {
     const { url, hangTimeoutMs, archiveTimeoutMs = 300_000, archiverCheckMs = 60_000 } = this.#options;
     // Before the wait is taken for a server that hangs.
     const limitMs = Math.min(archiveTimeoutMs, hangTimeoutMs / 2);
     const checkMs = Math.min(archiverCheckMs, Math.max(200, limitMs / 3));
     const times = { archiveTimeoutMs: limitMs, archiverCheckMs: checkMs };
     const running = await runBaseBackup({ url, file, ...run, ...times, signal });
-    this.#ended = running.done;
+    this.#running = running;
     return running;
   }
 }

@@ -143,7 +143,7 @@ async function* handOver(
   const files = [
     { name: baseArtifact, file: 'base.tar', mediaType: 'application/x-tar' },
     ...expected.map((oid) => ({ name: tablespaceArtifact(oid), file: `${oid}.tar`, mediaType: 'application/x-tar' })),
-    { name: manifestArtifact, file: 'backup_manifest', mediaType: 'application/json' },
+    { name: manifestArtifact, file: await manifestIn(folder), mediaType: 'application/json' },
   ];
   const reading: Promise<void>[] = [];
   for (const { name, file, mediaType } of files) {
@@ -159,6 +159,12 @@ async function* handOver(
   }
   // The folder must not go before the last of them has been read.
   await Promise.all(reading);
+}
+
+/** Where pages are damaged pg_basebackup leaves its manifest, whole, under the name that it has until then. */
+async function manifestIn(folder: string): Promise<string> {
+  const names = await readdir(folder);
+  return names.includes('backup_manifest') ? 'backup_manifest' : 'backup_manifest.tmp';
 }
 
 const pieceBytes = 1024 * 1024;

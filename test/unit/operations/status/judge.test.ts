@@ -32,6 +32,7 @@ function backup(ageMs: number, more: Partial<SurveyedBackup> = {}): SurveyedBack
     components: ['database'],
     readBytes: 1_000_000,
     storedBytes: 100_000,
+    flaws: new Map(),
     ...more,
   };
 }
@@ -188,6 +189,20 @@ describe('proof', () => {
     const at = (ms: number) => ({ id: 'b-26', at: ago(ms), restoreMs: 1, steps: [], readBytes: 1 });
     assert.deepEqual(names(survey({}, { proof: at(35 * 24 * hourMs) })), []);
     assert.deepEqual(names(survey({}, { proof: at(35 * 24 * hourMs + 1) })), ['degraded proof-old:main:b-26']);
+  });
+
+  test('a newest backup of a damaged source is told of, and counts for none', () => {
+    const [newest, ...others] = daily(8);
+    assert.ok(newest !== undefined);
+    const flawed = { ...newest, flaws: new Map([['database', 'the rows of 1 table are not in it']]) };
+    assert.deepEqual(names(survey({}, { backups: [flawed, ...others] }), { backupDelayMs: 20 * hourMs }), [
+      'unhealthy stale:main:database:b-26',
+      'unhealthy damaged-source:b-2:database',
+    ]);
+    assert.deepEqual(names(survey({}, { backups: [flawed] })), [
+      'unhealthy no-backup:main:database',
+      'unhealthy damaged-source:b-2:database',
+    ]);
   });
 
   test('a failed newest backup is worse than a failed older one', () => {

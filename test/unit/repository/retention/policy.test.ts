@@ -48,6 +48,7 @@ function backup(at: string, { only = ['database'], bytes = 1000, items, ...given
     unreadableNote: false,
     proven: false,
     failing: false,
+    flawed: false,
     acknowledged: false,
     ...given,
   };
@@ -299,6 +300,15 @@ test('never the newest proven, nor the only one; a damaged one stands in for no 
   ]);
   assert.deepEqual(gone(judge([backup('2000-01-01')], { days: 1 })), []);
   assert.deepEqual(gone(judge([backup('2000-01-01', { failing: true })], { days: 1 })), []);
+});
+
+test('one of a damaged source takes the place of none, and stays while it is the newest', () => {
+  const before = [backup('2026-01-01'), backup('2026-01-02', { proven: true }), backup('2026-01-03')];
+  const flawed = ['2026-01-04', '2026-01-05'].map((day) => backup(day, { flawed: true, proven: true }));
+  assert.deepEqual(gone(judge([...before, ...flawed], { keepLast: 2 })), ['2026-01-01', '2026-01-04']);
+  const after = [...before, ...flawed, backup('2026-01-06')];
+  assert.deepEqual(gone(judge(after, { keepLast: 1 })), ['2026-01-01', '2026-01-03', '2026-01-04', '2026-01-05']);
+  assert.deepEqual(gone(judge(flawed.slice(1), { keepLast: 1 })), []);
 });
 
 test("at most half of a target's go in one run, the oldest first; or as many as is said", () => {

@@ -18,6 +18,7 @@ function backup(day: number, given: Partial<PolicyBackup> = {}): PolicyBackup {
     unreadableNote: false,
     proven: false,
     failing: false,
+    flawed: false,
     acknowledged: false,
     ...given,
   };
