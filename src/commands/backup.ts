@@ -23,6 +23,7 @@ interface Flags {
   readonly compression?: CompressionSettings;
   readonly ifRunning: BackupRequest['ifRunning'];
   readonly yieldToDdl?: boolean;
+  readonly withoutRows?: string[];
   readonly timeout?: number;
   readonly maxSize?: number;
   readonly acceptNewSystem?: boolean;
@@ -42,6 +43,7 @@ export function declare(command: Command, session: Session): void {
         .default(backupDefaults.ifRunning, backupDefaults.ifRunning.action),
     )
     .option('--yield-to-ddl', 'begin anew whenever a session waits to change a table (ALTER TABLE, TRUNCATE, …)')
+    .option('--without-rows <table>', 'leave the rows of a table out that cannot be read; may be repeated', several)
     .option('--timeout <duration>', 'end the backup if it takes longer, such as 6h (default: no limit)', timeSpan(1000))
     .option('--max-size <size>', 'refuse a backup that would store more, such as 20GB', size)
     .option('--accept-new-system', "take this PostgreSQL although the target's was another cluster")
@@ -55,6 +57,7 @@ export function declare(command: Command, session: Session): void {
         tags: flags.tag,
         ifRunning: flags.ifRunning,
         yieldToDdl: flags.yieldToDdl,
+        withoutRows: flags.withoutRows,
         timeoutMs: flags.timeout,
         acceptNewSystem: flags.acceptNewSystem,
         dryRun: flags.dryRun,

@@ -40,15 +40,16 @@ export function chooseTarget({ config }: LoadedConfig, name: string | undefined)
 
 /**
  * Sources of the wanted components (all that are configured if none is named). Throws LifeboatError `usage` for one
- * that is not configured.
+ * that is not configured. `withoutRows`: tables whose rows are left out.
  */
 export async function sourcesOf(
   config: Config,
   target: TargetConfig,
   wanted: readonly ComponentName[],
+  { withoutRows }: { readonly withoutRows?: readonly string[] | undefined } = {},
 ): Promise<ComponentSource[]> {
   const makers: Record<ComponentName, (() => Promise<Source>) | undefined> = {
-    database: target.postgres === undefined ? undefined : () => postgres(config, target),
+    database: target.postgres === undefined ? undefined : () => postgres(config, target, withoutRows),
     redis: target.redis === undefined ? undefined : () => redis(config, target),
     files: target.files === undefined ? undefined : () => files(config, target),
     // Whoever names it wants it; among all components it is where the configuration says so.
@@ -78,10 +79,14 @@ export async function sourcesOf(
   );
 }
 
-async function postgres(config: Config, { postgres: options }: TargetConfig): Promise<Source> {
+async function postgres(
+  config: Config,
+  { postgres: options }: TargetConfig,
+  withoutRows: readonly string[] | undefined,
+): Promise<Source> {
   const { postgresSource } = await import('../source/postgres/dump/source.ts');
   const { jobs, hangTimeoutMs } = config;
-  return postgresSource({ ...(options as NonNullable<typeof options>), jobs, hangTimeoutMs });
+  return postgresSource({ ...(options as NonNullable<typeof options>), withoutRows, jobs, hangTimeoutMs });
 }
 
 async function base(config: Config, { postgres: options }: TargetConfig): Promise<Source> {

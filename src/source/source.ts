@@ -121,6 +121,8 @@ export interface Source {
    * what went wrong if the dump or a body failed.
    */
   facts(): Promise<ComponentFacts>;
+  /** Why a dump failed, where the source can tell more once it is over; else the same error. Does not throw. */
+  explain?(error: unknown, context: RunContext): Promise<unknown>;
 }
 
 /** The source let go of what it held, since others waited for it: all of the dump is void, and may be begun anew. */

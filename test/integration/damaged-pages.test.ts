@@ -6,11 +6,13 @@ import assert from 'node:assert/strict';
 import { closeSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { LifeboatError } from '../../src/lib/errors.ts';
 import type { LifeboatEvent, RunContext } from '../../src/lib/events.ts';
 import { backupOperation } from '../../src/operations/backup/backup.ts';
 import { chooseForEmergency } from '../../src/operations/emergency/newest-whole.ts';
 import { list } from '../../src/operations/list/list.ts';
 import { withRepository } from '../../src/operations/open-repository.ts';
+import { restoreOperation } from '../../src/operations/restore/restore.ts';
 import { exitCodeOfResult, perform } from '../../src/operations/perform.ts';
 import type { PitrResult } from '../../src/operations/pitr/request.ts';
 import { status } from '../../src/operations/status/status.ts';
@@ -141,4 +143,60 @@ test('where there is no other it is taken, but never without a word', async () =
   } finally {
     renameSync(`${cluster.home}/aside`, manifest);
   }
+});
+
+test('a dump that comes upon it names the table, and how the others are had', async () => {
+  await assert.rejects(take({ components: ['database'] }), (error) => {
+    assert.ok(error instanceof LifeboatError);
+    assert.equal(error.exitCode, 14);
+    assert.match(error.message, /^cannot read table \S*bad\S* of database postgres: .*block 2/);
+    assert.match(error.hint ?? '', /lifeboat backup database --without-rows 'postgres\.public\.bad'/);
+    return true;
+  });
+});
+
+test('without the rows of that table it is backed up, marked, and restored but for what needs them', async () => {
+  const said: string[] = [];
+  const result = await take({ components: ['database'], withoutRows: ['public.bad'] }, listening(said));
+  assert.equal(exitCodeOfResult(result), 3);
+  assert.equal(result.components[0]?.flaws, 1);
+  assert.match(said.join(), /^database postgres: the rows of \S*bad\S* are left out; the backup is marked$/);
+  const { server, loaded } = cluster;
+  const confirm = async (): Promise<void> => {};
+  const restore = async (id: string, toDatabase: string): Promise<{ readonly code: number; readonly id: string }> => {
+    const options = { id, only: ['database'] as const, postgres: { toDatabase }, safetyBackup: false };
+    const request = restoreOperation.complete(options, { cwd: cluster.home, confirm });
+    const restored = await perform(restoreOperation, loaded, request, listening(said));
+    assert.ok(restored.outcome === 'done');
+    return { code: exitCodeOfResult(restored), id: restored.id };
+  };
+  assert.deepEqual(await restore(result.id, 'back'), { code: 3, id: result.id });
+  assert.deepEqual(
+    await server.query('back', 'SELECT (SELECT count(*) FROM bad) AS bad, (SELECT sum(bad_n) FROM child) AS child'),
+    [{ bad: '0', child: '45' }],
+  );
+  assert.match(said.join('\n'), /table \S*bad\S* comes back empty/);
+  assert.match(said.join('\n'), /foreign key child child_bad_n_fkey is not restored/);
+  // The one from before is whole, and the latest.
+  assert.deepEqual(await restore('latest', 'before'), { code: 3, id: wholeDump });
+  assert.deepEqual(await server.query('before', 'SELECT count(*) FROM bad'), [{ count: '5000' }]);
+  for (const name of ['back', 'before']) await server.query('postgres', `DROP DATABASE ${name}`);
+});
+
+test('a table that is not there is not left out in silence', async () => {
+  await assert.rejects(
+    take({ components: ['database'], withoutRows: ['public.bad', 'public.other'] }),
+    (error) => error instanceof LifeboatError && error.exitCode === 2 && /public\.other/.test(error.message),
+  );
+});
+
+test('where an index is damaged it is named, and the rows are not given up', async () => {
+  await cluster.server.query('postgres', 'CREATE TABLE found (n int PRIMARY KEY); INSERT INTO found VALUES (1)');
+  await overwrite('found_pkey', 0);
+  await assert.rejects(take({ components: ['database'], withoutRows: ['public.bad'] }), (error) => {
+    assert.ok(error instanceof LifeboatError);
+    assert.match(error.message, /^cannot read index \S*found_pkey\S* of table \S*found\S* of database postgres/);
+    assert.match(error.hint ?? '', /REINDEX INDEX \S*found_pkey/);
+    return true;
+  });
 });

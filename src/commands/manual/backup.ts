@@ -21,7 +21,10 @@ export const manual: Manual = {
     'A base backup of a cluster with damaged pages (a checksum that does not hold) is stored all the same, with them ' +
       'as they are: the run ends with 3 and names file and block, and the backup is marked. It is never latest, ' +
       'counts for no rule of retention and no age, and recoveries start from it only where no other will do; status ' +
-      'is not well until there is a better one. Look at the disk, and hold the backups from before.',
+      'is not well until there is a better one. Look at the disk, and hold the backups from before. A dump of a ' +
+      'database ends with 14 at such a page and names the table; with --without-rows it takes all but the rows of ' +
+      'that table, and is marked in the same way. What is restored from it has the table empty, and no foreign key ' +
+      'to it. Rows are never read past damage (zero_damaged_pages).',
     'Each component is of a moment of its own, the database of one transaction snapshot; the components of one ' +
       'backup are not a common snapshot.',
     'Tables are counted and hashed for later comparison. A query does that, unless it could run functions of ' +
@@ -66,7 +69,7 @@ export const manual: Manual = {
     source:
       'a server cannot be reached or refuses, a dump failed or hung, --timeout was exceeded, or archived log that ' +
       'a base backup needs did not come',
-    integrity: 'what was stored is not what was read',
+    integrity: 'a table cannot be read, since a page of it is damaged, or what was stored is not what was read',
     space: 'no room in the repository or the temporary folder, or over --max-size',
     tool: 'pg_dump or pg_basebackup is missing, or too old for the server',
   },

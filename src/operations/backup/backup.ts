@@ -85,11 +85,16 @@ async function planBackup(loaded: LoadedConfig, request: BackupRequest, context:
 
 async function componentsOf(loaded: LoadedConfig, request: BackupRequest): Promise<ComponentSource[]> {
   const target = chooseTarget(loaded, request.target);
+  if (request.withoutRows !== undefined && target.postgres === undefined) {
+    throw new LifeboatError('usage', `target ${target.name} has no database to leave rows out of`, {
+      state: 'no backup was made',
+    });
+  }
   const postgres = target.postgres && {
     ...target.postgres,
     yieldToDdl: request.yieldToDdl ?? target.postgres.yieldToDdl,
   };
-  return sourcesOf(loaded.config, { ...target, postgres }, request.components);
+  return sourcesOf(loaded.config, { ...target, postgres }, request.components, request);
 }
 
 function planned({ loaded, target, type, components, infos }: BackupPlan): BackupResult {

@@ -32,7 +32,12 @@ export async function dumpComponents(
   for (const [at, component] of components.entries()) {
     await dumps.start(async () => {
       const inner = { ...context, signal: dumps.signal };
-      dumped[at] = await dumpOne(component, writer, streams, versions.get(component.name), inner);
+      dumped[at] = await dumpOne(component, writer, streams, versions.get(component.name), inner).catch(
+        async (error: unknown) => {
+          const { source } = component;
+          throw source.explain === undefined ? error : await source.explain(error, context);
+        },
+      );
     });
   }
   await dumps.drain();

@@ -15,6 +15,8 @@ export interface BackupRequest {
   readonly ifRunning: { readonly action: 'fail' | 'skip' } | { readonly action: 'wait'; readonly waitMs: number };
   /** Begin anew whenever somebody waits to change a table of the database; default: as the configuration says. */
   readonly yieldToDdl?: boolean | undefined;
+  /** Tables of the databases whose rows are left out: schema.table, or database.schema.table. */
+  readonly withoutRows?: readonly string[] | undefined;
   /** For the whole backup; undefined: none. */
   readonly timeoutMs?: number | undefined;
   /** From now on this target's PostgreSQL is another cluster. */

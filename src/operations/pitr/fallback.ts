@@ -7,6 +7,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { formatDuration } from '../../lib/time.ts';
+import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { Manifest, ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { postgresFacts, type PostgresFacts } from '../../source/postgres/facts/facts.ts';
@@ -55,7 +56,9 @@ export async function fallBack(work: FallbackWork, context: RunContext): Promise
   if (moment.kind !== 'time' && moment.kind !== 'latest') throw why;
   const momentUs = moment.kind === 'time' ? moment.atUs : BigInt(at.getTime()) * 1000n;
   refuseTablesIntoLive(request, why);
-  const found = await newestBefore(repository, why.target, momentUs);
+  const newest = (isFlawed: boolean): ReturnType<typeof newestBefore> =>
+    newestBefore(repository, why.target, momentUs, isFlawed);
+  const found = (await newest(false)) ?? (await newest(true));
   if (found === undefined) {
     throw new LifeboatError('window', `${why.message}, and no logical backup from before that moment`, {
       state: 'nothing was changed',
@@ -71,6 +74,10 @@ export async function fallBack(work: FallbackWork, context: RunContext): Promise
       `${why.message}: the newest logical backup before that moment takes its place, ${plan.id} of ${found.at}; ` +
       `what was written in the ${formatDuration(plan.lostMs)} after it is lost`,
   });
+  const flaw = flawOf({ components: [found.component] });
+  if (flaw !== undefined) {
+    context.emit({ type: 'warning', message: `backup ${plan.id} is of a damaged source: ${flaw}` });
+  }
   if (request.check || request.dryRun) return { ...plan, outcome: 'fallback-planned', warnings: [] };
   await work.ask(replaces, plan.target, context);
   const made = await carryOut(work, found, plan.others ?? [], context);
@@ -184,15 +191,16 @@ function nextSteps(dataDir: string, { url, pid, programs }: NewCluster): string[
   ];
 }
 
-/** The snapshot of every database in it must be from before the moment. */
+/** The snapshot of every database in it must be from before the moment. `isFlawed`: of a damaged source. */
 async function newestBefore(
   repository: Repository,
   target: string | undefined,
   momentUs: bigint,
+  isFlawed: boolean,
 ): Promise<LogicalBackup | undefined> {
   let best: LogicalBackup | undefined;
   for await (const { manifest, component } of logicalBackups(repository, target)) {
-    if (parseTime(component.startedAt) > momentUs) continue;
+    if (parseTime(component.startedAt) > momentUs || (component.flaws !== undefined) !== isFlawed) continue;
     if (best !== undefined && parseTime(component.finishedAt) < parseTime(best.at)) continue;
     const facts = factsOf(postgresFacts, await readComponentFacts(repository, manifest), component, manifest.id);
     const snapshots = facts.databases.map(({ snapshot }) => snapshot.takenAt).toSorted();

@@ -69,7 +69,7 @@ export function lacksOwnLog(id: string, { timeline, walSegmentBytes }: BaseFacts
   return `${id} ${lacksLog}: ${lacking} is ${run.damage === undefined ? 'missing' : 'damaged'}`;
 }
 
-/** Id of the newest logical backup that was complete by then. */
+/** Id of the newest logical backup that was complete by then, and is of no damaged source. */
 async function logicalBefore(
   repository: Repository,
   target: string | undefined,
@@ -77,6 +77,7 @@ async function logicalBefore(
 ): Promise<string | undefined> {
   let best: { readonly id: string; readonly at: string } | undefined;
   for await (const { manifest, component } of logicalBackups(repository, target)) {
+    if (component.flaws !== undefined) continue;
     if (parseTime(component.finishedAt) <= atUs && (best === undefined || component.finishedAt > best.at)) {
       best = { id: manifest.id, at: component.finishedAt };
     }

@@ -81,8 +81,9 @@ function rolesText({ globals }: PostgresFacts): string {
 }
 
 /** What a restore treats in its own way. */
-function specialRows({ name, publications, subscriptions }: DatabaseFacts): [string, string][] {
+function specialRows({ name, publications, subscriptions, withoutRows = [] }: DatabaseFacts): [string, string][] {
   return [
+    ...withoutRows.map((table): [string, string] => [`ROWS NOT BACKED UP in ${name}`, `${table.schema}.${table.name}`]),
     [`publications of ${name}`, firstOf(publications, namesShown)],
     [`subscriptions of ${name}`, firstOf(subscriptions, namesShown)],
   ];

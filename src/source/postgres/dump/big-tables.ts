@@ -16,6 +16,8 @@ export interface DumpParts {
   readonly data: string;
   /** Biggest first. */
   readonly tables: readonly BigTable[];
+  /** Nothing of their rows is dumped. */
+  readonly leftOut: readonly { readonly schema: string; readonly name: string }[];
   /** Bytes on disk of what goes into `data`. */
   readonly restBytes: number;
 }
@@ -28,7 +30,12 @@ const maxBigTables = 1000;
  * the next backup finds the same one again. `prefix`: '' or '0001-'. Names that are not valid UTF-8 (possible
  * in SQL_ASCII databases) cannot be given on a command line: those tables stay in the rest.
  */
-export function planParts(relations: readonly Relation[], bigTableBytes: number, prefix: string): DumpParts {
+export function planParts(
+  relations: readonly Relation[],
+  bigTableBytes: number,
+  prefix: string,
+  leftOut: DumpParts['leftOut'] = [],
+): DumpParts {
   const tables = relations.filter(({ kind }) => kind === 'r');
   const big = tables
     .filter(({ bytes, schema, name }) => bytes > bigTableBytes && isSpeakable(schema, name))
@@ -47,6 +54,7 @@ export function planParts(relations: readonly Relation[], bigTableBytes: number,
     schema: `${prefix}schema.dump`,
     data: `${prefix}data.dump`,
     tables: parts,
+    leftOut,
     restBytes: sum(tables) - sum(parts),
   };
 }

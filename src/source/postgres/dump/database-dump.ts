@@ -16,6 +16,8 @@ export interface DatabaseDump {
   readonly artifacts: AsyncIterable<Artifact>;
   /** Settles when every artifact's program has ended, the facts are read and nothing is held any more. */
   readonly facts: Promise<DatabaseFacts>;
+  /** Tables whose rows are not in it. */
+  readonly leftOut: readonly { readonly schema: string; readonly name: string }[];
   /** Ends programs and sessions; `facts` rejects with the reason. Resolves when they are gone. */
   abandon(reason: Error): Promise<void>;
 }
@@ -30,6 +32,7 @@ export async function openDatabaseDump(options: DatabaseDumpOptions, context: Ru
   return {
     artifacts: artifactsOf(pipes, signal),
     facts,
+    leftOut: held.parts.leftOut,
     abandon: async (reason) => {
       stop.abort(reason);
       await facts.catch(() => {});
@@ -58,6 +61,7 @@ async function finish(held: Gathered, options: DatabaseDumpOptions, context: Run
       },
       artifacts: { schema: parts.schema, data: parts.data, tables: big },
       ...rows.value,
+      ...leftOutOf(parts),
       ...trustedBy(options),
       ...tellUncounted(relations, rows.value.tables, options.database, context),
     };
@@ -65,6 +69,10 @@ async function finish(held: Gathered, options: DatabaseDumpOptions, context: Run
     await held.close();
     context.emit({ type: 'snapshot-end', component: 'postgres', database: options.database, snapshot: snapshot.name });
   }
+}
+
+function leftOutOf({ leftOut }: Gathered['parts']): Pick<DatabaseFacts, 'withoutRows'> {
+  return leftOut.length === 0 ? {} : { withoutRows: leftOut.map(({ schema, name }) => ({ schema, name })) };
 }
 
 function trustedBy({ trustedExtensions = [] }: DatabaseDumpOptions): Pick<DatabaseFacts, 'trustedExtensions'> {

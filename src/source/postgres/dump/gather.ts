@@ -20,10 +20,12 @@ import { type LockWatch, type Waiter, openLockWatch } from './lock-watch.ts';
 import { type DumpContext, isLockTimeout, pipeCommands } from './pg-dump.ts';
 import { readOwnedSequences } from './owned-sequences.ts';
 import { type Snapshot, holdSnapshot } from './snapshot.ts';
+import { withoutRows } from './without-rows.ts';
 
 /** What is held. Aborting `stop` ends all of it; `close` waits for that, whatever the reason. */
 export interface Gathered {
   readonly snapshot: Snapshot;
+  /** Without those of `parts.leftOut`. */
   readonly relations: readonly Relation[];
   readonly catalog: CatalogFacts;
   readonly parts: DumpParts;
@@ -111,8 +113,9 @@ class Attempt {
     const snapshot = (this.#snapshot = await holdSnapshot(url, { database, ...limits }));
     const { connection } = snapshot;
     connection.lost.addEventListener('abort', () => this.#stop.abort(connection.lost.reason), { once: true });
-    const relations = await listRelations(connection, this.#options.trustedExtensions);
-    const parts = planParts(relations, bigTableBytes, prefix);
+    const all = await listRelations(connection, this.#options.trustedExtensions);
+    const { kept: relations, leftOut } = withoutRows(all, database, this.#options.withoutRows ?? []);
+    const parts = planParts(relations, bigTableBytes, prefix, leftOut);
     await this.#startPipes(parts, relations, snapshot);
     const catalog = await readCatalogFacts(connection);
     const counting = (this.#counting = await this.#openCounting(relations, snapshot));

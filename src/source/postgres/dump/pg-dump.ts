@@ -75,7 +75,8 @@ function tableArguments(tables: readonly BigTable[], sequences: readonly OwnedSe
 }
 
 function restOf(parts: DumpParts): DumpCommand {
-  const args = ['--section=data', ...parts.tables.map((table) => `--exclude-table-data=${nameOf(table)}`)];
+  const excluded = [...parts.tables, ...parts.leftOut].map((table) => `--exclude-table-data=${nameOf(table)}`);
+  const args = ['--section=data', ...excluded];
   return { artifact: parts.data, args, bytes: parts.restBytes };
 }
 

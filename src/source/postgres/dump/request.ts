@@ -15,6 +15,8 @@ export interface DatabaseDumpOptions {
   readonly trustedExtensions?: readonly string[] | undefined;
   /** Let everybody through who wants to change a table, at any time; default false. */
   readonly yieldToDdl?: boolean | undefined;
+  /** Tables whose rows are left out: schema.table, or database.schema.table. */
+  readonly withoutRows?: readonly string[] | undefined;
   /** How long a pg_dump may take to begin; default ten minutes. */
   readonly hangTimeoutMs?: number | undefined;
   /** Streams side by side. */

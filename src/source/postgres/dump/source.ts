@@ -14,7 +14,10 @@ import { bareNamesProblem, findBareNames } from './bare-names.ts';
 import { chooseDatabases, leftOutText } from './choose-databases.ts';
 import { probeServer } from './probe.ts';
 import { readSystemId } from '../server/control.ts';
+import { quoteQualified } from '../server/quote.ts';
 import { type PostgresTools, findTools } from '../server/tools.ts';
+import { explainUnreadable } from './unreadable.ts';
+import { namesFor } from './without-rows.ts';
 
 export interface PostgresSourceOptions {
   readonly url: PostgresUrl;
@@ -30,6 +33,8 @@ export interface PostgresSourceOptions {
   readonly trustedExtensions?: readonly string[] | undefined;
   /** Begin anew whenever somebody wants to change a table; default false. */
   readonly yieldToDdl?: boolean | undefined;
+  /** Tables whose rows are left out: schema.table (of each database), or database.schema.table. */
+  readonly withoutRows?: readonly string[] | undefined;
   /** How long a pg_dump may take to begin; default ten minutes. */
   readonly hangTimeoutMs?: number | undefined;
   /** Folder of the client programs; default: found by the server's version. */
@@ -48,6 +53,9 @@ class PostgresSource implements Source {
   readonly #options: PostgresSourceOptions;
   readonly #dumps: DatabaseDump[] = [];
   #server: ServerFacts | undefined;
+  #databases: readonly string[] = [];
+  /** All that the tables without their rows may be called by. */
+  readonly #leftOut = new Set<string>();
   #complete = false;
 
   constructor(options: PostgresSourceOptions) {
@@ -62,6 +70,7 @@ class PostgresSource implements Source {
     try {
       const { tools, databases, server, globals } = await this.#begin(context);
       this.#server = server;
+      this.#databases = databases;
       if (globals !== undefined) {
         yield { name: 'globals.sql', mediaType: 'application/sql', body: { from: 'stream', stream: once(globals) } };
       }
@@ -73,8 +82,10 @@ class PostgresSource implements Source {
           context,
         );
         this.#dumps.push(dump);
+        this.#tellLeftOut(database, dump, context);
         yield* dump.artifacts;
       }
+      this.#refuseUnknown();
       this.#complete = true;
     } finally {
       if (!this.#complete) await Promise.all(this.#dumps.map((dump) => dump.abandon(leftEarly())));
@@ -89,7 +100,29 @@ class PostgresSource implements Source {
       throw error;
     });
     const facts: PostgresFacts = { ...this.#server, databases };
-    return { kind: 'postgres', facts };
+    const flaws = this.#dumps.reduce((sum, { leftOut }) => sum + leftOut.length, 0);
+    return { kind: 'postgres', facts, ...(flaws === 0 ? {} : { flaws }) };
+  }
+
+  async explain(error: unknown, { signal }: RunContext): Promise<unknown> {
+    return explainUnreadable(error, this.#options.url, this.#databases, signal);
+  }
+
+  #tellLeftOut(database: string, { leftOut }: DatabaseDump, { emit }: RunContext): void {
+    for (const table of leftOut) {
+      namesFor(table, database).forEach((name) => this.#leftOut.add(name));
+      const message = `the rows of ${quoteQualified(table.schema, table.name)} are left out; the backup is marked`;
+      emit({ type: 'warning', component: 'postgres', message: `database ${database}: ${message}` });
+    }
+  }
+
+  #refuseUnknown(): void {
+    const unknown = (this.#options.withoutRows ?? []).find((name) => !this.#leftOut.has(name));
+    if (unknown === undefined) return;
+    throw new LifeboatError('usage', `no table to leave out is called "${unknown}"`, {
+      state: 'no backup was recorded',
+      hint: 'it is schema.table, or database.schema.table; of a partitioned table name the partitions',
+    });
   }
 
   /** What no restore brings back; doctor tells of what lifeboat's own does, too. */

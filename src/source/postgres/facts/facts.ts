@@ -67,6 +67,11 @@ const databaseFacts = z.strictObject({
   trustedExtensions: z.array(z.string()).min(1).optional(),
   /** Relations (nearly always materialized views) that were not counted: that could have run code of their owner's. */
   uncounted: z.array(z.strictObject({ schema: z.string(), name: z.string() })).optional(),
+  /** Tables whose rows are not in the backup, since the operator left them out. */
+  withoutRows: z
+    .array(z.strictObject({ schema: z.string(), name: z.string() }))
+    .min(1)
+    .optional(),
   largeObjects: z.strictObject({
     count: z.string().regex(/^\d+$/),
     bytes: z.string().regex(/^\d+$/),

@@ -29,6 +29,8 @@ export interface TablesToCompare {
   /** By keyOf(); in neither of the lists. */
   readonly uncountedBefore: ReadonlySet<string>;
   readonly uncountedNow: ReadonlySet<string>;
+  /** They are in the backup without rows; also in neither list. */
+  readonly withoutRows: ReadonlySet<string>;
   readonly moving: MovingRows;
   /** Without rows: which tables there are. */
   readonly schemaOnly: boolean;
@@ -86,7 +88,7 @@ function compareTable(
 function compareTogether(all: TablesToCompare): Mismatch[] {
   const { expected, found, moving, schemaOnly, notes } = all;
   if (schemaOnly) return [];
-  const unknown = [...all.uncountedBefore, ...all.uncountedNow].map((what) => moving.get(what));
+  const unknown = [...all.uncountedBefore, ...all.uncountedNow, ...all.withoutRows].map((what) => moving.get(what));
   const roots = new Set(moving.values()).difference(new Set(unknown));
   return [...roots].flatMap((root): Mismatch[] => {
     const within = (table: TableFacts): boolean => moving.get(keyOf(table)) === root;
@@ -140,8 +142,8 @@ function compareUncounted(
   return [...uncountedBefore].filter((what) => !found.has(what) && !uncountedNow.has(what)).map(missing);
 }
 
-function findExtra({ expected, found, uncountedBefore }: TablesToCompare): Mismatch[] {
-  const known = new Set([...expected.map(keyOf), ...uncountedBefore]);
+function findExtra({ expected, found, uncountedBefore, withoutRows }: TablesToCompare): Mismatch[] {
+  const known = new Set([...expected.map(keyOf), ...uncountedBefore, ...withoutRows]);
   return found
     .filter((have) => have.kind === 'r' && !known.has(keyOf(have)))
     .map((have) => ({ what: keyOf(have), kind: 'extra', expected: 'nothing', found: 'a table' }));

@@ -20,6 +20,7 @@ import {
 } from './schema.ts';
 import type { TocEntry } from '../archive/format.ts';
 import { readToc } from './toc.ts';
+import { withoutTies } from './missing-rows.ts';
 import { chooseEntries } from './select-entries.ts';
 import type { Selection } from './table-patterns.ts';
 import { helpedNote, tryAgain } from './second-try.ts';
@@ -58,9 +59,18 @@ export async function planFill(
   const archive = { file, folder, toc };
   if (patterns === undefined) {
     const streams = schemaOnly ? [] : all;
-    return { archive, streams, schemaOnly, only: undefined, notes: [], searchPath: searchPathOf(facts) };
+    const plan = { archive, streams, schemaOnly, only: undefined, notes: [], searchPath: searchPathOf(facts) };
+    return untied(plan, facts);
   }
-  return planChosen({ reader, facts, archive, all, schemaOnly }, chooseEntries(toc, patterns));
+  const plan = await planChosen({ reader, facts, archive, all, schemaOnly }, chooseEntries(toc, patterns));
+  return untied(plan, facts);
+}
+
+/** Without what needs rows that are not in the backup. */
+function untied(plan: FillPlan, { withoutRows = [] }: DatabaseFacts): FillPlan {
+  if (withoutRows.length === 0 || plan.schemaOnly) return plan;
+  const { ids, notes } = withoutTies(plan.archive.toc, withoutRows, plan.archive.chosen);
+  return { ...plan, archive: { ...plan.archive, chosen: new Set(ids) }, notes: [...plan.notes, ...notes] };
 }
 
 interface Chosen {

@@ -68,10 +68,14 @@ export async function verifyDatabase(request: VerifyRequest, context: RunContext
             : recorded.get(keyOf(table))?.method,
     });
     const notes: string[] = [];
-    const uncountedBefore = new Set((facts.uncounted ?? []).filter((table) => only?.(table) ?? true).map(keyOf));
+    const within = (tables: DatabaseFacts['uncounted'] = []): string[] =>
+      tables.filter((table) => only?.(table) ?? true).map(keyOf);
+    const uncountedBefore = new Set(within(facts.uncounted));
+    const withoutRows = new Set(within(facts.withoutRows));
     const mismatches = compareTables({
       expected,
       uncountedBefore,
+      withoutRows,
       found,
       uncountedNow: uncounted,
       moving,
