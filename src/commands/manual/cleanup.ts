@@ -8,7 +8,8 @@ export const manual: Manual = {
       'them back until the grace time (trashHours, one day) has passed; then they are deleted for good, with the ' +
       'packs and the write-ahead log that no backup needs any more.',
     'Always kept are backups on hold, the newest and the newest proven backup of each target, and what a running ' +
-      'command reads. It stops by itself where the newest backup has collapsed to less than half of its usual size ' +
+      'command reads. A backup of a damaged source stands in for no other, and is kept itself as long as it is the ' +
+      'newest. It stops by itself where the newest backup has collapsed to less than half of its usual size ' +
       '(--acknowledge says that this is intended), or where more would go than --max-delete allows.',
     'Only what lifeboat has moved to trash itself, by a record that is signed, leaves it. What lies there without ' +
       'one (moved by an older version, by an intruder, or, without encryption, by a host whose key trustedKeys does ' +

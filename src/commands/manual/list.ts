@@ -5,7 +5,8 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 export const manual: Manual = {
   description: [
     'Prints a line for each backup, oldest first: when it was taken, its components, what was read, what was new and ' +
-      'what was stored, how far it has been proven (stored, checked, decoded, proven), and what is not as usual. ' +
+      'what was stored, how far it has been proven (stored, checked, decoded, proven), and what is not as usual ' +
+      '(OF A DAMAGED SOURCE: see lifeboat-backup(1)). ' +
       'Every target is listed unless --target names one.',
     'Only manifests, notes and evidence are read, and nothing is ' +
       'changed. No server is asked. It works without a key; ' +

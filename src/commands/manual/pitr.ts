@@ -5,7 +5,8 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 export const manual: Manual = {
   description: [
     'Recovers a PostgreSQL cluster to a recovery target: a time, an LSN, a transaction, a restore point, or the end ' +
-      'of the archived log. It chooses the newest base backup before the target and the timeline, and looks whether ' +
+      'of the archived log. It chooses the newest base backup before the target and the timeline (one of a ' +
+      'cluster with damaged pages only where no other will do, with a warning), and looks whether ' +
       'the log is there without a gap; what cannot be recovered is refused, with the nearest moments that can.',
     'Then the base backup is placed in --data-dir, and a server of its own, which nobody else can connect to, ' +
       'replays the log. ' +
