@@ -19,9 +19,13 @@ export function judgeTarget(target: SurveyedTarget, nowMs: number, limits: Limit
 }
 
 /** Backups of the same kind that the newest is held against. */
-const trendOver = 10;
+const trendOver = 20;
 /** Fewer say nothing. */
 const trendFrom = 4;
+/** So many show whether sizes are steady. */
+const steadyFrom = 10;
+/** Less is no matter, whatever its share. */
+const muchBytes = 100_000_000;
 /** A clock may be so far ahead. */
 const aheadMs = 600_000;
 /** A backup by hand shortly before the moment counts; so does one that is still at work. */
@@ -141,25 +145,53 @@ function ofTrend({ name, backups, isSizeAcknowledged }: SurveyedTarget): StatusR
   if (newest === undefined) return [];
   const like = older.filter((each) => isLike(each, newest)).slice(0, trendOver);
   if (like.length < trendFrom) return [];
-  const { id, readBytes, durationMs } = newest;
-  const usualBytes = median(like.map((each) => each.readBytes));
-  const usualMs = median(like.map((each) => each.durationMs));
-  const size = formatBytes(usualBytes);
-  const holds = `backup ${id} holds ${formatBytes(readBytes)}`;
-  const suspect = (what: string, message: string): StatusReason =>
-    degraded(`${what}:${id}`, message, `lifeboat show ${id}`, name);
+  const { id, durationMs } = newest;
   const reasons: StatusReason[] = [];
-  if (readBytes < usualBytes / 2 && !isSizeAcknowledged) {
-    reasons.push(suspect('size', `${holds}; the last ${like.length} held ${size}`));
-  }
-  if (readBytes > usualBytes * 2 && readBytes - usualBytes > 100_000_000) {
-    reasons.push(suspect('size', `${holds}, more than twice the usual ${size}`));
-  }
-  if (durationMs > usualMs * 2 && durationMs - usualMs > 120_000) {
+  const suspect = (what: string, message: string): void =>
+    void reasons.push(degraded(`${what}:${id}`, message, `lifeboat show ${id}`, name));
+  const size = sizeProblem(newest, like, isSizeAcknowledged);
+  if (size !== undefined) suspect('size', size);
+  const times = trendOf(like.map((each) => each.durationMs));
+  if (durationMs > times.usual * 2 && durationMs - times.usual > 120_000 && isFar(durationMs, times)) {
     const took = `backup ${id} took ${formatDuration(durationMs)}`;
-    reasons.push(suspect('duration', `${took}; the last ${like.length} took ${formatDuration(usualMs)}`));
+    suspect('duration', `${took}; the last ${like.length} took ${formatDuration(times.usual)}`);
   }
   return reasons;
+}
+
+function sizeProblem(
+  { id, readBytes }: SurveyedBackup,
+  like: readonly SurveyedBackup[],
+  isSmallMeant: boolean,
+): string | undefined {
+  const sizes = trendOf(like.map((each) => each.readBytes));
+  const { usual } = sizes;
+  const size = formatBytes(usual);
+  const holds = `backup ${id} holds ${formatBytes(readBytes)}`;
+  if (readBytes < usual / 2) return isSmallMeant ? undefined : `${holds}; the last ${like.length} held ${size}`;
+  const changeBytes = Math.abs(readBytes - usual);
+  if (changeBytes <= muchBytes || !isFar(readBytes, sizes)) return undefined;
+  if (readBytes > usual * 2) return `${holds}, more than twice the usual ${size}`;
+  // Where sizes hardly differ a smaller change tells.
+  const isSteady = like.length >= steadyFrom && changeBytes > usual / 5;
+  if (!isSteady || (readBytes < usual && isSmallMeant)) return undefined;
+  return `${holds}, unlike the last ${like.length}, which held about ${size}`;
+}
+
+interface Trend {
+  /** The median. */
+  readonly usual: number;
+  /** What a standard deviation would be, by the median of deviations, which single odd values do not move. */
+  readonly spread: number;
+}
+
+function trendOf(values: readonly number[]): Trend {
+  const usual = median(values);
+  return { usual, spread: 1.4826 * median(values.map((each) => Math.abs(each - usual))) };
+}
+
+function isFar(value: number, { usual, spread }: Trend): boolean {
+  return Math.abs(value - usual) > 6 * spread;
 }
 
 function isLike(a: SurveyedBackup, b: SurveyedBackup): boolean {

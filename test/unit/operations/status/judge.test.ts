@@ -239,6 +239,20 @@ describe('trend', () => {
     assert.deepEqual(names(survey({}, newest({ readBytes: 90_000_000 }))), []);
     assert.deepEqual(names(survey({}, newest({ readBytes: 900_000_000 }))), ['degraded size:b-1']);
   });
+
+  test('what differs from night to night must be far off; where nothing does, a fifth tells', () => {
+    const nights = (...of: Partial<SurveyedBackup>[]): Survey =>
+      survey({}, { backups: of.map((more, n) => backup(hourMs + n * 24 * hourMs, more)) });
+    const restless = Array.from({ length: 12 }, (_, n) => ({ durationMs: n % 2 === 0 ? 60_000 : 600_000 }));
+    assert.deepEqual(names(nights({ durationMs: 1_000_000 }, ...restless)), []);
+    assert.deepEqual(names(nights({ durationMs: 9_000_000 }, ...restless)), ['degraded duration:b-1']);
+    const steady = Array.from({ length: 12 }, () => ({ readBytes: 1e9 }));
+    assert.deepEqual(names(nights({ readBytes: 1.19e9 }, ...steady)), []);
+    for (const readBytes of [1.21e9, 0.79e9]) {
+      assert.deepEqual(names(nights({ readBytes }, ...steady)), ['degraded size:b-1']);
+    }
+    assert.deepEqual(names(nights({ readBytes: 1.21e9 }, ...steady.slice(4))), [], 'eight do not show it');
+  });
 });
 
 describe('storage', () => {
