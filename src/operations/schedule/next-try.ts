@@ -14,7 +14,7 @@ export interface TriedSlot extends KnownSlot {
 
 export interface Tries {
   readonly now: SlotChoice['runs'];
-  /** When the earliest of the others is to be tried, milliseconds since 1970; undefined: none is. */
+  /** When the next one is to be tried, before which none after it is: milliseconds since 1970; undefined: none is. */
   readonly againMs: number | undefined;
 }
 
@@ -26,11 +26,9 @@ export function triesOf(
   nowMs: number,
 ): Tries {
   const timed = runs.map((run) => ({ run, atMs: momentOfTry(run, known, pausesMs, nowMs) }));
-  const later = timed.flatMap(({ atMs }) => (atMs !== undefined && atMs > nowMs ? [atMs] : []));
-  return {
-    now: timed.filter(({ atMs }) => atMs !== undefined && atMs <= nowMs).map(({ run }) => run),
-    againMs: later.length === 0 ? undefined : Math.min(...later),
-  };
+  const later = timed.findIndex(({ atMs }) => atMs !== undefined && atMs > nowMs);
+  const before = later === -1 ? timed : timed.slice(0, later);
+  return { now: before.filter(({ atMs }) => atMs !== undefined).map(({ run }) => run), againMs: timed[later]?.atMs };
 }
 
 /** How long is waited after so many attempts. */

@@ -42,7 +42,10 @@ export class SlotRunner {
     this.#context = context;
   }
 
-  /** All that were chosen. Rejects with the first error, once the others have run, too; when it is aborted at once. */
+  /**
+   * All that were chosen. Rejects with the first error, once the others have run, too; at once where one is to be tried
+   * again.
+   */
   async run({ runs, skips, newestMs }: SlotChoice): Promise<RanSlots> {
     const slots: RanSlot[] = [];
     let failure: Error | undefined;
@@ -50,7 +53,9 @@ export class SlotRunner {
     for (const each of runs) {
       last = await this.#runSlot(each, slots);
       failure ??= last.error;
-      if (this.#context.signal.aborted) break;
+      // A later one that is done would settle it, and nobody would try it again.
+      const isLeft = last.outcome === 'aborted' || slots.at(-1)?.isFinal === false;
+      if (this.#context.signal.aborted || isLeft) break;
     }
     if (failure !== undefined) throw failure;
     if (last !== undefined) {

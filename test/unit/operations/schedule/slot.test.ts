@@ -172,6 +172,30 @@ test('failed attempts are repeated, recorded, and end; what they said is sealed'
   );
 });
 
+test('with missed "all" none overtakes one before it that is to be tried again, and all are done', async () => {
+  const loaded = await host('in-order', 'state-19', { missed: 'all', attempts: 3 });
+  await run(loaded, counting(), noon - 1);
+  const away = new LifeboatError('source', 'the server is away', { retryable: true });
+  const watched = async (prepared: PreparedRun, nowMs: number, pauseMs = 0): Promise<string[]> => {
+    const ended: string[] = [];
+    const watch = {
+      begun: () => {},
+      ended: ({ due, outcome }: { due: string; outcome: string }) => ended.push(`${due.slice(11, 16)} ${outcome}`),
+      again: () => {},
+    };
+    const times = { now: () => nowMs, pausesMs: [pauseMs] };
+    const schedule = chooseSchedule(loaded, 'hourly');
+    await runDueSlots(loaded, { schedule, prepared, times, watch }, context).catch(() => {});
+    return ended;
+  };
+  const failing = counting((count) => (count === 1 ? away : undefined));
+  assert.deepEqual(await watched(failing, noon + hourMs), ['12:00 failed']);
+  assert.deepEqual(await watched(failing, noon + hourMs + 1000, hourMs), [], 'its pause is not over');
+  const interrupted = counting(() => new AbortedError('SIGTERM'));
+  assert.deepEqual(await watched(interrupted, noon + hourMs + 2000), ['12:00 aborted']);
+  assert.deepEqual(await watched(failing, noon + hourMs + 3000), ['12:00 done', '13:00 done']);
+});
+
 test('a backup names its slot: without its record nothing is done twice', async () => {
   const loaded = await host('crash', 'state-6');
   const prepared = await prepareRun(chooseSchedule(loaded, 'hourly'));
