@@ -19,15 +19,15 @@ export const manual: Manual = {
     'status --notify (for cron), a schedule of the type status, and the daemon tell what status finds: ' +
       'status.KIND.raised when it is new and status.KIND.cleared when it is no more, where KIND is the first word of ' +
       'its name, such as storage, unproven, wal-gap or slot; status.failed where the repository cannot be looked at. ' +
-      'What status calls unhealthy is critical. A channel that fails is a reason of status itself, and is told on the ' +
-      'others.',
+      'What status calls unhealthy is critical. A channel that fails is a reason of status itself, and is told ' +
+      'on the others.',
     'notifications.escalation names who is told where nobody acts on an incident: after so many minutes without ' +
       'lifeboat acknowledge KEY (notify list shows the keys). In quietHours warnings wait, and what is critical does ' +
       'not; a channel with digestMinutes gets what has gathered as one message.',
     'Types of channels: webhook (JSON; signed as Standard Webhooks 1.1 has it, if there is a secret; or any document ' +
       'of your own), slack, discord, teams, telegram, ntfy, pagerduty, email, ping (checks such as those of ' +
-      'healthchecks.io: URL/start, URL, URL/EXITCODE) and command (reads the same JSON on standard input). The keys of ' +
-      'each stand in lifeboat.config(5). Mail goes by TLS, with a certificate that is valid, unless tls is "none".',
+      'healthchecks.io: URL/start, URL, URL/EXITCODE) and command (reads the same JSON on standard input). The keys ' +
+      'of each stand in lifeboat.config(5). Mail goes by TLS, with a certificate that is valid, unless tls is "none".',
     'test sends two marked messages by each channel, now, whatever routes and quiet hours say; a ' +
       'ping goes to URL/log.',
   ],

@@ -1,7 +1,7 @@
 /**
  * A check that wants to be called, such as those of healthchecks.io (https://healthchecks.io/docs/http_api/):
- * URL/start, URL after a good run, URL/<exit code> after a bad one, each with the run's id, the last two with the end of
- * its log.
+ * URL/start, URL after a good run, URL/<exit code> after a bad one, each with the run's id, the last two with the end
+ * of its log.
  */
 import type { ChannelOf } from '../../../config/config.ts';
 import type { Notice } from '../notice.ts';
