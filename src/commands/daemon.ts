@@ -82,7 +82,10 @@ async function run(session: Session, flags: DaemonFlags): Promise<void> {
     address &&
     (await listen(
       address,
-      daemonAnswers(() => daemon.facts()),
+      daemonAnswers(
+        () => daemon.facts(),
+        async () => daemon.channels(),
+      ),
     ));
   await daemon.run();
 }

@@ -57,7 +57,8 @@ function configure(schedules: readonly object[]): void {
   const files = (name: string): object => ({ files: { paths: [join(bench.folder, name)] } });
   const main = { postgres: { url: server.url(), databases: ['postgres'], base: {} }, ...files('files') };
   const targets = { main, bare: files('files'), broken: files('missing') };
-  const document = { targets, schedules, monitoring: { storageBudgetGb: 0.000_001 } };
+  const notifications = { channels: { nobody: { type: 'webhook', url: 'http://127.0.0.1:9/' } } };
+  const document = { targets, schedules, notifications, monitoring: { storageBudgetGb: 0.000_001 } };
   writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify(document));
 }
 

@@ -9,6 +9,8 @@ import { messageOf } from '../../lib/errors.ts';
 import type { EventSink } from '../../lib/events.ts';
 import { formatDuration } from '../../lib/time.ts';
 import { counted } from '../../lib/units.ts';
+import { channelFamilies } from '../metrics/channel-families.ts';
+import type { Family } from '../metrics/family.ts';
 import { Agenda } from './agenda.ts';
 import { clockChange, now, type Now } from './clock.ts';
 import { Crew } from './crew.ts';
@@ -114,6 +116,11 @@ export class Daemon {
       ended: this.#crew.ended,
       isConfigCurrent: this.#isConfigCurrent,
     };
+  }
+
+  /** Metrics of the notification channels; likewise. */
+  async channels(): Promise<Family[]> {
+    return channelFamilies(this.#config.loaded.config);
   }
 
   #accept(config: DaemonConfig): void {

@@ -83,7 +83,9 @@ async function survey(loaded: LoadedConfig, context: WorkerContext): Promise<Rep
   const { metrics } = loaded.config;
   const seen = await look(loaded, context, { notify: true });
   const warn = (error: unknown): void => context.emit({ type: 'warning', message: messageOf(error) });
-  if (areWanted(metrics)) await giveOut(metrics, lookFamilies(seen, metrics.service, Date.now()), context, warn);
+  if (areWanted(metrics)) {
+    await giveOut(metrics, await lookFamilies(seen, loaded.config, Date.now()), context, warn);
+  }
   if (seen.facts === undefined) throw seen.failure ?? new Error('the repository was not seen');
   return seen.facts;
 }

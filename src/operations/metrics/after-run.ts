@@ -26,7 +26,7 @@ export async function tellMetrics(loaded: LoadedConfig, context: RunContext): Pr
     const signal = AbortSignal.any([context.signal, AbortSignal.timeout(lookMs)]);
     const seen = await look(loaded, { ...context, signal });
     if (seen.failure !== undefined) warn(seen.failure);
-    await giveOut(metrics, lookFamilies(seen, metrics.service, Date.now()), context, warn);
+    await giveOut(metrics, await lookFamilies(seen, loaded.config, Date.now()), context, warn);
   } catch (error) {
     if (!context.signal.aborted) warn(error);
   }

@@ -1,10 +1,12 @@
 /** One look at the repository for its metrics: a look that failed is shown as that, never as what was seen before. */
+import type { Config } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { programVersion } from '../../lib/version.ts';
 import { statusDefaults } from '../status/request.ts';
 import { status } from '../status/status.ts';
+import { channelFamilies } from './channel-families.ts';
 import { repositoryFamilies } from './families.ts';
 import { factsOf, type RepositoryFacts } from './facts.ts';
 import { gauge, sample, type Family } from './family.ts';
@@ -39,15 +41,16 @@ function notSeen({ code, message, hint }: LifeboatError): LifeboatError {
   return new LifeboatError(code, `the repository cannot be looked at: ${message}`, { hint });
 }
 
-/** Its metrics as of now. */
-export function lookFamilies({ atMs, tookMs, facts }: Look, service: string, nowMs: number): Family[] {
+/** Its metrics, and those of the notification channels, as of now. */
+export async function lookFamilies({ atMs, tookMs, facts }: Look, config: Config, nowMs: number): Promise<Family[]> {
   return [
     ...programFamilies(),
     ...answerFamilies(facts === undefined ? undefined : atMs, facts !== undefined, nowMs),
     gauge('lifeboat_repository_look_duration_seconds', 'How long the look at the repository took.', [
       { value: tookMs / 1000 },
     ]),
-    ...(facts === undefined ? [] : repositoryFamilies(facts, service, nowMs)),
+    ...(await channelFamilies(config)),
+    ...(facts === undefined ? [] : repositoryFamilies(facts, config.metrics.service, nowMs)),
   ];
 }
 

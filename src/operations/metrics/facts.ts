@@ -19,6 +19,7 @@ export interface TargetFacts {
   readonly name: string;
   readonly components: readonly {
     readonly name: string;
+    /** What is known to be damaged, or is of a damaged source, is none. */
     readonly backups: number;
     /** When the newest backup was taken, and the newest that a drill has proven. */
     readonly newestMs: number | undefined;
@@ -82,9 +83,9 @@ function ofTarget({ name, components, moments, newestProven, restoreTime, analyt
   return {
     name,
     components: components.map((component) => {
-      const own = moments.filter((each) => each.components.includes(component.name));
-      const proven = own.find(({ state, isDamaged }) => state === 'proven' && isDamaged !== true);
-      return { name: component.name, backups: own.length, newestMs: at(component.takenAt), provenMs: at(proven?.at) };
+      const own = moments.filter((each) => each.components.includes(component.name) && each.isDamaged !== true);
+      const proven = own.find(({ state }) => state === 'proven');
+      return { name: component.name, backups: own.length, newestMs: at(own[0]?.at), provenMs: at(proven?.at) };
     }),
     newest: types.flatMap((type) => {
       const newest = moments.find((each) => each.type === type);

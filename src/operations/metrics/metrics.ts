@@ -30,7 +30,7 @@ export async function metrics(
 ): Promise<MetricsResult> {
   const seen = await look(loaded, context);
   if (seen.failure !== undefined) context.emit({ type: 'warning', message: seen.failure.message });
-  const families = lookFamilies(seen, loaded.config.metrics.service, Date.now());
+  const families = await lookFamilies(seen, loaded.config, Date.now());
   const told: string[] = [];
   if (textfile !== undefined) {
     await writeTextfile(textfile, families);

@@ -7,6 +7,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { listen, type Answers, type ListenAddress } from '../../lib/loopback-server.ts';
 import { answerFamilies, look, lookFamilies, programFamilies, type Look } from './collect.ts';
+import { channelFamilies } from './channel-families.ts';
 import { exposition } from './exposition.ts';
 
 export interface ServeMetrics {
@@ -27,13 +28,13 @@ export async function serveMetrics(
 ): Promise<void> {
   let last: Look | undefined;
   let answered: { readonly look: Look; readonly steadyMs: number } | undefined;
-  const { service } = loaded.config.metrics;
   const text = async (): Promise<string> => {
     const nowMs = Date.now();
     if (last === undefined) return exposition(programFamilies());
     const isFresh = answered !== undefined && performance.now() - answered.steadyMs <= staleAfter(everyMs, last);
-    if (last.facts !== undefined && isFresh) return exposition(lookFamilies(last, service, nowMs));
-    return exposition([...programFamilies(), ...answerFamilies(answered?.look.atMs, false, nowMs)]);
+    if (last.facts !== undefined && isFresh) return exposition(await lookFamilies(last, loaded.config, nowMs));
+    const channels = await channelFamilies(loaded.config);
+    return exposition([...programFamilies(), ...answerFamilies(answered?.look.atMs, false, nowMs), ...channels]);
   };
   const answers: Answers = {
     '/healthz': () => ({ status: 200, body: 'ok\n' }),

@@ -51,7 +51,10 @@ const well: DaemonFacts = {
 };
 
 const answer = async (address: ListenAddress, facts: () => DaemonFacts): Promise<AsyncDisposable> =>
-  listen(address, daemonAnswers(facts));
+  listen(
+    address,
+    daemonAnswers(facts, async () => []),
+  );
 const textOf = async (facts: DaemonFacts): Promise<string> => exposition(daemonFamilies(facts, nowMs));
 
 interface Answer {
