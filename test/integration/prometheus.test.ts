@@ -92,7 +92,7 @@ async function beginArchiving(): Promise<void> {
   shipper.begin(await loadConfig({ cwd: bench.folder, env: bench.env }), row?.['v'] ?? '');
 }
 
-test('the rules and their own tests hold; every alert has a situation that raises it, and one that does not', async () => {
+test('the rules and their tests hold; every alert has a situation that raises it, and one that ends it', async () => {
   await promtool(['check', 'config', 'prometheus.yml'], '', examples);
   await promtool(['test', 'rules', 'alerts.test.yml'], '', examples);
   const text = read('alerts.test.yml');

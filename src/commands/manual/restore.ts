@@ -8,8 +8,8 @@ export const manual: Manual = {
       'where, what it would replace, and whether that is allowed. Only then is anything written, and each part is ' +
       'compared with what the backup recorded: row counts and fingerprints of tables, digests of keys, checksums of ' +
       'files.',
-    'latest is the newest backup of the target. One of a damaged source (pages of a cluster that are damaged, rows of ' +
-      'a table that could not be read) is passed over with a warning; by its id it is restored, also with a ' +
+    'latest is the newest backup of the target. One of a damaged source (pages of a cluster that are damaged, rows ' +
+      'of a table that could not be read) is passed over with a warning; by its id it is restored, also with a ' +
       'warning: such a table comes back empty, and foreign keys to it are left out.',
     'By default nothing that is live is touched: databases get a new name, and files a new folder. Where the ' +
       'configured database or folder does not exist, it is restored under its own name. All of Redis goes ' +

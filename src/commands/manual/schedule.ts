@@ -44,8 +44,8 @@ export const manual: Manual = {
       'own service manager. Each begins with a line that says which configuration it is written from; what does not ' +
       'is never touched, and keeps its name. Called again it brings all up to date, and takes out schedules that are ' +
       'gone or switched off; --remove takes out all of this configuration. --root puts them into another system, ' +
-      'such as an image, where nothing is started. print and install tell which settings stand in the environment only, ' +
-      'since what calls later has none of it: they belong into the configuration, or into a file (--env-file).',
+      'such as an image, where nothing is started. print and install tell which settings stand in the environment ' +
+      'only, since what calls later has none of it: they belong into the configuration, or into a file (--env-file).',
     'What is run so is published in the repository, and lifeboat status on any host that has its key tells which ' +
       'moment of which schedule never came to a good end: one is degraded, two in a row are unhealthy, also where ' +
       'the host that should run it is gone. publish does so for all schedules of the configuration at once, and ' +
