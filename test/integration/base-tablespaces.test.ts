@@ -167,6 +167,7 @@ test('tables in two tablespaces come back in other places, row by row; nothing t
     'base.tar',
     ...facts.tablespaces.map(({ oid }) => `tablespace-${oid}.tar`),
     'backup_manifest',
+    'configuration.json',
   ]);
 
   await server.psql(
@@ -303,5 +304,6 @@ test('a damaged page in a tablespace is named; all tars and the list of files ar
   assert.equal(page?.block, 3);
   // By way of the link, or where it leads.
   assert.ok(page.file.endsWith(path.replace(/^pg_tblspc\/\d+/, '')), page.file);
-  assert.equal(artifacts?.length, 4);
+  // Beside the tars: the list of files, and the server's configuration.
+  assert.equal(artifacts?.length, 1 + facts.tablespaces.length + 2);
 });

@@ -5,8 +5,9 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 export const manual: Manual = {
   description: [
     'Checks what backups and restores rest on, side by side: client programs and their versions, reach and rights on ' +
-      'each server, whether the log is archived, the repository (a trial object is written, read and deleted), the ' +
-      'key, clocks, space, the state and temporary folders. Each check says what to do if it fails.',
+      'each server, whether the log is archived, whether base backups get the configuration files, the ' +
+      'repository (a trial object is written, read and deleted), the key, clocks, space, the state and temporary ' +
+      'folders. Each check says what to do if it fails.',
     'Nothing is changed but trial files and the trial object, which are removed. Each check has a time limit, so a ' +
       'server that hangs does not keep the others from being looked at.',
   ],

@@ -16,6 +16,10 @@ export const manual: Manual = {
     'The live cluster is never recovered in place. --dry-run plans and --check also opens every segment, and both ' +
       'write nothing. A recovery that fails removes what it placed; where damage was found the folder is kept, but ' +
       'no server starts from it unasked.',
+    'The configuration files that the server had come with the base backup, wherever they lay, and stand in ' +
+      '--data-dir as a set that works there: what lay outside is below configuration/, and lines that lead to the ' +
+      'old place are commented out behind "#lifeboat:". What is not on this host (folders of sockets, ' +
+      'certificates, addresses) is set otherwise in postgresql.auto.conf, and named in a warning.',
     'Without a base backup the newest logical backup before the moment takes its place; the plan says what is lost.',
   ],
   examples: [

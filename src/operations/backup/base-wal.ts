@@ -12,7 +12,7 @@ import type { OpenedWal } from '../../repository/wal/stored.ts';
 import { listWal, openWal } from '../../repository/wal/archive.ts';
 import { formatLsn, parseLsn } from '../../source/postgres/wal/lsn.ts';
 import { segmentName } from '../../source/postgres/wal/file-name.ts';
-import type { ArtifactReader } from '../../source/source.ts';
+import type { ArtifactInfo, ArtifactReader } from '../../source/source.ts';
 import { baseArtifact, manifestArtifact } from '../../source/postgres/base/artifacts.ts';
 import type { BaseFacts } from '../../source/postgres/base/facts.ts';
 import { NotFoundError } from '../../storage/storage.ts';
@@ -85,8 +85,8 @@ const tailBytes = 16 * 1024;
 
 /** From the end of backup_manifest: an artifact of its own, or the end of the tar. */
 async function readWalRange(reader: ArtifactReader): Promise<Pick<BaseFacts, 'timeline' | 'startLsn' | 'stopLsn'>> {
-  const { name: artifact, bytes } = reader.artifacts.find(({ name }) => name === manifestArtifact) ??
-    reader.artifacts[0] ?? { name: baseArtifact, bytes: 0 };
+  const named = (wanted: string): ArtifactInfo | undefined => reader.artifacts.find(({ name }) => name === wanted);
+  const { name: artifact, bytes } = named(manifestArtifact) ?? named(baseArtifact) ?? { name: baseArtifact, bytes: 0 };
   const parts: Uint8Array[] = [];
   for await (const part of reader.open(artifact, { start: Math.max(0, bytes - tailBytes), end: bytes })) {
     parts.push(Buffer.from(part));

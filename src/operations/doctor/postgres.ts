@@ -17,6 +17,7 @@ import {
   type DataFolder,
 } from './check.ts';
 import { clockDifference, judgeClock } from './clock.ts';
+import { checkConfiguration } from './configuration.ts';
 import { judgeArchiving } from './archiving.ts';
 import type { DoctorCheck } from './request.ts';
 
@@ -41,6 +42,10 @@ export async function checkPostgres(
       return met === undefined
         ? []
         : judgeArchiving(`${name} archiving`, await askArchiver(config.url, { signal }), config, met.major);
+    }),
+    attempt(`${name} configuration`, context, async (limit) => {
+      const met = await contact.catch(() => undefined);
+      return met === undefined ? [] : checkConfiguration(`${name} configuration`, config, limit);
     }),
     attempt(`${name} tools`, context, async () =>
       checkTools(

@@ -60,7 +60,7 @@ export async function withRecovered<T>(
     });
     const tablespaces = placeTablespaces(facts, dataDir);
     await record.step(`${restoreStep} base backup`, () =>
-      restoreBase({ reader, dataDir, tablespaces, owner }, context),
+      restoreBase({ reader, dataDir, tablespaces, owner, isKept: false }, context),
     );
     record.compared.push("every file of the cluster with PostgreSQL's own manifest");
     await using wal = await serveWal({

@@ -72,7 +72,7 @@ export async function carryOut(
   const isThrowaway = options.places === undefined;
   const step = (message: string): void => context.emit({ type: 'step', component: 'base', message });
   step(`restoring base backup ${plan.manifest.id} (${formatBytes(plan.shown.baseBytes)}) to ${dataDir}`);
-  await restoreFiles(repository, plan, places, context);
+  await restoreFiles(options, places, context);
   await using wal = await serveWal({
     repository,
     inventory: plan.inventory,
@@ -108,8 +108,7 @@ export async function carryOut(
 }
 
 async function restoreFiles(
-  repository: Repository,
-  { manifest, component }: PitrPlan,
+  { repository, plan: { manifest, component }, places }: RecoverOptions,
   { dataDir, tablespaces, owner }: RecoveryPlaces,
   context: RunContext,
 ): Promise<void> {
@@ -120,7 +119,7 @@ async function restoreFiles(
     trustChecksums: true,
   });
   const startedAt = performance.now();
-  await restoreBase({ reader, dataDir, tablespaces, owner }, context);
+  await restoreBase({ reader, dataDir, tablespaces, owner, isKept: places !== undefined }, context);
   const seconds = (performance.now() - startedAt) / 1000;
   context.emit({ type: 'timing', component: 'base', name: 'restore of the base backup', seconds });
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { addState } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { makeOwned } from '../../lib/owned-files.ts';
+import { configurationArtifact } from '../../source/postgres/base/artifacts.ts';
 import type { RecoveringServer } from '../../source/postgres/cluster/recovery.ts';
 import { carryOut, DamagedCluster, type Recovered, type RecoverOptions } from './carry-out.ts';
 import { claimFolders, makeServerFolder, throwawayPlacesIn, type RecoveryPlaces } from './folders.ts';
@@ -106,13 +107,7 @@ function keptState(dataDir: string): string {
   );
 }
 
-function nextSteps(
-  action: PitrAction,
-  dataDir: string,
-  { pid, url }: RecoveringServer,
-  { place, facts }: PitrPlan,
-): string[] {
-  const outside = Object.values(facts.outsideFiles);
+function nextSteps(action: PitrAction, dataDir: string, { pid, url }: RecoveringServer, plan: PitrPlan): string[] {
   if (action === 'pause') {
     return [
       `look at it: psql '${url.reveal().replaceAll("'", '%27')}'`,
@@ -127,10 +122,23 @@ function nextSteps(
           `end it before you start it by its own configuration: kill -INT ${pid}`,
         ]
       : []),
-    ...(outside.length === 0 ? [] : [`its configuration lay outside of the data directory: ${outside.join(', ')}`]),
-    `start it: ${shellWord(join(place.programs, 'pg_ctl'))} -D ${shellWord(dataDir)} start`,
+    ...configurationSteps(dataDir, plan),
+    `start it: ${shellWord(join(plan.place.programs, 'pg_ctl'))} -D ${shellWord(dataDir)} start`,
     'it does not archive (archive_mode = off in postgresql.auto.conf, so that it cannot disturb the archive of ' +
       'the old one): ALTER SYSTEM RESET archive_mode and restart once it takes over; then push the .history file of ' +
       'its new timeline in pg_wal (lifeboat wal push), and lifeboat backup base',
+  ];
+}
+
+function configurationSteps(dataDir: string, { component, facts }: PitrPlan): string[] {
+  const outside = Object.values(facts.outsideFiles);
+  if (outside.length === 0) return [];
+  const lay = `its configuration lay outside of the data directory (${outside.join(', ')})`;
+  if (component.artifacts.some(({ name }) => name === configurationArtifact)) {
+    return [`${lay} and stands in ${dataDir} now; what does not work there is behind "#lifeboat:" in it`];
+  }
+  return [
+    `${lay}, and is not in this backup: put it there; without it only the server's own user may connect, by ` +
+      'settings that are the least',
   ];
 }

@@ -19,8 +19,9 @@ export async function baseText(facts: BaseFacts): Promise<string> {
       ['superuser', facts.superuser],
       ...Object.entries(facts.outsideFiles).map(([setting, path]): [string, string] => [
         setting,
-        `${path} (outside of the data directory: not backed up)`,
+        `${path} (outside of the data directory${facts.configuration === undefined ? ': not backed up' : ''})`,
       ]),
+      ...configurationLines(facts),
     ]),
     await tablespacesTable(facts),
   ]);
@@ -37,6 +38,12 @@ function damagedLines({ damagedPages }: BaseFacts): [string, string][] {
       block === undefined ? `more in ${file}` : `${file} block ${block}`,
     ]),
   ];
+}
+
+function configurationLines({ configuration }: BaseFacts): [string, string][] {
+  if (configuration === undefined) return [];
+  const { files, lacks } = configuration;
+  return [['configuration', `${files} files`], ...lacks.map((each): [string, string] => ['not backed up', each])];
 }
 
 async function tablespacesTable({ tablespaces }: BaseFacts): Promise<string> {

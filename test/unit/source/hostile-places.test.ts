@@ -118,7 +118,10 @@ test('a base backup', async () => {
     chownSync(made, intruder.uid, intruder.gid);
     renameSync(made, dataDir);
     // It ends as no whole one, after all files are written.
-    await restoreBase({ reader: readerOf({ 'base.tar': tar }), dataDir, tablespaces: [], owner: intruder }, quiet());
+    await restoreBase(
+      { reader: readerOf({ 'base.tar': tar }), dataDir, tablespaces: [], owner: intruder, isKept: true },
+      quiet(),
+    );
   });
 });
 

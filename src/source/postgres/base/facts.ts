@@ -30,8 +30,10 @@ const clusterFacts = z.strictObject({
   oldestXid: z.string().regex(/^\d+$/),
   /** A server that replays this WAL needs no smaller values: max_connections and the like. */
   minima: z.record(z.string(), z.string()),
-  /** Configuration files outside of the data directory, by setting: they are not in this backup. */
+  /** Configuration files outside of the data directory, by setting; in older backups they are missing. */
   outsideFiles: z.record(z.string(), z.string()),
+  /** The files of the configuration that are in it, and what is not although it is named there; absent: none. */
+  configuration: z.strictObject({ files: z.int(), lacks: z.array(z.string()) }).optional(),
   /** Tablespaces outside of the data directory: where they lay, and about how many bytes are in them. */
   tablespaces: z.array(
     z.strictObject({

@@ -28,6 +28,8 @@ export interface BaseRun {
   readonly signal: AbortSignal;
   /** All has been sent; from now on it waits for the server's archiving. */
   readonly onSent?: () => void;
+  /** A link, or something else that is no file, is left out; its path below the data directory. */
+  readonly onLeftOut?: (path: string) => void;
 }
 
 const backupOptions = [
@@ -58,6 +60,7 @@ export async function runBaseBackup({
   emit,
   signal,
   onSent,
+  onLeftOut,
 }: BaseRun): Promise<BaseProcess> {
   const late = new AbortController();
   const said: string[] = [];
@@ -78,6 +81,8 @@ export async function runBaseBackup({
     signal: AbortSignal.any([signal, late.signal]),
     onStderrLine: (line) => {
       if (said.length < maxSaid) said.push(line);
+      const leftOut = /skipping special file "(?:\.\/)?(.*)"/.exec(line)?.[1];
+      if (leftOut !== undefined) onLeftOut?.(leftOut);
       if (/waiting for (?:all )?required WAL segments to be archived/.test(line)) wait.begins();
     },
   }).catch((error: unknown) => {

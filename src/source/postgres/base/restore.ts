@@ -13,7 +13,9 @@ import { giveFolders, readTextAt, removeIn } from '../../../lib/held-files.ts';
 import { HeldFolder } from '../../../lib/held-folder.ts';
 import type { ArtifactReader } from '../../source.ts';
 import { baseArtifact, manifestArtifact, tablespaceArtifact } from './artifacts.ts';
+import { recordedConfiguration } from './configuration.ts';
 import { checkManifest, type RestoredFile } from './manifest.ts';
+import { placeConfiguration } from './place-configuration.ts';
 import type { PlacedTablespace } from './tablespaces.ts';
 import type { Owner } from '../../../lib/owners.ts';
 import { BasePlacer, refusingTwice } from './placer.ts';
@@ -25,6 +27,8 @@ export interface RestoreBaseOptions {
   readonly dataDir: string;
   readonly tablespaces: readonly PlacedTablespace[];
   readonly owner: Owner | undefined;
+  /** The cluster is to be used: its configuration is made one that works there. */
+  readonly isKept: boolean;
 }
 
 const controlFile = 'global/pg_control';
@@ -40,11 +44,12 @@ const leftOut = ['postmaster.pid', 'standby.signal', 'recovery.signal', 'tablesp
  * backup, `space` (15).
  */
 export async function restoreBase(
-  { reader, dataDir, tablespaces, owner }: RestoreBaseOptions,
+  { reader, dataDir, tablespaces, owner, isKept }: RestoreBaseOptions,
   context: RunContext,
 ): Promise<void> {
-  const nameOf = (path: string): string | undefined =>
-    leftOut.includes(path) ? undefined : path === controlFile || setAside.includes(path) ? path + asideSuffix : path;
+  const asideName = (path: string): string =>
+    path === controlFile || setAside.includes(path) ? path + asideSuffix : path;
+  const nameOf = (path: string): string | undefined => (leftOut.includes(path) ? undefined : asideName(path));
   const placer = new BasePlacer(owner);
   const counted = progressOf(reader, context);
   const taken: HeldFolder[] = [];
@@ -70,6 +75,8 @@ export async function restoreBase(
       await refusingTwice(`pg_tblspc/${oid}`, symlink(to, join(top, 'pg_tblspc', oid)));
     }
     placer.root(top, '', (path) => path);
+    const place = { reader, placer, top, owner, nameOf: asideName };
+    await (isKept ? placeConfiguration(place, context.emit) : recordedConfiguration(reader));
     await placer.copy('recovery.signal', []);
     await placer.finish();
     await placer.syncFolders();

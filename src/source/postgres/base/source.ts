@@ -3,7 +3,7 @@
  * tablespaces. Its WAL is not in it: that comes from the archive, and whoever stores the streams waits until all
  * of it is there.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { LifeboatError } from '../../../lib/errors.ts';
 import type { EventSink, RunContext } from '../../../lib/events.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
@@ -16,6 +16,7 @@ import {
   type ToolProcess,
 } from '../../source.ts';
 import { baseArtifact } from './artifacts.ts';
+import { configurationFacts, configurationIn, readConfiguration, type ReadConfiguration } from './configuration.ts';
 import { clusterBytes, majorProblems, readCluster, rightProblems, type Cluster } from './cluster-facts.ts';
 import type { ClusterFacts } from './facts.ts';
 import { runBaseBackup, type BaseProcess, type BaseRun } from './pg-basebackup.ts';
@@ -61,6 +62,8 @@ class BaseSource implements Source {
   readonly #options: BaseSourceOptions;
   #before: Cluster | undefined;
   #toolVersion = '';
+  #configuration: ReadConfiguration | undefined;
+  readonly #leftOut = new Set<string>();
   #running: BaseProcess | undefined;
   #signal: AbortSignal | undefined;
   #emit: EventSink = () => {};
@@ -86,20 +89,15 @@ class BaseSource implements Source {
     const { signal, emit } = context;
     this.#signal = signal;
     this.#emit = emit;
-    const { before, expectedBytes } = await withConnection(this.#options.url, { signal }, async (connection) => ({
+    const { before, expectedBytes, read } = await withConnection(this.#options.url, { signal }, async (connection) => ({
       before: await readCluster(connection),
       expectedBytes: await clusterBytes(connection),
+      read: await readConfiguration(connection),
     }));
     this.#before = before;
+    this.#configuration = read;
     const tools = await findTools(Math.floor(before.serverVersionNum / 10000), { folder: this.#options.toolFolder });
     this.#toolVersion = tools.version;
-    for (const [setting, path] of Object.entries(before.outsideFiles)) {
-      emit({
-        type: 'step',
-        component: 'base',
-        message: `${setting} lies outside of the data directory and is not in a base backup: ${path}`,
-      });
-    }
     const file = join(tools.folder, 'pg_basebackup');
     if (before.tablespaces.length === 0) {
       yield {
@@ -108,7 +106,7 @@ class BaseSource implements Source {
         chunkSize: 'small',
         body: { from: 'tool', run: async (fd, stop) => this.#run(file, { to: { fd }, emit }, stop) },
       };
-      return;
+      return yield* configurationIn(read, emit);
     }
     const { scratchDir, hangTimeoutMs } = this.#options;
     const run = async (folder: string, stop: AbortSignal, onSent: () => void): Promise<ToolProcess> =>
@@ -124,6 +122,7 @@ class BaseSource implements Source {
       },
       context,
     );
+    yield* configurationIn(read, emit);
   }
 
   async facts(): Promise<ComponentFacts> {
@@ -144,6 +143,7 @@ class BaseSource implements Source {
     const damagedPages = this.#running.pages();
     const facts: ClusterFacts = {
       ...cluster,
+      ...configurationFacts(this.#configuration),
       tablespaces,
       toolVersion: this.#toolVersion,
       startedAt: before.now,
@@ -161,8 +161,21 @@ class BaseSource implements Source {
     const limitMs = Math.min(archiveTimeoutMs, hangTimeoutMs / 2);
     const checkMs = Math.min(archiverCheckMs, Math.max(200, limitMs / 3));
     const times = { archiveTimeoutMs: limitMs, archiverCheckMs: checkMs };
-    const running = await runBaseBackup({ url, file, ...run, ...times, signal });
+    const onLeftOut = (path: string): void => this.#tellLeftOut(path, run.emit);
+    const running = await runBaseBackup({ url, file, ...run, ...times, onLeftOut, signal });
     this.#running = running;
     return running;
+  }
+
+  /** Sockets of servers come and go; a link that configuration leads to was followed. */
+  #tellLeftOut(path: string, emit: EventSink): void {
+    // The server says it again where it adds up sizes first.
+    if (this.#leftOut.has(path)) return;
+    this.#leftOut.add(path);
+    const { dataDirectory, files } = this.#configuration?.configuration ?? { dataDirectory: '', files: [] };
+    const isTaken = files.some((each) => each.path === `${dataDirectory}/${path}`);
+    if (isTaken || basename(path).startsWith('.s.PGSQL.')) return;
+    const message = `${path} in the data directory is a link or no plain file, and not in the base backup`;
+    emit({ type: 'warning', component: 'base', message });
   }
 }
