@@ -10,10 +10,11 @@ export function declare(command: Command, session: Session): void {
     .command('test')
     .description('send a marked message by each channel, and say which arrived')
     .argument('[channel]', 'only by this one')
-    .action(async (channel: string | undefined) =>
+    .option('--each-event', 'one of each kind of event, in place of a failure and its end')
+    .action(async (channel: string | undefined, { eachEvent }: { readonly eachEvent?: boolean }) =>
       session.perform({
         operation: async () => (await import('../operations/notify/test.ts')).notifyTestOperation,
-        options: { channel },
+        options: { channel, eachEvent },
         view: async () => (await views()).notifyTestView,
       }),
     );

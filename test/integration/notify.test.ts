@@ -150,6 +150,18 @@ test('notify test sends by each channel, whatever waits, and says what did not a
   documents['notify-test'].parse(good);
   assert.deepEqual(good.channels, [{ name: 'hook', type: 'webhook', arrived: true }]);
   assert.deepEqual(types().slice(-2), ['test.failed', 'test.recovered']);
+  const before = types().length;
+  await bench.json('notify test hook --each-event');
+  const each = types().slice(before);
+  assert.equal(new Set(each).size, each.length);
+  for (const event of ['backup.hung', 'cleanup.failed', 'status.wal-stopped.raised', 'status.storage.cleared']) {
+    assert.ok(each.includes(event), event);
+  }
+  assert.ok(
+    told()
+      .slice(before)
+      .every(({ data }) => data.title.startsWith('TEST:')),
+  );
   receiver.behave({ status: 404, text: 'who?' });
   const bad = await bench.json<NotifyTestResult>('notify test hook', { exitCode: 20 });
   assert.deepEqual([bad.channels[0]?.arrived, bad.channels[0]?.problem], [false, 'it was answered with 404: who?']);

@@ -3,9 +3,12 @@
  * the repository and this host's state alone.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { loadConfig } from '../../src/config/load.ts';
+import { surveyCertificates } from '../../src/operations/status/survey-certificates.ts';
 import type { ListResult, ShowResult } from '../../src/operations/list/request.ts';
 import type { AcknowledgeResult, StatusResult } from '../../src/operations/status/request.ts';
 import { documents } from '../../src/ui/json/documents.ts';
@@ -182,4 +185,40 @@ test('a damaged manifest and a repository that was put back are unhealthy', asyn
   );
   writeFileSync(path, bytes);
   assert.ok(!(await look(3)).reasons.some(({ weight }) => weight === 'unhealthy'));
+});
+
+test('certificates of the configuration are looked at; of a bundle the last one counts', async () => {
+  const make = (name: string, days: number): string => {
+    const path = join(bench.folder, name);
+    const args = ['req', '-x509', '-newkey', 'ed25519', '-nodes', '-keyout', '/dev/null', '-subj', '/CN=test'];
+    execFileSync('openssl', [...args, '-days', String(days), '-out', path], { stdio: 'ignore' });
+    return path;
+  };
+  const [soon, late] = [make('soon.pem', 5), make('late.pem', 400)];
+  const bundle = join(bench.folder, 'bundle.pem');
+  writeFileSync(bundle, readFileSync(soon, 'utf8') + readFileSync(late, 'utf8'));
+  const parameters = `sslcert=${soon}&sslrootcert=${join(bench.folder, 'none.pem')}`;
+  const { config } = await loadConfig({
+    cwd: bench.folder,
+    env: { BACKUP_STATE_DIR: bench.stateDir },
+    document: {
+      repository: `file://${bench.repository}`,
+      targets: {
+        shop: { postgres: { url: `postgres://127.0.0.1/shop?${parameters}` } },
+        cache: { redis: { url: 'rediss://127.0.0.1', caFile: bundle, certFile: soon } },
+      },
+    },
+    need: { targets: 'all' },
+  });
+  const found = await surveyCertificates(config, undefined);
+  const inDays = ({ endsMs }: { readonly endsMs: number }): number => Math.round((endsMs - Date.now()) / 86_400_000);
+  assert.deepEqual(
+    found.map((each) => [each.target, each.path, inDays(each)]),
+    [
+      ['shop', soon, 5],
+      ['cache', soon, 5],
+      ['cache', bundle, 400],
+    ],
+  );
+  assert.deepEqual(await surveyCertificates(config, 'other'), []);
 });

@@ -5,6 +5,8 @@ import type { Some } from '../complete.ts';
 export interface NotifyTestRequest {
   /** Undefined: all. */
   readonly channel?: string | undefined;
+  /** One message of each kind of event, in place of a failure and its end. */
+  readonly eachEvent?: boolean | undefined;
 }
 
 export type NotifyTestOptions = Some<NotifyTestRequest>;

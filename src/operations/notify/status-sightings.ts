@@ -55,7 +55,9 @@ export function keyOfReason(id: string): string {
   const stable = id
     .replace(/:\d{4}-\d\d-\d\dT.*$/, '')
     .replace(/^(storage|budget):\d+$/, '$1')
-    .replace(/^(proof-old:[^:]*):.*$/, '$1');
+    .replace(/^(proof-old:[^:]*):.*$/, '$1')
+    // One odd backup after the other is one matter.
+    .replace(/^(size|duration):\d{8}T\d{6}Z-(.*)-[0-9a-f]{8}$/, '$1:$2');
   return keyStart + stable;
 }
 

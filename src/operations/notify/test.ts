@@ -21,45 +21,89 @@ export const notifyTestOperation: Operation<NotifyTestOptions, NotifyTestRequest
 /** Throws `usage` where no channel of that name, or none at all, is configured. */
 async function testChannels(
   { config }: LoadedConfig,
-  { channel }: NotifyTestRequest,
+  { channel, eachEvent }: NotifyTestRequest,
   { signal }: RunContext,
 ): Promise<NotifyTestResult> {
   const chosen = chosenChannels(config, channel);
-  return { channels: await Promise.all(chosen.map(async (each) => testChannel(each, signal))) };
+  const notices = testNotices(eachEvent === true);
+  return { channels: await Promise.all(chosen.map(async (each) => testChannel(each, notices, signal))) };
 }
 
-async function testChannel(channel: Channel, signal: AbortSignal): Promise<NotifyTestResult['channels'][number]> {
+async function testChannel(
+  channel: Channel,
+  notices: readonly Notice[],
+  signal: AbortSignal,
+): Promise<NotifyTestResult['channels'][number]> {
   const { name, type, timeoutMs } = channel;
   try {
-    const limit = AbortSignal.timeout(timeoutMs);
-    for (const notice of testNotices()) await send(channel, notice, AbortSignal.any([signal, limit]));
+    for (const notice of notices) {
+      const limit = AbortSignal.timeout(timeoutMs);
+      await send(channel, notice, AbortSignal.any([signal, limit]));
+    }
     return { name, type, arrived: true };
   } catch (error) {
     return { name, type, arrived: false, problem: oneLine(withoutSecrets(messageOf(error)), 300) };
   }
 }
 
-/** One of each outcome, as they come. */
-function testNotices(): Notice[] {
-  const isTest = true;
-  const text = 'this is a test of lifeboat; nothing is wrong';
-  return [
-    noticeOf({
-      event: 'test.failed',
-      outcome: 'failure',
-      severity: 'critical',
-      title: 'TEST: this is what a failure looks like',
-      text,
-      next: 'nothing',
-      isTest,
-    }),
-    noticeOf({
-      event: 'test.recovered',
-      outcome: 'recovery',
-      severity: 'critical',
-      title: 'TEST: this is what its end looks like',
-      text,
-      isTest,
-    }),
-  ];
+/** One of each outcome, as they come; or one of each kind of event. */
+function testNotices(isEachEvent: boolean): Notice[] {
+  const kinds = isEachEvent ? everyKind : (['test.failed', 'test.recovered'] as const);
+  return kinds.map((event) => {
+    const isEnd = /\.(recovered|cleared)$/.test(event);
+    const isSuccess = event.endsWith('.succeeded');
+    return noticeOf({
+      event,
+      outcome: isSuccess ? 'success' : isEnd ? 'recovery' : 'failure',
+      severity: isSuccess ? 'info' : /^(backup|test)\.|unhealthy/.test(event) ? 'critical' : 'warning',
+      title: `TEST: this is what ${event} looks like`,
+      text: 'this is a test of lifeboat; nothing is wrong',
+      ...(isEnd || isSuccess ? {} : { next: 'nothing' }),
+      isTest: true,
+    });
+  });
 }
+
+const commands = ['backup', 'validate', 'integrity', 'drill', 'cleanup', 'restore', 'pitr', 'emergency-restore'];
+const ends = ['failed', 'hung', 'warned', 'recovered', 'succeeded'];
+/** The first word of the ids of reasons; see lifeboat-status(1). */
+const findings = [
+  'no-target',
+  'no-backup',
+  'stale',
+  'future',
+  'missed',
+  'slot',
+  'failure-rate',
+  'unproven',
+  'proof-old',
+  'size',
+  'duration',
+  'damaged',
+  'damaged-source',
+  'rollback',
+  'hidden',
+  'untrusted',
+  'unchecked',
+  'key',
+  'wal-stopped',
+  'wal-gap',
+  'wal-cut',
+  'wal-history',
+  'wal-no-base',
+  'wal-damaged',
+  'wal-quiet',
+  'storage',
+  'budget',
+  'certificate',
+  'stale-lease',
+  'channel',
+];
+
+/** Of each kind that there is, as routes name them. */
+const everyKind: readonly string[] = [
+  ...commands.flatMap((command) => ends.map((end) => `${command}.${end}`)),
+  ...findings.flatMap((finding) => [`status.${finding}.raised`, `status.${finding}.cleared`]),
+  'status.failed',
+  'status.recovered',
+];

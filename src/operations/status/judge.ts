@@ -17,6 +17,7 @@ export function judge(survey: Survey, limits: Limits): StatusReason[] {
     ...ofTrust(survey),
     ...ofLeases(survey),
     ...ofStorage(survey, limits),
+    ...ofCertificates(survey),
     ...survey.schedules.flatMap(judgeSlots),
     ...survey.wal.flatMap((wal) => judgeWal(wal, survey.nowMs, limits.backupDelayMs)),
     ...survey.targets.flatMap((target) => judgeTarget(target, survey.nowMs, limits)),
@@ -95,6 +96,20 @@ function ofStorage({ storage }: Survey, { storageShare, storageBudgetBytes }: Li
     reasons.push(...ofShare('budget', storedBytes, storageBudgetBytes, storageShare, 'the budget'));
   }
   return reasons;
+}
+
+/** A certificate is renewed by people, and they want three weeks. */
+const renewalMs = 21 * 86_400_000;
+
+function ofCertificates({ certificates, nowMs }: Survey): StatusReason[] {
+  return certificates
+    .filter(({ endsMs }) => endsMs - nowMs < renewalMs)
+    .map(({ target, path, endsMs }) => {
+      const isOver = endsMs <= nowMs;
+      const when = `${isOver ? 'ended' : 'ends'} on ${new Date(endsMs).toISOString()}`;
+      const message = `the certificate ${path}, which connections of ${target} need, ${when}`;
+      return (isOver ? unhealthy : degraded)(`certificate:${target}:${path}`, message, 'lifeboat doctor', target);
+    });
 }
 
 function ofShare(id: string, used: number, of: number, limit: number, what: string): StatusReason[] {

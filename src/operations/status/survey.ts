@@ -20,6 +20,7 @@ import type { StatusRunning, StatusSchedule } from './request.ts';
 import { surveySlots } from './survey-slots.ts';
 import { readRuns, repositoryName } from '../backup/history.ts';
 import { packShares, type PackShares } from './packs.ts';
+import { surveyCertificates, type SurveyedCertificate } from './survey-certificates.ts';
 import { surveyTarget, type SurveyedTarget } from './survey-target.ts';
 import { surveyWal, type SurveyedWal } from './survey-wal.ts';
 import { sumSizes } from '../component.ts';
@@ -49,6 +50,7 @@ export interface Survey {
   readonly storage: SurveyedStorage;
   /** By cluster; empty without archived log. */
   readonly wal: readonly SurveyedWal[];
+  readonly certificates: readonly SurveyedCertificate[];
 }
 
 /** `only`: what is of this target; undefined: of all. Throws what the storage throws. */
@@ -69,7 +71,7 @@ export async function survey(
   const runs = await readRuns(loaded.config.stateDir, repositoryName(loaded.config));
   const running = await runningIn(repository);
   const counting = listed.filter(({ trust }) => trust === 'sealed');
-  const [surveyed, hidden, past, keys, schedules, storage, wal] = await Promise.all([
+  const [surveyed, hidden, past, keys, schedules, storage, wal, certificates] = await Promise.all([
     Promise.all(names.map((name) => surveyTarget(loaded, repository, name, counting, runs, evidence, nowMs))),
     hiddenOf(repository, only),
     pastOf(repository, known, names),
@@ -77,6 +79,7 @@ export async function survey(
     surveySlots(repository, counting, running, only, nowMs),
     storageOf(loaded, repository, counting, [...listed, ...trashed]),
     surveyWal(loaded, repository, counting, context),
+    surveyCertificates(loaded.config, only),
   ]);
   return {
     nowMs,
@@ -91,6 +94,7 @@ export async function survey(
     schedules,
     storage,
     wal: wal.filter(({ targets: of }) => only === undefined || of.length === 0 || of.includes(only)),
+    certificates,
   };
 }
 

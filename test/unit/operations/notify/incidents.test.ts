@@ -185,3 +185,14 @@ test('no message holds connection strings, keys or what drives a terminal', () =
   const { title } = noticeOf({ event: 'e', outcome: 'failure', severity: 'info', title: 'a\n\u001b[2Jb', text: '' });
   assert.equal(title, String.raw`a \u001b[2Jb`);
 });
+
+test('one odd backup after the other is one matter; of another kind it is another', () => {
+  const odd = (id: string): FoundReason[] => [{ id, weight: 'degraded', message: 'odd', next: 'look' }];
+  const { told, open } = follow([
+    sightingsOfStatus(odd('size:20260301T020000Z-main-full-00000001'), undefined),
+    sightingsOfStatus(odd('size:20260302T020000Z-main-full-00000002'), undefined),
+    sightingsOfStatus(odd('size:20260302T020000Z-main-redis-00000002'), undefined),
+  ]);
+  assert.deepEqual(told, [['status.size.raised'], [], ['status.size.cleared', 'status.size.raised']]);
+  assert.deepEqual(open, ['status:size:main-redis 1']);
+});

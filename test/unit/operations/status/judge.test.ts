@@ -69,6 +69,7 @@ function survey(more: Partial<Survey> = {}, of: Partial<SurveyedTarget> = {}): S
     schedules: [],
     storage: { storedBytes: 1e9, freeBytes: 50, capacityBytes: 100, packs: undefined },
     wal: [],
+    certificates: [],
     ...more,
   };
 }
@@ -253,6 +254,15 @@ describe('trend', () => {
     }
     assert.deepEqual(names(nights({ readBytes: 1.21e9 }, ...steady.slice(4))), [], 'eight do not show it');
   });
+});
+
+test('a certificate that ends within three weeks, or has ended', () => {
+  const ending = (ms: number): Survey =>
+    survey({ certificates: [{ target: 'main', path: '/etc/client.pem', endsMs: nowMs + ms }] });
+  assert.deepEqual(names(ending(22 * 24 * hourMs)), []);
+  assert.deepEqual(names(ending(20 * 24 * hourMs)), ['degraded certificate:main:/etc/client.pem']);
+  assert.deepEqual(names(ending(1)), ['degraded certificate:main:/etc/client.pem']);
+  assert.deepEqual(names(ending(0)), ['unhealthy certificate:main:/etc/client.pem']);
 });
 
 describe('storage', () => {
