@@ -116,8 +116,9 @@ class Attempt {
     const all = await listRelations(connection, this.#options.trustedExtensions);
     const { kept: relations, leftOut } = withoutRows(all, database, this.#options.withoutRows ?? []);
     const parts = planParts(relations, bigTableBytes, prefix, leftOut);
-    await this.#startPipes(parts, relations, snapshot);
+    // Sequences follow no snapshot: what is recorded of them must be no later than what a pg_dump reads.
     const catalog = await readCatalogFacts(connection);
+    await this.#startPipes(parts, relations, snapshot);
     const counting = (this.#counting = await this.#openCounting(relations, snapshot));
     await Promise.all(this.#pipes.map(({ ready }) => ready));
     const held = { snapshot, relations, catalog, parts, counting, pipes: this.#pipes };
