@@ -553,7 +553,9 @@ test('the newest backup: none, old, damaged, taken away', async (t) => {
   expect(await diagnose(other), 'other: newest backup', 'warn', /no backup of target other yet/);
   const facts = at('newest', 'backups', id.replace('.json', ''), 'facts');
   const whole = readFileSync(facts);
-  writeFileSync(facts, Buffer.from(whole).fill(0, 70, 71));
+  const spoilt = Buffer.from(whole);
+  spoilt[70] = (spoilt[70] ?? 0) ^ 0xff;
+  writeFileSync(facts, spoilt);
   expect(await diagnose(settings), 'main: newest backup', 'fail', /facts/, 'integrity');
   writeFileSync(facts, whole);
   const manifest = at('newest', 'manifests', id);
