@@ -208,7 +208,7 @@ test('hung and dead jobs are ended and recorded, and are to be tried again', asy
   const again = (id: string, why: string): RegExp =>
     new RegExp(`"component":"${id}","message":"is to be tried again: ${why}.*looks again in (1 min 00|5\\d\\.\\d) s`);
   const [first, second] = ['silent', 'stuck'];
-  await daemon.said(again(first, 'hung: no byte came for 8 s'));
+  await daemon.said(again(first, 'hung: pg_dump wrote nothing for 8 s'));
   // The whole process stands still.
   await daemon.said(/"component":"stuck","message":"begins the slot/);
   const stuck = workerOf(bench, second);

@@ -29,8 +29,8 @@ export const manual: Manual = {
       'healthchecks.io: URL/start, URL, URL/EXITCODE) and command (reads the same JSON on standard input). The keys ' +
       'of each stand in lifeboat.config(5). Mail goes by TLS, with a certificate that is valid, unless tls is "none".',
     'test sends two marked messages by each channel, now, whatever routes and quiet hours say; a ' +
-      'ping goes to URL/log. --each-event sends one of each kind of event that there is, to see what a template, or a ' +
-      'rule of the other side, makes of it.',
+      'ping goes to URL/log. --each-event sends one of each kind of event that there is, to see what a template, or ' +
+      'a rule of the other side, makes of it.',
   ],
   examples: [
     { line: 'lifeboat notify test', purpose: 'does every channel work?' },

@@ -168,7 +168,13 @@ export async function recoverLatest(bench: Bench): Promise<number[]> {
   const env = { BACKUP_STATE_DIR: join(bench.folder, `other-${Math.random()}`), DATABASE_URL: 'postgres:///nowhere' };
   const done = await bench.json<PitrResult>(['pitr', '--to', 'latest', '--data-dir', dataDir, '--action', 'promote'], {
     env,
+    exitCode: 3,
   });
+  assert.deepEqual(
+    done.warnings.map((each) => /what the server had set is not on this host.*: (\w+)/.exec(each)?.[1]),
+    ['unix_socket_directories'],
+    "the folder of the test server's sockets is another user's",
+  );
   assert.ok(done.outcome === 'done' && done.url !== undefined && done.pid !== undefined);
   try {
     const rows = await withConnection(parsePostgresUrl(done.url), {}, async (connection) =>

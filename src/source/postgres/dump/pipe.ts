@@ -227,7 +227,7 @@ function keyOf({ schema, name }: { readonly schema: string; readonly name: strin
 }
 
 function hung(timeoutMs: number): LifeboatError {
-  return new LifeboatError('source', `hung: pg_dump began to write nothing for ${Math.round(timeoutMs / 1000)} s`, {
+  return new LifeboatError('source', `hung: pg_dump wrote nothing for ${Math.round(timeoutMs / 1000)} s`, {
     retryable: true,
     hint: 'look for locks and a full disk on the server; hangTimeoutSeconds sets the limit',
   });

@@ -62,9 +62,10 @@ export class PlanGuard implements AsyncDisposable {
     queries: readonly GuardedQuery[],
     { isPatient = false } = {},
   ): Promise<ReadonlySet<string>> {
+    if (queries.length === 0) return new Set();
     return this.#turn.run(async () => {
       const keeper = await (this.#session ??= this.#begin());
-      if (keeper === undefined || queries.length === 0) return new Set<string>();
+      if (keeper === undefined) return new Set<string>();
       try {
         const held = await hold(keeper, queries, isPatient ? patienceMs : 1);
         if (held.size === 0) return held;
