@@ -1,22 +1,26 @@
 /** lifeboat pitr */
 import { Option, type Command } from 'commander';
-import { pitrDefaults, type PitrAction, type PitrOptions, type PitrOther } from '../operations/pitr/request.ts';
+import type { PitrAction, PitrOptions, PitrOther } from '../operations/pitr/request.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import { confirmFlag, count, dryRunFlag, jobsFlag, listOf, oneOf, overridesOf, several } from './shared/flags.ts';
-import { restoreOptions } from './shared/restore-flags.ts';
+import { restoreOptions, urlFrom } from './shared/restore-flags.ts';
 import type { Session } from './shared/session.ts';
 
 const others = ['redis', 'files'] as const satisfies readonly PitrOther[];
+const types = ['cluster', 'standby'] as const;
 const actions = ['shutdown', 'promote', 'pause'] as const satisfies readonly PitrAction[];
 
 interface Flags {
-  readonly to: string;
+  readonly to?: string;
+  readonly type: (typeof types)[number];
+  readonly primaryUrlEnv?: string;
+  readonly slot?: string;
   readonly dataDir?: string;
   readonly tablespaceMap?: readonly string[];
   readonly timeline?: number;
   readonly inclusive?: boolean;
   readonly exclusive?: boolean;
-  readonly action: PitrAction;
+  readonly action?: PitrAction;
   readonly check?: boolean;
   readonly dryRun?: boolean;
   readonly intoDatabase?: string[];
@@ -38,7 +42,7 @@ interface Flags {
 
 export function declare(command: Command, session: Session): void {
   command
-    .requiredOption(
+    .option(
       '--to <moment>',
       'a time with its zone, 15m ago, lsn:16/B374D848, xid:742, name:before-migration, latest, or immediate (as ' +
         'soon as the base backup is consistent)',
@@ -56,12 +60,23 @@ export function declare(command: Command, session: Session): void {
     .addOption(
       new Option(
         '--action <what>',
-        'shutdown: promote and shut down, ready to be started; promote: leave it running on a private socket; ' +
-          'pause: leave it there read-only, at the moment',
-      )
-        .argParser(oneOf(actions))
-        .default(pitrDefaults.action),
+        'shutdown: promote and shut down, ready to be started (default); promote: leave it running on a private ' +
+          'socket; pause: leave it there read-only, at the moment',
+      ).argParser(oneOf(actions)),
     )
+    .addOption(
+      new Option(
+        '--type <what>',
+        'cluster: one of its own; standby: a replica, which reads the archive and then follows its primary',
+      )
+        .argParser(oneOf(types))
+        .default('cluster'),
+    )
+    .option(
+      '--primary-url-env <name>',
+      "of a standby: environment variable with its primary's URL (default: the target's)",
+    )
+    .option('--slot <name>', 'of a standby: replication slot on the primary; made if it is not there')
     .option(
       '--into-database <name>',
       'copy this database of the recovered cluster into the live server, as a new one beside it, and compare; ' +
@@ -99,7 +114,7 @@ export function declare(command: Command, session: Session): void {
         operation: async () => (await import('../operations/pitr/pitr.ts')).pitrOperation,
         options: {
           ...restores(flags, session),
-          to: flags.to,
+          ...moment(flags, session),
           target: session.flags.target,
           tablespaceMap: flags.tablespaceMap && tablespaceMap(flags.tablespaceMap),
           timeline: flags.timeline,
@@ -112,6 +127,22 @@ export function declare(command: Command, session: Session): void {
         view: async () => (await import('../ui/pitr-view.ts')).pitrView,
       }),
     );
+}
+
+/** To where; a standby has no moment. */
+function moment(flags: Flags, session: Session): Pick<PitrOptions, 'to' | 'standby'> {
+  const { to, type, primaryUrlEnv, slot } = flags;
+  if (type === 'standby') {
+    const primaryUrl = primaryUrlEnv === undefined ? undefined : urlFrom(primaryUrlEnv, session, '--primary-url-env');
+    return { to: to ?? 'immediate', standby: { primaryUrl, slot } };
+  }
+  if (primaryUrlEnv !== undefined || slot !== undefined) {
+    throw new LifeboatError('usage', '--primary-url-env and --slot belong to --type standby');
+  }
+  if (to !== undefined) return { to };
+  throw new LifeboatError('usage', "required option '--to <moment>' not specified", {
+    hint: 'see: lifeboat pitr --help',
+  });
 }
 
 /** What is copied or restored beside the cluster, by the rules of `restore`. */

@@ -20,6 +20,10 @@ export const manual: Manual = {
       '--data-dir as a set that works there: what lay outside is below configuration/, and lines that lead to the ' +
       'old place are commented out behind "#lifeboat:". What is not on this host (folders of sockets, ' +
       'certificates, addresses) is set otherwise in postgresql.auto.conf, and named in a warning.',
+    'With --type standby the folder becomes a replica: read and checked where the base backup is consistent, then ' +
+      'left with standby.signal, a restore_command that reads the archive, and primary_conninfo (of the target, or ' +
+      'of --primary-url-env; with its password, so the file is readable for its owner only). Started, it catches up ' +
+      'from the archive and streams. --slot has the primary keep log for it from now on, also while it is down.',
     'Without a base backup the newest logical backup before the moment takes its place; the plan says what is lost.',
   ],
   examples: [
@@ -38,6 +42,10 @@ export const manual: Manual = {
     {
       line: 'lifeboat pitr --to name:before-migration --into-database shop --tables public.order --into-live',
       purpose: 'a table that was dropped, back into the live database',
+    },
+    {
+      line: 'lifeboat pitr --type standby --data-dir /var/lib/postgresql/replica --slot replica_1',
+      purpose: 'a replica of the running server, without a copy of all of it over its network',
     },
     {
       line: 'lifeboat pitr --to latest --data-dir /srv/cluster --with redis,files --to-dir /srv/files',

@@ -102,7 +102,8 @@ function refuseContradictions(flags: RestoreFlags): void {
 }
 
 /** Secrets never stand on a command line: the flag names a variable. */
-function urlFrom(name: string, { io }: Session): Secret {
+/** The URL in a variable that a flag names. Throws LifeboatError `usage`. */
+export function urlFrom(name: string, { io }: Session, flag = '--to-url-env'): Secret {
   const value = io.env[name];
   if (value !== undefined && /^(postgres(ql)?|rediss?|unix):\/\//.test(value)) return new Secret(value);
   const why =
@@ -111,6 +112,6 @@ function urlFrom(name: string, { io }: Session): Secret {
       : `${name} holds no postgres:// or redis:// URL`;
   throw new LifeboatError(
     'usage',
-    `--to-url-env: ${/:\/\//.test(name) ? 'give the name of a variable, not the URL itself' : why}`,
+    `${flag}: ${/:\/\//.test(name) ? 'give the name of a variable, not the URL itself' : why}`,
   );
 }

@@ -32,6 +32,8 @@ export interface RecoverOptions {
   /** Of a throwaway cluster; undefined for another. */
   readonly isolation: Isolation | undefined;
   readonly action: PitrAction;
+  /** With action `standby`: lines for postgresql.auto.conf. */
+  readonly standbySettings?: readonly string[] | undefined;
   readonly jobs: number;
   /** Runs while the server is at rest at the moment and has been checked. */
   readonly use?: ((server: RecoveringServer, context: RunContext) => Promise<void>) | undefined;
@@ -158,7 +160,7 @@ async function readAndCheck(
 ): Promise<Pick<Recovered, 'databases' | 'structure'>> {
   // First of all: it ends what had not ended at the moment, a DROP TABLE say, and holds locks for ever while the replay
   // is held.
-  const writable = action !== 'pause';
+  const writable = action !== 'pause' && action !== 'standby';
   if (writable) await server.promote(context.signal);
   const databases = await server.readAll(context);
   const structure = await checkStructure(
@@ -190,14 +192,14 @@ async function lateFailure(server: RecoveringServer, { use }: RecoverOptions, co
 async function leaveAsAsked(
   server: RecoveringServer,
   dataDir: string,
-  { places, action }: RecoverOptions,
+  { places, action, standbySettings }: RecoverOptions,
   { signal }: RunContext,
 ): Promise<void> {
   signal.throwIfAborted();
   // A throwaway cluster.
   if (places === undefined) return;
-  if (action === 'shutdown') await server.shutDown(signal);
-  if (action !== 'pause') await takeIntoUse(dataDir);
+  if (action === 'shutdown' || action === 'standby') await server.shutDown(signal);
+  if (action !== 'pause') await takeIntoUse(dataDir, standbySettings);
   // The commit point: from here on nothing is taken away any more.
   server.release();
 }

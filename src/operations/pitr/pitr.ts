@@ -25,6 +25,7 @@ import { NoBaseError } from './no-base.ts';
 import { planPitr, type PitrPlan } from './plan.ts';
 import type { Recovered, RecoverOptions } from './carry-out.ts';
 import { recoverCluster } from './recover.ts';
+import { makeSlot, refuseStandby, standbySettings } from './standby.ts';
 import {
   pitrDefaults,
   type PitrOptions,
@@ -44,10 +45,17 @@ export const pitr = audited('pitr', recover);
 export const pitrOperation: Operation<PitrOptions, PitrRequest, PitrResult> = {
   command: 'pitr',
   need: (request) =>
-    request.intoDatabase === undefined && request.with === undefined ? repositoryNeeds : targetNeeds(request),
+    request.intoDatabase === undefined && request.with === undefined && !followsTarget(request)
+      ? repositoryNeeds
+      : targetNeeds(request),
   complete: completePitr,
   run: pitr,
 };
+
+/** The primary is the target's server. */
+function followsTarget({ standby }: PitrRequest): boolean {
+  return standby !== undefined && standby.primaryUrl === undefined;
+}
 
 function completePitr(options: PitrOptions, { cwd, confirm }: Surroundings): PitrRequest {
   const { intoDatabase, others, dataDir, tablespaceMap, ...rest } = options;
@@ -55,6 +63,7 @@ function completePitr(options: PitrOptions, { cwd, confirm }: Surroundings): Pit
     ...pitrDefaults,
     confirm,
     ...given(rest),
+    ...(rest.standby === undefined ? {} : { action: rest.action ?? ('standby' as const) }),
     dataDir: pathOf(dataDir, cwd),
     tablespaceMap: tablespaceMap && mapValues(tablespaceMap, (place) => resolve(cwd, place)),
     intoDatabase: intoDatabase && completePostgres(intoDatabase),
@@ -69,6 +78,7 @@ function mapValues<T>(of: Readonly<Record<string, T>>, change: (value: T) => T):
 async function recover(loaded: LoadedConfig, request: PitrRequest, told: RunContext): Promise<PitrResult> {
   const { context, warnings } = noteWarnings(told);
   refuseContradictions(request);
+  refuseStandby(request);
   collectLeftovers(loaded, context);
   const at = new Date();
   return withRepository(loaded, context, async (repository): Promise<PitrResult> => {
@@ -184,10 +194,13 @@ async function recoverAndCopy(
   const { inclusive, action } = request;
   const { jobs } = loaded.config;
   const isolation = places === undefined ? await isolationFor(loaded, context) : undefined;
+  const { standby } = request;
+  const settings = standby && (await standbySettings(loaded, standby, manifest.target, context));
   const recovered = await recoverCluster(
-    { repository, plan, inclusive, places, isolation, action, jobs, use },
+    { repository, plan, inclusive, places, isolation, action, jobs, use, standbySettings: settings },
     context,
   );
+  if (standby !== undefined) await makeSlot(loaded, standby, manifest.target, context);
   return { recovered, copied, durationMs: performance.now() - started };
 }
 

@@ -69,7 +69,7 @@ async function inFolder(
     await claimed.make();
     const { server, late, ...rest } = await carryOut(options, places, { folder, started }, context);
     if (isThrowaway) await server.kill();
-    const goesOn = !isThrowaway && action !== 'shutdown';
+    const goesOn = !isThrowaway && action !== 'shutdown' && action !== 'standby';
     if (late !== undefined) {
       throw new LateFailure(isThrowaway ? late : addState(late, lateState(action, dataDir, server)), goesOn);
     }
@@ -94,7 +94,7 @@ async function inFolder(
 
 function lateState(action: PitrAction, dataDir: string, { pid, url }: RecoveringServer): string {
   const server =
-    action === 'shutdown'
+    action === 'shutdown' || action === 'standby'
       ? ', shut down'
       : `; its server runs as process ${pid}: psql '${url.reveal().replaceAll("'", '%27')}'`;
   return `the recovered cluster is complete in ${dataDir}${server}`;
@@ -115,6 +115,15 @@ function nextSteps(action: PitrAction, dataDir: string, { pid, url }: Recovering
       'to take the cluster into use: the same command with --action shutdown and another --data-dir',
     ];
   }
+  const start = `start it: ${shellWord(join(plan.place.programs, 'pg_ctl'))} -D ${shellWord(dataDir)} start`;
+  if (action === 'standby') {
+    return [
+      ...configurationSteps(dataDir, plan),
+      start,
+      'it reads log from the archive by lifeboat wal fetch, for which its user must be able to read configuration, ' +
+        'key and repository, then streams: SELECT status FROM pg_stat_wal_receiver',
+    ];
+  }
   return [
     ...(action === 'promote'
       ? [
@@ -123,7 +132,7 @@ function nextSteps(action: PitrAction, dataDir: string, { pid, url }: Recovering
         ]
       : []),
     ...configurationSteps(dataDir, plan),
-    `start it: ${shellWord(join(plan.place.programs, 'pg_ctl'))} -D ${shellWord(dataDir)} start`,
+    start,
     'it does not archive (archive_mode = off in postgresql.auto.conf, so that it cannot disturb the archive of ' +
       'the old one): ALTER SYSTEM RESET archive_mode and restart once it takes over; then push the .history file of ' +
       'its new timeline in pg_wal (lifeboat wal push), and lifeboat backup base',

@@ -1,9 +1,19 @@
 /** What a recovery to a moment is asked and what it answers. Times RFC 3339 in UTC, sizes bytes. */
+import type { Secret } from '../../lib/secret.ts';
 import type { Confirm } from '../operation.ts';
 import type { RestoredComponent, RestorePartOptions, RestoreRequest } from '../restore/request.ts';
 import type { Some } from '../complete.ts';
 
-export type PitrAction = 'pause' | 'promote' | 'shutdown';
+/** standby: what a request with `standby` does; it is asked for by that. */
+export type PitrAction = 'pause' | 'promote' | 'shutdown' | 'standby';
+
+/** A replica of a running primary. */
+export interface PitrStandby {
+  /** Of the primary, for its own connection; default: the target's server. */
+  readonly primaryUrl?: Secret | undefined;
+  /** Physical replication slot, made on the primary if it is not there; undefined: none. */
+  readonly slot?: string | undefined;
+}
 
 export interface PitrRequest {
   /** As typed: a time with zone, lsn:, xid:, name:, latest, immediate. */
@@ -25,6 +35,8 @@ export interface PitrRequest {
    * down, ready to be started.
    */
   readonly action: PitrAction;
+  /** Read and checked where the base backup is consistent, then left as a standby; `to` must be "immediate". */
+  readonly standby?: PitrStandby | undefined;
   /** Open every segment that will be needed, and change nothing. */
   readonly check: boolean;
   readonly dryRun: boolean;

@@ -97,7 +97,7 @@ export const pitrDocuments = {
       schema: z.literal('lifeboat.pitr/v1'),
       outcome: z.literal('done'),
       ...plan,
-      action: z.enum(['pause', 'promote', 'shutdown']),
+      action: z.enum(['pause', 'promote', 'shutdown', 'standby']),
       stopped: text.describe('where it stopped, in the words of the server'),
       lsn: text.describe('the log was replayed up to here'),
       lastCommitAt: text.optional().describe('of the last transaction in the recovered cluster'),

@@ -129,14 +129,17 @@ export async function setConfigurationAside(dataDir: string): Promise<void> {
   for (const name of setAside) await rename(folder.child(name), folder.child(name + asideSuffix));
 }
 
-/** Gives a recovered folder its configuration back: without the old recovery settings, and not archiving. */
-export async function takeIntoUse(dataDir: string): Promise<void> {
+/**
+ * Gives a recovered folder its configuration back, without the old recovery settings: not archiving, or as a standby
+ * with these settings, which are lines of postgresql.auto.conf.
+ */
+export async function takeIntoUse(dataDir: string, standby?: readonly string[]): Promise<void> {
   using folder = HeldFolder.open(dataDir);
   for (const name of setAside) {
     const aside = name + asideSuffix;
     if (name === 'postgresql.auto.conf') {
       const text = await readTextAt(join(dataDir, aside)).catch(() => '');
-      await writeFileAtomic(join(dataDir, aside), withoutRecovery(text));
+      await writeFileAtomic(join(dataDir, aside), withoutRecovery(text, standby ?? ["archive_mode = 'off'"]));
     }
     await rename(folder.child(aside), folder.child(name)).catch((error: unknown) => {
       // Debian keeps postgresql.conf elsewhere.
@@ -144,6 +147,7 @@ export async function takeIntoUse(dataDir: string): Promise<void> {
     });
   }
   for (const name of ['backup_label.old', 'tablespace_map.old']) await removeIn(folder, name);
+  if (standby !== undefined) await rename(folder.child('recovery.signal'), folder.child('standby.signal'));
   await syncFolder(folder.child('.'));
 }
 
@@ -151,9 +155,9 @@ const ofRecovery = new RegExp(
   '^\\s*(recovery_\\w+|restore_command|archive_cleanup_command|archive_mode|primary_(conninfo|slot_name))\\s*=',
 );
 
-function withoutRecovery(text: string): string {
+function withoutRecovery(text: string, added: readonly string[]): string {
   const kept = text.split('\n').filter((line) => line !== '' && !ofRecovery.test(line));
-  return [...kept, "archive_mode = 'off'", ''].join('\n');
+  return [...kept, ...added, ''].join('\n');
 }
 
 /** Opens artifacts, telling how far all of them together have come. */
