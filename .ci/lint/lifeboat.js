@@ -81,7 +81,7 @@ const rooms = new Map(
       'schedule',
       'daemon',
     ],
-    'operations/notify': ['words.ts', 'notice.ts', 'send-error.ts', 'channels', '.'],
+    'operations/notify': ['words.ts', 'notice.ts', 'channels', '.'],
     'operations/wal': ['.', 'check', 'stream'],
     ui: ['json', '.', 'facts', 'show-view.ts'],
     commands: ['shared', 'manual', '.'],

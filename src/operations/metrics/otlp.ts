@@ -4,7 +4,7 @@
  */
 import type { MetricsConfig } from '../../config/config.ts';
 import { programVersion } from '../../lib/version.ts';
-import { request } from '../notify/channels/http.ts';
+import { request } from '../../lib/http-request.ts';
 import type { Family } from './family.ts';
 
 /** Rejects also where the receiver takes only some of them. */

@@ -3,7 +3,7 @@
  * (github.com/prometheus/pushgateway, README, "API".)
  */
 import type { MetricsConfig } from '../../config/config.ts';
-import { request } from '../notify/channels/http.ts';
+import { request } from '../../lib/http-request.ts';
 import { exposition } from './exposition.ts';
 import type { Family } from './family.ts';
 

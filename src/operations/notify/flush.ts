@@ -13,7 +13,7 @@ import { mostWaiting, Outbox, type ChannelState, type WaitingNotice } from './ou
 import { noticesFolder } from './place.ts';
 import { isQuiet } from './routing.ts';
 import { send } from './send.ts';
-import { isRefusal } from './send-error.ts';
+import { isRefusal } from '../../lib/refused-error.ts';
 import { oneLine, withoutSecrets } from './words.ts';
 
 export interface FlushOptions {

@@ -6,7 +6,7 @@ import { hostname } from 'node:os';
 import type { SMTPTransportOptions } from 'nodemailer';
 import type { ChannelOf } from '../../../config/config.ts';
 import type { Notice } from '../notice.ts';
-import { RefusedError } from '../send-error.ts';
+import { RefusedError } from '../../../lib/refused-error.ts';
 import { linesOf } from './plain-text.ts';
 
 /** Rejects unless the server has taken it for each recipient. All of it ends with the signal. */

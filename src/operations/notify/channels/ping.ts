@@ -5,7 +5,7 @@
  */
 import type { ChannelOf } from '../../../config/config.ts';
 import type { Notice } from '../notice.ts';
-import { request } from './http.ts';
+import { request } from '../../../lib/http-request.ts';
 import { linesOf } from './plain-text.ts';
 import { notTaken } from './post-json.ts';
 

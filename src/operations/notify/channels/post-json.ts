@@ -1,5 +1,5 @@
 /** A JSON document to a service, and its answer. */
-import { request, type HttpAnswer } from './http.ts';
+import { request, type HttpAnswer } from '../../../lib/http-request.ts';
 
 /** Rejects as request does. `headers` beside the type. */
 export async function postJson(

@@ -8,7 +8,7 @@ import type { ChannelOf } from '../../../config/config.ts';
 import type { Notice } from '../notice.ts';
 import { filledTemplate } from './body-template.ts';
 import { documentOf } from './document.ts';
-import { request } from './http.ts';
+import { request } from '../../../lib/http-request.ts';
 
 /** Rejects unless it is answered with 2xx, and with no document that says otherwise. */
 export async function sendWebhook(

@@ -8,7 +8,7 @@ import type { Channel } from '../../../../src/config/config.ts';
 import { LaterSecret } from '../../../../src/config/secrets.ts';
 import { noticeOf, type Notice } from '../../../../src/operations/notify/notice.ts';
 import { send } from '../../../../src/operations/notify/send.ts';
-import { isRefusal } from '../../../../src/operations/notify/send-error.ts';
+import { isRefusal } from '../../../../src/lib/refused-error.ts';
 import { startHttpReceiver, type Behaviour, type HttpReceiver } from '../../../helpers/notify/http-receiver.ts';
 
 let receiver: HttpReceiver;

@@ -12,7 +12,7 @@ import type { Channel } from '../../../../src/config/config.ts';
 import { LaterSecret } from '../../../../src/config/secrets.ts';
 import { noticeOf } from '../../../../src/operations/notify/notice.ts';
 import { send } from '../../../../src/operations/notify/send.ts';
-import { isRefusal } from '../../../../src/operations/notify/send-error.ts';
+import { isRefusal } from '../../../../src/lib/refused-error.ts';
 
 let folder: string;
 let certificate: { key: string; cert: string };

@@ -4,10 +4,10 @@
  */
 import http from 'node:http';
 import https from 'node:https';
-import { collectAtMost } from '../../../lib/bounded-read.ts';
-import { LifeboatError, systemCodeOf } from '../../../lib/errors.ts';
-import { programVersion } from '../../../lib/version.ts';
-import { RefusedError } from '../send-error.ts';
+import { collectAtMost } from './bounded-read.ts';
+import { LifeboatError, systemCodeOf } from './errors.ts';
+import { programVersion } from './version.ts';
+import { RefusedError } from './refused-error.ts';
 
 export interface HttpRequest {
   readonly method?: 'POST' | 'PUT' | 'GET';
