@@ -33,6 +33,7 @@ const tools = [
   { names: ['prometheus-pushgateway'], debian: 'prometheus-pushgateway', set: 'all' },
   { names: ['bzip2'], debian: 'bzip2', set: 'all' },
   { names: ['cron', 'crontab'], debian: 'cron', set: 'all' },
+  { names: ['sshd', 'ssh-keygen'], debian: 'openssh-server', set: 'all' },
   { names: ['faketime'], debian: 'faketime', set: 'long' },
 ];
 

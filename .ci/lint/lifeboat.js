@@ -33,7 +33,7 @@ const floors = new Map(
  */
 const rooms = new Map(
   Object.entries({
-    storage: ['.', ['local', 's3'], 'open.ts'],
+    storage: ['.', ['local', 's3', 'sftp'], 'open.ts'],
     source: ['.', ['files', 'postgres', 'redis']],
     'source/postgres': ['wal', 'archive', 'server', 'facts', 'dump', 'base', 'cluster', 'restore'],
     'source/redis': ['rdb', '.'],

@@ -17,7 +17,7 @@ interface Flags {
 
 export function declare(command: Command, session: Session): void {
   command
-    .option('--repository <url>', 'file:///path or s3://bucket/prefix')
+    .option('--repository <url>', 'file:///path, s3://bucket/prefix or sftp://user@host/path')
     .option('--key-file <file>', 'where the new key goes (default: beside the configuration file)')
     .option('--recipient <age1…>', 'an age recipient that can read backups; may be repeated', several)
     .option('--no-encryption', 'store without encryption')

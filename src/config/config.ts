@@ -42,7 +42,7 @@ export interface Config {
   readonly emergency: EmergencyConfig;
 }
 
-export type RepositoryLocation = LocalLocation | S3Location;
+export type RepositoryLocation = LocalLocation | S3Location | SftpLocation;
 
 export interface LocalLocation {
   readonly kind: 'local';
@@ -68,6 +68,18 @@ export interface S3Location {
   readonly accessKey: Secret | undefined;
   readonly secretKey: Secret | undefined;
   readonly sessionToken: Secret | undefined;
+}
+
+export interface SftpLocation {
+  readonly kind: 'sftp';
+  /** A name for ssh, so also one that its configuration has. */
+  readonly host: string;
+  readonly port: number | undefined;
+  readonly user: string | undefined;
+  /** Absolute, or `~/…` from where the server puts its user. */
+  readonly path: string;
+  /** For ssh, instead of its own; absolute. */
+  readonly configFile: string | undefined;
 }
 
 /** How long what belongs to a backup can be deleted by nobody. */

@@ -48,7 +48,7 @@ export const names: readonly Name[] = [
     'BACKUP_REPOSITORY',
     'text',
     '',
-    'file:///path or s3://bucket/prefix; wins over the bucket, which wins over the local path',
+    'file:///path, s3://bucket/prefix or sftp://user@host/path; wins over the bucket, which wins over the local path',
   ),
   name('BACKUP_LOCAL_PATH BACKUP_DIR', 'text', '', 'folder of a local repository, used where no bucket is set'),
   name('BACKUP_S3_BUCKET BACKUP_STORAGE_BUCKET BACKUP_AWS_BUCKET_NAME', 'text', '', 'bucket'),
@@ -70,6 +70,7 @@ export const names: readonly Name[] = [
     'repository.objectLock.days',
     'days that object lock retains backups; the bucket must have been made with it',
   ),
+  name('BACKUP_SSH_CONFIG', 'text', 'repository.sshConfig', 'of sftp://: a configuration for ssh (ssh -F)'),
   name('BACKUP_S3_OBJECT_LOCK_MODE', 'text', 'repository.objectLock.mode', 'governance or compliance'),
   name(
     'BACKUP_S3_ACCESS_KEY BACKUP_STORAGE_ACCESS_KEY BACKUP_AWS_ACCESS_KEY_ID',

@@ -1,4 +1,4 @@
-/** The repository's location: file:///path, a path, or s3://bucket/prefix with the bucket's details. */
+/** The repository's location: file:///path, a path, sftp://user@host/path, or s3://bucket/prefix with its details. */
 import { fileURLToPath } from 'node:url';
 import type { RepositoryLocation } from './config.ts';
 import type { Parser } from './parser.ts';
@@ -17,8 +17,12 @@ export async function parseRepository(
     if (details.objectLock !== undefined) {
       parser.fault('repository.objectLock', 'needs a bucket: a folder cannot lock what is in it');
     }
+    const configFile = details.sshConfig === undefined ? undefined : parser.absolute('repository', details.sshConfig);
+    if (details.url.startsWith('sftp:')) return parseSftp(details.url, configFile, parser);
+    if (configFile !== undefined) parser.fault('repository.sshConfig', 'is for sftp:// only');
     return parseLocal(details.url, parser);
   }
+  if (details.sshConfig !== undefined) parser.fault('repository.sshConfig', 'is for sftp:// only');
   if ((details.accessKey === undefined) !== (details.secretKey === undefined)) {
     const [there, missing] = details.accessKey === undefined ? ['secretKey', 'accessKey'] : ['accessKey', 'secretKey'];
     parser.fault(`repository.${there}`, `has no ${missing} beside it`);
@@ -57,7 +61,43 @@ function parseLocal(url: string, parser: Parser): RepositoryLocation | undefined
   const s3 = url.startsWith('s3:');
   parser.fault(
     'repository',
-    s3 ? 'must be s3://bucket/prefix, the bucket in lower case' : 'must be file:///path or s3://bucket/prefix',
+    s3
+      ? 'must be s3://bucket/prefix, the bucket in lower case'
+      : 'must be file:///path, s3://bucket/prefix or sftp://user@host/path',
   );
   return undefined;
+}
+
+/** Names of hosts, of ssh_config too, and addresses. */
+const sftpPattern = /^sftp:\/\/(?:([^@/]*)@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(?::(\d{1,5}))?(\/.*)$/;
+
+function parseSftp(url: string, configFile: string | undefined, parser: Parser): RepositoryLocation | undefined {
+  const [, user, host = '', port, encoded = ''] = sftpPattern.exec(url) ?? [];
+  const path = decoded(encoded)?.replace(/^\/(?=~(\/|$))/, '');
+  const name = user === undefined ? undefined : decoded(user);
+  if (path === undefined || path === '' || path.includes('\0') || Number(port ?? 22) > 65_535) {
+    parser.fault('repository', 'must be sftp://user@host:port/path; /~/path is where the server puts the user');
+    return undefined;
+  }
+  if (user !== undefined && (name === undefined || !/^[^\s:@-][^\s:@]*$/.test(name))) {
+    // Never shown: it may be a password.
+    parser.fault('repository', 'must have no password: ssh uses keys and agents');
+    return undefined;
+  }
+  return {
+    kind: 'sftp',
+    host: host.replaceAll(/^\[|\]$/g, ''),
+    port: port === undefined ? undefined : Number(port),
+    user: name,
+    path,
+    configFile,
+  };
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }

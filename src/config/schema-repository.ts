@@ -6,9 +6,9 @@ import { positive, secretSchema } from './schema-pieces.ts';
 /** Where backups rest. */
 export const repositorySchema = z.union(
   [
-    z.string().min(1).describe('file:///path or s3://bucket/prefix'),
+    z.string().min(1).describe('file:///path, s3://bucket/prefix or sftp://user@host/path'),
     z.strictObject({
-      url: z.string().min(1).describe('file:///path or s3://bucket/prefix'),
+      url: z.string().min(1).describe('file:///path, s3://bucket/prefix or sftp://user@host/path'),
       region: z.string().min(1).optional().describe('S3 region; default: what the AWS default chain says'),
       endpoint: z
         .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
@@ -35,6 +35,11 @@ export const repositorySchema = z.union(
         })
         .optional()
         .describe('retain backups by object lock, in a bucket that was made with it; default: not'),
+      sshConfig: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("of sftp://: a configuration for ssh (ssh -F), instead of the user's and the system's"),
       accessKey: secretSchema.optional().describe('access key id; without keys the AWS default chain'),
       secretKey: secretSchema.optional().describe('secret access key'),
       sessionToken: secretSchema.optional().describe('token of temporary credentials'),

@@ -16,6 +16,8 @@ export interface ToolSpec {
   readonly name?: string;
   /** Added to the base environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Variables of ours that it gets besides the usual ones. */
+  readonly inherits?: readonly string[];
   readonly cwd?: string;
   readonly uid?: number;
   readonly gid?: number;
@@ -93,7 +95,7 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
   const stdout = spec.stdout ?? 'collect';
   const [file, args] = spec.limits === undefined ? [spec.file, spec.args] : limited(spec, spec.limits);
   const child = execa(file, [...args], {
-    env: { ...baseEnvironment(), ...spec.env },
+    env: { ...baseEnvironment(spec.inherits), ...spec.env },
     extendEnv: false,
     // File descriptors work here, but execa's types only know them in options of their own.
     stdio: [
@@ -155,9 +157,10 @@ function limited(
 }
 
 /** What every child gets. */
-function baseEnvironment(): Record<string, string> {
+function baseEnvironment(inherits: readonly string[] = []): Record<string, string> {
   const env: Record<string, string> = { LC_ALL: 'C.UTF-8', LANGUAGE: 'C' };
-  for (const name of ['PATH', 'HOME', 'TZ', 'TMPDIR', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'KRB5CCNAME']) {
+  const usual = ['PATH', 'HOME', 'TZ', 'TMPDIR', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'KRB5CCNAME'];
+  for (const name of [...usual, ...inherits]) {
     const value = process.env[name];
     if (value !== undefined) env[name] = value;
   }

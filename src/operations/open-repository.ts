@@ -1,6 +1,7 @@
 /** Opens what an operation works on: the configured storage and the repository in it, closed again whatever happens. */
 import type { LoadedConfig } from '../config/load.ts';
 import type { RepositoryLocation } from '../config/config.ts';
+import { repositoryPlace } from '../config/repository-place.ts';
 import { LifeboatError } from '../lib/errors.ts';
 import type { RunContext } from '../lib/events.ts';
 import { fileError, stateFolderHint } from '../lib/file-errors.ts';
@@ -15,7 +16,7 @@ import type { Storage } from '../storage/storage.ts';
 export function repositoryLocation({ config }: LoadedConfig): RepositoryLocation {
   if (config.repository !== undefined) return config.repository;
   throw new LifeboatError('usage', 'no repository is configured', {
-    hint: 'set BACKUP_REPOSITORY=file:///path or s3://bucket/prefix, or run: lifeboat init',
+    hint: 'set BACKUP_REPOSITORY=file:///path, s3://bucket/prefix or sftp://user@host/path, or run: lifeboat init',
   });
 }
 
@@ -44,13 +45,6 @@ export async function withStorage<T>(
   }
 }
 
-/** How this host calls the place of a repository in what it remembers; no credentials. */
-export function placeOf(location: RepositoryLocation): string {
-  if (location.kind === 'local') return `file://${location.path}`;
-  const bucket = `s3://${location.bucket}/${location.prefix}`;
-  return location.endpoint === undefined ? bucket : `${bucket} at ${location.endpoint}`;
-}
-
 /** Runs `work` with the configured repository. */
 export async function withRepository<T>(
   loaded: LoadedConfig,
@@ -62,7 +56,8 @@ export async function withRepository<T>(
   return withStorage(
     loaded,
     context,
-    async (storage) => work(await openRepository(storage, encryption, stateDir, placeOf(repositoryLocation(loaded)))),
+    async (storage) =>
+      work(await openRepository(storage, encryption, stateDir, repositoryPlace(repositoryLocation(loaded)))),
     opening,
   );
 }

@@ -23,7 +23,7 @@ export interface OpenStorageOptions {
 }
 
 /**
- * Rejects with a StorageError (20) if a bucket does not answer, is not there or refuses the credentials;
+ * Rejects with a StorageError (20) if a server or bucket does not answer, is not there or refuses the credentials;
  * a local folder is not looked at before the first call.
  */
 export async function openStorage(location: RepositoryLocation, options: OpenStorageOptions = {}): Promise<Storage> {
@@ -35,6 +35,11 @@ export async function openStorage(location: RepositoryLocation, options: OpenSto
   };
   if (location.kind === 'local') {
     return withRetry(openLocalStorage(location.path, { create: options.create ?? false }), retryOptions);
+  }
+  if (location.kind === 'sftp') {
+    const { openSftpStorage } = await import('./sftp/sftp.ts');
+    const sftpOptions = { signal: options.signal, create: options.create, idleTimeoutMs: options.idleTimeoutMs };
+    return withRetry(await retryTransient(() => openSftpStorage(location, sftpOptions), retryOptions), retryOptions);
   }
   const { openS3Storage } = await import('./s3/s3.ts');
   const s3Options = { signal: options.signal, idleTimeoutMs: options.idleTimeoutMs };

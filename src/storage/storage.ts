@@ -130,6 +130,8 @@ export interface StorageCapabilities {
   readonly versions: boolean;
   readonly objectLock: boolean;
   readonly freeSpace: boolean;
+  /** What the server should do and does not, in words; absent where nothing is known to be missing. */
+  readonly missing?: readonly string[];
   /** How a bucket retains every new object by itself, e.g. "GOVERNANCE, 30 days"; undefined where it does not. */
   readonly defaultRetention?: string | undefined;
 }

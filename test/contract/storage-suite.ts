@@ -195,7 +195,7 @@ function reading(open: Open): void {
     const space = await storage.space();
     assert.equal(space !== undefined, storage.capabilities.freeSpace);
     if (space !== undefined) assert.ok(space.freeBytes > 0 && space.totalBytes >= space.freeBytes);
-    assert.match(storage.location, /^(file|s3):\/\/[^@]+$/);
+    assert.match(storage.location, /^((file|s3):\/\/|sftp:\/\/[^:@]+@)[^@]+$/);
   });
 }
 

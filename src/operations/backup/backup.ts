@@ -3,6 +3,7 @@
  * manifest, which is the commit point: before it nothing is visible, after it the backup exists.
  */
 import type { LoadedConfig } from '../../config/load.ts';
+import { repositoryUrl } from '../../config/repository-place.ts';
 import { LifeboatError, messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { abortAfter } from '../../lib/long-timer.ts';
@@ -103,7 +104,7 @@ function planned({ loaded, target, type, components, infos }: BackupPlan): Backu
     outcome: 'planned',
     target,
     type,
-    repository: location.kind === 'local' ? `file://${location.path}` : `s3://${location.bucket}/${location.prefix}`,
+    repository: repositoryUrl(location),
     components: components.map(({ name, source }) => ({ name, kind: source.kind, ...(infos.get(name) as SourceInfo) })),
   };
 }

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Config } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
+import { repositoryUrl } from '../../config/repository-place.ts';
 import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { appendTo, readTextAt } from '../../lib/held-files.ts';
@@ -66,8 +67,7 @@ export async function readRuns(stateDir: string, repository: string): Promise<Re
 
 /** How a repository is called in the history; no credentials. */
 export function repositoryName({ repository }: Pick<Config, 'repository'>): string {
-  if (repository === undefined) return '';
-  return repository.kind === 'local' ? `file://${repository.path}` : `s3://${repository.bucket}/${repository.prefix}`;
+  return repository === undefined ? '' : repositoryUrl(repository);
 }
 
 function failureOf(error: unknown): Pick<RecordedRun, 'outcome' | 'exitCode' | 'message'> {

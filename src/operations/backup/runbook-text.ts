@@ -5,9 +5,10 @@
  */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { EmergencyScenario, RepositoryLocation } from '../../config/config.ts';
+import type { EmergencyScenario } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { originOf } from '../../config/origins.ts';
+import { repositoryPlace } from '../../config/repository-place.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { stateFolderHint, tellingFileErrors } from '../../lib/file-errors.ts';
@@ -130,7 +131,7 @@ function commandsOf(target: string, lifeboat: string, isOneOfMany: boolean): str
 function needsOf(loaded: LoadedConfig): string[] {
   const { config, file, envFile } = loaded;
   const location = repositoryLocation(loaded);
-  const where = placeOf(location);
+  const where = repositoryPlace(location);
   const key = config.encryption.enabled ? keysOf(loaded) : 'no key: backups are not encrypted';
   return [
     '## What is needed',
@@ -186,12 +187,6 @@ function scenarioLines(
     ),
     '',
   ];
-}
-
-function placeOf(location: RepositoryLocation): string {
-  if (location.kind === 'local') return `file://${location.path}`;
-  const { bucket, prefix, endpoint } = location;
-  return `s3://${bucket}/${prefix}${endpoint === undefined ? '' : ` at ${endpoint}`}`;
 }
 
 function keysOf({ config, origins }: LoadedConfig): string {

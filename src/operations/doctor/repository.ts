@@ -20,7 +20,8 @@ import { NotFoundError, type Storage } from '../../storage/storage.ts';
 import { checkBackups, findNewest, type NewestBackups } from './backups.ts';
 import { attempt, failed, failedBy, limited, passed, warned } from './check.ts';
 import { checkStorage } from './storage.ts';
-import { placeOf, repositoryLocation } from '../open-repository.ts';
+import { repositoryPlace } from '../../config/repository-place.ts';
+import { repositoryLocation } from '../open-repository.ts';
 import type { DoctorCheck } from './request.ts';
 import { packsKey } from '../../repository/object-keys.ts';
 
@@ -63,7 +64,7 @@ async function checkOpened(
   let repository: Repository;
   try {
     repository = await limited(context, () =>
-      openRepository(storage, loaded.config.encryption, loaded.config.stateDir, placeOf(location)),
+      openRepository(storage, loaded.config.encryption, loaded.config.stateDir, repositoryPlace(location)),
     );
   } catch (error) {
     context.signal.throwIfAborted();

@@ -29,6 +29,7 @@ export async function checkStorage(
     ...written,
     ...(await attempt('repository leases', context, async () => checkLeases(await leasesOf(storage, stampMs)))),
     ...checkBucket(storage, location),
+    ...checkServer(storage, location),
   ];
 }
 
@@ -160,6 +161,15 @@ function checkBucket(storage: Storage, configured: RepositoryLocation): DoctorCh
       : 'no versions are kept',
   ];
   return [passed(name, traits.join('; '))];
+}
+
+/** What a server cannot do beyond the protocol, and what follows. */
+function checkServer({ capabilities }: Storage, { kind }: RepositoryLocation): DoctorCheck[] {
+  if (kind !== 'sftp') return [];
+  const name = 'repository server';
+  const { missing = [] } = capabilities;
+  if (missing.length === 0) return [passed(name, 'files are synced, named in one step, and given second names')];
+  return [warned(name, missing.join('; '), 'a server with the extensions of OpenSSH does better')];
 }
 
 function retained({ objectLock }: S3Location): string {

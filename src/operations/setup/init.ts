@@ -19,7 +19,8 @@ import { initialConfig } from './initial-config.ts';
 import { writeNewSecret } from './keys.ts';
 import { addNpmScripts } from './npm-scripts.ts';
 import { addProposedSchedules, proposedSchedules, whyNoSchedules } from './proposed-schedules.ts';
-import { placeOf, repositoryLocation, withStorage } from '../open-repository.ts';
+import { repositoryPlace } from '../../config/repository-place.ts';
+import { repositoryLocation, withStorage } from '../open-repository.ts';
 import type { InitOptions, InitRequest, InitResult } from './request.ts';
 import type { Operation } from '../operation.ts';
 import { given, pathOf, repositoryNeeds } from '../complete.ts';
@@ -63,7 +64,12 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
     async (storage) => {
       const { stateDir } = loaded.config;
       if ((await readRepositoryInfo(storage)) !== undefined) {
-        const repository = await openRepository(storage, key.encryption, stateDir, placeOf(repositoryLocation(loaded)));
+        const repository = await openRepository(
+          storage,
+          key.encryption,
+          stateDir,
+          repositoryPlace(repositoryLocation(loaded)),
+        );
         if (request.rescueScript === true) {
           await installRescue(storage);
           created.push('rescue/rescue.mjs', 'rescue/README.md');
@@ -72,7 +78,7 @@ export async function init(loaded: LoadedConfig, request: InitRequest, context: 
         return { id: repository.repositoryId, location: storage.location, rescueSha256: await rescueSum(), publicKey };
       }
       const { repository, rescueSha256, signingKey } = await createRepository(storage, key.encryption, stateDir);
-      const place = placeOf(repositoryLocation(loaded));
+      const place = repositoryPlace(repositoryLocation(loaded));
       const known = await rememberedId(stateDir, place).catch(() => undefined);
       if (known !== undefined) warnings.push(`this host has seen another repository there before, ${known}`);
       // Who makes one says what lies there from now on.

@@ -1,5 +1,6 @@
 /** The configuration file that `init` writes: what it was given, with secrets as references only. */
 import type { LoadedConfig } from '../../config/load.ts';
+import { repositoryUrl } from '../../config/repository-place.ts';
 import { repositoryLocation } from '../open-repository.ts';
 import type { ProposedSchedule } from './proposed-schedules.ts';
 
@@ -28,7 +29,11 @@ export function initialConfig(
 
 function repositoryMember(loaded: LoadedConfig): unknown {
   const location = repositoryLocation(loaded);
-  if (location.kind === 'local') return `file://${location.path}`;
+  if (location.kind === 'local') return repositoryUrl(location);
+  if (location.kind === 'sftp') {
+    const { configFile } = location;
+    return configFile === undefined ? repositoryUrl(location) : { url: repositoryUrl(location), sshConfig: configFile };
+  }
   const url = `s3://${location.bucket}${location.prefix === '' ? '' : `/${location.prefix}`}`;
   const { region, endpoint } = location;
   return region === undefined && endpoint === undefined ? url : { url, region, endpoint };

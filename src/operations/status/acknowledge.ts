@@ -13,7 +13,8 @@ import { readRepositoryInfo, repositoryObject, type Repository } from '../../rep
 import { audited } from '../audit/audited.ts';
 import { acknowledgeIncident } from '../notify/acknowledge.ts';
 import { keyOfReason } from '../notify/status-sightings.ts';
-import { placeOf, repositoryLocation, withRepository, withStorage } from '../open-repository.ts';
+import { repositoryPlace } from '../../config/repository-place.ts';
+import { repositoryLocation, withRepository, withStorage } from '../open-repository.ts';
 import { statusDefaults, type AcknowledgeOptions, type AcknowledgeRequest, type AcknowledgeResult } from './request.ts';
 import { mayBeAcknowledged } from './status.ts';
 import { keepAcknowledged } from './acknowledged.ts';
@@ -89,7 +90,7 @@ async function acceptRepository(loaded: LoadedConfig, id: string, context: RunCo
         hint: found === undefined ? `it has no ${repositoryObject}` : `it has ${found}`,
       });
     }
-    await rememberId(loaded.config.stateDir, placeOf(repositoryLocation(loaded)), id);
+    await rememberId(loaded.config.stateDir, repositoryPlace(repositoryLocation(loaded)), id);
     return `the repository at ${storage.location} is the one with the id ${id}`;
   });
 }

@@ -26,7 +26,7 @@ if (import.meta.main) {
 }
 
 function withSecrets(location: RepositoryLocation): RepositoryLocation {
-  if (location.kind === 'local') return location;
+  if (location.kind !== 's3') return location;
   const { accessKey, secretKey } = location as unknown as { accessKey: string; secretKey: string };
   return { ...location, accessKey: new Secret(accessKey), secretKey: new Secret(secretKey) };
 }
