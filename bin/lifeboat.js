@@ -111,17 +111,16 @@ exit "$code"
 /**
  * The program's entry. What must come before any other code is here: a listener for SIGUSR1 (without one
  * Node opens its inspector to whoever sends it), the size of libuv's thread pool (read once, when the pool
- * starts), and the compile cache. Only standard-library modules are imported statically, and nothing that
- * a too old Node could not parse.
+ * starts), and the compile cache. Only standard-library modules are loaded before, and nothing is here that a too old
+ * Node could not parse.
  */
-import { closeSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import module from 'node:module';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
 process.on('SIGUSR1', () => {});
+const { closeSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } = await builtin('node:fs');
 takeSecrets();
+const module = await builtin('node:module');
+const { availableParallelism, tmpdir } = await builtin('node:os');
+const { join } = await builtin('node:path');
+const { fileURLToPath } = await builtin('node:url');
 
 /** What run() resolved to; undefined until then. */
 let outcome;
@@ -145,6 +144,14 @@ if (isNodeTooOld()) {
     console.error(`lifeboat: cannot start: ${error instanceof Error ? error.stack : String(error)}`);
     process.exitCode = 1;
   }
+}
+
+/**
+ * One of Node's own modules. An import looks at each of its members, and some of them load a dozen modules each, which
+ * takes as long as all else that is done here; older Nodes have nothing else.
+ */
+async function builtin(name) {
+  return process.getBuiltinModule?.(name) ?? import(name);
 }
 
 /** What the shell above has taken out of the environment. Here it is seen by this process only. */
@@ -219,11 +226,17 @@ function isBuildCurrent() {
  * of readdir's `recursive`.
  */
 function isUnchanged(folder, sinceMs) {
-  if (statSync(folder).mtimeMs > sinceMs) return false;
+  if (changedMs(folder) > sinceMs) return false;
   return readdirSync(folder, { withFileTypes: true }).every((entry) => {
     const path = `${folder}/${entry.name}`;
-    return entry.isDirectory() ? isUnchanged(path, sinceMs) : statSync(path).mtimeMs <= sinceMs;
+    return entry.isDirectory() ? isUnchanged(path, sinceMs) : changedMs(path) <= sinceMs;
   });
+}
+
+/** What is copied or unpacked may bring an older time of its content along. */
+function changedMs(path) {
+  const { mtimeMs, ctimeMs } = statSync(path);
+  return Math.max(mtimeMs, ctimeMs);
 }
 
 /** Halves the start-up time. The cache holds code that we execute, so nobody else may write to it. */

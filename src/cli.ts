@@ -40,7 +40,10 @@ async function tellFailure(error: unknown, argv: readonly string[], io: CliIo): 
 
 function processIo(): CliIo {
   return {
-    stdin: process.stdin,
+    // Opened when something is asked.
+    get stdin() {
+      return process.stdin;
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     env: processEnvironment(),

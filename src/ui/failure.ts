@@ -1,6 +1,7 @@
 /** How a failure is told: what failed, what state things are in, what to do; or one JSON document. */
 import { AbortedError, LifeboatError, messageOf } from '../lib/errors.ts';
 import { printableLines } from '../lib/printable.ts';
+import { sourceStack } from '../lib/source-stack.ts';
 
 /** Exit code of anything that was thrown. */
 export function exitCodeFor(error: unknown): number {
@@ -55,7 +56,7 @@ function indented(text: string): string {
 function causes(error: unknown): string[] {
   const stacks: string[] = [];
   for (let at = error; at instanceof Error && stacks.length < 10; at = at.cause) {
-    stacks.push(indented(`${stacks.length === 0 ? '' : 'caused by: '}${at.stack ?? at.message}`));
+    stacks.push(indented(`${stacks.length === 0 ? '' : 'caused by: '}${sourceStack(at.stack ?? at.message)}`));
   }
   return stacks;
 }

@@ -1,5 +1,4 @@
 /** The streams of a run and what they can do: colours, columns, questions. */
-import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 import { printableText } from '../lib/printable.ts';
 
@@ -39,16 +38,17 @@ export async function colours(stream: OutputStream, env: CliIo['env'], wanted: b
   if (!hasColours(stream, env, wanted)) return { green: String, yellow: String, red: String };
   const { Chalk } = await import('chalk');
   const chalk = new Chalk({ level: 1 });
+  const { randomUUID } = await import('node:crypto');
+  const mark = (ourMark ??= `<${randomUUID()}>`);
   const marked =
     (paint: (text: string) => string) =>
     (text: string): string =>
-      paint(printableText(text)).replaceAll('\u001b[', ourMark);
+      paint(printableText(text)).replaceAll('\u001b[', mark);
   return { green: marked(chalk.green), yellow: marked(chalk.yellow), red: marked(chalk.red) };
 }
 
 /** Stands for the beginning of each colour sequence until it is written: no foreign text can know it. */
-const ourMark = `<${randomUUID()}>`;
-const ourColour = new RegExp(`${ourMark}(\\d+)m`, 'g');
+let ourMark: string | undefined;
 
 /**
  * Writes text, and of what is not text only the colours that colours() painted: whatever a name or an answer holds, it
@@ -57,7 +57,8 @@ const ourColour = new RegExp(`${ourMark}(\\d+)m`, 'g');
  */
 export async function write(stream: Writable, text: string, lineEnd = '\n'): Promise<void> {
   if (stream.destroyed || stream.errored !== null) return;
-  const safe = printableText(text).replaceAll(ourColour, '\u001b[$1m');
+  const plain = printableText(text);
+  const safe = ourMark === undefined ? plain : plain.replaceAll(new RegExp(`${ourMark}(\\d+)m`, 'g'), '\u001b[$1m');
   await new Promise<void>((resolve, reject) => {
     stream.write(lineEnd === '\n' ? safe : safe.replaceAll('\n', lineEnd), (error) => {
       if (error === null || error === undefined || (error as { code?: unknown }).code === 'EPIPE') resolve();

@@ -80,18 +80,20 @@ async function alone(bench: ArchivingBench, names: readonly string[], rounds: nu
       `for f in ${names.join(' ')}; do ${program(bench)} wal push ` +
         `pg_wal/$f --config ${bench.config} >/dev/null; done`,
     );
-  const [timing] = (await pair(
+  const [timing, node] = (await pair(
     [
       {
         name: `lifeboat wal push, ${names.length} segments one by one`,
         line,
         prepare: async () => bench.freshRepository(),
       },
+      { name: 'node -e 0 as often', line: `for f in ${names.join(' ')}; do ${process.execPath} -e 0; done` },
     ],
     rounds,
     bench.env,
-  )) as [Timing];
-  print('wal push alone', [timing]);
+  )) as [Timing, Timing];
+  print('wal push alone', [timing, node]);
+  mark('wal push / node -e 0', ratio(timing, node), 6);
   process.stdout.write(
     `  ${(names.length / median(timing.secondsEach)).toFixed(1).padStart(8)}    segments per second, ` +
       `${((1000 * median(timing.secondsEach)) / names.length).toFixed(0)} ms each\n`,

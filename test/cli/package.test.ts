@@ -53,6 +53,7 @@ test('holds what its users need, and nothing that only its developers do', () =>
     'CHANGELOG.md',
     'bin/lifeboat.js',
     'dist/cli.js',
+    'dist/LICENSES',
     'dist/index.js',
     'dist/index.d.ts',
     'dist/repository/rescue/rescue.mjs',
@@ -80,6 +81,26 @@ test('runs where it was installed, by npx and by its own path', () => {
   assert.equal(status, 0, stderr);
   assert.match(stdout, /^Usage: lifeboat/);
   accessSync(join(project, 'node_modules/lifeboat/bin/lifeboat.js'), constants.X_OK);
+});
+
+test('tells a stack in lines of the source, which it does not bring', () => {
+  const { stderr, status } = spawnSync(
+    join(project, 'node_modules/.bin/lifeboat'),
+    ['list', '--debug', '--config', '/no/such/file'],
+    { cwd: project, env: environment(), encoding: 'utf8' },
+  );
+  assert.equal(status, 2, stderr);
+  const [, file = '', line = ''] = /at \w+ \(file:\/\/\S+\/(src\/\S+\.ts):(\d+):\d+\)/.exec(stderr) ?? [];
+  const text = readFileSync(join(root, file), 'utf8').split('\n')[Number(line) - 1];
+  assert.match(text ?? '', /new LifeboatError\(/, stderr);
+  assert.doesNotMatch(stderr, /lifeboat\/dist\//, stderr);
+});
+
+test('brings the licence of each package that is a part of its bundles', () => {
+  const licences = readFileSync(join(project, 'node_modules/lifeboat/dist/LICENSES'), 'utf8');
+  for (const name of ['zod', 'commander', 'execa', 'emoji-regex']) {
+    assert.match(licences, new RegExp(`^${name} [0-9.]+$`, 'm'));
+  }
 });
 
 test('installs no Node, linter or compiler with it', () => {

@@ -8,6 +8,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { runFile, type FileResult } from './file-run.ts';
 import { makePlan, rememberDurations, type Plan } from './plan.ts';
+import { buildProgram } from './program.ts';
 
 const root = dirname(dirname(import.meta.dirname));
 
@@ -21,6 +22,7 @@ try {
 
 async function main(args: readonly string[]): Promise<number> {
   const plan = makePlan(root, args);
+  if (plan.files.some((file) => !file.startsWith('test/unit/'))) buildProgram(root);
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
   // Short, since the path of a Unix socket holds 107 bytes; not in TMPDIR, which may be long.
