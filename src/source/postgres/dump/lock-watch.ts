@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { LifeboatError, messageOf } from '../../../lib/errors.ts';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, type Row, openConnection } from '../server/connection.ts';
+import { sqlStateOf } from '../server/connection-errors.ts';
 import { statementKind } from './statement-kind.ts';
 
 /** A session that waits for a lock which one of ours holds. */
@@ -59,8 +60,9 @@ export async function openLockWatch(url: PostgresUrl, database: string, signal: 
   };
 }
 
-/** Its queries fail with the session only. */
-function lostWatch({ server }: Connection, error: unknown): LifeboatError {
+/** Its queries fail with the session only, of which a server may say so itself. */
+function lostWatch({ server }: Connection, error: unknown): unknown {
+  if (sqlStateOf(error) === undefined) return error;
   return new LifeboatError('source', `lost the connection to PostgreSQL at ${server}: ${messageOf(error)}`, {
     hint: error instanceof LifeboatError ? error.hint : undefined,
     retryable: true,

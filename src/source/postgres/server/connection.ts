@@ -6,7 +6,7 @@
 import type { Client } from 'pg';
 import type { ConnectionOptions } from 'node:tls';
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
-import { poolerBetween, sourceError } from './connection-errors.ts';
+import { poolerBetween, sourceError, sqlStateOf } from './connection-errors.ts';
 import { startupOptions } from './libpq.ts';
 import { findPassword } from './passfile.ts';
 import { changingDefaults, sessionSettings } from './session-settings.ts';
@@ -201,7 +201,9 @@ class Session implements Connection {
         | { rows: Row[] }[];
       return (Array.isArray(result) ? result.at(-1)?.rows : result.rows) ?? [];
     } catch (error) {
-      throw sourceError(`PostgreSQL at ${this.server} refused a query`, error);
+      const isAnswer = sqlStateOf(error) !== undefined;
+      const act = isAnswer ? `PostgreSQL at ${this.server} refused a query` : `lost the connection to ${this.#place}`;
+      throw sourceError(act, error);
     }
   }
 
@@ -226,6 +228,10 @@ class Session implements Connection {
 
   #lose(error: Error): void {
     if (this.#closed || this.#lost.signal.aborted) return;
-    this.#lost.abort(sourceError(`lost the connection to PostgreSQL at ${this.server}`, error));
+    this.#lost.abort(sourceError(`lost the connection to ${this.#place}`, error));
+  }
+
+  get #place(): string {
+    return `PostgreSQL at ${this.server}`;
   }
 }
