@@ -3,6 +3,8 @@ import type { PostgresConfig } from '../../config/config.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { formatBytes } from '../../lib/units.ts';
 import { askArchiver } from '../../source/postgres/server/archiver.ts';
+import { type PasswordEnd, readPasswordEnd } from '../../source/postgres/server/password-end.ts';
+import { renewalMs } from '../renewal.ts';
 import { withConnection } from '../../source/postgres/server/connection.ts';
 import { probeServer } from '../../source/postgres/dump/probe.ts';
 import { findTools, installedTools } from '../../source/postgres/server/tools.ts';
@@ -56,6 +58,10 @@ export async function checkPostgres(
         ),
       ),
     ),
+    attempt(`${name} password`, context, async () => {
+      const met = await contact.catch(() => undefined);
+      return met?.passwordEnd === undefined ? [] : judgePassword(`${name} password`, met.passwordEnd, Date.now());
+    }),
     attempt(`${name} clock`, context, async () => {
       const met = await contact.catch(() => undefined);
       return met === undefined ? [] : judgeClock(`${name} clock`, 'the server', met.clockDifferenceMs);
@@ -67,6 +73,7 @@ export async function checkPostgres(
 interface Met {
   readonly major: number;
   readonly clockDifferenceMs: number;
+  readonly passwordEnd: PasswordEnd | undefined;
   /** The data folder, if it is on this host and may be known. */
   readonly folder: string | undefined;
 }
@@ -87,9 +94,16 @@ function meet({ url }: PostgresConfig, signal: AbortSignal): Promise<Met> {
     return {
       major: Math.floor(connection.serverVersionNum / 10000),
       clockDifferenceMs,
+      passwordEnd: await readPasswordEnd(connection),
       folder: rows[0]?.['folder'] ?? undefined,
     };
   });
+}
+
+function judgePassword(name: string, { role, endsMs }: PasswordEnd, nowMs: number): DoctorCheck {
+  const until = `the password of role ${role} is valid until ${new Date(endsMs).toISOString()}`;
+  if (endsMs - nowMs >= renewalMs) return passed(name, until);
+  return warned(name, until, "before that: ALTER ROLE … PASSWORD '…' VALID UNTIL '…', and tell lifeboat the new one");
 }
 
 async function checkServer(

@@ -9,6 +9,7 @@ import { degraded, unhealthy } from './reason.ts';
 import { segmentNumber } from '../../source/postgres/wal/file-name.ts';
 import type { StatusReason } from './request.ts';
 import type { SurveyedWal } from './survey-wal.ts';
+import { renewalMs } from '../renewal.ts';
 
 /**
  * Archived segments may be so old while the server goes on writing; then, and from when on it is more than a nuisance.
@@ -30,7 +31,7 @@ export function judgeWal(wal: SurveyedWal, nowMs: number, quietMs: number): Stat
     ...ofBases(wal),
     ...ofGaps(wal),
     ...ofHistories(wal),
-    ...(wal.isCurrent ? ofFlow(wal, nowMs, quietMs) : []),
+    ...(wal.isCurrent ? [...ofFlow(wal, nowMs, quietMs), ...ofPassword(wal, nowMs)] : []),
   ];
 }
 
@@ -98,6 +99,17 @@ function ofFlow({ systemId, targets, archived, server }: SurveyedWal, nowMs: num
   const message = `archiving of ${of} has stopped: ${what}`;
   const judged = ageMs > lostAfterMs ? unhealthy : degraded;
   return [judged(`wal-stopped:${systemId}:${archived.at}`, message, next, targets[0])];
+}
+
+function ofPassword({ targets: [target], server }: SurveyedWal, nowMs: number): StatusReason[] {
+  const end = server?.passwordEnd;
+  if (end === undefined || end.endsMs - nowMs >= renewalMs) return [];
+  const { role, endsMs } = end;
+  const of = `the password of role ${role}, by which ${target ?? 'a target'} may be reached,`;
+  const message = `${of} is valid until ${new Date(endsMs).toISOString()}`;
+  const judged = endsMs <= nowMs ? unhealthy : degraded;
+  const next = `lifeboat doctor${target === undefined ? '' : ` --target ${target}`}`;
+  return [judged(`password:${target ?? ''}:${role}`, message, next, target)];
 }
 
 type SurveyedServer = NonNullable<SurveyedWal['server']>;

@@ -9,6 +9,7 @@ import { judgeTarget } from './judge-target.ts';
 import { judgeWal } from './judge-wal.ts';
 import { degraded, unhealthy } from './reason.ts';
 import { manifestKey } from '../../repository/object-keys.ts';
+import { renewalMs } from '../renewal.ts';
 
 /** Everything that is not as it should be, unhealthy first; acknowledged or not. */
 export function judge(survey: Survey, limits: Limits): StatusReason[] {
@@ -97,9 +98,6 @@ function ofStorage({ storage }: Survey, { storageShare, storageBudgetBytes }: Li
   }
   return reasons;
 }
-
-/** A certificate is renewed by people, and they want three weeks. */
-const renewalMs = 21 * 86_400_000;
 
 function ofCertificates({ certificates, nowMs }: Survey): StatusReason[] {
   return certificates

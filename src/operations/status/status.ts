@@ -175,9 +175,14 @@ function walOf({
     missingHistories,
     damaged,
     archived,
-    server,
+    server: server && toldOf(server),
     problem,
   };
+}
+
+/** When a password ends is told as a reason only. */
+function toldOf({ passwordEnd: _, ...server }: NonNullable<SurveyedWal['server']>): StatusWal['server'] {
+  return server;
 }
 
 /** As measured by the newest drill that proved something, in proportion to what the newest backup holds. */

@@ -42,7 +42,7 @@ export interface SurveyedWal extends WalSystem {
 /** What its server said. */
 export interface SurveyedServer extends Pick<
   ArchiverState,
-  'currentLsn' | 'archiveMode' | 'failures' | 'lastFailed' | 'lastFailedAt' | 'isFailing'
+  'currentLsn' | 'archiveMode' | 'failures' | 'lastFailed' | 'lastFailedAt' | 'isFailing' | 'passwordEnd'
 > {
   /** From the end of the archive to the server's. */
   readonly behindBytes: number;
@@ -197,11 +197,9 @@ async function stampOf(storage: Repository['storage'], key: string): Promise<num
   }
 }
 
-function serverOf(
-  { currentLsn, segmentBytes, archiveMode, failures, lastFailed, lastFailedAt, isFailing }: ArchiverState,
-  end: ArchiveEnd | undefined,
-): SurveyedServer {
+function serverOf({ segmentBytes, ...state }: ArchiverState, end: ArchiveEnd | undefined): SurveyedServer {
   const size = BigInt(segmentBytes);
+  const { currentLsn, archiveMode, failures, lastFailed, lastFailedAt, isFailing, passwordEnd } = state;
   const current = parseLsn(currentLsn);
   const archived = end?.lsn ?? 0n;
   const whole = end === undefined ? 0n : current / size - archived / size;
@@ -212,6 +210,7 @@ function serverOf(
     lastFailed,
     lastFailedAt,
     isFailing,
+    passwordEnd,
     behindBytes: Math.max(0, Number(current - archived)),
     behindSegments: Math.max(0, Number(whole)),
   };

@@ -5,6 +5,7 @@
 import type { PostgresUrl } from '../../../config/postgres-url.ts';
 import { type Connection, withConnection } from './connection.ts';
 import { readSystemId } from './control.ts';
+import { type PasswordEnd, readPasswordEnd } from './password-end.ts';
 import { writtenLsn } from './log-position.ts';
 import { segmentAt } from '../wal/file-name.ts';
 import { parseLsn } from '../wal/lsn.ts';
@@ -35,6 +36,8 @@ export interface ArchiverState {
   /** The last attempt failed. */
   readonly isFailing: boolean;
   readonly slots: readonly ReplicationSlot[];
+  /** Of the role that asked. */
+  readonly passwordEnd: PasswordEnd | undefined;
 }
 
 export interface ReplicationSlot {
@@ -63,6 +66,7 @@ export async function readArchiver(connection: Connection): Promise<ArchiverStat
   const [row] = await connection.query(stateSql);
   const command = await connection.query("SELECT current_setting('archive_command') AS command").catch(() => []);
   const slots = await connection.query(slotsSql);
+  const passwordEnd = await readPasswordEnd(connection);
   const text = (name: string): string | undefined => row?.[name] ?? undefined;
   const archivedAgo = text('archived_ago');
   const currentLsn = text('lsn') ?? '0/0';
@@ -84,6 +88,7 @@ export async function readArchiver(connection: Connection): Promise<ArchiverStat
     lastFailed: text('last_failed_wal'),
     lastFailedAt: text('failed_at'),
     isFailing: text('failing') === 't',
+    passwordEnd,
     slots: slots.map((slot) => ({
       name: slot['name'] ?? '',
       kind: slot['kind'] ?? '',

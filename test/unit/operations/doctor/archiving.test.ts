@@ -25,6 +25,7 @@ const good: ArchiverState = {
   lastFailedAt: undefined,
   isFailing: false,
   slots: [],
+  passwordEnd: undefined,
 };
 const slot = (more: Partial<ReplicationSlot> = {}): ReplicationSlot => ({
   name: 'lifeboat',

@@ -7,6 +7,7 @@ import { judge } from '../../../../src/operations/status/judge.ts';
 import type { Limits } from '../../../../src/operations/status/limits.ts';
 import type { SurveyedBackup, SurveyedTarget } from '../../../../src/operations/status/survey-target.ts';
 import type { StatusSchedule } from '../../../../src/operations/status/request.ts';
+import type { SurveyedWal } from '../../../../src/operations/status/survey-wal.ts';
 import type { Survey } from '../../../../src/operations/status/survey.ts';
 
 const hourMs = 3_600_000;
@@ -370,4 +371,41 @@ test('a slot that never ran is to be looked at, two in a row are a schedule that
     'unhealthy slot:main/nightly:2026-02-28T02:15:00.000Z schedule "every night" (full of main, of web-1) failed ' +
       '(source) at 2026-03-01T02:15:00.000Z, nor did 1 moment before it come to a good end',
   ]);
+});
+
+test('a password that is valid for less than three weeks, or no longer', () => {
+  const wal: SurveyedWal = {
+    systemId: '7',
+    segmentBytes: 16_777_216,
+    timelines: [],
+    gaps: [],
+    missingHistories: [],
+    damaged: [],
+    targets: ['main'],
+    isCurrent: true,
+    bases: 1,
+    windows: [{ from: new Date(nowMs).toISOString(), to: new Date(nowMs).toISOString() }],
+    newest: undefined,
+    harmfulGaps: [],
+    archived: { lsn: '0/1', at: new Date(nowMs).toISOString() },
+    server: undefined,
+  };
+  const server = {
+    currentLsn: '0/1',
+    archiveMode: 'on',
+    failures: 0,
+    lastFailed: undefined,
+    lastFailedAt: undefined,
+    isFailing: false,
+    behindBytes: 0,
+    behindSegments: 0,
+  };
+  const ending = (ms: number): string[] => {
+    const passwordEnd = { role: 'backup', endsMs: nowMs + ms };
+    const found = names(survey({ wal: [{ ...wal, server: { ...server, passwordEnd } }] }));
+    return found.filter((name) => name.includes('password'));
+  };
+  assert.deepEqual(ending(21 * 24 * hourMs), []);
+  assert.deepEqual(ending(20 * 24 * hourMs), ['degraded password:main:backup']);
+  assert.deepEqual(ending(0), ['unhealthy password:main:backup']);
 });

@@ -133,6 +133,7 @@ describe('reasons', () => {
   const server = (more: Partial<SurveyedServer> = {}): SurveyedServer => ({
     currentLsn: '0/0',
     archiveMode: 'on',
+    passwordEnd: undefined,
     failures: 0,
     lastFailed: undefined,
     lastFailedAt: undefined,
