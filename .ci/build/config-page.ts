@@ -104,7 +104,7 @@ export function configPage(): string {
         ),
       ],
     ],
-    ['See also', [plain('lifeboat(1), lifeboat-config(1), lifeboat-repository(7)')]],
+    ['See also', [plain('lifeboat(1), lifeboat-config(1), lifeboat-hooks(7), lifeboat-repository(7)')]],
   ]);
 }
 

@@ -80,6 +80,7 @@ export function programPage(program: Command): string {
           [
             ...commands.map(({ name }) => `lifeboat-${name}(1)`),
             'lifeboat.config(5)',
+            'lifeboat-hooks(7)',
             'lifeboat-repository(7)',
             'lifeboat-wal(7)',
           ].join(', '),

@@ -61,6 +61,7 @@ const rooms = new Map(
       '.',
       'audit',
       'notify',
+      'hooks',
       'perform.ts',
       'proof',
       'choose-backup.ts',

@@ -3,6 +3,7 @@
  * reads the environment or fills in defaults. A Secret that the running command did not ask for is
  * there (so it is seen to be configured), but its reveal() throws.
  */
+import type { OperatorCommand } from '../lib/operator-command.ts';
 import type { Secret } from '../lib/secret.ts';
 import type { PostgresUrl } from './postgres-url.ts';
 import type { Outcome, PingSignal, Severity } from './schema-notifications.ts';
@@ -33,6 +34,7 @@ export interface Config {
   /** How long deleted backups can be taken back. */
   readonly trashMs: number;
   readonly schedules: readonly Schedule[];
+  readonly hooks: Hooks;
   readonly notifications: Notifications;
   readonly metrics: MetricsConfig;
   readonly drill: DrillConfig;
@@ -113,6 +115,8 @@ export interface TargetConfig {
   readonly postgres: PostgresConfig | undefined;
   readonly redis: RedisConfig | undefined;
   readonly files: FilesConfig | undefined;
+  /** Inside the general ones. */
+  readonly hooks: Hooks;
   /** Overrides the general one. */
   readonly retention: RetentionByComponent | undefined;
 }
@@ -170,6 +174,27 @@ export interface RetentionByComponent {
   readonly files: RetentionPolicy;
   /** Write-ahead log stays so long even where no base backup needs it; undefined: no rule. */
   readonly walDays?: number | undefined;
+}
+
+/** What hooks can stand around. */
+export type HookedCommand = 'backup' | 'restore' | 'pitr' | 'cleanup';
+
+/** By command; what is not there has none. */
+export type Hooks = { readonly [K in HookedCommand]?: HooksAround | undefined };
+
+export interface HooksAround {
+  readonly before: readonly HookBefore[];
+  readonly after: readonly ConfiguredCommand[];
+}
+
+/** A program of the operator's, and the variables that it may see. */
+export interface ConfiguredCommand extends OperatorCommand {
+  /** Those that are set. */
+  readonly env: ReadonlyMap<string, Secret>;
+}
+
+export interface HookBefore extends ConfiguredCommand {
+  readonly onFailure: 'stop' | 'warn';
 }
 
 /** What runs when. */

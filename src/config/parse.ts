@@ -16,6 +16,7 @@ import type {
 } from './config.ts';
 import { defaultLevels } from './compression.ts';
 import { defaultStateDir } from './discover.ts';
+import { parseHooks } from './parse-hooks.ts';
 import { parseNotifications } from './parse-notifications.ts';
 import { Parser, type ParseSurroundings } from './parser.ts';
 import { fillCredentials, fillFromPgVariables } from './postgres-defaults.ts';
@@ -56,6 +57,7 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     retention: parseRetention(settings.retention, { database: days(30), redis: days(7), files: days(30) }),
     trashMs: Math.round(settings.trashHours * 3_600_000),
     schedules: settings.schedules.map(parseSchedule),
+    hooks: parseHooks(settings.hooks, 'hooks', parser),
     notifications: parseNotifications(settings.notifications, parser),
     metrics: parseMetrics(settings, parser),
     drill,
@@ -192,6 +194,7 @@ async function parseTarget(
       files === undefined
         ? undefined
         : { paths: paths('paths', files.paths), include: files.include, exclude: files.exclude },
+    hooks: parseHooks(target.hooks, `${at}.hooks`, parser),
     retention:
       retention === undefined
         ? undefined

@@ -1,5 +1,6 @@
 /** The sections of the configuration file that say what is protected, and how long its backups are kept. */
 import { z } from 'zod';
+import { targetHooksSchema } from './schema-hooks.ts';
 import { path, positive, secondsOfWaiting, secretSchema, texts } from './schema-pieces.ts';
 
 /** Names of targets. */
@@ -95,6 +96,9 @@ export const targetSchema = z
       })
       .optional()
       .describe('the file trees to protect'),
+    hooks: targetHooksSchema
+      .optional()
+      .describe('programs that are run before and after, inside those of the general section'),
     retention: retentionSchema.optional().describe('overrides the general retention, component by component'),
   })
   .refine(

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { emergencySchema } from './schema-emergency.ts';
+import { hooksSchema } from './schema-hooks.ts';
 import { metricsSchema } from './schema-metrics.ts';
 import { notificationsSchema } from './schema-notifications.ts';
 import { path, positive, secondsOfWaiting, secretSchema } from './schema-pieces.ts';
@@ -117,6 +118,7 @@ export const settingsSchema = z
         'how long deleted backups can be taken back, and what nobody needs rests before it goes, in hours; at least 1',
       ),
     schedules: schedulesSchema.default([]).describe('what runs when'),
+    hooks: hooksSchema.prefault({}).describe('programs that are run before and after; lifeboat-hooks(7)'),
     notifications: notificationsSchema.prefault({}).describe('who is told when something is wrong'),
     metrics: metricsSchema.prefault({}).describe('what monitoring systems get'),
     drill: drillSchema.prefault({}).describe('how backups are proven'),

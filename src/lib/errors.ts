@@ -90,6 +90,11 @@ export class AbortedError extends Error {
   }
 }
 
+/** The exit code that anything that was thrown ends a run with; 1 for a bug. */
+export function exitCodeOfError(error: unknown): number {
+  return error instanceof LifeboatError || error instanceof AbortedError ? error.exitCode : 1;
+}
+
 /** The message of anything that was thrown, on one line. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');

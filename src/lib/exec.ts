@@ -56,11 +56,21 @@ export interface RunningTool {
   readonly pid: number;
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
+  /** Its end is in the result; for more, listen before anything else is awaited. Null where it goes elsewhere. */
+  readonly stderr: Readable | null;
+  /** Calls once the program itself has ended, whoever still has its output open. */
+  onExit(listener: (end: ProgramEnd) => void): void;
   /** Rejects with a ToolError (or the reason of the abort) unless the exit code is an allowed one. */
   readonly result: Promise<ToolResult>;
   kill(signal: NodeJS.Signals): void;
   /** With `detached`: it, and what it has started in its group. */
   killGroup(signal: NodeJS.Signals): void;
+}
+
+/** Null: by a signal, or not by one. */
+export interface ProgramEnd {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
 }
 
 /** A program ended badly: exit code 13 unless the caller knows better. */
@@ -138,6 +148,10 @@ export async function startTool(spec: ToolSpec): Promise<RunningTool> {
     pid: child.pid,
     stdin: spec.stdin === 'pipe' ? child.stdin : null,
     stdout: stdout === 'pipe' ? child.stdout : null,
+    stderr: child.stderr,
+    onExit: (listener) => {
+      child.nodeChildProcess.once('exit', (exitCode, signal) => listener({ exitCode, signal }));
+    },
     result,
     kill: (signal) => void child.kill(signal),
     killGroup: (signal) => void group.kill(signal),

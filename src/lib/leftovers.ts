@@ -15,7 +15,13 @@ import { removeTreeSync, type Identity } from './remove-tree.ts';
 
 type Entry =
   | { readonly path: string; readonly identity?: Identity }
-  | { readonly pid: number; readonly start: string; readonly boot?: string; readonly signal?: NodeJS.Signals };
+  | {
+      readonly pid: number;
+      readonly start: string;
+      readonly boot?: string;
+      readonly signal?: NodeJS.Signals;
+      readonly group?: true;
+    };
 
 /** A path that is written down; disposed of when it is gone, or stays for good. */
 export interface RememberedPath extends Disposable {
@@ -53,11 +59,20 @@ export function rememberPath(path: string): RememberedPath {
  * that has something to put away; then killed.
  */
 export function rememberProcess(pid: number, signal?: NodeJS.Signals): Disposable {
+  return rememberChild(pid, signal === undefined ? {} : { signal });
+}
+
+/** The same for one that leads a group of processes: it is killed with all of them. */
+export function rememberGroup(pid: number): Disposable {
+  return rememberChild(pid, { group: true });
+}
+
+function rememberChild(pid: number, how: { readonly signal?: NodeJS.Signals; readonly group?: true }): Disposable {
   const start = processStart(pid);
   const boot = bootId();
   return start === undefined
     ? { [Symbol.dispose]: () => {} }
-    : remember({ pid, start, ...(boot === '' ? {} : { boot }), ...(signal === undefined ? {} : { signal }) });
+    : remember({ pid, start, ...(boot === '' ? {} : { boot }), ...how });
 }
 
 /** A journal with more lines than this is written anew: a long run remembers thousands of short-lived files. */
@@ -230,11 +245,22 @@ function isRemoved({ path, identity }: Extract<Entry, { path: string }>, ended: 
   }
 }
 
-function endProcess({ pid, start, boot, signal }: Extract<Entry, { pid: number }>): boolean {
+function endProcess({ pid, start, boot, signal, group }: Extract<Entry, { pid: number }>): boolean {
   if (boot !== undefined && boot !== bootId()) return false;
   if (processStart(pid) !== start) return false;
   if (signal !== undefined && ends(pid, start, signal, 3000)) return true;
+  if (group === true) killGroup(pid);
   return ends(pid, start, 'SIGKILL', 5000);
+}
+
+/** Only of one that leads its group: its number is then its group's. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // None of that number, or not ours: the process itself is killed in any case.
+    return;
+  }
 }
 
 /** False if it may not be ended, or has not within the time. */

@@ -71,8 +71,15 @@ export const manual: Manual = {
       'a base backup needs did not come',
     integrity: 'a table cannot be read, since a page of it is damaged, or what was stored is not what was read',
     space: 'no room in the repository or the temporary folder, or over --max-size',
-    tool: 'pg_dump or pg_basebackup is missing, or too old for the server',
+    tool: 'pg_dump or pg_basebackup is missing, or too old for the server, or a hook before it failed',
   },
   environment: [['TMPDIR', 'where streams are put that must be complete before they can be read']],
-  seeAlso: ['lifeboat-list(1)', 'lifeboat-restore(1)', 'lifeboat-validate(1)', 'lifeboat-status(1)', 'lifeboat-wal(7)'],
+  seeAlso: [
+    'lifeboat-hooks(7)',
+    'lifeboat-list(1)',
+    'lifeboat-restore(1)',
+    'lifeboat-validate(1)',
+    'lifeboat-status(1)',
+    'lifeboat-wal(7)',
+  ],
 };

@@ -34,7 +34,14 @@ export const manual: Manual = {
     key: 'a backup cannot be checked with the configured key, so nothing is deleted',
     not_found: 'there is no repository, or nothing to adopt by that id',
     locked: 'another cleanup runs',
+    tool: 'a hook before it failed',
     integrity: 'what a base backup recorded of its log is damaged, so what it needs is unknown',
   },
-  seeAlso: ['lifeboat-undelete(1)', 'lifeboat-hold(1)', 'lifeboat-list(1)', 'lifeboat-repository(7)'],
+  seeAlso: [
+    'lifeboat-hooks(7)',
+    'lifeboat-undelete(1)',
+    'lifeboat-hold(1)',
+    'lifeboat-list(1)',
+    'lifeboat-repository(7)',
+  ],
 };

@@ -67,10 +67,16 @@ export const manual: Manual = {
     source: 'a server cannot be reached, or the recovering one died',
     integrity: 'log or backup are damaged, or what was recovered does not hold a check',
     space: 'no room for the cluster',
-    tool: "the server programs of the cluster's major version are missing",
+    tool: "the server programs of the cluster's major version are missing, or a hook before it failed",
     window: 'the moment cannot be recovered; the nearest ones that can are named',
     confirmation: 'something live would be replaced, and its name was not confirmed',
   },
   environment: [['TMPDIR', 'where throwaway clusters and sockets are made']],
-  seeAlso: ['lifeboat-wal(1)', 'lifeboat-create-restore-point(1)', 'lifeboat-restore(1)', 'lifeboat-wal(7)'],
+  seeAlso: [
+    'lifeboat-hooks(7)',
+    'lifeboat-wal(1)',
+    'lifeboat-create-restore-point(1)',
+    'lifeboat-restore(1)',
+    'lifeboat-wal(7)',
+  ],
 };

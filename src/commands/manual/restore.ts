@@ -75,12 +75,18 @@ export const manual: Manual = {
     source: 'the target server cannot be reached, refuses, or died',
     integrity: 'the backup is damaged or not trusted, or what was restored is not equal to it; nothing was swapped',
     space: 'not enough room for a copy beside what is live',
-    tool: 'pg_restore is missing, or its version does not fit',
+    tool: 'pg_restore is missing, or its version does not fit, or a hook before it failed',
     confirmation: 'something would be replaced, and its name was not confirmed',
   },
   environment: [
     ['name given to --to-url-env', 'URL of another server to restore into; never an argument, since those can be seen'],
     ['TMPDIR', 'where scratch files go'],
   ],
-  seeAlso: ['lifeboat-export(1)', 'lifeboat-pitr(1)', 'lifeboat-emergency-restore(1)', 'lifeboat-show(1)'],
+  seeAlso: [
+    'lifeboat-hooks(7)',
+    'lifeboat-export(1)',
+    'lifeboat-pitr(1)',
+    'lifeboat-emergency-restore(1)',
+    'lifeboat-show(1)',
+  ],
 };

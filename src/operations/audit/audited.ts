@@ -4,7 +4,7 @@
  * done. Dry runs, and runs that were skipped, did nothing.
  */
 import type { LoadedConfig } from '../../config/load.ts';
-import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
+import { exitCodeOfError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import { systemFailure } from '../../lib/file-errors.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { Secret } from '../../lib/secret.ts';
@@ -44,7 +44,7 @@ export function audited<Q extends object, R extends object>(
       result = await operation(loaded, request, context);
     } catch (thrown) {
       const error = systemFailure(thrown);
-      const failed = { ids: idsOf(request), exitCode: exitCodeOf(error), message: messageOf(error) };
+      const failed = { ids: idsOf(request), exitCode: exitCodeOfError(error), message: messageOf(error) };
       if (isOfInterest(request, error)) await record(loaded, draftOf(base, asked, failed), context);
       throw error;
     }
@@ -101,10 +101,6 @@ export async function record(loaded: LoadedConfig, draft: AuditDraft, context: R
     const isWithoutKey = error instanceof LifeboatError && error.code === 'key';
     tell(`this run is not in the audit log: ${messageOf(error)}`, isWithoutKey);
   }
-}
-
-function exitCodeOf(error: unknown): number {
-  return error instanceof LifeboatError || error instanceof AbortedError ? error.exitCode : 1;
 }
 
 /** What was asked for, as JSON: secrets as stars, without functions and whatever was left at "no". */

@@ -13,6 +13,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { requireObjectLock } from '../../repository/retained-storage.ts';
 import type { SourceInfo } from '../../source/source.ts';
 import { audited } from '../audit/audited.ts';
+import { hooked } from '../hooks/hooked.ts';
 import { refuseTooMany } from './limit.ts';
 import { requireWal } from './base-wal.ts';
 import { expectCluster } from './expected-cluster.ts';
@@ -27,7 +28,7 @@ import type { BackupPlan } from './run-backup.ts';
 import { chooseTarget, sourcesOf, type ComponentSource } from '../targets.ts';
 import { given, targetNeeds } from '../complete.ts';
 
-export const backup = audited('backup', remembered(takeBackup));
+export const backup = audited('backup', remembered(hooked('backup', takeBackup)));
 
 export const backupOperation: Operation<BackupOptions, BackupRequest, BackupResult> = {
   command: 'backup',

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { Config } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { repositoryUrl } from '../../config/repository-place.ts';
-import { AbortedError, LifeboatError, messageOf } from '../../lib/errors.ts';
+import { AbortedError, exitCodeOfError, LifeboatError, messageOf } from '../../lib/errors.ts';
 import { ensureFolder, writeFileAtomic } from '../../lib/fs.ts';
 import { appendTo, readTextAt } from '../../lib/held-files.ts';
 import type { BackupRequest, BackupResult } from './request.ts';
@@ -71,10 +71,9 @@ export function repositoryName({ repository }: Pick<Config, 'repository'>): stri
 }
 
 function failureOf(error: unknown): Pick<RecordedRun, 'outcome' | 'exitCode' | 'message'> {
-  const exitCode = error instanceof LifeboatError || error instanceof AbortedError ? error.exitCode : 1;
   return {
     outcome: error instanceof AbortedError ? 'aborted' : 'failed',
-    exitCode,
+    exitCode: exitCodeOfError(error),
     message: messageOf(error).slice(0, 1000),
   };
 }

@@ -14,6 +14,7 @@ import type { Repository } from '../../repository/repository.ts';
 import { pruneSlots } from '../../repository/slots/prune.ts';
 import { moveToTrash } from '../../repository/deletion/trash.ts';
 import { audited, recordDeleted } from '../audit/audited.ts';
+import { hooked } from '../hooks/hooked.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import { adoptTrash } from './adopt.ts';
 import { forgetDeleted, vanishedAmong } from './memory.ts';
@@ -47,7 +48,7 @@ const leastGraceMs = 3_600_000;
 const leastTemporaryMs = 3_600_000;
 const clockToleranceMs = 10 * 60_000;
 
-export const cleanup = audited('cleanup', cleanUp);
+export const cleanup = audited('cleanup', hooked('cleanup', cleanUp));
 
 export const cleanupOperation: Operation<CleanupOptions, CleanupRequest, CleanupResult> = {
   command: 'cleanup',

@@ -10,6 +10,7 @@ import type { RunContext } from '../../lib/events.ts';
 import { isolationOrNone, type Isolation } from '../../lib/isolation.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { audited } from '../audit/audited.ts';
+import { hooked } from '../hooks/hooked.ts';
 import { noteWarnings } from '../warnings.ts';
 import { collectLeftovers, withRepository } from '../open-repository.ts';
 import { acquireReadLease } from '../read-lease.ts';
@@ -39,7 +40,7 @@ import type { Operation, Surroundings } from '../operation.ts';
 import { given, pathOf, repositoryNeeds, targetNeeds } from '../complete.ts';
 import { completeFiles, completePostgres, completeRedis } from '../restore/complete.ts';
 
-export const pitr = audited('pitr', recover);
+export const pitr = audited('pitr', hooked('pitr', recover));
 
 /** Servers are asked, and their passwords needed, only where something is put into them. */
 export const pitrOperation: Operation<PitrOptions, PitrRequest, PitrResult> = {

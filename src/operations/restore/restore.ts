@@ -11,6 +11,7 @@ import type { ManifestComponent } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { safetyTag } from '../../repository/retention/backups.ts';
 import { audited } from '../audit/audited.ts';
+import { hooked } from '../hooks/hooked.ts';
 import { backup } from '../backup/backup.ts';
 import { chooseBackup, type ChosenBackup } from '../choose-backup.ts';
 import { readComponentFacts } from '../backup-facts.ts';
@@ -25,7 +26,7 @@ import { componentOf } from '../component.ts';
 import { targetNeeds } from '../complete.ts';
 import { completeRestore } from './complete.ts';
 
-export const restore = audited('restore', restoreBackup);
+export const restore = audited('restore', hooked('restore', restoreBackup));
 
 export const restoreOperation: Operation<RestoreOptions, RestoreRequest, RestoreResult> = {
   command: 'restore',
