@@ -224,7 +224,7 @@ const environmentRule = {
 const changing = /^(l?ch(own|mod)|rm|rmdir|unlink|writeFile|appendFile|createWriteStream|copyFile|cp|truncate)(Sync)?$/;
 const opening = /^open(Sync)?$/;
 const changesByDescriptor = [
-  /^lib\/(held-folder|held-files|remove-tree|leftovers|fs|fifo|isolation|owned-files)\.ts$/,
+  /^lib\/(held-folder|held-files|remove-tree|leftovers|leftover-journal|fs|fifo|isolation|owned-files)\.ts$/,
   /^storage\/local\//,
   /^source\/files\/(system-calls|merge|tree-writer)\.ts$/,
   /^source\/postgres\/base\/placer\.ts$/,

@@ -117,6 +117,8 @@ export interface TargetConfig {
   readonly files: FilesConfig | undefined;
   /** Inside the general ones. */
   readonly hooks: Hooks;
+  /** What brings the application to rest, and lets it go on. */
+  readonly quiesce: QuiesceConfig | undefined;
   /** Overrides the general one. */
   readonly retention: RetentionByComponent | undefined;
 }
@@ -195,6 +197,11 @@ export interface ConfiguredCommand extends OperatorCommand {
 
 export interface HookBefore extends ConfiguredCommand {
   readonly onFailure: 'stop' | 'warn';
+}
+
+export interface QuiesceConfig {
+  readonly begin: ConfiguredCommand;
+  readonly end: ConfiguredCommand;
 }
 
 /** What runs when. */

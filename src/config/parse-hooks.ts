@@ -1,8 +1,8 @@
 /** From the sections with programs of the operator's, as they are written, to what is run. */
 import { Secret } from '../lib/secret.ts';
-import type { ConfiguredCommand, Hooks, HooksAround } from './config.ts';
+import type { ConfiguredCommand, Hooks, HooksAround, QuiesceConfig } from './config.ts';
 import type { Parser } from './parser.ts';
-import type { HooksSettings } from './schema-hooks.ts';
+import type { HooksSettings, QuiesceSettings } from './schema-hooks.ts';
 
 /** `at`: where the section stands in the document. */
 export function parseHooks(settings: HooksSettings | undefined, at: string, parser: Parser): Hooks {
@@ -21,8 +21,21 @@ export function parseHooks(settings: HooksSettings | undefined, at: string, pars
   return { backup: around('backup'), restore: around('restore'), pitr: around('pitr'), cleanup: around('cleanup') };
 }
 
+export function parseQuiesce(
+  settings: QuiesceSettings | undefined,
+  at: string,
+  parser: Parser,
+): QuiesceConfig | undefined {
+  if (settings === undefined) return undefined;
+  const { begin, end } = settings;
+  return {
+    begin: parseCommand(begin, settings, `${at}.begin`, parser),
+    end: parseCommand(end, settings, `${at}.end`, parser),
+  };
+}
+
 /** Of variables that are not set it gets none. */
-export function parseCommand(
+function parseCommand(
   command: readonly string[],
   { timeoutSeconds, env: names }: { readonly timeoutSeconds: number; readonly env: readonly string[] },
   at: string,

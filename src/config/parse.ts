@@ -16,7 +16,7 @@ import type {
 } from './config.ts';
 import { defaultLevels } from './compression.ts';
 import { defaultStateDir } from './discover.ts';
-import { parseHooks } from './parse-hooks.ts';
+import { parseHooks, parseQuiesce } from './parse-hooks.ts';
 import { parseNotifications } from './parse-notifications.ts';
 import { Parser, type ParseSurroundings } from './parser.ts';
 import { fillCredentials, fillFromPgVariables } from './postgres-defaults.ts';
@@ -195,6 +195,7 @@ async function parseTarget(
         ? undefined
         : { paths: paths('paths', files.paths), include: files.include, exclude: files.exclude },
     hooks: parseHooks(target.hooks, `${at}.hooks`, parser),
+    quiesce: parseQuiesce(target.quiesce, `${at}.quiesce`, parser),
     retention:
       retention === undefined
         ? undefined

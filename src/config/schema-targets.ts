@@ -1,6 +1,6 @@
 /** The sections of the configuration file that say what is protected, and how long its backups are kept. */
 import { z } from 'zod';
-import { targetHooksSchema } from './schema-hooks.ts';
+import { quiesceSchema, targetHooksSchema } from './schema-hooks.ts';
 import { path, positive, secondsOfWaiting, secretSchema, texts } from './schema-pieces.ts';
 
 /** Names of targets. */
@@ -99,6 +99,9 @@ export const targetSchema = z
     hooks: targetHooksSchema
       .optional()
       .describe('programs that are run before and after, inside those of the general section'),
+    quiesce: quiesceSchema
+      .optional()
+      .describe('what brings the application to rest until its state is held, and lets it go on; lifeboat-hooks(7)'),
     retention: retentionSchema.optional().describe('overrides the general retention, component by component'),
   })
   .refine(

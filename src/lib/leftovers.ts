@@ -9,19 +9,29 @@
  */
 import fs from 'node:fs';
 import { LifeboatError } from './errors.ts';
+import { endProcess, type NotedProcess } from './end-process.ts';
 import { HeldFolder } from './held-folder.ts';
+import { appendLine, Journal } from './leftover-journal.ts';
 import { bootId, processStart } from './process-identity.ts';
 import { removeTreeSync, type Identity } from './remove-tree.ts';
 
-type Entry =
-  | { readonly path: string; readonly identity?: Identity }
-  | {
-      readonly pid: number;
-      readonly start: string;
-      readonly boot?: string;
-      readonly signal?: NodeJS.Signals;
-      readonly group?: true;
-    };
+type Entry = { readonly path: string; readonly identity?: Identity } | NotedProcess | { readonly duty: Duty };
+
+/**
+ * Something of the outside that this run has changed and must change back. Only what it is about is written down; what
+ * is to be done, whoever does it must know by other means.
+ */
+export interface Duty {
+  readonly kind: 'quiesce';
+  /** The repository's place, and the target's name: a state folder may serve several configurations. */
+  readonly place: string;
+  readonly target: string;
+}
+
+/** One that a killed run has left, until it is done. */
+export interface LeftDuty extends Disposable {
+  readonly duty: Duty;
+}
 
 /** A path that is written down; disposed of when it is gone, or stays for good. */
 export interface RememberedPath extends Disposable {
@@ -75,63 +85,34 @@ function rememberChild(pid: number, how: { readonly signal?: NodeJS.Signals; rea
     : remember({ pid, start, ...(boot === '' ? {} : { boot }), ...how });
 }
 
-/** A journal with more lines than this is written anew: a long run remembers thousands of short-lived files. */
-const maxLines = 1000;
-
-/** Our own journal in one folder (a program may use several). */
-class Journal {
-  readonly folder: HeldFolder;
-  readonly #name = `${process.pid}-${processStart(process.pid) ?? '0'}.ndjson`;
-  readonly #held = new Set<string>();
-  #lines = 0;
-
-  constructor(folder: HeldFolder) {
-    this.folder = folder;
-  }
-
-  // Neither throws: work must not fail because it could not be written down or struck off, or because the state folder
-  // is gone, full or read-only.
-  add(text: string): void {
-    this.#held.add(text);
-    this.#write(`{"add":${text}}`);
-  }
-
-  drop(text: string): void {
-    this.#held.delete(text);
-    if (this.#held.size > 0) return this.#write(`{"drop":${text}}`);
-    this.#lines = 0;
-    try {
-      fs.rmSync(this.folder.child(this.#name), { force: true });
-    } catch {
-      return;
-    }
-  }
-
-  #write(line: string): void {
-    try {
-      if (++this.#lines <= maxLines) {
-        return appendLine(this.folder.child(this.#name), line);
-      }
-      const fresh = this.folder.child(`${this.#name}.new`);
-      fs.writeFileSync(fresh, [...this.#held].map((text) => `{"add":${text}}\n`).join(''), { mode: 0o600 });
-      fs.renameSync(fresh, this.folder.child(this.#name));
-      this.#lines = this.#held.size;
-    } catch {
-      return;
-    }
-  }
+/** Writes down what must be changed back; call `dispose` when it is. */
+export function rememberDuty(duty: Duty): Disposable {
+  return remember({ duty });
 }
 
-const { O_WRONLY, O_APPEND, O_CREAT, O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
-
-function appendLine(path: string, line: string): void {
-  const fd = fs.openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
-  try {
-    fs.writeSync(fd, `${line}\n`);
-  } finally {
-    fs.closeSync(fd);
-  }
+/** Those of killed runs that `openLeftovers` has found and that are not done yet. They stay written down. */
+export function leftDuties(): readonly LeftDuty[] {
+  return [...adopted];
 }
+
+const adopted = new Set<LeftDuty>();
+
+function adopt(given: Partial<Duty> | null): void {
+  const { kind, place, target } = given ?? {};
+  if (kind !== 'quiesce' || typeof place !== 'string' || typeof target !== 'string') return;
+  const duty = { kind, place, target } as const;
+  const remembered = rememberDuty(duty);
+  const left: LeftDuty = {
+    duty,
+    [Symbol.dispose]: () => {
+      adopted.delete(left);
+      remembered[Symbol.dispose]();
+    },
+  };
+  adopted.add(left);
+}
+
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 
 /** Where this process writes down what it makes; set when an operation begins. */
 let current: Journal | undefined;
@@ -212,6 +193,12 @@ function sweep(run: HeldFolder): string[] {
     const entries = entriesOf(journal);
     // Processes first: one of them may still be writing into a folder that is to go.
     for (const entry of entries) if ('pid' in entry && endProcess(entry)) ended.push(`process ${entry.pid}`);
+    // In our journal first, then out of theirs.
+    for (const entry of entries) {
+      if (!('duty' in entry)) continue;
+      adopt(entry.duty);
+      appendLine(run.child(name), `{"drop":${JSON.stringify(entry)}}`);
+    }
     const stuck = entries.filter((entry) => 'path' in entry && !isRemoved(entry, ended));
     // What cannot be removed now stays written down for the next run.
     if (stuck.length === 0) fs.rmSync(run.child(name), { force: true });
@@ -243,35 +230,4 @@ function isRemoved({ path, identity }: Extract<Entry, { path: string }>, ended: 
   } catch {
     return false;
   }
-}
-
-function endProcess({ pid, start, boot, signal, group }: Extract<Entry, { pid: number }>): boolean {
-  if (boot !== undefined && boot !== bootId()) return false;
-  if (processStart(pid) !== start) return false;
-  if (signal !== undefined && ends(pid, start, signal, 3000)) return true;
-  if (group === true) killGroup(pid);
-  return ends(pid, start, 'SIGKILL', 5000);
-}
-
-/** Only of one that leads its group: its number is then its group's. */
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // None of that number, or not ours: the process itself is killed in any case.
-    return;
-  }
-}
-
-/** False if it may not be ended, or has not within the time. */
-function ends(pid: number, start: string, signal: NodeJS.Signals, timeoutMs: number): boolean {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    return false;
-  }
-  for (let waited = 0; waited < timeoutMs && processStart(pid) === start; waited += 10) {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-  }
-  return signal === 'SIGKILL' || processStart(pid) !== start;
 }

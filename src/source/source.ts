@@ -113,9 +113,10 @@ export interface Source {
   probe(context: RunContext): Promise<SourceInfo>;
   /**
    * Yields artifacts; several bodies may be open side by side, and the next artifact is asked for only when there is
-   * room. Leaving the loop early (return/throw) releases everything the dump holds.
+   * room. Leaving the loop early (return/throw) releases everything the dump holds. `onHeld` is called once nothing
+   * that is written from then on can show in the dump, where that is before its end.
    */
-  dump(context: RunContext): AsyncIterable<Artifact>;
+  dump(context: RunContext, onHeld?: () => void): AsyncIterable<Artifact>;
   /**
    * Complete once the dump has been iterated to its end and every body has ended; rejects before (leftEarly), and with
    * what went wrong if the dump or a body failed.

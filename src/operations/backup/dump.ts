@@ -18,41 +18,53 @@ export interface DumpedComponent {
   readonly facts: Json;
 }
 
-/** Rejects with the first failure once everything has been ended. `versions`: server version by component name. */
+/**
+ * Rejects with the first failure once everything has been ended. `versions`: server version by component name.
+ * `onHeld`: called once nothing that is written to any of the sources from then on can show in the backup.
+ */
 export async function dumpComponents(
   components: readonly ComponentSource[],
   writer: BackupWriter,
   jobs: number,
   versions: ReadonlyMap<string, string | undefined>,
   context: RunContext,
+  onHeld: () => void = () => {},
 ): Promise<DumpedComponent[]> {
+  const moving = new Set(components.map(({ name }) => name));
+  const held = (name: string): void => {
+    if (moving.delete(name) && moving.size === 0) onHeld();
+  };
   const streams = new Places(jobs);
   const dumps = new TaskGroup(new Places(components.length), context.signal);
   const dumped: DumpedComponent[] = [];
   for (const [at, component] of components.entries()) {
     await dumps.start(async () => {
       const inner = { ...context, signal: dumps.signal };
-      dumped[at] = await dumpOne(component, writer, streams, versions.get(component.name), inner).catch(
-        async (error: unknown) => {
-          const { source } = component;
-          throw source.explain === undefined ? error : await source.explain(error, context);
-        },
-      );
+      const one = { ...component, serverVersion: versions.get(component.name), onHeld: () => held(component.name) };
+      dumped[at] = await dumpOne(one, writer, streams, inner).catch(async (error: unknown) => {
+        const { source } = component;
+        throw source.explain === undefined ? error : await source.explain(error, context);
+      });
     });
   }
   await dumps.drain();
   return dumped;
 }
 
+type Dumping = Pick<ComponentSource, 'name' | 'source'> & {
+  readonly serverVersion: string | undefined;
+  readonly onHeld: () => void;
+};
+
 async function dumpOne(
-  { name, source }: ComponentSource,
+  { name, source, serverVersion, onHeld }: Dumping,
   writer: BackupWriter,
   streams: Places,
-  serverVersion: string | undefined,
   context: RunContext,
 ): Promise<DumpedComponent> {
   const startedAt = new Date().toISOString();
-  const artifacts = await storeAll({ name, source }, writer, streams, context);
+  const artifacts = await storeAll({ name, source, onHeld }, writer, streams, context);
+  onHeld();
   const { facts, flaws } = await source.facts();
   const entry = {
     name,
@@ -69,7 +81,7 @@ async function dumpOne(
 
 /** A stream that died first is why the dump broke off, not what the dump says of it: that is what is thrown. */
 async function storeAll(
-  { name, source }: Pick<ComponentSource, 'name' | 'source'>,
+  { name, source, onHeld }: Pick<Dumping, 'name' | 'source' | 'onHeld'>,
   writer: BackupWriter,
   streams: Places,
   context: RunContext,
@@ -78,7 +90,7 @@ async function storeAll(
   const stored: ManifestArtifact[] = [];
   try {
     let count = 0;
-    for await (const artifact of source.dump({ ...context, signal: storing.signal })) {
+    for await (const artifact of source.dump({ ...context, signal: storing.signal }, onHeld)) {
       const at = count++;
       await storing.start(async () => {
         stored[at] = await writer.store(name, artifact, storing.signal);

@@ -17,6 +17,7 @@ import type { ManifestDraft } from '../../repository/manifests/manifest.ts';
 import type { Repository } from '../../repository/repository.ts';
 import type { SealingKey } from '../../repository/keys/sealed-records.ts';
 import type { SourceInfo } from '../../source/source.ts';
+import { quiesced } from '../hooks/quiesce.ts';
 import { completeBase } from './base-wal.ts';
 import { checkDump, dumpComponents, type DumpedComponent } from './dump.ts';
 import { factsDocument } from '../backup-facts.ts';
@@ -97,7 +98,10 @@ async function dumpAndCheck(
   context: RunContext,
 ): Promise<DumpedComponent[]> {
   const versions = new Map([...plan.infos].map(([name, info]) => [name, info.serverVersion]));
-  const streamed = await dumpComponents(plan.components, writer, plan.loaded.config.jobs, versions, context);
+  const { jobs } = plan.loaded.config;
+  const streamed = await quiesced(plan.loaded, plan.target, context, async (onHeld) =>
+    dumpComponents(plan.components, writer, jobs, versions, context, onHeld),
+  );
   await writer.flush();
   for (const component of streamed) await checkDump(repository.storage, key.dataKey, component);
   const dumped: DumpedComponent[] = [];

@@ -12,6 +12,7 @@ import { isDryRun, targetOf } from '../notify/asked.ts';
 import { collectLeftovers } from '../open-repository.ts';
 import type { Run } from '../operation.ts';
 import { noteWarnings } from '../warnings.ts';
+import { endLeftRests } from './quiesce.ts';
 import { runConfigured } from './run-command.ts';
 
 const states: Record<HookedCommand, string> = {
@@ -25,22 +26,22 @@ const states: Record<HookedCommand, string> = {
 export function hooked<Q extends object, R extends object>(operation: HookedCommand, run: Run<Q, R>): Run<Q, R> {
   return async (loaded, request, context) => {
     const hooks = hooksFor(loaded, operation, request);
-    if (isWithout(request) || hooks.before.length + hooks.after.length === 0) return run(loaded, request, context);
-    collectLeftovers(loaded, context);
+    if (isWithout(request)) return run(loaded, request, context);
+    const isHooked = hooks.before.length + hooks.after.length > 0;
+    // A cleanup that starts nothing gets along without a state folder.
     const { context: watched, warnings } = noteWarnings(context);
-    const ran: Ran = { loaded, operation, request, hooks, context: watched };
+    const { context: own, warnings: ours } = noteWarnings(watched);
+    if (isHooked || operation !== 'cleanup') {
+      collectLeftovers(loaded, own);
+      await endLeftRests(loaded, own);
+    }
+    if (!isHooked) return withWarnings(await run(loaded, request, watched), ours);
+    const ran: Ran = { loaded, operation, request, hooks, context: own };
     try {
       await runBefore(ran);
       const result = await run(loaded, request, watched);
-      const { outcome, id, target } = result as { outcome?: unknown; id?: unknown; target?: unknown };
-      const heard = warnings.length;
-      await runAfter(ran, {
-        LIFEBOAT_OUTCOME: outcome === 'skipped' ? 'skipped' : heard > 0 ? 'warnings' : 'ok',
-        LIFEBOAT_EXIT_CODE: String(heard > 0 && outcome !== 'skipped' ? exitCodeWarnings : 0),
-        ...(typeof id === 'string' ? { LIFEBOAT_BACKUP: id } : {}),
-        ...(typeof target === 'string' ? { LIFEBOAT_TARGET: target } : {}),
-      });
-      return withWarnings(result, warnings);
+      await runAfter(ran, endOf(result, warnings.length > 0));
+      return withWarnings(result, ours);
     } catch (thrown) {
       const error = systemFailure(thrown);
       await runAfter(ran, {
@@ -49,6 +50,17 @@ export function hooked<Q extends object, R extends object>(operation: HookedComm
       });
       throw error;
     }
+  };
+}
+
+function endOf(result: object, isWarned: boolean): Record<string, string> {
+  const { outcome, id, target } = result as { outcome?: unknown; id?: unknown; target?: unknown };
+  const isSkipped = outcome === 'skipped';
+  return {
+    LIFEBOAT_OUTCOME: isSkipped ? 'skipped' : isWarned ? 'warnings' : 'ok',
+    LIFEBOAT_EXIT_CODE: String(isWarned ? exitCodeWarnings : 0),
+    ...(typeof id === 'string' ? { LIFEBOAT_BACKUP: id } : {}),
+    ...(typeof target === 'string' ? { LIFEBOAT_TARGET: target } : {}),
   };
 }
 
@@ -124,6 +136,5 @@ function factsOf({ config }: LoadedConfig, operation: HookedCommand, request: ob
 function withWarnings<R extends object>(result: R, more: readonly string[]): R {
   const { warnings } = result as { warnings?: unknown };
   if (more.length === 0 || !Array.isArray(warnings)) return result;
-  const missing = more.filter((each) => !warnings.includes(each));
-  return missing.length === 0 ? result : { ...result, warnings: [...(warnings as string[]), ...missing] };
+  return { ...result, warnings: [...(warnings as string[]), ...more] };
 }

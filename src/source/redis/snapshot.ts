@@ -45,7 +45,7 @@ export function redisSource(options: RedisSourceOptions): Source {
   return {
     kind: 'redis',
     probe: (context) => probeRedis(endpoint, options.method, context),
-    dump: (context) => dump(endpoint, options, context, (complete) => (facts = complete)),
+    dump: (context, onHeld) => dump(endpoint, options, context, { onHeld, done: (complete) => (facts = complete) }),
     facts: async (): Promise<ComponentFacts> => {
       if (facts === undefined) throw leftEarly();
       return { kind: 'redis', facts };
@@ -57,7 +57,7 @@ async function* dump(
   endpoint: RedisEndpoint,
   options: RedisSourceOptions,
   context: RunContext,
-  done: (facts: RedisFacts) => void,
+  { onHeld, done }: { readonly onHeld: (() => void) | undefined; readonly done: (facts: RedisFacts) => void },
 ): AsyncGenerator<Artifact> {
   await using scratch = await openScratch(options.scratchDir);
   const path = join(scratch.path, redisArtifactName);
@@ -65,6 +65,7 @@ async function* dump(
     { endpoint, method: options.method, path, folder: scratch.path, hangTimeoutMs: options.hangTimeoutMs },
     context,
   );
+  onHeld?.();
   const body = oneReading(path, context.signal);
   yield {
     name: redisArtifactName,

@@ -66,7 +66,7 @@ class PostgresSource implements Source {
     return probeServer(this.#options, context.signal);
   }
 
-  async *dump(context: RunContext): AsyncGenerator<Artifact, void, void> {
+  async *dump(context: RunContext, onHeld?: () => void): AsyncGenerator<Artifact, void, void> {
     try {
       const { tools, databases, server, globals } = await this.#begin(context);
       this.#server = server;
@@ -83,6 +83,7 @@ class PostgresSource implements Source {
         );
         this.#dumps.push(dump);
         this.#tellLeftOut(database, dump, context);
+        if (i === databases.length - 1) onHeld?.();
         yield* dump.artifacts;
       }
       this.#refuseUnknown();
