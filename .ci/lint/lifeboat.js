@@ -79,6 +79,7 @@ const rooms = new Map(
       'emergency',
       'status',
       'metrics',
+      'report',
       'schedule',
       'daemon',
     ],

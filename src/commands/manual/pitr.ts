@@ -47,10 +47,6 @@ export const manual: Manual = {
       line: 'lifeboat pitr --type standby --data-dir /var/lib/postgresql/replica --slot replica_1',
       purpose: 'a replica of the running server, without a copy of all of it over its network',
     },
-    {
-      line: 'lifeboat pitr --to latest --data-dir /srv/cluster --with redis,files --to-dir /srv/files',
-      purpose: 'the end of the log, with the newest backups of Redis and files before it',
-    },
   ],
   files: [
     configFile,

@@ -181,8 +181,10 @@ function walOf({
 }
 
 /** When a password ends is told as a reason only. */
-function toldOf({ passwordEnd: _, ...server }: NonNullable<SurveyedWal['server']>): StatusWal['server'] {
-  return server;
+function toldOf(server: NonNullable<SurveyedWal['server']>): StatusWal['server'] {
+  const { currentLsn, archiveMode, failures, lastFailed, lastFailedAt, isFailing, ...behind } = server;
+  const { behindBytes, behindSegments } = behind;
+  return { currentLsn, archiveMode, failures, lastFailed, lastFailedAt, isFailing, behindBytes, behindSegments };
 }
 
 /** As measured by the newest drill that proved something, in proportion to what the newest backup holds. */

@@ -1,4 +1,4 @@
-/** Until when the role of a connection may log in by password: VALID UNTIL, which nobody is told of before it is over. */
+/** Until when a connection's role may log in by password: VALID UNTIL, which nobody is told of before it is over. */
 import type { Connection } from './connection.ts';
 
 export interface PasswordEnd {
