@@ -69,6 +69,7 @@ const rooms = new Map(
       'wal',
       'backup',
       'restore',
+      'pre-deploy',
       'pitr',
       'validate',
       'drill',

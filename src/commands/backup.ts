@@ -1,11 +1,13 @@
 /** lifeboat backup */
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { LifeboatError } from '../lib/errors.ts';
 import type { CompressionSettings } from '../config/compression.ts';
 import { backupDefaults, type BackupOptions, type BackupRequest } from '../operations/backup/request.ts';
 import type { ComponentName } from '../operations/operation.ts';
 import {
   componentNames,
   compression,
+  count,
   dryRunFlag,
   jobsFlag,
   overridesOf,
@@ -27,6 +29,9 @@ interface Flags {
   readonly timeout?: number;
   readonly maxSize?: number;
   readonly acceptNewSystem?: boolean;
+  readonly preDeploy?: string;
+  readonly keepDays?: number;
+  readonly summaryFile?: string;
   readonly dryRun?: boolean;
 }
 
@@ -47,6 +52,9 @@ export function declare(command: Command, session: Session): void {
     .option('--timeout <duration>', 'end the backup if it takes longer, such as 6h (default: no limit)', timeSpan(1000))
     .option('--max-size <size>', 'refuse a backup that would store more, such as 20GB', size)
     .option('--accept-new-system', "take this PostgreSQL although the target's was another cluster")
+    .option('--pre-deploy <label>', 'before a deployment: keep it for days, and print the command that goes back')
+    .option('--keep-days <n>', 'with --pre-deploy: for how long (default: preDeploy.keepDays, 14)', count)
+    .option('--summary-file <path>', 'with --pre-deploy: add Markdown to this file (default: $GITHUB_STEP_SUMMARY)')
     .addOption(dryRunFlag())
     .action(async (given: readonly ('full' | ComponentName)[] | undefined, flags: Flags) => {
       const components = new Set(given);
@@ -62,13 +70,34 @@ export function declare(command: Command, session: Session): void {
         acceptNewSystem: flags.acceptNewSystem,
         dryRun: flags.dryRun,
       };
-      await session.perform({
+      const common = {
         overrides: overridesOf(flags),
-        operation: async () => (await import('../operations/backup/backup.ts')).backupOperation,
-        options,
         view: async () => (await import('../ui/backup-view.ts')).backupView,
+      };
+      const { preDeploy, keepDays } = flags;
+      if (preDeploy === undefined) {
+        refuseAlone(flags);
+        const operation = async () => (await import('../operations/backup/backup.ts')).backupOperation;
+        return session.perform({ ...common, options, operation });
+      }
+      refuseLabel(flags);
+      const file = flags.summaryFile ?? session.io.env['GITHUB_STEP_SUMMARY'];
+      const summaryFile = file === '' ? undefined : file;
+      await session.perform({
+        ...common,
+        options: { ...options, label: preDeploy, keepDays, summaryFile },
+        operation: async () => (await import('../operations/pre-deploy/pre-deploy.ts')).preDeployOperation,
       });
     });
+}
+
+function refuseAlone({ keepDays, summaryFile }: Flags): void {
+  const flag = keepDays === undefined ? (summaryFile === undefined ? undefined : '--summary-file') : '--keep-days';
+  if (flag !== undefined) throw new LifeboatError('usage', `${flag} belongs to --pre-deploy`);
+}
+
+function refuseLabel({ label }: Flags): void {
+  if (label !== undefined) throw new LifeboatError('usage', '--label and --pre-deploy contradict each other: give one');
 }
 
 function ifRunning(text: string): BackupRequest['ifRunning'] {

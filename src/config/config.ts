@@ -35,6 +35,8 @@ export interface Config {
   readonly trashMs: number;
   readonly schedules: readonly Schedule[];
   readonly hooks: Hooks;
+  /** How long backups before deployments are kept at least. */
+  readonly preDeploy: { readonly keepDays: number };
   readonly notifications: Notifications;
   readonly metrics: MetricsConfig;
   readonly drill: DrillConfig;

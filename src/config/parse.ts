@@ -58,6 +58,7 @@ export async function parseSettings(settings: Settings, surroundings: ParseSurro
     trashMs: Math.round(settings.trashHours * 3_600_000),
     schedules: settings.schedules.map(parseSchedule),
     hooks: parseHooks(settings.hooks, 'hooks', parser),
+    preDeploy: settings.preDeploy,
     notifications: parseNotifications(settings.notifications, parser),
     metrics: parseMetrics(settings, parser),
     drill,

@@ -119,6 +119,12 @@ export const settingsSchema = z
       ),
     schedules: schedulesSchema.default([]).describe('what runs when'),
     hooks: hooksSchema.prefault({}).describe('programs that are run before and after; lifeboat-hooks(7)'),
+    preDeploy: z
+      .strictObject({
+        keepDays: positive.max(3650).default(14).describe('so long backup --pre-deploy keeps what it has made'),
+      })
+      .prefault({})
+      .describe('backups before deployments'),
     notifications: notificationsSchema.prefault({}).describe('who is told when something is wrong'),
     metrics: metricsSchema.prefault({}).describe('what monitoring systems get'),
     drill: drillSchema.prefault({}).describe('how backups are proven'),

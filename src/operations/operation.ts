@@ -51,6 +51,8 @@ export type Confirm = (question: Question) => Promise<void>;
 export interface Question {
   /** What must be typed, or stand in --confirm. */
   readonly name: string;
+  /** A name that stands for more than this one: taken from the flag, too. */
+  readonly wider?: string;
   /** What will happen, one line each. */
   readonly consequences: readonly string[];
   /** What is shown on a terminal before, as it is. */

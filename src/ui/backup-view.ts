@@ -3,7 +3,7 @@ import { printable } from '../lib/printable.ts';
 import { formatDuration } from '../lib/time.ts';
 import { counted, formatBytes } from '../lib/units.ts';
 import type { BackupResult } from '../operations/backup/request.ts';
-import { sizeCells, sizeHead } from './sizes.ts';
+import { shownTime, sizeCells, sizeHead } from './sizes.ts';
 import { sumSizes } from '../operations/component.ts';
 import { columns } from './table.ts';
 import type { Paint } from './terminal.ts';
@@ -40,6 +40,8 @@ async function doneText(result: Done, paint: Paint): Promise<string> {
     '',
     `${paint.green('backup')} ${result.id} is stored in ${where}${warned}`,
     `read ${formatBytes(total.readBytes)}, stored ${formatBytes(total.storedBytes)}, took ${took}`,
+    ...(result.hold === undefined ? [] : [`on hold until ${shownTime(result.hold.until)}`]),
+    ...(result.undo === undefined ? [] : ['', 'to go back to it:', `  ${result.undo.command}`]),
   ].join('\n');
 }
 

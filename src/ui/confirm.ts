@@ -5,6 +5,8 @@ import { write, type CliIo } from './terminal.ts';
 
 export interface ConfirmQuestion {
   readonly name: string;
+  /** Taken from --confirm, too. */
+  readonly wider?: string;
   readonly consequences: readonly string[];
   /** Shown before. */
   readonly details?: readonly string[];
@@ -20,7 +22,7 @@ export async function confirmByName(
   signal?: AbortSignal,
 ): Promise<void> {
   const { name, consequences, details = [], flag = `--confirm=${name}` } = question;
-  if (given === name) return;
+  if (given === name || (given !== undefined && given === question.wider)) return;
   const what = consequences.join('; ');
   if (given !== undefined) throw refused(`--confirm=${given} is not the name "${name}"`, what, flag);
   if (io.stdin.isTTY !== true || io.stderr.isTTY !== true) throw refused('confirmation is needed', what, flag);

@@ -53,7 +53,11 @@ export function reachedText({ state, ...reached }: ProofState): string {
 export function notesOf(backup: BackupSummary): string {
   const notes: string[] = [];
   if (backup.flaw !== undefined) notes.push(`OF A DAMAGED SOURCE: ${backup.flaw}`);
-  if (backup.hold !== undefined) notes.push(backup.hold.reason === '' ? 'on hold' : `on hold: ${backup.hold.reason}`);
+  if (backup.hold !== undefined) {
+    const { reason, until } = backup.hold;
+    const term = until === undefined ? 'on hold' : `on hold until ${shownTime(until)}`;
+    notes.push(reason === '' ? term : `${term}: ${reason}`);
+  }
   if (!backup.encrypted) notes.push('not encrypted');
   else if (backup.trust !== 'authentic') notes.push(backup.trust);
   if (backup.warnings > 0) notes.push(`warnings: ${backup.warnings}`);

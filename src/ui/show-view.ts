@@ -39,12 +39,7 @@ function headText({ repository, backup, versions, previousId, dataKey }: ShowRes
     ],
     ['state', backup.standing?.state ?? 'unknown: there is no key to read the evidence with'],
     ...stateRows(backup.standing),
-    [
-      'hold',
-      backup.hold === undefined
-        ? ''
-        : `since ${shownTime(backup.hold.since)}${backup.hold.reason === '' ? '' : `: ${backup.hold.reason}`}`,
-    ],
+    ['hold', backup.hold === undefined ? '' : holdText(backup.hold)],
     ['tags', backup.tags.join(', ')],
     ['notes', notesOf({ ...backup, hold: undefined, tags: [] })],
   ];
@@ -119,4 +114,9 @@ async function evidenceText({ evidence }: ShowResult): Promise<string> {
     each.reason === undefined ? findingsOf(each) : `does not count: ${each.reason}`,
   ]);
   return columns(['EVIDENCE (UTC)', 'LEVEL', 'RESULT', 'TIME', 'READ', 'WHAT'], rows, [3, 4]);
+}
+
+function holdText({ since, until, reason }: NonNullable<ShowResult['backup']['hold']>): string {
+  const term = `since ${shownTime(since)}${until === undefined ? '' : ` until ${shownTime(until)}`}`;
+  return reason === '' ? term : `${term}: ${reason}`;
 }

@@ -210,7 +210,7 @@ test('ci/backup-before-deploy.sh: takes a backup and passes; without one it does
     encoding: 'utf8',
   });
   assert.equal(good.status, 0, good.stderr);
-  assert.match(good.stdout, /#pre-deploy, before the deployment of 0123456789ab\nto go back/);
+  assert.match(good.stdout, /on hold until .*\n\nto go back to it:\n  lifeboat restore /);
   const bad = spawnSync(script, [], {
     cwd: folder,
     env: { ...env, DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },

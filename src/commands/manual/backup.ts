@@ -26,7 +26,15 @@ export const manual: Manual = {
       'that table, and is marked in the same way. What is restored from it has the table empty, and no foreign key ' +
       'to it. Rows are never read past damage (zero_damaged_pages).',
     'Each component is of a moment of its own, the database of one transaction snapshot; the components of one ' +
-      'backup are not a common snapshot.',
+      'backup are not a common snapshot, unless a quiesce holds the application still (lifeboat-hooks(7)).',
+    'With --pre-deploy the backup is a gate before a deployment: database, Redis and files as configured, without a ' +
+      'base backup, labelled and tagged pre-deploy. It ends when the backup is stored, was read back, and is on hold ' +
+      'for --keep-days, whatever the retention policy says; only then migrations may start. The last line is the ' +
+      'command that goes back: it restores all of it beside what is live, compares, and swaps; what it replaces is ' +
+      'saved before and kept. That restore is planned then, and what would be in its way is a warning. The exit code ' +
+      'says whether to go on: 0, the backup is whole and held; 3, it is stored and held, and something wants a look ' +
+      '(see the warnings; a pipeline that takes no risk stops here, examples/ci show both); all else, do not deploy. ' +
+      'With --summary-file, or in GitHub Actions, the same is added to a file in Markdown, a failure too.',
     'Tables are counted and hashed for later comparison. A query does that, unless it could run functions of ' +
       'somebody with less than the rights of the backup user: then COPY reads the table, and lifeboat hashes its ' +
       "rows. So it is with tables whose indexes, statistics or types use functions that are not PostgreSQL's own " +
@@ -42,8 +50,8 @@ export const manual: Manual = {
       purpose: 'for a crontab: no output on success, and no failure while another backup runs',
     },
     {
-      line: "lifeboat backup database --label 'before migration 42' --tag deploy",
-      purpose: 'only the databases, with a label and a tag that lists show',
+      line: "lifeboat backup --pre-deploy 'release 42' --if-running=wait=10m && npm run migrate",
+      purpose: 'no migration without a backup, and with a way back',
     },
     { line: 'lifeboat backup base', purpose: 'a physical backup, from which lifeboat-pitr(1) recovers' },
     {

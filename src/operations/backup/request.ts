@@ -61,6 +61,10 @@ export type BackupResult =
       readonly previousId?: string | undefined;
       readonly components: readonly BackedUpComponent[];
       readonly warnings: readonly string[];
+      /** Of a backup before a deployment: kept until then, whatever the policy says. */
+      readonly hold?: { readonly reason: string; readonly until: string } | undefined;
+      /** Of a backup before a deployment: what brings all of it back. */
+      readonly undo?: { readonly command: string; readonly argv: readonly string[] } | undefined;
     }
   /** --if-running=skip and one was running. */
   | { readonly outcome: 'skipped'; readonly target: string; readonly reason: string }

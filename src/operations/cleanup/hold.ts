@@ -2,7 +2,7 @@
 import type { LoadedConfig } from '../../config/load.ts';
 import type { RunContext } from '../../lib/events.ts';
 import { acquireLease } from '../../repository/leases/acquire.ts';
-import { writeNote, type NoteChange } from '../../repository/backups/notes.ts';
+import { holdOf, writeNote, type NoteChange } from '../../repository/backups/notes.ts';
 import { audited } from '../audit/audited.ts';
 import { chooseBackup } from '../choose-backup.ts';
 import { noteWarnings } from '../warnings.ts';
@@ -58,11 +58,12 @@ async function change(
     const { manifest } = await chooseBackup(repository, chosen, noting.emit);
     await lease.check();
     const note = await writeNote(repository, manifest, noteChange);
+    const held = holdOf(note, Date.now());
     return {
       id: manifest.id,
       target: manifest.target,
-      held: note.hold !== undefined,
-      reason: note.hold?.reason,
+      held: held !== undefined,
+      reason: held?.reason,
       tags: [...(manifest.tags ?? []), ...note.tags],
       warnings,
     };

@@ -1,7 +1,7 @@
 /** Every backup as the retention policy sees it: what its manifest, notes and evidence say. */
 import { LifeboatError } from '../../lib/errors.ts';
 import type { RunContext } from '../../lib/events.ts';
-import { allNoteNames, readNotes } from '../../repository/backups/notes.ts';
+import { allNoteNames, holdOf, readNotes } from '../../repository/backups/notes.ts';
 import { TrashRecords } from '../../repository/deletion/trash-records.ts';
 import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
@@ -72,7 +72,7 @@ async function policyReader(repository: Repository, context: RunContext): Promis
       previousId: manifest.previous?.id,
       components: manifest.components.map(partOf),
       tags: [...(manifest.tags ?? []), ...(note?.tags ?? [])],
-      hold: note?.hold?.reason,
+      hold: holdOf(note, Date.now())?.reason,
       unreadableNote: passedOver.some(({ damaged }) => damaged),
       proven: standing?.proven !== undefined,
       failing: standing?.failing === true,

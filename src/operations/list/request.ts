@@ -34,7 +34,7 @@ export interface BackupSummary extends ComponentSizes {
   /** Of a damaged source: what is wrong with it, one phrase. It is never `latest`. */
   readonly flaw?: string | undefined;
   /** Kept whatever the policy says; the reason may be empty. */
-  readonly hold?: { readonly since: string; readonly reason: string } | undefined;
+  readonly hold?: { readonly since: string; readonly reason: string; readonly until?: string | undefined } | undefined;
   /** How far it has been proven; undefined where no key can tell. */
   readonly standing?: ProofState | undefined;
 }

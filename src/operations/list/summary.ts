@@ -2,7 +2,7 @@
 import { flawOf } from '../../repository/manifests/flaws.ts';
 import type { ListedManifest } from '../../repository/manifests/listing.ts';
 import type { Manifest } from '../../repository/manifests/manifest.ts';
-import type { Note } from '../../repository/backups/notes.ts';
+import { holdOf, type Note } from '../../repository/backups/notes.ts';
 import type { BackupSummary, Trust } from './request.ts';
 import type { ProofState } from '../proof/state.ts';
 import { sumSizes } from '../component.ts';
@@ -28,7 +28,7 @@ export function backupSummary(
     warnings: manifest.warnings,
     flaw: flawOf(manifest),
     ...sumSizes(manifest.components),
-    hold: note?.hold,
+    hold: holdOf(note, Date.now()),
     standing,
   };
 }

@@ -141,7 +141,8 @@ async function confirmAll(
     emit({ type: 'warning', message: `--force: not asked whether ${consequences.join('; ')}` });
     return;
   }
-  await request.confirm({ name: others.length === 0 ? first.name : manifest.target, consequences });
+  const { target } = manifest;
+  await request.confirm({ name: others.length === 0 ? first.name : target, wider: target, consequences });
 }
 
 /** A backup of what the steps replace; its id, or undefined where none is wanted or needed. */

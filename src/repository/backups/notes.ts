@@ -26,7 +26,14 @@ const noteSchema = z.object({
   host: z.string().max(255),
   user: z.string().max(255),
   /** Undefined: not on hold. */
-  hold: z.object({ since: z.iso.datetime(), reason: z.string().max(1000) }).optional(),
+  hold: z
+    .object({
+      since: z.iso.datetime(),
+      reason: z.string().max(1000),
+      /** Undefined: until it is released. */
+      until: z.iso.datetime().optional(),
+    })
+    .optional(),
   /** Besides those that the manifest has. */
   tags: z.array(z.string().min(1).max(200)).max(100),
   /** Its small size is intended. */
@@ -39,7 +46,7 @@ export type Note = z.infer<typeof noteSchema>;
 /** What is to be said from now on; what is left out stays as it was. */
 export interface NoteChange {
   /** Null: released. */
-  readonly hold?: { readonly reason: string } | null;
+  readonly hold?: { readonly reason: string; readonly until?: Date | undefined } | null;
   readonly addTags?: readonly string[];
   readonly removeTags?: readonly string[];
   readonly acknowledged?: boolean;
@@ -50,6 +57,12 @@ export interface ReadNotes {
   readonly note: Note | undefined;
   /** Newer ones that do not count, each with its reason. */
   readonly passedOver: readonly { readonly object: string; readonly reason: string; readonly damaged: boolean }[];
+}
+
+/** The hold that a note says there is, unless it has run out. */
+export function holdOf(note: Note | undefined, nowMs: number): Note['hold'] {
+  const hold = note?.hold;
+  return hold?.until !== undefined && Date.parse(hold.until) <= nowMs ? undefined : hold;
 }
 
 /** What is said of a backup now. Throws only what the storage throws. */
@@ -124,7 +137,11 @@ export async function writeNote(
       ? before?.hold
       : change.hold === null
         ? undefined
-        : { since: before?.hold?.since ?? at, reason: change.hold.reason };
+        : {
+            since: before?.hold?.since ?? at,
+            reason: change.hold.reason,
+            ...(change.hold.until === undefined ? {} : { until: change.hold.until.toISOString() }),
+          };
   const tags = new Set([...(before?.tags ?? []), ...(change.addTags ?? [])]);
   for (const tag of change.removeTags ?? []) tags.delete(tag);
   const note: Note = {

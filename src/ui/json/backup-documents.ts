@@ -31,6 +31,11 @@ const backup = z.discriminatedUnion('outcome', [
       }),
     ),
     warnings: texts,
+    hold: z.strictObject({ reason: text, until: time }).optional().describe('with --pre-deploy: kept until then'),
+    undo: z
+      .strictObject({ command: text, argv: texts })
+      .optional()
+      .describe('with --pre-deploy: what brings all of it back, as a line for a shell and as a list'),
   }),
   document('backup', { outcome: z.literal('skipped'), target: text, reason: text }),
   document('backup', {
@@ -69,7 +74,10 @@ const summary = z.strictObject({
     .describe('whether a writer that is trusted made it'),
   warnings: z.int(),
   flaw: text.optional().describe('of a damaged source: what is wrong with it; it is never latest'),
-  hold: z.strictObject({ since: time, reason: text }).optional().describe('kept whatever the policy says'),
+  hold: z
+    .strictObject({ since: time, reason: text, until: time.optional().describe('default: until it is released') })
+    .optional()
+    .describe('kept whatever the policy says'),
   standing: standing.optional(),
   ...sizes,
 });
