@@ -50,7 +50,7 @@ export const manual: Manual = {
       purpose: 'for a crontab: no output on success, and no failure while another backup runs',
     },
     {
-      line: "lifeboat backup --pre-deploy 'release 42' --if-running=wait=10m && npm run migrate",
+      line: "lifeboat backup --pre-deploy 'release 42' --if-running=wait=10m",
       purpose: 'no migration without a backup, and with a way back',
     },
     { line: 'lifeboat backup base', purpose: 'a physical backup, from which lifeboat-pitr(1) recovers' },
