@@ -13,6 +13,7 @@ import type { CleanupResult } from '../../src/operations/cleanup/request.ts';
 import type { ListResult } from '../../src/operations/list/request.ts';
 import { assertFailed, makeBench, type Bench } from '../helpers/cli/command-run.ts';
 import { startPostgres, type TestPostgres } from '../helpers/servers/postgres.ts';
+import { startRedis } from '../helpers/servers/redis.ts';
 
 type Done = Extract<BackupResult, { outcome: 'done' }>;
 
@@ -156,6 +157,26 @@ describe('before a deployment', () => {
     await assertGate(await shell(['sh', path], { CI_COMMIT_SHA: 'aaaabbbbccccdddd' }), 'aaaabbbbcccc');
   });
 
+  test('Redis and files go back too, also where there was nothing in Redis yet', async () => {
+    const redis = await startRedis();
+    try {
+      const files = join(bench.folder, 'files');
+      mkdirSync(files);
+      writeFileSync(join(files, 'a'), 'before');
+      const env = { REDIS_URL: redis.url(), BACKUP_FILES: files };
+      const { undo } = await bench.backup('backup --pre-deploy v1', { env });
+      redis.cli(['SET', 'made', 'by the deployment']);
+      writeFileSync(join(files, 'a'), 'after');
+      await migrate();
+      const back = await shell(['sh', '-c', undo?.command ?? 'false'], env);
+      assert.equal(back.exitCode, 0, back.output);
+      assert.deepEqual([redis.cli(['DBSIZE']).trim(), readFileSync(join(files, 'a'), 'utf8')], ['0', 'before']);
+      assert.equal((await postgres.query('shop', 'SELECT name FROM item')).length, 500);
+    } finally {
+      await redis.stop();
+    }
+  });
+
   test('no backup: the exit code is that of the failure, and the summary says so', async () => {
     const summary = join(work, 'failed.md');
     const env = { DATABASE_URL: 'postgres://u:geheim99@127.0.0.1:1/shop', GITHUB_STEP_SUMMARY: summary };
@@ -202,6 +223,7 @@ describe('before a deployment', () => {
     assertFailed(await bench.run(['backup', '--pre-deploy', ' ']), 2, /the label is empty/);
     assertFailed(await bench.run('backup base --pre-deploy v4'), 2, /base backup/);
     assertFailed(await bench.run('backup --keep-days 3'), 2, /belongs to --pre-deploy/);
+    assertFailed(await bench.run('backup --pre-deploy v4 --keep-days 3651'), 2, /too many/);
     assertFailed(await bench.run('backup --label a --pre-deploy b'), 2, /contradict/);
     await bench.nothingLeft();
   });

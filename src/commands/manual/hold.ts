@@ -4,7 +4,8 @@ import { configFile, keyFile, repositoryExits, type Manual } from '../shared/man
 /** See Manual. */
 export const manual: Manual = {
   description: [
-    'Puts a backup on hold: no cleanup deletes it until lifeboat release, whatever the retention policy says. Tags ' +
+    'Puts a backup on hold: no cleanup deletes it until lifeboat release, whatever the retention policy says. A hold ' +
+      'by lifeboat backup --pre-deploy ends by itself after some days; putting it on hold again makes it stay. Tags ' +
       'may be added at the same time. The note is sealed and lies beside the backup, which itself is not changed; ' +
       'the audit log records it. Its reason can be read by everybody who can read the repository.',
   ],

@@ -42,6 +42,7 @@ export const preDeployOperation: Operation<PreDeployOptions, PreDeployRequest, B
   complete: ({ label, keepDays, summaryFile, ...options }, surroundings) => {
     const request = backupOperation.complete(options, surroundings);
     refuseNoGate(request, label);
+    refuseKeeping(keepDays);
     const tags = [...new Set([...request.tags, preDeployTag])];
     return { ...request, label, tags, keepDays, summaryFile: pathOf(summaryFile, surroundings.cwd) };
   },
@@ -60,6 +61,17 @@ function refuseNoGate({ ifRunning, components }: BackupRequest, label: string): 
           ? 'a base backup cannot be restored in place: leave it out'
           : undefined;
   if (why !== undefined) throw new LifeboatError('usage', `--pre-deploy: ${why}`, { state: 'no backup was made' });
+}
+
+/** As the configuration does. */
+const mostDays = 3650;
+
+function refuseKeeping(keepDays: number | undefined): void {
+  if (keepDays === undefined || keepDays <= mostDays) return;
+  throw new LifeboatError('usage', `--keep-days: ${keepDays} days are too many, ${mostDays} at most`, {
+    state: 'no backup was made',
+    hint: 'to keep one until it is released: lifeboat hold',
+  });
 }
 
 async function takeOne(loaded: LoadedConfig, request: PreDeployRequest, context: RunContext): Promise<BackupResult> {
