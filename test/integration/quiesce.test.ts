@@ -76,8 +76,10 @@ describe('quiesce', () => {
 
   test('a database: it goes on once the snapshot is held, and what it writes then is not in the backup', async () => {
     const write = `psql -d "$APP_URL" -qc "CREATE TABLE IF NOT EXISTS later AS SELECT 1 AS n"`;
+    const isDumped = "EXISTS (SELECT FROM pg_locks WHERE relation = 'item'::regclass)";
+    const look = `psql -d "$APP_URL" -Atc "SELECT ${isDumped}" >> diary`;
     const source = { postgres: { url: { env: 'APP_URL' } } };
-    configure({ end: `${goOn}; ${write}` }, source);
+    configure({ end: `${goOn}; ${look}; ${write}` }, source);
     const config = JSON.parse(readFileSync(join(bench.folder, 'lifeboat.config.json'), 'utf8'));
     config.targets.shop.quiesce.env = ['APP_URL'];
     writeFileSync(join(bench.folder, 'lifeboat.config.json'), JSON.stringify(config));
@@ -85,7 +87,7 @@ describe('quiesce', () => {
       env: { PATH: `${postgres.binDir}:${process.env['PATH']}` },
     });
     assert.equal(exitCode, 0, stderr);
-    assert.deepEqual(noted(), ['begin shop', 'end']);
+    assert.deepEqual(noted(), ['begin shop', 'end', 't'], 'it goes on beside the dump');
     const tables = await postgres.query('postgres', "SELECT to_regclass('later')::text AS name");
     assert.equal(tables[0]?.['name'], 'later');
     await bench.json('restore latest --to-database back');
