@@ -148,6 +148,11 @@ export const commands: readonly Entry[] = [
     load: async () => import('./commands/audit.ts'),
   },
   {
+    name: 'report',
+    sentence: 'what was to run, ran and was proven over a time, for auditors and managers',
+    load: async () => import('./commands/report.ts'),
+  },
+  {
     name: 'config',
     sentence: 'print each configuration value with its origin, secrets masked',
     load: async () => import('./commands/config.ts'),

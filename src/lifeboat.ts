@@ -13,6 +13,7 @@ import {
   type ReadOptions,
 } from './library-calls.ts';
 import type { AuditRequest, AuditResult } from './operations/audit/audit.ts';
+import type { ReportOptions, ReportResult } from './operations/report/request.ts';
 import type { BackupOptions, BackupResult } from './operations/backup/request.ts';
 import type {
   CleanupOptions,
@@ -277,6 +278,11 @@ export class Lifeboat implements AsyncDisposable {
   /** Takes away leases that dead runs left. */
   async unlock(options: UnlockOptions = {}, call: CallOptions = {}): Promise<UnlockResult> {
     return this.#run(async () => (await import('./operations/setup/unlock.ts')).unlockOperation, options, call);
+  }
+
+  /** What was to run, ran and was proven over a time; as a file too, if asked for. */
+  async report(options: ReportOptions = {}, call: CallOptions = {}): Promise<ReportResult> {
+    return this.#run(async () => (await import('./operations/report/report.ts')).reportOperation, options, call);
   }
 
   /** Who changed, restored, took out or deleted what; and whether that log is whole. */

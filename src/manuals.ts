@@ -34,6 +34,7 @@ export const manuals: Readonly<Record<string, () => Promise<ManualModule>>> = {
   unlock: async () => import('./commands/manual/unlock.ts'),
   doctor: async () => import('./commands/manual/doctor.ts'),
   audit: async () => import('./commands/manual/audit.ts'),
+  report: async () => import('./commands/manual/report.ts'),
   config: async () => import('./commands/manual/config.ts'),
   completion: async () => import('./commands/manual/completion.ts'),
   version: async () => import('./commands/manual/version.ts'),

@@ -32,6 +32,7 @@ const tools = [
   { names: ['prometheus', 'promtool'], debian: 'prometheus', set: 'all' },
   { names: ['prometheus-pushgateway'], debian: 'prometheus-pushgateway', set: 'all' },
   { names: ['unzip'], debian: 'unzip', set: 'all' },
+  { names: ['pdftotext', 'pdfinfo'], debian: 'poppler-utils', set: 'all' },
   { names: ['bzip2'], debian: 'bzip2', set: 'all' },
   { names: ['cron', 'crontab'], debian: 'cron', set: 'all' },
   { names: ['sshd', 'ssh-keygen'], debian: 'openssh-server', set: 'all' },

@@ -20,10 +20,15 @@ export const scheduleTypes = [
   'drill',
   'drill-pitr',
   'cleanup',
+  'report',
   'status',
 ] as const;
 
 export type ScheduleType = (typeof scheduleTypes)[number];
+
+/** How a report is written. */
+export const reportFormats = ['text', 'json', 'csv', 'html', 'pdf'] as const;
+export type ReportFormat = (typeof reportFormats)[number];
 
 /** True of a schedule that takes a backup. */
 export function isBackupType(type: ScheduleType): boolean {
@@ -48,6 +53,10 @@ export interface ScheduleOptions {
   readonly graceMs?: number;
   readonly maxAgeMs?: number;
   readonly days?: number;
+  readonly format?: ReportFormat;
+  /** Absolute paths. */
+  readonly output?: string;
+  readonly bundle?: string;
 }
 
 /** The flags of each type, by the names that options have. */
@@ -64,6 +73,7 @@ export const optionsOfType: Readonly<Record<ScheduleType, readonly OptionName[]>
     drill: ['target', 'jobs'],
     'drill-pitr': ['target', 'jobs', 'seed'],
     cleanup: ['target', 'maxDelete', 'grace'],
+    report: ['target', 'days', 'format', 'output', 'bundle'],
     status: ['target', 'maxAge', 'days'],
   };
 })();
@@ -142,6 +152,12 @@ const readers = {
   jobs: whole(64, (jobs) => ({ jobs })),
   maxDelete: whole(1_000_000, (maxDelete) => ({ maxDelete })),
   days: whole(36_500, (days) => ({ days })),
+  format: text((given) => {
+    const format = reportFormats.find((each) => each === given);
+    return format === undefined ? undefined : { format };
+  }, reportFormats.join(', ')),
+  output: path((output) => ({ output })),
+  bundle: path((bundle) => ({ bundle })),
   all: flag({ all: true }),
   quick: flag({ level: 'quick' }),
   deep: flag({ level: 'deep' }),
@@ -150,6 +166,11 @@ const readers = {
 
 function text(read: (value: string) => ScheduleOptions | undefined, says: string): OptionReader {
   return { says, read: (value) => (typeof value === 'string' && value !== '' ? read(value) : undefined) };
+}
+
+/** A schedule has no folder that a path could begin in. */
+function path(meaning: (path: string) => ScheduleOptions): OptionReader {
+  return text((value) => (value.startsWith('/') ? meaning(value) : undefined), 'an absolute path');
 }
 
 function whole(most: number, read: (value: number) => ScheduleOptions): OptionReader {

@@ -174,5 +174,6 @@ const viewOf: Readonly<Record<ScheduleType, () => Promise<View<never>>>> = {
   drill,
   'drill-pitr': drill,
   cleanup: async () => (await import('./cleanup-view.ts')).cleanupView,
+  report: async () => (await import('./report-view.ts')).scheduledReportView,
   status: async () => (await import('./status-view.ts')).statusView,
 };

@@ -96,6 +96,7 @@ for (const name of globSync('*.jsonc', { cwd: join(root, 'examples/configs') }).
 
 test('configs/full.jsonc names every key there is', () => {
   assert.deepEqual(keysMissing([settingsSchema], parseJsonc(read('configs/full.jsonc')), ''), [
+    'repository.sshConfig',
     'encryption.passphrase',
     'targets.main.postgres.base',
     ...retentionRules('targets.main.retention'),

@@ -48,6 +48,11 @@ export async function prepareRun(schedule: Schedule): Promise<PreparedRun> {
       const { maxDelete, graceMs } = options;
       return prepared(cleanupOperation, { target, maxDelete, graceMs }, schedule);
     }
+    case 'report': {
+      const { reportOperation } = await import('../report/report.ts');
+      const { days, format, output, bundle } = options;
+      return prepared(reportOperation, { target, days, format, output, bundle }, schedule);
+    }
     case 'status': {
       const { statusOperation } = await import('../status/status.ts');
       const { maxAgeMs, days } = options;
@@ -70,7 +75,7 @@ export async function prepareRun(schedule: Schedule): Promise<PreparedRun> {
   }
 }
 
-/** Nothing that a schedule can stand for has paths or asks. */
+/** Nothing that a schedule can stand for has relative paths or asks. */
 const alone: Surroundings = {
   cwd: '/',
   confirm: async ({ name }) => {

@@ -17,6 +17,7 @@ export function commandOf({ type }: Schedule): { readonly command: string; reado
     case 'integrity':
     case 'drill':
     case 'cleanup':
+    case 'report':
     case 'status':
       return { command: type, parts: [] };
   }

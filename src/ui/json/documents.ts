@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { auditDocuments } from './audit-documents.ts';
+import { reportDocuments } from './report-documents.ts';
 import { backupDocuments } from './backup-documents.ts';
 import { cleanupDocuments } from './cleanup-documents.ts';
 import { emergencyDocuments } from './emergency-documents.ts';
@@ -20,6 +21,7 @@ import { walDocuments } from './wal-documents.ts';
 /** By the name in `schema` (without `lifeboat.` and `/v1`). */
 export const documents = {
   ...auditDocuments,
+  ...reportDocuments,
   ...backupDocuments,
   ...cleanupDocuments,
   ...emergencyDocuments,

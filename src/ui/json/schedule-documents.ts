@@ -13,6 +13,7 @@ const type = z.enum([
   'drill',
   'drill-pitr',
   'cleanup',
+  'report',
   'status',
 ]);
 
