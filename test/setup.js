@@ -31,6 +31,7 @@ const tools = [
   { names: ['systemd-analyze', 'systemd-notify'], debian: 'systemd', set: 'all' },
   { names: ['prometheus', 'promtool'], debian: 'prometheus', set: 'all' },
   { names: ['prometheus-pushgateway'], debian: 'prometheus-pushgateway', set: 'all' },
+  { names: ['curl'], debian: 'curl', set: 'all' },
   { names: ['unzip'], debian: 'unzip', set: 'all' },
   { names: ['pdftotext', 'pdfinfo'], debian: 'poppler-utils', set: 'all' },
   { names: ['bzip2'], debian: 'bzip2', set: 'all' },
