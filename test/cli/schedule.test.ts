@@ -98,7 +98,7 @@ test('what is wrong with a schedule is told with its place and the nearest right
     [daily('a', { options: { ifRunning: 'wait' } }), /options\.ifRunning: must be "fail"/],
     [daily('a', { options: { target: '../x' } }), /options\.target: must be the name of a target/],
     [daily('a', { options: { timeout: 6 } }), /options\.timeout: must be a time such as/],
-    [daily('a', { type: 'report' }), /type: must be one of full, database/],
+    [daily('a', { type: 'rapport' }), /type: must be one of full, database/],
     [daily('a', { missed: 'never' }), /missed: must be one of once, skip, all/],
     [daily('a', { graceMinuets: 3 }), /graceMinuets: is not a known key \(did you mean "graceMinutes"\?\)/],
   ];
