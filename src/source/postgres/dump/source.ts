@@ -67,6 +67,8 @@ class PostgresSource implements Source {
   }
 
   async *dump(context: RunContext, onHeld?: () => void): AsyncGenerator<Artifact, void, void> {
+    // Whoever reads an artifact meanwhile is told the same.
+    let reason: Error = leftEarly();
     try {
       const { tools, databases, server, globals } = await this.#begin(context);
       this.#server = server;
@@ -88,8 +90,11 @@ class PostgresSource implements Source {
       }
       this.#refuseUnknown();
       this.#complete = true;
+    } catch (error) {
+      if (error instanceof Error) reason = error;
+      throw error;
     } finally {
-      if (!this.#complete) await Promise.all(this.#dumps.map((dump) => dump.abandon(leftEarly())));
+      if (!this.#complete) await Promise.all(this.#dumps.map((dump) => dump.abandon(reason)));
     }
   }
 
