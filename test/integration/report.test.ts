@@ -13,6 +13,7 @@ import type { Repository } from '../../src/repository/repository.ts';
 import { writeSlot, type SlotOutcome } from '../../src/repository/slots/records.ts';
 import { documents } from '../../src/ui/json/documents.ts';
 import { assertFailed, makeBench, type Bench } from '../helpers/cli/command-run.ts';
+import { inForceSince } from '../helpers/cli/daemon.ts';
 import { randomFrom } from '../helpers/concurrency/random.ts';
 
 const dayMs = 86_400_000;
@@ -170,6 +171,19 @@ test('figures of 300 days are those of a count made otherwise', async () => {
   const longer = await bench.json<ReportResult>('report --days 600');
   assert.equal(longer.acts.length, 3);
   assert.equal(longer.targets[0]?.proofs.find(({ level }) => level === 'deep')?.longestMs, 500_000);
+});
+
+test('a schedule that is dead is missed at every moment, however many, and not before it was there', async () => {
+  const file = join(bench.folder, 'lifeboat.config.json');
+  const before = readFileSync(file);
+  const schedules = [{ id: 'dead', type: 'files', cronExpression: '0 * * * *', timezone: 'UTC' }];
+  writeFileSync(file, JSON.stringify({ schedules }));
+  await inForceSince(bench, 'dead', 200);
+  const found = (await bench.json<ReportResult>('report --days 30')).schedules.find(({ id }) => id === 'dead');
+  assert.ok(found !== undefined && found.missed >= 197 && found.missed <= 200, `${found?.missed}`);
+  const shorter = (await bench.json<ReportResult>('report --days 3')).schedules.find(({ id }) => id === 'dead');
+  assert.ok(shorter !== undefined && shorter.missed >= 70 && shorter.missed <= 72, `${shorter?.missed}`);
+  writeFileSync(file, before);
 });
 
 test('HTML is whole, loads nothing, runs nothing, and shows foreign words as words', async () => {

@@ -26,7 +26,10 @@ export async function proofsWithin(
     readAtOnce,
   );
   for await (const { target, evidence } of reading) {
-    if (evidence !== undefined) byTarget.set(target, [...(byTarget.get(target) ?? []), evidence]);
+    if (evidence === undefined) continue;
+    const known = byTarget.get(target);
+    if (known === undefined) byTarget.set(target, [evidence]);
+    else known.push(evidence);
   }
   return new Map([...byTarget].map(([target, evidence]) => [target, tally(evidence)]));
 }

@@ -1,6 +1,8 @@
 /** What became of the moments of each schedule, by their records. */
+import { lastMoment, parseCron } from '../../lib/cron.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { allSlotNames } from '../../repository/slots/documents.ts';
+import type { SlotName } from '../../repository/slots/names.ts';
 import { openSlots, type ReadSlot } from '../../repository/slots/records.ts';
 import type { StatusSchedule } from '../status/request.ts';
 import type { ReportedSchedule } from './request.ts';
@@ -21,11 +23,37 @@ export async function schedulesWithin(
     if (within.length === 0 && schedule === undefined) continue;
     const { target, id } = first;
     const records = await openSlots(repository, { target, id }, within);
-    const missed = schedule?.missed.filter(({ due, outcome }) => outcome === undefined && Date.parse(due) >= fromMs);
+    const sinceMs = records.reduce((ms, { dueMs }) => Math.max(ms, dueMs), Math.max(fromMs, ...planned(names)));
     const { type, cronExpression } = schedule ?? {};
-    found.push({ id, target, type, cronExpression, ...tally(records), missed: missed?.length ?? 0 });
+    found.push({ id, target, type, cronExpression, ...tally(records), missed: missedSince(schedule, sinceMs, fromMs) });
   }
   return found.toSorted((a, b) => compare(a.target ?? '', b.target ?? '') || compare(a.id, b.id));
+}
+
+/** When it was first published, if that is known. */
+function planned(names: readonly SlotName[]): number[] {
+  const plans = names.filter(({ kind }) => kind === 'plan').map(({ atMs }) => atMs);
+  return plans.length === 0 ? [] : [plans.reduce((a, b) => Math.min(a, b))];
+}
+
+/** No more are counted. */
+const mostMissed = 100_000;
+
+/** Status names the latest ones only: those before them, back to the last one that was run, are missed as well. */
+function missedSince(schedule: StatusSchedule | undefined, sinceMs: number, fromMs: number): number {
+  const missed = (schedule?.missed ?? []).filter(
+    ({ outcome, due }) => outcome === undefined && Date.parse(due) >= fromMs,
+  );
+  const [earliest] = missed;
+  if (schedule === undefined || earliest === undefined) return 0;
+  const cron = parseCron(schedule.cronExpression);
+  if (cron === undefined) return missed.length;
+  let count = missed.length;
+  for (let atMs: number | undefined = Date.parse(earliest.due); count < mostMissed; count++) {
+    atMs = lastMoment(cron, atMs - 1, schedule.timezone);
+    if (atMs === undefined || atMs <= sinceMs) break;
+  }
+  return count;
 }
 
 type Tally = Pick<ReportedSchedule, 'done' | 'failed' | 'hung' | 'aborted' | 'skipped' | 'attempts' | 'caughtUp'>;

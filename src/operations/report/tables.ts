@@ -72,10 +72,13 @@ function backupsOf({ targets, storedBytes }: ReportDocument): ReportSection {
   ]);
   return {
     title: 'Backups made',
-    words: [`All that is stored: ${formatBytes(storedBytes)}.`],
+    words: [stillThere, `All that is stored: ${formatBytes(storedBytes)}.`],
     table: tableOf(columns, rows),
   };
 }
+
+/** Of the others there is no record but in the audit log. */
+const stillThere = 'Of the backups that are still there; what retention has deleted is not counted.';
 
 function proofsOf({ targets }: ReportDocument): ReportSection {
   const columns = ['Target', 'Kind', 'Good', 'Failed', 'Last good one', 'Longest'];
@@ -89,7 +92,7 @@ function proofsOf({ targets }: ReportDocument): ReportSection {
       longestMs === undefined ? '' : formatDuration(longestMs),
     ]),
   );
-  const words = rows.length === 0 ? ['Nothing was proven in this time.'] : [];
+  const words = rows.length === 0 ? ['Nothing that is still there was proven in this time.'] : [stillThere];
   return { title: 'Proofs', words, table: tableOf(columns, rows) };
 }
 
@@ -99,6 +102,7 @@ function restoresOf({ targets, promises }: ReportDocument): ReportSection {
     const lost = rpoMinutes === undefined ? [] : [`no more than ${rpoMinutes} minutes lost`];
     return `The plan promises, for "${scenario}": ${[...back, ...lost].join(', ')}.`;
   });
+  if (promises.length > 0) words.push('Only the time is compared, with the shortest one that is promised.');
   const rtoMs = Math.min(
     ...promises.flatMap(({ rtoMinutes }) => (rtoMinutes === undefined ? [] : rtoMinutes * 60_000)),
   );
